@@ -1,0 +1,93 @@
+# Everything a developer does, one word each: `make help`. Needs make, a POSIX shell and Python 3.11 or newer.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock ui clean
+
+BIN := .venv/bin
+STAMP := .venv/.setup-stamp
+EXPERIMENT ?= experiments/digits.yaml
+OUTPUT ?= out/demo
+PORT ?= 5000
+
+# Libraries speak up only when something is wrong.
+export GIT_PYTHON_REFRESH := quiet
+export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_LOGGING_LEVEL := WARNING
+export MPLBACKEND := agg
+
+help: ## Lists these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Makes .venv from requirements.lock and installs the project into it; instant when nothing changed
+	@:
+
+demo: setup ## Runs experiments/digits.yaml, prints the result and where to look at it
+	@$(BIN)/orchestrator run $(EXPERIMENT) --output $(OUTPUT)
+
+test: setup ## Runs the tests (ARGS="-k name" chooses, ARGS="-m 'not slow'" leaves out the long ones)
+	@$(BIN)/pytest $(ARGS)
+
+check: setup ## Lint, format, types and direction of imports: exactly what CI runs first
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: setup ## Formats the code and repairs what ruff can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Compiles requirements.lock from pyproject.toml; keeps the versions that still fit (UPGRADE=1 takes the newest)
+	@$(find_uv) && trap 'rm -f requirements.lock.new' EXIT && \
+	if [ -z "$(UPGRADE)" ] && [ -f requirements.lock ]; then cp requirements.lock requirements.lock.new; fi && \
+	"$$uv" pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-header -q \
+	    pyproject.toml -o requirements.lock.new && \
+	{ echo '# Made by `make lock` from pyproject.toml: every platform, every dependency by hash. Not for editing by hand.'; \
+	  grep -v '^# Made by' requirements.lock.new; } > requirements.lock
+
+ui: setup ## Opens the MLflow UI of mlflow.db on http://127.0.0.1:5000 (PORT=5001 for another port)
+	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)
+
+clean: ## Removes caches and builds; keeps .venv and results (out/, mlflow.db, .orchestrator/)
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# Exact versions by hash, then the project itself in place: it is built with the locked hatchling, so nothing unlocked
+# is fetched. The stamp comes last: an interrupted set-up starts again.
+$(STAMP): requirements.lock pyproject.toml
+	@$(find_uv) && $(find_python) && \
+	if [ -t 2 ]; then verbosity=; else verbosity=--quiet; fi && \
+	echo "Setting up .venv from requirements.lock (some minutes the first time: torch is large)" && \
+	{ .venv/bin/python -c '$(is_recent)' 2>/dev/null || "$$uv" venv -q --allow-existing --python "$$python" .venv; } && \
+	"$$uv" pip sync $$verbosity --python $(BIN)/python --require-hashes requirements.lock && \
+	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . && \
+	touch $@
+
+is_recent := import sys; sys.exit(sys.version_info < (3, 11))
+
+# $$python: PYTHON where it is given, else python3 where it is recent enough, else the newest that uv finds or fetches.
+define find_python
+{ python="$(PYTHON)"; \
+if [ -z "$$python" ]; then \
+    if python3 -c '$(is_recent)' 2>/dev/null; then python=python3; else python='>=3.11'; fi; \
+fi; }
+endef
+
+# $$uv: the one on the PATH, else our own under .uv/. `pip --target` also works where the system's Python is managed
+# by the distribution and refuses a plain `pip install`; a private environment serves where pip is missing.
+define find_uv
+{ uv=uv; \
+if ! uv --version >/dev/null 2>&1; then \
+    uv="$(CURDIR)/.uv/bin/uv"; \
+    "$$uv" --version >/dev/null 2>&1 || { \
+        echo "Fetching uv into .uv/"; \
+        export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
+        { python3 -m pip install -q --upgrade --target .uv 'uv>=0.9' 2>.uv.log || \
+          { python3 -m venv --clear .uv && .uv/bin/python -m pip install -q 'uv>=0.9'; } 2>>.uv.log; } \
+        && "$$uv" --version >/dev/null && rm -f .uv.log || \
+        { cat .uv.log >&2; rm -f .uv.log; \
+          echo "uv is missing and could not be fetched with python3: install uv, or python3 with pip, and try again" >&2; \
+          false; }; \
+    }; \
+fi; }
+endef

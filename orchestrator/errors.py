@@ -1,0 +1,79 @@
+"""Every error a user can meet, as one tree; each class knows its exit code and whether trying again can help.
+
+```
+OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
+├── UserInputError                exit code 2   the user's input is wrong; the message says what to change
+│   ├── ConfigError               a configuration file or an override
+│   └── DataError                 images, labels or splits
+├── TransientError                exit code 3   storage, tracking or cluster unreachable; trying again can help
+│   ├── StorageUnavailableError   the stage store or the data cache cannot be written or read
+│   └── TrackingUnavailableError  the MLflow store cannot be reached
+└── InterruptedRunError           exit code 130 the user pressed Ctrl-C (or the process was told to end)
+```
+
+An error that crosses a process border must pickle: attributes go through `super().__init__`, the text is built in
+`__str__`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OrchestratorError(Exception):
+    """An error with one message for people.
+
+    Args:
+        what: What is wrong, with the value.
+        where: The file, key path, row or address it is about; empty when `what` already says so.
+        next_step: What the reader can do about it; empty when there is nothing to add.
+    """
+
+    exit_code: ClassVar[int] = 1
+    is_retryable: ClassVar[bool] = False
+
+    def __init__(self, what: str, where: str = "", next_step: str = "") -> None:
+        super().__init__(what, where, next_step)
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        location = f"{self.where}: " if self.where else ""
+        advice = f"; {self.next_step}" if self.next_step else ""
+        return f"{location}{self.what}{advice}"
+
+
+class UserInputError(OrchestratorError):
+    """The user's input is wrong: trying again without changing it cannot help."""
+
+    exit_code = 2
+
+
+class ConfigError(UserInputError):
+    """A configuration file or an override cannot be used."""
+
+
+class DataError(UserInputError):
+    """Images, labels or splits cannot be used."""
+
+
+class TransientError(OrchestratorError):
+    """Something outside this program is unreachable: the same command may work later."""
+
+    exit_code = 3
+    is_retryable = True
+
+
+class StorageUnavailableError(TransientError):
+    """A file, folder or bucket that should be readable or writable is not."""
+
+
+class TrackingUnavailableError(TransientError):
+    """The MLflow store cannot be reached."""
+
+
+class InterruptedRunError(OrchestratorError):
+    """The run was ended from outside, by Ctrl-C or a termination signal."""
+
+    exit_code = 130
