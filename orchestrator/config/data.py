@@ -1,0 +1,94 @@
+"""Where the images come from and how they arrive as a sequence of tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from orchestrator.config.model import Config
+
+Label = int | str
+
+
+class ImageAugmentationConfig(Config):
+    """Random geometric and photometric changes of training images, applied to whole uint8 batches."""
+
+    rotation_degrees: float = Field(default=7.5, ge=0, le=180, description="Largest rotation either way, in degrees.")
+    scale_fraction: float = Field(default=0.075, ge=0, lt=1, description="Largest relative change of size; 0.1 means 0.9 to 1.1.")
+    shift_fraction: float = Field(default=0.0625, ge=0, lt=1, description="Largest shift, as a fraction of the image's side.")
+    horizontal_flip: bool = Field(default=False, description="Mirror every second image; wrong for digits, right for photographs.")
+    noise: float = Field(default=0.015, ge=0, le=1, description="Standard deviation of pixel noise, as a fraction of the full range.")
+
+
+class _DataSourceConfig(Config):
+    validation_fraction: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of each class's training images that is set aside for validation; 0 means none."
+    )
+    augmentation: ImageAugmentationConfig = Field(
+        default=ImageAugmentationConfig(), description="How training images are varied; every method gets the same."
+    )
+    cache_dir: Path = Field(
+        default=Path(".orchestrator/data"), description="Folder for decoded images, memory-mapped by every process of this machine."
+    )
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+
+class DigitsConfig(_DataSourceConfig):
+    """scikit-learn's bundled 8x8 handwritten digits: 1,797 images of 10 classes, no network needed."""
+
+    kind: Literal["digits"] = "digits"
+    test_fraction: float = Field(default=0.3, gt=0, lt=1, description="Share of each class's images used as test data.")
+    split_seed: int = Field(default=0, ge=0, description="Seed of the stratified split into training and test data.")
+
+
+class ParquetConfig(_DataSourceConfig):
+    """Two Parquet files (or folders of them) with the columns `image` and `label`.
+
+    `image` holds encoded bytes (JPEG, PNG, …; also the `{bytes, path}` struct of Hugging Face) or nested lists of pixels
+    (integers in 0..255, or floating-point numbers in [0, 1]); `label` holds text or integers.
+    """
+
+    kind: Literal["parquet"] = "parquet"
+    train: Path = Field(description="Training images: a Parquet file, or a folder of Parquet files.")
+    test: Path = Field(description="Test images: a Parquet file, or a folder of Parquet files.")
+    image_size: int = Field(default=32, ge=8, le=512, description="Side in pixels to which every image is resized.")
+    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+
+    @field_validator("train", "test")
+    @classmethod
+    def _absolute_source(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+
+DataConfig = Annotated[DigitsConfig | ParquetConfig, Field(discriminator="kind")]
+
+
+class ScenarioConfig(Config):
+    """How classes arrive: the class-incremental scenario."""
+
+    num_base_classes: int = Field(default=2, ge=1, description="Classes of the first task.")
+    classes_per_task: int = Field(default=2, ge=1, description="New classes of every later task; the last task may get fewer.")
+    class_order: int | tuple[Label, ...] = Field(
+        default=0, description="Labels in the order in which they arrive, or a seed that shuffles them. A list may leave classes out."
+    )
+    max_images_per_class: int | None = Field(
+        default=None, ge=1, description="Training images a class in every task after the first; null means all."
+    )
+
+    @model_validator(mode="after")
+    def _no_label_twice(self) -> ScenarioConfig:
+        if isinstance(self.class_order, tuple):
+            repeated = sorted({str(label) for label in self.class_order if self.class_order.count(label) > 1})
+            if repeated:
+                msg = f"class_order names {', '.join(repeated)} more than once; name each label once"
+                raise ValueError(msg)
+            if not self.class_order:
+                msg = "class_order is empty; list the labels, or give a seed"
+                raise ValueError(msg)
+        return self

@@ -1,0 +1,81 @@
+"""A whole experiment: what `orchestrator run` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from orchestrator.config.data import DataConfig, DigitsConfig, ScenarioConfig
+from orchestrator.config.learning import DualTeacherConfig, MethodConfig
+from orchestrator.config.model import Config
+from orchestrator.config.student import StudentConfig
+from orchestrator.config.teacher import TeacherConfig
+
+
+class LaneConfig(Config):
+    """Resources of one lane under Ray."""
+
+    num_train_workers: int = Field(default=1, ge=1, description="Worker processes that share each batch.")
+
+
+class InProcessConfig(Config):
+    """Every stage in the calling process: notebooks, tests, one small machine."""
+
+    kind: Literal["in_process"] = "in_process"
+    num_threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; null means all that this process may use.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU when there is one.")
+
+
+class RayConfig(Config):
+    """The teacher lane and the student lane as two Ray Train runs at once."""
+
+    kind: Literal["ray"] = "ray"
+    address: str | None = Field(default=None, description="Ray cluster to join; null starts one on this machine.")
+    teacher: LaneConfig = Field(default=LaneConfig(), description="The teacher lane.")
+    student: LaneConfig = Field(default=LaneConfig(), description="The student lane.")
+
+
+ExecutionConfig = Annotated[InProcessConfig | RayConfig, Field(discriminator="kind")]
+
+
+class StoreConfig(Config):
+    """Where computed stages are kept."""
+
+    uri: str = Field(default=".orchestrator/store", min_length=1, description="Local folder, s3:// or gs:// address.")
+
+    @field_validator("uri")
+    @classmethod
+    def _absolute(cls, uri: str) -> str:
+        return uri if "://" in uri else str(Path(uri).expanduser().absolute())
+
+
+class TrackingConfig(Config):
+    """Where MLflow keeps the run."""
+
+    uri: str = Field(default="sqlite:///mlflow.db", min_length=1, description="sqlite:///FILE, a server's http(s):// address, or a database.")
+    experiment: str | None = Field(default=None, description="MLflow experiment; null means the experiment's name.")
+
+    @field_validator("uri")
+    @classmethod
+    def _absolute(cls, uri: str) -> str:
+        prefix = "sqlite:///"
+        if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
+            return prefix + str(Path(uri.removeprefix(prefix)).expanduser().absolute())
+        return uri
+
+
+class Experiment(Config):
+    """One run, completely described: together with the data it determines every number."""
+
+    name: str = Field(default="digits", pattern=r"^[\w][\w.\- ]*$", max_length=200, description="Shown in MLflow and in every report.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Reaches every random generator.")
+    data: DataConfig = Field(default=DigitsConfig(), description="Where the images come from.")
+    scenario: ScenarioConfig = Field(default=ScenarioConfig(), description="How classes arrive.")
+    method: MethodConfig = Field(default=DualTeacherConfig(), description="This project's method, or one to compare it with.")
+    teacher: TeacherConfig = Field(default=TeacherConfig(), description="The first model.")
+    student: StudentConfig = Field(default=StudentConfig(), description="The second, smaller model.")
+    execution: ExecutionConfig = Field(default=InProcessConfig(), description="Where stages are computed.")
+    store: StoreConfig = Field(default=StoreConfig(), description="Where computed stages are kept.")
+    tracking: TrackingConfig = Field(default=TrackingConfig(), description="Where MLflow keeps the run.")

@@ -1,0 +1,83 @@
+"""What teacher, student and the comparison methods have in common: backbones, training, and the choice of method."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.config.model import Config
+
+
+# --- networks and training -------------------------------------------------------------------------------------------
+
+
+class SmallCnnConfig(Config):
+    """A small convolutional extractor for 8x8 to 32x32 images (about 56,000 parameters, 256 features)."""
+
+    kind: Literal["small_cnn"] = "small_cnn"
+
+
+class SmallCnnTinyConfig(Config):
+    """The student's size: about a sixth of `small_cnn` (128 features)."""
+
+    kind: Literal["small_cnn_tiny"] = "small_cnn_tiny"
+
+
+class TorchvisionConfig(Config):
+    """Any classification model of torchvision, without its last layer."""
+
+    kind: Literal["torchvision"] = "torchvision"
+    name: str = Field(description="Name in torchvision.models, for example resnet18.")
+    weights: str | None = Field(default=None, description="Name of pre-trained weights, for example DEFAULT; null means random.")
+
+
+BackboneConfig = Annotated[SmallCnnConfig | SmallCnnTinyConfig | TorchvisionConfig, Field(discriminator="kind")]
+
+
+class TrainingConfig(Config):
+    """One optimisation: AdamW with a one-cycle learning rate."""
+
+    epochs: int = Field(default=30, ge=1, description="Passes over the task's training images.")
+    batch_size: int = Field(default=64, ge=2, description="Images a step, over all workers.")
+    learning_rate: float = Field(default=0.002, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(default=0.0005, ge=0, description="Decoupled weight decay of AdamW.")
+
+
+# --- methods ---------------------------------------------------------------------------------------------------------
+
+
+class DualTeacherConfig(Config):
+    """This project's method: the continually taught teacher and the student distilled from its two halves."""
+
+    kind: Literal["dual_teacher"] = "dual_teacher"
+
+
+class FinetuningConfig(Config):
+    """Lower bound: train on each task's new classes and do nothing against forgetting."""
+
+    kind: Literal["finetuning"] = "finetuning"
+
+
+class NearestClassMeanConfig(Config):
+    """Class means of the frozen features; the nearest one wins."""
+
+    kind: Literal["nearest_class_mean"] = "nearest_class_mean"
+
+
+class AnalyticConfig(Config):
+    """Ridge regression on the frozen features, updated task by task in closed form (analytic learning: ACIL, RanPAC)."""
+
+    kind: Literal["analytic"] = "analytic"
+    ridge: float = Field(default=0.01, gt=0, description="Ridge strength, added to the features' second-moment matrix.")
+
+
+class JointConfig(Config):
+    """Upper bound: at every task, train from scratch on all data so far."""
+
+    kind: Literal["joint"] = "joint"
+
+
+MethodConfig = Annotated[
+    DualTeacherConfig | FinetuningConfig | NearestClassMeanConfig | AnalyticConfig | JointConfig, Field(discriminator="kind")
+]

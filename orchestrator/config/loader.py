@@ -1,0 +1,183 @@
+"""YAML files and `--set` overrides → a validated experiment; every error names the file and the key path."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.schema import fields_of, variant_kinds
+from orchestrator.errors import ConfigError
+
+Tree = dict[str, Any]
+
+
+def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Reads an experiment file and applies overrides.
+
+    Args:
+        path: The YAML file.
+        overrides: `a.b=value` each; the value is read as YAML. Choosing another `kind` drops what the file says about the
+            old kind's own keys.
+
+    Raises:
+        ConfigError: The file is missing or no YAML, a key is unknown, or a value is of the wrong type or out of range.
+    """
+    tree = _read_yaml(Path(path))
+    source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(error, tree, source))) from None
+
+
+def dump_experiment(experiment: Experiment) -> str:
+    """The experiment as YAML text, complete with every default: reading it back gives an equal experiment."""
+    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def flatten(experiment: Experiment) -> dict[str, str]:
+    """`{"teacher.training.epochs": "30", …}`: the experiment as MLflow parameters."""
+    flat: dict[str, str] = {}
+
+    def walk(prefix: str, node: object) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(f"{prefix}.{key}" if prefix else key, value)
+        else:
+            flat[prefix] = str(node)
+
+    walk("", experiment.model_dump(mode="json"))
+    return flat
+
+
+def _read_yaml(path: Path) -> Tree:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        similar = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1)
+        advice = f"did you mean {path.parent / similar[0]}?" if similar else "check the path"
+        raise ConfigError("no such file", where=str(path), next_step=advice) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read ({error})", where=str(path), next_step="give a readable YAML text file") from None
+    try:
+        tree = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"is not valid YAML:{line}: {problem}", where=str(path), next_step="correct that line") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"holds a {type(tree).__name__}, not a mapping", where=str(path), next_step="write `key: value` lines")
+    return tree
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice in one mapping is an error instead of a silent overwrite."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _apply_override(tree: Tree, override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    where = f"--set {override}"
+    if not equals or not all(keys):
+        raise ConfigError("is not of the form a.b=value", where=where, next_step="for example --set teacher.training.epochs=10")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value {text!r} is not valid YAML", where=where, next_step="quote it") from None
+    model: Any = Experiment
+    node = tree
+    for depth, key in enumerate(keys[:-1]):
+        fields = fields_of(model, node) if model else {}
+        if model is not None and key not in fields:
+            raise ConfigError(_unknown(".".join(keys[: depth + 1]), fields), where=where)
+        model = fields.get(key)
+        child = node.get(key)
+        if not isinstance(child, dict):
+            child = {}
+            node[key] = child
+        node = child
+    if keys[-1] == "kind" and model is not None and node.get("kind") != value:
+        _drop_keys_of_other_kinds(node, model, value)
+    node[keys[-1]] = value
+
+
+def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
+    """Choosing another kind on the command line leaves behind the file's keys that only the old kind knows."""
+    known = variant_kinds(union)
+    if kind in known:
+        for key in [key for key in node if key not in known[kind].model_fields]:
+            del node[key]
+
+
+def _describe(error: ValidationError, tree: Tree, source: str) -> list[str]:
+    lines = []
+    for item in error.errors():
+        path, parent_fields = _key_path(item["loc"], tree)
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = _unknown(path, parent_fields)
+        elif item["type"] == "missing":
+            message = f"{path} is missing; add it"
+        elif item["type"] == "union_tag_invalid":
+            kinds = item["ctx"]["expected_tags"]
+            given = item["ctx"]["tag"]
+            nearest = difflib.get_close_matches(given, [k.strip(" '") for k in kinds.split(",")], n=1)
+            advice = f"did you mean {nearest[0]}?" if nearest else f"choose one of {kinds}"
+            message = f"{path}.kind = {given!r} is not known; {advice}"
+        elif item["type"] == "value_error":
+            message = f"{path + ': ' if path else ''}{message}"
+        else:
+            message = f"{path} = {_shorten(item['input'])}: {message[0].lower()}{message[1:]}"
+        lines.append(f"{source}: {message}")
+    return lines
+
+
+def _key_path(location: tuple[int | str, ...], tree: object) -> tuple[str, Mapping[str, Any]]:
+    """pydantic's location as the user's key path (without the names of variants), and the fields known beside its last key."""
+    path = ""
+    model: Any = Experiment
+    node = tree
+    fields: Mapping[str, Any] = {}
+    for part in location:
+        if isinstance(node, dict) and part not in node and part in variant_kinds(model):
+            model = variant_kinds(model)[part]
+            continue
+        fields = fields_of(model, node) if model is not None else {}
+        model = fields.get(str(part))
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+        node = node.get(part) if isinstance(node, dict) else node[part] if isinstance(node, list) and isinstance(part, int) else None
+    return path, fields
+
+
+def _unknown(path: str, known: Mapping[str, Any]) -> str:
+    parent, _, key = path.rpartition(".")
+    nearest = difflib.get_close_matches(key, list(known), n=1)
+    advice = f"did you mean {parent + '.' if parent else ''}{nearest[0]}?" if nearest else f"known here: {', '.join(known) or 'nothing'}"
+    return f"{path} is not a known key; {advice}"
+
+
+def _shorten(value: object, length: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"
+

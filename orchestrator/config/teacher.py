@@ -1,0 +1,124 @@
+"""How the teacher learns: patent A, METHOD steps 1 to 6."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from orchestrator.config.learning import BackboneConfig, SmallCnnConfig, TrainingConfig
+from orchestrator.config.model import Config
+
+
+class AdaptiveAugmentationConfig(Config):
+    """Learnable vectors around each old prototype, optimised through the old classifier [A claims 4, 5]."""
+
+    kind: Literal["adaptive"] = "adaptive"
+    num_vectors: int = Field(default=16, ge=1, description="Augmented prototypes per old class.")
+    radius: float = Field(default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread.")
+    learning_rate: float = Field(default=0.05, ge=0, description="Step size of the vectors' own optimiser; 0 leaves them as drawn.")
+    num_steps: int = Field(default=30, ge=0, description="Optimisation steps of the vectors before each task.")
+    margin: float = Field(default=0.1, ge=0, le=2, description="Lead in cosine that the old classifier must keep for the vector's class.")
+    separation_weight: float = Field(default=1.0, ge=0, description="Weight of keeping away from the new classes' embeddings.")
+    diversity_weight: float = Field(default=1.0, ge=0, description="Weight of keeping a class's vectors apart from each other.")
+
+
+class RandomAugmentationConfig(Config):
+    """The same vectors as drawn from the class's spread, not optimised."""
+
+    kind: Literal["random"] = "random"
+    num_vectors: int = Field(default=16, ge=1, description="Augmented prototypes per old class.")
+    radius: float = Field(default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread.")
+
+
+class NoAugmentationConfig(Config):
+    """Only the bare prototype stands for an old class."""
+
+    kind: Literal["none"] = "none"
+
+
+PrototypeAugmentationConfig = Annotated[
+    AdaptiveAugmentationConfig | RandomAugmentationConfig | NoAugmentationConfig, Field(discriminator="kind")
+]
+
+
+class SharedSpreadConfig(Config):
+    """One within-class covariance for all classes (features x features numbers in all)."""
+
+    kind: Literal["shared"] = "shared"
+
+
+class ScalarSpreadConfig(Config):
+    """One radius per class: the smallest memory."""
+
+    kind: Literal["scalar"] = "scalar"
+
+
+class LowRankSpreadConfig(Config):
+    """The main directions of each class's own spread (rank x features numbers a class)."""
+
+    kind: Literal["low_rank"] = "low_rank"
+    rank: int = Field(default=8, ge=1, description="Directions kept per class.")
+
+
+SpreadConfig = Annotated[SharedSpreadConfig | ScalarSpreadConfig | LowRankSpreadConfig, Field(discriminator="kind")]
+
+
+class JointEmbeddingConfig(Config):
+    """The space in which classes are pushed apart and pulled together [A claims 1, 7]."""
+
+    dimensions: int = Field(default=256, ge=2, le=8192, description="Dimensions of the joint embedding space.")
+    pull_margin: float = Field(default=0.5, ge=0, le=2, description="Distance to the class centre below which nothing pulls.")
+    push_margin: float = Field(default=1.2, ge=0, le=2, description="Distance between classes above which nothing pushes.")
+    weight: float = Field(default=0.1, ge=0, description="Weight of push and pull beside the cross-entropy; 0 switches both off.")
+    keep_weight: float = Field(default=1.0, ge=0, description="Weight of staying close to the previous embedding.")
+    shrinkage: float = Field(default=0.1, gt=0, le=1, description="Share of the covariance replaced by an isotropic one before whitening.")
+    adapter_width: int = Field(default=64, ge=1, description="Hidden units of the residual adapter.")
+
+    @model_validator(mode="after")
+    def _push_beyond_pull(self) -> JointEmbeddingConfig:
+        if self.push_margin <= self.pull_margin:
+            msg = f"push_margin = {self.push_margin} must be larger than pull_margin = {self.pull_margin}; raise it or lower pull_margin"
+            raise ValueError(msg)
+        return self
+
+
+class FrozenExtractorConfig(Config):
+    """The feature extractor learns in the first task and never again [A §67]."""
+
+    kind: Literal["frozen"] = "frozen"
+
+
+class FineTunedExtractorConfig(Config):
+    """The feature extractor goes on learning in every task, held back by feature distillation."""
+
+    kind: Literal["fine_tuned"] = "fine_tuned"
+    learning_rate_fraction: float = Field(default=0.1, gt=0, le=1, description="Learning rate, as a share of the first task's.")
+    distillation_weight: float = Field(default=10.0, ge=0, description="Weight of keeping the previous features.")
+
+
+ExtractorConfig = Annotated[FrozenExtractorConfig | FineTunedExtractorConfig, Field(discriminator="kind")]
+
+
+class TeacherConfig(Config):
+    """The first model: continually taught [A claims 1 to 7]."""
+
+    backbone: BackboneConfig = Field(default=SmallCnnConfig(), description="The feature extractor's architecture.")
+    extractor: ExtractorConfig = Field(default=FrozenExtractorConfig(), description="What happens to the extractor after the first task.")
+    self_supervision: Literal["rotation", "none"] = Field(
+        default="rotation", description="rotation: in the first task, every class counts four times, once per quarter turn."
+    )
+    training: TrainingConfig = Field(default=TrainingConfig(), description="Training of the extractor, in the first task.")
+    refinement: TrainingConfig = Field(
+        default=TrainingConfig(epochs=10, learning_rate=0.001, weight_decay=0.0),
+        description="Training of embedding module and classifier, in every task.",
+    )
+    num_views: int = Field(default=8, ge=0, description="Augmented views of every training image; 0 uses the images as they are.")
+    view_weight: float = Field(
+        default=40.0, ge=0, description="Images' worth of trust in the views' mean: a class of n images weighs them by w / (w + n)."
+    )
+    spread: SpreadConfig = Field(default=SharedSpreadConfig(), description="What is kept of a class's spread.")
+    augmentation: PrototypeAugmentationConfig = Field(
+        default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented."
+    )
+    joint_embedding: JointEmbeddingConfig = Field(default=JointEmbeddingConfig(), description="The joint embedding space.")
