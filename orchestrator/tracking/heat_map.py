@@ -1,0 +1,97 @@
+"""An accuracy matrix drawn as a heat map: its colours, its cells, its scale."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, MUTED = "#1f2933", "#5b6773"
+# One hue from light to dark: the order survives colour blindness and a black-and-white printer.
+# White is not part of it: it means a task not yet learned.
+_COLOURS = LinearSegmentedColormap.from_list("accuracy", ["#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f"])
+# The same scale on every picture, so that runs compare; the power spreads 80-100 %, where good runs differ.
+_SCALE = PowerNorm(gamma=3.0, vmin=0.0, vmax=1.0)
+_SCALE_TICKS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
+# Black and white text are equally readable on this luminance (WCAG 2).
+_EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05
+
+
+def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches: float) -> None:
+    """Fill `axes` with the cells of a square matrix of fractions, NaN where there is nothing to show.
+
+    Args:
+        axes: An empty plot.
+        values: `values[i, j]` = accuracy on task j after learning task i.
+        title: Above the cells.
+        side_inches: About how large the square becomes: the text in the cells is sized by it.
+    """
+    num_tasks = len(values)
+    axes.imshow(np.ma.masked_invalid(values), cmap=_COLOURS, norm=_SCALE)
+    decimals = 1 if num_tasks <= 12 else 0
+    font_size = min(12.0, 0.28 * 72 * side_inches / num_tasks)
+    for (i, j), value in np.ndenumerate(values):
+        if not math.isnan(value):
+            text = f"{100 * value:.{decimals}f}"
+            axes.text(j, i, text, ha="center", va="center", fontsize=font_size, color=text_colour(value))
+    labels = [str(task + 1) for task in range(num_tasks)]
+    axes.set_xticks(range(num_tasks), labels)
+    axes.set_yticks(range(num_tasks), labels)
+    axes.set_xlabel("tested on task", color=MUTED)
+    axes.set_ylabel("after learning task", color=MUTED)
+    axes.set_title(title, fontsize=12, color=INK, pad=10)
+    _draw_seams(axes, num_tasks)
+
+
+def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> None:
+    """Write each task's classes under its number."""
+    labels = [f"task {task + 1}\n{_listed(class_names)}" for task, class_names in enumerate(class_names_per_task)]
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlabel("tested on (its classes below)", color=MUTED)
+
+
+def draw_scale(figure: Figure, axes: list[Axes]) -> None:
+    """A colour bar beside `axes`, which it explains."""
+    bar = figure.colorbar(ScalarMappable(_SCALE, _COLOURS), ax=axes, shrink=0.85, aspect=28, pad=0.02)
+    bar.set_ticks(_SCALE_TICKS, labels=[f"{100 * tick:.0f} %" for tick in _SCALE_TICKS])
+    bar.ax.tick_params(length=0, labelsize=9, colors=MUTED)
+    bar.outline.set_visible(False)
+
+
+def text_colour(accuracy: float) -> str:
+    """Black or white, whichever stands out more on the cell: a contrast of at least 4.5 (WCAG AA) on every one."""
+    return "white" if luminance(cell_colour(accuracy)) < _EQUAL_CONTRAST_LUMINANCE else "black"
+
+
+def cell_colour(accuracy: float) -> tuple[float, float, float]:
+    """Red, green and blue (0 … 1) of the cell for an accuracy."""
+    red, green, blue, _ = _COLOURS(float(_SCALE(accuracy)))
+    return red, green, blue
+
+
+def luminance(colour: tuple[float, float, float]) -> float:
+    """Relative luminance by WCAG 2: 0 for black, 1 for white."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def _listed(class_names: Sequence[str]) -> str:
+    # Beside each other where they are short, else one below the other, and never so many that they push the cells away.
+    if len(", ".join(class_names)) <= 8:
+        return ", ".join(class_names)
+    shown = list(class_names) if len(class_names) <= 4 else [*class_names[:3], f"+{len(class_names) - 3}"]
+    return "\n".join(name if len(name) <= 9 else f"{name[:8]}…" for name in shown)
+
+
+def _draw_seams(axes: Axes, num_tasks: int) -> None:
+    # White lines between the cells, by a grid on the minor ticks.
+    edges = np.arange(num_tasks + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="both", length=0, colors=INK)
+    axes.spines[:].set_visible(False)

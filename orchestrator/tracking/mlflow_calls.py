@@ -1,0 +1,95 @@
+"""What surrounds every call into MLflow: its log lines stay off the terminal, its errors become ours."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.errors import OrchestratorError, UserInputError
+from orchestrator.tracking.preflight import unavailable
+from orchestrator.tracking.uris import SQLITE_ADVICE, without_password
+
+_NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")
+_REFUSED = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED")
+_CREDENTIALS_ADVICE = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+_WRONG_REQUESTS = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
+
+
+class _MuteThisThread(logging.Filter):
+    """Drops the records of noisy libraries from the thread that made it; other threads go on being heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.thread != self._thread or record.name.partition(".")[0] not in _NOISY
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Keep migration lines, retry warnings and logged tracebacks of MLflow and its libraries off the terminal.
+
+    Filters on the handlers, not levels on the loggers: two threads may be inside at once and leave in any order.
+    """
+    loggers = [logging.getLogger(), *map(logging.getLogger, _NOISY)]
+    handlers = {handler for logger in loggers for handler in logger.handlers}
+    if logging.lastResort is not None:
+        handlers.add(logging.lastResort)
+    mute = _MuteThisThread()
+    for handler in handlers:
+        handler.addFilter(mute)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(mute)
+
+
+@contextmanager
+def mlflow_calls(uri: str) -> Iterator[None]:
+    """Run calls into MLflow quietly, and raise what goes wrong as an error of this project.
+
+    Raises:
+        UserInputError: Credentials refused, or something other than an MLflow server answered.
+        TrackingUnavailableError: The store cannot be reached or written.
+        OrchestratorError: MLflow refuses what was logged: a bug.
+    """
+    with quiet_logs():
+        try:
+            yield
+        except MlflowException as error:
+            raise _explained(error, uri) from error
+        except (SQLAlchemyError, RequestException) as error:
+            raise unavailable(uri, error) from error
+
+
+@contextmanager
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the calls inside, then put back what was there."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _explained(error: MlflowException, uri: str) -> OrchestratorError:
+    where, message = without_password(uri), without_password(str(error).strip().splitlines()[0])
+    if error.error_code in _REFUSED:
+        return UserInputError(f"the MLflow server refuses access: {message}", where, _CREDENTIALS_ADVICE)
+    if error.error_code == "ENDPOINT_NOT_FOUND" or "not in a valid JSON format" in message:
+        return UserInputError("something answers, but not an MLflow server", where, SQLITE_ADVICE)
+    if error.error_code in _WRONG_REQUESTS:
+        return OrchestratorError(f"MLflow refuses the request: {message}", where)
+    return unavailable(uri, message)

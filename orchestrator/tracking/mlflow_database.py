@@ -1,0 +1,88 @@
+"""The schema of an MLflow database: created by one process at a time, migrated when older, refused when newer."""
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import mlflow
+import sqlalchemy
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from filelock import FileLock
+
+from orchestrator.errors import UserInputError
+from orchestrator.tracking.preflight import unavailable
+from orchestrator.tracking.uris import SERVER_SCHEMES, sqlite_path, uri_scheme, without_password
+
+_MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
+
+
+@contextmanager
+def database_ready(uri: str) -> Iterator[None]:
+    """Hold off other processes of this machine while MLflow first opens the database, with a schema it accepts.
+
+    MLflow's own migrations fail when several processes open a new database file at once.
+
+    Args:
+        uri: Supported, absolute and reachable. For an MLflow server nothing is done: the database is its own.
+
+    Raises:
+        UserInputError: The schema is newer than the installed MLflow, the older schema of a database server, or a
+            missing database driver.
+        TrackingUnavailableError: The database refuses the connection, or migrating it failed.
+    """
+    if uri_scheme(uri) in SERVER_SCHEMES:
+        yield
+        return
+    digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
+    with FileLock(Path(tempfile.gettempdir()) / f"orchestrator-tracking-{digest}.lock", mode=0o666):
+        _check_schema(uri)
+        yield
+
+
+def _check_schema(uri: str) -> None:
+    current, scripts = _schema_revision(uri), ScriptDirectory(str(_MIGRATIONS))
+    if current is None or current in scripts.get_heads():
+        return  # empty (MLflow creates the tables when it opens it), or up to date
+    where = without_password(uri)
+    try:
+        scripts.get_revision(current)
+    except CommandError as error:
+        what = f"schema version {current} is unknown to MLflow {mlflow.__version__}"
+        next_step = "a newer MLflow or another program made this database: upgrade mlflow, or name another database"
+        raise UserInputError(what, where, next_step) from error
+    path = sqlite_path(uri)
+    if path is None:
+        what = f"the schema (version {current}) is older than MLflow {mlflow.__version__} needs"
+        raise UserInputError(what, where, "take a backup, then run: mlflow db upgrade URI")
+    _back_up(path, path.with_name(f"{path.name}.before-{current}"))
+    _upgrade(uri)
+
+
+def _schema_revision(uri: str) -> str | None:
+    try:
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
+    except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError) as error:
+        next_step = "install it, for PostgreSQL: pip install psycopg2-binary"
+        raise UserInputError(f"the database driver is missing ({error})", without_password(uri), next_step) from error
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _back_up(database: Path, backup: Path) -> None:
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+
+
+def _upgrade(uri: str) -> None:
+    # The command is MLflow's public way to migrate; its functions are private.
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+    if answer.returncode != 0:
+        raise unavailable(uri, f"mlflow db upgrade failed: {answer.stderr.strip().splitlines()[-1:]}")

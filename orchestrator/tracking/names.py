@@ -1,0 +1,99 @@
+"""Every metric name, tag key and artifact path of the contract, in one place: a rename is a visible change.
+
+Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks learned (1 … N,
+because MLflow draws a line only from step 1 on), `<role>_training/…` at the epoch counted over the lane, `final/…`
+once, at `FINAL_STEP`. MLflow opens one section for everything before the last `/`: a prefix is a question, not a task.
+"""
+
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal["teacher", "student"]
+SummaryMeasure: TypeAlias = Literal["accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer"]
+FinalMeasure: TypeAlias = Literal["last_accuracy", "average_incremental_accuracy", "forgetting"]
+
+ROLES: tuple[Role, ...] = ("teacher", "student")
+SUMMARY_MEASURES: tuple[SummaryMeasure, ...] = (
+    "accuracy",
+    "average_incremental_accuracy",
+    "forgetting",
+    "backward_transfer",
+)
+FINAL_MEASURES: tuple[FinalMeasure, ...] = ("last_accuracy", "average_incremental_accuracy", "forgetting")
+TRAINING_PARTS: dict[Role, tuple[str, ...]] = {
+    "teacher": ("loss", "push", "pull"),
+    "student": ("loss", "embedding", "kdr", "tstr", "tssr"),
+}
+
+FINAL_STEP = 0
+FINAL_WALL_SECONDS = "final/wall_seconds"
+FINAL_WORKER_SECONDS = "final/worker_seconds"
+FINAL_CACHED_STAGES = "final/cached_stages"
+PRIMARY_METRIC = "final/student_average_incremental_accuracy"
+
+METHOD_TAG = "orchestrator.method"
+SEED_TAG = "orchestrator.seed"
+DATASET_TAG = "orchestrator.dataset"
+DATASET_FINGERPRINT_TAG = "orchestrator.dataset_fingerprint"
+STATUS_REASON_TAG = "orchestrator.status_reason"
+RUN_NAME_TAG = "mlflow.runName"
+USER_TAG = "mlflow.user"
+GIT_COMMIT_TAG = "mlflow.source.git.commit"
+GIT_DIRTY_TAG = "mlflow.source.git.dirty"
+EXPERIMENT_TAGS = {
+    # Without the kind the UI guesses between a GenAI and a training experiment.
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": PRIMARY_METRIC,
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
+}
+
+SUMMARY_FILE = "summary.json"
+REPORT_FILE = "report.html"
+EXPERIMENT_FILE = "experiment.yaml"
+ENVIRONMENT_FILE = "environment.json"
+FIGURES_FOLDER = "figures"
+OVERVIEW_FILE = "overview.png"
+
+
+def summary_metric(role: Role, measure: SummaryMeasure) -> str:
+    """Name of a measure over all tasks seen so far: `teacher/forgetting`."""
+    return f"{role}/{measure}"
+
+
+def task_accuracy(role: Role, task_index: int) -> str:
+    """Name of the accuracy on one task's test data: `teacher_accuracy/task_00`."""
+    return f"{role}_accuracy/task_{task_index:02d}"
+
+
+def task_forgetting(role: Role, task_index: int) -> str:
+    """Name of what was forgotten of one task: `student_forgetting/task_00`."""
+    return f"{role}_forgetting/task_{task_index:02d}"
+
+
+def training_metric(role: Role, part: str) -> str:
+    """Name of a loss or a ratio within training: `student_training/kdr`."""
+    return f"{role}_training/{part}"
+
+
+def final_metric(role: Role, measure: FinalMeasure) -> str:
+    """Name of a scalar that sums up the run: `final/student_last_accuracy`."""
+    return f"final/{role}_{measure}"
+
+
+def accuracy_matrix_file(role: Role) -> str:
+    """File name of a heat map in `FIGURES_FOLDER`: `teacher_accuracy_matrix.png`."""
+    return f"{role}_accuracy_matrix.png"
+
+
+def all_metrics(num_tasks: int) -> tuple[str, ...]:
+    """Every metric name of a run over `num_tasks` tasks.
+
+    Each run logs each name: the parallel-coordinates chart drops a run that lacks one.
+    """
+    names: list[str] = []
+    for role in ROLES:
+        names += [summary_metric(role, measure) for measure in SUMMARY_MEASURES]
+        names += [task_accuracy(role, task) for task in range(num_tasks)]
+        names += [task_forgetting(role, task) for task in range(num_tasks)]
+        names += [training_metric(role, part) for part in TRAINING_PARTS[role]]
+        names += [final_metric(role, measure) for measure in FINAL_MEASURES]
+    return (*names, FINAL_WALL_SECONDS, FINAL_WORKER_SECONDS, FINAL_CACHED_STAGES)

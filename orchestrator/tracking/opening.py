@@ -1,0 +1,45 @@
+"""Opening a run in MLflow: everything that can be wrong is said here, before any training."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.uris import absolute_tracking_uri, require_supported
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.mlflow_tracker import MlflowTracker
+
+_MLFLOW_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # It would print two lines of its own when a run on a server ends.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def open_run(uri: str, experiment: str, run_name: str, tags: Mapping[str, str]) -> "MlflowTracker":
+    """Start a run and return the tracker that writes to it.
+
+    Creates what is missing: the database, its schema, the experiment.
+
+    Args:
+        uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server.
+        experiment: The experiment's name; created when there is none.
+        run_name: What the run is called in the UI.
+        tags: Further tags of the run; see `names` for keys.
+
+    Raises:
+        UserInputError: The URI, the experiment's name or the credentials cannot work, or the database's schema is
+            newer than the installed MLflow.
+        TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
+    """
+    require_supported(uri)
+    uri = absolute_tracking_uri(uri, Path.cwd())
+    check_reachable(uri)
+    for name, value in _MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)  # read by MLflow when it is imported; the user's own choice wins
+    # MLflow takes some seconds to import, so it is loaded for those who track.
+    from orchestrator.tracking.mlflow_tracker import start_run  # noqa: PLC0415
+
+    return start_run(uri, experiment, {**tags, "mlflow.runName": run_name})

@@ -1,0 +1,82 @@
+"""Quick checks of a tracking URI before MLflow is imported: a store that cannot be reached is said in seconds.
+
+Left to itself MLflow imports for some seconds, then tries for minutes (a server: 7 times; a database: 10 times).
+"""
+
+import http.client
+import socket
+import sqlite3
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from orchestrator.errors import TrackingUnavailableError, UserInputError
+from orchestrator.tracking.uris import SQLITE_ADVICE, sqlite_path, uri_scheme, without_password
+
+ANSWER_SECONDS = 5.0
+LOCK_SECONDS = 20.0  # as long as MLflow itself waits for another writer
+DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
+    """The error for a store that does not work now, with the cause in one line."""
+    first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    next_step = "start it or correct tracking.uri, then run the same command again"
+    return TrackingUnavailableError(f"the tracking store cannot be used: {without_password(first_line)}", without_password(uri), next_step)
+
+
+def check_reachable(uri: str) -> None:
+    """Find out whether the store answers, without MLflow.
+
+    Args:
+        uri: Supported and absolute.
+
+    Raises:
+        TrackingUnavailableError: Nothing answers, or the database file cannot be written.
+        UserInputError: The file is not a SQLite database.
+    """
+    path = sqlite_path(uri)
+    if path is not None:
+        _check_sqlite_file(uri, path)
+    elif uri_scheme(uri) in DEFAULT_PORTS:
+        _check_port(uri)
+    else:
+        _check_server(uri)
+
+
+def _check_sqlite_file(uri: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
+            # Reads the header and takes the write lock: both what MLflow will need.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+    except (sqlite3.OperationalError, OSError) as error:
+        raise unavailable(uri, error) from error
+    except sqlite3.DatabaseError as error:
+        raise UserInputError(f"not a SQLite database ({error})", str(path), SQLITE_ADVICE) from error
+
+
+def _check_port(uri: str) -> None:
+    address = urllib.parse.urlsplit(uri)
+    port = address.port or DEFAULT_PORTS[uri_scheme(uri)]
+    try:
+        socket.create_connection((address.hostname or "localhost", port), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise unavailable(uri, error) from error
+
+
+def _check_server(uri: str) -> None:
+    # urllib honours the proxy settings that MLflow's client honours; credentials are MLflow's business.
+    address = urllib.parse.urlsplit(uri)
+    bare = address._replace(netloc=address.netloc.rpartition("@")[2], path=f"{address.path.rstrip('/')}/health")
+    try:
+        urllib.request.urlopen(bare.geturl(), timeout=ANSWER_SECONDS).close()  # noqa: S310 - http or https, checked
+    except urllib.error.HTTPError as error:
+        error.close()  # It answers; whether it is an MLflow server shows at the first call.
+    except (OSError, http.client.HTTPException) as error:
+        if not isinstance(getattr(error, "reason", None), ssl.SSLError):  # MLflow may be told to accept the certificate
+            raise unavailable(uri, getattr(error, "reason", error)) from error

@@ -1,0 +1,85 @@
+"""Tracking URIs: making them absolute, showing them, and the way from one to the MLflow UI. Does not import MLflow."""
+
+import re
+import shlex
+from pathlib import Path
+
+from orchestrator.errors import UserInputError
+
+DATABASE_SERVER_SCHEMES = ("postgresql", "mysql", "mssql")
+SERVER_SCHEMES = ("http", "https")
+LOCAL_UI_URL = "http://127.0.0.1:5000"
+SQLITE_ADVICE = "use sqlite:///mlflow.db, or the http(s) address of an MLflow server"
+_SQLITE_PREFIX = "sqlite:///"
+
+
+def uri_scheme(uri: str) -> str:
+    """`postgresql` of `postgresql+psycopg2://…`; empty for a bare path."""
+    scheme, separator, _ = uri.partition(":")
+    return scheme.partition("+")[0].lower() if separator else ""
+
+
+def require_supported(uri: str) -> None:
+    """Raise `UserInputError` for a URI that cannot hold runs."""
+    scheme = uri_scheme(uri)
+    if scheme in ("", "file"):
+        what = f"{uri!r} is a file store, which MLflow has retired"
+        raise UserInputError(what, "tracking.uri", f"{SQLITE_ADVICE} (old runs: mlflow migrate-filestore)")
+    if scheme not in ("sqlite", *DATABASE_SERVER_SCHEMES, *SERVER_SCHEMES):
+        raise UserInputError(f"{without_password(uri)!r} has an unsupported scheme", "tracking.uri", SQLITE_ADVICE)
+    if scheme == "sqlite" and sqlite_path(uri) is None:
+        raise UserInputError(f"{uri!r} names no database file", "tracking.uri", SQLITE_ADVICE)
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The database file of a SQLite URI; None for anything else, also for a database in memory."""
+    name = uri.removeprefix(_SQLITE_PREFIX).partition("?")[0]
+    return None if not uri.startswith(_SQLITE_PREFIX) or name in ("", ":memory:") else Path(name)
+
+
+def absolute_tracking_uri(uri: str, base: Path) -> str:
+    """The URI with a relative SQLite path resolved against `base`; every other URI as it is.
+
+    Ray changes the working directory of its workers: a relative path would mean another file there.
+    """
+    path = sqlite_path(uri)
+    if path is None:
+        return uri
+    _, separator, query = uri.partition("?")
+    return f"{_SQLITE_PREFIX}{(base / path.expanduser()).absolute()}{separator}{query}"
+
+
+def artifact_root(uri: str) -> Path | None:
+    """The absolute folder for artifacts of a new experiment; None where a server decides.
+
+    MLflow's own default is `mlruns` in the directory that happens to be current.
+    """
+    if uri_scheme(uri) in SERVER_SCHEMES:
+        return None
+    path = sqlite_path(uri)
+    return (path.parent if path else Path()).absolute() / "mlartifacts"
+
+
+def without_password(text: str) -> str:
+    """The text with the password of every URI in it hidden."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
+
+
+def ui_command(uri: str, experiment_id: str = "") -> str:
+    """What a person types to see the runs: a shell command, or for an MLflow server the page's address."""
+    root = artifact_root(uri)
+    if root is None:
+        return experiment_url(uri, experiment_id)
+    store = ["--backend-store-uri", without_password(uri), "--default-artifact-root", str(root)]
+    return shlex.join(["mlflow", "server", *store, "--host", "127.0.0.1", "--port", "5000"])
+
+
+def experiment_url(uri: str, experiment_id: str = "") -> str:
+    """The page of an experiment (or, without id, of all): on the server, or on the one that `ui_command` starts."""
+    server = without_password(uri) if uri_scheme(uri) in SERVER_SCHEMES else LOCAL_UI_URL
+    return f"{server.rstrip('/')}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
+
+
+def run_url(uri: str, experiment_id: str, run_id: str) -> str:
+    """The page of one run."""
+    return f"{experiment_url(uri, experiment_id)}/runs/{run_id}"

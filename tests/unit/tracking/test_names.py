@@ -1,0 +1,77 @@
+"""Frozen surface: a renamed metric, tag or artifact breaks dashboards and saved views, so it must be seen here."""
+
+from orchestrator.tracking import names
+
+
+def test_the_metric_names_of_a_run_of_two_tasks_are_these() -> None:
+    assert set(names.all_metrics(2)) == {
+        "teacher/accuracy",
+        "teacher/average_incremental_accuracy",
+        "teacher/forgetting",
+        "teacher/backward_transfer",
+        "student/accuracy",
+        "student/average_incremental_accuracy",
+        "student/forgetting",
+        "student/backward_transfer",
+        "teacher_accuracy/task_00",
+        "teacher_accuracy/task_01",
+        "teacher_forgetting/task_00",
+        "teacher_forgetting/task_01",
+        "student_accuracy/task_00",
+        "student_accuracy/task_01",
+        "student_forgetting/task_00",
+        "student_forgetting/task_01",
+        "teacher_training/loss",
+        "teacher_training/push",
+        "teacher_training/pull",
+        "student_training/loss",
+        "student_training/embedding",
+        "student_training/kdr",
+        "student_training/tstr",
+        "student_training/tssr",
+        "final/teacher_last_accuracy",
+        "final/teacher_average_incremental_accuracy",
+        "final/teacher_forgetting",
+        "final/student_last_accuracy",
+        "final/student_average_incremental_accuracy",
+        "final/student_forgetting",
+        "final/wall_seconds",
+        "final/worker_seconds",
+        "final/cached_stages",
+    }
+
+
+def test_no_metric_is_named_twice() -> None:
+    assert len(set(names.all_metrics(12))) == len(names.all_metrics(12))
+
+
+def test_the_primary_metric_is_one_that_every_run_logs() -> None:
+    assert names.PRIMARY_METRIC in names.all_metrics(1)
+
+
+def test_tasks_sort_by_name_as_by_number() -> None:
+    tasks = [names.task_accuracy("teacher", task) for task in range(100)]
+    assert tasks == sorted(tasks)
+
+
+def test_tag_keys_and_artifact_paths_are_these() -> None:
+    assert {value for key, value in vars(names).items() if key.endswith("_TAG")} == {
+        "orchestrator.method",
+        "orchestrator.seed",
+        "orchestrator.dataset",
+        "orchestrator.dataset_fingerprint",
+        "orchestrator.status_reason",
+        "mlflow.runName",
+        "mlflow.user",
+        "mlflow.source.git.commit",
+        "mlflow.source.git.dirty",
+    }
+    assert {value for key, value in vars(names).items() if key.endswith(("_FILE", "_FOLDER"))} == {
+        "summary.json",
+        "report.html",
+        "experiment.yaml",
+        "environment.json",
+        "figures",
+        "overview.png",
+    }
+    assert names.accuracy_matrix_file("student") == "student_accuracy_matrix.png"

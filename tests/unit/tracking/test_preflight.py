@@ -1,0 +1,130 @@
+"""What is wrong with a store is said in seconds, before MLflow is imported."""
+
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import TrackingUnavailableError, UserInputError
+from orchestrator.tracking import open_run
+from orchestrator.tracking.mlflow_database import database_ready
+from orchestrator.tracking.preflight import check_reachable
+
+
+class _AnswersWith(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(b"<html>hello</html>")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+@pytest.fixture(params=[200, 403])
+def other_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """A web server that is not MLflow's."""
+    handler = type("Handler", (_AnswersWith,), {"status": request.param})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", request.param
+        server.shutdown()
+        thread.join()
+
+
+def test_importing_the_package_does_not_import_mlflow() -> None:
+    code = "import sys, orchestrator.tracking; sys.exit(any(m in sys.modules for m in ('mlflow', 'matplotlib')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://me:secret@127.0.0.1:9/runs"])
+def test_a_store_that_does_not_answer_is_said_within_ten_seconds(uri: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(TrackingUnavailableError, match=r"127\.0\.0\.1:9.*cannot be used.*start it") as unavailable:
+        open_run(uri, "experiment", "run", {})
+    assert time.monotonic() - start < 10
+    assert unavailable.value.exit_code == 3
+    assert "secret" not in str(unavailable.value)
+
+
+def test_a_server_that_accepts_but_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.tracking.preflight.ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TrackingUnavailableError, match="timed out"):
+        check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_server_that_is_not_mlflows_is_the_users_mistake(other_server: tuple[str, int]) -> None:
+    uri, status = other_server
+    expected = {200: "not an MLflow server", 403: "refuses access.*MLFLOW_TRACKING_USERNAME"}[status]
+    with pytest.raises(UserInputError, match=expected):
+        open_run(uri, "experiment", "run", {})
+
+
+def test_a_file_that_is_no_database_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to have a header " * 20)
+    with pytest.raises(UserInputError, match=r"notes\.txt: not a SQLite database"):
+        open_run(f"sqlite:///{tmp_path}/notes.txt", "experiment", "run", {})
+
+
+def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrackingUnavailableError, match="cannot be used"):
+        open_run(f"sqlite:///{tmp_path}/file/mlflow.db", "experiment", "run", {})
+
+
+def test_a_database_that_another_program_keeps_locked_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.tracking.preflight.LOCK_SECONDS", 0.1)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TrackingUnavailableError, match="database is locked"):
+            check_reachable(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_the_database_of_a_newer_mlflow_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.execute("INSERT INTO alembic_version VALUES ('feedbeef0000')")
+        connection.commit()
+    before = file.read_bytes()
+    with pytest.raises(UserInputError, match=r"feedbeef0000 is unknown to MLflow.*upgrade mlflow"):
+        open_run(f"sqlite:///{file}", "experiment", "run", {})
+    assert file.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_an_older_database_is_backed_up_and_migrated(tmp_path: Path) -> None:
+    import mlflow
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+    from sqlalchemy import create_engine
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    engine = create_engine(uri)
+    Base.metadata.create_all(engine)
+    config = Config()
+    migrations = str(Path(mlflow.__file__).parent / "store" / "db_migrations")
+    config.set_main_option("script_location", migrations)
+    scripts = ScriptDirectory(migrations)
+    older = [revision.revision for revision in scripts.walk_revisions()][1]
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, older)
+    engine.dispose()
+    with database_ready(uri), closing(sqlite3.connect(tmp_path / "mlflow.db")) as migrated:
+        assert migrated.execute("SELECT version_num FROM alembic_version").fetchall() == [(scripts.get_heads()[0],)]
+    with closing(sqlite3.connect(tmp_path / f"mlflow.db.before-{older}")) as backup:
+        assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [(older,)]

@@ -1,0 +1,97 @@
+import shlex
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import UserInputError
+from orchestrator.tracking.uris import (
+    absolute_tracking_uri,
+    artifact_root,
+    require_supported,
+    run_url,
+    ui_command,
+    without_password,
+)
+
+BASE = Path("/base")
+
+
+@pytest.mark.parametrize(
+    ("uri", "absolute"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:////base/mlflow.db"),
+        ("sqlite:///some folder/runs.db?timeout=5", "sqlite:////base/some folder/runs.db?timeout=5"),
+        ("sqlite:////elsewhere/mlflow.db", "sqlite:////elsewhere/mlflow.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("http://tracking:5000", "http://tracking:5000"),
+        ("postgresql://user@host/runs", "postgresql://user@host/runs"),
+        ("mlruns", "mlruns"),
+    ],
+)
+def test_only_a_relative_sqlite_path_is_made_absolute(uri: str, absolute: str) -> None:
+    assert absolute_tracking_uri(uri, BASE) == absolute
+    assert absolute_tracking_uri(absolute, Path("/other")) == absolute
+
+
+def test_the_home_directory_may_be_written_as_a_tilde() -> None:
+    assert absolute_tracking_uri("sqlite:///~/mlflow.db", BASE) == f"sqlite:///{Path.home()}/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("mlruns", "file store.*sqlite:///mlflow.db"),
+        ("file:///data/mlruns", "file store.*sqlite:///mlflow.db"),
+        ("ftp://host/runs", "unsupported scheme"),
+        ("databricks://profile", "unsupported scheme"),
+        ("sqlite:///:memory:", "names no database file"),
+        ("sqlite://", "names no database file"),
+    ],
+)
+def test_a_uri_that_cannot_hold_runs_is_refused_with_what_to_use(uri: str, message: str) -> None:
+    with pytest.raises(UserInputError, match=message):
+        require_supported(uri)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///a.db", "http://host", "https://host/mlflow", "postgresql+psycopg2://host/db"])
+def test_supported_uris_pass(uri: str) -> None:
+    require_supported(uri)
+
+
+def test_artifacts_of_a_sqlite_store_lie_beside_the_database() -> None:
+    assert artifact_root("sqlite:////data/mlflow.db") == Path("/data/mlartifacts")
+
+
+def test_an_mlflow_server_decides_where_its_artifacts_lie() -> None:
+    assert artifact_root("http://host:5000") is None
+
+
+def test_the_ui_command_survives_a_shell() -> None:
+    assert shlex.split(ui_command("sqlite:////my data/mlflow.db")) == [
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        "sqlite:////my data/mlflow.db",
+        "--default-artifact-root",
+        "/my data/mlartifacts",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "5000",
+    ]
+
+
+def test_for_a_server_the_way_to_the_ui_is_a_page() -> None:
+    assert ui_command("https://host/mlflow/") == "https://host/mlflow/#/experiments"
+    assert ui_command("https://host", "12") == "https://host/#/experiments/12"
+
+
+def test_a_run_has_a_page_on_the_server_or_on_the_local_ui() -> None:
+    assert run_url("https://host", "12", "abc") == "https://host/#/experiments/12/runs/abc"
+    assert run_url("sqlite:////a.db", "1", "abc") == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
+
+
+def test_passwords_are_hidden_and_nothing_else() -> None:
+    assert without_password("no postgresql://me:se:cret@host:5432/db here") == "no postgresql://me:***@host:5432/db here"
+    assert without_password("http://host:5000/a@b") == "http://host:5000/a@b"
+    assert "secret" not in ui_command("postgresql://me:secret@host/db")
