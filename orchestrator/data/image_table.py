@@ -1,0 +1,121 @@
+"""The one internal form of a data set: a memory-mapped Arrow IPC file of equally sized uint8 images.
+
+Columns: `image` (fixed-size binary, channels x height x width bytes), `label` (text), `split` ("train" or "test"). Every
+process of a machine maps the same file, so that the pages are shared and nothing is decoded twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from orchestrator.errors import StorageUnavailableError
+
+_METADATA_KEY = b"continual_orchestrator"
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """A data set in memory-mapped form.
+
+    Attributes:
+        path: The Arrow IPC file.
+        name: What the data set is called.
+        shape: (channels, height, width) of every image.
+        fingerprint: SHA-256 over shape, images, labels and splits: equal exactly for equal content.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, int, int]
+    fingerprint: str
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        with pa.memory_map(str(self.path)) as source:
+            return pa.ipc.open_file(source).read_all()
+
+    @cached_property
+    def images(self) -> npt.NDArray[np.uint8]:
+        """All images, (images, channels, height, width), read-only and without a copy."""
+        column = self._table.column("image").combine_chunks()
+        pixels = np.frombuffer(column.buffers()[1], dtype=np.uint8)
+        return pixels.reshape(-1, *self.shape)[column.offset : column.offset + len(column)]
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.str_]:
+        """The label of every image, as text."""
+        return np.asarray(self._table.column("label").to_pylist(), dtype=np.str_)
+
+    @cached_property
+    def is_test(self) -> npt.NDArray[np.bool_]:
+        """Whether an image is test data."""
+        return np.asarray(self._table.column("split").to_pylist()) == "test"
+
+
+def write_image_table(
+    path: Path, name: str, images: npt.NDArray[np.uint8], labels: list[str], is_test: npt.NDArray[np.bool_]
+) -> ImageTable:
+    """Writes a table atomically and opens it.
+
+    Args:
+        path: Where the Arrow IPC file goes; an existing one is replaced.
+        name: What the data set is called.
+        images: (images, channels, height, width).
+        labels: One per image.
+        is_test: One per image.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written.
+    """
+    shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
+    content = np.ascontiguousarray(images)
+    metadata = {"name": name, "shape": shape, "fingerprint": _fingerprint(content, labels, is_test)}
+    pixels = pa.FixedSizeBinaryArray.from_buffers(pa.binary(int(np.prod(shape))), len(content), [None, pa.py_buffer(content)])
+    table = pa.table(
+        {"image": pixels, "label": pa.array(labels, pa.string()), "split": pa.array(np.where(is_test, "test", "train"), pa.string())}
+    ).replace_schema_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"cannot write decoded images ({error.strerror or error})", where=str(path.parent), next_step="set data.cache_dir to a writable folder"
+        ) from None
+    return ImageTable(path, name, shape, str(metadata["fingerprint"]))
+
+
+def open_image_table(path: Path) -> ImageTable | None:
+    """Opens a table, or gives None when there is none, or when it is torn."""
+    if not path.exists():
+        return None
+    try:
+        with pa.memory_map(str(path)) as source:
+            metadata = json.loads(pa.ipc.open_file(source).schema.metadata[_METADATA_KEY])
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, json.JSONDecodeError):
+        return None
+    channels, height, width = metadata["shape"]
+    os.utime(path)
+    return ImageTable(path, metadata["name"], (channels, height, width), metadata["fingerprint"])
+
+
+def _fingerprint(images: npt.NDArray[np.uint8], labels: list[str], is_test: npt.NDArray[np.bool_]) -> str:
+    digest = hashlib.sha256(json.dumps([list(images.shape), labels]).encode())
+    digest.update(np.packbits(is_test).tobytes())
+    digest.update(images.data)
+    return digest.hexdigest()

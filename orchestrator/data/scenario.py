@@ -1,0 +1,188 @@
+"""The class-incremental scenario: tasks that arrive in order, each with new classes.
+
+A class is known by its position in the class order, so the classes seen after task i are always 0 … k-1, in that order.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from orchestrator.config.data import Label, ScenarioConfig
+from orchestrator.data.image_table import ImageTable
+from orchestrator.errors import DataError
+
+Indices = npt.NDArray[np.int64]
+MIN_TRAINING_IMAGES = 2
+
+
+class Split(StrEnum):
+    """What images are for: learning, choosing between configurations, or the final judgement."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One increment of new classes.
+
+    Attributes:
+        index: 0 for the base task.
+        new_classes: Their positions in the class order.
+        num_seen_classes: Classes of this and all earlier tasks.
+    """
+
+    index: int
+    new_classes: range
+    num_seen_classes: int
+
+
+@dataclass(frozen=True)
+class LabeledImages:
+    """Images with their classes.
+
+    Attributes:
+        images: uint8 (images, channels, height, width).
+        labels: Positions in the class order.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A data set cut into tasks and splits.
+
+    Attributes:
+        table: The images.
+        class_names: Labels in the order in which they arrive.
+        tasks: In order.
+        indices: For every split and class, rows of the table.
+    """
+
+    table: ImageTable
+    class_names: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    indices: dict[Split, tuple[Indices, ...]]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return self.table.shape
+
+    def images_of(self, split: Split, classes: Sequence[int]) -> LabeledImages:
+        """The images of some classes, copied out of the memory-mapped table."""
+        rows = [self.indices[split][c] for c in classes]
+        labels = np.repeat(np.asarray(classes, dtype=np.int64), [len(r) for r in rows])
+        chosen = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+        return LabeledImages(torch.from_numpy(self.table.images[chosen]), torch.from_numpy(labels))
+
+    def fingerprint_of(self, task: Task) -> str:
+        """SHA-256 over what a stage of this task reads: its class names, training images and the images' shape."""
+        digest = hashlib.sha256(repr((self.shape, [self.class_names[c] for c in task.new_classes])).encode())
+        for c in task.new_classes:
+            digest.update(np.ascontiguousarray(self.table.images[self.indices[Split.TRAIN][c]]).data)
+            digest.update(b"|")
+        return digest.hexdigest()
+
+
+def build_scenario(table: ImageTable, config: ScenarioConfig, validation_fraction: float, seed: int) -> Scenario:
+    """Cuts a data set into tasks and its training images into training and validation.
+
+    Args:
+        table: The images.
+        config: Class order and task sizes.
+        validation_fraction: Share of each class's training images that is set aside, in [0, 1).
+        seed: Decides which images are set aside, and which are kept under `max_images_per_class`.
+
+    Raises:
+        DataError: Unknown labels in the class order, too few classes, or a class without enough images in a split.
+    """
+    class_names = _class_order(table, config.class_order)
+    _check_same_classes(table, class_names)
+    tasks = _cut_into_tasks(len(class_names), config)
+    indices: dict[Split, list[Indices]] = {split: [] for split in Split}
+    for position, name in enumerate(class_names):
+        rows = np.flatnonzero(table.labels == name)
+        train, validation = _set_aside(rows[~table.is_test[rows]], validation_fraction, _random(seed, "validation", name), name)
+        if position >= config.num_base_classes and config.max_images_per_class is not None:
+            shuffled = _random(seed, "max_images_per_class", name).permutation(train)
+            train = np.sort(shuffled[: config.max_images_per_class])
+        indices[Split.TRAIN].append(train)
+        indices[Split.VALIDATION].append(validation)
+        indices[Split.TEST].append(rows[table.is_test[rows]])
+    return Scenario(table, class_names, tasks, {split: tuple(rows) for split, rows in indices.items()})
+
+
+def _class_order(table: ImageTable, order: int | Sequence[Label]) -> tuple[str, ...]:
+    labels = sorted(set(table.labels.tolist()), key=_natural_key)
+    if isinstance(order, int):
+        return tuple(_random(order, "class_order").permutation(labels).tolist())
+    for label in order:
+        if str(label) not in labels:
+            nearest = difflib.get_close_matches(str(label), labels, n=1)
+            advice = f"did you mean {nearest[0]}?" if nearest else f"labels are {', '.join(labels[:20])}"
+            raise DataError(f"the data set {table.name} has no label {label!r}", where="scenario.class_order", next_step=advice)
+    return tuple(str(label) for label in order)
+
+
+def _natural_key(label: str) -> tuple[int, int, str]:
+    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
+
+
+def _check_same_classes(table: ImageTable, class_names: Sequence[str]) -> None:
+    in_test, in_train = set(table.labels[table.is_test].tolist()), set(table.labels[~table.is_test].tolist())
+    for name in class_names:
+        for present, split in ((in_train, "training"), (in_test, "test")):
+            if name not in present:
+                raise DataError(
+                    f"class {name!r} has no {split} images", where=table.name, next_step=f"add {split} images or leave it out of scenario.class_order"
+                )
+
+
+def _cut_into_tasks(num_classes: int, config: ScenarioConfig) -> tuple[Task, ...]:
+    base, step = config.num_base_classes, config.classes_per_task
+    if base > num_classes:
+        raise DataError(
+            f"num_base_classes = {base}, but there are only {num_classes} classes", where="scenario", next_step=f"set it to at most {num_classes}"
+        )
+    if num_classes > base and step > num_classes - base:
+        raise DataError(
+            f"classes_per_task = {step}, but only {num_classes - base} of {num_classes} classes are left after the {base} of the first task",
+            where="scenario",
+            next_step=f"set it to at most {num_classes - base}",
+        )
+    ends = [base, *range(base + step, num_classes, step), *([num_classes] if num_classes > base else [])]
+    starts = [0, *ends[:-1]]
+    return tuple(Task(i, range(start, end), end) for i, (start, end) in enumerate(zip(starts, ends, strict=True)))
+
+
+def _set_aside(rows: Indices, fraction: float, random: np.random.Generator, name: str) -> tuple[Indices, Indices]:
+    num_validation = max(1, round(fraction * len(rows))) if fraction > 0 else 0
+    if len(rows) - num_validation < MIN_TRAINING_IMAGES:
+        raise DataError(
+            f"class {name!r} has {len(rows)} training images, of which {num_validation} go into validation; at least {MIN_TRAINING_IMAGES} must be left",
+            where="data",
+            next_step="add images, leave the class out of scenario.class_order, or lower data.validation_fraction",
+        )
+    shuffled = random.permutation(rows)
+    return np.sort(shuffled[num_validation:]), np.sort(shuffled[:num_validation])
+
+
+def _random(seed: int, *purpose: str) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr((seed, purpose)).encode()).digest()[:8], "big"))

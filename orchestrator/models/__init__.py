@@ -1,0 +1,18 @@
+"""Networks: feature extractor → embedding module → classifier that grows."""
+
+from orchestrator.models.backbones import Backbone, build_backbone
+from orchestrator.models.classifiers import CosineClassifier, LinearClassifier
+from orchestrator.models.embeddings import PowerNormalization, ProjectionEmbedding, WhitenedEmbedding
+from orchestrator.models.network import Network, NetworkOutput
+
+__all__ = [
+    "Backbone",
+    "CosineClassifier",
+    "LinearClassifier",
+    "Network",
+    "NetworkOutput",
+    "PowerNormalization",
+    "ProjectionEmbedding",
+    "WhitenedEmbedding",
+    "build_backbone",
+]

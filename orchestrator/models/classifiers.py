@@ -1,0 +1,83 @@
+"""Classifiers over embeddings; both grow with every task."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+COSINE_SCALE = 16.0  # logits of a cosine lie within ± this: sharp enough to be sure, flat enough to learn
+
+
+class CosineClassifier(nn.Module):
+    """`logits = 16 · cos(z, anchor + residual)`: each class is a direction of the joint embedding space.
+
+    The anchors come from a closed-form solution, the residuals are learned on top and start at zero [METHOD §2 (d)].
+    """
+
+    anchors: Tensor
+
+    def __init__(self, dimensions: int) -> None:
+        """Starts without classes.
+
+        Args:
+            dimensions: Of the joint embedding space.
+        """
+        super().__init__()
+        self.register_buffer("anchors", torch.zeros(0, dimensions))
+        self.residuals = nn.Parameter(torch.zeros(0, dimensions))
+
+    @property
+    def num_classes(self) -> int:
+        """Classes known so far."""
+        return len(self.anchors)
+
+    def anchor(self, directions: Float[Tensor, "classes m"]) -> None:
+        """Sets the anchors of all classes, normalised; classes that are new get a residual of zero."""
+        num_new = len(directions) - len(self.residuals)
+        grown = torch.cat([self.residuals.detach(), directions.new_zeros(max(0, num_new), directions.shape[1])])
+        self.anchors = functional.normalize(directions.detach(), dim=1)
+        self.residuals = nn.Parameter(grown)
+
+    def restricted_to(self, num_classes: int) -> CosineClassifier:
+        """A frozen copy that knows only the oldest classes: the classifier of an earlier task."""
+        old = CosineClassifier(self.anchors.shape[1])
+        old.anchors = self.anchors[:num_classes].clone()
+        old.residuals = nn.Parameter(self.residuals[:num_classes].detach().clone(), requires_grad=False)
+        return old
+
+    def directions(self) -> Float[Tensor, "classes m"]:
+        """Each class's direction, of length 1."""
+        return functional.normalize(self.anchors + self.residuals, dim=1)
+
+    def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
+        """Gives the logits of all classes."""
+        return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self.directions().T
+
+
+class LinearClassifier(nn.Module):
+    """`logits = z W + b` with values that were computed, not trained: nearest class mean, ridge regression."""
+
+    weights: Tensor
+    biases: Tensor
+
+    def __init__(self, weights: Float[Tensor, "m classes"], biases: Float[Tensor, " classes"]) -> None:
+        """Takes the values.
+
+        Args:
+            weights: One column per class.
+            biases: One per class.
+        """
+        super().__init__()
+        self.register_buffer("weights", weights)
+        self.register_buffer("biases", biases)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes known so far."""
+        return len(self.biases)
+
+    def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
+        """Gives the logits of all classes."""
+        return embeddings @ self.weights + self.biases

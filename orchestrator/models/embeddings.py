@@ -1,0 +1,67 @@
+"""Embedding modules: features → points of the joint embedding space."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class PowerNormalization(nn.Module):
+    """Signed square root, then length 1: tames the few large features that would rule every distance."""
+
+    def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """Gives features of length 1."""
+        return functional.normalize(features.sign() * features.abs().sqrt(), dim=-1)
+
+
+class WhitenedEmbedding(nn.Module):
+    """The teacher's: `z = h W + adapter(h W)`, with `h` the power-normalised features.
+
+    `W` whitens the within-class covariance, which *is* pull and push in closed form: directions in which classes vary inside
+    shrink, those in which they differ stretch. The adapter is learned on top; its last layer starts at zero, so that
+    training starts from the closed-form map and moves little.
+    """
+
+    whitening: Tensor
+
+    def __init__(self, num_features: int, dimensions: int, adapter_width: int) -> None:
+        """Starts with a whitening that has yet to be set.
+
+        Args:
+            num_features: Of the extractor.
+            dimensions: Of the joint embedding space.
+            adapter_width: Hidden units of the adapter.
+        """
+        super().__init__()
+        self.normalization = PowerNormalization()
+        self.register_buffer("whitening", torch.eye(num_features, dimensions))
+        self.adapter = nn.Sequential(nn.Linear(dimensions, adapter_width), nn.ReLU(), nn.Linear(adapter_width, dimensions))
+        last = self.adapter[2]
+        assert isinstance(last, nn.Linear)  # noqa: S101 - for the type checker
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
+        """Embeds the extractor's features."""
+        return self.embed_normalized(self.normalization(features))
+
+    def embed_normalized(self, normalized: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
+        """Embeds power-normalised features, such as stored class means."""
+        whitened = normalized @ self.whitening
+        # the adapter sees directions only: lengths differ from data set to data set
+        direction = functional.normalize(whitened, dim=-1) * whitened.shape[-1] ** 0.25
+        residual: Tensor = self.adapter(direction)
+        return whitened + residual
+
+
+class ProjectionEmbedding(nn.Linear):
+    """The student's, and that of methods without a closed form: one linear layer into the joint embedding space."""
+
+    @torch.no_grad()
+    def rebase(self, change: Float[Tensor, "m m"]) -> None:
+        """Follows the joint embedding space when its axes change: `z` becomes `z change`, exactly."""
+        self.weight.copy_(change.T @ self.weight)
+        if self.bias is not None:
+            self.bias.copy_(self.bias @ change)

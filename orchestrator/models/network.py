@@ -1,0 +1,71 @@
+"""Feature extractor → embedding module → classifier, as one module."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from orchestrator.models.backbones import Backbone
+
+_EVALUATION_BATCH = 1024
+
+
+class NetworkOutput(NamedTuple):
+    """What each part of a network gives.
+
+    Attributes:
+        features: `h = f(x)`.
+        embeddings: `z = e(h)`, points of the joint embedding space.
+        logits: `g(z)`, over all seen classes.
+    """
+
+    features: Float[Tensor, "n d"]
+    embeddings: Float[Tensor, "n m"]
+    logits: Float[Tensor, "n classes"]
+
+
+class Network(nn.Module):
+    """The three parts of a model [A claim 2]."""
+
+    def __init__(self, extractor: Backbone, embedding: nn.Module, classifier: nn.Module) -> None:
+        """Joins three parts.
+
+        Args:
+            extractor: uint8 images → features.
+            embedding: Features → joint embedding space.
+            classifier: Joint embedding space → logits of all seen classes.
+        """
+        super().__init__()
+        self.extractor = extractor
+        self.embedding = embedding
+        self.classifier = classifier
+
+    def forward(self, images: UInt8[Tensor, "n c h w"]) -> NetworkOutput:
+        """Runs uint8 images through all three parts."""
+        features = self.extractor(images)
+        embeddings = self.embedding(features)
+        return NetworkOutput(features, embeddings, self.classifier(embeddings))
+
+    def num_parameters(self) -> int:
+        """Numbers that were learned from data: parameters, and buffers such as a whitening or class means."""
+        return sum(tensor.numel() for tensor in self.state_dict().values())
+
+
+@torch.no_grad()
+def predict(network: Network, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+    """Logits of many images, batch by batch in evaluation mode, on the CPU."""
+    device = next(network.extractor.parameters()).device
+    network.eval()
+    batches = [network(batch.to(device)).logits.cpu() for batch in images.split(_EVALUATION_BATCH)]
+    return torch.cat(batches)
+
+
+@torch.no_grad()
+def extract_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """Features of many images, batch by batch in evaluation mode."""
+    device = next(extractor.parameters()).device
+    extractor.eval()
+    return torch.cat([extractor(batch.to(device)) for batch in images.split(_EVALUATION_BATCH)])

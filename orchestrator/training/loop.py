@@ -1,0 +1,98 @@
+"""The one epoch loop. What is learned comes in as a loss; where the batches come from, as a function of the epoch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from orchestrator.config.learning import TrainingConfig
+from orchestrator.errors import OrchestratorError
+from orchestrator.training.context import EpochReport, LearningContext
+
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """A loss and what it is made of.
+
+    Attributes:
+        total: The scalar that is minimised.
+        parts: Values to report, by name.
+    """
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training stands.
+
+    Attributes:
+        index: Steps done, over all epochs of this training.
+        num_steps: Steps in all.
+        epoch: Counted from 0.
+    """
+
+    index: int
+    num_steps: int
+    epoch: int
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, in [0, 1)."""
+        return self.index / self.num_steps
+
+
+def train(
+    phase: str,
+    parameters: Sequence[nn.Parameter],
+    num_batches: int,
+    batches: Callable[[int], Iterable[Batch]],
+    loss: Callable[[Batch, Step], LossOutput],
+    setting: tuple[TrainingConfig, LearningContext],
+) -> None:
+    """Minimises a loss with AdamW under a one-cycle learning rate, reporting the means of every epoch.
+
+    Args:
+        phase: What is being trained, for people.
+        parameters: What may change.
+        num_batches: Batches of every epoch.
+        batches: Gives an epoch's batches.
+        loss: Of one batch, given how far the training is.
+        setting: Epochs and learning rate, and the surroundings.
+
+    Raises:
+        OrchestratorError: The loss is no longer finite.
+    """
+    config, context = setting
+    num_steps = config.epochs * num_batches
+    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    lr_scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=num_steps + 1)
+    index = 0
+    for epoch in range(config.epochs):
+        sums: dict[str, float] = defaultdict(float)
+        for batch in batches(epoch):
+            output = loss(batch, Step(index, num_steps, epoch))
+            optimizer.zero_grad(set_to_none=True)
+            output.total.backward()
+            optimizer.step()
+            lr_scheduler.step()
+            index += 1
+            for name, value in {"loss": output.total.item(), **output.parts}.items():
+                sums[name] += value / num_batches
+        if not torch.isfinite(torch.tensor(sums["loss"])):
+            raise OrchestratorError(
+                f"the loss is {sums['loss']} after epoch {epoch + 1} of {phase}",
+                where=context.stage,
+                next_step=f"lower the learning rate (now {config.learning_rate})",
+            )
+        context.reporter(EpochReport(phase, epoch + 1, config.epochs, dict(sums)))
