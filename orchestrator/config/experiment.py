@@ -54,7 +54,9 @@ class StoreConfig(Config):
 class TrackingConfig(Config):
     """Where MLflow keeps the run."""
 
-    uri: str = Field(default="sqlite:///mlflow.db", min_length=1, description="sqlite:///FILE, a server's http(s):// address, or a database.")
+    uri: str = Field(
+        default="sqlite:///mlflow.db", min_length=1, description="sqlite:///FILE, a server's http(s):// address, or a database."
+    )
     experiment: str | None = Field(default=None, description="MLflow experiment; null means the experiment's name.")
 
     @field_validator("uri")

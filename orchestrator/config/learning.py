@@ -8,7 +8,6 @@ from pydantic import Field
 
 from orchestrator.config.model import Config
 
-
 # --- networks and training -------------------------------------------------------------------------------------------
 
 

@@ -68,7 +68,7 @@ def _read_yaml(path: Path) -> Tree:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read ({error})", where=str(path), next_step="give a readable YAML text file") from None
     try:
-        tree = yaml.load(text, Loader=_StrictLoader)
+        tree = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -84,7 +84,7 @@ def _read_yaml(path: Path) -> Tree:
 class _StrictLoader(yaml.SafeLoader):
     """YAML in which a key that stands twice in one mapping is an error instead of a silent overwrite."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -154,7 +154,7 @@ def _describe(error: ValidationError, tree: Tree, source: str) -> list[str]:
 
 
 def _key_path(location: tuple[int | str, ...], tree: object) -> tuple[str, Mapping[str, Any]]:
-    """pydantic's location as the user's key path (without the names of variants), and the fields known beside its last key."""
+    """Pydantic's location as the user's key path (without the names of variants), and the fields known beside its last key."""
     path = ""
     model: Any = Experiment
     node = tree
@@ -180,4 +180,3 @@ def _unknown(path: str, known: Mapping[str, Any]) -> str:
 def _shorten(value: object, length: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= length else text[: length - 1] + "…"
-

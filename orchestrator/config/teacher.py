@@ -118,7 +118,5 @@ class TeacherConfig(Config):
         default=40.0, ge=0, description="Images' worth of trust in the views' mean: a class of n images weighs them by w / (w + n)."
     )
     spread: SpreadConfig = Field(default=SharedSpreadConfig(), description="What is kept of a class's spread.")
-    augmentation: PrototypeAugmentationConfig = Field(
-        default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented."
-    )
+    augmentation: PrototypeAugmentationConfig = Field(default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented.")
     joint_embedding: JointEmbeddingConfig = Field(default=JointEmbeddingConfig(), description="The joint embedding space.")

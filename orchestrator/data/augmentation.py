@@ -31,7 +31,7 @@ def augment(images: Images, config: ImageAugmentationConfig, generator: torch.Ge
     scale = 1 + uniform(config.scale_fraction)
     mirror = torch.ones(num)
     if config.horizontal_flip:
-        mirror = torch.where(torch.rand(num, generator=generator) < 0.5, -1.0, 1.0)  # noqa: PLR2004 - a fair coin
+        mirror = torch.where(torch.rand(num, generator=generator) < 0.5, -1.0, 1.0)
     cos, sin = scale * angle.cos(), scale * angle.sin()
     # affine_grid measures from -1 to 1: a shift by the whole side is 2
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
@@ -44,7 +44,7 @@ def augment(images: Images, config: ImageAugmentationConfig, generator: torch.Ge
 
 
 def quarter_turns(images: Images) -> Images:
-    """All four quarter turns of square images, (4 n, c, h, w): first all as they are, then all turned once, …"""
+    """All four quarter turns of square images, (4 n, c, h, w): first all as they are, then all turned once, and so on."""
     return torch.cat([torch.rot90(images, turns, (2, 3)) for turns in range(4)])
 
 

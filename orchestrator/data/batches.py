@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 
-def num_balanced_batches(labels: Int64[Tensor, " n"], batch_size: int) -> int:
-    """Batches in one epoch: enough for the largest class to be seen once."""
-    counts = torch.bincount(labels)
-    return max(1, math.ceil(int(counts.max()) * int((counts > 0).sum()) / batch_size))
+@dataclass(frozen=True)
+class BalancedBatches:
+    """Batches of row numbers in which all classes take turns [METHOD §2 (a)].
 
+    In an epoch the largest class is seen about once; smaller ones are repeated, each time in a new order. Without this, one
+    exemplar an old class would drown among the new images.
 
-def class_balanced_batches(labels: Int64[Tensor, " n"], batch_size: int, generator: torch.Generator) -> list[Int64[Tensor, " batch"]]:
-    """One epoch of batches of row numbers in which all classes take turns.
-
-    The largest class is seen about once; smaller ones are repeated, each time in a new order. Without this, one exemplar
-    an old class would drown among the new images.
+    Attributes:
+        labels: The class of every row.
+        batch_size: Rows of a batch.
+        generator_of: The random generator of an epoch.
     """
-    rows_of = [torch.nonzero(labels == label).flatten() for label in labels.unique().tolist()]
-    num_batches = num_balanced_batches(labels, batch_size)
-    num_turns = math.ceil(num_batches * batch_size / len(rows_of))
-    columns = []
-    for rows in rows_of:
-        repeats = math.ceil(num_turns / len(rows))
-        columns.append(torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(repeats)])[:num_turns])
-    # a random order of the classes within each turn: no class is always last and cut off
-    turns = torch.stack(columns, dim=1)
-    order = torch.rand(turns.shape, generator=generator).argsort(dim=1)
-    sequence = turns.gather(1, order).flatten()[: num_batches * batch_size]
-    return list(sequence.split(batch_size))
+
+    labels: Int64[Tensor, " n"]
+    batch_size: int
+    generator_of: Callable[[int], torch.Generator]
+
+    @property
+    def num_batches(self) -> int:
+        """Batches of one epoch."""
+        counts = torch.bincount(self.labels)
+        return max(1, math.ceil(int(counts.max()) * int((counts > 0).sum()) / self.batch_size))
+
+    def epoch(self, index: int) -> list[Int64[Tensor, " batch"]]:
+        """One epoch's batches."""
+        generator = self.generator_of(index)
+        rows_of = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique().tolist()]
+        num_rows = self.num_batches * self.batch_size
+        num_turns = math.ceil(num_rows / len(rows_of))
+        columns = [_repeated(rows, num_turns, generator) for rows in rows_of]
+        # a random order of the classes within each turn: no class is always last and cut off
+        turns = torch.stack(columns, dim=1)
+        order = torch.rand(turns.shape, generator=generator).argsort(dim=1)
+        return list(turns.gather(1, order).flatten()[:num_rows].split(self.batch_size))
+
+
+def _repeated(rows: Int64[Tensor, " rows"], num: int, generator: torch.Generator) -> Int64[Tensor, " num"]:
+    """The rows in random order, over and over, each time in a new one."""
+    repeats = math.ceil(num / len(rows))
+    return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(repeats)])[:num]

@@ -59,7 +59,7 @@ class ImageTable:
     @cached_property
     def is_test(self) -> npt.NDArray[np.bool_]:
         """Whether an image is test data."""
-        return np.asarray(self._table.column("split").to_pylist()) == "test"
+        return np.asarray([split == "test" for split in self._table.column("split").to_pylist()], dtype=np.bool_)
 
 
 def write_image_table(
@@ -95,7 +95,9 @@ def write_image_table(
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StorageUnavailableError(
-            f"cannot write decoded images ({error.strerror or error})", where=str(path.parent), next_step="set data.cache_dir to a writable folder"
+            f"cannot write decoded images ({error.strerror or error})",
+            where=str(path.parent),
+            next_step="set data.cache_dir to a writable folder",
         ) from None
     return ImageTable(path, name, shape, str(metadata["fingerprint"]))
 

@@ -99,7 +99,7 @@ def _from_pixels(content: object, where: str) -> Image.Image:
         numeric = np.issubdtype(pixels.dtype, np.number)
     except ValueError:
         numeric = False
-    if not numeric or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or not pixels.size:  # noqa: PLR2004 - dimensions
+    if not numeric or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or not pixels.size:
         raise DataError("is not an image of pixels", where=where, next_step=advice)
     if not np.isfinite(pixels).all():
         count = int((~np.isfinite(pixels)).sum())
@@ -108,7 +108,7 @@ def _from_pixels(content: object, where: str) -> Image.Image:
     if pixels.min() < 0 or pixels.max() > highest:
         raise DataError(f"has pixels from {pixels.min()} to {pixels.max()}", where=where, next_step=advice)
     scaled = np.rint(pixels * (255 / highest)).astype(np.uint8)
-    return Image.fromarray(scaled.squeeze(axis=2) if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled)  # noqa: PLR2004
+    return Image.fromarray(scaled.squeeze(axis=2) if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled)
 
 
 def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:

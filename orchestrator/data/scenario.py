@@ -63,6 +63,12 @@ class LabeledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -151,7 +157,9 @@ def _check_same_classes(table: ImageTable, class_names: Sequence[str]) -> None:
         for present, split in ((in_train, "training"), (in_test, "test")):
             if name not in present:
                 raise DataError(
-                    f"class {name!r} has no {split} images", where=table.name, next_step=f"add {split} images or leave it out of scenario.class_order"
+                    f"class {name!r} has no {split} images",
+                    where=table.name,
+                    next_step=f"add {split} images or leave it out of scenario.class_order",
                 )
 
 
@@ -159,11 +167,13 @@ def _cut_into_tasks(num_classes: int, config: ScenarioConfig) -> tuple[Task, ...
     base, step = config.num_base_classes, config.classes_per_task
     if base > num_classes:
         raise DataError(
-            f"num_base_classes = {base}, but there are only {num_classes} classes", where="scenario", next_step=f"set it to at most {num_classes}"
+            f"num_base_classes = {base}, but there are only {num_classes} classes",
+            where="scenario",
+            next_step=f"set it to at most {num_classes}",
         )
     if num_classes > base and step > num_classes - base:
         raise DataError(
-            f"classes_per_task = {step}, but only {num_classes - base} of {num_classes} classes are left after the {base} of the first task",
+            f"classes_per_task = {step}, but only {num_classes - base} of {num_classes} classes are left after the first task",
             where="scenario",
             next_step=f"set it to at most {num_classes - base}",
         )
@@ -176,7 +186,8 @@ def _set_aside(rows: Indices, fraction: float, random: np.random.Generator, name
     num_validation = max(1, round(fraction * len(rows))) if fraction > 0 else 0
     if len(rows) - num_validation < MIN_TRAINING_IMAGES:
         raise DataError(
-            f"class {name!r} has {len(rows)} training images, of which {num_validation} go into validation; at least {MIN_TRAINING_IMAGES} must be left",
+            f"class {name!r} has {len(rows)} training images, {num_validation} of them for validation: "
+            f"fewer than {MIN_TRAINING_IMAGES} are left to learn from",
             where="data",
             next_step="add images, leave the class out of scenario.class_order, or lower data.validation_fraction",
         )

@@ -3,9 +3,10 @@
 from orchestrator.models.backbones import Backbone, build_backbone
 from orchestrator.models.classifiers import CosineClassifier, LinearClassifier
 from orchestrator.models.embeddings import PowerNormalization, ProjectionEmbedding, WhitenedEmbedding
-from orchestrator.models.network import Network, NetworkOutput
+from orchestrator.models.network import AnyNetwork, Network, NetworkOutput
 
 __all__ = [
+    "AnyNetwork",
     "Backbone",
     "CosineClassifier",
     "LinearClassifier",

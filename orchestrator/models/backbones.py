@@ -20,6 +20,9 @@ _MIN_GRID = 4  # convolutions work on at least this many pixels a side
 class Backbone(nn.Module):
     """A body of layers behind the conversion of pixels, with the number of features it gives."""
 
+    pixel_mean: Tensor
+    pixel_deviation: Tensor
+
     def __init__(self, body: nn.Module, num_features: int, num_channels: int, standardized: bool = False) -> None:
         """Wraps a body.
 

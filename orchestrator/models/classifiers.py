@@ -53,7 +53,12 @@ class CosineClassifier(nn.Module):
 
     def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
         """Gives the logits of all classes."""
-        return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self.directions().T
+        return self.logits(embeddings, self.anchors)
+
+    def logits(self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:
+        """Gives the logits for other anchors than its own, normalised: anchors that follow an embedding in training."""
+        directions = functional.normalize(anchors + self.residuals, dim=1)
+        return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ directions.T
 
 
 class LinearClassifier(nn.Module):

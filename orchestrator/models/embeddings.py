@@ -17,14 +17,15 @@ class PowerNormalization(nn.Module):
 
 
 class WhitenedEmbedding(nn.Module):
-    """The teacher's: `z = h W + adapter(h W)`, with `h` the power-normalised features.
+    """The teacher's: `z = w + adapter(w)` with `w = h W - o`, where `h` are the power-normalised features.
 
     `W` whitens the within-class covariance, which *is* pull and push in closed form: directions in which classes vary inside
-    shrink, those in which they differ stretch. The adapter is learned on top; its last layer starts at zero, so that
-    training starts from the closed-form map and moves little.
+    shrink, those in which they differ stretch. `o` takes away most of what all classes have in common. The adapter is learned
+    on top; its last layer starts at zero, so that training starts from the closed-form map and moves little.
     """
 
     whitening: Tensor
+    offset: Tensor
 
     def __init__(self, num_features: int, dimensions: int, adapter_width: int) -> None:
         """Starts with a whitening that has yet to be set.
@@ -37,6 +38,7 @@ class WhitenedEmbedding(nn.Module):
         super().__init__()
         self.normalization = PowerNormalization()
         self.register_buffer("whitening", torch.eye(num_features, dimensions))
+        self.register_buffer("offset", torch.zeros(dimensions))
         self.adapter = nn.Sequential(nn.Linear(dimensions, adapter_width), nn.ReLU(), nn.Linear(adapter_width, dimensions))
         last = self.adapter[2]
         assert isinstance(last, nn.Linear)  # noqa: S101 - for the type checker
@@ -49,7 +51,7 @@ class WhitenedEmbedding(nn.Module):
 
     def embed_normalized(self, normalized: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """Embeds power-normalised features, such as stored class means."""
-        whitened = normalized @ self.whitening
+        whitened = normalized @ self.whitening - self.offset
         # the adapter sees directions only: lengths differ from data set to data set
         direction = functional.normalize(whitened, dim=-1) * whitened.shape[-1] ** 0.25
         residual: Tensor = self.adapter(direction)
@@ -60,8 +62,7 @@ class ProjectionEmbedding(nn.Linear):
     """The student's, and that of methods without a closed form: one linear layer into the joint embedding space."""
 
     @torch.no_grad()
-    def rebase(self, change: Float[Tensor, "m m"]) -> None:
-        """Follows the joint embedding space when its axes change: `z` becomes `z change`, exactly."""
+    def rebase(self, change: Float[Tensor, "m m"], shift: Float[Tensor, " m"]) -> None:
+        """Follows the joint embedding space when its axes change: `z` becomes `z change + shift`, exactly."""
         self.weight.copy_(change.T @ self.weight)
-        if self.bias is not None:
-            self.bias.copy_(self.bias @ change)
+        self.bias.copy_(self.bias @ change + shift)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from orchestrator.models.backbones import Backbone
 
 _EVALUATION_BATCH = 1024
+
+
+Embedding = TypeVar("Embedding", bound=nn.Module)
+Classifier = TypeVar("Classifier", bound=nn.Module)
 
 
 class NetworkOutput(NamedTuple):
@@ -27,10 +31,14 @@ class NetworkOutput(NamedTuple):
     logits: Float[Tensor, "n classes"]
 
 
-class Network(nn.Module):
+class Network(nn.Module, Generic[Embedding, Classifier]):
     """The three parts of a model [A claim 2]."""
 
-    def __init__(self, extractor: Backbone, embedding: nn.Module, classifier: nn.Module) -> None:
+    extractor: Backbone
+    embedding: Embedding
+    classifier: Classifier
+
+    def __init__(self, extractor: Backbone, embedding: Embedding, classifier: Classifier) -> None:
         """Joins three parts.
 
         Args:
@@ -54,8 +62,11 @@ class Network(nn.Module):
         return sum(tensor.numel() for tensor in self.state_dict().values())
 
 
+AnyNetwork = Network[Any, Any]
+
+
 @torch.no_grad()
-def predict(network: Network, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+def predict(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
     """Logits of many images, batch by batch in evaluation mode, on the CPU."""
     device = next(network.extractor.parameters()).device
     network.eval()

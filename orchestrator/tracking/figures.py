@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from orchestrator.evaluation import forgetting_of_task
 from orchestrator.tracking.heat_map import INK, MUTED, draw_matrix, draw_scale, name_tasks
 
 Matrix: TypeAlias = Sequence[Sequence[float | None]]
@@ -93,10 +94,9 @@ def _square(matrix: Matrix) -> NDArray[np.float64]:
 
 
 def _forgetting_per_task(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Best earlier accuracy minus the last, for every task but the newest: its mean is the run's forgetting.
-    if len(values) < 2:
-        return np.zeros(0)
-    return np.asarray(np.nanmax(values[:-1, :-1], axis=0) - values[-1, :-1])
+    last = len(values) - 1
+    rows = [row[: i + 1].tolist() for i, row in enumerate(values)]
+    return np.array([forgetting_of_task(rows, last, task) for task in range(last)])
 
 
 def _draw_curve(axes: Axes, role: str, values: NDArray[np.float64], side: float) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
+from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.data.augmentation import augment
 from orchestrator.training.random_streams import derive_seed, stream
 
 
@@ -42,12 +46,14 @@ class LearningContext:
         seed: The experiment's.
         stage: Name of the stage, such as `teacher[0]`: part of every random stream.
         device: Where tensors live.
+        image_augmentation: How training images are varied; the same for every method.
         reporter: Called after every epoch.
     """
 
     seed: int
     stage: str
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    image_augmentation: ImageAugmentationConfig = field(default_factory=ImageAugmentationConfig)
     reporter: Reporter = report_to_nobody
 
     def stream(self, *purpose: str | int) -> torch.Generator:
@@ -57,3 +63,7 @@ class LearningContext:
     def seed_of(self, *purpose: str | int) -> int:
         """A seed for one purpose within this stage."""
         return derive_seed(self.seed, self.stage, *purpose)
+
+    def vary(self, images: UInt8[Tensor, "n c h w"], generator: torch.Generator) -> UInt8[Tensor, "n c h w"]:
+        """Randomly changed copies of images, on this stage's device."""
+        return augment(images.to(self.device), self.image_augmentation, generator)

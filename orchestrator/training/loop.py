@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from orchestrator.config.learning import TrainingConfig
+from orchestrator.data.batches import BalancedBatches
 from orchestrator.errors import OrchestratorError
 from orchestrator.training.context import EpochReport, LearningContext
-
-
-Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -52,35 +49,37 @@ class Step:
         return self.index / self.num_steps
 
 
+Loss = Callable[[Tensor, Step], LossOutput]
+
+
 def train(
     phase: str,
     parameters: Sequence[nn.Parameter],
-    num_batches: int,
-    batches: Callable[[int], Iterable[Batch]],
-    loss: Callable[[Batch, Step], LossOutput],
-    setting: tuple[TrainingConfig, LearningContext],
+    batches: BalancedBatches,
+    loss: Loss,
+    config: TrainingConfig,
+    context: LearningContext,
 ) -> None:
     """Minimises a loss with AdamW under a one-cycle learning rate, reporting the means of every epoch.
 
     Args:
         phase: What is being trained, for people.
         parameters: What may change.
-        num_batches: Batches of every epoch.
-        batches: Gives an epoch's batches.
+        batches: Row numbers, epoch by epoch.
         loss: Of one batch, given how far the training is.
-        setting: Epochs and learning rate, and the surroundings.
+        config: Epochs and learning rate.
+        context: Whom to report to.
 
     Raises:
         OrchestratorError: The loss is no longer finite.
     """
-    config, context = setting
-    num_steps = config.epochs * num_batches
+    num_steps = config.epochs * batches.num_batches
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
     lr_scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=num_steps + 1)
     index = 0
     for epoch in range(config.epochs):
         sums: dict[str, float] = defaultdict(float)
-        for batch in batches(epoch):
+        for batch in batches.epoch(epoch):
             output = loss(batch, Step(index, num_steps, epoch))
             optimizer.zero_grad(set_to_none=True)
             output.total.backward()
@@ -88,7 +87,7 @@ def train(
             lr_scheduler.step()
             index += 1
             for name, value in {"loss": output.total.item(), **output.parts}.items():
-                sums[name] += value / num_batches
+                sums[name] += value / batches.num_batches
         if not torch.isfinite(torch.tensor(sums["loss"])):
             raise OrchestratorError(
                 f"the loss is {sums['loss']} after epoch {epoch + 1} of {phase}",

@@ -1,0 +1,54 @@
+"""Methods that compute their classifier from frozen features: nearest class mean and analytic learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from orchestrator.models import LinearClassifier
+
+
+@dataclass(frozen=True)
+class FeatureMoments:
+    """Sums over all features seen so far; they are updated task by task and never see an old image again.
+
+    Attributes:
+        second: Sum of `h hᵀ` over all images (features, features).
+        sums: Sum of the features of each class (classes, features).
+        counts: Images of each class.
+    """
+
+    second: Float[Tensor, "d d"]
+    sums: Float[Tensor, "classes d"]
+    counts: Float[Tensor, " classes"]
+
+    def with_class(self, views: Float[Tensor, "views n d"]) -> FeatureMoments:
+        """The moments with one more class; its augmented views share the weight of their image."""
+        share = 1 / len(views)
+        rows = views.flatten(0, 1)
+        return FeatureMoments(
+            self.second + share * rows.T @ rows,
+            torch.cat([self.sums, share * rows.sum(dim=0, keepdim=True)]),
+            torch.cat([self.counts, self.counts.new_tensor([views.shape[1]])]),
+        )
+
+
+def no_moments(num_features: int, device: torch.device) -> FeatureMoments:
+    """Moments of no class."""
+    return FeatureMoments(*(torch.zeros(size, device=device) for size in ((num_features, num_features), (0, num_features), (0,))))
+
+
+def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
+    """`-‖h - μ‖²` up to what all classes share: `2 h·μ - ‖μ‖²`."""
+    means = moments.sums / moments.counts[:, None]
+    return LinearClassifier(2 * means.T, -means.square().sum(dim=1))
+
+
+def ridge_classifier(moments: FeatureMoments, ridge: float) -> LinearClassifier:
+    """Ridge regression of one-hot labels on features: the same solution as on all data at once (ACIL, Zhuang et al. 2022)."""
+    identity = torch.eye(len(moments.second), device=moments.second.device, dtype=torch.float64)
+    weights = torch.linalg.solve(moments.second.double() + ridge * identity, moments.sums.T.double()).float()
+    return LinearClassifier(weights, weights.new_zeros(weights.shape[1]))

@@ -1,0 +1,122 @@
+"""The command line: parses first and imports heavy modules after, so that `--help` and `validate` answer at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from orchestrator.errors import InterruptedRunError, OrchestratorError, UserInputError
+
+app = typer.Typer(
+    name="orchestrator",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Image classifiers that keep learning new classes: a continually taught teacher, and a smaller student distilled from it.\n\n"
+        "Start with `orchestrator run experiments/digits.yaml`.\n\n"
+        "Exit codes: 0 done, 2 the input is wrong, 3 something is unreachable (try again), 1 a bug, 130 interrupted."
+    ),
+)
+
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=VALUE", help="Override a value of the file, e.g. `--set teacher.training.epochs=10`. May be repeated."
+    ),
+]
+
+
+@app.command()
+def run(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and pictures. Default: out/NAME-RUN_ID.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run in MLflow. Default: name, method and seed.")] = None,
+) -> None:
+    """Run an experiment: teach the teacher task by task, distil the student, track everything in MLflow.
+
+    Shows progress while it runs; ends with both accuracy matrices, the final metrics, the path of summary.json and the command
+    that opens the run in the MLflow UI.
+
+    Examples:
+    `orchestrator run experiments/digits.yaml`
+
+    `orchestrator run experiments/digits.yaml --set seed=1 --set scenario.max_images_per_class=10`
+
+    `orchestrator run experiments/digits.yaml --set method.kind=finetuning --output out/finetuning`
+    """
+    from orchestrator.config import load_experiment
+
+    loaded = load_experiment(experiment, overrides or [])
+
+    from rich.console import Console
+
+    from orchestrator.pipelines.run import run as run_experiment
+    from orchestrator.terminal import TerminalListener
+
+    listener = TerminalListener(Console())
+    try:
+        run_experiment(loaded, output, name, listener)
+    finally:
+        listener.close()
+
+
+@app.command()
+def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment files.")]) -> None:
+    """Check experiment files and say what is wrong, without running anything (and without loading torch).
+
+    Every file is checked; the exit code is 2 when one of them is wrong.
+    """
+    from orchestrator.config import load_experiment
+
+    failed = False
+    for file in files:
+        try:
+            load_experiment(file)
+            typer.echo(f"{file}: valid")
+        except UserInputError as error:
+            typer.echo(str(error), err=True)
+            failed = True
+    if failed:
+        raise typer.Exit(UserInputError.exit_code)
+
+
+def main() -> NoReturn:
+    """Runs the command line and turns every error into its message and exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except OrchestratorError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", InterruptedRunError.exit_code)
+    except BrokenPipeError:
+        # whoever read our output has left; nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - the last resort: a bug in this program
+        traceback.print_exc()
+        _fail("this is a bug; please report it with the lines above", 1)
+    sys.exit(0)
+
+
+def _terminated(signal_number: int, _frame: object) -> NoReturn:
+    """SIGTERM ends a run as Ctrl-C does: closed in MLflow, exit code 130."""
+    raise InterruptedRunError(f"ended by signal {signal_number}")
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(exit_code)

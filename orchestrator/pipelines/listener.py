@@ -1,0 +1,51 @@
+"""Who wants to know how a run is doing: a terminal, a notebook, nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.data import Scenario
+from orchestrator.pipelines.record import RunRecord, StageResult
+from orchestrator.stages import Stage
+from orchestrator.training.context import EpochReport
+
+
+class RunListener(Protocol):
+    """Told about a run while it happens."""
+
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+        """All is checked; computing begins."""
+
+    def stage_started(self, stage: Stage) -> None:
+        """A stage begins."""
+
+    def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
+        """One epoch of the stage is over."""
+
+    def stage_finished(self, result: StageResult, record: RunRecord) -> None:
+        """A stage is over; the record includes it."""
+
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:
+        """All is computed and written."""
+
+
+class SilentListener:
+    """Wants to know nothing."""
+
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+        """Says nothing."""
+
+    def stage_started(self, stage: Stage) -> None:
+        """Says nothing."""
+
+    def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
+        """Says nothing."""
+
+    def stage_finished(self, result: StageResult, record: RunRecord) -> None:
+        """Says nothing."""
+
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:
+        """Says nothing."""

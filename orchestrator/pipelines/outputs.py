@@ -1,0 +1,49 @@
+"""The files of a finished run: summary, resolved experiment, environment, pictures; on disk and in MLflow."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config import dump_experiment
+from orchestrator.config.experiment import Experiment
+from orchestrator.pipelines.record import RunRecord
+from orchestrator.tracking import Tracker, names
+
+_VERSIONS_OF = ("continual-orchestrator", "torch", "torchvision", "numpy", "scikit-learn", "pyarrow", "mlflow")
+
+
+def write_outputs(folder: Path, summary: dict[str, Any], experiment: Experiment, record: RunRecord, tracker: Tracker) -> None:
+    """Writes every file and hands it to the tracker."""
+    from orchestrator.tracking.figures import accuracy_matrix_figure, run_overview_figure, save_figure  # noqa: PLC0415 - matplotlib is slow to import
+
+    write_json(folder / names.SUMMARY_FILE, summary)
+    (folder / names.EXPERIMENT_FILE).write_text(dump_experiment(experiment), encoding="utf-8")
+    write_json(folder / names.ENVIRONMENT_FILE, environment())
+    class_names = [task["classes"] for task in summary["tasks"]]
+    figures = folder / names.FIGURES_FOLDER
+    for role in names.ROLES:
+        title = f"{role.capitalize()}: accuracy on each task"
+        save_figure(accuracy_matrix_figure(record.matrix(role), title, class_names), figures / names.accuracy_matrix_file(role))
+    title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
+    save_figure(run_overview_figure(record.matrix("teacher"), record.matrix("student"), title), figures / names.OVERVIEW_FILE)
+    for name in (names.SUMMARY_FILE, names.EXPERIMENT_FILE, names.ENVIRONMENT_FILE):
+        tracker.log_file(folder / name)
+    for picture in sorted(figures.glob("*.png")):
+        tracker.log_file(picture, names.FIGURES_FOLDER)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes a JSON file in one piece: a reader sees all of it or none."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def environment() -> dict[str, str]:
+    """Versions of what a run's numbers depend on."""
+    versions = {name: metadata.version(name) for name in _VERSIONS_OF}
+    return {"python": platform.python_version(), "platform": platform.platform(), **versions}

@@ -1,0 +1,173 @@
+"""One run: an experiment from its configuration to its summary.
+
+Everything that can be wrong is found before anything is trained: data, split, output folder, tracking. Then the stages are
+computed one after another, each task's teacher and then its student, and every row of both accuracy matrices goes to MLflow
+as soon as it is known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orchestrator.config.experiment import Experiment, InProcessConfig
+from orchestrator.data import Scenario, load_images
+from orchestrator.data.scenario import build_scenario
+from orchestrator.errors import ConfigError, InterruptedRunError, OrchestratorError, StorageUnavailableError
+from orchestrator.pipelines.listener import RunListener, SilentListener
+from orchestrator.pipelines.outputs import write_outputs
+from orchestrator.pipelines.record import RunRecord, StageResult, evaluate
+from orchestrator.pipelines.run_log import RunLog
+from orchestrator.stages import Model, Role, Stage, compute_stage, stage_graph
+from orchestrator.stages.computation import Upstream
+from orchestrator.tracking import RunStatus, Tracker, open_run
+from orchestrator.training.context import EpochReport, LearningContext
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gives.
+
+    Attributes:
+        summary: The content of summary.json.
+        output_dir: Where summary.json and the figures lie.
+        models: The last task's teacher and student.
+    """
+
+    summary: dict[str, Any]
+    output_dir: Path
+    models: dict[Role, Model]
+
+
+def run(
+    experiment: Experiment,
+    output: str | Path | None = None,
+    name: str | None = None,
+    listener: RunListener | None = None,
+    tracker: Tracker | None = None,
+) -> RunResult:
+    """Runs an experiment.
+
+    Args:
+        experiment: What to run.
+        output: Folder for summary.json and figures; None means `out/NAME-RUN_ID`.
+        name: What the run is called in MLflow; None means the experiment's name, method and seed.
+        listener: Told about every epoch and stage; None for silence.
+        tracker: Where numbers go; None opens a run in the configured MLflow store.
+
+    Raises:
+        UserInputError: Configuration or data cannot be used.
+        TransientError: The output folder or the tracking store cannot be reached.
+        InterruptedRunError: The run was interrupted; it is closed as KILLED.
+    """
+    listener = listener or SilentListener()
+    device = _device(experiment)
+    scenario = prepare_scenario(experiment)
+    stages = stage_graph(experiment, scenario)
+    run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
+    if output is not None:
+        _make_writable(Path(output))
+    tracker = tracker or open_run(experiment.tracking.uri, experiment.tracking.experiment or experiment.name, run_name, {})
+    output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
+    log = RunLog(tracker, experiment, scenario)
+    with _closed_truthfully(tracker):
+        _make_writable(output_dir)
+        log.start()
+        listener.run_started(experiment, scenario, stages)
+        record = RunRecord(tracker.run_id, experiment, scenario)
+        with _threads(experiment):
+            models = _compute_all(stages, record, log, listener, device)
+        summary = record.summary()
+        write_outputs(output_dir, summary, experiment, record, tracker)
+        log.finish(summary)
+        listener.run_finished(summary, output_dir, experiment)
+    return RunResult(summary, output_dir, models)
+
+
+def prepare_scenario(experiment: Experiment) -> Scenario:
+    """Loads the data and cuts it into tasks.
+
+    Raises:
+        DataError: The data cannot be used.
+    """
+    table = load_images(experiment.data)
+    return build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+
+
+def _compute_all(stages: list[Stage], record: RunRecord, log: RunLog, listener: RunListener, device: torch.device) -> dict[Role, Model]:
+    models: dict[Role, Model] = {}
+    for stage in stages:
+        listener.stage_started(stage)
+
+        def report(epoch: EpochReport, stage: Stage = stage) -> None:
+            log.epoch(stage, epoch)
+            listener.epoch_finished(stage, epoch)
+
+        started = time.perf_counter()
+        context = LearningContext(record.experiment.seed, stage.name, device, record.experiment.data.augmentation, report)
+        upstream = Upstream(models.get(stage.role), models.get("teacher"))
+        models[stage.role] = compute_stage(stage, record.experiment, record.scenario, upstream, context)
+        seconds = time.perf_counter() - started
+        result = StageResult(stage, seconds, False, *evaluate(models[stage.role].network, stage, record.scenario))
+        record.add(result, models[stage.role].network.num_parameters())
+        log.stage(result, record)
+        listener.stage_finished(result, record)
+    return models
+
+
+@contextmanager
+def _closed_truthfully(tracker: Tracker) -> Iterator[None]:
+    """Whatever happens, the tracked run ends with the status that is true."""
+    try:
+        yield
+    except (KeyboardInterrupt, InterruptedRunError):
+        tracker.close(RunStatus.KILLED, "interrupted")
+        raise InterruptedRunError(f"interrupted; run {tracker.run_id} is closed as KILLED") from None
+    except OrchestratorError as error:
+        tracker.close(RunStatus.FAILED, str(error))
+        raise
+    except BaseException as error:
+        tracker.close(RunStatus.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    tracker.close(RunStatus.FINISHED)
+
+
+@contextmanager
+def _threads(experiment: Experiment) -> Iterator[None]:
+    """The configured number of CPU threads, for as long as the run lasts."""
+    before = torch.get_num_threads()
+    if isinstance(experiment.execution, InProcessConfig) and experiment.execution.num_threads:
+        torch.set_num_threads(experiment.execution.num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device(experiment: Experiment) -> torch.device:
+    if not isinstance(experiment.execution, InProcessConfig):
+        raise ConfigError(
+            f"execution.kind = {experiment.execution.kind!r} is not built yet", next_step="use --set execution.kind=in_process"
+        )
+    wanted = experiment.execution.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"cannot be written ({error.strerror or error})", where=str(folder), next_step="choose another --output"
+        ) from None

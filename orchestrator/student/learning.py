@@ -1,0 +1,158 @@
+"""The student learns one task from new images, old exemplars and two teachers [A claim 8; §52, §71; B]."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from orchestrator.config.student import StudentConfig
+from orchestrator.data.augmentation import mix
+from orchestrator.data.batches import BalancedBatches
+from orchestrator.data.scenario import LabeledImages
+from orchestrator.models import CosineClassifier, Network, ProjectionEmbedding, build_backbone
+from orchestrator.student.distillation import embedding_loss, transfer_loss
+from orchestrator.student.transfer import kdr, soften, tssr
+from orchestrator.teacher import TeacherModel
+from orchestrator.teacher.closed_form import JointSpace
+from orchestrator.training.context import LearningContext
+from orchestrator.training.loop import LossOutput, Step, train
+from orchestrator.training.random_streams import seeded_initialisation
+
+StudentNetwork = Network[ProjectionEmbedding, CosineClassifier]
+
+
+@dataclass(frozen=True)
+class StudentModel:
+    """The student after a task.
+
+    Attributes:
+        network: Extractor, embedding module, classifier.
+        space: The joint embedding space of that task, in which the student's embedding lives.
+    """
+
+    network: StudentNetwork
+    space: JointSpace
+
+
+def learn_student_task(
+    previous: StudentModel | None,
+    teacher: TeacherModel,
+    data: LabeledImages,
+    config: StudentConfig,
+    context: LearningContext,
+) -> StudentModel:
+    """Distils one task.
+
+    Args:
+        previous: The student of the task before; None for the first task. It is left as it is.
+        teacher: The teacher after this task.
+        data: The new classes' training images.
+        config: How to distil.
+        context: Seed, device, image augmentation, reporter.
+    """
+    network = _start(previous, teacher, data, config, context)
+    images = _with_exemplars(teacher, data)
+    distillation = _Distillation(network, teacher, images, config, context)
+
+    network.train()
+    batches = BalancedBatches(images.labels, config.training.batch_size, partial(context.stream, "student batches"))
+    train("student", [*network.parameters()], batches, distillation.loss, config.training, context)
+    return StudentModel(network, teacher.space)
+
+
+@dataclass(frozen=True)
+class _Distillation:
+    """One stage's loss, with all that it reads."""
+
+    network: StudentNetwork
+    teacher: TeacherModel
+    images: LabeledImages
+    config: StudentConfig
+    context: LearningContext
+
+    def loss(self, rows: Tensor, step: Step) -> LossOutput:
+        """Both teachers' losses on a batch of images, and the classification of augmented prototypes."""
+        generator = self.context.stream("student views", step.index)
+        device = self.context.device
+        raw, labels = self.images.images[rows].to(device), self.images.labels[rows].to(device)
+        images = self.context.vary(raw, generator)
+        output = self.network(images)
+        with torch.no_grad():
+            taught = self.teacher.network(images)
+        parts: dict[str, float] = {}
+        total = self._transfer(output.logits, taught.logits, labels, step, parts)
+        if self.config.embedding_weight:
+            imitation = embedding_loss(output.embeddings, taught.embeddings)
+            if self.config.mixture_weight:
+                imitation = imitation + self.config.mixture_weight * self._mixture_loss(raw, generator)
+            total = total + self.config.embedding_weight * imitation
+            parts["embedding"] = imitation.item()
+        if self.config.prototype_weight and len(self.teacher.vectors):
+            total = total + self.config.prototype_weight * self._prototype_loss(generator)
+        return LossOutput(total, parts)
+
+    def _transfer(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, step: Step, parts: dict[str, float]) -> Tensor:
+        """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
+        temperature = self.config.temperature
+        with torch.no_grad():
+            similarity = kdr(soften(student_logits, temperature), soften(teacher_logits, temperature), self.config.transfer.similarity)
+        ratio = tssr(self.config.transfer, similarity, step.progress) if self.config.classifier_weight else 0.0
+        parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
+        return (self.config.classifier_weight or 1.0) * transfer_loss(student_logits, teacher_logits, labels, ratio, temperature)
+
+    def _mixture_loss(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """The teacher's map is nearly the same function at every task: imitating it on any image protects old classes."""
+        images = mix(self.context.vary(raw, generator), generator)
+        with torch.no_grad():
+            wanted = self.teacher.network(images).embeddings
+        return embedding_loss(self.network(images).embeddings, wanted)
+
+    def _prototype_loss(self, generator: torch.Generator) -> Tensor:
+        """Augmented prototypes live in the joint embedding space: old classes for the student's classifier, without images."""
+        num_old, num_vectors, _ = self.teacher.vectors.shape
+        labels = torch.arange(num_old, device=self.context.device)
+        chosen = torch.randint(num_vectors, (num_old,), generator=generator).to(self.context.device)
+        embedding = self.teacher.network.embedding
+        with torch.no_grad():
+            prototypes = embedding.embed_normalized(self.teacher.memory.statistics.means[:num_old].to(self.context.device))
+        return functional.cross_entropy(self.network.classifier(prototypes + self.teacher.vectors[labels, chosen]), labels)
+
+
+def _start(
+    previous: StudentModel | None, teacher: TeacherModel, data: LabeledImages, config: StudentConfig, context: LearningContext
+) -> StudentNetwork:
+    """The network to go on from, in the joint embedding space as the teacher has it now, with a place for the new classes."""
+    dimensions = len(teacher.space.offset)
+    if previous is None:
+        with seeded_initialisation(context.seed_of("network")):
+            extractor = build_backbone(config.backbone, data.shape)
+            network = Network(extractor, ProjectionEmbedding(extractor.num_features, dimensions), CosineClassifier(dimensions))
+    else:
+        network = copy.deepcopy(previous.network)
+        if config.embedding_weight:
+            network.embedding.rebase(*teacher.space.change_from(previous.space))
+    directions = teacher.network.classifier.directions().detach()
+    if not (config.embedding_weight and config.classifier_weight):
+        directions = _untaught_directions(network, directions, context)
+    network.classifier.anchor(directions)
+    return network.to(context.device)
+
+
+def _untaught_directions(network: StudentNetwork, taught: Tensor, context: LearningContext) -> Tensor:
+    """Where one of the teachers is switched off, its class directions are none of the student's business: random ones serve."""
+    num_known = network.classifier.num_classes
+    drawn = torch.randn(taught.shape, generator=context.stream("class directions")).to(taught)
+    drawn[:num_known] = network.classifier.anchors
+    return drawn
+
+
+def _with_exemplars(teacher: TeacherModel, data: LabeledImages) -> LabeledImages:
+    """The new images, and one exemplar of every old class."""
+    num_old = int(data.labels.min())
+    images = torch.cat([teacher.memory.exemplars[:num_old], data.images])
+    return LabeledImages(images, torch.cat([torch.arange(num_old), data.labels]))

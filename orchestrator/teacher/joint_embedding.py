@@ -1,0 +1,48 @@
+"""Push and pull in the joint embedding space [A §58, §69, §79; claim 7]."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from orchestrator.config.teacher import JointEmbeddingConfig
+
+
+def pull_loss(
+    embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], margin: float
+) -> Float[Tensor, ""]:
+    """Mean squared excess of each sample's distance to its class centre over the margin."""
+    distances = _distances(embeddings, centres).gather(1, labels[:, None])
+    return functional.relu(distances - margin).square().mean()
+
+
+def push_loss(
+    embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], margin: float
+) -> Float[Tensor, ""]:
+    """Mean squared lack of distance, below the margin, to the centres of all other classes; 0 when there is only one class."""
+    if len(centres) == 1:
+        return embeddings.new_zeros(())
+    lack = functional.relu(margin - _distances(embeddings, centres)).square()
+    others = functional.one_hot(labels, len(centres)) == 0
+    return lack[others].mean()
+
+
+def keep_loss(embeddings: Float[Tensor, "n m"], previous: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
+    """Mean of 1 - cosine between what the embedding module gives now and what it gave before."""
+    return (1 - functional.cosine_similarity(embeddings, previous, dim=1)).mean()
+
+
+def push_pull(
+    embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], config: JointEmbeddingConfig
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Push and pull with the configured margins."""
+    return push_loss(embeddings, labels, centres, config.push_margin), pull_loss(embeddings, labels, centres, config.pull_margin)
+
+
+def _distances(embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:
+    """Distances between directions, in [0, 2]."""
+    squared = 2 - 2 * functional.normalize(embeddings, dim=1) @ functional.normalize(centres, dim=1).T
+    # the square root's slope is infinite at 0
+    return squared.clamp_min(torch.finfo(embeddings.dtype).eps).sqrt()

@@ -1,0 +1,34 @@
+"""What remains of a class when its images are gone: one prototype and one representation [A claims 1, 3; §12, §34]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from orchestrator.teacher.statistics import ClassStatistics
+
+
+@dataclass(frozen=True)
+class PrototypeMemory:
+    """Everything that is kept of the classes seen so far.
+
+    Attributes:
+        exemplars: One image per class: the old prototype.
+        statistics: One representation per class.
+    """
+
+    exemplars: UInt8[Tensor, "classes c h w"]
+    statistics: ClassStatistics
+
+    def num_bytes_per_class(self) -> int:
+        """Bytes stored per class, beside the covariance that all classes share."""
+        s = self.statistics
+        tensors = (self.exemplars, s.means, s.counts, s.radii, s.factors)
+        return sum(tensor[0].nelement() * tensor.element_size() for tensor in tensors)
+
+
+def select_prototype(embeddings: Float[Tensor, "n m"]) -> int:
+    """The row of the sample nearest the mean of its class in the embedding space [A claim 3]."""
+    return int((embeddings - embeddings.mean(dim=0)).square().sum(dim=1).argmin())

@@ -1,0 +1,147 @@
+"""Training of embedding module and classifier on new data and augmented prototypes [A §58, §69; claim 7].
+
+Both start from the closed-form solution and learn what is added to it. What was learned is kept only as far as it helps on
+new images that were held out and on old classes drawn afresh from their spread [METHOD §2 (d)].
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from orchestrator.config.teacher import TeacherConfig
+from orchestrator.data.batches import BalancedBatches
+from orchestrator.models import CosineClassifier, WhitenedEmbedding
+from orchestrator.teacher.closed_form import class_directions
+from orchestrator.teacher.joint_embedding import keep_loss, push_pull
+from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics
+from orchestrator.training.context import LearningContext
+from orchestrator.training.loop import LossOutput, Step, train
+
+STRENGTHS = (0.0, 0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The trainable parts behind the extractor: embedding module and classifier."""
+
+    embedding: WhitenedEmbedding
+    classifier: CosineClassifier
+
+    def logits(self, normalized: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
+        """Classifies power-normalised features."""
+        logits: Tensor = self.classifier(self.embedding.embed_normalized(normalized))
+        return logits
+
+    def anchored(self, statistics: ClassStatistics) -> Head:
+        """The same head with the classifier anchored at these classes."""
+        with torch.no_grad():
+            self.classifier.anchor(class_directions(self.embedding, statistics))
+        return self
+
+    def learned(self) -> list[nn.Parameter]:
+        """What training changes: the adapter and the classifier's residuals."""
+        return [*self.embedding.adapter.parameters(), self.classifier.residuals]
+
+
+@dataclass(frozen=True)
+class RefinementData:
+    """What one task's refinement learns from.
+
+    Attributes:
+        new: Power-normalised features of the new classes' images: as they are, then as randomly augmented.
+        new_labels: Their classes.
+        statistics: Of all seen classes.
+        vectors: Augmentation of the old classes; the first ones of the statistics.
+    """
+
+    new: Float[Tensor, "views n d"]
+    new_labels: Int64[Tensor, " n"]
+    statistics: ClassStatistics
+    vectors: Float[Tensor, "old vectors m"]
+
+
+def refine(head: Head, data: RefinementData, config: TeacherConfig, context: LearningContext) -> None:
+    """Trains the head in place.
+
+    The loss of a class-balanced batch of new features and augmented prototypes is cross-entropy over all seen classes, plus
+    push and pull, plus what keeps the embedding close to the previous one on prototypes and new data.
+    """
+    num_old, num_vectors, dimensions = data.vectors.shape
+    old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
+    labels = torch.cat([data.new_labels.cpu(), old_labels])
+    device, num_new = data.new.device, len(data.new_labels)
+    means = data.statistics.means.to(device)
+    flat_vectors = data.vectors.reshape(-1, dimensions)
+    previous = copy.deepcopy(head.embedding)
+
+    def loss(rows: Tensor, step: Step) -> LossOutput:
+        new_rows, old_rows = rows[rows < num_new].to(device), rows[rows >= num_new].to(device) - num_new
+        views = torch.randint(len(data.new), new_rows.shape, generator=context.stream("refinement views", step.index))
+        features = data.new[views.to(device), new_rows]
+        embedded_new = head.embedding.embed_normalized(features)
+        centres = head.embedding.embed_normalized(means)
+        of_class = torch.div(old_rows, num_vectors, rounding_mode="floor")
+        augmented = centres[of_class] + flat_vectors[old_rows]
+        points = torch.cat([embedded_new, augmented])
+        targets = torch.cat([data.new_labels.to(device)[new_rows], of_class])
+        anchors = class_directions(head.embedding, data.statistics)
+        classification = functional.cross_entropy(head.classifier.logits(points, anchors), targets)
+        push, pull = push_pull(points, targets, centres, config.joint_embedding)
+        with torch.no_grad():
+            before_new, before_means = previous.embed_normalized(features), previous.embed_normalized(means)
+        keep = keep_loss(embedded_new, before_new) if len(features) else 0.0
+        keep = keep + keep_loss(centres, before_means)
+        joint = config.joint_embedding
+        total = classification + joint.weight * (push + pull) + joint.keep_weight * keep
+        return LossOutput(total, {"push": push.item(), "pull": pull.item()})
+
+    batches = BalancedBatches(labels, config.refinement.batch_size, partial(context.stream, "refinement batches"))
+    train("embedding", head.learned(), batches, loss, config.refinement, context)
+
+
+@torch.no_grad()
+def scaled(head: Head, start: Head, strength: float) -> Head:
+    """A copy of the head that has gone only part of the way from `start`: 0 is the start, 1 all of it."""
+    result = copy.deepcopy(head)
+    for parameter, before in zip(result.learned(), start.learned(), strict=True):
+        parameter.copy_(before + strength * (parameter - before))
+    return result
+
+
+@torch.no_grad()
+def best_strength(
+    head: Head, start: Head, statistics: ClassStatistics, held_out: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
+) -> float:
+    """How far to follow what was learned: the smallest strength with the best class-balanced accuracy on held-out features."""
+    accuracies = [
+        _balanced_accuracy(scaled(head, start, strength).anchored(statistics).logits(held_out).cpu(), labels.cpu())
+        for strength in STRENGTHS
+    ]
+    return STRENGTHS[accuracies.index(max(accuracies))]
+
+
+def hold_out(features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+    """Per class, rows to learn from and rows to judge by; a class of fewer than five images has none to spare."""
+    parts = []
+    for of_class in features:
+        num = len(of_class.clean)
+        num_held_out = max(1, round(fraction * num)) if num >= _FEWEST_TO_SPLIT else 0
+        order = torch.randperm(num, generator=generator)
+        parts.append((order[num_held_out:], order[:num_held_out]))
+    return parts
+
+
+_FEWEST_TO_SPLIT = 5
+
+
+def _balanced_accuracy(logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]) -> float:
+    correct = (logits.argmax(dim=1) == labels).float()
+    return float(torch.stack([correct[labels == label].mean() for label in labels.unique()]).mean())

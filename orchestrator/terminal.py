@@ -1,0 +1,137 @@
+"""What a person sees of a run: live progress in a terminal, plain lines elsewhere, tables at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.data import Scenario
+from orchestrator.pipelines.record import RunRecord, StageResult
+from orchestrator.stages import Stage
+from orchestrator.tracking.uris import ui_command
+from orchestrator.training.context import EpochReport
+
+MEASURES = {
+    "last accuracy": "last_accuracy",
+    "average incremental accuracy": "average_incremental_accuracy",
+    "forgetting": "forgetting",
+    "backward transfer": "backward_transfer",
+}
+
+
+class TerminalListener:
+    """Shows a bar with stage, epoch, loss and time left where there is a terminal, and one line a stage everywhere."""
+
+    def __init__(self, console: Console) -> None:
+        """Shows nothing yet.
+
+        Args:
+            console: Where to show it.
+        """
+        self._console = console
+        self._progress: Progress | None = None
+        self._bar = TaskID(0)
+        self._plan = _Plan(())
+
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+        """Says what is run, and puts up the bar."""
+        sizes = "+".join(str(len(task.new_classes)) for task in scenario.tasks)
+        self._console.print(
+            f"[bold]{experiment.name}[/bold]: {experiment.method.kind} on {scenario.table.name}, "
+            f"{len(scenario.tasks)} tasks of {sizes} classes, seed {experiment.seed}",
+            highlight=False,
+        )
+        self._plan = _Plan(stages)
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=self._console, transient=True)
+            self._bar = self._progress.add_task("starting", total=self._plan.total)
+            self._progress.start()
+
+    def stage_started(self, stage: Stage) -> None:
+        """Names the stage beside the bar."""
+        self._show(f"task {stage.task.index + 1} {stage.role}", 0.0)
+
+    def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
+        """Moves the bar."""
+        where = f"task {stage.task.index + 1} {stage.role} {report.phase}"
+        text = f"{where} epoch {report.epoch}/{report.num_epochs} loss {report.metrics['loss']:.3f}"
+        self._show(text, self._plan.weight(stage) * report.epoch / report.num_epochs)
+
+    def stage_finished(self, result: StageResult, record: RunRecord) -> None:
+        """One line: what was learned, how well, how long it took."""
+        self._plan.finish(result.stage)
+        self._show(f"task {result.stage.task.index + 1} {result.stage.role}", 0.0)
+        row = record.matrix(result.stage.role)[-1]
+        numbers = " ".join(f"{100 * accuracy:5.1f}" for accuracy in row)
+        names = ", ".join(record.scenario.class_names[c] for c in result.stage.task.new_classes)
+        self._console.print(
+            f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}  +{{{names}}}  "
+            f"accuracy by task {numbers} %  {result.seconds:.1f} s",
+            highlight=False,
+        )
+
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:
+        """Tables, and where to look further."""
+        self.close()
+        for role in ("teacher", "student"):
+            self._console.print(matrix_table(f"{role.capitalize()}: accuracy on each task, in percent", summary[role]["accuracy_matrix"]))
+        self._console.print(measures_table(summary))
+        self._console.print(f"summary  {output_dir / 'summary.json'}", soft_wrap=True, highlight=False)
+        self._console.print(f"picture  {output_dir / 'figures' / 'overview.png'}", soft_wrap=True, highlight=False)
+        self._console.print(f"MLflow   {ui_command(experiment.tracking.uri)}", soft_wrap=True, highlight=False)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+    def _show(self, text: str, within_stage: float) -> None:
+        if self._progress:
+            self._progress.update(self._bar, description=text, completed=self._plan.done + within_stage)
+
+
+class _Plan:
+    """How much of a run is done, in units of roughly equal time: students see more exemplars with every task."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.total = sum(self.weight(stage) for stage in stages)
+        self.done = 0.0
+        self.started = time.perf_counter()
+
+    @staticmethod
+    def weight(stage: Stage) -> float:
+        return 1.0 + stage.task.index if stage.role == "student" else 2.0 / (1 + stage.task.index)
+
+    def finish(self, stage: Stage) -> None:
+        self.done += self.weight(stage)
+
+
+def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:
+    """An accuracy matrix in percent: one row per task learned, one column per task tested."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("after task", justify="right")
+    for task in range(len(matrix)):
+        table.add_column(str(task + 1), justify="right")
+    for task, row in enumerate(matrix):
+        table.add_row(str(task + 1), *(f"{100 * accuracy:.1f}" for accuracy in row))
+    return table
+
+
+def measures_table(summary: dict[str, Any]) -> Table:
+    """The final metrics of both models, in percent."""
+    table = Table(title="Final metrics, in percent", title_justify="left")
+    table.add_column("")
+    for role in ("teacher", "student"):
+        table.add_column(f"{role} ({summary[role]['num_parameters']:,} parameters)", justify="right")
+    for label, key in MEASURES.items():
+        table.add_row(label, *(f"{100 * summary[role][key]:.1f}" for role in ("teacher", "student")))
+    return table
