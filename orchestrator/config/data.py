@@ -21,6 +21,16 @@ class ImageAugmentationConfig(Config):
     horizontal_flip: bool = Field(default=False, description="Mirror every second image; wrong for digits, right for photographs.")
     noise: float = Field(default=0.015, ge=0, le=1, description="Standard deviation of pixel noise, as a fraction of the full range.")
 
+    def scaled(self, strength: float) -> ImageAugmentationConfig:
+        """The same changes, going `strength` times as far (as far as is possible); mirroring stays as it is."""
+        return ImageAugmentationConfig(
+            rotation_degrees=min(180.0, strength * self.rotation_degrees),
+            scale_fraction=min(0.9, strength * self.scale_fraction),
+            shift_fraction=min(1.0, strength * self.shift_fraction),
+            horizontal_flip=self.horizontal_flip,
+            noise=min(1.0, strength * self.noise),
+        )
+
 
 class _DataSourceConfig(Config):
     validation_fraction: float = Field(

@@ -110,5 +110,10 @@ class StudentConfig(Config):
     mixture_weight: float = Field(
         default=0.5, ge=0, description="Weight of imitating the embedding of image mixtures, beside that of the images; 0 mixes none."
     )
+    augmentation_strength: float = Field(
+        default=2.0,
+        ge=0,
+        description="How many times as far as data.augmentation says the student's images are varied: one exemplar has to go a long way.",
+    )
     temperature: float = Field(default=4.0, gt=0, description="Softening of both distributions in STK and P.")
     transfer: TransferConfig = Field(default=ThresholdTransferConfig(), description="How the transfer ratio TSSR is selected.")

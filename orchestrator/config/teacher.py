@@ -113,6 +113,9 @@ class TeacherConfig(Config):
         default=TrainingConfig(epochs=10, learning_rate=0.001, weight_decay=0.0),
         description="Training of embedding module and classifier, in every task.",
     )
+    refinement_gate: bool = Field(
+        default=True, description="Keep of each refinement only as much as helps on held-out features; false keeps all of it."
+    )
     num_views: int = Field(default=8, ge=0, description="Augmented views of every training image; 0 uses the images as they are.")
     view_weight: float = Field(
         default=40.0, ge=0, description="Images' worth of trust in the views' mean: a class of n images weighs them by w / (w + n)."

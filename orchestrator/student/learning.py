@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -57,7 +57,8 @@ def learn_student_task(
     """
     network = _start(previous, teacher, data, config, context)
     images = _with_exemplars(teacher, data)
-    distillation = _Distillation(network, teacher, images, config, context)
+    stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
+    distillation = _Distillation(network, teacher, images, config, stronger)
 
     network.train()
     batches = BalancedBatches(images.labels, config.training.batch_size, partial(context.stream, "student batches"))
@@ -78,23 +79,33 @@ class _Distillation:
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
         """Both teachers' losses on a batch of images, and the classification of augmented prototypes."""
         generator = self.context.stream("student views", step.index)
-        device = self.context.device
-        raw, labels = self.images.images[rows].to(device), self.images.labels[rows].to(device)
-        images = self.context.vary(raw, generator)
+        labels = self.images.labels[rows].to(self.context.device)
+        images = self._with_mixtures(self.images.images[rows].to(self.context.device), generator)
         output = self.network(images)
         with torch.no_grad():
             taught = self.teacher.network(images)
         parts: dict[str, float] = {}
-        total = self._transfer(output.logits, taught.logits, labels, step, parts)
+        num = len(rows)
+        total = self._transfer(output.logits[:num], taught.logits[:num], labels, step, parts)
         if self.config.embedding_weight:
-            imitation = embedding_loss(output.embeddings, taught.embeddings)
-            if self.config.mixture_weight:
-                imitation = imitation + self.config.mixture_weight * self._mixture_loss(raw, generator)
-            total = total + self.config.embedding_weight * imitation
+            imitation = embedding_loss(output.embeddings[:num], taught.embeddings[:num])
             parts["embedding"] = imitation.item()
+            if len(images) > num:
+                imitation = imitation + self.config.mixture_weight * embedding_loss(output.embeddings[num:], taught.embeddings[num:])
+            total = total + self.config.embedding_weight * imitation
         if self.config.prototype_weight and len(self.teacher.vectors):
             total = total + self.config.prototype_weight * self._prototype_loss(generator)
         return LossOutput(total, parts)
+
+    def _with_mixtures(self, raw: Tensor, generator: torch.Generator) -> Tensor:
+        """Varied images, followed by mixtures of them where the embedding is imitated on mixtures too.
+
+        The teacher's map is nearly the same function at every task: imitating it on any image protects old classes.
+        """
+        images = self.context.vary(raw, generator)
+        if not (self.config.embedding_weight and self.config.mixture_weight):
+            return images
+        return torch.cat([images, mix(self.context.vary(raw, generator), generator)])
 
     def _transfer(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, step: Step, parts: dict[str, float]) -> Tensor:
         """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
@@ -104,13 +115,6 @@ class _Distillation:
         ratio = tssr(self.config.transfer, similarity, step.progress) if self.config.classifier_weight else 0.0
         parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
         return (self.config.classifier_weight or 1.0) * transfer_loss(student_logits, teacher_logits, labels, ratio, temperature)
-
-    def _mixture_loss(self, raw: Tensor, generator: torch.Generator) -> Tensor:
-        """The teacher's map is nearly the same function at every task: imitating it on any image protects old classes."""
-        images = mix(self.context.vary(raw, generator), generator)
-        with torch.no_grad():
-            wanted = self.teacher.network(images).embeddings
-        return embedding_loss(self.network(images).embeddings, wanted)
 
     def _prototype_loss(self, generator: torch.Generator) -> Tensor:
         """Augmented prototypes live in the joint embedding space: old classes for the student's classifier, without images."""

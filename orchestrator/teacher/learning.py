@@ -74,7 +74,7 @@ def learn_teacher_task(
     statistics = _statistics(known, features, config)
     space = _enter_space(head.embedding, statistics, basis, config)
     head.anchored(statistics)
-    taught = Network(network.extractor, head.embedding, head.classifier)
+    taught = Network(network.extractor, head.embedding, head.classifier).eval()
     memory = _update_memory(previous, taught, data, features, statistics)
     change, _ = space.change_from(vectors.space)
     return TeacherModel(taught, memory, space, vectors.values @ change.to(context.device), strength)
@@ -86,16 +86,18 @@ def _refined(
     """Steps 2 to 5, on all but the held-out images: the refined head, the vectors, and how much of the refinement was kept."""
     config, context = setting
     labels = range(known.num_classes, known.num_classes + len(features))
-    learning, judging = _split(features, context)
+    learning, judging = _split(features, context) if config.refinement_gate else (features, [])
     statistics = _statistics(known, learning, config)
     space = _enter_space(start.embedding, statistics, basis, config)
     start.anchored(statistics)
     vectors = _vectors(start, statistics, known.num_classes, learning, config, context)
     head = copy.deepcopy(start)
     refine(head, RefinementData(*_features_and_labels(learning, labels), statistics, vectors), config, context)
-    strength = 0.0
-    if all(len(of_class) for of_class in judging):
-        strength = best_strength(head, start, statistics, *_judges(judging, labels, statistics, config, context))
+    strength = 1.0
+    if config.refinement_gate:
+        can_judge = all(len(of_class) for of_class in judging)
+        judges = _judges(judging, labels, statistics, config, context)
+        strength = best_strength(head, start, statistics, *judges) if can_judge else 0.0
     return scaled(head, start, strength), _Vectors(vectors, space), strength
 
 
