@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from orchestrator.config import load_experiment
+from orchestrator.evaluation import average_incremental_accuracy, forgetting, last_accuracy
 from orchestrator.pipelines.record import RunRecord, StageResult, evaluate
 from orchestrator.pipelines.run import prepare_scenario
 from orchestrator.stages import Model, Role, compute_stage, stage_graph
@@ -56,11 +56,18 @@ TEACHER = {
 STUDENT = {
     "ours": [],
     "no teachers": ["student.embedding_weight=0", "student.classifier_weight=0", "student.prototype_weight=0"],
+    "no teachers, no consolidation": [
+        "student.embedding_weight=0",
+        "student.classifier_weight=0",
+        "student.prototype_weight=0",
+        "student.consolidation=1",
+    ],
     "no embedding teacher": ["student.embedding_weight=0"],
     "no classifier teacher": ["student.classifier_weight=0"],
     "no augmented prototypes": ["student.prototype_weight=0"],
     "augmentation: none": ["teacher.augmentation.kind=none"],
     "no mixtures": ["student.mixture_weight=0"],
+    "no consolidation": ["student.consolidation=1"],
     "TSSR fixed 0.3": ["student.transfer.kind=fixed", "student.transfer.ratio=0.3"],
     "TSSR fixed 0.5": ["student.transfer.kind=fixed", "student.transfer.ratio=0.5"],
     "TSSR fixed 0.7": ["student.transfer.kind=fixed", "student.transfer.ratio=0.7"],
@@ -84,16 +91,22 @@ GROUPS = {
     "10 images a class": {name: [*overrides, "scenario.max_images_per_class=10"] for name, overrides in EFFICIENCY.items()},
     "30 images a class": {name: [*overrides, "scenario.max_images_per_class=30"] for name, overrides in EFFICIENCY.items()},
 }
-MEASURES = ("last_accuracy", "average_incremental_accuracy", "forgetting")
+# Ablations of the teacher leave the student out: it would only take time
+ROLES: dict[str, tuple[Role, ...]] = {"teacher": ("teacher",)}
+MEASURES = (last_accuracy, average_incremental_accuracy, forgetting)
 
 
-def run_variant(overrides: Sequence[str], models: dict[str, Model], results: dict[str, StageResult]) -> dict[str, Any]:
-    """The summary of one run, computing only stages that no earlier run of this seed has computed."""
+def run_variant(
+    overrides: Sequence[str], roles: Sequence[Role], models: dict[str, Model], results: dict[str, StageResult]
+) -> dict[str, dict[str, float]]:
+    """The final metrics of one run, computing only stages that no earlier run of this seed has computed."""
     experiment = load_experiment(EXPERIMENT, overrides)
     scenario = prepare_scenario(experiment)
     record = RunRecord("benchmark", experiment, scenario)
     newest: dict[Role, Model] = {}
     for stage in stage_graph(experiment, scenario):
+        if stage.role not in roles:
+            continue
         if stage.key not in models:
             context = LearningContext(experiment.seed, stage.name, image_augmentation=experiment.data.augmentation)
             upstream = Upstream(newest.get(stage.role), newest.get("teacher"))
@@ -101,34 +114,35 @@ def run_variant(overrides: Sequence[str], models: dict[str, Model], results: dic
             results[stage.key] = StageResult(stage, 0.0, False, *evaluate(models[stage.key].network, stage, scenario))
         newest[stage.role] = models[stage.key]
         record.add(results[stage.key], newest[stage.role].network.num_parameters())
-    return record.summary()
+    return {role: {measure.__name__: measure(record.matrix(role)) for measure in MEASURES} for role in roles}
 
 
-def run_seed(seed: int, groups: Sequence[str], common: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+def run_seed(seed: int, groups: Sequence[str], common: Sequence[str]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
     """Every row of the chosen groups, for one seed."""
     torch.set_num_threads(1)
     models: dict[str, Model] = {}
     results: dict[str, StageResult] = {}
-    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    rows: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for group in groups:
         for name, overrides in GROUPS[group].items():
-            summary = run_variant([*common, *overrides, f"seed={seed}"], models, results)
-            rows.setdefault(group, {})[name] = {role: {m: summary[role][m] for m in MEASURES} for role in ("teacher", "student")}
-            last = {role: round(100 * summary[role]["last_accuracy"], 1) for role in ("teacher", "student")}
+            roles = ROLES.get(group, ("teacher", "student"))
+            row = run_variant([*common, *overrides, f"seed={seed}"], roles, models, results)
+            rows.setdefault(group, {})[name] = row
+            last = {role: round(100 * row[role]["last_accuracy"], 1) for role in roles}
             print(f"seed {seed}  {group}: {name}  last accuracy {last}", flush=True)
     return rows
 
 
-def print_table(group: str, by_seed: Sequence[dict[str, dict[str, dict[str, Any]]]]) -> None:
+def print_table(group: str, by_seed: Sequence[dict[str, dict[str, dict[str, dict[str, float]]]]]) -> None:
     """One group as a Markdown table."""
-    print(
-        f"\n### {group}\n\n| | teacher last | avg. inc. | forgetting | student last | avg. inc. | forgetting |\n|---|---|---|---|---|---|---|"
-    )
+    roles = ROLES.get(group, ("teacher", "student"))
+    header = [f"{role} {measure}" for role in roles for measure in ("last", "avg. inc.", "forgetting")]
+    print(f"\n### {group}\n\n| | {' | '.join(header)} |\n|---{'|---' * len(header)}|")
     for name in GROUPS[group]:
         cells = []
-        for role in ("teacher", "student"):
+        for role in roles:
             for measure in MEASURES:
-                values = [100 * rows[group][name][role][measure] for rows in by_seed]
+                values = [100 * rows[group][name][role][measure.__name__] for rows in by_seed]
                 spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
                 cells.append(f"{statistics.mean(values):.1f}{spread}")
         print(f"| {name} | {' | '.join(cells)} |")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -60,10 +61,13 @@ def learn_student_task(
     stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
     distillation = _Distillation(network, teacher, images, config, stronger)
 
+    before = [parameter.detach().clone() for parameter in network.parameters()]
     network.train()
     batches = BalancedBatches(images.labels, config.training.batch_size, partial(context.stream, "student batches"))
     train("student", [*network.parameters()], batches, distillation.loss, config.training, context)
-    return StudentModel(network, teacher.space)
+    if previous is not None:
+        _consolidate(network, before, config.consolidation)
+    return StudentModel(network.eval(), teacher.space)
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,17 @@ def _untaught_directions(network: StudentNetwork, taught: Tensor, context: Learn
     drawn = torch.randn(taught.shape, generator=context.stream("class directions")).to(taught)
     drawn[:num_known] = network.classifier.anchors
     return drawn
+
+
+@torch.no_grad()
+def _consolidate(network: StudentNetwork, before: Sequence[Tensor], share: float) -> None:
+    """Averages the weights from before and after a task, as fine-tuning without forgetting does (WiSE-FT, Wortsman et al. 2022).
+
+    Training sees one exemplar an old class and drifts away from all that it does not show; the average drifts less, and loses
+    little of what is new because both ends lie in one basin: the start already imitates the same teacher.
+    """
+    for parameter, old in zip(network.parameters(), before, strict=True):
+        parameter.lerp_(old, 1 - share)
 
 
 def _with_exemplars(teacher: TeacherModel, data: LabeledImages) -> LabeledImages:
