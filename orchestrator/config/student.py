@@ -113,13 +113,13 @@ class StudentConfig(Config):
     augmentation_strength: float = Field(
         default=2.0,
         ge=0,
-        description="How many times as far as data.augmentation the student's images are varied: one exemplar has to go a long way.",
+        description="How many times as far as data.augmentation the student varies its images: one exemplar must go a long way.",
     )
     consolidation: float = Field(
         default=0.7,
         gt=0,
         le=1,
-        description="How far to go from the weights before a task to the trained ones: below 1, old classes keep a say; 1 goes all the way.",
+        description="How far to go from the weights before a task to the trained ones: old classes keep a say below 1.",
     )
     temperature: float = Field(default=4.0, gt=0, description="Softening of both distributions in STK and P.")
     transfer: TransferConfig = Field(default=ThresholdTransferConfig(), description="How the transfer ratio TSSR is selected.")
