@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,12 +33,14 @@ class ImageTable:
         name: What the data set is called.
         shape: (channels, height, width) of every image.
         fingerprint: SHA-256 over shape, images, labels and splits: equal exactly for equal content.
+        integer_labels: Whether the source's labels are integers; the table holds them as text all the same.
     """
 
     path: Path
     name: str
     shape: tuple[int, int, int]
     fingerprint: str
+    integer_labels: bool = False
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -63,7 +66,7 @@ class ImageTable:
 
 
 def write_image_table(
-    path: Path, name: str, images: npt.NDArray[np.uint8], labels: list[str], is_test: npt.NDArray[np.bool_]
+    path: Path, name: str, images: npt.NDArray[np.uint8], labels: Sequence[int] | Sequence[str], is_test: npt.NDArray[np.bool_]
 ) -> ImageTable:
     """Writes a table atomically and opens it.
 
@@ -71,7 +74,7 @@ def write_image_table(
         path: Where the Arrow IPC file goes; an existing one is replaced.
         name: What the data set is called.
         images: (images, channels, height, width).
-        labels: One per image.
+        labels: One per image; all integers or all text.
         is_test: One per image.
 
     Raises:
@@ -79,10 +82,13 @@ def write_image_table(
     """
     shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
     content = np.ascontiguousarray(images)
-    metadata = {"name": name, "shape": shape, "fingerprint": _fingerprint(content, labels, is_test)}
+    texts = [str(label) for label in labels]
+    fingerprint = _fingerprint(content, texts, is_test)
+    integer_labels = all(isinstance(label, int) for label in labels)
+    metadata = {"name": name, "shape": shape, "fingerprint": fingerprint, "integer_labels": integer_labels}
     pixels = pa.FixedSizeBinaryArray.from_buffers(pa.binary(int(np.prod(shape))), len(content), [None, pa.py_buffer(content)])
     table = pa.table(
-        {"image": pixels, "label": pa.array(labels, pa.string()), "split": pa.array(np.where(is_test, "test", "train"), pa.string())}
+        {"image": pixels, "label": pa.array(texts, pa.string()), "split": pa.array(np.where(is_test, "test", "train"), pa.string())}
     ).replace_schema_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -99,7 +105,7 @@ def write_image_table(
             where=str(path.parent),
             next_step="set data.cache_dir to a writable folder",
         ) from None
-    return ImageTable(path, name, shape, str(metadata["fingerprint"]))
+    return ImageTable(path, name, shape, fingerprint, integer_labels)
 
 
 def open_image_table(path: Path) -> ImageTable | None:
@@ -113,7 +119,7 @@ def open_image_table(path: Path) -> ImageTable | None:
         return None
     channels, height, width = metadata["shape"]
     os.utime(path)
-    return ImageTable(path, metadata["name"], (channels, height, width), metadata["fingerprint"])
+    return ImageTable(path, metadata["name"], (channels, height, width), metadata["fingerprint"], metadata["integer_labels"])
 
 
 def _fingerprint(images: npt.NDArray[np.uint8], labels: list[str], is_test: npt.NDArray[np.bool_]) -> str:

@@ -31,7 +31,7 @@ def parquet_files(path: Path) -> list[Path]:
     return files
 
 
-def read_parquet_images(file: Path, shape: Shape) -> tuple[npt.NDArray[np.uint8], list[str]]:
+def read_parquet_images(file: Path, shape: Shape) -> tuple[npt.NDArray[np.uint8], list[int] | list[str]]:
     """Reads the columns `image` and `label`.
 
     Args:
@@ -39,7 +39,7 @@ def read_parquet_images(file: Path, shape: Shape) -> tuple[npt.NDArray[np.uint8]
         shape: (channels, height, width) to which every image is converted.
 
     Returns:
-        Images (rows, channels, height, width) and their labels as text.
+        Images (rows, channels, height, width) and their labels.
 
     Raises:
         DataError: Not a Parquet file, a column missing or of a wrong type, a missing label, or an image that cannot be decoded.
@@ -67,14 +67,15 @@ def _read_columns(file: Path) -> pa.Table:
         return parquet.read(columns=["image", "label"])
 
 
-def _labels(column: pa.ChunkedArray, file: Path) -> list[str]:
+def _labels(column: pa.ChunkedArray, file: Path) -> list[int] | list[str]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         raise DataError(f"the column 'label' is of type {column.type}", where=str(file), next_step="use text or integers")
-    labels = column.to_pylist()
-    if None in labels:
-        raise DataError("has no label", where=f"{file} row {labels.index(None)}", next_step="label it or remove the row")
-    return [str(label) for label in labels]
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise DataError("has no label", where=f"{file} row {row}", next_step="label it or remove the row")
+    labels: list[int] | list[str] = column.to_pylist()
+    return labels
 
 
 def _decode(value: pa.Scalar, shape: Shape, where: str) -> npt.NDArray[np.uint8]:

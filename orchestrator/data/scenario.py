@@ -91,6 +91,11 @@ class Scenario:
         """(channels, height, width) of every image."""
         return self.table.shape
 
+    def labels_of(self, task: Task) -> list[Label]:
+        """A task's new labels, as the source has them: integers or text."""
+        names = [self.class_names[c] for c in task.new_classes]
+        return [int(name) for name in names] if self.table.integer_labels else [*names]
+
     def images_of(self, split: Split, classes: Sequence[int]) -> LabeledImages:
         """The images of some classes, copied out of the memory-mapped table."""
         rows = [self.indices[split][c] for c in classes]

@@ -14,7 +14,7 @@ from orchestrator.data.image_table import ImageTable, open_image_table, write_im
 from orchestrator.data.parquet import parquet_files, read_parquet_images
 from orchestrator.errors import DataError
 
-_FORMAT = 1  # raise when a source decodes differently: old cache files are then left alone
+_FORMAT = 2  # raise when a source decodes differently: old cache files are then left alone
 
 
 def load_images(config: DataConfig) -> ImageTable:
@@ -42,11 +42,11 @@ def _load_digits(config: DigitsConfig) -> ImageTable:
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, np.newaxis]
-    labels = digits.target
+    labels = digits.target.tolist()
     _, test = train_test_split(np.arange(len(labels)), test_size=config.test_fraction, stratify=labels, random_state=config.split_seed)
     is_test = np.zeros(len(labels), dtype=np.bool_)
     is_test[test] = True
-    return write_image_table(path, "digits", images, [str(label) for label in labels], is_test)
+    return write_image_table(path, "digits", images, labels, is_test)
 
 
 def _load_parquet(config: ParquetConfig) -> ImageTable:
@@ -60,7 +60,7 @@ def _load_parquet(config: ParquetConfig) -> ImageTable:
         return table
     shape = (config.num_channels, config.image_size, config.image_size)
     parts: list[npt.NDArray[np.uint8]] = []
-    labels: list[str] = []
+    labels: list[int | str] = []
     num_train = 0
     for split, paths in files.items():
         for file in paths:
@@ -71,7 +71,9 @@ def _load_parquet(config: ParquetConfig) -> ImageTable:
             raise DataError("holds no images", where=str(config.train if split == "train" else config.test), next_step="add images")
         if split == "train":
             num_train = len(labels)
-    return write_image_table(path, config.train.parent.name, np.concatenate(parts), labels, np.arange(len(labels)) >= num_train)
+    integers = [label for label in labels if isinstance(label, int)]
+    uniform = integers if len(integers) == len(labels) else [str(label) for label in labels]
+    return write_image_table(path, config.train.parent.name, np.concatenate(parts), uniform, np.arange(len(labels)) >= num_train)
 
 
 def _sha256(file: Path) -> bytes:

@@ -23,7 +23,7 @@ def write_outputs(folder: Path, summary: dict[str, Any], experiment: Experiment,
     write_json(folder / names.SUMMARY_FILE, summary)
     (folder / names.EXPERIMENT_FILE).write_text(dump_experiment(experiment), encoding="utf-8")
     write_json(folder / names.ENVIRONMENT_FILE, environment())
-    class_names = [task["classes"] for task in summary["tasks"]]
+    class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     figures = folder / names.FIGURES_FOLDER
     for role in names.ROLES:
         title = f"{role.capitalize()}: accuracy on each task"

@@ -98,9 +98,7 @@ class RunRecord:
             "method": self.experiment.method.kind,
             "seed": self.experiment.seed,
             "dataset": {"name": self.scenario.table.name, "fingerprint": self.scenario.table.fingerprint},
-            "tasks": [
-                {"index": task.index, "classes": [self.scenario.class_names[c] for c in task.new_classes]} for task in self.scenario.tasks
-            ],
+            "tasks": [{"index": task.index, "classes": self.scenario.labels_of(task)} for task in self.scenario.tasks],
             "teacher": self._of_role("teacher"),
             "student": self._of_role("student"),
             "agreement": [
