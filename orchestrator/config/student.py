@@ -24,7 +24,7 @@ class ThresholdTransferConfig(_TransferConfig):
     """TSSR from a table: rows by similarity (KDR), columns by training progress (TSTR) [B step 5]."""
 
     kind: Literal["threshold"] = "threshold"
-    similarity_thresholds: tuple[Fraction, ...] = Field(default=(0.5, 0.8), description="Ascending limits in KDR between the rows.")
+    similarity_thresholds: tuple[Fraction, ...] = Field(default=(0.9, 0.97), description="Ascending limits in KDR between the rows.")
     progress_thresholds: tuple[Fraction, ...] = Field(default=(0.3, 0.7), description="Ascending limits in TSTR between the columns.")
     ratios: tuple[tuple[Fraction, ...], ...] = Field(
         default=((1.0, 0.9, 0.7), (0.9, 0.7, 0.5), (0.7, 0.5, 0.3)),
@@ -97,9 +97,9 @@ class StudentConfig(Config):
     """The second, smaller model: distilled from the teacher's embedding and its classifier."""
 
     backbone: BackboneConfig = Field(default=SmallCnnTinyConfig(), description="The feature extractor's architecture.")
-    training: TrainingConfig = Field(default=TrainingConfig(epochs=40, learning_rate=0.002), description="Training of every task.")
+    training: TrainingConfig = Field(default=TrainingConfig(epochs=40, learning_rate=0.004), description="Training of every task.")
     embedding_weight: float = Field(
-        default=1.0, ge=0, description="Weight of imitating the teacher's embedding [A claim 8]; 0 switches this teacher off."
+        default=5.0, ge=0, description="Weight of imitating the teacher's embedding [A claim 8]; 0 switches this teacher off."
     )
     classifier_weight: float = Field(
         default=1.0, ge=0, description="Weight of imitating the teacher's classes through TSSR; 0 leaves only the real answers."
@@ -121,5 +121,5 @@ class StudentConfig(Config):
         le=1,
         description="How far to go from the weights before a task to the trained ones: old classes keep a say below 1.",
     )
-    temperature: float = Field(default=4.0, gt=0, description="Softening of both distributions in STK and P.")
+    temperature: float = Field(default=2.0, gt=0, description="Softening of both distributions in STK and P.")
     transfer: TransferConfig = Field(default=ThresholdTransferConfig(), description="How the transfer ratio TSSR is selected.")

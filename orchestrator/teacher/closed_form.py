@@ -18,6 +18,7 @@ from orchestrator.teacher.statistics import ClassStatistics
 
 _MOST_SHRINKAGE = 0.9
 _CENTRED_SHARE = 0.9
+_LEAST_VARIANCE = 1e-8
 
 
 def principal_basis(covariance: Float[Tensor, "d d"], dimensions: int) -> Float[Tensor, "d m"]:
@@ -37,7 +38,8 @@ def whitening(covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shr
     """
     inside = (basis.T @ covariance @ basis).double()
     dimensions = len(inside)
-    level = inside.trace() / min(dimensions, len(covariance))
+    # images that are all alike have no spread, and no direction may then be stretched without end
+    level = (inside.trace() / min(dimensions, len(covariance))).clamp_min(_LEAST_VARIANCE)
     shrunk = (1 - shrinkage) * inside + shrinkage * level * torch.eye(dimensions, dtype=torch.float64)
     values, directions = torch.linalg.eigh(shrunk)
     symmetric: Tensor = (directions * values.rsqrt()) @ directions.T
