@@ -26,7 +26,7 @@ from orchestrator.evaluation import average_incremental_accuracy, forgetting, la
 from orchestrator.pipelines.record import RunRecord, StageResult, evaluate
 from orchestrator.pipelines.run import prepare_scenario
 from orchestrator.stages import Model, Role, compute_stage, stage_graph
-from orchestrator.stages.computation import Upstream
+from orchestrator.stages.computation import StageInputs, Upstream
 from orchestrator.training.context import LearningContext
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "digits.yaml"
@@ -110,7 +110,7 @@ def run_variant(
         if stage.key not in models:
             context = LearningContext(experiment.seed, stage.name, image_augmentation=experiment.data.augmentation)
             upstream = Upstream(newest.get(stage.role), newest.get("teacher"))
-            models[stage.key] = compute_stage(stage, experiment, scenario, upstream, context)
+            models[stage.key] = compute_stage(StageInputs(stage, experiment, scenario, upstream), context)
             results[stage.key] = StageResult(stage, 0.0, False, *evaluate(models[stage.key].network, stage, scenario))
         newest[stage.role] = models[stage.key]
         record.add(results[stage.key], newest[stage.role].network.num_parameters())

@@ -66,7 +66,8 @@ def run(
     from orchestrator.pipelines.run import run as run_experiment
     from orchestrator.terminal import TerminalListener
 
-    listener = TerminalListener(Console())
+    # without a terminal there is no width to keep to
+    listener = TerminalListener(Console(width=None if sys.stdout.isatty() else 120))
     try:
         run_experiment(loaded, output, name, listener)
     finally:

@@ -47,6 +47,7 @@ class TerminalListener:
             f"[bold]{experiment.name}[/bold]: {experiment.method.kind} on {scenario.table.name}, "
             f"{len(scenario.tasks)} tasks of {sizes} classes, seed {experiment.seed}",
             highlight=False,
+            soft_wrap=True,
         )
         self._plan = _Plan(stages)
         if self._console.is_terminal:
@@ -74,8 +75,9 @@ class TerminalListener:
         names = ", ".join(record.scenario.class_names[c] for c in result.stage.task.new_classes)
         self._console.print(
             f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}  +{{{names}}}  "
-            f"accuracy by task {numbers} %  {result.seconds:.1f} s",
+            f"accuracy by task {numbers} %  {'from the store' if result.cached else f'{result.seconds:.1f} s'}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:

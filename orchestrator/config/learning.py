@@ -12,13 +12,13 @@ from orchestrator.config.model import Config
 
 
 class SmallCnnConfig(Config):
-    """A small convolutional extractor for 8x8 to 32x32 images (about 56,000 parameters, 256 features)."""
+    """A small convolutional extractor for 8x8 to 32x32 images (about 93,000 parameters at 8x8, 512 features)."""
 
     kind: Literal["small_cnn"] = "small_cnn"
 
 
 class SmallCnnTinyConfig(Config):
-    """The student's size: about a sixth of `small_cnn` (128 features)."""
+    """The student's size: about a seventh of `small_cnn` (128 features)."""
 
     kind: Literal["small_cnn_tiny"] = "small_cnn_tiny"
 

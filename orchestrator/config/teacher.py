@@ -67,7 +67,7 @@ SpreadConfig = Annotated[SharedSpreadConfig | ScalarSpreadConfig | LowRankSpread
 class JointEmbeddingConfig(Config):
     """The space in which classes are pushed apart and pulled together [A claims 1, 7]."""
 
-    dimensions: int = Field(default=256, ge=2, le=8192, description="Dimensions of the joint embedding space.")
+    dimensions: int = Field(default=512, ge=2, le=8192, description="Dimensions of the joint embedding space.")
     pull_margin: float = Field(default=0.5, ge=0, le=2, description="Distance to the class centre below which nothing pulls.")
     push_margin: float = Field(default=1.2, ge=0, le=2, description="Distance between classes above which nothing pushes.")
     weight: float = Field(default=0.1, ge=0, description="Weight of push and pull beside the cross-entropy; 0 switches both off.")

@@ -57,7 +57,7 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
     """
     match config:
         case SmallCnnConfig():
-            return _small_cnn((32, 64, 64), shape)
+            return _small_cnn((32, 64, 128), shape)
         case SmallCnnTinyConfig():
             return _small_cnn((16, 32, 32), shape)
         case TorchvisionConfig():

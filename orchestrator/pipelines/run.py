@@ -8,7 +8,7 @@ as soon as it is known.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.outputs import write_outputs
 from orchestrator.pipelines.record import RunRecord, StageResult, evaluate
 from orchestrator.pipelines.run_log import RunLog
-from orchestrator.stages import Model, Role, Stage, compute_stage, stage_graph
-from orchestrator.stages.computation import Upstream
+from orchestrator.stages import Model, Role, Stage, StageStore, stage_graph
+from orchestrator.stages.computation import StageInputs, Upstream, obtain_stage
 from orchestrator.tracking import RunStatus, Tracker, open_run
 from orchestrator.training.context import EpochReport, LearningContext
 
@@ -70,6 +70,8 @@ def run(
     device = _device(experiment)
     scenario = prepare_scenario(experiment)
     stages = stage_graph(experiment, scenario)
+    store = StageStore(experiment.store.uri)
+    store.check_writable()
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
     if output is not None:
         _make_writable(Path(output))
@@ -82,7 +84,7 @@ def run(
         listener.run_started(experiment, scenario, stages)
         record = RunRecord(tracker.run_id, experiment, scenario)
         with _threads(experiment):
-            models = _compute_all(stages, record, log, listener, device)
+            models = _compute_all(stages, store, record, (log, listener), device)
         summary = record.summary()
         write_outputs(output_dir, summary, experiment, record, tracker)
         log.finish(summary)
@@ -100,7 +102,10 @@ def prepare_scenario(experiment: Experiment) -> Scenario:
     return build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
 
 
-def _compute_all(stages: list[Stage], record: RunRecord, log: RunLog, listener: RunListener, device: torch.device) -> dict[Role, Model]:
+def _compute_all(
+    stages: Sequence[Stage], store: StageStore, record: RunRecord, told: tuple[RunLog, RunListener], device: torch.device
+) -> dict[Role, Model]:
+    log, listener = told
     models: dict[Role, Model] = {}
     for stage in stages:
         listener.stage_started(stage)
@@ -112,10 +117,11 @@ def _compute_all(stages: list[Stage], record: RunRecord, log: RunLog, listener: 
         started = time.perf_counter()
         context = LearningContext(record.experiment.seed, stage.name, device, record.experiment.data.augmentation, report)
         upstream = Upstream(models.get(stage.role), models.get("teacher"))
-        models[stage.role] = compute_stage(stage, record.experiment, record.scenario, upstream, context)
+        models[stage.role], cached = obtain_stage(store, StageInputs(stage, record.experiment, record.scenario, upstream), context)
         seconds = time.perf_counter() - started
-        result = StageResult(stage, seconds, False, *evaluate(models[stage.role].network, stage, record.scenario))
-        record.add(result, models[stage.role].network.num_parameters())
+        network = models[stage.role].network
+        result = StageResult(stage, seconds, cached, *evaluate(network, stage, record.scenario))
+        record.add(result, network.num_parameters())
         log.stage(result, record)
         listener.stage_finished(result, record)
     return models

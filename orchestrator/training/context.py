@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
@@ -29,6 +30,10 @@ class EpochReport:
     epoch: int
     num_epochs: int
     metrics: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for an artifact."""
+        return {"phase": self.phase, "epoch": self.epoch, "num_epochs": self.num_epochs, "metrics": dict(self.metrics)}
 
 
 Reporter = Callable[[EpochReport], None]

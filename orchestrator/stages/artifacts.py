@@ -1,0 +1,109 @@
+"""Models as artifacts of tensors and plain values, and back, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn
+
+from orchestrator.baselines import BaselineModel
+from orchestrator.baselines.closed_form import FeatureMoments
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.learning import BackboneConfig, TorchvisionConfig
+from orchestrator.models import (
+    AnyNetwork,
+    CosineClassifier,
+    LinearClassifier,
+    Network,
+    PowerNormalization,
+    ProjectionEmbedding,
+    WhitenedEmbedding,
+    build_backbone,
+)
+from orchestrator.stages.graph import Role
+from orchestrator.stages.model import Model
+from orchestrator.stages.store import Artifact
+from orchestrator.student import StudentModel
+from orchestrator.teacher import TeacherModel
+from orchestrator.teacher.closed_form import JointSpace
+from orchestrator.teacher.prototypes import PrototypeMemory
+from orchestrator.teacher.statistics import ClassStatistics
+
+Tensors = dict[str, Tensor]
+
+
+def to_artifact(model: Model) -> Artifact:
+    """All that a later stage or a user needs of a model."""
+    tensors = _prefixed("network", dict(model.network.state_dict()))
+    match model:
+        case TeacherModel():
+            tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
+            tensors |= _tensors_of("statistics", model.memory.statistics) | _tensors_of("space", model.space)
+            return Artifact(tensors, {"refinement_strength": model.refinement_strength})
+        case StudentModel():
+            return Artifact(tensors | _tensors_of("space", model.space))
+        case BaselineModel():
+            return Artifact(tensors | (_tensors_of("moments", model.moments) if model.moments else {}))
+        case _:
+            assert_never(model)
+
+
+def from_artifact(artifact: Artifact, role: Role, experiment: Experiment, shape: tuple[int, int, int], device: torch.device) -> Model:
+    """The model that an artifact was made of.
+
+    Args:
+        artifact: As from `to_artifact`.
+        role: Whose model it is.
+        experiment: The configuration that its stage's key stands for.
+        shape: (channels, height, width) of the images.
+        device: Where the network goes.
+    """
+    tensors = artifact.tensors
+    backbone = experiment.teacher.backbone if role == "teacher" else experiment.student.backbone
+    network = _network(_unprefixed("network", tensors), backbone, experiment, shape).to(device).eval()
+    if experiment.method.kind != "dual_teacher":
+        moments = _unprefixed("moments", tensors)
+        return BaselineModel(network, FeatureMoments(**{name: tensor.to(device) for name, tensor in moments.items()}) if moments else None)
+    space = JointSpace(**_unprefixed("space", tensors))
+    if role == "student":
+        return StudentModel(network, space)
+    memory = PrototypeMemory(tensors["exemplars"], ClassStatistics(**_unprefixed("statistics", tensors)))
+    return TeacherModel(network, memory, space, tensors["vectors"].to(device), artifact.values["refinement_strength"])
+
+
+def _network(state: Tensors, backbone: BackboneConfig, experiment: Experiment, shape: tuple[int, int, int]) -> AnyNetwork:
+    if isinstance(backbone, TorchvisionConfig):
+        backbone = backbone.model_copy(update={"weights": None})  # they are in the artifact
+    extractor = build_backbone(backbone, shape)
+    dimensions = experiment.teacher.joint_embedding.dimensions
+    embedding: nn.Module
+    if "embedding.whitening" in state:
+        embedding = WhitenedEmbedding(extractor.num_features, dimensions, experiment.teacher.joint_embedding.adapter_width)
+    elif "embedding.weight" in state:
+        embedding = ProjectionEmbedding(extractor.num_features, dimensions)
+    else:
+        embedding = PowerNormalization()
+    classifier: nn.Module
+    if "classifier.anchors" in state:
+        classifier = CosineClassifier(dimensions)
+        classifier.anchor(state["classifier.anchors"])
+    else:
+        classifier = LinearClassifier(state["classifier.weights"], state["classifier.biases"])
+    network: AnyNetwork = Network(extractor, embedding, classifier)
+    network.load_state_dict(state)
+    return network
+
+
+def _tensors_of(prefix: str, record: ClassStatistics | JointSpace | FeatureMoments) -> Tensors:
+    return _prefixed(prefix, {field.name: getattr(record, field.name) for field in fields(record)})
+
+
+def _prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _unprefixed(prefix: str, tensors: Tensors) -> Tensors:
+    start = f"{prefix}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
