@@ -5,7 +5,7 @@
     .venv/bin/python benchmarks/methods.py --groups methods student
 
 Everything is `experiments/digits.yaml` with the overrides that stand beside each row, so each row is also one `orchestrator run`.
-Stages with equal keys are computed once per seed. All numbers are of the test data, in percent: mean and, after ±, standard
+Stages with equal keys are computed once, and a benchmark that was interrupted goes on where it was. All numbers are of the test data, in percent: mean and, after ±, standard
 deviation over the seeds; nothing here was tuned on them.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,12 @@ from pathlib import Path
 import torch
 
 from orchestrator.config import load_experiment
+from orchestrator.data import Split
 from orchestrator.evaluation import average_incremental_accuracy, forgetting, last_accuracy
-from orchestrator.pipelines.record import RunRecord, StageResult, evaluate
+from orchestrator.pipelines.record import evaluate
 from orchestrator.pipelines.run import prepare_scenario
-from orchestrator.stages import Model, Role, compute_stage, stage_graph
-from orchestrator.stages.computation import StageInputs, Upstream
+from orchestrator.stages import Model, Role, StageStore, stage_graph
+from orchestrator.stages.computation import StageInputs, Upstream, obtain_stage
 from orchestrator.training.context import LearningContext
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "digits.yaml"
@@ -92,57 +93,47 @@ GROUPS = {
     "30 images a class": {name: [*overrides, "scenario.max_images_per_class=30"] for name, overrides in EFFICIENCY.items()},
 }
 # Ablations of the teacher leave the student out: it would only take time
+BOTH: tuple[Role, ...] = ("teacher", "student")
 ROLES: dict[str, tuple[Role, ...]] = {"teacher": ("teacher",)}
 MEASURES = (last_accuracy, average_incremental_accuracy, forgetting)
 
-
-def run_variant(
-    overrides: Sequence[str], roles: Sequence[Role], models: dict[str, Model], results: dict[str, StageResult]
-) -> dict[str, dict[str, float]]:
-    """The final metrics of one run, computing only stages that no earlier run of this seed has computed."""
-    experiment = load_experiment(EXPERIMENT, overrides)
-    scenario = prepare_scenario(experiment)
-    record = RunRecord("benchmark", experiment, scenario)
-    newest: dict[Role, Model] = {}
-    for stage in stage_graph(experiment, scenario):
-        if stage.role not in roles:
-            continue
-        if stage.key not in models:
-            context = LearningContext(experiment.seed, stage.name, image_augmentation=experiment.data.augmentation)
-            upstream = Upstream(newest.get(stage.role), newest.get("teacher"))
-            models[stage.key] = compute_stage(StageInputs(stage, experiment, scenario, upstream), context)
-            results[stage.key] = StageResult(stage, 0.0, False, *evaluate(models[stage.key].network, stage, scenario))
-        newest[stage.role] = models[stage.key]
-        record.add(results[stage.key], newest[stage.role].network.num_parameters())
-    return {role: {measure.__name__: measure(record.matrix(role)) for measure in MEASURES} for role in roles}
+Job = tuple[str, str, int]  # group, row, seed
+Metrics = dict[Role, dict[str, float]]
 
 
-def run_seed(seed: int, groups: Sequence[str], common: Sequence[str]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """Every row of the chosen groups, for one seed."""
+def run_row(job: Job, store_uri: str, common: Sequence[str]) -> Metrics:
+    """The final metrics of one row and seed, computing only stages that the store does not have."""
     torch.set_num_threads(1)
-    models: dict[str, Model] = {}
-    results: dict[str, StageResult] = {}
-    rows: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-    for group in groups:
-        for name, overrides in GROUPS[group].items():
-            roles = ROLES.get(group, ("teacher", "student"))
-            row = run_variant([*common, *overrides, f"seed={seed}"], roles, models, results)
-            rows.setdefault(group, {})[name] = row
-            last = {role: round(100 * row[role]["last_accuracy"], 1) for role in roles}
-            print(f"seed {seed}  {group}: {name}  last accuracy {last}", flush=True)
-    return rows
+    group, name, seed = job
+    store = StageStore(store_uri)
+    experiment = load_experiment(EXPERIMENT, [*common, *GROUPS[group][name], f"seed={seed}"])
+    scenario = prepare_scenario(experiment)
+    models: dict[Role, Model] = {}
+    matrices: dict[Role, list[list[float]]] = {role: [] for role in ROLES.get(group, BOTH)}
+    for stage in stage_graph(experiment, scenario):
+        if stage.role not in matrices:
+            continue
+        context = LearningContext(experiment.seed, stage.name, image_augmentation=experiment.data.augmentation)
+        inputs = StageInputs(stage, experiment, scenario, Upstream(models.get(stage.role), models.get("teacher")))
+        models[stage.role], _ = obtain_stage(store, inputs, context)
+        rows, _, _ = evaluate(models[stage.role].network, stage, scenario)
+        matrices[stage.role].append(rows[Split.TEST])
+    metrics = {role: {measure.__name__: measure(matrix) for measure in MEASURES} for role, matrix in matrices.items()}
+    last = {role: f"{100 * values['last_accuracy']:.1f}" for role, values in metrics.items()}
+    print(f"{group}: {name}, seed {seed}: last accuracy {last}", flush=True)
+    return metrics
 
 
-def print_table(group: str, by_seed: Sequence[dict[str, dict[str, dict[str, dict[str, float]]]]]) -> None:
+def print_table(group: str, results: Mapping[Job, Metrics], seeds: Sequence[int]) -> None:
     """One group as a Markdown table."""
-    roles = ROLES.get(group, ("teacher", "student"))
+    roles = ROLES.get(group, BOTH)
     header = [f"{role} {measure}" for role in roles for measure in ("last", "avg. inc.", "forgetting")]
     print(f"\n### {group}\n\n| | {' | '.join(header)} |\n|---{'|---' * len(header)}|")
     for name in GROUPS[group]:
         cells = []
         for role in roles:
             for measure in MEASURES:
-                values = [100 * rows[group][name][role][measure.__name__] for rows in by_seed]
+                values = [100 * results[group, name, seed][role][measure.__name__] for seed in seeds]
                 spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
                 cells.append(f"{statistics.mean(values):.1f}{spread}")
         print(f"| {name} | {' | '.join(cells)} |")
@@ -153,17 +144,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", nargs="+", choices=[*GROUPS], default=[*GROUPS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--processes", type=int, default=2, help="seeds computed at the same time, one thread each")
+    parser.add_argument("--processes", type=int, default=2, help="rows computed at the same time, one thread each")
+    parser.add_argument("--store", type=Path, default=Path(".orchestrator/benchmarks"), help="stages already here are not computed again")
     parser.add_argument("--quick", action="store_true", help="one seed, few epochs")
     parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="A.B=VALUE", help="overrides of every row")
     arguments = parser.parse_args()
     seeds = [0] if arguments.quick else arguments.seeds
     common = [*(QUICK if arguments.quick else []), *arguments.overrides]
+    # whoever comes first computes the stages that all others share
+    jobs: list[Job] = [(group, name, seed) for group in arguments.groups for name in GROUPS[group] for seed in seeds]
     with ProcessPoolExecutor(arguments.processes) as pool:
-        by_seed = list(pool.map(partial(run_seed, groups=arguments.groups, common=common), seeds))
+        row = partial(run_row, store_uri=str(arguments.store.absolute()), common=common)
+        results = dict(zip(jobs, pool.map(row, jobs), strict=True))
     for group in arguments.groups:
-        print_table(group, by_seed)
-    print(json.dumps({"benchmark": "methods", "seeds": seeds, "rows": by_seed}))
+        print_table(group, results, seeds)
+    rows = [{"group": group, "row": name, "seed": seed, **metrics} for (group, name, seed), metrics in results.items()]
+    print(json.dumps({"benchmark": "methods", "rows": rows}))
 
 
 if __name__ == "__main__":

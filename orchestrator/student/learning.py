@@ -62,6 +62,7 @@ def learn_student_task(
     distillation = _Distillation(network, teacher, images, config, stronger)
 
     before = [parameter.detach().clone() for parameter in network.parameters()]
+    teacher.network.eval()
     network.train()
     batches = BalancedBatches(images.labels, config.training.batch_size, partial(context.stream, "student batches"))
     train("student", [*network.parameters()], batches, distillation.loss, config.training, context)

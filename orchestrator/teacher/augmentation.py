@@ -44,7 +44,7 @@ class OldClasses:
 
 def augmentation_vectors(
     config: PrototypeAugmentationConfig, drawn: Vectors, old: OldClasses, new_embeddings: Float[Tensor, "n m"]
-) -> Vectors:
+) -> Float[Tensor, "old kept m"]:
     """The vectors that the configuration asks for.
 
     Args:

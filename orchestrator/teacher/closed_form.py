@@ -50,7 +50,8 @@ def whitening(covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shr
 class JointSpace:
     """Where the joint embedding space lies: `w = (h basis) whitening - offset`, for power-normalised features `h`.
 
-    It moves when a task brings new classes, and whoever lives in it follows exactly.
+    It moves when a task brings new classes. Points in it follow exactly; the small corrections that were learned on top, the
+    adapter and the classifier's residuals, are kept as they are and judged anew by the next refinement's gate.
 
     Attributes:
         basis: Its axes among the features, the same for all tasks.
@@ -91,6 +92,7 @@ def class_directions(embedding: WhitenedEmbedding, statistics: ClassStatistics) 
     means = embedding.embed_normalized(statistics.means.to(device))
     centre = means.mean(dim=0)
     between = (means - centre).square().sum(dim=1).mean().clamp_min(torch.finfo(means.dtype).tiny)
-    error = means.shape[1] / statistics.counts.to(device)
+    # dimensions that no feature fills hold no error
+    error = min(embedding.whitening.shape) / statistics.counts.to(device)
     share = (error / between.detach()).clamp(0, _MOST_SHRINKAGE)[:, None]
     return functional.normalize(means * (1 - share) + centre * share, dim=1)

@@ -98,7 +98,10 @@ def with_class(statistics: ClassStatistics, features: ClassFeatures, view_weight
 
 
 def carry(statistics: ClassStatistics, displacement: Float[Tensor, "classes d"]) -> ClassStatistics:
-    """The statistics after the extractor itself has changed: every mean moves as its exemplar's features did."""
+    """The statistics after the extractor itself has changed: every mean moves as its exemplar's features did.
+
+    Spread cannot be measured again without the images; it is kept, which is why fine-tuning is held back by feature distillation.
+    """
     return replace(statistics, means=statistics.means + displacement.cpu())
 
 
