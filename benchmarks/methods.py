@@ -5,8 +5,8 @@
     .venv/bin/python benchmarks/methods.py --groups methods student
 
 Everything is `experiments/digits.yaml` with the overrides that stand beside each row, so each row is also one `orchestrator run`.
-Stages with equal keys are computed once, and a benchmark that was interrupted goes on where it was. All numbers are of the test data, in percent: mean and, after ±, standard
-deviation over the seeds; nothing here was tuned on them.
+Stages with equal keys are computed once, and a benchmark that was interrupted goes on where it was. All numbers are of the test
+data, in percent: mean and, after ±, standard deviation over the seeds; nothing here was tuned on them.
 """
 
 from __future__ import annotations

@@ -107,6 +107,9 @@ class StudentConfig(Config):
     prototype_weight: float = Field(
         default=1.0, ge=0, description="Weight of classifying the teacher's augmented prototypes; 0 switches them off."
     )
+    anchor_weight: float = Field(
+        default=3.0, ge=0, description="Weight of keeping the classifier near the teacher's class directions; 0 lets it go anywhere."
+    )
     mixture_weight: float = Field(
         default=0.5, ge=0, description="Weight of imitating the embedding of image mixtures, beside that of the images; 0 mixes none."
     )

@@ -100,7 +100,14 @@ class _Distillation:
             total = total + self.config.embedding_weight * imitation
         if self.config.prototype_weight and len(self.teacher.vectors):
             total = total + self.config.prototype_weight * self._prototype_loss(generator)
+        if self._taught_both_ways:
+            total = total + self.config.anchor_weight * self.network.classifier.residuals.square().sum(dim=1).mean()
         return LossOutput(total, parts)
+
+    @property
+    def _taught_both_ways(self) -> bool:
+        """Whether the classifier's anchors are the teacher's class directions."""
+        return bool(self.config.embedding_weight and self.config.classifier_weight)
 
     def _with_mixtures(self, raw: Tensor, generator: torch.Generator) -> Tensor:
         """Varied images, followed by mixtures of them where the embedding is imitated on mixtures too.
