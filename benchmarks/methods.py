@@ -49,6 +49,7 @@ TEACHER = {
     "no push and pull": ["teacher.joint_embedding.weight=0"],
     "no rotation": ["teacher.self_supervision=none"],
     "no augmented views": ["teacher.num_views=0"],
+    "closed form only": ["teacher.refinement.learning_rate=1e-12"],
     "gate off": [UNGATED],
     "gate off, vectors not learned": [UNGATED, "teacher.augmentation.learning_rate=0"],
     "gate off, spread scalar": [UNGATED, "teacher.spread.kind=scalar"],
@@ -81,7 +82,6 @@ EFFICIENCY = {
     "analytic": ["method.kind=analytic"],
     "nearest class mean": ["method.kind=nearest_class_mean"],
     "gate off": [UNGATED],
-    "gate off, vectors not learned": [UNGATED, "teacher.augmentation.learning_rate=0"],
     "gate off, no augmentation": [UNGATED, "teacher.augmentation.kind=none"],
     "joint (upper bound)": ["method.kind=joint"],
 }

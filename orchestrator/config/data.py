@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, field_validator
 
 from orchestrator.config.model import Config
 
@@ -26,7 +26,7 @@ class ImageAugmentationConfig(Config):
         return ImageAugmentationConfig(
             rotation_degrees=min(180.0, strength * self.rotation_degrees),
             scale_fraction=min(0.9, strength * self.scale_fraction),
-            shift_fraction=min(1.0, strength * self.shift_fraction),
+            shift_fraction=min(0.9, strength * self.shift_fraction),
             horizontal_flip=self.horizontal_flip,
             noise=min(1.0, strength * self.noise),
         )
@@ -79,26 +79,35 @@ class ParquetConfig(_DataSourceConfig):
 DataConfig = Annotated[DigitsConfig | ParquetConfig, Field(discriminator="kind")]
 
 
+def _class_order(value: object) -> int | tuple[Label, ...]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            msg = f"{value} is no seed; give 0 or more, or a list of labels"
+            raise ValueError(msg)
+        return value
+    labels = tuple(value) if isinstance(value, list | tuple) else ()
+    if not labels or not all(isinstance(label, int | str) and not isinstance(label, bool) for label in labels):
+        msg = f"{value!r} is neither a seed (an integer) nor a list of labels (integers or text)"
+        raise ValueError(msg)
+    repeated = sorted({str(label) for label in labels if [str(other) for other in labels].count(str(label)) > 1})
+    if repeated:
+        msg = f"{', '.join(repeated)} stands there more than once; name each label once"
+        raise ValueError(msg)
+    return labels
+
+
+def _plain(order: int | tuple[Label, ...]) -> int | list[Label]:
+    return order if isinstance(order, int) else list(order)
+
+
 class ScenarioConfig(Config):
     """How classes arrive: the class-incremental scenario."""
 
     num_base_classes: int = Field(default=2, ge=1, description="Classes of the first task.")
     classes_per_task: int = Field(default=2, ge=1, description="New classes of every later task; the last task may get fewer.")
-    class_order: int | tuple[Label, ...] = Field(
+    class_order: Annotated[int | tuple[Label, ...], PlainValidator(_class_order), PlainSerializer(_plain)] = Field(
         default=0, description="Labels in the order in which they arrive, or a seed that shuffles them. A list may leave classes out."
     )
     max_images_per_class: int | None = Field(
         default=None, ge=1, description="Training images a class in every task after the first; null means all."
     )
-
-    @model_validator(mode="after")
-    def _no_label_twice(self) -> ScenarioConfig:
-        if isinstance(self.class_order, tuple):
-            repeated = sorted({str(label) for label in self.class_order if self.class_order.count(label) > 1})
-            if repeated:
-                msg = f"class_order names {', '.join(repeated)} more than once; name each label once"
-                raise ValueError(msg)
-            if not self.class_order:
-                msg = "class_order is empty; list the labels, or give a seed"
-                raise ValueError(msg)
-        return self

@@ -33,8 +33,8 @@ class RayConfig(Config):
 
     kind: Literal["ray"] = "ray"
     address: str | None = Field(default=None, description="Ray cluster to join; null starts one on this machine.")
-    teacher: LaneConfig = Field(default=LaneConfig(), description="The teacher lane.")
-    student: LaneConfig = Field(default=LaneConfig(), description="The student lane.")
+    teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
+    student: LaneConfig = Field(default_factory=LaneConfig, description="The student lane.")
 
 
 ExecutionConfig = Annotated[InProcessConfig | RayConfig, Field(discriminator="kind")]
@@ -73,11 +73,11 @@ class Experiment(Config):
 
     name: str = Field(default="digits", pattern=r"^[\w][\w.\- ]*$", max_length=200, description="Shown in MLflow and in every report.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Reaches every random generator.")
-    data: DataConfig = Field(default=DigitsConfig(), description="Where the images come from.")
-    scenario: ScenarioConfig = Field(default=ScenarioConfig(), description="How classes arrive.")
-    method: MethodConfig = Field(default=DualTeacherConfig(), description="This project's method, or one to compare it with.")
-    teacher: TeacherConfig = Field(default=TeacherConfig(), description="The first model.")
-    student: StudentConfig = Field(default=StudentConfig(), description="The second, smaller model.")
-    execution: ExecutionConfig = Field(default=InProcessConfig(), description="Where stages are computed.")
-    store: StoreConfig = Field(default=StoreConfig(), description="Where computed stages are kept.")
-    tracking: TrackingConfig = Field(default=TrackingConfig(), description="Where MLflow keeps the run.")
+    data: DataConfig = Field(default_factory=DigitsConfig, description="Where the images come from.")
+    scenario: ScenarioConfig = Field(default_factory=ScenarioConfig, description="How classes arrive.")
+    method: MethodConfig = Field(default_factory=DualTeacherConfig, description="This project's method, or one to compare it with.")
+    teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="The first model.")
+    student: StudentConfig = Field(default_factory=StudentConfig, description="The second, smaller model.")
+    execution: ExecutionConfig = Field(default_factory=InProcessConfig, description="Where stages are computed.")
+    store: StoreConfig = Field(default_factory=StoreConfig, description="Where computed stages are kept.")
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where MLflow keeps the run.")

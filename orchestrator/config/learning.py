@@ -68,7 +68,7 @@ class AnalyticConfig(Config):
     """Ridge regression on the frozen features, updated task by task in closed form (analytic learning: ACIL, RanPAC)."""
 
     kind: Literal["analytic"] = "analytic"
-    ridge: float = Field(default=0.01, gt=0, description="Ridge strength, added to the features' second-moment matrix.")
+    ridge: float = Field(default=0.003, gt=0, description="Ridge strength, added to the features' second-moment matrix.")
 
 
 class JointConfig(Config):

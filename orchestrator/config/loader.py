@@ -125,7 +125,7 @@ def _apply_override(tree: Tree, override: str) -> None:
 def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
     """Choosing another kind on the command line leaves behind the file's keys that only the old kind knows."""
     known = variant_kinds(union)
-    if kind in known:
+    if isinstance(kind, str) and kind in known:
         for key in [key for key in node if key not in known[kind].model_fields]:
             del node[key]
 
@@ -139,6 +139,8 @@ def _describe(error: ValidationError, tree: Tree, source: str) -> list[str]:
             message = _unknown(path, parent_fields)
         elif item["type"] == "missing":
             message = f"{path} is missing; add it"
+        elif item["type"] == "model_type":
+            message = f"{path} = {_shorten(item['input'])}: should be a mapping of `key: value` lines"
         elif item["type"] == "union_tag_invalid":
             kinds = item["ctx"]["expected_tags"]
             given = item["ctx"]["tag"]

@@ -72,7 +72,7 @@ class JointEmbeddingConfig(Config):
     push_margin: float = Field(default=1.2, ge=0, le=2, description="Distance between classes above which nothing pushes.")
     weight: float = Field(default=0.1, ge=0, description="Weight of push and pull beside the cross-entropy; 0 switches both off.")
     keep_weight: float = Field(default=1.0, ge=0, description="Weight of staying close to the previous embedding.")
-    shrinkage: float = Field(default=0.1, gt=0, le=1, description="Share of the covariance replaced by an isotropic one before whitening.")
+    shrinkage: float = Field(default=0.05, gt=0, le=1, description="Share of the covariance replaced by an isotropic one before whitening.")
     adapter_width: int = Field(default=64, ge=1, description="Hidden units of the residual adapter.")
 
     @model_validator(mode="after")

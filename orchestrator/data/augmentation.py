@@ -43,7 +43,7 @@ def augment(images: Images, config: ImageAugmentationConfig, generator: torch.Ge
     return changed.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def quarter_turns(images: Images) -> UInt8[Tensor, "turned c h w"]:
+def quarter_turns(images: Images) -> UInt8[Tensor, "4*n c h w"]:
     """All four quarter turns of square images, (4 n, c, h, w): first all as they are, then all turned once, and so on."""
     return torch.cat([torch.rot90(images, turns, (2, 3)) for turns in range(4)])
 

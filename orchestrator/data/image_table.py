@@ -50,7 +50,7 @@ class ImageTable:
     @cached_property
     def images(self) -> npt.NDArray[np.uint8]:
         """All images, (images, channels, height, width), read-only and without a copy."""
-        column = self._table.column("image").combine_chunks()
+        column = self._table.column("image").chunk(0)
         pixels = np.frombuffer(column.buffers()[1], dtype=np.uint8)
         return pixels.reshape(-1, *self.shape)[column.offset : column.offset + len(column)]
 

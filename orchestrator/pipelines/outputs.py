@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from importlib import metadata
@@ -12,6 +13,7 @@ from orchestrator.config import dump_experiment
 from orchestrator.config.experiment import Experiment
 from orchestrator.pipelines.record import RunRecord
 from orchestrator.tracking import Tracker, names
+from orchestrator.tracking.provenance import provenance_tags
 
 _VERSIONS_OF = ("continual-orchestrator", "torch", "torchvision", "numpy", "scikit-learn", "pyarrow", "mlflow")
 
@@ -44,6 +46,9 @@ def write_json(path: Path, content: object) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Versions of what a run's numbers depend on."""
+    """Versions of what a run's numbers depend on, and of the code itself where it runs from a checkout."""
     versions = {name: metadata.version(name) for name in _VERSIONS_OF}
-    return {"python": platform.python_version(), "platform": platform.platform(), **versions}
+    lock_file = Path(__file__).parents[2] / "requirements.lock"
+    locked = {"requirements_lock_sha256": hashlib.sha256(lock_file.read_bytes()).hexdigest()} if lock_file.exists() else {}
+    commit = {name: value for name, value in provenance_tags().items() if name == names.GIT_COMMIT_TAG}
+    return {"python": platform.python_version(), "platform": platform.platform(), **versions, **locked, **commit}

@@ -20,6 +20,7 @@ from orchestrator.config.experiment import Experiment, InProcessConfig
 from orchestrator.data import Scenario, load_images
 from orchestrator.data.scenario import build_scenario
 from orchestrator.errors import ConfigError, InterruptedRunError, OrchestratorError, StorageUnavailableError
+from orchestrator.models import build_backbone
 from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.outputs import write_outputs
 from orchestrator.pipelines.record import RunRecord, StageResult, evaluate
@@ -28,6 +29,7 @@ from orchestrator.stages import Model, Role, Stage, StageStore, stage_graph
 from orchestrator.stages.computation import StageInputs, Upstream, obtain_stage
 from orchestrator.tracking import RunStatus, Tracker, open_run
 from orchestrator.training.context import EpochReport, LearningContext
+from orchestrator.training.random_streams import seeded_initialisation
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def run(
     stages = stage_graph(experiment, scenario)
     store = StageStore(experiment.store.uri)
     store.check_writable()
+    _check_backbones(experiment, scenario)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
     if output is not None:
         _make_writable(Path(output))
@@ -165,6 +168,13 @@ def _device(experiment: Experiment) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu")
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _check_backbones(experiment: Experiment, scenario: Scenario) -> None:
+    """Builds both extractors for nothing: an unknown model or weights that cannot be had are found before anything is trained."""
+    with seeded_initialisation(experiment.seed, "check"):
+        for backbone in (experiment.teacher.backbone, experiment.student.backbone):
+            build_backbone(backbone, scenario.shape)
 
 
 def _make_writable(folder: Path) -> None:

@@ -26,6 +26,7 @@ from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
 
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)
+_STANDARD_ERRORS = 2
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,21 @@ def scaled(head: Head, start: Head, strength: float) -> Head:
 def best_strength(
     head: Head, start: Head, statistics: ClassStatistics, held_out: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
 ) -> float:
-    """How far to follow what was learned: the smallest strength with the best class-balanced accuracy on held-out features."""
-    accuracies = [
-        _balanced_accuracy(scaled(head, start, strength).anchored(statistics).logits(held_out).cpu(), labels.cpu())
-        for strength in STRENGTHS
-    ]
-    return STRENGTHS[accuracies.index(max(accuracies))]
+    """How far to follow what was learned: as far as it helps most on held-out features, and only if it helps beyond chance.
+
+    The gain in class-balanced accuracy over the start must exceed twice the standard error of the paired difference: on a few
+    dozen held-out images one more hit means nothing.
+    """
+
+    def hits(strength: float) -> Float[Tensor, " n"]:
+        logits = scaled(head, start, strength).anchored(statistics).logits(held_out)
+        return (logits.argmax(dim=1).cpu() == labels.cpu()).float()
+
+    before = hits(0.0)
+    gains = {strength: _balanced_gain(hits(strength) - before, labels.cpu()) for strength in STRENGTHS if strength}
+    best = max(gains, key=lambda strength: gains[strength][0])
+    gain, error = gains[best]
+    return best if gain > _STANDARD_ERRORS * error else 0.0
 
 
 def hold_out(features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
@@ -142,6 +152,9 @@ def hold_out(features: Sequence[ClassFeatures], fraction: float, generator: torc
 _FEWEST_TO_SPLIT = 5
 
 
-def _balanced_accuracy(logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]) -> float:
-    correct = (logits.argmax(dim=1) == labels).float()
-    return float(torch.stack([correct[labels == label].mean() for label in labels.unique()]).mean())
+def _balanced_gain(differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"]) -> tuple[float, float]:
+    """The mean over classes of their mean difference, and its standard error."""
+    of_class = [differences[labels == label] for label in labels.unique()]
+    means = torch.stack([values.mean() for values in of_class])
+    variances = torch.stack([values.var(correction=0) / len(values) for values in of_class])
+    return float(means.mean()), float(variances.sum().sqrt() / len(of_class))

@@ -87,7 +87,8 @@ def accuracy_matrix_file(role: Role) -> str:
 def all_metrics(num_tasks: int) -> tuple[str, ...]:
     """Every metric name of a run over `num_tasks` tasks.
 
-    Each run logs each name: the parallel-coordinates chart drops a run that lacks one.
+    A comparison method has no `kdr` to log, and a closed-form one no epochs; every run logs all the others, because the
+    parallel-coordinates chart drops a run that lacks a chosen one.
     """
     names: list[str] = []
     for role in ROLES:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from orchestrator.config.learning import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import UserInputError
 from orchestrator.training.context import EpochReport, LearningContext
 
 
@@ -71,7 +71,7 @@ def train(
         context: Whom to report to.
 
     Raises:
-        OrchestratorError: The loss is no longer finite.
+        UserInputError: The loss is no longer finite: the learning rate is too high for this data.
     """
     num_steps = config.epochs * batches.num_batches
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -89,7 +89,7 @@ def train(
             for name, value in {"loss": output.total.item(), **output.parts}.items():
                 sums[name] += value / batches.num_batches
         if not torch.isfinite(torch.tensor(sums["loss"])):
-            raise OrchestratorError(
+            raise UserInputError(
                 f"the loss is {sums['loss']} after epoch {epoch + 1} of {phase}",
                 where=context.stage,
                 next_step=f"lower the learning rate (now {config.learning_rate})",

@@ -90,5 +90,5 @@ def test_a_store_that_cannot_be_written_is_a_retryable_error(tmp_path: Path) -> 
 
 
 def test_an_address_of_no_known_kind_is_the_users_error() -> None:
-    with pytest.raises(UserInputError, match="store.uri"):
+    with pytest.raises(UserInputError, match=r"store\.uri"):
         StageStore("nosuch://bucket/folder")

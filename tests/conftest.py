@@ -1,0 +1,94 @@
+"""What all tests share: tensor shapes are run as checks, property tests know no deadline, small real data."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+if TYPE_CHECKING:
+    from orchestrator.config import Experiment
+    from orchestrator.data import ImageTable
+
+_PACKAGE = Path(__file__).parents[1] / "orchestrator"
+
+# The hook runs every jaxtyping shape in a signature as a check. `image_table` alone is left out: it holds arrays only, and
+# beartype takes NDArray[np.str_] to mean text of length 0.
+_CHECKED = [
+    *(f"orchestrator.{name}" for name in ("models", "teacher", "student", "baselines", "training", "evaluation")),
+    *(f"orchestrator.data.{file.stem}" for file in sorted((_PACKAGE / "data").glob("[a-z]*.py")) if file.stem != "image_table"),
+]
+install_import_hook(_CHECKED, "beartype.beartype")
+
+# a loaded machine is no failure
+settings.register_profile("project", deadline=None, max_examples=40, print_blob=True)
+settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def digits_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the digits are decoded once for all tests."""
+    return tmp_path_factory.mktemp("digits cache")
+
+
+@pytest.fixture(scope="session")
+def digits_table(digits_cache: Path) -> "ImageTable":
+    """scikit-learn's real digits."""
+    from orchestrator.config.data import DigitsConfig
+    from orchestrator.data import load_images
+
+    return load_images(DigitsConfig(cache_dir=digits_cache))
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment(digits_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
+    """Three tasks of two digits each, trained so briefly that a whole run takes seconds; it learns little."""
+    from orchestrator.config import Experiment
+
+    return Experiment.model_validate(
+        {
+            "name": "tiny",
+            "data": {"kind": "digits", "cache_dir": str(digits_cache)},
+            "scenario": {"num_base_classes": 2, "classes_per_task": 2, "class_order": [0, 1, 2, 3, 4, 5], "max_images_per_class": 20},
+            "teacher": {
+                "training": {"epochs": 1},
+                "refinement": {"epochs": 1},
+                "num_views": 1,
+                "augmentation": {"num_steps": 2},
+                "joint_embedding": {"dimensions": 32},
+            },
+            "student": {"training": {"epochs": 2}},
+            "execution": {"kind": "in_process", "num_threads": 1, "device": "cpu"},
+            "store": {"uri": str(tmp_path_factory.mktemp("stages"))},
+            "tracking": {"uri": f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"},
+        }
+    )
+
+
+@pytest.fixture
+def orchestrator_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """The command line within this process: without the seconds in which a new one imports torch and MLflow."""
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        from orchestrator.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["orchestrator", *arguments])
+        handler = signal.getsignal(signal.SIGTERM)
+        capsys.readouterr()
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess(["orchestrator", *arguments], ended.value.code, said.out, said.err)
+
+    return run

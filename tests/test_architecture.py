@@ -1,0 +1,155 @@
+"""Properties of the whole: what loads what, the size of files, the frozen surface of the command line, shapes run as checks."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+import typer.main
+from torch import Tensor
+
+from orchestrator.cli import app
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "orchestrator").rglob("*.py"))
+HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyarrow", "numpy")
+
+
+# --- what loads what -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["validate", "experiments/digits.yaml"], ["run", "experiments/nonesuch.yaml"]],
+    ids=" ".join,
+)
+def test_help_validate_and_a_wrong_file_load_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from orchestrator.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        f"    print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules)))\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert answer.stdout.splitlines()[-1] == "LOADED []", answer.stdout + answer.stderr
+    assert answer.returncode == (2 if "experiments/nonesuch.yaml" in arguments else 0)
+
+
+def test_the_package_and_its_configuration_load_nothing_heavy() -> None:
+    code = f"import sys, orchestrator, orchestrator.config, orchestrator.errors; sys.exit(' '.join(set({HEAVY!r}) & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr.strip()) in {(0, ""), (1, "")}, answer.stderr
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    orchestrator = importlib.import_module("orchestrator")
+    with pytest.raises(AttributeError, match="no attribute 'runn'"):
+        orchestrator.runn  # noqa: B018 - the access is the test
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_reader_finishes_every_file_in_one_sitting(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 350
+    assert file.stem not in {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_file_says_what_it_is(file: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    assert docstring
+    assert docstring.split("\n")[0].rstrip().endswith((".", ":")) or "\n" in docstring
+
+
+def test_median_file_is_about_120_lines_or_less() -> None:
+    sizes = sorted(len(file.read_text(encoding="utf-8").splitlines()) for file in SOURCES)
+    assert sizes[len(sizes) // 2] <= 150
+
+
+# --- frozen surfaces -------------------------------------------------------------------------------------------------
+
+
+def test_commands_and_flags_are_these() -> None:
+    group = typer.main.get_group(app)
+    found = {name: {flag for parameter in command.params for flag in parameter.opts} for name, command in group.commands.items()}
+    assert found == {
+        "run": {"experiment", "--set", "--output", "--name"},
+        "validate": {"files"},
+    }
+
+
+def test_public_names_are_these() -> None:
+    assert set(importlib.import_module("orchestrator").__all__) == {"RunResult", "load_experiment", "run"}
+    for name in ("RunResult", "load_experiment", "run"):
+        assert getattr(importlib.import_module("orchestrator"), name).__name__ == name
+
+
+def test_top_level_configuration_keys_are_these() -> None:
+    from orchestrator.config import Experiment
+
+    assert set(Experiment.model_fields) == {
+        "name",
+        "seed",
+        "data",
+        "scenario",
+        "method",
+        "teacher",
+        "student",
+        "execution",
+        "store",
+        "tracking",
+    }
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+
+
+def wrong_calls() -> dict[str, Callable[[], object]]:
+    """One call of each package with tensors of a wrong shape or type."""
+    from orchestrator.baselines.closed_form import FeatureMoments
+    from orchestrator.data.augmentation import quarter_turns
+    from orchestrator.evaluation import agreement
+    from orchestrator.models import CosineClassifier
+    from orchestrator.student.distillation import embedding_loss
+    from orchestrator.teacher.joint_embedding import keep_loss
+    from orchestrator.training.loop import LossOutput
+
+    vector, matrix = torch.zeros(3), torch.zeros(2, 3)
+    return {
+        "models": lambda: CosineClassifier(3).anchor(vector),
+        "teacher": lambda: keep_loss(matrix, torch.zeros(2, 4)),
+        "student": lambda: embedding_loss(matrix, torch.zeros(5, 3)),
+        "baselines": lambda: FeatureMoments(second=matrix, sums=matrix, counts=vector),
+        "training": lambda: LossOutput(vector),
+        "data": lambda: quarter_turns(torch.zeros(1, 1, 2, 2)),
+        "evaluation": lambda: agreement(vector, vector),
+    }
+
+
+@pytest.mark.parametrize("package", ["models", "teacher", "student", "baselines", "training", "data", "evaluation"])
+def test_tensor_shapes_in_signatures_are_run_as_checks(package: str) -> None:
+    with pytest.raises(jaxtyping.TypeCheckError):
+        wrong_calls()[package]()
+
+
+def test_every_package_of_the_learning_code_is_one_that_is_checked() -> None:
+    with_shapes = {file.relative_to(ROOT / "orchestrator").parts[0] for file in SOURCES if "from jaxtyping import" in file.read_text()}
+    assert with_shapes <= set(wrong_calls())
+    image_table = (ROOT / "orchestrator" / "data" / "image_table.py").read_text()
+    assert "jaxtyping" not in image_table, "tests/conftest.py leaves this file out of the checks"
+
+
+def test_checked_functions_accept_what_is_right() -> None:
+    from orchestrator.data.augmentation import quarter_turns
+
+    turned: Tensor = quarter_turns(torch.zeros(2, 1, 4, 4, dtype=torch.uint8))
+    assert turned.shape == (8, 1, 4, 4)

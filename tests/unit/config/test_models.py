@@ -1,0 +1,286 @@
+"""What a valid experiment is, and how it is written down again."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
+from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.config.schema import models_in
+from orchestrator.config.student import FixedTransferConfig, LinearTransferConfig, ThresholdTransferConfig
+from orchestrator.config.teacher import JointEmbeddingConfig
+
+
+def all_models(model: type[BaseModel] = Experiment) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        for inner in models_in(field.annotation):
+            yield from all_models(inner)
+
+
+ALL_MODELS = sorted(set(all_models()), key=lambda model: model.__name__)
+
+
+def problem(values: dict[str, Any]) -> str:
+    with pytest.raises(ValidationError) as error:
+        Experiment.model_validate(values)
+    return str(error.value)
+
+
+# --- every model -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ALL_MODELS)
+def test_every_field_has_a_sentence_of_description(model: type[BaseModel]) -> None:
+    undescribed = [name for name, field in model.model_fields.items() if name != "kind" and not (field.description or "").endswith(".")]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("model", ALL_MODELS)
+def test_every_model_is_frozen_and_knows_no_extra_keys(model: type[BaseModel]) -> None:
+    assert model.model_config["frozen"] is True
+    assert model.model_config["extra"] == "forbid"
+
+
+def test_an_experiment_cannot_be_changed() -> None:
+    experiment = Experiment()
+    with pytest.raises(ValidationError, match="frozen"):
+        experiment.seed = 1  # type: ignore[misc] # that is the test
+    with pytest.raises(ValidationError, match="frozen"):
+        experiment.teacher.training.epochs = 1  # type: ignore[misc]
+
+
+# --- relations between fields ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ratios", "said"),
+    [
+        ([[0.7, 0.6], [0.8, 0.5]], "ratios[1][0] = 0.8 exceeds ratios[0][0] = 0.7: the ratio may not grow with similarity"),
+        ([[0.7, 0.9], [0.6, 0.5]], "ratios[0][1] = 0.9 exceeds ratios[0][0] = 0.7: the ratio may not grow with progress"),
+        ([[0.7, 0.6]], "ratios has 1 rows; 1 similarity_thresholds cut KDR into 2"),
+        ([[0.7, 0.6], [0.5]], "ratios[1] has 1 values; 1 progress_thresholds cut TSTR into 2"),
+    ],
+    ids=["grows with similarity", "grows with progress", "too few rows", "too few columns"],
+)
+def test_a_wrong_transfer_table_is_said_cell_by_cell(ratios: list[list[float]], said: str) -> None:
+    transfer = {"kind": "threshold", "similarity_thresholds": [0.5], "progress_thresholds": [0.5], "ratios": ratios}
+    assert said in problem({"student": {"transfer": transfer}})
+
+
+@pytest.mark.parametrize("axis", ["similarity_thresholds", "progress_thresholds"])
+@pytest.mark.parametrize("thresholds", [[0.8, 0.5], [0.5, 0.5]])
+def test_thresholds_ascend_on_both_axes(axis: str, thresholds: list[float]) -> None:
+    said = problem({"student": {"transfer": {axis: thresholds}}})
+    assert f"{axis}[0] = {thresholds[0]} is not below {axis}[1] = {thresholds[1]}" in said
+
+
+@pytest.mark.parametrize("axis", ["similarity_thresholds", "progress_thresholds"])
+@pytest.mark.parametrize(("threshold", "said"), [(1.1, "less than or equal to 1"), (-0.1, "greater than or equal to 0")])
+def test_thresholds_are_fractions_on_both_axes(axis: str, threshold: float, said: str) -> None:
+    assert said in problem({"student": {"transfer": {axis: [threshold]}}})
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(1.1, "less than or equal to 1"), (-0.1, "greater than or equal to 0")])
+def test_ratios_are_fractions(ratio: float, said: str) -> None:
+    transfer = {"similarity_thresholds": [], "progress_thresholds": [], "ratios": [[ratio]]}
+    assert said in problem({"student": {"transfer": transfer}})
+    assert said in problem({"student": {"transfer": {"kind": "fixed", "ratio": ratio}}})
+
+
+THREE_BY_THREE = {"similarity_thresholds": (0.5, 0.8), "progress_thresholds": (0.3, 0.7)}
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=3, max_size=3))
+def test_a_table_is_accepted_exactly_if_it_falls_along_both_axes(ratios: list[list[float]]) -> None:
+    falls = all(ratios[i][j] >= ratios[i + 1][j] for i in range(2) for j in range(3)) and all(
+        ratios[i][j] >= ratios[i][j + 1] for i in range(3) for j in range(2)
+    )
+    if falls:
+        ThresholdTransferConfig.model_validate({**THREE_BY_THREE, "ratios": ratios})
+    else:
+        with pytest.raises(ValidationError, match="may not grow with"):
+            ThresholdTransferConfig.model_validate({**THREE_BY_THREE, "ratios": ratios})
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_table_sorted_along_both_axes_is_always_accepted(high: float, low: float) -> None:
+    high, low = max(high, low), min(high, low)
+    middle = (high + low) / 2
+    ratios = [[high, middle, low], [middle, middle, low], [low, low, low]]
+    assert ThresholdTransferConfig.model_validate({**THREE_BY_THREE, "ratios": ratios}).ratios == tuple(tuple(row) for row in ratios)
+
+
+def test_a_table_of_one_cell_needs_no_thresholds() -> None:
+    table = ThresholdTransferConfig(similarity_thresholds=(), progress_thresholds=(), ratios=((0.4,),))
+    assert table.ratios == ((0.4,),)
+
+
+def test_a_linear_transfer_ratio_does_not_grow() -> None:
+    with pytest.raises(ValidationError, match=r"end = 0.6 exceeds start = 0.5: the ratio may not grow with progress"):
+        LinearTransferConfig(start=0.5, end=0.6)
+    assert LinearTransferConfig(start=0.5, end=0.5).end == 0.5
+
+
+@pytest.mark.parametrize(("pull", "push"), [(0.5, 0.5), (0.6, 0.5)])
+def test_the_push_margin_is_larger_than_the_pull_margin(pull: float, push: float) -> None:
+    with pytest.raises(ValidationError, match=f"push_margin = {push} must be larger than pull_margin = {pull}"):
+        JointEmbeddingConfig(pull_margin=pull, push_margin=push)
+
+
+@pytest.mark.parametrize("order", [[1, 2, 1], ["a", "b", "a"], [1, "1"]])
+def test_a_class_order_names_no_class_twice(order: list[int | str]) -> None:
+    assert f"{order[-1]} stands there more than once" in problem({"scenario": {"class_order": order}})
+
+
+def test_a_class_order_is_not_empty() -> None:
+    assert "[] is neither a seed (an integer) nor a list of labels" in problem({"scenario": {"class_order": []}})
+
+
+# --- image augmentation ----------------------------------------------------------------------------------------------
+
+augmentations = st.builds(
+    ImageAugmentationConfig,
+    rotation_degrees=st.floats(0, 180),
+    scale_fraction=st.floats(0, 1, exclude_max=True),
+    shift_fraction=st.floats(0, 1, exclude_max=True),
+    horizontal_flip=st.booleans(),
+    noise=st.floats(0, 1),
+)
+
+
+@given(augmentations, st.floats(0, 1000))
+def test_image_augmentation_can_be_scaled_by_any_strength(augmentation: ImageAugmentationConfig, strength: float) -> None:
+    scaled = augmentation.scaled(strength)
+    assert scaled.horizontal_flip == augmentation.horizontal_flip
+    assert 0 <= scaled.shift_fraction < 1
+    assert 0 <= scaled.scale_fraction < 1
+
+
+def test_scaled_image_augmentation_goes_that_many_times_as_far() -> None:
+    once = ImageAugmentationConfig(rotation_degrees=10, scale_fraction=0.1, shift_fraction=0.05, horizontal_flip=True, noise=0.02)
+    twice = ImageAugmentationConfig(rotation_degrees=20, scale_fraction=0.2, shift_fraction=0.1, horizontal_flip=True, noise=0.04)
+    assert once.scaled(2) == twice
+    assert once.scaled(1) == once
+
+
+# --- paths -----------------------------------------------------------------------------------------------------------
+
+
+def test_relative_paths_and_sqlite_files_are_absolute_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = Experiment.model_validate(
+        {
+            "data": {"kind": "parquet", "train": "images/train", "test": "images/test", "cache_dir": "cache"},
+            "store": {"uri": "a store"},
+            "tracking": {"uri": "sqlite:///runs/mlflow.db"},
+        }
+    )
+    here = Path.cwd()
+    assert experiment.data.model_dump(include={"train", "test", "cache_dir"}) == {
+        "train": here / "images/train",
+        "test": here / "images/test",
+        "cache_dir": here / "cache",
+    }
+    assert experiment.store.uri == f"{here}/a store"
+    assert experiment.tracking.uri == f"sqlite:///{here}/runs/mlflow.db"
+
+
+def test_default_paths_are_below_the_folder_in_which_the_experiment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = Experiment()
+    here = Path.cwd()
+    assert experiment.data.cache_dir == here / ".orchestrator/data"
+    assert experiment.store.uri == f"{here}/.orchestrator/store"
+    assert experiment.tracking.uri == f"sqlite:///{here}/mlflow.db"
+
+
+def test_a_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    experiment = Experiment.model_validate({"store": {"uri": "~/store"}, "data": {"cache_dir": "~/cache"}})
+    assert experiment.store.uri == "/home/somebody/store"
+    assert experiment.data.cache_dir == Path("/home/somebody/cache")
+
+
+@pytest.mark.parametrize("uri", ["http://host:5000", "sqlite:////absolute/mlflow.db", "postgresql://host/runs"])
+def test_other_tracking_addresses_stay_as_they_are(uri: str) -> None:
+    assert Experiment.model_validate({"tracking": {"uri": uri}}).tracking.uri == uri
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/store", "gs://bucket/store", "/absolute/store"])
+def test_other_store_addresses_stay_as_they_are(uri: str) -> None:
+    assert Experiment.model_validate({"store": {"uri": uri}}).store.uri == uri
+
+
+# --- writing down ----------------------------------------------------------------------------------------------------
+
+labels = st.one_of(st.integers(-(10**6), 10**6), st.text(st.characters(codec="utf-8"), min_size=1, max_size=8))
+experiments = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.from_regex(r"\A[a-zA-Z0-9_äß][a-zA-Z0-9_.äß\- ]{0,20}\Z"),
+        "seed": st.integers(0, 2**63 - 1),
+        "scenario": st.fixed_dictionaries(
+            {"class_order": st.one_of(st.integers(min_value=0), st.lists(labels, min_size=1, max_size=5, unique_by=str))},
+            optional={"max_images_per_class": st.one_of(st.none(), st.integers(1, 1000))},
+        ),
+        "method": st.sampled_from([{"kind": "finetuning"}, {"kind": "joint"}, {"kind": "analytic", "ridge": 1e-7}, {}]),
+        "teacher": st.fixed_dictionaries(
+            {},
+            optional={
+                "training": st.fixed_dictionaries({"learning_rate": st.floats(1e-12, 10), "epochs": st.integers(1, 500)}),
+                "augmentation": st.sampled_from([{"kind": "none"}, {"kind": "random", "radius": 0.3}, {"margin": 0.0}]),
+                "spread": st.sampled_from([{"kind": "low_rank", "rank": 3}, {"kind": "scalar"}]),
+            },
+        ),
+        "student": st.fixed_dictionaries(
+            {"temperature": st.floats(0.01, 100)},
+            optional={
+                "transfer": st.one_of(
+                    st.floats(0, 1).map(lambda ratio: {"kind": "fixed", "ratio": ratio}),
+                    st.just({"kind": "linear", "start": 0.9, "end": 0.1}),
+                    st.just({"similarity": "cosine"}),
+                ),
+                "backbone": st.just({"kind": "torchvision", "name": "resnet18"}),
+            },
+        ),
+        "execution": st.sampled_from([{"kind": "ray", "teacher": {"num_train_workers": 2}}, {"num_threads": 2}]),
+    },
+)
+
+
+@given(experiments)
+def test_an_experiment_that_was_written_down_reads_back_equal(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
+    experiment = Experiment.model_validate(values)
+    file = tmp_path_factory.getbasetemp() / "round trip.yaml"
+    file.write_text(dump_experiment(experiment), encoding="utf-8")
+    assert load_experiment(file) == experiment
+
+
+def test_what_is_written_down_is_complete(tmp_path: Path) -> None:
+    text = dump_experiment(Experiment(student=Experiment().student.model_copy(update={"transfer": FixedTransferConfig(ratio=0.25)})))
+    for line in ("seed: 0", "kind: digits", "validation_fraction: 0.1", "kind: fixed", "ratio: 0.25", "max_images_per_class: null"):
+        assert line in text
+
+
+@given(experiments)
+def test_flattened_keys_and_values_are_acceptable_to_mlflow(values: dict[str, Any]) -> None:
+    flat = flatten(Experiment.model_validate(values))
+    for key, value in flat.items():
+        # mlflow/utils/validation.py; a colon is refused on Windows, and so are "." and ".." as parts of a path
+        assert re.fullmatch(r"[/\w.\- ]{1,250}", key)
+        assert not set(key.split("/")) & {"", ".", ".."}
+        assert isinstance(value, str)
+        assert len(value) <= 6000
+
+
+def test_flattened_parameters_are_named_by_their_dotted_path() -> None:
+    flat = flatten(Experiment.model_validate({"seed": 3, "teacher": {"training": {"epochs": 7}}}))
+    expected = {"seed": "3", "teacher.training.epochs": "7", "method.kind": "dual_teacher", "scenario.max_images_per_class": "None"}
+    assert expected.items() <= flat.items()

@@ -1,0 +1,141 @@
+"""Random changes of uint8 batches: within their limits, reproducible, never in place."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.data.augmentation import augment, mix, quarter_turns
+
+NO_CHANGE = ImageAugmentationConfig(rotation_degrees=0, scale_fraction=0, shift_fraction=0, horizontal_flip=False, noise=0)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def some_images(num: int = 5, channels: int = 3, height: int = 8, width: int = 8) -> Tensor:
+    return torch.randint(0, 256, (num, channels, height, width), generator=generator(1), dtype=torch.uint8)
+
+
+def only(**limits: float) -> ImageAugmentationConfig:
+    return NO_CHANGE.model_copy(update=limits)
+
+
+@given(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(2, 12), st.integers(2, 12))
+def test_shape_type_and_device_stay_and_the_input_too(num: int, channels: int, height: int, width: int) -> None:
+    images = some_images(num, channels, height, width)
+    before = images.clone()
+    changed = augment(images, ImageAugmentationConfig(horizontal_flip=True), generator())
+    assert (changed.shape, changed.dtype, changed.device) == (images.shape, torch.uint8, images.device)
+    assert torch.equal(images, before)
+
+
+def test_the_default_limits_change_every_image() -> None:
+    images = some_images()
+    changed = augment(images, ImageAugmentationConfig(), generator())
+    assert (changed != images).flatten(1).any(dim=1).all()
+
+
+@pytest.mark.parametrize("size", [8, 28, 32])
+def test_limits_of_zero_change_nothing(size: int) -> None:
+    images = some_images(height=size, width=size)
+    assert torch.equal(augment(images, NO_CHANGE, generator()), images)
+
+
+def test_the_same_generator_seed_gives_the_same_images() -> None:
+    images, config = some_images(), ImageAugmentationConfig()
+    assert torch.equal(augment(images, config, generator(3)), augment(images, config, generator(3)))
+    assert not torch.equal(augment(images, config, generator(3)), augment(images, config, generator(4)))
+
+
+def test_each_image_draws_its_own_change() -> None:
+    same = some_images(1).expand(6, -1, -1, -1)
+    changed = augment(same, ImageAugmentationConfig(), generator())
+    assert len({tuple(image.flatten().tolist()) for image in changed}) == 6
+
+
+def test_a_horizontal_flip_mirrors_about_half_of_the_images_exactly() -> None:
+    images = some_images(200)
+    changed = augment(images, only(horizontal_flip=True), generator())
+    mirrored = (changed == images.flip(3)).flatten(1).all(dim=1)
+    kept = (changed == images).flatten(1).all(dim=1)
+    assert (mirrored ^ kept).all()
+    assert 70 <= int(mirrored.sum()) <= 130
+
+
+def test_shifts_stay_within_their_limit() -> None:
+    images = torch.zeros(100, 1, 16, 16, dtype=torch.uint8)
+    images[:, :, 8, 8] = 255
+    changed = augment(images, only(shift_fraction=0.25), generator()).float()[:, 0]
+    weights = changed / changed.sum(dim=(1, 2), keepdim=True)
+    centre = (weights.sum(dim=1) * torch.arange(16)).sum(dim=1)
+    # a quarter of 16 pixels either way
+    assert (centre - 8).abs().max() <= 4.1
+    assert (centre - 8).abs().max() > 3
+    assert centre.min() < 8 < centre.max()
+
+
+def test_a_rotation_moves_the_rim_and_not_the_centre() -> None:
+    images = torch.zeros(50, 1, 33, 33, dtype=torch.uint8)
+    images[:, :, 16, 16] = 255  # the centre
+    images[:, :, 16, 30] = 200  # 14 pixels to the right of it
+    changed = augment(images, only(rotation_degrees=30), generator())[:, 0]
+    assert (changed[:, 16, 16] == 255).all()
+    rim = changed[:, :, 22:].float()
+    rows = (rim.sum(dim=2) * torch.arange(33)).sum(dim=1) / rim.sum(dim=(1, 2))
+    # 30 degrees at a radius of 14 pixels: at most 7 rows up or down
+    assert (rows - 16).abs().max() <= 7.2
+    assert (rows - 16).abs().max() > 5
+
+
+def test_noise_has_its_standard_deviation() -> None:
+    images = torch.full((20, 1, 32, 32), 128, dtype=torch.uint8)
+    changed = augment(images, only(noise=0.1), generator()).float()
+    assert changed.std().item() == pytest.approx(25.5, rel=0.05)
+    assert changed.mean().item() == pytest.approx(128, abs=1)
+
+
+def test_noise_stays_within_the_range_of_pixels() -> None:
+    for level in (0, 255):
+        changed = augment(torch.full((4, 1, 16, 16), level, dtype=torch.uint8), only(noise=0.2), generator()).float()
+        # half of the noise is cut off: what wrapped around would be at the other end
+        assert (changed - level).abs().max() < 255 * 0.2 * 5
+        assert (changed == level).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_quarter_turns_are_all_four_in_blocks() -> None:
+    images = torch.tensor([[[[1, 2], [3, 4]]], [[[5, 6], [7, 8]]]], dtype=torch.uint8)
+    turned = quarter_turns(images)[:, 0].tolist()
+    assert turned == [
+        [[1, 2], [3, 4]],
+        [[5, 6], [7, 8]],
+        [[2, 4], [1, 3]],
+        [[6, 8], [5, 7]],
+        [[4, 3], [2, 1]],
+        [[8, 7], [6, 5]],
+        [[3, 1], [4, 2]],
+        [[7, 5], [8, 6]],
+    ]
+
+
+def test_a_mixture_lies_between_the_image_and_another_of_the_batch() -> None:
+    images = torch.stack([torch.full((1, 4, 4), level, dtype=torch.uint8) for level in (0, 100, 200)])
+    mixed = mix(images.repeat(50, 1, 1, 1), generator())
+    assert mixed.dtype == torch.uint8
+    assert (mixed == mixed[:, :, :1, :1]).all(), "one share for the whole image"
+    levels = mixed[:, 0, 0, 0]
+    assert levels.min() >= 0
+    assert levels.max() <= 200
+    assert ((levels != 0) & (levels != 100) & (levels != 200)).float().mean() > 0.3
+
+
+def test_mixing_one_image_gives_it_back_and_is_reproducible() -> None:
+    images = some_images(1)
+    assert torch.equal(mix(images, generator()), images)
+    many = some_images(8)
+    before = many.clone()
+    assert torch.equal(mix(many, generator(2)), mix(many, generator(2)))
+    assert torch.equal(many, before)

@@ -1,0 +1,75 @@
+"""All classes take turns in a batch, however many images they have."""
+
+import math
+from collections import Counter
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.data.batches import BalancedBatches
+
+class_sizes = st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(any)
+
+
+def batches_of(sizes: list[int], batch_size: int, seed: int = 0) -> BalancedBatches:
+    labels = torch.cat([torch.full((size,), label) for label, size in enumerate(sizes)])
+    shuffled = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(9))]
+    return BalancedBatches(shuffled, batch_size, lambda epoch: torch.Generator().manual_seed(100 * seed + epoch))
+
+
+@given(class_sizes, st.integers(2, 16))
+def test_every_class_has_the_same_share_within_one_in_every_whole_turn(sizes: list[int], batch_size: int) -> None:
+    batches = batches_of(sizes, batch_size)
+    sequence = batches.labels[torch.cat(batches.epoch(0))].tolist()
+    present = {label for label, size in enumerate(sizes) if size}
+    for start in range(0, len(sequence) - len(present) + 1, len(present)):
+        assert set(sequence[start : start + len(present)]) == present
+    counts = Counter(sequence)
+    assert max(counts.values()) - min(counts[label] for label in present) <= 1
+
+
+@given(class_sizes, st.integers(2, 16))
+def test_the_shares_within_one_batch_differ_by_at_most_two(sizes: list[int], batch_size: int) -> None:
+    batches = batches_of(sizes, batch_size)
+    present = [label for label, size in enumerate(sizes) if size]
+    for batch in batches.epoch(0):
+        counts = Counter(batches.labels[batch].tolist())
+        # whole turns count every class once; only the turn cut at either end of the batch can differ
+        assert max(counts[label] for label in present) - min(counts[label] for label in present) <= 2
+
+
+@given(class_sizes, st.integers(2, 16))
+def test_an_epoch_sees_every_image_of_the_largest_class_except_for_a_last_turn_cut_short(sizes: list[int], batch_size: int) -> None:
+    batches = batches_of(sizes, batch_size)
+    epoch = batches.epoch(0)
+    num_classes, largest = sum(1 for size in sizes if size), max(sizes)
+    assert len(epoch) == batches.num_batches == math.ceil(largest * num_classes / batch_size)
+    assert {len(batch) for batch in epoch} == {batch_size}
+    seen = set(torch.cat(epoch).tolist())
+    for label in (label for label, size in enumerate(sizes) if size == largest):
+        assert set(torch.nonzero(batches.labels == label).flatten().tolist()) <= seen
+
+
+@given(class_sizes, st.integers(2, 16))
+def test_a_smaller_class_is_gone_through_whole_before_any_image_comes_again(sizes: list[int], batch_size: int) -> None:
+    batches = batches_of(sizes, batch_size)
+    sequence = torch.cat(batches.epoch(0))
+    for label in (label for label, size in enumerate(sizes) if size):
+        own = sequence[batches.labels[sequence] == label].tolist()
+        repeats = Counter(own).values()
+        assert max(repeats) - (min(repeats) if len(repeats) == sizes[label] else 0) <= 1
+
+
+def test_an_epochs_batches_follow_its_generator() -> None:
+    batches = batches_of([10, 3, 1], 4)
+    first, again, next_epoch = (torch.cat(batches.epoch(epoch)) for epoch in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, next_epoch)
+    assert not torch.equal(first, torch.cat(batches_of([10, 3, 1], 4, seed=1).epoch(0)))
+
+
+def test_one_exemplar_comes_as_often_as_a_class_of_many() -> None:
+    batches = batches_of([60, 1], 10)
+    counts = Counter(batches.labels[torch.cat(batches.epoch(0))].tolist())
+    assert counts == {0: 60, 1: 60}

@@ -1,0 +1,123 @@
+"""Feature extractors for images of many sizes."""
+
+import pytest
+import torch
+
+from orchestrator.config.learning import SmallCnnConfig, SmallCnnTinyConfig, TorchvisionConfig
+from orchestrator.config.teacher import TeacherConfig
+from orchestrator.errors import ConfigError
+from orchestrator.models import (
+    Backbone,
+    CosineClassifier,
+    Network,
+    ProjectionEmbedding,
+    WhitenedEmbedding,
+    build_backbone,
+)
+from orchestrator.models.network import extract_features, predict
+
+
+def images(num: int, shape: tuple[int, int, int]) -> torch.Tensor:
+    return torch.randint(0, 256, (num, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", [8, 16, 28, 32])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("config", "num_features"), [(SmallCnnConfig(), 512), (SmallCnnTinyConfig(), 128)], ids=["small", "tiny"])
+def test_small_networks_give_the_same_number_of_features_for_every_image_size(
+    config: SmallCnnConfig | SmallCnnTinyConfig, num_features: int, channels: int, size: int
+) -> None:
+    backbone = build_backbone(config, (channels, size, size))
+    features = backbone(images(3, (channels, size, size)))
+    assert features.shape == (3, num_features)
+    assert backbone.num_features == num_features
+    assert features.isfinite().all()
+
+
+def test_an_images_features_do_not_depend_on_the_rest_of_the_batch() -> None:
+    backbone = build_backbone(SmallCnnConfig(), (1, 8, 8)).train()
+    batch = images(4, (1, 8, 8))
+    torch.testing.assert_close(backbone(batch)[:1], backbone(batch[:1]))
+
+
+def test_features_follow_the_image() -> None:
+    backbone = build_backbone(SmallCnnConfig(), (1, 8, 8))
+    first, second = backbone(images(2, (1, 8, 8)))
+    assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
+def test_the_student_has_at_most_a_third_of_the_teachers_parameters(shape: tuple[int, int, int]) -> None:
+    config = TeacherConfig()
+    dimensions, width = config.joint_embedding.dimensions, config.joint_embedding.adapter_width
+    large, tiny = build_backbone(SmallCnnConfig(), shape), build_backbone(SmallCnnTinyConfig(), shape)
+    teacher = Network(large, WhitenedEmbedding(large.num_features, dimensions, width), CosineClassifier(dimensions))
+    student = Network(tiny, ProjectionEmbedding(tiny.num_features, dimensions), CosineClassifier(dimensions))
+    for network in (teacher, student):
+        network.classifier.anchor(torch.randn(10, dimensions))
+    assert student.num_parameters() <= teacher.num_parameters() / 3
+
+
+def test_the_number_of_parameters_counts_buffers_that_were_learned_from_data_too() -> None:
+    backbone = build_backbone(SmallCnnTinyConfig(), (1, 8, 8))
+    network = Network(backbone, WhitenedEmbedding(128, 8, 4), CosineClassifier(8))
+    network.classifier.anchor(torch.randn(5, 8))
+    # an 8x8 image is halved once, so: convolutions 1→16→32→32 of 3x3 without bias, a scale and a shift for each of their outputs
+    extractor = 9 * (1 * 16 + 16 * 32 + 32 * 32) + 2 * (16 + 32 + 32)
+    # whitening, offset, adapter 8→4→8 with biases
+    embedding = 128 * 8 + 8 + (8 * 4 + 4) + (4 * 8 + 8)
+    classifier = 2 * 5 * 8
+    assert network.num_parameters() == extractor + embedding + classifier
+
+
+def test_a_network_gives_features_embeddings_and_logits() -> None:
+    backbone = build_backbone(SmallCnnTinyConfig(), (3, 16, 16))
+    network = Network(backbone, ProjectionEmbedding(128, 8), CosineClassifier(8))
+    network.classifier.anchor(torch.randn(5, 8))
+    output = network(images(2, (3, 16, 16)))
+    assert [tuple(part.shape) for part in output] == [(2, 128), (2, 8), (2, 5)]
+
+
+def test_many_images_are_predicted_batch_by_batch_as_all_at_once() -> None:
+    backbone = build_backbone(SmallCnnTinyConfig(), (1, 8, 8))
+    network = Network(backbone, ProjectionEmbedding(128, 8), CosineClassifier(8))
+    network.classifier.anchor(torch.randn(3, 8))
+    many = images(1030, (1, 8, 8))  # more than one batch of 1024
+    torch.testing.assert_close(predict(network, many), network(many).logits)
+    torch.testing.assert_close(extract_features(backbone, many), backbone(many))
+    assert not predict(network, many).requires_grad
+
+
+@pytest.fixture(scope="module")
+def resnet() -> Backbone:
+    return build_backbone(TorchvisionConfig(name="resnet18"), (1, 32, 32))
+
+
+def test_a_torchvision_model_works_without_its_last_layer_on_grey_images_too(resnet: Backbone) -> None:
+    resnet.eval()
+    assert resnet.num_features == 512
+    assert resnet(images(2, (1, 32, 32))).shape == (2, 512)
+    grey = images(1, (1, 32, 32))
+    torch.testing.assert_close(resnet(grey), resnet(grey.expand(-1, 3, -1, -1)))
+
+
+def test_a_torchvision_model_sees_the_statistics_of_imagenet(resnet: Backbone) -> None:
+    seen: list[torch.Tensor] = []
+    handle = resnet.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    resnet.eval()(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))
+    handle.remove()
+    # (1 - mean) / deviation of the published ImageNet statistics
+    torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]))
+
+
+def test_an_unknown_torchvision_model_suggests_the_nearest() -> None:
+    with pytest.raises(
+        ConfigError, match=r"backbone\.name: torchvision has no classification model 'resnet81'; did you mean resnet"
+    ) as error:
+        build_backbone(TorchvisionConfig(name="resnet81"), (3, 32, 32))
+    assert error.value.exit_code == 2
+
+
+def test_unknown_weights_are_said() -> None:
+    with pytest.raises(ConfigError, match=r"backbone\.weights: the weights 'NONESUCH' of resnet18 cannot be loaded"):
+        build_backbone(TorchvisionConfig(name="resnet18", weights="NONESUCH"), (3, 32, 32))

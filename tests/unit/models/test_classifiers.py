@@ -1,0 +1,87 @@
+"""Classifiers that grow."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from orchestrator.models import CosineClassifier, LinearClassifier
+
+
+@pytest.fixture
+def grown() -> CosineClassifier:
+    """Two classes with learned residuals, then one more."""
+    torch.manual_seed(0)
+    classifier = CosineClassifier(4)
+    classifier.anchor(torch.randn(2, 4))
+    with torch.no_grad():
+        classifier.residuals.copy_(torch.randn(2, 4))
+    classifier.anchor(torch.randn(3, 4))
+    return classifier
+
+
+def test_logits_are_sixteen_times_the_cosine() -> None:
+    classifier = CosineClassifier(2)
+    classifier.anchor(torch.tensor([[3.0, 0.0], [0.0, 0.5], [-1.0, -1.0]]))
+    logits = classifier(torch.tensor([[5.0, 0.0], [2.0, 2.0]]))
+    # cosines by hand: (1, 0, -1/√2) and (1/√2, 1/√2, -1)
+    root = 1 / math.sqrt(2)
+    torch.testing.assert_close(logits, 16 * torch.tensor([[1.0, 0.0, -root], [root, root, -1.0]]))
+
+
+def test_a_classifier_starts_without_classes() -> None:
+    classifier = CosineClassifier(4)
+    assert classifier.num_classes == 0
+    assert classifier(torch.randn(3, 4)).shape == (3, 0)
+
+
+def test_growing_keeps_what_old_classes_have_learned_and_gives_new_ones_zero(grown: CosineClassifier) -> None:
+    assert grown.num_classes == 3
+    torch.manual_seed(0)
+    torch.randn(2, 4)
+    learned = torch.randn(2, 4)
+    torch.testing.assert_close(grown.residuals[:2], learned)
+    assert (grown.residuals[2] == 0).all()
+    assert grown.residuals.requires_grad
+
+
+def test_anchors_and_directions_have_length_one(grown: CosineClassifier) -> None:
+    for vectors in (grown.anchors, grown.directions()):
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(grown.directions()[2], grown.anchors[2])
+
+
+def test_anchoring_again_replaces_anchors_and_keeps_residuals(grown: CosineClassifier) -> None:
+    before = grown.residuals.detach().clone()
+    directions = torch.randn(3, 4)
+    grown.anchor(directions)
+    torch.testing.assert_close(grown.anchors, functional.normalize(directions, dim=1))
+    torch.testing.assert_close(grown.residuals, before)
+
+
+def test_the_classifier_of_an_earlier_task_knows_only_its_classes_and_stays_as_it_is(grown: CosineClassifier) -> None:
+    embeddings = torch.randn(5, 4)
+    old = grown.restricted_to(2)
+    expected = grown(embeddings)[:, :2].detach().clone()
+    assert old.num_classes == 2
+    assert not any(parameter.requires_grad for parameter in old.parameters())
+    with torch.no_grad():
+        grown.residuals.add_(1)
+        grown.anchors.mul_(-1)
+    torch.testing.assert_close(old(embeddings), expected)
+
+
+def test_logits_for_other_anchors_use_the_own_residuals(grown: CosineClassifier) -> None:
+    embeddings = torch.randn(5, 4)
+    torch.testing.assert_close(grown.logits(embeddings, grown.anchors), grown(embeddings))
+    others = functional.normalize(torch.randn(3, 4), dim=1)
+    expected = torch.stack([16 * functional.cosine_similarity(embeddings, others[c] + grown.residuals[c], dim=1) for c in range(3)], dim=1)
+    torch.testing.assert_close(grown.logits(embeddings, others), expected)
+
+
+def test_a_linear_classifier_computes_what_it_was_given() -> None:
+    classifier = LinearClassifier(torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]), torch.tensor([0.0, 0.0, 10.0]))
+    assert classifier.num_classes == 3
+    assert classifier(torch.tensor([[1.0, 2.0]])).tolist() == [[1.0, 4.0, 12.0]]
+    assert not list(classifier.parameters())

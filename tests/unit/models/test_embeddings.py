@@ -1,0 +1,61 @@
+"""Embedding modules: where they start, and how they follow a space whose axes change."""
+
+import pytest
+import torch
+
+from orchestrator.models import PowerNormalization, ProjectionEmbedding, WhitenedEmbedding
+
+
+@pytest.fixture
+def embedding() -> WhitenedEmbedding:
+    torch.manual_seed(0)
+    module = WhitenedEmbedding(num_features=6, dimensions=4, adapter_width=16)
+    module.whitening.copy_(torch.randn(6, 4))
+    module.offset.copy_(torch.randn(4))
+    return module
+
+
+def test_power_normalisation_is_the_signed_root_at_length_one() -> None:
+    # roots of 9, 16 and 0 are 3, 4 and 0; their length is 5
+    result = PowerNormalization()(torch.tensor([[9.0, -16.0, 0.0], [0.0, 0.0, 0.0]]))
+    torch.testing.assert_close(result, torch.tensor([[0.6, -0.8, 0.0], [0.0, 0.0, 0.0]]))
+
+
+def test_the_teachers_embedding_starts_as_exactly_the_linear_map(embedding: WhitenedEmbedding) -> None:
+    normalized = torch.randn(5, 6)
+    expected = normalized @ embedding.whitening - embedding.offset
+    assert torch.equal(embedding.embed_normalized(normalized), expected)
+
+
+def test_features_are_normalised_before_they_are_embedded(embedding: WhitenedEmbedding) -> None:
+    features = torch.randn(5, 6)
+    torch.testing.assert_close(embedding(features), embedding.embed_normalized(PowerNormalization()(features)))
+    torch.testing.assert_close(embedding(features), embedding(7 * features))
+
+
+def test_only_the_adapter_learns(embedding: WhitenedEmbedding) -> None:
+    assert {name for name, _ in embedding.named_parameters()} == {f"adapter.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")}
+    assert {"whitening", "offset"} <= set(embedding.state_dict())
+    embedding(torch.randn(5, 6)).square().sum().backward()
+    gradient = dict(embedding.named_parameters())["adapter.2.weight"].grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
+def test_a_learned_adapter_moves_the_embedding(embedding: WhitenedEmbedding) -> None:
+    features = torch.randn(5, 6)
+    before = embedding(features)
+    with torch.no_grad():
+        dict(embedding.named_parameters())["adapter.2.bias"].add_(0.1)
+    assert not torch.allclose(embedding(features), before)
+
+
+def test_a_projection_follows_changed_axes_exactly() -> None:
+    torch.manual_seed(0)
+    projection = ProjectionEmbedding(6, 4).double()
+    features = torch.randn(5, 6, dtype=torch.float64)
+    change, shift = torch.randn(4, 4, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
+    expected = projection(features) @ change + shift
+    projection.rebase(change, shift)
+    torch.testing.assert_close(projection(features), expected, rtol=0, atol=1e-12)
+    assert projection.weight.requires_grad

@@ -1,0 +1,40 @@
+"""Errors cross process borders and decide the exit code."""
+
+import pickle
+
+import pytest
+
+from orchestrator import errors
+from orchestrator.errors import OrchestratorError
+
+
+def all_error_classes(root: type[OrchestratorError] = OrchestratorError) -> list[type[OrchestratorError]]:
+    return [root, *(found for child in root.__subclasses__() for found in all_error_classes(child))]
+
+
+@pytest.mark.parametrize("error_class", all_error_classes())
+def test_every_error_pickles_and_keeps_its_text_and_exit_code(error_class: type[OrchestratorError]) -> None:
+    error = error_class("is wrong", where="file.yaml", next_step="correct it")
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(copy) is error_class
+    assert str(copy) == "file.yaml: is wrong; correct it"
+    assert (copy.what, copy.where, copy.next_step) == ("is wrong", "file.yaml", "correct it")
+    assert copy.exit_code == error.exit_code
+    assert copy.is_retryable == error.is_retryable
+
+
+def test_an_error_without_place_and_advice_is_just_what_is_wrong() -> None:
+    assert str(OrchestratorError("is wrong")) == "is wrong"
+
+
+def test_exit_codes_and_whether_a_retry_can_help_are_the_contracts() -> None:
+    assert {c.__name__: (c.exit_code, c.is_retryable) for c in all_error_classes() if c.__module__ == errors.__name__} == {
+        "OrchestratorError": (1, False),
+        "UserInputError": (2, False),
+        "ConfigError": (2, False),
+        "DataError": (2, False),
+        "TransientError": (3, True),
+        "StorageUnavailableError": (3, True),
+        "TrackingUnavailableError": (3, True),
+        "InterruptedRunError": (130, False),
+    }

@@ -1,0 +1,82 @@
+"""The one epoch loop: it minimises, reports every epoch, and stops when the loss is no number."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from orchestrator.config.learning import TrainingConfig
+from orchestrator.data.batches import BalancedBatches
+from orchestrator.errors import OrchestratorError
+from orchestrator.training.context import EpochReport, LearningContext
+from orchestrator.training.loop import LossOutput, Step, train
+
+LABELS = torch.tensor([0, 0, 0, 1, 1, 1])
+
+
+class Problem:
+    """Draws one number to 3; remembers what it was told."""
+
+    def __init__(self, batch_size: int = 2) -> None:
+        self.parameter = nn.Parameter(torch.zeros(()))
+        self.steps: list[Step] = []
+        self.losses: list[float] = []
+        self.reports: list[EpochReport] = []
+        self.context = LearningContext(0, "teacher[0]", reporter=self.reports.append)
+        self.batches = BalancedBatches(LABELS, batch_size, lambda epoch: self.context.stream("batches", epoch))
+
+    def loss(self, rows: Tensor, step: Step) -> LossOutput:
+        self.steps.append(step)
+        total = (self.parameter - 3).square()
+        self.losses.append(total.item())
+        return LossOutput(total, {"rows": float(len(rows)), "index": float(step.index)})
+
+    def train(self, **config: float) -> None:
+        train("extractor", [self.parameter], self.batches, self.loss, TrainingConfig.model_validate(config), self.context)
+
+
+def test_training_minimises_the_loss() -> None:
+    problem = Problem()
+    problem.train(epochs=60, learning_rate=0.5, weight_decay=0)
+    assert problem.parameter.item() == pytest.approx(3, abs=0.05)
+
+
+def test_weight_decay_holds_the_parameter_back() -> None:
+    free, held = Problem(), Problem()
+    free.train(epochs=60, learning_rate=0.5, weight_decay=0)
+    held.train(epochs=60, learning_rate=0.5, weight_decay=1)
+    assert held.parameter.item() < free.parameter.item() - 0.1
+
+
+def test_every_epoch_is_reported_with_the_means_of_its_batches() -> None:
+    problem = Problem()
+    problem.train(epochs=3, learning_rate=0.1)
+    assert [(report.phase, report.epoch, report.num_epochs) for report in problem.reports] == [("extractor", n, 3) for n in (1, 2, 3)]
+    # 6 rows in batches of 2: steps 0-2, 3-5, 6-8
+    assert [report.metrics["index"] for report in problem.reports] == pytest.approx([1, 4, 7])
+    assert [report.metrics["rows"] for report in problem.reports] == pytest.approx([2, 2, 2])
+    means = [sum(problem.losses[start : start + 3]) / 3 for start in (0, 3, 6)]
+    assert [report.metrics["loss"] for report in problem.reports] == pytest.approx(means)
+
+
+def test_steps_count_over_all_epochs_and_progress_stays_below_one() -> None:
+    problem = Problem()
+    problem.train(epochs=2)
+    assert [step.index for step in problem.steps] == list(range(6))
+    assert [step.epoch for step in problem.steps] == [0, 0, 0, 1, 1, 1]
+    assert {step.num_steps for step in problem.steps} == {6}
+    assert [step.progress for step in problem.steps] == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_finite_number_is_an_error_with_stage_and_advice(value: float) -> None:
+    problem = Problem()
+
+    def loss(rows: Tensor, step: Step) -> LossOutput:
+        return LossOutput((problem.parameter + 1) * (value if step.epoch == 1 else 1))
+
+    with pytest.raises(
+        OrchestratorError, match=r"teacher\[0\]: the loss is (nan|inf) after epoch 2 of extractor; lower the learning rate"
+    ) as error:
+        train("extractor", [problem.parameter], problem.batches, loss, TrainingConfig(epochs=3), problem.context)
+    assert error.value.exit_code == 2
+    assert len(problem.reports) == 1
