@@ -114,8 +114,8 @@ def main() -> NoReturn:
 
 
 def _terminated(signal_number: int, _frame: object) -> NoReturn:
-    """SIGTERM ends a run as Ctrl-C does: closed in MLflow, exit code 130."""
-    raise InterruptedRunError(f"ended by signal {signal_number}")
+    """SIGTERM ends a run as Ctrl-C does: closed in MLflow, exit code 130. No `except Exception` on the way can swallow it."""
+    raise KeyboardInterrupt(f"ended by signal {signal_number}")
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

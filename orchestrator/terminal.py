@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,14 @@ class TerminalListener:
 
     def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
         """Says what is run, and puts up the bar."""
-        sizes = "+".join(str(len(task.new_classes)) for task in scenario.tasks)
+        sizes = sorted({len(task.new_classes) for task in scenario.tasks})
+        classes = " or ".join(str(size) for size in sizes)
         self._console.print(
-            f"[bold]{experiment.name}[/bold]: {experiment.method.kind} on {scenario.table.name}, "
-            f"{len(scenario.tasks)} tasks of {sizes} classes, seed {experiment.seed}",
+            f"{experiment.name}: {experiment.method.kind} on {scenario.table.name}, "
+            f"{len(scenario.tasks)} tasks of {classes} classes, seed {experiment.seed}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )
         self._plan = _Plan(stages)
         if self._console.is_terminal:
@@ -78,6 +81,7 @@ class TerminalListener:
             f"accuracy by task {numbers} %  {'from the store' if result.cached else f'{result.seconds:.1f} s'}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )
 
     def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:
@@ -86,9 +90,11 @@ class TerminalListener:
         for role in ("teacher", "student"):
             self._console.print(matrix_table(f"{role.capitalize()}: accuracy on each task, in percent", summary[role]["accuracy_matrix"]))
         self._console.print(measures_table(summary))
-        self._console.print(f"summary  {output_dir / 'summary.json'}", soft_wrap=True, highlight=False)
-        self._console.print(f"picture  {output_dir / 'figures' / 'overview.png'}", soft_wrap=True, highlight=False)
-        self._console.print(f"MLflow   {ui_command(experiment.tracking.uri)}", soft_wrap=True, highlight=False)
+        self._console.print(f"summary  {output_dir / 'summary.json'}", soft_wrap=True, highlight=False, markup=False)
+        self._console.print(f"picture  {output_dir / 'figures' / 'overview.png'}", soft_wrap=True, highlight=False, markup=False)
+        self._console.print(
+            f"MLflow   {_on_this_machine(ui_command(experiment.tracking.uri))}", soft_wrap=True, highlight=False, markup=False
+        )
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -107,7 +113,6 @@ class _Plan:
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.total = sum(self.weight(stage) for stage in stages)
         self.done = 0.0
-        self.started = time.perf_counter()
 
     @staticmethod
     def weight(stage: Stage) -> float:
@@ -115,6 +120,13 @@ class _Plan:
 
     def finish(self, stage: Stage) -> None:
         self.done += self.weight(stage)
+
+
+def _on_this_machine(command: str) -> str:
+    """The command with the full path of a program that is not on the search path, such as one in an inactive environment."""
+    program, _, arguments = command.partition(" ")
+    beside = Path(sys.executable).with_name(program)
+    return command if shutil.which(program) or not beside.exists() else f"{beside} {arguments}"
 
 
 def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from orchestrator.config.addresses import absolute_tracking_uri
 from orchestrator.config.data import DataConfig, DigitsConfig, ScenarioConfig
 from orchestrator.config.learning import DualTeacherConfig, MethodConfig
 from orchestrator.config.model import Config
@@ -62,10 +63,7 @@ class TrackingConfig(Config):
     @field_validator("uri")
     @classmethod
     def _absolute(cls, uri: str) -> str:
-        prefix = "sqlite:///"
-        if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
-            return prefix + str(Path(uri.removeprefix(prefix)).expanduser().absolute())
-        return uri
+        return absolute_tracking_uri(uri, Path.cwd())
 
 
 class Experiment(Config):

@@ -37,7 +37,7 @@ BackboneConfig = Annotated[SmallCnnConfig | SmallCnnTinyConfig | TorchvisionConf
 class TrainingConfig(Config):
     """One optimisation: AdamW with a one-cycle learning rate."""
 
-    epochs: int = Field(default=30, ge=1, description="Passes over the task's training images.")
+    epochs: int = Field(default=30, ge=1, description="Epochs; in one, the largest class is seen about once and smaller ones are repeated.")
     batch_size: int = Field(default=64, ge=2, description="Images a step, over all workers.")
     learning_rate: float = Field(default=0.002, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(default=0.0005, ge=0, description="Decoupled weight decay of AdamW.")

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from orchestrator.config.addresses import without_password
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.schema import fields_of, variant_kinds
 from orchestrator.errors import ConfigError
@@ -39,8 +40,8 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
 
 
 def dump_experiment(experiment: Experiment) -> str:
-    """The experiment as YAML text, complete with every default: reading it back gives an equal experiment."""
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """The experiment as YAML text, complete with every default, but without passwords: reading it back gives an equal experiment."""
+    return without_password(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def flatten(experiment: Experiment) -> dict[str, str]:
@@ -52,7 +53,7 @@ def flatten(experiment: Experiment) -> dict[str, str]:
             for key, value in node.items():
                 walk(f"{prefix}.{key}" if prefix else key, value)
         else:
-            flat[prefix] = str(node)
+            flat[prefix] = without_password(str(node))
 
     walk("", experiment.model_dump(mode="json"))
     return flat

@@ -99,10 +99,14 @@ class StudentConfig(Config):
     backbone: BackboneConfig = Field(default=SmallCnnTinyConfig(), description="The feature extractor's architecture.")
     training: TrainingConfig = Field(default=TrainingConfig(epochs=40, learning_rate=0.004), description="Training of every task.")
     embedding_weight: float = Field(
-        default=5.0, ge=0, description="Weight of imitating the teacher's embedding [A claim 8]; 0 switches this teacher off."
+        default=5.0,
+        ge=0,
+        description="Weight of imitating the teacher's embedding [A claim 8]; 0 switches it off, and with it mixtures and anchors.",
     )
     classifier_weight: float = Field(
-        default=1.0, ge=0, description="Weight of imitating the teacher's classes through TSSR; 0 leaves only the real answers."
+        default=1.0,
+        ge=0,
+        description="Weight of the classes, drawn to the teacher's through TSSR; 0 leaves the real answers alone, at weight 1.",
     )
     prototype_weight: float = Field(
         default=1.0, ge=0, description="Weight of classifying the teacher's augmented prototypes; 0 switches them off."

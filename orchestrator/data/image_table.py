@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,7 +117,6 @@ def open_image_table(path: Path) -> ImageTable | None:
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, json.JSONDecodeError):
         return None
     channels, height, width = metadata["shape"]
-    os.utime(path)
     return ImageTable(path, metadata["name"], (channels, height, width), metadata["fingerprint"], metadata["integer_labels"])
 
 

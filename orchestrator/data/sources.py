@@ -77,5 +77,8 @@ def _load_parquet(config: ParquetConfig) -> ImageTable:
 
 
 def _sha256(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=str(file), next_step="give readable Parquet files") from None

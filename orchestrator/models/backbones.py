@@ -96,7 +96,10 @@ def _torchvision(config: TorchvisionConfig) -> Backbone:
         raise ConfigError(
             f"the weights {config.weights!r} of {config.name} cannot be loaded ({error})", where="backbone.weights", next_step="use null"
         ) from None
-    name, last = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
+    linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ConfigError(f"{config.name} does not end in a linear layer", where="backbone.name", next_step="choose resnet18, for example")
+    name, last = linear[-1]
     parent, _, attribute = name.rpartition(".")
     setattr(model.get_submodule(parent), attribute, nn.Identity())
     return Backbone(model, num_features=last.in_features, num_channels=3, standardized=True)

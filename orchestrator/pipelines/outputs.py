@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.config import dump_experiment
 from orchestrator.config.experiment import Experiment
+from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.record import RunRecord
 from orchestrator.tracking import Tracker, names
 from orchestrator.tracking.provenance import provenance_tags
@@ -19,11 +20,27 @@ _VERSIONS_OF = ("continual-orchestrator", "torch", "torchvision", "numpy", "scik
 
 
 def write_outputs(folder: Path, summary: dict[str, Any], experiment: Experiment, record: RunRecord, tracker: Tracker) -> None:
-    """Writes every file and hands it to the tracker."""
+    """Writes every file and hands it to the tracker.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written any more.
+    """
+    try:
+        _write_files(folder, summary, experiment, record)
+    except OSError as error:
+        what = f"the results cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, where=str(folder), next_step="choose another --output; the learned stages are kept") from None
+    for name in (names.SUMMARY_FILE, names.EXPERIMENT_FILE, names.ENVIRONMENT_FILE):
+        tracker.log_file(folder / name)
+    for picture in (*map(names.accuracy_matrix_file, names.ROLES), names.OVERVIEW_FILE):
+        tracker.log_file(folder / names.FIGURES_FOLDER / picture, names.FIGURES_FOLDER)
+
+
+def _write_files(folder: Path, summary: dict[str, Any], experiment: Experiment, record: RunRecord) -> None:
     from orchestrator.tracking.figures import accuracy_matrix_figure, run_overview_figure, save_figure  # noqa: PLC0415 - matplotlib is slow to import
 
     write_json(folder / names.SUMMARY_FILE, summary)
-    (folder / names.EXPERIMENT_FILE).write_text(dump_experiment(experiment), encoding="utf-8")
+    _write_text(folder / names.EXPERIMENT_FILE, dump_experiment(experiment))
     write_json(folder / names.ENVIRONMENT_FILE, environment())
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     figures = folder / names.FIGURES_FOLDER
@@ -32,16 +49,16 @@ def write_outputs(folder: Path, summary: dict[str, Any], experiment: Experiment,
         save_figure(accuracy_matrix_figure(record.matrix(role), title, class_names), figures / names.accuracy_matrix_file(role))
     title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
     save_figure(run_overview_figure(record.matrix("teacher"), record.matrix("student"), title), figures / names.OVERVIEW_FILE)
-    for name in (names.SUMMARY_FILE, names.EXPERIMENT_FILE, names.ENVIRONMENT_FILE):
-        tracker.log_file(folder / name)
-    for picture in sorted(figures.glob("*.png")):
-        tracker.log_file(picture, names.FIGURES_FOLDER)
 
 
 def write_json(path: Path, content: object) -> None:
     """Writes a JSON file in one piece: a reader sees all of it or none."""
+    _write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 

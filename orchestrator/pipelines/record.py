@@ -21,7 +21,8 @@ from orchestrator.evaluation import (
 )
 from orchestrator.models import AnyNetwork
 from orchestrator.models.network import predict
-from orchestrator.stages import Role, Stage
+from orchestrator.stages import Model, Role, Stage
+from orchestrator.teacher import TeacherModel
 
 Rows = dict[Split, list[float]]
 
@@ -37,6 +38,7 @@ class StageResult:
         rows: Accuracy on every seen task, by split.
         sample_accuracy: Accuracy over all seen test samples.
         predictions: Predicted class of every seen test sample.
+        refinement_strength: How much of the teacher's refinement its gate let through, in [0, 1]; None for other models.
     """
 
     stage: Stage
@@ -45,6 +47,12 @@ class StageResult:
     rows: Rows
     sample_accuracy: float
     predictions: Tensor
+    refinement_strength: float | None = None
+
+
+def kept_refinement(model: Model) -> float | None:
+    """How much of the refinement a teacher kept."""
+    return model.refinement_strength if isinstance(model, TeacherModel) else None
 
 
 def evaluate(network: AnyNetwork, stage: Stage, scenario: Scenario) -> tuple[Rows, float, Tensor]:
@@ -99,7 +107,7 @@ class RunRecord:
             "seed": self.experiment.seed,
             "dataset": {"name": self.scenario.table.name, "fingerprint": self.scenario.table.fingerprint},
             "tasks": [{"index": task.index, "classes": self.scenario.labels_of(task)} for task in self.scenario.tasks],
-            "teacher": self._of_role("teacher"),
+            "teacher": {**self._of_role("teacher"), "refinement_strength": [r.refinement_strength for r in self.results["teacher"]]},
             "student": self._of_role("student"),
             "agreement": [
                 agreement(teacher.predictions, student.predictions)

@@ -7,6 +7,7 @@ as soon as it is known.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,13 +24,15 @@ from orchestrator.errors import ConfigError, InterruptedRunError, OrchestratorEr
 from orchestrator.models import build_backbone
 from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.outputs import write_outputs
-from orchestrator.pipelines.record import RunRecord, StageResult, evaluate
+from orchestrator.pipelines.record import RunRecord, StageResult, evaluate, kept_refinement
 from orchestrator.pipelines.run_log import RunLog
 from orchestrator.stages import Model, Role, Stage, StageStore, stage_graph
 from orchestrator.stages.computation import StageInputs, Upstream, obtain_stage
-from orchestrator.tracking import RunStatus, Tracker, open_run
+from orchestrator.tracking import RunStatus, Tracker, names, open_run
 from orchestrator.training.context import EpochReport, LearningContext
 from orchestrator.training.random_streams import seeded_initialisation
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,11 @@ def run(
     if output is not None:
         _make_writable(Path(output))
     tracker = tracker or open_run(experiment.tracking.uri, experiment.tracking.experiment or experiment.name, run_name, {})
-    output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
-    log = RunLog(tracker, experiment, scenario)
     with _closed_truthfully(tracker):
+        output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
         _make_writable(output_dir)
+        (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier run: it must not pass for this one's
+        log = RunLog(tracker, experiment, scenario)
         log.start()
         listener.run_started(experiment, scenario, stages)
         record = RunRecord(tracker.run_id, experiment, scenario)
@@ -91,7 +95,7 @@ def run(
         summary = record.summary()
         write_outputs(output_dir, summary, experiment, record, tracker)
         log.finish(summary)
-        listener.run_finished(summary, output_dir, experiment)
+    listener.run_finished(summary, output_dir, experiment)
     return RunResult(summary, output_dir, models)
 
 
@@ -123,7 +127,7 @@ def _compute_all(
         models[stage.role], cached = obtain_stage(store, StageInputs(stage, record.experiment, record.scenario, upstream), context)
         seconds = time.perf_counter() - started
         network = models[stage.role].network
-        result = StageResult(stage, seconds, cached, *evaluate(network, stage, record.scenario))
+        result = StageResult(stage, seconds, cached, *evaluate(network, stage, record.scenario), kept_refinement(models[stage.role]))
         record.add(result, network.num_parameters())
         log.stage(result, record)
         listener.stage_finished(result, record)
@@ -135,16 +139,25 @@ def _closed_truthfully(tracker: Tracker) -> Iterator[None]:
     """Whatever happens, the tracked run ends with the status that is true."""
     try:
         yield
-    except (KeyboardInterrupt, InterruptedRunError):
-        tracker.close(RunStatus.KILLED, "interrupted")
-        raise InterruptedRunError(f"interrupted; run {tracker.run_id} is closed as KILLED") from None
+    except (KeyboardInterrupt, InterruptedRunError) as interruption:
+        reason = str(interruption) or "interrupted"
+        _close_after_failure(tracker, RunStatus.KILLED, reason)
+        raise InterruptedRunError(f"{reason}; run {tracker.run_id} is closed as KILLED") from None
     except OrchestratorError as error:
-        tracker.close(RunStatus.FAILED, str(error))
+        _close_after_failure(tracker, RunStatus.FAILED, str(error))
         raise
     except BaseException as error:
-        tracker.close(RunStatus.FAILED, f"{type(error).__name__}: {error}")
+        _close_after_failure(tracker, RunStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
     tracker.close(RunStatus.FINISHED)
+
+
+def _close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:
+    """Closes the run; what made it fail is worth more to the user than that closing it failed as well."""
+    try:
+        tracker.close(status, reason)
+    except OrchestratorError as error:
+        logger.warning("run %s could not be closed as %s: %s", tracker.run_id, status, error)
 
 
 @contextmanager
@@ -172,9 +185,15 @@ def _device(experiment: Experiment) -> torch.device:
 
 def _check_backbones(experiment: Experiment, scenario: Scenario) -> None:
     """Builds both extractors for nothing: an unknown model or weights that cannot be had are found before anything is trained."""
-    with seeded_initialisation(experiment.seed, "check"):
-        for backbone in (experiment.teacher.backbone, experiment.student.backbone):
-            build_backbone(backbone, scenario.shape)
+    for role, backbone in (("teacher", experiment.teacher.backbone), ("student", experiment.student.backbone)):
+        with seeded_initialisation(experiment.seed, "check"):
+            extractor = build_backbone(backbone, scenario.shape)
+        try:
+            extractor.train()(torch.zeros(2, *scenario.shape, dtype=torch.uint8))
+        except (RuntimeError, ValueError, AttributeError, AssertionError) as error:
+            size = "x".join(map(str, scenario.shape))
+            what = f"the backbone cannot work on images of {size}: {str(error).splitlines()[0]}"
+            raise ConfigError(what, where=f"{role}.backbone", next_step="choose another backbone or another data.image_size") from None
 
 
 def _make_writable(folder: Path) -> None:

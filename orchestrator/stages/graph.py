@@ -17,7 +17,7 @@ from orchestrator.config.learning import DualTeacherConfig
 from orchestrator.data.scenario import Scenario, Task
 
 Role = Literal["teacher", "student"]
-STAGE_FORMAT = {"teacher": 1, "student": 1}
+STAGE_FORMAT = {"teacher": 2, "student": 2}
 
 
 @dataclass(frozen=True)

@@ -56,12 +56,15 @@ class StageStore:
 
         Raises:
             UserInputError: No filesystem has this kind of address.
+            StorageUnavailableError: The address does not answer.
         """
         self._uri = uri
         try:
             found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
         except (ValueError, NotImplementedError) as error:
             raise UserInputError(f"store.uri = {uri!r}: {error}", next_step="use a local path, s3:// or gs://") from None
+        except OSError as error:
+            raise StorageUnavailableError(f"the stage store cannot be reached ({error})", where=uri, next_step="check store.uri") from None
         self._filesystem, self._root = found
 
     def check_writable(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -61,7 +61,7 @@ def learn_student_task(
     stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
     distillation = _Distillation(network, teacher, images, config, stronger)
 
-    before = [parameter.detach().clone() for parameter in network.parameters()]
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     teacher.network.eval()
     network.train()
     batches = BalancedBatches(images.labels, config.training.batch_size, partial(context.stream, "student batches"))
@@ -151,12 +151,13 @@ def _start(
     else:
         network = copy.deepcopy(previous.network)
         if config.embedding_weight:
-            network.embedding.rebase(*teacher.space.change_from(previous.space))
+            network.to(teacher.space.offset.device).embedding.rebase(*teacher.space.change_from(previous.space))
+    network.to(context.device)
     directions = teacher.network.classifier.directions().detach()
     if not (config.embedding_weight and config.classifier_weight):
         directions = _untaught_directions(network, directions, context)
     network.classifier.anchor(directions)
-    return network.to(context.device)
+    return network
 
 
 def _untaught_directions(network: StudentNetwork, taught: Tensor, context: LearningContext) -> Tensor:
@@ -168,14 +169,15 @@ def _untaught_directions(network: StudentNetwork, taught: Tensor, context: Learn
 
 
 @torch.no_grad()
-def _consolidate(network: StudentNetwork, before: Sequence[Tensor], share: float) -> None:
+def _consolidate(network: StudentNetwork, before: Mapping[str, Tensor], share: float) -> None:
     """Averages the weights from before and after a task, as fine-tuning without forgetting does (WiSE-FT, Wortsman et al. 2022).
 
     Training sees one exemplar an old class and drifts away from all that it does not show; the average drifts less, and loses
     little of what is new because both ends lie in one basin: the start already imitates the same teacher.
     """
-    for parameter, old in zip(network.parameters(), before, strict=True):
-        parameter.lerp_(old, 1 - share)
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():  # counters of batch normalisation are not
+            tensor.lerp_(before[name], 1 - share)
 
 
 def _with_exemplars(teacher: TeacherModel, data: LabeledImages) -> LabeledImages:

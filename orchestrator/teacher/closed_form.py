@@ -51,13 +51,13 @@ class JointSpace:
     """Where the joint embedding space lies: `w = (h basis) whitening - offset`, for power-normalised features `h`.
 
     It moves when a task brings new classes. Points in it follow exactly; the small corrections that were learned on top, the
-    adapter and the classifier's residuals, are kept as they are and judged anew by the next refinement's gate.
+    adapter and the classifier's residuals, are kept as they are.
 
     Attributes:
         basis: Its axes among the features, the same for all tasks.
         whitening: Makes the within-class covariance the identity.
         offset: Most of the mean of all classes. Without it all directions are nearly the same and cosines say little; a
-            tenth is left as the coordinate in which a cosine can prefer one class to another [measured: benchmarks/README.md].
+            tenth is left as the coordinate in which a cosine can prefer one class to another.
     """
 
     basis: Float[Tensor, "d m"]

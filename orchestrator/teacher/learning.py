@@ -92,12 +92,10 @@ def _refined(
     start.anchored(statistics)
     vectors = _vectors(start, statistics, known.num_classes, learning, config, context)
     head = copy.deepcopy(start)
-    refine(head, RefinementData(*_features_and_labels(learning, labels), statistics, vectors), config, context)
-    strength = 1.0
-    if config.refinement_gate:
-        can_judge = all(len(of_class) for of_class in judging)
-        judges = _judges(judging, labels, statistics, config, context)
-        strength = best_strength(head, start, statistics, *judges) if can_judge else 0.0
+    strength = 0.0
+    if all(len(of_class) for of_class in judging):  # else there are too few images to tell whether training helps
+        refine(head, RefinementData(*_features_and_labels(learning, labels), statistics, vectors), config, context)
+        strength = best_strength(head, start, statistics, *_judges(judging, labels, statistics, config, context)) if judging else 1.0
     return scaled(head, start, strength), _Vectors(vectors, space), strength
 
 

@@ -22,12 +22,6 @@ class PrototypeMemory:
     exemplars: UInt8[Tensor, "classes c h w"]
     statistics: ClassStatistics
 
-    def num_bytes_per_class(self) -> int:
-        """Bytes stored per class, beside the covariance that all classes share."""
-        s = self.statistics
-        tensors = (self.exemplars, s.means, s.counts, s.radii, s.factors)
-        return sum(tensor[0].nelement() * tensor.element_size() for tensor in tensors)
-
 
 def select_prototype(embeddings: Float[Tensor, "n m"]) -> int:
     """The row of the sample nearest the mean of its class in the embedding space [A claim 3]."""

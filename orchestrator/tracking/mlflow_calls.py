@@ -10,9 +10,10 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
+from orchestrator.config.addresses import without_password
 from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.tracking.preflight import unavailable
-from orchestrator.tracking.uris import SQLITE_ADVICE, without_password
+from orchestrator.tracking.uris import SQLITE_ADVICE
 
 _NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 _REFUSED = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED")
@@ -65,7 +66,7 @@ def mlflow_calls(uri: str) -> Iterator[None]:
             yield
         except MlflowException as error:
             raise _explained(error, uri) from error
-        except (SQLAlchemyError, RequestException) as error:
+        except (SQLAlchemyError, RequestException, OSError) as error:
             raise unavailable(uri, error) from error
 
 

@@ -16,9 +16,10 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from filelock import FileLock
 
+from orchestrator.config.addresses import sqlite_path, without_password
 from orchestrator.errors import UserInputError
 from orchestrator.tracking.preflight import unavailable
-from orchestrator.tracking.uris import SERVER_SCHEMES, sqlite_path, uri_scheme, without_password
+from orchestrator.tracking.uris import SERVER_SCHEMES, uri_scheme
 
 _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 

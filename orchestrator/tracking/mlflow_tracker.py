@@ -8,13 +8,14 @@ from mlflow.entities import Experiment, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from orchestrator.config.addresses import without_password
 from orchestrator.errors import UserInputError
 from orchestrator.tracking import names
 from orchestrator.tracking.mlflow_calls import environment, mlflow_calls
 from orchestrator.tracking.mlflow_database import database_ready
 from orchestrator.tracking.provenance import provenance_tags
 from orchestrator.tracking.tracker import Lifetime, RunStatus
-from orchestrator.tracking.uris import artifact_root, run_url, without_password
+from orchestrator.tracking.uris import artifact_root, run_url
 
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000

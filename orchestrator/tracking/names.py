@@ -47,7 +47,6 @@ EXPERIMENT_TAGS = {
 }
 
 SUMMARY_FILE = "summary.json"
-REPORT_FILE = "report.html"
 EXPERIMENT_FILE = "experiment.yaml"
 ENVIRONMENT_FILE = "environment.json"
 FIGURES_FOLDER = "figures"

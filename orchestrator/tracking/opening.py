@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.config.addresses import absolute_tracking_uri
+from orchestrator.tracking.names import RUN_NAME_TAG
 from orchestrator.tracking.preflight import check_reachable
-from orchestrator.tracking.uris import absolute_tracking_uri, require_supported
+from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
     from orchestrator.tracking.mlflow_tracker import MlflowTracker
@@ -42,4 +44,4 @@ def open_run(uri: str, experiment: str, run_name: str, tags: Mapping[str, str]) 
     # MLflow takes some seconds to import, so it is loaded for those who track.
     from orchestrator.tracking.mlflow_tracker import start_run  # noqa: PLC0415
 
-    return start_run(uri, experiment, {**tags, "mlflow.runName": run_name})
+    return start_run(uri, experiment, {**tags, RUN_NAME_TAG: run_name})

@@ -13,8 +13,9 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+from orchestrator.config.addresses import sqlite_path, without_password
 from orchestrator.errors import TrackingUnavailableError, UserInputError
-from orchestrator.tracking.uris import SQLITE_ADVICE, sqlite_path, uri_scheme, without_password
+from orchestrator.tracking.uris import SQLITE_ADVICE, uri_scheme
 
 ANSWER_SECONDS = 5.0
 LOCK_SECONDS = 20.0  # as long as MLflow itself waits for another writer

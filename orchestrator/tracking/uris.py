@@ -1,16 +1,16 @@
 """Tracking URIs: making them absolute, showing them, and the way from one to the MLflow UI. Does not import MLflow."""
 
-import re
 import shlex
+import urllib.parse
 from pathlib import Path
 
+from orchestrator.config.addresses import sqlite_path, without_password
 from orchestrator.errors import UserInputError
 
 DATABASE_SERVER_SCHEMES = ("postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
 LOCAL_UI_URL = "http://127.0.0.1:5000"
 SQLITE_ADVICE = "use sqlite:///mlflow.db, or the http(s) address of an MLflow server"
-_SQLITE_PREFIX = "sqlite:///"
 
 
 def uri_scheme(uri: str) -> str:
@@ -27,26 +27,12 @@ def require_supported(uri: str) -> None:
         raise UserInputError(what, "tracking.uri", f"{SQLITE_ADVICE} (old runs: mlflow migrate-filestore)")
     if scheme not in ("sqlite", *DATABASE_SERVER_SCHEMES, *SERVER_SCHEMES):
         raise UserInputError(f"{without_password(uri)!r} has an unsupported scheme", "tracking.uri", SQLITE_ADVICE)
+    try:
+        _ = urllib.parse.urlsplit(uri).port
+    except ValueError as error:
+        raise UserInputError(f"{without_password(uri)!r} is no address ({error})", "tracking.uri", SQLITE_ADVICE) from None
     if scheme == "sqlite" and sqlite_path(uri) is None:
         raise UserInputError(f"{uri!r} names no database file", "tracking.uri", SQLITE_ADVICE)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The database file of a SQLite URI; None for anything else, also for a database in memory."""
-    name = uri.removeprefix(_SQLITE_PREFIX).partition("?")[0]
-    return None if not uri.startswith(_SQLITE_PREFIX) or name in ("", ":memory:") else Path(name)
-
-
-def absolute_tracking_uri(uri: str, base: Path) -> str:
-    """The URI with a relative SQLite path resolved against `base`; every other URI as it is.
-
-    Ray changes the working directory of its workers: a relative path would mean another file there.
-    """
-    path = sqlite_path(uri)
-    if path is None:
-        return uri
-    _, separator, query = uri.partition("?")
-    return f"{_SQLITE_PREFIX}{(base / path.expanduser()).absolute()}{separator}{query}"
 
 
 def artifact_root(uri: str) -> Path | None:
@@ -58,11 +44,6 @@ def artifact_root(uri: str) -> Path | None:
         return None
     path = sqlite_path(uri)
     return (path.parent if path else Path()).absolute() / "mlartifacts"
-
-
-def without_password(text: str) -> str:
-    """The text with the password of every URI in it hidden."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
 
 
 def ui_command(uri: str, experiment_id: str = "") -> str:

@@ -21,7 +21,7 @@ def stream(seed: int, *purpose: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Modules made inside draw their weights from this purpose's stream; the caller's global generator is left as it was."""
+    """Modules made inside draw their weights from this purpose's stream; the caller's global CPU generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.teacher.prototypes import PrototypeMemory, select_prototype
-from orchestrator.teacher.statistics import ClassStatistics
+from orchestrator.teacher.prototypes import select_prototype
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -20,15 +19,3 @@ def test_the_prototype_is_the_sample_nearest_the_class_mean(seed: int) -> None:
 
 def test_a_class_of_one_sample_has_that_sample_as_its_prototype() -> None:
     assert select_prototype(torch.ones(1, 3)) == 0
-
-
-def test_bytes_per_class_count_one_image_and_one_representation() -> None:
-    statistics = ClassStatistics(
-        means=torch.zeros(4, 5),
-        counts=torch.zeros(4, dtype=torch.int64),
-        radii=torch.zeros(4),
-        factors=torch.zeros(4, 2, 5),
-        covariance=torch.eye(5),
-    )
-    memory = PrototypeMemory(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), statistics)
-    assert memory.num_bytes_per_class() == 64 + 5 * 4 + 8 + 4 + 2 * 5 * 4

@@ -68,7 +68,6 @@ def test_tag_keys_and_artifact_paths_are_these() -> None:
     }
     assert {value for key, value in vars(names).items() if key.endswith(("_FILE", "_FOLDER"))} == {
         "summary.json",
-        "report.html",
         "experiment.yaml",
         "environment.json",
         "figures",

@@ -3,15 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.addresses import absolute_tracking_uri, without_password
 from orchestrator.errors import UserInputError
-from orchestrator.tracking.uris import (
-    absolute_tracking_uri,
-    artifact_root,
-    require_supported,
-    run_url,
-    ui_command,
-    without_password,
-)
+from orchestrator.tracking.uris import artifact_root, require_supported, run_url, ui_command
 
 BASE = Path("/base")
 

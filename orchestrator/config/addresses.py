@@ -1,0 +1,31 @@
+"""Addresses of stores as users write them: made absolute, and shown without their passwords."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_SQLITE_PREFIX = "sqlite:///"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The database file of a SQLite URI; None for anything else, also for a database in memory."""
+    name = uri.removeprefix(_SQLITE_PREFIX).partition("?")[0]
+    return None if not uri.startswith(_SQLITE_PREFIX) or name in ("", ":memory:") else Path(name)
+
+
+def absolute_tracking_uri(uri: str, base: Path) -> str:
+    """The URI with a relative SQLite path resolved against `base`; every other URI as it is.
+
+    Ray changes the working directory of its workers: a relative path would mean another file there.
+    """
+    path = sqlite_path(uri)
+    if path is None:
+        return uri
+    _, separator, query = uri.partition("?")
+    return f"{_SQLITE_PREFIX}{(base / path.expanduser()).absolute()}{separator}{query}"
+
+
+def without_password(text: str) -> str:
+    """The text with the password of every URI in it hidden."""
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
