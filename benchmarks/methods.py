@@ -43,7 +43,6 @@ METHODS = {
 }
 TEACHER = {
     "ours": [],
-    "random vectors": ["teacher.augmentation.kind=random"],
     "vectors not learned": ["teacher.augmentation.learning_rate=0"],
     "no augmentation": ["teacher.augmentation.kind=none"],
     "no push and pull": ["teacher.joint_embedding.weight=0"],
@@ -73,7 +72,6 @@ STUDENT = {
     "no consolidation": ["student.consolidation=1"],
     "TSSR fixed 0.5": ["student.transfer.kind=fixed", "student.transfer.ratio=0.5"],
     "TSSR fixed 0.7": ["student.transfer.kind=fixed", "student.transfer.ratio=0.7"],
-    "TSSR fixed 0.9": ["student.transfer.kind=fixed", "student.transfer.ratio=0.9"],
     "TSSR linear": ["student.transfer.kind=linear"],
 }
 EFFICIENCY = {
@@ -83,7 +81,6 @@ EFFICIENCY = {
     "nearest class mean": ["method.kind=nearest_class_mean"],
     "gate off": [UNGATED],
     "gate off, no augmentation": [UNGATED, "teacher.augmentation.kind=none"],
-    "joint (upper bound)": ["method.kind=joint"],
 }
 GROUPS = {
     "methods": METHODS,
