@@ -83,6 +83,10 @@ def _student_config(**changes: object) -> StudentConfig:
         "classifier_weight": 1.0,
         "prototype_weight": 1.0,
         "mixture_weight": 0.5,
+        # what would hide a mechanism behind another is off: each is measured by itself in benchmarks/methods.py
+        "anchor_weight": 0.0,
+        "augmentation_strength": 1.0,
+        "consolidation": 1.0,
         "temperature": TEMPERATURE,
         "transfer": TABLE,
     }
@@ -668,7 +672,10 @@ def test_claim_a8_the_students_embedding_approaches_the_teachers(course: Course)
 def test_claim_a8_both_embeddings_lie_in_one_space(course: Course) -> None:
     """The student's module maps into the teacher's space: one model's classifier can be read with the other's embedding."""
     images, labels = course.test[NEW].images, course.test[NEW].labels
-    classifier, untaught = course.teachers[1].network.classifier, course.second_student(embedding_weight=0.0)
+    classifier = course.teachers[1].network.classifier
+    # one that was never taught the embedding, not even in the first task
+    never = _student_config(embedding_weight=0.0)
+    untaught = learn_student_task(None, course.teachers[1], course.train[NEW], never, _context("student[1]"))
     swapped, without = (classifier(_embeddings(student, images)) for student in (course.students[1], untaught))
     assert _accuracy(swapped, labels) > 0.8
     assert _accuracy(without, labels) < _accuracy(swapped, labels) - 0.2
