@@ -1,6 +1,6 @@
 """The method against its lower and upper bounds, and against itself with parts switched off, on handwritten digits.
 
-    .venv/bin/python benchmarks/methods.py             every table, seeds 0, 1, 2 (about 40 minutes on 2 cores)
+    .venv/bin/python benchmarks/methods.py             every table, seeds 0, 1, 2 (about 45 minutes on 2 cores)
     .venv/bin/python benchmarks/methods.py --quick     one seed, few epochs (under 3 minutes; the numbers mean nothing)
     .venv/bin/python benchmarks/methods.py --groups methods student
 
