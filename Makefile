@@ -59,7 +59,7 @@ $(STAMP): requirements.lock pyproject.toml
 	if [ -t 2 ]; then verbosity=; else verbosity=--quiet; fi && \
 	echo "Setting up .venv from requirements.lock (some minutes the first time: torch is large)" && \
 	{ .venv/bin/python -c '$(is_recent)' 2>/dev/null || "$$uv" venv -q --allow-existing --python "$$python" .venv; } && \
-	"$$uv" pip sync $$verbosity --python $(BIN)/python --require-hashes requirements.lock && \
+	"$$uv" pip sync $$verbosity --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock && \
 	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . && \
 	touch $@
 
