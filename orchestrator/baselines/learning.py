@@ -97,11 +97,11 @@ def _train_network(
     network.to(context.device).train()
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        images = context.vary(data.images[rows], context.stream("views", step.index))
+        images = context.vary(data.images[rows], context.stream_of_rank("views", step.index))
         return LossOutput(functional.cross_entropy(network(images).logits, data.labels[rows].to(context.device)))
 
     batches = BalancedBatches(data.labels, setting.training.batch_size, partial(context.stream, "batches"))
-    train(setting.method.kind, [*network.parameters()], batches, loss, setting.training, context)
+    train(setting.method.kind, [network], batches, loss, setting.training, context)
     return BaselineModel(network, None)
 
 

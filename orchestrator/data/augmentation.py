@@ -14,15 +14,25 @@ from orchestrator.config.data import ImageAugmentationConfig
 Images = UInt8[Tensor, "n c h w"]
 
 
-def augment(images: Images, config: ImageAugmentationConfig, generator: torch.Generator) -> Images:
-    """Gives a randomly changed copy of every image; each image draws its own change.
+def augment(
+    images: Images,
+    config: ImageAugmentationConfig,
+    generator: torch.Generator,
+    part: slice = slice(None),
+    device: torch.device | None = None,
+) -> UInt8[Tensor, "part c h w"]:
+    """Gives randomly changed copies; each image draws its own change.
 
     Args:
         images: uint8 (n, c, h, w); left as they are.
         config: How far each change may go.
         generator: A CPU generator: the same draws on every device.
+        part: Which of the images are wanted. The draws are made for all: a worker that computes a part gets what one worker
+            would have computed.
+        device: Where the copies are made; None means where the images are.
     """
     num = len(images)
+    device = device or images.device
 
     def uniform(limit: float) -> Tensor:
         return (torch.rand(num, generator=generator) * 2 - 1) * limit
@@ -36,10 +46,11 @@ def augment(images: Images, config: ImageAugmentationConfig, generator: torch.Ge
     # affine_grid measures from -1 to 1: a shift by the whole side is 2
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
     transform = torch.stack([torch.stack([cos * mirror, -sin, shift_x], 1), torch.stack([sin * mirror, cos, shift_y], 1)], 1)
-    grid = functional.affine_grid(transform.to(images.device), list(images.shape), align_corners=False)
-    changed = functional.grid_sample(images.float(), grid, align_corners=False)
+    chosen = images[part].to(device)
+    grid = functional.affine_grid(transform[part].to(device), list(chosen.shape), align_corners=False)
+    changed = functional.grid_sample(chosen.float(), grid, align_corners=False)
     if config.noise:
-        changed = changed + torch.randn(changed.shape, generator=generator).to(images.device) * (255 * config.noise)
+        changed = changed + torch.randn(images.shape, generator=generator)[part].to(device) * (255 * config.noise)
     return changed.round_().clamp_(0, 255).to(torch.uint8)
 
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -105,11 +106,23 @@ class Scenario:
 
     def fingerprint_of(self, task: Task) -> str:
         """SHA-256 over what a stage of this task reads: its class names, training images and the images' shape."""
-        digest = hashlib.sha256(repr((self.shape, [self.class_names[c] for c in task.new_classes])).encode())
+        names = [self.class_names[c] for c in task.new_classes]
+        digest = hashlib.sha256(repr((self.shape, names)).encode())
         for c in task.new_classes:
-            digest.update(np.ascontiguousarray(self.table.images[self.indices[Split.TRAIN][c]]).data)
-            digest.update(b"|")
+            digest.update(self._digest_of(Split.TRAIN, c))
         return digest.hexdigest()
+
+    def fingerprint_of_judging(self, task: Task) -> str:
+        """SHA-256 over what a model is judged by after a task: validation and test images of all classes seen so far."""
+        return hashlib.sha256(repr((self.shape, self._digests_of_judging[: task.num_seen_classes])).encode()).hexdigest()
+
+    @cached_property
+    def _digests_of_judging(self) -> list[tuple[bytes, bytes]]:
+        classes = range(len(self.class_names))
+        return [(self._digest_of(Split.VALIDATION, c), self._digest_of(Split.TEST, c)) for c in classes]
+
+    def _digest_of(self, split: Split, c: int) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(self.table.images[self.indices[split][c]]).data).digest()
 
 
 def build_scenario(table: ImageTable, config: ScenarioConfig, validation_fraction: float, seed: int) -> Scenario:

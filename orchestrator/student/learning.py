@@ -65,7 +65,7 @@ def learn_student_task(
     teacher.network.eval()
     network.train()
     batches = BalancedBatches(images.labels, config.training.batch_size, partial(context.stream, "student batches"))
-    train("student", [*network.parameters()], batches, distillation.loss, config.training, context)
+    train("student", [network], batches, distillation.loss, config.training, context)
     if previous is not None:
         _consolidate(network, before, config.consolidation)
     return StudentModel(network.eval(), teacher.space)
@@ -83,7 +83,7 @@ class _Distillation:
 
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
         """Both teachers' losses on a batch of images, and the classification of augmented prototypes."""
-        generator = self.context.stream("student views", step.index)
+        generator = self.context.stream_of_rank("student views", step.index)
         labels = self.images.labels[rows].to(self.context.device)
         images = self._with_mixtures(self.images.images[rows].to(self.context.device), generator)
         output = self.network(images)
@@ -123,7 +123,9 @@ class _Distillation:
         """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
         temperature = self.config.temperature
         with torch.no_grad():
-            similarity = kdr(soften(student_logits, temperature), soften(teacher_logits, temperature), self.config.transfer.similarity)
+            of_share = kdr(soften(student_logits, temperature), soften(teacher_logits, temperature), self.config.transfer.similarity)
+        ranks = self.context.ranks
+        similarity = ranks.mean(of_share, len(labels) * ranks.size / self.config.training.batch_size)
         ratio = tssr(self.config.transfer, similarity, step.progress) if self.config.classifier_weight else 0.0
         parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
         return (self.config.classifier_weight or 1.0) * transfer_loss(student_logits, teacher_logits, labels, ratio, temperature)

@@ -31,7 +31,7 @@ def pretrain_extractor(extractor: Backbone, data: LabeledImages, config: Teacher
         head = nn.Linear(extractor.num_features, turns * (int(data.labels.max()) + 1)).to(context.device)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        images = context.vary(data.images[rows], context.stream("extractor views", step.index))
+        images = context.vary(data.images[rows], context.stream_of_rank("extractor views", step.index))
         targets = data.labels[rows].to(context.device)
         if turns > 1:
             images = quarter_turns(images)
@@ -51,7 +51,7 @@ def fine_tune_extractor(extractor: Backbone, data: LabeledImages, config: Teache
         head = nn.Linear(extractor.num_features, int(data.labels.max()) + 1 - first).to(context.device)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        images = context.vary(data.images[rows], context.stream("extractor views", step.index))
+        images = context.vary(data.images[rows], context.stream_of_rank("extractor views", step.index))
         features = extractor(images)
         with torch.no_grad():
             before = normalization(previous(images))
@@ -66,4 +66,4 @@ def fine_tune_extractor(extractor: Backbone, data: LabeledImages, config: Teache
 def _train(extractor: Backbone, head: nn.Module, data: LabeledImages, loss: Loss, config: TrainingConfig, context: LearningContext) -> None:
     extractor.train()
     batches = BalancedBatches(data.labels, config.batch_size, partial(context.stream, "extractor batches"))
-    train("extractor", [*extractor.parameters(), *head.parameters()], batches, loss, config, context)
+    train("extractor", [extractor, head], batches, loss, config, context)

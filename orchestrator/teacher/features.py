@@ -14,13 +14,13 @@ from orchestrator.training.context import LearningContext
 
 
 def normalized_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """Power-normalised features of many images."""
+    """Power-normalised features of images."""
     normalized: Tensor = PowerNormalization()(extract_features(extractor, images))
     return normalized
 
 
 def features_by_class(extractor: Backbone, data: LabeledImages, num_views: int, context: LearningContext) -> list[ClassFeatures]:
-    """Power-normalised features of every class's images, in the order of the classes.
+    """Power-normalised features of every class's images, in the order of the classes; each rank computes its share for all.
 
     Args:
         extractor: Used as it is, in evaluation mode.
@@ -28,11 +28,12 @@ def features_by_class(extractor: Backbone, data: LabeledImages, num_views: int, 
         num_views: Augmented copies of every image, in addition to the image as it is.
         context: Seed, device, and how copies are varied.
     """
-    clean = normalized_features(extractor, data.images)
+    ranks, num = context.ranks, len(data)
+    clean = ranks.gather(normalized_features(extractor, ranks.share(data.images)), num)
     views = torch.zeros(0, *clean.shape, device=clean.device)
     if num_views:
         generator = context.stream("views")
-        varied = [context.vary(data.images, generator) for _ in range(num_views)]
-        views = torch.stack([normalized_features(extractor, images) for images in varied])
+        varied = [context.vary(data.images, generator, ranks.span(num)) for _ in range(num_views)]
+        views = torch.stack([ranks.gather(normalized_features(extractor, images), num) for images in varied])
     of_class = [data.labels == label for label in data.labels.unique()]
     return [ClassFeatures(clean[rows], views[:, rows]) for rows in of_class]

@@ -85,7 +85,7 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
         new_rows, old_rows = rows[rows < num_new].to(device), rows[rows >= num_new].to(device) - num_new
-        views = torch.randint(len(data.new), new_rows.shape, generator=context.stream("refinement views", step.index))
+        views = torch.randint(len(data.new), new_rows.shape, generator=context.stream_of_rank("refinement views", step.index))
         features = data.new[views.to(device), new_rows]
         embedded_new = head.embedding.embed_normalized(features)
         centres = head.embedding.embed_normalized(means)
@@ -105,7 +105,7 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
         return LossOutput(total, {"push": push.item(), "pull": pull.item()})
 
     batches = BalancedBatches(labels, config.refinement.batch_size, partial(context.stream, "refinement batches"))
-    train("embedding", head.learned(), batches, loss, config.refinement, context)
+    train("embedding", [head.embedding.adapter, head.classifier], batches, loss, config.refinement, context)
 
 
 @torch.no_grad()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import UInt8
@@ -12,35 +10,10 @@ from torch import Tensor
 
 from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.data.augmentation import augment
+from orchestrator.training.checkpoints import EpochCheckpoints, NoCheckpoints
 from orchestrator.training.random_streams import derive_seed, stream
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """One finished epoch.
-
-    Attributes:
-        phase: What is being trained, for people: "extractor", "embedding", "student".
-        epoch: Counted from 1 within the phase.
-        num_epochs: Epochs of the phase.
-        metrics: Means over the epoch's batches: `loss` and its parts.
-    """
-
-    phase: str
-    epoch: int
-    num_epochs: int
-    metrics: Mapping[str, float]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, for an artifact."""
-        return {"phase": self.phase, "epoch": self.epoch, "num_epochs": self.num_epochs, "metrics": dict(self.metrics)}
-
-
-Reporter = Callable[[EpochReport], None]
-
-
-def report_to_nobody(report: EpochReport) -> None:
-    """The reporter of who does not want to know."""
+from orchestrator.training.ranks import ALONE, Ranks
+from orchestrator.training.reports import Reporter, report_to_nobody
 
 
 @dataclass(frozen=True)
@@ -52,7 +25,9 @@ class LearningContext:
         stage: Name of the stage, such as `teacher[0]`: part of every random stream.
         device: Where tensors live.
         image_augmentation: How training images are varied; the same for every method.
-        reporter: Called after every epoch.
+        reporter: Called after every epoch, on the first rank.
+        checkpoints: Where epoch checkpoints are kept.
+        ranks: This worker among those that learn the stage together.
     """
 
     seed: int
@@ -60,15 +35,21 @@ class LearningContext:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     image_augmentation: ImageAugmentationConfig = field(default_factory=ImageAugmentationConfig)
     reporter: Reporter = report_to_nobody
+    checkpoints: EpochCheckpoints = field(default_factory=NoCheckpoints)
+    ranks: Ranks = ALONE
 
     def stream(self, *purpose: str | int) -> torch.Generator:
-        """A CPU generator for one purpose within this stage."""
+        """A CPU generator for one purpose within this stage, the same on every rank."""
         return stream(self.seed, self.stage, *purpose)
+
+    def stream_of_rank(self, *purpose: str | int) -> torch.Generator:
+        """A CPU generator for what each rank draws for its own share of a batch; the first rank's is that of `stream`."""
+        return self.stream(*purpose) if self.ranks.is_first else self.stream(*purpose, "rank", self.ranks.index)
 
     def seed_of(self, *purpose: str | int) -> int:
         """A seed for one purpose within this stage."""
         return derive_seed(self.seed, self.stage, *purpose)
 
-    def vary(self, images: UInt8[Tensor, "n c h w"], generator: torch.Generator) -> UInt8[Tensor, "n c h w"]:
-        """Randomly changed copies of images, on this stage's device."""
-        return augment(images.to(self.device), self.image_augmentation, generator)
+    def vary(self, images: UInt8[Tensor, "n c h w"], generator: torch.Generator, part: slice = slice(None)) -> UInt8[Tensor, "part c h w"]:
+        """Randomly changed copies of some of the images, on this stage's device; the draws are those of all."""
+        return augment(images, self.image_augmentation, generator, part, self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +10,14 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from orchestrator.config.learning import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.errors import UserInputError
-from orchestrator.training.context import EpochReport, LearningContext
+from orchestrator.training.checkpoints import EpochCheckpoint
+from orchestrator.training.context import LearningContext
+from orchestrator.training.reports import EpochReport
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,22 @@ class Step:
 Loss = Callable[[Tensor, Step], LossOutput]
 
 
+class _Objective(nn.Module):
+    """A loss as a module, so that gradients can be averaged over ranks whatever the loss does with what is trained."""
+
+    def __init__(self, trained: nn.ModuleList, loss: Loss) -> None:
+        super().__init__()
+        self.trained = trained
+        self.loss = loss
+
+    def forward(self, rows: Tensor, step: Step) -> tuple[Tensor, Mapping[str, float]]:
+        output = self.loss(rows, step)
+        return output.total, output.parts
+
+
 def train(
     phase: str,
-    parameters: Sequence[nn.Parameter],
+    modules: Sequence[nn.Module],
     batches: BalancedBatches,
     loss: Loss,
     config: TrainingConfig,
@@ -62,36 +79,65 @@ def train(
 ) -> None:
     """Minimises a loss with AdamW under a one-cycle learning rate, reporting the means of every epoch.
 
+    With several ranks each sees its share of every batch and gradients are averaged: the batch stays the same whatever their
+    number. After every epoch a checkpoint is kept; training goes on from the newest one there is.
+
     Args:
-        phase: What is being trained, for people.
-        parameters: What may change.
+        phase: What is being trained, for people; unique within the stage.
+        modules: What may change.
         batches: Row numbers, epoch by epoch.
         loss: Of one batch, given how far the training is.
         config: Epochs and learning rate.
-        context: Whom to report to.
+        context: Whom to report to, where checkpoints are, which ranks there are.
 
     Raises:
         UserInputError: The loss is no longer finite: the learning rate is too high for this data.
     """
+    ranks = context.ranks
+    trained = nn.ModuleList(modules)
     num_steps = config.epochs * batches.num_batches
-    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-    lr_scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=num_steps + 1)
-    index = 0
-    for epoch in range(config.epochs):
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    lr_scheduler = OneCycleLR(optimizer, config.learning_rate, total_steps=num_steps + 1)
+    reports = _go_on(phase, trained, optimizer, lr_scheduler, context)
+    objective = ranks.parallel(_Objective(trained, loss))
+    for epoch in range(len(reports), config.epochs):
         sums: dict[str, float] = defaultdict(float)
-        for batch in batches.epoch(epoch):
-            output = loss(batch, Step(index, num_steps, epoch))
+        for number, batch in enumerate(batches.epoch(epoch)):
+            share = ranks.share(batch)
+            weight = len(share) * ranks.size / len(batch)
+            total, parts = objective(share, Step(epoch * batches.num_batches + number, num_steps, epoch))
             optimizer.zero_grad(set_to_none=True)
-            output.total.backward()
+            (total * weight).backward()
             optimizer.step()
             lr_scheduler.step()
-            index += 1
-            for name, value in {"loss": output.total.item(), **output.parts}.items():
-                sums[name] += value / batches.num_batches
-        if not torch.isfinite(torch.tensor(sums["loss"])):
+            for name, value in {"loss": total.item(), **parts}.items():
+                sums[name] += value * weight / batches.num_batches
+        report = EpochReport(phase, epoch + 1, config.epochs, {name: ranks.mean(value) for name, value in sums.items()})
+        if not math.isfinite(report.metrics["loss"]):
             raise UserInputError(
-                f"the loss is {sums['loss']} after epoch {epoch + 1} of {phase}",
+                f"the loss is {report.metrics['loss']} after epoch {epoch + 1} of {phase}",
                 where=context.stage,
                 next_step=f"lower the learning rate (now {config.learning_rate})",
             )
-        context.reporter(EpochReport(phase, epoch + 1, config.epochs, dict(sums)))
+        reports.append(report)
+        if ranks.is_first:
+            state = EpochCheckpoint(tuple(reports), trained.state_dict(), optimizer.state_dict(), lr_scheduler.state_dict())
+            context.checkpoints.save(phase, state)
+            context.reporter(report)
+    ranks.align(trained)
+
+
+def _go_on(
+    phase: str, trained: nn.ModuleList, optimizer: torch.optim.Optimizer, lr_scheduler: OneCycleLR, context: LearningContext
+) -> list[EpochReport]:
+    """Takes up the newest checkpoint where there is one; gives the reports of the epochs that are done, told once more."""
+    checkpoint = context.ranks.from_first(lambda: context.checkpoints.restore(phase))
+    if checkpoint is None:
+        return []
+    trained.load_state_dict(dict(checkpoint.modules))
+    optimizer.load_state_dict(dict(checkpoint.optimizer))
+    lr_scheduler.load_state_dict(dict(checkpoint.lr_scheduler))
+    if context.ranks.is_first:
+        for report in checkpoint.reports:
+            context.reporter(report)
+    return list(checkpoint.reports)

@@ -45,7 +45,8 @@ from orchestrator.teacher.features import normalized_features
 from orchestrator.teacher.joint_embedding import pull_loss, push_loss
 from orchestrator.teacher.refinement import Head, RefinementData, refine
 from orchestrator.teacher.statistics import ClassStatistics
-from orchestrator.training.context import EpochReport, LearningContext
+from orchestrator.training.context import LearningContext
+from orchestrator.training.reports import EpochReport
 
 OLD, NEW = range(3), range(3, 6)
 DIMENSIONS = 32

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from orchestrator.config.learning import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.errors import OrchestratorError
-from orchestrator.training.context import EpochReport, LearningContext
+from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
+from orchestrator.training.reports import EpochReport
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1])
 
@@ -31,7 +32,9 @@ class Problem:
         return LossOutput(total, {"rows": float(len(rows)), "index": float(step.index)})
 
     def train(self, **config: float) -> None:
-        train("extractor", [self.parameter], self.batches, self.loss, TrainingConfig.model_validate(config), self.context)
+        train(
+            "extractor", [nn.ParameterList([self.parameter])], self.batches, self.loss, TrainingConfig.model_validate(config), self.context
+        )
 
 
 def test_training_minimises_the_loss() -> None:
@@ -77,6 +80,6 @@ def test_a_loss_that_is_no_finite_number_is_an_error_with_stage_and_advice(value
     with pytest.raises(
         OrchestratorError, match=r"teacher\[0\]: the loss is (nan|inf) after epoch 2 of extractor; lower the learning rate"
     ) as error:
-        train("extractor", [problem.parameter], problem.batches, loss, TrainingConfig(epochs=3), problem.context)
+        train("extractor", [nn.ParameterList([problem.parameter])], problem.batches, loss, TrainingConfig(epochs=3), problem.context)
     assert error.value.exit_code == 2
     assert len(problem.reports) == 1
