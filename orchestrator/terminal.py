@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from rich.table import Table
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario
 from orchestrator.pipelines.record import RunRecord, StageResult
-from orchestrator.stages import Stage
+from orchestrator.stages import Role, Stage
+from orchestrator.stages.graph import ROLES
+from orchestrator.tracking import names
 from orchestrator.tracking.uris import ui_command
-from orchestrator.training.context import EpochReport
+from orchestrator.training.reports import EpochReport
 
 MEASURES = {
     "last accuracy": "last_accuracy",
@@ -28,7 +31,7 @@ MEASURES = {
 
 
 class TerminalListener:
-    """Shows a bar with stage, epoch, loss and time left where there is a terminal, and one line a stage everywhere."""
+    """Shows a bar a lane, with task, epoch, loss and time left, where there is a terminal; one line a stage everywhere."""
 
     def __init__(self, console: Console) -> None:
         """Shows nothing yet.
@@ -38,11 +41,10 @@ class TerminalListener:
         """
         self._console = console
         self._progress: Progress | None = None
-        self._bar = TaskID(0)
-        self._plan = _Plan(())
+        self._lanes: dict[Role, _Lane] = {}
 
     def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
-        """Says what is run, and puts up the bar."""
+        """Says what is run, and puts up the bars."""
         sizes = sorted({len(task.new_classes) for task in scenario.tasks})
         classes = " or ".join(str(size) for size in sizes)
         self._console.print(
@@ -52,33 +54,34 @@ class TerminalListener:
             soft_wrap=True,
             markup=False,
         )
-        self._plan = _Plan(stages)
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._progress = Progress(*columns, console=self._console, transient=True)
-            self._bar = self._progress.add_task("starting", total=self._plan.total)
+            for role in ROLES:
+                plan = _Plan([stage for stage in stages if stage.role == role])
+                self._lanes[role] = _Lane(plan, self._progress.add_task(f"{role}  waiting", total=plan.total))
             self._progress.start()
 
     def stage_started(self, stage: Stage) -> None:
-        """Names the stage beside the bar."""
-        self._show(f"task {stage.task.index + 1} {stage.role}", 0.0)
+        """Names the task beside the lane's bar."""
+        self._show(stage, "", 0.0)
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Moves the bar."""
-        where = f"task {stage.task.index + 1} {stage.role} {report.phase}"
-        text = f"{where} epoch {report.epoch}/{report.num_epochs} loss {report.metrics['loss']:.3f}"
-        self._show(text, self._plan.weight(stage) * report.epoch / report.num_epochs)
+        """Moves the lane's bar."""
+        text = f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss {report.metrics['loss']:.3f}"
+        self._show(stage, text, _Plan.weight(stage) * report.epoch / report.num_epochs)
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """One line: what was learned, how well, how long it took."""
-        self._plan.finish(result.stage)
-        self._show(f"task {result.stage.task.index + 1} {result.stage.role}", 0.0)
+        if lane := self._lanes.get(result.stage.role):
+            lane.plan.finish(result.stage)
+        self._show(result.stage, "done", 0.0)
         row = record.matrix(result.stage.role)[-1]
         numbers = " ".join(f"{100 * accuracy:5.1f}" for accuracy in row)
         names = ", ".join(record.scenario.class_names[c] for c in result.stage.task.new_classes)
         self._console.print(
             f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}  +{{{names}}}  "
-            f"accuracy by task {numbers} %  {'from the store' if result.cached else f'{result.seconds:.1f} s'}",
+            f"accuracy by task {numbers} %  {'from the store' if result.finished.cached else f'{result.finished.seconds:.1f} s'}",
             highlight=False,
             soft_wrap=True,
             markup=False,
@@ -92,6 +95,8 @@ class TerminalListener:
         self._console.print(measures_table(summary))
         self._console.print(f"summary  {output_dir / 'summary.json'}", soft_wrap=True, highlight=False, markup=False)
         self._console.print(f"picture  {output_dir / 'figures' / 'overview.png'}", soft_wrap=True, highlight=False, markup=False)
+        if (output_dir / names.RAY_LOG_FILE).exists():
+            self._console.print(f"Ray log  {output_dir / names.RAY_LOG_FILE}", soft_wrap=True, highlight=False, markup=False)
         self._console.print(
             f"MLflow   {_on_this_machine(ui_command(experiment.tracking.uri))}", soft_wrap=True, highlight=False, markup=False
         )
@@ -102,13 +107,15 @@ class TerminalListener:
             self._progress.stop()
             self._progress = None
 
-    def _show(self, text: str, within_stage: float) -> None:
+    def _show(self, stage: Stage, text: str, within_stage: float) -> None:
         if self._progress:
-            self._progress.update(self._bar, description=text, completed=self._plan.done + within_stage)
+            lane = self._lanes[stage.role]
+            description = f"{stage.role}  task {stage.task.index + 1} {text}"
+            self._progress.update(lane.bar, description=description, completed=lane.plan.done + within_stage)
 
 
 class _Plan:
-    """How much of a run is done, in units of roughly equal time: students see more exemplars with every task."""
+    """How much of a lane is done, in units of roughly equal time: students see more exemplars with every task."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.total = sum(self.weight(stage) for stage in stages)
@@ -120,6 +127,14 @@ class _Plan:
 
     def finish(self, stage: Stage) -> None:
         self.done += self.weight(stage)
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """A lane's plan, and its bar."""
+
+    plan: _Plan
+    bar: TaskID
 
 
 def _on_this_machine(command: str) -> str:

@@ -10,7 +10,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.stages import Stage
-from orchestrator.training.context import EpochReport
+from orchestrator.training.reports import EpochReport
 
 
 class RunListener(Protocol):

@@ -6,12 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario, Split
 from orchestrator.evaluation import (
-    accuracies,
     agreement,
     average_incremental_accuracy,
     backward_transfer,
@@ -19,12 +16,9 @@ from orchestrator.evaluation import (
     last_accuracy,
     plasticity,
 )
-from orchestrator.models import AnyNetwork
-from orchestrator.models.network import predict
-from orchestrator.stages import Model, Role, Stage
-from orchestrator.teacher import TeacherModel
-
-Rows = dict[Split, list[float]]
+from orchestrator.stages import Role, Stage
+from orchestrator.stages.evaluation import Evaluation
+from orchestrator.stages.events import StageFinished
 
 
 @dataclass(frozen=True)
@@ -33,40 +27,18 @@ class StageResult:
 
     Attributes:
         stage: Which.
-        seconds: Wall-clock time of its computation.
-        cached: Whether it came from the stage store.
-        rows: Accuracy on every seen task, by split.
-        sample_accuracy: Accuracy over all seen test samples.
-        predictions: Predicted class of every seen test sample.
-        refinement_strength: How much of the teacher's refinement its gate let through, in [0, 1]; None for other models.
+        finished: How it came about: seconds, workers, whether it was in the store already.
+        evaluation: How good its model is.
     """
 
     stage: Stage
-    seconds: float
-    cached: bool
-    rows: Rows
-    sample_accuracy: float
-    predictions: Tensor
-    refinement_strength: float | None = None
+    finished: StageFinished
+    evaluation: Evaluation
 
-
-def kept_refinement(model: Model) -> float | None:
-    """How much of the refinement a teacher kept."""
-    return model.refinement_strength if isinstance(model, TeacherModel) else None
-
-
-def evaluate(network: AnyNetwork, stage: Stage, scenario: Scenario) -> tuple[Rows, float, Tensor]:
-    """A row of the accuracy matrix for test and, where there is any, validation data; sample accuracy and predictions on test data."""
-    seen = scenario.tasks[: stage.task.index + 1]
-    rows: Rows = {}
-    for split in (Split.VALIDATION, Split.TEST):
-        data = scenario.images_of(split, range(stage.task.num_seen_classes))
-        if not len(data):
-            continue
-        predictions = predict(network, data.images).argmax(dim=1)
-        result = accuracies(predictions, data.labels, [task.new_classes for task in seen])
-        rows[split] = result.by_task
-    return rows, result.over_samples, predictions
+    @property
+    def worker_seconds(self) -> float:
+        """What computing it has cost in this run."""
+        return 0.0 if self.finished.cached else self.finished.seconds * self.finished.num_train_workers
 
 
 @dataclass
@@ -78,24 +50,21 @@ class RunRecord:
         experiment: What is run.
         scenario: On which data.
         results: The stages computed so far, by role, in the order of their tasks.
-        num_parameters: Of each role's network, as of its last stage.
     """
 
     run_id: str
     experiment: Experiment
     scenario: Scenario
     results: dict[Role, list[StageResult]] = field(default_factory=lambda: {"teacher": [], "student": []})
-    num_parameters: dict[Role, int] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
-    def add(self, result: StageResult, num_parameters: int) -> None:
+    def add(self, result: StageResult) -> None:
         """Takes a stage in."""
         self.results[result.stage.role].append(result)
-        self.num_parameters[result.stage.role] = num_parameters
 
     def matrix(self, role: Role, split: Split = Split.TEST) -> list[list[float]]:
         """The accuracy matrix so far: row i has i + 1 entries."""
-        return [result.rows[split] for result in self.results[role] if split in result.rows]
+        return [result.evaluation.rows[split] for result in self.results[role] if split in result.evaluation.rows]
 
     def summary(self) -> dict[str, Any]:
         """The content of summary.json."""
@@ -107,15 +76,21 @@ class RunRecord:
             "seed": self.experiment.seed,
             "dataset": {"name": self.scenario.table.name, "fingerprint": self.scenario.table.fingerprint},
             "tasks": [{"index": task.index, "classes": self.scenario.labels_of(task)} for task in self.scenario.tasks],
-            "teacher": {**self._of_role("teacher"), "refinement_strength": [r.refinement_strength for r in self.results["teacher"]]},
+            "teacher": {
+                **self._of_role("teacher"),
+                "refinement_strength": [result.evaluation.refinement_strength for result in self.results["teacher"]],
+            },
             "student": self._of_role("student"),
             "agreement": [
-                agreement(teacher.predictions, student.predictions)
+                agreement(teacher.evaluation.predictions, student.evaluation.predictions)
                 for teacher, student in zip(self.results["teacher"], self.results["student"], strict=True)
             ],
-            "stages": [{"name": r.stage.name, "key": r.stage.key, "cached": r.cached, "seconds": round(r.seconds, 3)} for r in stages],
+            "stages": [
+                {"name": r.stage.name, "key": r.stage.key, "cached": r.finished.cached, "seconds": round(r.finished.seconds, 3)}
+                for r in stages
+            ],
             "wall_seconds": round(time.perf_counter() - self.started, 3),
-            "worker_seconds": round(sum(result.seconds for result in stages if not result.cached), 3),
+            "worker_seconds": round(sum(result.worker_seconds for result in stages), 3),
         }
 
     def _of_role(self, role: Role) -> dict[str, Any]:
@@ -128,7 +103,7 @@ class RunRecord:
             "forgetting": forgetting(matrix),
             "backward_transfer": backward_transfer(matrix),
             "plasticity": plasticity(matrix),
-            "sample_accuracy": [result.sample_accuracy for result in self.results[role]],
+            "sample_accuracy": [result.evaluation.sample_accuracy for result in self.results[role]],
             "validation_accuracy_matrix": validation or None,
-            "num_parameters": self.num_parameters[role],
+            "num_parameters": self.results[role][-1].evaluation.num_parameters,
         }

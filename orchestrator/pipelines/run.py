@@ -8,28 +8,27 @@ as soon as it is known.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 
-from orchestrator.config.experiment import Experiment, InProcessConfig
-from orchestrator.data import Scenario, load_images
-from orchestrator.data.scenario import build_scenario
+from orchestrator.config.experiment import Experiment
+from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError, InterruptedRunError, OrchestratorError, StorageUnavailableError
 from orchestrator.models import build_backbone
+from orchestrator.pipelines.execution import check_execution, compute
 from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.outputs import write_outputs
-from orchestrator.pipelines.record import RunRecord, StageResult, evaluate, kept_refinement
+from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
-from orchestrator.stages import Model, Role, Stage, StageStore, stage_graph
-from orchestrator.stages.computation import StageInputs, Upstream, obtain_stage
+from orchestrator.stages import Model, Role, Work, prepare_work
+from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted
 from orchestrator.tracking import RunStatus, Tracker, names, open_run
-from orchestrator.training.context import EpochReport, LearningContext
 from orchestrator.training.random_streams import seeded_initialisation
 
 logger = logging.getLogger(__name__)
@@ -42,12 +41,22 @@ class RunResult:
     Attributes:
         summary: The content of summary.json.
         output_dir: Where summary.json and the figures lie.
-        models: The last task's teacher and student.
+        work: What was computed, and the store that has it.
     """
 
     summary: dict[str, Any]
     output_dir: Path
-    models: dict[Role, Model]
+    work: Work
+
+    @cached_property
+    def models(self) -> dict[Role, Model]:
+        """The last task's teacher and student, read from the stage store when they are first asked for.
+
+        Raises:
+            StorageUnavailableError: They are no longer there.
+        """
+        last = {stage.role: stage for stage in self.work.stages}
+        return {role: self.work.model_from(self.work.artifact_of(stage), stage, torch.device("cpu")) for role, stage in last.items()}
 
 
 def run(
@@ -72,12 +81,10 @@ def run(
         InterruptedRunError: The run was interrupted; it is closed as KILLED.
     """
     listener = listener or SilentListener()
-    device = _device(experiment)
-    scenario = prepare_scenario(experiment)
-    stages = stage_graph(experiment, scenario)
-    store = StageStore(experiment.store.uri)
-    store.check_writable()
-    _check_backbones(experiment, scenario)
+    check_execution(experiment.execution)
+    work = prepare_work(experiment)
+    work.store.check_writable()
+    _check_backbones(experiment, work.scenario)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
     if output is not None:
         _make_writable(Path(output))
@@ -86,52 +93,43 @@ def run(
         output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
         _make_writable(output_dir)
         (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier run: it must not pass for this one's
-        log = RunLog(tracker, experiment, scenario)
+        log = RunLog(tracker, experiment, work.scenario)
         log.start()
-        listener.run_started(experiment, scenario, stages)
-        record = RunRecord(tracker.run_id, experiment, scenario)
-        with _threads(experiment):
-            models = _compute_all(stages, store, record, (log, listener), device)
+        listener.run_started(experiment, work.scenario, work.stages)
+        record = RunRecord(tracker.run_id, experiment, work.scenario)
+        compute(work, _Teller(work, record, log, listener), output_dir / names.RAY_LOG_FILE)
         summary = record.summary()
         write_outputs(output_dir, summary, experiment, record, tracker)
         log.finish(summary)
     listener.run_finished(summary, output_dir, experiment)
-    return RunResult(summary, output_dir, models)
+    return RunResult(summary, output_dir, work)
 
 
-def prepare_scenario(experiment: Experiment) -> Scenario:
-    """Loads the data and cuts it into tasks.
+class _Teller:
+    """Hands on what happens, from wherever it is computed, to the record, to MLflow and to whoever listens."""
 
-    Raises:
-        DataError: The data cannot be used.
-    """
-    table = load_images(experiment.data)
-    return build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    def __init__(self, work: Work, record: RunRecord, log: RunLog, listener: RunListener) -> None:
+        self._work = work
+        self._record = record
+        self._log = log
+        self._listener = listener
+        self._stages = {stage.name: stage for stage in work.stages}
 
-
-def _compute_all(
-    stages: Sequence[Stage], store: StageStore, record: RunRecord, told: tuple[RunLog, RunListener], device: torch.device
-) -> dict[Role, Model]:
-    log, listener = told
-    models: dict[Role, Model] = {}
-    for stage in stages:
-        listener.stage_started(stage)
-
-        def report(epoch: EpochReport, stage: Stage = stage) -> None:
-            log.epoch(stage, epoch)
-            listener.epoch_finished(stage, epoch)
-
-        started = time.perf_counter()
-        context = LearningContext(record.experiment.seed, stage.name, device, record.experiment.data.augmentation, report)
-        upstream = Upstream(models.get(stage.role), models.get("teacher"))
-        models[stage.role], cached = obtain_stage(store, StageInputs(stage, record.experiment, record.scenario, upstream), context)
-        seconds = time.perf_counter() - started
-        network = models[stage.role].network
-        result = StageResult(stage, seconds, cached, *evaluate(network, stage, record.scenario), kept_refinement(models[stage.role]))
-        record.add(result, network.num_parameters())
-        log.stage(result, record)
-        listener.stage_finished(result, record)
-    return models
+    def __call__(self, event: StageEvent) -> None:
+        stage = self._stages[event.stage]
+        match event:
+            case StageStarted():
+                self._listener.stage_started(stage)
+            case EpochFinished():
+                self._log.epoch(stage, event.report)
+                self._listener.epoch_finished(stage, event.report)
+            case StageFinished():
+                result = StageResult(stage, event, self._work.evaluation_of(stage))
+                self._record.add(result)
+                self._log.stage(result, self._record)
+                self._listener.stage_finished(result, self._record)
+            case _:
+                assert_never(event)
 
 
 @contextmanager
@@ -158,29 +156,6 @@ def _close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> No
         tracker.close(status, reason)
     except OrchestratorError as error:
         logger.warning("run %s could not be closed as %s: %s", tracker.run_id, status, error)
-
-
-@contextmanager
-def _threads(experiment: Experiment) -> Iterator[None]:
-    """The configured number of CPU threads, for as long as the run lasts."""
-    before = torch.get_num_threads()
-    if isinstance(experiment.execution, InProcessConfig) and experiment.execution.num_threads:
-        torch.set_num_threads(experiment.execution.num_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _device(experiment: Experiment) -> torch.device:
-    if not isinstance(experiment.execution, InProcessConfig):
-        raise ConfigError(
-            f"execution.kind = {experiment.execution.kind!r} is not built yet", next_step="use --set execution.kind=in_process"
-        )
-    wanted = experiment.execution.device
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _check_backbones(experiment: Experiment, scenario: Scenario) -> None:

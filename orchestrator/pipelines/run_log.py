@@ -12,7 +12,7 @@ from orchestrator.evaluation import accuracy_after, average_incremental_accuracy
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.tracking import Tracker, names
-from orchestrator.training.context import EpochReport
+from orchestrator.training.reports import EpochReport
 
 
 class RunLog:

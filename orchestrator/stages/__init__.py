@@ -1,8 +1,10 @@
 """What is computed once: the graph of stages, their keys, and the computation of each."""
 
-from orchestrator.stages.computation import compute_stage
-from orchestrator.stages.graph import Role, Stage, stage_graph
+from orchestrator.stages.configuration import Role
+from orchestrator.stages.graph import Stage, stage_graph
 from orchestrator.stages.model import Model
+from orchestrator.stages.runner import StageRunner
 from orchestrator.stages.store import StageStore
+from orchestrator.stages.work import Work, prepare_work
 
-__all__ = ["Model", "Role", "Stage", "StageStore", "compute_stage", "stage_graph"]
+__all__ = ["Model", "Role", "Stage", "StageRunner", "StageStore", "Work", "prepare_work", "stage_graph"]

@@ -22,7 +22,7 @@ from orchestrator.models import (
     WhitenedEmbedding,
     build_backbone,
 )
-from orchestrator.stages.graph import Role
+from orchestrator.stages.configuration import Role
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import Artifact
 from orchestrator.student import StudentModel

@@ -1,22 +1,19 @@
-"""One way through the code for any stage: its inputs in, its learned model out; computed only where the store has none."""
+"""A stage as a pure function: its inputs in, its learned model out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from orchestrator.baselines import BaselineModel, learn_baseline_task
 from orchestrator.baselines.learning import BaselineSetting
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.stages.artifacts import from_artifact, to_artifact
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model
-from orchestrator.stages.store import StageStore
 from orchestrator.student import StudentModel, learn_student_task
 from orchestrator.teacher import TeacherModel, learn_teacher_task
-from orchestrator.training.context import EpochReport, LearningContext
+from orchestrator.training.context import LearningContext
 
 
 @dataclass(frozen=True)
@@ -66,32 +63,6 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
     assert isinstance(upstream.teacher, TeacherModel)  # noqa: S101
     assert not isinstance(upstream.previous, TeacherModel | BaselineModel)  # noqa: S101
     return learn_student_task(upstream.previous, upstream.teacher, data, experiment.student, context)
-
-
-def obtain_stage(store: StageStore, inputs: StageInputs, context: LearningContext) -> tuple[Model, bool]:
-    """A stage's model, from the store or else computed and stored; and whether it came from the store.
-
-    A stored stage brings its training curves along: the reporter hears of every epoch either way.
-
-    Raises:
-        StorageUnavailableError: The store cannot be read or written.
-    """
-    stage, experiment = inputs.stage, inputs.experiment
-    artifact = store.load(stage.key)
-    if artifact is not None:
-        for report in artifact.values["epochs"]:
-            context.reporter(EpochReport(**report))
-        return from_artifact(artifact, stage.role, experiment, inputs.scenario.shape, context.device), True
-    epochs: list[dict[str, Any]] = []
-
-    def report_and_keep(report: EpochReport) -> None:
-        epochs.append(report.as_json())
-        context.reporter(report)
-
-    model = compute_stage(inputs, replace(context, reporter=report_and_keep))
-    artifact = to_artifact(model)
-    store.save(stage.key, replace(artifact, values={**artifact.values, "epochs": epochs}))
-    return model, False
 
 
 def _compute_baseline(inputs: StageInputs, context: LearningContext) -> BaselineModel:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import DualTeacherConfig
+from orchestrator.config.learning import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Task
+from orchestrator.stages.configuration import Role, configuration_read
 
-Role = Literal["teacher", "student"]
-STAGE_FORMAT = {"teacher": 2, "student": 2}
+ROLES: tuple[Role, ...] = ("teacher", "student")
+STAGE_FORMAT: dict[Role, int] = {"teacher": 3, "student": 3}
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,14 @@ class Stage:
         role: Whose.
         task: Which.
         key: Content key: equal keys, equal results.
+        upstream: Keys of the stages whose models it builds on: the same role's before it, and for a distilled student the
+            teacher's of the same task.
     """
 
     role: Role
     task: Task
     key: str
+    upstream: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -42,36 +45,35 @@ class Stage:
 
 def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     """All stages in an order in which they can be computed: each task's teacher, then its student."""
+    learns_from_scratch = isinstance(experiment.method, JointConfig)
+    is_distilled = isinstance(experiment.method, DualTeacherConfig)
     stages: list[Stage] = []
-    keys: dict[Role, str] = {"teacher": "", "student": ""}
+    newest: dict[Role, tuple[str, ...]] = {"teacher": (), "student": ()}
+    data: list[str] = []
     for task in scenario.tasks:
-        data = scenario.fingerprint_of(task)
-        for role in ("teacher", "student"):
-            upstream = [keys[role], *([keys["teacher"]] if role == "student" and _is_distilled(experiment) else [])]
-            keys[role] = _key(role, _configuration_read(role, experiment), data, upstream, experiment.seed)
-            stages.append(Stage(role, task, keys[role]))
+        data = [*(data if learns_from_scratch else []), scenario.fingerprint_of(task)]
+        for role in ROLES:
+            before = () if learns_from_scratch else newest[role]
+            upstream = (*before, *(newest["teacher"] if role == "student" and is_distilled else ()))
+            content = {
+                "format": STAGE_FORMAT[role],
+                "role": role,
+                "task": task.index,
+                "configuration": configuration_read(role, learns_from_scratch or task.index == 0, experiment),
+                "data": data,
+                "upstream": upstream,
+                "seed": experiment.seed,
+            }
+            key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+            newest[role] = (key,)
+            stages.append(Stage(role, task, key, upstream))
     return stages
 
 
-def _is_distilled(experiment: Experiment) -> bool:
-    return isinstance(experiment.method, DualTeacherConfig)
+def evaluation_key(stage: Stage, scenario: Scenario) -> str:
+    """Key of a stage's row of the accuracy matrices: its model, and the images of all seen classes that it is judged by."""
+    content = [EVALUATION_FORMAT, stage.key, scenario.fingerprint_of_judging(stage.task)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _configuration_read(role: Role, experiment: Experiment) -> dict[str, Any]:
-    """The part of the configuration that a stage reads."""
-    tree = experiment.model_dump(mode="json")
-    read = {"method": tree["method"], "augmentation": tree["data"]["augmentation"]}
-    if role == "teacher":
-        return {**read, "teacher": tree["teacher"]}
-    if _is_distilled(experiment):
-        return {**read, "student": tree["student"]}
-    # a comparison method on the student's backbone trains as it does on the teacher's
-    shared = {name: value for name, value in tree["teacher"].items() if name not in ("backbone", "training")}
-    pretraining = tree["teacher"]["training"]
-    own = {name: tree["student"][name] for name in ("backbone", "training")}
-    return {**read, "teacher": {**shared, "training": pretraining}, "student": own}
-
-
-def _key(role: Role, configuration: dict[str, Any], data: str, upstream: list[str], seed: int) -> str:
-    content = {"format": STAGE_FORMAT[role], "role": role, "configuration": configuration, "data": data, "upstream": upstream, "seed": seed}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+EVALUATION_FORMAT = 1

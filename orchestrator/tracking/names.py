@@ -49,6 +49,7 @@ EXPERIMENT_TAGS = {
 SUMMARY_FILE = "summary.json"
 EXPERIMENT_FILE = "experiment.yaml"
 ENVIRONMENT_FILE = "environment.json"
+RAY_LOG_FILE = "ray.log"
 FIGURES_FOLDER = "figures"
 OVERVIEW_FILE = "overview.png"
 

@@ -37,7 +37,7 @@ class Case:
             },
             "teacher": {"training": {"epochs": 1}, "refinement": {"epochs": 1}, "num_views": 0},
             "student": {"training": {"epochs": 1}},
-            "execution": {"num_threads": 1},
+            "execution": {"kind": "in_process", "num_threads": 1},
             "store": {"uri": f"{folder}/store"},
             "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
         }
@@ -191,10 +191,6 @@ def test_more_classes_a_task_than_classes(case: Case, key: str, limit: int) -> N
 
 
 # --- where it runs ---------------------------------------------------------------------------------------------------
-
-
-def test_ray_is_not_built_yet(case: Case) -> None:
-    assert "execution.kind = 'ray' is not built yet; use --set execution.kind=in_process" in case.error(2, "--set", "execution.kind=ray")
 
 
 def test_a_gpu_that_is_not_there(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

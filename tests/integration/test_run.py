@@ -346,7 +346,7 @@ def failing(tmp_path: Path, finished: Finished, orchestrator_command: Command, m
     """Runs the command with a stage that does something else; gives the answer and what MLflow holds."""
 
     def run_with(compute: Callable[..., object]) -> tuple["subprocess.CompletedProcess[str]", Tracked]:
-        monkeypatch.setattr("orchestrator.stages.computation.compute_stage", compute)
+        monkeypatch.setattr("orchestrator.stages.runner.compute_stage", compute)
         uri = f"sqlite:///{tmp_path}/mlflow.db"
         fresh = ["--set", f"tracking.uri={uri}", "--set", f"store.uri={tmp_path}/store"]
         answer = orchestrator_command("run", str(finished.file), "--output", str(tmp_path / "out"), *fresh)

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from orchestrator.config import Experiment
 from orchestrator.data import Scenario
-from orchestrator.pipelines.run import prepare_scenario
-from orchestrator.stages import Model, compute_stage, stage_graph
-from orchestrator.stages.computation import StageInputs, Upstream
+from orchestrator.stages import Model, prepare_work, stage_graph
+from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.training.context import LearningContext
 
 
@@ -27,7 +26,7 @@ class Setting(NamedTuple):
 
 @pytest.fixture(scope="module")
 def setting(tiny_experiment: Experiment) -> Setting:
-    return Setting(tiny_experiment, prepare_scenario(tiny_experiment))
+    return Setting(tiny_experiment, prepare_work(tiny_experiment).scenario)
 
 
 @pytest.fixture(scope="module")

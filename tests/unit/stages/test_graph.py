@@ -86,7 +86,7 @@ def test_the_students_configuration_changes_no_teachers_key(table: ImageTable, s
 def test_names_and_places_change_no_key(table: ImageTable) -> None:
     moved = {
         "name": "another",
-        "execution": {"num_threads": 3},
+        "execution": {"kind": "in_process", "num_threads": 3},
         "store": {"uri": "elsewhere"},
         "tracking": {"uri": "sqlite:///elsewhere.db", "experiment": "x"},
         "data": {"cache_dir": "elsewhere"},

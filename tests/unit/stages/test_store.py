@@ -79,7 +79,7 @@ def test_a_crash_before_the_manifest_leaves_no_artifact(store: StageStore, tmp_p
 def test_the_manifest_holds_plain_json(store: StageStore, tmp_path: Path) -> None:
     store.save(KEY, _artifact())
     manifest = json.loads((tmp_path / "store" / KEY / "manifest.json").read_text())
-    assert set(manifest) == {"attempt", "sha256", "values"}
+    assert set(manifest) == {"sha256", "values"}
 
 
 def test_a_store_that_cannot_be_written_is_a_retryable_error(tmp_path: Path) -> None:

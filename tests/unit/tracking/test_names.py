@@ -70,6 +70,7 @@ def test_tag_keys_and_artifact_paths_are_these() -> None:
         "summary.json",
         "experiment.yaml",
         "environment.json",
+        "ray.log",
         "figures",
         "overview.png",
     }

@@ -1,0 +1,84 @@
+"""Where a run's stages are computed: nowhere, when the store has them all; in this process; or by Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import assert_never
+
+import torch
+
+from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
+from orchestrator.distributed.resources import check_room
+from orchestrator.errors import ConfigError
+from orchestrator.stages import StageRunner, Work
+from orchestrator.stages.events import Tell
+
+
+def check_execution(execution: ExecutionConfig) -> None:
+    """Finds out, before anything is started, whether there is room to compute.
+
+    Raises:
+        ConfigError: There is not; the message has the arithmetic.
+        ClusterUnavailableError: The cluster does not answer.
+    """
+    match execution:
+        case InProcessConfig():
+            _device_of(execution)
+        case RayConfig():
+            check_room(execution)
+        case _:
+            assert_never(execution)
+
+
+def compute(work: Work, tell: Tell, log_file: Path) -> None:
+    """Sees to it that every stage of the work is in the store.
+
+    Args:
+        work: What to compute.
+        tell: Told what happens.
+        log_file: Where Ray's own words go, when Ray is used.
+
+    Raises:
+        UserInputError: The learning does not work with this configuration.
+        TransientError: Store or cluster cannot be reached.
+    """
+    execution = work.experiment.execution
+    if all(work.is_stored(stage) for stage in work.stages):
+        _compute_here(work, torch.device("cpu"), tell)
+        return
+    match execution:
+        case InProcessConfig():
+            with _threads(execution):
+                _compute_here(work, _device_of(execution), tell)
+        case RayConfig():
+            from orchestrator.distributed.lanes import compute_on_ray  # noqa: PLC0415 - ray is slow to import
+
+            compute_on_ray(work, execution, tell, log_file)
+        case _:
+            assert_never(execution)
+
+
+def _compute_here(work: Work, device: torch.device, tell: Tell) -> None:
+    runner = StageRunner(work, device, tell)
+    for stage in work.stages:
+        runner.obtain(stage)
+
+
+@contextmanager
+def _threads(execution: InProcessConfig) -> Iterator[None]:
+    """The configured number of CPU threads, for as long as the run lasts."""
+    before = torch.get_num_threads()
+    if execution.num_threads:
+        torch.set_num_threads(execution.num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device_of(execution: InProcessConfig) -> torch.device:
+    if execution.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu")
+    return torch.device("cuda" if execution.device != "cpu" and torch.cuda.is_available() else "cpu")

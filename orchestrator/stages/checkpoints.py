@@ -1,0 +1,65 @@
+"""Epoch checkpoints of a stage in the stage store: found by whoever computes the stage next, in whatever process or cluster."""
+
+from __future__ import annotations
+
+import logging
+
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.stages.store import Artifact, StageStore
+from orchestrator.training.checkpoints import EpochCheckpoint
+from orchestrator.training.reports import EpochReport
+
+logger = logging.getLogger(__name__)
+
+_MODULES = "modules."
+_OPTIMIZER = "optimizer."
+
+
+class StoreCheckpoints:
+    """One stage's checkpoints, the newest of each phase."""
+
+    def __init__(self, store: StageStore, key: str) -> None:
+        """Touches nothing yet.
+
+        Args:
+            store: Where they are kept.
+            key: The stage's.
+        """
+        self._store = store
+        self._key = key
+
+    def restore(self, phase: str) -> EpochCheckpoint | None:
+        """The newest checkpoint of a phase; None when there is none that is whole."""
+        artifact = self._store.load_progress(self._key, phase)
+        return None if artifact is None else _from_artifact(artifact)
+
+    def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
+        """Keeps a checkpoint. A store that cannot take it costs the chance to resume, not the training."""
+        try:
+            self._store.save_progress(self._key, phase, _to_artifact(checkpoint))
+        except StorageUnavailableError as error:
+            logger.warning("epoch %d of %s has no checkpoint: %s", len(checkpoint.reports), phase, error)
+
+
+def _to_artifact(checkpoint: EpochCheckpoint) -> Artifact:
+    tensors = {f"{_MODULES}{name}": tensor for name, tensor in checkpoint.modules.items()}
+    for parameter, state in checkpoint.optimizer["state"].items():
+        tensors |= {f"{_OPTIMIZER}{parameter}.{name}": tensor for name, tensor in state.items()}
+    values = {
+        "reports": [report.as_json() for report in checkpoint.reports],
+        "parameter_groups": checkpoint.optimizer["param_groups"],
+        "lr_scheduler": dict(checkpoint.lr_scheduler),
+    }
+    return Artifact(tensors, values)
+
+
+def _from_artifact(artifact: Artifact) -> EpochCheckpoint:
+    modules = {name.removeprefix(_MODULES): tensor for name, tensor in artifact.tensors.items() if name.startswith(_MODULES)}
+    state: dict[int, dict[str, object]] = {}
+    for name, tensor in artifact.tensors.items():
+        if name.startswith(_OPTIMIZER):
+            parameter, _, quantity = name.removeprefix(_OPTIMIZER).partition(".")
+            state.setdefault(int(parameter), {})[quantity] = tensor
+    optimizer = {"state": state, "param_groups": artifact.values["parameter_groups"]}
+    reports = tuple(EpochReport(**report) for report in artifact.values["reports"])
+    return EpochCheckpoint(reports, modules, optimizer, artifact.values["lr_scheduler"])

@@ -1,0 +1,71 @@
+"""How good a stage's model is: one row of the accuracy matrices. It is computed once, like the stage itself, and kept in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from orchestrator.data.scenario import Scenario, Split
+from orchestrator.evaluation import accuracies
+from orchestrator.models.network import predict
+from orchestrator.stages.graph import Stage
+from orchestrator.stages.model import Model
+from orchestrator.stages.store import Artifact
+from orchestrator.teacher import TeacherModel
+from orchestrator.training.ranks import ALONE, Ranks
+
+Rows = dict[Split, list[float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model after a task.
+
+    Attributes:
+        rows: Accuracy on every seen task, by split; no row for a split without images.
+        sample_accuracy: Accuracy over all seen test samples.
+        predictions: Predicted class of every seen test sample.
+        num_parameters: Of the network.
+        refinement_strength: How much of the teacher's refinement its gate let through, in [0, 1]; None for other models.
+    """
+
+    rows: Rows
+    sample_accuracy: float
+    predictions: Tensor
+    num_parameters: int
+    refinement_strength: float | None
+
+    def as_artifact(self) -> Artifact:
+        """For the stage store."""
+        values: dict[str, Any] = {
+            "rows": {split.value: row for split, row in self.rows.items()},
+            "sample_accuracy": self.sample_accuracy,
+            "num_parameters": self.num_parameters,
+            "refinement_strength": self.refinement_strength,
+        }
+        return Artifact({"predictions": self.predictions}, values)
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact) -> Evaluation:
+        """What `as_artifact` was made of."""
+        values = dict(artifact.values)
+        rows = {Split(split): row for split, row in values.pop("rows").items()}
+        return cls(rows=rows, predictions=artifact.tensors["predictions"], **values)
+
+
+def evaluate(model: Model, stage: Stage, scenario: Scenario, ranks: Ranks = ALONE) -> Evaluation:
+    """Tests a model on all tasks so far; each rank predicts its share of the images."""
+    seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
+    rows: Rows = {}
+    for split in (Split.VALIDATION, Split.TEST):
+        data = scenario.images_of(split, range(stage.task.num_seen_classes))
+        if not len(data):
+            continue
+        logits = predict(model.network, ranks.share(data.images))
+        predictions = ranks.gather(logits.argmax(dim=1), len(data))
+        result = accuracies(predictions, data.labels, seen)
+        rows[split] = result.by_task
+    strength = model.refinement_strength if isinstance(model, TeacherModel) else None
+    return Evaluation(rows, result.over_samples, predictions, model.network.num_parameters(), strength)

@@ -1,0 +1,107 @@
+"""One way through the code for any stage: found in the store, or else learned, evaluated and stored."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from orchestrator.stages.artifacts import to_artifact
+from orchestrator.stages.checkpoints import StoreCheckpoints
+from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
+from orchestrator.stages.evaluation import evaluate
+from orchestrator.stages.events import EpochFinished, StageFinished, StageStarted, Tell
+from orchestrator.stages.graph import Stage, evaluation_key
+from orchestrator.stages.model import Model
+from orchestrator.stages.work import Work
+from orchestrator.training.context import LearningContext
+from orchestrator.training.ranks import ALONE, Ranks
+from orchestrator.training.reports import EpochReport
+
+
+class StageRunner:
+    """Computes stages one after another and remembers the newest model of each role for the stages that build on it."""
+
+    def __init__(self, work: Work, device: torch.device, tell: Tell, ranks: Ranks = ALONE) -> None:
+        """Computes nothing yet.
+
+        Args:
+            work: What the stages depend on.
+            device: Where tensors live.
+            tell: Told what happens; on the first rank only.
+            ranks: This worker among those that compute the stages together.
+        """
+        self._work = work
+        self._device = device
+        self._tell: Tell = tell if ranks.is_first else lambda _: None
+        self._ranks = ranks
+        self._stages = {stage.key: stage for stage in work.stages}
+        self._models: dict[str, tuple[str, Model]] = {}
+
+    def obtain(self, stage: Stage) -> None:
+        """Sees to it that a stage and its evaluation are in the store.
+
+        Raises:
+            StorageUnavailableError: The store cannot be read or written.
+            UserInputError: The learning does not work with this configuration.
+        """
+        started = time.perf_counter()
+        self._tell(StageStarted(stage.name))
+        artifact = self._ranks.from_first(lambda: self._work.store.load(stage.key))
+        if artifact is not None:
+            for report in artifact.values["epochs"]:
+                self._tell(EpochFinished(stage.name, EpochReport(**report)))
+        else:
+            self._learn(stage, started)
+        self._evaluate(stage)
+        if self._ranks.is_first:
+            self._work.store.clear_progress(stage.key)
+        self._tell(StageFinished(stage.name, time.perf_counter() - started, self._ranks.size, cached=artifact is not None))
+
+    def _learn(self, stage: Stage, started: float) -> None:
+        experiment, scenario, store = self._work.experiment, self._work.scenario, self._work.store
+        epochs: list[dict[str, Any]] = []
+
+        def report(epoch: EpochReport) -> None:
+            epochs.append(epoch.as_json())
+            self._tell(EpochFinished(stage.name, epoch))
+
+        context = LearningContext(
+            experiment.seed,
+            stage.name,
+            self._device,
+            experiment.data.augmentation,
+            report,
+            StoreCheckpoints(store, stage.key),
+            self._ranks,
+        )
+        model = compute_stage(StageInputs(stage, experiment, scenario, self._upstream(stage)), context)
+        learned = self._ranks.from_first(lambda: to_artifact(model))
+        if self._ranks.is_first:
+            values = {"stage": stage.name, "seconds": time.perf_counter() - started, "num_train_workers": self._ranks.size}
+            store.save(stage.key, replace(learned, values={**learned.values, **values, "epochs": epochs}))
+        else:
+            model = self._work.model_from(learned, stage, self._device)  # all ranks go on from the first one's
+        self._models[stage.role] = (stage.key, model)
+
+    def _evaluate(self, stage: Stage) -> None:
+        key = evaluation_key(stage, self._work.scenario)
+        if self._ranks.from_first(lambda: self._work.store.load(key)) is not None:
+            return
+        evaluation = evaluate(self._model(stage), stage, self._work.scenario, self._ranks)
+        if self._ranks.is_first:
+            self._work.store.save(key, evaluation.as_artifact())
+
+    def _upstream(self, stage: Stage) -> Upstream:
+        models = {upstream.role: self._model(upstream) for upstream in (self._stages[key] for key in stage.upstream)}
+        return Upstream(models.get(stage.role), models.get("teacher"))
+
+    def _model(self, stage: Stage) -> Model:
+        key, model = self._models.get(stage.role, ("", None))
+        if key != stage.key or model is None:
+            artifact = self._ranks.from_first(lambda: self._work.artifact_of(stage))
+            model = self._work.model_from(artifact, stage, self._device)
+            self._models[stage.role] = (stage.key, model)
+        return model

@@ -1,0 +1,88 @@
+"""A run's work: what is to be computed, and all that its results depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.data import Scenario, load_images
+from orchestrator.data.scenario import build_scenario
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.stages.artifacts import from_artifact
+from orchestrator.stages.evaluation import Evaluation
+from orchestrator.stages.graph import Stage, evaluation_key, stage_graph
+from orchestrator.stages.model import Model
+from orchestrator.stages.store import Artifact, StageStore
+
+
+@dataclass(frozen=True)
+class Work:
+    """An experiment cut into stages.
+
+    Attributes:
+        experiment: The configuration.
+        scenario: The data.
+        stages: In an order in which they can be computed.
+        store: Where they are kept.
+    """
+
+    experiment: Experiment
+    scenario: Scenario
+    stages: Sequence[Stage]
+    store: StageStore
+
+    def artifact_of(self, stage: Stage) -> Artifact:
+        """What is stored of a stage that has been computed.
+
+        Raises:
+            StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
+        """
+        artifact = self.store.load(stage.key)
+        if artifact is None:
+            raise self._is_gone(stage.name)
+        return artifact
+
+    def model_from(self, artifact: Artifact, stage: Stage, device: torch.device) -> Model:
+        """The model that a stage's artifact was made of."""
+        return from_artifact(artifact, stage.role, self.experiment, self.scenario.shape, device)
+
+    def evaluation_of(self, stage: Stage) -> Evaluation:
+        """The stored evaluation of a stage that has been computed.
+
+        Raises:
+            StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
+        """
+        artifact = self.store.load(evaluation_key(stage, self.scenario))
+        if artifact is None:
+            raise self._is_gone(f"the evaluation of {stage.name}")
+        return Evaluation.from_artifact(artifact)
+
+    def is_stored(self, stage: Stage) -> bool:
+        """Whether a stage and its evaluation are in the store, whole.
+
+        Raises:
+            StorageUnavailableError: The store cannot be read.
+        """
+        return all(self.store.load(key) is not None for key in (stage.key, evaluation_key(stage, self.scenario)))
+
+    def _is_gone(self, what: str) -> StorageUnavailableError:
+        return StorageUnavailableError(
+            f"{what} has been stored and is gone or damaged",
+            where=self.store.uri,
+            next_step="run the same command again: what is missing is computed anew",
+        )
+
+
+def prepare_work(experiment: Experiment) -> Work:
+    """Loads the data, cuts it into tasks and these into stages.
+
+    Raises:
+        UserInputError: Data or store address cannot be used.
+        StorageUnavailableError: The data cache or the store cannot be reached.
+    """
+    table = load_images(experiment.data)
+    scenario = build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    return Work(experiment, scenario, stage_graph(experiment, scenario), StageStore(experiment.store.uri))
