@@ -7,11 +7,14 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from orchestrator.errors import InterruptedRunError, OrchestratorError, UserInputError
+
+if TYPE_CHECKING:
+    from orchestrator.config import Experiment
 
 app = typer.Typer(
     name="orchestrator",
@@ -60,6 +63,7 @@ def run(
     from orchestrator.config import load_experiment
 
     loaded = load_experiment(experiment, overrides or [])
+    _check_room(loaded)
 
     from rich.console import Console
 
@@ -92,6 +96,14 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
             failed = True
     if failed:
         raise typer.Exit(UserInputError.exit_code)
+
+
+def _check_room(experiment: Experiment) -> None:
+    """Says at once, before anything heavy is imported, when there are too few CPUs."""
+    if experiment.execution.kind == "ray":
+        from orchestrator.distributed.resources import check_room
+
+        check_room(experiment.execution)
 
 
 def main() -> NoReturn:

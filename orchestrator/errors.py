@@ -2,12 +2,15 @@
 
 ```
 OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
+├── LaneFailedError               exit code 1   a worker met an error that this program does not know
 ├── UserInputError                exit code 2   the user's input is wrong; the message says what to change
 │   ├── ConfigError               a configuration file or an override
 │   └── DataError                 images, labels or splits
 ├── TransientError                exit code 3   storage, tracking or cluster unreachable; trying again can help
 │   ├── StorageUnavailableError   the stage store or the data cache cannot be written or read
-│   └── TrackingUnavailableError  the MLflow store cannot be reached
+│   ├── TrackingUnavailableError  the MLflow store cannot be reached
+│   ├── ClusterUnavailableError   the Ray cluster cannot be reached, or does not give a lane its workers
+│   └── LaneLostError             a lane lost its workers more often than it may
 └── InterruptedRunError           exit code 130 the user pressed Ctrl-C (or the process was told to end)
 ```
 
@@ -44,6 +47,10 @@ class OrchestratorError(Exception):
         return f"{location}{self.what}{advice}"
 
 
+class LaneFailedError(OrchestratorError):
+    """A worker of a lane met an error that this program does not know: a bug."""
+
+
 class UserInputError(OrchestratorError):
     """The user's input is wrong: trying again without changing it cannot help."""
 
@@ -71,6 +78,14 @@ class StorageUnavailableError(TransientError):
 
 class TrackingUnavailableError(TransientError):
     """The MLflow store cannot be reached."""
+
+
+class ClusterUnavailableError(TransientError):
+    """The Ray cluster cannot be reached, or does not give a lane its workers."""
+
+
+class LaneLostError(TransientError):
+    """A lane lost its workers more often than it may: they died, or their node did."""
 
 
 class InterruptedRunError(OrchestratorError):

@@ -49,7 +49,7 @@ def test_every_experiment_is_valid_and_says_what_it_is(file: Path) -> None:
 
 def test_the_default_experiment_runs_this_projects_method_on_five_tasks_of_two_digits() -> None:
     experiment = load_experiment(ROOT / "experiments" / "digits.yaml")
-    assert (experiment.data.kind, experiment.method.kind, experiment.execution.kind) == ("digits", "dual_teacher", "in_process")
+    assert (experiment.data.kind, experiment.method.kind, experiment.execution.kind) == ("digits", "dual_teacher", "ray")
     assert (experiment.scenario.num_base_classes, experiment.scenario.classes_per_task) == (2, 2)
     assert experiment.scenario.class_order == tuple(range(10))
 

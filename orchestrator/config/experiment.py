@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from orchestrator.config.addresses import absolute_tracking_uri
 from orchestrator.config.data import DataConfig, DigitsConfig, ScenarioConfig
+from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.learning import DualTeacherConfig, MethodConfig
 from orchestrator.config.model import Config
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
-
-
-class LaneConfig(Config):
-    """Resources of one lane under Ray."""
-
-    num_train_workers: int = Field(default=1, ge=1, description="Worker processes that share each batch.")
-
-
-class InProcessConfig(Config):
-    """Every stage in the calling process: notebooks, tests, one small machine."""
-
-    kind: Literal["in_process"] = "in_process"
-    num_threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; null means all that this process may use.")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU when there is one.")
-
-
-class RayConfig(Config):
-    """The teacher lane and the student lane as two Ray Train runs at once."""
-
-    kind: Literal["ray"] = "ray"
-    address: str | None = Field(default=None, description="Ray cluster to join; null starts one on this machine.")
-    teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
-    student: LaneConfig = Field(default_factory=LaneConfig, description="The student lane.")
-
-
-ExecutionConfig = Annotated[InProcessConfig | RayConfig, Field(discriminator="kind")]
 
 
 class StoreConfig(Config):
@@ -76,6 +50,6 @@ class Experiment(Config):
     method: MethodConfig = Field(default_factory=DualTeacherConfig, description="This project's method, or one to compare it with.")
     teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="The first model.")
     student: StudentConfig = Field(default_factory=StudentConfig, description="The second, smaller model.")
-    execution: ExecutionConfig = Field(default_factory=InProcessConfig, description="Where stages are computed.")
+    execution: ExecutionConfig = Field(default_factory=RayConfig, description="Where stages are computed.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Where computed stages are kept.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where MLflow keeps the run.")

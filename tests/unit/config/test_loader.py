@@ -106,7 +106,10 @@ def test_an_unknown_key_is_named_with_file_and_path_and_the_nearest_is_suggested
 
 
 def test_an_unknown_key_with_nothing_near_lists_what_is_known(file: Path) -> None:
-    assert message(file, "execution: {qqq: 1}") == f"{file}: execution.qqq is not a known key; known here: kind, num_threads, device"
+    assert (
+        message(file, "execution: {kind: in_process, qqq: 1}")
+        == f"{file}: execution.qqq is not a known key; known here: kind, num_threads, device"
+    )
 
 
 def test_a_key_of_another_variant_is_unknown(file: Path) -> None:
@@ -165,7 +168,7 @@ def test_an_unknown_kind_with_nothing_near_lists_the_choices(file: Path) -> None
         ("method: {}", "method", "dual_teacher"),
         ("teacher: {augmentation: {margin: 0.2}}", "teacher.augmentation", "adaptive"),
         ("student: {transfer: {similarity: cosine}}", "student.transfer", "threshold"),
-        ("execution: {num_threads: 1}", "execution", "in_process"),
+        ("execution: {max_preemptions: 1}", "execution", "ray"),
         ("student: {backbone: {}}", "student.backbone", "small_cnn_tiny"),
         ("teacher: {backbone: {}}", "teacher.backbone", "small_cnn"),
     ],

@@ -250,7 +250,7 @@ experiments = st.fixed_dictionaries(
                 "backbone": st.just({"kind": "torchvision", "name": "resnet18"}),
             },
         ),
-        "execution": st.sampled_from([{"kind": "ray", "teacher": {"num_train_workers": 2}}, {"num_threads": 2}]),
+        "execution": st.sampled_from([{"kind": "ray", "teacher": {"num_train_workers": 2}}, {"kind": "in_process", "num_threads": 2}]),
     },
 )
 

@@ -1,0 +1,86 @@
+"""Where stages are computed: in the calling process, or by Ray on one machine or many."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from orchestrator.config.model import Config
+
+NumWorkers = Annotated[int, Field(ge=1)]
+
+
+class InProcessConfig(Config):
+    """Every stage in the calling process: notebooks, tests, one small machine."""
+
+    kind: Literal["in_process"] = "in_process"
+    num_threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; null means all that this process may use.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU when there is one.")
+
+
+class LaneConfig(Config):
+    """One lane's workers under Ray, and what each of them asks for."""
+
+    num_train_workers: NumWorkers | tuple[NumWorkers, NumWorkers] = Field(
+        default=1, description="Workers that share each batch; [min, max] lets the lane grow and shrink with the cluster."
+    )
+    num_cpus_per_worker: float = Field(default=1.0, gt=0, description="CPUs of a worker; it computes with as many threads, rounded down.")
+    num_gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs of a worker; 0 computes on the CPU.")
+    custom_resources_per_worker: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Other resources of a worker, by the names that the cluster's nodes give them."
+    )
+    placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
+        default="PACK", description="Workers together on few nodes or apart on many; STRICT_ waits until that is possible."
+    )
+    node_labels: dict[str, str] = Field(default_factory=dict, description="Labels that a node must have to be given a worker.")
+
+    @field_validator("custom_resources_per_worker")
+    @classmethod
+    def _not_what_has_its_own_field(cls, resources: dict[str, float]) -> dict[str, float]:
+        for name in ("CPU", "GPU"):
+            if name in resources:
+                msg = f"{name} has a field of its own; set num_{name.lower()}s_per_worker"
+                raise ValueError(msg)
+        return resources
+
+    @model_validator(mode="after")
+    def _range_ascends(self) -> LaneConfig:
+        if self.min_train_workers > self.max_train_workers:
+            msg = f"num_train_workers = [{self.min_train_workers}, {self.max_train_workers}] is not [min, max]; swap them"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def min_train_workers(self) -> int:
+        """Fewest workers that the lane runs with."""
+        return self.num_train_workers if isinstance(self.num_train_workers, int) else self.num_train_workers[0]
+
+    @property
+    def max_train_workers(self) -> int:
+        """Most workers that the lane runs with."""
+        return self.num_train_workers if isinstance(self.num_train_workers, int) else self.num_train_workers[1]
+
+    @property
+    def resources_per_worker(self) -> dict[str, float]:
+        """What one worker asks for, in Ray's names."""
+        gpus = {"GPU": self.num_gpus_per_worker} if self.num_gpus_per_worker else {}
+        return {"CPU": self.num_cpus_per_worker, **gpus, **self.custom_resources_per_worker}
+
+
+class RayConfig(Config):
+    """The teacher lane and the student lane as two Ray Train runs at once."""
+
+    kind: Literal["ray"] = "ray"
+    address: str | None = Field(
+        default=None, min_length=1, description="Ray cluster to join, host:port or auto; null starts one on this machine for the run."
+    )
+    teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
+    student: LaneConfig = Field(default_factory=LaneConfig, description="The student lane.")
+    max_worker_failures: int = Field(default=3, ge=0, description="How often a lane may lose workers and start them again.")
+    max_preemptions: int = Field(default=20, ge=0, description="How often a lane may lose a node that was taken away with notice.")
+    start_timeout_seconds: float = Field(default=60.0, gt=0, description="How long to wait for a lane's workers before asking once more.")
+    max_start_attempts: int = Field(default=2, ge=1, description="How often to ask for a lane's workers before giving up.")
+
+
+ExecutionConfig = Annotated[InProcessConfig | RayConfig, Field(discriminator="kind")]

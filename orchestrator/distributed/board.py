@@ -1,0 +1,83 @@
+"""The notice board of a run: a small named actor on which workers post what happens, and others read it.
+
+It is news, never truth: what counts is in the stage store, and is there before it is posted. A board that dies is started again
+by Ray, empty; who waits for a stage then finds it in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import GetTimeoutError, RayActorError
+
+from orchestrator.stages import Stage, StageStore
+from orchestrator.stages.events import StageEvent, StageFinished, event_as_json, event_from_json
+
+_LOOK_AT_STORE_SECONDS = 3.0
+_ANSWER_SECONDS = 30.0
+
+
+class _Notices:
+    """The actor: what was posted, in order."""
+
+    def __init__(self) -> None:
+        self._incarnation = uuid.uuid4().hex
+        self._posted: list[dict[str, Any]] = []
+        self._has_grown = asyncio.Event()
+
+    async def post(self, notice: dict[str, Any]) -> None:
+        self._posted.append(notice)
+        self._has_grown.set()
+        self._has_grown = asyncio.Event()
+
+    async def since(self, incarnation: str, number: int) -> tuple[str, list[dict[str, Any]]]:
+        """What is new to a reader who has read so much of this incarnation; who knows another one reads from the start."""
+        return self._incarnation, self._posted[number if incarnation == self._incarnation else 0 :]
+
+    async def wait_for(self, kind: str, stage: str) -> None:
+        while not any(notice["event"] == kind and notice["stage"] == stage for notice in self._posted):
+            await self._has_grown.wait()
+
+
+class Board:
+    """One process's access to the board."""
+
+    def __init__(self, name: str) -> None:
+        """Finds the board of this name, or puts it up.
+
+        Args:
+            name: Of this run alone.
+        """
+        options = {"name": name, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000}
+        self._actor: ActorHandle[Any] = ray.remote(_Notices).options(**options).remote()
+        self._incarnation = ""
+        self._num_read = 0
+
+    def post(self, event: StageEvent) -> None:
+        """Posts an event and does not wait."""
+        self._actor.post.remote(event_as_json(event))
+
+    def news(self) -> list[StageEvent]:
+        """What was posted since the last time; nothing while the board does not answer."""
+        try:
+            incarnation, notices = ray.get(self._actor.since.remote(self._incarnation, self._num_read), timeout=_ANSWER_SECONDS)
+        except (RayActorError, GetTimeoutError):
+            return []
+        if incarnation != self._incarnation:
+            self._incarnation, self._num_read = incarnation, 0
+        self._num_read += len(notices)
+        return [event_from_json(notice) for notice in notices]
+
+    def wait_until_stored(self, stage: Stage, store: StageStore) -> None:
+        """Returns as soon as a stage is in the store: on the news, or, should that be lost, on a look into the store."""
+        while True:
+            try:
+                ray.get(self._actor.wait_for.remote(StageFinished.__name__, stage.name), timeout=_LOOK_AT_STORE_SECONDS)
+                return
+            except (RayActorError, GetTimeoutError):
+                if store.load(stage.key) is not None:
+                    return

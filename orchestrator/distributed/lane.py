@@ -1,0 +1,93 @@
+"""What every worker of a lane runs: all stages of one role, one after the other, in one worker group."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import ray.train
+import ray.train.torch
+import torch
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.distributed.board import Board
+from orchestrator.errors import DataError, UserInputError
+from orchestrator.stages import Role, StageRunner, Work, prepare_work
+from orchestrator.training.ranks import Ranks
+
+
+@dataclass(frozen=True)
+class LaneTask:
+    """What a lane is to do; as JSON it goes to every worker.
+
+    Attributes:
+        role: Whose stages.
+        experiment: The configuration, as plain values.
+        keys: Of all stages of the experiment, as the driver sees them.
+        board: Name of the notice board.
+        num_threads: CPU threads of each worker.
+    """
+
+    role: Role
+    experiment: dict[str, Any]
+    keys: list[str]
+    board: str
+    num_threads: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
+    """Learns the stages of one role, each as soon as what it builds on is in the store.
+
+    Ray starts this function again after every failure it may survive; what was stored, and the epochs that have a checkpoint,
+    are not computed again.
+
+    Args:
+        values: A `LaneTask` as JSON.
+
+    Returns:
+        The user's mistake that trying again cannot mend, as the arguments of a `UserInputError`; else None.
+
+    Raises:
+        TransientError: The store cannot be reached.
+    """
+    task = LaneTask(**values)
+    logging.basicConfig(level=logging.WARNING)
+    torch.set_num_threads(task.num_threads)
+    context = ray.train.get_context()
+    ranks = Ranks(context.get_world_rank(), context.get_world_size())
+    try:
+        work = _same_work(task)
+        board = Board(task.board)
+        runner = StageRunner(work, ray.train.torch.get_device(), board.post, ranks)
+        stages = {stage.key: stage for stage in work.stages}
+        for stage in work.stages:
+            if stage.role == task.role:
+                for key in stage.upstream:
+                    if stages[key].role != task.role:
+                        _wait(board, ranks, work, key)
+                runner.obtain(stage)
+    except UserInputError as error:
+        return {"what": error.what, "where": error.where, "next_step": error.next_step}
+    return None
+
+
+def _wait(board: Board, ranks: Ranks, work: Work, key: str) -> None:
+    stage = next(stage for stage in work.stages if stage.key == key)
+    ranks.from_first(lambda: board.wait_until_stored(stage, work.store))
+
+
+def _same_work(task: LaneTask) -> Work:
+    """The work as this node sees it, which must be what the driver sees."""
+    work = prepare_work(Experiment.model_validate(task.experiment))
+    if [stage.key for stage in work.stages] != task.keys:
+        raise DataError(
+            "a worker sees other data than the process that started the run",
+            where=work.scenario.table.name,
+            next_step="give paths that lead to the same files on every node, and do not change them during a run",
+        )
+    return work

@@ -1,0 +1,80 @@
+"""Whether there is room for the lanes, found out before anything starts, with the arithmetic. Imports ray only for a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import joblib
+
+from orchestrator.config.execution import LaneConfig, RayConfig
+from orchestrator.distributed.environment import set_environment
+from orchestrator.errors import ConfigError
+
+
+def cpus_of_this_machine() -> int:
+    """CPUs that this process may use: its affinity and its container's quota count."""
+    return int(joblib.cpu_count())
+
+
+def lanes_of(execution: RayConfig) -> dict[str, LaneConfig]:
+    """Both lanes by name."""
+    return {"teacher": execution.teacher, "student": execution.student}
+
+
+def check_room(execution: RayConfig) -> None:
+    """Checks the lanes against the cluster that runs, or against the one that would be started on this machine.
+
+    Raises:
+        ConfigError: They ask for more than there is; the message has the arithmetic.
+        ClusterUnavailableError: The cluster does not answer.
+    """
+    set_environment(execution)
+    if execution.address is None:
+        _check_fits_this_machine(execution)
+    else:
+        from orchestrator.distributed.cluster import check_fits_cluster  # noqa: PLC0415 - ray is slow to import
+
+        check_fits_cluster(execution)
+
+
+def _check_fits_this_machine(execution: RayConfig) -> None:
+    for name, lane in lanes_of(execution).items():
+        if lane.node_labels:
+            raise ConfigError(
+                f"{lane.node_labels!r}: a cluster on this machine has no node labels",
+                where=f"execution.{name}.node_labels",
+                next_step="give execution.address of a cluster that has them, or leave them out",
+            )
+    available: dict[str, float] = {"CPU": cpus_of_this_machine()}
+    if any(lane.num_gpus_per_worker for lane in lanes_of(execution).values()):
+        import torch  # noqa: PLC0415 - slow to import, and only wanted here for GPUs
+
+        available["GPU"] = torch.cuda.device_count()
+    check_fits(execution, available, "this machine")
+
+
+def check_fits(execution: RayConfig, available: Mapping[str, float], place: str) -> None:
+    """Checks that both lanes, with the fewest workers they accept, find room at the same time.
+
+    Args:
+        execution: The lanes.
+        available: Resources in Ray's names.
+        place: What has them, for the message.
+
+    Raises:
+        ConfigError: They ask for more than there is; the message has the arithmetic.
+    """
+    lanes = lanes_of(execution)
+    names = sorted({name for lane in lanes.values() for name in lane.resources_per_worker})
+    for name in names:
+        shares = {role: lane.min_train_workers * lane.resources_per_worker.get(name, 0) for role, lane in lanes.items()}
+        needed, has = sum(shares.values()), available.get(name, 0)
+        if needed > has:
+            terms = " + ".join(
+                f"{role} lane {lane.min_train_workers} x {lane.resources_per_worker.get(name, 0):g}" for role, lane in lanes.items()
+            )
+            raise ConfigError(
+                f"the lanes need {needed:g} {name} at the same time ({terms}), {place} has {has:g}",
+                where="execution",
+                next_step="lower num_train_workers or the resources per worker, use a larger cluster, or execution.kind=in_process",
+            )
