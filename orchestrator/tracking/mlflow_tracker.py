@@ -1,5 +1,6 @@
 """A run in MLflow, by its explicit id: no active run, no global tracking URI, so many runs fit in one process."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,18 +10,20 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from orchestrator.config.addresses import without_password
-from orchestrator.errors import UserInputError
+from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.tracking import names
-from orchestrator.tracking.mlflow_calls import environment, mlflow_calls
+from orchestrator.tracking.mlflow_calls import QUICK_HTTP, environment, mlflow_calls
 from orchestrator.tracking.mlflow_database import database_ready
 from orchestrator.tracking.provenance import provenance_tags
+from orchestrator.tracking.reconciliation import close_abandoned_runs
+from orchestrator.tracking.run_process import this_process
 from orchestrator.tracking.tracker import Lifetime, RunStatus
 from orchestrator.tracking.uris import artifact_root, run_url
 
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
-# One try: MLflow's own default, 7 retries of up to 120 s, is minutes.
-_QUICK_HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+
+logger = logging.getLogger(__name__)
 
 
 class MlflowTracker:
@@ -94,6 +97,8 @@ class MlflowTracker:
 def start_run(uri: str, experiment: str, tags: Mapping[str, str]) -> MlflowTracker:
     """Create a run, and before it what is missing: schema and experiment (see `opening.open_run`).
 
+    The experiment's runs whose process on this host is gone are closed first.
+
     Args:
         uri: Supported, absolute and reachable.
         experiment: The experiment's name.
@@ -106,9 +111,24 @@ def start_run(uri: str, experiment: str, tags: Mapping[str, str]) -> MlflowTrack
     with mlflow_calls(uri):
         with database_ready(uri):
             client, experiment_id = _open_experiment(uri, experiment)
-        run_tags = {key: _clipped(value, MAX_TAG_CHARACTERS) for key, value in (provenance_tags() | dict(tags)).items()}
+        _tidy_up(client, uri, experiment_id)
+        all_tags = provenance_tags() | _process_tags() | dict(tags)
+        run_tags = {key: _clipped(value, MAX_TAG_CHARACTERS) for key, value in all_tags.items()}
         run = client.create_run(experiment_id, tags=run_tags)
     return MlflowTracker(client, uri, experiment_id, run.info.run_id)
+
+
+def _tidy_up(client: MlflowClient, uri: str, experiment_id: str) -> None:
+    """Close what earlier processes left; a run is worth more than the status of those before it."""
+    try:
+        close_abandoned_runs(client, uri, [experiment_id])
+    except OrchestratorError as error:
+        logger.warning("earlier runs whose process is gone could not be closed: %s", error)
+
+
+def _process_tags() -> dict[str, str]:
+    process = this_process()
+    return process.tags() if process else {}
 
 
 def _open_experiment(uri: str, name: str) -> tuple[MlflowClient, str]:
@@ -118,7 +138,7 @@ def _open_experiment(uri: str, name: str) -> tuple[MlflowClient, str]:
     location = root.as_uri() if root else None
     # MLflow makes its "Default" experiment along with the database: its artifacts belong to the same root.
     store_root = {"_MLFLOW_SERVER_ARTIFACT_ROOT": location} if location else {}
-    with environment(_QUICK_HTTP | store_root):
+    with environment(QUICK_HTTP | store_root):
         # The registry is named too: otherwise the client asks the global setting.
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         found = client.get_experiment_by_name(name)

@@ -23,7 +23,8 @@ _MLFLOW_ENVIRONMENT = {
 def open_run(uri: str, experiment: str, run_name: str, tags: Mapping[str, str]) -> "MlflowTracker":
     """Start a run and return the tracker that writes to it.
 
-    Creates what is missing: the database, its schema, the experiment.
+    Creates what is missing: the database, its schema, the experiment. Closes as FAILED the experiment's runs whose process on
+    this host is gone, so that none stays RUNNING for ever; where that fails it is a warning in the log.
 
     Args:
         uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server.

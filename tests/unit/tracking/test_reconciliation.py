@@ -1,0 +1,179 @@
+"""No run stays RUNNING when its process is gone, and no run of a living process is touched."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from orchestrator.errors import TrackingUnavailableError
+from orchestrator.tracking import RunStatus, open_run
+from orchestrator.tracking.mlflow_tracker import MlflowTracker
+from orchestrator.tracking.reconciliation import close_abandoned_runs
+from orchestrator.tracking.run_process import RunProcess, this_process
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is recorded, and every run is left alone")
+
+DRIVER = """
+import sys, time
+from orchestrator.tracking import open_run
+print(open_run(sys.argv[1], sys.argv[2], "a driver", {}).run_id, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('tracking store')}/mlflow.db"
+
+
+@pytest.fixture
+def experiment(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+@pytest.fixture
+def mine(uri: str, experiment: str) -> MlflowTracker:
+    """An open run of this process, which lives."""
+    return open_run(uri, experiment, "mine", {})
+
+
+@pytest.fixture
+def gone() -> RunProcess:
+    """A process of this host that has ended: this one's pid, as another process had it before."""
+    here = this_process()
+    assert here is not None
+    return replace(here, start_ticks=str(int(here.start_ticks) - 1))
+
+
+@pytest.fixture
+def driver(uri: str, experiment: str, mine: MlflowTracker) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Another living process, and the run that it opened."""
+    with subprocess.Popen([sys.executable, "-c", DRIVER, uri, experiment], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def left_by(process: RunProcess, mine: MlflowTracker) -> str:
+    return str(mine.client.create_run(mine.experiment_id, tags=process.tags()).info.run_id)
+
+
+def status(mine: MlflowTracker, run_id: str) -> str:
+    return str(mine.client.get_run(run_id).info.status)
+
+
+def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_before(
+    driver: tuple["subprocess.Popen[str]", str], uri: str, experiment: str, mine: MlflowTracker
+) -> None:
+    process, run_id = driver
+    open_run(uri, experiment, "while it lives", {})
+    assert status(mine, run_id) == "RUNNING"
+    process.kill()
+    process.wait()
+    assert status(mine, run_id) == "RUNNING"
+    opened = open_run(uri, experiment, "the next", {})
+    run = mine.client.get_run(run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["orchestrator.status_reason"] == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
+    assert run.info.end_time >= run.info.start_time
+    assert status(mine, opened.run_id) == status(mine, mine.run_id) == "RUNNING"
+
+
+def test_a_run_says_which_process_drives_it(mine: MlflowTracker) -> None:
+    tags = mine.client.get_run(mine.run_id).data.tags
+    assert (tags["orchestrator.host"], tags["orchestrator.process"]) == (socket.gethostname(), str(os.getpid()))
+    assert tags["orchestrator.process_started"]
+
+
+def test_a_pid_that_another_process_has_now_keeps_no_run_open(uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess) -> None:
+    run_id = left_by(gone, mine)
+    open_run(uri, experiment, "the next", {})
+    assert status(mine, run_id) == "FAILED"
+
+
+def test_runs_of_other_hosts_runs_without_tags_and_other_experiments_are_left_alone(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    elsewhere = left_by(replace(gone, host="another-host"), mine)
+    unknown = str(mine.client.create_run(mine.experiment_id).info.run_id)
+    of_another_experiment = left_by(gone, open_run(uri, f"{experiment}, another", "another", {}))
+    open_run(uri, experiment, "the next", {})
+    assert [status(mine, run_id) for run_id in (elsewhere, unknown, of_another_experiment)] == ["RUNNING"] * 3
+
+
+def test_a_run_that_was_closed_keeps_its_status(uri: str, mine: MlflowTracker, gone: RunProcess) -> None:
+    run_id = left_by(gone, mine)
+    mine.client.set_terminated(run_id, RunStatus.KILLED)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+    assert status(mine, run_id) == "KILLED"
+
+
+def test_a_process_that_closes_its_run_and_ends_after_the_search_keeps_its_status(
+    uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = left_by(gone, mine)
+    search = mine.client.search_runs
+
+    def searched_just_before_the_end(*arguments: object, **options: object) -> object:
+        found = search(*arguments, **options)  # type: ignore[arg-type]  # handed on as they are
+        mine.client.set_terminated(run_id, "FINISHED")
+        return found
+
+    monkeypatch.setattr(mine.client, "search_runs", searched_just_before_the_end)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+    run: Run = mine.client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert "orchestrator.status_reason" not in run.data.tags
+
+
+def test_runs_on_every_page_are_closed_once(uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.tracking.reconciliation.RUNS_PER_PAGE", 2)
+    left = {left_by(gone, mine) for _ in range(5)}
+    closed = close_abandoned_runs(mine.client, uri, [mine.experiment_id])
+    assert sorted(closed) == sorted(left)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+
+
+@pytest.mark.parametrize("call", ["search_runs", "get_run", "set_tag", "set_terminated"])
+def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
+    call: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise MlflowException("the server is on fire")
+
+    left_by(gone, mine)
+    with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
+        broken.setattr(MlflowClient, call, refuse)
+        opened = open_run(mine.uri, experiment, "the next", {})
+        with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
+            close_abandoned_runs(mine.client, mine.uri, [mine.experiment_id])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "could not be closed" in caplog.text
+    assert "the server is on fire" in caplog.text
+    assert status(mine, opened.run_id) == "RUNNING"
+
+
+def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_closed(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = left_by(gone, mine)
+    for module in ("mlflow_tracker", "reconciliation"):
+        monkeypatch.setattr(f"orchestrator.tracking.{module}.this_process", lambda: None)
+    opened = open_run(uri, experiment, "the next", {})
+    assert "orchestrator.host" not in mine.client.get_run(opened.run_id).data.tags
+    assert status(mine, run_id) == "RUNNING"
