@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -34,9 +35,13 @@ class _Notices:
         self._has_grown.set()
         self._has_grown = asyncio.Event()
 
-    async def since(self, incarnation: str, number: int) -> tuple[str, list[dict[str, Any]]]:
+    async def since(self, incarnation: str, number: int, patience_seconds: float) -> tuple[str, list[dict[str, Any]]]:
         """What is new to a reader who has read so much of this incarnation; who knows another one reads from the start."""
-        return self._incarnation, self._posted[number if incarnation == self._incarnation else 0 :]
+        start = number if incarnation == self._incarnation else 0
+        if start == len(self._posted):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_grown.wait(), patience_seconds)
+        return self._incarnation, self._posted[start:]
 
     async def wait_for(self, kind: str, stage: str) -> None:
         while not any(notice["event"] == kind and notice["stage"] == stage for notice in self._posted):
@@ -61,10 +66,11 @@ class Board:
         """Posts an event and does not wait."""
         self._actor.post.remote(event_as_json(event))
 
-    def news(self) -> list[StageEvent]:
-        """What was posted since the last time; nothing while the board does not answer."""
+    def news(self, patience_seconds: float) -> list[StageEvent]:
+        """What was posted since the last time; nothing after waiting in vain, or while the board does not answer."""
+        question = self._actor.since.remote(self._incarnation, self._num_read, patience_seconds)
         try:
-            incarnation, notices = ray.get(self._actor.since.remote(self._incarnation, self._num_read), timeout=_ANSWER_SECONDS)
+            incarnation, notices = ray.get(question, timeout=patience_seconds + _ANSWER_SECONDS)
         except (RayActorError, GetTimeoutError):
             return []
         if incarnation != self._incarnation:

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import ray
-from ray._private.ray_logging import global_worker_stdstream_dispatcher
+from ray._private import worker as ray_worker
+from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
 
 from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.resources import check_fits, cpus_of_this_machine
 from orchestrator.errors import ClusterUnavailableError
 
-_PRINT_HANDLER = "ray_print_logs"
-_FILE_HANDLER = "orchestrator_log_file"
+# What Ray says every second or so without meaning anything by it: no dashboard is wanted, and nothing is scaled.
+_NOISE = ("State API may be temporarily unavailable",)
+_SPEAKERS_OF_NOISE = ("autoscaler",)
 
 
 @contextmanager
@@ -32,15 +34,14 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
         ClusterUnavailableError: The cluster does not answer.
         ConfigError: The lanes do not fit into it.
     """
-    with log_file.open("a", encoding="utf-8") as file:
+    with log_file.open("a", encoding="utf-8") as file, _words_into(file):
         try:
-            _connect(execution, file)
+            _connect(execution)
             if execution.address is not None:
                 check_fits(execution, ray.cluster_resources(), f"the cluster {execution.address}")
             yield
         finally:
             ray.shutdown()
-            global_worker_stdstream_dispatcher.remove_handler(_FILE_HANDLER)
 
 
 def check_fits_cluster(execution: RayConfig) -> None:
@@ -54,8 +55,8 @@ def check_fits_cluster(execution: RayConfig) -> None:
         pass
 
 
-def _connect(execution: RayConfig, file: TextIO) -> None:
-    options: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": True}
+def _connect(execution: RayConfig) -> None:
+    options: dict[str, Any] = {"logging_level": logging.WARNING, "configure_logging": False}
     if execution.address is None:
         options |= {"num_cpus": cpus_of_this_machine(), "include_dashboard": False}
     try:
@@ -64,21 +65,30 @@ def _connect(execution: RayConfig, file: TextIO) -> None:
         what = f"the Ray cluster does not answer ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         advice = "check execution.address and RAY_AUTH_TOKEN, or leave the address out to start Ray on this machine"
         raise ClusterUnavailableError(what, where=execution.address or "this machine", next_step=advice) from None
-    _redirect(file)
+    if execution.address is None:
+        get_or_create_autoscaling_coordinator()  # every lane asks it first: it starts while the first lane's controller does
 
 
-def _redirect(file: TextIO) -> None:
-    """Sends what Ray prints for its workers, and what Ray logs in this process, to a file."""
-    global_worker_stdstream_dispatcher.remove_handler(_PRINT_HANDLER)
+@contextmanager
+def _words_into(file: TextIO) -> Iterator[None]:
+    """Sends to a file what Ray logs in this process, and what it would print for its workers and nodes.
 
-    def write(data: dict[str, Any]) -> None:
-        who = f"{data.get('actor_name') or data.get('task_name') or 'worker'} pid={data.get('pid')} ip={data.get('ip')}"
-        file.writelines(f"({who}) {line}\n" for line in data.get("lines", ()))
+    Ray has no public way to redirect the latter; a test would notice if this one stopped working.
+    """
+
+    def write(data: dict[str, Any], **_options: object) -> None:
+        if data.get("pid") in _SPEAKERS_OF_NOISE:
+            return
+        who = f"({data.get('actor_name') or data.get('task_name') or 'worker'} pid={data.get('pid')} ip={data.get('ip')})"
+        lines = [line for line in data.get("lines", ()) if not any(noise in line for noise in _NOISE)]
+        file.writelines(f"{who} {line}\n" for line in lines)
         file.flush()
 
-    global_worker_stdstream_dispatcher.add_handler(_FILE_HANDLER, write)
-    handler = logging.StreamHandler(file)
+    logger, handler = logging.getLogger("ray"), logging.StreamHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    ray_logger = logging.getLogger("ray")
-    ray_logger.handlers = [handler]
-    ray_logger.propagate = False
+    before = logger.handlers, logger.propagate, ray_worker.print_to_stdstream
+    logger.handlers, logger.propagate, ray_worker.print_to_stdstream = [handler], False, write
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate, ray_worker.print_to_stdstream = before

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import tempfile
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RayActorError, WorkerCrashedError
-from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, WorkerGroupError
+from ray.exceptions import RayError
+from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.distributed.board import Board
@@ -21,9 +24,13 @@ from orchestrator.distributed.resources import lanes_of
 from orchestrator.errors import ClusterUnavailableError, LaneFailedError, LaneLostError, OrchestratorError, UserInputError
 from orchestrator.stages import Role, Work
 from orchestrator.stages.events import EpochFinished, StageFinished, StageStarted, Tell
+from orchestrator.stages.graph import ROLES
 
-_LISTEN_SECONDS = 0.1
-_WORKER_DEATHS = (ActorDiedError, NodeDiedError, OutOfMemoryError, RayActorError, WorkerCrashedError)
+logger = logging.getLogger(__name__)
+
+_LISTEN_SECONDS = 0.5
+_NO_ROOM = (WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
+_GO_ON = "the same command goes on where it was"
 
 
 def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path) -> None:
@@ -41,27 +48,37 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
         TransientError: Cluster or store cannot be reached, or a lane lost its workers too often.
         LaneFailedError: A worker met an unknown error.
     """
-    with cluster(execution, log_file), tempfile.TemporaryDirectory(prefix="orchestrator-ray-") as scratch:
-        token = secrets.token_hex(6)
-        board = Board(f"orchestrator-board-{token}")
+    with _naming(log_file), cluster(execution, log_file), tempfile.TemporaryDirectory(prefix="orchestrator-ray-") as scratch:
+        name = secrets.token_hex(6)
+        board = Board(f"orchestrator-board-{name}")
         told = _ToldOnce(tell)
-        lanes = {role: _Lane(role, work, execution, token, scratch) for role in ("teacher", "student")}
-        lanes["teacher"].start()
-        while not all(lane.has_ended for lane in lanes.values()):
-            for event in board.news():
+        lanes = [_Lane(role, work, execution, name, scratch) for role in ROLES]
+        while not all(lane.has_ended for lane in lanes):
+            # one after the other: lanes that start at once take each other's CPU, and the student has nothing to do yet
+            waiting = [lane for lane in lanes if not lane.has_begun]
+            if waiting and (told.anything or len(waiting) == len(lanes)):
+                waiting[0].start()
+            for event in board.news(_LISTEN_SECONDS):
                 told(event)
-            teacher = lanes["teacher"]
-            # two lanes that start at once take each other's CPU, and the student has nothing to do before the teacher has
-            if (told.anything or teacher.has_ended) and not lanes["student"].has_begun:
-                lanes["student"].start()
-            for lane in lanes.values():
-                lane.raise_error(execution, log_file)
-            time.sleep(_LISTEN_SECONDS)
-        for lane in lanes.values():
-            lane.raise_error(execution, log_file)
-        for event in board.news():
+            for lane in lanes:
+                lane.raise_error()
+        for lane in lanes:
+            lane.raise_error()
+        for event in board.news(0):
             told(event)
         _tell_what_was_lost(work, told)
+
+
+@contextmanager
+def _naming(log_file: Path) -> Iterator[None]:
+    """Every failure says where Ray's own words are."""
+    log = f"Ray's log is {log_file}"
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        raise KeyboardInterrupt(f"{str(interruption) or 'interrupted'} ({log})") from None
+    except OrchestratorError as error:
+        raise type(error)(error.what, error.where, f"{error.next_step}; {log}" if error.next_step else log) from error
 
 
 class _ToldOnce:
@@ -81,6 +98,8 @@ class _ToldOnce:
         if identity not in self._known:
             self._known.add(identity)
             self._tell(event)
+        elif isinstance(event, StageStarted):
+            logger.warning("%s: its workers have failed and were started again", event.stage)
 
     def knows(self, kind: type, stage: str) -> bool:
         return (kind.__name__, stage) in self._known
@@ -99,6 +118,7 @@ class _Lane:
 
     def __init__(self, role: Role, work: Work, execution: RayConfig, token: str, scratch: str) -> None:
         self._role = role
+        self._config = lanes_of(execution)[role]
         self._error: BaseException | None = None
         self._return_value: Any = None
         self._trainer = _trainer(role, work, execution, token, scratch)
@@ -122,12 +142,12 @@ class _Lane:
         except BaseException as error:  # noqa: BLE001 - it is raised again in the main thread
             self._error = error
 
-    def raise_error(self, execution: RayConfig, log_file: Path) -> None:
+    def raise_error(self) -> None:
         """Raises what has ended the lane, if it was an error, in the words of this program."""
         if self._return_value is not None:
             raise UserInputError(**self._return_value)
         if self._error is not None:
-            raise _as_own_error(self._error, self._role, lanes_of(execution)[self._role], log_file) from self._error
+            raise _as_own_error(self._error, f"{self._role} lane", self._config) from self._error
 
 
 def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: str) -> TorchTrainer:
@@ -168,20 +188,26 @@ def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, An
     return {"storage_path": work.store.path("ray"), "storage_filesystem": work.store.filesystem}
 
 
-def _as_own_error(error: BaseException, role: Role, lane: LaneConfig, log_file: Path) -> OrchestratorError:
-    where, log = f"{role} lane", f"Ray's log is {log_file}"
+def _as_own_error(error: BaseException, lane: str, config: LaneConfig) -> OrchestratorError:
     if isinstance(error, PreemptionError):
-        return LaneLostError("its nodes were taken away more often than execution.max_preemptions allows", where, log)
-    if isinstance(error, ControllerError):
-        asked = ", ".join(f"{amount:g} {name}" for name, amount in lane.resources_per_worker.items())
-        what = f"the cluster did not give it its {lane.min_train_workers} workers of {asked} each in time"
-        return ClusterUnavailableError(what, where, f"wait until the cluster has room, or ask for less; {log}")
-    causes = [getattr(cause, "_base_exc", cause) for cause in getattr(error, "worker_failures", {}).values()]
-    for cause in causes:
+        return LaneLostError("its nodes were taken away more often than execution.max_preemptions allows", lane, _GO_ON)
+    if isinstance(error, ControllerError) and isinstance(error.controller_failure, _NO_ROOM):
+        asked = ", ".join(f"{amount:g} {name}" for name, amount in config.resources_per_worker.items())
+        what = f"the cluster did not give it its {config.min_train_workers} x ({asked}) in time"
+        return ClusterUnavailableError(what, lane, "wait until the cluster has room, or ask for less")
+    if isinstance(error, WorkerGroupError):
+        causes = [getattr(cause, "_base_exc", cause) for cause in error.worker_failures.values()]
+        cause = next((cause for cause in causes if isinstance(cause, OrchestratorError)), causes[0])
         if isinstance(cause, OrchestratorError):
             return cause
-    if isinstance(error, WorkerGroupError) and any(isinstance(cause, _WORKER_DEATHS) for cause in causes):
-        what = f"its workers died more often than execution.max_worker_failures allows ({str(causes[0]).splitlines()[0]})"
-        return LaneLostError(what, where, f"the same command goes on where it was; {log}")
-    cause = causes[0] if causes else error
-    return LaneFailedError(f"{type(cause).__name__}: {cause}", where, f"this is a bug; please report it with {log_file}")
+        if isinstance(cause, RayError):
+            what = f"its workers died more often than execution.max_worker_failures allows ({_first_line(cause)})"
+            return LaneLostError(what, lane, _GO_ON)
+        return LaneFailedError(f"{type(cause).__name__}: {cause}", lane, "this is a bug; please report it")
+    if isinstance(error, RayError | TrainingFailedError):
+        return LaneLostError(f"the Ray cluster has ended ({_first_line(getattr(error, 'controller_failure', error))})", lane, _GO_ON)
+    return LaneFailedError(f"{type(error).__name__}: {error}", lane, "this is a bug; please report it")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -10,6 +10,7 @@ from typing import assert_never
 import torch
 
 from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
+from orchestrator.distributed.environment import set_environment
 from orchestrator.distributed.resources import check_room
 from orchestrator.errors import ConfigError
 from orchestrator.stages import StageRunner, Work
@@ -53,7 +54,8 @@ def compute(work: Work, tell: Tell, log_file: Path) -> None:
             with _threads(execution):
                 _compute_here(work, _device_of(execution), tell)
         case RayConfig():
-            from orchestrator.distributed.lanes import compute_on_ray  # noqa: PLC0415 - ray is slow to import
+            set_environment(execution)
+            from orchestrator.distributed.lanes import compute_on_ray  # noqa: PLC0415 - ray is slow to import, and reads the environment
 
             compute_on_ray(work, execution, tell, log_file)
         case _:

@@ -1,0 +1,64 @@
+"""Both lanes at once against one after the other: what running teacher and student side by side is worth on two cores.
+
+    .venv/bin/python benchmarks/lanes.py            about 8 minutes on 2 cores
+    .venv/bin/python benchmarks/lanes.py --quick    under 3 minutes
+
+The workload is digits in nine tasks, with epochs chosen so that a teacher stage takes about as long as a student stage. Every
+worker is a Ray Train worker of one CPU and one thread, in both modes. Times run from the first stage's begin to the last one's
+end: what Ray needs to start is counted in neither (`benchmarks/overhead.py` has it); what the student lane needs to start while
+the teacher works is. Beside it the honest alternative on one machine: the same stages in one process with both cores as threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from measuring import IN_PROCESS, digits_work, print_figures, timed
+
+NINE_TASKS = ["scenario.num_base_classes=2", "scenario.classes_per_task=1"]
+WORKLOADS = {
+    "full": [*NINE_TASKS, "teacher.training.epochs=30", "teacher.refinement.epochs=200", "student.training.epochs=30"],
+    "quick": [*NINE_TASKS, "teacher.training.epochs=10", "teacher.refinement.epochs=50", "student.training.epochs=8"],
+}
+
+
+def main() -> None:
+    """Measures all three, and prints the ratio of the first two."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smaller workload")
+    workload = WORKLOADS["quick" if parser.parse_args().quick else "full"]
+    with tempfile.TemporaryDirectory() as scratch:
+        stores = Path(scratch)
+
+        both = timed(digits_work(stores / "at once", workload))
+        print(f"both lanes at once:       {both.wall_seconds():6.1f} s")
+        both.print_stages()
+
+        teacher = timed(digits_work(stores / "in turn", workload, roles=("teacher",)))
+        student = timed(digits_work(stores / "in turn", workload))  # the teacher's stages are stored now
+        in_turn = teacher.wall_seconds() + student.wall_seconds("student")
+        print(f"one lane after the other: {in_turn:6.1f} s")
+        teacher.print_stages()
+        student.print_stages()
+
+        threads = timed(digits_work(stores / "threads", [*workload, *IN_PROCESS, "execution.num_threads=2"]))
+        print(f"in one process, 2 threads:{threads.wall_seconds():6.1f} s")
+        threads.print_stages()
+
+    ratio = both.wall_seconds() / in_turn
+    print(f"\nat once ÷ one after the other: {ratio:.2f}   at once ÷ in one process: {both.wall_seconds() / threads.wall_seconds():.2f}")
+    print_figures(
+        "lanes",
+        wall_ratio=ratio,
+        wall_seconds=both.wall_seconds(),
+        sequential_seconds=in_turn,
+        in_process_seconds=threads.wall_seconds(),
+        teacher_seconds=teacher.worker_seconds,
+        student_seconds=student.worker_seconds,
+    )
+
+
+if __name__ == "__main__":
+    main()
