@@ -35,12 +35,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for seed in seeds:
             for num in (1, 2):
-                execution = [
-                    "execution.kind=ray",
-                    f"execution.teacher.num_train_workers={num}",
-                    "execution.teacher.num_cpus_per_worker=0.99",
-                ]
-                overrides = [*WORKLOADS["quick" if quick else "full"], *execution, STUDENT, f"seed={seed}"]
+                lanes = [f"execution.teacher.num_train_workers={num}", *SMALL_REST]
+                overrides = [*WORKLOADS["quick" if quick else "full"], "execution.kind=ray", *lanes, f"seed={seed}"]
                 work = digits_work(Path(scratch) / f"{seed} {num}", overrides, roles=("teacher",))
                 clock = timed(work)
                 matrix = [work.evaluation_of(stage).rows[Split.TEST] for stage in work.stages]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_tracking_uri
 from orchestrator.config.data import DataConfig, DigitsConfig, ScenarioConfig
@@ -53,3 +53,20 @@ class Experiment(Config):
     execution: ExecutionConfig = Field(default_factory=RayConfig, description="Where stages are computed.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Where computed stages are kept.")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where MLflow keeps the run.")
+
+    @model_validator(mode="after")
+    def _every_worker_has_a_share(self) -> Experiment:
+        if isinstance(self.execution, RayConfig):
+            for role, trainings in {
+                "teacher": {"teacher.training": self.teacher.training, "teacher.refinement": self.teacher.refinement},
+                "student": {"student.training": self.student.training},
+            }.items():
+                num = (self.execution.teacher if role == "teacher" else self.execution.student).max_train_workers
+                for path, training in trainings.items():
+                    if training.batch_size < num:
+                        msg = (
+                            f"{path}.batch_size = {training.batch_size} is not enough for the {num} workers of execution.{role}: "
+                            "they share each batch; raise it or lower num_train_workers"
+                        )
+                        raise ValueError(msg)
+        return self

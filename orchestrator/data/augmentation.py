@@ -47,8 +47,10 @@ def augment(
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
     transform = torch.stack([torch.stack([cos * mirror, -sin, shift_x], 1), torch.stack([sin * mirror, cos, shift_y], 1)], 1)
     chosen = images[part].to(device)
-    grid = functional.affine_grid(transform[part].to(device), list(chosen.shape), align_corners=False)
-    changed = functional.grid_sample(chosen.float(), grid, align_corners=False)
+    changed = chosen.float()
+    if len(chosen):
+        grid = functional.affine_grid(transform[part].to(device), list(chosen.shape), align_corners=False)
+        changed = functional.grid_sample(changed, grid, align_corners=False)
     if config.noise:
         changed = changed + torch.randn(images.shape, generator=generator)[part].to(device) * (255 * config.noise)
     return changed.round_().clamp_(0, 255).to(torch.uint8)

@@ -35,7 +35,12 @@ Tensors = dict[str, Tensor]
 
 
 def to_artifact(model: Model) -> Artifact:
-    """All that a later stage or a user needs of a model."""
+    """All that a later stage or a user needs of a model, on the CPU, and laid out as the store will give it back."""
+    artifact = _parts(model)
+    return Artifact({name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}, artifact.values)
+
+
+def _parts(model: Model) -> Artifact:
     tensors = _prefixed("network", dict(model.network.state_dict()))
     match model:
         case TeacherModel():

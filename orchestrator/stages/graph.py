@@ -17,7 +17,7 @@ from orchestrator.data.scenario import Scenario, Task
 from orchestrator.stages.configuration import Role, configuration_read
 
 ROLES: tuple[Role, ...] = ("teacher", "student")
-STAGE_FORMAT: dict[Role, int] = {"teacher": 3, "student": 3}
+STAGE_FORMAT: dict[Role, int] = {"teacher": 4, "student": 3}
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,8 @@ class StageRunner:
         if self._ranks.is_first:
             values = {"stage": stage.name, "seconds": time.perf_counter() - started, "num_train_workers": self._ranks.size}
             store.save(stage.key, replace(learned, values={**learned.values, **values, "epochs": epochs}))
-        else:
-            model = self._work.model_from(learned, stage, self._device)  # all ranks go on from the first one's
-        self._models[stage.role] = (stage.key, model)
+        # not the model as it was learned: all ranks, and who finds it in the store, go on from the same numbers in the same layout
+        self._models[stage.role] = (stage.key, self._work.model_from(learned, stage, self._device))
 
     def _evaluate(self, stage: Stage) -> None:
         key = evaluation_key(stage, self._work.scenario)

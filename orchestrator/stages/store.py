@@ -179,7 +179,8 @@ class StageStore:
                 newer = self._manifest(folder)
                 if newer == text:  # else someone has just written it anew
                     logger.warning("%s in %s is damaged (%s); it is moved aside and computed again", name, self.uri, error)
-                    self.filesystem.move(f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json")
+                    with suppress(FileNotFoundError):  # another reader was faster
+                        self.filesystem.move(f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json")
                     return None
                 text = newer
         return None

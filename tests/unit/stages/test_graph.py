@@ -102,8 +102,10 @@ def test_a_tasks_data_changes_no_key_before_that_task(table: ImageTable, tmp_pat
     assert found == of_role("teacher", 3) | of_role("student", 3)
 
 
-def test_the_first_tasks_data_changes_every_key(table: ImageTable, tmp_path: Path) -> None:
-    assert changed(keys(table), keys(small_table(tmp_path, change=0))) == ALL
+@pytest.mark.parametrize("method", METHODS)
+def test_the_first_tasks_data_changes_every_key(table: ImageTable, tmp_path: Path, method: str) -> None:
+    other = small_table(tmp_path, change=0)
+    assert changed(keys(table, method={"kind": method}), keys(other, method={"kind": method})) == ALL
 
 
 def test_test_images_change_no_key(table: ImageTable, tmp_path: Path) -> None:
@@ -130,3 +132,31 @@ def test_what_only_distillation_reads_changes_no_comparison_methods_key(table: I
 def test_the_key_follows_the_parameters_of_the_method(table: ImageTable) -> None:
     weak, strong = ({"kind": "analytic", "ridge": ridge} for ridge in (0.01, 1.0))
     assert changed(keys(table, method=weak), keys(table, method=strong)) == ALL
+
+
+@pytest.mark.parametrize(("method", "expected"), [("finetuning", ALL), ("joint", ALL), ("nearest_class_mean", set()), ("analytic", set())])
+def test_the_joint_embeddings_size_is_in_the_keys_of_the_methods_that_have_one(table: ImageTable, method: str, expected: set[str]) -> None:
+    chosen = {"kind": method}
+    assert changed(keys(table, method=chosen), keys(table, method=chosen, teacher={"joint_embedding": {"dimensions": 7}})) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"), [("finetuning", of_role("student")), ("joint", of_role("student")), ("nearest_class_mean", set())]
+)
+def test_a_comparison_methods_student_follows_its_own_training_only_where_it_trains(
+    table: ImageTable, method: str, expected: set[str]
+) -> None:
+    chosen = {"kind": method}
+    assert changed(keys(table, method=chosen), keys(table, method=chosen, student={"training": {"epochs": 7}})) == expected
+
+
+def test_what_learns_from_scratch_builds_on_no_stage_and_all_others_on_the_task_before(table: ImageTable) -> None:
+    def upstream(method: str) -> list[tuple[str, ...]]:
+        experiment = Experiment.model_validate({"scenario": {"class_order": list(range(8))}, "method": {"kind": method}})
+        stages = stage_graph(experiment, build_scenario(table, experiment.scenario, 0.0, experiment.seed))
+        names = {stage.key: stage.name for stage in stages}
+        return [tuple(names[key] for key in stage.upstream) for stage in stages[:4]]
+
+    assert upstream("joint") == [(), (), (), ()]
+    assert upstream("finetuning") == [(), (), ("teacher[0]",), ("student[0]",)]
+    assert upstream("dual_teacher") == [(), ("teacher[0]",), ("teacher[0]",), ("student[0]", "teacher[1]")]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
@@ -92,3 +95,126 @@ def test_a_store_that_cannot_be_written_is_a_retryable_error(tmp_path: Path) -> 
 def test_an_address_of_no_known_kind_is_the_users_error() -> None:
     with pytest.raises(UserInputError, match=r"store\.uri"):
         StageStore("nosuch://bucket/folder")
+
+
+def test_the_plain_values_are_read_without_the_tensors(store: StageStore, tmp_path: Path) -> None:
+    assert store.values_of(KEY) is None
+    store.save(KEY, _artifact())
+    next((tmp_path / "store" / KEY).glob("*.safetensors")).unlink()
+    assert store.values_of(KEY) == {"epochs": [{"loss": 0.5}]}
+    (tmp_path / "store" / KEY / "manifest.json").write_text("[]")
+    assert store.values_of(KEY) is None
+
+
+def test_progress_is_the_newest_of_each_phase_until_it_is_cleared(store: StageStore) -> None:
+    assert not store.has_progress(KEY)
+    for number in (1, 2):
+        store.save_progress(KEY, "extractor", Artifact({"weights": torch.tensor(number)}, {"epoch": number}))
+    store.save_progress(KEY, "embedding", _artifact())
+    assert store.has_progress(KEY)
+    newest = store.load_progress(KEY, "extractor")
+    assert newest is not None
+    assert newest.values == {"epoch": 2}
+    assert newest.tensors["weights"] == 2
+    assert store.load(KEY) is None
+    store.clear_progress(KEY)
+    store.clear_progress(KEY)
+    assert not store.has_progress(KEY)
+    assert store.load_progress(KEY, "extractor") is None
+
+
+def test_clearing_progress_leaves_that_of_other_stages_and_what_is_finished(store: StageStore) -> None:
+    other = "b" * 64
+    store.save(KEY, _artifact())
+    for key in (KEY, other):
+        store.save_progress(key, "extractor", _artifact())
+    store.clear_progress(KEY)
+    assert store.load(KEY) is not None
+    assert store.has_progress(other)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_two_writers_of_one_key_leave_one_whole_artifact_and_nothing_else(store: StageStore, tmp_path: Path, attempt: int) -> None:
+    start = Barrier(2)
+    artifact = Artifact({"weights": torch.arange(200_000.0)}, {"epochs": []})
+
+    def write() -> None:
+        start.wait()
+        StageStore(store.uri).save(KEY, artifact)
+
+    with ThreadPoolExecutor(2) as threads:
+        for writer in [threads.submit(write) for _ in range(2)]:
+            writer.result()
+    loaded = store.load(KEY)
+    assert loaded is not None
+    assert torch.equal(loaded.tensors["weights"], artifact.tensors["weights"])
+    names = {file.name for file in (tmp_path / "store" / KEY).iterdir()}
+    assert len(names) == 2
+    assert not any(name.startswith(".tmp-") for name in names)
+
+
+def test_a_writer_whose_temporary_file_another_one_sweeps_writes_it_again(
+    store: StageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = StageStore._write
+    swept: list[str] = []
+
+    def write_and_lose(self: StageStore, path: str, content: bytes) -> None:
+        write(self, path, content)
+        if not swept:
+            swept.append(path)
+            StageStore(self.uri).save(KEY, _artifact())
+
+    monkeypatch.setattr(StageStore, "_write", write_and_lose)
+    store.save(KEY, _artifact())
+    assert not Path(swept[0]).exists()
+    assert store.load(KEY) is not None
+    assert len(list((tmp_path / "store" / KEY).iterdir())) == 2
+
+
+def test_what_an_interrupted_writer_has_left_is_swept_by_the_next_one(store: StageStore, tmp_path: Path) -> None:
+    folder = tmp_path / "store" / KEY
+    folder.mkdir(parents=True)
+    (folder / ".tmp-0123-manifest.json").write_text("{")
+    store.save(KEY, _artifact())
+    assert sorted(file.suffix for file in folder.iterdir()) == [".json", ".safetensors"]
+
+
+@pytest.mark.parametrize("full_from", [1, 2], ids=["tensors", "manifest"])
+@pytest.mark.parametrize("kind", ["finished", "progress"])
+def test_a_full_disk_is_a_retryable_error_and_leaves_no_half_file(
+    store: StageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_from: int, kind: str
+) -> None:
+    write = StageStore._write
+    written: list[str] = []
+
+    def write_half(self: StageStore, path: str, content: bytes) -> None:
+        written.append(path)
+        if len(written) < full_from:
+            write(self, path, content)
+            return
+        write(self, path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def save() -> None:
+        if kind == "finished":
+            store.save(KEY, _artifact())
+        else:
+            store.save_progress(KEY, "extractor", _artifact())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageStore, "_write", write_half)
+        with pytest.raises(StorageUnavailableError, match="No space left on device") as raised:
+            save()
+    assert raised.value.is_retryable
+    assert len(written) == full_from
+    assert [file.suffix for file in (tmp_path / "store").rglob("*") if file.is_file()] == [".safetensors"] * (full_from - 1)
+    assert store.load(KEY) is None
+    assert store.load_progress(KEY, "extractor") is None
+    save()
+    assert (store.load(KEY) or store.load_progress(KEY, "extractor")) is not None
+
+
+def test_a_store_that_answers_leaves_no_trace_of_the_question(store: StageStore, tmp_path: Path) -> None:
+    store.check_writable()
+    assert list((tmp_path / "store").iterdir()) == []

@@ -1,14 +1,22 @@
 """The one epoch loop: it minimises, reports every epoch, and stops when the loss is no number."""
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from orchestrator.config.learning import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.errors import OrchestratorError
+from orchestrator.stages.checkpoints import StoreCheckpoints
+from orchestrator.stages.store import StageStore
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
+from orchestrator.training.random_streams import seeded_initialisation
 from orchestrator.training.reports import EpochReport
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -83,3 +91,98 @@ def test_a_loss_that_is_no_finite_number_is_an_error_with_stage_and_advice(value
         train("extractor", [nn.ParameterList([problem.parameter])], problem.batches, loss, TrainingConfig(epochs=3), problem.context)
     assert error.value.exit_code == 2
     assert len(problem.reports) == 1
+
+
+# --- going on after an interruption ----------------------------------------------------------------------------------
+
+NUM_EPOCHS = 4
+
+
+def plain_network() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def network_with_batch_norm() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+
+
+NETWORKS = [plain_network, network_with_batch_norm]
+
+
+class Training:
+    """A training of noisy points whose epochs can be interrupted; every attempt starts from a new network and a new store object."""
+
+    def __init__(self, folder: Path, build: Callable[[], nn.Module]) -> None:
+        self.folder = folder
+        self.build = build
+        self.num_steps = 0
+
+    def run(self, phase: str = "extractor", interrupted_after: int | None = None) -> tuple[dict[str, Tensor], list[EpochReport]]:
+        reports: list[EpochReport] = []
+
+        def report(epoch: EpochReport) -> None:
+            reports.append(epoch)
+            if epoch.epoch == interrupted_after:
+                raise KeyboardInterrupt
+
+        checkpoints = StoreCheckpoints(StageStore(str(self.folder)), "key")
+        context = LearningContext(0, "teacher[0]", reporter=report, checkpoints=checkpoints)
+        points = torch.randn(len(LABELS), 3, generator=context.stream("points"))
+        with seeded_initialisation(0, "network"):
+            network = self.build()
+
+        def loss(rows: Tensor, step: Step) -> LossOutput:
+            self.num_steps += 1
+            noise = torch.randn(len(rows), 3, generator=context.stream_of_rank("noise", step.index))
+            return LossOutput(functional.cross_entropy(network(points[rows] + noise), LABELS[rows]), {"index": float(step.index)})
+
+        batches = BalancedBatches(LABELS, 2, partial(context.stream, "batches"))
+        config = TrainingConfig(epochs=NUM_EPOCHS, learning_rate=0.05, weight_decay=0.01)
+        try:
+            train(phase, [network], batches, loss, config, context)
+        except KeyboardInterrupt:
+            assert interrupted_after is not None
+        return {name: tensor.clone() for name, tensor in network.state_dict().items()}, reports
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+@pytest.mark.parametrize("epoch", range(1, NUM_EPOCHS + 1))
+def test_a_training_that_goes_on_ends_bit_for_bit_as_if_nothing_had_happened(
+    tmp_path: Path, build: Callable[[], nn.Module], epoch: int
+) -> None:
+    expected, reports = Training(tmp_path / "uninterrupted", build).run()
+    training = Training(tmp_path / "interrupted", build)
+    unfinished, _ = training.run(interrupted_after=epoch)
+    assert equal(unfinished, expected) == (epoch == NUM_EPOCHS)
+    found, told = training.run()
+    assert equal(found, expected)
+    assert told == reports
+    # 6 rows in batches of 2, and no step twice
+    assert training.num_steps == 3 * NUM_EPOCHS
+
+
+def test_a_training_may_be_interrupted_in_every_epoch(tmp_path: Path) -> None:
+    expected, reports = Training(tmp_path / "uninterrupted", network_with_batch_norm).run()
+    training = Training(tmp_path / "interrupted", network_with_batch_norm)
+    for epoch in range(1, NUM_EPOCHS):
+        _, told = training.run(interrupted_after=epoch)
+        assert told == reports[:epoch]
+    found, told = training.run()
+    assert equal(found, expected)
+    assert told == reports
+
+
+def test_a_finished_phase_is_not_trained_again_and_another_one_is(tmp_path: Path) -> None:
+    training = Training(tmp_path, plain_network)
+    first, reports = training.run("extractor")
+    done = training.num_steps
+    again, told = training.run("extractor")
+    assert training.num_steps == done
+    assert equal(again, first)
+    assert told == reports
+    training.run("embedding")
+    assert training.num_steps == 2 * done

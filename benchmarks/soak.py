@@ -1,0 +1,186 @@
+"""Twenty runs, each killed at a random moment and started again until it is done: all must end with the same result.
+
+    .venv/bin/python benchmarks/soak.py            20 kills, about 30 minutes on 2 cores
+    .venv/bin/python benchmarks/soak.py --quick    2 kills, under 3 minutes
+
+Each run gets a kill -9 of its driver, of a lane's worker, or of the raylet of its cluster, at a random moment of its learning.
+Where that ends the run, the same command is run again. Then weights, metrics and training curves are compared with those of an
+undisturbed run, bit for bit, and what the kill has left behind is counted: processes, MLflow runs that are still RUNNING, and
+temporary files or epoch checkpoints in the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from measuring import EXPERIMENT, print_figures
+from mlflow import MlflowClient
+
+ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
+SMALL = [
+    "scenario.class_order=[0, 1, 2, 3, 4, 5]",
+    "execution.kind=ray",
+    "teacher.training.epochs=6",
+    "teacher.refinement.epochs=4",
+    "student.training.epochs=10",
+]
+TARGETS = ("driver", "teacher", "student", "raylet")
+MOST_STARTS = 4
+PATIENCE_SECONDS = 30
+
+
+class Run:
+    """One experiment in a folder of its own, run as a user runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Starts nothing yet.
+
+        Args:
+            folder: For store, results and MLflow.
+        """
+        self.folder = folder
+        self.store = folder / "store"
+        self.tracking = f"sqlite:///{folder}/mlflow.db"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The command, in a new process group."""
+        settings = [*SMALL, f"store.uri={self.store}", f"tracking.uri={self.tracking}"]
+        command = [str(ORCHESTRATOR), "run", str(EXPERIMENT), *(word for value in settings for word in ("--set", value))]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "terminal.log").open("ab") as log:
+            return subprocess.Popen([*command, "--output", str(self.folder / "out")], stdout=log, stderr=log)  # noqa: S603 - our own
+
+    def result(self) -> dict[str, Any]:
+        """All that must be equal: metrics, and a digest of every stage's weights and training curve."""
+        summary = json.loads((self.folder / "out" / "summary.json").read_text())
+        stages = {}
+        for stage in summary["stages"]:
+            folder = self.store / stage["key"]
+            manifest = json.loads((folder / "manifest.json").read_text())
+            tensors = (folder / f"{manifest['sha256']}.safetensors").read_bytes()
+            stages[stage["name"]] = [hashlib.sha256(tensors).hexdigest(), manifest["values"]["epochs"]]
+        return {"stages": stages, **{role: summary[role] for role in ("teacher", "student")}}
+
+    def left_behind(self) -> list[str]:
+        """What an interrupted run should not leave: unfinished files in the store, runs that MLflow believes to be running."""
+        files = [str(path) for path in self.store.rglob("*") if path.name.startswith((".tmp-", "damaged-"))]
+        files += [str(path) for path in self.store.glob("progress/*")]
+        client = MlflowClient(tracking_uri=self.tracking)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        running = client.search_runs(experiments, filter_string="attributes.status = 'RUNNING'")
+        return [*files, *(f"MLflow run {run.info.run_id}" for run in running)]
+
+
+def processes() -> Iterator[tuple[int, str, str]]:
+    """(pid, command line, everything that it holds open) of every process that can be looked at."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            held = [folder / "cwd", *(folder / "fd").iterdir()]
+            yield int(folder.name), command, " ".join(str(path.readlink()) for path in held)
+        except OSError:
+            continue
+
+
+def find(target: str, driver: int) -> int | None:
+    """The process to kill; None when there is none at the moment."""
+    if target == "driver":
+        return driver
+    for pid, command, held in processes():
+        if f"_{driver}/" not in f"{command} {held}":  # Ray names its session by the time and the driver's pid
+            continue
+        if target == "raylet" and "/raylet/raylet " in command:
+            return pid
+        if "RayTrainWorker" in command and f"/artifacts/{target}-" in held:
+            return pid
+    return None
+
+
+def disturbed(run: Run, target: str, delay: float) -> tuple[int, set[int]]:
+    """Runs to the end, with one kill after the learning has begun; gives how often it was started, and all drivers' pids."""
+    drivers: set[int] = set()
+    killed = False
+    for start in range(1, MOST_STARTS + 1):
+        process = run.start()
+        drivers.add(process.pid)
+        while process.poll() is None:
+            if not killed and any(run.store.glob("progress/*")):
+                time.sleep(delay)
+                for chosen in (target, "student", "driver"):  # a lane that is done has no worker any more
+                    victim = None if killed else find(chosen, process.pid)
+                    if victim is not None:
+                        os.kill(victim, signal.SIGKILL)
+                        killed = True
+                        print(f"    killed the {chosen} (pid {victim})", flush=True)
+            time.sleep(0.1)
+        if process.returncode == 0:
+            return start, drivers
+        print(f"    start {start} ended with exit code {process.returncode}", flush=True)
+    msg = f"not done after {MOST_STARTS} starts; see {run.folder}/terminal.log"
+    raise SystemExit(msg)
+
+
+def living_of(drivers: set[int]) -> list[str]:
+    """What is left of the clusters that these drivers have started, after giving it some time to end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = [
+            f"{pid} {command[:80]}"
+            for pid, command, held in processes()
+            if pid in drivers or any("/session_" in text and f"_{driver}/" in text for driver in drivers for text in (command, held))
+        ]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.5)
+
+
+def main() -> None:
+    """Runs once undisturbed, then again and again with a kill."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="2 kills")
+    parser.add_argument("--runs", type=int, default=20, help="how many kills (default 20)")
+    parser.add_argument("--seed", type=int, default=0, help="of targets and moments")
+    arguments = parser.parse_args()
+    num_runs = 2 if arguments.quick else arguments.runs
+    chance = random.Random(arguments.seed)  # noqa: S311 - no secret
+    num_equal, left, remaining = 0, [], []
+    with tempfile.TemporaryDirectory(prefix="soak-") as scratch:
+        reference = Run(Path(scratch) / "reference")
+        started = time.monotonic()
+        if reference.start().wait() != 0:
+            raise SystemExit((reference.folder / "terminal.log").read_text())
+        learning_seconds = json.loads((reference.folder / "out" / "summary.json").read_text())["worker_seconds"]
+        expected = reference.result()
+        print(f"undisturbed: {time.monotonic() - started:.0f} s, {learning_seconds:.0f} worker-seconds", flush=True)
+        for number in range(num_runs):
+            target = TARGETS[number % len(TARGETS)]
+            delay = chance.uniform(0, learning_seconds / 2)
+            print(f"run {number + 1}: the {target}, {delay:.1f} s after the learning has begun", flush=True)
+            run = Run(Path(scratch) / str(number))
+            started = time.monotonic()
+            starts, drivers = disturbed(run, target, delay)
+            is_equal = run.result() == expected
+            num_equal += is_equal
+            remaining += living_of(drivers)
+            left += run.left_behind()
+            print(f"    {'equal' if is_equal else 'DIFFERENT'} after {starts} starts, {time.monotonic() - started:.0f} s", flush=True)
+    for name, found in (("process", remaining), ("trace", left)):
+        for one in found:
+            print(f"left behind, {name}: {one}")
+    print_figures("soak", runs=num_runs, equal=num_equal, orphans=len(remaining), left_behind=len(left))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""A stage's key holds each field of the configuration that its learning reads, and no other: found out by watching it learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from orchestrator.config import Experiment
+from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.config.model import Config
+from orchestrator.stages import Model, Stage, prepare_work
+from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
+from orchestrator.stages.configuration import configuration_read
+from orchestrator.training.context import LearningContext
+
+METHODS = ["dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint"]
+TORCHVISION = {"kind": "torchvision", "name": "resnet18"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "the defaults": {"teacher": {"backbone": {"kind": "small_cnn_tiny"}}},
+    "another kind of everything": {
+        "teacher": {
+            "backbone": TORCHVISION,
+            "extractor": {"kind": "fine_tuned"},
+            "spread": {"kind": "low_rank", "rank": 2},
+            "augmentation": {"kind": "random"},
+        },
+        "student": {"backbone": TORCHVISION, "transfer": {"kind": "fixed"}},
+    },
+    "a third kind": {
+        "teacher": {"backbone": {"kind": "small_cnn_tiny"}, "spread": {"kind": "scalar"}, "augmentation": {"kind": "none"}},
+        "student": {"transfer": {"kind": "linear"}},
+    },
+    "everything switched off": {
+        "teacher": {
+            "backbone": {"kind": "small_cnn_tiny"},
+            "self_supervision": "none",
+            "num_views": 0,
+            "refinement_gate": False,
+            "joint_embedding": {"weight": 0.0, "keep_weight": 0.0},
+            "augmentation": {"learning_rate": 0.0, "separation_weight": 0.0, "diversity_weight": 0.0},
+        },
+        "student": {"embedding_weight": 0.0, "classifier_weight": 0.0, "prototype_weight": 0.0},
+    },
+}
+_WITHOUT_VIEWS = {f"data.augmentation.{name}": "no views, and no extractor to train" for name in ImageAugmentationConfig.model_fields}
+_OFF = "everything switched off"
+# What may be in a key unread, and why: with these values of other fields nothing comes of it.
+UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
+    ("dual_teacher", "another kind of everything", "teacher[1]"): {
+        "teacher.spread.rank": "the statistics of the first task have the rank already, and that task's key is part of this one",
+    },
+    ("dual_teacher", _OFF, "teacher[1]"): {
+        **_WITHOUT_VIEWS,
+        **{
+            f"teacher.augmentation.{name}": "with a learning rate of 0 the vectors stay as they are drawn"
+            for name in ("diversity_weight", "margin", "num_steps", "separation_weight")
+        },
+    },
+    **{
+        ("dual_teacher", _OFF, f"student[{task}]"): {
+            "student.anchor_weight": "without both of its teachers the student's classifier has no anchors to stay near",
+            "student.mixture_weight": "without its embedding teacher the student imitates no mixtures",
+            "student.transfer.progress_thresholds": "without its classifier teacher only the real answers remain",
+            "student.transfer.similarity_thresholds": "likewise",
+            "student.transfer.ratios": "likewise",
+        }
+        for task in (0, 1)
+    },
+    **{(method, _OFF, f"{role}[1]"): _WITHOUT_VIEWS for method in ("nearest_class_mean", "analytic") for role in ("teacher", "student")},
+}
+
+
+class FieldReads:
+    """Notes which fields of an experiment are read, by dotted path: those that hold a value, not a group of others."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.paths: set[str] = set()
+        self._known: dict[int, tuple[Config, str]] = {}
+        self._learn_paths(experiment, "")
+
+    def _learn_paths(self, config: Config, prefix: str) -> None:
+        # an object in two places would have two paths
+        assert id(config) not in self._known
+        self._known[id(config)] = (config, prefix)
+        for name in type(config).model_fields:
+            value = getattr(config, name)
+            if isinstance(value, Config):
+                self._learn_paths(value, f"{prefix}{name}.")
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Every read inside is noted; what pydantic does by itself goes through `__dict__` and is none."""
+
+        def read(config: Config, name: str) -> Any:  # noqa: ANN401 - any attribute
+            value = object.__getattribute__(config, name)
+            _, prefix = self._known.get(id(config), (None, None))
+            if prefix is not None:
+                if name == "model_copy":
+                    return lambda **changes: self._copied(value(**changes), prefix)
+                if name in type(config).model_fields and not isinstance(value, Config):
+                    self.paths.add(f"{prefix}{name}")
+            return value
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Config, "__getattribute__", read, raising=False)
+            yield
+
+    def _copied(self, copy: Config, prefix: str) -> Config:
+        self._known[id(copy)] = (copy, prefix)
+        return copy
+
+
+class Watched(NamedTuple):
+    """What the learning of one stage has read, and what its key says that it reads."""
+
+    read: set[str]
+    listed: set[str]
+
+
+def watch(experiment: Experiment) -> dict[str, Watched]:
+    """Both roles' first and second stage, each learned once."""
+    work = prepare_work(experiment)
+    stages = {stage.key: stage for stage in work.stages}
+    models: dict[str, Model] = {}
+    result: dict[str, Watched] = {}
+    for stage in work.stages[:4]:
+        reads = FieldReads(experiment)
+        before = {stages[key].role: models[key] for key in stage.upstream}
+        inputs = StageInputs(stage, experiment, work.scenario, Upstream(before.get(stage.role), before.get("teacher")))
+        context = LearningContext(experiment.seed, stage.name, torch.device("cpu"), experiment.data.augmentation)
+        with reads.watching():
+            models[stage.key] = compute_stage(inputs, context)
+        result[stage.name] = Watched(reads.paths, set(leaves(listed_for(stage, experiment))))
+    return result
+
+
+def listed_for(stage: Stage, experiment: Experiment) -> dict[str, Any]:
+    is_first = stage.task.index == 0 or experiment.method.kind == "joint"
+    return configuration_read(stage.role, is_first, experiment)
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def without_kinds(paths: set[str]) -> set[str]:
+    """Which variant a group is, is mostly asked of its class, and no field is read for that."""
+    return {path for path in paths if path.rpartition(".")[2] != "kind"}
+
+
+def merged(one: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Both together, group by group; a group that names its kind is a new one."""
+    inner = {
+        name: merged(one[name], change)
+        for name, change in changes.items()
+        if isinstance(change, Mapping) and "kind" not in change and isinstance(one.get(name), Mapping)
+    }
+    return {**one, **changes, **inner}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks as small as these lose more by several threads than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=[(method, variant) for method in METHODS for variant in VARIANTS], ids=" with ".join)
+def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
+    method, variant = request.param
+    return str(method), str(variant)
+
+
+@pytest.fixture(scope="module")
+def watched(tiny_experiment: Experiment, setting: tuple[str, str]) -> dict[str, Watched]:
+    method, variant = setting
+    plain = merged(tiny_experiment.model_dump(mode="json"), VARIANTS[variant])
+    # few images: what is read does not depend on how many there are
+    plain = merged(plain, {"method": {"kind": method}, "data": {"validation_fraction": 0.9}})
+    return watch(Experiment.model_validate(plain))
+
+
+def test_what_a_stage_reads_is_in_its_key(watched: dict[str, Watched]) -> None:
+    assert {name: stage.read - stage.listed for name, stage in watched.items()} == {name: set() for name in watched}
+
+
+def test_what_is_in_a_stages_key_is_read_by_it(watched: dict[str, Watched], setting: tuple[str, str]) -> None:
+    unread = {name: without_kinds(stage.listed - stage.read) for name, stage in watched.items()}
+    assert unread == {name: set(UNREAD.get((*setting, name), {})) for name in watched}
+
+
+def test_reads_are_noted_also_through_copies_but_not_when_pydantic_looks(tiny_experiment: Experiment) -> None:
+    experiment = Experiment.model_validate(tiny_experiment.model_dump())
+    reads = FieldReads(experiment)
+    with reads.watching():
+        assert experiment == Experiment.model_validate(experiment.model_dump(mode="json"))
+        assert without_kinds(reads.paths) == set()
+        assert experiment.teacher.training.model_copy(update={"learning_rate": 0.5}).epochs == 1
+        assert without_kinds(reads.paths) == {"teacher.training.epochs"}
+        experiment.data.augmentation.scaled(2.0)
+    scaled = {f"data.augmentation.{name}" for name in ImageAugmentationConfig.model_fields}
+    assert without_kinds(reads.paths) == {"teacher.training.epochs", *scaled}
+    assert experiment.seed == 0
+    assert "seed" not in reads.paths
