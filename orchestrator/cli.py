@@ -98,6 +98,70 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
         raise typer.Exit(UserInputError.exit_code)
 
 
+@app.command()
+def plan(experiment: ExperimentFile, overrides: Overrides = None) -> None:
+    """Say what a run would compute, what the stage store already has, what it needs and roughly costs. Starts nothing.
+
+    Estimates come from the measured times of stages in the same store: seconds per epoch and training image. They are rough.
+
+    Examples:
+    `orchestrator plan experiments/digits.yaml`
+
+    `orchestrator plan experiments/digits.yaml --set student.training.epochs=80 --set execution.student.num_train_workers=2`
+    """
+    from orchestrator.config import load_experiment
+
+    loaded = load_experiment(experiment, overrides or [])
+
+    from rich.console import Console
+
+    from orchestrator.pipelines.plan import plan as plan_experiment
+    from orchestrator.terminal import show_plan
+
+    show_plan(plan_experiment(loaded), Console(width=None if sys.stdout.isatty() else 120))
+
+
+@app.command()
+def gc(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[EXPERIMENT.yaml]...", help="Experiments whose stages stay, whatever their age.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URI", help="The stage store. Default: that of the experiments, or else .orchestrator/store.")
+    ] = None,
+    unused_days: Annotated[
+        int, typer.Option(min=0, max=36500, metavar="N", help="Remove what nobody used for N days; 0 means for an hour.")
+    ] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove from the stage store what nobody has used for N days.
+
+    That is stages and their evaluations, epoch checkpoints of runs that nobody went on with, and what interrupted writers left.
+    A run that needs a removed stage computes it again. The stages of the experiments named here stay: those of the files as they
+    are, without `--set`.
+
+    Examples:
+    `orchestrator gc --dry-run`
+
+    `orchestrator gc experiments/digits.yaml --unused-days 7`
+
+    `orchestrator gc --store s3://bucket/stages --unused-days 90`
+    """
+    from orchestrator.config import load_experiment
+    from orchestrator.config.experiment import StoreConfig
+
+    experiments = [load_experiment(file) for file in files or []]
+    if store == "":
+        raise UserInputError("--store is empty", next_step="give a local folder, s3:// or gs:// address, or leave it out")
+    uris = [] if store is None and experiments else [StoreConfig(uri=store).uri if store else StoreConfig().uri]
+
+    from orchestrator.pipelines.collect_garbage import collect_garbage
+    from orchestrator.terminal import garbage_lines
+
+    for report in collect_garbage(uris, experiments, unused_days, dry_run):
+        typer.echo("\n".join(garbage_lines(report, dry_run)))
+
+
 def _check_room(experiment: Experiment) -> None:
     """Says at once, before anything heavy is imported, when there are too few CPUs."""
     if experiment.execution.kind == "ray":

@@ -84,6 +84,8 @@ def test_commands_and_flags_are_these() -> None:
     assert found == {
         "run": {"experiment", "--set", "--output", "--name"},
         "validate": {"files"},
+        "plan": {"experiment", "--set"},
+        "gc": {"files", "--store", "--unused-days", "--dry-run"},
     }
 
 

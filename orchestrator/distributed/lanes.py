@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _LISTEN_SECONDS = 0.5
 _NO_ROOM = (WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
+_RAY_FOLDER = "ray"
 _GO_ON = "the same command goes on where it was"
 
 
@@ -67,6 +68,8 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
         for event in board.news(0):
             told(event)
         _tell_what_was_lost(work, told)
+        for lane in lanes:
+            work.store.remove_folder(_RAY_FOLDER, lane.name)
 
 
 @contextmanager
@@ -121,6 +124,7 @@ class _Lane:
         self._config = lanes_of(execution)[role]
         self._error: BaseException | None = None
         self._return_value: Any = None
+        self.name = f"{role}-{token}"
         self._trainer = _trainer(role, work, execution, token, scratch)
         # a daemon: an interrupted driver does not wait for it
         self._thread = threading.Thread(target=self._fit, name=f"{role} lane", daemon=True)
@@ -185,7 +189,7 @@ def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, An
     """Ray Train wants a folder that all nodes see; results and checkpoints are in the stage store."""
     if execution.address is None:
         return {"storage_path": scratch}
-    return {"storage_path": work.store.path("ray"), "storage_filesystem": work.store.filesystem}
+    return {"storage_path": work.store.path(_RAY_FOLDER), "storage_filesystem": work.store.filesystem}
 
 
 def _as_own_error(error: BaseException, lane: str, config: LaneConfig) -> OrchestratorError:

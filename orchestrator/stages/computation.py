@@ -46,6 +46,16 @@ class StageInputs:
     upstream: Upstream
 
 
+def classes_learned(stage: Stage, experiment: Experiment) -> range:
+    """The classes whose training images a stage reads."""
+    return range(stage.task.num_seen_classes) if isinstance(experiment.method, JointConfig) else stage.task.new_classes
+
+
+def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario) -> int:
+    """How many training images a stage reads."""
+    return sum(len(scenario.indices[Split.TRAIN][c]) for c in classes_learned(stage, experiment))
+
+
 def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
     """Learns one task. The same inputs give the same model, wherever it is computed on the same kind of machine.
 
@@ -56,7 +66,7 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
     stage, experiment, upstream = inputs.stage, inputs.experiment, inputs.upstream
     if not isinstance(experiment.method, DualTeacherConfig):
         return _compute_baseline(inputs, context)
-    data = inputs.scenario.images_of(Split.TRAIN, stage.task.new_classes)
+    data = inputs.scenario.images_of(Split.TRAIN, classes_learned(stage, experiment))
     if stage.role == "teacher":
         assert not isinstance(upstream.previous, StudentModel | BaselineModel)  # noqa: S101 - for the type checker
         return learn_teacher_task(upstream.previous, data, experiment.teacher, context)
@@ -71,5 +81,5 @@ def _compute_baseline(inputs: StageInputs, context: LearningContext) -> Baseline
     assert not isinstance(upstream.previous, TeacherModel | StudentModel)  # noqa: S101
     own = experiment.teacher if stage.role == "teacher" else experiment.student
     setting = BaselineSetting(experiment.method, own.backbone, own.training, experiment.teacher)
-    seen = range(stage.task.num_seen_classes) if isinstance(experiment.method, JointConfig) else stage.task.new_classes
-    return learn_baseline_task(upstream.previous, inputs.scenario.images_of(Split.TRAIN, seen), setting, context)
+    data = inputs.scenario.images_of(Split.TRAIN, classes_learned(stage, experiment))
+    return learn_baseline_task(upstream.previous, data, setting, context)

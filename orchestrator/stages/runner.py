@@ -10,7 +10,7 @@ import torch
 
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
-from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
+from orchestrator.stages.computation import StageInputs, Upstream, compute_stage, num_training_images
 from orchestrator.stages.evaluation import evaluate
 from orchestrator.stages.events import EpochFinished, StageFinished, StageStarted, Tell
 from orchestrator.stages.graph import Stage, evaluation_key
@@ -80,8 +80,14 @@ class StageRunner:
         model = compute_stage(StageInputs(stage, experiment, scenario, self._upstream(stage)), context)
         learned = self._ranks.from_first(lambda: to_artifact(model))
         if self._ranks.is_first:
-            values = {"stage": stage.name, "seconds": time.perf_counter() - started, "num_train_workers": self._ranks.size}
-            store.save(stage.key, replace(learned, values={**learned.values, **values, "epochs": epochs}))
+            values = {
+                "stage": stage.name,
+                "seconds": time.perf_counter() - started,
+                "num_train_workers": self._ranks.size,
+                "num_images": num_training_images(stage, experiment, scenario),
+                "epochs": epochs,
+            }
+            store.save(stage.key, replace(learned, values={**learned.values, **values}))
         # not the model as it was learned: all ranks, and who finds it in the store, go on from the same numbers in the same layout
         self._models[stage.role] = (stage.key, self._work.model_from(learned, stage, self._device))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress"
 TEMPORARY = ".tmp-"
 _ATTEMPTS = 3
+_USE_NOTED_AFTER_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,10 @@ class StageStore:
         probe = self.path(f"{TEMPORARY}{uuid.uuid4().hex}")
         with self._writing():
             self.filesystem.create_dir(self.root, recursive=True)
-            self._write(probe, b"")
-            self.filesystem.delete_file(probe)
+            try:
+                self._write(probe, b"")
+            finally:
+                self._remove_file(probe)
 
     def save(self, key: str, artifact: Artifact) -> None:
         """Writes an artifact; an existing one of the same key is replaced by the same content.
@@ -102,7 +106,10 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            return self._get(self.path(key), f"stage {key[:12]}")
+            artifact = self._get(self.path(key), f"stage {key[:12]}")
+        if artifact is not None:
+            self._note_use(self.path(key, MANIFEST))
+        return artifact
 
     def values_of(self, key: str) -> dict[str, Any] | None:
         """Only the plain values of an artifact, without reading or checking its tensors; None when there is none.
@@ -152,12 +159,20 @@ class StageStore:
         Raises:
             StorageUnavailableError: The store cannot be written.
         """
-        with self._writing():
-            self._remove_folder(self.path(PROGRESS, key))
+        self.remove_folder(PROGRESS, key)
 
     def path(self, *parts: str) -> str:
         """A path within the store, as its filesystem has it."""
         return "/".join([self.root, *parts])
+
+    def remove_folder(self, *parts: str) -> None:
+        """Removes a folder within the store, if it is there.
+
+        Raises:
+            StorageUnavailableError: The store cannot be written.
+        """
+        with self._writing():
+            self._remove_folder(self.path(*parts))
 
     # --- one artifact in one folder ----------------------------------------------------------------------------------
 
@@ -184,6 +199,13 @@ class StageStore:
                     return None
                 text = newer
         return None
+
+    def _note_use(self, manifest: str) -> None:
+        """Makes an old manifest new: what is removed as unused goes by its age. A store that can only be read is read all the same."""
+        with suppress(OSError):
+            written = self.filesystem.get_file_info(manifest).mtime
+            if written is not None and time.time() - written.timestamp() > _USE_NOTED_AFTER_SECONDS:
+                self._replace(manifest, self._read(manifest))
 
     def _manifest(self, folder: str) -> bytes | None:
         path = f"{folder}/{MANIFEST}"

@@ -1,0 +1,242 @@
+"""Retention: which parts of a stage store nobody has used for long, and their removal.
+
+A stage, or an evaluation, is as old as its manifest: whoever loads it makes the manifest new again. What a writer may be at
+right now is never touched, and neither is anything that does not carry one of this store's own names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pyarrow import fs
+
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.stages.store import MANIFEST, PROGRESS, TEMPORARY, StageStore
+
+# under it, a writer may be at it: nothing that is younger is ever removed, whatever a rule says
+WRITER_PERIOD = timedelta(hours=1)
+RAY_PERIOD = timedelta(days=1)
+RAY_FOLDER = "ray"
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_TENSORS = re.compile(r"[0-9a-f]{64}\.safetensors")
+_DAMAGED = re.compile(r"damaged-.*\.json")
+
+
+class Kind(StrEnum):
+    """What a part of a store is, in the words of the report."""
+
+    STAGES = "stages and evaluations"
+    CHECKPOINTS = "epoch checkpoints"
+    LEFTOVERS = "leftovers of writers"
+    RAY = "folders of Ray"
+
+
+@dataclass(frozen=True)
+class RetentionRule:
+    """What may stay.
+
+    Attributes:
+        now: The moment of judgement, with its time zone.
+        unused: How long a stage, or the checkpoints of an unfinished one, may lie unused; less than an hour means an hour.
+        needed: Keys that stay whatever their age.
+    """
+
+    now: datetime
+    unused: timedelta
+    needed: frozenset[str] = frozenset()
+
+    def is_unused(self, key: str, newest: datetime | None) -> bool:
+        """Whether a stage, last used at `newest`, goes. What has no known age stays."""
+        return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
+
+    def is_older(self, newest: datetime | None, period: timedelta) -> bool:
+        """Whether something has not changed for longer than a period. What has no known age counts as new."""
+        return newest is not None and self.now - newest > period
+
+
+@dataclass(frozen=True)
+class StorePart:
+    """One thing in a store, judged.
+
+    Attributes:
+        kind: What it is.
+        path: As its filesystem has it.
+        num_bytes: Of all its files.
+        goes: Whether the rule removes it.
+    """
+
+    kind: Kind
+    path: str
+    num_bytes: int
+    goes: bool
+
+
+def newest_keys(store: StageStore, limit: int) -> list[str]:
+    """Keys of the stages and evaluations that were stored or used last, the newest first.
+
+    Args:
+        store: Where to look.
+        limit: How many at most.
+
+    Raises:
+        StorageUnavailableError: The store cannot be read.
+    """
+    with _reaching(store):
+        folders = [info.base_name for info in _children(store, store.root) if _is_key_folder(info)]
+        found = store.filesystem.get_file_info([store.path(key, MANIFEST) for key in folders])
+    stored = [(info.mtime.timestamp() if info.mtime else 0.0, key) for key, info in zip(folders, found, strict=True) if info.is_file]
+    return [key for _, key in sorted(stored, reverse=True)[:limit]]
+
+
+def exists(store: StageStore) -> bool:
+    """Whether there is a store at this address at all.
+
+    Raises:
+        StorageUnavailableError: The address cannot be read.
+    """
+    with _reaching(store):
+        return bool(store.filesystem.get_file_info(store.root).type != fs.FileType.NotFound)
+
+
+def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> list[StorePart]:
+    """Removes what a rule removes, each part as soon as it is judged: what is used in the meantime stays.
+
+    Args:
+        store: Where.
+        rule: What may stay.
+        dry_run: Only judge.
+
+    Returns:
+        Every part of the store that is its own, with the judgement.
+
+    Raises:
+        StorageUnavailableError: The store cannot be read, or something cannot be removed.
+    """
+    parts = []
+    with _reaching(store):
+        for part in _judged(store, rule):
+            if part.goes and not dry_run:
+                _remove(store, part)
+            parts.append(part)
+    return parts
+
+
+# --- judging ---------------------------------------------------------------------------------------------------------
+
+
+def _judged(store: StageStore, rule: RetentionRule) -> Iterator[StorePart]:
+    """Checkpoints come before stages: whether theirs is stored is asked while it is."""
+    for info in _children(store, store.path(PROGRESS)):
+        if _is_key_folder(info):
+            yield from _judged_checkpoints(store, info, rule)
+    for info in _children(store, store.path(RAY_FOLDER)):
+        files, newest = _content(store, info)
+        yield StorePart(Kind.RAY, info.path, _size(files), rule.is_older(newest, RAY_PERIOD))
+    children = _children(store, store.root)
+    yield from _judged_leftovers([info for info in children if info.is_file and info.base_name.startswith(TEMPORARY)], rule)
+    for info in children:
+        if _is_key_folder(info):
+            yield from _judged_stage(store, info, rule)
+
+
+def _judged_stage(store: StageStore, folder: fs.FileInfo, rule: RetentionRule) -> Iterator[StorePart]:
+    files = _children(store, folder.path)
+    manifests = [info for info in files if info.base_name == MANIFEST]
+    if manifests and rule.is_unused(folder.base_name, manifests[0].mtime):
+        yield StorePart(Kind.STAGES, folder.path, _size(files), goes=True)
+        return
+    leftovers = _leftovers(store, files)
+    if manifests:
+        yield StorePart(Kind.STAGES, folder.path, _size([info for info in files if info not in leftovers]), goes=False)
+    yield from _judged_leftovers(leftovers, rule)
+
+
+def _judged_checkpoints(store: StageStore, folder: fs.FileInfo, rule: RetentionRule) -> Iterator[StorePart]:
+    files, newest = _content(store, folder)
+    is_stored = store.filesystem.get_file_info(store.path(folder.base_name, MANIFEST)).is_file
+    goes = is_stored or rule.is_unused(folder.base_name, newest)
+    leftovers: list[fs.FileInfo] = []
+    if not goes:
+        for phase in _children(store, folder.path):
+            leftovers += _leftovers(store, [info for info in files if info.path.startswith(f"{phase.path}/")])
+    yield StorePart(Kind.CHECKPOINTS, folder.path, _size([info for info in files if info not in leftovers]), goes)
+    yield from _judged_leftovers(leftovers, rule)
+
+
+def _judged_leftovers(files: Sequence[fs.FileInfo], rule: RetentionRule) -> Iterator[StorePart]:
+    for info in files:
+        yield StorePart(Kind.LEFTOVERS, info.path, _size([info]), rule.is_older(info.mtime, WRITER_PERIOD))
+
+
+def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
+    """Files of one artifact's folder that no reader looks at: temporary ones, damaged manifests, tensors that none names."""
+    names = {info.base_name for info in files}
+    named = _tensors_named_in(store, files) if any(_TENSORS.fullmatch(name) for name in names) else None
+    return [
+        info
+        for info in files
+        if info.base_name.startswith(TEMPORARY)
+        or _DAMAGED.fullmatch(info.base_name)
+        or (_TENSORS.fullmatch(info.base_name) and info.base_name != named)
+    ]
+
+
+def _tensors_named_in(store: StageStore, files: Sequence[fs.FileInfo]) -> str | None:
+    for info in files:
+        if info.base_name == MANIFEST:
+            with suppress(FileNotFoundError, ValueError, KeyError, TypeError), store.filesystem.open_input_stream(info.path) as stream:
+                return f"{json.loads(stream.read())['sha256']}.safetensors"
+    return None
+
+
+# --- the filesystem --------------------------------------------------------------------------------------------------
+
+
+def _remove(store: StageStore, part: StorePart) -> None:
+    """Removes a part. Without its manifest a stage is gone for every reader: none meets one whose tensors are missing."""
+    with suppress(FileNotFoundError):  # someone else was faster
+        if part.kind is Kind.STAGES:
+            store.filesystem.delete_file(f"{part.path}/{MANIFEST}")
+        if store.filesystem.get_file_info(part.path).type == fs.FileType.Directory:
+            store.filesystem.delete_dir(part.path)
+            return
+        store.filesystem.delete_file(part.path)
+        folder = part.path.rpartition("/")[0]
+        if _KEY.fullmatch(folder.rpartition("/")[2]) and not _children(store, folder):
+            store.filesystem.delete_dir(folder)
+
+
+def _children(store: StageStore, folder: str, recursive: bool = False) -> list[fs.FileInfo]:
+    found = store.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=recursive))
+    return sorted(found, key=lambda info: str(info.path))
+
+
+def _content(store: StageStore, info: fs.FileInfo) -> tuple[list[fs.FileInfo], datetime | None]:
+    """All files in a folder, or the one file, and when the newest was written; of a folder without files, when that changed."""
+    inside = _children(store, info.path, recursive=True) if info.type == fs.FileType.Directory else []
+    files = [each for each in (info, *inside) if each.is_file]
+    return files, max((each.mtime for each in files or (info, *inside) if each.mtime is not None), default=None)
+
+
+def _is_key_folder(info: fs.FileInfo) -> bool:
+    return bool(info.type == fs.FileType.Directory and _KEY.fullmatch(info.base_name))
+
+
+def _size(files: Sequence[fs.FileInfo]) -> int:
+    return sum(info.size or 0 for info in files)
+
+
+@contextmanager
+def _reaching(store: StageStore) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"the stage store cannot be looked through or cleaned up ({error})"
+        raise StorageUnavailableError(what, where=store.uri, next_step="check the address and its permissions") from None
