@@ -1,7 +1,7 @@
 # Everything a developer does, one word each: `make help`. Needs make, a POSIX shell and Python 3.11 or newer.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock ui clean
+.PHONY: help setup demo test test-reliability check format lock ui clean
 
 BIN := .venv/bin
 STAMP := .venv/.setup-stamp
@@ -26,6 +26,9 @@ demo: setup ## Runs experiments/digits.yaml, prints the result and where to look
 
 test: setup ## Runs the tests (ARGS="-k name" chooses, ARGS="-m 'not slow'" leaves out the long ones)
 	@$(BIN)/pytest $(ARGS)
+
+test-reliability: setup ## Runs the tests that kill workers, drivers and nodes of real Ray clusters (about 10 minutes on 2 cores)
+	@$(BIN)/pytest -m reliability $(ARGS)
 
 check: setup ## Lint, format, types and direction of imports: exactly what CI runs first
 	$(BIN)/ruff check .

@@ -20,17 +20,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from measuring import digits_work
 
-from orchestrator.config import load_experiment
 from orchestrator.data import Split
 from orchestrator.evaluation import average_incremental_accuracy, forgetting, last_accuracy
-from orchestrator.pipelines.record import evaluate
-from orchestrator.pipelines.run import prepare_scenario
-from orchestrator.stages import Model, Role, StageStore, stage_graph
-from orchestrator.stages.computation import StageInputs, Upstream, obtain_stage
-from orchestrator.training.context import LearningContext
+from orchestrator.stages import Role, StageRunner
 
-EXPERIMENT = Path(__file__).parents[1] / "experiments" / "digits.yaml"
 QUICK = ["teacher.training.epochs=2", "teacher.refinement.epochs=1", "student.training.epochs=2"]
 UNGATED = "teacher.refinement_gate=false"
 
@@ -102,19 +97,12 @@ def run_row(job: Job, store_uri: str, common: Sequence[str]) -> Metrics:
     """The final metrics of one row and seed, computing only stages that the store does not have."""
     torch.set_num_threads(1)
     group, name, seed = job
-    store = StageStore(store_uri)
-    experiment = load_experiment(EXPERIMENT, [*common, *GROUPS[group][name], f"seed={seed}"])
-    scenario = prepare_scenario(experiment)
-    models: dict[Role, Model] = {}
+    work = digits_work(store_uri, [*common, *GROUPS[group][name], f"seed={seed}"], ROLES.get(group, BOTH))
+    runner = StageRunner(work, torch.device("cpu"), lambda _: None)
     matrices: dict[Role, list[list[float]]] = {role: [] for role in ROLES.get(group, BOTH)}
-    for stage in stage_graph(experiment, scenario):
-        if stage.role not in matrices:
-            continue
-        context = LearningContext(experiment.seed, stage.name, image_augmentation=experiment.data.augmentation)
-        inputs = StageInputs(stage, experiment, scenario, Upstream(models.get(stage.role), models.get("teacher")))
-        models[stage.role], _ = obtain_stage(store, inputs, context)
-        rows, _, _ = evaluate(models[stage.role].network, stage, scenario)
-        matrices[stage.role].append(rows[Split.TEST])
+    for stage in work.stages:
+        runner.obtain(stage)
+        matrices[stage.role].append(work.evaluation_of(stage).rows[Split.TEST])
     metrics = {role: {measure.__name__: measure(matrix) for measure in MEASURES} for role, matrix in matrices.items()}
     last = {role: f"{100 * values['last_accuracy']:.1f}" for role, values in metrics.items()}
     print(f"{group}: {name}, seed {seed}: last accuracy {last}", flush=True)

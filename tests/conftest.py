@@ -30,6 +30,14 @@ settings.register_profile("project", deadline=None, max_examples=40, print_blob=
 settings.load_profile("project")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that take minutes run only when they are asked for: `make test-reliability`."""
+    if "reliability" not in config.getoption("markexpr"):
+        chosen = [item for item in items if item.get_closest_marker("reliability") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
 @pytest.fixture(scope="session")
 def digits_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the digits are decoded once for all tests."""

@@ -73,7 +73,12 @@ class RayConfig(Config):
 
     kind: Literal["ray"] = "ray"
     address: str | None = Field(
-        default=None, min_length=1, description="Ray cluster to join, host:port or auto; null starts one on this machine for the run."
+        default=None,
+        pattern=r"^(auto|[^\s:/]+:\d{1,5})$",
+        description="Ray cluster to join: host:port of its head (6379, not the ray:// port), or auto; null starts one on this machine.",
+    )
+    autoscaling: bool = Field(
+        default=False, description="Whether the cluster adds nodes on demand: lanes for which there is no room yet are then waited for."
     )
     teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
     student: LaneConfig = Field(default_factory=LaneConfig, description="The student lane.")

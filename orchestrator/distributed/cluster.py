@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from orchestrator.errors import ClusterUnavailableError
 # What Ray says every second or so without meaning anything by it: no dashboard is wanted, and nothing is scaled.
 _NOISE = ("State API may be temporarily unavailable",)
 _SPEAKERS_OF_NOISE = ("autoscaler",)
+_REACHABLE_SECONDS = 5.0
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
     with log_file.open("a", encoding="utf-8") as file, _words_into(file):
         try:
             _connect(execution)
-            if execution.address is not None:
+            if execution.address is not None and not execution.autoscaling:
                 check_fits(execution, ray.cluster_resources(), f"the cluster {execution.address}")
             yield
         finally:
@@ -60,6 +62,7 @@ def _connect(execution: RayConfig) -> None:
     if execution.address is None:
         options |= {"num_cpus": cpus_of_this_machine(), "include_dashboard": False}
     try:
+        _check_reachable(execution.address)
         ray.init(address=execution.address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
         what = f"the Ray cluster does not answer ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
@@ -67,6 +70,13 @@ def _connect(execution: RayConfig) -> None:
         raise ClusterUnavailableError(what, where=execution.address or "this machine", next_step=advice) from None
     if execution.address is None:
         get_or_create_autoscaling_coordinator()  # every lane asks it first: it starts while the first lane's controller does
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raises OSError where nobody listens: Ray itself would go on asking for minutes."""
+    if address is not None and address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=_REACHABLE_SECONDS).close()
 
 
 @contextmanager

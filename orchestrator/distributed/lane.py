@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import ray.train
-import ray.train.torch
 import torch
 
 from orchestrator.config.experiment import Experiment
@@ -27,6 +26,7 @@ class LaneTask:
         keys: Of all stages of the experiment, as the driver sees them.
         board: Name of the notice board.
         num_threads: CPU threads of each worker.
+        use_gpu: Whether each worker has a GPU.
     """
 
     role: Role
@@ -34,6 +34,7 @@ class LaneTask:
     keys: list[str]
     board: str
     num_threads: int
+    use_gpu: bool
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -63,7 +64,7 @@ def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
     try:
         work = _same_work(task)
         board = Board(task.board)
-        runner = StageRunner(work, ray.train.torch.get_device(), board.post, ranks)
+        runner = StageRunner(work, _device(task), board.post, ranks)
         stages = {stage.key: stage for stage in work.stages}
         for stage in work.stages:
             if stage.role == task.role:
@@ -74,6 +75,14 @@ def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
     except UserInputError as error:
         return {"what": error.what, "where": error.where, "next_step": error.next_step}
     return None
+
+
+def _device(task: LaneTask) -> torch.device:
+    if not task.use_gpu:
+        return torch.device("cpu")
+    from ray.train.torch import get_device  # noqa: PLC0415 - seconds of imports that a CPU lane does not need
+
+    return torch.device(get_device())
 
 
 def _wait(board: Board, ranks: Ranks, work: Work, key: str) -> None:

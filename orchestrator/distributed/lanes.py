@@ -13,8 +13,9 @@ from typing import Any
 
 from ray.exceptions import RayError
 from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.backend import BackendConfig
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.distributed.board import Board
@@ -49,15 +50,21 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
         TransientError: Cluster or store cannot be reached, or a lane lost its workers too often.
         LaneFailedError: A worker met an unknown error.
     """
-    with _naming(log_file), cluster(execution, log_file), tempfile.TemporaryDirectory(prefix="orchestrator-ray-") as scratch:
+    with (
+        _naming(log_file),
+        tempfile.TemporaryDirectory(prefix="orchestrator-ray-", ignore_cleanup_errors=True) as scratch,
+        cluster(execution, log_file),
+    ):
         name = secrets.token_hex(6)
-        board = Board(f"orchestrator-board-{name}")
         told = _ToldOnce(tell)
-        lanes = [_Lane(role, work, execution, name, scratch) for role in ROLES]
+        roles = [role for role in ROLES if any(stage.role == role for stage in work.stages)]
+        lanes = [_Lane(role, work, execution, name, scratch) for role in roles]
+        lanes[0].start()
+        board = Board(_board_name(name))
         while not all(lane.has_ended for lane in lanes):
             # one after the other: lanes that start at once take each other's CPU, and the student has nothing to do yet
             waiting = [lane for lane in lanes if not lane.has_begun]
-            if waiting and (told.anything or len(waiting) == len(lanes)):
+            if waiting and (told.anything or all(lane.has_ended for lane in lanes if lane.has_begun)):
                 waiting[0].start()
             for event in board.news(_LISTEN_SECONDS):
                 told(event)
@@ -70,6 +77,10 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
         _tell_what_was_lost(work, told)
         for lane in lanes:
             work.store.remove_folder(_RAY_FOLDER, lane.name)
+
+
+def _board_name(token: str) -> str:
+    return f"orchestrator-board-{token}"
 
 
 @contextmanager
@@ -154,19 +165,19 @@ class _Lane:
             raise _as_own_error(self._error, f"{self._role} lane", self._config) from self._error
 
 
-def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: str) -> TorchTrainer:
+def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: str) -> DataParallelTrainer:
     lane = lanes_of(execution)[role]
     task = LaneTask(
         role,
         work.experiment.model_dump(mode="json"),
         [stage.key for stage in work.stages],
-        f"orchestrator-board-{token}",
+        _board_name(token),
         max(1, int(lane.num_cpus_per_worker)),
+        lane.num_gpus_per_worker > 0,
     )
-    use_gpu = lane.num_gpus_per_worker > 0
     scaling = ScalingConfig(
         num_workers=lane.num_train_workers,
-        use_gpu=use_gpu,
+        use_gpu=lane.num_gpus_per_worker > 0,
         resources_per_worker=lane.resources_per_worker,
         placement_strategy=lane.placement,
         label_selector=lane.node_labels or None,
@@ -176,13 +187,22 @@ def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: 
         controller_failure_limit=execution.max_start_attempts - 1,
         max_preemption_failures=execution.max_preemptions,
     )
-    return TorchTrainer(
+    return DataParallelTrainer(
         run_lane,
         train_loop_config=task.as_json(),
-        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if use_gpu else "gloo"),
+        backend_config=_process_group(lane),
         scaling_config=scaling,
         run_config=RunConfig(name=f"{role}-{token}", failure_config=failures, **_ray_storage(work, execution, scratch)),
     )
+
+
+def _process_group(lane: LaneConfig) -> BackendConfig | None:
+    """How the workers of a lane reach each other; one alone needs nobody, and Ray's controller then starts without loading torch."""
+    if lane.max_train_workers == 1:
+        return None
+    from ray.train.torch import TorchConfig  # noqa: PLC0415 - slow to import
+
+    return TorchConfig(backend="cpu:gloo,cuda:nccl" if lane.num_gpus_per_worker else "gloo")
 
 
 def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, Any]:

@@ -1,0 +1,407 @@
+"""Real Ray on this machine: both lanes, and what happens when their processes are killed, their store fails, or they do not fit."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from orchestrator.config import Experiment, dump_experiment, load_experiment
+from orchestrator.pipelines.execution import compute
+from orchestrator.stages import Work, prepare_work
+from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
+
+ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
+ON_RAY = ["execution.kind=ray"]
+# a stage long enough to be interrupted in the middle of it
+LONG = [*ON_RAY, "teacher.refinement.epochs=40", "student.training.epochs=40"]
+
+
+class Driver(NamedTuple):
+    """`orchestrator run` as a process of its own."""
+
+    folder: Path
+    file: Path
+
+    def start(self, *settings: str) -> "subprocess.Popen[str]":
+        words = [word for value in (*settings, *self.places) for word in ("--set", value)]
+        command = [str(ORCHESTRATOR), "run", str(self.file), *words, "--output", str(self.output)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
+
+    def run(self, *settings: str) -> "subprocess.CompletedProcess[str]":
+        process = self.start(*settings)
+        said, complaints = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complaints)
+
+    @property
+    def places(self) -> list[str]:
+        return [f"store.uri={self.store}", f"tracking.uri=sqlite:///{self.folder}/mlflow.db"]
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads((self.output / "summary.json").read_text())
+        return summary
+
+    def statuses(self) -> list[str]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        return sorted(run.info.status for run in client.search_runs(experiments))
+
+    def result(self) -> dict[str, Any]:
+        """Digests of all weights, all training curves, and all metrics."""
+        weights, curves = {}, {}
+        for stage in self.summary["stages"]:
+            folder = self.store / stage["key"]
+            manifest = json.loads((folder / "manifest.json").read_text())
+            weights[stage["name"]] = hashlib.sha256((folder / f"{manifest['sha256']}.safetensors").read_bytes()).hexdigest()
+            curves[stage["name"]] = manifest["values"]["epochs"]
+        return {"weights": weights, "curves": curves, "teacher": self.summary["teacher"], "student": self.summary["student"]}
+
+    def unfinished_files(self) -> list[Path]:
+        return [path for path in self.store.rglob("*") if path.name.startswith(".tmp-")] + [*self.store.glob("progress/*")]
+
+
+@pytest.fixture(scope="module")
+def new_driver(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Driver]:
+    def make() -> Driver:
+        folder = tmp_path_factory.mktemp("driver")
+        (folder / "experiment.yaml").write_text(dump_experiment(tiny_experiment))
+        return Driver(folder, folder / "experiment.yaml")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(new_driver: Callable[[], Driver]) -> tuple[Driver, "subprocess.CompletedProcess[str]"]:
+    driver = new_driver()
+    return driver, driver.run(*ON_RAY)
+
+
+@pytest.fixture(scope="module")
+def long_result(new_driver: Callable[[], Driver]) -> dict[str, Any]:
+    """What the long experiment gives when nobody disturbs it; without Ray, which is quicker and must give the same."""
+    driver = new_driver()
+    answer = driver.run(*LONG[1:], "execution.kind=in_process", "execution.num_threads=1", "execution.device=cpu")
+    assert answer.returncode == 0, answer.stderr
+    return driver.result()
+
+
+def processes_of(driver: int) -> dict[int, str]:
+    """Pids of the Ray session of a driver: every process that holds one of its files open, and what it is."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            held = " ".join(str(path.readlink()) for path in [folder / "cwd", *(folder / "fd").iterdir()])
+        except OSError:
+            continue
+        if "/session_" in f"{command} {held}" and f"_{driver}/" in f"{command} {held}" and int(folder.name) != driver:
+            lane = next((role for role in ("teacher", "student") if f"/artifacts/{role}-" in held and "RayTrainWorker" in command), "")
+            found[int(folder.name)] = lane or ("raylet" if "/raylet/raylet " in command else command)
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def in_the_middle_of(driver: Driver, stage: int) -> bool:
+    """Whether so many stages and evaluations are stored and another one has an epoch checkpoint."""
+    num_stored = len([*driver.store.glob("[0-9a-f]*/manifest.json")]) // 2
+    return num_stored >= stage and any(driver.store.glob("progress/*/*/manifest.json"))
+
+
+def kill(process: "subprocess.Popen[str]", target: str) -> None:
+    """Kills the driver, or a process of its session, with signal 9."""
+    victims = {what: pid for pid, what in processes_of(process.pid).items()} | {"driver": process.pid}
+    os.kill(victims[target], signal.SIGKILL)
+
+
+# --- undisturbed -----------------------------------------------------------------------------------------------------
+
+
+def test_lanes_give_the_same_weights_and_metrics_as_one_process(
+    undisturbed: tuple[Driver, "subprocess.CompletedProcess[str]"], new_driver: Callable[[], Driver]
+) -> None:
+    on_ray, answer = undisturbed
+    assert answer.returncode == 0, answer.stderr
+    here = new_driver()
+    assert here.run().returncode == 0
+    assert on_ray.result() == here.result()
+
+
+def test_the_terminal_hears_nothing_of_ray_and_is_told_where_its_log_is(
+    undisturbed: tuple[Driver, "subprocess.CompletedProcess[str]"],
+) -> None:
+    driver, answer = undisturbed
+    assert answer.stderr == ""
+    assert "pid=" not in answer.stdout
+    assert f"Ray log  {driver.output / 'ray.log'}" in answer.stdout
+    log = (driver.output / "ray.log").read_text()
+    assert "(TrainController pid=" in log
+    assert "State API" not in log
+    assert len(answer.stdout.splitlines()) < 45
+
+
+def test_a_second_run_computes_nothing_and_starts_no_ray(undisturbed: tuple[Driver, "subprocess.CompletedProcess[str]"]) -> None:
+    driver, _ = undisturbed
+    first = driver.summary
+    (driver.output / "ray.log").unlink()
+    answer = driver.run(*ON_RAY)
+    assert answer.returncode == 0
+    assert not (driver.output / "ray.log").exists()
+    assert all(stage["cached"] for stage in driver.summary["stages"])
+    assert driver.summary["worker_seconds"] == 0
+    assert driver.summary["teacher"] == first["teacher"]
+
+
+def test_a_run_leaves_no_unfinished_file_and_is_finished_in_mlflow(
+    undisturbed: tuple[Driver, "subprocess.CompletedProcess[str]"],
+) -> None:
+    driver, _ = undisturbed
+    assert driver.unfinished_files() == []
+    assert set(driver.statuses()) == {"FINISHED"}
+
+
+# --- does not fit, does not answer -----------------------------------------------------------------------------------
+
+
+def test_too_few_cpus_are_said_at_once_with_the_arithmetic(new_driver: Callable[[], Driver]) -> None:
+    started = time.monotonic()
+    answer = new_driver().run(*ON_RAY, "execution.teacher.num_cpus_per_worker=300", "execution.student.num_cpus_per_worker=0.5")
+    seconds = time.monotonic() - started
+    assert answer.returncode == 2
+    assert "the lanes need 300.5 CPU at the same time (teacher lane 1 x 300 + student lane 1 x 0.5), this machine has" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+    assert seconds < 5
+
+
+def test_a_resource_that_this_machine_lacks_is_the_users_error(new_driver: Callable[[], Driver]) -> None:
+    answer = new_driver().run(*ON_RAY, "execution.teacher.custom_resources_per_worker={big_disk: 1}")
+    assert answer.returncode == 2
+    assert "1 big_disk at the same time (teacher lane 1 x 1 + student lane 1 x 0), this machine has 0" in answer.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_worth_a_retry(new_driver: Callable[[], Driver]) -> None:
+    answer = new_driver().run(*ON_RAY, "execution.address=127.0.0.1:1")
+    assert answer.returncode == 3
+    assert "error: 127.0.0.1:1: the Ray cluster does not answer" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+# --- interrupted -----------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_both_lanes_within_ten_seconds_and_leaves_nothing(new_driver: Callable[[], Driver]) -> None:
+    driver = new_driver()
+    process = driver.start(*ON_RAY, "student.training.epochs=100000")
+    wait_until(lambda: in_the_middle_of(driver, 2) or process.poll() is not None)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - started < 10
+    assert process.returncode == 130
+    assert f"Ray's log is {driver.output / 'ray.log'}" in said
+    assert len(said.splitlines()) == 1
+    assert driver.statuses() == ["KILLED"]
+    wait_until(lambda: not processes_of(process.pid), 20)
+
+
+def test_a_killed_worker_is_started_again_and_the_result_is_the_same(new_driver: Callable[[], Driver], long_result: dict[str, Any]) -> None:
+    driver = new_driver()
+    process = driver.start(*LONG)
+    wait_until(lambda: in_the_middle_of(driver, 0) and "teacher" in processes_of(process.pid).values())
+    kill(process, "teacher")
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "teacher[0]: its workers have failed and were started again" in said
+    assert driver.result() == long_result
+    assert driver.unfinished_files() == []
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize("target", ["driver", "raylet", "student"])
+def test_after_a_kill_the_same_command_gives_the_same_result(
+    new_driver: Callable[[], Driver], long_result: dict[str, Any], target: str
+) -> None:
+    driver = new_driver()
+    process = driver.start(*LONG)
+    wait_until(lambda: in_the_middle_of(driver, 3) and {"raylet", "student"} <= set(processes_of(process.pid).values()))
+    kill(process, target)
+    process.communicate(timeout=300)
+    assert process.returncode == {"driver": -signal.SIGKILL, "raylet": 3, "student": 0}[target]
+    wait_until(lambda: not processes_of(process.pid), 40)
+    if target != "student":
+        answer = driver.run(*LONG)
+        assert answer.returncode == 0, answer.stderr
+    assert driver.result() == long_result
+    assert driver.unfinished_files() == []
+    assert driver.statuses() == (["FINISHED"] if target == "student" else ["FAILED", "FINISHED"])
+
+
+@pytest.mark.reliability
+def test_two_drivers_of_one_experiment_do_not_hurt_each_other(new_driver: Callable[[], Driver], long_result: dict[str, Any]) -> None:
+    driver = new_driver()
+    second = Driver(driver.folder / "second", driver.file)
+    second.folder.mkdir()
+    shared = [*LONG, "execution.teacher.num_cpus_per_worker=0.5", "execution.student.num_cpus_per_worker=0.5"]
+    processes = [one.start(*shared, f"store.uri={driver.store}") for one in (driver, second)]
+    for process in processes:
+        _, said = process.communicate(timeout=400)
+        assert process.returncode == 0, said
+    assert driver.result() == long_result
+    assert driver.unfinished_files() == []
+    assert second.summary["student"] == driver.summary["student"]
+
+
+# --- more than one worker, more than one node ------------------------------------------------------------------------
+
+
+@pytest.mark.reliability
+def test_two_workers_learn_as_well_as_one(new_driver: Callable[[], Driver], undisturbed: tuple[Driver, object]) -> None:
+    driver = new_driver()
+    half = ["execution.teacher.num_cpus_per_worker=0.5", "execution.student.num_cpus_per_worker=0.5"]
+    answer = driver.run(*ON_RAY, *half, "execution.teacher.num_train_workers=2", "execution.student.num_train_workers=2")
+    assert answer.returncode == 0, answer.stderr
+    one, two = undisturbed[0].summary["teacher"]["last_accuracy"], driver.summary["teacher"]["last_accuracy"]
+    assert two == pytest.approx(one, abs=0.1)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """Ray as on several machines: a head without CPUs and, beside it, nodes that can be killed; they are simulated by processes."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    from ray.cluster_utils import Cluster
+
+    system = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": system})
+    yield nodes
+    nodes.shutdown()
+    del os.environ["RAY_AUTH_MODE"]
+
+
+@pytest.mark.reliability
+def test_a_lost_node_is_replaced_by_a_spare_one(new_driver: Callable[[], Driver], long_result: dict[str, Any], cluster: Any) -> None:  # noqa: ANN401
+    driver = new_driver()
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
+    cluster.wait_for_nodes()
+    process = driver.start(*LONG, f"execution.address={cluster.address}")
+    wait_until(lambda: in_the_middle_of(driver, 1))
+    # the node of the teacher's worker: the raylet that is its parent
+    workers = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if b"RayTrainWorker" in path.read_bytes()]
+    parents = {int(Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()[1]) for worker in workers}
+    busy = [node for node in nodes if node.all_processes["raylet"][0].process.pid in parents]
+    cluster.remove_node(busy[0], allow_graceful=False)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert driver.result() == long_result
+    assert not (driver.store / "ray").exists() or not any((driver.store / "ray").iterdir())
+
+
+@pytest.mark.reliability
+def test_a_cluster_that_is_too_small_says_so_with_the_arithmetic(new_driver: Callable[[], Driver], cluster: Any) -> None:  # noqa: ANN401
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    answer = new_driver().run(*ON_RAY, f"execution.address={cluster.address}")
+    assert answer.returncode == 2
+    assert "the lanes need 2 CPU at the same time (teacher lane 1 x 1 + student lane 1 x 1), the cluster" in answer.stderr
+
+
+# --- a store that fails ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def work(tiny_experiment: Experiment, tmp_path: Path) -> Work:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(dump_experiment(tiny_experiment))
+    return prepare_work(load_experiment(file, [f"store.uri={tmp_path}/store"]))
+
+
+def test_a_store_that_vanishes_in_the_middle_gives_the_right_result_or_an_error_that_a_retry_mends(work: Work, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+
+    def remove_store(event: StageEvent) -> None:
+        if isinstance(event, EpochFinished) or (isinstance(event, StageFinished) and event.stage == "student[0]"):
+            shutil.rmtree(store, ignore_errors=True)
+
+    compute(work, remove_store, tmp_path / "ray.log")
+    told: list[StageEvent] = []
+    compute(work, told.append, tmp_path / "ray.log")
+    assert all(work.is_stored(stage) for stage in work.stages)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two megabytes."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting needs root: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_worth_a_retry_and_leaves_no_half_file(new_driver: Callable[[], Driver], small_disk: Path) -> None:
+    driver = new_driver()
+    store = small_disk / "store"
+    answer = driver.run("execution.kind=in_process", "teacher.backbone.kind=small_cnn", f"store.uri={store}")
+    answer = driver.run("teacher.joint_embedding.dimensions=512", f"store.uri={store}") if answer.returncode == 0 else answer
+    assert answer.returncode == 3, answer.stderr
+    assert "the stage store cannot be written" in answer.stderr
+    assert "No space left on device" in answer.stderr
+    assert not [path for path in store.rglob("*") if path.name.startswith(".tmp-")]
+    # with room again, what was whole is used and the rest computed
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert driver.run("teacher.joint_embedding.dimensions=512", f"store.uri={store}").returncode == 0
+
+
+def test_a_store_that_can_only_be_read_is_said_before_anything_is_learned(new_driver: Callable[[], Driver], small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    answer = new_driver().run(*ON_RAY, f"store.uri={small_disk}/store")
+    assert answer.returncode == 3
+    assert "the stage store cannot be written" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_flipped_byte_is_noticed_and_the_stage_learned_again(work: Work, tmp_path: Path) -> None:
+    compute(work, lambda _: None, tmp_path / "ray.log")
+    [damaged] = [stage for stage in work.stages if stage.name == "teacher[1]"]
+    before = {stage.name: work.artifact_of(stage).tensors for stage in work.stages}
+    [tensors] = (tmp_path / "store" / damaged.key).glob("*.safetensors")
+    content = bytearray(tensors.read_bytes())
+    content[len(content) // 2] ^= 1
+    tensors.write_bytes(content)
+    told: list[StageEvent] = []
+    compute(work, told.append, tmp_path / "ray.log")
+    assert [event.stage for event in told if isinstance(event, StageFinished) and not event.cached] == ["teacher[1]"]
+    for stage in work.stages:
+        after = work.artifact_of(stage).tensors
+        assert all((after[name] == tensor).all() for name, tensor in before[stage.name].items())
+
+
+def test_threads_are_not_left_behind(work: Work, tmp_path: Path) -> None:
+    compute(work, lambda _: None, tmp_path / "ray.log")
+    assert not [thread for thread in threading.enumerate() if thread.name.endswith(" lane")]
