@@ -19,8 +19,8 @@ from measuring import IN_PROCESS, digits_work, print_figures, timed
 
 NINE_TASKS = ["scenario.num_base_classes=2", "scenario.classes_per_task=1"]
 WORKLOADS = {
-    "full": [*NINE_TASKS, "teacher.training.epochs=30", "teacher.refinement.epochs=200", "student.training.epochs=30"],
-    "quick": [*NINE_TASKS, "teacher.training.epochs=10", "teacher.refinement.epochs=50", "student.training.epochs=8"],
+    "full": [*NINE_TASKS, "teacher.training.epochs=8", "teacher.refinement.epochs=100", "student.training.epochs=26"],
+    "quick": [*NINE_TASKS, "teacher.training.epochs=4", "teacher.refinement.epochs=24", "student.training.epochs=6"],
 }
 
 

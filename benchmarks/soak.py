@@ -55,7 +55,7 @@ class Run:
         self.tracking = f"sqlite:///{folder}/mlflow.db"
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The command, in a new process group."""
+        """The command, as a process."""
         settings = [*SMALL, f"store.uri={self.store}", f"tracking.uri={self.tracking}"]
         command = [str(ORCHESTRATOR), "run", str(EXPERIMENT), *(word for value in settings for word in ("--set", value))]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,28 +108,38 @@ def find(target: str, driver: int) -> int | None:
     return None
 
 
-def disturbed(run: Run, target: str, delay: float) -> tuple[int, set[int]]:
-    """Runs to the end, with one kill after the learning has begun; gives how often it was started, and all drivers' pids."""
+def disturbed(run: Run, target: str, delay: float) -> tuple[str | None, int, set[int]]:
+    """Runs to the end, with one kill some seconds after the learning has begun.
+
+    Returns:
+        What was killed, None when the run was faster; how often it was started; all drivers' pids.
+    """
     drivers: set[int] = set()
-    killed = False
+    killed = None
     for start in range(1, MOST_STARTS + 1):
         process = run.start()
         drivers.add(process.pid)
         while process.poll() is None:
-            if not killed and any(run.store.glob("progress/*")):
+            if killed is None and any(run.store.glob("progress/*")):
                 time.sleep(delay)
-                for chosen in (target, "student", "driver"):  # a lane that is done has no worker any more
-                    victim = None if killed else find(chosen, process.pid)
-                    if victim is not None:
-                        os.kill(victim, signal.SIGKILL)
-                        killed = True
-                        print(f"    killed the {chosen} (pid {victim})", flush=True)
+                killed = kill(target, process)
             time.sleep(0.1)
         if process.returncode == 0:
-            return start, drivers
+            return killed, start, drivers
         print(f"    start {start} ended with exit code {process.returncode}", flush=True)
     msg = f"not done after {MOST_STARTS} starts; see {run.folder}/terminal.log"
     raise SystemExit(msg)
+
+
+def kill(target: str, process: subprocess.Popen[bytes]) -> str | None:
+    """Kills the target, or where a lane has no worker any more another one; says which."""
+    for chosen in (target, "student", "driver"):
+        victim = find(chosen, process.pid)
+        if victim is not None and process.poll() is None:
+            os.kill(victim, signal.SIGKILL)
+            print(f"    killed the {chosen} (pid {victim})", flush=True)
+            return chosen
+    return None
 
 
 def living_of(drivers: set[int]) -> list[str]:
@@ -158,19 +168,27 @@ def main() -> None:
     num_equal, left, remaining = 0, [], []
     with tempfile.TemporaryDirectory(prefix="soak-") as scratch:
         reference = Run(Path(scratch) / "reference")
+        process = reference.start()
+        while not any(reference.store.glob("progress/*")) and process.poll() is None:
+            time.sleep(0.1)
         started = time.monotonic()
-        if reference.start().wait() != 0:
+        if process.wait() != 0:
             raise SystemExit((reference.folder / "terminal.log").read_text())
-        learning_seconds = json.loads((reference.folder / "out" / "summary.json").read_text())["worker_seconds"]
+        learning_seconds = time.monotonic() - started
         expected = reference.result()
-        print(f"undisturbed: {time.monotonic() - started:.0f} s, {learning_seconds:.0f} worker-seconds", flush=True)
-        for number in range(num_runs):
-            target = TARGETS[number % len(TARGETS)]
-            delay = chance.uniform(0, learning_seconds / 2)
+        print(f"undisturbed: {learning_seconds:.0f} s from the first epoch to the end", flush=True)
+        number = attempts = 0
+        while number < num_runs:
+            target, delay = TARGETS[number % len(TARGETS)], chance.uniform(0, 0.8 * learning_seconds)
             print(f"run {number + 1}: the {target}, {delay:.1f} s after the learning has begun", flush=True)
-            run = Run(Path(scratch) / str(number))
+            attempts += 1
+            run = Run(Path(scratch) / str(attempts))
             started = time.monotonic()
-            starts, drivers = disturbed(run, target, delay)
+            killed, starts, drivers = disturbed(run, target, delay)
+            if killed is None:
+                print("    was done before; once more", flush=True)
+                continue
+            number += 1
             is_equal = run.result() == expected
             num_equal += is_equal
             remaining += living_of(drivers)

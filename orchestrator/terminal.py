@@ -46,7 +46,7 @@ class TerminalListener:
         """
         self._console = console
         self._progress: Progress | None = None
-        self._lanes: dict[Role, _Lane] = {}
+        self._lanes: dict[Role, _LaneBar] = {}
 
     def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
         """Says what is run, and puts up the bars."""
@@ -63,8 +63,8 @@ class TerminalListener:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._progress = Progress(*columns, console=self._console, transient=True)
             for role in ROLES:
-                plan = _Plan([stage for stage in stages if stage.role == role])
-                self._lanes[role] = _Lane(plan, self._progress.add_task(f"{role}  waiting", total=plan.total))
+                plan = _Progress([stage for stage in stages if stage.role == role])
+                self._lanes[role] = _LaneBar(plan, self._progress.add_task(f"{role}  waiting", total=plan.total))
             self._progress.start()
 
     def stage_started(self, stage: Stage) -> None:
@@ -74,12 +74,12 @@ class TerminalListener:
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """Moves the lane's bar."""
         text = f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss {report.metrics['loss']:.3f}"
-        self._show(stage, text, _Plan.weight(stage) * report.epoch / report.num_epochs)
+        self._show(stage, text, _Progress.weight(stage) * report.epoch / report.num_epochs)
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """One line: what was learned, how well, how long it took."""
         if lane := self._lanes.get(result.stage.role):
-            lane.plan.finish(result.stage)
+            lane.progress.finish(result.stage)
         self._show(result.stage, "done", 0.0)
         row = record.matrix(result.stage.role)[-1]
         numbers = " ".join(f"{100 * accuracy:5.1f}" for accuracy in row)
@@ -116,10 +116,10 @@ class TerminalListener:
         if self._progress:
             lane = self._lanes[stage.role]
             description = f"{stage.role}  task {stage.task.index + 1} {text}"
-            self._progress.update(lane.bar, description=description, completed=lane.plan.done + within_stage)
+            self._progress.update(lane.bar, description=description, completed=lane.progress.done + within_stage)
 
 
-class _Plan:
+class _Progress:
     """How much of a lane is done, in units of roughly equal time: students see more exemplars with every task."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -135,10 +135,10 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class _Lane:
-    """A lane's plan, and its bar."""
+class _LaneBar:
+    """A lane's progress, and its bar."""
 
-    plan: _Plan
+    progress: _Progress
     bar: TaskID
 
 

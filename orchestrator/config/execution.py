@@ -82,10 +82,10 @@ class RayConfig(Config):
     )
     teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
     student: LaneConfig = Field(default_factory=LaneConfig, description="The student lane.")
-    max_worker_failures: int = Field(default=3, ge=0, description="How often a lane may lose workers and start them again.")
+    max_worker_failures: int = Field(default=3, ge=0, description="How often in a run a lane may lose workers and start them again.")
     max_preemptions: int = Field(default=20, ge=0, description="How often a lane may lose a node that was taken away with notice.")
     start_timeout_seconds: float = Field(default=60.0, gt=0, description="How long to wait for a lane's workers before asking once more.")
-    max_start_attempts: int = Field(default=2, ge=1, description="How often to ask for a lane's workers before giving up.")
+    max_start_attempts: int = Field(default=2, ge=1, description="How often in a run to ask for a lane's workers before giving up.")
 
 
 ExecutionConfig = Annotated[InProcessConfig | RayConfig, Field(discriminator="kind")]

@@ -7,6 +7,7 @@ by Ray, empty; who waits for a stage then finds it in the store.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -14,11 +15,13 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.stages import Stage, StageStore
 from orchestrator.stages.events import StageEvent, StageFinished, event_as_json, event_from_json
 
-_LOOK_AT_STORE_SECONDS = 3.0
+_LOOK_AT_STORE_SECONDS = 10.0
+_LISTEN_AGAIN_SECONDS = 1.0
 _ANSWER_SECONDS = 30.0
 
 
@@ -43,9 +46,17 @@ class _Notices:
                 await asyncio.wait_for(self._has_grown.wait(), patience_seconds)
         return self._incarnation, self._posted[start:]
 
-    async def wait_for(self, kind: str, stage: str) -> None:
-        while not any(notice["event"] == kind and notice["stage"] == stage for notice in self._posted):
-            await self._has_grown.wait()
+    async def has(self, kind: str, stage: str, patience_seconds: float) -> bool:
+        """Whether such an event was posted, or is within some seconds."""
+
+        async def posted() -> None:
+            while not any(notice["event"] == kind and notice["stage"] == stage for notice in self._posted):
+                await self._has_grown.wait()
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(posted(), patience_seconds)
+            return True
+        return False
 
 
 class Board:
@@ -57,7 +68,9 @@ class Board:
         Args:
             name: Of this run alone.
         """
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         options = {"name": name, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000}
+        options |= {"scheduling_strategy": here}  # the driver's node: what dies with it is of no use any more
         self._actor: ActorHandle[Any] = ray.remote(_Notices).options(**options).remote()
         self._incarnation = ""
         self._num_read = 0
@@ -72,18 +85,19 @@ class Board:
         try:
             incarnation, notices = ray.get(question, timeout=patience_seconds + _ANSWER_SECONDS)
         except (RayActorError, GetTimeoutError):
+            time.sleep(_LISTEN_AGAIN_SECONDS)
             return []
         if incarnation != self._incarnation:
             self._incarnation, self._num_read = incarnation, 0
         self._num_read += len(notices)
         return [event_from_json(notice) for notice in notices]
 
-    def wait_until_stored(self, stage: Stage, store: StageStore) -> None:
-        """Returns as soon as a stage is in the store: on the news, or, should that be lost, on a look into the store."""
-        while True:
-            try:
-                ray.get(self._actor.wait_for.remote(StageFinished.__name__, stage.name), timeout=_LOOK_AT_STORE_SECONDS)
-                return
-            except (RayActorError, GetTimeoutError):
-                if store.load(stage.key) is not None:
-                    return
+    def is_stored(self, stage: Stage, store: StageStore) -> bool:
+        """Whether a stage is in the store, after waiting some seconds for that: on the news, or, should that be lost, on a look."""
+        question = self._actor.has.remote(StageFinished.__name__, stage.name, _LOOK_AT_STORE_SECONDS)
+        try:
+            if ray.get(question, timeout=_LOOK_AT_STORE_SECONDS + _ANSWER_SECONDS):
+                return True
+        except (RayActorError, GetTimeoutError):
+            time.sleep(_LISTEN_AGAIN_SECONDS)  # the board is about to be started again
+        return store.load(stage.key) is not None

@@ -13,10 +13,11 @@ from typing import Any, TextIO
 import ray
 from ray._private import worker as ray_worker
 from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
+from ray.exceptions import AuthenticationError
 
 from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.resources import check_fits, cpus_of_this_machine
-from orchestrator.errors import ClusterUnavailableError
+from orchestrator.errors import ClusterUnavailableError, ConfigError
 
 # What Ray says every second or so without meaning anything by it: no dashboard is wanted, and nothing is scaled.
 _NOISE = ("State API may be temporarily unavailable",)
@@ -36,6 +37,10 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
         ClusterUnavailableError: The cluster does not answer.
         ConfigError: The lanes do not fit into it.
     """
+    if ray.is_initialized():
+        raise ConfigError(
+            "Ray is already in use in this process", where="execution", next_step="call ray.shutdown() first, or use kind: in_process"
+        )
     with log_file.open("a", encoding="utf-8") as file, _words_into(file):
         try:
             _connect(execution)
@@ -64,6 +69,9 @@ def _connect(execution: RayConfig) -> None:
     try:
         _check_reachable(execution.address)
         ray.init(address=execution.address or "local", **options)
+    except AuthenticationError as error:
+        what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"
+        raise ConfigError(what, where=execution.address or "this machine", next_step="set RAY_AUTH_TOKEN to the cluster's") from None
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
         what = f"the Ray cluster does not answer ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         advice = "check execution.address and RAY_AUTH_TOKEN, or leave the address out to start Ray on this machine"

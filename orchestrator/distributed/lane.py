@@ -11,7 +11,7 @@ import torch
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.distributed.board import Board
-from orchestrator.errors import DataError, UserInputError
+from orchestrator.errors import UserInputError
 from orchestrator.stages import Role, StageRunner, Work, prepare_work
 from orchestrator.training.ranks import Ranks
 
@@ -23,7 +23,7 @@ class LaneTask:
     Attributes:
         role: Whose stages.
         experiment: The configuration, as plain values.
-        keys: Of all stages of the experiment, as the driver sees them.
+        keys: Of the stages to learn, in their order, as the driver sees them.
         board: Name of the notice board.
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
@@ -61,20 +61,28 @@ def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
     torch.set_num_threads(task.num_threads)
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
+    work, mistake = _prepare(task)
+    mistakes = [found for found in ranks.values_of_all(mistake) if found is not None]
+    if mistakes or work is None:  # all of them stop: who goes on alone would wait for the others
+        return mistakes[0]
     try:
-        work = _same_work(task)
-        board = Board(task.board)
-        runner = StageRunner(work, _device(task), board.post, ranks)
-        stages = {stage.key: stage for stage in work.stages}
-        for stage in work.stages:
-            if stage.role == task.role:
-                for key in stage.upstream:
-                    if stages[key].role != task.role:
-                        _wait(board, ranks, work, key)
-                runner.obtain(stage)
+        _learn_stages(task, work, ranks)
     except UserInputError as error:
-        return {"what": error.what, "where": error.where, "next_step": error.next_step}
+        return _as_values(error)
     return None
+
+
+def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
+    board = Board(task.board)
+    runner = StageRunner(work, _device(task), board.post, ranks)
+    stages = {stage.key: stage for stage in work.stages}
+    for key in task.keys:
+        for upstream in stages[key].upstream:
+            if stages[upstream].role != task.role:
+                # in rounds: a collective that waits for hours would be taken for a lost connection
+                while not ranks.from_first(lambda: board.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
+                    pass
+        runner.obtain(stages[key])
 
 
 def _device(task: LaneTask) -> torch.device:
@@ -85,18 +93,21 @@ def _device(task: LaneTask) -> torch.device:
     return torch.device(get_device())
 
 
-def _wait(board: Board, ranks: Ranks, work: Work, key: str) -> None:
-    stage = next(stage for stage in work.stages if stage.key == key)
-    ranks.from_first(lambda: board.wait_until_stored(stage, work.store))
-
-
-def _same_work(task: LaneTask) -> Work:
-    """The work as this node sees it, which must be what the driver sees."""
-    work = prepare_work(Experiment.model_validate(task.experiment))
-    if [stage.key for stage in work.stages] != task.keys:
-        raise DataError(
+def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
+    """The work as this node sees it, or what is wrong with it; it must be what the driver sees."""
+    try:
+        work = prepare_work(Experiment.model_validate(task.experiment))
+    except UserInputError as error:
+        return None, _as_values(error)
+    if not set(task.keys) <= {stage.key for stage in work.stages}:
+        different = UserInputError(
             "a worker sees other data than the process that started the run",
             where=work.scenario.table.name,
             next_step="give paths that lead to the same files on every node, and do not change them during a run",
         )
-    return work
+        return None, _as_values(different)
+    return work, None
+
+
+def _as_values(error: UserInputError) -> dict[str, str]:
+    return {"what": error.what, "where": error.where, "next_step": error.next_step}

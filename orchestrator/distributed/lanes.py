@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.exceptions import RayError
-from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError
+from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.backend import BackendConfig
-from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
+from ray.train.v2._internal.exceptions import (
+    InsufficientClusterResourcesError,
+    RayTrainError,
+    UserExceptionWithTraceback,
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+)
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from orchestrator.config.execution import LaneConfig, RayConfig
+from orchestrator.distributed.account import Account
 from orchestrator.distributed.board import Board
 from orchestrator.distributed.cluster import cluster
 from orchestrator.distributed.lane import LaneTask, run_lane
 from orchestrator.distributed.resources import lanes_of
-from orchestrator.errors import ClusterUnavailableError, LaneFailedError, LaneLostError, OrchestratorError, UserInputError
+from orchestrator.errors import (
+    ClusterUnavailableError,
+    LaneFailedError,
+    LaneLostError,
+    OrchestratorError,
+    StorageUnavailableError,
+    UserInputError,
+)
 from orchestrator.stages import Role, Work
-from orchestrator.stages.events import EpochFinished, StageFinished, StageStarted, Tell
+from orchestrator.stages.events import Tell
 from orchestrator.stages.graph import ROLES
-
-logger = logging.getLogger(__name__)
+from orchestrator.stages.retention import RAY_FOLDER
 
 _LISTEN_SECONDS = 0.5
-_NO_ROOM = (WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
-_RAY_FOLDER = "ray"
+_NO_ROOM = (InsufficientClusterResourcesError, WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
 _GO_ON = "the same command goes on where it was"
 
 
@@ -50,33 +62,43 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
         TransientError: Cluster or store cannot be reached, or a lane lost its workers too often.
         LaneFailedError: A worker met an unknown error.
     """
-    with (
-        _naming(log_file),
-        tempfile.TemporaryDirectory(prefix="orchestrator-ray-", ignore_cleanup_errors=True) as scratch,
-        cluster(execution, log_file),
-    ):
-        name = secrets.token_hex(6)
-        told = _ToldOnce(tell)
-        roles = [role for role in ROLES if any(stage.role == role for stage in work.stages)]
-        lanes = [_Lane(role, work, execution, name, scratch) for role in roles]
-        lanes[0].start()
-        board = Board(_board_name(name))
-        while not all(lane.has_ended for lane in lanes):
-            # one after the other: lanes that start at once take each other's CPU, and the student has nothing to do yet
-            waiting = [lane for lane in lanes if not lane.has_begun]
-            if waiting and (told.anything or all(lane.has_ended for lane in lanes if lane.has_begun)):
-                waiting[0].start()
-            for event in board.news(_LISTEN_SECONDS):
-                told(event)
-            for lane in lanes:
-                lane.raise_error()
+    token = secrets.token_hex(6)
+    try:
+        with (
+            _naming(log_file),
+            tempfile.TemporaryDirectory(prefix="orchestrator-ray-", ignore_cleanup_errors=True) as scratch,
+            cluster(execution, log_file),
+        ):
+            roles = [role for role in ROLES if any(stage.role == role for stage in work.stages)]
+            _run([_Lane(role, work, execution, token, scratch) for role in roles], Account(work, tell), token)
+    finally:
+        with suppress(StorageUnavailableError):
+            for role in ROLES:
+                work.store.remove_folder(RAY_FOLDER, _lane_name(role, token))
+
+
+def _run(lanes: Sequence[_Lane], account: Account, token: str) -> None:
+    """Starts the lanes, and listens until all have ended."""
+    lanes[0].start()
+    board = Board(_board_name(token))
+    while not all(lane.has_ended for lane in lanes):
+        # one after the other: lanes that start at once take each other's CPU, and the student has nothing to do yet
+        waiting = [lane for lane in lanes if not lane.has_begun]
+        if waiting and (not account.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)):
+            waiting[0].start()
+        for event in board.news(_LISTEN_SECONDS):
+            account.take(event)
         for lane in lanes:
             lane.raise_error()
-        for event in board.news(0):
-            told(event)
-        _tell_what_was_lost(work, told)
-        for lane in lanes:
-            work.store.remove_folder(_RAY_FOLDER, lane.name)
+    for lane in lanes:
+        lane.raise_error()
+    for event in board.news(0):
+        account.take(event)
+    account.complete()
+
+
+def _lane_name(role: Role, token: str) -> str:
+    return f"{role}-{token}"
 
 
 def _board_name(token: str) -> str:
@@ -95,38 +117,6 @@ def _naming(log_file: Path) -> Iterator[None]:
         raise type(error)(error.what, error.where, f"{error.next_step}; {log}" if error.next_step else log) from error
 
 
-class _ToldOnce:
-    """Passes events on, each once: a worker that was started again tells of its finished epochs again."""
-
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-        self._known: set[tuple[str, ...]] = set()
-
-    @property
-    def anything(self) -> bool:
-        return bool(self._known)
-
-    def __call__(self, event: StageStarted | EpochFinished | StageFinished) -> None:
-        of_epoch = (event.report.phase, str(event.report.epoch)) if isinstance(event, EpochFinished) else ()
-        identity = (type(event).__name__, event.stage, *of_epoch)
-        if identity not in self._known:
-            self._known.add(identity)
-            self._tell(event)
-        elif isinstance(event, StageStarted):
-            logger.warning("%s: its workers have failed and were started again", event.stage)
-
-    def knows(self, kind: type, stage: str) -> bool:
-        return (kind.__name__, stage) in self._known
-
-
-def _tell_what_was_lost(work: Work, told: _ToldOnce) -> None:
-    """Stages whose news a dying board has taken along: the store has them all the same."""
-    for stage in work.stages:
-        if not told.knows(StageFinished, stage.name):
-            values = work.artifact_of(stage).values
-            told(StageFinished(stage.name, values["seconds"], values["num_train_workers"], cached=False))
-
-
 class _Lane:
     """One Ray Train run, in a thread of this process."""
 
@@ -135,7 +125,6 @@ class _Lane:
         self._config = lanes_of(execution)[role]
         self._error: BaseException | None = None
         self._return_value: Any = None
-        self.name = f"{role}-{token}"
         self._trainer = _trainer(role, work, execution, token, scratch)
         # a daemon: an interrupted driver does not wait for it
         self._thread = threading.Thread(target=self._fit, name=f"{role} lane", daemon=True)
@@ -170,13 +159,13 @@ def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: 
     task = LaneTask(
         role,
         work.experiment.model_dump(mode="json"),
-        [stage.key for stage in work.stages],
+        [stage.key for stage in work.stages if stage.role == role],
         _board_name(token),
         max(1, int(lane.num_cpus_per_worker)),
         lane.num_gpus_per_worker > 0,
     )
     scaling = ScalingConfig(
-        num_workers=lane.num_train_workers,
+        num_workers=_num_workers(role, execution),
         use_gpu=lane.num_gpus_per_worker > 0,
         resources_per_worker=lane.resources_per_worker,
         placement_strategy=lane.placement,
@@ -192,8 +181,22 @@ def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: 
         train_loop_config=task.as_json(),
         backend_config=_process_group(lane),
         scaling_config=scaling,
-        run_config=RunConfig(name=f"{role}-{token}", failure_config=failures, **_ray_storage(work, execution, scratch)),
+        run_config=RunConfig(name=_lane_name(role, token), failure_config=failures, **_ray_storage(work, execution, scratch)),
     )
+
+
+def _num_workers(role: Role, execution: RayConfig) -> int | tuple[int, int]:
+    """An elastic lane may take what the other one does not need: the lane that starts first would otherwise take it all."""
+    lane = lanes_of(execution)[role]
+    if isinstance(lane.num_train_workers, int) or execution.autoscaling:
+        return lane.num_train_workers
+    [other] = [config for name, config in lanes_of(execution).items() if name != role]
+    available = ray.cluster_resources()
+    room = [
+        (available.get(name, 0) - other.min_train_workers * other.resources_per_worker.get(name, 0)) // amount
+        for name, amount in lane.resources_per_worker.items()
+    ]
+    return lane.min_train_workers, max(lane.min_train_workers, min(lane.max_train_workers, int(min(room))))
 
 
 def _process_group(lane: LaneConfig) -> BackendConfig | None:
@@ -209,7 +212,7 @@ def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, An
     """Ray Train wants a folder that all nodes see; results and checkpoints are in the stage store."""
     if execution.address is None:
         return {"storage_path": scratch}
-    return {"storage_path": work.store.path(_RAY_FOLDER), "storage_filesystem": work.store.filesystem}
+    return {"storage_path": work.store.path(RAY_FOLDER), "storage_filesystem": work.store.filesystem}
 
 
 def _as_own_error(error: BaseException, lane: str, config: LaneConfig) -> OrchestratorError:
@@ -220,17 +223,22 @@ def _as_own_error(error: BaseException, lane: str, config: LaneConfig) -> Orches
         what = f"the cluster did not give it its {config.min_train_workers} x ({asked}) in time"
         return ClusterUnavailableError(what, lane, "wait until the cluster has room, or ask for less")
     if isinstance(error, WorkerGroupError):
-        causes = [getattr(cause, "_base_exc", cause) for cause in error.worker_failures.values()]
-        cause = next((cause for cause in causes if isinstance(cause, OrchestratorError)), causes[0])
-        if isinstance(cause, OrchestratorError):
-            return cause
-        if isinstance(cause, RayError):
-            what = f"its workers died more often than execution.max_worker_failures allows ({_first_line(cause)})"
-            return LaneLostError(what, lane, _GO_ON)
-        return LaneFailedError(f"{type(cause).__name__}: {cause}", lane, "this is a bug; please report it")
-    if isinstance(error, RayError | TrainingFailedError):
+        return _as_own_error_of_worker([*error.worker_failures.values()], lane)
+    if isinstance(error, RayError | RayTrainError):
         return LaneLostError(f"the Ray cluster has ended ({_first_line(getattr(error, 'controller_failure', error))})", lane, _GO_ON)
     return LaneFailedError(f"{type(error).__name__}: {error}", lane, "this is a bug; please report it")
+
+
+def _as_own_error_of_worker(causes: Sequence[BaseException], lane: str) -> OrchestratorError:
+    """The error that says most: when one worker fails, the others of its lane complain of a lost connection."""
+    for cause in causes:
+        if isinstance(cause, OrchestratorError):
+            return cause
+    for cause in causes:
+        if isinstance(cause, RayError | RayTrainError) and not isinstance(cause, UserExceptionWithTraceback):
+            what = f"its workers died more often than execution.max_worker_failures allows ({_first_line(cause)})"
+            return LaneLostError(what, lane, _GO_ON)
+    return LaneFailedError(f"{type(causes[0]).__name__}: {causes[0]}", lane, "this is a bug; please report it")
 
 
 def _first_line(error: BaseException) -> str:

@@ -45,6 +45,12 @@ def _check_fits_this_machine(execution: RayConfig) -> None:
                 where=f"execution.{name}.node_labels",
                 next_step="give execution.address of a cluster that has them, or leave them out",
             )
+        if lane.placement == "STRICT_SPREAD" and lane.min_train_workers > 1:
+            raise ConfigError(
+                f"STRICT_SPREAD wants {lane.min_train_workers} workers on as many nodes, and this machine is one",
+                where=f"execution.{name}.placement",
+                next_step="use SPREAD, or give execution.address of a cluster",
+            )
     available: dict[str, float] = {"CPU": cpus_of_this_machine()}
     if any(lane.num_gpus_per_worker for lane in lanes_of(execution).values()):
         import torch  # noqa: PLC0415 - slow to import, and only wanted here for GPUs

@@ -1,8 +1,8 @@
 """One run: an experiment from its configuration to its summary.
 
-Everything that can be wrong is found before anything is trained: data, split, output folder, tracking. Then the stages are
-computed one after another, each task's teacher and then its student, and every row of both accuracy matrices goes to MLflow
-as soon as it is known.
+Everything that can be wrong is found before anything is trained: room for the lanes, data, split, output folder, tracking.
+Then the stages are computed, wherever the configuration says, and every row of both accuracy matrices goes to MLflow as soon as
+it is known.
 """
 
 from __future__ import annotations

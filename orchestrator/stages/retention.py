@@ -21,7 +21,7 @@ from orchestrator.stages.store import MANIFEST, PROGRESS, TEMPORARY, StageStore
 
 # under it, a writer may be at it: nothing that is younger is ever removed, whatever a rule says
 WRITER_PERIOD = timedelta(hours=1)
-RAY_PERIOD = timedelta(days=1)
+RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
 
 _KEY = re.compile(r"[0-9a-f]{64}")

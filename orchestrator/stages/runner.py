@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import Any
 
 import torch
 
+from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage, num_training_images
@@ -19,6 +21,8 @@ from orchestrator.stages.work import Work
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks
 from orchestrator.training.reports import EpochReport
+
+logger = logging.getLogger(__name__)
 
 
 class StageRunner:
@@ -56,8 +60,7 @@ class StageRunner:
         else:
             self._learn(stage, started)
         self._evaluate(stage)
-        if self._ranks.is_first:
-            self._work.store.clear_progress(stage.key)
+        self._clear_progress(stage)
         self._tell(StageFinished(stage.name, time.perf_counter() - started, self._ranks.size, cached=artifact is not None))
 
     def _learn(self, stage: Stage, started: float) -> None:
@@ -98,6 +101,13 @@ class StageRunner:
         evaluation = evaluate(self._model(stage), stage, self._work.scenario, self._ranks)
         if self._ranks.is_first:
             self._work.store.save(key, evaluation.as_artifact())
+
+    def _clear_progress(self, stage: Stage) -> None:
+        if self._ranks.is_first:
+            try:
+                self._work.store.clear_progress(stage.key)
+            except StorageUnavailableError as error:  # another run may be writing there; the stage itself is stored
+                logger.warning("epoch checkpoints of %s are left behind: %s", stage.name, error)
 
     def _upstream(self, stage: Stage) -> Upstream:
         models = {upstream.role: self._model(upstream) for upstream in (self._stages[key] for key in stage.upstream)}

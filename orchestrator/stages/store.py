@@ -35,7 +35,7 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress"
 TEMPORARY = ".tmp-"
 _ATTEMPTS = 3
-_USE_NOTED_AFTER_SECONDS = 24 * 3600
+_USE_NOTED_AFTER_SECONDS = 30 * 60
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -79,6 +79,14 @@ class Ranks:
         box = [value() if self.is_first else None]
         distributed.broadcast_object_list(box)
         return cast("Value", box[0])
+
+    def values_of_all(self, value: Value) -> list[Value]:
+        """Every rank's value, on every rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module with its gradients averaged over all ranks."""

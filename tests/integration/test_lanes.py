@@ -33,7 +33,7 @@ class Driver(NamedTuple):
     file: Path
 
     def start(self, *settings: str) -> "subprocess.Popen[str]":
-        words = [word for value in (*settings, *self.places) for word in ("--set", value)]
+        words = [word for value in (*self.places, *settings) for word in ("--set", value)]
         command = [str(ORCHESTRATOR), "run", str(self.file), *words, "--output", str(self.output)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
 
@@ -236,7 +236,7 @@ def test_a_killed_worker_is_started_again_and_the_result_is_the_same(new_driver:
     kill(process, "teacher")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
-    assert "teacher[0]: its workers have failed and were started again" in said
+    assert "teacher[0]: its workers were started again" in said
     assert driver.result() == long_result
     assert driver.unfinished_files() == []
 
@@ -367,15 +367,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_worth_a_retry_and_leaves_no_half_file(new_driver: Callable[[], Driver], small_disk: Path) -> None:
     driver = new_driver()
     store = small_disk / "store"
-    answer = driver.run("execution.kind=in_process", "teacher.backbone.kind=small_cnn", f"store.uri={store}")
-    answer = driver.run("teacher.joint_embedding.dimensions=512", f"store.uri={store}") if answer.returncode == 0 else answer
+    answer = driver.run(f"store.uri={store}")
     assert answer.returncode == 3, answer.stderr
     assert "the stage store cannot be written" in answer.stderr
     assert "No space left on device" in answer.stderr
     assert not [path for path in store.rglob("*") if path.name.startswith(".tmp-")]
     # with room again, what was whole is used and the rest computed
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    assert driver.run("teacher.joint_embedding.dimensions=512", f"store.uri={store}").returncode == 0
+    assert driver.run(f"store.uri={store}").returncode == 0
+    assert any(stage["cached"] for stage in driver.summary["stages"])
 
 
 def test_a_store_that_can_only_be_read_is_said_before_anything_is_learned(new_driver: Callable[[], Driver], small_disk: Path) -> None:
