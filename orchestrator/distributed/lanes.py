@@ -14,6 +14,8 @@ import ray
 from ray.exceptions import RayError
 from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.backend import BackendConfig
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import (
     InsufficientClusterResourcesError,
     RayTrainError,
@@ -21,6 +23,7 @@ from ray.train.v2._internal.exceptions import (
     WorkerGroupStartupFailedError,
     WorkerGroupStartupTimeoutError,
 )
+from ray.train.v2.api.callback import RayTrainCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from orchestrator.config.execution import LaneConfig, RayConfig
@@ -42,7 +45,7 @@ from orchestrator.stages.events import Tell
 from orchestrator.stages.graph import ROLES
 from orchestrator.stages.retention import RAY_FOLDER
 
-_LISTEN_SECONDS = 0.5
+_LISTEN_SECONDS = 1.0
 _NO_ROOM = (InsufficientClusterResourcesError, WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
 _GO_ON = "the same command goes on where it was"
 
@@ -154,6 +157,18 @@ class _Lane:
             raise _as_own_error(self._error, f"{self._role} lane", self._config) from self._error
 
 
+class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's own types are not those that run
+    """A trainer without two helpers that a cluster of this run alone does not need.
+
+    One removes placement groups of controllers that have died: here the whole cluster ends with the run. Without a dashboard it
+    also fails, once a second, for 5 % of a CPU. The other one waits for data sets of Ray Data: there are none.
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks = super()._create_default_callbacks()
+        return [callback for callback in callbacks if not isinstance(callback, PlacementGroupCleanerCallback | DatasetsCallback)]
+
+
 def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: str) -> DataParallelTrainer:
     lane = lanes_of(execution)[role]
     task = LaneTask(
@@ -176,7 +191,8 @@ def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: 
         controller_failure_limit=execution.max_start_attempts - 1,
         max_preemption_failures=execution.max_preemptions,
     )
-    return DataParallelTrainer(
+    trainer = _TrainerOnOwnCluster if execution.address is None else DataParallelTrainer
+    return trainer(
         run_lane,
         train_loop_config=task.as_json(),
         backend_config=_process_group(lane),

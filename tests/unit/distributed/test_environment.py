@@ -1,0 +1,72 @@
+"""What Ray reads from the environment: ours where the user has not chosen, and only for the run that needs it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.config.execution import RayConfig
+from orchestrator.distributed.environment import set_environment
+
+LOCAL, JOINED = RayConfig(start_timeout_seconds=7), RayConfig(address="10.0.0.1:6379", start_timeout_seconds=9)
+TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restores every name afterwards."""
+    names = [
+        TIMEOUT,
+        "RAY_AUTH_MODE",
+        "RAY_AUTH_TOKEN",
+        "ORCHESTRATOR_RAY_SETTINGS",
+        "RAY_TRAIN_METRICS_ENABLED",
+        "RAY_ENABLE_AUTO_CONNECT",
+    ]
+    names += ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"]
+    for name in [*names, "RAY_USAGE_STATS_ENABLED"]:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    monkeypatch.setenv("HOME", "/nowhere")  # no token of this user
+
+
+def setting(name: str) -> str | None:
+    import os
+
+    return os.environ.get(name)
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIMEOUT, "123")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    set_environment(LOCAL)
+    assert (setting(TIMEOUT), setting("RAY_AUTH_MODE"), setting("RAY_AUTH_TOKEN")) == ("123", "disabled", None)
+
+
+def test_a_users_token_is_never_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "theirs")
+    set_environment(LOCAL)
+    assert setting("RAY_AUTH_TOKEN") == "theirs"
+
+
+def test_settings_of_one_run_do_not_reach_the_next() -> None:
+    set_environment(LOCAL)
+    first = setting("RAY_AUTH_TOKEN")
+    assert (setting(TIMEOUT), setting("RAY_AUTH_MODE")) == ("7.0", "token")
+    assert first
+    set_environment(JOINED)
+    assert setting(TIMEOUT) == "9.0"
+    set_environment(LOCAL)
+    assert setting("RAY_AUTH_TOKEN") != first
+
+
+def test_each_local_cluster_has_a_token_of_its_own() -> None:
+    code = (
+        "from orchestrator.distributed.environment import set_environment\n"
+        "from orchestrator.config.execution import RayConfig\n"
+        "import os, sys; set_environment(RayConfig()); print(os.environ['RAY_AUTH_TOKEN'], 'ray' in sys.modules)"
+    )
+    answers = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() for _ in range(2)]
+    assert answers[0][0] != answers[1][0]
+    assert [answer[1] for answer in answers] == ["False", "False"]

@@ -1,0 +1,61 @@
+"""The arithmetic of the lanes."""
+
+from typing import Any
+
+import pytest
+
+from orchestrator.config.execution import RayConfig
+from orchestrator.distributed.resources import check_fits, check_room, cpus_of_this_machine
+from orchestrator.errors import ConfigError
+
+
+def lanes(**lanes: dict[str, Any]) -> RayConfig:
+    return RayConfig.model_validate({"kind": "ray", **lanes})
+
+
+def test_lanes_that_need_all_there_is_fit() -> None:
+    check_fits(lanes(teacher={"num_train_workers": 3}, student={"num_cpus_per_worker": 2}), {"CPU": 5}, "here")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            lanes(teacher={"num_train_workers": 4}, student={"num_cpus_per_worker": 2}),
+            "the lanes need 6 CPU at the same time (teacher lane 4 x 1 + student lane 1 x 2), here has 5",
+        ),
+        (
+            lanes(student={"num_gpus_per_worker": 1}),
+            "the lanes need 1 GPU at the same time (teacher lane 1 x 0 + student lane 1 x 1), here has 0",
+        ),
+        (
+            lanes(teacher={"custom_resources_per_worker": {"disk": 2}}),
+            "the lanes need 2 disk at the same time (teacher lane 1 x 2 + student lane 1 x 0), here has 0",
+        ),
+    ],
+    ids=["CPU", "GPU", "custom"],
+)
+def test_what_does_not_fit_is_said_with_the_arithmetic(config: RayConfig, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_fits(config, {"CPU": 5}, "here")
+    assert message in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+def test_an_elastic_lane_needs_its_fewest_workers() -> None:
+    check_fits(lanes(teacher={"num_train_workers": [1, 100]}), {"CPU": 2}, "here")
+    with pytest.raises(ConfigError, match="teacher lane 2 x 1"):
+        check_fits(lanes(teacher={"num_train_workers": [2, 100]}), {"CPU": 2}, "here")
+
+
+@pytest.mark.parametrize(
+    ("lane", "field"),
+    [({"node_labels": {"pool": "gpu"}}, "node_labels"), ({"num_train_workers": 2, "placement": "STRICT_SPREAD"}, "placement")],
+)
+def test_what_only_a_cluster_has_is_refused_on_this_machine(lane: dict[str, Any], field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"execution\.student\.{field}"):
+        check_room(lanes(teacher={"num_cpus_per_worker": 0.01}, student={"num_cpus_per_worker": 0.01, **lane}))
+
+
+def test_this_machine_has_at_least_one_cpu() -> None:
+    assert cpus_of_this_machine() >= 1
