@@ -17,10 +17,15 @@ from pathlib import Path
 
 from measuring import IN_PROCESS, digits_work, print_figures, timed
 
-NINE_TASKS = ["scenario.num_base_classes=2", "scenario.classes_per_task=1"]
+NINE_TASKS = [
+    "scenario.num_base_classes=2",
+    "scenario.classes_per_task=1",
+    "teacher.refinement.batch_size=16",
+    "student.training.batch_size=16",
+]
 WORKLOADS = {
-    "full": [*NINE_TASKS, "teacher.training.epochs=6", "teacher.refinement.epochs=84", "student.training.epochs=21"],
-    "quick": [*NINE_TASKS, "teacher.training.epochs=4", "teacher.refinement.epochs=24", "student.training.epochs=6"],
+    "full": [*NINE_TASKS, "teacher.training.epochs=5", "teacher.refinement.epochs=27", "student.training.epochs=8"],
+    "quick": [*NINE_TASKS, "teacher.training.epochs=3", "teacher.refinement.epochs=9", "student.training.epochs=3"],
 }
 
 
