@@ -24,8 +24,8 @@ NINE_TASKS = [
     "student.training.batch_size=16",
 ]
 WORKLOADS = {
-    "full": [*NINE_TASKS, "teacher.training.epochs=5", "teacher.refinement.epochs=27", "student.training.epochs=8"],
-    "quick": [*NINE_TASKS, "teacher.training.epochs=3", "teacher.refinement.epochs=9", "student.training.epochs=3"],
+    "full": [*NINE_TASKS, "teacher.training.epochs=5", "teacher.refinement.epochs=19", "student.training.epochs=8"],
+    "quick": [*NINE_TASKS, "teacher.training.epochs=3", "teacher.refinement.epochs=7", "student.training.epochs=3"],
 }
 
 

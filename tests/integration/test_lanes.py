@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -262,6 +261,21 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
 
 
 @pytest.mark.reliability
+def test_a_lane_that_loses_its_workers_too_often_says_so_and_the_same_command_goes_on(
+    new_driver: Callable[[], Driver], long_result: dict[str, Any]
+) -> None:
+    driver = new_driver()
+    process = driver.start(*LONG, "execution.max_worker_failures=0")
+    wait_until(lambda: in_the_middle_of(driver, 0) and "teacher" in processes_of(process.pid).values())
+    kill(process, "teacher")
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 3, said
+    assert "teacher lane: its workers died more often than execution.max_worker_failures allows" in said
+    assert driver.run(*LONG).returncode == 0
+    assert driver.result() == long_result
+
+
+@pytest.mark.reliability
 def test_two_drivers_of_one_experiment_do_not_hurt_each_other(new_driver: Callable[[], Driver], long_result: dict[str, Any]) -> None:
     driver = new_driver()
     second = Driver(driver.folder / "second", driver.file)
@@ -400,8 +414,3 @@ def test_a_flipped_byte_is_noticed_and_the_stage_learned_again(work: Work, tmp_p
     for stage in work.stages:
         after = work.artifact_of(stage).tensors
         assert all((after[name] == tensor).all() for name, tensor in before[stage.name].items())
-
-
-def test_threads_are_not_left_behind(work: Work, tmp_path: Path) -> None:
-    compute(work, lambda _: None, tmp_path / "ray.log")
-    assert not [thread for thread in threading.enumerate() if thread.name.endswith(" lane")]
