@@ -30,6 +30,7 @@ from orchestrator.teacher import TeacherModel
 from orchestrator.teacher.closed_form import JointSpace
 from orchestrator.teacher.prototypes import PrototypeMemory
 from orchestrator.teacher.statistics import ClassStatistics
+from orchestrator.training.random_streams import seeded_initialisation
 
 Tensors = dict[str, Tensor]
 
@@ -67,7 +68,8 @@ def from_artifact(artifact: Artifact, role: Role, experiment: Experiment, shape:
     """
     tensors = artifact.tensors
     backbone = experiment.teacher.backbone if role == "teacher" else experiment.student.backbone
-    network = _network(_unprefixed("network", tensors), backbone, experiment, shape).to(device).eval()
+    with seeded_initialisation(0, "overwritten by what is stored"):  # the caller's global generator stays as it was
+        network = _network(_unprefixed("network", tensors), backbone, experiment, shape).to(device).eval()
     if experiment.method.kind != "dual_teacher":
         moments = _unprefixed("moments", tensors)
         return BaselineModel(network, FeatureMoments(**{name: tensor.to(device) for name, tensor in moments.items()}) if moments else None)

@@ -104,7 +104,7 @@ def test_a_dry_run_judges_the_same_and_removes_nothing(store: StageStore, root: 
     _stored(store, A, 31 * DAY)
     _begun(store, B, 31 * DAY)
     _file(root / ".tmp-1", DAY)
-    _file(root / "ray" / "teacher-1" / "log", 2 * DAY)
+    _file(root / "ray" / "teacher-1" / "log", 8 * DAY)
     before = sorted(root.rglob("*"))
     dry = clean_up(store, RULE, dry_run=True)
     assert sorted(root.rglob("*")) == before
@@ -204,8 +204,8 @@ def test_a_probe_for_writing_that_was_left_in_the_root_goes_after_an_hour(store:
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_folders_of_ray_go_when_nothing_was_written_in_them_for_a_day(store: StageStore, root: Path) -> None:
-    old, young = _file(root / "ray" / "teacher-1" / "x", DAY + SECOND), _file(root / "ray" / "student-1" / "x", DAY - SECOND)
+def test_folders_of_ray_go_when_nothing_was_written_in_them_for_a_week(store: StageStore, root: Path) -> None:
+    old, young = _file(root / "ray" / "teacher-1" / "x", 7 * DAY + SECOND), _file(root / "ray" / "student-1" / "x", 7 * DAY - SECOND)
     assert _removed(clean_up(store, RULE)) == {(Kind.RAY, str(old.parent))}
     assert not old.parent.exists()
     assert young.exists()
