@@ -63,8 +63,8 @@ class TerminalListener:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._progress = Progress(*columns, console=self._console, transient=True)
             for role in ROLES:
-                plan = _Progress([stage for stage in stages if stage.role == role])
-                self._lanes[role] = _LaneBar(plan, self._progress.add_task(f"{role}  waiting", total=plan.total))
+                work = _LaneWork([stage for stage in stages if stage.role == role])
+                self._lanes[role] = _LaneBar(work, self._progress.add_task(f"{role}  waiting", total=work.total))
             self._progress.start()
 
     def stage_started(self, stage: Stage) -> None:
@@ -74,18 +74,18 @@ class TerminalListener:
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """Moves the lane's bar."""
         text = f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss {report.metrics['loss']:.3f}"
-        self._show(stage, text, _Progress.weight(stage) * report.epoch / report.num_epochs)
+        self._show(stage, text, _LaneWork.weight(stage) * report.epoch / report.num_epochs)
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """One line: what was learned, how well, how long it took."""
         if lane := self._lanes.get(result.stage.role):
-            lane.progress.finish(result.stage)
+            lane.work.finish(result.stage)
         self._show(result.stage, "done", 0.0)
         row = record.matrix(result.stage.role)[-1]
         numbers = " ".join(f"{100 * accuracy:5.1f}" for accuracy in row)
-        names = ", ".join(record.scenario.class_names[c] for c in result.stage.task.new_classes)
+        classes = ", ".join(record.scenario.class_names[c] for c in result.stage.task.new_classes)
         self._console.print(
-            f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}  +{{{names}}}  "
+            f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}  +{{{classes}}}  "
             f"accuracy by task {numbers} %  {'from the store' if result.finished.cached else f'{result.finished.seconds:.1f} s'}",
             highlight=False,
             soft_wrap=True,
@@ -116,10 +116,10 @@ class TerminalListener:
         if self._progress:
             lane = self._lanes[stage.role]
             description = f"{stage.role}  task {stage.task.index + 1} {text}"
-            self._progress.update(lane.bar, description=description, completed=lane.progress.done + within_stage)
+            self._progress.update(lane.bar, description=description, completed=lane.work.done + within_stage)
 
 
-class _Progress:
+class _LaneWork:
     """How much of a lane is done, in units of roughly equal time: students see more exemplars with every task."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -136,9 +136,9 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _LaneBar:
-    """A lane's progress, and its bar."""
+    """A lane's work, and its bar."""
 
-    progress: _Progress
+    work: _LaneWork
     bar: TaskID
 
 

@@ -31,7 +31,7 @@ from orchestrator.distributed.account import Account
 from orchestrator.distributed.board import Board
 from orchestrator.distributed.cluster import cluster
 from orchestrator.distributed.lane import LaneTask, run_lane
-from orchestrator.distributed.resources import lanes_of
+from orchestrator.distributed.resources import lanes_of, num_workers_within
 from orchestrator.errors import (
     ClusterUnavailableError,
     LaneFailedError,
@@ -180,7 +180,7 @@ def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: 
         lane.num_gpus_per_worker > 0,
     )
     scaling = ScalingConfig(
-        num_workers=_num_workers(role, execution),
+        num_workers=num_workers_within(role, execution, ray.cluster_resources()),
         use_gpu=lane.num_gpus_per_worker > 0,
         resources_per_worker=lane.resources_per_worker,
         placement_strategy=lane.placement,
@@ -199,20 +199,6 @@ def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: 
         scaling_config=scaling,
         run_config=RunConfig(name=_lane_name(role, token), failure_config=failures, **_ray_storage(work, execution, scratch)),
     )
-
-
-def _num_workers(role: Role, execution: RayConfig) -> int | tuple[int, int]:
-    """An elastic lane may take what the other one does not need: the lane that starts first would otherwise take it all."""
-    lane = lanes_of(execution)[role]
-    if isinstance(lane.num_train_workers, int) or execution.autoscaling:
-        return lane.num_train_workers
-    [other] = [config for name, config in lanes_of(execution).items() if name != role]
-    available = ray.cluster_resources()
-    room = [
-        (available.get(name, 0) - other.min_train_workers * other.resources_per_worker.get(name, 0)) // amount
-        for name, amount in lane.resources_per_worker.items()
-    ]
-    return lane.min_train_workers, max(lane.min_train_workers, min(lane.max_train_workers, int(min(room))))
 
 
 def _process_group(lane: LaneConfig) -> BackendConfig | None:

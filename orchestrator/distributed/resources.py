@@ -59,6 +59,25 @@ def _check_fits_this_machine(execution: RayConfig) -> None:
     check_fits(execution, available, "this machine")
 
 
+def num_workers_within(role: str, execution: RayConfig, available: Mapping[str, float]) -> int | tuple[int, int]:
+    """How many workers a lane may take: an elastic one leaves the other lane what that needs, whichever starts first.
+
+    Args:
+        role: The lane's name.
+        execution: The lanes.
+        available: Resources of the whole cluster, in Ray's names.
+    """
+    lane = lanes_of(execution)[role]
+    if isinstance(lane.num_train_workers, int) or execution.autoscaling:
+        return lane.num_train_workers
+    [other] = [config for name, config in lanes_of(execution).items() if name != role]
+    room = [
+        (available.get(name, 0) - other.min_train_workers * other.resources_per_worker.get(name, 0)) // amount
+        for name, amount in lane.resources_per_worker.items()
+    ]
+    return lane.min_train_workers, max(lane.min_train_workers, min(lane.max_train_workers, int(min(room))))
+
+
 def check_fits(execution: RayConfig, available: Mapping[str, float], place: str) -> None:
     """Checks that both lanes, with the fewest workers they accept, find room at the same time.
 

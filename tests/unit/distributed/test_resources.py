@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from orchestrator.config.execution import RayConfig
-from orchestrator.distributed.resources import check_fits, check_room, cpus_of_this_machine
+from orchestrator.distributed.resources import check_fits, check_room, cpus_of_this_machine, num_workers_within
 from orchestrator.errors import ConfigError
 
 
-def lanes(**lanes: dict[str, Any]) -> RayConfig:
-    return RayConfig.model_validate({"kind": "ray", **lanes})
+def lanes(**fields: Any) -> RayConfig:  # noqa: ANN401 - parts of a configuration
+    return RayConfig.model_validate({"kind": "ray", **fields})
 
 
 def test_lanes_that_need_all_there_is_fit() -> None:
@@ -55,6 +55,29 @@ def test_an_elastic_lane_needs_its_fewest_workers() -> None:
 def test_what_only_a_cluster_has_is_refused_on_this_machine(lane: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError, match=rf"execution\.student\.{field}"):
         check_room(lanes(teacher={"num_cpus_per_worker": 0.01}, student={"num_cpus_per_worker": 0.01, **lane}))
+
+
+def test_an_elastic_lane_leaves_the_other_one_its_fewest_workers() -> None:
+    config = lanes(teacher={"num_train_workers": [1, 4]}, student={"num_train_workers": [2, 9]})
+    assert num_workers_within("teacher", config, {"CPU": 5}) == (1, 3)
+    assert num_workers_within("student", config, {"CPU": 5}) == (2, 4)
+    assert num_workers_within("teacher", config, {"CPU": 100}) == (1, 4)
+
+
+def test_the_scarcest_resource_bounds_an_elastic_lane() -> None:
+    config = lanes(teacher={"num_train_workers": [1, 4], "num_gpus_per_worker": 1})
+    assert num_workers_within("teacher", config, {"CPU": 10, "GPU": 2}) == (1, 2)
+
+
+def test_an_elastic_lane_keeps_its_fewest_workers_and_a_fixed_one_its_number() -> None:
+    config = lanes(teacher={"num_train_workers": [2, 4]}, student={"num_train_workers": 3})
+    assert num_workers_within("teacher", config, {"CPU": 1}) == (2, 2)
+    assert num_workers_within("student", config, {"CPU": 1}) == 3
+
+
+def test_a_cluster_that_grows_on_demand_bounds_nothing() -> None:
+    config = lanes(teacher={"num_train_workers": [1, 4]}, autoscaling=True)
+    assert num_workers_within("teacher", config, {"CPU": 1}) == (1, 4)
 
 
 def test_this_machine_has_at_least_one_cpu() -> None:

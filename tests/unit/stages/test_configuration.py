@@ -17,6 +17,8 @@ from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.stages.configuration import configuration_read
 from orchestrator.training.context import LearningContext
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 METHODS = ["dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint"]
 TORCHVISION = {"kind": "torchvision", "name": "resnet18"}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -164,15 +166,6 @@ def merged(one: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(change, Mapping) and "kind" not in change and isinstance(one.get(name), Mapping)
     }
     return {**one, **changes, **inner}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks as small as these lose more by several threads than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=[(method, variant) for method in METHODS for variant in VARIANTS], ids=" with ".join)
