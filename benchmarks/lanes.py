@@ -1,6 +1,6 @@
 """Both lanes at once against one after the other: what running teacher and student side by side is worth on two cores.
 
-    .venv/bin/python benchmarks/lanes.py            about 7 minutes on 2 cores
+    .venv/bin/python benchmarks/lanes.py            about 12 minutes on 2 cores
     .venv/bin/python benchmarks/lanes.py --quick    under 3 minutes
 
 The workload is digits in nine tasks, with epochs chosen so that a teacher stage takes about as long as a student stage. Every
@@ -24,7 +24,7 @@ NINE_TASKS = [
     "student.training.batch_size=16",
 ]
 WORKLOADS = {
-    "full": [*NINE_TASKS, "teacher.training.epochs=5", "teacher.refinement.epochs=19", "student.training.epochs=8"],
+    "full": [*NINE_TASKS, "teacher.training.epochs=10", "teacher.refinement.epochs=38", "student.training.epochs=16"],
     "quick": [*NINE_TASKS, "teacher.training.epochs=3", "teacher.refinement.epochs=7", "student.training.epochs=3"],
 }
 

@@ -18,8 +18,9 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.stages import Stage, StageStore
-from orchestrator.stages.events import StageEvent, StageFinished, event_as_json, event_from_json
+from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, event_as_json, event_from_json
 
+_POST_SECONDS = 0.5
 _LOOK_AT_STORE_SECONDS = 10.0
 _LISTEN_AGAIN_SECONDS = 1.0
 _ANSWER_SECONDS = 30.0
@@ -31,10 +32,12 @@ class _Notices:
     def __init__(self) -> None:
         self._incarnation = uuid.uuid4().hex
         self._posted: list[dict[str, Any]] = []
+        self._finished: set[str] = set()
         self._has_grown = asyncio.Event()
 
-    async def post(self, notice: dict[str, Any]) -> None:
-        self._posted.append(notice)
+    async def post(self, notices: list[dict[str, Any]]) -> None:
+        self._posted += notices
+        self._finished |= {notice["stage"] for notice in notices if notice["event"] == StageFinished.__name__}
         self._has_grown.set()
         self._has_grown = asyncio.Event()
 
@@ -46,11 +49,11 @@ class _Notices:
                 await asyncio.wait_for(self._has_grown.wait(), patience_seconds)
         return self._incarnation, self._posted[start:]
 
-    async def has(self, kind: str, stage: str, patience_seconds: float) -> bool:
-        """Whether such an event was posted, or is within some seconds."""
+    async def has_finished(self, stage: str, patience_seconds: float) -> bool:
+        """Whether the end of a stage was posted, or is within some seconds."""
 
         async def posted() -> None:
-            while not any(notice["event"] == kind and notice["stage"] == stage for notice in self._posted):
+            while stage not in self._finished:
                 await self._has_grown.wait()
 
         with suppress(TimeoutError):
@@ -74,10 +77,16 @@ class Board:
         self._actor: ActorHandle[Any] = ray.remote(_Notices).options(**options).remote()
         self._incarnation = ""
         self._num_read = 0
+        self._unposted: list[dict[str, Any]] = []
+        self._posted_at = 0.0
 
     def post(self, event: StageEvent) -> None:
-        """Posts an event and does not wait."""
-        self._actor.post.remote(event_as_json(event))
+        """Posts an event and does not wait; short epochs are posted together: each message costs the learning some CPU."""
+        self._unposted.append(event_as_json(event))
+        if isinstance(event, EpochFinished) and time.monotonic() < self._posted_at + _POST_SECONDS:
+            return
+        self._actor.post.remote(self._unposted)
+        self._unposted, self._posted_at = [], time.monotonic()
 
     def news(self, patience_seconds: float) -> list[StageEvent]:
         """What was posted since the last time; nothing after waiting in vain, or while the board does not answer."""
@@ -94,7 +103,7 @@ class Board:
 
     def is_stored(self, stage: Stage, store: StageStore) -> bool:
         """Whether a stage is in the store, after waiting some seconds for that: on the news, or, should that be lost, on a look."""
-        question = self._actor.has.remote(StageFinished.__name__, stage.name, _LOOK_AT_STORE_SECONDS)
+        question = self._actor.has_finished.remote(stage.name, _LOOK_AT_STORE_SECONDS)
         try:
             if ray.get(question, timeout=_LOOK_AT_STORE_SECONDS + _ANSWER_SECONDS):
                 return True
