@@ -68,7 +68,7 @@ def run(
     from rich.console import Console
 
     from orchestrator.pipelines.run import run as run_experiment
-    from orchestrator.terminal import TerminalListener
+    from orchestrator.terminal.run import TerminalListener
 
     # without a terminal there is no width to keep to
     listener = TerminalListener(Console(width=None if sys.stdout.isatty() else 120))
@@ -79,17 +79,61 @@ def run(
 
 
 @app.command()
-def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment files.")]) -> None:
-    """Check experiment files and say what is wrong, without running anything (and without loading torch).
+def sweep(
+    search_space: Annotated[Path, typer.Argument(metavar="SEARCH_SPACE.yaml", help="What varies, how, and what is made best.")],
+    experiment: Annotated[Path, typer.Option("--experiment", metavar="EXPERIMENT.yaml", help="What is the same for all trials.")],
+    overrides: Overrides = None,
+    num_trials: Annotated[int | None, typer.Option(min=1, metavar="N", help="Configurations to try, instead of the file's.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for ledger, summary.json, best.yaml and pictures. Default: out/sweeps/NAME.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the sweep in that folder; budget and space may have changed.")
+    ] = False,
+) -> None:
+    """Try many configurations of an experiment side by side, and find the best.
+
+    Stages that trials have in common are computed once. The sweep ends with best.yaml, an experiment file that gives the best
+    trial's numbers when it is run, with a leaderboard and pictures; in MLflow the sweep is a run with one child a trial.
+
+    After a crash, Ctrl-C or a spent budget, the same command with `--resume` goes on: finished trials are not repeated.
+
+    Examples:
+    `orchestrator sweep search_spaces/smoke.yaml --experiment experiments/digits.yaml`
+
+    `orchestrator sweep search_spaces/tssr_thresholds.yaml --experiment experiments/digits.yaml --num-trials 32 --resume`
+    """
+    from orchestrator.config import load_experiment, load_search_space
+
+    loaded_space, loaded = load_search_space(search_space), load_experiment(experiment, overrides or [])
+    if num_trials is not None:
+        loaded_space = loaded_space.model_copy(update={"num_trials": num_trials})
+    _check_trial_fits(loaded)
+
+    from rich.console import Console
+
+    from orchestrator.pipelines.sweep import sweep as run_sweep
+    from orchestrator.terminal.sweep import TerminalSweepListener
+
+    listener = TerminalSweepListener(Console(width=None if sys.stdout.isatty() else 120), loaded.tracking.uri)
+    try:
+        run_sweep(loaded_space, loaded, output, resume, listener)
+    finally:
+        listener.close()
+
+
+@app.command()
+def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment and search space files.")]) -> None:
+    """Check experiment and search space files and say what is wrong, without running anything (and without loading torch).
 
     Every file is checked; the exit code is 2 when one of them is wrong.
     """
-    from orchestrator.config import load_experiment
+    from orchestrator.config import load_any
 
     failed = False
     for file in files:
         try:
-            load_experiment(file)
+            load_any(file)
             typer.echo(f"{file}: valid")
         except UserInputError as error:
             typer.echo(str(error), err=True)
@@ -116,7 +160,7 @@ def plan(experiment: ExperimentFile, overrides: Overrides = None) -> None:
     from rich.console import Console
 
     from orchestrator.pipelines.plan import plan as plan_experiment
-    from orchestrator.terminal import show_plan
+    from orchestrator.terminal.plan import show_plan
 
     show_plan(plan_experiment(loaded), Console(width=None if sys.stdout.isatty() else 120))
 
@@ -156,7 +200,7 @@ def gc(
     uris = [] if store is None and experiments else [StoreConfig(uri=store).uri if store else StoreConfig().uri]
 
     from orchestrator.pipelines.collect_garbage import collect_garbage
-    from orchestrator.terminal import garbage_lines
+    from orchestrator.terminal.garbage import garbage_lines
 
     for report in collect_garbage(uris, experiments, unused_days, dry_run):
         typer.echo("\n".join(garbage_lines(report, dry_run)))
@@ -168,6 +212,13 @@ def _check_room(experiment: Experiment) -> None:
         from orchestrator.distributed.resources import check_room
 
         check_room(experiment.execution)
+
+
+def _check_trial_fits(experiment: Experiment) -> None:
+    """Says at once, before anything heavy is imported, when not even one trial fits."""
+    from orchestrator.tuning.share import check_trial_fits
+
+    check_trial_fits(experiment.execution)
 
 
 def main() -> NoReturn:

@@ -1,4 +1,4 @@
-"""Everything shipped is a test case: experiment files, and the commands and examples of README."""
+"""Everything shipped is a test case: experiment files, search spaces, and the commands and examples of README."""
 
 import ast
 import importlib
@@ -11,11 +11,16 @@ import typer.main
 import yaml
 
 from orchestrator.cli import app
-from orchestrator.config import Experiment, load_experiment
+from orchestrator.config import Experiment, SearchSpace, load_any, load_experiment, load_search_space
+from orchestrator.config.schema import values_of, variant_kinds
+from orchestrator.tuning.sampler import Sampler
+from orchestrator.tuning.space import Space
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.y*ml"))
+SEARCH_SPACES = sorted((ROOT / "search_spaces").rglob("*.y*ml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LANGUAGE = (ROOT / "search_spaces" / "README.md").read_text(encoding="utf-8")
 
 
 def code_blocks(language: str) -> list[str]:
@@ -52,6 +57,41 @@ def test_the_default_experiment_runs_this_projects_method_on_five_tasks_of_two_d
     assert (experiment.data.kind, experiment.method.kind, experiment.execution.kind) == ("digits", "dual_teacher", "ray")
     assert (experiment.scenario.num_base_classes, experiment.scenario.classes_per_task) == (2, 2)
     assert experiment.scenario.class_order == tuple(range(10))
+
+
+# --- search spaces ---------------------------------------------------------------------------------------------------
+
+
+def test_search_spaces_are_these() -> None:
+    names = ["augmentation_learning_rate", "baselines", "everything", "push_pull_margins", "smoke", "tssr_thresholds"]
+    assert [file.stem for file in SEARCH_SPACES] == names
+
+
+@pytest.mark.parametrize("file", SEARCH_SPACES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_search_space_fits_the_default_experiment_and_says_what_it_is(file: Path) -> None:
+    search_space = load_any(file)
+    assert isinstance(search_space, SearchSpace)
+    assert search_space.name == file.stem
+    assert file.read_text(encoding="utf-8").startswith("#")
+    assert Sampler(Space(search_space, load_experiment(ROOT / "experiments" / "digits.yaml"))).ask() is not None
+    assert f"| `{file.name}` |" in LANGUAGE
+
+
+def test_baselines_are_all_methods_over_three_seeds() -> None:
+    search_space = load_search_space(ROOT / "search_spaces" / "baselines.yaml")
+    experiment = load_experiment(ROOT / "experiments" / "digits.yaml")
+    methods = {point.parameters["method.kind"] for point in Space(search_space, experiment).grid()}
+    assert methods == set(variant_kinds(Experiment.model_fields["method"].annotation))
+    assert search_space.seeds == (0, 1, 2)
+
+
+def test_the_guide_to_search_spaces_has_every_distribution_and_a_valid_example() -> None:
+    kinds = variant_kinds(values_of(SearchSpace.model_fields["parameters"].annotation))
+    assert set(re.findall(r"^\| `\{kind: (\w+),", LANGUAGE, flags=re.MULTILINE)) == set(kinds)
+    blocks = re.findall(r"^```yaml\n(.*?)^```", LANGUAGE, flags=re.MULTILINE | re.DOTALL)
+    assert blocks
+    for block in blocks:
+        Space(SearchSpace.model_validate(yaml.safe_load(block)), Experiment())
 
 
 # --- README ----------------------------------------------------------------------------------------------------------

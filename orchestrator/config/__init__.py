@@ -1,6 +1,7 @@
 """Configuration: frozen values read from YAML; imports neither torch nor ray nor mlflow."""
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.loader import dump_experiment, flatten, load_experiment
+from orchestrator.config.loader import dump_experiment, flatten, load_any, load_experiment, load_search_space, with_values
+from orchestrator.config.search_space import SearchSpace
 
-__all__ = ["Experiment", "dump_experiment", "flatten", "load_experiment"]
+__all__ = ["Experiment", "SearchSpace", "dump_experiment", "flatten", "load_any", "load_experiment", "load_search_space", "with_values"]

@@ -62,6 +62,11 @@ class LaneConfig(Config):
         return self.num_train_workers if isinstance(self.num_train_workers, int) else self.num_train_workers[1]
 
     @property
+    def num_threads(self) -> int:
+        """CPU threads of each worker."""
+        return max(1, int(self.num_cpus_per_worker))
+
+    @property
     def resources_per_worker(self) -> dict[str, float]:
         """What one worker asks for, in Ray's names."""
         gpus = {"GPU": self.num_gpus_per_worker} if self.num_gpus_per_worker else {}

@@ -1,21 +1,24 @@
-"""YAML files and `--set` overrides → a validated experiment; every error names the file and the key path."""
+"""YAML files and `--set` overrides → a validated experiment or search space; every error names the file and the key path."""
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from orchestrator.config.addresses import without_password
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.schema import fields_of, variant_kinds
+from orchestrator.config.schema import fields_of, unknown_key, values_of, variant_kinds
+from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import ConfigError
 
 Tree = dict[str, Any]
+Root = TypeVar("Root", bound=BaseModel)
 
 
 def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -33,10 +36,46 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
     for override in overrides:
         _apply_override(tree, override)
-    try:
-        return Experiment.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_describe(error, tree, source))) from None
+    return _validated(Experiment, tree, source)
+
+
+def load_search_space(path: str | Path) -> SearchSpace:
+    """Reads a search space file.
+
+    Raises:
+        ConfigError: As for an experiment; also a path that no experiment has, an empty range, conditions in a circle.
+    """
+    return _validated(SearchSpace, _read_yaml(Path(path)), str(path))
+
+
+def load_any(path: str | Path) -> Experiment | SearchSpace:
+    """Reads an experiment file or a search space file: the latter has the key `parameters`.
+
+    Raises:
+        ConfigError: As for the one or the other.
+    """
+    tree = _read_yaml(Path(path))
+    return _validated(SearchSpace, tree, str(path)) if "parameters" in tree else _validated(Experiment, tree, str(path))
+
+
+def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any]) -> Experiment:
+    """An experiment with other values at some paths.
+
+    Args:
+        base: An experiment, or what its file holds; it is left as it is.
+        values: By dotted path. A `kind` comes before what stands beside it, and drops what only the old kind knows.
+
+    Raises:
+        ConfigError: A path is unknown, or a value is of the wrong type or out of range.
+    """
+    tree = base.model_dump(mode="json") if isinstance(base, Experiment) else copy.deepcopy(dict(base))
+    for path in sorted(values, key=_outer_first_then_kinds):
+        _set_value(tree, path.split("."), copy.deepcopy(values[path]))
+    return _validated(Experiment, tree)
+
+
+def _outer_first_then_kinds(path: str) -> tuple[int, bool]:
+    return path.count("."), not path.endswith(".kind")
 
 
 def dump_experiment(experiment: Experiment) -> str:
@@ -106,13 +145,18 @@ def _apply_override(tree: Tree, override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"the value {text!r} is not valid YAML", where=where, next_step="quote it") from None
+    _set_value(tree, keys, value, where)
+
+
+def _set_value(tree: Tree, keys: Sequence[str], value: object, where: str = "") -> None:
     model: Any = Experiment
     node = tree
     for depth, key in enumerate(keys[:-1]):
         fields = fields_of(model, node) if model else {}
-        if model is not None and key not in fields:
-            raise ConfigError(_unknown(".".join(keys[: depth + 1]), fields), where=where)
-        model = fields.get(key)
+        own = values_of(model)
+        if model is not None and own is None and key not in fields:
+            raise ConfigError(unknown_key(".".join(keys[: depth + 1]), fields), where=where)
+        model = fields.get(key) if own is None else own
         child = node.get(key)
         if not isinstance(child, dict):
             child = {}
@@ -131,17 +175,27 @@ def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
             del node[key]
 
 
-def _describe(error: ValidationError, tree: Tree, source: str) -> list[str]:
+def _validated(root: type[Root], tree: Tree, source: str = "") -> Root:
+    try:
+        return root.model_validate(tree)
+    except ValidationError as error:
+        where = f"{source}: " if source else ""
+        raise ConfigError("\n".join(where + line for line in _describe(error, root, tree))) from None
+
+
+def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list[str]:
     lines = []
     for item in error.errors():
-        path, parent_fields = _key_path(item["loc"], tree)
+        path, parent_fields, annotation = _key_path(item["loc"], root, tree)
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = _unknown(path, parent_fields)
+            message = unknown_key(path, parent_fields)
         elif item["type"] == "missing":
             message = f"{path} is missing; add it"
         elif item["type"] == "model_type":
             message = f"{path} = {_shorten(item['input'])}: should be a mapping of `key: value` lines"
+        elif item["type"] == "union_tag_not_found":
+            message = f"{path}.kind is missing; choose one of {', '.join(variant_kinds(annotation))}"
         elif item["type"] == "union_tag_invalid":
             kinds = item["ctx"]["expected_tags"]
             given = item["ctx"]["tag"]
@@ -149,35 +203,29 @@ def _describe(error: ValidationError, tree: Tree, source: str) -> list[str]:
             advice = f"did you mean {nearest[0]}?" if nearest else f"choose one of {kinds}"
             message = f"{path}.kind = {given!r} is not known; {advice}"
         elif item["type"] == "value_error":
-            message = f"{path + ': ' if path else ''}{message}"
+            message = "\n".join(f"{path + ': ' if path else ''}{line}" for line in message.splitlines())
         else:
             message = f"{path} = {_shorten(item['input'])}: {message[0].lower()}{message[1:]}"
-        lines.append(f"{source}: {message}")
+        lines += message.splitlines()
     return lines
 
 
-def _key_path(location: tuple[int | str, ...], tree: object) -> tuple[str, Mapping[str, Any]]:
-    """Pydantic's location as the user's key path (without the names of variants), and the fields known beside its last key."""
+def _key_path(location: tuple[int | str, ...], root: type[BaseModel], tree: object) -> tuple[str, Mapping[str, Any], object]:
+    """Pydantic's location as the user's key path (without the names of variants), the fields beside its last key, its annotation."""
     path = ""
-    model: Any = Experiment
+    model: Any = root
     node = tree
     fields: Mapping[str, Any] = {}
     for part in location:
         if isinstance(node, dict) and part not in node and part in variant_kinds(model):
             model = variant_kinds(model)[part]
             continue
+        own = values_of(model)
         fields = fields_of(model, node) if model is not None else {}
-        model = fields.get(str(part))
+        model = fields.get(str(part)) if own is None else own
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
         node = node.get(part) if isinstance(node, dict) else node[part] if isinstance(node, list) and isinstance(part, int) else None
-    return path, fields
-
-
-def _unknown(path: str, known: Mapping[str, Any]) -> str:
-    parent, _, key = path.rpartition(".")
-    nearest = difflib.get_close_matches(key, list(known), n=1)
-    advice = f"did you mean {parent + '.' if parent else ''}{nearest[0]}?" if nearest else f"known here: {', '.join(known) or 'nothing'}"
-    return f"{path} is not a known key; {advice}"
+    return path, fields, model
 
 
 def _shorten(value: object, length: int = 60) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
 
 def models_in(annotation: object) -> list[type[BaseModel]]:
-    """The configuration models that an annotation mentions, through `Annotated` and unions."""
+    """The configuration models that an annotation mentions, through `Annotated` and unions; not those inside a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
+    if get_origin(annotation) is dict:
+        return []
     if get_origin(annotation) is Annotated:
         return models_in(get_args(annotation)[0])
     return [model for argument in get_args(annotation) for model in models_in(argument)]
@@ -36,3 +39,47 @@ def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
     kind = node.get("kind") if isinstance(node, dict) else None
     chosen = variant_kinds(annotation).get(kind) if isinstance(kind, str) else None
     return {name: field.annotation for model in ([chosen] if chosen else models) for name, field in model.model_fields.items()}
+
+
+def values_of(annotation: object) -> Any:  # noqa: ANN401 - an annotation
+    """The annotation of the values of a mapping with keys of the user's own; None for anything else."""
+    return get_args(annotation)[1] if get_origin(annotation) is dict else None
+
+
+def problem_with_path(root: object, path: str) -> str | None:
+    """What is wrong with a dotted path that no variant of the configuration has; None for one that exists."""
+    for walked, annotation, key in _steps(root, path):
+        fields = fields_of(annotation, None)
+        if key not in fields and values_of(annotation) is None:
+            return unknown_key(f"{walked}.{key}" if walked else key, fields)
+    return None
+
+
+def variants_with(root: object, path: str) -> dict[str, set[str]]:
+    """`{"student.transfer.kind": {"fixed"}}`: the kinds that have what a path names, where not all of a union have it."""
+    found = {}
+    for walked, annotation, key in _steps(root, path):
+        kinds = variant_kinds(annotation)
+        having = {kind for kind, model in kinds.items() if key in model.model_fields}
+        if having != set(kinds):
+            found[f"{walked}.kind"] = having
+    return found
+
+
+def unknown_key(path: str, known: Mapping[str, Any]) -> str:
+    """The message about a key that is not known, with the nearest one that is."""
+    parent, _, key = path.rpartition(".")
+    nearest = difflib.get_close_matches(key, list(known), n=1)
+    advice = f"did you mean {parent + '.' if parent else ''}{nearest[0]}?" if nearest else f"known here: {', '.join(known) or 'nothing'}"
+    return f"{path} is not a known key; {advice}"
+
+
+def _steps(root: object, path: str) -> Iterator[tuple[str, object, str]]:
+    """For each key of a path: the path before it, the annotation of what holds it, and the key."""
+    annotation: Any = root
+    walked = ""
+    for key in path.split("."):
+        yield walked, annotation, key
+        own = values_of(annotation)
+        annotation = fields_of(annotation, None).get(key) if own is None else own
+        walked = f"{walked}.{key}" if walked else key

@@ -16,7 +16,7 @@ from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator impor
 from ray.exceptions import AuthenticationError
 
 from orchestrator.config.execution import RayConfig
-from orchestrator.distributed.resources import check_fits, cpus_of_this_machine
+from orchestrator.distributed.resources import cpus_of_this_machine
 from orchestrator.errors import ClusterUnavailableError, ConfigError
 
 # What Ray says every second or so without meaning anything by it: no dashboard is wanted, and nothing is scaled.
@@ -30,36 +30,35 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
     """Joins or starts a cluster, and leaves or ends it. What Ray and the workers say goes into the file, not into the terminal.
 
     Args:
-        execution: Which cluster; how much room the lanes need.
+        execution: Which cluster.
         log_file: Grows by what is said.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
-        ConfigError: The lanes do not fit into it.
+        ConfigError: It refuses the token, or this process uses Ray already.
     """
     if ray.is_initialized():
         raise ConfigError(
             "Ray is already in use in this process", where="execution", next_step="call ray.shutdown() first, or use kind: in_process"
         )
-    with log_file.open("a", encoding="utf-8") as file, _words_into(file):
+    with log_file.open("a", encoding="utf-8") as file, _words_into(file) as handler:
         try:
             _connect(execution)
-            if execution.address is not None and not execution.autoscaling:
-                check_fits(execution, ray.cluster_resources(), f"the cluster {execution.address}")
+            logging.getLogger("ray").handlers = [handler]  # Ray takes all handlers away when it is told to leave logging alone
             yield
         finally:
             ray.shutdown()
 
 
-def check_fits_cluster(execution: RayConfig) -> None:
-    """Checks the lanes against a running cluster, and leaves it again.
+def resources_of_cluster(execution: RayConfig) -> dict[str, float]:
+    """What a running cluster has, in Ray's names. Joins it and leaves it again.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
-        ConfigError: The lanes do not fit into it.
+        ConfigError: It refuses the token, or this process uses Ray already.
     """
     with cluster(execution, Path(os.devnull)):
-        pass
+        return dict(ray.cluster_resources())
 
 
 def _connect(execution: RayConfig) -> None:
@@ -88,7 +87,7 @@ def _check_reachable(address: str | None) -> None:
 
 
 @contextmanager
-def _words_into(file: TextIO) -> Iterator[None]:
+def _words_into(file: TextIO) -> Iterator[logging.Handler]:
     """Sends to a file what Ray logs in this process, and what it would print for its workers and nodes.
 
     Ray has no public way to redirect the latter; a test would notice if this one stopped working.
@@ -107,6 +106,6 @@ def _words_into(file: TextIO) -> Iterator[None]:
     before = logger.handlers, logger.propagate, ray_worker.print_to_stdstream
     logger.handlers, logger.propagate, ray_worker.print_to_stdstream = [handler], False, write
     try:
-        yield
+        yield handler
     finally:
         logger.handlers, logger.propagate, ray_worker.print_to_stdstream = before

@@ -11,8 +11,9 @@ import torch
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.distributed.board import Board
+from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.errors import UserInputError
-from orchestrator.stages import Role, StageRunner, Work, prepare_work
+from orchestrator.stages import NO_CLAIMS, Role, StageRunner, Work, prepare_work
 from orchestrator.training.ranks import Ranks
 
 
@@ -27,6 +28,7 @@ class LaneTask:
         board: Name of the notice board.
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
+        claims: Name of the claims that this run shares with others; None for a run alone.
     """
 
     role: Role
@@ -35,6 +37,7 @@ class LaneTask:
     board: str
     num_threads: int
     use_gpu: bool
+    claims: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -74,7 +77,8 @@ def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
 
 def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
     board = Board(task.board)
-    runner = StageRunner(work, _device(task), board.post, ranks)
+    claims = NO_CLAIMS if task.claims is None else ClusterClaims(task.claims)
+    runner = StageRunner(work, _device(task), board.post, ranks, claims)
     stages = {stage.key: stage for stage in work.stages}
     for key in task.keys:
         for upstream in stages[key].upstream:

@@ -31,7 +31,7 @@ from orchestrator.distributed.account import Account
 from orchestrator.distributed.board import Board
 from orchestrator.distributed.cluster import cluster
 from orchestrator.distributed.lane import LaneTask, run_lane
-from orchestrator.distributed.resources import lanes_of, num_workers_within
+from orchestrator.distributed.resources import check_fits, lanes_of, num_workers_within
 from orchestrator.errors import (
     ClusterUnavailableError,
     LaneFailedError,
@@ -65,15 +65,33 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
         TransientError: Cluster or store cannot be reached, or a lane lost its workers too often.
         LaneFailedError: A worker met an unknown error.
     """
+    with naming_log(log_file), cluster(execution, log_file):
+        if execution.address is not None and not execution.autoscaling:
+            check_fits(execution, ray.cluster_resources(), f"the cluster {execution.address}")
+        compute_in_lanes(work, execution, tell)
+
+
+def compute_in_lanes(work: Work, execution: RayConfig, tell: Tell, claims: str | None = None) -> None:
+    """The same, in a cluster to which this process is connected already.
+
+    Args:
+        work: What to compute.
+        execution: What each lane asks for.
+        tell: Told everything that happens, in this process.
+        claims: Name of the claims to stages that others of this cluster may be computing; None when there are no others.
+
+    Raises:
+        UserInputError: The learning does not work with this configuration.
+        TransientError: Cluster or store cannot be reached, or a lane lost its workers too often.
+        LaneFailedError: A worker met an unknown error.
+    """
     token = secrets.token_hex(6)
     try:
-        with (
-            _naming(log_file),
-            tempfile.TemporaryDirectory(prefix="orchestrator-ray-", ignore_cleanup_errors=True) as scratch,
-            cluster(execution, log_file),
-        ):
+        with tempfile.TemporaryDirectory(prefix="orchestrator-ray-", ignore_cleanup_errors=True) as scratch:
             roles = [role for role in ROLES if any(stage.role == role for stage in work.stages)]
-            _run([_Lane(role, work, execution, token, scratch) for role in roles], Account(work, tell), token)
+            tasks = [_task(role, work, execution, token, claims) for role in roles]
+            lanes = [_Lane(task.role, _trainer(task, work, execution, token, scratch), execution) for task in tasks]
+            _run(lanes, Account(work, tell), token)
     finally:
         with suppress(StorageUnavailableError):
             for role in ROLES:
@@ -109,7 +127,7 @@ def _board_name(token: str) -> str:
 
 
 @contextmanager
-def _naming(log_file: Path) -> Iterator[None]:
+def naming_log(log_file: Path) -> Iterator[None]:
     """Every failure says where Ray's own words are."""
     log = f"Ray's log is {log_file}"
     try:
@@ -123,12 +141,12 @@ def _naming(log_file: Path) -> Iterator[None]:
 class _Lane:
     """One Ray Train run, in a thread of this process."""
 
-    def __init__(self, role: Role, work: Work, execution: RayConfig, token: str, scratch: str) -> None:
+    def __init__(self, role: Role, trainer: DataParallelTrainer, execution: RayConfig) -> None:
         self._role = role
         self._config = lanes_of(execution)[role]
         self._error: BaseException | None = None
         self._return_value: Any = None
-        self._trainer = _trainer(role, work, execution, token, scratch)
+        self._trainer = trainer
         # a daemon: an interrupted driver does not wait for it
         self._thread = threading.Thread(target=self._fit, name=f"{role} lane", daemon=True)
 
@@ -169,16 +187,21 @@ class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's o
         return [callback for callback in callbacks if not isinstance(callback, PlacementGroupCleanerCallback | DatasetsCallback)]
 
 
-def _trainer(role: Role, work: Work, execution: RayConfig, token: str, scratch: str) -> DataParallelTrainer:
+def _task(role: Role, work: Work, execution: RayConfig, token: str, claims: str | None) -> LaneTask:
     lane = lanes_of(execution)[role]
-    task = LaneTask(
-        role,
-        work.experiment.model_dump(mode="json"),
-        [stage.key for stage in work.stages if stage.role == role],
-        _board_name(token),
-        max(1, int(lane.num_cpus_per_worker)),
-        lane.num_gpus_per_worker > 0,
+    return LaneTask(
+        role=role,
+        experiment=work.experiment.model_dump(mode="json"),
+        keys=[stage.key for stage in work.stages if stage.role == role],
+        board=_board_name(token),
+        num_threads=lane.num_threads,
+        use_gpu=lane.num_gpus_per_worker > 0,
+        claims=claims,
     )
+
+
+def _trainer(task: LaneTask, work: Work, execution: RayConfig, token: str, scratch: str) -> DataParallelTrainer:
+    role, lane = task.role, lanes_of(execution)[task.role]
     scaling = ScalingConfig(
         num_workers=num_workers_within(role, execution, ray.cluster_resources()),
         use_gpu=lane.num_gpus_per_worker > 0,

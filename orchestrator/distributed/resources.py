@@ -28,16 +28,33 @@ def check_room(execution: RayConfig) -> None:
         ConfigError: They ask for more than there is; the message has the arithmetic.
         ClusterUnavailableError: The cluster does not answer.
     """
-    set_environment(execution)
     if execution.address is None:
-        _check_fits_this_machine(execution)
-    else:
-        from orchestrator.distributed.cluster import check_fits_cluster  # noqa: PLC0415 - ray is slow to import
+        _check_possible_on_one_machine(execution)
+    available, place = available_resources(execution)
+    if execution.address is None or not execution.autoscaling:
+        check_fits(execution, available, place)
 
-        check_fits_cluster(execution)
+
+def available_resources(execution: RayConfig) -> tuple[dict[str, float], str]:
+    """What there is for the lanes, in Ray's names, and how to call who has it.
+
+    Raises:
+        ClusterUnavailableError: The cluster does not answer.
+    """
+    set_environment(execution)
+    if execution.address is not None:
+        from orchestrator.distributed.cluster import resources_of_cluster  # noqa: PLC0415 - ray is slow to import
+
+        return resources_of_cluster(execution), f"the cluster {execution.address}"
+    available: dict[str, float] = {"CPU": cpus_of_this_machine()}
+    if any(lane.num_gpus_per_worker for lane in lanes_of(execution).values()):
+        import torch  # noqa: PLC0415 - slow to import, and only wanted here for GPUs
+
+        available["GPU"] = torch.cuda.device_count()
+    return available, "this machine"
 
 
-def _check_fits_this_machine(execution: RayConfig) -> None:
+def _check_possible_on_one_machine(execution: RayConfig) -> None:
     for name, lane in lanes_of(execution).items():
         if lane.node_labels:
             raise ConfigError(
@@ -51,12 +68,6 @@ def _check_fits_this_machine(execution: RayConfig) -> None:
                 where=f"execution.{name}.placement",
                 next_step="use SPREAD, or give execution.address of a cluster",
             )
-    available: dict[str, float] = {"CPU": cpus_of_this_machine()}
-    if any(lane.num_gpus_per_worker for lane in lanes_of(execution).values()):
-        import torch  # noqa: PLC0415 - slow to import, and only wanted here for GPUs
-
-        available["GPU"] = torch.cuda.device_count()
-    check_fits(execution, available, "this machine")
 
 
 def num_workers_within(role: str, execution: RayConfig, available: Mapping[str, float]) -> int | tuple[int, int]:

@@ -40,7 +40,7 @@ def _write_files(folder: Path, summary: dict[str, Any], experiment: Experiment, 
     from orchestrator.tracking.figures import accuracy_matrix_figure, run_overview_figure, save_figure  # noqa: PLC0415 - matplotlib is slow to import
 
     write_json(folder / names.SUMMARY_FILE, summary)
-    _write_text(folder / names.EXPERIMENT_FILE, dump_experiment(experiment))
+    write_text(folder / names.EXPERIMENT_FILE, dump_experiment(experiment))
     write_json(folder / names.ENVIRONMENT_FILE, environment())
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     figures = folder / names.FIGURES_FOLDER
@@ -53,10 +53,11 @@ def _write_files(folder: Path, summary: dict[str, Any], experiment: Experiment, 
 
 def write_json(path: Path, content: object) -> None:
     """Writes a JSON file in one piece: a reader sees all of it or none."""
-    _write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in one piece: a reader sees all of it or none."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -7,9 +7,6 @@ it is known.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +16,9 @@ import torch
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario
-from orchestrator.errors import ConfigError, InterruptedRunError, OrchestratorError, StorageUnavailableError
+from orchestrator.errors import ConfigError, StorageUnavailableError
 from orchestrator.models import build_backbone
+from orchestrator.pipelines.closing import closed_truthfully
 from orchestrator.pipelines.execution import check_execution, compute
 from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.outputs import write_outputs
@@ -28,10 +26,8 @@ from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
 from orchestrator.stages import Model, Role, Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted
-from orchestrator.tracking import RunStatus, Tracker, names, open_run
+from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.training.random_streams import seeded_initialisation
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,14 +80,14 @@ def run(
     check_execution(experiment.execution)
     work = prepare_work(experiment)
     work.store.check_writable()
-    _check_backbones(experiment, work.scenario)
+    check_backbones(experiment, work.scenario)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
     if output is not None:
-        _make_writable(Path(output))
+        make_writable(Path(output))
     tracker = tracker or open_run(experiment.tracking.uri, experiment.tracking.experiment or experiment.name, run_name, {})
-    with _closed_truthfully(tracker):
+    with closed_truthfully(tracker):
         output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
-        _make_writable(output_dir)
+        make_writable(output_dir)
         (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier run: it must not pass for this one's
         log = RunLog(tracker, experiment, work.scenario)
         log.start()
@@ -132,33 +128,7 @@ class _Teller:
                 assert_never(event)
 
 
-@contextmanager
-def _closed_truthfully(tracker: Tracker) -> Iterator[None]:
-    """Whatever happens, the tracked run ends with the status that is true."""
-    try:
-        yield
-    except (KeyboardInterrupt, InterruptedRunError) as interruption:
-        reason = str(interruption) or "interrupted"
-        _close_after_failure(tracker, RunStatus.KILLED, reason)
-        raise InterruptedRunError(f"{reason}; run {tracker.run_id} is closed as KILLED") from None
-    except OrchestratorError as error:
-        _close_after_failure(tracker, RunStatus.FAILED, str(error))
-        raise
-    except BaseException as error:
-        _close_after_failure(tracker, RunStatus.FAILED, f"{type(error).__name__}: {error}")
-        raise
-    tracker.close(RunStatus.FINISHED)
-
-
-def _close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:
-    """Closes the run; what made it fail is worth more to the user than that closing it failed as well."""
-    try:
-        tracker.close(status, reason)
-    except OrchestratorError as error:
-        logger.warning("run %s could not be closed as %s: %s", tracker.run_id, status, error)
-
-
-def _check_backbones(experiment: Experiment, scenario: Scenario) -> None:
+def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
     """Builds both extractors for nothing: an unknown model or weights that cannot be had are found before anything is trained."""
     for role, backbone in (("teacher", experiment.teacher.backbone), ("student", experiment.student.backbone)):
         with seeded_initialisation(experiment.seed, "check"):
@@ -171,7 +141,12 @@ def _check_backbones(experiment: Experiment, scenario: Scenario) -> None:
             raise ConfigError(what, where=f"{role}.backbone", next_step="choose another backbone or another data.image_size") from None
 
 
-def _make_writable(folder: Path) -> None:
+def make_writable(folder: Path) -> None:
+    """Makes a folder, and sees that files can be written there.
+
+    Raises:
+        StorageUnavailableError: They cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".write-probe"

@@ -1,5 +1,6 @@
 """What is computed once: the graph of stages, their keys, and the computation of each."""
 
+from orchestrator.stages.claims import NO_CLAIMS, Claims
 from orchestrator.stages.configuration import Role
 from orchestrator.stages.graph import Stage, stage_graph
 from orchestrator.stages.model import Model
@@ -7,4 +8,4 @@ from orchestrator.stages.runner import StageRunner
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work, prepare_work
 
-__all__ = ["Model", "Role", "Stage", "StageRunner", "StageStore", "Work", "prepare_work", "stage_graph"]
+__all__ = ["NO_CLAIMS", "Claims", "Model", "Role", "Stage", "StageRunner", "StageStore", "Work", "prepare_work", "stage_graph"]

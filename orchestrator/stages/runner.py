@@ -1,4 +1,4 @@
-"""One way through the code for any stage: found in the store, or else learned, evaluated and stored."""
+"""One way through the code for any stage: found in the store, or else learned, evaluated and stored, by one at a time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
+from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage, num_training_images
 from orchestrator.stages.evaluation import evaluate
 from orchestrator.stages.events import EpochFinished, StageFinished, StageStarted, Tell
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 class StageRunner:
     """Computes stages one after another and remembers the newest model of each role for the stages that build on it."""
 
-    def __init__(self, work: Work, device: torch.device, tell: Tell, ranks: Ranks = ALONE) -> None:
+    def __init__(self, work: Work, device: torch.device, tell: Tell, ranks: Ranks = ALONE, claims: Claims = NO_CLAIMS) -> None:
         """Computes nothing yet.
 
         Args:
@@ -36,11 +37,13 @@ class StageRunner:
             device: Where tensors live.
             tell: Told what happens; on the first rank only.
             ranks: This worker among those that compute the stages together.
+            claims: Of all who may want the same stages at the same time.
         """
         self._work = work
         self._device = device
         self._tell: Tell = tell if ranks.is_first else lambda _: None
         self._ranks = ranks
+        self._claims = claims
         self._stages = {stage.key: stage for stage in work.stages}
         self._models: dict[str, tuple[str, Model]] = {}
 
@@ -53,15 +56,25 @@ class StageRunner:
         """
         started = time.perf_counter()
         self._tell(StageStarted(stage.name))
-        artifact = self._ranks.from_first(lambda: self._work.store.load(stage.key))
-        if artifact is not None:
-            for report in artifact.values["epochs"]:
-                self._tell(EpochFinished(stage.name, EpochReport(**report)))
-        else:
-            self._learn(stage, started)
-        self._evaluate(stage)
+        found = self._ranks.from_first(lambda: self._look_for(stage))
+        if found is None:
+            asked = time.perf_counter()
+            with holding(self._claims, stage.key, self._ranks):
+                started += time.perf_counter() - asked  # waiting for another one is no work
+                found = self._ranks.from_first(lambda: self._work.store.values_of(stage.key))  # who may have just stored it
+                if found is None:
+                    self._learn(stage, started)
+                self._evaluate(stage)
+        for report in found["epochs"] if found is not None else ():
+            self._tell(EpochFinished(stage.name, EpochReport(**report)))
         self._clear_progress(stage)
-        self._tell(StageFinished(stage.name, time.perf_counter() - started, self._ranks.size, cached=artifact is not None))
+        self._tell(StageFinished(stage.name, time.perf_counter() - started, self._ranks.size, cached=found is not None))
+
+    def _look_for(self, stage: Stage) -> dict[str, Any] | None:
+        """A stage's plain values, if it and its evaluation are in the store, whole; what is damaged is moved aside."""
+        artifact = self._work.store.load(stage.key)
+        is_evaluated = self._work.store.load(evaluation_key(stage, self._work.scenario)) is not None
+        return artifact.values if artifact is not None and is_evaluated else None
 
     def _learn(self, stage: Stage, started: float) -> None:
         experiment, scenario, store = self._work.experiment, self._work.scenario, self._work.store

@@ -1,41 +1,41 @@
 """A tracker whose numbers stay in the process, to be looked at."""
 
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from orchestrator.tracking.tracker import Lifetime, RunStatus
-
-
-@dataclass(frozen=True, slots=True)
-class MetricPoint:
-    """One value of one metric."""
-
-    name: str
-    value: float
-    step: int
+from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
+from orchestrator.tracking.tracker import Lifetime, MetricPoint, RunStatus
 
 
 class InMemoryTracker:
     """Keeps everything in public attributes: for tests and notebooks.
 
+    Args:
+        run_name: What the run is called.
+        parent_run_id: The run below which this one is; empty when there is none.
+
     Attributes:
+        run_name: As given, or by `open_child` when the run was gone on with.
         parameters: As logged.
         metrics: Every point, in the order of logging.
         tags: The latest value of each.
         files: Content by artifact path ("figures/overview.png").
         status: None while the run is open.
         reason: Why it ended, as told to `close`.
+        children: Those that `open_child` opened, in that order.
     """
 
-    def __init__(self) -> None:
-        self._lifetime = Lifetime(uuid.uuid4().hex)
+    def __init__(self, run_name: str = "", parent_run_id: str = "") -> None:
+        self._lifetime = Lifetime(uuid.uuid4().hex, parent_run_id)
+        self._earlier: EarlierLog = NoEarlierLog()
+        self.run_name = run_name
         self.parameters: dict[str, str] = {}
         self.metrics: list[MetricPoint] = []
         self.tags: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
         self.reason = ""
+        self.children: list[InMemoryTracker] = []
 
     @property
     def run_id(self) -> str:
@@ -50,12 +50,19 @@ class InMemoryTracker:
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
         """Keep settings, whole: a reader in the same process has room for them."""
         self._lifetime.require_open()
+        self._earlier.require_same(parameters)
         self.parameters.update(parameters)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Append one point per value."""
+        self.log_points([MetricPoint(name, value, step) for name, value in metrics.items()])
+
+    def log_points(self, points: Sequence[MetricPoint]) -> None:
+        """Append them."""
         self._lifetime.require_open()
-        self.metrics += [MetricPoint(name, value, step) for name, value in metrics.items()]
+        news = self._earlier.without_repeats(points)
+        self.metrics += news
+        self._earlier.remember(news)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set or replace tags."""
@@ -67,6 +74,25 @@ class InMemoryTracker:
         self._lifetime.require_open()
         self.files[str(PurePosixPath(artifact_folder, path.name))] = path.read_bytes()
 
+    def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "InMemoryTracker":
+        """Open a child, new or one of `children`."""
+        all_tags = self._lifetime.child_tags(run_name, tags)
+        if run_id is None:
+            child = InMemoryTracker(run_name, self.run_id)
+            self.children.append(child)
+        else:
+            child = self._child(run_id)
+            child.go_on(run_name)
+        child.set_tags(all_tags)
+        return child
+
+    def go_on(self, run_name: str) -> None:
+        """Open the run again, as if it had never been closed."""
+        self._lifetime = Lifetime(self.run_id, self._lifetime.parent_run_id)
+        self._earlier = EarlierLog(self.run_id, self.parameters, ((point.name, point.step) for point in self.metrics))
+        self.run_name = run_name
+        self.reason = ""
+
     def close(self, status: RunStatus, reason: str = "") -> None:
         """End the run."""
         if self._lifetime.end(status):
@@ -75,3 +101,9 @@ class InMemoryTracker:
     def history(self, name: str) -> list[tuple[int, float]]:
         """The (step, value) pairs of one metric, in the order of logging."""
         return [(point.step, point.value) for point in self.metrics if point.name == name]
+
+    def _child(self, run_id: str) -> "InMemoryTracker":
+        for child in self.children:
+            if child.run_id == run_id:
+                return child
+        raise not_a_child(run_id, self.run_id)

@@ -2,7 +2,8 @@
 
 Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks learned (1 … N,
 because MLflow draws a line only from step 1 on), `<role>_training/…` at the epoch counted over the lane, `final/…`
-once, at `FINAL_STEP`. MLflow opens one section for everything before the last `/`: a prefix is a question, not a task.
+once, at `FINAL_STEP`. A trial of a sweep adds `trial/objective`, at the number of tasks learned, and the other `trial/…`
+at `FINAL_STEP`. MLflow opens one section for everything before the last `/`: a prefix is a question, not a task.
 """
 
 from typing import Literal, TypeAlias
@@ -30,6 +31,12 @@ FINAL_WORKER_SECONDS = "final/worker_seconds"
 FINAL_CACHED_STAGES = "final/cached_stages"
 PRIMARY_METRIC = "final/student_average_incremental_accuracy"
 
+TRIAL_OBJECTIVE = "trial/objective"
+TRIAL_STAGES_COMPUTED = "trial/stages_computed"
+TRIAL_STAGES_CACHED = "trial/stages_cached"
+TRIAL_SECONDS = "trial/seconds"
+TRIAL_METRICS = (TRIAL_OBJECTIVE, TRIAL_STAGES_COMPUTED, TRIAL_STAGES_CACHED, TRIAL_SECONDS)
+
 METHOD_TAG = "orchestrator.method"
 SEED_TAG = "orchestrator.seed"
 DATASET_TAG = "orchestrator.dataset"
@@ -38,6 +45,9 @@ STATUS_REASON_TAG = "orchestrator.status_reason"
 HOST_TAG = "orchestrator.host"
 PROCESS_TAG = "orchestrator.process"
 PROCESS_STARTED_TAG = "orchestrator.process_started"
+SWEEP_TAG = "orchestrator.sweep"  # the run id of the sweep, on every child: a search for runs loses sight of their parent
+TRIAL_TAG = "orchestrator.trial"
+PARENT_RUN_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"
 USER_TAG = "mlflow.user"
 GIT_COMMIT_TAG = "mlflow.source.git.commit"
@@ -55,6 +65,14 @@ ENVIRONMENT_FILE = "environment.json"
 RAY_LOG_FILE = "ray.log"
 FIGURES_FOLDER = "figures"
 OVERVIEW_FILE = "overview.png"
+
+SEARCH_SPACE_FILE = "search_space.yaml"
+LEDGER_FILE = "ledger.jsonl"
+LEADERBOARD_FILE = "leaderboard.csv"
+BEST_FILE = "best.yaml"
+PARALLEL_COORDINATES_FILE = "parallel_coordinates.png"
+PARAMETER_IMPORTANCE_FILE = "parameter_importance.png"
+BEST_CURVES_FILE = "best_accuracy_curves.png"
 
 
 def summary_metric(role: Role, measure: SummaryMeasure) -> str:

@@ -59,8 +59,9 @@ def _running_on(host: str, client: MlflowClient, experiment_ids: Sequence[str]) 
 
 
 def _close(client: MlflowClient, run_id: str, process: RunProcess) -> bool:
-    # Asked again: between the search and its end the process may have closed the run itself. It is gone, so the answer stays true.
-    if client.get_run(run_id).info.status != _RUNNING:
+    # Asked again: after the search the process may have closed the run itself, before it ended; or another one goes on with it.
+    run = client.get_run(run_id)
+    if run.info.status != _RUNNING or recorded_process(run.data.tags) != process:
         return False
     reason = f"its process (pid {process.pid} on {process.host}) is gone"
     client.set_tag(run_id, names.STATUS_REASON_TAG, reason)

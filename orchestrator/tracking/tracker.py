@@ -1,10 +1,13 @@
 """The protocol by which a run reports its numbers, and the tracker that keeps none."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+
+from orchestrator.tracking import names
 
 
 class RunStatus(StrEnum):
@@ -15,10 +18,22 @@ class RunStatus(StrEnum):
     KILLED = "KILLED"
 
 
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One value of one metric."""
+
+    name: str
+    value: float
+    step: int
+
+
 class Tracker(Protocol):
     """Takes the numbers of one run, in the order in which they are handed over.
 
-    Every `log_…` and `set_tags` raises `RuntimeError` once the run is closed.
+    Every `log_…`, `set_tags` and `open_child` raises `RuntimeError` once the run is closed.
+
+    A run that is gone on with (by its run id) never gets a point twice: of metrics logged again, those are left out whose name
+    and step it already has. Its parameters may be logged again with the same values; another value is a `UserInputError`.
     """
 
     @property
@@ -34,6 +49,10 @@ class Tracker(Protocol):
         """Keep values that belong to one step (see `names` for what a step counts)."""
         ...
 
+    def log_points(self, points: Sequence[MetricPoint]) -> None:
+        """Keep values of any steps, in their order: the same as many `log_metrics`, at the price of one."""
+        ...
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set or replace tags."""
         ...
@@ -42,26 +61,50 @@ class Tracker(Protocol):
         """Keep a copy of a file, under its own name, in a folder of the run's artifacts ("" is the top)."""
         ...
 
+    def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "Tracker":
+        """Open a run below this one, such as a trial below its sweep; each is closed by itself.
+
+        Args:
+            run_name: What the child is called.
+            tags: Further tags of the child; see `names` for keys.
+            run_id: A child of this run to go on with; None for a new one.
+
+        Raises:
+            RuntimeError: This run is itself a child: there are two levels. Or it is closed.
+            UserInputError: `run_id` names no child of this run (a tracker that keeps nothing believes it).
+        """
+        ...
+
     def close(self, status: RunStatus, reason: str = "") -> None:
         """End the run; only the first call counts, so that a `finally` may close what an `except` has closed."""
         ...
 
 
 class Lifetime:
-    """Whether a run is still open: what all trackers agree on.
+    """Whether a run is still open, and may have children: what all trackers agree on.
 
     Args:
         run_id: Named in the error for a number that comes too late.
+        parent_run_id: The run below which this one is; empty when there is none.
     """
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, parent_run_id: str = "") -> None:
         self.run_id = run_id
+        self.parent_run_id = parent_run_id
         self.status: RunStatus | None = None
 
     def require_open(self) -> None:
         """Raise `RuntimeError` when the run is closed."""
         if self.status is not None:
             raise RuntimeError(f"run {self.run_id} is closed ({self.status}); log before close(), or open a new run")
+
+    def child_tags(self, run_name: str, tags: Mapping[str, str]) -> dict[str, str]:
+        """All tags of a child; raise `RuntimeError` when this run is closed, or itself a child."""
+        self.require_open()
+        if self.parent_run_id:
+            # MLflow's pages show no third level.
+            raise RuntimeError(f"run {self.run_id} is a child of run {self.parent_run_id}; open the new run from there")
+        return {**tags, names.RUN_NAME_TAG: run_name, names.PARENT_RUN_TAG: self.run_id, names.SWEEP_TAG: self.run_id}
 
     def end(self, status: RunStatus) -> bool:
         """True the first time, False for every later call."""
@@ -72,14 +115,19 @@ class Lifetime:
 
 
 class NullTracker:
-    """Keeps nothing: for runs that nobody wants tracked."""
+    """Keeps nothing: for runs that nobody wants tracked.
 
-    def __init__(self) -> None:
-        self._lifetime = Lifetime(uuid.uuid4().hex)
+    Args:
+        run_id: Of a run to go on with; None for a new one.
+        parent_run_id: The run below which this one is; empty when there is none.
+    """
+
+    def __init__(self, run_id: str | None = None, parent_run_id: str = "") -> None:
+        self._lifetime = Lifetime(run_id or uuid.uuid4().hex, parent_run_id)
 
     @property
     def run_id(self) -> str:
-        """A fresh identifier."""
+        """The identifier that was given, or a fresh one."""
         return self._lifetime.run_id
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
@@ -90,6 +138,10 @@ class NullTracker:
         """Drop the values."""
         self._lifetime.require_open()
 
+    def log_points(self, points: Sequence[MetricPoint]) -> None:
+        """Drop the values."""
+        self._lifetime.require_open()
+
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Drop the tags."""
         self._lifetime.require_open()
@@ -97,6 +149,11 @@ class NullTracker:
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
         """Leave the file where it is."""
         self._lifetime.require_open()
+
+    def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "NullTracker":
+        """A child that keeps nothing; its run id is believed."""
+        self._lifetime.child_tags(run_name, tags)
+        return NullTracker(run_id, self.run_id)
 
     def close(self, status: RunStatus, reason: str = "") -> None:
         """End the run."""

@@ -136,6 +136,127 @@ def test_the_first_close_decides_status_and_reason(keeper: InMemoryTracker | Mlf
         assert run.data.tags[names.STATUS_REASON_TAG] == "the first reason"
 
 
+def test_a_child_is_a_run_of_its_own(tracker: Tracker) -> None:
+    first, second = (tracker.open_child(name, {names.TRIAL_TAG: name}) for name in ("trial 0", "trial 1"))
+    assert len({tracker.run_id, first.run_id, second.run_id}) == 3
+    first.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=1)
+    first.close(RunStatus.KILLED, "pruned after task 1")
+    with pytest.raises(RuntimeError, match=f"run {first.run_id} is closed \\(KILLED\\)"):
+        first.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=2)
+    second.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=1)
+    tracker.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=1)
+
+
+def test_a_child_has_no_children(tracker: Tracker) -> None:
+    child = tracker.open_child("trial 0", {})
+    again = tracker.open_child("trial 0", {}, run_id=child.run_id)
+    for level_two in (child, again):
+        with pytest.raises(RuntimeError, match=f"run {child.run_id} is a child of run {tracker.run_id}"):
+            level_two.open_child("trial 0 of trial 0", {})
+
+
+def test_a_closed_run_opens_no_child(tracker: Tracker) -> None:
+    tracker.close(RunStatus.FINISHED)
+    with pytest.raises(RuntimeError, match=f"run {tracker.run_id} is closed"):
+        tracker.open_child("trial 0", {})
+
+
+def test_a_child_that_is_gone_on_with_keeps_its_id_and_can_be_logged_to(tracker: Tracker) -> None:
+    child = tracker.open_child("trial 0", {})
+    child.close(RunStatus.FAILED, "out of memory")
+    again = tracker.open_child("trial 0", {}, run_id=child.run_id)
+    assert again.run_id == child.run_id
+    again.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=1)
+    again.close(RunStatus.FINISHED)
+
+
+def test_a_child_names_its_parent_its_sweep_and_itself(keeper: InMemoryTracker | MlflowTracker) -> None:
+    child = keeper.open_child("trial 3", {names.TRIAL_TAG: "3"})
+    assert {
+        "mlflow.parentRunId": keeper.run_id,
+        "orchestrator.sweep": keeper.run_id,
+        "orchestrator.trial": "3",
+        "mlflow.runName": "trial 3",
+    }.items() <= tags(child).items()
+
+
+def test_what_a_child_holds_is_no_part_of_its_parent(keeper: InMemoryTracker | MlflowTracker) -> None:
+    child = keeper.open_child("trial 0", {names.TRIAL_TAG: "0"})
+    child.log_parameters({"seed": "1"})
+    child.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=1)
+    assert parameters(child) == {"seed": "1"}
+    assert history(child, names.TRIAL_OBJECTIVE) == [(1, 0.5)]
+    assert parameters(keeper) == {}
+    assert history(keeper, names.TRIAL_OBJECTIVE) == []
+    assert names.TRIAL_TAG not in tags(keeper)
+
+
+def test_a_run_that_is_gone_on_with_gets_only_the_points_it_lacks(keeper: InMemoryTracker | MlflowTracker) -> None:
+    child = keeper.open_child("trial 0", {})
+    child.log_metrics({"teacher/accuracy": 1.0, "student/accuracy": 0.9}, step=1)
+    child.log_metrics({"teacher/accuracy": 0.8}, step=2)
+    child.close(RunStatus.FAILED)
+    again = keeper.open_child("trial 0", {}, run_id=child.run_id)
+    for step in (1, 2, 3, 3):
+        again.log_metrics({"teacher/accuracy": 0.1, "student/accuracy": 0.2}, step)
+    assert history(again, "teacher/accuracy") == [(1, 1.0), (2, 0.8), (3, 0.1)]
+    assert history(again, "student/accuracy") == [(1, 0.9), (2, 0.2), (3, 0.2)]
+
+
+def test_a_parameter_of_a_run_that_is_gone_on_with_keeps_its_value(keeper: InMemoryTracker | MlflowTracker) -> None:
+    long = "x" * 7000
+    child = keeper.open_child("trial 0", {})
+    child.log_parameters({"seed": "1", "student.transfer.ratios": long})
+    again = keeper.open_child("trial 0", {}, run_id=child.run_id)
+    again.log_parameters({"seed": "1", "student.transfer.ratios": long, "name": "digits"})
+    with pytest.raises(UserInputError, match=f"parameter seed = '2' was '1' when run {child.run_id} began"):
+        again.log_parameters({"seed": "2", "store.uri": "elsewhere"})
+    assert parameters(again).keys() == {"seed", "student.transfer.ratios", "name"}
+    assert parameters(again)["seed"] == "1"
+
+
+def test_going_on_may_rename_a_run_and_forgets_how_it_ended(keeper: InMemoryTracker | MlflowTracker) -> None:
+    child = keeper.open_child("trial 0", {names.SEED_TAG: "7", names.METHOD_TAG: "joint"})
+    child.close(RunStatus.FAILED, "out of memory")
+    again = keeper.open_child("trial 0 again", {names.METHOD_TAG: "dual_teacher"}, run_id=child.run_id)
+    expected = {names.RUN_NAME_TAG: "trial 0 again", names.SEED_TAG: "7", names.METHOD_TAG: "dual_teacher"}
+    assert expected.items() <= tags(again).items()
+    if isinstance(again, InMemoryTracker):
+        assert (again.run_name, again.status, again.reason) == ("trial 0 again", None, "")
+    else:
+        run = again.client.get_run(again.run_id)
+        assert (run.info.run_name, run.info.status) == ("trial 0 again", "RUNNING")
+        assert names.STATUS_REASON_TAG not in run.data.tags
+    again.close(RunStatus.FINISHED)
+    assert (again.status if isinstance(again, InMemoryTracker) else again.client.get_run(again.run_id).info.status) == "FINISHED"
+
+
+def test_a_run_that_is_no_child_of_this_one_is_not_gone_on_with(keeper: InMemoryTracker | MlflowTracker, uri: str) -> None:
+    of_another: Tracker = InMemoryTracker() if isinstance(keeper, InMemoryTracker) else open_run(uri, EXPERIMENT, "another", {})
+    for run_id in (keeper.run_id, of_another.run_id, of_another.open_child("trial 0", {}).run_id, "f" * 32):
+        with pytest.raises(UserInputError, match=f"{run_id}.*leave out the run id"):
+            keeper.open_child("trial 0", {}, run_id=run_id)
+
+
+def test_children_in_memory_are_looked_at_through_their_parent() -> None:
+    sweep = InMemoryTracker("a sweep")
+    opened = [sweep.open_child(f"trial {i}", {names.TRIAL_TAG: str(i)}) for i in range(3)]
+    sweep.open_child("trial 1", {}, run_id=opened[1].run_id)
+    assert sweep.children == opened
+    assert [child.run_name for child in sweep.children] == ["trial 0", "trial 1", "trial 2"]
+    assert [child.tags[names.TRIAL_TAG] for child in sweep.children] == ["0", "1", "2"]
+
+
+def test_a_child_in_mlflow_lies_in_its_parents_experiment_and_knows_its_origin(mlflow_tracker: MlflowTracker) -> None:
+    child = mlflow_tracker.open_child("trial 0", {names.SEED_TAG: "8"})
+    run, parent = (tracker.client.get_run(tracker.run_id) for tracker in (child, mlflow_tracker))
+    assert (run.info.experiment_id, run.info.status, run.info.run_name) == (parent.info.experiment_id, "RUNNING", "trial 0")
+    own = {names.RUN_NAME_TAG, names.SEED_TAG, names.PARENT_RUN_TAG, names.SWEEP_TAG}
+    assert {key: value for key, value in run.data.tags.items() if key not in own} == {
+        key: value for key, value in parent.data.tags.items() if key not in own
+    }
+
+
 def test_an_open_mlflow_run_is_running_and_knows_its_origin(mlflow_tracker: MlflowTracker) -> None:
     run = mlflow_tracker.client.get_run(mlflow_tracker.run_id)
     assert run.info.status == "RUNNING"

@@ -17,7 +17,7 @@ import yaml
 
 from orchestrator.config import Experiment, dump_experiment
 from orchestrator.stages import StageRunner, prepare_work
-from orchestrator.terminal import duration, size
+from orchestrator.terminal.quantities import duration, size
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 KEY = re.compile(r"[0-9a-f]{64}")

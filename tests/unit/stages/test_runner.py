@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from orchestrator.config import Experiment
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario import Split, build_scenario
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.stages import Stage, StageRunner, Work, prepare_work, runner, stage_graph
+from orchestrator.stages import NO_CLAIMS, Claims, Stage, StageRunner, Work, prepare_work, runner, stage_graph
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted
 from orchestrator.stages.graph import evaluation_key
@@ -69,14 +70,14 @@ def no_learning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "compute_stage", learns)
 
 
-def obtain(work: Work, *indices: int, tell: Callable[[StageEvent], None] = lambda _: None) -> list[StageEvent]:
+def obtain(work: Work, *indices: int, tell: Callable[[StageEvent], None] = lambda _: None, claims: Claims = NO_CLAIMS) -> list[StageEvent]:
     events: list[StageEvent] = []
 
     def told(event: StageEvent) -> None:
         events.append(event)
         tell(event)
 
-    stages = StageRunner(work, CPU, told)
+    stages = StageRunner(work, CPU, told, claims=claims)
     for index in indices:
         stages.obtain(work.stages[index])
     return events
@@ -294,6 +295,113 @@ def with_inverted_images(work: Work, split: Split, c: int, folder: Path) -> Work
     changed = write_image_table(folder / "changed.arrow", table.name, images, list(table.labels), table.is_test)
     scenario = build_scenario(changed, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
     return replace(work, scenario=scenario, stages=stage_graph(experiment, scenario))
+
+
+# --- one at a time ---------------------------------------------------------------------------------------------------
+
+
+class Contested:
+    """Claims that are held by others at first, for as long as `others` do something; notes what is held and released."""
+
+    def __init__(self, others: Callable[[], object] = lambda: None) -> None:
+        self._others = others
+        self._is_free = False
+        self.held: list[str] = []
+        self.released: list[str] = []
+
+    def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
+        if not self._is_free:
+            self._others()
+            self._is_free = True
+            return False
+        self.held.append(key)
+        return True
+
+    def release(self, key: str, token: str) -> None:
+        self.released.append(key)
+
+
+@pytest.fixture
+def let_hours_pass(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A clock that can be put forward by three hours."""
+    real, offset = time.perf_counter, [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + offset[0])
+
+    def forward() -> None:
+        offset[0] += 3 * 3600
+
+    return forward
+
+
+@pytest.mark.parametrize("index", [TEACHER, NEXT_STUDENT])
+def test_who_waits_while_another_one_computes_the_stage_does_not_compute_it(
+    finished: Work, empty: Work, monkeypatch: pytest.MonkeyPatch, index: int
+) -> None:
+    def others() -> None:
+        shutil.copytree(finished.store.root, empty.store.root)
+        for name in ("compute_stage", "evaluate"):
+            monkeypatch.setattr(runner, name, lambda *_: pytest.fail("computed again"))
+
+    claims = Contested(others)
+    assert summary(obtain(empty, index, claims=claims)) == summary(obtain(finished, index))
+    assert claims.held == claims.released == [empty.stages[index].key]
+
+
+def test_the_claim_is_held_until_the_stage_and_its_evaluation_are_stored(empty: Work) -> None:
+    stage = empty.stages[TEACHER]
+
+    class Looks(Contested):
+        def release(self, key: str, token: str) -> None:
+            assert empty.is_stored(stage)
+            super().release(key, token)
+
+    claims = Looks()
+    assert summary(obtain(empty, TEACHER, claims=claims))[-1] == "teacher[0] learned"
+    assert claims.held == claims.released == [stage.key]
+
+
+def test_waiting_for_a_claim_is_no_work(empty: Work, finished: Work, let_hours_pass: Callable[[], None]) -> None:
+    learned = obtain(empty, TEACHER, claims=Contested(let_hours_pass))[-1]
+    assert isinstance(learned, StageFinished)
+    assert 0 < learned.seconds < 3600
+    assert 0 < empty.artifact_of(empty.stages[TEACHER]).values["seconds"] <= learned.seconds
+
+    def others() -> None:
+        let_hours_pass()
+        shutil.copytree(finished.store.root, empty.store.root, dirs_exist_ok=True)
+
+    found = obtain(empty, STUDENT, claims=Contested(others))[-1]
+    assert isinstance(found, StageFinished)
+    assert found.cached
+    assert 0 < found.seconds < 3600
+
+
+def test_what_is_stored_is_not_claimed(finished: Work) -> None:
+    claims = Contested(lambda: pytest.fail("claimed"))
+    obtain(finished, *range(4), claims=claims)
+    assert claims.held == claims.released == []
+
+
+@pytest.mark.usefixtures("no_learning")
+def test_a_missing_evaluation_is_made_under_the_claim_of_its_stage(copied: Work) -> None:
+    stage = copied.stages[STUDENT]
+    shutil.rmtree(copied.store.path(evaluation_key(stage, copied.scenario)))
+    claims = Contested()
+    assert summary(obtain(copied, STUDENT, claims=claims))[-1] == "student[0] cached"
+    assert claims.held == claims.released == [stage.key]
+    assert copied.is_stored(stage)
+
+
+def test_a_claim_does_not_outlive_an_interrupted_stage(empty: Work) -> None:
+    claims = Contested()
+
+    def interrupt(event: StageEvent) -> None:
+        if isinstance(event, EpochFinished):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        obtain(empty, TEACHER, tell=interrupt, claims=claims)
+    assert claims.held == claims.released == [empty.stages[TEACHER].key]
 
 
 # --- keys of a real experiment ---------------------------------------------------------------------------------------

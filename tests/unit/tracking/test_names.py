@@ -41,8 +41,16 @@ def test_the_metric_names_of_a_run_of_two_tasks_are_these() -> None:
     }
 
 
+def test_the_metric_names_that_a_trial_adds_are_these() -> None:
+    assert set(names.TRIAL_METRICS) == {"trial/objective", "trial/stages_computed", "trial/stages_cached", "trial/seconds"}
+    assert {value for key, value in vars(names).items() if key.startswith("TRIAL_") and not key.endswith(("_TAG", "_METRICS"))} == set(
+        names.TRIAL_METRICS
+    )
+
+
 def test_no_metric_is_named_twice() -> None:
-    assert len(set(names.all_metrics(12))) == len(names.all_metrics(12))
+    of_a_trial = names.all_metrics(12) + names.TRIAL_METRICS
+    assert len(set(of_a_trial)) == len(of_a_trial)
 
 
 def test_the_primary_metric_is_one_that_every_run_logs() -> None:
@@ -64,6 +72,9 @@ def test_tag_keys_and_artifact_paths_are_these() -> None:
         "orchestrator.host",
         "orchestrator.process",
         "orchestrator.process_started",
+        "orchestrator.sweep",
+        "orchestrator.trial",
+        "mlflow.parentRunId",
         "mlflow.runName",
         "mlflow.user",
         "mlflow.source.git.commit",
@@ -76,5 +87,12 @@ def test_tag_keys_and_artifact_paths_are_these() -> None:
         "ray.log",
         "figures",
         "overview.png",
+        "search_space.yaml",
+        "ledger.jsonl",
+        "leaderboard.csv",
+        "best.yaml",
+        "parallel_coordinates.png",
+        "parameter_importance.png",
+        "best_accuracy_curves.png",
     }
     assert names.accuracy_matrix_file("student") == "student_accuracy_matrix.png"

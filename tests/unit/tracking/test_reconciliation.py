@@ -27,6 +27,15 @@ from orchestrator.tracking import open_run
 print(open_run(sys.argv[1], sys.argv[2], "a driver", {}).run_id, flush=True)
 time.sleep(600)
 """
+SWEEP_DRIVER = """
+import sys, time
+from orchestrator.tracking import RunStatus, open_run
+sweep = open_run(sys.argv[1], sys.argv[2], "a sweep", {})
+finished, *running = (sweep.open_child(f"trial {i}", {}) for i in range(3))
+finished.close(RunStatus.FINISHED)
+print(sweep.run_id, finished.run_id, *(trial.run_id for trial in running), flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +77,12 @@ def left_by(process: RunProcess, mine: MlflowTracker) -> str:
     return str(mine.client.create_run(mine.experiment_id, tags=process.tags()).info.run_id)
 
 
+def this_process_tags() -> dict[str, str]:
+    here = this_process()
+    assert here is not None
+    return here.tags()
+
+
 def status(mine: MlflowTracker, run_id: str) -> str:
     return str(mine.client.get_run(run_id).info.status)
 
@@ -87,6 +102,78 @@ def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_befor
     assert run.data.tags["orchestrator.status_reason"] == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
     assert run.info.end_time >= run.info.start_time
     assert status(mine, opened.run_id) == status(mine, mine.run_id) == "RUNNING"
+
+
+def test_a_sweep_whose_driver_is_killed_is_closed_with_its_open_trials(uri: str, experiment: str, mine: MlflowTracker) -> None:
+    with subprocess.Popen([sys.executable, "-c", SWEEP_DRIVER, uri, experiment], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        sweep, finished, *running = process.stdout.readline().split()
+        process.kill()
+    assert [status(mine, run_id) for run_id in (sweep, *running)] == ["RUNNING"] * 3
+    open_run(uri, experiment, "the next", {})
+    assert [status(mine, run_id) for run_id in (sweep, *running)] == ["FAILED"] * 3
+    assert status(mine, finished) == "FINISHED"
+    for run_id in (sweep, *running):
+        reason = mine.client.get_run(run_id).data.tags["orchestrator.status_reason"]
+        assert reason == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
+
+
+def test_going_on_with_a_killed_sweep_closes_its_trials_and_neither_itself_nor_those_that_go_on(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    sweep = left_by(gone, mine)
+    trials = [mine.client.create_run(mine.experiment_id, tags=gone.tags() | {"mlflow.parentRunId": sweep}).info.run_id for _ in range(2)]
+    reopened = open_run(uri, experiment, "a sweep", {}, run_id=sweep)
+    assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "FAILED", "FAILED"]
+    reopened.open_child("trial 0", {}, run_id=trials[0])
+    open_run(uri, experiment, "the next", {})
+    assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "RUNNING", "FAILED"]
+
+
+def test_a_run_that_another_process_goes_on_with_after_the_search_stays_open(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = left_by(gone, mine)
+    search = mine.client.search_runs
+
+    def searched_just_before_it_goes_on(*arguments: object, **options: object) -> object:
+        found = search(*arguments, **options)  # type: ignore[arg-type]  # handed on as they are
+        open_run(uri, experiment, "it goes on", {}, run_id=run_id)
+        return found
+
+    monkeypatch.setattr(mine.client, "search_runs", searched_just_before_it_goes_on)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+    assert status(mine, run_id) == "RUNNING"
+
+
+def test_a_run_that_is_gone_on_with_names_the_process_that_does_so_before_it_is_running(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = left_by(gone, mine)
+    mine.client.set_terminated(run_id, RunStatus.FAILED)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise MlflowException("the server is on fire")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, "update_run", refuse)
+        with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
+            open_run(uri, experiment, "a run", {}, run_id=run_id)
+    assert mine.client.get_run(run_id).data.tags["orchestrator.process_started"] == this_process_tags()["orchestrator.process_started"]
+    assert status(mine, run_id) == "FAILED"
+
+
+def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_earlier_process(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = left_by(gone, mine)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("orchestrator.tracking.mlflow_runs.this_process", lambda: None)
+        elsewhere.setattr("orchestrator.tracking.reconciliation.this_process", lambda: None)
+        open_run(uri, experiment, "a run", {}, run_id=run_id)
+    assert not mine.client.get_run(run_id).data.tags.keys() & gone.tags().keys()
+    open_run(uri, experiment, "the next", {})
+    assert status(mine, run_id) == "RUNNING"
 
 
 def test_a_run_says_which_process_drives_it(mine: MlflowTracker) -> None:
@@ -172,7 +259,7 @@ def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_c
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = left_by(gone, mine)
-    for module in ("mlflow_tracker", "reconciliation"):
+    for module in ("mlflow_runs", "reconciliation"):
         monkeypatch.setattr(f"orchestrator.tracking.{module}.this_process", lambda: None)
     opened = open_run(uri, experiment, "the next", {})
     assert "orchestrator.host" not in mine.client.get_run(opened.run_id).data.tags

@@ -1,4 +1,4 @@
-"""What a person sees: of a run live progress, plain lines elsewhere and tables at the end; of a plan; of a clean-up."""
+"""What a person sees of a run: live progress in a terminal, plain lines elsewhere, tables at the end."""
 
 from __future__ import annotations
 
@@ -13,16 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario
-from orchestrator.distributed.resources import lanes_of
-from orchestrator.pipelines.collect_garbage import GarbageReport
-from orchestrator.pipelines.plan import Plan, PlannedStage, StageState
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.stages import Role, Stage
 from orchestrator.stages.graph import ROLES
-from orchestrator.stages.retention import Kind
 from orchestrator.tracking import names
 from orchestrator.tracking.uris import ui_command
 from orchestrator.training.reports import EpochReport
@@ -103,7 +98,7 @@ class TerminalListener:
         if (output_dir / names.RAY_LOG_FILE).exists():
             self._console.print(f"Ray log  {output_dir / names.RAY_LOG_FILE}", soft_wrap=True, highlight=False, markup=False)
         self._console.print(
-            f"MLflow   {_on_this_machine(ui_command(experiment.tracking.uri))}", soft_wrap=True, highlight=False, markup=False
+            f"MLflow   {on_this_machine(ui_command(experiment.tracking.uri))}", soft_wrap=True, highlight=False, markup=False
         )
 
     def close(self) -> None:
@@ -142,7 +137,7 @@ class _LaneBar:
     bar: TaskID
 
 
-def _on_this_machine(command: str) -> str:
+def on_this_machine(command: str) -> str:
     """The command with the full path of a program that is not on the search path, such as one in an inactive environment."""
     program, _, arguments = command.partition(" ")
     beside = Path(sys.executable).with_name(program)
@@ -169,101 +164,3 @@ def measures_table(summary: dict[str, Any]) -> Table:
     for label, key in MEASURES.items():
         table.add_row(label, *(f"{100 * summary[role][key]:.1f}" for role in ("teacher", "student")))
     return table
-
-
-# --- plan ------------------------------------------------------------------------------------------------------------
-
-
-def show_plan(plan: Plan, console: Console) -> None:
-    """Says what a run would compute, roughly how long that takes, and whether there is room for it."""
-    console.print(plan_table(plan))
-    for line in plan_lines(plan):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def plan_table(plan: Plan) -> Table:
-    """One row a stage: what it learns from, its key, whether it is stored, and roughly how long it takes."""
-    title = f"{plan.work.experiment.name}: {plan.work.experiment.method.kind}, seed {plan.work.experiment.seed}"
-    table = Table(title=title, title_justify="left")
-    for column in ("stage", "new classes", "training images", "key", "state", "estimated seconds"):
-        table.add_column(column, justify="right" if column in {"training images", "estimated seconds"} else "left")
-    for planned in plan.stages:
-        stage = planned.stage
-        classes = ", ".join(plan.work.scenario.class_names[c] for c in stage.task.new_classes)
-        table.add_row(stage.name, classes, f"{planned.num_images:,}", stage.key[:12], planned.state.value, _estimate(planned))
-    return table
-
-
-def plan_lines(plan: Plan) -> list[str]:
-    """The sums: stages, cost, resources; and what stands against the run."""
-    counts = ", ".join(f"{plan.num_in(state)} {state}" for state in StageState)
-    lines = [f"stages     {counts}"]
-    if plan.worker_seconds is not None and plan.wall_seconds is not None:
-        how = "both lanes at the same time, the start of Ray not counted" if _is_on_ray(plan) else "one stage after another"
-        lines.append(f"cost       roughly {duration(plan.worker_seconds)} of workers, {duration(plan.wall_seconds)} of wall time: {how}")
-    lines += [f"cost       {role}: no measured stage of this role in the store: no estimate" for role in plan.roles_without_estimate]
-    lines.append(f"resources  {_resources(plan)}")
-    if plan.shortage:
-        lines.append(f"no room    {plan.shortage}")
-    return lines
-
-
-def duration(seconds: float) -> str:
-    """`12 s`, `3 min 05 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def _estimate(planned: PlannedStage) -> str:
-    if planned.state is StageState.STORED:
-        return ""
-    return "no estimate" if planned.seconds is None else f"{planned.seconds:,.1f}"
-
-
-def _is_on_ray(plan: Plan) -> bool:
-    return isinstance(plan.work.experiment.execution, RayConfig)
-
-
-def _resources(plan: Plan) -> str:
-    execution = plan.work.experiment.execution
-    has = " and ".join(f"{number:g} {name}" for name, number in plan.available.items())
-    if not isinstance(execution, RayConfig):
-        return f"this process; this machine has {has}"
-    lanes = ", ".join(f"{role} lane {_lane(lane)}" for role, lane in lanes_of(execution).items())
-    return f"{lanes}; " + (f"this machine has {has}" if has else f"the cluster at {execution.address} is asked when the run starts")
-
-
-def _lane(lane: LaneConfig) -> str:
-    low, high = lane.min_train_workers, lane.max_train_workers
-    return f"{low if low == high else f'{low} to {high}'} x " + " + ".join(f"{n:g} {name}" for name, n in lane.resources_per_worker.items())
-
-
-# --- clean-up of the stage store -------------------------------------------------------------------------------------
-
-
-def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
-    """What went from a store, by kind, and what is left; in a dry run, each thing that would go."""
-    if report.parts is None:
-        return [f"{report.uri}: there is no store; nothing is removed"]
-    listed = [f"would remove  {part.path}  {size(part.num_bytes)}" for part in report.parts if part.goes] if dry_run else []
-    lines = [*listed, f"{report.uri}:"]
-    for kind in Kind:
-        gone, left = report.removed(kind), report.left(kind)
-        removed = f"{gone.count:6} {'to remove' if dry_run else 'removed'} {size(gone.num_bytes):>9}"
-        lines.append(f"  {kind.value:23}{removed}   {left.count:6} left {size(left.num_bytes):>9}")
-    return lines
-
-
-def size(num_bytes: int) -> str:
-    """`512 B`, `1.5 kB`, `20.0 MB`: decimal units."""
-    number, units = float(num_bytes), ["kB", "MB", "GB", "TB"]
-    if num_bytes < 1000:
-        return f"{num_bytes} B"
-    unit = ""
-    while number >= 999.95 and units:
-        number, unit = number / 1000, units.pop(0)
-    return f"{number:.1f} {unit}"

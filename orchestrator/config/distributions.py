@@ -1,0 +1,214 @@
+"""How one parameter of a search space may vary: the distributions, as values."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from orchestrator.config.model import Config
+
+# A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw in 5,000.
+NORMAL_REACH = 3.7
+
+
+def require_plain(value: object) -> None:
+    """Refuses what would not come back from a JSON file as it was."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        msg = f"{value!r} is neither a finite number nor text, true, false, null, a list or a mapping; put dates in quotes"
+        raise ValueError(msg) from None
+    if json.loads(text) != value:
+        msg = f"{value!r} has keys that are no text; put them in quotes"
+        raise ValueError(msg)
+
+
+class _DistributionConfig(Config):
+    when: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Paths with the value, or the list of values, that each must have; otherwise the parameter is left alone.",
+    )
+
+    @field_validator("when")
+    @classmethod
+    def _plain_conditions(cls, when: dict[str, Any]) -> dict[str, Any]:
+        require_plain(when)
+        return when
+
+
+class _RangeConfig(_DistributionConfig):
+    low: float = Field(description="Smallest value.")
+    high: float = Field(description="Largest value.")
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> _RangeConfig:
+        if self.low >= self.high:
+            advice = "swap them" if self.low > self.high else "a parameter with one value is a choice: {kind: choice, values: [VALUE]}"
+            msg = f"low = {self.low:g} is not below high = {self.high:g}; {advice}"
+            raise ValueError(msg)
+        return self
+
+
+class _LogRangeConfig(_RangeConfig):
+    low: float = Field(gt=0, description="Smallest value, above 0.")
+
+
+class UniformConfig(_RangeConfig):
+    """Every number of a range equally often."""
+
+    kind: Literal["uniform"] = "uniform"
+
+
+class LogUniformConfig(_LogRangeConfig):
+    """Every order of magnitude of a range equally often."""
+
+    kind: Literal["log_uniform"] = "log_uniform"
+
+
+class IntUniformConfig(_RangeConfig):
+    """Integers of a range."""
+
+    kind: Literal["int_uniform"] = "int_uniform"
+    low: int = Field(description="Smallest value.")
+    high: int = Field(description="Largest value.")
+    step: int = Field(default=1, ge=1, description="Distance between values, counted from low.")
+    log: bool = Field(default=False, description="Every order of magnitude equally often, instead of every integer.")
+
+    @model_validator(mode="after")
+    def _orders_of_magnitude_need_a_plain_range(self) -> IntUniformConfig:
+        if self.log and (self.low < 1 or self.step != 1):
+            msg = f"log goes with low >= 1 and step = 1, not with low = {self.low} and step = {self.step}; leave it out"
+            raise ValueError(msg)
+        return self
+
+
+class _SteppedRangeConfig(_RangeConfig):
+    step: float = Field(gt=0, description="Distance between values, counted from low.")
+
+    @model_validator(mode="after")
+    def _has_more_than_one_step(self) -> _SteppedRangeConfig:
+        if self.step > self.high - self.low:
+            msg = f"step = {self.step:g} leaves nothing between low = {self.low:g} and high = {self.high:g}; lower it"
+            raise ValueError(msg)
+        return self
+
+
+class QuantizedUniformConfig(_SteppedRangeConfig):
+    """Numbers `low, low + step, …` equally often."""
+
+    kind: Literal["quantized_uniform"] = "quantized_uniform"
+
+
+class QuantizedLogUniformConfig(_LogRangeConfig, _SteppedRangeConfig):
+    """Numbers `low, low + step, …`, every order of magnitude equally often."""
+
+    kind: Literal["quantized_log_uniform"] = "quantized_log_uniform"
+
+
+class _BellConfig(_DistributionConfig):
+    mean: float = Field(description="Middle of the bell.")
+    sd: float = Field(gt=0, description="Standard deviation.")
+    low: float | None = Field(default=None, description="Smallest value; null cuts nothing.")
+    high: float | None = Field(default=None, description="Largest value; null cuts nothing.")
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> _BellConfig:
+        low, high = self.bounds
+        if low >= high:
+            msg = (
+                f"low = {self.low} and high = {self.high} leave nothing of mean = {self.mean:g} ± {NORMAL_REACH} sd = "
+                f"{NORMAL_REACH * self.sd:g}; swap them, or move them to the mean"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between what values it is drawn."""
+        low, high = self.mean - NORMAL_REACH * self.sd, self.mean + NORMAL_REACH * self.sd
+        return (low if self.low is None else max(low, self.low), high if self.high is None else min(high, self.high))
+
+
+class NormalConfig(_BellConfig):
+    """A bell around a mean; nothing is drawn more than 3.7 standard deviations away."""
+
+    kind: Literal["normal"] = "normal"
+
+
+class QuantizedNormalConfig(_BellConfig):
+    """A bell around a mean, in multiples of a step."""
+
+    kind: Literal["quantized_normal"] = "quantized_normal"
+    step: float = Field(gt=0, description="Distance between values, counted from 0.")
+
+    @model_validator(mode="after")
+    def _holds_a_multiple(self) -> QuantizedNormalConfig:
+        low, high = self.bounds
+        if (high // self.step) * self.step < low:
+            msg = f"step = {self.step:g} has no multiple from {low:g} to {high:g}; lower it"
+            raise ValueError(msg)
+        return self
+
+
+class ChoiceConfig(_DistributionConfig):
+    """One of several values of any kind: text, numbers, lists, mappings."""
+
+    kind: Literal["choice"] = "choice"
+    values: tuple[Any, ...] = Field(min_length=1, description="The values, in an order in which neighbours are alike, if there is one.")
+
+    @field_validator("values")
+    @classmethod
+    def _plain_and_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        for index, value in enumerate(values):
+            require_plain(value)
+            if value in values[:index]:
+                msg = f"{value!r} stands there more than once; name each value once"
+                raise ValueError(msg)
+        return values
+
+
+class AscendingConfig(_RangeConfig):
+    """A list of strictly ascending numbers, such as thresholds: drawn one by one, then sorted."""
+
+    kind: Literal["ascending"] = "ascending"
+    num_values: int = Field(ge=1, le=64, description="Numbers in the list.")
+
+
+class FallingTableConfig(_RangeConfig):
+    """A table that grows neither along its rows nor along its columns.
+
+    Its first cell is drawn, then by how much each next row and each next column is lower, wherever it is crossed:
+    num_rows + num_columns - 1 numbers instead of num_rows x num_columns. What would fall below `low` is `low`.
+    """
+
+    kind: Literal["falling_table"] = "falling_table"
+    num_rows: int = Field(ge=1, le=32, description="Rows.")
+    num_columns: int = Field(ge=1, le=32, description="Columns.")
+    max_drop: float | None = Field(
+        default=None, gt=0, description="Largest fall from a row or column to the next; null spreads the range over all of them."
+    )
+
+    @property
+    def largest_drop(self) -> float:
+        """From one row or column to the next."""
+        return self.max_drop or (self.high - self.low) / max(1, self.num_rows + self.num_columns - 2)
+
+
+DistributionConfig = Annotated[
+    UniformConfig
+    | LogUniformConfig
+    | IntUniformConfig
+    | QuantizedUniformConfig
+    | QuantizedLogUniformConfig
+    | NormalConfig
+    | QuantizedNormalConfig
+    | ChoiceConfig
+    | AscendingConfig
+    | FallingTableConfig,
+    Field(discriminator="kind"),
+]
+
+# Those of which a grid can list every value.
+ENUMERABLE = (ChoiceConfig, IntUniformConfig, QuantizedUniformConfig)

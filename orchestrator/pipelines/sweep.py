@@ -1,0 +1,186 @@
+"""A sweep: many configurations of one experiment, the best of which becomes an experiment file of its own.
+
+The ledger in the output folder and the stage store are all that a resumed sweep needs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.distributed.environment import set_environment
+from orchestrator.errors import ConfigError
+from orchestrator.pipelines.closing import closed_truthfully
+from orchestrator.pipelines.run import check_backbones, make_writable
+from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
+from orchestrator.pipelines.sweep_outputs import write_sweep_outputs
+from orchestrator.pipelines.trials import SweepSetting, SweepTrials
+from orchestrator.stages import prepare_work
+from orchestrator.tracking import Tracker, names, open_run
+from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
+from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
+from orchestrator.tuning.space import Space
+from orchestrator.tuning.trial_status import TrialStatus
+
+# What a resumed sweep may change: where things are kept and computed does not change the numbers.
+_MAY_DIFFER = {"execution", "store", "tracking"}
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep gives.
+
+    Attributes:
+        summary: The content of summary.json.
+        output_dir: Where summary.json, best.yaml, the ledger and the figures lie.
+    """
+
+    summary: dict[str, Any]
+    output_dir: Path
+
+
+def sweep(
+    search_space: SearchSpace,
+    experiment: Experiment,
+    output: str | Path | None = None,
+    resume: bool = False,
+    listener: SweepListener | None = None,
+) -> SweepResult:
+    """Computes the trials of a search space.
+
+    Args:
+        search_space: What varies, and what is made best.
+        experiment: What is the same for all trials.
+        output: Folder for ledger, summary.json, best.yaml and figures; None means `out/sweeps/NAME`.
+        resume: Whether to go on with the sweep whose ledger is in that folder.
+        listener: Told about every trial; None for silence.
+
+    Raises:
+        UserInputError: Space, experiment or data cannot be used, or the folder holds another sweep.
+        TransientError: The output folder, store, cluster or tracking store cannot be reached.
+        InterruptedRunError: The sweep was interrupted; `resume` goes on.
+    """
+    listener = listener or SilentSweepListener()
+    experiment = with_fixed_threads(experiment)
+    check_trial_fits(experiment.execution)
+    work = prepare_work(experiment)
+    work.store.check_writable()
+    check_backbones(experiment, work.scenario)
+    space = Space(search_space, experiment)
+    output_dir = Path(output) if output is not None else Path("out") / "sweeps" / search_space.name
+    make_writable(output_dir)
+    ledger = Ledger(output_dir / names.LEDGER_FILE)
+    _check_ledger(ledger, experiment, output_dir, resume)
+    setting = SweepSetting(search_space, experiment, space, output_dir)
+    with ledger.writing():
+        started = time.perf_counter()
+        (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier start: it must not pass for this one's
+        tracker = _open(search_space, experiment, ledger)
+        with closed_truthfully(tracker):
+            _compute(setting, len(work.scenario.tasks), ledger, tracker, listener)
+            summary = _summary(search_space, ledger, tracker.run_id, time.perf_counter() - started)
+            write_sweep_outputs(setting, summary, ledger, tracker)
+    listener.sweep_finished(summary, output_dir)
+    return SweepResult(summary, output_dir)
+
+
+def with_fixed_threads(experiment: Experiment) -> Experiment:
+    """The experiment as each trial computes it: one that leaves the number of threads open would give other numbers elsewhere."""
+    if experiment.execution.kind == "ray":
+        return experiment
+    threads = TrialShare.of(experiment.execution).threads["teacher"]
+    return experiment.model_copy(update={"execution": experiment.execution.model_copy(update={"num_threads": threads})})
+
+
+def _compute(setting: SweepSetting, num_tasks: int, ledger: Ledger, tracker: Tracker, listener: SweepListener) -> None:
+    trials = SweepTrials(setting, ledger, tracker, listener)
+    search_space, execution = setting.search_space, setting.experiment.execution
+    listener.sweep_started(search_space, search_space.num_trials, num_tasks, list(ledger.trials.values()))
+    if trials.has_work():
+        set_environment(trial_cluster(execution))
+        from orchestrator.tuning.trials import compute_trials  # noqa: PLC0415 - ray is slow to import, and reads the environment
+
+        compute_trials(search_space, execution, num_tasks, trials, setting.output_dir / names.RAY_LOG_FILE)
+    finished = [trial for trial in ledger.trials.values() if trial.status is TrialStatus.FINISHED]
+    if trials.errors and not finished:
+        first = trials.errors[0]
+        raise type(first)(f"all trials failed, the first with: {first.what}", first.where, first.next_step)
+
+
+def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> Tracker:
+    """The sweep's run, new or gone on with; and the ledger's first line."""
+    tracking = experiment.tracking
+    run_id = ledger.header.sweep_id if ledger.header else None
+    tracker = open_run(tracking.uri, tracking.experiment or experiment.name, f"sweep {search_space.name}", {}, run_id)
+    ledger.begin(SweepHeader(tracker.run_id, experiment.model_dump(mode="json"), search_space.model_dump(mode="json")))
+    tracker.set_tags({names.METHOD_TAG: experiment.method.kind, names.SWEEP_TAG: tracker.run_id})
+    return tracker
+
+
+def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resume: bool) -> None:
+    if ledger.header is None:
+        if resume:
+            raise ConfigError("there is no sweep to go on with", where=str(output_dir), next_step="leave --resume out, or check --output")
+        return
+    if not resume:
+        advice = "add --resume to go on with it, or choose another --output"
+        raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
+    before, now = ledger.header.experiment, experiment.model_dump(mode="json")
+    differ = [key for key in now if key not in _MAY_DIFFER and before.get(key) != now[key]]
+    if differ:
+        raise ConfigError(
+            f"the sweep was begun with another experiment ({', '.join(differ)} differ): its trials could not be compared",
+            where=str(output_dir),
+            next_step="give the same experiment and --set values, or choose another --output",
+        )
+
+
+def _summary(search_space: SearchSpace, ledger: Ledger, sweep_id: str, wall_seconds: float) -> dict[str, Any]:
+    trials = [ledger.trials[number] for number in sorted(ledger.trials)]
+    best = best_trial(search_space, trials)
+    return {
+        "sweep_id": sweep_id,
+        "name": search_space.name,
+        "metric": metric_text(search_space),
+        "mode": search_space.mode,
+        "split": search_space.split,
+        "best": None if best is None else {"trial": best.number, "value": best.value, "parameters": best.configuration.parameters},
+        "trials": [_row(trial) for trial in trials],
+        "wall_seconds": round(wall_seconds, 3),
+        "worker_seconds": round(sum(trial.worker_seconds for trial in trials), 3),
+    }
+
+
+def _row(trial: LedgerTrial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "run_id": trial.run_id,
+        "status": trial.status.value,
+        "value": trial.value,
+        "parameters": trial.configuration.parameters,
+        "stages_computed": trial.stages_computed,
+        "stages_cached": trial.stages_cached,
+        "seconds": trial.seconds,
+        "worker_seconds": trial.worker_seconds,
+        "curve": trial.curve,
+        "reason": trial.reason,
+    }
+
+
+def best_trial(search_space: SearchSpace, trials: list[LedgerTrial]) -> LedgerTrial | None:
+    """The finished trial with the best value; of equal ones the first."""
+    finished = [trial for trial in trials if trial.value is not None]
+    sign = 1 if search_space.mode == "max" else -1
+    return max(finished, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
+
+
+def metric_text(search_space: SearchSpace) -> str:
+    """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
+    if isinstance(search_space.metric, str):
+        return search_space.metric
+    terms = [f"{weight:+g} * {name}" for name, weight in search_space.metric.items()]
+    return " ".join(terms).removeprefix("+")

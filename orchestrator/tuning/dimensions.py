@@ -1,0 +1,178 @@
+"""What a search draws: the primitive dimensions of each distribution, and the parameter's value made of them.
+
+A dimension is drawn in the parameter's own units wherever that is possible, so that what was drawn from a space still lies in a
+wider one. Bells are the exception: drawn is the quantile, evenly, which makes a bell of the values.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Mapping
+from itertools import accumulate
+from statistics import NormalDist
+from typing import Any, TypeAlias, assert_never
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from orchestrator.config.distributions import (
+    AscendingConfig,
+    ChoiceConfig,
+    DistributionConfig,
+    FallingTableConfig,
+    IntUniformConfig,
+    LogUniformConfig,
+    NormalConfig,
+    QuantizedLogUniformConfig,
+    QuantizedNormalConfig,
+    QuantizedUniformConfig,
+    UniformConfig,
+)
+
+Dimension: TypeAlias = FloatDistribution | IntDistribution | CategoricalDistribution
+Draws: TypeAlias = dict[str, Any]
+
+_VARIATIONS = (0.8, 1.2)
+
+
+def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dimension]:
+    """What is drawn for a parameter, by name: its path, or its path with a part after a slash."""
+    match distribution:
+        case UniformConfig():
+            return {path: FloatDistribution(distribution.low, distribution.high)}
+        case LogUniformConfig() | QuantizedLogUniformConfig():
+            return {path: FloatDistribution(distribution.low, distribution.high, log=True)}
+        case IntUniformConfig(low=low, high=high, step=step):
+            return {path: IntDistribution(low, high - (high - low) % step, log=distribution.log, step=step)}
+        case QuantizedUniformConfig(low=low, step=step):
+            return {path: FloatDistribution(low, _on_step(distribution.high, low, step, math.floor), step=step)}
+        case NormalConfig() | QuantizedNormalConfig():
+            bell = NormalDist(distribution.mean, distribution.sd)
+            smallest, largest = distribution.bounds
+            return {f"{path}/quantile": FloatDistribution(bell.cdf(smallest), bell.cdf(largest))}
+        case ChoiceConfig():
+            return {path: CategoricalDistribution([_category(value) for value in distribution.values])}
+        case AscendingConfig():
+            return {f"{path}/{index}": FloatDistribution(distribution.low, distribution.high) for index in range(distribution.num_values)}
+        case FallingTableConfig():
+            return _table_dimensions(path, distribution)
+        case _:
+            assert_never(distribution)
+
+
+def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any plain JSON value
+    """The parameter's value, made of what was drawn for it."""
+    match distribution:
+        case UniformConfig() | LogUniformConfig() | IntUniformConfig():
+            return draws[path]
+        case QuantizedUniformConfig(low=low, step=step):
+            return _on_step(draws[path], low, step)
+        case QuantizedLogUniformConfig(low=low, step=step):
+            return min(_on_step(draws[path], low, step), _on_step(distribution.high, low, step, math.floor))
+        case NormalConfig():
+            return _bell_value(distribution, draws[f"{path}/quantile"])
+        case QuantizedNormalConfig(step=step):
+            low, high = distribution.bounds
+            value = _on_step(_bell_value(distribution, draws[f"{path}/quantile"]), 0.0, step)
+            return min(max(value, _on_step(low, 0.0, step, math.ceil)), _on_step(high, 0.0, step, math.floor))
+        case ChoiceConfig():
+            return next(value for value in distribution.values if _category(value) == draws[path])
+        case AscendingConfig():
+            return sorted(draws[f"{path}/{index}"] for index in range(distribution.num_values))
+        case FallingTableConfig():
+            return _table(path, distribution, draws)
+        case _:
+            assert_never(distribution)
+
+
+def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws:
+    """The one of several draws with the same value that stands for all: ascending numbers in their order."""
+    if not isinstance(distribution, AscendingConfig):
+        return draws
+    return dict(zip(draws, value_of(path, distribution, draws), strict=True))
+
+
+def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
+    """Every draw of a distribution that a grid can list."""
+    match distribution:
+        case ChoiceConfig():
+            return [{path: _category(value)} for value in distribution.values]
+        case IntUniformConfig(low=low, high=high, step=step):
+            return [{path: value} for value in range(low, high + 1, step)]
+        case QuantizedUniformConfig(low=low, high=high, step=step):
+            num_steps = round((_on_step(high, low, step, math.floor) - low) / step)
+            return [{path: _on_step(low + index * step, low, step)} for index in range(num_steps + 1)]
+        case _:
+            msg = f"{path}: a grid cannot list the values of {distribution.kind}"
+            raise TypeError(msg)
+
+
+def lies_in(dimension: Dimension, drawn: object) -> bool:
+    """Whether a dimension has this value."""
+    if isinstance(dimension, CategoricalDistribution):
+        return any(drawn == choice and type(drawn) is type(choice) for choice in dimension.choices)
+    if isinstance(drawn, bool) or not isinstance(drawn, int if isinstance(dimension, IntDistribution) else int | float):
+        return False
+    steps = (drawn - dimension.low) / dimension.step if dimension.step else 0.0
+    return dimension.low <= drawn <= dimension.high and abs(steps - round(steps)) < 1e-8
+
+
+def drawn_anew(dimension: Dimension, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
+    """A draw that knows of no other."""
+    if isinstance(dimension, CategoricalDistribution):
+        return chance.choice(dimension.choices)
+    if dimension.log:
+        return _fitted(dimension, math.exp(chance.uniform(math.log(dimension.low), math.log(dimension.high))))
+    return _fitted(dimension, chance.uniform(dimension.low, dimension.high))
+
+
+def varied(dimension: Dimension, drawn: Any, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
+    """A draw near another: a fifth more or less, at least by one step, or the choice beside it."""
+    direction = chance.randrange(2)
+    if isinstance(dimension, CategoricalDistribution):
+        index = dimension.choices.index(drawn) + (-1, 1)[direction]
+        return dimension.choices[min(max(index, 0), len(dimension.choices) - 1)]
+    moved = _fitted(dimension, drawn * _VARIATIONS[direction])
+    if moved == drawn and dimension.step:
+        moved = _fitted(dimension, drawn + (-1, 1)[direction] * dimension.step)
+    return moved
+
+
+def _fitted(dimension: FloatDistribution | IntDistribution, value: float) -> float:
+    if isinstance(dimension, IntDistribution):
+        steps = round((value - dimension.low) / dimension.step)
+        return min(max(dimension.low + steps * dimension.step, dimension.low), dimension.high)
+    if dimension.step:
+        value = _on_step(value, dimension.low, dimension.step)
+    return min(max(value, dimension.low), dimension.high)
+
+
+def _on_step(value: float, start: float, step: float, rounding: Any = round) -> float:  # noqa: ANN401 - round has overloads
+    """The value moved to `start + k * step`, without the dust of binary fractions."""
+    steps = (value - start) / step
+    whole = round(steps) if abs(steps - round(steps)) < 1e-8 else rounding(steps)
+    return float(f"{start + whole * step:.12g}")
+
+
+def _bell_value(distribution: NormalConfig | QuantizedNormalConfig, quantile: float) -> float:
+    low, high = distribution.bounds
+    return min(max(NormalDist(distribution.mean, distribution.sd).inv_cdf(quantile), low), high)
+
+
+def _category(value: object) -> Any:  # noqa: ANN401 - any plain JSON value
+    """What Optuna can hold of a choice: itself, or lists and mappings as text."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
+
+
+def _table_dimensions(path: str, table: FallingTableConfig) -> dict[str, Dimension]:
+    drops = [*(f"row_drop_{row}" for row in range(1, table.num_rows)), *(f"column_drop_{column}" for column in range(1, table.num_columns))]
+    start: dict[str, Dimension] = {f"{path}/start": FloatDistribution(table.low, table.high)}
+    return start | {f"{path}/{name}": FloatDistribution(0.0, table.largest_drop) for name in drops}
+
+
+def _table(path: str, table: FallingTableConfig, draws: Mapping[str, Any]) -> list[list[float]]:
+    rows = list(accumulate((draws[f"{path}/row_drop_{row}"] for row in range(1, table.num_rows)), initial=0.0))
+    columns = list(accumulate((draws[f"{path}/column_drop_{column}"] for column in range(1, table.num_columns)), initial=0.0))
+    start = draws[f"{path}/start"]
+    return [[max(table.low, start - (row + column)) for column in columns] for row in rows]

@@ -1,0 +1,166 @@
+"""A sweep's ledger: what became of each trial, one JSON line after another; what a resumed sweep goes by.
+
+The first line says which sweep it is. Each line is on the disk before anything else happens, so a killed sweep loses no more
+than the line it was writing: a last line without an end is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from orchestrator.errors import ConfigError, StorageUnavailableError
+from orchestrator.tuning.space import Configuration
+from orchestrator.tuning.trial_status import TrialStatus
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class LedgerTrial:
+    """What is known of one trial.
+
+    Attributes:
+        number: From 0, in the order of their beginning.
+        configuration: The point of the space.
+        run_id: Of its run in MLflow.
+        status: How it stands; running in the ledger of a sweep that was killed.
+        value: The objective after all tasks; None unless it is finished.
+        curve: The objective after each task learned.
+        reason: Why it was stopped, or what failed.
+        stages_computed: By this trial itself.
+        stages_cached: Found in the store, or given by another trial.
+        seconds: Wall-clock time.
+        worker_seconds: Spent in the stages it has computed.
+        variation_of: The better trial of which population-based training has made it; None for one that was drawn.
+    """
+
+    number: int
+    configuration: Configuration
+    run_id: str
+    status: TrialStatus = TrialStatus.RUNNING
+    value: float | None = None
+    curve: list[float] = field(default_factory=list)
+    reason: str = ""
+    stages_computed: int = 0
+    stages_cached: int = 0
+    seconds: float = 0.0
+    worker_seconds: float = 0.0
+    variation_of: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a resumed sweep goes on with it."""
+        return self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class SweepHeader:
+    """Which sweep it is.
+
+    Attributes:
+        sweep_id: Of its run in MLflow.
+        experiment: The base experiment, as plain values.
+        search_space: As plain values; the newest one when a sweep was resumed with another.
+    """
+
+    sweep_id: str
+    experiment: dict[str, Any]
+    search_space: dict[str, Any]
+
+
+class Ledger:
+    """Reads and grows one ledger file; one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads what is there.
+
+        Args:
+            path: The file; it may be missing.
+
+        Raises:
+            ConfigError: It is not a ledger of this program.
+            StorageUnavailableError: It cannot be read.
+        """
+        self._path = path
+        self.header: SweepHeader | None = None
+        self.trials: dict[int, LedgerTrial] = {}
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageUnavailableError(f"the sweep's ledger cannot be read ({error})", where=str(path)) from None
+        self._whole, _, _ = text.rpartition("\n")
+        for number, line in enumerate(self._whole.splitlines(), start=1):
+            try:
+                self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                advice = "choose another --output, or remove that line"
+                raise ConfigError(f"line {number} is not a ledger's ({error!r})", where=str(path), next_step=advice) from None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the ledger against other processes, and cuts off a line that a killed one has not finished.
+
+        Raises:
+            ConfigError: Another process is at it.
+            StorageUnavailableError: It cannot be written.
+        """
+        lock = FileLock(f"{self._path}.lock")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            advice = "wait for it, or choose another --output"
+            raise ConfigError("another sweep is writing here", where=str(self._path.parent), next_step=advice) from None
+        except OSError as error:
+            raise self._cannot_be_written(error) from None
+        try:
+            if self._path.exists():
+                with self._path.open("r+", encoding="utf-8") as file:
+                    file.truncate(len(self._whole.encode()) + bool(self._whole))
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, header: SweepHeader) -> None:
+        """Writes which sweep it is; again when a resumed one has another space."""
+        self.header = header
+        self._append({"format": _FORMAT, "sweep": asdict(header)})
+
+    def write(self, trial: LedgerTrial) -> None:
+        """Writes what is known of a trial now; the newest line of a trial counts.
+
+        Raises:
+            StorageUnavailableError: The disk is full, or gone.
+        """
+        self.trials[trial.number] = trial
+        self._append({"trial": asdict(trial)})
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._cannot_be_written(error) from None
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "sweep" in line:
+            self.header = SweepHeader(**line["sweep"])
+            return
+        values = line["trial"]
+        configuration, status = Configuration(**values["configuration"]), TrialStatus(values["status"])
+        trial = replace(LedgerTrial(**values), configuration=configuration, status=status)
+        self.trials[trial.number] = trial
+
+    def _cannot_be_written(self, error: OSError) -> StorageUnavailableError:
+        advice = "free some space or repair the folder; the same command with --resume goes on"
+        return StorageUnavailableError(f"the sweep's ledger cannot be written ({error})", where=str(self._path), next_step=advice)

@@ -1,0 +1,205 @@
+"""Which configuration to try next: drawn at random, by Optuna's estimator, or from a grid; and which parameters have mattered.
+
+All of it stands on one Optuna study in memory. It is made anew from the sweep's own ledger after a crash, so that nothing has to
+be read back that another version, or another search space, has written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, assert_never
+
+import optuna
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState, create_trial
+
+from orchestrator.config.search_space import GridSearchConfig, OptunaSearchConfig, PbtConfig, RandomSearchConfig, SearcherConfig
+from orchestrator.tuning.dimensions import Dimension, Draws, drawn_anew, lies_in, varied
+from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
+
+# So often a configuration that is known already is drawn again; a space of few points has no other in the end.
+MAX_REPEATS = 100
+# So many of the draws for one configuration are the estimator's.
+MAX_PROPOSALS = 50
+MIN_TRIALS_FOR_IMPORTANCES = 4
+
+
+class Sampler:
+    """Proposes configurations, and learns from what becomes of them.
+
+    Args:
+        space: What there is to try.
+        history: Earlier trials and their values, of this sweep or another; None where a trial failed. What does not lie in the
+            space any more, or means something else there, is left out.
+    """
+
+    def __init__(self, space: Space, history: Sequence[tuple[Configuration, float | None]] = ()) -> None:
+        self._space = space
+        self._known = {_key(configuration) for configuration, _ in history}
+        self._running: defaultdict[str, list[optuna.Trial]] = defaultdict(list)
+        searcher = space.search_space.searcher
+        seed = 0 if isinstance(searcher, GridSearchConfig) else _seed(searcher.seed, len(history))
+        self._chance = random.Random(seed)  # noqa: S311 - draws, no secrets
+        self._grid = space.grid() if isinstance(searcher, GridSearchConfig) else None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._study = optuna.create_study(
+            sampler=_build_sampler(searcher, seed), direction="maximize" if space.search_space.mode == "max" else "minimize"
+        )
+        for configuration, value in history:
+            self._record(configuration, value)
+
+    def ask(self) -> Configuration | None:
+        """The next configuration to try; None when a grid has no more.
+
+        A configuration that was tried or asked for already is proposed only when there seems to be no other.
+
+        Raises:
+            ConfigError: Nothing but refused configurations could be found; the message has the last reason.
+        """
+        if self._grid is not None:
+            configuration = next((point for point in self._grid if _key(point) not in self._known), None)
+            self._known |= {_key(configuration)} if configuration else set()
+            return configuration
+        draws: Draws = {}
+        repeated: list[tuple[Configuration, optuna.Trial | None]] = []
+        for attempt in range(MAX_REFUSALS):
+            # the estimator may go on proposing what is refused; chance does not
+            trial = self._study.ask() if attempt < MAX_PROPOSALS else None
+            draws = self._space.draw(partial(self._drawn, trial))
+            configuration = self._space.configuration_of(draws)
+            if configuration is None:
+                continue  # its trial goes on for ever: the estimator keeps away from where others are at work
+            if _key(configuration) not in self._known:
+                return self._asked(configuration, trial, repeated)
+            repeated.append((configuration, trial))
+            if len(repeated) == MAX_REPEATS:
+                break
+        if not repeated:
+            raise self._space.no_configuration(draws, f"each of {MAX_REFUSALS} drawn configurations")
+        return self._asked(*repeated.pop(), repeated)
+
+    def tell(self, configuration: Configuration, value: float | None) -> None:
+        """Says what has become of a configuration, proposed here or not.
+
+        Args:
+            configuration: Which.
+            value: The objective; None (or no finite number) where the trial failed.
+        """
+        key = _key(configuration)
+        self._known.add(key)
+        if self._running[key]:
+            # the finished trial has its draws in order, this one had them as they came
+            self._study.tell(self._running[key].pop(), state=TrialState.FAIL)
+        self._record(configuration, value)
+
+    def perturbed(self, configuration: Configuration, chance: random.Random) -> Configuration:
+        """A valid configuration near another, for population-based training; the same one where there is no other.
+
+        Numbers become a fifth larger or smaller, choices change to their neighbours; some values are drawn anew.
+
+        Args:
+            configuration: From which to go.
+            chance: What decides.
+        """
+        scheduler = self._space.search_space.trial_scheduler
+        settings = scheduler if isinstance(scheduler, PbtConfig) else PbtConfig()
+
+        def draw(name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
+            before = configuration.draws.get(name)
+            is_anew = chance.random() < settings.resample_probability
+            return drawn_anew(dimension, chance) if is_anew or not lies_in(dimension, before) else varied(dimension, before, chance)
+
+        num_same = 0
+        for _ in range(MAX_REFUSALS):
+            near = self._space.configuration_of(self._space.draw(draw))
+            if near is not None and near != configuration:
+                return near
+            num_same += near is not None
+            if num_same == MAX_REPEATS:
+                break
+        return configuration
+
+    def importances(self) -> dict[str, float]:
+        """How much each parameter has mattered for being among the best, by path, most important first; together 1.
+
+        Optuna's PED-ANOVA: a parameter that is not always there counts by the trials that have it. Empty after fewer than four.
+        """
+        if len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < MIN_TRIALS_FOR_IMPORTANCES:
+            return {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are few trials
+            found = optuna.importance.get_param_importances(self._study)
+        by_path: defaultdict[str, float] = defaultdict(float)
+        for name, importance in sorted(found.items()):
+            by_path[name.partition("/")[0]] += float(importance)
+        return dict(sorted(by_path.items(), key=lambda item: -item[1]))
+
+    def _drawn(self, trial: optuna.Trial | None, name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
+        return drawn_anew(dimension, self._chance) if trial is None else _suggested(trial, name, dimension)
+
+    def _asked(
+        self, configuration: Configuration, trial: optuna.Trial | None, repeated: Sequence[tuple[Configuration, optuna.Trial | None]]
+    ) -> Configuration:
+        for unused in (unused for _, unused in repeated if unused):
+            self._study.tell(unused, state=TrialState.FAIL)
+        self._known.add(_key(configuration))
+        if trial is not None:
+            self._running[_key(configuration)].append(trial)
+        return configuration
+
+    def _record(self, configuration: Configuration, value: float | None) -> None:
+        if value is None or not math.isfinite(value) or not self._is_the_same_here(configuration):
+            return
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                value=value,
+                params=configuration.draws,
+                distributions=dict(self._space.dimensions(configuration.draws)),
+            )
+        )
+
+    def _is_the_same_here(self, configuration: Configuration) -> bool:
+        if not self._space.contains(configuration.draws):
+            return False
+        here = self._space.configuration_of(configuration.draws)
+        return here is not None and _key(here) == _key(configuration)
+
+
+def _key(configuration: Configuration) -> str:
+    return json.dumps(configuration.parameters, sort_keys=True)
+
+
+def _build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
+    match searcher:
+        case RandomSearchConfig() | GridSearchConfig():
+            return RandomSampler(seed=seed)
+        case OptunaSearchConfig():
+            with warnings.catch_warnings():
+                # `group` is new: it keeps parameters together that are there together, although others are not always there
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return TPESampler(n_startup_trials=searcher.num_startup_trials, multivariate=True, group=True, seed=seed)
+        case _:
+            assert_never(searcher)
+
+
+def _seed(seed: int, num_earlier: int) -> int:
+    """Another one after each resume: the same one would draw the same configurations again."""
+    digest = hashlib.sha256(f"{seed}:{num_earlier}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") if num_earlier else seed
+
+
+def _suggested(trial: optuna.Trial, name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
+    if isinstance(dimension, CategoricalDistribution):
+        return trial.suggest_categorical(name, dimension.choices)
+    if isinstance(dimension, IntDistribution):
+        return int(trial.suggest_int(name, dimension.low, dimension.high, step=dimension.step, log=dimension.log))
+    return float(trial.suggest_float(name, dimension.low, dimension.high, step=dimension.step, log=dimension.log))

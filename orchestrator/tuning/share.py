@@ -1,0 +1,88 @@
+"""What a trial takes of the cluster, and how many trials fit beside each other: the arithmetic, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.config.execution import ExecutionConfig, InProcessConfig, LaneConfig, RayConfig
+from orchestrator.distributed.resources import available_resources
+from orchestrator.errors import ConfigError
+from orchestrator.stages import Role
+from orchestrator.stages.graph import ROLES
+
+
+@dataclass(frozen=True)
+class TrialShare:
+    """What one trial takes.
+
+    Attributes:
+        resources: In Ray's names, all its workers together.
+        threads: CPU threads by role.
+        in_lanes: Whether its stages are learned by lanes of several workers, or in the trial's own process.
+        uses_gpu: Whether the trial's own process has a GPU.
+    """
+
+    resources: Mapping[str, float]
+    threads: Mapping[Role, int]
+    in_lanes: bool
+    uses_gpu: bool
+
+    @classmethod
+    def of(cls, execution: ExecutionConfig) -> TrialShare:
+        """What a trial of an experiment takes: lanes only when one of them has more than one worker, or wants nodes by their labels.
+
+        Otherwise both roles share one process and learn in turn: a sweep has other trials to keep the cluster busy.
+        """
+        if isinstance(execution, InProcessConfig):
+            num_threads = execution.num_threads or 1
+            gpus = {"GPU": 1.0} if execution.device == "cuda" else {}
+            return cls({"CPU": float(num_threads), **gpus}, dict.fromkeys(ROLES, num_threads), in_lanes=False, uses_gpu=bool(gpus))
+        lanes = [execution.teacher, execution.student]
+        threads: dict[Role, int] = {"teacher": execution.teacher.num_threads, "student": execution.student.num_threads}
+        in_lanes = any(lane.max_train_workers > 1 or lane.node_labels for lane in lanes)
+        together = sum if in_lanes else max
+        names = {name for lane in lanes for name in lane.resources_per_worker}
+        resources = {name: float(together(_fewest(lane, name) for lane in lanes)) for name in sorted(names)}
+        return cls(resources, threads, in_lanes, uses_gpu=resources.get("GPU", 0) > 0)
+
+    def num_that_fit(self, available: Mapping[str, float], place: str) -> int:
+        """How many trials fit beside each other.
+
+        Args:
+            available: Resources in Ray's names.
+            place: What has them, for the message.
+
+        Raises:
+            ConfigError: Not a single one; the message has the arithmetic.
+        """
+        for name, amount in self.resources.items():
+            if available.get(name, 0) < amount:
+                raise ConfigError(
+                    f"a trial needs {amount:g} {name}, {place} has {available.get(name, 0):g}",
+                    where="execution",
+                    next_step="lower num_train_workers or the resources per worker, or use a larger cluster",
+                )
+        return int(min(available[name] // amount for name, amount in self.resources.items() if amount))
+
+
+def check_trial_fits(execution: ExecutionConfig) -> None:
+    """Finds out before anything starts whether a trial fits into the cluster, or on this machine.
+
+    Raises:
+        ConfigError: It does not; the message has the arithmetic.
+        ClusterUnavailableError: The cluster does not answer.
+    """
+    config = trial_cluster(execution)
+    available, place = available_resources(config)
+    if not config.autoscaling:
+        TrialShare.of(execution).num_that_fit(available, place)
+
+
+def trial_cluster(execution: ExecutionConfig) -> RayConfig:
+    """The cluster on which trials of an experiment run: its own, or for one that computes in process one on this machine."""
+    return execution if isinstance(execution, RayConfig) else RayConfig()
+
+
+def _fewest(lane: LaneConfig, name: str) -> float:
+    return lane.min_train_workers * lane.resources_per_worker.get(name, 0.0)

@@ -1,0 +1,61 @@
+"""Which trials go on: none is stopped, the worse ones are stopped at a rung, or they go over to variations of better ones.
+
+A rung is a task: Tune's training iteration counts the tasks that a trial has learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, PopulationBasedTraining, TrialScheduler
+
+from orchestrator.config.search_space import AshaConfig, MedianConfig, NoTrialSchedulerConfig, PbtConfig, TrialSchedulerConfig
+
+TASKS_LEARNED = "training_iteration"
+OBJECTIVE = "objective"
+
+
+def build_trial_scheduler(
+    config: TrialSchedulerConfig, mode: str, num_tasks: int, vary: Callable[[dict[str, Any]], dict[str, Any]]
+) -> TrialScheduler:
+    """Ray Tune's scheduler for a configuration.
+
+    Args:
+        config: Which, and its settings, in tasks.
+        mode: `max` or `min`.
+        num_tasks: Of the whole sequence.
+        vary: Makes a trial's Tune configuration from a better trial's, for population-based training.
+    """
+    match config:
+        case NoTrialSchedulerConfig():
+            return FIFOScheduler()
+        case AshaConfig():
+            return AsyncHyperBandScheduler(
+                time_attr=TASKS_LEARNED,
+                metric=OBJECTIVE,
+                mode=mode,
+                max_t=num_tasks,
+                grace_period=min(config.grace_tasks, num_tasks),
+                reduction_factor=config.reduction_factor,
+            )
+        case MedianConfig():
+            return MedianStoppingRule(
+                time_attr=TASKS_LEARNED,
+                metric=OBJECTIVE,
+                mode=mode,
+                grace_period=config.grace_tasks,
+                min_samples_required=config.min_trials,
+            )
+        case PbtConfig():
+            return PopulationBasedTraining(
+                time_attr=TASKS_LEARNED,
+                metric=OBJECTIVE,
+                mode=mode,
+                perturbation_interval=config.perturbation_tasks,
+                quantile_fraction=config.quantile_fraction,
+                custom_explore_fn=vary,
+                log_config=False,
+            )
+        case _:
+            assert_never(config)

@@ -1,0 +1,310 @@
+"""Claims among real Ray actors: one holder at a time, none behind who has died, and a chain of stages that is computed once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from orchestrator.config import Experiment
+from orchestrator.config.execution import RayConfig
+from orchestrator.config.experiment import StoreConfig
+from orchestrator.distributed.environment import set_environment
+from orchestrator.pipelines.execution import compute
+from orchestrator.stages import Model, StageRunner, Work, prepare_work, runner
+from orchestrator.stages.computation import StageInputs
+from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
+from orchestrator.training.context import LearningContext
+
+pytestmark = pytest.mark.slow
+
+SOON = 2.0
+PATIENCE = 120.0
+MakeActor = Callable[..., Any]
+
+
+class Holder:
+    """An actor that claims."""
+
+    def __init__(self, name: str) -> None:
+        from orchestrator.distributed.claims import ClusterClaims
+
+        self._claims = ClusterClaims(name)
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def try_hold(self, key: str, token: str, patience_seconds: float = 0.1) -> bool:
+        return self._claims.try_hold(key, token, patience_seconds)
+
+    def release(self, key: str, token: str) -> None:
+        self._claims.release(key, token)
+
+    def be_busy(self, seconds: float) -> None:
+        """Without a look at its messages, as in the middle of a stage."""
+        time.sleep(seconds)
+
+
+class Learner:
+    """An actor that computes an experiment's stages, and notes each computation that it begins."""
+
+    def learn(self, experiment: dict[str, Any], claims: str, notes: str, dies_after_epochs: int | None = None) -> list[str]:
+        """Names of the stages that it has computed itself; or it kills itself in the middle."""
+        from orchestrator.distributed.claims import ClusterClaims
+
+        torch.set_num_threads(1)
+        learned: list[str] = []
+        num_epochs = 0
+        compute_stage = runner.compute_stage
+
+        def noted(inputs: StageInputs, context: LearningContext) -> Model:
+            with Path(notes).open("a") as file:
+                file.write(f"{inputs.stage.name}\n")
+            return compute_stage(inputs, context)
+
+        def tell(event: StageEvent) -> None:
+            nonlocal num_epochs
+            num_epochs += isinstance(event, EpochFinished)
+            if num_epochs == dies_after_epochs:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if isinstance(event, StageFinished) and not event.cached:
+                learned.append(event.stage)
+
+        runner.compute_stage = noted
+        work = prepare_work(Experiment.model_validate(experiment))
+        stages = StageRunner(work, torch.device("cpu"), tell, claims=ClusterClaims(claims))
+        for stage in work.stages:
+            stages.obtain(stage)
+        return learned
+
+
+@pytest.fixture(scope="module")
+def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    set_environment(RayConfig())
+    import ray
+
+    from orchestrator.distributed.cluster import cluster
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers cannot import tests
+    with cluster(RayConfig(), tmp_path_factory.mktemp("log") / "ray.log"):
+        yield ray
+    ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def name(ray: ModuleType) -> Iterator[str]:
+    """The driver opens the claims, as in a sweep: they outlive every holder."""
+    from orchestrator.distributed.claims import ClusterClaims
+
+    name = f"claims-{uuid.uuid4().hex}"
+    opened = ClusterClaims(name)
+    yield name
+    del opened
+
+
+@pytest.fixture
+def make(ray: ModuleType) -> Iterator[MakeActor]:
+    """Actors that are gone after the test."""
+    made: list[Any] = []
+
+    def actor(kind: type, *arguments: object) -> Any:  # noqa: ANN401
+        made.append(ray.remote(kind).options(num_cpus=0).remote(*arguments))
+        return made[-1]
+
+    yield actor
+    for one in made:
+        ray.kill(one)
+
+
+def seconds_until(condition: Callable[[], bool]) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < PATIENCE
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+# --- one holder at a time --------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(ray: ModuleType, name: str, make: MakeActor) -> None:
+    first, second = make(Holder, name), make(Holder, name)
+    assert ray.get(first.try_hold.remote("key", "1"))
+    assert ray.get(first.try_hold.remote("key", "1"))  # the answer may have been lost
+    assert not ray.get(second.try_hold.remote("key", "2"))
+    assert not ray.get(first.try_hold.remote("key", "3"))
+    assert ray.get(second.try_hold.remote("other key", "4"))
+    assert ray.get(first.try_hold.remote("third key", "5"))
+    waiting = second.try_hold.remote("key", "6", PATIENCE)
+    assert ray.wait([waiting], timeout=0.5)[0] == []
+    started = time.monotonic()
+    first.release.remote("key", "1")
+    assert ray.get(waiting)
+    assert time.monotonic() - started < 1
+    assert not ray.get(first.try_hold.remote("key", "7"))
+
+
+def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(ray: ModuleType, name: str, make: MakeActor) -> None:
+    first, second, third = (make(Holder, name) for _ in range(3))
+    ray.get(first.release.remote("key", "withdrawn"))
+    seconds_until(lambda: not ray.get(first.try_hold.remote("key", "withdrawn")))
+    assert ray.get(first.try_hold.remote("key", "1"))
+    waiting = second.try_hold.remote("key", "2", PATIENCE)
+    ray.get(third.release.remote("key", "2"))
+    assert not ray.get(waiting, timeout=PATIENCE / 2)  # it does not wait to the end
+    assert not ray.get(third.try_hold.remote("key", "3"))
+    ray.get(first.release.remote("key", "1"))
+    assert ray.get(third.try_hold.remote("key", "4", PATIENCE))
+
+
+# --- who dies --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+def test_a_killed_holders_claims_are_free_soon(ray: ModuleType, name: str, make: MakeActor, is_busy: bool) -> None:
+    first, second = make(Holder, name), make(Holder, name)
+    keys = ["key", "other key"]
+    pid = ray.get(first.pid.remote())
+    for key in keys:
+        assert ray.get(first.try_hold.remote(key, f"{key} 1"))
+    if is_busy:
+        first.be_busy.remote(PATIENCE)
+        time.sleep(2)
+    assert not ray.get(second.try_hold.remote("key", "2"))
+    started = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    for key in keys:
+        assert ray.get(second.try_hold.remote(key, f"{key} 3", PATIENCE))
+    assert time.monotonic() - started < SOON
+
+
+def test_a_holder_that_answers_nothing_for_long_keeps_its_claim(ray: ModuleType, name: str, make: MakeActor) -> None:
+    """As in a long call that lets no other thread of the process run."""
+    first, second = make(Holder, name), make(Holder, name)
+    pid = ray.get(first.pid.remote())
+    assert ray.get(first.try_hold.remote("key", "1"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert not ray.get(second.try_hold.remote("key", "2", 6.0))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    ray.get(first.release.remote("key", "1"))
+    assert ray.get(second.try_hold.remote("key", "3", PATIENCE))
+
+
+def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(ray: ModuleType, name: str, make: MakeActor) -> None:
+    first, second, third = (make(Holder, name) for _ in range(3))
+    pid = ray.get(second.pid.remote())
+    assert ray.get(first.try_hold.remote("key", "1"))
+    second.try_hold.remote("key", "2", PATIENCE)
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+    started = time.monotonic()
+    ray.get(first.release.remote("key", "1"))
+    assert ray.get(third.try_hold.remote("key", "3", PATIENCE))
+    assert time.monotonic() - started < SOON
+
+
+@pytest.mark.parametrize("comes_back", [True, False], ids=["restarted by Ray", "gone for good"])
+def test_claims_that_die_come_back_empty(ray: ModuleType, name: str, make: MakeActor, comes_back: bool) -> None:
+    first, second = make(Holder, name), make(Holder, name)
+    assert ray.get(first.try_hold.remote("key", "1"))
+    waiting = second.try_hold.remote("key", "2", PATIENCE)
+    time.sleep(0.5)
+    ray.kill(ray.get_actor(name), no_restart=not comes_back)
+    ray.wait([waiting], timeout=PATIENCE)
+    seconds_until(lambda: ray.get(second.try_hold.remote("key", "2", 1.0)))
+    ray.get(first.release.remote("key", "1"))
+    assert not ray.get(first.try_hold.remote("key", "3"))
+    ray.get(second.release.remote("key", "2"))
+    assert ray.get(first.try_hold.remote("key", "4", PATIENCE))
+
+
+# --- a chain of stages -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The same stages, wanted by many."""
+
+    experiment: Experiment
+    claims: str
+    notes: Path
+    expected: Work
+
+    def computed_by(self, learner: Any, dies_after_epochs: int | None = None) -> Any:  # noqa: ANN401
+        return learner.learn.remote(self.experiment.model_dump(mode="json"), self.claims, str(self.notes), dies_after_epochs)
+
+    @property
+    def stages(self) -> list[str]:
+        return sorted(stage.name for stage in self.expected.stages)
+
+    def begun(self) -> Counter[str]:
+        return Counter(self.notes.read_text().split())
+
+    def assert_whole(self) -> None:
+        work = prepare_work(self.experiment)
+        for stage in work.stages:
+            found, tensors = work.artifact_of(stage).tensors, self.expected.artifact_of(stage).tensors
+            assert [one for one, tensor in tensors.items() if not torch.equal(found[one], tensor)] == []
+            assert work.is_stored(stage)
+        assert not list(Path(self.experiment.store.uri).glob("progress/*"))
+
+
+@pytest.fixture(scope="module")
+def expected(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """What one process computes alone."""
+    store = StoreConfig(uri=str(tmp_path_factory.mktemp("expected")))
+    work = prepare_work(tiny_experiment.model_copy(update={"store": store}))
+    compute(work, lambda _: None, tmp_path_factory.mktemp("log") / "ray.log")
+    return work
+
+
+@pytest.fixture
+def chain(tiny_experiment: Experiment, expected: Work, name: str, tmp_path: Path) -> Chain:
+    experiment = tiny_experiment.model_copy(update={"store": StoreConfig(uri=str(tmp_path / "store"))})
+    return Chain(experiment, name, tmp_path / "notes", expected)
+
+
+@pytest.mark.parametrize("num_actors", [2, 8])
+def test_a_chain_that_many_want_is_computed_once(ray: ModuleType, chain: Chain, make: MakeActor, num_actors: int) -> None:
+    learners = [make(Learner) for _ in range(num_actors)]
+    ray.get([learner.__ray_ready__.remote() for learner in learners])  # all begin at the same moment
+    learned = ray.get([chain.computed_by(learner) for learner in learners], timeout=PATIENCE)
+    assert sorted(stage for stages in learned for stage in stages) == chain.stages
+    assert chain.begun() == Counter(chain.stages)
+    chain.assert_whole()
+
+
+def test_when_the_one_that_computes_is_killed_another_one_goes_on(ray: ModuleType, chain: Chain, make: MakeActor) -> None:
+    death = chain.computed_by(make(Learner), dies_after_epochs=1)
+    seconds_until(chain.notes.exists)
+    others = [chain.computed_by(make(Learner)) for _ in range(2)]
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(death, timeout=PATIENCE)
+    learned = [stage for stages in ray.get(others, timeout=PATIENCE) for stage in stages]
+    assert sorted(learned) == chain.stages
+    assert chain.begun() - Counter(learned) == Counter(["teacher[0]"])  # begun by one, ended by another
+    chain.assert_whole()
+
+
+def test_killed_claims_stop_nobody(ray: ModuleType, chain: Chain, make: MakeActor) -> None:
+    running = [chain.computed_by(make(Learner)) for _ in range(2)]
+    seconds_until(chain.notes.exists)
+    ray.kill(ray.get_actor(chain.claims), no_restart=False)
+    ray.get(running, timeout=PATIENCE)
+    # the stage that was held then may have been computed by the next one too, and no other
+    assert (chain.begun() - Counter(chain.stages)).total() <= 1
+    chain.assert_whole()
