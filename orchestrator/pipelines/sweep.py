@@ -182,5 +182,5 @@ def metric_text(search_space: SearchSpace) -> str:
     """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
     if isinstance(search_space.metric, str):
         return search_space.metric
-    terms = [f"{weight:+g} * {name}" for name, weight in search_space.metric.items()]
-    return " ".join(terms).removeprefix("+")
+    terms = [f"{'+' if weight > 0 else '-'} {abs(weight):g} * {name}" for name, weight in search_space.metric.items()]
+    return " ".join(terms).removeprefix("+ ")

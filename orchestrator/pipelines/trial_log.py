@@ -12,7 +12,7 @@ from orchestrator.pipelines.run_log import RunLog
 from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, event_from_json
 from orchestrator.tracking import InMemoryTracker, Tracker, names
-from orchestrator.tracking.in_memory_tracker import MetricPoint
+from orchestrator.tracking.tracker import MetricPoint
 from orchestrator.tuning.trial import TaskReport
 
 

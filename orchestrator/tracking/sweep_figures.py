@@ -72,7 +72,8 @@ def parallel_coordinates_figure(trials: Sequence[TrialRow], metric: str, mode: s
         return _message(_count(trials))
     ranked = _ranked(trials, mode)
     ordered = [*ranked, *_unranked(trials)]
-    objective = value_axis(metric.rsplit("/", 1)[-1], {place: trial.value for place, trial in enumerate(ranked)})
+    name = "objective" if "*" in metric else metric.rsplit("/", 1)[-1]
+    objective = value_axis(name, {place: trial.value for place, trial in enumerate(ranked)})
     columns = [*parameter_axes([trial.parameters for trial in ordered]), objective]
     figure = _new_figure(min(13.5, max(8.5, 1.1 * len(columns) + 2.0)), 6.4)
     draw_parallel_coordinates(figure, columns, len(trials), mode)
