@@ -17,7 +17,7 @@ from ray.exceptions import AuthenticationError
 
 from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.resources import cpus_of_this_machine
-from orchestrator.errors import ClusterUnavailableError, ConfigError
+from orchestrator.errors import ClusterUnavailableError, ConfigError, OrchestratorError
 
 # What Ray says every second or so without meaning anything by it: no dashboard is wanted, and nothing is scaled.
 _NOISE = ("State API may be temporarily unavailable",)
@@ -48,6 +48,18 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def naming_log(log_file: Path) -> Iterator[None]:
+    """Every failure says where Ray's own words are."""
+    log = f"Ray's log is {log_file}"
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        raise KeyboardInterrupt(f"{str(interruption) or 'interrupted'} ({log})") from None
+    except OrchestratorError as error:
+        raise type(error)(error.what, error.where, f"{error.next_step}; {log}" if error.next_step else log) from error
 
 
 def resources_of_cluster(execution: RayConfig) -> dict[str, float]:

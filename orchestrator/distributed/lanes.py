@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.distributed.account import Account
 from orchestrator.distributed.board import Board
-from orchestrator.distributed.cluster import cluster
+from orchestrator.distributed.cluster import cluster, naming_log
 from orchestrator.distributed.lane import LaneTask, run_lane
 from orchestrator.distributed.resources import check_fits, lanes_of, num_workers_within
 from orchestrator.errors import (
@@ -124,18 +124,6 @@ def _lane_name(role: Role, token: str) -> str:
 
 def _board_name(token: str) -> str:
     return f"orchestrator-board-{token}"
-
-
-@contextmanager
-def naming_log(log_file: Path) -> Iterator[None]:
-    """Every failure says where Ray's own words are."""
-    log = f"Ray's log is {log_file}"
-    try:
-        yield
-    except KeyboardInterrupt as interruption:
-        raise KeyboardInterrupt(f"{str(interruption) or 'interrupted'} ({log})") from None
-    except OrchestratorError as error:
-        raise type(error)(error.what, error.where, f"{error.next_step}; {log}" if error.next_step else log) from error
 
 
 class _Lane:

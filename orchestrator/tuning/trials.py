@@ -24,8 +24,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.claims import ClusterClaims
-from orchestrator.distributed.cluster import cluster
-from orchestrator.distributed.lanes import naming_log
+from orchestrator.distributed.cluster import cluster, naming_log
 from orchestrator.errors import LaneLostError, OrchestratorError, TransientError
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare, trial_cluster

@@ -23,7 +23,7 @@ from orchestrator.config.experiment import StoreConfig
 from orchestrator.distributed.environment import set_environment
 from orchestrator.pipelines.execution import compute
 from orchestrator.stages import Model, StageRunner, Work, prepare_work, runner
-from orchestrator.stages.computation import StageInputs
+from orchestrator.stages.computation import StageInputs, compute_stage
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
 from orchestrator.training.context import LearningContext
 
@@ -66,7 +66,6 @@ class Learner:
         torch.set_num_threads(1)
         learned: list[str] = []
         num_epochs = 0
-        compute_stage = runner.compute_stage
 
         def noted(inputs: StageInputs, context: LearningContext) -> Model:
             with Path(notes).open("a") as file:
@@ -81,7 +80,7 @@ class Learner:
             if isinstance(event, StageFinished) and not event.cached:
                 learned.append(event.stage)
 
-        runner.compute_stage = noted
+        pytest.MonkeyPatch().setattr(runner, "compute_stage", noted)  # as long as this process lives
         work = prepare_work(Experiment.model_validate(experiment))
         stages = StageRunner(work, torch.device("cpu"), tell, claims=ClusterClaims(claims))
         for stage in work.stages:
