@@ -19,7 +19,7 @@ from orchestrator.pipelines.run import check_backbones, make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import write_sweep_outputs
 from orchestrator.pipelines.trials import SweepSetting, SweepTrials
-from orchestrator.stages import prepare_work
+from orchestrator.stages import Work, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
@@ -81,7 +81,7 @@ def sweep(
         (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier start: it must not pass for this one's
         tracker = _open(search_space, experiment, ledger)
         with closed_truthfully(tracker):
-            _compute(setting, len(work.scenario.tasks), ledger, tracker, listener)
+            _compute(setting, work, ledger, tracker, listener)
             summary = _summary(search_space, ledger, tracker.run_id, time.perf_counter() - started)
             write_sweep_outputs(setting, summary, ledger, tracker)
     listener.sweep_finished(summary, output_dir)
@@ -96,15 +96,15 @@ def with_fixed_threads(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"execution": experiment.execution.model_copy(update={"num_threads": threads})})
 
 
-def _compute(setting: SweepSetting, num_tasks: int, ledger: Ledger, tracker: Tracker, listener: SweepListener) -> None:
+def _compute(setting: SweepSetting, work: Work, ledger: Ledger, tracker: Tracker, listener: SweepListener) -> None:
     trials = SweepTrials(setting, ledger, tracker, listener)
-    search_space, execution = setting.search_space, setting.experiment.execution
-    listener.sweep_started(search_space, search_space.num_trials, num_tasks, list(ledger.trials.values()))
+    search_space = setting.search_space
+    listener.sweep_started(search_space, search_space.num_trials, len(work.scenario.tasks), list(ledger.trials.values()))
     if trials.has_work():
-        set_environment(trial_cluster(execution))
+        set_environment(trial_cluster(setting.experiment.execution))
         from orchestrator.tuning.trials import compute_trials  # noqa: PLC0415 - ray is slow to import, and reads the environment
 
-        compute_trials(search_space, execution, num_tasks, trials, setting.output_dir / names.RAY_LOG_FILE)
+        compute_trials(search_space, work, trials, setting.output_dir / names.RAY_LOG_FILE)
     finished = [trial for trial in ledger.trials.values() if trial.status is TrialStatus.FINISHED]
     if trials.errors and not finished:
         first = trials.errors[0]

@@ -10,7 +10,8 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
-from orchestrator.config.execution import ExecutionConfig, RayConfig
+from orchestrator.config.execution import RayConfig
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.cluster import cluster, naming_log
-from orchestrator.errors import LaneLostError, OrchestratorError, TransientError
+from orchestrator.errors import LaneLostError, OrchestratorError, StorageUnavailableError, TransientError
+from orchestrator.stages import Work
+from orchestrator.stages.retention import RAY_FOLDER
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare, trial_cluster
 from orchestrator.tuning.trial import TaskReport, Trial, TrialInLanes, TrialInProcess, merged
@@ -38,13 +41,12 @@ _MAX_RESTARTS = 2
 _NO_LIMIT = 10**6
 
 
-def compute_trials(search_space: SearchSpace, execution: ExecutionConfig, num_tasks: int, source: TrialSource, log_file: Path) -> None:
+def compute_trials(search_space: SearchSpace, work: Work, source: TrialSource, log_file: Path) -> None:
     """Computes trials until there are no more or the budget is spent.
 
     Args:
         search_space: Trial scheduler, objective and the most trials at once.
-        execution: What a trial asks for, and the cluster.
-        num_tasks: Of each trial.
+        work: The experiment from which all trials vary: what a trial asks for, the cluster, the store, the tasks.
         source: Gives trials, and is told about them.
         log_file: Where Ray's own words go.
 
@@ -54,16 +56,18 @@ def compute_trials(search_space: SearchSpace, execution: ExecutionConfig, num_ta
         LaneLostError: The cluster has ended.
     """
     _set_environment()
-    config, share = trial_cluster(execution), TrialShare.of(execution)
-    with naming_log(log_file), cluster(config, log_file), tempfile.TemporaryDirectory(prefix="orchestrator-tune-") as scratch:
+    config, share = trial_cluster(work.experiment.execution), TrialShare.of(work.experiment.execution)
+    token = secrets.token_hex(6)
+    with naming_log(log_file), cluster(config, log_file), _folder_of_tune(work, config, f"sweep-{token}") as folder:
         limit = search_space.max_concurrent_trials or _NO_LIMIT
         if not config.autoscaling:
             place = f"the cluster {config.address}" if config.address else "this machine"
             limit = min(limit, share.num_that_fit(ray.cluster_resources(), place))
-        claims = f"orchestrator-claims-{secrets.token_hex(6)}"
+        claims = f"orchestrator-claims-{token}"
         keep = ClusterClaims(claims)  # the actor lives as long as this process knows it
         settings = {"search_space": search_space.model_dump(mode="json"), "claims": claims, "share": share, "cluster": config}
         listener = _Listener(source)
+        num_tasks = len(work.scenario.tasks)
         scheduler = build_trial_scheduler(search_space.trial_scheduler, search_space.mode, num_tasks, listener.vary)
         tune_config = tune.TuneConfig(
             search_alg=ConcurrencyLimiter(_Suggestions(source), limit),
@@ -73,7 +77,7 @@ def compute_trials(search_space: SearchSpace, execution: ExecutionConfig, num_ta
             trial_dirname_creator=lambda trial: trial.trial_id,
         )
         try:
-            tune.Tuner(_trainable(settings), tune_config=tune_config, run_config=_run_config(listener, scratch)).fit()
+            tune.Tuner(_trainable(settings), tune_config=tune_config, run_config=_run_config(listener, folder)).fit()
         except RayError as error:
             raise LaneLostError(f"the Ray cluster has ended ({error})", "sweep", "the same command with --resume goes on") from error
         finally:
@@ -101,10 +105,23 @@ def _trainable(settings: dict[str, Any]) -> type:
     return trainable
 
 
-def _run_config(listener: _Listener, scratch: str) -> tune.RunConfig:
+@contextmanager
+def _folder_of_tune(work: Work, config: RayConfig, name: str) -> Iterator[dict[str, Any]]:
+    """A folder that all nodes see, for as long as the sweep runs: Tune wants one. On this machine any will do."""
+    if config.address is None:
+        with tempfile.TemporaryDirectory(prefix="orchestrator-tune-", ignore_cleanup_errors=True) as scratch:
+            yield {"name": name, "storage_path": scratch}
+        return
+    try:
+        yield {"name": name, "storage_path": work.store.path(RAY_FOLDER), "storage_filesystem": work.store.filesystem}
+    finally:
+        with suppress(StorageUnavailableError):
+            work.store.remove_folder(RAY_FOLDER, name)
+
+
+def _run_config(listener: _Listener, folder: dict[str, Any]) -> tune.RunConfig:
     return tune.RunConfig(
-        name="sweep",
-        storage_path=scratch,
+        **folder,
         callbacks=[listener],
         stop=_Stopper(listener.source),
         failure_config=tune.FailureConfig(max_failures=_MAX_RESTARTS),
