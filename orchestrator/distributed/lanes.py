@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ from orchestrator.distributed.lane import LaneTask, run_lane
 from orchestrator.distributed.resources import check_fits, lanes_of, num_workers_within
 from orchestrator.errors import (
     ClusterUnavailableError,
+    ConfigError,
     LaneFailedError,
     LaneLostError,
     OrchestratorError,
@@ -91,14 +93,14 @@ def compute_in_lanes(work: Work, execution: RayConfig, tell: Tell, claims: str |
             roles = [role for role in ROLES if any(stage.role == role for stage in work.stages)]
             tasks = [_task(role, work, execution, token, claims) for role in roles]
             lanes = [_Lane(task.role, _trainer(task, work, execution, token, scratch), execution) for task in tasks]
-            _run(lanes, Account(work, tell), token)
+            _run(lanes, Account(work, tell), token, _RoomWatch(execution))
     finally:
         with suppress(StorageUnavailableError):
             for role in ROLES:
                 work.store.remove_folder(RAY_FOLDER, _lane_name(role, token))
 
 
-def _run(lanes: Sequence[_Lane], account: Account, token: str) -> None:
+def _run(lanes: Sequence[_Lane], account: Account, token: str, room: _RoomWatch) -> None:
     """Starts the lanes, and listens until all have ended."""
     lanes[0].start()
     board = Board(_board_name(token))
@@ -111,6 +113,7 @@ def _run(lanes: Sequence[_Lane], account: Account, token: str) -> None:
             account.take(event)
         for lane in lanes:
             lane.raise_error()
+        room.check()
     for lane in lanes:
         lane.raise_error()
     for event in board.news(0):
@@ -124,6 +127,34 @@ def _lane_name(role: Role, token: str) -> str:
 
 def _board_name(token: str) -> str:
     return f"orchestrator-board-{token}"
+
+
+class _RoomWatch:
+    """Sees that an elastic lane does not wait for ever when nodes are gone for good: Ray knows no end there."""
+
+    def __init__(self, execution: RayConfig) -> None:
+        self._execution = execution
+        self._is_needed = not execution.autoscaling and any(
+            lane.min_train_workers < lane.max_train_workers for lane in lanes_of(execution).values()
+        )
+        self._patience_seconds = execution.start_timeout_seconds * execution.max_start_attempts
+        self._too_small_since: float | None = None
+
+    def check(self) -> None:
+        """Asks for what is left of the cluster.
+
+        Raises:
+            ClusterUnavailableError: For longer than lanes may take to start it had no room for their fewest workers.
+        """
+        if not self._is_needed:
+            return
+        try:
+            check_fits(self._execution, ray.cluster_resources(), "what is left of the cluster")
+            self._too_small_since = None
+        except ConfigError as error:
+            self._too_small_since = self._too_small_since or time.monotonic()
+            if time.monotonic() - self._too_small_since > self._patience_seconds:
+                raise ClusterUnavailableError(error.what, error.where, f"add nodes; {_GO_ON}") from None
 
 
 class _Lane:

@@ -335,6 +335,23 @@ def test_a_lost_node_is_replaced_by_a_spare_one(new_driver: Callable[[], Driver]
 
 
 @pytest.mark.reliability
+def test_an_elastic_lane_whose_nodes_are_gone_for_good_ends_with_the_arithmetic(
+    new_driver: Callable[[], Driver],
+    cluster: Any,  # noqa: ANN401
+) -> None:
+    driver = new_driver()
+    nodes = [cluster.add_node(num_cpus=2), cluster.add_node(num_cpus=1)]
+    cluster.wait_for_nodes()
+    elastic = ("execution.teacher.num_train_workers=[2, 3]", "execution.start_timeout_seconds=10", "execution.max_start_attempts=1")
+    process = driver.start(*LONG, *elastic, f"execution.address={cluster.address}")
+    wait_until(lambda: in_the_middle_of(driver, 1))
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 3, said
+    assert "the lanes need 3 CPU at the same time (teacher lane 2 x 1 + student lane 1 x 1), what is left of the cluster has 1" in said
+
+
+@pytest.mark.reliability
 def test_a_cluster_that_is_too_small_says_so_with_the_arithmetic(new_driver: Callable[[], Driver], cluster: Any) -> None:  # noqa: ANN401
     cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
