@@ -109,12 +109,16 @@ class Scenario:
         names = [self.class_names[c] for c in task.new_classes]
         digest = hashlib.sha256(repr((self.shape, names)).encode())
         for c in task.new_classes:
-            digest.update(self._digest_of(Split.TRAIN, c))
+            digest.update(self._digests_of_training[c])
         return digest.hexdigest()
 
     def fingerprint_of_judging(self, task: Task) -> str:
         """SHA-256 over what a model is judged by after a task: validation and test images of all classes seen so far."""
         return hashlib.sha256(repr((self.shape, self._digests_of_judging[: task.num_seen_classes])).encode()).hexdigest()
+
+    @cached_property
+    def _digests_of_training(self) -> list[bytes]:
+        return [self._digest_of(Split.TRAIN, c) for c in range(len(self.class_names))]
 
     @cached_property
     def _digests_of_judging(self) -> list[tuple[bytes, bytes]]:

@@ -126,7 +126,7 @@ def plan(experiment: Experiment) -> Plan:
     work = prepare_work(experiment)
     costs = seconds_per_image_pass(measurements(work.store, images_by_stage(work)))
     available, shortage = _room(experiment.execution)
-    return Plan(work, [_planned(stage, work, costs) for stage in work.stages], available, shortage)
+    return Plan(work, [planned_stage(stage, work, costs, _state(stage, work.store)) for stage in work.stages], available, shortage)
 
 
 # --- the arithmetic --------------------------------------------------------------------------------------------------
@@ -221,11 +221,18 @@ def _measurement(values: Mapping[str, object], known_images: Mapping[str, int]) 
             return None
 
 
-def _planned(stage: Stage, work: Work, costs: Mapping[Role, float]) -> PlannedStage:
+def planned_stage(stage: Stage, work: Work, costs: Mapping[Role, float], state: StageState) -> PlannedStage:
+    """A stage with its size and cost.
+
+    Args:
+        stage: Which.
+        work: To which it belongs.
+        costs: Worker-seconds of an image pass, by role.
+        state: How much of it is there.
+    """
     experiment = work.experiment
     is_first = stage.task.index == 0
     epochs, images = num_epochs_of(stage.role, is_first, experiment), num_training_images(stage, experiment, work.scenario)
-    state = _state(stage, work.store)
     cost: float | None = 0.0
     if state is not StageState.STORED:
         cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None

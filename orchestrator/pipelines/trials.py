@@ -64,6 +64,7 @@ class _Open:
 
     tracker: Tracker
     log: TrialLog
+    num_stages_told: int = 0
 
 
 class SweepTrials:
@@ -146,14 +147,17 @@ class SweepTrials:
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
         """One more task."""
-        self._open[number].log.report(report)
-        trial = self._ledger.trials[number]
+        opened, trial = self._open[number], self._ledger.trials[number]
+        opened.log.report(report)
+        opened.num_stages_told += report.stages_computed + report.stages_cached
+        stages_computed = trial.stages_computed + report.stages_computed
         self._note(
             replace(
                 trial,
                 curve=[*trial.curve, report.objective],
-                stages_computed=trial.stages_computed + report.stages_computed,
-                stages_cached=trial.stages_cached + report.stages_cached,
+                stages_computed=stages_computed,
+                # what it had computed itself before it was interrupted is no gift of another trial
+                stages_cached=max(0, opened.num_stages_told - stages_computed),
                 seconds=round(trial.seconds + report.seconds, 3),
                 worker_seconds=round(trial.worker_seconds + report.worker_seconds, 3),
             )

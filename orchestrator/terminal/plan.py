@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.table import Table
 
@@ -38,11 +40,15 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.worker_seconds is not None and plan.wall_seconds is not None:
         how = "both lanes at the same time, the start of Ray not counted" if _is_on_ray(plan) else "one stage after another"
         lines.append(f"cost       roughly {duration(plan.worker_seconds)} of workers, {duration(plan.wall_seconds)} of wall time: {how}")
-    lines += [f"cost       {role}: no measured stage of this role in the store: no estimate" for role in plan.roles_without_estimate]
+    lines += _lines_without_estimate(plan.roles_without_estimate)
     lines.append(f"resources  {_resources(plan)}")
     if plan.shortage:
         lines.append(f"no room    {plan.shortage}")
     return lines
+
+
+def _lines_without_estimate(roles: Sequence[str]) -> list[str]:
+    return [f"cost       {role}: no measured stage of this role in the store: no estimate" for role in roles]
 
 
 def _estimate(planned: PlannedStage) -> str:
@@ -57,13 +63,97 @@ def _is_on_ray(plan: Plan) -> bool:
 
 def _resources(plan: Plan) -> str:
     execution = plan.work.experiment.execution
-    has = " and ".join(f"{number:g} {name}" for name, number in plan.available.items())
     if not isinstance(execution, RayConfig):
-        return f"this process; this machine has {has}"
+        return f"this process; this machine has {_amounts(plan.available)}"
     lanes = ", ".join(f"{role} lane {_lane(lane)}" for role, lane in lanes_of(execution).items())
-    return f"{lanes}; " + (f"this machine has {has}" if has else f"the cluster at {execution.address} is asked when the run starts")
+    has = f"this machine has {_amounts(plan.available)}" if plan.available else _asked_later(execution, "run")
+    return f"{lanes}; {has}"
 
 
 def _lane(lane: LaneConfig) -> str:
     low, high = lane.min_train_workers, lane.max_train_workers
-    return f"{low if low == high else f'{low} to {high}'} x " + " + ".join(f"{n:g} {name}" for name, n in lane.resources_per_worker.items())
+    return f"{low if low == high else f'{low} to {high}'} x {_amounts(lane.resources_per_worker, ' + ')}"
+
+
+def _amounts(resources: Mapping[str, float], separator: str = " and ") -> str:
+    return separator.join(f"{number:g} {name}" for name, number in resources.items())
+
+
+def _asked_later(execution: RayConfig, who: str) -> str:
+    return f"the cluster at {execution.address} is asked when the {who} starts"
+
+
+# --- a sweep ---------------------------------------------------------------------------------------------------------
+
+
+def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
+    """Says how many stages the trials of a sweep have in common, roughly how long the rest takes, and how many trials fit."""
+    console.print(sweep_plan_table(plan))
+    for line in sweep_plan_lines(plan):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def sweep_plan_table(plan: SweepPlan) -> Table:
+    """Stages and their cost: each trial by itself, shared between trials, and what is left of that."""
+    table = Table(title=f"{plan.search_space.name}: {plan.num_trials:,} trials of {plan.experiment.name}", title_justify="left")
+    for column in ("computed are", "stages", "worker time", "wall time"):
+        table.add_column(column, justify="left" if column == "computed are" else "right")
+    for what, cost in {
+        "all stages by each trial": plan.by_themselves,
+        "shared stages once": plan.shared,
+        "of these, what is not stored": plan.left,
+    }.items():
+        table.add_row(what, f"{cost.num_stages:,}", _roughly(cost.worker_seconds), _roughly(cost.wall_seconds))
+    return table
+
+
+def sweep_plan_lines(plan: SweepPlan) -> list[str]:
+    """Where the figures come from, what one trial needs, and how many fit; and what stands against the sweep."""
+    space, num_stored = plan.search_space, plan.shared.num_stages - plan.left.num_stages
+    lines = [f"trials     {_trials(plan)}"]
+    if plan.has_more_combinations:
+        lines.append(f"trials     the grid has more than these {plan.num_trials:,} combinations: what follows them is not counted")
+    if plan.num_planned < plan.num_trials:
+        lines.append(f"trials     {plan.num_planned} of them were looked at, the figures are extrapolated from these")
+    lines.append(f"stages     {plan.shared.num_stages:,} different ones, {num_stored:,} stored, {plan.left.num_stages:,} to compute")
+    lines += _lines_without_estimate(plan.roles_without_estimate)
+    if space.trial_scheduler.kind == "pbt":
+        lines.append("cost       variations of good trials, made by pbt, are not counted")
+    elif space.trial_scheduler.kind != "none":
+        lines.append(f"cost       every trial is counted to its end: {space.trial_scheduler.kind} stops some earlier")
+    limits = {"wall time": space.budget.wall_seconds, "worker time": space.budget.worker_seconds}
+    lines += [f"budget     the sweep ends after {duration(seconds)} of {what}" for what, seconds in limits.items() if seconds is not None]
+    lines.append(f"resources  {_trial_resources(plan)}")
+    if plan.room.shortage:
+        lines.append(f"no room    {plan.room.shortage}")
+    return lines
+
+
+def _trials(plan: SweepPlan) -> str:
+    space = plan.search_space
+    number = f"{plan.num_trials:,}" + (f" with {len(space.seeds)} seeds each" if space.seeds and len(space.seeds) > 1 else "")
+    match space.searcher.kind:
+        case "grid":
+            return f"{number}: every combination of the grid" if space.num_trials is None else f"{number}: the first combinations of the grid"
+        case "random":
+            return f"{number}, drawn at random as the sweep draws them"
+        case "optuna":
+            return f"{number}, here drawn at random, always the same ones: what the sweep draws depends on its results"
+        case _:
+            assert_never(space.searcher.kind)
+
+
+def _trial_resources(plan: SweepPlan) -> str:
+    execution, room = plan.experiment.execution, plan.room
+    needs = f"a trial takes {_amounts(room.share.resources, ' + ')}{' in lanes' if room.share.in_lanes else ''}"
+    has = _asked_later(execution, "sweep") if isinstance(execution, RayConfig) and execution.address else _has(plan)
+    at_once = "" if room.num_at_once is None else f"; {room.num_at_once} at once"
+    return f"{needs}; {has}{at_once}"
+
+
+def _has(plan: SweepPlan) -> str:
+    return f"this machine has {_amounts(plan.room.available)}"
+
+
+def _roughly(seconds: float | None) -> str:
+    return "no estimate" if seconds is None else duration(seconds)

@@ -29,8 +29,8 @@ from orchestrator.training.context import LearningContext
 
 pytestmark = pytest.mark.slow
 
-SOON = 2.0
-PATIENCE = 120.0
+SOON = 5.0  # measured: at most one; but a loaded machine is no failure
+PATIENCE = 240.0
 MakeActor = Callable[..., Any]
 
 
@@ -150,7 +150,7 @@ def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(ray: ModuleType, n
     started = time.monotonic()
     first.release.remote("key", "1")
     assert ray.get(waiting)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < SOON
     assert not ray.get(first.try_hold.remote("key", "7"))
 
 
