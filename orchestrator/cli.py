@@ -105,9 +105,7 @@ def sweep(
     """
     from orchestrator.config import load_experiment, load_search_space
 
-    loaded_space, loaded = load_search_space(search_space), load_experiment(experiment, overrides or [])
-    if num_trials is not None:
-        loaded_space = loaded_space.model_copy(update={"num_trials": num_trials})
+    loaded_space, loaded = load_search_space(search_space, num_trials), load_experiment(experiment, overrides or [])
     _check_trial_fits(loaded)
 
     from rich.console import Console
@@ -143,8 +141,14 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
 
 
 @app.command()
-def plan(experiment: ExperimentFile, overrides: Overrides = None) -> None:
-    """Say what a run would compute, what the stage store already has, what it needs and roughly costs. Starts nothing.
+def plan(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    search_space: Annotated[
+        Path | None, typer.Option("--search-space", metavar="FILE", help="Plan a sweep of this search space over the experiment.")
+    ] = None,
+) -> None:
+    """Say what a run or a sweep would compute, what is stored already, what it needs and roughly costs. Starts nothing.
 
     Estimates come from the measured times of stages in the same store: seconds per epoch and training image. They are rough.
 
@@ -152,17 +156,27 @@ def plan(experiment: ExperimentFile, overrides: Overrides = None) -> None:
     `orchestrator plan experiments/digits.yaml`
 
     `orchestrator plan experiments/digits.yaml --set student.training.epochs=80 --set execution.student.num_train_workers=2`
-    """
-    from orchestrator.config import load_experiment
 
+    `orchestrator plan experiments/digits.yaml --search-space search_spaces/tssr_thresholds.yaml`
+    """
+    from orchestrator.config import load_experiment, load_search_space
+
+    loaded_space = None if search_space is None else load_search_space(search_space)
     loaded = load_experiment(experiment, overrides or [])
 
     from rich.console import Console
 
-    from orchestrator.pipelines.plan import plan as plan_experiment
-    from orchestrator.terminal.plan import show_plan
+    from orchestrator.terminal.plan import show_plan, show_sweep_plan
 
-    show_plan(plan_experiment(loaded), Console(width=None if sys.stdout.isatty() else 120))
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    if loaded_space is None:
+        from orchestrator.pipelines.plan import plan as plan_experiment
+
+        show_plan(plan_experiment(loaded), console)
+    else:
+        from orchestrator.pipelines.sweep_plan import plan_sweep
+
+        show_sweep_plan(plan_sweep(loaded_space, loaded), console)
 
 
 @app.command()

@@ -39,13 +39,18 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
     return _validated(Experiment, tree, source)
 
 
-def load_search_space(path: str | Path) -> SearchSpace:
+def load_search_space(path: str | Path, num_trials: int | None = None) -> SearchSpace:
     """Reads a search space file.
+
+    Args:
+        path: The YAML file.
+        num_trials: Instead of the file's; None leaves that.
 
     Raises:
         ConfigError: As for an experiment; also a path that no experiment has, an empty range, conditions in a circle.
     """
-    return _validated(SearchSpace, _read_yaml(Path(path)), str(path))
+    tree = {"name": Path(path).stem, **_read_yaml(Path(path))}
+    return _validated(SearchSpace, tree if num_trials is None else {**tree, "num_trials": num_trials}, str(path))
 
 
 def load_any(path: str | Path) -> Experiment | SearchSpace:

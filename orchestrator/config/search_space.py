@@ -184,7 +184,9 @@ def _metric(value: object) -> str | dict[str, float]:
 class SearchSpace(Config):
     """What `orchestrator sweep` reads, beside an experiment."""
 
-    name: str = Field(pattern=r"^[\w][\w.\- ]*$", max_length=200, description="Shown in MLflow and in every report.")
+    name: str = Field(
+        default="sweep", pattern=r"^[\w][\w.\- ]*$", max_length=200, description="Shown in MLflow; the file's own name where it has none."
+    )
     metric: Annotated[str | dict[str, float], PlainValidator(_metric), PlainSerializer(lambda metric: metric)] = Field(
         default="student/average_incremental_accuracy", description="What is made best at the end of the tasks; or metrics with weights."
     )
@@ -208,6 +210,11 @@ class SearchSpace(Config):
     def weights(self) -> dict[str, float]:
         """Each metric's weight in the objective."""
         return {self.metric: 1.0} if isinstance(self.metric, str) else self.metric
+
+    @field_validator("searcher", "trial_scheduler", mode="before")
+    @classmethod
+    def _by_its_kind_alone(cls, value: object) -> object:
+        return {"kind": value} if isinstance(value, str) else value
 
     @field_validator("parameters")
     @classmethod

@@ -260,3 +260,25 @@ def test_a_wrong_value_or_path_is_said_without_a_file() -> None:
 def test_keys_of_the_users_own_are_no_unknown_keys() -> None:
     lane = with_values({}, {"execution.teacher.custom_resources_per_worker.tpu": 2}).execution.model_dump()["teacher"]
     assert lane["custom_resources_per_worker"] == {"tpu": 2.0}
+
+
+def test_a_kind_alone_stands_for_a_mapping_with_that_kind(tmp_path: Path) -> None:
+    file = tmp_path / "short.yaml"
+    file.write_text("searcher: grid\ntrial_scheduler: asha\nparameters: {student.temperature: {kind: choice, values: [1, 2]}}\n")
+    short = load_search_space(file)
+    file.write_text(
+        "searcher: {kind: grid}\ntrial_scheduler: {kind: asha}\nparameters: {student.temperature: {kind: choice, values: [1, 2]}}\n"
+    )
+    assert short == load_search_space(file)
+
+
+def test_a_search_space_without_a_name_has_its_files(tmp_path: Path) -> None:
+    file = tmp_path / "margins.yaml"
+    file.write_text("num_trials: 1\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n")
+    assert load_search_space(file).name == "margins"
+
+
+def test_a_number_of_trials_from_outside_wins_also_where_the_file_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "open.yaml"
+    file.write_text("searcher: random\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n")
+    assert load_search_space(file, num_trials=3).num_trials == 3
