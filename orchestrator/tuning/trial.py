@@ -55,6 +55,18 @@ class TaskReport:
         """Plain values."""
         return asdict(self)
 
+    def followed_by(self, later: Sequence[TaskReport]) -> TaskReport:
+        """This report and those that came after it, as one."""
+        reports = [self, *later]
+        return replace(
+            reports[-1],
+            events=[event for report in reports for event in report.events],
+            stages_computed=sum(report.stages_computed for report in reports),
+            stages_cached=sum(report.stages_cached for report in reports),
+            worker_seconds=sum(report.worker_seconds for report in reports),
+            seconds=sum(report.seconds for report in reports),
+        )
+
 
 class Trial(Protocol):
     """A configuration that learns."""
@@ -185,18 +197,6 @@ class _News:
             worker_seconds=sum(event.seconds * event.num_train_workers for event in computed),
             seconds=now - since,
         )
-
-
-def merged(reports: Sequence[TaskReport]) -> TaskReport:
-    """Several reports that follow each other as one."""
-    return replace(
-        reports[-1],
-        events=[event for report in reports for event in report.events],
-        stages_computed=sum(report.stages_computed for report in reports),
-        stages_cached=sum(report.stages_cached for report in reports),
-        worker_seconds=sum(report.worker_seconds for report in reports),
-        seconds=sum(report.seconds for report in reports),
-    )
 
 
 def _stages_of(work: Work, task: int) -> list[Stage]:

@@ -5,7 +5,9 @@ A rung is a task: Tune's training iteration counts the tasks that a trial has le
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, assert_never
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, PopulationBasedTraining, TrialScheduler
@@ -31,7 +33,7 @@ def build_trial_scheduler(
         case NoTrialSchedulerConfig():
             return FIFOScheduler()
         case AshaConfig():
-            return AsyncHyperBandScheduler(
+            return _SuccessiveHalving(
                 time_attr=TASKS_LEARNED,
                 metric=OBJECTIVE,
                 mode=mode,
@@ -48,7 +50,7 @@ def build_trial_scheduler(
                 min_samples_required=config.min_trials,
             )
         case PbtConfig():
-            return PopulationBasedTraining(
+            return _PopulationBasedTraining(
                 time_attr=TASKS_LEARNED,
                 metric=OBJECTIVE,
                 mode=mode,
@@ -59,3 +61,22 @@ def build_trial_scheduler(
             )
         case _:
             assert_never(config)
+
+
+class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray is not typed here
+    """Tune's, without the trials that have failed: they have no objective to be compared with."""
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401 - Tune's
+        """The trial is over."""
+        if math.isfinite(result[OBJECTIVE]):
+            super().on_trial_complete(tune_controller, trial, result)
+        else:
+            self.on_trial_remove(tune_controller, trial)
+
+
+class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] # Ray is not typed here
+    """Tune's, which refuses searchers because they do not hear of variations; ours is asked for each of them."""
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401 - Tune's
+        """A trial joins the population."""
+        super().on_trial_add(SimpleNamespace(search_alg=None), trial)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.errors import OrchestratorError
-from orchestrator.tuning.trial import TaskReport
 from orchestrator.tuning.trial_status import TrialStatus
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.trial import TaskReport
 
 
 @dataclass(frozen=True)

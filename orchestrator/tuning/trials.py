@@ -26,17 +26,16 @@ from orchestrator.config.execution import RayConfig
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.cluster import cluster, naming_log
-from orchestrator.errors import LaneLostError, OrchestratorError, StorageUnavailableError, TransientError
+from orchestrator.errors import LaneLostError, OrchestratorError, StorageUnavailableError
 from orchestrator.stages import Work
 from orchestrator.stages.retention import RAY_FOLDER
-from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare, trial_cluster
-from orchestrator.tuning.trial import TaskReport, Trial, TrialInLanes, TrialInProcess, merged
+from orchestrator.tuning.trial import TaskReport
+from orchestrator.tuning.trial_actor import TASKS_LEARNED, TrialActor
 from orchestrator.tuning.trial_schedulers import OBJECTIVE, build_trial_scheduler
-from orchestrator.tuning.trial_source import TrialPlan, TrialSource, number_in
+from orchestrator.tuning.trial_source import TrialSource, number_in
 from orchestrator.tuning.trial_status import TrialStatus
 
-_LEARNED = "tasks_learned"
 _MAX_RESTARTS = 2
 _NO_LIMIT = 10**6
 
@@ -100,7 +99,8 @@ def _set_environment() -> None:
 
 def _trainable(settings: dict[str, Any]) -> type:
     share: TrialShare = settings["share"]
-    bundle = {} if share.in_lanes else dict(share.resources)  # lanes ask for themselves
+    # lanes ask for themselves; Tune takes no trial that asks for nothing, and every node has a byte
+    bundle = {"memory": 1.0} if share.in_lanes else dict(share.resources)
     trainable: type = tune.with_resources(tune.with_parameters(TrialActor, settings=settings), PlacementGroupFactory([bundle]))
     return trainable
 
@@ -205,8 +205,8 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
     def on_trial_result(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: object) -> None:
         """The trial has learned a task, or cannot go on."""
         number = number_in(trial.config)
-        if "report" in result and result[_LEARNED] > self._tasks_learned.get(number, 0):
-            self._tasks_learned[number] = result[_LEARNED]
+        if "report" in result and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
+            self._tasks_learned[number] = result[TASKS_LEARNED]
             self.source.trial_reported(number, TaskReport(**result["report"]))
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object) -> None:
@@ -220,7 +220,7 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
         elif self.source.is_budget_spent():
             self._end(trial, TrialStatus.INTERRUPTED, "the budget is spent")
         else:
-            self._end(trial, TrialStatus.STOPPED, f"by the trial scheduler after task {result.get(_LEARNED, 0)}")
+            self._end(trial, TrialStatus.STOPPED, f"by the trial scheduler after task {result.get(TASKS_LEARNED, 0)}")
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object) -> None:
         """The trial's process died, or could not reach something, more often than it may."""
@@ -239,69 +239,6 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
         number = self._running.pop(trial.trial_id, None)
         if number is not None:
             self.source.trial_ended(number, status, reason, error)
-
-
-class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
-    """The process that computes trials: one step is one task."""
-
-    def setup(self, config: dict[str, Any], settings: dict[str, Any]) -> None:
-        """Called once for each actor.
-
-        Args:
-            config: The first trial.
-            settings: What is the same for all trials.
-        """
-        self._objective = Objective.of(SearchSpace.model_validate(settings["search_space"]))
-        self._share: TrialShare = settings["share"]
-        self._cluster: RayConfig = settings["cluster"]
-        self._claims: str = settings["claims"]
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Turns to another trial."""
-        self._trial: Trial | None = None
-        self._plan = TrialPlan.from_tune_config(new_config)
-        self._tasks_reported = 0
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """Learns the next task; a trial that goes on where another one was first learns what that one had learned.
-
-        Raises:
-            TransientError: Tune starts the trial again, a few times.
-        """
-        try:
-            self._trial = self._trial or self._begin()
-            reports = [self._trial.learn_next_task()]
-            while reports[-1].tasks_learned <= self._tasks_reported:
-                reports.append(self._trial.learn_next_task())
-        except TransientError:
-            raise
-        except Exception as error:  # noqa: BLE001 - learning the same once more would fail the same way
-            return {"failure": _as_own_error(error, self._plan.number), OBJECTIVE: float("nan"), "done": True}
-        report = merged(reports)
-        self._tasks_reported = report.tasks_learned
-        told = {"report": report.as_json(), "is_last": report.is_last, "done": report.is_last}
-        return {OBJECTIVE: report.objective, _LEARNED: report.tasks_learned, **told}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, int]:
-        """Where the trial is; its stages are in the store."""
-        return {_LEARNED: self._tasks_reported}
-
-    def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
-        """Goes on from there."""
-        self._tasks_reported = (checkpoint or {}).get(_LEARNED, 0)
-
-    def _begin(self) -> Trial:
-        if self._share.in_lanes:
-            return TrialInLanes(self._plan.experiments, self._objective, self._cluster, self._claims)
-        return TrialInProcess(self._plan.experiments, self._objective, self._share, ClusterClaims(self._claims))
-
-
-def _as_own_error(error: Exception, number: int) -> OrchestratorError:
-    if isinstance(error, OrchestratorError):
-        return error
-    return OrchestratorError(f"{type(error).__name__}: {error}", f"trial {number}", "this is a bug; please report it")
 
 
 def _cause_of(error: BaseException | None) -> BaseException | None:

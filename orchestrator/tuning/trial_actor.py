@@ -1,0 +1,90 @@
+"""The process that computes trials, as Ray Tune sees it.
+
+Whoever has a handle of this actor imports this module, the actor of the claims among them: torch is loaded by those who compute.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.errors import OrchestratorError, TransientError
+from orchestrator.tuning.trial_schedulers import OBJECTIVE
+from orchestrator.tuning.trial_source import TrialPlan
+
+if TYPE_CHECKING:
+    from orchestrator.config.execution import RayConfig
+    from orchestrator.tuning.share import TrialShare
+    from orchestrator.tuning.trial import Trial
+
+TASKS_LEARNED = "tasks_learned"
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
+    """Computes one trial after another; one step is one task."""
+
+    def setup(self, config: dict[str, Any], settings: dict[str, Any]) -> None:
+        """Called once for each actor.
+
+        Args:
+            config: The first trial.
+            settings: What is the same for all trials.
+        """
+        from orchestrator.tuning.objective import Objective  # noqa: PLC0415 - loads torch
+
+        self._objective = Objective.of(SearchSpace.model_validate(settings["search_space"]))
+        self._share: TrialShare = settings["share"]
+        self._cluster: RayConfig = settings["cluster"]
+        self._claims: str = settings["claims"]
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Turns to another trial."""
+        self._trial: Trial | None = None
+        self._plan = TrialPlan.from_tune_config(new_config)
+        self._tasks_reported = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Learns the next task; a trial that goes on where another one was first learns what that one had learned.
+
+        Raises:
+            TransientError: Tune starts the trial again, a few times.
+        """
+        try:
+            self._trial = self._trial or self._begin()
+            reports = [self._trial.learn_next_task()]
+            while reports[-1].tasks_learned <= self._tasks_reported:
+                reports.append(self._trial.learn_next_task())
+        except TransientError:
+            raise
+        except Exception as error:  # noqa: BLE001 - learning the same once more would fail the same way
+            return {"failure": _as_own_error(error, self._plan.number), OBJECTIVE: float("nan"), "done": True}
+        report = reports[0].followed_by(reports[1:])
+        self._tasks_reported = report.tasks_learned
+        told = {"report": report.as_json(), "is_last": report.is_last, "done": report.is_last}
+        return {OBJECTIVE: report.objective, TASKS_LEARNED: report.tasks_learned, **told}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, int]:
+        """Where the trial is; its stages are in the store."""
+        return {TASKS_LEARNED: self._tasks_reported}
+
+    def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
+        """Goes on from there."""
+        self._tasks_reported = (checkpoint or {}).get(TASKS_LEARNED, 0)
+
+    def _begin(self) -> Trial:
+        from orchestrator.distributed.claims import ClusterClaims  # noqa: PLC0415 - loads torch
+        from orchestrator.tuning.trial import TrialInLanes, TrialInProcess  # noqa: PLC0415
+
+        if self._share.in_lanes:
+            return TrialInLanes(self._plan.experiments, self._objective, self._cluster, self._claims)
+        return TrialInProcess(self._plan.experiments, self._objective, self._share, ClusterClaims(self._claims))
+
+
+def _as_own_error(error: Exception, number: int) -> OrchestratorError:
+    if isinstance(error, OrchestratorError):
+        return error
+    return OrchestratorError(f"{type(error).__name__}: {error}", f"trial {number}", "this is a bug; please report it")
