@@ -15,6 +15,7 @@ from orchestrator.stages import Role, Work, prepare_work
 from orchestrator.stages.events import StageEvent, StageFinished, StageStarted
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "digits.yaml"
+SEARCH_SPACES = Path(__file__).parents[1] / "search_spaces"
 IN_PROCESS = ["execution.kind=in_process", "execution.device=cpu"]
 
 

@@ -25,7 +25,14 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["validate", "experiments/digits.yaml"], ["run", "experiments/nonesuch.yaml"]],
+    [
+        ["--help"],
+        *([command, "--help"] for command in ("run", "sweep", "plan", "gc")),
+        ["validate", "experiments/digits.yaml", "search_spaces/smoke.yaml"],
+        ["run", "experiments/nonesuch.yaml"],
+        ["sweep", "search_spaces/smoke.yaml", "--experiment", "experiments/nonesuch.yaml"],
+        ["plan", "experiments/digits.yaml", "--search-space", "search_spaces/nonesuch.yaml"],
+    ],
     ids=" ".join,
 )
 def test_help_validate_and_a_wrong_file_load_nothing_heavy(arguments: list[str]) -> None:
@@ -39,7 +46,7 @@ def test_help_validate_and_a_wrong_file_load_nothing_heavy(arguments: list[str])
     )
     answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
     assert answer.stdout.splitlines()[-1] == "LOADED []", answer.stdout + answer.stderr
-    assert answer.returncode == (2 if "experiments/nonesuch.yaml" in arguments else 0)
+    assert answer.returncode == (2 if "nonesuch" in " ".join(arguments) else 0)
 
 
 def test_the_package_and_its_configuration_load_nothing_heavy() -> None:
@@ -84,7 +91,8 @@ def test_commands_and_flags_are_these() -> None:
     assert found == {
         "run": {"experiment", "--set", "--output", "--name"},
         "validate": {"files"},
-        "plan": {"experiment", "--set"},
+        "sweep": {"search_space", "--experiment", "--set", "--num-trials", "--output", "--resume"},
+        "plan": {"experiment", "--set", "--search-space"},
         "gc": {"files", "--store", "--unused-days", "--dry-run"},
     }
 

@@ -116,6 +116,9 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(command: str,
             load_experiment(experiment, parsed.params["overrides"] or [])
         else:
             assert not str(experiment).startswith("experiments/"), "README names an experiment that is not shipped"
+    if words[0] == "sweep":
+        load_search_space(parsed.params["search_space"], parsed.params["num_trials"])
+        load_experiment(parsed.params["experiment"], parsed.params["overrides"] or [])
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z]+)", "\n".join(code_blocks("")), flags=re.MULTILINE))))
@@ -124,8 +127,12 @@ def test_every_make_target_of_readme_exists(target: str) -> None:
 
 
 @pytest.mark.parametrize("block", code_blocks("yaml"))
-def test_every_experiment_in_readme_is_valid(block: str) -> None:
-    Experiment.model_validate(yaml.safe_load(block))
+def test_every_file_in_readme_is_valid(block: str) -> None:
+    values = yaml.safe_load(block)
+    if "parameters" in values:
+        Space(SearchSpace.model_validate(values), Experiment())
+    else:
+        Experiment.model_validate(values)
 
 
 @pytest.mark.parametrize("block", code_blocks("python"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +81,8 @@ def _connect(execution: RayConfig) -> None:
         options |= {"num_cpus": cpus_of_this_machine(), "include_dashboard": False}
     try:
         _check_reachable(execution.address)
-        ray.init(address=execution.address or "local", **options)
+        with _own_signal_handlers():
+            ray.init(address=execution.address or "local", **options)
     except AuthenticationError as error:
         what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"
         raise ConfigError(what, where=execution.address or "this machine", next_step="set RAY_AUTH_TOKEN to the cluster's") from None
@@ -89,6 +92,19 @@ def _connect(execution: RayConfig) -> None:
         raise ClusterUnavailableError(what, where=execution.address or "this machine", next_step=advice) from None
     if execution.address is None:
         get_or_create_autoscaling_coordinator()  # every lane asks it first: it starts while the first lane's controller does
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Ray ends the process on SIGTERM by itself: a pod that is told to end would not close its run as KILLED."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_reachable(address: str | None) -> None:

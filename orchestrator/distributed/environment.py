@@ -31,6 +31,8 @@ def set_environment(execution: RayConfig) -> None:
         "RAY_TRAIN_METRICS_ENABLED": "0" if is_local else "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # SIGTERM is ours; Ray would print where in its C++ code it came
+        "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
         # a thread of a lane that is ending must not start a cluster of its own
         "RAY_ENABLE_AUTO_CONNECT": "0",
     }

@@ -6,6 +6,7 @@ The ledger in the output folder and the stage store are all that a resumed sweep
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
-from orchestrator.errors import ConfigError
+from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully
 from orchestrator.pipelines.run import check_backbones, make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import write_sweep_outputs
+from orchestrator.pipelines.trial_log import MAY_DIFFER
 from orchestrator.pipelines.trials import SweepSetting, SweepTrials
 from orchestrator.stages import Work, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
@@ -26,8 +28,8 @@ from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluste
 from orchestrator.tuning.space import Space
 from orchestrator.tuning.trial_status import TrialStatus
 
-# What a resumed sweep may change: where things are kept and computed does not change the numbers.
-_MAY_DIFFER = {"execution", "store", "tracking"}
+# What decides on the objective's value.
+_MUST_AGREE = ("metric", "split", "seeds")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def sweep(
     ledger = Ledger(output_dir / names.LEDGER_FILE)
     _check_ledger(ledger, experiment, output_dir, resume)
     setting = SweepSetting(search_space, experiment, space, output_dir)
+    _check_search(setting, ledger)
     with ledger.writing():
         started = time.perf_counter()
         (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier start: it must not pass for this one's
@@ -105,10 +108,18 @@ def _compute(setting: SweepSetting, work: Work, ledger: Ledger, tracker: Tracker
         from orchestrator.tuning.trials import compute_trials  # noqa: PLC0415 - ray is slow to import, and reads the environment
 
         compute_trials(search_space, work, trials, setting.output_dir / names.RAY_LOG_FILE)
-    finished = [trial for trial in ledger.trials.values() if trial.status is TrialStatus.FINISHED]
-    if trials.errors and not finished:
-        first = trials.errors[0]
-        raise type(first)(f"all trials failed, the first with: {first.what}", first.where, first.next_step)
+    _check_not_all_failed(ledger, trials.errors)
+
+
+def _check_not_all_failed(ledger: Ledger, errors: Sequence[OrchestratorError]) -> None:
+    """Passes on the first trial's error when there is no result at all; all may have failed in an earlier start."""
+    if any(trial.status is TrialStatus.FINISHED for trial in ledger.trials.values()):
+        return
+    if errors:
+        raise type(errors[0])(f"all trials failed, the first with: {errors[0].what}", errors[0].where, errors[0].next_step)
+    if ledger.trials and all(trial.status is TrialStatus.FAILED for trial in ledger.trials.values()):
+        advice = "change the search space, or begin anew in another --output"
+        raise UserInputError(f"all trials failed, the first with: {ledger.trials[min(ledger.trials)].reason}", next_step=advice)
 
 
 def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> Tracker:
@@ -121,6 +132,21 @@ def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> 
     return tracker
 
 
+def _check_search(setting: SweepSetting, ledger: Ledger) -> None:
+    """Finds out before a run is opened whether there are configurations, and values that can be compared with each other."""
+    for known, where in ((ledger, setting.output_dir), (setting.warm_start(), setting.search_space.warm_start)):
+        before, now = known.header and known.header.search_space, setting.search_space.model_dump(mode="json")
+        differ = [key for key in _MUST_AGREE if before and before.get(key) != now[key]]
+        if differ:
+            raise ConfigError(
+                f"the sweep there was begun with another search space ({', '.join(differ)} differ): its values could not be compared",
+                where=str(where),
+                next_step="give the same values, or another folder",
+            )
+    if ledger.header is None:
+        setting.sampler(ledger).ask()
+
+
 def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resume: bool) -> None:
     if ledger.header is None:
         if resume:
@@ -130,7 +156,7 @@ def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resu
         advice = "add --resume to go on with it, or choose another --output"
         raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
     before, now = ledger.header.experiment, experiment.model_dump(mode="json")
-    differ = [key for key in now if key not in _MAY_DIFFER and before.get(key) != now[key]]
+    differ = [key for key in now if key not in MAY_DIFFER and before.get(key) != now[key]]
     if differ:
         raise ConfigError(
             f"the sweep was begun with another experiment ({', '.join(differ)} differ): its trials could not be compared",

@@ -117,7 +117,7 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     configurations, has_more = _configurations(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
     num_trials = len(configurations) if is_grid else search_space.num_trials or 0
-    chosen = configurations if len(configurations) <= MAX_TRIALS else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311
+    chosen = configurations if len(configurations) <= MAX_TRIALS else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311 - no secrets
     costs = seconds_per_image_pass(measurements(work.store, images_by_stage(work)))
     trials = _trials(space, chosen, work, costs)
     stored = frozenset(newest_keys(work.store, sys.maxsize))
@@ -169,9 +169,7 @@ def _in_turn(seeds: TrialStages) -> list[PlannedStage]:
     return sorted(chain.from_iterable(seeds), key=lambda planned: planned.stage.task.index)
 
 
-def _end_of(
-    stages: Sequence[PlannedStage], start: float, in_lanes: bool, ready: dict[str, float], computed: list[PlannedStage]
-) -> float:
+def _end_of(stages: Sequence[PlannedStage], start: float, in_lanes: bool, ready: dict[str, float], computed: list[PlannedStage]) -> float:
     """When the last of a trial's stages is there. What it computes is added to `computed`, and to `ready` when it is."""
     ended: dict[str, float] = {}
     for planned in stages:
@@ -227,6 +225,9 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     wanted = min(limit, search_space.num_trials or limit)
     found: list[Configuration] = []
     while len(found) < wanted and (configuration := sampler.ask()) is not None:
+        if not is_grid and configuration in found:  # there seems to be no other: further trials repeat these, and asking takes long
+            found += random.Random(0).choices(found, k=wanted - len(found))  # noqa: S311 - no secrets
+            break
         found.append(configuration)
     is_cut = is_grid and len(found) == limit and search_space.num_trials != limit
     return found, is_cut and sampler.ask() is not None

@@ -15,22 +15,27 @@ from orchestrator.tracking import InMemoryTracker, Tracker, names
 from orchestrator.tracking.tracker import MetricPoint
 from orchestrator.tuning.trial import TaskReport
 
+# What a resumed sweep may change: where things are kept and computed does not change the numbers.
+MAY_DIFFER = ("execution", "store", "tracking")
+
 
 class TrialLog:
     """One trial's run in MLflow. Training curves, too, are means over the seeds, epoch by epoch."""
 
-    def __init__(self, tracker: Tracker, experiments: Sequence[Experiment]) -> None:
+    def __init__(self, tracker: Tracker, experiments: Sequence[Experiment], is_resumed: bool = False) -> None:
         """Logs the parameters, and the tags by which runs are found.
 
         Args:
             tracker: The trial's run.
             experiments: The configuration with each of its seeds.
+            is_resumed: Whether an earlier start has begun the run, perhaps elsewhere: what that was like stays logged.
         """
         self._tracker = tracker
         self._seeds = [_SeedLog(tracker.run_id, prepare_work(experiment)) for experiment in experiments]
         self._values: dict[tuple[str, int], list[float]] = {}
         first = self._seeds[0].told
-        tracker.log_parameters(first.parameters)
+        elsewhere = tuple(f"{part}." for part in MAY_DIFFER) if is_resumed else ()
+        tracker.log_parameters({path: value for path, value in first.parameters.items() if not path.startswith(elsewhere)})
         tracker.set_tags({**first.tags, names.SEED_TAG: ", ".join(str(experiment.seed) for experiment in experiments)})
 
     def report(self, report: TaskReport) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import ConfigError, OrchestratorError
 from orchestrator.pipelines.closing import close_after_failure
 from orchestrator.pipelines.outputs import write_json
 from orchestrator.pipelines.sweep_listener import SweepListener
@@ -51,11 +52,22 @@ class SweepSetting:
         seeds: tuple[int | None, ...] = self.search_space.seeds or (None,)
         return [self.space.experiment_of(configuration.parameters, seed) for seed in seeds]
 
+    def warm_start(self) -> Ledger:
+        """The earlier sweep with which the search begins; an empty ledger when there is none.
+
+        Raises:
+            ConfigError: There is no sweep in that folder.
+        """
+        folder = self.search_space.warm_start
+        ledger = Ledger((folder or self.output_dir / "none") / names.LEDGER_FILE)
+        if folder is not None and ledger.header is None:
+            raise ConfigError("warm_start: there is no sweep", where=str(folder), next_step="name the output folder of an earlier one")
+        return ledger
+
     def sampler(self, ledger: Ledger) -> Sampler:
-        """Knows a warm start's trials and those of the ledger that are over."""
-        warm = self.search_space.warm_start
-        known = [*(Ledger(warm / names.LEDGER_FILE).trials.values() if warm else ()), *ledger.trials.values()]
-        return Sampler(self.space, [(trial.configuration, trial.value) for trial in known if not trial.is_open])
+        """Knows a warm start's trials that are over, and all of the ledger: an open one will be gone on with, not drawn again."""
+        earlier = [trial for trial in self.warm_start().trials.values() if not trial.is_open]
+        return Sampler(self.space, [(trial.configuration, trial.value) for trial in [*earlier, *ledger.trials.values()]])
 
 
 @dataclass
@@ -86,6 +98,10 @@ class SweepTrials:
         self._listener = listener
         self._sampler = setting.sampler(ledger)
         self._to_go_on = [trial for trial in ledger.trials.values() if trial.is_open]
+        for trial in self._to_go_on:
+            if trial.status is TrialStatus.RUNNING:  # of a start that was killed; this one may not come so far
+                ledger.write(replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed"))
+        self._next: TrialPlan | None = None
         self._configurations: dict[int, Configuration] = {}
         self._parents: dict[int, int] = {}
         self._open: dict[int, _Open] = {}
@@ -97,19 +113,29 @@ class SweepTrials:
 
     def next_trial(self) -> TrialPlan | None:
         """One that an earlier start has left open, or else a new one."""
+        if self._next is not None:
+            plan, self._next = self._next, None
+            return plan
         if self._to_go_on:
             trial = self._to_go_on.pop(0)
             return self._plan(trial.number, trial.configuration)
         limit = self._search_space.num_trials
         if limit is not None and self._num_drawn() >= limit:
             return None
-        configuration = self._sampler.ask()
-        return None if configuration is None else self._plan(self._next_number(), configuration)
+        number = self._next_number()
+        configuration = self._sampler.ask(number)
+        return None if configuration is None else self._plan(number, configuration)
 
     def has_work(self) -> bool:
-        """Whether there is anything to compute at all: a resumed sweep may be complete."""
-        limit = self._search_space.num_trials
-        return bool(self._to_go_on) or limit is None or self._num_drawn() < limit
+        """Whether there is anything to compute at all: a resumed sweep may be complete, or its budget spent.
+
+        Raises:
+            ConfigError: No configuration can be found.
+        """
+        if self.is_budget_spent():
+            return False
+        self._next = self.next_trial()
+        return self._next is not None
 
     def vary(self, number: int) -> TrialPlan:
         """A variation of one that did well."""
@@ -141,9 +167,9 @@ class SweepTrials:
         tags = {names.TRIAL_TAG: str(number)}
         tracker = self._tracker.open_child(f"{self._search_space.name} trial {number}", tags, known.run_id if known else None)
         trial = known or LedgerTrial(number, configuration, tracker.run_id, variation_of=self._parents.get(number))
-        self._open[number] = _Open(tracker, TrialLog(tracker, self._setting.experiments_of(configuration)))
+        self._open[number] = _Open(tracker, TrialLog(tracker, self._setting.experiments_of(configuration), known is not None))
         # told again from the start; stages that are stored cost nothing
-        self._note(replace(trial, status=TrialStatus.RUNNING, reason="", curve=[], stages_cached=0))
+        self._note(replace(trial, status=TrialStatus.RUNNING, reason="", is_retryable=False, curve=[], stages_cached=0))
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
         """One more task."""
@@ -175,7 +201,8 @@ class SweepTrials:
             close_after_failure(opened.tracker, _RUN_STATUS[status], reason)
         if status is not TrialStatus.INTERRUPTED:
             self._sampler.tell(trial.configuration, value)
-        self._note(replace(trial, status=status, value=value, reason=reason))
+        is_retryable = error is not None and error.is_retryable
+        self._note(replace(trial, status=status, value=value, reason=reason, is_retryable=is_retryable))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
@@ -203,7 +230,8 @@ class SweepTrials:
         return TrialPlan(number, self._setting.experiments_of(configuration))
 
     def _next_number(self) -> int:
-        return max([-1, *self._configurations, *self._ledger.trials]) + 1
+        """The lowest that is free: a start that was killed may have begun a trial before the one below it."""
+        return next(number for number in count() if number not in self._configurations and number not in self._ledger.trials)
 
     def _num_drawn(self) -> int:
         """Drawn trials, of earlier starts as well; variations do not count."""

@@ -1,15 +1,18 @@
-"""What a person sees of a plan."""
+"""What a person sees of a plan, of a run or of a sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from rich.console import Console
 from rich.table import Table
 
 from orchestrator.config.execution import LaneConfig, RayConfig
+from orchestrator.config.search_space import GridSearchConfig, OptunaSearchConfig, RandomSearchConfig
 from orchestrator.distributed.resources import lanes_of
 from orchestrator.pipelines.plan import Plan, PlannedStage, StageState
+from orchestrator.pipelines.sweep_plan import SweepPlan
 from orchestrator.terminal.quantities import duration
 
 
@@ -116,6 +119,8 @@ def sweep_plan_lines(plan: SweepPlan) -> list[str]:
     if plan.num_planned < plan.num_trials:
         lines.append(f"trials     {plan.num_planned} of them were looked at, the figures are extrapolated from these")
     lines.append(f"stages     {plan.shared.num_stages:,} different ones, {num_stored:,} stored, {plan.left.num_stages:,} to compute")
+    if plan.left.wall_seconds is not None:
+        lines.append("cost       rough; the start of Ray and of each trial is not counted")
     lines += _lines_without_estimate(plan.roles_without_estimate)
     if space.trial_scheduler.kind == "pbt":
         lines.append("cost       variations of good trials, made by pbt, are not counted")
@@ -132,27 +137,27 @@ def sweep_plan_lines(plan: SweepPlan) -> list[str]:
 def _trials(plan: SweepPlan) -> str:
     space = plan.search_space
     number = f"{plan.num_trials:,}" + (f" with {len(space.seeds)} seeds each" if space.seeds and len(space.seeds) > 1 else "")
-    match space.searcher.kind:
-        case "grid":
-            return f"{number}: every combination of the grid" if space.num_trials is None else f"{number}: the first combinations of the grid"
-        case "random":
-            return f"{number}, drawn at random as the sweep draws them"
-        case "optuna":
-            return f"{number}, here drawn at random, always the same ones: what the sweep draws depends on its results"
+    match space.searcher:
+        case GridSearchConfig():
+            is_all = not plan.has_more_combinations and (space.num_trials is None or plan.num_trials < space.num_trials)
+            return f"{number}: {'every combination' if is_all else 'the first combinations'} of the grid"
+        case RandomSearchConfig():
+            return f"{number}: drawn at random, as the sweep draws them"
+        case OptunaSearchConfig():
+            return f"{number}: drawn at random here, always the same ones; what the sweep draws depends on its results"
         case _:
-            assert_never(space.searcher.kind)
+            assert_never(space.searcher)
 
 
 def _trial_resources(plan: SweepPlan) -> str:
     execution, room = plan.experiment.execution, plan.room
     needs = f"a trial takes {_amounts(room.share.resources, ' + ')}{' in lanes' if room.share.in_lanes else ''}"
-    has = _asked_later(execution, "sweep") if isinstance(execution, RayConfig) and execution.address else _has(plan)
-    at_once = "" if room.num_at_once is None else f"; {room.num_at_once} at once"
-    return f"{needs}; {has}{at_once}"
-
-
-def _has(plan: SweepPlan) -> str:
-    return f"this machine has {_amounts(plan.room.available)}"
+    has = (
+        _asked_later(execution, "sweep")
+        if isinstance(execution, RayConfig) and execution.address
+        else f"this machine has {_amounts(room.available)}"
+    )
+    return f"{needs}; {has}" + ("" if room.num_at_once is None else f"; {room.num_at_once} at once")
 
 
 def _roughly(seconds: float | None) -> str:

@@ -39,6 +39,7 @@ class LedgerTrial:
         stages_cached: Found in the store, or given by another trial.
         seconds: Wall-clock time.
         worker_seconds: Spent in the stages it has computed.
+        is_retryable: Whether it failed for something that may work another time.
         variation_of: The better trial of which population-based training has made it; None for one that was drawn.
     """
 
@@ -53,12 +54,13 @@ class LedgerTrial:
     stages_cached: int = 0
     seconds: float = 0.0
     worker_seconds: float = 0.0
+    is_retryable: bool = False
     variation_of: int | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether a resumed sweep goes on with it."""
-        return self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
+        return self.is_retryable or self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Ledger:
         """Holds the ledger against other processes, and cuts off a line that a killed one has not finished.
 
         Raises:
-            ConfigError: Another process is at it.
+            ConfigError: Another process is at it, or was until now.
             StorageUnavailableError: It cannot be written.
         """
         lock = FileLock(f"{self._path}.lock")
@@ -122,12 +124,23 @@ class Ledger:
         except OSError as error:
             raise self._cannot_be_written(error) from None
         try:
-            if self._path.exists():
-                with self._path.open("r+", encoding="utf-8") as file:
-                    file.truncate(len(self._whole.encode()) + bool(self._whole))
+            self._cut_off_unfinished_line()
             yield
         finally:
             lock.release()
+
+    def _cut_off_unfinished_line(self) -> None:
+        if not self._path.exists():
+            return
+        try:
+            whole, end, _ = self._path.read_text(encoding="utf-8").rpartition("\n")
+            if whole != self._whole:
+                advice = "the same command once more goes by what it has written"
+                raise ConfigError("another sweep has just written here", where=str(self._path.parent), next_step=advice)
+            with self._path.open("r+", encoding="utf-8") as file:
+                file.truncate(len(whole.encode()) + len(end))
+        except OSError as error:
+            raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
         """Writes which sweep it is; again when a resumed one has another space."""

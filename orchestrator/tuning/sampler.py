@@ -46,9 +46,12 @@ class Sampler:
         self._known = {_key(configuration) for configuration, _ in history}
         self._running: defaultdict[str, list[optuna.Trial]] = defaultdict(list)
         searcher = space.search_space.searcher
-        seed = 0 if isinstance(searcher, GridSearchConfig) else _seed(searcher.seed, len(history))
+        self._seed = getattr(searcher, "seed", 0)
+        seed = _seed(self._seed, len(history))
         self._chance = random.Random(seed)  # noqa: S311 - draws, no secrets
         self._grid = space.grid() if isinstance(searcher, GridSearchConfig) else None
+        self._is_random = isinstance(searcher, RandomSearchConfig)
+        self._num_drawn = len(history)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(
             sampler=_build_sampler(searcher, seed), direction="maximize" if space.search_space.mode == "max" else "minimize"
@@ -56,10 +59,14 @@ class Sampler:
         for configuration, value in history:
             self._record(configuration, value)
 
-    def ask(self) -> Configuration | None:
+    def ask(self, number: int | None = None) -> Configuration | None:
         """The next configuration to try; None when a grid has no more.
 
         A configuration that was tried or asked for already is proposed only when there seems to be no other.
+
+        Args:
+            number: Of the trial: a random search draws by it, so that a resumed one goes on as if nothing had happened. None means
+                the one after all that are known.
 
         Raises:
             ConfigError: Nothing but refused configurations could be found; the message has the last reason.
@@ -68,11 +75,14 @@ class Sampler:
             configuration = next((point for point in self._grid if _key(point) not in self._known), None)
             self._known |= {_key(configuration)} if configuration else set()
             return configuration
+        if self._is_random:
+            self._chance.seed(f"{self._seed}:{self._num_drawn if number is None else number}")
+        self._num_drawn += 1
         draws: Draws = {}
         repeated: list[tuple[Configuration, optuna.Trial | None]] = []
         for attempt in range(MAX_REFUSALS):
             # the estimator may go on proposing what is refused; chance does not
-            trial = self._study.ask() if attempt < MAX_PROPOSALS else None
+            trial = self._study.ask() if attempt < MAX_PROPOSALS and not self._is_random else None
             draws = self._space.draw(partial(self._drawn, trial))
             configuration = self._space.configuration_of(draws)
             if configuration is None:

@@ -45,6 +45,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         self._trial: Trial | None = None
         self._plan = TrialPlan.from_tune_config(new_config)
         self._tasks_reported = 0
+        self._is_told_already = False
         return True
 
     def step(self) -> dict[str, Any]:
@@ -62,18 +63,22 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
             raise
         except Exception as error:  # noqa: BLE001 - learning the same once more would fail the same way
             return {"failure": _as_own_error(error, self._plan.number), OBJECTIVE: float("nan"), "done": True}
+        if self._is_told_already:
+            del reports[:-1]
         report = reports[0].followed_by(reports[1:])
-        self._tasks_reported = report.tasks_learned
+        self._tasks_reported, self._is_told_already = report.tasks_learned, True
         told = {"report": report.as_json(), "is_last": report.is_last, "done": report.is_last}
         return {OBJECTIVE: report.objective, TASKS_LEARNED: report.tasks_learned, **told}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, int]:
         """Where the trial is; its stages are in the store."""
-        return {TASKS_LEARNED: self._tasks_reported}
+        return {TASKS_LEARNED: self._tasks_reported, "number": self._plan.number}
 
     def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
-        """Goes on from there."""
-        self._tasks_reported = (checkpoint or {}).get(TASKS_LEARNED, 0)
+        """Goes on from there: after a pause, or where the better trial was of which this one is a variation."""
+        checkpoint = checkpoint or {}
+        self._tasks_reported = checkpoint.get(TASKS_LEARNED, 0)
+        self._is_told_already = checkpoint.get("number") == self._plan.number
 
     def _begin(self) -> Trial:
         from orchestrator.distributed.claims import ClusterClaims  # noqa: PLC0415 - loads torch

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, assert_never
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, PopulationBasedTraining, TrialScheduler
 
 from orchestrator.config.search_space import AshaConfig, MedianConfig, NoTrialSchedulerConfig, PbtConfig, TrialSchedulerConfig
@@ -57,6 +58,7 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
+                synch=True,  # with few tasks, a trial is over before one that began later can be compared with it
                 log_config=False,
             )
         case _:
@@ -80,3 +82,12 @@ class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] #
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401 - Tune's
         """A trial joins the population."""
         super().on_trial_add(SimpleNamespace(search_alg=None), trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401 - Tune's
+        """The next one. When the last that all others wait for has failed, they go on without having been compared."""
+        chosen = super().choose_trial_to_run(tune_controller)
+        live = tune_controller.get_live_trials()
+        if chosen is None and live and all(trial.status == Trial.PAUSED for trial in live):
+            self._next_perturbation_sync += self._perturbation_interval
+            chosen = super().choose_trial_to_run(tune_controller)
+        return chosen

@@ -23,7 +23,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from orchestrator.config.execution import RayConfig
-from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.search_space import PbtConfig, SearchSpace
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.cluster import cluster, naming_log
 from orchestrator.errors import LaneLostError, OrchestratorError, StorageUnavailableError
@@ -61,7 +61,9 @@ def compute_trials(search_space: SearchSpace, work: Work, source: TrialSource, l
         limit = search_space.max_concurrent_trials or _NO_LIMIT
         if not config.autoscaling:
             place = f"the cluster {config.address}" if config.address else "this machine"
-            limit = min(limit, share.num_that_fit(ray.cluster_resources(), place))
+            num_that_fit = share.num_that_fit(ray.cluster_resources(), place)
+            if not isinstance(search_space.trial_scheduler, PbtConfig):  # a population learns in turn, all of it
+                limit = min(limit, num_that_fit)
         claims = f"orchestrator-claims-{token}"
         keep = ClusterClaims(claims)  # the actor lives as long as this process knows it
         settings = {"search_space": search_space.model_dump(mode="json"), "claims": claims, "share": share, "cluster": config}
@@ -204,7 +206,7 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
 
     def on_trial_result(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: object) -> None:
         """The trial has learned a task, or cannot go on."""
-        number = number_in(trial.config)
+        number = self._running[trial.trial_id]  # its configuration may be the one already to which it goes over now
         if "report" in result and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
             self._tasks_learned[number] = result[TASKS_LEARNED]
             self.source.trial_reported(number, TaskReport(**result["report"]))

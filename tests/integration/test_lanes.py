@@ -213,12 +213,15 @@ def test_a_cluster_that_does_not_answer_is_worth_a_retry(new_driver: Callable[[]
 # --- interrupted -----------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_both_lanes_within_ten_seconds_and_leaves_nothing(new_driver: Callable[[], Driver]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_being_told_to_end_ends_both_lanes_within_ten_seconds_and_leaves_nothing(
+    new_driver: Callable[[], Driver], how: signal.Signals
+) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, "student.training.epochs=100000")
     wait_until(lambda: in_the_middle_of(driver, 2) or process.poll() is not None)
     started = time.monotonic()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, said = process.communicate(timeout=60)
     assert time.monotonic() - started < 10
     assert process.returncode == 130

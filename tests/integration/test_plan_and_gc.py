@@ -34,6 +34,13 @@ class Case:
         self.file = folder / "experiment.yaml"
         self.file.write_text(dump_experiment(experiment))
 
+    def search_space(self, **changes: object) -> Path:
+        """A file with three trials, that differ in the students' epochs; the second is the experiment as it is."""
+        parameters = {"student.training.epochs": {"kind": "choice", "values": [1, 2, 3]}}
+        file = self.folder / "space.yaml"
+        file.write_text(yaml.safe_dump({"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}, **changes}))
+        return file
+
     def keys(self) -> set[str]:
         return {path.name for path in self.store.iterdir() if KEY.fullmatch(path.name)}
 
@@ -60,7 +67,7 @@ def _experiment(tiny: Experiment, folder: Path) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def half_done(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def half_done(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """The store after an interruption: both stages of the first task are there."""
     folder = tmp_path_factory.mktemp("half done")
     work = prepare_work(_experiment(tiny_experiment, folder))
@@ -135,7 +142,9 @@ def test_a_cluster_elsewhere_is_named_and_not_asked(case: Case) -> None:
     assert "the cluster at 127.0.0.1:1 is asked when the run starts" in said
 
 
-def test_a_plan_starts_and_writes_nothing(case: Case) -> None:
+@pytest.mark.parametrize("is_sweep", [False, True], ids=["run", "sweep"])
+def test_a_plan_starts_and_writes_nothing(case: Case, is_sweep: bool) -> None:
+    search = ["--search-space", str(case.search_space())] if is_sweep else []
     before = {path: path.stat().st_mtime_ns for path in case.folder.rglob("*")}
     code = (
         "import sys\n"
@@ -145,7 +154,7 @@ def test_a_plan_starts_and_writes_nothing(case: Case) -> None:
         "finally:\n"
         "    print('LOADED', sorted({'ray', 'mlflow'} & set(sys.modules)))\n"
     )
-    arguments = ["plan", str(case.file), "--set", "execution.kind=ray"]
+    arguments = ["plan", str(case.file), "--set", "execution.kind=ray", *search]
     answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=case.folder)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1] == "LOADED []"
@@ -162,6 +171,90 @@ def test_a_plan_starts_and_writes_nothing(case: Case) -> None:
 )
 def test_a_plan_of_bad_input_is_one_error(case: Case, override: str, expected: str) -> None:
     answer = case.command("plan", str(case.file), "--set", override)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    [line] = answer.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+
+
+# --- plan of a sweep -------------------------------------------------------------------------------------------------
+
+
+def test_a_sweeps_plan_shows_what_its_trials_share_and_what_is_stored(case: Case) -> None:
+    said = case.said("plan", str(case.file), "--search-space", str(case.search_space()))
+    rows = _rows(said)
+    # three trials of two tasks; they share both teachers, and one of them has the experiment's own students
+    assert [cells[0] for cells in rows.values()] == ["12", "8", "6"]
+    assert said.splitlines()[0].strip() == "test: 3 trials of tiny"
+    assert all(re.fullmatch(r"(\d+ min )?\d+ s", cell) for cells in rows.values() for cell in cells[1:])
+    assert "3: every combination of the grid" in said
+    assert "8 different ones, 2 stored, 6 to compute" in said
+    assert re.search(r"resources +a trial takes 1 CPU; this machine has \d+ CPU and \d+ GPU; \d+ at once", said)
+    assert "no estimate" not in said
+
+
+def test_after_the_trials_stages_are_stored_nothing_is_left(case: Case) -> None:
+    for epochs in (1, 2, 3):
+        changed = {**case.experiment.student.model_dump(), "training": {"epochs": epochs}}
+        work = prepare_work(Experiment.model_validate({**case.experiment.model_dump(), "student": changed}))
+        runner = StageRunner(work, torch.device("cpu"), lambda _: None)
+        for stage in work.stages:
+            runner.obtain(stage)
+    said = case.said("plan", str(case.file), "--search-space", str(case.search_space()))
+    assert "8 different ones, 8 stored, 0 to compute" in said
+    assert list(_rows(said).values())[2] == ["0", "0 s", "0 s"]
+
+
+def test_without_measured_stages_a_sweeps_plan_says_that_it_cannot_estimate(case: Case) -> None:
+    said = case.said("plan", str(case.file), "--search-space", str(case.search_space()), "--set", f"store.uri={case.folder}/empty")
+    assert [cells[1:] for cells in _rows(said).values()] == [["no estimate", "no estimate"]] * 3
+    for role in ("teacher", "student"):
+        assert f"{role}: no measured stage of this role in the store: no estimate" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"seeds": [0, 1]}, "3 with 2 seeds each: every combination of the grid"),
+        ({"num_trials": 2}, "2: the first combinations of the grid"),
+        ({"num_trials": 9}, "3: every combination of the grid"),
+        ({"num_trials": 2, "searcher": {"kind": "random"}}, "2: drawn at random, as the sweep draws them"),
+        ({"num_trials": 2, "searcher": {"kind": "optuna"}}, "what the sweep draws depends on its results"),
+        ({"num_trials": 5000, "searcher": {"kind": "random"}}, "5,000 trials of tiny"),
+        ({"num_trials": 5000, "searcher": {"kind": "random"}}, "200 of them were looked at, the figures are extrapolated from these"),
+        ({"trial_scheduler": {"kind": "asha"}}, "every trial is counted to its end: asha stops some earlier"),
+        ({"trial_scheduler": {"kind": "pbt"}}, "variations of good trials, made by pbt, are not counted"),
+        ({"budget": {"wall_seconds": 3600}}, "the sweep ends after 1 h 00 min of wall time"),
+        ({"budget": {"worker_seconds": 90}}, "the sweep ends after 1 min 30 s of worker time"),
+        ({"max_concurrent_trials": 1}, "; 1 at once"),
+    ],
+)
+def test_a_sweeps_plan_says_where_its_figures_come_from(case: Case, changes: dict[str, Any], expected: str) -> None:
+    assert expected in case.said("plan", str(case.file), "--search-space", str(case.search_space(**changes)))
+
+
+def test_a_sweeps_plan_names_a_cluster_elsewhere_and_says_what_does_not_fit_here(case: Case) -> None:
+    arguments = ["plan", str(case.file), "--search-space", str(case.search_space()), "--set", "execution.kind=ray"]
+    said = case.said(*arguments, "--set", "execution.address=127.0.0.1:1")
+    assert "a trial takes 1 CPU; the cluster at 127.0.0.1:1 is asked when the sweep starts\n" in said
+    assert [cells[2] for cells in _rows(said).values()] == ["no estimate"] * 3
+    said = case.said(*arguments, "--set", "execution.teacher.num_train_workers=2", "--set", "execution.teacher.num_cpus_per_worker=200")
+    assert "a trial takes 401 CPU in lanes; this machine has" in said
+    assert re.search(r"no room +execution: a trial needs 401 CPU, this machine has \d+; lower num_train_workers", said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "overrides", "expected"),
+    [
+        ({"parameters": {"student.temprature": {"kind": "choice", "values": [1]}}}, [], "did you mean student.temperature?"),
+        ({"constraints": ["student.training.epochs > 9"]}, [], "every combination was refused"),
+        ({}, ["--set", "data.validation_fraction=0"], "data.validation_fraction = 0 sets none aside"),
+        ({}, ["--set", "scenario.class_order=[0,1,2,33]"], "the data set digits has no label 33"),
+        ({}, ["--set", "sed=1"], "sed is not a known key; did you mean seed?"),
+    ],
+)
+def test_a_sweeps_plan_of_bad_input_is_one_error(case: Case, changes: dict[str, Any], overrides: list[str], expected: str) -> None:
+    answer = case.command("plan", str(case.file), "--search-space", str(case.search_space(**changes)), *overrides)
     assert (answer.returncode, answer.stdout) == (2, "")
     [line] = answer.stderr.splitlines()
     assert line.startswith("error: ")
@@ -272,19 +365,13 @@ def test_after_gc_the_same_experiment_computes_its_stages_again(case: Case) -> N
 
 
 @pytest.mark.parametrize("command", ["plan", "gc"])
-def test_help_shows_examples_that_work_and_loads_nothing_heavy(command: str) -> None:
-    code = (
-        "import sys\n"
-        "from orchestrator.cli import main\n"
-        "try:\n"
-        "    main()\n"
-        "finally:\n"
-        "    print('LOADED', sorted({'torch', 'ray', 'mlflow', 'pyarrow', 'numpy'} & set(sys.modules)))\n"
-    )
-    answer = subprocess.run([sys.executable, "-c", code, command, "--help"], capture_output=True, text=True, check=False, cwd=ROOT)
+def test_help_shows_examples_with_files_that_are_there(command: str, orchestrator_command: Command) -> None:
+    answer = orchestrator_command(command, "--help")
     assert answer.returncode == 0
-    assert answer.stdout.splitlines()[-1] == "LOADED []"
     assert f"orchestrator {command} " in answer.stdout
+    files = set(re.findall(r"(?:experiments|search_spaces)/\w+\.yaml", answer.stdout))
+    assert files
+    assert all((ROOT / file).is_file() for file in files)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,15 @@ def test_a_resumed_search_does_not_draw_the_same_again(searcher: str) -> None:
     assert not any(configuration in [earlier for earlier, _ in told] for configuration in again)
 
 
+@pytest.mark.parametrize("known", [[0, 1, 2], [1, 2]], ids=["all before", "one before is lost"])
+def test_a_resumed_random_search_draws_what_an_undisturbed_one_draws(known: list[int]) -> None:
+    space = space_of(CONDITIONAL, "random")
+    undisturbed = [asked(sampler) for sampler in [Sampler(space)] for _ in range(6)]
+    resumed = Sampler(space, [(undisturbed[number], None) for number in known])
+    missing = [number for number in range(6) if number not in known]
+    assert [resumed.ask(number) for number in missing] == [undisturbed[number] for number in missing]
+
+
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
 def test_a_small_space_is_tried_out_before_anything_comes_again(searcher: str) -> None:
     sampler = Sampler(space_of(VIEWS, searcher))

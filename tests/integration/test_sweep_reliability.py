@@ -1,0 +1,208 @@
+"""Sweeps whose processes are killed: what was computed is kept, nothing is computed twice, nothing is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from orchestrator.config import Experiment, dump_experiment
+
+# a shell may start its background jobs with SIGINT ignored: the handler is set as a terminal would have it
+CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from orchestrator.cli import main; main()"
+TEMPERATURES = [1, 4, 8]
+NUM_TASKS = 3
+
+pytestmark = pytest.mark.reliability
+
+
+class Driver(NamedTuple):
+    """`orchestrator sweep` as a process of its own."""
+
+    folder: Path
+
+    def start(self, *more: str) -> "subprocess.Popen[str]":
+        files = [str(self.folder / "space.yaml"), "--experiment", str(self.folder / "experiment.yaml")]
+        command = [sys.executable, "-c", CODE, "sweep", *files, "--output", str(self.output), *more]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
+
+    def finish(self, *more: str) -> dict[str, Any]:
+        process = self.start(*more)
+        said, complaints = process.communicate(timeout=400)
+        assert process.returncode == 0, said + complaints
+        return self.summary
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = json.loads((self.output / "summary.json").read_text())
+        return summary
+
+    def trials(self) -> dict[int, dict[str, Any]]:
+        """The newest whole line of each trial in the ledger."""
+        file = self.output / "ledger.jsonl"
+        lines = file.read_text().split("\n")[:-1] if file.exists() else []
+        newest = [line["trial"] for line in map(json.loads, lines) if "trial" in line]
+        return {trial["number"]: trial for trial in newest}
+
+    def stored(self) -> dict[str, int]:
+        """When each stage was stored, by the path of its manifest; evaluations too."""
+        return {str(path): path.stat().st_mtime_ns for path in (self.folder / "store").glob("[0-9a-f]*/manifest.json")}
+
+    def num_stages(self) -> int:
+        return sum("epochs" in json.loads(Path(path).read_text())["values"] for path in self.stored())
+
+    def statuses(self) -> list[str]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        return sorted(run.info.status for run in client.search_runs(experiments))
+
+
+@pytest.fixture(scope="module")
+def new_driver(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Driver]:
+    def make() -> Driver:
+        folder = tmp_path_factory.mktemp("sweep driver")
+        values = tiny_experiment.model_dump()
+        values["student"]["training"]["epochs"] = 40  # long enough to be killed in the middle of it
+        values |= {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"}}
+        (folder / "experiment.yaml").write_text(dump_experiment(Experiment.model_validate(values)))
+        parameters = {"student.temperature": {"kind": "choice", "values": TEMPERATURES}}
+        (folder / "space.yaml").write_text(yaml.safe_dump({"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}}))
+        return Driver(folder)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(new_driver: Callable[[], Driver]) -> dict[str, Any]:
+    return new_driver().finish()
+
+
+def outcome(summary: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
+    """What must not depend on who was killed when: parameters, status and value of each trial."""
+    return {trial["trial"]: (trial["parameters"], trial["status"], trial["value"]) for trial in summary["trials"]}
+
+
+def processes_of(driver: int) -> dict[int, str]:
+    """Pids of the Ray session of a driver: every process that holds one of its files open, and its command line."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            held = " ".join(str(path.readlink()) for path in [folder / "cwd", *(folder / "fd").iterdir()])
+        except OSError:
+            continue
+        if "/session_" in f"{command} {held}" and f"_{driver}/" in f"{command} {held}" and int(folder.name) != driver:
+            found[int(folder.name)] = command
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("num_stages", [0, 5])
+def test_a_killed_sweep_goes_on_with_the_same_trials_and_computes_no_stage_twice(
+    new_driver: Callable[[], Driver], undisturbed: dict[str, Any], num_stages: int
+) -> None:
+    driver = new_driver()
+    process = driver.start()
+    wait_until(lambda: (bool(driver.trials()) and driver.num_stages() >= num_stages) or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    wait_until(lambda: not processes_of(process.pid), 60)
+    before, stored = driver.trials(), driver.stored()
+    assert any(trial["status"] == "running" for trial in before.values())
+
+    summary = driver.finish("--resume")
+    assert outcome(summary) == outcome(undisturbed)
+    after = driver.trials()
+    for number, trial in before.items():
+        assert after[number]["run_id"] == trial["run_id"]
+        assert after[number]["configuration"] == trial["configuration"]
+    assert stored.items() <= driver.stored().items()
+    assert driver.num_stages() == NUM_TASKS * (1 + len(TEMPERATURES))
+    assert driver.statuses() == ["FINISHED"] * (1 + len(TEMPERATURES))
+
+
+def test_a_killed_trial_process_is_started_again_and_the_values_are_the_same(
+    new_driver: Callable[[], Driver], undisturbed: dict[str, Any]
+) -> None:
+    driver = new_driver()
+    process = driver.start()
+    wait_until(lambda: driver.num_stages() >= 4 or process.poll() is not None)
+    actors = [pid for pid, command in processes_of(process.pid).items() if "TrialActor" in command]
+    assert actors
+    stored = driver.stored()
+    for pid in actors:
+        os.kill(pid, signal.SIGKILL)
+    said, complaints = process.communicate(timeout=400)
+    assert process.returncode == 0, said + complaints
+    assert complaints == ""
+    assert outcome(driver.summary) == outcome(undisturbed)
+    assert stored.items() <= driver.stored().items()
+    assert driver.num_stages() == NUM_TASKS * (1 + len(TEMPERATURES))
+    assert driver.statuses() == ["FINISHED"] * (1 + len(TEMPERATURES))
+
+
+def test_ctrl_c_ends_within_ten_seconds_closes_every_run_and_resume_goes_on(
+    new_driver: Callable[[], Driver], undisturbed: dict[str, Any]
+) -> None:
+    driver = new_driver()
+    process = driver.start()
+    wait_until(lambda: driver.num_stages() >= 3 or process.poll() is not None)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, complaints = process.communicate(timeout=60)
+    seconds = time.monotonic() - started
+    assert process.returncode == 130
+    assert len(complaints.splitlines()) == 1
+    assert complaints.startswith("error: interrupted")
+    assert set(driver.statuses()) == {"KILLED"}
+    assert {trial["status"] for trial in driver.trials().values()} <= {"interrupted", "finished"}
+    wait_until(lambda: not processes_of(process.pid), 20)
+    assert seconds < 10
+    assert not (driver.output / "summary.json").exists()
+    assert outcome(driver.finish("--resume")) == outcome(undisturbed)
+    assert driver.statuses() == ["FINISHED"] * (1 + len(TEMPERATURES))
+
+
+def test_a_trial_whose_process_dies_each_time_fails_and_is_tried_again_on_resume(new_driver: Callable[[], Driver]) -> None:
+    driver = new_driver()
+    process = driver.start()
+    killed: set[int] = set()
+
+    def kill_all() -> bool:
+        """Every trial process that shows up, until three trials have failed for it."""
+        actors = {pid for pid, command in processes_of(process.pid).items() if "TrialActor" in command} - killed
+        for pid in actors:
+            os.kill(pid, signal.SIGKILL)
+        killed.update(actors)
+        return process.poll() is not None
+
+    wait_until(kill_all, 300)
+    _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "all trials failed, the first with: its process ended 3 times" in complaints
+    assert "out of memory?" in complaints
+    assert len(complaints.splitlines()) == 1
+    assert set(driver.statuses()) == {"FAILED"}
+    summary = driver.finish("--resume")
+    assert {trial["status"] for trial in summary["trials"]} == {"finished"}
+    assert set(driver.statuses()) == {"FINISHED"}

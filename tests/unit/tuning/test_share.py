@@ -1,0 +1,72 @@
+"""What a trial takes of the cluster, by hand-worked arithmetic."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
+from orchestrator.errors import ConfigError
+from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
+
+
+def execution_of(**fields: Any) -> ExecutionConfig:  # noqa: ANN401 - plain values of YAML
+    adapter: TypeAdapter[ExecutionConfig] = TypeAdapter(ExecutionConfig)
+    return adapter.validate_python(fields)
+
+
+def lanes(teacher: dict[str, Any], student: dict[str, Any]) -> TrialShare:
+    return TrialShare.of(execution_of(kind="ray", teacher=teacher, student=student))
+
+
+def test_two_lanes_of_one_worker_become_one_process_as_large_as_the_larger() -> None:
+    share = lanes({"num_cpus_per_worker": 2}, {"num_cpus_per_worker": 0.5})
+    assert (share.in_lanes, share.resources) == (False, {"CPU": 2.0})
+    assert share.threads == {"teacher": 2, "student": 1}
+
+
+def test_lanes_of_several_workers_take_all_of_them_at_the_same_time() -> None:
+    share = lanes({"num_train_workers": 3, "num_cpus_per_worker": 0.5}, {"num_cpus_per_worker": 2})
+    assert (share.in_lanes, share.resources) == (True, {"CPU": 3 * 0.5 + 2})
+
+
+def test_a_lane_that_wants_nodes_by_their_labels_stays_a_lane() -> None:
+    assert lanes({"node_labels": {"kind": "fast"}}, {}).in_lanes
+
+
+def test_without_ray_a_trial_has_the_threads_it_asks_for_or_one() -> None:
+    assert TrialShare.of(execution_of(kind="in_process", num_threads=3)).resources == {"CPU": 3.0}
+    share = TrialShare.of(execution_of(kind="in_process"))
+    assert (share.resources, share.threads, share.uses_gpu) == ({"CPU": 1.0}, {"teacher": 1, "student": 1}, False)
+
+
+def test_a_trial_on_a_gpu_takes_a_whole_one() -> None:
+    share = TrialShare.of(execution_of(kind="in_process", num_threads=2, device="cuda"))
+    assert (share.resources, share.uses_gpu) == ({"CPU": 2.0, "GPU": 1.0}, True)
+
+
+@pytest.mark.parametrize(
+    ("available", "expected"),
+    [({"CPU": 2.0, "GPU": 9.0}, 1), ({"CPU": 7.5, "GPU": 9.0}, 3), ({"CPU": 100.0, "GPU": 2.0}, 2)],
+)
+def test_the_scarcest_resource_says_how_many_fit(available: dict[str, float], expected: int) -> None:
+    share = TrialShare({"CPU": 2.0, "GPU": 1.0}, {"teacher": 2, "student": 2}, in_lanes=False, uses_gpu=True)
+    assert share.num_that_fit(available, "here") == expected
+
+
+def test_when_not_one_fits_the_message_has_the_arithmetic() -> None:
+    share = TrialShare({"CPU": 2.0, "GPU": 0.5}, {"teacher": 2, "student": 2}, in_lanes=False, uses_gpu=True)
+    with pytest.raises(ConfigError, match=r"a trial needs 0\.5 GPU, the cluster x has 0; lower") as refused:
+        share.num_that_fit({"CPU": 4.0}, "the cluster x")
+    assert refused.value.exit_code == 2
+
+
+def test_a_trial_larger_than_this_machine_is_refused_before_ray_starts() -> None:
+    with pytest.raises(ConfigError, match="a trial needs 5000 CPU, this machine has"):
+        check_trial_fits(InProcessConfig(num_threads=5000))
+
+
+def test_trials_without_ray_still_run_on_a_cluster_of_this_machine() -> None:
+    ray = RayConfig(address="somewhere:1")
+    assert trial_cluster(ray) is ray
+    assert trial_cluster(InProcessConfig()).address is None

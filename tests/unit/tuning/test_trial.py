@@ -1,0 +1,95 @@
+"""One trial in this process: the numbers of the stages it learns, seed by seed, and what it says it has cost."""
+
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from orchestrator.config import Experiment
+from orchestrator.data import Split
+from orchestrator.stages import prepare_work
+from orchestrator.stages.claims import NO_CLAIMS
+from orchestrator.stages.events import EpochFinished, StageFinished, event_from_json
+from orchestrator.tuning.objective import Objective
+from orchestrator.tuning.share import TrialShare
+from orchestrator.tuning.trial import TaskReport, TrialInProcess
+
+OBJECTIVE = Objective({"student/last_accuracy": 1.0}, Split.VALIDATION)
+NUM_TASKS = 3
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def seeds(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> list[Experiment]:
+    own = {"store": {"uri": str(tmp_path_factory.mktemp("store"))}}
+    return [Experiment.model_validate({**tiny_experiment.model_dump(), **own, "seed": seed}) for seed in (0, 1)]
+
+
+def trial_of(experiments: list[Experiment]) -> TrialInProcess:
+    return TrialInProcess(experiments, OBJECTIVE, TrialShare.of(experiments[0].execution), NO_CLAIMS)
+
+
+@pytest.fixture(scope="module")
+def reports(seeds: list[Experiment]) -> list[TaskReport]:
+    trial = trial_of(seeds)
+    return [trial.learn_next_task() for _ in range(NUM_TASKS)]
+
+
+def test_it_reports_after_every_task_and_says_which_is_the_last(reports: list[TaskReport]) -> None:
+    assert [(report.tasks_learned, report.num_tasks, report.is_last) for report in reports] == [(1, 3, False), (2, 3, False), (3, 3, True)]
+
+
+def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(reports: list[TaskReport], seeds: list[Experiment]) -> None:
+    for task, report in enumerate(reports):
+        last_accuracies = []
+        for experiment in seeds:
+            work = prepare_work(experiment)
+            [stage] = [stage for stage in work.stages if stage.name == f"student[{task}]"]
+            row = work.evaluation_of(stage).rows[Split.VALIDATION]
+            last_accuracies.append(sum(row) / len(row))
+        assert report.objective == pytest.approx(fmean(last_accuracies))
+
+
+def test_each_seed_tells_its_own_stages_and_epochs_in_their_order(reports: list[TaskReport]) -> None:
+    for task, report in enumerate(reports):
+        events = [(seed, event_from_json(event)) for seed, event in report.events]
+        finished = [(seed, event.stage) for seed, event in events if isinstance(event, StageFinished)]
+        assert finished == [(seed, f"{role}[{task}]") for seed in (0, 1) for role in ("teacher", "student")]
+        epochs = [seed for seed, event in events if isinstance(event, EpochFinished) and event.stage.startswith("student")]
+        assert epochs == [0, 0, 1, 1]
+
+
+def test_it_counts_what_it_has_computed_and_what_that_has_cost(reports: list[TaskReport]) -> None:
+    assert [(report.stages_computed, report.stages_cached) for report in reports] == [(4, 0)] * NUM_TASKS
+    assert all(0 < report.worker_seconds <= report.seconds for report in reports)
+
+
+def test_the_same_configuration_once_more_finds_everything_and_costs_nothing(reports: list[TaskReport], seeds: list[Experiment]) -> None:
+    trial = trial_of(seeds)
+    again = [trial.learn_next_task() for _ in range(NUM_TASKS)]
+    assert [report.objective for report in again] == [report.objective for report in reports]
+    assert [(report.stages_computed, report.stages_cached, report.worker_seconds) for report in again] == [(0, 4, 0)] * NUM_TASKS
+
+
+def test_another_temperature_shares_the_teacher_only(reports: list[TaskReport], seeds: list[Experiment]) -> None:
+    values = seeds[0].model_dump()
+    values["student"]["temperature"] = 1.25
+    report = trial_of([Experiment.model_validate(values)]).learn_next_task()
+    assert (report.stages_computed, report.stages_cached) == (1, 1)
+
+
+def test_reports_that_follow_each_other_are_one_with_the_sums_and_the_newest_objective(reports: list[TaskReport]) -> None:
+    one = reports[0].followed_by(reports[1:])
+    assert (one.tasks_learned, one.objective, one.is_last) == (3, reports[2].objective, True)
+    assert one.events == [event for report in reports for event in report.events]
+    assert one.stages_computed == 12
+    assert one.worker_seconds == pytest.approx(sum(report.worker_seconds for report in reports))
+
+
+def test_a_report_crosses_a_process_border_as_plain_values(reports: list[TaskReport], tmp_path: Path) -> None:
+    import json
+
+    told = json.loads(json.dumps(reports[0].as_json()))
+    assert [tuple(event) for event in told.pop("events")] == reports[0].events
+    assert TaskReport(**told, events=reports[0].events) == reports[0]
