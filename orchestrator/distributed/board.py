@@ -6,10 +6,7 @@ by Ray, empty; who waits for a stage then finds it in the store.
 
 from __future__ import annotations
 
-import asyncio
 import time
-import uuid
-from contextlib import suppress
 from typing import Any
 
 import ray
@@ -17,49 +14,14 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.distributed.notices import Notices
 from orchestrator.stages import Stage, StageStore
-from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, event_as_json, event_from_json
+from orchestrator.stages.events import EpochFinished, StageEvent, event_as_json, event_from_json
 
 _POST_SECONDS = 0.5
 _LOOK_AT_STORE_SECONDS = 10.0
 _LISTEN_AGAIN_SECONDS = 1.0
 _ANSWER_SECONDS = 30.0
-
-
-class _Notices:
-    """The actor: what was posted, in order."""
-
-    def __init__(self) -> None:
-        self._incarnation = uuid.uuid4().hex
-        self._posted: list[dict[str, Any]] = []
-        self._finished: set[str] = set()
-        self._has_grown = asyncio.Event()
-
-    async def post(self, notices: list[dict[str, Any]]) -> None:
-        self._posted += notices
-        self._finished |= {notice["stage"] for notice in notices if notice["event"] == StageFinished.__name__}
-        self._has_grown.set()
-        self._has_grown = asyncio.Event()
-
-    async def since(self, incarnation: str, number: int, patience_seconds: float) -> tuple[str, list[dict[str, Any]]]:
-        """What is new to a reader who has read so much of this incarnation; who knows another one reads from the start."""
-        start = number if incarnation == self._incarnation else 0
-        if start == len(self._posted):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_grown.wait(), patience_seconds)
-        return self._incarnation, self._posted[start:]
-
-    async def has_finished(self, stage: str, patience_seconds: float) -> bool:
-        """Whether the end of a stage was posted, or is within some seconds."""
-
-        async def posted() -> None:
-            while stage not in self._finished:
-                await self._has_grown.wait()
-
-        with suppress(TimeoutError):
-            await asyncio.wait_for(posted(), patience_seconds)
-            return True
-        return False
 
 
 class Board:
@@ -74,7 +36,7 @@ class Board:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         options = {"name": name, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000}
         options |= {"scheduling_strategy": here}  # the driver's node: what dies with it is of no use any more
-        self._actor: ActorHandle[Any] = ray.remote(_Notices).options(**options).remote()
+        self._actor: ActorHandle[Any] = ray.remote(Notices).options(**options).remote()
         self._incarnation = ""
         self._num_read = 0
         self._unposted: list[dict[str, Any]] = []

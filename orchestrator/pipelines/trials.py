@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.errors import ConfigError, OrchestratorError
+from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import close_after_failure
 from orchestrator.pipelines.outputs import write_json
 from orchestrator.pipelines.sweep_listener import SweepListener
@@ -75,7 +75,7 @@ class _Open:
     """A trial that is being computed."""
 
     tracker: Tracker
-    log: TrialLog
+    log: TrialLog | None
     num_stages_told: int = 0
 
 
@@ -167,14 +167,15 @@ class SweepTrials:
         tags = {names.TRIAL_TAG: str(number)}
         tracker = self._tracker.open_child(f"{self._search_space.name} trial {number}", tags, known.run_id if known else None)
         trial = known or LedgerTrial(number, configuration, tracker.run_id, variation_of=self._parents.get(number))
-        self._open[number] = _Open(tracker, TrialLog(tracker, self._setting.experiments_of(configuration), known is not None))
+        self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
         # told again from the start; stages that are stored cost nothing
         self._note(replace(trial, status=TrialStatus.RUNNING, reason="", is_retryable=False, curve=[], stages_cached=0))
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
         """One more task."""
         opened, trial = self._open[number], self._ledger.trials[number]
-        opened.log.report(report)
+        if opened.log is not None:
+            opened.log.report(report)
         opened.num_stages_told += report.stages_computed + report.stages_cached
         stages_computed = trial.stages_computed + report.stages_computed
         self._note(
@@ -206,10 +207,17 @@ class SweepTrials:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
+    def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
+        """None where data and configuration do not go together: the trial's worker finds the same, and the trial fails with it."""
+        try:
+            return TrialLog(tracker, self._setting.experiments_of(trial.configuration), is_resumed)
+        except UserInputError:
+            return None
+
     def _finish(self, opened: _Open, trial: LedgerTrial) -> None:
         folder = self._setting.output_dir / "trials" / f"{trial.number:04}"
         folder.mkdir(parents=True, exist_ok=True)
-        for summary in opened.log.finish():
+        for summary in opened.log.finish() if opened.log is not None else ():
             path = folder / f"summary-seed-{summary['seed']}.json"
             write_json(path, summary)
             opened.tracker.log_file(path)

@@ -201,8 +201,8 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
         if before not in (None, number):
             self._end(trial, TrialStatus.STOPPED, f"gone over to trial {number}, a variation of a better one")
         if before != number:
-            self._running[trial.trial_id] = number
             self.source.trial_started(number)
+            self._running[trial.trial_id] = number
 
     def on_trial_result(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: object) -> None:
         """The trial has learned a task, or cannot go on."""
