@@ -126,7 +126,9 @@ def test_a_killed_sweep_goes_on_with_the_same_trials_and_computes_no_stage_twice
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
-    wait_until(lambda: not processes_of(process.pid), 60)
+    # what computes is gone at once; Ray's two agents of a node look for the dead head for a minute
+    wait_until(lambda: all("Agent" in command for command in processes_of(process.pid).values()), 20)
+    wait_until(lambda: not processes_of(process.pid), 120)
     before, stored = driver.trials(), driver.stored()
     assert any(trial["status"] == "running" for trial in before.values())
 
