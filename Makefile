@@ -27,7 +27,7 @@ demo: setup ## Runs experiments/digits.yaml, prints the result and where to look
 test: setup ## Runs the tests (ARGS="-k name" chooses, ARGS="-m 'not slow'" leaves out the long ones)
 	@$(BIN)/pytest $(ARGS)
 
-test-reliability: setup ## Runs the tests that kill workers, drivers and nodes of real Ray clusters (about 10 minutes on 2 cores)
+test-reliability: setup ## Runs the long tests on real Ray: most kill workers, drivers and nodes
 	@$(BIN)/pytest -m reliability $(ARGS)
 
 check: setup ## Lint, format, types and direction of imports: exactly what CI runs first

@@ -19,9 +19,10 @@ from orchestrator.pipelines.execution import compute
 from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
 
-ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
 ON_RAY = ["execution.kind=ray"]
 # a stage long enough to be interrupted in the middle of it
+# where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is inherited
+MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from orchestrator.cli import main; main()"
 LONG = [*ON_RAY, "teacher.refinement.epochs=40", "student.training.epochs=40"]
 
 
@@ -34,7 +35,7 @@ class Driver(NamedTuple):
 
     def start(self, *settings: str) -> "subprocess.Popen[str]":
         words = [word for value in (*self.places, *settings) for word in ("--set", value)]
-        command = [str(ORCHESTRATOR), "run", str(self.file), *words, "--output", str(self.output)]
+        command = [sys.executable, "-c", MAIN, "run", str(self.file), *words, "--output", str(self.output)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
         self.started.append(process)
         return process

@@ -278,6 +278,7 @@ def test_a_complete_sweep_goes_on_without_ray_and_tells_the_same(swept: Swept, o
 # --- several seeds; a budget, and more of it --------------------------------------------------------------------------
 
 
+@pytest.mark.reliability
 def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_seeds(new_place: Callable[..., Place]) -> None:
     place = new_place()
     settings: dict[str, Any] = {"seeds": [0, 1], "max_concurrent_trials": 1}
@@ -336,6 +337,7 @@ def test_the_median_rule_stops_what_is_worse_than_the_others(new_place: Callable
     assert statuses(summary) == ["finished", "finished", "stopped"]
 
 
+@pytest.mark.reliability
 def test_in_population_based_training_every_variation_is_a_trial_of_its_own(new_place: Callable[..., Place]) -> None:
     place = new_place()
     pbt = {"kind": "pbt", "perturbation_tasks": 1, "quantile_fraction": 0.5, "resample_probability": 0}
@@ -358,6 +360,7 @@ def test_in_population_based_training_every_variation_is_a_trial_of_its_own(new_
     assert all(trial["value"] == trial["curve"][-1] for trial in finished)
 
 
+@pytest.mark.reliability
 def test_when_all_trials_fail_so_does_the_sweep_and_again_on_resume(new_place: Callable[..., Place]) -> None:
     place = new_place()
     space = place.space({RATE: [FAILING]}, num_trials=1)
@@ -371,7 +374,8 @@ def test_when_all_trials_fail_so_does_the_sweep_and_again_on_resume(new_place: C
 # --- lanes of several workers ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("temperatures", [[4], pytest.param([1, 4], marks=pytest.mark.reliability)], ids=["one trial", "two trials"])
+@pytest.mark.reliability
+@pytest.mark.parametrize("temperatures", [[4], [1, 4]], ids=["one trial", "two trials"])
 def test_trials_of_several_workers_learn_in_lanes_and_share_their_teacher(new_place: Callable[..., Place], temperatures: list[int]) -> None:
     lanes = {"teacher": {"num_train_workers": 2, "num_cpus_per_worker": 0.5}, "student": {"num_cpus_per_worker": 0.5}}
     place = new_place(execution={"kind": "ray", **lanes})
