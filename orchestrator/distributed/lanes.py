@@ -6,7 +6,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _run(lanes: Sequence[_Lane], account: Account, token: str, room: _RoomWatch)
             account.take(event)
         for lane in lanes:
             lane.raise_error()
-        room.check()
+        room.check([lane.role for lane in lanes if not lane.has_ended])
     for lane in lanes:
         lane.raise_error()
     for event in board.news(0):
@@ -140,8 +140,11 @@ class _RoomWatch:
         self._patience_seconds = execution.start_timeout_seconds * execution.max_start_attempts
         self._too_small_since: float | None = None
 
-    def check(self) -> None:
+    def check(self, roles: Collection[Role]) -> None:
         """Asks for what is left of the cluster.
+
+        Args:
+            roles: Of the lanes that have not ended.
 
         Raises:
             ClusterUnavailableError: For longer than lanes may take to start it had no room for their fewest workers.
@@ -149,7 +152,7 @@ class _RoomWatch:
         if not self._is_needed:
             return
         try:
-            check_fits(self._execution, ray.cluster_resources(), "what is left of the cluster")
+            check_fits(self._execution, ray.cluster_resources(), "what is left of the cluster", roles)
             self._too_small_since = None
         except ConfigError as error:
             self._too_small_since = self._too_small_since or time.monotonic()
@@ -161,7 +164,7 @@ class _Lane:
     """One Ray Train run, in a thread of this process."""
 
     def __init__(self, role: Role, trainer: DataParallelTrainer, execution: RayConfig) -> None:
-        self._role = role
+        self.role = role
         self._config = lanes_of(execution)[role]
         self._error: BaseException | None = None
         self._return_value: Any = None
@@ -191,7 +194,7 @@ class _Lane:
         if self._return_value is not None:
             raise UserInputError(**self._return_value)
         if self._error is not None:
-            raise _as_own_error(self._error, f"{self._role} lane", self._config) from self._error
+            raise _as_own_error(self._error, f"{self.role} lane", self._config) from self._error
 
 
 class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's own types are not those that run

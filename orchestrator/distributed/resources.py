@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import joblib
 
@@ -89,18 +89,19 @@ def num_workers_within(role: str, execution: RayConfig, available: Mapping[str, 
     return lane.min_train_workers, max(lane.min_train_workers, min(lane.max_train_workers, int(min(room))))
 
 
-def check_fits(execution: RayConfig, available: Mapping[str, float], place: str) -> None:
-    """Checks that both lanes, with the fewest workers they accept, find room at the same time.
+def check_fits(execution: RayConfig, available: Mapping[str, float], place: str, roles: Collection[str] = ("teacher", "student")) -> None:
+    """Checks that the lanes, with the fewest workers they accept, find room at the same time.
 
     Args:
         execution: The lanes.
         available: Resources in Ray's names.
         place: What has them, for the message.
+        roles: Lanes that count; one that has ended needs nothing any more.
 
     Raises:
         ConfigError: They ask for more than there is; the message has the arithmetic.
     """
-    lanes = lanes_of(execution)
+    lanes = {role: lane for role, lane in lanes_of(execution).items() if role in roles}
     names = sorted({name for lane in lanes.values() for name in lane.resources_per_worker})
     for name in names:
         shares = {role: lane.min_train_workers * lane.resources_per_worker.get(name, 0) for role, lane in lanes.items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
@@ -20,10 +21,10 @@ from orchestrator.pipelines.run import check_backbones, make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import write_sweep_outputs
 from orchestrator.pipelines.trial_log import MAY_DIFFER
-from orchestrator.pipelines.trials import SweepSetting, SweepTrials
+from orchestrator.pipelines.trials import SweepSetting, SweepTrials, sampler_of
 from orchestrator.stages import Work, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
-from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
+from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader, ledger_of
 from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
 from orchestrator.tuning.space import Space
 from orchestrator.tuning.trial_status import TrialStatus
@@ -67,7 +68,7 @@ def sweep(
         InterruptedRunError: The sweep was interrupted; `resume` goes on.
     """
     listener = listener or SilentSweepListener()
-    experiment = with_fixed_threads(experiment)
+    experiment = as_trials_compute(experiment)
     check_trial_fits(experiment.execution)
     work = prepare_work(experiment)
     work.store.check_writable()
@@ -91,12 +92,13 @@ def sweep(
     return SweepResult(summary, output_dir)
 
 
-def with_fixed_threads(experiment: Experiment) -> Experiment:
-    """The experiment as each trial computes it: one that leaves the number of threads open would give other numbers elsewhere."""
-    if experiment.execution.kind == "ray":
+def as_trials_compute(experiment: Experiment) -> Experiment:
+    """The experiment as each trial computes it: threads and device that are left open would give other numbers elsewhere."""
+    if isinstance(experiment.execution, RayConfig):
         return experiment
-    threads = TrialShare.of(experiment.execution).threads["teacher"]
-    return experiment.model_copy(update={"execution": experiment.execution.model_copy(update={"num_threads": threads})})
+    share = TrialShare.of(experiment.execution)
+    fixed = {"num_threads": share.threads["teacher"], "device": "cuda" if share.uses_gpu else "cpu"}
+    return experiment.model_copy(update={"execution": experiment.execution.model_copy(update=fixed)})
 
 
 def _compute(setting: SweepSetting, work: Work, ledger: Ledger, tracker: Tracker, listener: SweepListener) -> None:
@@ -134,9 +136,10 @@ def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> 
 
 def _check_search(setting: SweepSetting, ledger: Ledger) -> None:
     """Finds out before a run is opened whether there are configurations, and values that can be compared with each other."""
-    for known, where in ((ledger, setting.output_dir), (setting.warm_start(), setting.search_space.warm_start)):
-        before, now = known.header and known.header.search_space, setting.search_space.model_dump(mode="json")
-        differ = [key for key in _MUST_AGREE if before and before.get(key) != now[key]]
+    folder, now = setting.search_space.warm_start, setting.search_space.model_dump(mode="json")
+    headers = [(ledger.header, setting.output_dir), (ledger_of(folder).header if folder else None, folder)]
+    for header, where in headers:
+        differ = [key for key in _MUST_AGREE if header and header.search_space.get(key) != now[key]]
         if differ:
             raise ConfigError(
                 f"the sweep there was begun with another search space ({', '.join(differ)} differ): its values could not be compared",
@@ -144,7 +147,7 @@ def _check_search(setting: SweepSetting, ledger: Ledger) -> None:
                 next_step="give the same values, or another folder",
             )
     if ledger.header is None:
-        setting.sampler(ledger).ask()
+        sampler_of(setting.space).ask()
 
 
 def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resume: bool) -> None:

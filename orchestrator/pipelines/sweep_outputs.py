@@ -16,7 +16,7 @@ from orchestrator.data import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation import accuracy_after
 from orchestrator.pipelines.outputs import write_json, write_text
-from orchestrator.pipelines.trials import SweepSetting
+from orchestrator.pipelines.trials import SweepSetting, sampler_of
 from orchestrator.stages import Role, prepare_work
 from orchestrator.stages.graph import ROLES
 from orchestrator.tracking import Tracker, names
@@ -55,7 +55,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     metric, mode = summary["metric"], summary["mode"]
     figures = {
         names.PARALLEL_COORDINATES_FILE: parallel_coordinates_figure(rows, metric, mode),
-        names.PARAMETER_IMPORTANCE_FILE: importance_figure(setting.sampler(ledger).importances()),
+        names.PARAMETER_IMPORTANCE_FILE: importance_figure(sampler_of(setting.space, ledger.trials.values()).importances()),
         names.BEST_CURVES_FILE: best_curves_figure(rows, mode, NUM_BEST),
     }
     for name, figure in figures.items():
@@ -66,7 +66,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     files = [names.SUMMARY_FILE, names.SEARCH_SPACE_FILE, names.LEADERBOARD_FILE, names.LEDGER_FILE]
     if summary["best"] is not None:
         best = ledger.trials[summary["best"]["trial"]]
-        write_text(folder / names.BEST_FILE, _best_text(summary, setting.experiments_of(best.configuration)))
+        write_text(folder / names.BEST_FILE, _best_text(summary, setting.space.experiments_of(best.configuration.parameters)))
         files.append(names.BEST_FILE)
     return [*(folder / name for name in files), *(folder / names.FIGURES_FOLDER / name for name in figures)]
 
@@ -99,7 +99,7 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
 def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, list[float]]:
     """Accuracy on test data after each task, the mean over the seeds; nothing where stages are no longer stored."""
     try:
-        of_seeds = [_curves_of(experiment) for experiment in setting.experiments_of(trial.configuration)]
+        of_seeds = [_curves_of(experiment) for experiment in setting.space.experiments_of(trial.configuration.parameters)]
     except StorageUnavailableError:
         return {role: [] for role in ROLES}
     return {role: [fmean(values) for values in zip(*(curves[role] for curves in of_seeds), strict=True)] for role in ROLES}

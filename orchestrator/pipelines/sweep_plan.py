@@ -24,12 +24,10 @@ from orchestrator.data.scenario import build_scenario
 from orchestrator.distributed.resources import cpus_of_this_machine
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.plan import PlannedStage, StageState, images_by_stage, measurements, planned_stage, seconds_per_image_pass
+from orchestrator.pipelines.trials import sampler_of
 from orchestrator.stages import Role, Work, prepare_work, stage_graph
 from orchestrator.stages.graph import ROLES
 from orchestrator.stages.retention import newest_keys
-from orchestrator.tracking import names
-from orchestrator.tuning.ledger import Ledger
-from orchestrator.tuning.sampler import Sampler
 from orchestrator.tuning.share import TrialShare
 from orchestrator.tuning.space import Configuration, Space
 
@@ -218,8 +216,7 @@ def _roles_without_estimate(trials: Sequence[TrialStages], stored: Set[str]) -> 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     """The configurations to look at, or all those of a grid, and whether a grid goes on after them."""
     search_space = space.search_space
-    warm = Ledger(search_space.warm_start / names.LEDGER_FILE).trials.values() if search_space.warm_start else ()
-    sampler = Sampler(space, [(trial.configuration, trial.value) for trial in warm if not trial.is_open])
+    sampler = sampler_of(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
     limit = MAX_COMBINATIONS if is_grid else MAX_TRIALS
     wanted = min(limit, search_space.num_trials or limit)
@@ -244,8 +241,7 @@ def _trials(space: Space, configurations: Sequence[Configuration], base: Work, c
         work = Work(experiment, scenarios[key], stage_graph(experiment, scenarios[key]), base.store)
         return [planned_stage(stage, work, costs, StageState.TO_COMPUTE) for stage in work.stages]
 
-    seeds: tuple[int | None, ...] = space.search_space.seeds or (None,)
-    return [[stages_of(space.experiment_of(found.parameters, seed)) for seed in seeds] for found in configurations]
+    return [[stages_of(experiment) for experiment in space.experiments_of(found.parameters)] for found in configurations]
 
 
 def _room(execution: ExecutionConfig, most: int | None) -> TrialRoom:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
+from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import close_after_failure
 from orchestrator.pipelines.outputs import write_json
 from orchestrator.pipelines.sweep_listener import SweepListener
 from orchestrator.pipelines.trial_log import TrialLog
 from orchestrator.tracking import RunStatus, Tracker, names
-from orchestrator.tuning.ledger import Ledger, LedgerTrial
+from orchestrator.tuning.ledger import Ledger, LedgerTrial, ledger_of
 from orchestrator.tuning.sampler import Sampler
 from orchestrator.tuning.space import Configuration, Space
 from orchestrator.tuning.trial import TaskReport
@@ -47,27 +48,16 @@ class SweepSetting:
     space: Space
     output_dir: Path
 
-    def experiments_of(self, configuration: Configuration) -> list[Experiment]:
-        """A configuration with each of its seeds."""
-        seeds: tuple[int | None, ...] = self.search_space.seeds or (None,)
-        return [self.space.experiment_of(configuration.parameters, seed) for seed in seeds]
 
-    def warm_start(self) -> Ledger:
-        """The earlier sweep with which the search begins; an empty ledger when there is none.
+def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
+    """Knows a warm start's trials that are over, and all of a ledger: an open one will be gone on with, not drawn again.
 
-        Raises:
-            ConfigError: There is no sweep in that folder.
-        """
-        folder = self.search_space.warm_start
-        ledger = Ledger((folder or self.output_dir / "none") / names.LEDGER_FILE)
-        if folder is not None and ledger.header is None:
-            raise ConfigError("warm_start: there is no sweep", where=str(folder), next_step="name the output folder of an earlier one")
-        return ledger
-
-    def sampler(self, ledger: Ledger) -> Sampler:
-        """Knows a warm start's trials that are over, and all of the ledger: an open one will be gone on with, not drawn again."""
-        earlier = [trial for trial in self.warm_start().trials.values() if not trial.is_open]
-        return Sampler(self.space, [(trial.configuration, trial.value) for trial in [*earlier, *ledger.trials.values()]])
+    Raises:
+        ConfigError: There is no sweep in the folder of the warm start.
+    """
+    folder = space.search_space.warm_start
+    earlier = [] if folder is None else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
+    return Sampler(space, [(trial.configuration, trial.value) for trial in [*earlier, *trials]])
 
 
 @dataclass
@@ -96,7 +86,7 @@ class SweepTrials:
         self._ledger = ledger
         self._tracker = tracker
         self._listener = listener
-        self._sampler = setting.sampler(ledger)
+        self._sampler = sampler_of(setting.space, ledger.trials.values())
         self._to_go_on = [trial for trial in ledger.trials.values() if trial.is_open]
         for trial in self._to_go_on:
             if trial.status is TrialStatus.RUNNING:  # of a start that was killed; this one may not come so far
@@ -210,7 +200,7 @@ class SweepTrials:
     def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
         """None where data and configuration do not go together: the trial's worker finds the same, and the trial fails with it."""
         try:
-            return TrialLog(tracker, self._setting.experiments_of(trial.configuration), is_resumed)
+            return TrialLog(tracker, self._setting.space.experiments_of(trial.configuration.parameters), is_resumed)
         except UserInputError:
             return None
 
@@ -235,7 +225,7 @@ class SweepTrials:
 
     def _plan(self, number: int, configuration: Configuration) -> TrialPlan:
         self._configurations[number] = configuration
-        return TrialPlan(number, self._setting.experiments_of(configuration))
+        return TrialPlan(number, self._setting.space.experiments_of(configuration.parameters))
 
     def _next_number(self) -> int:
         """The lowest that is free: a start that was killed may have begun a trial before the one below it."""

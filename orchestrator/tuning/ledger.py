@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from orchestrator.errors import ConfigError, StorageUnavailableError
+from orchestrator.tracking.names import LEDGER_FILE
 from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
 
@@ -177,3 +178,16 @@ class Ledger:
     def _cannot_be_written(self, error: OSError) -> StorageUnavailableError:
         advice = "free some space or repair the folder; the same command with --resume goes on"
         return StorageUnavailableError(f"the sweep's ledger cannot be written ({error})", where=str(self._path), next_step=advice)
+
+
+def ledger_of(folder: Path) -> Ledger:
+    """The ledger of an earlier sweep, to be read.
+
+    Raises:
+        ConfigError: There is no sweep in that folder.
+        StorageUnavailableError: It cannot be read.
+    """
+    ledger = Ledger(folder / LEDGER_FILE)
+    if ledger.header is None:
+        raise ConfigError("warm_start: there is no sweep", where=str(folder), next_step="name the output folder of an earlier one")
+    return ledger

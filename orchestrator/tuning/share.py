@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.config.execution import ExecutionConfig, InProcessConfig, LaneConfig, RayConfig
+from orchestrator.config.execution import ExecutionConfig, LaneConfig, RayConfig
 from orchestrator.distributed.resources import available_resources
 from orchestrator.errors import ConfigError
 from orchestrator.stages import Role
-from orchestrator.stages.graph import ROLES
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,7 @@ class TrialShare:
 
         Otherwise both roles share one process and learn in turn: a sweep has other trials to keep the cluster busy.
         """
-        if isinstance(execution, InProcessConfig):
-            num_threads = execution.num_threads or 1
-            gpus = {"GPU": 1.0} if execution.device == "cuda" else {}
-            return cls({"CPU": float(num_threads), **gpus}, dict.fromkeys(ROLES, num_threads), in_lanes=False, uses_gpu=bool(gpus))
+        execution = trial_cluster(execution)
         lanes = [execution.teacher, execution.student]
         threads: dict[Role, int] = {"teacher": execution.teacher.num_threads, "student": execution.student.num_threads}
         in_lanes = any(lane.max_train_workers > 1 or lane.node_labels for lane in lanes)
@@ -80,8 +76,14 @@ def check_trial_fits(execution: ExecutionConfig) -> None:
 
 
 def trial_cluster(execution: ExecutionConfig) -> RayConfig:
-    """The cluster on which trials of an experiment run: its own, or for one that computes in process one on this machine."""
-    return execution if isinstance(execution, RayConfig) else RayConfig()
+    """The cluster on which trials of an experiment run: its own, or for one that computes in process one on this machine.
+
+    There a trial takes as many CPUs as it has threads, one when their number is left open, and a GPU only where `cuda` is asked for.
+    """
+    if isinstance(execution, RayConfig):
+        return execution
+    lane = LaneConfig(num_cpus_per_worker=execution.num_threads or 1, num_gpus_per_worker=1 if execution.device == "cuda" else 0)
+    return RayConfig(teacher=lane, student=lane)
 
 
 def _fewest(lane: LaneConfig, name: str) -> float:

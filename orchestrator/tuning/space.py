@@ -109,6 +109,15 @@ class Space:
         """
         return with_values(self.experiment, {**parameters, **({} if seed is None else {"seed": seed})})
 
+    def experiments_of(self, parameters: Mapping[str, Any]) -> list[Experiment]:
+        """The complete experiments of a configuration, one for each seed of the search space.
+
+        Raises:
+            ConfigError: They are invalid with these values.
+        """
+        seeds: tuple[int | None, ...] = self.search_space.seeds or (None,)
+        return [self.experiment_of(parameters, seed) for seed in seeds]
+
     def grid(self) -> Iterator[Configuration]:
         """Every configuration that is not refused, the last parameter fastest.
 

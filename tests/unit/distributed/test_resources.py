@@ -82,3 +82,10 @@ def test_a_cluster_that_grows_on_demand_bounds_nothing() -> None:
 
 def test_this_machine_has_at_least_one_cpu() -> None:
     assert cpus_of_this_machine() >= 1
+
+
+def test_a_lane_that_has_ended_needs_no_room_any_more() -> None:
+    config = lanes(teacher={"num_train_workers": 3}, student={"num_train_workers": [1, 2]})
+    check_fits(config, {"CPU": 1}, "what is left", ["student"])
+    with pytest.raises(ConfigError, match=r"the lanes need 3 CPU at the same time \(teacher lane 3 x 1\), what is left has 1"):
+        check_fits(config, {"CPU": 1}, "what is left", ["teacher"])

@@ -70,3 +70,9 @@ def test_trials_without_ray_still_run_on_a_cluster_of_this_machine() -> None:
     ray = RayConfig(address="somewhere:1")
     assert trial_cluster(ray) is ray
     assert trial_cluster(InProcessConfig()).address is None
+
+
+def test_a_cluster_of_this_machine_is_asked_for_the_gpu_that_a_trial_takes() -> None:
+    cluster = trial_cluster(InProcessConfig(device="cuda", num_threads=2))
+    assert cluster.teacher.resources_per_worker == cluster.student.resources_per_worker == {"CPU": 2.0, "GPU": 1.0}
+    assert trial_cluster(InProcessConfig(device="auto")).teacher.resources_per_worker == {"CPU": 1.0}
