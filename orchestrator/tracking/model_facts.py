@@ -1,0 +1,93 @@
+"""What is said of a model wherever it goes: in its package, on its page, in the registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.tracking.names import Role
+
+# The narrowest column that keeps a tag: TEXT of MySQL.
+MAX_TAG_BYTES = 65_535
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model's facts, as plain values.
+
+    Attributes:
+        role: `teacher` or `student`.
+        method: The kind of method that learned it.
+        dataset: Name of the data set.
+        dataset_fingerprint: SHA-256 of the data set's content.
+        class_names: What each logit stands for, in their order.
+        num_parameters: Numbers that were learned.
+        last_accuracy: On all classes, after the last task; in [0, 1].
+        average_incremental_accuracy: Mean over all tasks; in [0, 1].
+        forgetting: After the last task; in [-1, 1].
+    """
+
+    role: Role
+    method: str
+    dataset: str
+    dataset_fingerprint: str
+    class_names: Sequence[str]
+    num_parameters: int
+    last_accuracy: float
+    average_incremental_accuracy: float
+    forgetting: float
+
+    @classmethod
+    def of(cls, summary: Mapping[str, Any], role: Role) -> ModelFacts:
+        """The facts of a finished run's model.
+
+        Args:
+            summary: The content of summary.json.
+            role: Which of its two models.
+        """
+        measures = ("num_parameters", "last_accuracy", "average_incremental_accuracy", "forgetting")
+        return cls(
+            role=role,
+            method=summary["method"],
+            dataset=summary["dataset"]["name"],
+            dataset_fingerprint=summary["dataset"]["fingerprint"],
+            class_names=[str(label) for task in summary["tasks"] for label in task["classes"]],
+            **{measure: summary[role][measure] for measure in measures},
+        )
+
+    def values(self) -> dict[str, Any]:
+        """The facts for JSON or YAML; `ModelFacts(**values)` has them again."""
+        return asdict(self)
+
+    def tags(self) -> dict[str, str]:
+        """The facts as tags: text and numbers as they are, class names as a JSON list, cut where a tag cannot hold them all."""
+        plain = {name: str(value) for name, value in self.values().items() if name != "class_names"}
+        return plain | {"class_names": fitting_json(self.class_names), "num_classes": str(len(self.class_names))}
+
+    def description(self) -> str:
+        """The facts in a sentence."""
+        return (
+            f"The {self.role} of {self.method} on {self.dataset}, {len(self.class_names)} classes: last accuracy {self.last_accuracy:.1%}, "
+            f"average incremental accuracy {self.average_incremental_accuracy:.1%}, forgetting {self.forgetting:.1%}."
+        )
+
+
+def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
+    """A JSON list of texts; of too many as many as fit, then an ellipsis."""
+    whole = _json(texts)
+    if len(whole.encode()) <= max_bytes:
+        return whole
+    room = max_bytes - len(_json(["…"]).encode())
+    kept: list[str] = []
+    for text in texts:
+        room -= len(_json([text]).encode())  # the brackets stand for comma and space
+        if room < 0:
+            break
+        kept.append(text)
+    return _json([*kept, "…"])
+
+
+def _json(texts: Sequence[str]) -> str:
+    return json.dumps(list(texts), ensure_ascii=False)

@@ -1,0 +1,87 @@
+"""A learned network as a folder that MLflow loads anywhere: no code of this project in it, and no pickle.
+
+The network is exported as a graph (`torch.export`, MLflow's `pt2` format): uint8 images of any batch size go in, logits in the
+order of the class names come out. Scaling of pixels, normalisation and evaluation mode are part of the graph.
+"""
+
+from __future__ import annotations
+
+import copy
+from importlib import metadata
+from pathlib import Path
+
+import mlflow.pytorch
+import numpy as np
+from jaxtyping import Float, UInt8
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+from torch import Tensor, nn
+
+from orchestrator.models import AnyNetwork
+from orchestrator.tracking.mlflow_calls import quiet_logs
+from orchestrator.tracking.model_facts import ModelFacts
+
+_MODEL_FILE = "MLmodel"
+# Exactly these: left to itself MLflow loads the model once more, in a process of its own, to see what it imports.
+_REQUIREMENTS = ("mlflow", "numpy", "torch")
+_NUM_EXAMPLES = 2  # of one image, torch.export concludes that there is always one
+
+Shape = tuple[int, int, int]
+
+
+class _Classifier(nn.Module):
+    """What users want of a network: images in, logits out."""
+
+    def __init__(self, network: AnyNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        logits: Tensor = self.network(images).logits
+        return logits
+
+
+def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: Path) -> None:
+    """Writes a network of any method as an MLflow model.
+
+    Args:
+        network: It is left as it is, on whatever device.
+        shape: (channels, height, width) of the images.
+        facts: Kept as the model's metadata.
+        folder: Made by this call.
+    """
+    # The model is packaged for the CPU: an exported graph stays on the device on which it was made.
+    classifier = _Classifier(copy.deepcopy(network)).cpu().eval()
+    model = Model()
+    with quiet_logs():
+        mlflow.pytorch.save_model(
+            classifier,
+            str(folder),
+            mlflow_model=model,
+            signature=_signature(shape, len(facts.class_names)),
+            input_example=example_images(shape),
+            pip_requirements=[f"{package}=={_version(package)}" for package in _REQUIREMENTS],
+            metadata=facts.values(),
+            serialization_format="pt2",
+        )
+    # MLflow would look for the weights on the GPU of a machine that has one.
+    model.flavors["python_function"]["config"]["device"] = "cpu"
+    model.save(str(folder / _MODEL_FILE))
+
+
+def example_images(shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Images by which the graph is traced and users see what goes in: brightness ramps, for training images are nobody's business."""
+    size = (_NUM_EXAMPLES, *shape)
+    return (np.arange(np.prod(size)) % 256).astype(np.uint8).reshape(size)
+
+
+def _signature(shape: Shape, num_classes: int) -> ModelSignature:
+    # without names: MLflow would hand a named array to the model in a dictionary, which its PyTorch flavour refuses
+    images = TensorSpec(np.dtype(np.uint8), (-1, *shape))
+    logits = TensorSpec(np.dtype(np.float32), (-1, num_classes))
+    return ModelSignature(inputs=Schema([images]), outputs=Schema([logits]))
+
+
+def _version(package: str) -> str:
+    """Without what is known only to one index, such as `+cpu`."""
+    return metadata.version(package).partition("+")[0]
