@@ -1,0 +1,76 @@
+"""What the machine does meanwhile: MLflow's own monitors of processors, memory, disk, network and GPUs, asked every few seconds.
+
+Keys are MLflow's, with the node in between (`system/node_0/cpu_utilization_percentage`): its pages draw one chart for all nodes.
+The numbers are those of the whole machine, also inside a container.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+
+import psutil
+from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonitor
+from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+Log = Callable[[Mapping[str, float], int], None]
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def system_metrics(log: Log, interval_seconds: float, node: int = 0, first_step: int = 1) -> Iterator[None]:
+    """Samples this machine in a thread for as long as the body runs.
+
+    Args:
+        log: Called with each sample and its step. When it fails, sampling ends with a warning: a run is worth more.
+        interval_seconds: Between two samples; the first comes after as long.
+        node: The machine's number among those of the run.
+        first_step: Of the first sample; a run that is gone on with has had the steps before.
+    """
+    told_to_end = threading.Event()
+    sampler = threading.Thread(
+        target=_sample, args=(log, interval_seconds, f"system/node_{node}", first_step, told_to_end), name="system metrics", daemon=True
+    )
+    sampler.start()
+    try:
+        yield
+    finally:
+        told_to_end.set()
+        sampler.join()
+
+
+def _sample(log: Log, interval_seconds: float, prefix: str, first_step: int, told_to_end: threading.Event) -> None:
+    try:
+        monitors = _monitors()
+        psutil.cpu_percent()  # counts from this thread's previous call; the first answer means nothing
+        for step in count(first_step):
+            if told_to_end.wait(interval_seconds):
+                return
+            log({f"{prefix}/{name}": value for name, value in _measure(monitors).items()}, step)
+    except Exception as error:  # noqa: BLE001 - whatever happens here, the learning goes on
+        logger.warning("no more system metrics: %s: %s", type(error).__name__, error)
+
+
+def _monitors() -> list[BaseMetricsMonitor]:
+    monitors: list[BaseMetricsMonitor] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    try:
+        monitors.append(GPUMonitor())
+    except (ImportError, RuntimeError) as error:  # no nvidia-ml-py, or no GPU
+        logger.debug("no system metrics of GPUs: %s", error)
+    return monitors
+
+
+def _measure(monitors: Sequence[BaseMetricsMonitor]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for monitor in monitors:
+        monitor.collect_metrics()
+        values |= monitor.aggregate_metrics()
+        monitor.clear_metrics()
+    return values
