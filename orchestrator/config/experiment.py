@@ -27,17 +27,30 @@ class StoreConfig(Config):
 
 
 class TrackingConfig(Config):
-    """Where MLflow keeps the run."""
+    """Where MLflow keeps the run, and what of it."""
 
     uri: str = Field(
         default="sqlite:///mlflow.db", min_length=1, description="sqlite:///FILE, a server's http(s):// address, or a database."
     )
     experiment: str | None = Field(default=None, description="MLflow experiment; null means the experiment's name.")
+    required: bool = Field(
+        default=True, description="Whether the store must answer at the start; if not, the run keeps its numbers until it does."
+    )
+    spool: Path = Field(
+        default=Path(".orchestrator/spool"), description="Folder where numbers wait until the store has them; on a disk of this machine."
+    )
+    register_models: bool = Field(default=True, description="Whether a run's models go to the model registry, as NAME-teacher, NAME-student.")
+    system_metrics: bool = Field(default=False, description="Whether CPU, memory, disk, network and GPU of this machine are logged.")
 
     @field_validator("uri")
     @classmethod
     def _absolute(cls, uri: str) -> str:
         return absolute_tracking_uri(uri, Path.cwd())
+
+    @field_validator("spool")
+    @classmethod
+    def _absolute_spool(cls, spool: Path) -> Path:
+        return spool.absolute()
 
 
 class Experiment(Config):

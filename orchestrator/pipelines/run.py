@@ -84,7 +84,7 @@ def run(
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
     if output is not None:
         make_writable(Path(output))
-    tracker = tracker or open_run(experiment.tracking.uri, experiment.tracking.experiment or experiment.name, run_name, {})
+    tracker = tracker or open_run(experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, {})
     with closed_truthfully(tracker):
         output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
         make_writable(output_dir)

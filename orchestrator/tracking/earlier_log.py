@@ -32,8 +32,9 @@ class EarlierLog:
                 raise UserInputError(what, next_step=f"go on with the value of the beginning, or {NEW_RUN_ADVICE}")
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Those whose metric has no point at that step yet."""
-        return [point for point in points if (point.name, point.step) not in self._points]
+        """Those whose metric has no point at that step yet; of several for the same step the first."""
+        first = {(point.name, point.step): point for point in reversed(points)}
+        return [point for key, point in reversed(first.items()) if key not in self._points]
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
         """Take note of points that were logged."""
@@ -45,6 +46,10 @@ class NoEarlierLog(EarlierLog):
 
     def __init__(self) -> None:
         super().__init__("", {}, ())
+
+    def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
+        """All of them."""
+        return list(points)
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
         """Take no note."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
-from orchestrator.tracking.tracker import Lifetime, MetricPoint, RunStatus
+from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
 
 
 class InMemoryTracker:
@@ -21,6 +21,9 @@ class InMemoryTracker:
         metrics: Every point, in the order of logging.
         tags: The latest value of each.
         files: Content by artifact path ("figures/overview.png").
+        models: Registered name ("" for none) by the name that the run calls a model.
+        datasets: As logged.
+        experiment_tags: The latest value of each.
         status: None while the run is open.
         reason: Why it ended, as told to `close`.
         children: Those that `open_child` opened, in that order.
@@ -34,6 +37,9 @@ class InMemoryTracker:
         self.metrics: list[MetricPoint] = []
         self.tags: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
+        self.models: dict[str, str] = {}
+        self.datasets: list[DatasetUse] = []
+        self.experiment_tags: dict[str, str] = {}
         self.reason = ""
         self.children: list[InMemoryTracker] = []
 
@@ -73,6 +79,21 @@ class InMemoryTracker:
         """Keep the file's content."""
         self._lifetime.require_open()
         self.files[str(PurePosixPath(artifact_folder, path.name))] = path.read_bytes()
+
+    def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
+        """Take note of the model."""
+        self._lifetime.require_open()
+        self.models[name] = registered_name
+
+    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
+        """Append them."""
+        self._lifetime.require_open()
+        self.datasets += uses
+
+    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
+        """Set or replace tags of the experiment."""
+        self._lifetime.require_open()
+        self.experiment_tags.update(tags)
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "InMemoryTracker":
         """Open a child, new or one of `children`."""

@@ -15,8 +15,6 @@ from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.tracking.preflight import unavailable
 from orchestrator.tracking.uris import SQLITE_ADVICE
 
-# One try: MLflow's own default, 7 retries of up to 120 s, is minutes.
-QUICK_HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 _NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 _REFUSED = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED")
 _CREDENTIALS_ADVICE = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"

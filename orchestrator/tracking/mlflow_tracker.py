@@ -2,182 +2,274 @@
 
 import logging
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from mlflow.entities import Metric, Param
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, TrackingUnavailableError
 from orchestrator.tracking import names
+from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
+from orchestrator.tracking.entries import Begin, Datasets, End, Entry, ExperimentTags, File, GoOn, Model, Parameters, Points, Tags
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_database import database_ready
 from orchestrator.tracking.mlflow_runs import (
+    MAX_PARAMETER_CHARACTERS,
+    Store,
     clipped,
     connect,
     create_run,
     find_run,
     find_run_of_experiment,
-    open_experiment,
-    read_earlier_log,
+    open_store,
     reopen_run,
-    run_tags,
 )
+from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.provenance import provenance_tags
-from orchestrator.tracking.reconciliation import close_abandoned_runs
-from orchestrator.tracking.tracker import Lifetime, MetricPoint, RunStatus
-from orchestrator.tracking.uris import run_url
+from orchestrator.tracking.reconciliation import close_abandoned_runs, deliver_left_behind
+from orchestrator.tracking.run_process import this_process
+from orchestrator.tracking.spool import Destination, Spool
+from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
+from orchestrator.tracking.uris import experiment_url, run_url
 
-MAX_PARAMETER_CHARACTERS = 6000
+# How long nothing may move at the end of a run before what waits is left to the next command. Whoever interrupts a run waits less.
+PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
 
 logger = logging.getLogger(__name__)
 
 
 class MlflowTracker:
-    """Writes to one run of an MLflow store, each call delivered when it returns.
-
-    `MlflowClient.log_batch` splits what exceeds MLflow's limits (100 parameters or tags, 1000 metrics a request).
+    """Writes to one run of an MLflow store, through the outbox that it shares with its children.
 
     Args:
-        client: Bound to the store.
-        uri: The store's URI, for messages and links.
-        experiment_id: The experiment of the run.
-        run_id: An open run.
+        outbox: Takes what is logged.
+        run_id: An open run, or one that the outbox will create.
         parent_run_id: The run below which this one is; empty when there is none.
-        is_reopened: Whether the run may hold something already.
+        earlier: What the run held when it was gone on with.
+        is_alone: Whether the outbox is closed with this run; it is not with a child's.
     """
 
     def __init__(
-        self, client: MlflowClient, uri: str, experiment_id: str, run_id: str, *, parent_run_id: str = "", is_reopened: bool = False
+        self, outbox: Outbox, run_id: str, parent_run_id: str = "", earlier: EarlierLog | None = None, *, is_alone: bool = True
     ) -> None:
-        self.client = client
-        self.uri = uri
-        self.experiment_id = experiment_id
+        self._outbox = outbox
+        self._delivery = outbox.delivery
         self._lifetime = Lifetime(run_id, parent_run_id)
-        self._is_reopened = is_reopened
+        self._earlier = earlier or NoEarlierLog()
+        self._is_alone = is_alone
 
     @property
     def run_id(self) -> str:
-        """MLflow's id of the run."""
+        """MLflow's id of the run; for one that was opened while the store was away, the value of its tag `names.SPOOL_ID_TAG`."""
         return self._lifetime.run_id
+
+    @property
+    def client(self) -> MlflowClient:
+        """Bound to the store; raises `TrackingUnavailableError` while it was never reached."""
+        return self._delivery.store.client
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's id of the experiment; raises `TrackingUnavailableError` while the store was never reached."""
+        return self._delivery.store.experiment_id
+
+    @property
+    def uri(self) -> str:
+        """The store's URI."""
+        return self._delivery.destination.uri
 
     @property
     def run_url(self) -> str:
         """The run's page, on the server or on the one that `ui_command` starts."""
-        return run_url(self.uri, self.experiment_id, self.run_id)
+        try:
+            return run_url(self.uri, self.experiment_id, self._delivery.id_of(self.run_id))
+        except OrchestratorError:
+            return experiment_url(self.uri)
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Send settings; a key may be sent again only with the same value."""
-        self._lifetime.require_open()
+        """Keep settings; a key may be logged again only with the same value."""
         kept = {key: clipped(value, MAX_PARAMETER_CHARACTERS) for key, value in parameters.items()}
-        with mlflow_calls(self.uri):
-            self._earlier.require_same(kept)
-            self.client.log_batch(self.run_id, params=[Param(key, value) for key, value in kept.items()])
+        self._lifetime.require_open()
+        self._earlier.require_same(kept)
+        self._put(Parameters(run=self.run_id, values=kept))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Send values that belong to one step."""
+        """Keep values that belong to one step."""
         self.log_points([MetricPoint(name, value, step) for name, value in metrics.items()])
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Send values of any steps."""
-        self._lifetime.require_open()
-        now = _milliseconds()
-        with mlflow_calls(self.uri):
-            news = self._earlier.without_repeats(points)
-            self.client.log_batch(self.run_id, metrics=[Metric(point.name, point.value, now, point.step) for point in news])
-        self._earlier.remember(news)
+        """Keep values of any steps."""
+        values = [(point.name, float(point.value), point.step) for point in points]
+        self._put(Points(run=self.run_id, time_ms=_milliseconds(), values=values))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set or replace tags."""
-        self._lifetime.require_open()
-        with mlflow_calls(self.uri):
-            self.client.log_batch(self.run_id, tags=run_tags(tags))
+        self._put(Tags(run=self.run_id, values=dict(tags)))
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
         """Copy a file to the run's artifacts."""
         self._lifetime.require_open()
-        with mlflow_calls(self.uri):
-            self.client.log_artifact(self.run_id, str(path), artifact_folder or None)
+        self._put(File(run=self.run_id, path=self._outbox.copied(path), artifact_folder=artifact_folder))
+
+    def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
+        """Keep a packaged model, as one of MLflow's logged models."""
+        self._lifetime.require_open()
+        self._put(Model(run=self.run_id, folder=self._outbox.copied(folder), name=name, registered_name=registered_name))
+
+    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
+        """Keep which data the run learns from and is tested on."""
+        self._put(Datasets(run=self.run_id, uses=list(uses)))
+
+    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run's experiment."""
+        self._put(ExperimentTags(run=self.run_id, values=dict(tags)))
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "MlflowTracker":
         """Open a child in the same experiment, new or one that this run has."""
-        all_tags = self._lifetime.child_tags(run_name, tags)
-        with mlflow_calls(self.uri):
-            if run_id is None:
-                child_id = create_run(self.client, self.experiment_id, self._provenance | all_tags)
-            else:
-                child_id = self._reopen_child(run_id, all_tags)
-        is_reopened = run_id is not None
-        return MlflowTracker(self.client, self.uri, self.experiment_id, child_id, parent_run_id=self.run_id, is_reopened=is_reopened)
+        all_tags = self._opening_tags | self._lifetime.child_tags(run_name, tags)
+        if run_id is None:
+            return self._child(self._new_run(all_tags))
+        earlier = self._require_child(run_id)
+        self._put(GoOn(run=run_id, tags=all_tags))
+        return self._child(run_id, earlier)
+
+    def flush(self, patience_seconds: float = PATIENCE_SECONDS[RunStatus.FINISHED]) -> bool:
+        """Waits until the store has what was logged; False when it does not answer for so long."""
+        return self._outbox.flush(patience_seconds)
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """Give the run its final status, and the reason as a tag."""
-        if self._lifetime.status is not None:
+        """Give the run its final status and the reason. A run that is no child waits until the store has everything, or does not answer.
+
+        Raises:
+            TrackingUnavailableError: Numbers are lost, as neither the store nor the disk took them.
+        """
+        ended_ms = _milliseconds()
+        if not self._lifetime.end(status):
             return
-        if reason:
-            self.set_tags({names.STATUS_REASON_TAG: reason})
-        with mlflow_calls(self.uri):
-            self.client.set_terminated(self.run_id, status.value)
-        # Last, so that a close which failed to arrive can be tried again.
-        self._lifetime.end(status)
+        self._outbox.put(End(run=self.run_id, status=status, reason=reason, ended_ms=ended_ms))
+        if self._is_alone:
+            self._outbox.close(PATIENCE_SECONDS[status])
+
+    def _put(self, entry: Entry) -> None:
+        self._lifetime.require_open()
+        self._outbox.put(entry)
 
     @cached_property
-    def _earlier(self) -> EarlierLog:
-        return read_earlier_log(self.client, self.run_id) if self._is_reopened else NoEarlierLog()
-
-    @cached_property
-    def _provenance(self) -> dict[str, str]:
+    def _opening_tags(self) -> dict[str, str]:
         # Once for all children: they run the code that this process has loaded, whatever becomes of the checkout.
-        return provenance_tags()
+        return opening_tags()
 
-    def _reopen_child(self, run_id: str, tags: Mapping[str, str]) -> str:
-        child = find_run(self.client, self.uri, run_id)
-        if child.data.tags.get(names.PARENT_RUN_TAG) != self.run_id:
+    def _new_run(self, tags: dict[str, str]) -> str:
+        if self._outbox.is_failing:
+            return begin_later(self._outbox, tags)  # asking once more may take long, and the learning waits
+        try:
+            with mlflow_calls(self.uri):
+                # the parent may have been opened while the store was away
+                return create_run(self.client, self.experiment_id, self._delivery.with_ids(tags))
+        except TrackingUnavailableError:
+            return begin_later(self._outbox, tags)
+
+    def _require_child(self, run_id: str) -> EarlierLog:
+        """What a child of this run holds, as far as the store can be asked."""
+        if self._outbox.is_failing:
+            return NoEarlierLog()
+        try:
+            with mlflow_calls(self.uri):
+                child = find_run(self.client, self.uri, run_id)
+        except TrackingUnavailableError:
+            return NoEarlierLog()
+        parent = child.data.tags.get(names.PARENT_RUN_TAG)
+        if parent not in (self.run_id, self._delivery.id_of(self.run_id)):
             raise not_a_child(run_id, self.run_id)
-        reopen_run(self.client, child, tags)
-        return str(child.info.run_id)
+        return EarlierLog(run_id, child.data.params, ())
+
+    def _child(self, run_id: str, earlier: EarlierLog | None = None) -> "MlflowTracker":
+        return MlflowTracker(self._outbox, run_id, self.run_id, earlier, is_alone=False)
 
 
-def start_run(uri: str, experiment: str, tags: Mapping[str, str], run_id: str | None = None) -> MlflowTracker:
+def start_run(destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None) -> MlflowTracker:
     """Open a run, new or by its id, and before it what is missing: schema and experiment (see `opening.open_run`).
 
-    The experiment's runs whose process on this host is gone are closed, but for the one that is gone on with.
+    What earlier processes of this machine left is put in order: what waits in the spool is sent, runs whose process is gone are closed.
 
     Args:
-        uri: Supported, absolute and reachable.
-        experiment: The experiment's name.
+        destination: Its URI is supported, absolute and reachable.
+        spool_dir: Where sessions keep what waits.
         tags: Of the run, `names.RUN_NAME_TAG` among them; they win over what is found out here.
         run_id: The run to go on with; None for a new one.
 
     Raises:
         UserInputError: As `opening.open_run`.
+        StorageUnavailableError: The spool cannot be written.
         TrackingUnavailableError: As `opening.open_run`.
     """
+    uri, all_tags = destination.uri, opening_tags() | dict(tags)
     with mlflow_calls(uri):
-        with database_ready(uri):
-            client = connect(uri)
-            # Looked for before the experiment is made: a wrong run id leaves no empty experiment behind.
-            earlier = find_run_of_experiment(client, uri, run_id, experiment) if run_id is not None else None
-            experiment_id = open_experiment(client, uri, experiment)
-        if earlier is None:
-            new_run_id = create_run(client, experiment_id, provenance_tags() | dict(tags))
-            tracker = MlflowTracker(client, uri, experiment_id, new_run_id)
-        else:
-            reopen_run(client, earlier, tags)
-            parent_run_id = earlier.data.tags.get(names.PARENT_RUN_TAG, "")
-            tracker = MlflowTracker(client, uri, experiment_id, earlier.info.run_id, parent_run_id=parent_run_id, is_reopened=True)
-        _tidy_up(client, uri, experiment_id)
-    return tracker
+        # Looked for before the experiment is made: a wrong run id leaves no empty experiment behind.
+        earlier = None if run_id is None else _existing_run(destination, run_id)
+        store = open_store(uri, destination.experiment)
+        _tidy_up(store, spool_dir)
+        if earlier is not None:
+            reopen_run(store.client, earlier, all_tags)
+        new_run_id = earlier.info.run_id if earlier else create_run(store.client, store.experiment_id, all_tags)
+    outbox = Outbox(Spool.begin(spool_dir, new_run_id, destination), Delivery(destination, {}, store))
+    if earlier is None:
+        return MlflowTracker(outbox, new_run_id)
+    outbox.put(GoOn(run=new_run_id, tags=all_tags))
+    parent_run_id = earlier.data.tags.get(names.PARENT_RUN_TAG, "")
+    return MlflowTracker(outbox, new_run_id, parent_run_id, EarlierLog(new_run_id, earlier.data.params, ()))
 
 
-def _tidy_up(client: MlflowClient, uri: str, experiment_id: str) -> None:
-    """Close what earlier processes left; a run is worth more than the status of those before it."""
+def start_run_later(destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None) -> MlflowTracker:
+    """Open a run although the store does not answer: everything waits in the spool, from the first number.
+
+    Args:
+        destination: As `start_run`.
+        spool_dir: As `start_run`.
+        tags: As `start_run`.
+        run_id: As `start_run`.
+
+    Raises:
+        StorageUnavailableError: The spool cannot be written.
+    """
+    all_tags, session_id = opening_tags() | dict(tags), run_id or uuid.uuid4().hex
+    outbox = Outbox(Spool.begin(spool_dir, session_id, destination), Delivery(destination, {}))
+    if run_id is None:
+        return MlflowTracker(outbox, begin_later(outbox, all_tags))
+    outbox.put(GoOn(run=run_id, tags=all_tags))
+    return MlflowTracker(outbox, run_id)
+
+
+def begin_later(outbox: Outbox, tags: dict[str, str]) -> str:
+    """Has a run created once the store answers, and returns the id by which it is called here."""
+    run_id = uuid.uuid4().hex
+    outbox.put(Begin(run=run_id, tags=tags, started_ms=_milliseconds()))
+    return run_id
+
+
+def opening_tags() -> dict[str, str]:
+    """Who runs what: the process by which others see whether the run is still alive, the user, the state of the code."""
+    process = this_process()
+    return {**(process.tags() if process else {}), **provenance_tags()}
+
+
+def _existing_run(destination: Destination, run_id: str) -> Run:
+    with database_ready(destination.uri):
+        client = connect(destination.uri)
+    return find_run_of_experiment(client, destination.uri, run_id, destination.experiment)
+
+
+def _tidy_up(store: Store, spool_dir: Path) -> None:
+    """Put in order what earlier processes left; a run is worth more than those before it."""
     try:
-        close_abandoned_runs(client, uri, [experiment_id])
+        deliver_left_behind(spool_dir, store.uri)
+        close_abandoned_runs(store.client, store.uri, [store.experiment_id])
     except OrchestratorError as error:
-        logger.warning("earlier runs whose process is gone could not be closed: %s", error)
+        logger.warning("what earlier runs left could not be put in order: %s", error)
 
 
 def _milliseconds() -> int:

@@ -1,28 +1,95 @@
-"""Closing what nobody else will close: a process that is killed leaves its run RUNNING for ever."""
+"""Putting in order what nobody else will: numbers that wait in the spool, and runs whose process was killed.
+
+A process that is killed leaves its run RUNNING for ever, and what it had logged and not sent in its spool.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from orchestrator.errors import OrchestratorError, TransientError, UserInputError
 from orchestrator.tracking import names
-from orchestrator.tracking.mlflow_calls import QUICK_HTTP, environment, mlflow_calls
+from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking.mlflow_calls import mlflow_calls
+from orchestrator.tracking.mlflow_database import database_ready
+from orchestrator.tracking.mlflow_runs import connect
+from orchestrator.tracking.outbox import WINDOW
 from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
+from orchestrator.tracking.spool import Destination, Spool
 from orchestrator.tracking.tracker import RunStatus
 
 RUNS_PER_PAGE = 1000
+# Fifteen missed heartbeats.
+SILENCE = timedelta(minutes=15)
 _RUNNING = "RUNNING"
 
 logger = logging.getLogger(__name__)
 
 
-def close_abandoned_runs(client: MlflowClient, uri: str, experiment_ids: Sequence[str]) -> list[str]:
-    """Close as FAILED the runs whose process was on this host and is gone, and return their ids.
+@dataclass(frozen=True)
+class LeftBehind:
+    """What became of a session whose process is gone.
 
-    Runs of other hosts, of processes that live or cannot be seen from here, and runs that name no process are left alone.
-    Several processes may do this at once: they write the same. The end time is when a run is found, for when its process
-    died is not known.
+    Attributes:
+        folder: Its spool.
+        destination: Where its entries go.
+        num_sent: Entries that the store took.
+        num_refused: Entries that it will never take; they stay in the folder, with the reason.
+        error: Why the others wait on; None when none does.
+    """
+
+    folder: Path
+    destination: Destination
+    num_sent: int
+    num_refused: int
+    error: OrchestratorError | None
+
+
+def deliver_left_behind(spool_dir: Path, uri: str | None = None) -> list[LeftBehind]:
+    """Sends what sessions of killed processes, or of runs that ended while the store was away, left in the spool.
+
+    Args:
+        spool_dir: Where sessions keep what waits.
+        uri: Only those of this store; None for all.
+    """
+    found = []
+    for spool in Spool.left_behind(spool_dir):
+        try:
+            if uri is None or spool.destination.uri == uri:
+                found.append(_deliver(spool))
+        finally:
+            spool.close()
+    return found
+
+
+def _deliver(spool: Spool) -> LeftBehind:
+    delivery = Delivery(spool.destination, spool.delivered.run_ids)
+    waiting, num_sent, num_refused, error = spool.waiting(), 0, 0, None
+    try:
+        for start in range(0, len(waiting), WINDOW):
+            window = waiting[start : start + WINDOW]
+            refused = delivery.send([entry for entry, _ in window])
+            for one in refused:
+                spool.note_refused(one.entry, one.reason)
+            spool.note_delivered(window[-1][1], delivery.run_ids)
+            num_sent += len(window) - len(refused)
+            num_refused += len(refused)
+    except (TransientError, UserInputError) as reason:
+        error = reason
+    return LeftBehind(spool.folder, spool.destination, num_sent, num_refused, error)
+
+
+def close_abandoned_runs(client: MlflowClient, uri: str, experiment_ids: Sequence[str]) -> list[str]:
+    """Close as FAILED the runs whose process is gone, and return their ids.
+
+    Gone is a process of this host that has ended, and one of another host that gave no sign of life for `SILENCE`. Runs of processes
+    that live or cannot be seen from here, and runs that name no process, are left alone. Several processes may do this at once: they
+    write the same. The end time is when a run is found, for when its process died is not known.
 
     Args:
         client: Bound to the store.
@@ -34,36 +101,54 @@ def close_abandoned_runs(client: MlflowClient, uri: str, experiment_ids: Sequenc
         TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
         OrchestratorError: A run was deleted meanwhile.
     """
-    here = this_process()
-    if here is None:
-        return []
     closed = []
-    with mlflow_calls(uri), environment(QUICK_HTTP):
+    with mlflow_calls(uri):
         # All are found before any is closed: a closed run no longer matches, which would move the pages.
-        for run in list(_running_on(here.host, client, experiment_ids)):
+        for run in list(_running(client, experiment_ids)):
             process = recorded_process(run.data.tags)
-            if process is not None and process.is_gone(here) and _close(client, run.info.run_id, process):
+            reason = _why_gone(process, run) if process else ""
+            if process and reason and _close(client, run.info.run_id, process, reason):
                 closed.append(run.info.run_id)
     return closed
 
 
-def _running_on(host: str, client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Run]:
-    wanted = f"attributes.status = '{_RUNNING}' and tags.`{names.HOST_TAG}` = '{host}'"
+def close_abandoned_runs_of_store(uri: str) -> list[str]:
+    """As `close_abandoned_runs`, in every experiment of a store that answers."""
+    with mlflow_calls(uri):
+        with database_ready(uri):
+            client = connect(uri)
+        experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return close_abandoned_runs(client, uri, experiment_ids)
+
+
+def _running(client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Run]:
     token: str | None = None
     while True:
-        page = client.search_runs(list(experiment_ids), wanted, max_results=RUNS_PER_PAGE, page_token=token)
+        page = client.search_runs(list(experiment_ids), f"attributes.status = '{_RUNNING}'", max_results=RUNS_PER_PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:
             return
 
 
-def _close(client: MlflowClient, run_id: str, process: RunProcess) -> bool:
+def _why_gone(process: RunProcess, run: Run) -> str:
+    """Empty for a process that may live."""
+    here = this_process()
+    if here is not None and process.host == here.host:
+        return f"its process (pid {process.pid} on {process.host}) is gone" if process.is_gone(here) else ""
+    try:
+        last = datetime.fromisoformat(run.data.tags.get(names.HEARTBEAT_TAG, ""))
+    except ValueError:
+        return ""
+    silence = datetime.now(UTC) - last
+    return f"no sign of life from {process.host} for {silence.total_seconds() / 60:.0f} minutes" if silence > SILENCE else ""
+
+
+def _close(client: MlflowClient, run_id: str, process: RunProcess, reason: str) -> bool:
     # Asked again: after the search the process may have closed the run itself, before it ended; or another one goes on with it.
     run = client.get_run(run_id)
     if run.info.status != _RUNNING or recorded_process(run.data.tags) != process:
         return False
-    reason = f"its process (pid {process.pid} on {process.host}) is gone"
     client.set_tag(run_id, names.STATUS_REASON_TAG, reason)
     client.set_terminated(run_id, RunStatus.FAILED.value)
     logger.info("run %s is closed as FAILED: %s", run_id, reason)

@@ -20,15 +20,49 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One value of one metric."""
+    """One value of one metric.
+
+    Attributes:
+        name: Of the metric.
+        value: At the step.
+        step: See `names` for what it counts.
+        time_ms: When it was logged, in milliseconds since 1970; 0 where nobody cares.
+    """
 
     name: str
     value: float
     step: int
+    time_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetUse:
+    """A data set and what a run does with it, in MLflow's words.
+
+    Attributes:
+        name: Of the data set.
+        digest: Tells its content apart from any other's; at most 36 characters.
+        source_type: Kind of place it comes from.
+        source: The place, as JSON.
+        schema: Shape and type of the images and labels, as JSON.
+        profile: Numbers of images, as JSON.
+        context: `training` or `testing`.
+    """
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str
+    profile: str
+    context: str
 
 
 class Tracker(Protocol):
     """Takes the numbers of one run, in the order in which they are handed over.
+
+    A tracker may hand them on later, and keeps them until then; `close` sees to it that they arrive, or wait where the next
+    command finds them.
 
     Every `log_…`, `set_tags` and `open_child` raises `RuntimeError` once the run is closed.
 
@@ -59,6 +93,24 @@ class Tracker(Protocol):
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
         """Keep a copy of a file, under its own name, in a folder of the run's artifacts ("" is the top)."""
+        ...
+
+    def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
+        """Keep a packaged model (see `packaging`).
+
+        Args:
+            folder: The package.
+            name: What the run calls it, such as `student`.
+            registered_name: In the model registry; empty for a model that is not registered.
+        """
+        ...
+
+    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
+        """Keep which data the run learns from and is tested on."""
+        ...
+
+    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run's experiment, such as its saved views; those that it has already stay untouched."""
         ...
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "Tracker":
@@ -148,6 +200,18 @@ class NullTracker:
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
         """Leave the file where it is."""
+        self._lifetime.require_open()
+
+    def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
+        """Leave the model where it is."""
+        self._lifetime.require_open()
+
+    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
+        """Drop them."""
+        self._lifetime.require_open()
+
+    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
+        """Drop them."""
         self._lifetime.require_open()
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "NullTracker":

@@ -67,6 +67,8 @@ def test_tag_keys_and_artifact_paths_are_these() -> None:
         "orchestrator.method",
         "orchestrator.seed",
         "orchestrator.dataset",
+        "orchestrator.heartbeat",
+        "orchestrator.spool_id",
         "orchestrator.dataset_fingerprint",
         "orchestrator.status_reason",
         "orchestrator.host",

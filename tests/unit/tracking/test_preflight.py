@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import TrackingUnavailableError, UserInputError
 from orchestrator.tracking import open_run
 from orchestrator.tracking.mlflow_database import database_ready
@@ -29,6 +30,11 @@ class _AnswersWith(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
+
+
+def at(uri: str) -> TrackingConfig:
+    """The store, with a spool beside its database."""
+    return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
 
 
 @pytest.fixture(params=[200, 403])
@@ -52,7 +58,7 @@ def test_importing_the_package_does_not_import_mlflow() -> None:
 def test_a_store_that_does_not_answer_is_said_within_ten_seconds(uri: str) -> None:
     start = time.monotonic()
     with pytest.raises(TrackingUnavailableError, match=r"127\.0\.0\.1:9.*cannot be used.*start it") as unavailable:
-        open_run(uri, "experiment", "run", {})
+        open_run(at(uri), "experiment", "run", {})
     assert time.monotonic() - start < 10
     assert unavailable.value.exit_code == 3
     assert "secret" not in str(unavailable.value)
@@ -68,19 +74,19 @@ def test_a_server_that_is_not_mlflows_is_the_users_mistake(other_server: tuple[s
     uri, status = other_server
     expected = {200: "not an MLflow server", 403: "refuses access.*MLFLOW_TRACKING_USERNAME"}[status]
     with pytest.raises(UserInputError, match=expected):
-        open_run(uri, "experiment", "run", {})
+        open_run(at(uri), "experiment", "run", {})
 
 
 def test_a_file_that_is_no_database_is_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to have a header " * 20)
     with pytest.raises(UserInputError, match=r"notes\.txt: not a SQLite database"):
-        open_run(f"sqlite:///{tmp_path}/notes.txt", "experiment", "run", {})
+        open_run(at(f"sqlite:///{tmp_path}/notes.txt"), "experiment", "run", {})
 
 
 def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrackingUnavailableError, match="cannot be used"):
-        open_run(f"sqlite:///{tmp_path}/file/mlflow.db", "experiment", "run", {})
+        open_run(at(f"sqlite:///{tmp_path}/file/mlflow.db"), "experiment", "run", {})
 
 
 def test_a_database_that_another_program_keeps_locked_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +105,7 @@ def test_the_database_of_a_newer_mlflow_is_left_alone(tmp_path: Path) -> None:
         connection.commit()
     before = file.read_bytes()
     with pytest.raises(UserInputError, match=r"feedbeef0000 is unknown to MLflow.*upgrade mlflow"):
-        open_run(f"sqlite:///{file}", "experiment", "run", {})
+        open_run(at(f"sqlite:///{file}"), "experiment", "run", {})
     assert file.read_bytes() == before
 
 

@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pathlib import Path
+
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import TrackingUnavailableError
 from orchestrator.tracking import RunStatus, open_run
 from orchestrator.tracking.mlflow_tracker import MlflowTracker
@@ -23,19 +26,26 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no pr
 
 DRIVER = """
 import sys, time
+from orchestrator.config.experiment import TrackingConfig
 from orchestrator.tracking import open_run
-print(open_run(sys.argv[1], sys.argv[2], "a driver", {}).run_id, flush=True)
+print(open_run(TrackingConfig(uri=sys.argv[1], spool=sys.argv[3]), sys.argv[2], "a driver", {}).run_id, flush=True)
 time.sleep(600)
 """
 SWEEP_DRIVER = """
 import sys, time
+from orchestrator.config.experiment import TrackingConfig
 from orchestrator.tracking import RunStatus, open_run
-sweep = open_run(sys.argv[1], sys.argv[2], "a sweep", {})
+sweep = open_run(TrackingConfig(uri=sys.argv[1], spool=sys.argv[3]), sys.argv[2], "a sweep", {})
 finished, *running = (sweep.open_child(f"trial {i}", {}) for i in range(3))
 finished.close(RunStatus.FINISHED)
 print(sweep.run_id, finished.run_id, *(trial.run_id for trial in running), flush=True)
 time.sleep(600)
 """
+
+
+def at(uri: str) -> TrackingConfig:
+    """The store, with a spool beside its database."""
+    return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +61,7 @@ def experiment(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def mine(uri: str, experiment: str) -> MlflowTracker:
     """An open run of this process, which lives."""
-    return open_run(uri, experiment, "mine", {})
+    return open_run(at(uri), experiment, "mine", {})
 
 
 @pytest.fixture
@@ -65,7 +75,7 @@ def gone() -> RunProcess:
 @pytest.fixture
 def driver(uri: str, experiment: str, mine: MlflowTracker) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Another living process, and the run that it opened."""
-    with subprocess.Popen([sys.executable, "-c", DRIVER, uri, experiment], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", DRIVER, uri, experiment, str(at(uri).spool)], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().strip()
@@ -91,12 +101,12 @@ def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_befor
     driver: tuple["subprocess.Popen[str]", str], uri: str, experiment: str, mine: MlflowTracker
 ) -> None:
     process, run_id = driver
-    open_run(uri, experiment, "while it lives", {})
+    open_run(at(uri), experiment, "while it lives", {})
     assert status(mine, run_id) == "RUNNING"
     process.kill()
     process.wait()
     assert status(mine, run_id) == "RUNNING"
-    opened = open_run(uri, experiment, "the next", {})
+    opened = open_run(at(uri), experiment, "the next", {})
     run = mine.client.get_run(run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["orchestrator.status_reason"] == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
@@ -105,12 +115,13 @@ def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_befor
 
 
 def test_a_sweep_whose_driver_is_killed_is_closed_with_its_open_trials(uri: str, experiment: str, mine: MlflowTracker) -> None:
-    with subprocess.Popen([sys.executable, "-c", SWEEP_DRIVER, uri, experiment], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", SWEEP_DRIVER, uri, experiment, str(at(uri).spool)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         sweep, finished, *running = process.stdout.readline().split()
         process.kill()
     assert [status(mine, run_id) for run_id in (sweep, *running)] == ["RUNNING"] * 3
-    open_run(uri, experiment, "the next", {})
+    open_run(at(uri), experiment, "the next", {})
     assert [status(mine, run_id) for run_id in (sweep, *running)] == ["FAILED"] * 3
     assert status(mine, finished) == "FINISHED"
     for run_id in (sweep, *running):
@@ -123,10 +134,10 @@ def test_going_on_with_a_killed_sweep_closes_its_trials_and_neither_itself_nor_t
 ) -> None:
     sweep = left_by(gone, mine)
     trials = [mine.client.create_run(mine.experiment_id, tags=gone.tags() | {"mlflow.parentRunId": sweep}).info.run_id for _ in range(2)]
-    reopened = open_run(uri, experiment, "a sweep", {}, run_id=sweep)
+    reopened = open_run(at(uri), experiment, "a sweep", {}, run_id=sweep)
     assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "FAILED", "FAILED"]
-    reopened.open_child("trial 0", {}, run_id=trials[0])
-    open_run(uri, experiment, "the next", {})
+    assert reopened.open_child("trial 0", {}, run_id=trials[0]).flush()
+    open_run(at(uri), experiment, "the next", {})
     assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "RUNNING", "FAILED"]
 
 
@@ -138,7 +149,7 @@ def test_a_run_that_another_process_goes_on_with_after_the_search_stays_open(
 
     def searched_just_before_it_goes_on(*arguments: object, **options: object) -> object:
         found = search(*arguments, **options)  # type: ignore[arg-type]  # handed on as they are
-        open_run(uri, experiment, "it goes on", {}, run_id=run_id)
+        open_run(at(uri), experiment, "it goes on", {}, run_id=run_id)
         return found
 
     monkeypatch.setattr(mine.client, "search_runs", searched_just_before_it_goes_on)
@@ -158,7 +169,7 @@ def test_a_run_that_is_gone_on_with_names_the_process_that_does_so_before_it_is_
     with monkeypatch.context() as broken:
         broken.setattr(MlflowClient, "update_run", refuse)
         with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
-            open_run(uri, experiment, "a run", {}, run_id=run_id)
+            open_run(at(uri), experiment, "a run", {}, run_id=run_id)
     assert mine.client.get_run(run_id).data.tags["orchestrator.process_started"] == this_process_tags()["orchestrator.process_started"]
     assert status(mine, run_id) == "FAILED"
 
@@ -168,11 +179,11 @@ def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_ear
 ) -> None:
     run_id = left_by(gone, mine)
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("orchestrator.tracking.mlflow_runs.this_process", lambda: None)
+        elsewhere.setattr("orchestrator.tracking.mlflow_tracker.this_process", lambda: None)
         elsewhere.setattr("orchestrator.tracking.reconciliation.this_process", lambda: None)
-        open_run(uri, experiment, "a run", {}, run_id=run_id)
+        open_run(at(uri), experiment, "a run", {}, run_id=run_id)
     assert not mine.client.get_run(run_id).data.tags.keys() & gone.tags().keys()
-    open_run(uri, experiment, "the next", {})
+    open_run(at(uri), experiment, "the next", {})
     assert status(mine, run_id) == "RUNNING"
 
 
@@ -184,7 +195,7 @@ def test_a_run_says_which_process_drives_it(mine: MlflowTracker) -> None:
 
 def test_a_pid_that_another_process_has_now_keeps_no_run_open(uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess) -> None:
     run_id = left_by(gone, mine)
-    open_run(uri, experiment, "the next", {})
+    open_run(at(uri), experiment, "the next", {})
     assert status(mine, run_id) == "FAILED"
 
 
@@ -193,8 +204,8 @@ def test_runs_of_other_hosts_runs_without_tags_and_other_experiments_are_left_al
 ) -> None:
     elsewhere = left_by(replace(gone, host="another-host"), mine)
     unknown = str(mine.client.create_run(mine.experiment_id).info.run_id)
-    of_another_experiment = left_by(gone, open_run(uri, f"{experiment}, another", "another", {}))
-    open_run(uri, experiment, "the next", {})
+    of_another_experiment = left_by(gone, open_run(at(uri), f"{experiment}, another", "another", {}))
+    open_run(at(uri), experiment, "the next", {})
     assert [status(mine, run_id) for run_id in (elsewhere, unknown, of_another_experiment)] == ["RUNNING"] * 3
 
 
@@ -246,11 +257,11 @@ def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
     left_by(gone, mine)
     with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
         broken.setattr(MlflowClient, call, refuse)
-        opened = open_run(mine.uri, experiment, "the next", {})
+        opened = open_run(at(mine.uri), experiment, "the next", {})
         with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
             close_abandoned_runs(mine.client, mine.uri, [mine.experiment_id])
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "could not be closed" in caplog.text
+    assert "could not be put in order" in caplog.text
     assert "the server is on fire" in caplog.text
     assert status(mine, opened.run_id) == "RUNNING"
 
@@ -259,8 +270,8 @@ def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_c
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = left_by(gone, mine)
-    for module in ("mlflow_runs", "reconciliation"):
+    for module in ("mlflow_tracker", "reconciliation"):
         monkeypatch.setattr(f"orchestrator.tracking.{module}.this_process", lambda: None)
-    opened = open_run(uri, experiment, "the next", {})
+    opened = open_run(at(uri), experiment, "the next", {})
     assert "orchestrator.host" not in mine.client.get_run(opened.run_id).data.tags
     assert status(mine, run_id) == "RUNNING"

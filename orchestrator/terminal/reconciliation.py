@@ -1,0 +1,20 @@
+"""What a person sees of putting a tracking store in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.pipelines.reconcile import Reconciliation
+
+
+def reconciliation_lines(found: Reconciliation) -> Iterator[str]:
+    """One line for each session that had left something, and for each store."""
+    for left in found.left_behind:
+        text = f"{left.folder.name}: {left.num_sent} entries sent to experiment {left.destination.experiment!r}"
+        if left.num_refused:
+            text += f", {left.num_refused} refused (see {left.folder})"
+        yield text + (", the rest waits on" if left.error else "")
+    for store, run_ids in found.closed.items():
+        yield f"{store}: {len(run_ids)} abandoned runs closed as FAILED" + (f" ({', '.join(run_ids)})" if run_ids else "")
+    if not found.left_behind and not found.closed and not found.errors:
+        yield "nothing to put in order: no spool and no tracking database here"

@@ -1,0 +1,215 @@
+"""Where everything that is logged waits on disk until the tracking store has it.
+
+One folder for each process and run that it opened (a sweep's children are in that of the sweep):
+
+```
+SPOOL/RUN_ID-xxxxxxxx.lock        held while the process lives
+SPOOL/RUN_ID-xxxxxxxx/
+├── destination.json              store and experiment
+├── journal.jsonl                 one entry a line, in the order of logging; an incomplete last line was never said
+├── delivered.json                up to which byte the store has them, and the ids it gave to runs
+├── refused.jsonl                 entries that the store refuses for ever, with its reason
+└── files/                        copies of logged files
+```
+
+A killed process loses nothing that it has logged: the next command, or `orchestrator reconcile`, sends the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.tracking.entries import Entry, entry_from_json
+
+_JOURNAL, _DELIVERED, _DESTINATION, _REFUSED, _FILES = "journal.jsonl", "delivered.json", "destination.json", "refused.jsonl", "files"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a session's entries go.
+
+    Attributes:
+        uri: The store's; it may hold a password, so the folder is its owner's alone.
+        experiment: The experiment's name.
+    """
+
+    uri: str
+    experiment: str
+
+
+@dataclass
+class Delivered:
+    """How far the store has a session's entries.
+
+    Attributes:
+        offset: Bytes of the journal.
+        run_ids: The store's id of each run that was opened while it was away, by the id given here.
+    """
+
+    offset: int = 0
+    run_ids: dict[str, str] = field(default_factory=dict)
+
+
+class Spool:
+    """The folder of one session, locked by this process."""
+
+    def __init__(self, folder: Path, lock: FileLock) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._journal: int | None = None
+        self.destination = Destination(**_read_json(folder / _DESTINATION))
+        delivered = folder / _DELIVERED
+        self.delivered = Delivered(**_read_json(delivered)) if delivered.exists() else Delivered()
+
+    @classmethod
+    def begin(cls, spool_dir: Path, run_id: str, destination: Destination) -> Spool:
+        """Makes the folder of a new session.
+
+        Raises:
+            StorageUnavailableError: It cannot be made.
+        """
+        folder = spool_dir / f"{run_id}-{uuid.uuid4().hex[:8]}"
+        try:
+            spool_dir.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(_lock_file(folder))
+            lock.acquire(timeout=5)  # another process may just be looking who holds it
+            folder.mkdir(mode=0o700)
+            _write_json(folder / _DESTINATION, asdict(destination))
+            return cls(folder, lock)
+        except OSError as error:
+            advice = "free some space there, or set tracking.spool to another folder"
+            raise StorageUnavailableError(
+                f"the spool of tracked numbers cannot be written ({error.strerror or error})", str(spool_dir), advice
+            ) from None
+
+    @classmethod
+    def left_behind(cls, spool_dir: Path) -> Iterator[Spool]:
+        """The sessions whose process is gone, each locked for this one until it is removed or released."""
+        for lock_file in sorted(spool_dir.glob("*.lock")):
+            lock, folder = FileLock(lock_file), lock_file.with_suffix("")
+            try:
+                lock.acquire(timeout=0)
+            except (Timeout, OSError):
+                continue  # its process lives, or it is another user's
+            if (folder / _DESTINATION).exists():
+                yield cls(folder, lock)
+            else:
+                _remove(folder, lock)  # killed while it was made, or while it was removed
+
+    def append(self, entry: Entry) -> int:
+        """Writes an entry at the journal's end, and returns where it ends.
+
+        Raises:
+            OSError: It cannot be written; the journal is as before.
+        """
+        if self._journal is None:
+            self._journal = os.open(self.folder / _JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        line = entry.model_dump_json().encode() + b"\n"
+        before = os.fstat(self._journal).st_size
+        try:
+            if os.write(self._journal, line) == len(line):
+                return before + len(line)
+        except OSError:
+            os.ftruncate(self._journal, before)
+            raise
+        os.ftruncate(self._journal, before)
+        raise OSError(None, "the disk took only a part")
+
+    def copy(self, path: Path) -> Path:
+        """A copy of a file or folder, which waits with the entries; the file may change meanwhile.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        target = self.folder / _FILES / uuid.uuid4().hex[:8] / path.name
+        target.parent.mkdir(parents=True)
+        try:
+            if path.is_dir():
+                shutil.copytree(path, target)
+            else:
+                shutil.copyfile(path, target)
+        except OSError:
+            shutil.rmtree(target.parent, ignore_errors=True)
+            raise
+        return target
+
+    def waiting(self) -> list[tuple[Entry, int]]:
+        """The entries that the store does not have yet, each with where it ends."""
+        journal = self.folder / _JOURNAL
+        if not journal.exists():
+            return []
+        with journal.open("rb") as file:
+            file.seek(self.delivered.offset)
+            entries, offset = [], self.delivered.offset
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                offset += len(line)
+                entries.append((entry_from_json(line), offset))
+        return entries
+
+    def note_delivered(self, offset: int, run_ids: Mapping[str, str]) -> None:
+        """The store has everything up to there.
+
+        Raises:
+            OSError: It cannot be noted; sending the same again does no harm.
+        """
+        self.delivered = Delivered(offset, dict(run_ids))
+        _write_json(self.folder / _DELIVERED, asdict(self.delivered))
+
+    def note_refused(self, entry: Entry, reason: str) -> None:
+        """The store will never take an entry.
+
+        Raises:
+            OSError: It cannot be noted.
+        """
+        with (self.folder / _REFUSED).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"reason": reason, "entry": json.loads(entry.model_dump_json())}) + "\n")
+
+    def close(self) -> None:
+        """Removes the folder when the store has everything; what was refused stays to be looked at."""
+        if self._journal is not None:
+            os.close(self._journal)
+            self._journal = None
+        journal = self.folder / _JOURNAL
+        is_delivered = not journal.exists() or journal.stat().st_size <= self.delivered.offset
+        if is_delivered and not (self.folder / _REFUSED).exists():
+            _remove(self.folder, self._lock)
+        elif is_delivered:
+            # nothing is left to send, so nobody need look here again
+            self._lock.release()
+            _lock_file(self.folder).unlink(missing_ok=True)
+        else:
+            self._lock.release()
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    _lock_file(folder).unlink(missing_ok=True)
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _write_json(path: Path, content: object) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.chmod(0o600)
+    temporary.replace(path)

@@ -1,0 +1,107 @@
+"""Real servers on loopback for tests and benchmarks: MLflow's, and PostgreSQL's."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+START_SECONDS = 90
+
+
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class MlflowServer:
+    """`mlflow server` as a team runs it, which can be killed and started again on the same port."""
+
+    def __init__(self, backend_uri: str, folder: Path) -> None:
+        self.backend_uri = backend_uri
+        self.folder = folder
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        store = ["--backend-store-uri", self.backend_uri, "--artifacts-destination", (self.folder / "artifacts").as_uri()]
+        command = [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            log_text = (self.folder / "server.log").read_text()
+            assert self._process.poll() is None, log_text
+            assert time.monotonic() < deadline, log_text
+            time.sleep(0.2)
+
+    def answers(self) -> bool:
+        """Whether it takes requests now."""
+        try:
+            urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()  # noqa: S310 - our own server
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Ends it and its workers at once, as a node that dies does."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def mlflow_server(backend_uri: str, folder: Path) -> Iterator[MlflowServer]:
+    """A running server, killed at the end."""
+    server = MlflowServer(backend_uri, folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def postgres_programs() -> Path | None:
+    """Where Debian has put PostgreSQL's programs; None where it is not installed."""
+    on_path = shutil.which("pg_ctl")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    return Path(on_path).parent if on_path else found[-1].parent if found else None
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """The URI of an empty database on a server of its own, which ends with the context."""
+    programs = postgres_programs()
+    assert programs is not None
+    data, port = folder / "data", free_port()
+    # PostgreSQL refuses to run as root: there it runs as the user that Debian has made for it.
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        account = pwd.getpwnam(user)
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        for parent in folder.parents:
+            parent.chmod(parent.stat().st_mode | 0o111) if parent.owner() == "root" and parent != Path("/") else None
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, user=user, cwd="/", env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
+
+    run(str(programs / "initdb"), "-D", str(data), "-U", "mlflow", "--auth=trust", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    run(str(programs / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start")
+    try:
+        yield f"postgresql://mlflow@127.0.0.1:{port}/postgres"
+    finally:
+        run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
