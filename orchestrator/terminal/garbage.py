@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.pipelines.collect_garbage import GarbageReport
+from orchestrator.reporting.quantities import size
 from orchestrator.stages.retention import Kind
-from orchestrator.terminal.quantities import size
 
 
 def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:

@@ -13,7 +13,7 @@ from orchestrator.config.search_space import GridSearchConfig, OptunaSearchConfi
 from orchestrator.distributed.resources import lanes_of
 from orchestrator.pipelines.plan import Plan, PlannedStage, StageState
 from orchestrator.pipelines.sweep_plan import SweepPlan
-from orchestrator.terminal.quantities import duration
+from orchestrator.reporting.quantities import duration
 
 
 def show_plan(plan: Plan, console: Console) -> None:

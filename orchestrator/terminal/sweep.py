@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.terminal.quantities import duration
+from orchestrator.reporting.quantities import duration
 from orchestrator.terminal.run import on_this_machine
 from orchestrator.tracking import names
 from orchestrator.tracking.uris import ui_command

@@ -63,8 +63,13 @@ def draw_scale(figure: Figure, axes: list[Axes]) -> None:
 
 
 def text_colour(accuracy: float) -> str:
-    """Black or white, whichever stands out more on the cell: a contrast of at least 4.5 (WCAG AA) on every one."""
-    return "white" if luminance(cell_colour(accuracy)) < _EQUAL_CONTRAST_LUMINANCE else "black"
+    """Black or white, whichever stands out more on the cell of an accuracy."""
+    return readable_on(cell_colour(accuracy))
+
+
+def readable_on(background: tuple[float, float, float]) -> str:
+    """Black or white, whichever stands out more: a contrast of at least 4.5 (WCAG AA) on every colour."""
+    return "white" if luminance(background) < _EQUAL_CONTRAST_LUMINANCE else "black"
 
 
 def cell_colour(accuracy: float) -> tuple[float, float, float]:

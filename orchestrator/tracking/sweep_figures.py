@@ -58,7 +58,7 @@ class _Curve:
     line_style: str
 
 
-def parallel_coordinates_figure(trials: Sequence[TrialRow], metric: str, mode: str) -> Figure:
+def parallel_coordinates_figure(trials: Sequence[TrialRow], metric: str, mode: str, max_width_inches: float = 13.5) -> Figure:
     """Every trial as a line over its parameters to its objective; the best on top, the unfinished ones in grey.
 
     A parameter with one value in all trials is left out. A line passes below the axis of a parameter that its trial lacks.
@@ -67,6 +67,7 @@ def parallel_coordinates_figure(trials: Sequence[TrialRow], metric: str, mode: s
         trials: In any order.
         metric: Name of the objective.
         mode: "max" or "min": which objective is better.
+        max_width_inches: Many axes stand close together in it.
     """
     if not trials:
         return _message(_count(trials))
@@ -75,7 +76,7 @@ def parallel_coordinates_figure(trials: Sequence[TrialRow], metric: str, mode: s
     name = "objective" if "*" in metric else metric.rsplit("/", 1)[-1]
     objective = value_axis(name, {place: trial.value for place, trial in enumerate(ranked)})
     columns = [*parameter_axes([trial.parameters for trial in ordered]), objective]
-    figure = _new_figure(min(13.5, max(8.5, 1.1 * len(columns) + 2.0)), 6.4)
+    figure = _new_figure(min(max_width_inches, max(8.5, 1.1 * len(columns) + 2.0)), 6.4)
     draw_parallel_coordinates(figure, columns, len(trials), mode)
     figure.suptitle(_headline(trials, metric, mode), x=0.01, ha="left", fontsize=11, color=INK)
     return figure

@@ -16,8 +16,8 @@ import torch
 import yaml
 
 from orchestrator.config import Experiment, dump_experiment
+from orchestrator.reporting.quantities import duration, size
 from orchestrator.stages import StageRunner, prepare_work
-from orchestrator.terminal.quantities import duration, size
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 KEY = re.compile(r"[0-9a-f]{64}")

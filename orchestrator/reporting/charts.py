@@ -1,0 +1,88 @@
+"""Line charts of a report: every line told apart by colour, marker and dashes, sized so that a phone shows them unscaled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from orchestrator.reporting.palette import GRID, INK, MUTED, SERIES
+from orchestrator.reporting.svg import inline_svg
+
+_WIDTH_POINTS, _HEIGHT_POINTS = 360.0, 220.0
+_LEGEND_POINTS, _LEGEND_LINE_POINTS, _SAMPLE_POINTS, _LETTER_POINTS = 315.0, 15.0, 44.0, 5.5
+_MARKERS = "osD^vPX*"
+_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
+_MOST_MARKERS = 25
+_COLOURS = [colour.light for colour in SERIES.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart.
+
+    Attributes:
+        label: In the legend.
+        points: (step, value) pairs; what is not finite leaves a gap.
+    """
+
+    label: str
+    points: Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A drawn chart.
+
+    Attributes:
+        title: Above it.
+        drawing: The picture.
+    """
+
+    title: str
+    drawing: Markup
+
+
+def line_chart(title: str, lines: Sequence[Line], x_label: str, is_share: bool = True) -> Chart | None:
+    """Lines over whole numbers; None where none of them has a point.
+
+    Args:
+        title: What it shows; on one page every chart has another.
+        lines: Their place decides on colour, marker and dashes; one without points keeps its place.
+        x_label: What the steps count.
+        is_share: Whether the values are fractions, to be shown in percent.
+    """
+    if not any(line.points for line in lines):
+        return None
+    figure = Figure(figsize=(_WIDTH_POINTS / 72, _HEIGHT_POINTS / 72), dpi=72)
+    axes = figure.subplots()
+    for place, line in enumerate(lines):
+        steps, values = [step for step, _ in line.points], [value if math.isfinite(value) else math.nan for _, value in line.points]
+        marker = _MARKERS[place % len(_MARKERS)] if len(steps) <= _MOST_MARKERS else ""
+        drawn = axes.plot(steps, values, color=_COLOURS[place % len(_COLOURS)], marker=marker, markersize=4.5, linewidth=1.6)
+        drawn[0].set(linestyle=_DASHES[place % len(_DASHES)], label=line.label, zorder=3 - place / len(lines))
+    axes.set_xlabel(x_label, color=MUTED, fontsize=9.5)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if is_share:
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
+    axes.tick_params(length=0, colors=INK, labelsize=9)
+    axes.spines[:].set_visible(False)
+    axes.grid(axis="y", color=GRID)
+    axes.set_axisbelow(True)
+    _add_legend(figure, [line.label for line in lines])
+    return Chart(title, inline_svg(figure, title))
+
+
+def _add_legend(figure: Figure, labels: Sequence[str]) -> None:
+    num_columns = max(1, min(len(labels), int(_LEGEND_POINTS / (_SAMPLE_POINTS + _LETTER_POINTS * max(map(len, labels))))))
+    height_points = _LEGEND_LINE_POINTS * math.ceil(len(labels) / num_columns)
+    figure.subplots_adjust(left=0.125, right=0.985, bottom=0.165, top=1 - (height_points + 6) / _HEIGHT_POINTS)
+    figure.legend(
+        loc="upper left", bbox_to_anchor=(0.1, 1.0), ncols=num_columns, frameon=False, fontsize=9, labelcolor=INK, borderpad=0.1,
+        handlelength=2.6, labelspacing=0.3, columnspacing=1.4,
+    )  # fmt: skip

@@ -1,0 +1,149 @@
+"""Several runs side by side: first what was different, then what came of it; the first run is the one to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, product
+from string import ascii_uppercase
+
+from orchestrator.evaluation import forgetting_after
+from orchestrator.reporting.charts import Chart, Line, line_chart
+from orchestrator.reporting.configuration import differences, is_place
+from orchestrator.reporting.matrices import Cells, accuracy_cells, difference_cells
+from orchestrator.reporting.measures import MEASURES, Measure
+from orchestrator.reporting.pages import render
+from orchestrator.reporting.run_report import mean_accuracies
+from orchestrator.tracking import names
+from orchestrator.tracking.names import Role
+from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
+
+Matrix = list[list[float]]
+_SHOWN = 0.0005  # a smaller difference is 0.0 points
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedNumber:
+    """A final number of one run.
+
+    Attributes:
+        value: A fraction; None where the run has none.
+        difference: To the first run; None for that one, and where either has none.
+        is_better: Whether the difference is for the better; None for no difference.
+    """
+
+    value: float | None
+    difference: float | None
+    is_better: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRow:
+    """One final number of one model, over all runs."""
+
+    name: str
+    meaning: str
+    role: Role
+    numbers: list[ComparedNumber]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedMatrix:
+    """One run's matrix, and what it has over the first run's (None for that one, and where they are the same)."""
+
+    letter: str
+    cells: Cells
+    difference: Cells | None
+    is_same: bool
+
+
+def comparison(runs: Sequence[TrackedRun]) -> str:
+    """The comparison as one HTML page.
+
+    Args:
+        runs: At least two, with `needed_histories` and their summaries; the others are compared with the first.
+    """
+    letters = [letter for letter, _ in zip(_letters(), runs, strict=False)]
+    matrices = {role: [run.matrix(role) for run in runs] for role in names.ROLES}
+    settings = differences([run.parameters for run in runs])
+    return render(
+        "comparison.html.j2",
+        title=f"{len(runs)} runs compared",
+        runs=list(zip(letters, runs, strict=True)),
+        warnings=_warnings(runs, letters, matrices["student"]),
+        settings=[setting for setting in settings if not is_place(setting.path)],
+        places=[setting for setting in settings if is_place(setting.path)],
+        numbers=_number_rows(matrices),
+        charts=_charts(letters, matrices),
+        matrices={role: _compared_matrices(letters, of_role) for role, of_role in matrices.items() if any(of_role)},
+    )
+
+
+def needed_histories(run: TrackedRun) -> list[str]:
+    """The metrics whose histories the comparison needs: of a run with a summary none."""
+    return matrix_metrics(run.metrics) if run.summary is None else []
+
+
+def _letters() -> Iterator[str]:
+    for length in count(1):
+        yield from map("".join, product(ascii_uppercase, repeat=length))
+
+
+def _warnings(runs: Sequence[TrackedRun], letters: Sequence[str], matrices: Sequence[Matrix]) -> list[str]:
+    """What stands in the way of comparing the numbers."""
+    warnings = []
+    if len({run.fingerprint for run in runs}) > 1:
+        told = ", ".join(
+            f"{letter}: {run.dataset or 'unknown'} ({run.fingerprint[:8] or '?'})" for letter, run in zip(letters, runs, strict=True)
+        )
+        warnings.append(f"They learned different data ({told}): their accuracies are of different test images.")
+    elif len({run.parameters.get("scenario.class_order") for run in runs}) > 1:
+        warnings.append("The classes came in another order: task for task they are not the same.")
+    if len(set(map(len, matrices))) > 1:
+        told = ", ".join(f"{letter}: {len(matrix)}" for letter, matrix in zip(letters, matrices, strict=True))
+        warnings.append(f"They have learned different numbers of tasks ({told}): the final numbers are of different tasks.")
+    unfinished = [f"{letter} ({run.status})" for letter, run in zip(letters, runs, strict=True) if run.status != "FINISHED"]
+    if unfinished:
+        warnings.append(f"Not finished: {', '.join(unfinished)}; what they have so far is compared.")
+    return warnings
+
+
+def _number_rows(matrices: dict[Role, list[Matrix]]) -> list[NumberRow]:
+    return [
+        NumberRow(measure.name, measure.meaning, role, _compared(measure, of_role))
+        for measure, (role, of_role) in product(MEASURES, matrices.items())
+        if any(of_role)
+    ]
+
+
+def _compared(measure: Measure, matrices: Sequence[Matrix]) -> list[ComparedNumber]:
+    first, *others = [measure.of(matrix) if matrix else None for matrix in matrices]
+    numbers = [ComparedNumber(first, None, None)]
+    for value in others:
+        difference = None if value is None or first is None else value - first
+        is_better = None if difference is None or abs(difference) < _SHOWN else (difference < 0) == measure.is_better_lower
+        numbers.append(ComparedNumber(value, difference, is_better))
+    return numbers
+
+
+def _charts(letters: Sequence[str], matrices: dict[Role, list[Matrix]]) -> list[Chart]:
+    charts = []
+    for role, of_role in matrices.items():
+        named = list(zip(letters, of_role, strict=True))
+        accuracy = [Line(letter, mean_accuracies(matrix)) for letter, matrix in named]
+        forgetting = [Line(letter, [(i + 1, forgetting_after(matrix, i)) for i in range(len(matrix))]) for letter, matrix in named]
+        charts += [
+            line_chart(f"{role.capitalize()}: accuracy over the tasks learned so far", accuracy, "tasks learned"),
+            line_chart(f"{role.capitalize()}: forgetting of the earlier tasks", forgetting, "tasks learned"),
+        ]
+    return [chart for chart in charts if chart is not None]
+
+
+def _compared_matrices(letters: Sequence[str], matrices: Sequence[Matrix]) -> list[ComparedMatrix]:
+    first, *others = zip(letters, map(accuracy_cells, matrices), matrices, strict=True)
+    compared = [ComparedMatrix(first[0], first[1], None, is_same=False)]
+    for letter, cells, matrix in others:
+        is_same = matrix == first[2]
+        difference = difference_cells(matrix, first[2]) if matrix and first[2] and not is_same else None
+        compared.append(ComparedMatrix(letter, cells, difference, is_same))
+    return compared

@@ -1,0 +1,37 @@
+"""The colours of reports, each for light and for dark: figures are drawn in the light ones, the page turns them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Colour(NamedTuple):
+    """One colour by its purpose, as #rrggbb."""
+
+    light: str
+    dark: str
+
+
+PAGE = {
+    "page": Colour("#f5f7f9", "#101317"),
+    "panel": Colour("#ffffff", "#181c21"),
+    "ink": Colour("#1f2933", "#e4e9ee"),
+    "muted": Colour("#5b6773", "#9aa7b4"),
+    "grid": Colour("#e3e7ec", "#2f363d"),
+    "good": Colour("#00724f", "#3ecf9e"),
+    "bad": Colour("#b34700", "#ff9a57"),
+}
+# After Okabe and Ito: told apart with every kind of colour blindness; darkened on white, lightened on black.
+SERIES = {
+    "series-1": Colour("#0072b2", "#5cb8f0"),
+    "series-2": Colour("#d55e00", "#ff9147"),
+    "series-3": Colour("#00805e", "#35cfa3"),
+    "series-4": Colour("#ad4f84", "#f09cc9"),
+    "series-5": Colour("#8a5f00", "#e8b23a"),
+    "series-6": Colour("#5a5fc0", "#a9adff"),
+    "series-7": Colour("#20262c", "#ffffff"),
+    "series-8": Colour("#7a8591", "#8f9ba8"),
+}
+COLOURS = PAGE | SERIES
+VARIABLES = {colour.light: f"var(--{name})" for name, colour in COLOURS.items()}
+INK, MUTED, GRID = PAGE["ink"].light, PAGE["muted"].light, PAGE["grid"].light

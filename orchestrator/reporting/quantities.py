@@ -1,0 +1,86 @@
+"""Numbers with units, as people read them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import fmean, stdev
+
+from markupsafe import Markup, escape
+
+NOTHING = "–"
+_MINUS = "−"
+_LONG_FRACTION = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def size(num_bytes: int) -> str:
+    """`512 B`, `1.5 kB`, `20.0 MB`: decimal units."""
+    number, units = float(num_bytes), ["kB", "MB", "GB", "TB"]
+    if num_bytes < 1000:
+        return f"{num_bytes} B"
+    unit = ""
+    while number >= 999.95 and units:
+        number, unit = number / 1000, units.pop(0)
+    return f"{number:.1f} {unit}"
+
+
+def percent_number(fraction: float | None) -> str:
+    """`95.2`: a fraction in percent, without the sign; a dash for what is missing."""
+    if fraction is None or not math.isfinite(fraction):
+        return NOTHING
+    return _with_minus(f"{100 * fraction:.1f}")
+
+
+def percent(fraction: float | None) -> str:
+    """`95.2 %`; a dash for what is missing."""
+    number = percent_number(fraction)
+    return number if number == NOTHING else f"{number} %"
+
+
+def signed_points(difference: float) -> str:
+    """`+1.2`, `−0.4`, `0.0`: the difference of two fractions in percentage points."""
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else _with_minus(text)
+
+
+def mean_and_deviation(fractions: Sequence[float]) -> str:
+    """`98.9 ± 0.3`, in percent; a single one as it is, a dash for none."""
+    if len(fractions) < 2:
+        return percent_number(fractions[0] if fractions else None)
+    return f"{percent_number(fmean(fractions))} ± {percent_number(stdev(fractions))}"
+
+
+def count(number: int) -> str:
+    """`431,904`."""
+    return f"{number:,}"
+
+
+def short_numbers(text: str) -> str:
+    """A setting's value with its long fractions cut to five digits."""
+    return _LONG_FRACTION.sub(lambda found: f"{float(found[0]):.5g}", text)
+
+
+def breakable(path: str) -> Markup:
+    """A dotted path as HTML that may break after its dots and underscores."""
+    return Markup(re.sub(r"([._/])(?=\w)", r"\1<wbr>", str(escape(path))))  # noqa: S704 - escaped
+
+
+def moment(time: datetime | None) -> str:
+    """`22 Nov 2026, 06:06 UTC`; a dash for an unknown one."""
+    return NOTHING if time is None else f"{time.day} {time:%b %Y, %H:%M} UTC"
+
+
+def _with_minus(number: str) -> str:
+    return "0.0" if number == "-0.0" else number.replace("-", _MINUS)

@@ -1,0 +1,105 @@
+"""The report of one run: what came out, how it went, what it cost, and beside which other runs it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.evaluation import AccuracyMatrix, accuracy_after, forgetting_of_task
+from orchestrator.reporting.charts import Chart, Line, line_chart
+from orchestrator.reporting.configuration import is_place, unlike_defaults
+from orchestrator.reporting.matrices import accuracy_cells
+from orchestrator.reporting.measures import MEASURES
+from orchestrator.reporting.pages import render
+from orchestrator.reporting.peers import peer_rows
+from orchestrator.tracking import names
+from orchestrator.tracking.names import Role
+from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
+
+_RATIOS = ("kdr", "tstr", "tssr")
+TRAINING_METRICS = tuple(names.training_metric(role, part) for role in names.ROLES for part in names.TRAINING_PARTS[role])
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """One final number of both models; None where a model has none yet."""
+
+    name: str
+    meaning: str
+    teacher: float | None
+    student: float | None
+
+
+def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
+    """The report as one HTML page; of a run that goes on, or has failed, whatever there is.
+
+    Args:
+        run: With `needed_histories`, and its summary if it has one.
+        others: Finished runs on the same data set, for the table of baselines and ablations; `run` may be among them.
+    """
+    matrices = {role: run.matrix(role) for role in names.ROLES}
+    summary = run.summary or {}
+    return render(
+        "run.html.j2",
+        title=run.name,
+        run=run,
+        results=_results(matrices) if any(matrices.values()) else [],
+        summary=summary,
+        matrices={role: accuracy_cells(matrix) for role, matrix in matrices.items() if matrix},
+        tasks=_tasks(summary),
+        charts=_charts(matrices),
+        training_charts=_training_charts(run),
+        peers=peer_rows(run, others) if any(matrices.values()) else [],
+        chosen=unlike_defaults(run.parameters),
+        settings=[(path, value) for path, value in run.parameters.items() if not is_place(path)],
+        places=[(path, value) for path, value in run.parameters.items() if is_place(path)],
+    )
+
+
+def needed_histories(run: TrackedRun) -> list[str]:
+    """The metrics whose histories the report draws; the accuracies only of a run without a summary."""
+    return [*TRAINING_METRICS, *(matrix_metrics(run.metrics) if run.summary is None else ())]
+
+
+def mean_accuracies(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
+    """Points of the curve: tasks learned, mean accuracy over them."""
+    return [(learned + 1, accuracy_after(matrix, learned)) for learned in range(len(matrix))]
+
+
+def _results(matrices: dict[Role, list[list[float]]]) -> list[ResultRow]:
+    columns = [{measure.key: measure.of(matrix) for measure in MEASURES} if matrix else {} for matrix in matrices.values()]
+    return [ResultRow(measure.name, measure.meaning, *(column.get(measure.key) for column in columns)) for measure in MEASURES]
+
+
+def _tasks(summary: Mapping[str, Any]) -> list[list[str]]:
+    return [[str(label) for label in task["classes"]] for task in summary.get("tasks", ())]
+
+
+def _charts(matrices: dict[Role, list[list[float]]]) -> list[Chart]:
+    curves = [Line(role.capitalize(), mean_accuracies(matrix)) for role, matrix in matrices.items()]
+    forgotten = [Line(role.capitalize(), _forgotten(matrix)) for role, matrix in matrices.items()]
+    charts = [
+        line_chart("Accuracy: mean over the tasks learned so far", curves, "tasks learned"),
+        line_chart("Forgetting of each task at the end", forgotten, "task"),
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def _forgotten(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
+    last = len(matrix) - 1
+    return [(task + 1, forgetting_of_task(matrix, last, task)) for task in range(last)]
+
+
+def _training_charts(run: TrackedRun) -> list[Chart]:
+    def lines(role: Role, parts: Sequence[str]) -> list[Line]:
+        return [Line(part, run.histories.get(names.training_metric(role, part), ())) for part in parts]
+
+    losses = [part for part in names.TRAINING_PARTS["student"] if part not in _RATIOS]
+    ratios = [Line(line.label.upper(), line.points) for line in lines("student", _RATIOS)]
+    charts = [
+        line_chart("Training the teacher", lines("teacher", names.TRAINING_PARTS["teacher"]), "epoch", is_share=False),
+        line_chart("Training the student", lines("student", losses), "epoch", is_share=False),
+        line_chart("Transfer ratios", ratios, "epoch of the student", is_share=False),
+    ]
+    return [chart for chart in charts if chart is not None]

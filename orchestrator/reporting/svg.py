@@ -1,0 +1,41 @@
+"""A figure as part of a page: vector graphics whose text is text and whose colours follow the page's."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from orchestrator.reporting.palette import VARIABLES
+
+# What Matplotlib says of itself, a style that would hold for the whole page, names of groups that other figures have as well.
+_NOT_FOR_A_PAGE = re.compile(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"", re.DOTALL)
+_FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
+_LEAST_SCALE = 0.67
+_HEX = re.compile(r"#[0-9a-f]{6}\b")
+
+
+def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Markup:
+    """The figure to be put into a page.
+
+    Args:
+        figure: Drawn with the light colours of `palette`, which become those of the page; other colours stay.
+        title: What it shows, for those who do not see it; on one page every figure has another.
+        is_finished: Whether it keeps its colours (the page turns it as a whole, see `.turned`), and its size but for a third.
+    """
+    text = io.StringIO()
+    # The salt keeps names of clip paths and markers apart from those of the page's other figures.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+        figure.savefig(text, format="svg", transparent=True)
+    drawing = text.getvalue()
+    drawing = _NOT_FOR_A_PAGE.sub("", drawing[drawing.index("<svg") :])
+    drawing = _FONT.sub("system-ui, sans-serif", drawing)
+    attributes = f'role="img" aria-label="{escape(title)}"'
+    if is_finished:
+        attributes += f' style="min-width:{_LEAST_SCALE * 72 * figure.get_figwidth():.0f}pt"'
+    else:
+        drawing = _HEX.sub(lambda found: VARIABLES.get(found[0], found[0]), drawing)
+    return Markup(drawing.replace("<svg ", f"<svg {attributes} ", 1))  # noqa: S704 - Matplotlib escapes its texts

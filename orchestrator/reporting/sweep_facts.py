@@ -1,0 +1,95 @@
+"""What the report of a sweep is made of; and a summary for a sweep that has none yet, from its trials."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.reporting.configuration import differences, is_place
+from orchestrator.tracking import names
+from orchestrator.tracking.sweep_figures import TrialRow
+from orchestrator.tracking.tracked_run import TrackedRun
+
+NUM_BEST = 5
+_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
+
+
+@dataclass(frozen=True)
+class SweepFacts:
+    """A sweep as its report sees it.
+
+    Attributes:
+        run: The sweep's own run.
+        summary: The content of its summary.json, or `summary_of_trials`.
+        search_space: The content of search_space.yaml; empty where it is not known.
+        rows: Its trials; the best ones with their accuracy curves.
+        importances: Dotted path → share of the objective's variation; empty where it is not known.
+        best_yaml: The best trial as an experiment file; empty where there is none yet.
+    """
+
+    run: TrackedRun
+    summary: Mapping[str, Any]
+    search_space: Mapping[str, Any]
+    rows: Sequence[TrialRow]
+    importances: Mapping[str, float] = field(default_factory=dict)
+    best_yaml: str = ""
+
+
+def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trials that have a value, the best first; of equal ones the earlier."""
+    sign = -1.0 if summary["mode"] == "max" else 1.0
+    finished = [trial for trial in summary["trials"] if trial["status"] == "finished" and trial["value"] is not None]
+    return sorted(finished, key=lambda trial: (sign * trial["value"], trial["trial"]))
+
+
+def summary_of_trials(sweep: TrackedRun, trials: Sequence[TrackedRun], search_space: Mapping[str, Any]) -> dict[str, Any]:
+    """What summary.json will say of a sweep that goes on, or would have said of one that was killed.
+
+    Args:
+        sweep: Its run.
+        trials: Its children.
+        search_space: Empty where it is not known; then more is taken to be better, and a parameter is what differs.
+    """
+    varied = search_space.get("parameters") or [setting.path for setting in differences([trial.parameters for trial in trials])]
+    paths = [path for path in varied if not is_place(path)]
+    metric = search_space.get("metric", "objective")
+    summary: dict[str, Any] = {
+        "sweep_id": sweep.run_id,
+        "name": search_space.get("name", sweep.name),
+        "metric": metric if isinstance(metric, str) else " + ".join(f"{weight:g} * {name}" for name, weight in metric.items()),
+        "mode": search_space.get("mode", "max"),
+        "split": search_space.get("split", "validation"),
+        "trials": [_row_of(trial, paths) for trial in trials],
+        "wall_seconds": sweep.seconds,
+        "worker_seconds": sum(trial.metrics.get(names.FINAL_WORKER_SECONDS, 0.0) for trial in trials),
+    }
+    best = next(iter(best_trials(summary)), None)
+    summary["best"] = best and {key: best[key] for key in ("trial", "value", "parameters")}
+    return summary
+
+
+def _row_of(trial: TrackedRun, paths: Sequence[str]) -> dict[str, Any]:
+    status = _STATUS.get(trial.status, trial.status.lower())
+    return {
+        "trial": int(trial.tags.get(names.TRIAL_TAG, "0")),
+        "run_id": trial.run_id,
+        "status": status,
+        "value": trial.metrics.get(names.TRIAL_OBJECTIVE) if status == "finished" else None,
+        "parameters": {path: _as_value(trial.parameters[path]) for path in paths if path in trial.parameters},
+        "stages_computed": int(trial.metrics.get(names.TRIAL_STAGES_COMPUTED, 0)),
+        "stages_cached": int(trial.metrics.get(names.TRIAL_STAGES_CACHED, 0)),
+        "seconds": trial.metrics.get(names.TRIAL_SECONDS, trial.seconds or 0.0),
+        "worker_seconds": trial.metrics.get(names.FINAL_WORKER_SECONDS, 0.0),
+        "curve": [],
+        "reason": trial.reason,
+    }
+
+
+def _as_value(text: str) -> Any:  # noqa: ANN401 - whatever the parameter was
+    """MLflow keeps parameters as text: numbers, lists, None and truth values are read again."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,130 @@
+"""The report of a sweep: its best trials, what the objective depends on, what was tried, what it cost and what sharing saved."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.reporting.charts import Chart
+from orchestrator.reporting.pages import render
+from orchestrator.reporting.quantities import NOTHING
+from orchestrator.reporting.svg import inline_svg
+from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts, best_trials
+from orchestrator.tracking.parallel_axes import is_number, rounded, short_names
+from orchestrator.tracking.sweep_figures import best_curves_figure, importance_figure, parallel_coordinates_figure
+
+_MOST_ROWS = 20
+_MOST_INCHES = 26.0  # a page scrolls, where a picture would be crowded
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What trials took over from each other instead of computing it.
+
+    Attributes:
+        computed: Stages.
+        shared: Stages.
+        seconds_saved: Worker-seconds that the shared stages would have cost, at the mean of the computed ones.
+    """
+
+    computed: int
+    shared: int
+    seconds_saved: float
+
+
+def sweep_report(facts: SweepFacts) -> str:
+    """The report as one HTML page; of a sweep that goes on, or has failed, whatever there is."""
+    summary, trials = facts.summary, facts.summary["trials"]
+    ranked = best_trials(summary)
+    paths = list(dict.fromkeys(path for trial in trials for path in trial["parameters"]))
+    varied = [path for path in paths if len({json.dumps(trial["parameters"].get(path)) for trial in trials}) > 1] or paths
+    return render(
+        "sweep.html.j2",
+        title=facts.run.name,
+        run=facts.run,
+        summary=summary,
+        counts=Counter(trial["status"] for trial in trials).most_common(),
+        paths=short_names(varied),
+        leaders=[(trial, _shown(trial["parameters"], varied)) for trial in ranked],
+        num_shown=_MOST_ROWS,
+        best=_best(summary),
+        others=[trial for trial in trials if trial["status"] != "finished"],
+        charts=_charts(facts),
+        sharing=_sharing(trials),
+        space=_space_rows(facts.search_space),
+        rules=_rules(facts.search_space),
+        best_yaml=facts.best_yaml,
+    )
+
+
+def value_text(value: Any) -> str:  # noqa: ANN401 - whatever a parameter may be
+    """A parameter's value as short as it stays exact enough to read."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(value_text, value))}]"
+    return rounded(float(value), 4) if is_number(value) else value if isinstance(value, str) else json.dumps(value)
+
+
+def _shown(parameters: Mapping[str, Any], paths: Sequence[str]) -> list[str]:
+    return [value_text(parameters[path]) if path in parameters else NOTHING for path in paths]
+
+
+def _best(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    best = summary["best"]
+    return [] if best is None else [(path, value_text(value)) for path, value in best["parameters"].items()]
+
+
+def _charts(facts: SweepFacts) -> list[Chart]:
+    metric, mode = facts.summary["metric"], facts.summary["mode"]
+    figures = {}
+    if facts.rows:
+        figures["All trials"] = parallel_coordinates_figure(facts.rows, metric, mode, _MOST_INCHES)
+    if facts.importances:
+        figures["Importance of the parameters"] = importance_figure(facts.importances)
+    if any(row.student_curve for row in facts.rows):
+        figures["The best trials from task to task"] = best_curves_figure(facts.rows, mode, NUM_BEST)
+    return [Chart(title, inline_svg(figure, title, is_finished=True)) for title, figure in figures.items()]
+
+
+def _sharing(trials: Sequence[Mapping[str, Any]]) -> Sharing:
+    computed, shared = (sum(trial[key] for trial in trials) for key in ("stages_computed", "stages_cached"))
+    worker_seconds = sum(trial["worker_seconds"] for trial in trials)
+    return Sharing(computed, shared, shared * worker_seconds / computed if computed else 0.0)
+
+
+def _space_rows(search_space: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Path, distribution, condition of each parameter."""
+    return [
+        (path, _distribution(distribution), _condition(distribution.get("when") or {}))
+        for path, distribution in search_space.get("parameters", {}).items()
+    ]
+
+
+def _distribution(distribution: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in distribution.items() if key not in ("kind", "low", "high", "when") and value is not None}
+    reach = f" {value_text(distribution['low'])} … {value_text(distribution['high'])}" if {"low", "high"} <= set(distribution) else ""
+    told = ", ".join(value_text(value) if key == "values" else f"{key} {value_text(value)}" for key, value in rest.items())
+    return f"{distribution['kind']}{reach}" + (f" {told}" if told else "")
+
+
+def _condition(when: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path} = {value_text(value)}" for path, value in when.items())
+
+
+def _rules(search_space: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How it was searched, and within what."""
+    told = {
+        key: search_space[key]
+        for key in ("searcher", "trial_scheduler", "num_trials", "seeds", "budget", "constraints")
+        if search_space.get(key)
+    }
+    return [(key, _rule_text(value)) for key, value in told.items() if _rule_text(value)]
+
+
+def _rule_text(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    rest = [f"{key} {value_text(item)}" for key, item in value.items() if key != "kind" and item is not None]
+    return ", ".join([str(value["kind"]), *rest] if "kind" in value else rest)

@@ -1,0 +1,39 @@
+"""Reading runs back: everything that can be wrong with the address is said here, before MLflow is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
+from orchestrator.errors import UserInputError
+from orchestrator.tracking.opening import prepare_mlflow
+from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.uris import require_supported
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.mlflow_reader import MlflowReader
+
+
+def open_reader(uri: str) -> MlflowReader:
+    """Something that finds runs in a tracking store; nothing is written there.
+
+    Args:
+        uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server.
+
+    Raises:
+        UserInputError: The URI cannot work, there is no such database, or its schema is not one of the installed MLflow.
+        TrackingUnavailableError: The store does not answer within seconds.
+    """
+    require_supported(uri)
+    uri = absolute_tracking_uri(uri, Path.cwd())
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        advice = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
+        raise UserInputError("there is no tracking database", str(path), advice)
+    check_reachable(uri)
+    prepare_mlflow()
+    # MLflow takes some seconds to import.
+    from orchestrator.tracking.mlflow_reader import MlflowReader  # noqa: PLC0415
+
+    return MlflowReader(uri)

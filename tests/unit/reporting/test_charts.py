@@ -1,0 +1,61 @@
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from orchestrator.reporting.charts import Line, line_chart
+from orchestrator.reporting.palette import COLOURS, SERIES, VARIABLES
+from orchestrator.tracking.heat_map import luminance
+
+
+def drawn(*lines: Line) -> str:
+    chart = line_chart("A <chart> & more", lines, "task")
+    assert chart is not None
+    return str(chart.drawing)
+
+
+def test_a_chart_is_well_formed_and_takes_its_colours_from_the_page() -> None:
+    svg = drawn(Line("Teacher", [(1, 0.9), (2, 0.8)]), Line("Student", [(1, 0.7), (2, 0.6)]))
+    ET.fromstring(svg)  # noqa: S314 - our own text
+    assert {"var(--series-1)", "var(--series-2)", "var(--ink)", "var(--grid)"} <= set(re.findall(r"var\(--[\w-]+\)", svg))
+    assert not set(re.findall(r"#[0-9a-f]{6}\b", svg)), "a colour that no page can turn dark"
+    assert 'aria-label="A &lt;chart&gt; &amp; more"' in svg
+    assert "<style" not in svg
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", svg), "nothing is fetched"
+
+
+def test_lines_differ_by_more_than_colour() -> None:
+    svg = drawn(*(Line(str(place), [(1, 0.1 * place), (2, 0.5)]) for place in range(4)))
+    dashes = set(re.findall(r"stroke-dasharray: ([^;\"]*)", svg))
+    assert len(dashes) == 3, "and the first one is solid"
+
+
+def test_what_is_not_finite_leaves_a_gap() -> None:
+    svg = drawn(Line("loss", [(1, 1.0), (2, float("inf")), (3, float("nan")), (4, 2.0)]))
+    assert "nan" not in svg.lower().replace("dominant", "")
+    assert "inf" not in svg
+
+
+def test_without_a_point_there_is_no_chart() -> None:
+    assert line_chart("none", [Line("a", [])], "task") is None
+
+
+def test_two_charts_on_one_page_share_no_names() -> None:
+    first, second = (line_chart(title, [Line("a", [(1, 0.5), (2, 0.6)])], "task") for title in ("first", "second"))
+    assert first is not None
+    assert second is not None
+    ids = [set(re.findall(r' id="([^"]*)"', chart.drawing)) for chart in (first, second)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+
+
+@pytest.mark.parametrize("name", [*SERIES, "ink", "muted", "good", "bad"])
+def test_colours_of_text_and_lines_stand_out_in_light_and_in_dark(name: str) -> None:
+    for colour, panel in zip(COLOURS[name], COLOURS["panel"], strict=True):
+        dark, light = sorted(luminance((int(c[1:3], 16) / 255, int(c[3:5], 16) / 255, int(c[5:], 16) / 255)) for c in (colour, panel))
+        # text: 4.5; lines: 3 (WCAG 2)
+        assert (light + 0.05) / (dark + 0.05) >= (3.0 if name in SERIES else 4.5)
+
+
+def test_no_two_purposes_share_a_light_colour() -> None:
+    assert len(VARIABLES) == len(COLOURS)
