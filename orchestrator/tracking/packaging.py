@@ -7,6 +7,7 @@ order of the class names come out. Scaling of pixels, normalisation and evaluati
 from __future__ import annotations
 
 import copy
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -42,28 +43,40 @@ class _Classifier(nn.Module):
 
 
 def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: Path) -> None:
-    """Writes a network of any method as an MLflow model.
+    """Writes a network of any method as an MLflow model, whole or not at all.
 
     Args:
         network: It is left as it is, on whatever device.
         shape: (channels, height, width) of the images.
         facts: Kept as the model's metadata.
         folder: Made by this call.
+
+    Raises:
+        OSError: The folder cannot be written.
+        Exception: torch cannot export the network, for one of several dozen reasons.
     """
     # The model is packaged for the CPU: an exported graph stays on the device on which it was made.
     classifier = _Classifier(copy.deepcopy(network)).cpu().eval()
+    try:
+        with quiet_logs():
+            _save(classifier, shape, facts, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path) -> None:
     model = Model()
-    with quiet_logs():
-        mlflow.pytorch.save_model(
-            classifier,
-            str(folder),
-            mlflow_model=model,
-            signature=_signature(shape, len(facts.class_names)),
-            input_example=example_images(shape),
-            pip_requirements=[f"{package}=={_version(package)}" for package in _REQUIREMENTS],
-            metadata=facts.values(),
-            serialization_format="pt2",
-        )
+    mlflow.pytorch.save_model(
+        classifier,
+        str(folder),
+        mlflow_model=model,
+        signature=_signature(shape, len(facts.class_names)),
+        input_example=example_images(shape),
+        pip_requirements=[f"{package}=={_version(package)}" for package in _REQUIREMENTS],
+        metadata=facts.values(),
+        serialization_format="pt2",
+    )
     # MLflow would look for the weights on the GPU of a machine that has one.
     model.flavors["python_function"]["config"]["device"] = "cpu"
     model.save(str(folder / _MODEL_FILE))
