@@ -20,11 +20,12 @@ from orchestrator.pipelines.closing import closed_truthfully
 from orchestrator.pipelines.run import check_backbones, make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import write_sweep_outputs
+from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampler_of
 from orchestrator.pipelines.trial_log import MAY_DIFFER
-from orchestrator.pipelines.trials import SweepSetting, SweepTrials, sampler_of
 from orchestrator.stages import Work, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader, ledger_of
+from orchestrator.tuning.ranking import ranked
 from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
 from orchestrator.tuning.space import Space
 from orchestrator.tuning.trial_status import TrialStatus
@@ -128,7 +129,7 @@ def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> 
     """The sweep's run, new or gone on with; and the ledger's first line."""
     tracking = experiment.tracking
     run_id = ledger.header.sweep_id if ledger.header else None
-    tracker = open_run(tracking.uri, tracking.experiment or experiment.name, f"sweep {search_space.name}", {}, run_id)
+    tracker = open_run(tracking, tracking.experiment or experiment.name, f"sweep {search_space.name}", {}, run_id)
     ledger.begin(SweepHeader(tracker.run_id, experiment.model_dump(mode="json"), search_space.model_dump(mode="json")))
     tracker.set_tags({names.METHOD_TAG: experiment.method.kind, names.SWEEP_TAG: tracker.run_id})
     return tracker
@@ -170,7 +171,7 @@ def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resu
 
 def _summary(search_space: SearchSpace, ledger: Ledger, sweep_id: str, wall_seconds: float) -> dict[str, Any]:
     trials = [ledger.trials[number] for number in sorted(ledger.trials)]
-    best = best_trial(search_space, trials)
+    best = next(iter(ranked(trials, search_space.mode)), None)
     return {
         "sweep_id": sweep_id,
         "name": search_space.name,
@@ -198,13 +199,6 @@ def _row(trial: LedgerTrial) -> dict[str, Any]:
         "curve": trial.curve,
         "reason": trial.reason,
     }
-
-
-def best_trial(search_space: SearchSpace, trials: list[LedgerTrial]) -> LedgerTrial | None:
-    """The finished trial with the best value; of equal ones the first."""
-    finished = [trial for trial in trials if trial.value is not None]
-    sign = 1 if search_space.mode == "max" else -1
-    return max(finished, key=lambda trial: (sign * (trial.value or 0.0), -trial.number), default=None)
 
 
 def metric_text(search_space: SearchSpace) -> str:

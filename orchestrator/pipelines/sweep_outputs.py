@@ -16,11 +16,12 @@ from orchestrator.data import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation import accuracy_after
 from orchestrator.pipelines.outputs import write_json, write_text
-from orchestrator.pipelines.trials import SweepSetting, sampler_of
+from orchestrator.pipelines.sweep_trials import SweepSetting, sampler_of
 from orchestrator.stages import Role, prepare_work
 from orchestrator.stages.graph import ROLES
 from orchestrator.tracking import Tracker, names
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
+from orchestrator.tuning.ranking import ranked
 
 NUM_BEST = 5
 
@@ -75,9 +76,7 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
     """The trials as the figures want them; the best ones with their accuracies on test data."""
     from orchestrator.tracking.sweep_figures import TrialRow  # noqa: PLC0415
 
-    finished = [row for row in summary["trials"] if row["value"] is not None]
-    ranked = sorted(finished, key=lambda row: row["value"], reverse=summary["mode"] == "max")
-    best = {row["trial"] for row in ranked[:NUM_BEST]}
+    best = {trial.number for trial in ranked(ledger.trials.values(), summary["mode"])[:NUM_BEST]}
     rows = []
     for row in summary["trials"]:
         trial = ledger.trials[row["trial"]]

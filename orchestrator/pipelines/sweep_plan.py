@@ -24,7 +24,7 @@ from orchestrator.data.scenario import build_scenario
 from orchestrator.distributed.resources import cpus_of_this_machine
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.plan import PlannedStage, StageState, images_by_stage, measurements, planned_stage, seconds_per_image_pass
-from orchestrator.pipelines.trials import sampler_of
+from orchestrator.pipelines.sweep_trials import sampler_of
 from orchestrator.stages import Role, Work, prepare_work, stage_graph
 from orchestrator.stages.graph import ROLES
 from orchestrator.stages.retention import newest_keys

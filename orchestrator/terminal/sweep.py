@@ -19,6 +19,7 @@ from orchestrator.terminal.run import on_this_machine
 from orchestrator.tracking import names
 from orchestrator.tracking.uris import ui_command
 from orchestrator.tuning.ledger import LedgerTrial
+from orchestrator.tuning.ranking import ranked
 from orchestrator.tuning.trial_status import TrialStatus
 
 _MOST_ROWS = 14
@@ -77,7 +78,7 @@ class TerminalSweepListener:
         """The best trials, and where to look further."""
         self.close()
         if summary["best"] is not None:
-            self._console.print(best_table(summary))
+            self._console.print(_best_table(ranked(self._trials.values(), summary["mode"]), summary))
         statuses = [trial["status"] for trial in summary["trials"]]
         counts = ", ".join(f"{statuses.count(status)} {status}" for status in TrialStatus if status in statuses)
         shared, computed = (sum(trial[key] for trial in summary["trials"]) for key in ("stages_cached", "stages_computed"))
@@ -114,7 +115,7 @@ class TerminalSweepListener:
 
     def _picture(self) -> Group:
         running = [trial for trial in self._trials.values() if trial.status is TrialStatus.RUNNING]
-        best = self._ranked()[: max(3, _MOST_ROWS - len(running))]
+        best = ranked(self._trials.values(), self._search_space.mode)[: max(3, _MOST_ROWS - len(running))]
         table = Table(expand=True)
         for name in ("trial", "task", "objective", "stages shared", "time", "parameters"):
             table.add_column(name, justify="left" if name == "parameters" else "right", no_wrap=name != "parameters")
@@ -129,10 +130,6 @@ class TerminalSweepListener:
         shared = f"{trial.stages_cached}/{trial.stages_cached + trial.stages_computed}"
         task = f"{len(trial.curve)}/{self._num_tasks}"
         return str(trial.number), task, objective, shared, f"{seconds:.0f} s", self._text(trial)
-
-    def _ranked(self) -> list[LedgerTrial]:
-        sign = -1 if self._search_space.mode == "max" else 1
-        return sorted((trial for trial in self._trials.values() if trial.value is not None), key=lambda trial: sign * (trial.value or 0.0))
 
     def _footer(self, running: Sequence[LedgerTrial]) -> str:
         over = [trial for trial in self._trials.values() if not trial.is_open]
@@ -150,17 +147,15 @@ class TerminalSweepListener:
         return " · ".join(parts)
 
 
-def best_table(summary: dict[str, Any]) -> Table:
+def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
     """The best trials: objective, and the parameters that differ."""
-    finished = [trial for trial in summary["trials"] if trial["value"] is not None]
-    ranked = sorted(finished, key=lambda trial: trial["value"], reverse=summary["mode"] == "max")
     table = Table(title=f"Best trials: {summary['metric']} on {summary['split']} data", title_justify="left")
     for name in ("rank", "trial", "objective", "parameters"):
         table.add_column(name, justify="left" if name == "parameters" else "right")
-    all_parameters = [trial["parameters"] for trial in finished]
-    for rank, trial in enumerate(ranked[:_BEST_AT_THE_END], start=1):
-        parameters = parameters_text(trial["parameters"], all_parameters)
-        table.add_row(str(rank), str(trial["trial"]), f"{trial['value']:.4f}", parameters)
+    all_parameters = [trial.configuration.parameters for trial in trials]
+    for rank, trial in enumerate(trials[:_BEST_AT_THE_END], start=1):
+        parameters = parameters_text(trial.configuration.parameters, all_parameters)
+        table.add_row(str(rank), str(trial.number), f"{trial.value:.4f}", parameters)
     return table
 
 

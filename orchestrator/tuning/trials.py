@@ -11,7 +11,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,10 +232,11 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
         self._end(trial, TrialStatus.FAILED, str(error), error)
 
     def end_all(self) -> None:
-        """What still runs is interrupted."""
-        for number in self._running.values():
-            self.source.trial_ended(number, TrialStatus.INTERRUPTED, "interrupted")
-        self._running.clear()
+        """What still runs is interrupted: every trial, even if the end of another one raises an error."""
+        with ExitStack() as endings:
+            for number in self._running.values():
+                endings.callback(self.source.trial_ended, number, TrialStatus.INTERRUPTED, "interrupted")
+            self._running.clear()
 
     def _end(self, trial: TuneTrial, status: TrialStatus, reason: str, error: OrchestratorError | None = None) -> None:
         number = self._running.pop(trial.trial_id, None)

@@ -17,7 +17,7 @@ from orchestrator.pipelines import sweep_plan
 from orchestrator.pipelines.plan import PlannedStage, StageState, critical_path_seconds
 from orchestrator.pipelines.sweep_listener import SilentSweepListener
 from orchestrator.pipelines.sweep_plan import SweepCost, TrialRoom, TrialStages, plan_sweep, sweep_cost
-from orchestrator.pipelines.trials import SweepSetting, SweepTrials
+from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials
 from orchestrator.stages import Role, Stage, StageStore, prepare_work
 from orchestrator.stages.store import Artifact
 from orchestrator.tracking import InMemoryTracker, names

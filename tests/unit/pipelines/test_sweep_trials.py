@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from orchestrator.config import Experiment, SearchSpace
-from orchestrator.errors import ConfigError, LaneLostError, UserInputError
+from orchestrator.errors import ConfigError, LaneLostError, StorageUnavailableError, UserInputError
 from orchestrator.pipelines.sweep_listener import SilentSweepListener
-from orchestrator.pipelines.trials import SweepSetting, SweepTrials
+from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials
 from orchestrator.stages.claims import NO_CLAIMS
 from orchestrator.tracking import InMemoryTracker, RunStatus
 from orchestrator.tuning.ledger import Ledger, SweepHeader
@@ -225,6 +226,33 @@ def test_a_killed_start_leaves_no_trial_running_once_the_next_one_begins(sweep: 
     assert [trial.status for trial in sweep.ledger.trials.values()] == [TrialStatus.RUNNING]
     sweep.start(budget={"wall_seconds": 1e-9})
     assert [trial.status for trial in sweep.ledger.trials.values()] == [TrialStatus.INTERRUPTED]
+
+
+def test_when_the_end_of_one_trial_cannot_be_noted_the_others_are_closed_all_the_same(sweep: Sweep) -> None:
+    from orchestrator.tuning.trials import _Listener
+
+    source = sweep.start()
+    listener = _Listener(source)
+    for plan in (next_of(source), next_of(source)):
+        listener.on_trial_start(0, [], SimpleNamespace(trial_id=str(plan.number), config=plan.as_tune_config()))
+    (sweep.folder / "ledger.jsonl").unlink()
+    (sweep.folder / "ledger.jsonl").mkdir()  # now no line can be written
+    with pytest.raises(StorageUnavailableError, match="ledger"):
+        listener.end_all()
+    assert [(child.status, child.reason) for child in sweep.tracker.children] == [(RunStatus.KILLED, "interrupted")] * 2
+
+
+def test_a_trial_whose_summary_cannot_be_written_has_a_failed_run_and_is_gone_on_with(sweep: Sweep) -> None:
+    source = sweep.start([4])
+    plan = next_of(source)
+    source.trial_started(plan.number)
+    sweep.learn(source, plan)
+    (sweep.folder / "trials").touch()  # below a file not even root can write
+    with pytest.raises(StorageUnavailableError, match="summary"):
+        source.trial_ended(plan.number, TrialStatus.FINISHED, "")
+    [child] = sweep.tracker.children
+    assert child.status is RunStatus.FAILED
+    assert sweep.start([4]).has_work()
 
 
 def test_a_trial_that_goes_on_tells_no_number_twice_and_counts_its_own_stages_as_its_own(

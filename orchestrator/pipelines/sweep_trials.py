@@ -11,8 +11,8 @@ from pathlib import Path
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.errors import OrchestratorError, UserInputError
-from orchestrator.pipelines.closing import close_after_failure
+from orchestrator.errors import OrchestratorError, StorageUnavailableError, UserInputError
+from orchestrator.pipelines.closing import close_after_failure, closed_truthfully
 from orchestrator.pipelines.outputs import write_json
 from orchestrator.pipelines.sweep_listener import SweepListener
 from orchestrator.pipelines.trial_log import TrialLog
@@ -205,19 +205,30 @@ class SweepTrials:
             return None
 
     def _finish(self, opened: _Open, trial: LedgerTrial) -> None:
+        with closed_truthfully(opened.tracker):
+            for path in self._write_summaries(opened, trial):
+                opened.tracker.log_file(path)
+            values = {
+                names.TRIAL_STAGES_COMPUTED: trial.stages_computed,
+                names.TRIAL_STAGES_CACHED: trial.stages_cached,
+                names.TRIAL_SECONDS: trial.seconds,
+            }
+            opened.tracker.log_metrics(values, step=names.FINAL_STEP)
+
+    def _write_summaries(self, opened: _Open, trial: LedgerTrial) -> list[Path]:
+        """One for each seed."""
         folder = self._setting.output_dir / "trials" / f"{trial.number:04}"
-        folder.mkdir(parents=True, exist_ok=True)
-        for summary in opened.log.finish() if opened.log is not None else ():
-            path = folder / f"summary-seed-{summary['seed']}.json"
-            write_json(path, summary)
-            opened.tracker.log_file(path)
-        values = {
-            names.TRIAL_STAGES_COMPUTED: trial.stages_computed,
-            names.TRIAL_STAGES_CACHED: trial.stages_cached,
-            names.TRIAL_SECONDS: trial.seconds,
-        }
-        opened.tracker.log_metrics(values, step=names.FINAL_STEP)
-        opened.tracker.close(RunStatus.FINISHED)
+        summaries = opened.log.finish() if opened.log is not None else []
+        paths = [folder / f"summary-seed-{summary['seed']}.json" for summary in summaries]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path, summary in zip(paths, summaries, strict=True):
+                write_json(path, summary)
+        except OSError as error:
+            what = f"a trial's summary cannot be written ({error.strerror or error})"
+            advice = "free some space; the same command with --resume goes on"
+            raise StorageUnavailableError(what, where=str(folder), next_step=advice) from None
+        return paths
 
     def _note(self, trial: LedgerTrial) -> None:
         self._ledger.write(trial)

@@ -1,0 +1,19 @@
+"""Which of a sweep's trials are better than others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator.tuning.ledger import LedgerTrial
+
+
+def ranked(trials: Iterable[LedgerTrial], mode: str) -> list[LedgerTrial]:
+    """The trials that have finished, the best first; of equal ones the one that began first.
+
+    Args:
+        trials: In any order.
+        mode: "max" or "min": which objective is best.
+    """
+    sign = -1 if mode == "max" else 1
+    places = [(sign * trial.value, trial.number, trial) for trial in trials if trial.value is not None]
+    return [trial for *_, trial in sorted(places, key=lambda place: place[:2])]

@@ -1,0 +1,21 @@
+"""The order of trials: cases worked by hand."""
+
+import pytest
+
+from orchestrator.tuning.ledger import LedgerTrial
+from orchestrator.tuning.ranking import ranked
+from orchestrator.tuning.space import Configuration
+
+
+def trial(number: int, value: float | None) -> LedgerTrial:
+    return LedgerTrial(number, Configuration({}, {}), f"run {number}", value=value)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("max", [2, 0, 4, 1]), ("min", [1, 0, 4, 2])])
+def test_the_best_comes_first_and_of_equal_ones_the_first_that_began(mode: str, expected: list[int]) -> None:
+    trials = [trial(4, 0.5), trial(1, -0.25), trial(3, None), trial(0, 0.5), trial(2, 0.75)]
+    assert [found.number for found in ranked(trials, mode)] == expected
+
+
+def test_where_no_trial_has_finished_there_is_no_best() -> None:
+    assert ranked([trial(0, None)], "max") == []
