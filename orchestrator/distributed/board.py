@@ -10,10 +10,9 @@ import time
 from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.distributed.named_actor import named_actor
 from orchestrator.distributed.notices import Notices
 from orchestrator.stages import Stage, StageStore
 from orchestrator.stages.events import EpochFinished, StageEvent, event_as_json, event_from_json
@@ -33,10 +32,7 @@ class Board:
         Args:
             name: Of this run alone.
         """
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        options = {"name": name, "get_if_exists": True, "num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000}
-        options |= {"scheduling_strategy": here}  # the driver's node: what dies with it is of no use any more
-        self._actor: ActorHandle[Any] = ray.remote(Notices).options(**options).remote()
+        self._actor = named_actor(Notices, name)
         self._incarnation = ""
         self._num_read = 0
         self._unposted: list[dict[str, Any]] = []

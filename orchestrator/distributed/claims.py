@@ -18,7 +18,8 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from orchestrator.distributed.named_actor import named_actor
 
 logger = logging.getLogger(__name__)
 
@@ -126,15 +127,5 @@ class ClusterClaims:
 
 
 def _actor(name: str) -> ActorHandle[Any]:
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    claims = ray.remote(_Holders).options(
-        name=name,
-        get_if_exists=True,
-        num_cpus=0,
-        max_concurrency=1000,  # each waiting holder is a call
-        max_restarts=-1,
-        max_task_retries=-1,  # every call may be repeated, and a lost release would leave a claim behind
-        scheduling_strategy=here,
-    )
-    actor: ActorHandle[Any] = claims.remote()
-    return actor
+    # every call may be repeated, and a lost release would leave a claim behind
+    return named_actor(_Holders, name, max_task_retries=-1)
