@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 
@@ -46,13 +46,14 @@ def compute(work: Work, tell: Tell, log_file: Path) -> None:
         TransientError: Store or cluster cannot be reached.
     """
     execution = work.experiment.execution
-    if all(work.is_stored(stage) for stage in work.stages):
-        _compute_here(work, torch.device("cpu"), tell)
+    stored = _stored_values(work)
+    if len(stored) == len(work.stages):
+        _compute_here(work, torch.device("cpu"), tell, stored)
         return
     match execution:
         case InProcessConfig():
             with _threads(execution):
-                _compute_here(work, _device_of(execution), tell)
+                _compute_here(work, _device_of(execution), tell, stored)
         case RayConfig():
             set_environment(execution)
             from orchestrator.distributed.lanes import compute_on_ray  # noqa: PLC0415 - ray is slow to import, and reads the environment
@@ -62,10 +63,21 @@ def compute(work: Work, tell: Tell, log_file: Path) -> None:
             assert_never(execution)
 
 
-def _compute_here(work: Work, device: torch.device, tell: Tell) -> None:
+def _stored_values(work: Work) -> dict[str, dict[str, Any]]:
+    """Plain values of the stages that are in the store, by key, up to the first that is not."""
+    found: dict[str, dict[str, Any]] = {}
+    for stage in work.stages:
+        values = work.stored_values(stage)
+        if values is None:
+            break
+        found[stage.key] = values
+    return found
+
+
+def _compute_here(work: Work, device: torch.device, tell: Tell, stored: Mapping[str, dict[str, Any]]) -> None:
     runner = StageRunner(work, device, tell)
     for stage in work.stages:
-        runner.obtain(stage)
+        runner.obtain(stage, stored.get(stage.key))
 
 
 @contextmanager

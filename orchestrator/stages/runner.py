@@ -47,8 +47,12 @@ class StageRunner:
         self._stages = {stage.key: stage for stage in work.stages}
         self._models: dict[str, tuple[str, Model]] = {}
 
-    def obtain(self, stage: Stage) -> None:
+    def obtain(self, stage: Stage, found: dict[str, Any] | None = None) -> None:
         """Sees to it that a stage and its evaluation are in the store.
+
+        Args:
+            stage: Of the work; what it builds on is in the store.
+            found: Its plain values where both are known to be there (`Work.stored_values`); None to look.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -56,7 +60,8 @@ class StageRunner:
         """
         started = time.perf_counter()
         self._tell(StageStarted(stage.name))
-        found = self._ranks.from_first(lambda: self._look_for(stage))
+        if found is None:
+            found = self._ranks.from_first(lambda: self._work.stored_values(stage))
         if found is None:
             asked = time.perf_counter()
             with holding(self._claims, stage.key, self._ranks):
@@ -69,12 +74,6 @@ class StageRunner:
             self._tell(EpochFinished(stage.name, EpochReport(**report)))
         self._clear_progress(stage)
         self._tell(StageFinished(stage.name, time.perf_counter() - started, self._ranks.size, cached=found is not None))
-
-    def _look_for(self, stage: Stage) -> dict[str, Any] | None:
-        """A stage's plain values, if it and its evaluation are in the store, whole; what is damaged is moved aside."""
-        artifact = self._work.store.load(stage.key)
-        is_evaluated = self._work.store.load(evaluation_key(stage, self._work.scenario)) is not None
-        return artifact.values if artifact is not None and is_evaluated else None
 
     def _learn(self, stage: Stage, started: float) -> None:
         experiment, scenario, store = self._work.experiment, self._work.scenario, self._work.store

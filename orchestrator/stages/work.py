@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -60,13 +61,24 @@ class Work:
             raise self._is_gone(f"the evaluation of {stage.name}")
         return Evaluation.from_artifact(artifact)
 
+    def stored_values(self, stage: Stage) -> dict[str, Any] | None:
+        """A stage's plain values, if it and its evaluation are in the store, whole; what is damaged is moved aside.
+
+        Raises:
+            StorageUnavailableError: The store cannot be read.
+        """
+        artifact = self.store.load(stage.key)
+        if artifact is None or self.store.load(evaluation_key(stage, self.scenario)) is None:
+            return None
+        return artifact.values
+
     def is_stored(self, stage: Stage) -> bool:
         """Whether a stage and its evaluation are in the store, whole.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
         """
-        return all(self.store.load(key) is not None for key in (stage.key, evaluation_key(stage, self.scenario)))
+        return self.stored_values(stage) is not None
 
     def _is_gone(self, what: str) -> StorageUnavailableError:
         return StorageUnavailableError(
