@@ -1,4 +1,4 @@
-"""Whatever happens to a run, MLflow tells the truth about it."""
+"""Around everything that is tracked: whatever happens to a run, MLflow tells the truth about it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import InterruptedRunError, OrchestratorError
 from orchestrator.tracking import RunStatus, Tracker
+
+_SAMPLE_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,18 @@ def closed_truthfully(tracker: Tracker) -> Iterator[None]:
         close_after_failure(tracker, RunStatus.FAILED, f"{type(error).__name__}: {error}")
         raise
     tracker.close(RunStatus.FINISHED)
+
+
+@contextmanager
+def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None]:
+    """Logs what this machine does meanwhile, where that is asked for."""
+    if not tracking.system_metrics:
+        yield
+        return
+    from orchestrator.tracking.system_metrics import system_metrics  # noqa: PLC0415 - loads MLflow
+
+    with system_metrics(tracker.log_metrics, _SAMPLE_SECONDS):
+        yield
 
 
 def close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:

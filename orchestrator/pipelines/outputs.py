@@ -5,43 +5,56 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from orchestrator.config import dump_experiment
-from orchestrator.config.experiment import Experiment
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.record import RunRecord
-from orchestrator.tracking import Tracker, names
+from orchestrator.pipelines.run_log import RunLog
+from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.provenance import provenance_tags
+from orchestrator.tracking.tracked_run import TrackedRun, histories_of
 
 _VERSIONS_OF = ("continual-orchestrator", "torch", "torchvision", "numpy", "scikit-learn", "pyarrow", "mlflow")
 
 
-def write_outputs(folder: Path, summary: dict[str, Any], experiment: Experiment, record: RunRecord, tracker: Tracker) -> None:
+def write_outputs(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog, tracker: Tracker) -> None:
     """Writes every file and hands it to the tracker.
+
+    Args:
+        folder: Where.
+        summary: The content of summary.json.
+        record: What the run has found out.
+        log: What the run has logged, all of it.
+        tracker: Takes copies.
 
     Raises:
         StorageUnavailableError: The folder cannot be written any more.
     """
     try:
-        _write_files(folder, summary, experiment, record)
+        _write_files(folder, summary, record, log)
     except OSError as error:
         what = f"the results cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(what, where=str(folder), next_step="choose another --output; the learned stages are kept") from None
-    for name in (names.SUMMARY_FILE, names.EXPERIMENT_FILE, names.ENVIRONMENT_FILE):
+    for name in (names.SUMMARY_FILE, names.EXPERIMENT_FILE, names.ENVIRONMENT_FILE, names.REPORT_FILE):
         tracker.log_file(folder / name)
     for picture in (*map(names.accuracy_matrix_file, names.ROLES), names.OVERVIEW_FILE):
         tracker.log_file(folder / names.FIGURES_FOLDER / picture, names.FIGURES_FOLDER)
 
 
-def _write_files(folder: Path, summary: dict[str, Any], experiment: Experiment, record: RunRecord) -> None:
+def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog) -> None:
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib, as well
+    from orchestrator.reporting.run_report import run_report  # noqa: PLC0415
     from orchestrator.tracking.figures import accuracy_matrix_figure, run_overview_figure, save_figure  # noqa: PLC0415 - matplotlib is slow to import
 
+    experiment, about = record.experiment, environment()
     write_json(folder / names.SUMMARY_FILE, summary)
     write_text(folder / names.EXPERIMENT_FILE, dump_experiment(experiment))
-    write_json(folder / names.ENVIRONMENT_FILE, environment())
+    write_json(folder / names.ENVIRONMENT_FILE, about)
+    write_page(folder / names.REPORT_FILE, run_report(_tracked_run(summary, record, log, about)))
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     figures = folder / names.FIGURES_FOLDER
     for role in names.ROLES:
@@ -49,6 +62,25 @@ def _write_files(folder: Path, summary: dict[str, Any], experiment: Experiment, 
         save_figure(accuracy_matrix_figure(record.matrix(role), title, class_names), figures / names.accuracy_matrix_file(role))
     title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
     save_figure(run_overview_figure(record.matrix("teacher"), record.matrix("student"), title), figures / names.OVERVIEW_FILE)
+
+
+def _tracked_run(summary: dict[str, Any], record: RunRecord, log: RunLog, about: dict[str, str]) -> TrackedRun:
+    """The run as its report sees it, without asking MLflow for what is known here."""
+    experiment, ended = record.experiment, datetime.now(UTC)
+    return TrackedRun(
+        run_id=record.run_id,
+        name=record.name,
+        experiment=experiment.tracking.experiment or experiment.name,
+        experiment_id="",
+        status=RunStatus.FINISHED.value,
+        started=ended - timedelta(seconds=summary["wall_seconds"]),
+        ended=ended,
+        parameters=log.parameters,
+        tags=log.tags,
+        histories=histories_of(log.points),
+        summary=summary,
+        environment=about,
+    )
 
 
 def write_json(path: Path, content: object) -> None:

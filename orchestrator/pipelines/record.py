@@ -49,12 +49,14 @@ class RunRecord:
         run_id: MLflow's.
         experiment: What is run.
         scenario: On which data.
+        name: What the run is called.
         results: The stages computed so far, by role, in the order of their tasks.
     """
 
     run_id: str
     experiment: Experiment
     scenario: Scenario
+    name: str = ""
     results: dict[Role, list[StageResult]] = field(default_factory=lambda: {"teacher": [], "student": []})
     started: float = field(default_factory=time.perf_counter)
 

@@ -18,15 +18,17 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError, StorageUnavailableError
 from orchestrator.models import build_backbone
-from orchestrator.pipelines.closing import closed_truthfully
+from orchestrator.pipelines.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.execution import check_execution, compute
 from orchestrator.pipelines.listener import RunListener, SilentListener
+from orchestrator.pipelines.models import final_models, log_models
 from orchestrator.pipelines.outputs import write_outputs
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
 from orchestrator.stages import Model, Role, Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted
 from orchestrator.tracking import Tracker, names, open_run
+from orchestrator.tracking.views import run_views
 from orchestrator.training.random_streams import seeded_initialisation
 
 
@@ -51,8 +53,7 @@ class RunResult:
         Raises:
             StorageUnavailableError: They are no longer there.
         """
-        last = {stage.role: stage for stage in self.work.stages}
-        return {role: self.work.model_from(self.work.artifact_of(stage), stage, torch.device("cpu")) for role, stage in last.items()}
+        return final_models(self.work)
 
 
 def run(
@@ -85,18 +86,20 @@ def run(
     if output is not None:
         make_writable(Path(output))
     tracker = tracker or open_run(experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, {})
-    with closed_truthfully(tracker):
+    with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
         output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
         make_writable(output_dir)
         (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier run: it must not pass for this one's
         log = RunLog(tracker, experiment, work.scenario)
         log.start()
+        tracker.save_views(run_views(len(work.scenario.tasks)))
         listener.run_started(experiment, work.scenario, work.stages)
-        record = RunRecord(tracker.run_id, experiment, work.scenario)
+        record = RunRecord(tracker.run_id, experiment, work.scenario, run_name)
         compute(work, _Teller(work, record, log, listener), output_dir / names.RAY_LOG_FILE)
         summary = record.summary()
-        write_outputs(output_dir, summary, experiment, record, tracker)
         log.finish(summary)
+        write_outputs(output_dir, summary, record, log, tracker)
+        log_models(output_dir, summary, work, tracker)
     listener.run_finished(summary, output_dir, experiment)
     return RunResult(summary, output_dir, work)
 

@@ -12,37 +12,50 @@ from orchestrator.evaluation import accuracy_after, average_incremental_accuracy
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.tracking import Tracker, names
+from orchestrator.tracking.datasets import dataset_uses
+from orchestrator.tracking.tracker import MetricPoint
 from orchestrator.training.reports import EpochReport
 
 
 class RunLog:
-    """One run's view of the tracker."""
+    """One run's view of the tracker.
+
+    Attributes:
+        parameters: As logged.
+        tags: As logged.
+        points: Every metric point, in the order of logging.
+    """
 
     def __init__(self, tracker: Tracker, experiment: Experiment, scenario: Scenario) -> None:
         """Logs nothing yet."""
+        self.parameters: dict[str, str] = {}
+        self.tags: dict[str, str] = {}
+        self.points: list[MetricPoint] = []
         self._tracker = tracker
         self._experiment = experiment
         self._scenario = scenario
         self._epochs: Counter[str] = Counter()
 
     def start(self) -> None:
-        """Parameters, and the tags by which runs are found."""
-        self._tracker.log_parameters(flatten(self._experiment))
-        self._tracker.set_tags(
-            {
-                names.METHOD_TAG: self._experiment.method.kind,
-                names.SEED_TAG: str(self._experiment.seed),
-                names.DATASET_TAG: self._scenario.table.name,
-                names.DATASET_FINGERPRINT_TAG: self._scenario.table.fingerprint,
-            }
-        )
+        """Parameters, the tags by which runs are found, and the data."""
+        table = self._scenario.table
+        self.parameters = flatten(self._experiment)
+        self.tags = {
+            names.METHOD_TAG: self._experiment.method.kind,
+            names.SEED_TAG: str(self._experiment.seed),
+            names.DATASET_TAG: table.name,
+            names.DATASET_FINGERPRINT_TAG: table.fingerprint,
+        }
+        self._tracker.log_parameters(self.parameters)
+        self._tracker.set_tags(self.tags)
+        self._tracker.log_datasets(dataset_uses(self._experiment.data, table))
 
     def epoch(self, stage: Stage, report: EpochReport) -> None:
         """The training curves; the step counts epochs over all stages of the lane."""
         self._epochs[stage.role] += 1
         known = names.TRAINING_PARTS[stage.role]
         values = {names.training_metric(stage.role, part): value for part, value in report.metrics.items() if part in known}
-        self._tracker.log_metrics(values, step=self._epochs[stage.role])
+        self._log(values, step=self._epochs[stage.role])
 
     def stage(self, result: StageResult, record: RunRecord) -> None:
         """A row of the accuracy matrix, and the metrics up to it; the step is the number of tasks learned."""
@@ -58,7 +71,7 @@ class RunLog:
             values[names.task_accuracy(role, task)] = accuracy
             forgotten = forgetting_of_task(matrix, learned, task) if task < learned else 0.0
             values[names.task_forgetting(role, task)] = forgotten
-        self._tracker.log_metrics(values, step=learned + 1)
+        self._log(values, step=learned + 1)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """The scalars that sum up the run."""
@@ -66,4 +79,9 @@ class RunLog:
         values[names.FINAL_WALL_SECONDS] = summary["wall_seconds"]
         values[names.FINAL_WORKER_SECONDS] = summary["worker_seconds"]
         values[names.FINAL_CACHED_STAGES] = sum(stage["cached"] for stage in summary["stages"])
-        self._tracker.log_metrics(values, step=names.FINAL_STEP)
+        self._log(values, step=names.FINAL_STEP)
+
+    def _log(self, values: dict[str, float], step: int) -> None:
+        points = [MetricPoint(name, value, step) for name, value in values.items()]
+        self.points += points
+        self._tracker.log_points(points)

@@ -36,6 +36,7 @@ class TrialLog:
         first = self._seeds[0].told
         elsewhere = tuple(f"{part}." for part in MAY_DIFFER) if is_resumed else ()
         tracker.log_parameters({path: value for path, value in first.parameters.items() if not path.startswith(elsewhere)})
+        tracker.log_datasets(first.datasets)
         tracker.set_tags({**first.tags, names.SEED_TAG: ", ".join(str(experiment.seed) for experiment in experiments)})
 
     def report(self, report: TaskReport) -> None:

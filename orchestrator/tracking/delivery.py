@@ -21,10 +21,11 @@ from orchestrator.errors import OrchestratorError, TransientError, UserInputErro
 from orchestrator.tracking import names
 from orchestrator.tracking.datasets import log_datasets
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog
-from orchestrator.tracking.entries import Begin, Datasets, End, Entry, ExperimentTags, File, GoOn, Model, Parameters, Points, Tags
+from orchestrator.tracking.entries import Begin, Datasets, End, Entry, File, GoOn, Model, Parameters, Points, Tags, Views
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_runs import Store, create_run, find_run_of_tag, open_store, read_earlier_log, reopen_run, run_tags
 from orchestrator.tracking.model_delivery import deliver_model
+from orchestrator.tracking.saved_views import save_views
 from orchestrator.tracking.spool import Destination
 from orchestrator.tracking.tracker import MetricPoint
 
@@ -157,7 +158,7 @@ class Delivery:
         self.store.client.log_batch(self.id_of(run), metrics, parameters, run_tags(self.with_ids(batch.tags)))
         earlier.remember(news)
 
-    def _act(self, entry: Begin | GoOn | File | Model | Datasets | ExperimentTags | End) -> None:
+    def _act(self, entry: Begin | GoOn | File | Model | Datasets | Views | End) -> None:
         client, run_id = self.store.client, self.id_of(entry.run)
         match entry:
             case Begin():
@@ -172,8 +173,8 @@ class Delivery:
                 deliver_model(client, run_id, entry)
             case Datasets():
                 log_datasets(client, run_id, entry.uses)
-            case ExperimentTags():
-                _set_experiment_tags(client, self.store.experiment_id, entry.values)
+            case Views():
+                save_views(client, self.store.experiment_id, entry.views)
             case End():
                 self._end(client, run_id, entry)
             case _:
@@ -211,10 +212,3 @@ class _Batch:
 def _require(path: Path) -> None:
     if not path.exists():
         raise OrchestratorError("the copy that waited to be sent is gone", str(path))
-
-
-def _set_experiment_tags(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:
-    has = client.get_experiment(experiment_id).tags
-    for key, value in tags.items():
-        if has.get(key) != value:
-            client.set_experiment_tag(experiment_id, key, value)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from orchestrator.tracking.tracker import DatasetUse, RunStatus
+from orchestrator.tracking.view import View
 
 
 class _Entry(BaseModel):
@@ -79,11 +80,11 @@ class Datasets(_Entry):
     uses: list[DatasetUse]
 
 
-class ExperimentTags(_Entry):
-    """Tags of the run's experiment, such as its saved views."""
+class Views(_Entry):
+    """Saved views of the run's experiment."""
 
-    kind: Literal["experiment_tags"] = "experiment_tags"
-    values: dict[str, str]
+    kind: Literal["views"] = "views"
+    views: list[View]
 
 
 class End(_Entry):
@@ -95,7 +96,7 @@ class End(_Entry):
     ended_ms: int
 
 
-Entry: TypeAlias = Begin | GoOn | Parameters | Points | Tags | File | Model | Datasets | ExperimentTags | End
+Entry: TypeAlias = Begin | GoOn | Parameters | Points | Tags | File | Model | Datasets | Views | End
 
 _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
+from orchestrator.tracking.view import View
 
 
 class InMemoryTracker:
@@ -23,7 +24,7 @@ class InMemoryTracker:
         files: Content by artifact path ("figures/overview.png").
         models: Registered name ("" for none) by the name that the run calls a model.
         datasets: As logged.
-        experiment_tags: The latest value of each.
+        views: By id.
         status: None while the run is open.
         reason: Why it ended, as told to `close`.
         children: Those that `open_child` opened, in that order.
@@ -39,7 +40,7 @@ class InMemoryTracker:
         self.files: dict[str, bytes] = {}
         self.models: dict[str, str] = {}
         self.datasets: list[DatasetUse] = []
-        self.experiment_tags: dict[str, str] = {}
+        self.views: dict[str, View] = {}
         self.reason = ""
         self.children: list[InMemoryTracker] = []
 
@@ -90,10 +91,10 @@ class InMemoryTracker:
         self._lifetime.require_open()
         self.datasets += uses
 
-    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags of the experiment."""
+    def save_views(self, views: Sequence[View]) -> None:
+        """Keep them."""
         self._lifetime.require_open()
-        self.experiment_tags.update(tags)
+        self.views.update({view.id: view for view in views})
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "InMemoryTracker":
         """Open a child, new or one of `children`."""

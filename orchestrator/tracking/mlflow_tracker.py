@@ -14,7 +14,7 @@ from orchestrator.errors import OrchestratorError, TrackingUnavailableError
 from orchestrator.tracking import names
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
-from orchestrator.tracking.entries import Begin, Datasets, End, Entry, ExperimentTags, File, GoOn, Model, Parameters, Points, Tags
+from orchestrator.tracking.entries import Begin, Datasets, End, Entry, File, GoOn, Model, Parameters, Points, Tags, Views
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_database import database_ready
 from orchestrator.tracking.mlflow_runs import (
@@ -35,6 +35,7 @@ from orchestrator.tracking.run_process import this_process
 from orchestrator.tracking.spool import Destination, Spool
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
 from orchestrator.tracking.uris import experiment_url, run_url
+from orchestrator.tracking.view import View
 
 # How long nothing may move at the end of a run before what waits is left to the next command. Whoever interrupts a run waits less.
 PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
@@ -124,9 +125,9 @@ class MlflowTracker:
         """Keep which data the run learns from and is tested on."""
         self._put(Datasets(run=self.run_id, uses=list(uses)))
 
-    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags of the run's experiment."""
-        self._put(ExperimentTags(run=self.run_id, values=dict(tags)))
+    def save_views(self, views: Sequence[View]) -> None:
+        """Offer comparisons on the experiment's page."""
+        self._put(Views(run=self.run_id, views=list(views)))
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "MlflowTracker":
         """Open a child in the same experiment, new or one that this run has."""

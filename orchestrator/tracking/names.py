@@ -65,6 +65,8 @@ SUMMARY_FILE = "summary.json"
 EXPERIMENT_FILE = "experiment.yaml"
 ENVIRONMENT_FILE = "environment.json"
 RAY_LOG_FILE = "ray.log"
+REPORT_FILE = "report.html"
+MODELS_FOLDER = "models"
 FIGURES_FOLDER = "figures"
 OVERVIEW_FILE = "overview.png"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.tracking import names
+from orchestrator.tracking.view import View
 
 
 class RunStatus(StrEnum):
@@ -109,8 +110,8 @@ class Tracker(Protocol):
         """Keep which data the run learns from and is tested on."""
         ...
 
-    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags of the run's experiment, such as its saved views; those that it has already stay untouched."""
+    def save_views(self, views: Sequence[View]) -> None:
+        """Offer comparisons on the page of the run's experiment; what a person saved there stays untouched."""
         ...
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "Tracker":
@@ -210,7 +211,7 @@ class NullTracker:
         """Drop them."""
         self._lifetime.require_open()
 
-    def set_experiment_tags(self, tags: Mapping[str, str]) -> None:
+    def save_views(self, views: Sequence[View]) -> None:
         """Drop them."""
         self._lifetime.require_open()
 
