@@ -39,7 +39,9 @@ class TrackingConfig(Config):
     spool: Path = Field(
         default=Path(".orchestrator/spool"), description="Folder where numbers wait until the store has them; on a disk of this machine."
     )
-    register_models: bool = Field(default=True, description="Whether a run's models go to the model registry, as NAME-teacher, NAME-student.")
+    register_models: bool = Field(
+        default=True, description="Whether a run's models go to the model registry, as NAME-teacher, NAME-student."
+    )
     system_metrics: bool = Field(default=False, description="Whether CPU, memory, disk, network and GPU of this machine are logged.")
 
     @field_validator("uri")

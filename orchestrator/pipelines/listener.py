@@ -28,8 +28,8 @@ class RunListener(Protocol):
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """A stage is over; the record includes it."""
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:
-        """All is computed and written."""
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+        """All is computed and written; `view_url` shows the run beside its experiment's others, empty where nothing does."""
 
 
 class SilentListener:
@@ -47,5 +47,5 @@ class SilentListener:
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """Says nothing."""
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
         """Says nothing."""

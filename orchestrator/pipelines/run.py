@@ -92,7 +92,8 @@ def run(
         (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier run: it must not pass for this one's
         log = RunLog(tracker, experiment, work.scenario)
         log.start()
-        tracker.save_views(run_views(len(work.scenario.tasks)))
+        views = run_views(len(work.scenario.tasks))
+        tracker.save_views(views)
         listener.run_started(experiment, work.scenario, work.stages)
         record = RunRecord(tracker.run_id, experiment, work.scenario, run_name)
         compute(work, _Teller(work, record, log, listener), output_dir / names.RAY_LOG_FILE)
@@ -100,7 +101,7 @@ def run(
         log.finish(summary)
         write_outputs(output_dir, summary, record, log, tracker)
         log_models(output_dir, summary, work, tracker)
-    listener.run_finished(summary, output_dir, experiment)
+    listener.run_finished(summary, output_dir, experiment, tracker.view_url(views[0]))
     return RunResult(summary, output_dir, work)
 
 

@@ -16,7 +16,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
-from orchestrator.pipelines.closing import closed_truthfully
+from orchestrator.pipelines.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.run import check_backbones, make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import write_sweep_outputs
@@ -24,6 +24,7 @@ from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampl
 from orchestrator.pipelines.trial_log import MAY_DIFFER
 from orchestrator.stages import Work, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
+from orchestrator.tracking.views import run_views, sweep_view
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader, ledger_of
 from orchestrator.tuning.ranking import ranked
 from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
@@ -85,11 +86,13 @@ def sweep(
         started = time.perf_counter()
         (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier start: it must not pass for this one's
         tracker = _open(search_space, experiment, ledger)
-        with closed_truthfully(tracker):
+        view = sweep_view(tracker.run_id, search_space)
+        with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
+            tracker.save_views([view, *run_views(len(work.scenario.tasks))])
             _compute(setting, work, ledger, tracker, listener)
             summary = _summary(search_space, ledger, tracker.run_id, time.perf_counter() - started)
             write_sweep_outputs(setting, summary, ledger, tracker)
-    listener.sweep_finished(summary, output_dir)
+    listener.sweep_finished(summary, output_dir, tracker.view_url(view))
     return SweepResult(summary, output_dir)
 
 

@@ -21,8 +21,8 @@ class SweepListener(Protocol):
     def tick(self) -> None:
         """About a second has passed."""
 
-    def sweep_finished(self, summary: dict[str, Any], output_dir: Path) -> None:
-        """All is computed and written."""
+    def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
+        """All is computed and written; `view_url` shows the trials side by side, empty where nothing does."""
 
 
 class SilentSweepListener:
@@ -37,5 +37,5 @@ class SilentSweepListener:
     def tick(self) -> None:
         """Says nothing."""
 
-    def sweep_finished(self, summary: dict[str, Any], output_dir: Path) -> None:
+    def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
         """Says nothing."""

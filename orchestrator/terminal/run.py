@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,8 @@ from orchestrator.data import Scenario
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.stages import Role, Stage
 from orchestrator.stages.graph import ROLES
+from orchestrator.terminal.pages import page_lines
 from orchestrator.tracking import names
-from orchestrator.tracking.uris import ui_command
 from orchestrator.training.reports import EpochReport
 
 MEASURES = {
@@ -47,12 +45,9 @@ class TerminalListener:
         """Says what is run, and puts up the bars."""
         sizes = sorted({len(task.new_classes) for task in scenario.tasks})
         classes = " or ".join(str(size) for size in sizes)
-        self._console.print(
+        self._print(
             f"{experiment.name}: {experiment.method.kind} on {scenario.table.name}, "
-            f"{len(scenario.tasks)} tasks of {classes} classes, seed {experiment.seed}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
+            f"{len(scenario.tasks)} tasks of {classes} classes, seed {experiment.seed}"
         )
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
@@ -79,33 +74,32 @@ class TerminalListener:
         row = record.matrix(result.stage.role)[-1]
         numbers = " ".join(f"{100 * accuracy:5.1f}" for accuracy in row)
         classes = ", ".join(record.scenario.class_names[c] for c in result.stage.task.new_classes)
-        self._console.print(
+        self._print(
             f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}  +{{{classes}}}  "
-            f"accuracy by task {numbers} %  {'from the store' if result.finished.cached else f'{result.finished.seconds:.1f} s'}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
+            f"accuracy by task {numbers} %  {'from the store' if result.finished.cached else f'{result.finished.seconds:.1f} s'}"
         )
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment) -> None:
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
         """Tables, and where to look further."""
         self.close()
         for role in ("teacher", "student"):
             self._console.print(matrix_table(f"{role.capitalize()}: accuracy on each task, in percent", summary[role]["accuracy_matrix"]))
         self._console.print(measures_table(summary))
-        self._console.print(f"summary  {output_dir / 'summary.json'}", soft_wrap=True, highlight=False, markup=False)
-        self._console.print(f"picture  {output_dir / 'figures' / 'overview.png'}", soft_wrap=True, highlight=False, markup=False)
+        self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
+        self._print(f"report   {output_dir / names.REPORT_FILE}")
         if (output_dir / names.RAY_LOG_FILE).exists():
-            self._console.print(f"Ray log  {output_dir / names.RAY_LOG_FILE}", soft_wrap=True, highlight=False, markup=False)
-        self._console.print(
-            f"MLflow   {on_this_machine(ui_command(experiment.tracking.uri))}", soft_wrap=True, highlight=False, markup=False
-        )
+            self._print(f"Ray log  {output_dir / names.RAY_LOG_FILE}")
+        for line in page_lines(experiment.tracking.uri, view_url):
+            self._print(line)
 
     def close(self) -> None:
         """Takes the bar away."""
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _show(self, stage: Stage, text: str, within_stage: float) -> None:
         if self._progress:
@@ -135,13 +129,6 @@ class _LaneBar:
 
     work: _LaneWork
     bar: TaskID
-
-
-def on_this_machine(command: str) -> str:
-    """The command with the full path of a program that is not on the search path, such as one in an inactive environment."""
-    program, _, arguments = command.partition(" ")
-    beside = Path(sys.executable).with_name(program)
-    return command if shutil.which(program) or not beside.exists() else f"{beside} {arguments}"
 
 
 def matrix_table(title: str, matrix: Sequence[Sequence[float]]) -> Table:

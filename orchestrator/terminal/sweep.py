@@ -15,9 +15,8 @@ from rich.text import Text
 
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.reporting.quantities import duration
-from orchestrator.terminal.run import on_this_machine
+from orchestrator.terminal.pages import page_lines
 from orchestrator.tracking import names
-from orchestrator.tracking.uris import ui_command
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.ranking import ranked
 from orchestrator.tuning.trial_status import TrialStatus
@@ -74,7 +73,7 @@ class TerminalSweepListener:
         if self._live:
             self._live.update(self._picture())
 
-    def sweep_finished(self, summary: dict[str, Any], output_dir: Path) -> None:
+    def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
         """The best trials, and where to look further."""
         self.close()
         if summary["best"] is not None:
@@ -88,7 +87,8 @@ class TerminalSweepListener:
             self._print(f"best     {output_dir / names.BEST_FILE}")
         self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
         self._print(f"picture  {output_dir / names.FIGURES_FOLDER / names.PARALLEL_COORDINATES_FILE}")
-        self._print(f"MLflow   {on_this_machine(ui_command(self._tracking_uri))}")
+        for line in page_lines(self._tracking_uri, view_url):
+            self._print(line)
         if TrialStatus.INTERRUPTED.value in statuses:
             self._print("The budget is spent: the same command with --resume and a larger budget goes on.")
 

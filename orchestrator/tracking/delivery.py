@@ -71,6 +71,11 @@ class Delivery:
         """
         return open_store(self.destination.uri, self.destination.experiment)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the store was ever reached."""
+        return "store" in self.__dict__
+
     def send(self, entries: Sequence[Entry]) -> list[Refused]:
         """Sends all, and returns those that the store refuses for ever.
 

@@ -96,6 +96,10 @@ class InMemoryTracker:
         self._lifetime.require_open()
         self.views.update({view.id: view for view in views})
 
+    def view_url(self, view: View) -> str:
+        """There is no page."""
+        return ""
+
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "InMemoryTracker":
         """Open a child, new or one of `children`."""
         all_tags = self._lifetime.child_tags(run_name, tags)

@@ -32,9 +32,9 @@ from orchestrator.tracking.outbox import Outbox
 from orchestrator.tracking.provenance import provenance_tags
 from orchestrator.tracking.reconciliation import close_abandoned_runs, deliver_left_behind
 from orchestrator.tracking.run_process import this_process
+from orchestrator.tracking.saved_views import view_url
 from orchestrator.tracking.spool import Destination, Spool
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
-from orchestrator.tracking.uris import experiment_url, run_url
 from orchestrator.tracking.view import View
 
 # How long nothing may move at the end of a run before what waits is left to the next command. Whoever interrupts a run waits less.
@@ -83,14 +83,6 @@ class MlflowTracker:
         """The store's URI."""
         return self._delivery.destination.uri
 
-    @property
-    def run_url(self) -> str:
-        """The run's page, on the server or on the one that `ui_command` starts."""
-        try:
-            return run_url(self.uri, self.experiment_id, self._delivery.id_of(self.run_id))
-        except OrchestratorError:
-            return experiment_url(self.uri)
-
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
         """Keep settings; a key may be logged again only with the same value."""
         kept = {key: clipped(value, MAX_PARAMETER_CHARACTERS) for key, value in parameters.items()}
@@ -128,6 +120,10 @@ class MlflowTracker:
     def save_views(self, views: Sequence[View]) -> None:
         """Offer comparisons on the experiment's page."""
         self._put(Views(run=self.run_id, views=list(views)))
+
+    def view_url(self, view: View) -> str:
+        """The page that shows a saved view; empty while the store was never reached."""
+        return view_url(self.uri, self.experiment_id, view.id) if self._delivery.is_connected else ""
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "MlflowTracker":
         """Open a child in the same experiment, new or one that this run has."""

@@ -114,6 +114,10 @@ class Tracker(Protocol):
         """Offer comparisons on the page of the run's experiment; what a person saved there stays untouched."""
         ...
 
+    def view_url(self, view: View) -> str:
+        """The page that shows a saved view; empty where there is none (yet)."""
+        ...
+
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "Tracker":
         """Open a run below this one, such as a trial below its sweep; each is closed by itself.
 
@@ -214,6 +218,10 @@ class NullTracker:
     def save_views(self, views: Sequence[View]) -> None:
         """Drop them."""
         self._lifetime.require_open()
+
+    def view_url(self, view: View) -> str:
+        """There is no page."""
+        return ""
 
     def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "NullTracker":
         """A child that keeps nothing; its run id is believed."""

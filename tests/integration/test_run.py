@@ -211,7 +211,27 @@ def test_the_parameters_are_the_flattened_experiment(finished: Finished, tracked
 
 def test_every_file_of_the_output_folder_is_an_artifact(finished: Finished, tracked: Tracked) -> None:
     on_disk = {str(path.relative_to(finished.output)) for path in finished.output.rglob("*") if path.is_file()}
-    assert on_disk <= tracked.artifacts()
+    assert {path for path in on_disk if not path.startswith("models/")} <= tracked.artifacts()
+
+
+def test_both_models_are_logged_and_registered(tracked: Tracked) -> None:
+    models = tracked.client.search_logged_models([tracked.run.info.experiment_id])
+    assert {(model.name, model.status, model.source_run_id) for model in models} == {
+        (role, "READY", tracked.run.info.run_id) for role in ("teacher", "student")
+    }
+    assert {model.name for model in tracked.client.search_registered_models()} == {"tiny-teacher", "tiny-student"}
+
+
+def test_the_data_sets_are_logged_with_their_fingerprint(finished: Finished, tracked: Tracked) -> None:
+    assert tracked.run.inputs is not None
+    inputs = tracked.run.inputs.dataset_inputs
+    assert {used.dataset.name for used in inputs} == {"digits-train", "digits-test"}
+    assert {used.dataset.digest for used in inputs} == {finished.summary["dataset"]["fingerprint"][:36]}
+
+
+def test_the_experiment_offers_its_views(tracked: Tracked) -> None:
+    views = [key for key in tracked.client.get_experiment(tracked.run.info.experiment_id).tags if key.startswith("mlflow.sharedViewState.")]
+    assert len(views) == 2
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
@@ -233,9 +253,9 @@ def test_nothing_is_said_on_stderr_when_all_goes_well(finished: Finished) -> Non
 def test_the_last_lines_tell_where_to_look_and_how_to_open_mlflow(finished: Finished) -> None:
     said = finished.answer.stdout
     assert str(finished.output / "summary.json") in said
-    last = said.strip().splitlines()[-1]
-    assert "mlflow " in last
-    assert finished.uri in last
+    *_, command, link = said.strip().splitlines()
+    assert "orchestrator ui" in command
+    assert "viewStateShareKey=" in link
     for role in ("teacher", "student"):
         assert f"{100 * finished.summary[role]['last_accuracy']:.1f}" in said
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-
 from pathlib import Path
 
 import pytest
@@ -75,7 +74,9 @@ def gone() -> RunProcess:
 @pytest.fixture
 def driver(uri: str, experiment: str, mine: MlflowTracker) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Another living process, and the run that it opened."""
-    with subprocess.Popen([sys.executable, "-c", DRIVER, uri, experiment, str(at(uri).spool)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER, uri, experiment, str(at(uri).spool)], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().strip()

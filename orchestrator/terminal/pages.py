@@ -1,0 +1,32 @@
+"""Where a person looks further: the lines at the end of a run or a sweep."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.tracking.uris import SERVER_SCHEMES, ui_command, uri_scheme
+
+
+def page_lines(uri: str, view_url: str) -> Iterator[str]:
+    """How to see runs in MLflow: a page of its server, or the command that starts one and then the page.
+
+    Args:
+        uri: The tracking store.
+        view_url: The page that compares them; empty where there is none.
+    """
+    if uri_scheme(uri) in SERVER_SCHEMES:
+        yield f"MLflow   {view_url or ui_command(uri)}"
+        return
+    yield f"MLflow   {on_this_machine(ui_command(uri))}"
+    if view_url:
+        yield f"compare  {view_url}"
+
+
+def on_this_machine(command: str) -> str:
+    """The command with the full path of a program that is not on the search path, such as one in an inactive environment."""
+    program, _, arguments = command.partition(" ")
+    beside = Path(sys.executable).with_name(program)
+    return command if shutil.which(program) or not beside.exists() else f"{beside} {arguments}".rstrip()
