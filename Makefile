@@ -48,8 +48,8 @@ lock: ## Compiles requirements.lock from pyproject.toml; keeps the versions that
 	{ echo '# Made by `make lock` from pyproject.toml: every platform, every dependency by hash. Not for editing by hand.'; \
 	  grep -v '^# Made by' requirements.lock.new; } > requirements.lock
 
-ui: setup ## Opens the MLflow UI of mlflow.db on http://127.0.0.1:5000 (PORT=5001 for another port)
-	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT)
+ui: setup ## Shows the runs in MLflow, on http://127.0.0.1:5000 (PORT=5001 for another port); Ctrl-C ends it
+	@$(BIN)/orchestrator ui --port $(PORT)
 
 clean: ## Removes caches and builds; keeps .venv and results (out/, mlflow.db, .orchestrator/)
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

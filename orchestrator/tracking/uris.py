@@ -48,11 +48,10 @@ def artifact_root(uri: str) -> Path | None:
 
 def ui_command(uri: str, experiment_id: str = "") -> str:
     """What a person types to see the runs: a shell command, or for an MLflow server the page's address."""
-    root = artifact_root(uri)
-    if root is None:
+    if uri_scheme(uri) in SERVER_SCHEMES:
         return experiment_url(uri, experiment_id)
-    store = ["--backend-store-uri", without_password(uri), "--default-artifact-root", str(root)]
-    return shlex.join(["mlflow", "server", *store, "--host", "127.0.0.1", "--port", "5000"])
+    found_unasked = sqlite_path(uri) == Path.cwd() / "mlflow.db"
+    return shlex.join(["orchestrator", "ui", *([] if found_unasked else ["--tracking-uri", without_password(uri)])])
 
 
 def experiment_url(uri: str, experiment_id: str = "") -> str:

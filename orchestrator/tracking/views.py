@@ -126,7 +126,7 @@ def _sweep_sections(search_space: SearchSpace) -> list[Json]:
         section(f"Where {condition}", _parameter_charts(paths), num_columns=1, card_height=_CONDITION_HEIGHT)
         for condition, paths in groups.items()
     ]
-    return [*always, section("Accuracy against forgetting", _trade_off_charts()), *conditional]
+    return [*always, section("Accuracy against forgetting", _trade_off_charts(), num_columns=3), *conditional]
 
 
 def _parameter_charts(paths: Sequence[str]) -> list[Json]:

@@ -62,17 +62,16 @@ def test_an_mlflow_server_decides_where_its_artifacts_lie() -> None:
 
 def test_the_ui_command_survives_a_shell() -> None:
     assert shlex.split(ui_command("sqlite:////my data/mlflow.db")) == [
-        "mlflow",
-        "server",
-        "--backend-store-uri",
+        "orchestrator",
+        "ui",
+        "--tracking-uri",
         "sqlite:////my data/mlflow.db",
-        "--default-artifact-root",
-        "/my data/mlartifacts",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "5000",
     ]
+
+
+def test_the_store_of_this_folder_need_not_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ui_command(f"sqlite:///{tmp_path}/mlflow.db") == "orchestrator ui"
 
 
 def test_for_a_server_the_way_to_the_ui_is_a_page() -> None:

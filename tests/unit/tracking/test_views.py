@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from orchestrator.config import load_search_space
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.tracking import names, saved_views
+from orchestrator.tracking import names
 from orchestrator.tracking.saved_views import MAX_VALUE_CHARACTERS, envelope, save_views, state_of, tag_of, view_names, view_url
 from orchestrator.tracking.view import Json, View
 from orchestrator.tracking.views import run_views, sweep_view
@@ -161,7 +161,7 @@ def test_a_view_that_a_person_saved_anew_on_the_page_stays_as_it_is(client: Mlfl
 def test_nothing_is_written_for_an_mlflow_whose_page_was_not_looked_at(
     client: MlflowClient, experiment_id: str, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saved_views.mlflow, "__version__", version)
+    monkeypatch.setattr("mlflow.__version__", version)
     save_views(client, experiment_id, run_views(5))
     assert view_names(client.get_experiment(experiment_id).tags) == {}
 

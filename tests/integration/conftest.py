@@ -1,0 +1,36 @@
+"""What tests of pages share: a real Chromium, if this machine has one."""
+
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+_WAIT_MILLISECONDS = 120_000  # a loaded machine is no failure
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Chromium of the system, without a window."""
+    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright here: it drives Chromium")
+    with playwright.sync_playwright() as driver:
+        # no sandbox: as root, and in most containers, Chromium cannot make one
+        chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: "Browser") -> Iterator["Page"]:
+    """An empty tab of a large window, in which charts are drawn without scrolling; it remembers nothing of other tests."""
+    context = browser.new_context(viewport={"width": 1600, "height": 2000})
+    context.set_default_timeout(_WAIT_MILLISECONDS)
+    yield context.new_page()
+    context.close()
