@@ -1,5 +1,6 @@
 """What all tests share: tensor shapes are run as checks, property tests know no deadline, small real data."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from jaxtyping import install_import_hook
 if TYPE_CHECKING:
     from orchestrator.config import Experiment
     from orchestrator.data import ImageTable
+
+# small networks lose more by several threads than they gain, above all where several processes share the CPUs; torch reads this
+# when it is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _PACKAGE = Path(__file__).parents[1] / "orchestrator"
 
