@@ -27,7 +27,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
     "arguments",
     [
         ["--help"],
-        *([command, "--help"] for command in ("run", "sweep", "plan", "gc")),
+        *([command, "--help"] for command in ("run", "sweep", "plan", "gc", "ui", "report", "compare")),
         ["validate", "experiments/digits.yaml", "search_spaces/smoke.yaml"],
         ["run", "experiments/nonesuch.yaml"],
         ["sweep", "search_spaces/smoke.yaml", "--experiment", "experiments/nonesuch.yaml"],
@@ -94,6 +94,10 @@ def test_commands_and_flags_are_these() -> None:
         "sweep": {"search_space", "--experiment", "--set", "--num-trials", "--output", "--resume"},
         "plan": {"experiment", "--set", "--search-space"},
         "gc": {"files", "--store", "--unused-days", "--dry-run"},
+        "report": {"run_id", "--output", "--tracking-uri"},
+        "compare": {"run_ids", "--output", "--tracking-uri"},
+        "reconcile": {"--tracking-uri", "--spool"},
+        "ui": {"--tracking-uri", "--port"},
     }
 
 
