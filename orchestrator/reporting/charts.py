@@ -62,9 +62,11 @@ def line_chart(title: str, lines: Sequence[Line], x_label: str, is_share: bool =
     axes = figure.subplots()
     for place, line in enumerate(lines):
         steps, values = [step for step, _ in line.points], [value if math.isfinite(value) else math.nan for _, value in line.points]
-        marker = _MARKERS[place % len(_MARKERS)] if len(steps) <= _MOST_MARKERS else ""
+        # When the colours begin again, markers and dashes do not.
+        shifted = place + place // len(_COLOURS)
+        marker = _MARKERS[shifted % len(_MARKERS)] if len(steps) <= _MOST_MARKERS else ""
         drawn = axes.plot(steps, values, color=_COLOURS[place % len(_COLOURS)], marker=marker, markersize=4.5, linewidth=1.6)
-        drawn[0].set(linestyle=_DASHES[place % len(_DASHES)], label=line.label, zorder=3 - place / len(lines))
+        drawn[0].set(linestyle=_DASHES[shifted % len(_DASHES)], label=line.label, zorder=3 - place / len(lines))
     axes.set_xlabel(x_label, color=MUTED, fontsize=9.5)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -10,7 +10,7 @@ from orchestrator.reporting.quantities import mean_and_deviation
 from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun
 
-_SCENARIO = "scenario."
+_SCENARIO, _METHOD = "scenario.", "method.kind"
 _MOST_DIFFERENCES = 3
 _MOST_ROWS = 20
 
@@ -75,9 +75,9 @@ def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
 def _label(run: TrackedRun, other: TrackedRun) -> str:
     if other is run:
         return f"this configuration ({run.method})"
-    if other.method != run.method:
-        return other.method
-    return ", ".join(f"{path} = {value}" for path, value in _changes(run, other).items())
+    told = [f"{path} = {value}" for path, value in _changes(run, other).items() if path != _METHOD]
+    settings = told if len(told) <= _MOST_DIFFERENCES else [f"{len(told)} other settings"]
+    return ", ".join([other.method, *settings] if other.method != run.method else settings)
 
 
 def _changes(run: TrackedRun, other: TrackedRun) -> dict[str, str]:

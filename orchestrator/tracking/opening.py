@@ -21,6 +21,8 @@ _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # It would print two lines of its own when a run on a server ends.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # A bar for each small file that is read back.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # One try: MLflow's own default, 7 retries of up to 120 s, is minutes. The outbox tries again, and keeps what waits.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",

@@ -30,6 +30,13 @@ def test_lines_differ_by_more_than_colour() -> None:
     assert len(dashes) == 3, "and the first one is solid"
 
 
+def test_no_two_of_twenty_lines_look_the_same() -> None:
+    svg = drawn(*(Line(str(place), [(1, place), (2, place + 1.0)]) for place in range(20)))
+    styles = re.findall(r'style="(fill: none; stroke-dasharray[^"]*|fill: none; stroke: var\(--series[^"]*)"', svg)
+    looks = {re.sub(r"(?:stroke-width|stroke-linecap|fill)[^;]*;? ?", "", style) for style in styles}
+    assert len(looks) == 20
+
+
 def test_what_is_not_finite_leaves_a_gap() -> None:
     svg = drawn(Line("loss", [(1, 1.0), (2, float("inf")), (3, float("nan")), (4, 2.0)]))
     assert "nan" not in svg.lower().replace("dominant", "")

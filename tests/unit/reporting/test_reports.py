@@ -1,0 +1,185 @@
+"""Whole pages from values: what stands on them for runs that have finished, go on, have failed, or differ."""
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from orchestrator.reporting.comparison import comparison
+from orchestrator.reporting.run_report import needed_histories, run_report
+from orchestrator.tracking import names
+from orchestrator.tracking.tracked_run import TrackedRun
+
+NewRun = Callable[..., TrackedRun]
+EVIL = '<script>alert("x")</script> & $\\frac{$'
+VOID = {"meta", "br", "wbr", "link", "hr", "img", "input"}
+
+
+class Balance(HTMLParser):
+    """Every element that opens closes, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.scripts = 0
+        self.references: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self.references += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def text_of(html: str) -> str:
+    """What a person reads, after checks that hold for every page."""
+    balance = Balance()
+    balance.feed(html)
+    assert balance.open == []
+    assert balance.scripts == 0
+    assert all(reference.startswith(("#", "data:")) for reference in balance.references), "nothing is fetched"
+    assert not re.search(r"@import|url\((?!#)", html)
+    body = html[html.index("<body") :]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body.replace("<wbr>", "")))
+
+
+# --- one run ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_shows_both_models_side_by_side(new_run: NewRun) -> None:
+    text = text_of(run_report(new_run()))
+    # by hand: teacher last (0.9 + 0.8) / 2, average (1.0 + 0.85) / 2, forgetting 1.0 - 0.9; student 0.75, 0.825, 0.2
+    assert "Last accuracy mean over all tasks, at the end 85.0 75.0" in text
+    assert "mean of the accuracies after each task 92.5 82.5" in text
+    assert "lower is better 10.0 20.0" in text
+    assert "the student has 25.0 % of the teacher’s 4,000 1,000" in text
+    assert "at the end 95.0" in text
+    assert "wall clock 1 min 15 s of workers 1 min 00 s stages computed 0 from the store 1" in text
+    assert "Task 1 : class 0a, class 0b" in text
+    assert "Every setting has its default value." in text
+
+
+def test_what_users_have_named_is_escaped(new_run: NewRun) -> None:
+    run = new_run(name=EVIL, experiment=EVIL, tags={names.STATUS_REASON_TAG: EVIL, names.DATASET_TAG: EVIL}, settings={"name": EVIL})
+    html = run_report(run)
+    text_of(html)
+    assert html.count("&lt;script&gt;") >= 4
+    text_of(comparison([run, new_run("b", {"teacher.training.epochs": EVIL})]))
+
+
+def test_a_failed_run_without_a_number_says_why_and_what_was_to_be_run(new_run: NewRun) -> None:
+    run = new_run(
+        summary=None, status="FAILED", tags={names.STATUS_REASON_TAG: "the disk is full"}, settings={"teacher.training.epochs": "3"}
+    )
+    text = text_of(run_report(run))
+    assert "✕ failed" in text
+    assert "the disk is full" in text
+    assert "No task has been learned: there is nothing to show but what was to be run." in text
+    assert "teacher.training.epochs 3" in text
+
+
+def test_a_running_one_shows_the_rows_that_have_come_whole(new_run: NewRun) -> None:
+    histories = {
+        "teacher_accuracy/task_00": [(1, 1.0), (2, 0.5), (3, 0.4)],
+        "teacher_accuracy/task_01": [(2, 0.7), (3, 0.4)],  # the third task's own accuracy is still under way
+        "teacher_training/loss": [(1, 2.0), (2, 1.0)],
+    }
+    run = new_run(summary=None, status="RUNNING", ended=None, histories=histories)
+    assert run.matrix("teacher") == [[1.0], [0.5, 0.7]]
+    assert run.matrix("student") == []
+    text = text_of(run_report(run))
+    assert "these are the numbers of the tasks learned so far" in text
+    assert "at the end 60.0 –" in text
+    assert "Training the teacher" in text
+
+
+def test_a_run_that_has_not_even_begun_has_a_page(new_run: NewRun) -> None:
+    empty = TrackedRun("a" * 32, "bare", "x", "1", "SCHEDULED", None, None)
+    assert "? scheduled" in text_of(run_report(empty))
+
+
+def test_histories_of_accuracies_are_needed_only_without_a_summary(new_run: NewRun) -> None:
+    metrics = {"student_accuracy/task_00": 0.5, "student/accuracy": 0.5}
+    assert "student_accuracy/task_00" not in needed_histories(new_run(metrics=metrics))
+    needed = needed_histories(new_run(summary=None, metrics=metrics))
+    assert "student_accuracy/task_00" in needed
+    assert "student/accuracy" not in needed
+
+
+def test_one_task_is_a_report_as_well(new_run: NewRun) -> None:
+    histories = {f"{role}_accuracy/task_00": [(1, 0.75)] for role in names.ROLES}
+    text = text_of(run_report(new_run(summary=None, histories=histories)))
+    assert "Last accuracy mean over all tasks, at the end 75.0 75.0" in text
+
+
+# --- several ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_comparison_begins_with_what_was_different(new_run: NewRun) -> None:
+    first = new_run("a")
+    other = new_run(
+        "b", {"student.temperature": "9.0", "store.uri": "/elsewhere"}, summary=None, histories=as_histories([[0.9], [0.8, 0.9]])
+    )
+    text = text_of(comparison([first, other]))
+    assert text.index("What was different") < text.index("What came of it")
+    assert "student.temperature 2.0 9.0" in text
+    assert text.index("Where they were computed and kept") < text.index("/elsewhere")
+    # by hand: the student's last accuracy 0.75 became 0.85, forgetting 0.2 became 0.1
+    assert "at the end Student 75.0 85.0 +10.0" in text
+    assert "lower is better Student 20.0 10.0 −10.0" in text
+    assert "B − A" in text
+
+
+def test_less_forgetting_is_better_and_less_accuracy_is_worse(new_run: NewRun) -> None:
+    html = comparison([new_run("a"), new_run("b", summary=None, histories=as_histories([[0.6], [0.55, 0.6]]))])
+    classes = dict(re.findall(r"Student</td>.*?<span class=\"(better|worse)\">([+−][\d.]+)</span>", html.replace("\n", "")))
+    assert classes.keys() == {"better", "worse"}
+    assert '<span class="better">−15.0</span>' in html, "forgetting 20.0 became 5.0"
+    assert '<span class="worse">−17.5</span>' in html, "last accuracy 75.0 became 57.5"
+
+
+def test_what_cannot_be_compared_is_said_on_top(new_run: NewRun) -> None:
+    runs = [
+        new_run("a"),
+        new_run("b", tags={names.DATASET_FINGERPRINT_TAG: "0" * 64, names.DATASET_TAG: "animals"}, status="KILLED"),
+        new_run("c", summary=None, histories=as_histories([[0.9]])),
+    ]
+    text = text_of(comparison(runs))
+    top = text[: text.index("Runs")]
+    assert "They learned different data (A: digits (ffffffff), B: animals (00000000), C: digits (ffffffff))" in top
+    assert "different numbers of tasks (A: 2, B: 2, C: 1)" in top
+    assert "Not finished: B (KILLED)" in top
+
+
+def test_runs_that_fit_together_have_no_warning(new_run: NewRun) -> None:
+    assert 'class="notice"' not in comparison([new_run("a"), new_run("b")])
+
+
+def test_another_order_of_classes_is_said(new_run: NewRun) -> None:
+    assert "The classes came in another order" in text_of(comparison([new_run("a"), new_run("b", {"scenario.class_order": "7"})]))
+
+
+def test_a_run_without_numbers_keeps_its_letter(new_run: NewRun) -> None:
+    text = text_of(comparison([new_run("a", summary=None), new_run("b"), new_run("c")]))
+    assert "at the end Student – 75.0 75.0" in text
+    assert "No task has been learned" in text_of(comparison([new_run("a", summary=None), new_run("b", summary=None)]))
+
+
+@pytest.mark.parametrize("num_runs", [2, 30])
+def test_equal_matrices_are_said_to_be_equal(new_run: NewRun, num_runs: int) -> None:
+    text = text_of(comparison([new_run(letter) for letter in ("0123456789abcdefghijklmnopqrstuvwxyz"[:num_runs])]))
+    assert text.count("is the same as A’s") == 2 * (num_runs - 1)
+    assert ("AD" in text) == (num_runs == 30), "after Z comes AA"
+
+
+def as_histories(matrix: list[list[float]]) -> dict[str, list[tuple[int, float]]]:
+    """The metrics that a run with this matrix of both models has logged."""
+    return {
+        f"{role}_accuracy/task_{task:02}": [(row + 1, matrix[row][task]) for row in range(task, len(matrix))]
+        for role in names.ROLES
+        for task in range(len(matrix))
+    }
