@@ -6,24 +6,28 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 
 from orchestrator.config import Experiment, dump_experiment, load_experiment
 from orchestrator.pipelines.execution import compute
+from orchestrator.pipelines.run import run
 from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
+from orchestrator.tracking import InMemoryTracker
+from tests.integration.processes import processes_of, run_statuses, start_orchestrator, wait_until
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ON_RAY = ["execution.kind=ray"]
-# a stage long enough to be interrupted in the middle of it
-# where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is inherited
-MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from orchestrator.cli import main; main()"
-LONG = [*ON_RAY, "teacher.refinement.epochs=40", "student.training.epochs=40"]
+# stages long enough to be interrupted in the middle of them
+LONG = ["teacher.refinement.epochs=40", "student.training.epochs=40"]
+LONG_TEACHER = ["teacher.refinement.epochs=40", "scenario.class_order=[0, 1, 2, 3]"]
 
 
 class Driver(NamedTuple):
@@ -33,10 +37,13 @@ class Driver(NamedTuple):
     file: Path
     started: "list[subprocess.Popen[str]]"
 
+    def words(self, *settings: str) -> list[str]:
+        """The command line."""
+        sets = [word for value in (*self.places, *settings) for word in ("--set", value)]
+        return ["run", str(self.file), *sets, "--output", str(self.output)]
+
     def start(self, *settings: str) -> "subprocess.Popen[str]":
-        words = [word for value in (*self.places, *settings) for word in ("--set", value)]
-        command = [sys.executable, "-c", MAIN, "run", str(self.file), *words, "--output", str(self.output)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
+        process = start_orchestrator(*self.words(*settings), folder=self.folder)
         self.started.append(process)
         return process
 
@@ -44,6 +51,12 @@ class Driver(NamedTuple):
         process = self.start(*settings)
         said, complaints = process.communicate(timeout=300)
         return subprocess.CompletedProcess(process.args, process.returncode, said, complaints)
+
+    def run_here(self, *settings: str) -> "Driver":
+        """In this process, which has imported everything already; without Ray unless told otherwise."""
+        with patch.dict(os.environ):  # preparing for Ray sets variables of this process
+            run(load_experiment(self.file, [*self.places, *settings]), self.output, tracker=InMemoryTracker())
+        return self
 
     @property
     def places(self) -> list[str]:
@@ -63,11 +76,7 @@ class Driver(NamedTuple):
         return summary
 
     def statuses(self) -> list[str]:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        return sorted(run.info.status for run in client.search_runs(experiments))
+        return run_statuses(f"sqlite:///{self.folder}/mlflow.db")
 
     def result(self) -> dict[str, Any]:
         """Digests of all weights, all training curves, and all metrics."""
@@ -108,32 +117,7 @@ def undisturbed(new_driver: Callable[[], Driver]) -> tuple[Driver, "subprocess.C
 @pytest.fixture(scope="module")
 def long_result(new_driver: Callable[[], Driver]) -> dict[str, Any]:
     """What the long experiment gives when nobody disturbs it; without Ray, which is quicker and must give the same."""
-    driver = new_driver()
-    answer = driver.run(*LONG[1:], "execution.kind=in_process", "execution.num_threads=1", "execution.device=cpu")
-    assert answer.returncode == 0, answer.stderr
-    return driver.result()
-
-
-def processes_of(driver: int) -> dict[int, str]:
-    """Pids of the Ray session of a driver: every process that holds one of its files open, and what it is."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            held = " ".join(str(path.readlink()) for path in [folder / "cwd", *(folder / "fd").iterdir()])
-        except OSError:
-            continue
-        if "/session_" in f"{command} {held}" and f"_{driver}/" in f"{command} {held}" and int(folder.name) != driver:
-            lane = next((role for role in ("teacher", "student") if f"/artifacts/{role}-" in held and "RayTrainWorker" in command), "")
-            found[int(folder.name)] = lane or ("raylet" if "/raylet/raylet " in command else command)
-    return found
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+    return new_driver().run_here(*LONG).result()
 
 
 def in_the_middle_of(driver: Driver, stage: int) -> bool:
@@ -156,9 +140,7 @@ def test_lanes_give_the_same_weights_and_metrics_as_one_process(
 ) -> None:
     on_ray, answer = undisturbed
     assert answer.returncode == 0, answer.stderr
-    here = new_driver()
-    assert here.run().returncode == 0
-    assert on_ray.result() == here.result()
+    assert on_ray.result() == new_driver().run_here().result()
 
 
 def test_the_terminal_hears_nothing_of_ray_and_is_told_where_its_log_is(
@@ -178,8 +160,7 @@ def test_a_second_run_computes_nothing_and_starts_no_ray(undisturbed: tuple[Driv
     driver, _ = undisturbed
     first = driver.summary
     (driver.output / "ray.log").unlink()
-    answer = driver.run(*ON_RAY)
-    assert answer.returncode == 0
+    driver.run_here(*ON_RAY)
     assert not (driver.output / "ray.log").exists()
     assert all(stage["cached"] for stage in driver.summary["stages"])
     assert driver.summary["worker_seconds"] == 0
@@ -207,8 +188,8 @@ def test_too_few_cpus_are_said_at_once_with_the_arithmetic(new_driver: Callable[
     assert seconds < 5
 
 
-def test_a_resource_that_this_machine_lacks_is_the_users_error(new_driver: Callable[[], Driver]) -> None:
-    answer = new_driver().run(*ON_RAY, "execution.teacher.custom_resources_per_worker={big_disk: 1}")
+def test_a_resource_that_this_machine_lacks_is_the_users_error(new_driver: Callable[[], Driver], orchestrator_command: Command) -> None:
+    answer = orchestrator_command(*new_driver().words(*ON_RAY, "execution.teacher.custom_resources_per_worker={big_disk: 1}"))
     assert answer.returncode == 2
     assert "1 big_disk at the same time (teacher lane 1 x 1 + student lane 1 x 0), this machine has 0" in answer.stderr
 
@@ -239,15 +220,15 @@ def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(new_driver: C
     wait_until(lambda: not processes_of(process.pid), 20)
 
 
-def test_a_killed_worker_is_started_again_and_the_result_is_the_same(new_driver: Callable[[], Driver], long_result: dict[str, Any]) -> None:
+def test_a_killed_worker_is_started_again_and_the_result_is_the_same(new_driver: Callable[[], Driver]) -> None:
     driver = new_driver()
-    process = driver.start(*LONG)
+    process = driver.start(*ON_RAY, *LONG_TEACHER)
     wait_until(lambda: in_the_middle_of(driver, 0) and "teacher" in processes_of(process.pid).values())
     kill(process, "teacher")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "teacher[0]: its workers were started again" in said
-    assert driver.result() == long_result
+    assert driver.result() == new_driver().run_here(*LONG_TEACHER).result()
     assert driver.unfinished_files() == []
 
 
@@ -257,14 +238,14 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
     new_driver: Callable[[], Driver], long_result: dict[str, Any], target: str
 ) -> None:
     driver = new_driver()
-    process = driver.start(*LONG)
+    process = driver.start(*ON_RAY, *LONG)
     wait_until(lambda: in_the_middle_of(driver, 3) and {"raylet", "student"} <= set(processes_of(process.pid).values()))
     kill(process, target)
     process.communicate(timeout=300)
     assert process.returncode == {"driver": -signal.SIGKILL, "raylet": 3, "student": 0}[target]
     wait_until(lambda: not processes_of(process.pid), 40)
     if target != "student":
-        answer = driver.run(*LONG)
+        answer = driver.run(*ON_RAY, *LONG)
         assert answer.returncode == 0, answer.stderr
     assert driver.result() == long_result
     assert driver.unfinished_files() == []
@@ -276,13 +257,13 @@ def test_a_lane_that_loses_its_workers_too_often_says_so_and_the_same_command_go
     new_driver: Callable[[], Driver], long_result: dict[str, Any]
 ) -> None:
     driver = new_driver()
-    process = driver.start(*LONG, "execution.max_worker_failures=0")
+    process = driver.start(*ON_RAY, *LONG, "execution.max_worker_failures=0")
     wait_until(lambda: in_the_middle_of(driver, 0) and "teacher" in processes_of(process.pid).values())
     kill(process, "teacher")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 3, said
     assert "teacher lane: its workers died more often than execution.max_worker_failures allows" in said
-    assert driver.run(*LONG).returncode == 0
+    assert driver.run(*ON_RAY, *LONG).returncode == 0
     assert driver.result() == long_result
 
 
@@ -291,7 +272,7 @@ def test_two_drivers_of_one_experiment_do_not_hurt_each_other(new_driver: Callab
     driver = new_driver()
     second = Driver(driver.folder / "second", driver.file, driver.started)
     second.folder.mkdir()
-    shared = [*LONG, "execution.teacher.num_cpus_per_worker=0.5", "execution.student.num_cpus_per_worker=0.5"]
+    shared = [*ON_RAY, *LONG, "execution.teacher.num_cpus_per_worker=0.5", "execution.student.num_cpus_per_worker=0.5"]
     processes = [one.start(*shared, f"store.uri={driver.store}") for one in (driver, second)]
     for process in processes:
         _, said = process.communicate(timeout=400)
@@ -332,7 +313,7 @@ def test_a_lost_node_is_replaced_by_a_spare_one(new_driver: Callable[[], Driver]
     driver = new_driver()
     nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
     cluster.wait_for_nodes()
-    process = driver.start(*LONG, f"execution.address={cluster.address}")
+    process = driver.start(*ON_RAY, *LONG, f"execution.address={cluster.address}")
     wait_until(lambda: in_the_middle_of(driver, 1))
     # the node of the teacher's worker: the raylet that is its parent
     workers = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if b"RayTrainWorker" in path.read_bytes()]
@@ -354,7 +335,7 @@ def test_an_elastic_lane_whose_nodes_are_gone_for_good_ends_with_the_arithmetic(
     nodes = [cluster.add_node(num_cpus=2), cluster.add_node(num_cpus=1)]
     cluster.wait_for_nodes()
     elastic = ("execution.teacher.num_train_workers=[2, 3]", "execution.start_timeout_seconds=10", "execution.max_start_attempts=1")
-    process = driver.start(*LONG, *elastic, f"execution.address={cluster.address}")
+    process = driver.start(*ON_RAY, *LONG, *elastic, f"execution.address={cluster.address}")
     wait_until(lambda: in_the_middle_of(driver, 1))
     cluster.remove_node(nodes[0], allow_graceful=False)
     _, said = process.communicate(timeout=200)
@@ -406,22 +387,26 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_worth_a_retry_and_leaves_no_half_file(new_driver: Callable[[], Driver], small_disk: Path) -> None:
-    driver = new_driver()
+def test_a_full_disk_is_worth_a_retry_and_leaves_no_half_file(
+    new_driver: Callable[[], Driver], small_disk: Path, orchestrator_command: Command
+) -> None:
     store = small_disk / "store"
-    answer = driver.run(f"store.uri={store}")
+    words = new_driver().words(f"store.uri={store}")
+    answer = orchestrator_command(*words)
     assert answer.returncode == 3, answer.stderr
     assert "the stage store cannot be written" in answer.stderr
     assert "No space left on device" in answer.stderr
     assert not [path for path in store.rglob("*") if path.name.startswith(".tmp-")]
     # with room again, what was whole is used and the rest computed
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    assert driver.run(f"store.uri={store}").returncode == 0
+    assert orchestrator_command(*words).returncode == 0
 
 
-def test_a_store_that_can_only_be_read_is_said_before_anything_is_learned(new_driver: Callable[[], Driver], small_disk: Path) -> None:
+def test_a_store_that_can_only_be_read_is_said_before_anything_is_learned(
+    new_driver: Callable[[], Driver], small_disk: Path, orchestrator_command: Command
+) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    answer = new_driver().run(*ON_RAY, f"store.uri={small_disk}/store")
+    answer = orchestrator_command(*new_driver().words(*ON_RAY, f"store.uri={small_disk}/store"))
     assert answer.returncode == 3
     assert "the stage store cannot be written" in answer.stderr
     assert "Traceback" not in answer.stderr

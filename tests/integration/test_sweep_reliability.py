@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,9 +13,8 @@ import pytest
 import yaml
 
 from orchestrator.config import Experiment, dump_experiment
+from tests.integration.processes import processes_of, run_statuses, start_orchestrator, wait_until
 
-# a shell may start its background jobs with SIGINT ignored: the handler is set as a terminal would have it
-CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from orchestrator.cli import main; main()"
 TEMPERATURES = [1, 4, 8]
 NUM_TASKS = 3
 
@@ -30,8 +28,7 @@ class Driver(NamedTuple):
 
     def start(self, *more: str) -> "subprocess.Popen[str]":
         files = [str(self.folder / "space.yaml"), "--experiment", str(self.folder / "experiment.yaml")]
-        command = [sys.executable, "-c", CODE, "sweep", *files, "--output", str(self.output), *more]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
+        return start_orchestrator("sweep", *files, "--output", str(self.output), *more, folder=self.folder)
 
     def finish(self, *more: str) -> dict[str, Any]:
         process = self.start(*more)
@@ -63,11 +60,7 @@ class Driver(NamedTuple):
         return sum("epochs" in json.loads(Path(path).read_text())["values"] for path in self.stored())
 
     def statuses(self) -> list[str]:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        return sorted(run.info.status for run in client.search_runs(experiments))
+        return run_statuses(f"sqlite:///{self.folder}/mlflow.db")
 
 
 @pytest.fixture(scope="module")
@@ -93,27 +86,6 @@ def undisturbed(new_driver: Callable[[], Driver]) -> dict[str, Any]:
 def outcome(summary: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
     """What must not depend on who was killed when: parameters, status and value of each trial."""
     return {trial["trial"]: (trial["parameters"], trial["status"], trial["value"]) for trial in summary["trials"]}
-
-
-def processes_of(driver: int) -> dict[int, str]:
-    """Pids of the Ray session of a driver: every process that holds one of its files open, and its command line."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            held = " ".join(str(path.readlink()) for path in [folder / "cwd", *(folder / "fd").iterdir()])
-        except OSError:
-            continue
-        if "/session_" in f"{command} {held}" and f"_{driver}/" in f"{command} {held}" and int(folder.name) != driver:
-            found[int(folder.name)] = command
-    return found
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("num_stages", [0, 5])

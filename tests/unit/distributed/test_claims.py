@@ -126,6 +126,14 @@ def make(ray: ModuleType) -> Iterator[MakeActor]:
         ray.kill(one)
 
 
+@pytest.fixture(scope="module")
+def learners(ray: ModuleType) -> list[Any]:
+    """Actors that have imported all they need, and begin at the same moment when they are told to."""
+    made = [ray.remote(Learner).options(num_cpus=0).remote() for _ in range(4)]
+    ray.get([learner.__ray_ready__.remote() for learner in made])
+    return made
+
+
 def seconds_until(condition: Callable[[], bool]) -> float:
     started = time.monotonic()
     while not condition():
@@ -265,8 +273,7 @@ class Chain:
 @pytest.fixture(scope="module")
 def expected(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Work:
     """What one process computes alone."""
-    store = StoreConfig(uri=str(tmp_path_factory.mktemp("expected")))
-    work = prepare_work(tiny_experiment.model_copy(update={"store": store}))
+    work = prepare_work(tiny_experiment)
     compute(work, lambda _: None, tmp_path_factory.mktemp("log") / "ray.log")
     return work
 
@@ -277,20 +284,20 @@ def chain(tiny_experiment: Experiment, expected: Work, name: str, tmp_path: Path
     return Chain(experiment, name, tmp_path / "notes", expected)
 
 
-@pytest.mark.parametrize("num_actors", [2, 8])
-def test_a_chain_that_many_want_is_computed_once(ray: ModuleType, chain: Chain, make: MakeActor, num_actors: int) -> None:
-    learners = [make(Learner) for _ in range(num_actors)]
-    ray.get([learner.__ray_ready__.remote() for learner in learners])  # all begin at the same moment
-    learned = ray.get([chain.computed_by(learner) for learner in learners], timeout=PATIENCE)
+@pytest.mark.parametrize("num_actors", [2, 4])
+def test_a_chain_that_many_want_is_computed_once(ray: ModuleType, chain: Chain, learners: list[Any], num_actors: int) -> None:
+    learned = ray.get([chain.computed_by(learner) for learner in learners[:num_actors]], timeout=PATIENCE)
     assert sorted(stage for stages in learned for stage in stages) == chain.stages
     assert chain.begun() == Counter(chain.stages)
     chain.assert_whole()
 
 
-def test_when_the_one_that_computes_is_killed_another_one_goes_on(ray: ModuleType, chain: Chain, make: MakeActor) -> None:
+def test_when_the_one_that_computes_is_killed_another_one_goes_on(
+    ray: ModuleType, chain: Chain, learners: list[Any], make: MakeActor
+) -> None:
     death = chain.computed_by(make(Learner), dies_after_epochs=1)
     seconds_until(chain.notes.exists)
-    others = [chain.computed_by(make(Learner)) for _ in range(2)]
+    others = [chain.computed_by(learner) for learner in learners[:2]]
     with pytest.raises(ray.exceptions.RayActorError):
         ray.get(death, timeout=PATIENCE)
     learned = [stage for stages in ray.get(others, timeout=PATIENCE) for stage in stages]
@@ -299,8 +306,8 @@ def test_when_the_one_that_computes_is_killed_another_one_goes_on(ray: ModuleTyp
     chain.assert_whole()
 
 
-def test_killed_claims_stop_nobody(ray: ModuleType, chain: Chain, make: MakeActor) -> None:
-    running = [chain.computed_by(make(Learner)) for _ in range(2)]
+def test_killed_claims_stop_nobody(ray: ModuleType, chain: Chain, learners: list[Any]) -> None:
+    running = [chain.computed_by(learner) for learner in learners[:2]]
     seconds_until(chain.notes.exists)
     ray.kill(ray.get_actor(chain.claims), no_restart=False)
     ray.get(running, timeout=PATIENCE)
