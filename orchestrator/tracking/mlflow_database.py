@@ -70,7 +70,7 @@ def _schema_revision(uri: str) -> str | None:
     try:
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
     except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError) as error:
-        next_step = "install it, for PostgreSQL: pip install psycopg2-binary"
+        next_step = "install it, for PostgreSQL: pip install 'psycopg[binary]'"
         raise UserInputError(f"the database driver is missing ({error})", without_password(uri), next_step) from error
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()

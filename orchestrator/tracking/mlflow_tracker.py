@@ -205,11 +205,15 @@ def start_run(destination: Destination, spool_dir: Path, tags: Mapping[str, str]
         TrackingUnavailableError: As `opening.open_run`.
     """
     uri, all_tags = destination.uri, opening_tags() | dict(tags)
+    # First: the run to go on with may be among those that wait.
+    for left in deliver_left_behind(spool_dir, uri):
+        if left.error is not None:
+            logger.warning("what an earlier run left in %s could not be sent: %s", left.folder, left.error)
     with mlflow_calls(uri):
         # Looked for before the experiment is made: a wrong run id leaves no empty experiment behind.
         earlier = None if run_id is None else _existing_run(destination, run_id)
         store = open_store(uri, destination.experiment)
-        _tidy_up(store, spool_dir)
+        _tidy_up(store)
         if earlier is not None:
             reopen_run(store.client, earlier, all_tags)
         new_run_id = earlier.info.run_id if earlier else create_run(store.client, store.experiment_id, all_tags)
@@ -260,13 +264,12 @@ def _existing_run(destination: Destination, run_id: str) -> Run:
     return find_run_of_experiment(client, destination.uri, run_id, destination.experiment)
 
 
-def _tidy_up(store: Store, spool_dir: Path) -> None:
-    """Put in order what earlier processes left; a run is worth more than those before it."""
+def _tidy_up(store: Store) -> None:
+    """Close what earlier processes left; a run is worth more than the status of those before it."""
     try:
-        deliver_left_behind(spool_dir, store.uri)
         close_abandoned_runs(store.client, store.uri, [store.experiment_id])
     except OrchestratorError as error:
-        logger.warning("what earlier runs left could not be put in order: %s", error)
+        logger.warning("earlier runs whose process is gone could not be closed: %s", error)
 
 
 def _milliseconds() -> int:

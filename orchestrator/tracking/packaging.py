@@ -13,7 +13,6 @@ from pathlib import Path
 
 import mlflow.pytorch
 import numpy as np
-from jaxtyping import Float, UInt8
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import Tensor, nn
@@ -37,7 +36,7 @@ class _Classifier(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+    def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images).logits
         return logits
 

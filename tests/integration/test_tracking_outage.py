@@ -1,14 +1,19 @@
 """A real MLflow server that dies: no number is lost, none arrives twice, and nobody waits for it."""
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from mlflow import MlflowClient
 
 from orchestrator.config.experiment import TrackingConfig
+from orchestrator.errors import StorageUnavailableError, TrackingUnavailableError
 from orchestrator.tracking import RunStatus, open_run
 from orchestrator.tracking.mlflow_tracker import MlflowTracker
 from tests.integration.servers import MlflowServer, mlflow_server
@@ -116,20 +121,41 @@ def test_what_a_run_leaves_when_the_server_stays_away_is_sent_by_reconcile(
     assert list(tracking.spool.iterdir()) == []
 
 
-def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(up: MlflowServer, tracking: TrackingConfig) -> None:
-    up.kill()
-    later = tracking.model_copy(update={"required": False})
-    tracker = open_run(later, "begun without", "a run", {"mine": "yes"})
+class Absent(NamedTuple):
+    """A database whose folder is not there, until it is mounted."""
+
+    tracking: TrackingConfig
+    folder: Path
+
+    def mount(self) -> MlflowClient:
+        self.folder.unlink()
+        self.folder.mkdir()
+        return MlflowClient(self.tracking.uri)
+
+
+@pytest.fixture
+def absent(tmp_path: Path) -> Absent:
+    (tmp_path / "database").touch()
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path}/database/mlflow.db", spool=tmp_path / "spool", required=False)
+    return Absent(tracking, tmp_path / "database")
+
+
+def test_a_store_that_must_answer_is_said_before_anything_is_learned(absent: Absent) -> None:
+    with pytest.raises(TrackingUnavailableError, match="cannot be used"):
+        open_run(absent.tracking.model_copy(update={"required": True}), "begun without", "a run", {})
+
+
+def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(absent: Absent) -> None:
+    tracker = open_run(absent.tracking, "begun without", "a run", {"mine": "yes"})
     tracker.log_parameters({"seed": "3"})
     log(tracker, range(1, 10))
     child = tracker.open_child("trial 0", {})
     log(child, range(1, 3))
     child.close(RunStatus.FINISHED)
     tracker.close(RunStatus.FINISHED)
-    up.start()
+    client = absent.mount()
     # the next run of the same store sends it
-    open_run(tracking, "begun without", "the next", {}).close(RunStatus.FINISHED)
-    client = MlflowClient(up.uri)
+    open_run(absent.tracking, "begun without", "the next", {}).close(RunStatus.FINISHED)
     experiment = client.get_experiment_by_name("begun without")
     assert experiment is not None
     runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
@@ -141,20 +167,106 @@ def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(up: M
     assert history(client, run.info.run_id) == values(range(1, 10))
 
 
-def test_a_delivery_that_is_repeated_adds_nothing(up: MlflowServer, tracking: TrackingConfig, tmp_path: Path) -> None:
-    later = tracking.model_copy(update={"required": False})
-    up.kill()
-    tracker = open_run(later, "repeated", "a run", {})
+def test_a_run_that_began_without_a_store_is_gone_on_with_by_the_id_it_had(absent: Absent) -> None:
+    tracker = open_run(absent.tracking, "gone on with", "a sweep", {})
+    child = tracker.open_child("trial 0", {})
+    log(child, range(1, 5))
+    tracker.close(RunStatus.KILLED, "told to end")
+    client = absent.mount()
+    again = open_run(absent.tracking, "gone on with", "a sweep", {}, run_id=tracker.run_id)
+    trial = again.open_child("trial 0", {}, run_id=child.run_id)
+    log(trial, range(1, 8))
+    trial.close(RunStatus.FINISHED)
+    again.close(RunStatus.FINISHED)
+    runs = {run.info.run_name: run for run in client.search_runs([again.experiment_id])}
+    assert {name: run.info.status for name, run in runs.items()} == {"a sweep": "FINISHED", "trial 0": "FINISHED"}
+    assert history(client, runs["trial 0"].info.run_id) == values(range(1, 8))
+
+
+def test_a_delivery_that_is_repeated_adds_nothing(absent: Absent, tmp_path: Path) -> None:
+    tracker = open_run(absent.tracking, "repeated", "a run", {})
     log(tracker, range(1, 10))
     tracker.close(RunStatus.FINISHED)
-    up.start()
-    shutil.copytree(tracking.spool, tmp_path / "again")
+    shutil.copytree(absent.tracking.spool, tmp_path / "again")
+    client = absent.mount()
     from orchestrator.tracking.reconciliation import deliver_left_behind
 
-    first, second = deliver_left_behind(tracking.spool), deliver_left_behind(tmp_path / "again")
+    first, second = deliver_left_behind(absent.tracking.spool), deliver_left_behind(tmp_path / "again")
     assert [left.num_sent for left in (*first, *second)] == [11, 11]
-    client = MlflowClient(up.uri)
     experiment = client.get_experiment_by_name("repeated")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     assert history(client, run.info.run_id) == values(range(1, 10))
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for the folder of a session, and little more."""
+    folder = tmp_path / "full disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting needs root: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_costs_no_number_while_the_server_answers(
+    up: MlflowServer, full_disk: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    tracker = open_run(TrackingConfig(uri=up.uri, spool=full_disk), "full disk", "a run", {})
+    fill(full_disk)
+    log(tracker, range(1, 50))
+    file = tmp_path / "result.txt"
+    file.write_text("kept")
+    tracker.log_file(file)
+    tracker.close(RunStatus.FINISHED)
+    client = MlflowClient(up.uri)
+    assert history(client, tracker.run_id) == values(range(1, 50))
+    assert Path(client.download_artifacts(tracker.run_id, "result.txt", str(tmp_path))).read_text() == "kept"
+    assert client.get_run(tracker.run_id).info.status == "FINISHED"
+    assert caplog.text.count("the spool cannot be written") == 1
+
+
+def test_a_full_disk_and_a_server_that_stays_away_is_said_when_the_run_ends(up: MlflowServer, full_disk: Path) -> None:
+    tracker = open_run(TrackingConfig(uri=up.uri, spool=full_disk), "full disk", "a run", {})
+    assert tracker.flush(30)
+    up.kill()
+    fill(full_disk)
+    log(tracker, range(1, 500))
+    with pytest.raises(TrackingUnavailableError, match=r"are lost.*run the same command again"):
+        tracker.close(RunStatus.FINISHED)
+
+
+def test_a_spool_that_cannot_be_made_is_said_before_anything_is_learned(up: MlflowServer, tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    with pytest.raises(StorageUnavailableError, match=r"the spool of tracked numbers cannot be written.*tracking\.spool"):
+        open_run(TrackingConfig(uri=up.uri, spool=tmp_path / "a file" / "spool"), "no spool", "a run", {})
+
+
+def fill(folder: Path) -> None:
+    """Leaves no room on the folder's file system."""
+    with (folder / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(b"x" * 512)
+
+
+def test_a_process_that_is_killed_leaves_every_number_to_the_next_command(up: MlflowServer, tracking: TrackingConfig) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from orchestrator.config.experiment import TrackingConfig\n"
+        "from orchestrator.tracking import open_run\n"
+        "tracker = open_run(TrackingConfig(uri=sys.argv[1], spool=sys.argv[2]), 'killed', 'a run', {})\n"
+        "for step in range(1, 200):\n"
+        "    tracker.log_metrics({'teacher_training/loss': step / 10}, step)\n"
+        "print(tracker.run_id, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, up.uri, str(tracking.spool)], capture_output=True, text=True, check=False)
+    assert killed.returncode == -9, killed.stderr
+    open_run(tracking, "killed", "the next", {}).close(RunStatus.FINISHED)
+    client = MlflowClient(up.uri)
+    run = client.get_run(killed.stdout.strip())
+    assert history(client, run.info.run_id) == values(range(1, 200))
+    assert run.info.status == "FAILED"
+    assert "is gone" in run.data.tags["orchestrator.status_reason"]

@@ -262,7 +262,7 @@ def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
         with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
             close_abandoned_runs(mine.client, mine.uri, [mine.experiment_id])
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "could not be put in order" in caplog.text
+    assert "could not be closed" in caplog.text
     assert "the server is on fire" in caplog.text
     assert status(mine, opened.run_id) == "RUNNING"
 
