@@ -131,7 +131,7 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
     """One call of each package with tensors of a wrong shape or type."""
     from orchestrator.baselines.closed_form import FeatureMoments
     from orchestrator.data.augmentation import quarter_turns
-    from orchestrator.evaluation import agreement
+    from orchestrator.evaluation.classification import agreement
     from orchestrator.models import CosineClassifier
     from orchestrator.student.distillation import embedding_loss
     from orchestrator.teacher.joint_embedding import keep_loss

@@ -1,4 +1,7 @@
-"""The accuracy matrix and every metric derived from it, each with one definition."""
+"""The accuracy matrix and every metric derived from it, each with one definition; `classification` counts what is right.
+
+Importing this package does not import torch (some seconds): reports need the metrics only.
+"""
 
 from orchestrator.evaluation.accuracy_matrix import (
     AccuracyMatrix,
@@ -11,13 +14,10 @@ from orchestrator.evaluation.accuracy_matrix import (
     last_accuracy,
     plasticity,
 )
-from orchestrator.evaluation.classification import accuracies, agreement
 
 __all__ = [
     "AccuracyMatrix",
-    "accuracies",
     "accuracy_after",
-    "agreement",
     "average_incremental_accuracy",
     "backward_transfer",
     "forgetting",

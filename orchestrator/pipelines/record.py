@@ -9,13 +9,13 @@ from typing import Any
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario, Split
 from orchestrator.evaluation import (
-    agreement,
     average_incremental_accuracy,
     backward_transfer,
     forgetting,
     last_accuracy,
     plasticity,
 )
+from orchestrator.evaluation.classification import agreement
 from orchestrator.stages import Role, Stage
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.events import StageFinished

@@ -15,12 +15,12 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import ConfigError, UserInputError
 from orchestrator.tracking import names
 from orchestrator.tracking.reading import open_reader
-from orchestrator.tracking.sweep_figures import TrialRow
 from orchestrator.tracking.tracked_run import TrackedRun
 
 if TYPE_CHECKING:
     from orchestrator.reporting.sweep_facts import SweepFacts
     from orchestrator.tracking.mlflow_reader import MlflowReader
+    from orchestrator.tracking.sweep_figures import TrialRow
     from orchestrator.tuning.ledger import Ledger
 
 REPORTS_FOLDER = Path("out") / "reports"
@@ -119,6 +119,8 @@ def _accuracy_curves(reader: MlflowReader, trial: TrackedRun) -> dict[str, list[
 
 
 def _trial_row(trial: dict[str, Any], curves: dict[str, list[float]]) -> TrialRow:
+    from orchestrator.tracking.sweep_figures import TrialRow  # noqa: PLC0415 - see above
+
     return TrialRow(trial["trial"], trial["status"], trial["value"], trial["parameters"], trial["curve"], **curves)
 
 

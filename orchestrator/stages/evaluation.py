@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.evaluation import accuracies
+from orchestrator.evaluation.classification import accuracies
 from orchestrator.models.network import predict
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from orchestrator.evaluation import accuracies, agreement
+from orchestrator.evaluation.classification import accuracies, agreement
 
 
 def test_sample_and_task_accuracy_differ_with_unequal_tasks() -> None:

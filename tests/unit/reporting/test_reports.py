@@ -1,6 +1,8 @@
 """Whole pages from values: what stands on them for runs that have finished, go on, have failed, or differ."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 
@@ -45,6 +47,12 @@ def text_of(html: str) -> str:
     assert not re.search(r"@import|url\((?!#)", html)
     body = html[html.index("<body") :]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body.replace("<wbr>", "")))
+
+
+def test_reports_need_neither_torch_nor_ray_nor_mlflow() -> None:
+    pages = "orchestrator.reporting.run_report, orchestrator.reporting.comparison"
+    code = f"import sys, {pages}; print({{'torch', 'ray', 'mlflow'}} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
 
 
 # --- one run ---------------------------------------------------------------------------------------------------------
