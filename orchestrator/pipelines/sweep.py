@@ -19,7 +19,7 @@ from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.run import check_backbones, make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
-from orchestrator.pipelines.sweep_outputs import write_sweep_outputs
+from orchestrator.pipelines.sweep_outputs import sweep_name, write_sweep_outputs
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampler_of
 from orchestrator.pipelines.trial_log import MAY_DIFFER
 from orchestrator.stages import Work, prepare_work
@@ -132,7 +132,7 @@ def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> 
     """The sweep's run, new or gone on with; and the ledger's first line."""
     tracking = experiment.tracking
     run_id = ledger.header.sweep_id if ledger.header else None
-    tracker = open_run(tracking, tracking.experiment or experiment.name, f"sweep {search_space.name}", {}, run_id)
+    tracker = open_run(tracking, tracking.experiment or experiment.name, sweep_name(search_space), {}, run_id)
     ledger.begin(SweepHeader(tracker.run_id, experiment.model_dump(mode="json"), search_space.model_dump(mode="json")))
     tracker.set_tags({names.METHOD_TAG: experiment.method.kind, names.SWEEP_TAG: tracker.run_id})
     return tracker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,11 +20,10 @@ from orchestrator.pipelines.outputs import write_json, write_text
 from orchestrator.pipelines.sweep_trials import SweepSetting, sampler_of
 from orchestrator.stages import Role, prepare_work
 from orchestrator.stages.graph import ROLES
-from orchestrator.tracking import Tracker, names
+from orchestrator.tracking import RunStatus, Tracker, names
+from orchestrator.tracking.tracked_run import TrackedRun
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
 from orchestrator.tuning.ranking import ranked
-
-NUM_BEST = 5
 
 
 def write_sweep_outputs(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker) -> None:
@@ -44,7 +44,10 @@ def write_sweep_outputs(setting: SweepSetting, summary: dict[str, Any], ledger: 
 
 
 def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Path]:
-    from orchestrator.tracking.figures import save_figure  # noqa: PLC0415 - matplotlib is slow to import
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - matplotlib is slow to import
+    from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts  # noqa: PLC0415
+    from orchestrator.reporting.sweep_report import sweep_report  # noqa: PLC0415
+    from orchestrator.tracking.figures import save_figure  # noqa: PLC0415
     from orchestrator.tracking.sweep_figures import (  # noqa: PLC0415
         best_curves_figure,
         importance_figure,
@@ -54,9 +57,10 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
 
     folder, rows = setting.output_dir, _rows(setting, summary, ledger)
     metric, mode = summary["metric"], summary["mode"]
+    importances = sampler_of(setting.space, ledger.trials.values()).importances()
     figures = {
         names.PARALLEL_COORDINATES_FILE: parallel_coordinates_figure(rows, metric, mode),
-        names.PARAMETER_IMPORTANCE_FILE: importance_figure(sampler_of(setting.space, ledger.trials.values()).importances()),
+        names.PARAMETER_IMPORTANCE_FILE: importance_figure(importances),
         names.BEST_CURVES_FILE: best_curves_figure(rows, mode, NUM_BEST),
     }
     for name, figure in figures.items():
@@ -64,16 +68,42 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     write_json(folder / names.SUMMARY_FILE, summary)
     write_text(folder / names.SEARCH_SPACE_FILE, dump_search_space(setting.search_space))
     write_text(folder / names.LEADERBOARD_FILE, leaderboard_csv(rows, mode))
-    files = [names.SUMMARY_FILE, names.SEARCH_SPACE_FILE, names.LEADERBOARD_FILE, names.LEDGER_FILE]
+    files = [names.SUMMARY_FILE, names.SEARCH_SPACE_FILE, names.LEADERBOARD_FILE, names.LEDGER_FILE, names.REPORT_FILE]
+    best_text = ""
     if summary["best"] is not None:
         best = ledger.trials[summary["best"]["trial"]]
-        write_text(folder / names.BEST_FILE, _best_text(summary, setting.space.experiments_of(best.configuration.parameters)))
+        best_text = _best_text(summary, setting.space.experiments_of(best.configuration.parameters))
+        write_text(folder / names.BEST_FILE, best_text)
         files.append(names.BEST_FILE)
+    run, search_space = _tracked_run(setting, summary), setting.search_space.model_dump(mode="json")
+    write_page(folder / names.REPORT_FILE, sweep_report(SweepFacts(run, summary, search_space, rows, importances, best_text)))
     return [*(folder / name for name in files), *(folder / names.FIGURES_FOLDER / name for name in figures)]
+
+
+def _tracked_run(setting: SweepSetting, summary: dict[str, Any]) -> TrackedRun:
+    """The sweep's run as its report sees it, without asking MLflow for what is known here."""
+    experiment, ended = setting.experiment, datetime.now(UTC)
+    return TrackedRun(
+        run_id=summary["sweep_id"],
+        name=sweep_name(setting.search_space),
+        experiment=experiment.tracking.experiment or experiment.name,
+        experiment_id="",
+        status=RunStatus.FINISHED.value,
+        started=ended - timedelta(seconds=summary["wall_seconds"]),
+        ended=ended,
+        tags={names.METHOD_TAG: experiment.method.kind, names.SWEEP_TAG: summary["sweep_id"]},
+        summary=summary,
+    )
+
+
+def sweep_name(search_space: SearchSpace) -> str:
+    """What a sweep's run is called in MLflow."""
+    return f"sweep {search_space.name}"
 
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
     """The trials as the figures want them; the best ones with their accuracies on test data."""
+    from orchestrator.reporting.sweep_facts import NUM_BEST  # noqa: PLC0415 - matplotlib is slow to import
     from orchestrator.tracking.sweep_figures import TrialRow  # noqa: PLC0415
 
     best = {trial.number for trial in ranked(ledger.trials.values(), summary["mode"])[:NUM_BEST]}

@@ -86,7 +86,7 @@ class TerminalSweepListener:
         if summary["best"] is not None:
             self._print(f"best     {output_dir / names.BEST_FILE}")
         self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
-        self._print(f"picture  {output_dir / names.FIGURES_FOLDER / names.PARALLEL_COORDINATES_FILE}")
+        self._print(f"report   {output_dir / names.REPORT_FILE}")
         for line in page_lines(self._tracking_uri, view_url):
             self._print(line)
         if TrialStatus.INTERRUPTED.value in statuses:

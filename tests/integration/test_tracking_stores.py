@@ -39,7 +39,7 @@ class Tracked(NamedTuple):
     def artifacts(self, folder: str = "") -> dict[str, int]:
         found: dict[str, int] = {}
         for artifact in self.client.list_artifacts(self.run.info.run_id, folder or None):
-            found |= self.artifacts(artifact.path) if artifact.is_dir else {artifact.path: artifact.file_size}
+            found |= self.artifacts(artifact.path) if artifact.is_dir else {artifact.path: artifact.file_size or 0}
         return found
 
     def models(self) -> set[tuple[str, str]]:
