@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -39,8 +40,9 @@ class TrackingConfig(Config):
     spool: Path = Field(
         default=Path(".orchestrator/spool"), description="Folder where numbers wait until the store has them; on a disk of this machine."
     )
-    register_models: bool = Field(
-        default=True, description="Whether a run's models go to the model registry, as NAME-teacher, NAME-student."
+    models: Literal["register", "log", "none"] = Field(
+        default="register",
+        description="register: both final models are logged, and are versions of NAME-teacher and NAME-student; log: only logged.",
     )
     system_metrics: bool = Field(default=False, description="Whether CPU, memory, disk, network and GPU of this machine are logged.")
 

@@ -1,20 +1,35 @@
-"""The learned models as they leave a run: packaged beside its summary, and in MLflow's registry."""
+"""The learned models as they leave a run: packaged beside its summary, and in MLflow's registry.
+
+Exporting a model takes seconds, so a package is kept in the stage store, and made once.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shutil
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.stages import Model, Role, Work
+from orchestrator.stages import Model, Role, Stage, Work
+from orchestrator.stages.store import Artifact
 from orchestrator.tracking import Tracker, names
 from orchestrator.tracking.model_facts import ModelFacts
 
+PACKAGE_FORMAT = 1
+_EXPORTED_BY = ("torch", "mlflow")
+
 logger = logging.getLogger(__name__)
+
+
+def final_stages(work: Work) -> dict[Role, Stage]:
+    """The last task's two stages."""
+    return {stage.role: stage for stage in work.stages}
 
 
 def final_models(work: Work) -> dict[Role, Model]:
@@ -23,8 +38,7 @@ def final_models(work: Work) -> dict[Role, Model]:
     Raises:
         StorageUnavailableError: They are no longer there.
     """
-    last = {stage.role: stage for stage in work.stages}
-    return {role: work.model_from(work.artifact_of(stage), stage, torch.device("cpu")) for role, stage in last.items()}
+    return {role: _model(work, stage) for role, stage in final_stages(work).items()}
 
 
 def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Tracker) -> None:
@@ -33,20 +47,48 @@ def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Track
     A model that cannot be exported as a graph, such as one of a backbone with branches, is left out with a warning.
 
     Raises:
-        StorageUnavailableError: The folder cannot be written any more.
+        StorageUnavailableError: The folder or the stage store cannot be used any more.
     """
-    from orchestrator.tracking.packaging import package_model  # noqa: PLC0415 - loads MLflow
-
     experiment = work.experiment
-    for role, model in final_models(work).items():
+    if experiment.tracking.models == "none":
+        return
+    for role, stage in final_stages(work).items():
         package = folder / names.MODELS_FOLDER / role
         shutil.rmtree(package, ignore_errors=True)
         try:
-            package_model(model.network, work.scenario.shape, ModelFacts.of(summary, role), package)
+            _write_package(work, stage, ModelFacts.of(summary, role), package)
         except OSError as error:
             what = f"the {role} cannot be written ({error.strerror or error})"
             raise StorageUnavailableError(what, str(package), "free some space; the learned stages are kept") from None
+        except StorageUnavailableError:
+            raise
         except Exception as error:  # noqa: BLE001 - torch.export raises many kinds; the run's numbers are worth more
             logger.warning("the %s cannot be exported for MLflow (%s)", role, str(error).strip().splitlines()[0])
             continue
-        tracker.log_model(package, role, f"{experiment.name}-{role}" if experiment.tracking.register_models else "")
+        tracker.log_model(package, role, f"{experiment.name}-{role}" if experiment.tracking.models == "register" else "")
+
+
+def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -> None:
+    """Takes the package from the stage store, or makes it and keeps it there."""
+    key = _package_key(stage, facts)
+    stored = work.store.load(key)
+    if stored is not None:
+        for name, content in stored.tensors.items():
+            (package / name).parent.mkdir(parents=True, exist_ok=True)
+            (package / name).write_bytes(content.numpy().tobytes())
+        return
+    from orchestrator.tracking.packaging import package_model  # noqa: PLC0415 - loads MLflow
+
+    package_model(_model(work, stage).network, work.scenario.shape, facts, package)
+    files = {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("*") if path.is_file()}
+    work.store.save(key, Artifact({name: torch.frombuffer(bytearray(content), dtype=torch.uint8) for name, content in files.items()}))
+
+
+def _package_key(stage: Stage, facts: ModelFacts) -> str:
+    versions = {name: metadata.version(name) for name in _EXPORTED_BY}
+    content = [PACKAGE_FORMAT, stage.key, facts.values(), versions]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _model(work: Work, stage: Stage) -> Model:
+    return work.model_from(work.artifact_of(stage), stage, torch.device("cpu"))

@@ -19,7 +19,7 @@ from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.run import check_backbones, make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
-from orchestrator.pipelines.sweep_outputs import sweep_name, write_sweep_outputs
+from orchestrator.pipelines.sweep_outputs import log_search_space, sweep_name, write_sweep_outputs
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampler_of
 from orchestrator.pipelines.trial_log import MAY_DIFFER
 from orchestrator.stages import Work, prepare_work
@@ -88,6 +88,7 @@ def sweep(
         tracker = _open(search_space, experiment, ledger)
         view = sweep_view(tracker.run_id, search_space)
         with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
+            log_search_space(setting, tracker)
             tracker.save_views([view, *run_views(len(work.scenario.tasks))])
             _compute(setting, work, ledger, tracker, listener)
             summary = _summary(search_space, ledger, tracker.run_id, time.perf_counter() - started)

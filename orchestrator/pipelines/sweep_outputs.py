@@ -26,6 +26,21 @@ from orchestrator.tuning.ledger import Ledger, LedgerTrial
 from orchestrator.tuning.ranking import ranked
 
 
+def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
+    """Writes what varies, before anything is tried: a sweep that ends early has it as well.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written.
+    """
+    path = setting.output_dir / names.SEARCH_SPACE_FILE
+    try:
+        write_text(path, dump_search_space(setting.search_space))
+    except OSError as error:
+        what = f"the search space cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, where=str(path), next_step="free some space, or choose another --output") from None
+    tracker.log_file(path)
+
+
 def write_sweep_outputs(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker) -> None:
     """Writes every file and hands it to the tracker.
 
@@ -66,9 +81,8 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     for name, figure in figures.items():
         save_figure(figure, folder / names.FIGURES_FOLDER / name)
     write_json(folder / names.SUMMARY_FILE, summary)
-    write_text(folder / names.SEARCH_SPACE_FILE, dump_search_space(setting.search_space))
     write_text(folder / names.LEADERBOARD_FILE, leaderboard_csv(rows, mode))
-    files = [names.SUMMARY_FILE, names.SEARCH_SPACE_FILE, names.LEADERBOARD_FILE, names.LEDGER_FILE, names.REPORT_FILE]
+    files = [names.SUMMARY_FILE, names.LEADERBOARD_FILE, names.LEDGER_FILE, names.REPORT_FILE]
     best_text = ""
     if summary["best"] is not None:
         best = ledger.trials[summary["best"]["trial"]]

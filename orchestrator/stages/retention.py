@@ -32,7 +32,7 @@ _DAMAGED = re.compile(r"damaged-.*\.json")
 class Kind(StrEnum):
     """What a part of a store is, in the words of the report."""
 
-    STAGES = "stages and evaluations"
+    STAGES = "stages, evaluations, models"
     CHECKPOINTS = "epoch checkpoints"
     LEFTOVERS = "leftovers of writers"
     RAY = "folders of Ray"

@@ -39,7 +39,7 @@ class Case:
             "student": {"training": {"epochs": 1}},
             "execution": {"kind": "in_process", "num_threads": 1},
             "store": {"uri": f"{folder}/store"},
-            "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
+            "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"},
         }
 
     @staticmethod

@@ -56,7 +56,7 @@ def changed(experiment: Experiment, **values: Any) -> Experiment:  # noqa: ANN40
 def recorded(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("reports")
     uri = f"sqlite:///{folder}/mlflow.db"
-    experiment = changed(tiny_experiment, tracking={"uri": uri, "spool": str(folder / "spool"), "register_models": False})
+    experiment = changed(tiny_experiment, tracking={"uri": uri, "spool": str(folder / "spool"), "models": "log"})
     variants = [experiment, changed(experiment, seed=1), changed(experiment, method={"kind": "finetuning"})]
     ids = [run(variant, folder / f"out {place}").summary["run_id"] for place, variant in enumerate(variants)]
     failed = open_run(experiment.tracking, "tiny", "broken", {})

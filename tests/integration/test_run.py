@@ -71,7 +71,7 @@ def matrices(summary: dict[str, Any]) -> list[Any]:
 
 def kept_in(experiment: Experiment, folder: Path) -> Experiment:
     """The experiment with its own stage store and its own MLflow database."""
-    own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"}}
+    own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"}}
     return Experiment.model_validate({**experiment.model_dump(), **own})
 
 

@@ -122,7 +122,7 @@ def objective(summary: Mapping[str, Any], forgetting_weight: float = 0.0) -> flo
 def new_place(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Place]:
     def make(**changes: Any) -> Place:  # noqa: ANN401 - plain values of YAML
         folder = tmp_path_factory.mktemp("sweep")
-        own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"}}
+        own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"}}
         experiment = Experiment.model_validate({**tiny_experiment.model_dump(), **own, **changes})
         (folder / "experiment.yaml").write_text(dump_experiment(experiment))
         return Place(folder)

@@ -69,7 +69,7 @@ def new_driver(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFac
         folder = tmp_path_factory.mktemp("sweep driver")
         values = tiny_experiment.model_dump()
         values["student"]["training"]["epochs"] = 40  # long enough to be killed in the middle of it
-        values |= {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"}}
+        values |= {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"}}
         (folder / "experiment.yaml").write_text(dump_experiment(Experiment.model_validate(values)))
         parameters = {"student.temperature": {"kind": "choice", "values": TEMPERATURES}}
         (folder / "space.yaml").write_text(yaml.safe_dump({"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}}))
