@@ -18,6 +18,7 @@ A killed process loses nothing that it has logged: the next command, or `orchest
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -28,10 +29,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from orchestrator.errors import StorageUnavailableError
+from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.tracking.entries import Entry, entry_from_json
 
 _JOURNAL, _DELIVERED, _DESTINATION, _REFUSED, _FILES = "journal.jsonl", "delivered.json", "destination.json", "refused.jsonl", "files"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,7 @@ class Spool:
         self._lock = lock
         self._journal: int | None = None
         self.destination = Destination(**_read_json(folder / _DESTINATION))
-        delivered = folder / _DELIVERED
-        self.delivered = Delivered(**_read_json(delivered)) if delivered.exists() else Delivered()
+        self.delivered = _read_delivered(folder)
 
     @classmethod
     def begin(cls, spool_dir: Path, run_id: str, destination: Destination) -> Spool:
@@ -94,17 +96,26 @@ class Spool:
 
     @classmethod
     def left_behind(cls, spool_dir: Path) -> Iterator[Spool]:
-        """The sessions whose process is gone, each locked for this one until it is removed or released."""
-        for lock_file in sorted(spool_dir.glob("*.lock")):
+        """The sessions whose process is gone, in the order of their beginnings: a later one may go on with the run of an earlier one.
+
+        Each is locked for this process until it is removed or released.
+        """
+        for lock_file in sorted(spool_dir.glob("*.lock"), key=_begun_ns):
             lock, folder = FileLock(lock_file), lock_file.with_suffix("")
             try:
                 lock.acquire(timeout=0)
             except (Timeout, OSError):
                 continue  # its process lives, or it is another user's
-            if (folder / _DESTINATION).exists():
-                yield cls(folder, lock)
-            else:
+            if not (folder / _DESTINATION).exists():
                 _remove(folder, lock)  # killed while it was made, or while it was removed
+                continue
+            try:
+                spool = cls(folder, lock)
+            except (OSError, ValueError, TypeError) as error:
+                logger.warning("%s cannot be read (%s), so nothing of it is sent; delete it to give it up", folder, error)
+                lock.release()
+            else:
+                yield spool
 
     def append(self, entry: Entry) -> int:
         """Writes an entry at the journal's end, and returns where it ends.
@@ -144,7 +155,12 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """The entries that the store does not have yet, each with where it ends."""
+        """The entries that the store does not have yet, each with where it ends.
+
+        Raises:
+            UserInputError: A line is no entry.
+            OSError: They cannot be read.
+        """
         journal = self.folder / _JOURNAL
         if not journal.exists():
             return []
@@ -154,9 +170,17 @@ class Spool:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
+                entries.append((self._entry(line, offset), offset + len(line)))
                 offset += len(line)
-                entries.append((entry_from_json(line), offset))
         return entries
+
+    def _entry(self, line: bytes, offset: int) -> Entry:
+        try:
+            return entry_from_json(line)
+        except ValueError:
+            what = f"the line at byte {offset} is no entry ({line[:60]!r})"
+            advice = "delete the line to send the others, or the folder to give them up"
+            raise UserInputError(what, str(self.folder / _JOURNAL), advice) from None
 
     def note_delivered(self, offset: int, run_ids: Mapping[str, str]) -> None:
         """The store has everything up to there.
@@ -181,22 +205,39 @@ class Spool:
         if self._journal is not None:
             os.close(self._journal)
             self._journal = None
-        journal = self.folder / _JOURNAL
-        is_delivered = not journal.exists() or journal.stat().st_size <= self.delivered.offset
-        if is_delivered and not (self.folder / _REFUSED).exists():
-            _remove(self.folder, self._lock)
-        elif is_delivered:
-            # nothing is left to send, so nobody need look here again
+        if self._is_anything_waiting():
             self._lock.release()
-            _lock_file(self.folder).unlink(missing_ok=True)
+        elif (self.folder / _REFUSED).exists():
+            _forget(self.folder, self._lock)
         else:
-            self._lock.release()
+            _remove(self.folder, self._lock)
+
+    def _is_anything_waiting(self) -> bool:
+        journal = self.folder / _JOURNAL
+        if not journal.exists():
+            return False
+        with journal.open("rb") as file:
+            file.seek(self.delivered.offset)
+            return any(line.endswith(b"\n") for line in file)
 
 
 def _remove(folder: Path, lock: FileLock) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    lock.release()
+    _forget(folder, lock)
+
+
+def _forget(folder: Path, lock: FileLock) -> None:
+    """Nobody need look there again."""
+    # While it is still held: whoever waits for it would get a lock that nobody can find.
     _lock_file(folder).unlink(missing_ok=True)
+    lock.release()
+
+
+def _begun_ns(lock_file: Path) -> int:
+    try:
+        return (lock_file.with_suffix("") / _DESTINATION).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _lock_file(folder: Path) -> Path:
@@ -206,6 +247,14 @@ def _lock_file(folder: Path) -> Path:
 def _read_json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def _read_delivered(folder: Path) -> Delivered:
+    """From the beginning where nothing is noted, or nothing that can be read: sending again does no harm."""
+    try:
+        return Delivered(**_read_json(folder / _DELIVERED))
+    except (OSError, ValueError, TypeError):
+        return Delivered()
 
 
 def _write_json(path: Path, content: object) -> None:

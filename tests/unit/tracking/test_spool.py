@@ -1,0 +1,211 @@
+"""What waits on disk: whole, in order, its owner's alone, and gone once the store has it."""
+
+import logging
+import math
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from orchestrator.errors import StorageUnavailableError, UserInputError
+from orchestrator.tracking.entries import Entry, Points, Tags
+from orchestrator.tracking.spool import Destination, Spool
+
+DESTINATION = Destination("postgresql://me:secret@host/runs", "an experiment")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool.begin(tmp_path, "a_run", DESTINATION)
+
+
+def points(step: int, value: float = 0.5) -> Points:
+    return Points(run="a_run", time_ms=1, values=[("loss", value, step)])
+
+
+def killed(spool: Spool) -> Path:
+    """As when the session's process is killed: nothing is tidied up, and the kernel takes back the lock."""
+    spool._lock.release()
+    return spool.folder
+
+
+def entries(spool: Spool) -> list[Entry]:
+    return [entry for entry, _ in spool.waiting()]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@contextmanager
+def file_size_limit(num_bytes: int) -> Iterator[None]:
+    """The kernel takes no more bytes of a file, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_waits_is_read_in_the_order_of_logging_from_where_the_store_has_it(spool: Spool) -> None:
+    ends = [spool.append(points(step)) for step in range(1, 6)]
+    spool.note_delivered(ends[1], {"here": "there"})
+    (again,) = Spool.left_behind(killed(spool).parent)
+    assert entries(again) == [points(3), points(4), points(5)]
+    assert again.delivered.run_ids == {"here": "there"}
+    assert again.destination == DESTINATION
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 5e-324, 0.1 + 0.2])
+def test_every_number_comes_back_as_it_was(spool: Spool, value: float) -> None:
+    spool.append(points(1, value))
+    ((entry, _),) = spool.waiting()
+    assert isinstance(entry, Points)
+    (read,) = entry.values
+    assert read[1] == value or (math.isnan(read[1]) and math.isnan(value))
+
+
+def test_only_its_owner_may_read_it(spool: Spool) -> None:
+    spool.append(points(1))
+    spool.note_delivered(0, {})
+    assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in spool.folder.iterdir()} == {0o600}
+
+
+def test_a_session_is_gone_once_the_store_has_everything(spool: Spool) -> None:
+    spool.note_delivered(spool.append(points(1)), {})
+    spool.close()
+    assert names_in(spool.folder.parent) == []
+
+
+def test_a_last_line_that_was_never_finished_is_not_said_and_keeps_nothing(spool: Spool) -> None:
+    end = spool.append(points(1))
+    with (spool.folder / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"run": "a_run", "kin')
+    (again,) = Spool.left_behind(killed(spool).parent)
+    assert entries(again) == [points(1)]
+    again.note_delivered(end, {})
+    again.close()
+    assert names_in(spool.folder.parent) == []
+
+
+def test_what_is_refused_stays_with_its_reason_and_nobody_looks_there_again(spool: Spool) -> None:
+    spool.note_delivered(spool.append(points(1)), {})
+    spool.note_refused(points(1), "not today")
+    spool.close()
+    assert "not today" in (spool.folder / "refused.jsonl").read_text()
+    assert list(Spool.left_behind(spool.folder.parent)) == []
+
+
+def test_sessions_are_found_in_the_order_of_their_beginnings(tmp_path: Path) -> None:
+    begun = [Spool.begin(tmp_path, run_id, DESTINATION) for run_id in ("c", "a", "b", "a")]
+    for second, spool in enumerate(begun):
+        spool.append(points(1))
+        os.utime(spool.folder / "destination.json", (second, second))
+        killed(spool)
+    assert [spool.folder for spool in Spool.left_behind(tmp_path)] == [spool.folder for spool in begun]
+
+
+def test_the_session_of_a_living_process_is_left_alone_and_one_that_is_looked_at_by_another(spool: Spool) -> None:
+    spool.append(points(1))
+    assert list(Spool.left_behind(spool.folder.parent)) == []
+    killed(spool)
+    looked_at = next(Spool.left_behind(spool.folder.parent))
+    assert list(Spool.left_behind(spool.folder.parent)) == []
+    looked_at.close()
+    assert len(list(Spool.left_behind(spool.folder.parent))) == 1
+
+
+def test_a_lock_is_held_until_nobody_can_find_it(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lock that is removed after its release holds one that is nowhere: what he keeps there would never be found."""
+    lock_file = spool.folder.with_name(f"{spool.folder.name}.lock")
+    there_at_release = []
+    release = FileLock.release
+
+    def watched(lock: FileLock, force: bool = False) -> None:
+        there_at_release.append(lock_file.exists())
+        release(lock, force)
+
+    monkeypatch.setattr(FileLock, "release", watched)
+    spool.close()
+    assert there_at_release == [False]
+
+
+def test_a_process_that_was_killed_while_it_began_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a_run-1.lock").touch()
+    (tmp_path / "a_run-1").mkdir()
+    (tmp_path / "a_run-2.lock").touch()
+    assert list(Spool.left_behind(tmp_path)) == []
+    assert names_in(tmp_path) == []
+
+
+def test_a_session_that_cannot_be_read_keeps_no_other_from_being_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken, whole = (Spool.begin(tmp_path, run_id, DESTINATION) for run_id in ("broken", "whole"))
+    for spool in (broken, whole):
+        spool.append(points(1))
+        killed(spool)
+    (broken.folder / "destination.json").write_bytes(b"\0" * 40)
+    with caplog.at_level(logging.WARNING):
+        assert [spool.folder for spool in Spool.left_behind(tmp_path)] == [whole.folder]
+    assert f"{broken.folder} cannot be read" in caplog.text
+    assert "delete it" in caplog.text
+
+
+def test_where_it_cannot_be_read_how_far_the_store_is_everything_is_sent_again(spool: Spool) -> None:
+    spool.note_delivered(spool.append(points(1)), {})
+    (spool.folder / "delivered.json").write_bytes(b"")
+    (again,) = Spool.left_behind(killed(spool).parent)
+    assert entries(again) == [points(1)]
+
+
+def test_a_line_that_is_no_entry_is_said_with_its_place(spool: Spool) -> None:
+    end = spool.append(points(1))
+    with (spool.folder / "journal.jsonl").open("ab") as journal:
+        journal.write(b"gibberish\n")
+    with pytest.raises(UserInputError, match=rf"the line at byte {end} is no entry .*gibberish.*delete the line"):
+        spool.waiting()
+
+
+def test_a_line_for_which_there_is_no_room_leaves_the_journal_as_it_was(spool: Spool) -> None:
+    end = spool.append(points(1))
+    for room in (0, 20):
+        with file_size_limit(end + room), pytest.raises(OSError, match=r"too large|only a part"):
+            spool.append(points(2))
+        assert (spool.folder / "journal.jsonl").stat().st_size == end
+    spool.append(points(3))
+    assert entries(spool) == [points(1), points(3)]
+
+
+def test_a_copy_for_which_there_is_no_room_leaves_nothing(spool: Spool, tmp_path: Path) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"x" * 5000)
+    with file_size_limit(1000), pytest.raises(OSError, match="too large"):
+        spool.copy(file)
+    assert list((spool.folder / "files").iterdir()) == []
+
+
+def test_a_copy_stays_as_the_file_was(spool: Spool, tmp_path: Path) -> None:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "weights").write_text("before")
+    first, second = spool.copy(folder), spool.copy(folder / "weights")
+    (folder / "weights").write_text("after")
+    assert (first.name, (first / "weights").read_text(), second.name, second.read_text()) == ("package", "before", "weights", "before")
+
+
+def test_a_folder_that_cannot_be_made_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    with pytest.raises(StorageUnavailableError, match=r"cannot be written.*set tracking\.spool"):
+        Spool.begin(tmp_path / "a file" / "spool", "a_run", DESTINATION)
+
+
+def test_text_of_any_kind_is_one_line(spool: Spool) -> None:
+    tags = Tags(run="a_run", values={"note": "two\nlines\u2028and ✓ \x00"})
+    spool.append(tags)
+    assert entries(spool) == [tags]
