@@ -7,6 +7,7 @@ which it is not certain that it arrived.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import assert_never
 
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, Run
 from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import OrchestratorError, TransientError, UserInputError
@@ -23,14 +24,29 @@ from orchestrator.tracking.datasets import log_datasets
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog
 from orchestrator.tracking.entries import Begin, Datasets, End, Entry, File, GoOn, Model, Parameters, Points, Tags, Views
 from orchestrator.tracking.mlflow_calls import mlflow_calls
-from orchestrator.tracking.mlflow_runs import Store, create_run, find_run_of_tag, open_store, read_earlier_log, reopen_run, run_tags
+from orchestrator.tracking.mlflow_runs import (
+    MAX_TAG_CHARACTERS,
+    RUNNING,
+    Store,
+    clipped,
+    create_run,
+    find_run_of_tag,
+    open_store,
+    read_earlier_log,
+    reopen_run,
+    run_tags,
+)
 from orchestrator.tracking.model_delivery import deliver_model
+from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.run_process import recorded_process, this_process
 from orchestrator.tracking.saved_views import save_views
 from orchestrator.tracking.spool import Destination
 from orchestrator.tracking.tracker import MetricPoint
 
 # Tags that name a run, which the store may know by another id.
 _RUN_TAGS = (names.PARENT_RUN_TAG, names.SWEEP_TAG)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,7 @@ class Delivery:
         store: The opened store; None to open it when it is first needed.
 
     Attributes:
-        open_runs: Those that have begun and not ended, by the id given out.
+        open_runs: The store's ids of those that have begun and not ended.
     """
 
     def __init__(self, destination: Destination, run_ids: Mapping[str, str], store: Store | None = None) -> None:
@@ -58,6 +74,7 @@ class Delivery:
         self.run_ids = dict(run_ids)
         self._earlier: dict[str, EarlierLog] = {}
         self.open_runs: set[str] = set()
+        self._ended: set[str] = set()
         if store is not None:
             self.store = store
 
@@ -69,6 +86,7 @@ class Delivery:
             UserInputError: The experiment is deleted, or the store refuses access.
             TrackingUnavailableError: The store does not answer.
         """
+        check_reachable(self.destination.uri)  # MLflow itself would try for minutes
         return open_store(self.destination.uri, self.destination.experiment)
 
     @property
@@ -91,26 +109,30 @@ class Delivery:
         except OrchestratorError:
             return [refused for entry in entries if (refused := self._send_alone(entry)) is not None]
 
+    def answers(self) -> bool:
+        """Whether the store answers now."""
+        try:
+            with mlflow_calls(self.destination.uri):
+                self.store.client.get_experiment(self.store.experiment_id)
+        except OrchestratorError:
+            return False
+        return True
+
     def beat(self) -> None:
-        """Says of every open run that its process lives.
+        """Says of every open run that its process lives. One that another process has taken for dead meanwhile is RUNNING again.
 
         Raises:
             TrackingUnavailableError: The store does not answer.
+            UserInputError: It refuses access.
         """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        with mlflow_calls(self.destination.uri):
-            for run in sorted(self.open_runs):
-                self.store.client.set_tag(self.id_of(run), names.HEARTBEAT_TAG, now)
-
-    def reopen_runs(self) -> None:
-        """Makes open runs RUNNING again: while the store was away, another process may have taken this one for dead.
-
-        Raises:
-            TrackingUnavailableError: The store does not answer.
-        """
-        with mlflow_calls(self.destination.uri):
-            for run in sorted(self.open_runs):
-                self.store.client.update_run(self.id_of(run), status="RUNNING")
+        for run_id in sorted(self.open_runs):
+            try:
+                with mlflow_calls(self.destination.uri):
+                    self._beat(run_id)
+            except (TransientError, UserInputError):
+                raise
+            except OrchestratorError as error:  # a run that somebody has deleted keeps no other from being seen
+                logger.debug("no heartbeat of run %s: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
         """The tags, where they name runs by the store's own ids."""
@@ -119,6 +141,14 @@ class Delivery:
     def id_of(self, run: str) -> str:
         """The store's id of a run."""
         return self.run_ids.get(run, run)
+
+    def _beat(self, run_id: str) -> None:
+        client = self.store.client
+        client.set_tag(run_id, names.HEARTBEAT_TAG, datetime.now(UTC).isoformat(timespec="seconds"))
+        run = client.get_run(run_id)
+        if run.info.status != RUNNING and recorded_process(run.data.tags) in (None, this_process()):
+            _forget_reason(client, run)
+            client.update_run(run_id, status=RUNNING)
 
     def _send_alone(self, entry: Entry) -> Refused | None:
         try:
@@ -133,13 +163,14 @@ class Delivery:
         batches: dict[str, _Batch] = {}
         with mlflow_calls(self.destination.uri):
             for entry in entries:
-                self.open_runs.add(entry.run)
                 match entry:
                     case Parameters() | Points() | Tags():
                         self._add(entry, batches.setdefault(entry.run, _Batch()))
                     case _:
                         self._send_batch(entry.run, batches.pop(entry.run, _Batch()))
                         self._act(entry)
+                if entry.run not in self._ended:
+                    self.open_runs.add(self.id_of(entry.run))
             for run, batch in batches.items():
                 self._send_batch(run, batch)
 
@@ -194,15 +225,22 @@ class Delivery:
     def _go_on(self, entry: GoOn) -> None:
         run = self.store.find_run(entry.run)
         self.run_ids[entry.run] = run_id = run.info.run_id
+        self._ended.discard(entry.run)
         reopen_run(self.store.client, run, self.with_ids(entry.tags))
         self._earlier[entry.run] = read_earlier_log(self.store.client, run_id)
 
     def _end(self, client: MlflowClient, run_id: str, entry: End) -> None:
+        self.open_runs.discard(run_id)
+        self._ended.add(entry.run)
+        run = client.get_run(run_id)
+        driver = run.data.tags.get(names.PROCESS_STARTED_TAG, "")
+        if entry.process and driver and driver != entry.process:
+            return  # what ended waited so long that another process goes on with the run, or has brought it to its end
         if entry.reason:
-            client.set_tag(run_id, names.STATUS_REASON_TAG, entry.reason)
+            client.set_tag(run_id, names.STATUS_REASON_TAG, clipped(entry.reason, MAX_TAG_CHARACTERS))
+        else:
+            _forget_reason(client, run)
         client.set_terminated(run_id, entry.status.value, entry.ended_ms)
-        self.open_runs.discard(entry.run)
-        self._earlier.pop(entry.run, None)
 
 
 @dataclass
@@ -212,6 +250,12 @@ class _Batch:
     parameters: dict[str, str] = field(default_factory=dict)
     points: list[MetricPoint] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+
+
+def _forget_reason(client: MlflowClient, run: Run) -> None:
+    """Takes back what another process said of a run that it took for dead."""
+    if names.STATUS_REASON_TAG in run.data.tags:
+        client.delete_tag(run.info.run_id, names.STATUS_REASON_TAG)
 
 
 def _require(path: Path) -> None:

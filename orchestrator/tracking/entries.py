@@ -88,9 +88,10 @@ class Views(_Entry):
 
 
 class End(_Entry):
-    """How the run ended, and when."""
+    """How the run ended, and when; by the value of its process's tag `names.PROCESS_STARTED_TAG` no other process's run is ended."""
 
     kind: Literal["end"] = "end"
+    process: str = ""
     status: RunStatus
     reason: str
     ended_ms: int

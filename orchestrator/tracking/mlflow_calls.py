@@ -18,6 +18,7 @@ from orchestrator.tracking.uris import SQLITE_ADVICE
 _NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 _REFUSED = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED")
 _CREDENTIALS_ADVICE = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+_NOT_OF_MLFLOW = " failed with error code "
 _WRONG_REQUESTS = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
 
 
@@ -59,7 +60,7 @@ def mlflow_calls(uri: str) -> Iterator[None]:
     Raises:
         UserInputError: Credentials refused, or something other than an MLflow server answered.
         TrackingUnavailableError: The store cannot be reached or written.
-        OrchestratorError: MLflow refuses what was logged: a bug.
+        OrchestratorError: MLflow refuses what was logged, or cannot send it: a bug.
     """
     with quiet_logs():
         try:
@@ -68,6 +69,8 @@ def mlflow_calls(uri: str) -> Iterator[None]:
             raise _explained(error, uri) from error
         except (SQLAlchemyError, RequestException, OSError) as error:
             raise unavailable(uri, error) from error
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise OrchestratorError(f"MLflow refuses the request: {type(error).__name__}: {error}", without_password(uri)) from error
 
 
 @contextmanager
@@ -91,6 +94,7 @@ def _explained(error: MlflowException, uri: str) -> OrchestratorError:
         return UserInputError(f"the MLflow server refuses access: {message}", where, _CREDENTIALS_ADVICE)
     if error.error_code == "ENDPOINT_NOT_FOUND" or "not in a valid JSON format" in message:
         return UserInputError("something answers, but not an MLflow server", where, SQLITE_ADVICE)
-    if error.error_code in _WRONG_REQUESTS:
+    # What is not in MLflow's form was not said by MLflow: a proxy answers in the place of a server that is away.
+    if error.error_code in _WRONG_REQUESTS and _NOT_OF_MLFLOW not in message:
         return OrchestratorError(f"MLflow refuses the request: {message}", where)
     return unavailable(uri, message)

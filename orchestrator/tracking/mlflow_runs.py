@@ -17,9 +17,9 @@ from orchestrator.tracking.uris import artifact_root
 
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
-_RUNNING = "RUNNING"
+RUNNING = "RUNNING"
 # What a run says about the process that drove it last, and of how it ended then.
-_TAGS_OF_ONE_PROCESS = (names.HOST_TAG, names.PROCESS_TAG, names.PROCESS_STARTED_TAG, names.STATUS_REASON_TAG)
+_TAGS_OF_ONE_PROCESS = (names.HOST_TAG, names.PROCESS_TAG, names.PROCESS_STARTED_TAG, names.HEARTBEAT_TAG, names.STATUS_REASON_TAG)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
         if tag in run.data.tags and tag not in tags:
             client.delete_tag(run_id, tag)
     # Last: a RUNNING run that still named its earlier process would be closed by whoever looks for abandoned runs.
-    client.update_run(run_id, status=_RUNNING)
+    client.update_run(run_id, status=RUNNING)
 
 
 def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:

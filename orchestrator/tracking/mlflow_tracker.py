@@ -4,13 +4,14 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from orchestrator.errors import OrchestratorError, TrackingUnavailableError
+from orchestrator.errors import OrchestratorError, StorageUnavailableError, TrackingUnavailableError
 from orchestrator.tracking import names
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
@@ -37,6 +38,8 @@ from orchestrator.tracking.spool import Destination, Spool
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
 from orchestrator.tracking.view import View
 
+# How long opening a child may wait for what was logged before and for MLflow's id of it.
+OPENING_SECONDS = 5.0
 # How long nothing may move at the end of a run before what waits is left to the next command. Whoever interrupts a run waits less.
 PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
 
@@ -147,7 +150,7 @@ class MlflowTracker:
         ended_ms = _milliseconds()
         if not self._lifetime.end(status):
             return
-        self._outbox.put(End(run=self.run_id, status=status, reason=reason, ended_ms=ended_ms))
+        self._outbox.put(End(run=self.run_id, process=_process_tag(), status=status, reason=reason, ended_ms=ended_ms))
         if self._is_alone:
             self._outbox.close(PATIENCE_SECONDS[status])
 
@@ -161,14 +164,11 @@ class MlflowTracker:
         return opening_tags()
 
     def _new_run(self, tags: dict[str, str]) -> str:
-        if self._outbox.is_failing:
-            return begin_later(self._outbox, tags)  # asking once more may take long, and the learning waits
-        try:
-            with mlflow_calls(self.uri):
-                # the parent may have been opened while the store was away
-                return create_run(self.client, self.experiment_id, self._delivery.with_ids(tags))
-        except TrackingUnavailableError:
-            return begin_later(self._outbox, tags)
+        is_failing = self._outbox.is_failing
+        run_id = begin_later(self._outbox, tags)
+        if not is_failing:
+            self._outbox.flush(OPENING_SECONDS, numbers_only=True)  # a store that hangs does not keep the learning waiting for longer
+        return self._delivery.id_of(run_id)
 
     def _require_child(self, run_id: str) -> EarlierLog:
         """What a child of this run holds, as far as the store can be asked."""
@@ -208,7 +208,9 @@ def start_run(destination: Destination, spool_dir: Path, tags: Mapping[str, str]
     # First: the run to go on with may be among those that wait.
     for left in deliver_left_behind(spool_dir, uri):
         if left.error is not None:
-            logger.warning("what an earlier run left in %s could not be sent: %s", left.folder, left.error)
+            logger.warning("what an earlier run left could not be sent: %s; delete %s to give it up", left.error, left.folder)
+        elif left.num_refused:
+            logger.warning("the store refused %d entries that an earlier run left; which and why is in %s", left.num_refused, left.folder)
     with mlflow_calls(uri):
         # Looked for before the experiment is made: a wrong run id leaves no empty experiment behind.
         earlier = None if run_id is None else _existing_run(destination, run_id)
@@ -217,7 +219,7 @@ def start_run(destination: Destination, spool_dir: Path, tags: Mapping[str, str]
         if earlier is not None:
             reopen_run(store.client, earlier, all_tags)
         new_run_id = earlier.info.run_id if earlier else create_run(store.client, store.experiment_id, all_tags)
-    outbox = Outbox(Spool.begin(spool_dir, new_run_id, destination), Delivery(destination, {}, store))
+    outbox = Outbox(_begin_spool(spool_dir, new_run_id, store, destination), Delivery(destination, {}, store))
     if earlier is None:
         return MlflowTracker(outbox, new_run_id)
     outbox.put(GoOn(run=new_run_id, tags=all_tags))
@@ -258,6 +260,16 @@ def opening_tags() -> dict[str, str]:
     return {**(process.tags() if process else {}), **provenance_tags()}
 
 
+def _begin_spool(spool_dir: Path, run_id: str, store: Store, destination: Destination) -> Spool:
+    try:
+        return Spool.begin(spool_dir, run_id, destination)
+    except StorageUnavailableError as error:
+        with suppress(OrchestratorError), mlflow_calls(store.uri):
+            store.client.set_tag(run_id, names.STATUS_REASON_TAG, str(error))
+            store.client.set_terminated(run_id, RunStatus.FAILED.value)
+        raise
+
+
 def _existing_run(destination: Destination, run_id: str) -> Run:
     with database_ready(destination.uri):
         client = connect(destination.uri)
@@ -270,6 +282,11 @@ def _tidy_up(store: Store) -> None:
         close_abandoned_runs(store.client, store.uri, [store.experiment_id])
     except OrchestratorError as error:
         logger.warning("earlier runs whose process is gone could not be closed: %s", error)
+
+
+def _process_tag() -> str:
+    process = this_process()
+    return process.tags()[names.PROCESS_STARTED_TAG] if process else ""
 
 
 def _milliseconds() -> int:

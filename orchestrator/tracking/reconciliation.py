@@ -12,12 +12,14 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from orchestrator.errors import OrchestratorError, TransientError, UserInputError
+from orchestrator.config.addresses import without_password
+from orchestrator.errors import OrchestratorError, StorageUnavailableError, TrackingUnavailableError
 from orchestrator.tracking import names
 from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking.entries import Entry
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_database import database_ready
-from orchestrator.tracking.mlflow_runs import connect
+from orchestrator.tracking.mlflow_runs import RUNNING, connect
 from orchestrator.tracking.outbox import WINDOW
 from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
 from orchestrator.tracking.spool import Destination, Spool
@@ -26,7 +28,6 @@ from orchestrator.tracking.tracker import RunStatus
 RUNS_PER_PAGE = 1000
 # Fifteen missed heartbeats.
 SILENCE = timedelta(minutes=15)
-_RUNNING = "RUNNING"
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class LeftBehind:
         num_sent: Entries that the store took.
         num_refused: Entries that it will never take; they stay in the folder, with the reason.
         error: Why the others wait on; None when none does.
+        is_store_away: Whether the store could not be opened at all.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class LeftBehind:
     num_sent: int
     num_refused: int
     error: OrchestratorError | None
+    is_store_away: bool = False
 
 
 def deliver_left_behind(spool_dir: Path, uri: str | None = None) -> list[LeftBehind]:
@@ -57,39 +60,64 @@ def deliver_left_behind(spool_dir: Path, uri: str | None = None) -> list[LeftBeh
         spool_dir: Where sessions keep what waits.
         uri: Only those of this store; None for all.
     """
-    found = []
+    found: list[LeftBehind] = []
     for spool in Spool.left_behind(spool_dir):
         try:
             if uri is None or spool.destination.uri == uri:
-                found.append(_deliver(spool))
+                found.append(_deliver(spool, found))
         finally:
             spool.close()
     return found
 
 
-def _deliver(spool: Spool) -> LeftBehind:
-    delivery = Delivery(spool.destination, spool.delivered.run_ids)
-    waiting, num_sent, num_refused, error = spool.waiting(), 0, 0, None
+def _deliver(spool: Spool, before: Sequence[LeftBehind]) -> LeftBehind:
+    """Sends one, unless the store did not answer for one before: each try may take some seconds."""
+    destination, num_sent, num_refused = spool.destination, 0, 0
+    error = next((left.error for left in before if left.is_store_away and left.destination.uri == destination.uri), None)
+    if error is not None:
+        return LeftBehind(spool.folder, destination, 0, 0, error, is_store_away=True)
+    delivery = Delivery(destination, spool.delivered.run_ids)
     try:
-        for start in range(0, len(waiting), WINDOW):
-            window = waiting[start : start + WINDOW]
-            refused = delivery.send([entry for entry, _ in window])
-            for one in refused:
-                spool.note_refused(one.entry, one.reason)
-            spool.note_delivered(window[-1][1], delivery.run_ids)
-            num_sent += len(window) - len(refused)
-            num_refused += len(refused)
-    except (TransientError, UserInputError) as reason:
+        for num_entries, refused in _sent_windows(spool, delivery):
+            num_sent += num_entries - refused
+            num_refused += refused
+    except OrchestratorError as reason:
         error = reason
-    return LeftBehind(spool.folder, spool.destination, num_sent, num_refused, error)
+    except OSError as reason:
+        error = StorageUnavailableError(f"the spool cannot be used ({reason.strerror or reason})", str(spool.folder))
+    except Exception as reason:  # noqa: BLE001 - what cannot be sent keeps no run from beginning, and nothing else waiting
+        error = OrchestratorError(without_password(f"{type(reason).__name__}: {reason}"), str(spool.folder))
+    is_store_away = isinstance(error, TrackingUnavailableError) and not delivery.is_connected
+    return LeftBehind(spool.folder, destination, num_sent, num_refused, error, is_store_away)
+
+
+def _sent_windows(spool: Spool, delivery: Delivery) -> Iterator[tuple[int, int]]:
+    """Sends what waits, and tells of each window the number of entries and how many of them the store refuses."""
+    waiting, aside = spool.waiting(), spool.aside()
+    for start in range(0, len(waiting), WINDOW):
+        window = waiting[start : start + WINDOW]
+        refused = _send(spool, delivery, [entry for entry, _ in window])
+        spool.note_delivered(window[-1][1], delivery.run_ids, aside)
+        yield len(window), refused
+    while aside:
+        refused = _send(spool, delivery, [aside.pop(0)])
+        spool.note_delivered(spool.delivered.offset, delivery.run_ids, aside)
+        yield 1, refused
+
+
+def _send(spool: Spool, delivery: Delivery, entries: Sequence[Entry]) -> int:
+    refused = delivery.send(entries)
+    for one in refused:
+        spool.note_refused(one.entry, one.reason)
+    return len(refused)
 
 
 def close_abandoned_runs(client: MlflowClient, uri: str, experiment_ids: Sequence[str]) -> list[str]:
     """Close as FAILED the runs whose process is gone, and return their ids.
 
-    Gone is a process of this host that has ended, and one of another host that gave no sign of life for `SILENCE`. Runs of processes
-    that live or cannot be seen from here, and runs that name no process, are left alone. Several processes may do this at once: they
-    write the same. The end time is when a run is found, for when its process died is not known.
+    Gone is a process of this host that has ended, and one that cannot be seen from here (of another host or container) and gave no
+    sign of life for `SILENCE`. Runs of other processes, and runs that name none, are left alone. Several processes may do this at
+    once: they write the same. The end time is when a run is found, for when its process died is not known.
 
     Args:
         client: Bound to the store.
@@ -124,7 +152,7 @@ def close_abandoned_runs_of_store(uri: str) -> list[str]:
 def _running(client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Run]:
     token: str | None = None
     while True:
-        page = client.search_runs(list(experiment_ids), f"attributes.status = '{_RUNNING}'", max_results=RUNS_PER_PAGE, page_token=token)
+        page = client.search_runs(list(experiment_ids), f"attributes.status = '{RUNNING}'", max_results=RUNS_PER_PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:
@@ -134,7 +162,7 @@ def _running(client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Ru
 def _why_gone(process: RunProcess, run: Run) -> str:
     """Empty for a process that may live."""
     here = this_process()
-    if here is not None and process.host == here.host:
+    if here is not None and process.is_seen_from(here):
         return f"its process (pid {process.pid} on {process.host}) is gone" if process.is_gone(here) else ""
     try:
         last = datetime.fromisoformat(run.data.tags.get(names.HEARTBEAT_TAG, ""))
@@ -147,7 +175,7 @@ def _why_gone(process: RunProcess, run: Run) -> str:
 def _close(client: MlflowClient, run_id: str, process: RunProcess, reason: str) -> bool:
     # Asked again: after the search the process may have closed the run itself, before it ended; or another one goes on with it.
     run = client.get_run(run_id)
-    if run.info.status != _RUNNING or recorded_process(run.data.tags) != process:
+    if run.info.status != RUNNING or recorded_process(run.data.tags) != process:
         return False
     client.set_tag(run_id, names.STATUS_REASON_TAG, reason)
     client.set_terminated(run_id, RunStatus.FAILED.value)

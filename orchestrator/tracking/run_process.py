@@ -48,12 +48,12 @@ class RunProcess:
         Args:
             here: The process that asks.
         """
-        if self.host != here.host:
-            return False
-        if self.boot != here.boot:
-            return True
+        return self.is_seen_from(here) and (self.boot != here.boot or not self._runs())
+
+    def is_seen_from(self, here: "RunProcess") -> bool:
+        """Whether `here` can tell at all whether this process has ended."""
         # Containers on the host's network share its name: a pid of another namespace says nothing here.
-        return self.pid_namespace == here.pid_namespace and not self._runs()
+        return self.host == here.host and (self.boot != here.boot or self.pid_namespace == here.pid_namespace)
 
     def _runs(self) -> bool:
         try:

@@ -7,7 +7,7 @@ SPOOL/RUN_ID-xxxxxxxx.lock        held while the process lives
 SPOOL/RUN_ID-xxxxxxxx/
 ├── destination.json              store and experiment
 ├── journal.jsonl                 one entry a line, in the order of logging; an incomplete last line was never said
-├── delivered.json                up to which byte the store has them, and the ids it gave to runs
+├── delivered.json                up to which byte the store has them but for which, and the ids it gave to runs
 ├── refused.jsonl                 entries that the store refuses for ever, with its reason
 └── files/                        copies of logged files
 ```
@@ -22,7 +22,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,12 @@ class Delivered:
     Attributes:
         offset: Bytes of the journal.
         run_ids: The store's id of each run that was opened while it was away, by the id given here.
+        aside: Entries before that offset, as JSON, which the store does not have after all: they come last.
     """
 
     offset: int = 0
     run_ids: dict[str, str] = field(default_factory=dict)
+    aside: list[str] = field(default_factory=list)
 
 
 class Spool:
@@ -174,6 +176,10 @@ class Spool:
                 offset += len(line)
         return entries
 
+    def aside(self) -> list[Entry]:
+        """Those of the entries before that are still to be sent, after all others."""
+        return [entry_from_json(line.encode()) for line in self.delivered.aside]
+
     def _entry(self, line: bytes, offset: int) -> Entry:
         try:
             return entry_from_json(line)
@@ -182,13 +188,18 @@ class Spool:
             advice = "delete the line to send the others, or the folder to give them up"
             raise UserInputError(what, str(self.folder / _JOURNAL), advice) from None
 
-    def note_delivered(self, offset: int, run_ids: Mapping[str, str]) -> None:
-        """The store has everything up to there.
+    def note_delivered(self, offset: int, run_ids: Mapping[str, str], aside: Sequence[Entry] = ()) -> None:
+        """The store has everything up to there, or further where it was so before.
+
+        Args:
+            offset: Where the last entry ends that it has.
+            run_ids: As `Delivered.run_ids`.
+            aside: Entries before that which it does not have.
 
         Raises:
             OSError: It cannot be noted; sending the same again does no harm.
         """
-        self.delivered = Delivered(offset, dict(run_ids))
+        self.delivered = Delivered(max(offset, self.delivered.offset), dict(run_ids), [entry.model_dump_json() for entry in aside])
         _write_json(self.folder / _DELIVERED, asdict(self.delivered))
 
     def note_refused(self, entry: Entry, reason: str) -> None:
@@ -213,6 +224,8 @@ class Spool:
             _remove(self.folder, self._lock)
 
     def _is_anything_waiting(self) -> bool:
+        if self.delivered.aside:
+            return True
         journal = self.folder / _JOURNAL
         if not journal.exists():
             return False

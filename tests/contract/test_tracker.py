@@ -266,7 +266,7 @@ def test_a_child_in_mlflow_lies_in_its_parents_experiment_and_knows_its_origin(m
     child = mlflow_tracker.open_child("trial 0", {names.SEED_TAG: "8"})
     run, parent = (tracker.client.get_run(tracker.run_id) for tracker in (child, mlflow_tracker))
     assert (run.info.experiment_id, run.info.status, run.info.run_name) == (parent.info.experiment_id, "RUNNING", "trial 0")
-    own = {names.RUN_NAME_TAG, names.SEED_TAG, names.PARENT_RUN_TAG, names.SWEEP_TAG}
+    own = {names.RUN_NAME_TAG, names.SEED_TAG, names.PARENT_RUN_TAG, names.SWEEP_TAG, names.SPOOL_ID_TAG}
     assert {key: value for key, value in run.data.tags.items() if key not in own} == {
         key: value for key, value in parent.data.tags.items() if key not in own
     }

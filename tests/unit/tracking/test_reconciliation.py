@@ -5,8 +5,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ from mlflow.exceptions import MlflowException
 
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import TrackingUnavailableError
-from orchestrator.tracking import RunStatus, open_run
+from orchestrator.tracking import RunStatus, names, open_run
+from orchestrator.tracking.delivery import Delivery
+from orchestrator.tracking.entries import End, Points
 from orchestrator.tracking.mlflow_tracker import MlflowTracker
-from orchestrator.tracking.reconciliation import close_abandoned_runs
+from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.reconciliation import close_abandoned_runs, deliver_left_behind
 from orchestrator.tracking.run_process import RunProcess, this_process
+from orchestrator.tracking.spool import Destination, Spool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is recorded, and every run is left alone")
 
@@ -208,6 +213,114 @@ def test_runs_of_other_hosts_runs_without_tags_and_other_experiments_are_left_al
     of_another_experiment = left_by(gone, open_run(at(uri), f"{experiment}, another", "another", {}))
     open_run(at(uri), experiment, "the next", {})
     assert [status(mine, run_id) for run_id in (elsewhere, unknown, of_another_experiment)] == ["RUNNING"] * 3
+
+
+def unseen(gone: RunProcess, where: str) -> RunProcess:
+    """A process that cannot be seen from here."""
+    return replace(gone, host="another-host") if where == "another host" else replace(gone, pid_namespace="1")
+
+
+@pytest.mark.parametrize("where", ["another host", "another container of this host"])
+def test_a_process_that_cannot_be_seen_is_taken_for_dead_after_15_minutes_without_a_sign_of_life(
+    where: str, uri: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    process, now = unseen(gone, where), datetime.now(UTC)
+    silent, lively, ahead = (left_by(process, mine) for _ in range(3))
+    for run_id, minutes in ((silent, -16), (lively, -14), (ahead, 600)):  # its clock may be wrong
+        mine.client.set_tag(run_id, names.HEARTBEAT_TAG, (now + timedelta(minutes=minutes)).isoformat(timespec="seconds"))
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == [silent]
+    reason = mine.client.get_run(silent).data.tags[names.STATUS_REASON_TAG]
+    assert reason == f"no sign of life from {process.host} for 16 minutes"
+    assert [status(mine, run_id) for run_id in (lively, ahead)] == ["RUNNING"] * 2
+
+
+def test_a_run_that_is_gone_on_with_does_not_keep_the_sign_of_life_of_its_earlier_process(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    run_id = left_by(gone, mine)
+    mine.client.set_tag(run_id, names.HEARTBEAT_TAG, (datetime.now(UTC) - timedelta(days=3)).isoformat())
+    open_run(at(uri), experiment, "a run", {}, run_id=run_id)
+    assert names.HEARTBEAT_TAG not in mine.client.get_run(run_id).data.tags
+
+
+def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_did(uri: str, experiment: str, mine: MlflowTracker) -> None:
+    run_id = mine.run_id
+    delivery = Delivery(Destination(uri, experiment), {})
+    delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
+    for number in range(2):
+        mine.client.set_tag(run_id, names.STATUS_REASON_TAG, "no sign of life from here for 16 minutes")
+        mine.client.set_terminated(run_id, "FAILED")
+        if number == 0:
+            delivery.beat()
+            assert status(mine, run_id) == "RUNNING"
+            assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
+    delivery.send([End(run=run_id, status=RunStatus.FINISHED, reason="", ended_ms=mine.client.get_run(run_id).info.start_time + 1)])
+    assert status(mine, run_id) == "FINISHED"
+    assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
+
+
+def test_a_run_that_another_process_goes_on_with_is_neither_opened_nor_ended_by_the_earlier_one(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    run_id = left_by(gone, mine)
+    here = this_process_tags()[names.PROCESS_STARTED_TAG]
+    mine.client.set_terminated(run_id, "FINISHED")
+    delivery = Delivery(Destination(uri, experiment), {})
+    delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
+    delivery.beat()
+    delivery.send([End(run=run_id, process=here, status=RunStatus.KILLED, reason="interrupted", ended_ms=1)])
+    assert status(mine, run_id) == "FINISHED"
+    assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
+
+
+def left_in_spool(mine: MlflowTracker, spool_dir: Path, uri: str, *steps: int) -> Path:
+    """What a killed process leaves."""
+    spool = Spool.begin(spool_dir, mine.run_id, Destination(uri, "left behind"))
+    for step in steps:
+        spool.append(Points(run=mine.run_id, time_ms=1, values=[("loss", step / 10, step)]))
+    spool._lock.release()
+    return spool.folder
+
+
+def test_what_cannot_be_read_or_sent_keeps_no_run_from_beginning_and_is_said_with_the_way_out(
+    uri: str, mine: MlflowTracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, whole = (left_in_spool(mine, tmp_path / "spool", uri, step) for step in (1, 2))
+    with (broken / "journal.jsonl").open("ab") as journal:
+        journal.write(b"gibberish\n")
+    open_run(TrackingConfig(uri=uri, spool=tmp_path / "spool"), "left behind", "the next", {})
+    assert "is no entry" in caplog.text
+    assert f"delete {broken} to give it up" in caplog.text
+    assert (broken.exists(), whole.exists()) == (True, False)
+    assert [point.step for point in mine.client.get_metric_history(mine.run_id, "loss")] == [2]
+
+
+def test_a_store_that_is_away_is_asked_once_whatever_waits_for_it(
+    mine: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in range(3):
+        left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/a file/mlflow.db", step)
+    (tmp_path / "a file").touch()
+    asked: list[str] = []
+    monkeypatch.setattr("orchestrator.tracking.delivery.check_reachable", _noting(asked))
+    found = deliver_left_behind(tmp_path / "spool")
+    assert (len(found), {type(left.error) for left in found}, len(asked)) == (3, {TrackingUnavailableError}, 1)
+
+
+def _noting(asked: list[str]) -> Callable[[str], None]:
+    def note(uri: str) -> None:
+        asked.append(uri)
+        check_reachable(uri)
+
+    return note
+
+
+def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(mine: MlflowTracker, tmp_path: Path) -> None:
+    folder = left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/new.db", 1, 2)
+    (left,) = deliver_left_behind(tmp_path / "spool")
+    assert (left.num_sent, left.num_refused, left.error) == (0, 2, None)
+    assert "not found" in (folder / "refused.jsonl").read_text()
+    assert deliver_left_behind(tmp_path / "spool") == []
 
 
 def test_a_run_that_was_closed_keeps_its_status(uri: str, mine: MlflowTracker, gone: RunProcess) -> None:

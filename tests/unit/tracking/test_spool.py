@@ -78,6 +78,18 @@ def test_only_its_owner_may_read_it(spool: Spool) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in spool.folder.iterdir()} == {0o600}
 
 
+def test_what_was_put_aside_waits_on_although_the_store_has_what_came_after_it(spool: Spool) -> None:
+    first, last = spool.append(points(1)), spool.append(points(2))
+    spool.note_delivered(last, {}, [points(1)])
+    spool.close()
+    (again,) = Spool.left_behind(spool.folder.parent)
+    assert (entries(again), again.aside()) == ([], [points(1)])
+    again.note_delivered(first, {})
+    assert again.delivered.offset == last
+    again.close()
+    assert names_in(spool.folder.parent) == []
+
+
 def test_a_session_is_gone_once_the_store_has_everything(spool: Spool) -> None:
     spool.note_delivered(spool.append(points(1)), {})
     spool.close()
