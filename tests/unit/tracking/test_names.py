@@ -1,5 +1,7 @@
 """Frozen surface: a renamed metric, tag or artifact breaks dashboards and saved views, so it must be seen here."""
 
+import pytest
+
 from orchestrator.tracking import names
 
 
@@ -53,6 +55,13 @@ def test_no_metric_is_named_twice() -> None:
     assert len(set(of_a_trial)) == len(of_a_trial)
 
 
+@pytest.mark.parametrize(("num_tasks", "num_metrics"), [(5, 45), (20, 105)])
+def test_a_run_has_few_metrics_four_for_each_task_and_none_for_each_pair_of_tasks(num_tasks: int, num_metrics: int) -> None:
+    """MLflow's pages draw one chart for each, and stand still at a thousand."""
+    assert len(names.all_metrics(num_tasks)) == num_metrics == 25 + 4 * num_tasks
+    assert len(names.TRIAL_METRICS) == 4
+
+
 def test_the_primary_metric_is_one_that_every_run_logs() -> None:
     assert names.PRIMARY_METRIC in names.all_metrics(1)
 
@@ -87,6 +96,8 @@ def test_tag_keys_and_artifact_paths_are_these() -> None:
         "experiment.yaml",
         "environment.json",
         "ray.log",
+        "report.html",
+        "models",
         "figures",
         "overview.png",
         "search_space.yaml",
