@@ -64,6 +64,7 @@ class Outbox:
         self._pending: deque[_Waiting] = deque(_Waiting(entry, end) for entry, end in spool.waiting())
         self._changed = threading.Condition()
         self._is_hurried = False
+        self._is_stalled = False
         self._is_ending = False
         self._failure: OrchestratorError | None = None
         self._num_failures = 0  # in a row
@@ -78,8 +79,8 @@ class Outbox:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the store did not answer when it was last asked."""
-        return self._failure is not None
+        """Whether the store did not answer when it was last asked, or somebody has waited for it in vain since."""
+        return self._failure is not None or self._is_stalled
 
     def put(self, entry: Entry) -> None:
         """Takes an entry; never waits for the store.
@@ -120,7 +121,7 @@ class Outbox:
                 if left < last:
                     last, deadline = left, time.monotonic() + patience_seconds
                 self._changed.wait(0.2)
-            self._is_hurried = False
+            self._is_hurried, self._is_stalled = False, left > 0
             return not left
 
     def _num_left(self, numbers_only: bool) -> int:
@@ -258,7 +259,7 @@ class Outbox:
                 source.popleft()
             self._note_delivered([waiting.end for waiting in window if waiting.end is not None])
             is_back = self._failure is not None
-            self._num_failures, self._failure = 0, None
+            self._num_failures, self._failure, self._is_stalled = 0, None, False
             self._changed.notify_all()
         if is_back:
             logger.warning("the tracking store answers again: what waited is being sent")
