@@ -34,7 +34,8 @@ class MlflowServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it, and waits until it answers."""
+        """Starts it, and waits until it answers; one that did not answer in time on a loaded machine is ended first."""
+        self.kill()
         store = ["--backend-store-uri", self.backend_uri, "--artifacts-destination", (self.folder / "artifacts").as_uri()]
         command = [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -67,8 +68,8 @@ class MlflowServer:
 def mlflow_server(backend_uri: str, folder: Path) -> Iterator[MlflowServer]:
     """A running server, killed at the end."""
     server = MlflowServer(backend_uri, folder)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()
