@@ -24,8 +24,8 @@ setup: $(STAMP) ## Makes .venv from requirements.lock and installs the project i
 demo: setup ## Runs experiments/digits.yaml, prints the result and where to look at it
 	@$(BIN)/orchestrator run $(EXPERIMENT) --output $(OUTPUT)
 
-test: setup ## Runs the tests (ARGS="-k name" chooses, ARGS="-m 'not slow'" leaves out the long ones)
-	@$(BIN)/pytest $(ARGS)
+test: setup ## Runs the tests in two processes (ARGS="-k name" chooses, ARGS="-m 'not slow'" leaves out the long ones)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 test-reliability: setup ## Runs the long tests on real Ray: most kill workers, drivers and nodes
 	@$(BIN)/pytest -m reliability $(ARGS)

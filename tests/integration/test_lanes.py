@@ -60,7 +60,7 @@ class Driver(NamedTuple):
 
     @property
     def places(self) -> list[str]:
-        return [f"store.uri={self.store}", f"tracking.uri=sqlite:///{self.folder}/mlflow.db"]
+        return [f"store.uri={self.store}", f"tracking.uri=sqlite:///{self.folder}/mlflow.db", "tracking.models=none"]
 
     @property
     def store(self) -> Path:
