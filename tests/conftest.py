@@ -1,6 +1,7 @@
 """What all tests share: tensor shapes are run as checks, property tests know no deadline, small real data."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # small networks lose more by several threads than they gain, above all where several processes share the CPUs; torch reads this
 # when it is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# else Ray's workers wait for whatever runs beside them
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 _PACKAGE = Path(__file__).parents[1] / "orchestrator"
 
@@ -29,6 +32,8 @@ _CHECKED = [
     *(f"orchestrator.data.{file.stem}" for file in sorted((_PACKAGE / "data").glob("[a-z]*.py")) if file.stem != "image_table"),
 ]
 install_import_hook(_CHECKED, "beartype.beartype")
+
+_FILES_THAT_START_RAY = ("distributed/test_claims.py", "test_lanes.py", "test_sweep.py", "test_sweep_reliability.py")
 
 # a loaded machine is no failure
 settings.register_profile("project", deadline=None, max_examples=40, print_blob=True)
@@ -41,6 +46,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         chosen = [item for item in items if item.get_closest_marker("reliability") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = chosen
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Tests of a file share what they have set up: they stay together; and so do all that start Ray, one cluster after another."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, _ = nodeid.partition("::")
+            return "Ray" if file.endswith(_FILES_THAT_START_RAY) else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +88,22 @@ def digits_table(digits_cache: Path) -> "ImageTable":
 
 
 @pytest.fixture(scope="session")
-def tiny_experiment(digits_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Gives the address of an MLflow database without runs in a folder. Making one takes MLflow seconds: this copies one."""
+    from mlflow import MlflowClient
+
+    first = tmp_path_factory.mktemp("empty database") / "mlflow.db"
+    MlflowClient(f"sqlite:///{first}").search_experiments()
+
+    def make(folder: Path) -> str:
+        shutil.copy(first, folder / first.name)
+        return f"sqlite:///{folder / first.name}"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_experiment(digits_cache: Path, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
     """Three tasks of two digits each, trained so briefly that a whole run takes seconds; it learns little."""
     from orchestrator.config import Experiment
 
@@ -91,7 +124,7 @@ def tiny_experiment(digits_cache: Path, tmp_path_factory: pytest.TempPathFactory
             "execution": {"kind": "in_process", "num_threads": 1, "device": "cpu"},
             "store": {"uri": str(tmp_path_factory.mktemp("stages"))},
             # exporting models takes longer than all the rest
-            "tracking": {"uri": f"sqlite:///{tracking}/mlflow.db", "spool": str(tracking / "spool"), "models": "none"},
+            "tracking": {"uri": new_database(tracking), "spool": str(tracking / "spool"), "models": "none"},
         }
     )
 

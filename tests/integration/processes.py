@@ -33,12 +33,12 @@ def processes_of(driver: int) -> dict[int, str]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 180) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 180, pause_seconds: float = 0.05) -> None:
     """Returns as soon as the condition holds; fails when it does not in so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(pause_seconds)
 
 
 def run_statuses(uri: str) -> list[str]:

@@ -93,11 +93,14 @@ class Driver(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def new_driver(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Driver]]:
+def new_driver(
+    tiny_experiment: Experiment, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Driver]]:
     started: list[subprocess.Popen[str]] = []
 
     def make() -> Driver:
         folder = tmp_path_factory.mktemp("driver")
+        new_database(folder)
         (folder / "experiment.yaml").write_text(dump_experiment(tiny_experiment))
         return Driver(folder, folder / "experiment.yaml", started)
 
@@ -126,9 +129,16 @@ def in_the_middle_of(driver: Driver, stage: int) -> bool:
     return num_stored >= stage and any(driver.store.glob("progress/*/*/manifest.json"))
 
 
-def kill(process: "subprocess.Popen[str]", target: str) -> None:
-    """Kills the driver, or a process of its session, with signal 9."""
-    victims = {what: pid for pid, what in processes_of(process.pid).items()} | {"driver": process.pid}
+def kill_in_the_middle_of(driver: Driver, process: "subprocess.Popen[str]", target: str, stage: int) -> None:
+    """Kills the driver, or a process of its session, with signal 9, and loses no time when the moment has come."""
+    victims = {"driver": process.pid}
+
+    def is_found() -> bool:
+        victims.update({what: pid for pid, what in processes_of(process.pid).items()})
+        return target in victims or process.poll() is not None
+
+    wait_until(is_found)
+    wait_until(lambda: in_the_middle_of(driver, stage) or process.poll() is not None, pause_seconds=0.005)
     os.kill(victims[target], signal.SIGKILL)
 
 
@@ -185,7 +195,7 @@ def test_too_few_cpus_are_said_at_once_with_the_arithmetic(new_driver: Callable[
     assert answer.returncode == 2
     assert "the lanes need 300.5 CPU at the same time (teacher lane 1 x 300 + student lane 1 x 0.5), this machine has" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
-    assert seconds < 5
+    assert seconds < 20  # two on a machine that has nothing else to do
 
 
 def test_a_resource_that_this_machine_lacks_is_the_users_error(new_driver: Callable[[], Driver], orchestrator_command: Command) -> None:
@@ -223,8 +233,7 @@ def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(new_driver: C
 def test_a_killed_worker_is_started_again_and_the_result_is_the_same(new_driver: Callable[[], Driver]) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG_TEACHER)
-    wait_until(lambda: in_the_middle_of(driver, 0) and "teacher" in processes_of(process.pid).values())
-    kill(process, "teacher")
+    kill_in_the_middle_of(driver, process, "teacher", 0)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "teacher[0]: its workers were started again" in said
@@ -239,8 +248,7 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
 ) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG)
-    wait_until(lambda: in_the_middle_of(driver, 3) and {"raylet", "student"} <= set(processes_of(process.pid).values()))
-    kill(process, target)
+    kill_in_the_middle_of(driver, process, target, 3)
     process.communicate(timeout=300)
     assert process.returncode == {"driver": -signal.SIGKILL, "raylet": 3, "student": 0}[target]
     wait_until(lambda: not processes_of(process.pid), 40)
@@ -258,8 +266,7 @@ def test_a_lane_that_loses_its_workers_too_often_says_so_and_the_same_command_go
 ) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG, "execution.max_worker_failures=0")
-    wait_until(lambda: in_the_middle_of(driver, 0) and "teacher" in processes_of(process.pid).values())
-    kill(process, "teacher")
+    kill_in_the_middle_of(driver, process, "teacher", 0)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 3, said
     assert "teacher lane: its workers died more often than execution.max_worker_failures allows" in said

@@ -334,8 +334,8 @@ def test_each_comparison_method_runs(tiny_experiment: Experiment, method: str, t
 # --- interruption and failure ----------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_closes_the_run_as_killed(finished: Finished, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_ctrl_c_closes_the_run_as_killed(finished: Finished, new_database: Callable[[Path], str], tmp_path: Path) -> None:
+    uri = new_database(tmp_path)
     settings = ["student.training.epochs=100000", f"store.uri={tmp_path}/store", f"tracking.uri={uri}"]
     words = [str(finished.file), *(word for value in settings for word in ("--set", value)), "--output", str(tmp_path)]
     with start_orchestrator("run", *words, folder=tmp_path) as process:
@@ -352,12 +352,18 @@ def test_ctrl_c_closes_the_run_as_killed(finished: Finished, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def failing(tmp_path: Path, finished: Finished, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def failing(
+    tmp_path: Path,
+    new_database: Callable[[Path], str],
+    finished: Finished,
+    orchestrator_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Any]:
     """Runs the command with a stage that does something else; gives the answer and what MLflow holds."""
 
     def run_with(compute: Callable[..., object]) -> tuple["subprocess.CompletedProcess[str]", Tracked]:
         monkeypatch.setattr("orchestrator.stages.runner.compute_stage", compute)
-        uri = f"sqlite:///{tmp_path}/mlflow.db"
+        uri = new_database(tmp_path)
         fresh = ["--set", f"tracking.uri={uri}", "--set", f"store.uri={tmp_path}/store"]
         answer = orchestrator_command("run", str(finished.file), "--output", str(tmp_path / "out"), *fresh)
         return answer, Tracked(uri)

@@ -119,10 +119,12 @@ def objective(summary: Mapping[str, Any], forgetting_weight: float = 0.0) -> flo
 
 
 @pytest.fixture(scope="module")
-def new_place(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Place]:
+def new_place(
+    tiny_experiment: Experiment, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Place]:
     def make(**changes: Any) -> Place:  # noqa: ANN401 - plain values of YAML
         folder = tmp_path_factory.mktemp("sweep")
-        own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"}}
+        own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"}}
         experiment = Experiment.model_validate({**tiny_experiment.model_dump(), **own, **changes})
         (folder / "experiment.yaml").write_text(dump_experiment(experiment))
         return Place(folder)
@@ -189,8 +191,10 @@ def test_each_trial_gives_the_numbers_of_a_single_run(swept: Swept, tmp_path: Pa
         assert differ == {"store.uri"}
 
 
-def test_the_best_experiment_file_gives_the_best_objective_bit_for_bit(swept: Swept, orchestrator_command: Command, tmp_path: Path) -> None:
-    fresh = ["--set", f"store.uri={tmp_path}/store", "--set", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+def test_the_best_experiment_file_gives_the_best_objective_bit_for_bit(
+    swept: Swept, orchestrator_command: Command, new_database: Callable[[Path], str], tmp_path: Path
+) -> None:
+    fresh = ["--set", f"store.uri={tmp_path}/store", "--set", f"tracking.uri={new_database(tmp_path)}"]
     answer = orchestrator_command("run", str(swept.place.output / "best.yaml"), "--output", str(tmp_path / "out"), *fresh)
     assert answer.returncode == 0, answer.stderr
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -401,7 +405,7 @@ def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(new_place
     assert answer.returncode == 2
     assert "a trial needs 601 CPU, this machine has" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
-    assert seconds < 10
+    assert seconds < 20  # two on a machine that has nothing else to do
     assert not place.output.exists()
 
 

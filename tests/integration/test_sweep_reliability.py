@@ -64,12 +64,14 @@ class Driver(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def new_driver(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Driver]:
+def new_driver(
+    tiny_experiment: Experiment, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Driver]:
     def make() -> Driver:
         folder = tmp_path_factory.mktemp("sweep driver")
         values = tiny_experiment.model_dump()
         values["student"]["training"]["epochs"] = 40  # long enough to be killed in the middle of it
-        values |= {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"}}
+        values |= {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"}}
         (folder / "experiment.yaml").write_text(dump_experiment(Experiment.model_validate(values)))
         parameters = {"student.temperature": {"kind": "choice", "values": TEMPERATURES}}
         (folder / "space.yaml").write_text(yaml.safe_dump({"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}}))

@@ -186,14 +186,14 @@ def test_a_falling_table_is_its_first_cell_less_the_drops_and_never_below_low() 
 
 
 def test_a_bell_has_its_mean_and_its_standard_deviation() -> None:
-    values = only(at_random(space_of({"student.anchor_weight": {"kind": "normal", "mean": 10, "sd": 2}}), 2000), "student.anchor_weight")
-    assert fmean(values) == pytest.approx(10, abs=0.2)
-    assert stdev(values) == pytest.approx(2, abs=0.15)
+    values = only(at_random(space_of({"student.anchor_weight": {"kind": "normal", "mean": 10, "sd": 2}}), 500), "student.anchor_weight")
+    assert fmean(values) == pytest.approx(10, abs=0.3)
+    assert stdev(values) == pytest.approx(2, abs=0.2)
 
 
 def test_half_of_a_logarithmic_range_lies_below_its_geometric_mean() -> None:
-    values = only(at_random(WHOLE, 2000), "student.temperature")
-    assert fmean(value < 8**0.5 for value in values) == pytest.approx(0.5, abs=0.05)
+    values = only(at_random(WHOLE, 500), "student.temperature")
+    assert fmean(value < 8**0.5 for value in values) == pytest.approx(0.5, abs=0.07)
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------
