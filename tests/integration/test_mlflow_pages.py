@@ -99,7 +99,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def start_ui(uri: str, folder: Path, port: int = 0) -> "subprocess.Popen[str]":
     """`orchestrator ui` as from a terminal: it hears Ctrl-C, whatever the shell of the tests has ignored."""
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from orchestrator.cli import main; main()"
+    # what whoever started the tests ignores (a shell's background, nohup) is inherited
+    signals = "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    code = f"import signal; {signals}; from orchestrator.cli import main; main()"
     command = [sys.executable, "-u", "-c", code, "ui", "--tracking-uri", uri, "--port", str(port)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 

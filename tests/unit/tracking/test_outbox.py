@@ -311,6 +311,8 @@ def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
     tracker = open_run(TrackingConfig(uri=store.uri, spool=tmp_path / "spool"), "outbox", "a run", {})
     hang("log_batch")
     tracker.log_metrics({"loss": 0.1}, 1)
+    # where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is inherited
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
