@@ -21,7 +21,7 @@ from orchestrator.tracking.delivery import Delivery, Refused
 from orchestrator.tracking.entries import Datasets, Entry, File, Model, Views
 from orchestrator.tracking.spool import Spool
 
-GATHER_SECONDS = 1.0  # what is logged meanwhile goes into one request
+GATHER_SECONDS = 5.0  # what is logged meanwhile goes into one request; one to a SQLite file is work of this very process
 WINDOW = 500  # entries in one go
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
 HURRIED_PAUSE_SECONDS = 1.0  # while somebody waits
