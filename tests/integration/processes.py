@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# a shell may start its background jobs with SIGINT ignored, and that is inherited: the handler is set as a terminal would have it
-_MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from orchestrator.cli import main; main()"
+# as from a terminal: what whoever started the tests ignores (a shell's background, nohup) is inherited
+_SIGNALS = "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+_MAIN = f"import signal; {_SIGNALS}; from orchestrator.cli import main; main()"
 
 
 def start_orchestrator(*words: str, folder: Path) -> "subprocess.Popen[str]":
     """`orchestrator` with these words, in a folder."""
-    return subprocess.Popen([sys.executable, "-c", _MAIN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", _MAIN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
+    )
 
 
 def processes_of(driver: int) -> dict[int, str]:

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from orchestrator.errors import TrackingUnavailableError
 from orchestrator.tracking import names
 from orchestrator.tracking.saved_views import save_views, view_url
 from orchestrator.tracking.views import run_views, sweep_view
+from tests.integration.processes import start_orchestrator
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -98,12 +98,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def start_ui(uri: str, folder: Path, port: int = 0) -> "subprocess.Popen[str]":
-    """`orchestrator ui` as from a terminal: it hears Ctrl-C, whatever the shell of the tests has ignored."""
-    # what whoever started the tests ignores (a shell's background, nohup) is inherited
-    signals = "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)"
-    code = f"import signal; {signals}; from orchestrator.cli import main; main()"
-    command = [sys.executable, "-u", "-c", code, "ui", "--tracking-uri", uri, "--port", str(port)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
+    return start_orchestrator("ui", "--tracking-uri", uri, "--port", str(port), folder=folder)
 
 
 def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:

@@ -27,8 +27,6 @@ from orchestrator.tracking.model_facts import ModelFacts
 from orchestrator.tracking.packaging import package_model
 from tests.integration.servers import mlflow_server
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 REGISTERED = "digits student"
 METHODS = ("dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint")
 CPU = torch.device("cpu")

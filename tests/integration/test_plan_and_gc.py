@@ -67,7 +67,7 @@ def _experiment(tiny: Experiment, folder: Path) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def half_done(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+def half_done(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store after an interruption: both stages of the first task are there."""
     folder = tmp_path_factory.mktemp("half done")
     work = prepare_work(_experiment(tiny_experiment, folder))

@@ -25,8 +25,6 @@ TEMPERATURES = [1, 4, 8]
 GRID = {"kind": "grid"}
 RANDOM = {"kind": "random", "seed": 0}
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 class Sweep:
     """One sweep over several starts: folder, ledger file and tracked run stay, the process does not."""

@@ -17,8 +17,6 @@ from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.stages.configuration import configuration_read
 from orchestrator.training.context import LearningContext
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 METHODS = ["dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint"]
 TORCHVISION = {"kind": "torchvision", "name": "resnet18"}
 VARIANTS: dict[str, dict[str, Any]] = {

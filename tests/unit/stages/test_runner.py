@@ -23,8 +23,6 @@ from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import StageStore
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CPU = torch.device("cpu")
 TEACHER, STUDENT, NEXT_TEACHER, NEXT_STUDENT = range(4)
 

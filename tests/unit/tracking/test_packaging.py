@@ -31,8 +31,6 @@ from orchestrator.models.network import predict
 from orchestrator.tracking.model_facts import MAX_TAG_BYTES, ModelFacts, fitting_json
 from orchestrator.tracking.packaging import example_images, package_model
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 GREY, COLOUR = (1, 8, 8), (3, 32, 32)
 NAMES = ["zero", "one", "two", "drei", "vier"]
 DIMENSIONS = 16

@@ -17,8 +17,6 @@ from orchestrator.tuning.trial import TaskReport, TrialInProcess
 OBJECTIVE = Objective({"student/last_accuracy": 1.0}, Split.VALIDATION)
 NUM_TASKS = 3
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def seeds(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> list[Experiment]:
