@@ -1,6 +1,6 @@
 """What Ray costs: an experiment in one process against the same under Ray with one worker a lane.
 
-    .venv/bin/python benchmarks/overhead.py            about 8 minutes on 2 cores
+    .venv/bin/python benchmarks/overhead.py            about 12 minutes on 2 cores
     .venv/bin/python benchmarks/overhead.py --quick    under 3 minutes
 
 Worker-seconds are what workers spend in stages: reading what a stage builds on, learning, epoch checkpoints, evaluating,
@@ -21,7 +21,7 @@ from pathlib import Path
 from measuring import IN_PROCESS, Clock, digits_work, print_figures, timed
 
 WORKLOADS = {
-    "full": ["teacher.training.epochs=60", "teacher.refinement.epochs=30", "student.training.epochs=40"],
+    "full": ["teacher.training.epochs=100", "teacher.refinement.epochs=50", "student.training.epochs=66"],
     "quick": ["teacher.training.epochs=10", "teacher.refinement.epochs=5", "student.training.epochs=6"],
 }
 
