@@ -1,11 +1,12 @@
 """What Ray costs: an experiment in one process against the same under Ray with one worker a lane.
 
-    .venv/bin/python benchmarks/overhead.py            about 12 minutes on 2 cores
+    .venv/bin/python benchmarks/overhead.py            about 14 minutes on 2 cores
     .venv/bin/python benchmarks/overhead.py --quick    under 3 minutes
 
 Worker-seconds are what workers spend in stages: reading what a stage builds on, learning, epoch checkpoints, evaluating,
-storing. Both sides compute with one thread, and each has two turns, in the order A B B A: a machine that is now faster and now
-slower is so for both. Every turn has a process of its own, as a user's run has: what torch loads when it first learns (some seconds)
+storing. In process one CPU is busy; under Ray two are, and on most machines each is then slower: so Ray is also measured with one lane
+after the other. All sides compute with one thread, and each has two turns, in the order A B C C B A: a machine that is now faster and
+now slower is so for all. Every turn has a process of its own, as a user's run has: what torch loads when it first learns (some seconds)
 is in all of them. Start-up is from the call to the first stage's begin; under Ray it holds starting a cluster on this machine and
 the first worker.
 """
@@ -20,50 +21,60 @@ from pathlib import Path
 
 from measuring import IN_PROCESS, Clock, digits_work, print_figures, timed
 
+from orchestrator.stages import Role
+
 WORKLOADS = {
-    "full": ["teacher.training.epochs=100", "teacher.refinement.epochs=50", "student.training.epochs=66"],
+    "full": ["teacher.training.epochs=130", "teacher.refinement.epochs=65", "student.training.epochs=86"],
     "quick": ["teacher.training.epochs=10", "teacher.refinement.epochs=5", "student.training.epochs=6"],
 }
 
 
-SIDES = {"in process": [*IN_PROCESS, "execution.num_threads=1"], "Ray": ["execution.kind=ray"]}
+SIDES = {
+    "in process": [*IN_PROCESS, "execution.num_threads=1"],
+    "Ray, a lane at a time": ["execution.kind=ray"],
+    "Ray": ["execution.kind=ray"],
+}
+ORDER = ("in process", "Ray, a lane at a time", "Ray")
 
 
 def main() -> None:
-    """Measures both, and prints the ratio of their worker-seconds."""
+    """Measures all, and prints the ratios of their worker-seconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smaller workload")
     workload = WORKLOADS["quick" if parser.parse_args().quick else "full"]
-    clocks: dict[str, list[Clock]] = {name: [] for name in SIDES}
+    spent: dict[str, list[float]] = {name: [] for name in SIDES}
+    startups: list[float] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for turn, name in enumerate(["in process", "Ray", "Ray", "in process"]):
-            clock = _in_own_process(Path(scratch) / str(turn), [*workload, *SIDES[name]])
-            clocks[name].append(clock)
-            print(
-                f"{name:10}  {clock.worker_seconds:6.1f} worker-seconds, {clock.wall_seconds():6.1f} s of wall clock, "
-                f"{clock.startup_seconds:4.1f} s to start",
-                flush=True,
-            )
-            clock.print_stages()
-    ours, reference = (sum(clock.worker_seconds for clock in clocks[name]) for name in ("Ray", "in process"))
-    print(f"\nworker-seconds, Ray ÷ in process: {ours / reference:.3f}")
+        for turn, name in enumerate([*ORDER, *reversed(ORDER)]):
+            clocks = _in_own_process(Path(scratch) / str(turn), name, [*workload, *SIDES[name]])
+            spent[name].append(sum(clock.worker_seconds for clock in clocks))
+            startups += [clock.startup_seconds for clock in clocks] if name == "Ray" else []
+            print(f"{name:21}  {spent[name][-1]:6.1f} worker-seconds, {clocks[0].startup_seconds:4.1f} s to start", flush=True)
+            for clock in clocks:
+                clock.print_stages()
+    reference = sum(spent["in process"])
+    both, one_lane = (sum(spent[name]) / reference for name in ("Ray", "Ray, a lane at a time"))
+    print(f"\nworker-seconds, Ray ÷ in process: {both:.3f}")
+    print(f"of that, what Ray adds: {one_lane:.3f} (a lane at a time: one busy CPU, as in process)")
+    print(f"and what the machine adds when both of its CPUs are busy: {both / one_lane:.3f}")
     print_figures(
         "overhead",
-        worker_seconds_ratio=ours / reference,
-        startup_seconds=max(clock.startup_seconds for clock in clocks["Ray"]),
+        worker_seconds_ratio=both,
+        startup_seconds=max(startups),
+        one_lane_ratio=one_lane,
+        two_busy_cpus_ratio=both / one_lane,
         in_process_worker_seconds=reference,
-        ray_worker_seconds=ours,
-        wall_ratio=sum(clock.wall_seconds() for clock in clocks["Ray"]) / sum(clock.wall_seconds() for clock in clocks["in process"]),
     )
 
 
-def _in_own_process(store: Path, overrides: list[str]) -> Clock:
+def _in_own_process(store: Path, name: str, overrides: list[str]) -> list[Clock]:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(_turn, store, overrides).result()
+        return process.submit(_turn, store, name, overrides).result()
 
 
-def _turn(store: Path, overrides: list[str]) -> Clock:
-    return timed(digits_work(store, overrides))
+def _turn(store: Path, name: str, overrides: list[str]) -> list[Clock]:
+    parts: list[tuple[Role, ...]] = [("teacher",), ("student",)] if name == "Ray, a lane at a time" else [("teacher", "student")]
+    return [timed(digits_work(store, overrides, roles)) for roles in parts]
 
 
 if __name__ == "__main__":
