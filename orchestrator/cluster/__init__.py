@@ -1,0 +1,1 @@
+"""Kubernetes: manifests as pure functions of configuration, the rules of KubeRay, and the client that sends and follows them."""

@@ -1,0 +1,64 @@
+"""What objects in Kubernetes are called and labelled, and where pods find things."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Literal
+
+JobKind = Literal["run", "sweep", "retrain"]
+Manifest = dict[str, Any]
+
+PROGRAM = "continual-orchestrator"
+FIELD_MANAGER = PROGRAM
+RAY_API = "ray.io/v1"
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+KIND_LABEL = "orchestrator/kind"
+SCHEDULE_LABEL = "orchestrator/schedule"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+# KubeRay gives the jobs that a RayCronJob made no labels but this one.
+RAY_CRON_JOB_LABEL = "ray.io/cronjob-name"
+# The network policies of k8s/base go by these.
+USES_OBJECT_STORAGE_LABEL = "orchestrator/uses-object-storage"
+USES_KUBERNETES_LABEL = "orchestrator/uses-kubernetes"
+
+FILES_FOLDER = "/etc/orchestrator"
+SCRATCH_FOLDER = "/tmp"  # noqa: S108 - of a pod, which nobody shares
+TICK_VARIABLE = "ORCHESTRATOR_SCHEDULED_AT"
+
+MAX_RAY_CLUSTER_NAME = 53
+MAX_RAY_JOB_NAME = 47
+MAX_RAY_CRON_JOB_NAME = 36
+MAX_CRON_JOB_NAME = 52
+_DIGITS_OF_DIGEST = 10
+
+
+def digest_of(content: object) -> str:
+    """The same for the same content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS_OF_DIGEST]
+
+
+def job_name(kind: JobKind, name: str, digest: str) -> str:
+    """`run-digits-0123456789`: short enough for a RayJob, and for the RayCluster that is named after it."""
+    return f"{_shortened(f'{kind}-{slug(name)}', MAX_RAY_JOB_NAME - len(digest) - 1)}-{digest}"
+
+
+def schedule_name(name: str) -> str:
+    """`retrain-digits`: the same whatever the file says, so that submitting again changes the schedule that is there."""
+    return _shortened(f"retrain-{slug(name)}", MAX_RAY_CRON_JOB_NAME)
+
+
+def slug(name: str) -> str:
+    """A user's name in the letters that Kubernetes allows: lower case, digits and single hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
+
+
+def labels_of(kind: JobKind, **more: str) -> dict[str, str]:
+    """By which people and this program find what it has submitted."""
+    return {"app.kubernetes.io/part-of": PROGRAM, MANAGED_BY_LABEL: PROGRAM, KIND_LABEL: kind, **more}
+
+
+def _shortened(name: str, length: int) -> str:
+    return name[:length].rstrip("-")

@@ -1,0 +1,148 @@
+"""Pods under the restricted Pod Security Standard: as nobody special, without privileges, writing only to what is theirs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.cluster.names import (
+    FILES_FOLDER,
+    SCRATCH_FOLDER,
+    USES_KUBERNETES_LABEL,
+    USES_OBJECT_STORAGE_LABEL,
+    Manifest,
+)
+from orchestrator.config.cluster import ClusterConfig, NodesConfig, VolumeStorageConfig
+
+_USER = 1000  # of the image; a volume is made writable for its group
+_MULTIPLES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+CONTAINER_SECURITY: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+SCRATCH_MOUNT = {"name": "scratch", "mountPath": SCRATCH_FOLDER}
+
+
+def pod_security() -> dict[str, Any]:
+    """What holds for all containers of a pod."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": _USER,
+        "runAsGroup": _USER,
+        "fsGroup": _USER,
+        "fsGroupChangePolicy": "OnRootMismatch",  # else a large volume is walked through at every start
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def number(quantity: str) -> float:
+    """`500m` is 0.5, `1Ki` is 1024."""
+    parts = re.fullmatch(r"([\d.]+)(\w*)", quantity)
+    if parts is None:
+        raise ValueError(quantity)
+    return float(parts[1]) * _MULTIPLES.get(parts[2], 1.0)
+
+
+def resources(cpu: str, memory: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The same amounts as requests and as limits: Ray goes by the limits, nodes by the requests, and both must mean one thing."""
+    amounts = {"cpu": cpu, "memory": memory, **(more or {})}
+    return {"requests": dict(amounts), "limits": dict(amounts)}
+
+
+def container(cluster: ClusterConfig, name: str, needs: dict[str, Any], mounts: list[dict[str, Any]], **more: object) -> dict[str, Any]:
+    """A container of the image.
+
+    Args:
+        cluster: Its image and environment.
+        name: Within its pod.
+        needs: See `resources`.
+        mounts: Beside the scratch folder, the only one that it may write to without being given another.
+        more: Further fields.
+    """
+    return {
+        "name": name,
+        "image": cluster.image,
+        "imagePullPolicy": cluster.image_pull_policy,
+        **more,
+        "resources": needs,
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [SCRATCH_MOUNT, *mounts],
+    }
+
+
+def environment(cluster: ClusterConfig) -> dict[str, Any]:
+    """Environment of what learns: the Secrets' keys, and what is no secret."""
+    variables = {"HOME": SCRATCH_FOLDER, "PYTHONUNBUFFERED": "1", **cluster.environment}
+    secrets = [{"secretRef": {"name": name}} for name in cluster.secrets.names]
+    return {"env": [{"name": name, "value": value} for name, value in variables.items()]} | ({"envFrom": secrets} if secrets else {})
+
+
+def pod(
+    cluster: ClusterConfig, labels: Mapping[str, str], content: dict[str, Any], volumes: list[dict[str, Any]], *nodes: NodesConfig
+) -> dict[str, Any]:
+    """A pod template.
+
+    Args:
+        cluster: Its security, accounts and scratch space.
+        labels: Of the pod.
+        content: Its containers, and further fields of its specification.
+        volumes: Beside the scratch space.
+        nodes: Where it may run; all of them count.
+    """
+    uses_storage = {USES_OBJECT_STORAGE_LABEL: "true"} if cluster.storage.kind == "object_storage" else {}
+    selector = {key: value for rule in nodes for key, value in rule.node_selector.items()}
+    tolerations = [
+        toleration.model_dump(exclude_none=True) for toleration in dict.fromkeys(found for rule in nodes for found in rule.tolerations)
+    ]
+    spec = {
+        **content,
+        # a Service called mlflow would give the variable MLFLOW_PORT=tcp://…, which MLflow takes for a setting of its own
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": cluster.scratch}}, *volumes],
+        **({"imagePullSecrets": [{"name": cluster.image_pull_secret}]} if cluster.image_pull_secret else {}),
+        **({"nodeSelector": selector} if selector else {}),
+        **({"tolerations": tolerations} if tolerations else {}),
+    }
+    return {"metadata": {"labels": {**labels, **uses_storage}}, "spec": spec}
+
+
+def without_kubernetes(account: str) -> dict[str, Any]:
+    """Fields of a pod that has no business with the Kubernetes API."""
+    return {"serviceAccountName": account, "automountServiceAccountToken": False}
+
+
+def with_kubernetes(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels of a pod that the network policies let reach the Kubernetes API."""
+    return {**labels, USES_KUBERNETES_LABEL: "true"}
+
+
+def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The job's files as a volume and its mount."""
+    volume = {"name": "files", "configMap": {"name": config_map}}
+    return volume, {"name": "files", "mountPath": FILES_FOLDER, "readOnly": True}
+
+
+def ray_volumes(cluster: ClusterConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volumes and mounts of what learns: Ray's object store, and the stage store where that is a volume."""
+    volumes: list[dict[str, Any]] = [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": cluster.shared_memory}}]
+    mounts = [{"name": "shared-memory", "mountPath": "/dev/shm"}]  # noqa: S108 - of a pod, which nobody shares
+    if isinstance(cluster.storage, VolumeStorageConfig):
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": cluster.storage.claim}})
+        mounts.append({"name": "store", "mountPath": cluster.storage.mount_path})
+    return volumes, mounts
+
+
+def object_store_bytes(cluster: ClusterConfig) -> str:
+    """How much of the shared memory Ray's object store takes; Ray would otherwise reckon with more than there is."""
+    return str(math.floor(0.9 * number(cluster.shared_memory)))
+
+
+def config_map(name: str, namespace: str, labels: Mapping[str, str], files: Mapping[str, str]) -> Manifest:
+    """The files of a job. What they hold decides the name, so nothing in them ever changes."""
+    metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": dict(files)}

@@ -1,0 +1,214 @@
+"""A workload as a RayJob: a Ray cluster of its own (or one that is up), the command, deadlines and retries."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import yaml
+
+from orchestrator.cluster.names import (
+    FILES_FOLDER,
+    QUEUE_LABEL,
+    RAY_API,
+    SCHEDULE_LABEL,
+    TICK_VARIABLE,
+    Manifest,
+    digest_of,
+    job_name,
+    labels_of,
+)
+from orchestrator.cluster.pods import (
+    CONTAINER_SECURITY,
+    SCRATCH_MOUNT,
+    config_map,
+    container,
+    environment,
+    files_volume,
+    object_store_bytes,
+    pod,
+    ray_volumes,
+    resources,
+    with_kubernetes,
+    without_kubernetes,
+)
+from orchestrator.cluster.sizing import WorkerGroup
+from orchestrator.cluster.ticks import Tick
+from orchestrator.cluster.workloads import Workload
+from orchestrator.config.cluster import ClusterConfig
+
+_AUTOSCALER = resources("500m", "512Mi")
+_SUBMITTER = resources("500m", "1Gi")  # it runs Ray's command line, which loads Ray
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is sent to Kubernetes for one job, and what it is called there.
+
+    Attributes:
+        name: Of the RayJob or schedule.
+        job: It.
+        files: Its ConfigMap.
+    """
+
+    name: str
+    job: Manifest
+    files: Manifest
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """In the order in which `kubectl apply` should take them."""
+        return [self.files, self.job]
+
+
+def ray_job(workload: Workload, cluster: ClusterConfig, ray_cluster: str | None = None, tick: Tick | None = None) -> Submission:
+    """The RayJob of a workload. Its name is made of all that it holds: the same job twice is one job.
+
+    Args:
+        workload: What it does.
+        cluster: Where, and how it is given up, tried again and cleared away.
+        ray_cluster: A RayCluster that is up already; None starts one for the job.
+        tick: Of which schedule it is a part; None for a job that a person submits.
+    """
+    labels = labels_of(workload.kind, **({SCHEDULE_LABEL: tick.schedule} if tick and tick.schedule else {}))
+    variables = [{"name": TICK_VARIABLE, "value": tick.due.astimezone(UTC).isoformat()}] if tick else []
+
+    def spec(files: str) -> dict[str, Any]:
+        if ray_cluster is not None:
+            return _job_on(ray_cluster, workload, cluster, files, labels)
+        return {**job_spec(workload, cluster, files, labels, variables), **_cleared_away(cluster)}
+
+    name = job_name(workload.kind, workload.name, digest_of([dict(workload.files), spec("")]))
+    queue = {QUEUE_LABEL: cluster.queue} if cluster.queue else {}
+    metadata = {"name": name, "namespace": cluster.namespace, "labels": {**labels, **queue}}
+    job = {"apiVersion": RAY_API, "kind": "RayJob", "metadata": metadata, "spec": spec(name)}
+    return Submission(name, job, config_map(name, cluster.namespace, labels, workload.files))
+
+
+def job_spec(
+    workload: Workload, cluster: ClusterConfig, files: str, labels: Mapping[str, str], variables: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """A RayJob with a Ray cluster of its own, but for when it is cleared away.
+
+    Args:
+        workload: What it does.
+        cluster: Where.
+        files: Name of the ConfigMap with its files.
+        labels: Of its pods.
+        variables: Further environment of the command.
+    """
+    return {
+        **_attempt(workload.command(FILES_FOLDER), cluster),
+        "backoffLimit": cluster.limits.max_retries,
+        "submitterPodTemplate": _submitter(cluster, labels),
+        "rayClusterSpec": _ray_cluster(workload, cluster, files, labels, variables),
+    }
+
+
+def _attempt(command: list[str], cluster: ClusterConfig) -> dict[str, Any]:
+    return {
+        "entrypoint": shlex.join(command),
+        "submissionMode": "K8sJobMode",
+        "activeDeadlineSeconds": cluster.limits.running_seconds,
+        "preRunningDeadlineSeconds": cluster.limits.starting_seconds,
+        # a submitter that tried again would follow, or repeat, a job that has failed: retries are the RayJob's
+        "submitterConfig": {"backoffLimit": 0},
+    }
+
+
+def _cleared_away(cluster: ClusterConfig) -> dict[str, Any]:
+    return {"shutdownAfterJobFinishes": True, "ttlSecondsAfterFinished": cluster.limits.ttl_seconds}
+
+
+def _job_on(ray_cluster: str, workload: Workload, cluster: ClusterConfig, files: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """A job on a Ray cluster that is up. Its pods cannot be given files any more: the submitter takes them along as working directory."""
+    volume, mount = files_volume(files)
+    return {
+        **_attempt(workload.command(""), cluster),
+        "clusterSelector": {"ray.io/cluster": ray_cluster},
+        "runtimeEnvYAML": yaml.safe_dump({"working_dir": FILES_FOLDER}),
+        "submitterPodTemplate": _submitter(cluster, labels, [volume], [mount]),
+    }
+
+
+def _submitter(
+    cluster: ClusterConfig,
+    labels: Mapping[str, str],
+    volumes: list[dict[str, Any]] | None = None,
+    mounts: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The pod that hands the command to Ray and prints what it says. KubeRay's own would be refused: it is not restricted."""
+    home = [{"name": "HOME", "value": SCRATCH_MOUNT["mountPath"]}]
+    submitter = container(cluster, "ray-job-submitter", _SUBMITTER, mounts or [], env=home)
+    content = {"containers": [submitter], "restartPolicy": "Never", **without_kubernetes(cluster.service_account)}
+    return pod(cluster, labels, content, volumes or [], cluster.head)
+
+
+def _ray_cluster(
+    workload: Workload, cluster: ClusterConfig, files: str, labels: Mapping[str, str], variables: list[dict[str, Any]]
+) -> dict[str, Any]:
+    workers = workload.workers
+    return {
+        "rayVersion": cluster.ray_version,
+        "authOptions": {"mode": "token"},  # without the mode KubeRay leaves authentication off
+        **({"enableInTreeAutoscaling": True, "autoscalerOptions": _autoscaler(cluster)} if workers.is_elastic else {}),
+        "headGroupSpec": _head(cluster, files, labels, variables, is_elastic=workers.is_elastic),
+        "workerGroupSpecs": [_worker_group(group, cluster, labels) for group in workers.groups],
+    }
+
+
+def _autoscaler(cluster: ClusterConfig) -> dict[str, Any]:
+    return {
+        "version": "v2",
+        "idleTimeoutSeconds": cluster.sweeps.idle_seconds,
+        "upscalingMode": "Default",
+        "resources": _AUTOSCALER,
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [SCRATCH_MOUNT],
+        "env": [{"name": "HOME", "value": SCRATCH_MOUNT["mountPath"]}],
+    }
+
+
+def _head(
+    cluster: ClusterConfig, files: str, labels: Mapping[str, str], variables: list[dict[str, Any]], *, is_elastic: bool
+) -> dict[str, Any]:
+    volume, mount = files_volume(files)
+    volumes, mounts = ray_volumes(cluster)
+    surroundings = environment(cluster)
+    head = container(
+        cluster,
+        "ray-head",
+        resources(cluster.head.cpu, cluster.head.memory),
+        [mount, *mounts],
+        **{**surroundings, "env": [*surroundings["env"], *variables]},
+        ports=[{"name": "gcs-server", "containerPort": 6379}, {"name": "dashboard", "containerPort": 8265}],
+    )
+    # the autoscaler beside the head speaks to Kubernetes: KubeRay makes an account for it, with no more rights than it needs
+    account = {} if is_elastic else without_kubernetes(cluster.service_account)
+    template = pod(
+        cluster, with_kubernetes(labels) if is_elastic else labels, {"containers": [head], **account}, [volume, *volumes], cluster.head
+    )
+    # no CPUs: lanes and trials belong on workers
+    parameters = {"dashboard-host": "0.0.0.0", "num-cpus": "0", "object-store-memory": object_store_bytes(cluster)}  # noqa: S104 - of a pod
+    return {"rayStartParams": parameters, "template": template}
+
+
+def _worker_group(group: WorkerGroup, cluster: ClusterConfig, labels: Mapping[str, str]) -> dict[str, Any]:
+    volumes, mounts = ray_volumes(cluster)
+    gpus = {cluster.gpu.resource: str(group.gpus)} if group.gpus else {}
+    worker = container(cluster, "ray-worker", resources(f"{group.cpus:g}", cluster.workers.memory, gpus), mounts, **environment(cluster))
+    nodes = (cluster.workers, cluster.gpu) if group.gpus else (cluster.workers,)
+    content = {"containers": [worker], **without_kubernetes(cluster.service_account)}
+    return {
+        "groupName": group.name,
+        "replicas": group.min_pods,
+        "minReplicas": group.min_pods,
+        "maxReplicas": group.max_pods,
+        "rayStartParams": {"object-store-memory": object_store_bytes(cluster)},
+        **({"labels": dict(group.labels)} if group.labels else {}),
+        **({"resources": {name: f"{amount:g}" for name, amount in group.resources.items()}} if group.resources else {}),
+        "template": pod(cluster, labels, content, volumes, *nodes),
+    }

@@ -1,0 +1,113 @@
+"""Which worker pods a job needs: one worker a pod, as many and as large as the experiment's lanes or a sweep's trials ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from orchestrator.config.cluster import SweepScaleConfig
+from orchestrator.config.execution import LaneConfig, RayConfig
+
+# Ray's label by which lanes with pods of different size find their own.
+_LANE_LABEL = "lane"
+
+
+@dataclass(frozen=True)
+class WorkerGroup:
+    """Pods that are all alike.
+
+    Attributes:
+        name: Of the group, within its Ray cluster.
+        min_pods: How many there are always.
+        max_pods: How many there may be; more than `min_pods` only where the cluster grows on demand.
+        cpus: Of each.
+        gpus: Of each; a share of a GPU takes a whole one.
+        resources: Other resources of each, by Ray's names.
+        labels: Ray's labels of each.
+    """
+
+    name: str
+    min_pods: int
+    max_pods: int
+    cpus: float
+    gpus: int = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def is_like(self, other: WorkerGroup) -> bool:
+        """Whether a worker that fits into a pod of one fits into a pod of the other just so."""
+        return replace(self, name="", min_pods=0, max_pods=0) == replace(other, name="", min_pods=0, max_pods=0)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """All worker pods of a Ray cluster.
+
+    Attributes:
+        groups: By size.
+        settings: What the experiment must be told about them, as for `--set`.
+    """
+
+    groups: tuple[WorkerGroup, ...]
+    settings: tuple[str, ...] = ()
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether the cluster grows on demand."""
+        return any(group.max_pods > group.min_pods for group in self.groups)
+
+
+def workers_of_run(execution: RayConfig) -> Workers:
+    """Pods for both lanes at the same time."""
+    return _in_lanes(_group("teacher", execution.teacher), _group("student", execution.student))
+
+
+def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
+    """Pods for as many trials at once as the range allows; a trial without lanes of several workers takes one pod."""
+    teacher, student = _group("teacher", execution.teacher), _group("student", execution.student)
+    if any(lane.max_train_workers > 1 or lane.node_labels for lane in (execution.teacher, execution.student)):
+        return _in_lanes(*(_for_trials(group, scale) for group in (teacher, student)))
+    names = {*teacher.resources, *student.resources}
+    trials = WorkerGroup(
+        "trials",
+        scale.min_trials,
+        scale.max_trials,
+        max(teacher.cpus, student.cpus),
+        max(teacher.gpus, student.gpus),
+        {name: max(teacher.resources.get(name, 0), student.resources.get(name, 0)) for name in sorted(names)},
+    )
+    return Workers((trials,))
+
+
+def _in_lanes(teacher: WorkerGroup, student: WorkerGroup) -> Workers:
+    """One group where all pods are alike; otherwise two, which the lanes tell apart by a label.
+
+    Without the label a small worker could take a large pod, and the lane with the large ones would wait for ever.
+    """
+    if teacher.is_like(student):
+        return Workers((replace(teacher, name="workers", min_pods=teacher.min_pods + student.min_pods, max_pods=_most(teacher, student)),))
+    labelled = [replace(group, labels={**group.labels, _LANE_LABEL: group.name}) for group in (teacher, student)]
+    return Workers(tuple(labelled), tuple(f"execution.{group.name}.node_labels.{_LANE_LABEL}={group.name}" for group in labelled))
+
+
+def _most(teacher: WorkerGroup, student: WorkerGroup) -> int:
+    return teacher.max_pods + student.max_pods
+
+
+def _for_trials(group: WorkerGroup, scale: SweepScaleConfig) -> WorkerGroup:
+    return replace(group, min_pods=scale.min_trials * group.min_pods, max_pods=scale.max_trials * group.max_pods)
+
+
+def _group(role: str, lane: LaneConfig) -> WorkerGroup:
+    # STRICT_PACK wants all workers of the lane on one node, and a pod is a node to Ray
+    together = lane.max_train_workers if lane.placement == "STRICT_PACK" else 1
+    return WorkerGroup(
+        role,
+        1 if together > 1 else lane.min_train_workers,
+        1 if together > 1 else lane.max_train_workers,
+        together * lane.num_cpus_per_worker,
+        math.ceil(together * lane.num_gpus_per_worker),
+        {name: together * amount for name, amount in sorted(lane.custom_resources_per_worker.items())},
+        dict(lane.node_labels),
+    )

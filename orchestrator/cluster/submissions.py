@@ -1,0 +1,88 @@
+"""Configuration files → what is sent to Kubernetes for them. Needs neither a cluster nor torch nor ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from orchestrator.cluster.names import JobKind
+from orchestrator.cluster.ray_jobs import Submission, ray_job
+from orchestrator.cluster.rules import check
+from orchestrator.cluster.schedules import schedule
+from orchestrator.cluster.ticks import Tick
+from orchestrator.cluster.workloads import Workload, retraining_workload, run_workload, settings_for, sweep_workload
+from orchestrator.config import load_experiment, load_retraining, load_search_space
+from orchestrator.config.cluster import ClusterConfig
+from orchestrator.errors import UserInputError
+
+_FILES: dict[JobKind, tuple[str, ...]] = {
+    "run": ("EXPERIMENT.yaml",),
+    "sweep": ("SEARCH_SPACE.yaml", "EXPERIMENT.yaml"),
+    "retrain": ("RETRAINING.yaml",),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person, or a schedule, wants to have run.
+
+    Attributes:
+        kind: The command.
+        files: Its files, in the order in which the command has them.
+        overrides: `a.b=value` each, for the experiment or retraining.
+        cron: When to run it again and again; None runs it once.
+        ray_cluster: A RayCluster that is up already; None starts one for the job.
+        tick: Of which schedule it is a part; None for a job that a person submits.
+    """
+
+    kind: JobKind
+    files: Sequence[Path]
+    overrides: Sequence[str] = ()
+    cron: str | None = None
+    ray_cluster: str | None = None
+    tick: Tick | None = None
+
+
+def render(request: Request, cluster: ClusterConfig) -> Submission:
+    """What is to be sent.
+
+    Raises:
+        UserInputError: Files or options are wrong, or KubeRay would not run what they describe.
+    """
+    _check_options(request)
+    workload = _workload(request, cluster)
+    if request.cron is not None:
+        submission = schedule(workload, cluster, request.cron)
+    else:
+        submission = ray_job(workload, cluster, request.ray_cluster, request.tick)
+    check(submission.manifests)
+    return submission
+
+
+def _check_options(request: Request) -> None:
+    needed = _FILES[request.kind]
+    if len(request.files) != len(needed):
+        advice = f"orchestrator submit {request.kind} {' '.join(needed)}"
+        raise UserInputError(f"{request.kind} needs {len(needed)} files, there are {len(request.files)}", next_step=advice)
+    if request.cron is not None and request.kind != "retrain":
+        raise UserInputError("--schedule is for retrainings", next_step=f"submit {request.kind} without it")
+    if request.cron is not None and request.ray_cluster is not None:
+        advice = "leave one of them out: each tick starts a Ray cluster of its own"
+        raise UserInputError("--schedule and --cluster exclude each other", next_step=advice)
+
+
+def _workload(request: Request, cluster: ClusterConfig) -> Workload:
+    settings = settings_for(cluster)
+    match request.kind:
+        case "run":
+            return run_workload(load_experiment(request.files[0], [*request.overrides, *settings]), cluster)
+        case "sweep":
+            search_space = load_search_space(request.files[0])
+            return sweep_workload(search_space, load_experiment(request.files[1], [*request.overrides, *settings]), cluster)
+        case "retrain":
+            settings = [f"experiment.{setting}" for setting in settings]
+            return retraining_workload(load_retraining(request.files[0], [*request.overrides, *settings]), cluster)
+        case _:
+            assert_never(request.kind)

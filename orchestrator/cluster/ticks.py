@@ -1,0 +1,45 @@
+"""When a tick of a schedule was due, by the name that Kubernetes has given its job.
+
+Kubernetes tells a pod of a CronJob neither its moment nor the CronJob (the annotation `cronjob-scheduled-timestamp` stands on the Job
+and not on its pods). But the Job is called `NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods carry these
+names as labels.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator.errors import UserInputError
+
+# a RayCluster is called as its RayJob, with five letters more
+_JOB_OF_A_SCHEDULE = re.compile(r"^(?P<schedule>[a-z0-9-]+?)-(?P<minutes>\d{8})(-[a-z0-9]{5})?$")
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One moment of a schedule.
+
+    Attributes:
+        schedule: Its name; empty where only the moment is known.
+        due: When the schedule wanted it.
+    """
+
+    schedule: str
+    due: datetime
+
+
+def tick_of(text: str) -> Tick:
+    """The tick that a time (2026-11-22T03:00:00Z), or the name of a schedule's job, means.
+
+    Raises:
+        UserInputError: It is neither.
+    """
+    if job := _JOB_OF_A_SCHEDULE.match(text):
+        return Tick(job["schedule"], datetime.fromtimestamp(60 * int(job["minutes"]), UTC))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserInputError(f"--scheduled-at {text!r} is no time", next_step="write it as 2026-11-22T03:00:00Z") from None
+    return Tick("", moment if moment.tzinfo else moment.replace(tzinfo=UTC))

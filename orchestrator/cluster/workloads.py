@@ -1,0 +1,171 @@
+"""What a job does, as far as it does not depend on Kubernetes: its files, its command, and the workers that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from orchestrator.cluster.names import SCRATCH_FOLDER, JobKind
+from orchestrator.cluster.sizing import Workers, workers_of_run, workers_of_sweep
+from orchestrator.config.addresses import without_password
+from orchestrator.config.cluster import ClusterConfig, VolumeStorageConfig
+from orchestrator.config.data import ParquetConfig
+from orchestrator.config.execution import RayConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.retraining import Retraining
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.errors import ConfigError
+
+EXPERIMENT_FILE = "experiment.yaml"
+SEARCH_SPACE_FILE = "search_space.yaml"
+RETRAINING_FILE = "retraining.yaml"
+CLUSTER_FILE = "cluster.yaml"
+
+# What the cluster decides, whatever the user's machine has.
+_OF_THE_CLUSTER: dict[str, Any] = {
+    "data": {"cache_dir"},
+    "execution": {"address"},
+    "store": True,
+    "tracking": {"uri", "spool"},
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a job does.
+
+    Attributes:
+        kind: The command.
+        name: The user's name for it.
+        files: Text by file name, for the command to read.
+        arguments: Of the command, without program and command; a file stands there by its name alone.
+        workers: The pods it needs.
+        growing: Whether the Ray cluster grows on demand.
+    """
+
+    kind: JobKind
+    name: str
+    files: Mapping[str, str]
+    arguments: tuple[str, ...]
+    workers: Workers
+
+    def command(self, folder: str) -> list[str]:
+        """The command line, with the files in a folder; empty means the working directory."""
+        files = {name: f"{folder}/{name}" if folder else name for name in self.files}
+        return ["orchestrator", self.kind, *(files.get(argument, argument) for argument in self.arguments)]
+
+
+def settings_for(cluster: ClusterConfig) -> list[str]:
+    """What every experiment is told, as for `--set`: join the cluster's Ray, and keep everything where pods can reach it."""
+    return [
+        "execution.kind=ray",
+        "execution.address=auto",
+        f"store.uri={cluster.storage.uri}",
+        f"tracking.uri={cluster.tracking.uri}",
+        f"tracking.spool={SCRATCH_FOLDER}/spool",
+        f"data.cache_dir={SCRATCH_FOLDER}/data",
+    ]
+
+
+def run_workload(experiment: Experiment, cluster: ClusterConfig) -> Workload:
+    """A run of an experiment.
+
+    Args:
+        experiment: As the user has written it, with `settings_for` the cluster.
+        cluster: Where it runs.
+
+    Raises:
+        ConfigError: It needs what pods do not have.
+    """
+    _check_paths(experiment, cluster)
+    workers = workers_of_run(_ray(experiment))
+    files = {EXPERIMENT_FILE: _text(experiment, _OF_THE_CLUSTER)}
+    return Workload("run", experiment.name, files, (EXPERIMENT_FILE, *_told(cluster, workers)), workers)
+
+
+def sweep_workload(search_space: SearchSpace, experiment: Experiment, cluster: ClusterConfig) -> Workload:
+    """A sweep; as many trials at once as the cluster may have workers for. Arguments and errors as for a run."""
+    _check_paths(experiment, cluster)
+    if search_space.warm_start is not None:
+        _check_reachable("warm_start", str(search_space.warm_start), cluster)
+    workers = workers_of_sweep(_ray(experiment), cluster.sweeps)
+    files = {
+        SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials)),
+        EXPERIMENT_FILE: _text(experiment, _OF_THE_CLUSTER),
+    }
+    # lanes of a trial wait for nodes that are only now being added
+    waiting = () if len(workers.groups) == 1 and workers.groups[0].name == "trials" else (_waits(cluster),)
+    arguments = (SEARCH_SPACE_FILE, "--experiment", EXPERIMENT_FILE, *_told(cluster, workers, waiting))
+    return Workload("sweep", search_space.name, files, arguments, workers)
+
+
+def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workload:
+    """One tick of a retraining. Arguments and errors as for a run."""
+    _check_reachable("source.path", retraining.source.path, cluster)
+    if retraining.lease.uri is not None:
+        _check_reachable("lease.uri", retraining.lease.uri, cluster)
+    workers = workers_of_run(_ray(retraining.experiment))
+    files = {RETRAINING_FILE: _text(retraining, {"experiment": _OF_THE_CLUSTER})}
+    return Workload("retrain", retraining.name, files, (RETRAINING_FILE, *_told(cluster, workers, prefix="experiment.")), workers)
+
+
+def _within(search_space: SearchSpace, most: int) -> SearchSpace:
+    """With a limit to the trials at once: a searcher that draws all of them on the first day learns nothing from any."""
+    if search_space.trial_scheduler.kind == "pbt":  # a population learns in turn, all of it
+        return search_space
+    return search_space.model_copy(update={"max_concurrent_trials": min(search_space.max_concurrent_trials or most, most)})
+
+
+def _ray(experiment: Experiment) -> RayConfig:
+    if not isinstance(experiment.execution, RayConfig):
+        msg = "an experiment for a cluster was read without settings_for(cluster)"
+        raise TypeError(msg)
+    return experiment.execution
+
+
+def _told(cluster: ClusterConfig, workers: Workers, more: tuple[str, ...] = (), prefix: str = "") -> Iterator[str]:
+    growing = ("execution.autoscaling=true",) if workers.is_elastic else ()
+    for setting in (*settings_for(cluster), *growing, *workers.settings, *more):
+        yield from ("--set", f"{prefix}{setting}")
+    yield from ("--output", f"{SCRATCH_FOLDER}/out")
+
+
+def _waits(cluster: ClusterConfig) -> str:
+    return f"execution.start_timeout_seconds={cluster.limits.starting_seconds}"
+
+
+def _text(config: BaseModel, left_out: dict[str, Any] | None = None) -> str:
+    """What the user has written, with `--set` worked in: neither defaults nor what only his machine has.
+
+    Raises:
+        ConfigError: There is a password in it: everybody who may see the job would see it.
+    """
+    tree = config.model_dump(mode="json", exclude_unset=True, exclude=left_out)
+    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+    if without_password(text) != text:
+        [line, *_] = [line.strip() for line in text.splitlines() if without_password(line) != line]
+        advice = "put it into a Secret that `secrets` of the cluster configuration names"
+        raise ConfigError(f"there is a password in the file ({without_password(line)})", next_step=advice)
+    return text
+
+
+def _check_paths(experiment: Experiment, cluster: ClusterConfig) -> None:
+    if isinstance(experiment.data, ParquetConfig):
+        for name, path in (("data.train", experiment.data.train), ("data.test", experiment.data.test)):
+            _check_reachable(name, str(path), cluster)
+
+
+def _check_reachable(name: str, path: str, cluster: ClusterConfig) -> None:
+    storage = cluster.storage
+    if "://" in path:
+        return
+    if not isinstance(storage, VolumeStorageConfig):
+        advice = "give an s3:// or gs:// address, or storage.kind=volume in the cluster configuration"
+        raise ConfigError(f"{path} is a path of this machine, and pods have no volume", where=name, next_step=advice)
+    if not f"{path}/".startswith(f"{storage.mount_path.rstrip('/')}/"):
+        advice = f"copy it onto the volume {storage.claim}, which pods see at {storage.mount_path}"
+        raise ConfigError(f"{path} is a path of this machine, which pods do not see", where=name, next_step=advice)
