@@ -1,0 +1,50 @@
+"""The command line: parses first and imports heavy modules after, so that `--help` and `validate` answer at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+from orchestrator.cli import cluster, learning, retraining, tracked  # noqa: F401 - each adds its commands
+from orchestrator.cli.application import app
+from orchestrator.errors import InterruptedRunError, OrchestratorError
+from orchestrator.terminal.lines import is_read_by_programs, log_as_json
+
+__all__ = ["app", "main"]
+
+
+def main() -> NoReturn:
+    """Runs the command line and turns every error into its message and exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    if is_read_by_programs():
+        log_as_json()
+    try:
+        app()
+    except OrchestratorError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", InterruptedRunError.exit_code)
+    except BrokenPipeError:
+        # whoever read our output has left; nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - the last resort: a bug in this program
+        _fail("this is a bug; please report it with the lines above", 1, traceback.format_exc())
+    sys.exit(0)
+
+
+def _terminated(signal_number: int, _frame: object) -> NoReturn:
+    """SIGTERM ends a run as Ctrl-C does: closed in MLflow, exit code 130. No `except Exception` on the way can swallow it."""
+    raise KeyboardInterrupt(f"ended by signal {signal_number}")
+
+
+def _fail(message: str, exit_code: int, details: str = "") -> NoReturn:
+    if is_read_by_programs():
+        logging.getLogger(__name__).error("%s", f"{details}{message}")
+    else:
+        sys.stderr.write(f"{details}error: {message}\n")
+    sys.exit(exit_code)

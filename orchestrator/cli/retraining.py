@@ -1,0 +1,103 @@
+"""Commands of a retraining, run by a schedule or by a person: retrain, rollback."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.application import Overrides, app
+from orchestrator.errors import UserInputError
+
+RetrainingFile = Annotated[Path, typer.Argument(metavar="RETRAINING.yaml", help="The retraining file.")]
+
+
+@app.command()
+def retrain(
+    retraining: RetrainingFile,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Decide, and change nothing: what is learned on the way only stays in the stage store.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and report.html. Default: out/retraining/NAME.")
+    ] = None,
+    scheduled_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            envvar="ORCHESTRATOR_SCHEDULED_AT",
+            help="When this tick was due, as 2026-11-22T03:00:00Z; see max_tick_age_seconds.",
+        ),
+    ] = None,
+) -> None:
+    """One tick of a retraining: see what has arrived, learn new classes, promote the models only if they are better.
+
+    To be run by a schedule, as often as you like: a tick with nothing to do says so in seconds, two at once do not get in each other's
+    way, and one that was killed is gone on with by the next. The models are NAME-teacher and NAME-student in MLflow's registry; those
+    in use have the alias `champion`.
+
+    The last line is the outcome: promoted, rejected, nothing_to_do or locked, all with exit code 0; 2 and 3 are for what a person must
+    mend and for what a later tick may find mended.
+
+    Examples:
+    `orchestrator retrain experiments/retraining_digits.yaml`
+
+    `orchestrator retrain experiments/retraining_digits.yaml --dry-run --set source.path=/data/incoming`
+    """
+    from orchestrator.config import load_retraining
+
+    loaded = load_retraining(retraining, overrides or [])
+    due = _moment(scheduled_at) if scheduled_at else None
+    if loaded.experiment.execution.kind == "ray":
+        from orchestrator.distributed.resources import check_room
+
+        check_room(loaded.experiment.execution)  # before anything heavy is imported
+
+    from rich.console import Console
+
+    from orchestrator.pipelines.retrain import retrain as run_tick
+    from orchestrator.terminal.retraining import TickListener, show_outcome
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    listener = TickListener(console)
+    try:
+        outcome = run_tick(loaded, dry_run, output, due, listener)
+    finally:
+        listener.close()
+    show_outcome(outcome, console)
+
+
+@app.command()
+def rollback(
+    retraining: RetrainingFile,
+    overrides: Overrides = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept beside the versions.")] = "rolled back by a person",
+) -> None:
+    """Return to the champion before: the alias `champion` moves back to the version that has `previous`.
+
+    What the rolled-back models had learned from is left out of the next ticks until those files change. A second rollback goes one
+    champion further back. Exit code 3 while a retraining works.
+
+    Example:
+    `orchestrator rollback experiments/retraining_digits.yaml --reason "confuses 3 and 8 in the shop"`
+    """
+    from orchestrator.config import load_retraining
+
+    loaded = load_retraining(retraining, overrides or [])
+
+    from orchestrator.pipelines.rollback import rollback as return_to_previous
+
+    champion, rolled_back = return_to_previous(loaded, reason)
+    typer.echo(f"champion: {champion}; rolled back: {rolled_back}")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserInputError(f"--scheduled-at {text!r} is no time", next_step="write it as 2026-11-22T03:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
