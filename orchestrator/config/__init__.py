@@ -1,7 +1,29 @@
 """Configuration: frozen values read from YAML; imports neither torch nor ray nor mlflow."""
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.loader import dump_experiment, flatten, load_any, load_experiment, load_search_space, with_values
+from orchestrator.config.loader import (
+    dump_experiment,
+    flatten,
+    load_any,
+    load_cluster,
+    load_experiment,
+    load_retraining,
+    load_search_space,
+    with_values,
+)
+from orchestrator.config.retraining import Retraining
 from orchestrator.config.search_space import SearchSpace
 
-__all__ = ["Experiment", "SearchSpace", "dump_experiment", "flatten", "load_any", "load_experiment", "load_search_space", "with_values"]
+__all__ = [
+    "Experiment",
+    "Retraining",
+    "SearchSpace",
+    "dump_experiment",
+    "flatten",
+    "load_any",
+    "load_cluster",
+    "load_experiment",
+    "load_retraining",
+    "load_search_space",
+    "with_values",
+]

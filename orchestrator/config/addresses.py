@@ -26,6 +26,12 @@ def absolute_tracking_uri(uri: str, base: Path) -> str:
     return f"{_SQLITE_PREFIX}{(base / path.expanduser()).absolute()}{separator}{query}"
 
 
+def below(uri: str, *names: str) -> str:
+    """An address within a folder or bucket; what stands after a `?` stays at the end."""
+    place, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
+    return "/".join([place.rstrip("/"), *names]) + mark + query
+
+
 def without_password(text: str) -> str:
     """The text with the password of every URI in it hidden."""
     return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)

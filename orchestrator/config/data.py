@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, field_validator
+from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
 from orchestrator.config.model import Config
 
@@ -76,7 +76,39 @@ class ParquetConfig(_DataSourceConfig):
         return path.expanduser().absolute()
 
 
-DataConfig = Annotated[DigitsConfig | ParquetConfig, Field(discriminator="kind")]
+class ArrivedFile(Config):
+    """A Parquet file as a retraining took it in."""
+
+    name: str = Field(min_length=1, description="Path within the folder.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its content: a file that has changed since is not read.")
+    delivery: int = Field(ge=1, description="With which delivery it came; 1 is the first.")
+
+
+class ArrivalsConfig(_DataSourceConfig):
+    """A folder of Parquet files that grows, as far as a retraining has taken it in. Written by `orchestrator retrain`, not by hand.
+
+    Files have the columns of `ParquetConfig`. Which images are held out, as test data, depends on their content alone: an image that
+    comes twice, or again later, is never on both sides.
+    """
+
+    kind: Literal["arrivals"] = "arrivals"
+    path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address.")
+    files: tuple[ArrivedFile, ...] = Field(min_length=1, description="What is read of it.")
+    deliveries: tuple[tuple[str, Annotated[int, Field(ge=1)]], ...] = Field(
+        min_length=1, description="Each class with the last delivery of which its images are taken; classes not named are left out."
+    )
+    held_out_only: tuple[str, ...] = Field(
+        default=(), description="Classes that have been learned earlier: of them only held-out images are read."
+    )
+    held_out_fraction: float = Field(default=0.2, gt=0, lt=1, description="Share of the images that is never learned from.")
+    validation_fraction: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of each class's training images that is set aside for validation; 0 means none."
+    )
+    image_size: int = Field(default=32, ge=8, le=512, description="Side in pixels to which every image is resized.")
+    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+
+
+DataConfig = Annotated[DigitsConfig | ParquetConfig | ArrivalsConfig, Field(discriminator="kind")]
 
 
 def _class_order(value: object) -> int | tuple[Label, ...]:
@@ -100,6 +132,24 @@ def _plain(order: int | tuple[Label, ...]) -> int | list[Label]:
     return order if isinstance(order, int) else list(order)
 
 
+class LearnedTasksConfig(Config):
+    """The first tasks as they have been learned earlier: their last stages are in the stage store. Written by `orchestrator retrain`."""
+
+    num_tasks: int = Field(ge=1, description="How many.")
+    teacher: str = Field(description="Key of the last one's teacher stage.")
+    student: str = Field(description="Key of the last one's student stage.")
+    teacher_accuracies: tuple[tuple[float, ...], ...] = Field(description="Rows of the teacher's accuracy matrix, as measured then.")
+    student_accuracies: tuple[tuple[float, ...], ...] = Field(description="Rows of the student's accuracy matrix, as measured then.")
+
+    @model_validator(mode="after")
+    def _one_row_a_task(self) -> LearnedTasksConfig:
+        for rows in (self.teacher_accuracies, self.student_accuracies):
+            if [len(row) for row in rows] != [*range(1, self.num_tasks + 1)]:
+                msg = f"{self.num_tasks} tasks need rows of 1 to {self.num_tasks} accuracies; it has {[len(row) for row in rows]}"
+                raise ValueError(msg)
+        return self
+
+
 class ScenarioConfig(Config):
     """How classes arrive: the class-incremental scenario."""
 
@@ -111,3 +161,21 @@ class ScenarioConfig(Config):
     max_images_per_class: int | None = Field(
         default=None, ge=1, description="Training images a class in every task after the first; null means all."
     )
+    tasks: tuple[tuple[Label, ...], ...] | None = Field(
+        default=None, description="The tasks themselves, each a list of labels, instead of class order and sizes; null cuts by those."
+    )
+    learned: LearnedTasksConfig | None = Field(
+        default=None, description="Tasks that need not be learned again; null learns all. Their training images need not exist any more."
+    )
+
+    @model_validator(mode="after")
+    def _tasks_fit(self) -> ScenarioConfig:
+        if self.tasks is not None:
+            if not self.tasks or not all(self.tasks):
+                msg = "tasks: a task without classes teaches nothing; leave it out"
+                raise ValueError(msg)
+            _class_order([label for task in self.tasks for label in task])
+        if self.learned is not None and self.learned.num_tasks >= len(self.tasks or ()):
+            msg = f"learned.num_tasks = {self.learned.num_tasks}, but scenario.tasks has {len(self.tasks or ())}; add a task to learn"
+            raise ValueError(msg)
+        return self

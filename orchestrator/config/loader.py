@@ -1,4 +1,4 @@
-"""YAML files and `--set` overrides → a validated experiment or search space; every error names the file and the key path."""
+"""YAML files and `--set` overrides → a validated experiment, search space or retraining; every error names the file and the key path."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.config.addresses import without_password
+from orchestrator.config.cluster import ClusterConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.retraining import Retraining
 from orchestrator.config.schema import fields_of, unknown_key, values_of, variant_kinds
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import ConfigError
 
 Tree = dict[str, Any]
+_OTHER_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 Root = TypeVar("Root", bound=BaseModel)
 
 
@@ -53,13 +56,50 @@ def load_search_space(path: str | Path, num_trials: int | None = None) -> Search
     return _validated(SearchSpace, tree if num_trials is None else {**tree, "num_trials": num_trials}, str(path))
 
 
-def load_any(path: str | Path) -> Experiment | SearchSpace:
-    """Reads an experiment file or a search space file: the latter has the key `parameters`.
+def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraining:
+    """Reads a retraining file and applies overrides.
+
+    Args:
+        path: The YAML file. Its `experiment` is a mapping, or the path of an experiment file, from this file's folder.
+        overrides: As for an experiment: `source.path=/data`, `experiment.seed=1`.
+
+    Raises:
+        ConfigError: As for an experiment.
+    """
+    path = Path(path)
+    tree = _read_yaml(path)
+    named = tree.get("experiment")
+    if isinstance(named, str):
+        tree["experiment"] = _read_yaml(path.parent / named)
+    source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+    for override in overrides:
+        _apply_override(tree, override, Retraining)
+    return _validated(Retraining, tree, source)
+
+
+def load_cluster(path: str | Path | None, namespace: str | None = None) -> ClusterConfig:
+    """Reads the configuration of a Kubernetes cluster.
+
+    Args:
+        path: The YAML file; None means the defaults.
+        namespace: Instead of the file's; None leaves that.
+
+    Raises:
+        ConfigError: As for an experiment.
+    """
+    tree = {} if path is None else _read_yaml(Path(path))
+    return _validated(ClusterConfig, tree if namespace is None else {**tree, "namespace": namespace}, str(path or "--namespace"))
+
+
+def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
+    """Reads an experiment file, a search space file (it has the key `parameters`) or a retraining file (it has the key `source`).
 
     Raises:
         ConfigError: As for the one or the other.
     """
     tree = _read_yaml(Path(path))
+    if "source" in tree:
+        return load_retraining(path)
     return _validated(SearchSpace, tree, str(path)) if "parameters" in tree else _validated(Experiment, tree, str(path))
 
 
@@ -85,7 +125,11 @@ def _outer_first_then_kinds(path: str) -> tuple[int, bool]:
 
 def dump_experiment(experiment: Experiment) -> str:
     """The experiment as YAML text, complete with every default, but without passwords: reading it back gives an equal experiment."""
-    return without_password(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    tree = experiment.model_dump(mode="json")
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read them as blanks
+        text = yaml.safe_dump(tree, sort_keys=False)
+    return without_password(text)
 
 
 def flatten(experiment: Experiment) -> dict[str, str]:
@@ -140,7 +184,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _apply_override(tree: Tree, override: str) -> None:
+def _apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment) -> None:
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
     where = f"--set {override}"
@@ -150,11 +194,11 @@ def _apply_override(tree: Tree, override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(f"the value {text!r} is not valid YAML", where=where, next_step="quote it") from None
-    _set_value(tree, keys, value, where)
+    _set_value(tree, keys, value, where, root)
 
 
-def _set_value(tree: Tree, keys: Sequence[str], value: object, where: str = "") -> None:
-    model: Any = Experiment
+def _set_value(tree: Tree, keys: Sequence[str], value: object, where: str = "", root: type[BaseModel] = Experiment) -> None:
+    model: Any = root
     node = tree
     for depth, key in enumerate(keys[:-1]):
         fields = fields_of(model, node) if model else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,36 +45,55 @@ def read_parquet_images(file: Path, shape: Shape) -> tuple[npt.NDArray[np.uint8]
     Raises:
         DataError: Not a Parquet file, a column missing or of a wrong type, a missing label, or an image that cannot be decoded.
     """
+    cells, labels = read_cells(file, str(file))
+    return decode_cells(cells, range(len(cells)), shape, str(file)), labels
+
+
+def read_cells(source: Path | pa.BufferReader, where: str) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
+    """Reads the columns `image`, as it is, and `label`.
+
+    Args:
+        source: One Parquet file, or its content.
+        where: What the file is called in errors.
+
+    Raises:
+        DataError: Not a Parquet file, a column missing or of a wrong type, a missing label.
+    """
     try:
-        table = _read_columns(file)
+        table = _read_columns(source, where)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise DataError(f"is not a readable Parquet file ({error})", where=str(file), next_step="write it again") from None
-    labels = _labels(table.column("label"), file)
-    images = np.empty((table.num_rows, *shape), dtype=np.uint8)
-    row = 0
-    for chunk in table.column("image").chunks:
-        for value in chunk:
-            images[row] = _decode(value, shape, f"{file} row {row}")
-            row += 1
-    return images, labels
+        raise DataError(f"is not a readable Parquet file ({error})", where=where, next_step="write it again") from None
+    return table.column("image"), _labels(table.column("label"), where)
 
 
-def _read_columns(file: Path) -> pa.Table:
-    with pq.ParquetFile(file) as parquet:
+def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str) -> npt.NDArray[np.uint8]:
+    """Decodes some rows of a column `image`, (rows, channels, height, width).
+
+    Raises:
+        DataError: An image that cannot be decoded.
+    """
+    images = np.empty((len(rows), *shape), dtype=np.uint8)
+    for position, row in enumerate(rows):
+        images[position] = _decode(cells[row], shape, f"{where} row {row}")
+    return images
+
+
+def _read_columns(source: Path | pa.BufferReader, where: str) -> pa.Table:
+    with pq.ParquetFile(source) as parquet:
         missing = [name for name in ("image", "label") if name not in parquet.schema_arrow.names]
         if missing:
             found = ", ".join(parquet.schema_arrow.names)
-            raise DataError(f"has no column {missing[0]!r} (it has {found})", where=str(file), next_step="rename the column")
+            raise DataError(f"has no column {missing[0]!r} (it has {found})", where=where, next_step="rename the column")
         return parquet.read(columns=["image", "label"])
 
 
-def _labels(column: pa.ChunkedArray, file: Path) -> list[int] | list[str]:
+def _labels(column: pa.ChunkedArray, where: str) -> list[int] | list[str]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise DataError(f"the column 'label' is of type {column.type}", where=str(file), next_step="use text or integers")
+        raise DataError(f"the column 'label' is of type {column.type}", where=where, next_step="use text or integers")
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
-        raise DataError("has no label", where=f"{file} row {row}", next_step="label it or remove the row")
+        raise DataError("has no label", where=f"{where} row {row}", next_step="label it or remove the row")
     labels: list[int] | list[str] = column.to_pylist()
     return labels
 

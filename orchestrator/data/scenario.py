@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -80,12 +81,14 @@ class Scenario:
         class_names: Labels in the order in which they arrive.
         tasks: In order.
         indices: For every split and class, rows of the table.
+        num_learned_tasks: Tasks that have been learned earlier: their training images may be gone.
     """
 
     table: ImageTable
     class_names: tuple[str, ...]
     tasks: tuple[Task, ...]
     indices: dict[Split, tuple[Indices, ...]]
+    num_learned_tasks: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -141,23 +144,31 @@ def build_scenario(table: ImageTable, config: ScenarioConfig, validation_fractio
     Raises:
         DataError: Unknown labels in the class order, too few classes, or a class without enough images in a split.
     """
-    class_names = _class_order(table, config.class_order)
-    _check_same_classes(table, class_names)
-    tasks = _cut_into_tasks(len(class_names), config)
+    if config.tasks is None:
+        class_names = _class_order(table, config.class_order)
+        tasks = _cut_into_tasks(len(class_names), config)
+    else:
+        class_names = _class_order(table, [label for task in config.tasks for label in task], "scenario.tasks")
+        tasks = _tasks_of_sizes([len(task) for task in config.tasks])
+    num_learned_tasks = config.learned.num_tasks if config.learned else 0
+    num_learned = tasks[num_learned_tasks].new_classes.start
+    _check_same_classes(table, class_names, num_learned)
     indices: dict[Split, list[Indices]] = {split: [] for split in Split}
     for position, name in enumerate(class_names):
         rows = np.flatnonzero(table.labels == name)
-        train, validation = _set_aside(rows[~table.is_test[rows]], validation_fraction, _random(seed, "validation", name), name)
-        if position >= config.num_base_classes and config.max_images_per_class is not None:
+        train, validation = rows[~table.is_test[rows]], rows[:0]
+        if position >= num_learned:
+            train, validation = _set_aside(train, validation_fraction, _random(seed, "validation", name), name)
+        if position >= tasks[0].num_seen_classes and config.max_images_per_class is not None:
             shuffled = _random(seed, "max_images_per_class", name).permutation(train)
             train = np.sort(shuffled[: config.max_images_per_class])
         indices[Split.TRAIN].append(train)
         indices[Split.VALIDATION].append(validation)
         indices[Split.TEST].append(rows[table.is_test[rows]])
-    return Scenario(table, class_names, tasks, {split: tuple(rows) for split, rows in indices.items()})
+    return Scenario(table, class_names, tasks, {split: tuple(rows) for split, rows in indices.items()}, num_learned_tasks)
 
 
-def _class_order(table: ImageTable, order: int | Sequence[Label]) -> tuple[str, ...]:
+def _class_order(table: ImageTable, order: int | Sequence[Label], where: str = "scenario.class_order") -> tuple[str, ...]:
     labels = sorted(set(table.labels.tolist()), key=_natural_key)
     if isinstance(order, int):
         return tuple(_random(order, "class_order").permutation(labels).tolist())
@@ -165,7 +176,7 @@ def _class_order(table: ImageTable, order: int | Sequence[Label]) -> tuple[str, 
         if str(label) not in labels:
             nearest = difflib.get_close_matches(str(label), labels, n=1)
             advice = f"did you mean {nearest[0]}?" if nearest else f"labels are {', '.join(labels[:20])}"
-            raise DataError(f"the data set {table.name} has no label {label!r}", where="scenario.class_order", next_step=advice)
+            raise DataError(f"the data set {table.name} has no label {label!r}", where=where, next_step=advice)
     return tuple(str(label) for label in order)
 
 
@@ -173,11 +184,11 @@ def _natural_key(label: str) -> tuple[int, int, str]:
     return (0, int(label), "") if label.isdecimal() else (1, 0, label)
 
 
-def _check_same_classes(table: ImageTable, class_names: Sequence[str]) -> None:
+def _check_same_classes(table: ImageTable, class_names: Sequence[str], num_learned: int) -> None:
     in_test, in_train = set(table.labels[table.is_test].tolist()), set(table.labels[~table.is_test].tolist())
-    for name in class_names:
+    for position, name in enumerate(class_names):
         for present, split in ((in_train, "training"), (in_test, "test")):
-            if name not in present:
+            if name not in present and (split == "test" or position >= num_learned):
                 raise DataError(
                     f"class {name!r} has no {split} images",
                     where=table.name,
@@ -199,9 +210,12 @@ def _cut_into_tasks(num_classes: int, config: ScenarioConfig) -> tuple[Task, ...
             where="scenario",
             next_step=f"set it to at most {num_classes - base}",
         )
-    ends = [base, *range(base + step, num_classes, step), *([num_classes] if num_classes > base else [])]
-    starts = [0, *ends[:-1]]
-    return tuple(Task(i, range(start, end), end) for i, (start, end) in enumerate(zip(starts, ends, strict=True)))
+    return _tasks_of_sizes([base, *(min(step, num_classes - start) for start in range(base, num_classes, step))])
+
+
+def _tasks_of_sizes(sizes: Sequence[int]) -> tuple[Task, ...]:
+    ends = [*accumulate(sizes)]
+    return tuple(Task(i, range(end - size, end), end) for i, (size, end) in enumerate(zip(sizes, ends, strict=True)))
 
 
 def _set_aside(rows: Indices, fraction: float, random: np.random.Generator, name: str) -> tuple[Indices, Indices]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config.data import DataConfig, DigitsConfig, ParquetConfig
+from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ParquetConfig
+from orchestrator.data.arrivals import read_arrivals
 from orchestrator.data.image_table import ImageTable, open_image_table, write_image_table
 from orchestrator.data.parquet import parquet_files, read_parquet_images
 from orchestrator.errors import DataError
@@ -29,6 +31,8 @@ def load_images(config: DataConfig) -> ImageTable:
             return _load_digits(config)
         case ParquetConfig():
             return _load_parquet(config)
+        case ArrivalsConfig():
+            return _load_arrivals(config)
         case _:
             assert_never(config)
 
@@ -71,9 +75,23 @@ def _load_parquet(config: ParquetConfig) -> ImageTable:
             raise DataError("holds no images", where=str(config.train if split == "train" else config.test), next_step="add images")
         if split == "train":
             num_train = len(labels)
+    return write_image_table(path, config.train.parent.name, np.concatenate(parts), _uniform(labels), np.arange(len(labels)) >= num_train)
+
+
+def _load_arrivals(config: ArrivalsConfig) -> ImageTable:
+    read = {"files", "path", "deliveries", "held_out_only", "held_out_fraction", "image_size", "num_channels"}
+    source = hashlib.sha256(f"{_FORMAT} {config.model_dump_json(include=read)}".encode())
+    path = config.cache_dir / f"arrivals-{source.hexdigest()[:32]}.arrow"
+    if (table := open_image_table(path)) is not None:
+        return table
+    images, labels, is_held_out = read_arrivals(config)
+    return write_image_table(path, config.path.rstrip("/").rpartition("/")[2], images, _uniform(labels), is_held_out)
+
+
+def _uniform(labels: Sequence[int | str]) -> list[int] | list[str]:
+    """All integers, or all text."""
     integers = [label for label in labels if isinstance(label, int)]
-    uniform = integers if len(integers) == len(labels) else [str(label) for label in labels]
-    return write_image_table(path, config.train.parent.name, np.concatenate(parts), uniform, np.arange(len(labels)) >= num_train)
+    return integers if len(integers) == len(labels) else [str(label) for label in labels]
 
 
 def _sha256(file: Path) -> bytes:

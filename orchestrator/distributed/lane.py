@@ -82,7 +82,7 @@ def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
     stages = {stage.key: stage for stage in work.stages}
     for key in task.keys:
         for upstream in stages[key].upstream:
-            if stages[upstream].role != task.role:
+            if upstream in stages and stages[upstream].role != task.role:
                 # in rounds: a collective that waits for hours would be taken for a lost connection
                 while not ranks.from_first(lambda: board.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
                     pass

@@ -76,7 +76,7 @@ def keys_needed_by(experiment: Experiment) -> list[str]:
         StorageUnavailableError: The data cache cannot be reached.
     """
     work = prepare_work(experiment)
-    return [key for stage in work.stages for key in (stage.key, evaluation_key(stage, work.scenario))]
+    return [key for stage in (*work.learned, *work.stages) for key in (stage.key, evaluation_key(stage, work.scenario))]
 
 
 def _amount(parts: Iterable[StorePart]) -> Amount:

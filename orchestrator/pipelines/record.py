@@ -65,8 +65,11 @@ class RunRecord:
         self.results[result.stage.role].append(result)
 
     def matrix(self, role: Role, split: Split = Split.TEST) -> list[list[float]]:
-        """The accuracy matrix so far: row i has i + 1 entries."""
-        return [result.evaluation.rows[split] for result in self.results[role] if split in result.evaluation.rows]
+        """The accuracy matrix so far: row i has i + 1 entries; of tasks learned earlier as it was measured then."""
+        learned = self.experiment.scenario.learned
+        earlier = () if learned is None else {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}[role]
+        of_earlier_tasks = [list(row) for row in earlier] if split == Split.TEST else []
+        return of_earlier_tasks + [result.evaluation.rows[split] for result in self.results[role] if split in result.evaluation.rows]
 
     def summary(self) -> dict[str, Any]:
         """The content of summary.json."""

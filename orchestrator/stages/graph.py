@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Task
+from orchestrator.errors import ConfigError
 from orchestrator.stages.configuration import Role, configuration_read
 
 ROLES: tuple[Role, ...] = ("teacher", "student")
@@ -43,14 +44,35 @@ class Stage:
         return f"{self.role}[{self.task.index}]"
 
 
+def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
+    """The last stages of the tasks that have been learned earlier; none where all are to be learned.
+
+    Raises:
+        ConfigError: The method learns every task from all images.
+    """
+    learned = experiment.scenario.learned
+    if learned is None:
+        return []
+    if isinstance(experiment.method, JointConfig):
+        advice = "set it to null"
+        raise ConfigError("method joint learns every task from all images, and cannot go on from learned ones", "scenario.learned", advice)
+    task = scenario.tasks[learned.num_tasks - 1]
+    return [Stage("teacher", task, learned.teacher, ()), Stage("student", task, learned.student, (learned.teacher,))]
+
+
 def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """All stages in an order in which they can be computed: each task's teacher, then its student."""
+    """All stages that are to be computed, in an order in which they can be: each task's teacher, then its student.
+
+    Raises:
+        ConfigError: As `learned_stages`.
+    """
     learns_from_scratch = isinstance(experiment.method, JointConfig)
     is_distilled = isinstance(experiment.method, DualTeacherConfig)
     stages: list[Stage] = []
     newest: dict[Role, tuple[str, ...]] = {"teacher": (), "student": ()}
+    newest |= {stage.role: (stage.key,) for stage in learned_stages(experiment, scenario)}
     data: list[str] = []
-    for task in scenario.tasks:
+    for task in scenario.tasks[scenario.num_learned_tasks :]:
         data = [*(data if learns_from_scratch else []), scenario.fingerprint_of(task)]
         for role in ROLES:
             before = () if learns_from_scratch else newest[role]

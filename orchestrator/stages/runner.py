@@ -44,7 +44,7 @@ class StageRunner:
         self._tell: Tell = tell if ranks.is_first else lambda _: None
         self._ranks = ranks
         self._claims = claims
-        self._stages = {stage.key: stage for stage in work.stages}
+        self._stages = {stage.key: stage for stage in (*work.learned, *work.stages)}
         self._models: dict[str, tuple[str, Model]] = {}
 
     def obtain(self, stage: Stage, found: dict[str, Any] | None = None) -> None:

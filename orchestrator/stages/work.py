@@ -14,7 +14,7 @@ from orchestrator.data.scenario import build_scenario
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.evaluation import Evaluation
-from orchestrator.stages.graph import Stage, evaluation_key, stage_graph
+from orchestrator.stages.graph import Stage, evaluation_key, learned_stages, stage_graph
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import Artifact, StageStore
 
@@ -28,12 +28,14 @@ class Work:
         scenario: The data.
         stages: In an order in which they can be computed.
         store: Where they are kept.
+        learned: Stages that were computed earlier and are only built on.
     """
 
     experiment: Experiment
     scenario: Scenario
     stages: Sequence[Stage]
     store: StageStore
+    learned: Sequence[Stage] = ()
 
     def artifact_of(self, stage: Stage) -> Artifact:
         """What is stored of a stage that has been computed.
@@ -97,4 +99,5 @@ def prepare_work(experiment: Experiment) -> Work:
     """
     table = load_images(experiment.data)
     scenario = build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
-    return Work(experiment, scenario, stage_graph(experiment, scenario), StageStore(experiment.store.uri))
+    stages, learned = stage_graph(experiment, scenario), learned_stages(experiment, scenario)
+    return Work(experiment, scenario, stages, StageStore(experiment.store.uri), learned)

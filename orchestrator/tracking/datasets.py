@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config.data import DataConfig, DigitsConfig, ParquetConfig
+from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ParquetConfig
 from orchestrator.data.image_table import ImageTable
 from orchestrator.tracking.tracker import DatasetUse
 
@@ -78,6 +78,8 @@ def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
             return "code", {"tags": {"package": "scikit-learn", "function": "sklearn.datasets.load_digits"}}
         case ParquetConfig():
             return "local", {"uri": str(config.train if half == "train" else config.test)}
+        case ArrivalsConfig():
+            return ("s3" if config.path.startswith("s3://") else "local"), {"uri": config.path}
         case _:
             assert_never(config)
 
