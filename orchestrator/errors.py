@@ -10,7 +10,9 @@ OrchestratorError                 exit code 1   a bug unless a subclass says oth
 │   ├── StorageUnavailableError   the stage store or the data cache cannot be written or read
 │   ├── TrackingUnavailableError  the MLflow store cannot be reached
 │   ├── ClusterUnavailableError   the Ray cluster cannot be reached, or does not give a lane its workers
-│   └── LaneLostError             a lane lost its workers more often than it may
+│   ├── LaneLostError             a lane lost its workers more often than it may
+│   ├── LockedError               another retraining works right now
+│   └── LeaseLostError            another retraining has taken over: this one may not change anything any more
 └── InterruptedRunError           exit code 130 the user pressed Ctrl-C (or the process was told to end)
 ```
 
@@ -86,6 +88,14 @@ class ClusterUnavailableError(TransientError):
 
 class LaneLostError(TransientError):
     """A lane lost its workers more often than it may: they died, or their node did."""
+
+
+class LockedError(TransientError):
+    """Another retraining works right now."""
+
+
+class LeaseLostError(TransientError):
+    """Another retraining has taken over from this one, which was taken for dead: it may not change anything any more."""
 
 
 class InterruptedRunError(OrchestratorError):

@@ -27,8 +27,9 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
     "arguments",
     [
         ["--help"],
-        *([command, "--help"] for command in ("run", "sweep", "plan", "gc", "ui", "report", "compare")),
-        ["validate", "experiments/digits.yaml", "search_spaces/smoke.yaml"],
+        *([command, "--help"] for command in ("run", "sweep", "plan", "gc", "ui", "report", "compare", "retrain", "rollback")),
+        ["validate", "experiments/digits.yaml", "search_spaces/smoke.yaml", "experiments/retraining_digits.yaml"],
+        ["retrain", "experiments/nonesuch.yaml"],
         ["run", "experiments/nonesuch.yaml"],
         ["sweep", "search_spaces/smoke.yaml", "--experiment", "experiments/nonesuch.yaml"],
         ["plan", "experiments/digits.yaml", "--search-space", "search_spaces/nonesuch.yaml"],
@@ -98,6 +99,8 @@ def test_commands_and_flags_are_these() -> None:
         "compare": {"run_ids", "--output", "--tracking-uri"},
         "reconcile": {"--tracking-uri", "--spool"},
         "ui": {"--tracking-uri", "--port"},
+        "retrain": {"retraining", "--set", "--dry-run", "--output", "--scheduled-at"},
+        "rollback": {"retraining", "--set", "--reason"},
     }
 
 

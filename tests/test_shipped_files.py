@@ -11,13 +11,14 @@ import typer.main
 import yaml
 
 from orchestrator.cli import app
-from orchestrator.config import Experiment, SearchSpace, load_any, load_experiment, load_search_space
+from orchestrator.config import Experiment, Retraining, SearchSpace, load_any, load_experiment, load_retraining, load_search_space
 from orchestrator.config.schema import values_of, variant_kinds
 from orchestrator.tuning.sampler import Sampler
 from orchestrator.tuning.space import Space
 
 ROOT = Path(__file__).parents[1]
-EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.y*ml"))
+RETRAININGS = sorted((ROOT / "experiments").rglob("retraining_*.y*ml"))
+EXPERIMENTS = sorted({*(ROOT / "experiments").rglob("*.y*ml")} - {*RETRAININGS})
 SEARCH_SPACES = sorted((ROOT / "search_spaces").rglob("*.y*ml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LANGUAGE = (ROOT / "search_spaces" / "README.md").read_text(encoding="utf-8")
@@ -57,6 +58,13 @@ def test_the_default_experiment_runs_this_projects_method_on_five_tasks_of_two_d
     assert (experiment.data.kind, experiment.method.kind, experiment.execution.kind) == ("digits", "dual_teacher", "ray")
     assert (experiment.scenario.num_base_classes, experiment.scenario.classes_per_task) == (2, 2)
     assert experiment.scenario.class_order == tuple(range(10))
+
+
+@pytest.mark.parametrize("file", RETRAININGS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_retraining_is_valid_and_says_what_it_is(file: Path) -> None:
+    assert isinstance(load_any(file), Retraining)
+    assert load_retraining(file).experiment == load_experiment(ROOT / "experiments" / "digits.yaml")
+    assert file.read_text(encoding="utf-8").startswith("#")
 
 
 # --- search spaces ---------------------------------------------------------------------------------------------------
@@ -116,6 +124,8 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(command: str,
             load_experiment(experiment, parsed.params["overrides"] or [])
         else:
             assert not str(experiment).startswith("experiments/"), "README names an experiment that is not shipped"
+    if words[0] in ("retrain", "rollback"):
+        load_retraining(parsed.params["retraining"], parsed.params["overrides"] or [])
     if words[0] == "sweep":
         load_search_space(parsed.params["search_space"], parsed.params["num_trials"])
         load_experiment(parsed.params["experiment"], parsed.params["overrides"] or [])
@@ -131,6 +141,8 @@ def test_every_file_in_readme_is_valid(block: str) -> None:
     values = yaml.safe_load(block)
     if "parameters" in values:
         Space(SearchSpace.model_validate(values), Experiment())
+    elif "source" in values:
+        Retraining.model_validate(values | {"experiment": {}})
     else:
         Experiment.model_validate(values)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from orchestrator.errors import StorageUnavailableError
+from orchestrator.errors import OrchestratorError, StorageUnavailableError
 from orchestrator.stages import Model, Role, Stage, Work
 from orchestrator.stages.store import Artifact
 from orchestrator.tracking import Tracker, names
@@ -25,6 +25,10 @@ PACKAGE_FORMAT = 1
 _EXPORTED_BY = ("torch", "mlflow")
 
 logger = logging.getLogger(__name__)
+
+
+class ModelNotExportableError(OrchestratorError):
+    """A model that torch cannot export as a graph."""
 
 
 def final_stages(work: Work) -> dict[Role, Stage]:
@@ -52,20 +56,40 @@ def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Track
     experiment = work.experiment
     if experiment.tracking.models == "none":
         return
-    for role, stage in final_stages(work).items():
-        package = folder / names.MODELS_FOLDER / role
-        shutil.rmtree(package, ignore_errors=True)
+    for role in final_stages(work):
         try:
-            _write_package(work, stage, ModelFacts.of(summary, role), package)
-        except OSError as error:
-            what = f"the {role} cannot be written ({error.strerror or error})"
-            raise StorageUnavailableError(what, str(package), "free some space; the learned stages are kept") from None
-        except StorageUnavailableError:
-            raise
-        except Exception as error:  # noqa: BLE001 - torch.export raises many kinds; the run's numbers are worth more
-            logger.warning("the %s cannot be exported for MLflow (%s)", role, str(error).strip().splitlines()[0])
+            package = package_final_model(folder, summary, work, role)
+        except ModelNotExportableError as error:
+            logger.warning("%s", error)
             continue
         tracker.log_model(package, role, f"{experiment.name}-{role}" if experiment.tracking.models == "register" else "")
+
+
+def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role: Role) -> Path:
+    """Packages the last task's teacher or student for MLflow, and returns the package's folder.
+
+    Args:
+        folder: Of the run; what an earlier run left there of this model goes.
+        summary: The content of summary.json.
+        work: What was computed.
+        role: Whose model.
+
+    Raises:
+        ModelNotExportableError: torch cannot export it.
+        StorageUnavailableError: The folder or the stage store cannot be used any more.
+    """
+    package = folder / names.MODELS_FOLDER / role
+    shutil.rmtree(package, ignore_errors=True)
+    try:
+        _write_package(work, final_stages(work)[role], ModelFacts.of(summary, role), package)
+    except OSError as error:
+        what = f"the {role} cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, str(package), "free some space; the learned stages are kept") from None
+    except StorageUnavailableError:
+        raise
+    except Exception as error:  # torch.export raises many kinds
+        raise ModelNotExportableError(f"the {role} cannot be exported for MLflow ({str(error).strip().splitlines()[0]})") from error
+    return package
 
 
 def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -> None:

@@ -13,6 +13,7 @@ from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
     from orchestrator.tracking.mlflow_reader import MlflowReader
+    from orchestrator.tracking.registry import ModelRegistry
 
 
 def open_reader(uri: str) -> MlflowReader:
@@ -37,3 +38,23 @@ def open_reader(uri: str) -> MlflowReader:
     from orchestrator.tracking.mlflow_reader import MlflowReader  # noqa: PLC0415
 
     return MlflowReader(uri)
+
+
+def open_registry(uri: str, name: str) -> ModelRegistry:
+    """The model registry of a tracking store; an empty database gets its schema.
+
+    Args:
+        uri: As for `open_reader`.
+        name: Of the models: NAME-teacher and NAME-student.
+
+    Raises:
+        UserInputError: The URI cannot work, or the database's schema is not one of the installed MLflow.
+        TrackingUnavailableError: The store does not answer within seconds.
+    """
+    require_supported(uri)
+    uri = absolute_tracking_uri(uri, Path.cwd())
+    check_reachable(uri)
+    prepare_mlflow()
+    from orchestrator.tracking.registry import ModelRegistry  # noqa: PLC0415
+
+    return ModelRegistry(uri, name)

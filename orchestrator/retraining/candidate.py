@@ -1,0 +1,86 @@
+"""A candidate before it has learned: the lineage it will have, and the experiment that teaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.learning import JointConfig
+from orchestrator.config.retraining import Retraining
+from orchestrator.retraining.changes import ChangePlan
+from orchestrator.retraining.lineage import Lineage, sketch
+from orchestrator.retraining.registration import Registered
+from orchestrator.retraining.scan import Scan
+from orchestrator.stages import Role
+
+
+def draft_lineage(champion: Lineage, found: Scan, plan: ChangePlan) -> Lineage:
+    """What the candidate will have learned: all that the champion has, and what the plan says."""
+    delivery = champion.last_delivery + 1
+    learned_now = [str(label) for label in plan.new_classes]
+    digests = {label: [digest for file in found.new for digest in file.digests.get(label, ())] for label in learned_now}
+    return Lineage(
+        files=(*found.kept, *(file.taken(delivery) for file in found.new)),
+        tasks=(*champion.tasks, *([plan.new_classes] if plan.new_classes else [])),
+        deliveries={**champion.deliveries, **dict.fromkeys([*plan.refreshed, *learned_now], delivery)},
+        sketches={**champion.sketches, **{label: sketch(of_class) for label, of_class in digests.items()}},
+        quarantined=tuple(found.quarantined),
+    )
+
+
+def candidate_experiment(retraining: Retraining, champion: Registered | None, draft: Lineage, plan: ChangePlan) -> Experiment:
+    """The experiment that teaches a candidate: complete, so that `orchestrator run` repeats it.
+
+    It goes on from the champion's last stages, and reads of old classes only what the gate judges by. It starts from the first task
+    where known classes are refreshed, where the method learns from all images, and where the configuration now builds other networks
+    than the champion's; stages that have not changed are in the store.
+    """
+    experiment, source = retraining.experiment, retraining.source
+    goes_on = champion is not None and not plan.refreshed and not isinstance(experiment.method, JointConfig)
+    learned = champion.lineage.learned if goes_on and champion and can_go_on(experiment, retraining, champion.experiment) else None
+    data = ArrivalsConfig(
+        path=source.path,
+        files=tuple(ArrivedFile(name=file.name, sha256=file.sha256, delivery=file.delivery) for file in draft.files),
+        deliveries=tuple(draft.deliveries.items()),
+        held_out_only=champion.lineage.classes if champion and learned else (),
+        held_out_fraction=source.held_out_fraction,
+        image_size=source.image_size,
+        num_channels=source.num_channels,
+        augmentation=experiment.data.augmentation,
+        cache_dir=experiment.data.cache_dir,
+    )
+    scenario = experiment.scenario.model_copy(update={"tasks": draft.tasks, "learned": learned})
+    tracking = experiment.tracking.model_copy(update={"models": "none"})  # they are registered after the gate
+    return Experiment.model_validate({**dict(experiment), "data": data, "scenario": scenario, "tracking": tracking})
+
+
+def can_go_on(experiment: Experiment, retraining: Retraining, of_champion: Experiment) -> bool:
+    """Whether the configured networks are the champion's, so that its stages can be learned on."""
+    data = of_champion.data
+    return (
+        isinstance(data, ArrivalsConfig)
+        and (data.image_size, data.num_channels) == (retraining.source.image_size, retraining.source.num_channels)
+        and all(
+            build_from(experiment) == build_from(of_champion)
+            for build_from in (
+                lambda it: it.method,
+                lambda it: it.teacher.backbone,
+                lambda it: (it.teacher.joint_embedding.dimensions, it.teacher.joint_embedding.adapter_width),
+                lambda it: it.teacher.spread,
+                lambda it: it.student.backbone,
+            )
+        )
+    )
+
+
+def learned_lineage(draft: Lineage, stages: Mapping[Role, str], matrices: Mapping[Role, Sequence[Sequence[float]]]) -> Lineage:
+    """The lineage of a candidate that has learned.
+
+    Args:
+        draft: As before.
+        stages: Key of the last stage, by role.
+        matrices: Accuracy matrix, by role.
+    """
+    rows = {f"{role}_accuracies": matrix for role, matrix in matrices.items()}
+    return draft.model_copy(update={"learned": LearnedTasksConfig.model_validate({"num_tasks": len(draft.tasks), **stages, **rows})})

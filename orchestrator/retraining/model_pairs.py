@@ -1,0 +1,46 @@
+"""Pairs of a teacher and its student in MLflow's registry, as promotions see them. The student's aliases decide; the teacher's follow."""
+
+from __future__ import annotations
+
+from orchestrator.retraining.journal import ModelPair
+from orchestrator.retraining.promotion import Alias, VersionState
+from orchestrator.tracking.names import ROLES, Role
+from orchestrator.tracking.registry import PREDECESSOR_TAG, REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry, VersionFacts
+
+
+class ModelPairs:
+    """See `promotion.Registry`."""
+
+    def __init__(self, registry: ModelRegistry) -> None:
+        """Asks nothing yet."""
+        self._registry = registry
+
+    def holder_of(self, alias: Alias) -> ModelPair | None:
+        """Who has an alias; None for nobody."""
+        student = self._registry.with_alias("student", alias)
+        return None if student is None else self._pair(student)
+
+    def give(self, alias: Alias, pair: ModelPair | None) -> None:
+        """Gives an alias to a pair, from whoever has it; None takes it away."""
+        versions: dict[Role, str | None] = {"teacher": None, "student": None} if pair is None else {**_versions(pair)}
+        for role in ROLES:
+            self._registry.set_alias(role, alias, versions[role])
+
+    def note(self, pair: ModelPair, state: VersionState, reason: str) -> None:
+        """Writes a pair's state, and why it has it, beside it."""
+        for role, version in _versions(pair).items():
+            self._registry.set_tags(role, version, {STATE_TAG: state.value, REASON_TAG: reason})
+
+    def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
+        """The champion from which a pair has learned on; None for a first one."""
+        version = self._registry.version("student", pair.student).tags.get(PREDECESSOR_TAG, "")
+        return self._pair(self._registry.version("student", version)) if version else None
+
+    @staticmethod
+    def _pair(student: VersionFacts) -> ModelPair | None:
+        teacher = student.tags.get(TEACHER_TAG, "")
+        return ModelPair(teacher, student.version) if teacher else None
+
+
+def _versions(pair: ModelPair) -> dict[Role, str]:
+    return {"teacher": pair.teacher, "student": pair.student}

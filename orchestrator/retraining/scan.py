@@ -1,0 +1,159 @@
+"""What has arrived in the source since the champion learned: new, changed, vanished files, read as far as they are new."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.config.retraining import SourceConfig
+from orchestrator.data.arrivals import Folder, ParquetContent, SourceFile, is_held_out, read_content
+from orchestrator.retraining.lineage import Lineage, QuarantinedFile, TakenFile
+
+_PARQUET = ".parquet"
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file that the champion does not know.
+
+    Attributes:
+        name: Path within the source.
+        sha256: Of its content.
+        num_bytes: Its size.
+        modified: When it was written.
+        digests: Of its images, by class.
+        integer_labels: Whether its labels are integers.
+    """
+
+    name: str
+    sha256: str
+    num_bytes: int
+    modified: float
+    digests: Mapping[str, Sequence[bytes]]
+    integer_labels: bool
+
+    def taken(self, delivery: int) -> TakenFile:
+        """As the next lineage names it."""
+        num_images = {label: len(digests) for label, digests in self.digests.items()}
+        return TakenFile(
+            name=self.name,
+            sha256=self.sha256,
+            num_bytes=self.num_bytes,
+            modified=self.modified,
+            delivery=delivery,
+            num_images=num_images,
+        )
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The source beside a lineage.
+
+    Attributes:
+        kept: Files of the lineage that are there as they were (or under another name, as they are now called).
+        new: Files that are not of the lineage, and settled.
+        changed: Files of the lineage whose content differs now.
+        vanished: Files of the lineage that are gone.
+        unsettled: Names of new files that may still be growing.
+        rewritten: Files of the lineage that somebody is writing anew.
+        quarantined: Files left out.
+    """
+
+    kept: Sequence[TakenFile] = ()
+    new: Sequence[NewFile] = ()
+    changed: Sequence[TakenFile] = ()
+    vanished: Sequence[TakenFile] = ()
+    unsettled: Sequence[str] = ()
+    rewritten: Sequence[TakenFile] = ()
+    quarantined: Sequence[QuarantinedFile] = field(default_factory=tuple)
+
+    @property
+    def num_files(self) -> int:
+        """Files that are there and settled."""
+        return len(self.kept) + len(self.new) + len(self.changed) + len(self.quarantined)
+
+    def new_images(self) -> dict[str, int]:
+        """Images in new files, by class."""
+        counts: Counter[str] = Counter()
+        for file in self.new:
+            counts.update({label: len(digests) for label, digests in file.digests.items()})
+        return dict(counts)
+
+    def num_held_out(self, fraction: float) -> dict[str, int]:
+        """Images in new files that would be held out, by class."""
+        counts: Counter[str] = Counter()
+        for file in self.new:
+            counts.update({label: sum(is_held_out(digest, fraction) for digest in set(found)) for label, found in file.digests.items()})
+        return dict(counts)
+
+
+def scan(source: SourceConfig, lineage: Lineage, quarantined: Sequence[QuarantinedFile], now: float | None = None) -> Scan:
+    """Lists the source, and reads what is new.
+
+    A file of the same name, size and time is taken to be the same and not read again.
+
+    Args:
+        source: Where.
+        lineage: What is known.
+        quarantined: What to leave out.
+        now: Seconds since 1970; None means now.
+
+    Raises:
+        DataError: No such folder, or a new file that is not what it should be.
+        StorageUnavailableError: The source does not answer.
+    """
+    folder, now = Folder(source.path), time.time() if now is None else now
+    listed = folder.names()
+    files = {name: file for name, file in listed.items() if name.endswith(_PARQUET)}
+    known = {file.name: file for file in lineage.files}
+    same = {name for name, file in files.items() if name in known and _looks_the_same(file, known[name])}
+    unsettled = {name for name, file in files.items() if name not in same and not _is_settled(file, listed, source, now)}
+    read = {name: read_content(folder, name) for name in files if name not in same | unsettled}
+    moved = {file.sha256: file for file in lineage.files if file.name not in files}
+    unwanted = {file.sha256: file for file in quarantined}
+
+    kept, changed = [known[name] for name in same], []
+    new: list[NewFile] = []
+    left_out: list[QuarantinedFile] = []
+    for name, content in read.items():
+        before = known.get(name) or moved.get(content.sha256)
+        if before is not None and before.sha256 == content.sha256:
+            kept.append(before.model_copy(update={"name": name, "modified": files[name].modified}))
+        elif before is not None:
+            changed.append(before)
+        elif content.sha256 in unwanted:
+            left_out.append(unwanted[content.sha256])
+        else:
+            new.append(_new_file(files[name], content))
+    rewritten = [known[name] for name in sorted(unsettled) if name in known]
+    there = {file.sha256 for file in (*kept, *changed, *rewritten)}
+    order = {file.sha256: position for position, file in enumerate(lineage.files)}
+    return Scan(
+        kept=sorted(kept, key=lambda file: order[file.sha256]),
+        new=new,
+        changed=changed,
+        vanished=[file for file in lineage.files if file.sha256 not in there],
+        unsettled=sorted(unsettled - known.keys()),
+        rewritten=rewritten,
+        quarantined=left_out,
+    )
+
+
+def _is_settled(file: SourceFile, listed: Mapping[str, SourceFile], source: SourceConfig, now: float) -> bool:
+    if source.marker is not None:
+        return file.name + source.marker in listed
+    return now - file.modified >= source.settled_seconds
+
+
+def _looks_the_same(file: SourceFile, known: TakenFile) -> bool:
+    return file.num_bytes == known.num_bytes and file.modified == known.modified
+
+
+def _new_file(file: SourceFile, content: ParquetContent) -> NewFile:
+    digests: dict[str, list[bytes]] = {}
+    for label, digest in zip(content.labels, content.digests, strict=True):
+        digests.setdefault(str(label), []).append(digest)
+    integer_labels = all(isinstance(label, int) for label in content.labels)
+    return NewFile(file.name, content.sha256, file.num_bytes, file.modified, digests, integer_labels)

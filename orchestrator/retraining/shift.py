@@ -1,0 +1,104 @@
+"""Whether known classes look different now: a two-sample test on embeddings.
+
+Each dimension of the embeddings is put to a Kolmogorov-Smirnov test, and the smallest p-value, times the number of dimensions
+(Bonferroni), decides: among the tests that Rabanser et al. ("Failing Loudly", NeurIPS 2019) compare, the one that needs least of a
+sample. No test can tell good news from bad; it says that somebody should look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.stats import ks_2samp
+from torch import Tensor
+
+from orchestrator.config.retraining import Retraining
+from orchestrator.data.arrivals import Folder, is_held_out, read_content
+from orchestrator.retraining.changes import Finding, FindingKind
+from orchestrator.retraining.registration import Registered
+from orchestrator.retraining.scan import Scan
+
+Embeddings = npt.NDArray[np.floating]
+
+
+def shift_p_value(known: Embeddings, new: Embeddings) -> float:
+    """How likely embeddings so different are if nothing has changed.
+
+    Args:
+        known: Of the images that were learned, (images, dimensions).
+        new: Of the images that have arrived, (images, dimensions).
+
+    Returns:
+        In [0, 1]; small means shifted.
+    """
+    p_values = ks_2samp(known, new, axis=0, method="asymp").pvalue
+    return float(min(1.0, np.min(p_values) * known.shape[1]))
+
+
+def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> list[Finding]:
+    """Puts every known class of which enough new images have arrived to the test.
+
+    Raises:
+        DataError: An image cannot be decoded.
+        StorageUnavailableError: The source does not answer.
+    """
+    test, lineage = retraining.shift_test, champion.lineage
+    arrived = found.new_images()
+    classes = [label for label in lineage.classes if arrived.get(label, 0) >= test.min_images]
+    if not classes:
+        return []
+    new = _images(retraining, {file.name: 1 for file in found.new}, dict.fromkeys(classes, 1), held_out_only=False)
+    deliveries = {file.name: file.delivery for file in found.kept}
+    # held-out ones: images from which a network has learned look different to it
+    known = _images(retraining, deliveries, {label: lineage.deliveries[label] for label in classes}, held_out_only=True)
+    network = champion.networks()["teacher"]
+    findings = []
+    for label in classes:
+        if len(known[label]) < test.min_images:
+            continue
+        with torch.inference_mode():
+            embeddings = [network(torch.from_numpy(images)).embeddings for images in (known[label], new[label])]
+        p_value = shift_p_value(*map(_as_array, embeddings))
+        if p_value < test.p_value:
+            what = f"class {label}: {len(new[label])} new images differ from {len(known[label])} held-out ones (p = {p_value:.1e})"
+            findings.append(Finding(FindingKind.SHIFT, retraining.reactions.shift, what, (label,)))
+    return findings
+
+
+def _images(
+    retraining: Retraining, deliveries: Mapping[str, int], last_delivery: Mapping[str, int], held_out_only: bool
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """Images of some classes, at most as many of each as are tested.
+
+    Args:
+        retraining: Where from.
+        deliveries: Of every file.
+        last_delivery: For every class, the last that counts.
+        held_out_only: Whether only such images count from which nothing was learned.
+    """
+    source, limit = retraining.source, retraining.shift_test.max_images
+    shape = (source.num_channels, source.image_size, source.image_size)
+    parts: dict[str, list[npt.NDArray[np.uint8]]] = {label: [np.empty((0, *shape), dtype=np.uint8)] for label in last_delivery}
+    folder = Folder(source.path)
+    for name, delivery in deliveries.items():
+        wanted = {label for label, last in last_delivery.items() if delivery <= last and _num(parts[label]) < limit}
+        if not wanted:
+            continue
+        content = read_content(folder, name)
+        for label in wanted:
+            rows = [row for row, found in enumerate(content.labels) if str(found) == label]
+            if held_out_only:
+                rows = [row for row in rows if is_held_out(content.digests[row], source.held_out_fraction)]
+            parts[label].append(content.decode(rows[: limit - _num(parts[label])], shape))
+    return {label: np.concatenate(found) for label, found in parts.items()}
+
+
+def _num(parts: Sequence[npt.NDArray[np.uint8]]) -> int:
+    return sum(len(part) for part in parts)
+
+
+def _as_array(embeddings: Tensor) -> Embeddings:
+    return embeddings.numpy()

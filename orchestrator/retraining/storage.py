@@ -1,0 +1,155 @@
+"""Small files that several processes agree by: the one thing that they need is a file that only one of them can create.
+
+Object stores and local disks offer that through `obstore`; pyarrow's filesystems, which the stage store uses, do not.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from orchestrator.errors import StorageUnavailableError, UserInputError
+
+
+class Storage(Protocol):
+    """Files by name, in one folder. Every method raises `StorageUnavailableError` where the storage does not answer."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Writes a file that does not exist yet; False, and nothing is written, where it does."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file, in one piece, in place of what was there."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """All of a file; None where there is none."""
+        ...
+
+    def names(self, prefix: str) -> list[str]:
+        """The files in one folder below, sorted."""
+        ...
+
+    def age_seconds(self, name: str) -> float | None:
+        """How long ago a file was written, by the storage's own clock; None where there is none."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        ...
+
+
+class ObjectStorage:
+    """On a local disk, or in S3, GCS or Azure."""
+
+    def __init__(self, uri: str) -> None:
+        """Connects.
+
+        Args:
+            uri: An absolute local path, made when it is missing, or an address as the stage store has it: of its query,
+                `endpoint_override`, `region` and `scheme` are understood.
+
+        Raises:
+            UserInputError: No storage has this kind of address.
+            StorageUnavailableError: The folder cannot be made.
+        """
+        self.uri = uri
+        try:
+            self._store: ObjectStore = _remote(uri) if "://" in uri else LocalStore(uri, mkdir=True)
+        except OSError as error:
+            raise self._unavailable(error) from None
+        except (BaseError, ValueError) as error:
+            raise UserInputError(f"lease.uri = {uri!r}: {_first_line(error)}", next_step="use a local path, s3:// or gs://") from None
+
+    def create(self, name: str, content: bytes) -> bool:
+        """See `Storage`."""
+        with self._reached():
+            try:
+                obstore.put(self._store, name, content, mode="create")
+            except AlreadyExistsError:
+                # A request that was repeated after its answer got lost finds what it has itself created.
+                return self._read(name) == content
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Storage`."""
+        with self._reached():
+            obstore.put(self._store, name, content)
+
+    def read(self, name: str) -> bytes | None:
+        """See `Storage`."""
+        with self._reached():
+            return self._read(name)
+
+    def names(self, prefix: str) -> list[str]:
+        """See `Storage`."""
+        with self._reached():
+            return sorted(found["path"] for batch in obstore.list(self._store, prefix) for found in batch)
+
+    def age_seconds(self, name: str) -> float | None:
+        """See `Storage`."""
+        probe = f"clock/{uuid.uuid4().hex}"
+        with self._reached():
+            written = self._written(name)
+            if written is None:
+                return None
+            obstore.put(self._store, probe, b"")
+            try:
+                return ((self._written(probe) or datetime.now(UTC)) - written).total_seconds()
+            finally:
+                obstore.delete(self._store, probe)
+
+    def remove(self, name: str) -> None:
+        """See `Storage`."""
+        with self._reached(), suppress(FileNotFoundError):
+            obstore.delete(self._store, name)
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return bytes(obstore.get(self._store, name).bytes())
+        except FileNotFoundError:
+            return None
+
+    def _written(self, name: str) -> datetime | None:
+        try:
+            return obstore.head(self._store, name)["last_modified"]
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: Exception) -> StorageUnavailableError:
+        what = f"the journal of the retraining cannot be used ({_first_line(error)})"
+        return StorageUnavailableError(what, self.uri, "check lease.uri and store.uri, their rights and free space")
+
+
+def _remote(uri: str) -> ObjectStore:
+    address = urlsplit(uri)
+    options: dict[str, Any] = {name: values[-1] for name, values in parse_qs(address.query).items()}
+    config: dict[str, Any] = {}  # of S3; other stores take nothing from the address
+    scheme = options.get("scheme", "https")
+    if "endpoint_override" in options:
+        endpoint = options["endpoint_override"]
+        config["endpoint"] = endpoint if "://" in endpoint else f"{scheme}://{endpoint}"
+    if "region" in options:
+        config["region"] = options["region"]
+    allow_http = config.get("endpoint", "").startswith("http://")
+    bare = address._replace(query="").geturl()
+    return from_url(bare, client_options={"allow_http": allow_http}, **config)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,39 @@
+"""Somebody elsewhere is told how a tick ended. Whether they listen changes nothing about it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import urllib.request
+from collections.abc import Mapping
+
+from orchestrator.config.retraining import WebhookConfig
+
+_ATTEMPTS = 3
+_PAUSE_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+def tell(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
+    """Posts an outcome as JSON, if there is an address; a failure is a warning that does not show the address, which is a secret."""
+    address = os.environ.get(webhook.url_variable, "")
+    if not address:
+        return
+    if not address.startswith(("http://", "https://")):
+        logger.warning("the webhook in %s is no http(s) address; nobody is told", webhook.url_variable)
+        return
+    body = json.dumps(content).encode()
+    problem = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        try:
+            request = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - http or https, checked
+            urllib.request.urlopen(request, timeout=webhook.timeout_seconds).close()  # noqa: S310
+            return
+        except (OSError, ValueError) as error:
+            problem = type(error).__name__ + (f" {error.code}" if hasattr(error, "code") else "")
+    logger.warning("the webhook in %s was not told (%s, %d attempts)", webhook.url_variable, problem, _ATTEMPTS)

@@ -1,0 +1,52 @@
+"""What a person sees of a tick: how it learns, what was found, the gate, and the outcome as the last line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.terminal.run import TerminalListener
+
+
+class TickListener(TerminalListener):
+    """A run's listener that leaves the end to `show_outcome`."""
+
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+        """Takes the bars away."""
+        self.close()
+
+
+def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
+    """Findings, the gate's conditions, who is champion; the last line is `OUTCOME: reason`."""
+
+    def line(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    for finding in outcome.findings:
+        line(f"{finding.reaction:8} {finding.message}")
+    if outcome.conditions:
+        console.print(_gate_table(outcome))
+    if outcome.champion is not None:
+        line(f"champion {outcome.champion}")
+    if outcome.run_id is not None:
+        line(f"run      {outcome.run_id}")
+    if outcome.report is not None:
+        line(f"report   {outcome.report}")
+    line(f"{outcome.outcome}{' (dry run: nothing was changed)' if outcome.is_dry else ''}: {outcome.reason}")
+
+
+def _gate_table(outcome: RetrainingOutcome) -> Table:
+    table = Table(title="The gate, on held-out images", title_justify="left")
+    for column in ("condition", "measured", "bound", "verdict"):
+        table.add_column(column, justify="left" if column in ("condition", "verdict") else "right")
+    for condition in outcome.conditions:
+        sign = "≤" if condition.is_upper else "≥"
+        bound = "" if condition.bound is None else f"{sign} {condition.bound:.4g}"
+        verdict = "reported" if condition.bound is None else "met" if condition.is_met else "NOT MET"
+        table.add_row(condition.name, f"{condition.value:.4g}", bound, verdict)
+    return table

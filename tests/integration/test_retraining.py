@@ -1,0 +1,419 @@
+"""Ticks of a retraining on real digits, with a real registry: each outcome, and what is left behind by it."""
+
+import io
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from mlflow import MlflowClient
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from orchestrator.config import Experiment, Retraining
+from orchestrator.errors import LockedError, TrackingUnavailableError, UserInputError
+from orchestrator.pipelines.retrain import held_lease, retrain
+from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.pipelines.rollback import rollback
+from orchestrator.retraining.model_pairs import ModelPairs
+from orchestrator.tracking.reading import open_registry
+from tests.integration.servers import mlflow_server
+
+ANYTHING = {"min_new_accuracy": 0, "old_accuracy_tolerance": 1, "max_forgetting": 1, "min_agreement": 0}
+NOTHING = ANYTHING | {"max_student_parameters": 1}
+
+
+class House:
+    """A folder into which digits are delivered, and a retraining on it, in a world of its own."""
+
+    def __init__(self, folder: Path, experiment: Experiment, uri: str) -> None:
+        self.folder = folder
+        self.arrivals = folder / "arrivals"
+        self.arrivals.mkdir()
+        values = experiment.model_dump(mode="json")
+        values["name"] = "house"
+        values["store"] = {"uri": str(folder / "store")}
+        values["tracking"] |= {"uri": uri, "spool": str(folder / "spool"), "experiment": None}
+        self.experiment = values
+        self.uri = uri
+
+    def retraining(self, **changes: object) -> Retraining:
+        """The configuration; a section given here comes on top."""
+        source = {"path": str(self.arrivals), "settled_seconds": 0, "image_size": 8, "num_channels": 1, "min_images_per_class": 5}
+        values: dict[str, Any] = {"experiment": self.experiment, "source": source, "gate": ANYTHING}
+        for section, content in changes.items():
+            values[section] = values.get(section, {}) | content if isinstance(content, dict) else content
+        return Retraining.model_validate(values)
+
+    def tick(self, dry_run: bool = False, scheduled_at: datetime | None = None, **changes: object) -> RetrainingOutcome:
+        """One tick."""
+        return retrain(self.retraining(**changes), dry_run, self.folder / "out", scheduled_at)
+
+    def deliver(self, name: str, *digits: int, part: slice = slice(30), label: Callable[[int], Any] = int) -> Path:
+        """A file with images of some digits."""
+        data = load_digits()
+        rows = [row for digit in digits for row in np.flatnonzero(data.target == digit)[part]]
+        images = [_png(np.rint(data.images[row] * (255 / 16)).astype(np.uint8)) for row in rows]
+        file = self.arrivals / f"{name}.parquet"
+        pq.write_table(pa.table({"image": images, "label": [label(int(data.target[row])) for row in rows]}), file)
+        return file
+
+    def aliases(self) -> dict[str, str]:
+        """Who has which alias, of the students; of the teachers it is the same."""
+        client = MlflowClient(self.uri, self.uri)
+        found = {role: client.get_registered_model(f"house-{role}").aliases for role in ("student", "teacher")}
+        assert found["student"].keys() == found["teacher"].keys()
+        return {alias: str(version) for alias, version in found["student"].items()}
+
+    def stages(self) -> dict[str, bool]:
+        """The last candidate's stages, and whether each came from the store."""
+        summary = json.loads((self.folder / "out" / "candidate" / "summary.json").read_text())
+        return {stage["name"]: stage["cached"] for stage in summary["stages"]}
+
+
+def _png(pixels: "np.ndarray[Any, Any]") -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def house(tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]) -> House:
+    return House(tmp_path, tiny_experiment, new_database(tmp_path))
+
+
+@pytest.fixture
+def founded(house: House) -> House:
+    """With a champion of 0 and 1."""
+    house.deliver("first", 0, 1)
+    assert house.tick().outcome == "promoted"
+    return house
+
+
+# --- the course of things ---------------------------------------------------------------------------------------------
+
+
+def test_a_first_tick_makes_a_champion_and_a_second_has_nothing_to_do(founded: House) -> None:
+    again = founded.tick()
+    assert (again.outcome, again.candidate, again.run_id) == ("nothing_to_do", None, None)
+    assert "1 files, all known" in again.reason
+    assert founded.aliases() == {"champion": "1"}
+    assert json.loads((founded.folder / "out" / "summary.json").read_text())["outcome"] == "nothing_to_do"
+
+
+def test_an_empty_source_is_nothing_to_do(house: House) -> None:
+    assert house.tick().outcome == "nothing_to_do"
+
+
+def test_new_classes_are_learned_from_the_champions_stages_and_nothing_else(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    outcome = founded.tick()
+    assert (outcome.outcome, list(outcome.new_classes)) == ("promoted", [2, 3])
+    assert founded.stages() == {"teacher[1]": False, "student[1]": False}
+    assert founded.aliases() == {"champion": "2", "previous": "1"}
+    run = MlflowClient(founded.uri).get_run(str(outcome.run_id))
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["orchestrator.gate.student_new_accuracy"].endswith("met")
+    assert (founded.folder / "out" / "report.html").read_text().count("<svg") == 2
+
+
+def test_a_candidate_equals_what_an_undisturbed_sequence_learns(founded: House) -> None:
+    """Bit for bit: the stages have the same keys, so the store would not compute them again."""
+    from orchestrator.config import load_experiment, with_values
+    from orchestrator.stages import prepare_work
+
+    founded.deliver("second", 2, 3)
+    founded.tick()
+    candidate = load_experiment(founded.folder / "out" / "candidate" / "experiment.yaml")
+    whole = with_values(candidate, {"scenario.learned": None, "data.held_out_only": []})
+    assert [stage.key for stage in prepare_work(whole).stages][-2:] == [stage.key for stage in prepare_work(candidate).stages]
+
+
+def test_the_old_images_and_the_stage_store_may_be_gone(house: House) -> None:
+    house.deliver("a", 0, 1)
+    house.deliver("b", 0, 1, part=slice(30, 60))
+    house.tick()
+    (house.arrivals / "a.parquet").unlink()
+    shutil.rmtree(house.folder / "store")
+    house.deliver("c", 2, 3)
+    outcome = house.tick()
+    assert outcome.outcome == "promoted"
+    assert [finding.kind.value for finding in outcome.findings] == ["vanished_files", "new_classes"]
+    assert house.stages() == {"teacher[1]": False, "student[1]": False}
+
+
+def test_a_rejected_candidate_becomes_the_challenger_and_its_files_are_left_out_until_they_change(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    rejected = founded.tick(gate=NOTHING)
+    assert rejected.outcome == "rejected"
+    assert "parameters" in rejected.reason
+    assert str(rejected.champion) == "teacher version 1, student version 1"
+    assert founded.aliases() == {"champion": "1", "challenger": "2"}
+    again = founded.tick()
+    assert again.outcome == "nothing_to_do"
+    assert "left out until changed" in again.reason
+    founded.deliver("third", 4)
+    assert list(founded.tick().new_classes) == [4]  # without 2 and 3
+    founded.deliver("second", 2, 3, part=slice(1, 31))
+    assert list(founded.tick().new_classes) == [2, 3]
+    assert founded.aliases() == {"champion": "4", "previous": "3", "challenger": "2"}
+
+
+def test_rejected_files_are_tried_again_where_that_is_configured(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    assert founded.tick(gate=NOTHING, reactions={"rejected_files": "retry"}).outcome == "rejected"
+    assert founded.tick(reactions={"rejected_files": "retry"}).outcome == "promoted"
+    assert founded.aliases() == {"champion": "2", "previous": "1"}, "the same candidate is not registered twice"
+
+
+def test_a_dry_run_decides_and_changes_nothing(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    client = MlflowClient(founded.uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs, journal = len(client.search_runs(experiments)), sorted((founded.folder / "store" / "retraining").rglob("*"))
+    outcome = founded.tick(dry_run=True)
+    assert (outcome.outcome, outcome.is_dry, outcome.run_id, outcome.candidate) == ("promoted", True, None, None)
+    assert founded.aliases() == {"champion": "1"}
+    assert len(client.search_runs(experiments)) == runs
+    assert sorted((founded.folder / "store" / "retraining").rglob("*")) == journal
+    founded.tick()
+    assert founded.stages() == {"teacher[1]": True, "student[1]": True}
+
+
+def test_known_classes_are_refreshed_with_more_images(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    founded.tick()
+    founded.deliver("more", 2, part=slice(30, 60))
+    assert founded.tick().outcome == "nothing_to_do"  # the default is to say so
+    outcome = founded.tick(reactions={"more_samples": "refresh"})
+    assert outcome.outcome == "promoted"
+    assert founded.stages() == {"teacher[0]": True, "student[0]": True, "teacher[1]": False, "student[1]": False}
+    assert founded.tick(reactions={"more_samples": "refresh"}).outcome == "nothing_to_do"
+
+
+def test_a_class_with_too_few_images_waits(founded: House) -> None:
+    founded.deliver("few", 2, part=slice(3))
+    outcome = founded.tick()
+    assert outcome.outcome == "nothing_to_do"
+    assert "2 (3)" in outcome.reason
+    founded.deliver("enough", 2, part=slice(3, 40))
+    assert list(founded.tick().new_classes) == [2]
+
+
+def test_a_file_that_may_still_grow_is_not_read(founded: House) -> None:
+    file = founded.deliver("second", 2, 3)
+    assert founded.tick(source={"settled_seconds": 3600}).outcome == "nothing_to_do"
+    assert founded.tick(source={"marker": ".done"}).outcome == "nothing_to_do"
+    (founded.arrivals / f"{file.name}.done").touch()
+    assert founded.tick(source={"marker": ".done"}).outcome == "promoted"  # what is known and unchanged needs none
+
+
+def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    due = datetime.now(UTC) - timedelta(hours=2)
+    assert founded.tick(scheduled_at=due, max_tick_age_seconds=3600.0).outcome == "nothing_to_do"
+    assert founded.tick(scheduled_at=due, max_tick_age_seconds=7300.0).outcome == "promoted"
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_returns_to_previous_and_what_was_rolled_back_is_not_learned_again(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    founded.tick()
+    champion, rolled_back = rollback(founded.retraining(), "worse in the shop")
+    assert (champion.student, rolled_back.student) == ("1", "2")
+    assert founded.aliases() == {"champion": "1", "challenger": "2"}
+    outcome = founded.tick()
+    assert outcome.outcome == "nothing_to_do"
+    assert "worse in the shop" in outcome.reason
+    with pytest.raises(UserInputError, match="nothing to roll back to"):
+        rollback(founded.retraining(), "")
+
+
+def test_an_alias_that_a_person_has_moved_is_followed(founded: House) -> None:
+    founded.deliver("second", 2, 3)
+    founded.tick()
+    MlflowClient(founded.uri, founded.uri).set_registered_model_alias("house-student", "champion", "1")
+    founded.deliver("third", 4)
+    assert founded.tick(reactions={"new_classes": "warn"}).champion.student == "1"  # type: ignore[union-attr]
+
+
+def test_another_retraining_is_waited_for_by_nobody(founded: House) -> None:
+    retraining = founded.retraining()
+    pairs = ModelPairs(open_registry(founded.uri, "house"))
+    with held_lease(retraining, pairs):
+        outcome = founded.tick()
+        assert outcome.outcome == "locked"
+        assert "another retraining works" in outcome.reason
+        with pytest.raises(LockedError):
+            rollback(retraining, "")
+    assert founded.tick().outcome == "nothing_to_do"
+
+
+def test_the_champion_is_served_without_this_project_and_without_its_memory(founded: House) -> None:
+    client = MlflowClient(founded.uri, founded.uri)
+    version = client.get_model_version_by_alias("house-student", "champion")
+    assert mlflow.pyfunc.load_model(version.source).predict(np.zeros((3, 1, 8, 8), np.uint8)).shape == (3, 2)
+    assert not list(Path(str(version.source).removeprefix("file://")).glob("continual*")), "prototypes are images: they are not served"
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spoil", "finding"),
+    [
+        (lambda house: house.deliver("first", 0, 1, part=slice(30), label=lambda digit: digit + 5), "changed_files"),
+        (lambda house: (house.arrivals / "first.parquet").unlink(), "vanished_classes"),
+        (lambda house: house.deliver("again", 0, label=lambda digit: "zero"), "renamed_labels"),
+    ],
+    ids=["a file has changed", "a class is gone", "a label is renamed"],
+)
+def test_what_is_not_to_be_learned_from_is_refused(founded: House, spoil: Callable[[House], object], finding: str) -> None:
+    spoil(founded)
+    founded.deliver("second", 2, 3)
+    outcome = founded.tick()
+    assert outcome.outcome == "rejected"
+    assert outcome.reason.startswith("refused: ")
+    assert finding in [found.kind.value for found in outcome.findings if found.reaction == "refuse"]
+    assert founded.aliases() == {"champion": "1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not parquet", "is not a readable Parquet file"),
+        (pa.table({"picture": [b""], "label": [1]}), "has no column 'image'"),
+        (pa.table({"image": [b""], "label": [1.5]}), "is of type double"),
+    ],
+    ids=["no Parquet", "schema changed", "labels of another type"],
+)
+def test_a_file_that_cannot_be_used_is_one_clear_error(founded: House, content: "bytes | pa.Table", said: str) -> None:
+    file = founded.arrivals / "broken.parquet"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        pq.write_table(content, file)
+    with pytest.raises(UserInputError, match=said) as error:
+        founded.tick()
+    assert str(file) in str(error.value)
+    assert not (founded.folder / "out" / "summary.json").exists()
+    assert founded.aliases() == {"champion": "1"}
+
+
+def test_a_missing_source_folder_is_the_users_mistake(house: House) -> None:
+    with pytest.raises(UserInputError, match="no such folder"):
+        house.tick(source={"path": str(house.folder / "nowhere")})
+
+
+def test_a_registry_that_does_not_answer_is_for_later(house: House) -> None:
+    house.experiment["tracking"]["uri"] = "http://127.0.0.1:9"
+    with pytest.raises(TrackingUnavailableError):
+        house.tick()
+
+
+def test_a_damaged_champion_is_taken_from_the_store_and_refused_where_that_is_gone_too(founded: House) -> None:
+    source = MlflowClient(founded.uri, founded.uri).get_model_version_by_alias("house-teacher", "champion").source
+    for tensors in Path(str(source).removeprefix("file://")).glob("continual/stages/*/*.safetensors"):
+        content = bytearray(tensors.read_bytes())
+        content[-1] ^= 1
+        tensors.write_bytes(content)
+    founded.deliver("second", 2, 3)
+    assert founded.tick(dry_run=True).outcome == "promoted"
+    for stage in (founded.folder / "store").glob("[0-9a-f]*"):
+        shutil.rmtree(stage)
+    with pytest.raises(UserInputError, match="the champion cannot be loaded"):
+        founded.tick()
+    assert founded.aliases() == {"champion": "1"}
+
+
+# --- who is told ------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """An address that takes POSTs."""
+
+    def __init__(self, status: int) -> None:
+        heard: list[dict[str, Any]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.heard = heard
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(params=[200, 500])
+def webhook(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    listener = Listener(request.param)
+    monkeypatch.setenv("ORCHESTRATOR_WEBHOOK_URL", f"http://127.0.0.1:{listener.server.server_port}/secret-path")
+    monkeypatch.setattr("orchestrator.retraining.webhook._PAUSE_SECONDS", 0.0)
+    yield listener
+    listener.server.shutdown()
+    listener.server.server_close()
+
+
+def test_a_webhook_is_told_and_its_failure_changes_nothing(house: House, webhook: Listener, caplog: pytest.LogCaptureFixture) -> None:
+    assert house.tick().outcome == "nothing_to_do"
+    assert webhook.heard[0]["outcome"] == "nothing_to_do"
+    with pytest.raises(UserInputError):
+        house.tick(source={"path": "/nowhere"})
+    assert webhook.heard[-1]["outcome"] == "failed"
+    assert "secret-path" not in caplog.text
+
+
+# --- the command, and a real server -----------------------------------------------------------------------------------
+
+
+def _words(house: House, command: str, *more: str) -> Sequence[str]:
+    file = house.folder / "retraining.yaml"
+    file.write_text(yaml.safe_dump(json.loads(house.retraining().model_dump_json())))
+    return [command, str(file), *more]
+
+
+def test_the_command_ends_with_its_outcome(house: House, orchestrator_command: Callable[..., Any]) -> None:
+    house.deliver("first", 0, 1)
+    output = ["--output", str(house.folder / "out")]
+    answer = orchestrator_command(*_words(house, "retrain", *output))
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1].startswith("promoted: all ")
+    wrong = orchestrator_command(*_words(house, "retrain", "--scheduled-at", "yesterday"))
+    assert (wrong.returncode, "no time" in wrong.stderr) == (2, True)
+    back = orchestrator_command(*_words(house, "rollback"))
+    assert (back.returncode, "nothing to roll back to" in back.stderr) == (2, True)
+
+
+def test_an_mlflow_server_serves_as_the_registry(tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]) -> None:
+    with mlflow_server(new_database(tmp_path), tmp_path) as server:
+        house = House(tmp_path, tiny_experiment, server.uri)
+        house.deliver("first", 0, 1)
+        assert house.tick().outcome == "promoted"
+        house.deliver("second", 2, 3)
+        shutil.rmtree(tmp_path / "store")
+        assert house.tick().outcome == "promoted"
+        assert house.stages() == {"teacher[1]": False, "student[1]": False}
+        assert house.aliases() == {"champion": "2", "previous": "1"}
+        server.kill()
+        house.deliver("third", 4)
+        with pytest.raises(TrackingUnavailableError):
+            house.tick()
+        server.start()
+        assert house.tick().outcome == "promoted"

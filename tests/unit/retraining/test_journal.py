@@ -1,0 +1,153 @@
+"""The journal and its lease, on a real folder and on a bucket of a simulated S3."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config.addresses import below
+from orchestrator.config.retraining import LeaseConfig
+from orchestrator.errors import LeaseLostError, LockedError, StorageUnavailableError, UserInputError
+from orchestrator.retraining.journal import Entry, EntryKind, Journal, ModelPair, State
+from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
+from orchestrator.retraining.storage import ObjectStorage
+from tests.object_storage import simulated_s3
+
+CONFIG = LeaseConfig(heartbeat_seconds=0.05, expires_seconds=0.3)
+ELSEWHERE = {"orchestrator.host": "elsewhere", "orchestrator.process": "1"}
+PAIR = ModelPair("3", "4")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStorage]:
+    if request.param == "folder":
+        yield ObjectStorage(str(tmp_path / "journal of a house"))
+        return
+    with simulated_s3() as uri:
+        yield ObjectStorage(below(uri, "journal"))
+
+
+@pytest.fixture
+def journal(storage: ObjectStorage) -> Journal:
+    return Journal(storage)
+
+
+def test_a_file_is_created_once(storage: ObjectStorage) -> None:
+    assert storage.create("journal/1", b"one")
+    assert not storage.create("journal/1", b"two")
+    assert storage.create("journal/1", b"one"), "who asks again after a lost answer has created it"
+    assert storage.read("journal/1") == b"one"
+    storage.write("journal/2", b"")
+    assert storage.names("journal") == ["journal/1", "journal/2"]
+    assert storage.names("nothing") == []
+    storage.remove("journal/1")
+    storage.remove("journal/1")
+    assert storage.read("journal/1") is None
+    assert storage.age_seconds("journal/1") is None
+
+
+def test_of_many_who_create_a_file_at_once_one_does(storage: ObjectStorage) -> None:
+    barrier = threading.Barrier(8)
+
+    def create(number: int) -> bool:
+        barrier.wait()
+        return storage.create("journal/1", str(number).encode())
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(create, range(8))) == 1
+
+
+def test_an_entry_comes_back_as_it_was_written(journal: Journal) -> None:
+    state = State(PAIR, ModelPair("1", "2"), None, is_settled=False, late_tellers=(PAIR,))
+    first = journal.write_after(None, EntryKind.ACQUIRED, this_holder(), State())
+    second = journal.write_after(first, EntryKind.PROMOTED, this_holder(), state, first.token)
+    assert journal.last() == second
+    assert Entry.from_bytes(second.as_bytes()) == second
+    assert (second.index, second.token) == (2, 1)
+
+
+def test_who_does_not_know_the_last_entry_writes_nothing(journal: Journal) -> None:
+    first = journal.write_after(None, EntryKind.ACQUIRED, this_holder(), State())
+    second = journal.write_after(first, EntryKind.RELEASED, this_holder(), State(), first.token)
+    with pytest.raises(LeaseLostError, match="entry 2"):
+        journal.write_after(first, EntryKind.PROMOTED, this_holder(), State(PAIR), first.token)
+    assert journal.last() == second
+
+
+def test_a_place_that_is_free_again_is_not_the_next(journal: Journal) -> None:
+    last = first = journal.write_after(None, EntryKind.ACQUIRED, this_holder(), State())
+    for _ in range(220):
+        last = journal.write_after(last, EntryKind.RELEASED, this_holder(), State(), first.token)
+    journal.prune(last)
+    assert len(journal.storage.names("journal")) == 201
+    with pytest.raises(LeaseLostError):
+        journal.write_after(first, EntryKind.PROMOTED, this_holder(), State(PAIR), first.token)
+    assert journal.last() == last
+
+
+def test_a_second_one_is_locked_out_until_the_first_is_done(journal: Journal) -> None:
+    lease = Lease.acquire(journal, CONFIG, this_holder())
+    with pytest.raises(LockedError, match="another retraining works: process"):
+        Lease.acquire(journal, CONFIG, this_holder())
+    lease.write(EntryKind.PROMOTED, State(PAIR))
+    lease.release()
+    following = Lease.acquire(journal, CONFIG, this_holder())
+    assert following.state == State(PAIR)
+    assert following.token > lease.token
+
+
+def test_a_holder_that_stops_beating_is_replaced_and_can_do_nothing_any_more(journal: Journal) -> None:
+    sleeping = Lease.acquire(journal, CONFIG, ELSEWHERE)
+    with Heartbeat(sleeping, CONFIG.heartbeat_seconds):
+        time.sleep(1.2)  # a store may tell times in whole seconds
+        with pytest.raises(LockedError):
+            Lease.acquire(journal, replace_expiry(1.1), this_holder())
+    time.sleep(1.5)
+    other = Lease.acquire(journal, CONFIG, this_holder())
+    sleeping.beat()
+    with pytest.raises(LeaseLostError):
+        sleeping.write(EntryKind.PROMOTED, State(PAIR))
+    with pytest.raises(LeaseLostError):
+        sleeping.check()
+    sleeping.release()
+    other.check()
+    other.release()
+
+
+def replace_expiry(seconds: float) -> LeaseConfig:
+    return LeaseConfig(heartbeat_seconds=CONFIG.heartbeat_seconds, expires_seconds=seconds)
+
+
+def test_a_holder_whose_process_is_gone_is_replaced_at_once(journal: Journal) -> None:
+    code = "import json; from orchestrator.retraining.lease import this_holder; print(json.dumps(this_holder()))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    Lease.acquire(journal, CONFIG, json.loads(answer.stdout))
+    Lease.acquire(journal, LeaseConfig(), this_holder()).release()
+
+
+def test_what_is_no_entry_is_an_error_that_says_so(journal: Journal) -> None:
+    journal.storage.write("journal/000000000001.json", b"{")
+    with pytest.raises(StorageUnavailableError, match="is no entry of a journal"):
+        journal.last()
+
+
+def test_an_address_that_nothing_has_is_the_users_mistake() -> None:
+    with pytest.raises(UserInputError, match=r"lease\.uri"):
+        ObjectStorage("gopher://burrow")
+
+
+def test_a_folder_that_cannot_be_made_is_for_later(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailableError):
+        ObjectStorage(str(tmp_path / "file" / "journal")).write("journal/1", b"")
+
+
+def test_states_are_values() -> None:
+    assert replace(State(PAIR), is_settled=False) != State(PAIR)
