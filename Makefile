@@ -4,6 +4,7 @@ SHELL := /bin/sh
 .PHONY: help setup demo test test-reliability check format lock ui clean
 
 BIN := .venv/bin
+LOCKS := requirements.lock k8s/requirements.lock
 STAMP := .venv/.setup-stamp
 EXPERIMENT ?= experiments/digits.yaml
 OUTPUT ?= out/demo
@@ -40,13 +41,16 @@ format: setup ## Formats the code and repairs what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## Compiles requirements.lock from pyproject.toml; keeps the versions that still fit (UPGRADE=1 takes the newest)
-	@$(find_uv) && trap 'rm -f requirements.lock.new' EXIT && \
-	if [ -z "$(UPGRADE)" ] && [ -f requirements.lock ]; then cp requirements.lock requirements.lock.new; fi && \
-	"$$uv" pip compile --universal --python-version 3.11 --generate-hashes --extra dev --no-header -q \
-	    pyproject.toml -o requirements.lock.new && \
-	{ echo '# Made by `make lock` from pyproject.toml: every platform, every dependency by hash. Not for editing by hand.'; \
-	  grep -v '^# Made by' requirements.lock.new; } > requirements.lock
+lock: ## Compiles requirements.lock, and k8s/requirements.lock for the image; keeps the versions that fit (UPGRADE=1 takes the newest)
+	@$(find_uv) && trap 'rm -f $(LOCKS:=.new)' EXIT && \
+	compile() { \
+	    extra=$$1 lock=$$2 && shift 2 && \
+	    if [ -z "$(UPGRADE)" ] && [ -f "$$lock" ]; then cp "$$lock" "$$lock.new"; fi && \
+	    "$$uv" pip compile --universal --python-version 3.11 --generate-hashes --extra "$$extra" --no-header -q "$$@" \
+	        pyproject.toml -o "$$lock.new" && \
+	    { echo '# Made by `make lock` from pyproject.toml: every platform, every dependency by hash. Not for editing by hand.'; \
+	      grep -v '^# Made by' "$$lock.new"; } > "$$lock"; \
+	} && compile dev requirements.lock && compile cluster k8s/requirements.lock --constraints requirements.lock
 
 ui: setup ## Shows the runs in MLflow, on http://127.0.0.1:5000 (PORT=5001 for another port); Ctrl-C ends it
 	@$(BIN)/orchestrator ui --port $(PORT)
