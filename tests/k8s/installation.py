@@ -1,0 +1,123 @@
+"""What stands for the namespace in tests: the workloads' commands and settings, in processes of this machine, with Secrets as here."""
+
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.integration.servers import START_SECONDS
+from tests.k8s.rendering import K8S, Object, named, pod_template, render
+
+PASSWORDS = {
+    ("mlflow-database", "password"): "not used, as this server trusts",
+    ("mlflow-server", "flask-secret-key"): "for tests",
+    ("mlflow-server", "admin-username"): "admin",
+    ("mlflow-server", "admin-password"): "admin-for-tests",
+}
+SCRIPTS = K8S / "base" / "scripts"
+
+
+def environment_of(kind: str, name: str) -> dict[str, str]:
+    """The variables of a workload's container, with Secrets as here."""
+    objects = render("local")
+    container = container_of(kind, name)
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", []):
+        found |= named(objects, "ConfigMap", source["configMapRef"]["name"].rpartition("-")[0])["data"]
+    for variable in container.get("env", []):
+        secret = variable.get("valueFrom", {}).get("secretKeyRef")
+        found[variable["name"]] = PASSWORDS[secret["name"], secret["key"]] if secret else variable["value"]
+    return found
+
+
+def container_of(kind: str, name: str) -> Object:
+    """A workload's container."""
+    template = pod_template(named(render("local"), kind, name))
+    assert template is not None
+    container: Object = template["spec"]["containers"][0]
+    return container
+
+
+@dataclass
+class Installation:
+    """What stands for the namespace.
+
+    Attributes:
+        programs: The environment of the server's image.
+        folder: What stands for its volumes.
+        database: Where PostgreSQL is, in libpq's variables.
+        port: Of the server.
+    """
+
+    programs: Path
+    folder: Path
+    database: dict[str, str]
+    port: int
+
+    @property
+    def uri(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self, kind: str, name: str) -> dict[str, str]:
+        """Of a workload's container: its own, but for where things are here."""
+        path = {"PATH": f"{self.programs / 'bin'}:{os.environ['PATH']}", "HOME": str(self.folder), "MLFLOW_AUTH_CONFIG_PATH": str(self.ini)}
+        places = {"MLFLOW_ARTIFACTS_DESTINATION": str(self.folder / "artifacts"), "BACKUPS": str(self.folder / "backups")}
+        return environment_of(kind, name) | self.database | path | places
+
+    @property
+    def ini(self) -> Path:
+        """The ConfigMap's file."""
+        return self.folder / "basic_auth.ini"
+
+    def run(self, workload: tuple[str, str], *command: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Runs something as in a workload's container."""
+        environment = self.environment(*workload) | variables
+        return subprocess.run(command, env=environment, cwd=self.folder, input=stdin, capture_output=True, text=True, check=False)
+
+    def add_user(self, name: str, password: str) -> "subprocess.CompletedProcess[str]":
+        """What README does with `kubectl exec`."""
+        command = ("python", str(SCRIPTS / "add_user.py"), name)
+        return self.run(("Deployment", "mlflow"), *command, stdin=password, MLFLOW_TRACKING_URI=self.uri)
+
+    def status(self, path: str, host: str = "mlflow:5000", user: str = "") -> int:
+        """The HTTP status of a request."""
+        headers = {"Host": host} | ({"Authorization": f"Basic {b64encode(user.encode()).decode()}"} if user else {})
+        try:
+            answer = urllib.request.urlopen(urllib.request.Request(self.uri + path, headers=headers), timeout=20)  # noqa: S310 - our own
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+        answer.close()
+        return int(answer.status)
+
+
+def start_mlflow(here: Installation) -> "subprocess.Popen[bytes]":
+    """The server by the Deployment's command, on a port of our own."""
+    container = container_of("Deployment", "mlflow")
+    [listening] = [str(port["containerPort"]) for port in container["ports"]]
+    command = [str(here.port) if word == listening else word for word in [*container["command"], *container["args"]]]
+    assert str(here.port) in command, "the server listens on another port than the one that is declared"
+    environment = here.environment("Deployment", "mlflow")
+    with (here.folder / "log").open("wb") as log:
+        program = [str(here.programs / "bin" / command[0]), *command[1:]]
+        return subprocess.Popen(program, env=environment, cwd=here.folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_for_mlflow(here: Installation, process: "subprocess.Popen[bytes]") -> None:
+    """Waits until the Deployment's probe would take the server for started."""
+    path = container_of("Deployment", "mlflow")["startupProbe"]["httpGet"]["path"]
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        log = (here.folder / "log").read_text(encoding="utf-8")
+        assert process.poll() is None, log
+        assert time.monotonic() < deadline, log
+        try:
+            if here.status(path) == 200:
+                return
+        except OSError:
+            time.sleep(0.3)
