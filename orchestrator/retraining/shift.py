@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import ks_2samp
 from torch import Tensor
 
 from orchestrator.config.retraining import Retraining
@@ -34,6 +33,8 @@ def shift_p_value(known: Embeddings, new: Embeddings) -> float:
     Returns:
         In [0, 1]; small means shifted.
     """
+    from scipy.stats import ks_2samp  # noqa: PLC0415 - a second of imports that a tick without such images does not need
+
     p_values = ks_2samp(known, new, axis=0, method="asymp").pvalue
     return float(min(1.0, np.min(p_values) * known.shape[1]))
 

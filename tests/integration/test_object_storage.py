@@ -21,10 +21,15 @@ from orchestrator.tracking import NullTracker
 from tests.object_storage import simulated_s3
 
 
-@pytest.fixture
-def bucket() -> Iterator[str]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
     with simulated_s3() as uri:
         yield uri
+
+
+@pytest.fixture
+def bucket(server: str, tmp_path: Path) -> str:
+    return below(server, tmp_path.name)
 
 
 def test_a_second_run_finds_every_stage_in_the_bucket(bucket: str, tiny_experiment: Experiment, tmp_path: Path) -> None:

@@ -25,13 +25,17 @@ ELSEWHERE = {"orchestrator.host": "elsewhere", "orchestrator.process": "1"}
 PAIR = ModelPair("3", "4")
 
 
-@pytest.fixture(params=["folder", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStorage]:
-    if request.param == "folder":
-        yield ObjectStorage(str(tmp_path / "journal of a house"))
-        return
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
     with simulated_s3() as uri:
-        yield ObjectStorage(below(uri, "journal"))
+        yield uri
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStorage:
+    if request.param == "folder":
+        return ObjectStorage(str(tmp_path / "journal of a house"))
+    return ObjectStorage(below(request.getfixturevalue("bucket"), tmp_path.name))
 
 
 @pytest.fixture
@@ -81,12 +85,13 @@ def test_who_does_not_know_the_last_entry_writes_nothing(journal: Journal) -> No
     assert journal.last() == second
 
 
-def test_a_place_that_is_free_again_is_not_the_next(journal: Journal) -> None:
+def test_a_place_that_is_free_again_is_not_the_next(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.retraining.journal._KEPT_ENTRIES", 5)
     last = first = journal.write_after(None, EntryKind.ACQUIRED, this_holder(), State())
-    for _ in range(220):
+    for _ in range(15):
         last = journal.write_after(last, EntryKind.RELEASED, this_holder(), State(), first.token)
     journal.prune(last)
-    assert len(journal.storage.names("journal")) == 201
+    assert len(journal.storage.names("journal")) == 6
     with pytest.raises(LeaseLostError):
         journal.write_after(first, EntryKind.PROMOTED, this_holder(), State(PAIR), first.token)
     assert journal.last() == last
