@@ -136,6 +136,7 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
     from orchestrator.data.augmentation import quarter_turns
     from orchestrator.evaluation.classification import agreement
     from orchestrator.models import CosineClassifier
+    from orchestrator.retraining.gate import class_mean_accuracy
     from orchestrator.student.distillation import embedding_loss
     from orchestrator.teacher.joint_embedding import keep_loss
     from orchestrator.training.loop import LossOutput
@@ -149,10 +150,11 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
         "training": lambda: LossOutput(vector),
         "data": lambda: quarter_turns(torch.zeros(1, 1, 2, 2)),
         "evaluation": lambda: agreement(vector, vector),
+        "retraining": lambda: class_mean_accuracy(vector, vector),
     }
 
 
-@pytest.mark.parametrize("package", ["models", "teacher", "student", "baselines", "training", "data", "evaluation"])
+@pytest.mark.parametrize("package", ["models", "teacher", "student", "baselines", "training", "data", "evaluation", "retraining"])
 def test_tensor_shapes_in_signatures_are_run_as_checks(package: str) -> None:
     with pytest.raises(jaxtyping.TypeCheckError):
         wrong_calls()[package]()
