@@ -1,0 +1,105 @@
+"""How a job stands, read from the RayJob that KubeRay keeps up to date."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.cluster.names import KIND_LABEL, RAY_CRON_JOB_LABEL, SCHEDULE_LABEL, Manifest
+from orchestrator.errors import ClusterUnavailableError, InterruptedRunError, OrchestratorError, UserInputError
+
+_EXIT_CODE = re.compile(r"exit code (\d+)")
+_OF_THE_PROGRAM = (OrchestratorError.exit_code, UserInputError.exit_code, ClusterUnavailableError.exit_code, InterruptedRunError.exit_code)
+_WORDS = {
+    "": "accepted",
+    "Initializing": "waiting for its pods",
+    "Waiting": "waiting",
+    "Running": "running",
+    "Retrying": "trying again on a new cluster",
+    "Suspending": "being suspended",
+    "Suspended": "waiting in its queue",
+    "Complete": "finished",
+    "Failed": "failed",
+    "ValidationFailed": "refused by KubeRay",
+}
+
+
+@dataclass(frozen=True)
+class JobState:
+    """How a job stands.
+
+    Attributes:
+        name: Of the RayJob.
+        kind: run, sweep or retrain; empty where nothing says so.
+        schedule: Of which it is a tick; empty for none.
+        phase: KubeRay's word for where it is.
+        outcome: Ray's word for the command's end; empty before.
+        reason: Why it failed, as one word of KubeRay's.
+        message: The same at length.
+        num_failed: Attempts that have failed.
+        ray_cluster: The Ray cluster of this attempt.
+        started: When this attempt began; None before.
+        ended: When it ended; None before.
+    """
+
+    name: str
+    kind: str
+    schedule: str
+    phase: str
+    outcome: str
+    reason: str
+    message: str
+    num_failed: int
+    ray_cluster: str
+    started: datetime | None
+    ended: datetime | None
+
+    @classmethod
+    def of(cls, job: Manifest) -> JobState:
+        """The state of a RayJob."""
+        status, labels = job.get("status", {}), job["metadata"].get("labels", {})
+        return cls(
+            job["metadata"]["name"],
+            labels.get(KIND_LABEL, ""),
+            labels.get(SCHEDULE_LABEL) or labels.get(RAY_CRON_JOB_LABEL, ""),
+            status.get("jobDeploymentStatus", ""),
+            status.get("jobStatus", ""),
+            status.get("reason", ""),
+            status.get("message", ""),
+            status.get("failed", 0),
+            status.get("rayClusterName", ""),
+            _moment(status.get("startTime")),
+            _moment(status.get("endTime")),
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen: KubeRay says `Failed` only when no retry is left."""
+        return self.phase in ("Complete", "Failed", "ValidationFailed")
+
+    @property
+    def exit_code(self) -> int:
+        """That of the job's command, or what its end means as one; 0 as long as nothing has failed."""
+        if not self.is_over or self.outcome == "SUCCEEDED":
+            return 0
+        if self.outcome == "STOPPED":
+            return InterruptedRunError.exit_code
+        if self.phase == "ValidationFailed":
+            return UserInputError.exit_code
+        if self.reason == "AppFailed" or self.outcome == "FAILED":
+            found = _EXIT_CODE.search(self.message)
+            return int(found[1]) if found and int(found[1]) in _OF_THE_PROGRAM else OrchestratorError.exit_code
+        return ClusterUnavailableError.exit_code  # its pods, or the deadlines
+
+    @property
+    def words(self) -> str:
+        """The state for people."""
+        attempts = f" (attempt {self.num_failed + 1})" if self.num_failed and not self.is_over else ""
+        stopped = "stopped" if self.outcome == "STOPPED" else _WORDS.get(self.phase, self.phase)
+        why = self.reason if self.reason != "AppFailed" else f"exit code {self.exit_code}"
+        return f"{stopped}{attempts}{f': {why}' if self.is_over and self.exit_code and why else ''}"
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

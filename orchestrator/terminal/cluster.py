@@ -1,0 +1,135 @@
+"""What a person sees of jobs on Kubernetes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from orchestrator.cluster.job_states import JobState
+from orchestrator.cluster.names import KIND_LABEL, Manifest
+from orchestrator.cluster.ray_jobs import Submission
+from orchestrator.config.cluster import ClusterTrackingConfig
+from orchestrator.pipelines.submit import SCHEDULES, Jobs
+from orchestrator.terminal.lines import LineWriter
+
+
+class TerminalJobListener:
+    """Prints a job's states and its output, and where it is in MLflow.
+
+    Args:
+        lines: Where to.
+        tracking: MLflow's addresses.
+    """
+
+    def __init__(self, lines: LineWriter, tracking: ClusterTrackingConfig) -> None:
+        self._lines = lines
+        self._tracking = tracking
+        self._page = ""
+
+    def submitted(self, submission: Submission, before: JobState | None) -> None:
+        """Says what is in the cluster now, and how to go on with it."""
+        name = submission.name
+        if submission.job["kind"] in SCHEDULES:
+            spec = submission.job["spec"]
+            self._lines.write(f"{name}: scheduled at {spec['schedule']} {spec['timeZone']}; `orchestrator cancel {name}` ends that")
+            return
+        if before is None:
+            self._lines.write(f"{name}: submitted; Ctrl-C stops following it, `orchestrator cancel {name}` ends it")
+        elif not before.is_over:
+            self._lines.write(f"{name}: the same job was submitted before and is {before.words}")
+        elif before.exit_code:
+            self._lines.write(f"{name}: the same job has {before.words} before; submitted again, to go on from what is stored")
+        else:
+            self._lines.write(f"{name}: the same job has {before.words} before; `orchestrator cancel {name}` forgets it")
+
+    def state_changed(self, state: JobState) -> None:
+        """One line a state."""
+        cluster = f", RayCluster {state.ray_cluster}" if state.ray_cluster and state.phase == "Initializing" else ""
+        self._lines.write(f"{state.name}: {state.words}{cluster}")
+
+    def said(self, line: str) -> None:
+        """A line of the job; the message alone of one that is JSON."""
+        if page := re.search(rf"{re.escape(self._tracking.uri.rstrip('/'))}(/#/\S+)", line):
+            self._page = page[1].rstrip('",')
+        self._lines.write(_message(line))
+
+    def warned(self, text: str) -> None:
+        """One line."""
+        self._lines.write(text, "warning")
+
+    def finished(self, state: JobState) -> None:
+        """Why it failed, if it did; the job in MLflow."""
+        if state.exit_code and state.message:
+            self._lines.write(state.message.strip().splitlines()[0], "error")
+        base = (self._tracking.ui_url or self._tracking.uri).rstrip("/")
+        self._lines.write(f"MLflow   {base}{self._page or '/'}")
+
+
+def jobs_table(jobs: Jobs) -> Table:
+    """All jobs and schedules of a namespace."""
+    table = Table("name", "kind", "state", "since", "schedule")
+    for schedule in jobs.schedules:
+        table.add_row(schedule["metadata"]["name"], "schedule", _schedule_words(schedule), "", schedule["spec"]["schedule"])
+    for state in jobs.jobs:
+        table.add_row(state.name, state.kind or "retrain", state.words, _age(state.ended or state.started), state.schedule)
+    return table
+
+
+def state_lines(found: JobState | Manifest) -> Iterator[str]:
+    """One job or schedule at length."""
+    if not isinstance(found, JobState):
+        spec = found["spec"]
+        yield f"schedule {spec['schedule']} {spec.get('timeZone', '')}".rstrip()
+        yield f"state    {_schedule_words(found)}"
+        return
+    yield f"job      {found.name}{f' ({found.kind})' if found.kind else ''}"
+    yield f"state    {found.words}"
+    if found.schedule:
+        yield f"schedule {found.schedule}"
+    for name, moment in (("started", found.started), ("ended", found.ended)):
+        if moment is not None:
+            yield f"{name:8} {moment:%Y-%m-%d %H:%M:%S} UTC"
+    if found.ray_cluster:
+        yield f"cluster  {found.ray_cluster}"
+    if found.message:
+        yield f"message  {found.message.strip().splitlines()[0]}"
+    yield f"output   kubectl logs --follow job/{found.name}"
+
+
+def cancelled_lines(found: Manifest, ticks: Iterable[JobState]) -> Iterator[str]:
+    """What was cancelled, and what goes on."""
+    name = found["metadata"]["name"]
+    kind = found["metadata"].get("labels", {}).get(KIND_LABEL, "job") if found["kind"] == "RayJob" else "schedule"
+    yield f"{name}: {kind} cancelled" + ("" if kind == "schedule" else "; what it has stored stays, submitting it again goes on from there")
+    for tick in ticks:
+        yield f"{tick.name}: this tick goes on; `orchestrator cancel {tick.name}` ends it"
+
+
+def _message(line: str) -> str:
+    try:
+        content: Any = json.loads(line) if line.startswith("{") else None
+    except ValueError:
+        return line
+    return str(content["message"]) if isinstance(content, dict) and "message" in content else line
+
+
+def _schedule_words(schedule: Manifest) -> str:
+    if schedule["spec"].get("suspend"):
+        return "suspended"
+    last = schedule.get("status", {}).get("lastScheduleTime")
+    return f"last tick {_age(datetime.fromisoformat(last))} ago" if last else "no tick yet"
+
+
+def _age(moment: datetime | None) -> str:
+    if moment is None:
+        return ""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

@@ -1,0 +1,48 @@
+"""A cluster configuration that cannot work is refused when it is read."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import load_cluster
+from orchestrator.config.cluster import ClusterConfig
+from orchestrator.errors import ConfigError
+
+
+def test_every_field_has_a_default() -> None:
+    assert load_cluster(None) == ClusterConfig()
+    assert load_cluster(None, "mine").namespace == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image: orchestrator", "may be another image tomorrow"),
+        ("image: orchestrator:latest", "may be another image tomorrow"),
+        ("image: registry:5000/orchestrator", "may be another image tomorrow"),
+        ("environment: {AWS_SECRET_ACCESS_KEY: x}", "looks like a secret"),
+        ("environment: {DATABASE: 'postgresql://me:pw@db'}", "looks like a secret"),
+        ("tracking: {uri: 'http://me:pw@mlflow'}", "tracking.uri: holds a password"),
+        ("storage: {kind: object_storage, uri: /data}", "storage.uri = '/data'"),
+        ("storage: {kind: object_storage, uri: 's3://key:pw@bucket'}", "holds a password"),
+        ("storage: {mount_path: relative}", "storage.mount_path"),
+        ("sweeps: {min_trials: 3, max_trials: 2}", "swap them"),
+        ("schedule: {time_zone: Mars/Olympus}", "is no time zone"),
+        ("{queue: team, schedule: {kind: ray_cron_job}}", "does not reach the jobs"),
+        ("namespace: My_Team", "namespace = 'My_Team'"),
+        ("head: {memory: 6 GB}", "head.memory = '6 GB'"),
+        ("workers: {tolerations: [{key: spot, operator: Maybe}]}", "operator"),
+        ("limits: {max_retrys: 1}", "did you mean limits.max_retries"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_path(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said) as error:
+        load_cluster(file)
+    assert str(error.value).startswith(str(file))
+
+
+@pytest.mark.parametrize("image", ["orchestrator:0.1.0", "ghcr.io/team/orchestrator:2026-11-22", "orchestrator@sha256:" + "0" * 64])
+def test_an_image_that_stays_the_same_is_taken(image: str) -> None:
+    assert ClusterConfig(image=image).image == image
