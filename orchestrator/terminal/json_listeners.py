@@ -1,0 +1,122 @@
+"""What a run, a sweep and a retraining say in a pod: the same as to people, a line each, with run, task and stage as fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.data import Scenario
+from orchestrator.pipelines.record import RunRecord, StageResult
+from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.stages import Stage
+from orchestrator.terminal.lines import JsonLines
+from orchestrator.terminal.pages import page_lines
+from orchestrator.tracking import names
+from orchestrator.training.reports import EpochReport
+from orchestrator.tuning.ledger import LedgerTrial
+
+
+class JsonRunListener:
+    """One line when a stage begins, and one when it is over."""
+
+    def __init__(self) -> None:
+        """Knows no run yet."""
+        self._lines = JsonLines()
+        self._run = ""
+
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+        """Says what is run."""
+        text = f"{experiment.name}: {experiment.method.kind} on {scenario.table.name}, {len(scenario.tasks)} tasks, seed {experiment.seed}"
+        self._lines.write(text)
+
+    def stage_started(self, stage: Stage) -> None:
+        """Says which."""
+        self._lines.write(f"{stage.role} begins task {stage.task.index + 1}", "info", self._run, stage.task.index, stage.name)
+
+    def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
+        """Says nothing: a run has hundreds, and MLflow has them all."""
+
+    def stage_finished(self, result: StageResult, record: RunRecord) -> None:
+        """Says how well, and how long it took."""
+        self._run, stage = record.run_id, result.stage
+        numbers = " ".join(f"{100 * accuracy:.1f}" for accuracy in record.matrix(stage.role)[-1])
+        took = "from the store" if result.finished.cached else f"{result.finished.seconds:.1f} s"
+        text = f"{stage.role} has learned task {stage.task.index + 1} of {len(record.scenario.tasks)}: accuracy by task {numbers} %, {took}"
+        self._lines.write(text, "info", self._run, stage.task.index, stage.name)
+
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+        """Says the final numbers, and where to look further."""
+        for role in ("teacher", "student"):
+            measures = ", ".join(
+                f"{name} {summary[role][name]:.4f}" for name in ("last_accuracy", "average_incremental_accuracy", "forgetting")
+            )
+            self._lines.write(f"{role}: {measures}", "info", summary["run_id"])
+        for line in page_lines(experiment.tracking.uri, view_url):
+            self._lines.write(line, "info", summary["run_id"])
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class JsonTickListener(JsonRunListener):
+    """A run's listener that leaves the end to `show_outcome`."""
+
+    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+        """Says nothing yet."""
+
+    def show_outcome(self, outcome: RetrainingOutcome) -> None:
+        """Findings and conditions, and as the last line `OUTCOME: reason`."""
+        run = outcome.run_id or ""
+        for finding in outcome.findings:
+            self._lines.write(f"{finding.reaction}: {finding.message}", "warning" if finding.reaction != "learn" else "info", run)
+        for condition in outcome.conditions:
+            verdict = "reported" if condition.bound is None else "met" if condition.is_met else "not met"
+            self._lines.write(f"gate: {condition.name} {condition.value:.4g} {verdict}", "info", run)
+        dry = " (dry run: nothing was changed)" if outcome.is_dry else ""
+        self._lines.write(f"{outcome.outcome}{dry}: {outcome.reason}", "info", run)
+
+
+class JsonSweepListener:
+    """One line when a trial begins or ends."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        """Knows no trial yet.
+
+        Args:
+            tracking_uri: Of the MLflow store, for its page.
+        """
+        self._lines = JsonLines()
+        self._tracking_uri = tracking_uri
+        self._statuses: dict[int, str] = {}
+
+    def sweep_started(self, search_space: SearchSpace, num_trials: int | None, num_tasks: int, known: list[LedgerTrial]) -> None:
+        """Says what is swept."""
+        self._statuses = {trial.number: trial.status.value for trial in known}
+        number = "all combinations" if num_trials is None else f"{num_trials} trials"
+        self._lines.write(f"{search_space.name}: {number}, {search_space.searcher.kind} search, {len(known)} known")
+
+    def trial_changed(self, trial: LedgerTrial) -> None:
+        """Says how it stands, when that is new."""
+        if self._statuses.get(trial.number) != trial.status.value:
+            self._statuses[trial.number] = trial.status.value
+            value = f", objective {trial.value:.4f}" if trial.value is not None else ""
+            reason = f": {trial.reason}" if trial.reason else ""
+            self._lines.write(f"trial {trial.number} {trial.status.value}{value}{reason}", "info", trial.run_id or "")
+
+    def tick(self) -> None:
+        """Says nothing."""
+
+    def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
+        """Says the best trial, and where to look further."""
+        best, run = summary["best"], summary["sweep_id"]
+        if best is not None:
+            self._lines.write(f"best trial {best['trial']}: {best['value']:.4f} with {best['parameters']}", "info", run)
+        self._lines.write(f"{names.BEST_FILE} and all figures are in MLflow", "info", run)
+        for line in page_lines(self._tracking_uri, view_url):
+            self._lines.write(line, "info", run)
+
+    def close(self) -> None:
+        """Does nothing."""
