@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestrator.cli.application import Overrides, app
-from orchestrator.errors import UserInputError
 
 RetrainingFile = Annotated[Path, typer.Argument(metavar="RETRAINING.yaml", help="The retraining file.")]
 
@@ -48,27 +45,25 @@ def retrain(
 
     `orchestrator retrain experiments/retraining_digits.yaml --dry-run --set source.path=/data/incoming`
     """
+    from orchestrator.cluster.ticks import tick_of
     from orchestrator.config import load_retraining
 
     loaded = load_retraining(retraining, overrides or [])
-    due = _moment(scheduled_at) if scheduled_at else None
+    due = tick_of(scheduled_at).due if scheduled_at else None
     if loaded.experiment.execution.kind == "ray":
         from orchestrator.distributed.resources import check_room
 
         check_room(loaded.experiment.execution)  # before anything heavy is imported
 
-    from rich.console import Console
-
     from orchestrator.pipelines.retrain import retrain as run_tick
-    from orchestrator.terminal.retraining import TickListener, show_outcome
+    from orchestrator.terminal.listeners import show, tick_listener
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    listener = TickListener(console)
+    listener = tick_listener()
     try:
         outcome = run_tick(loaded, dry_run, output, due, listener)
     finally:
         listener.close()
-    show_outcome(outcome, console)
+    show(outcome)
 
 
 @app.command()
@@ -93,11 +88,3 @@ def rollback(
 
     champion, rolled_back = return_to_previous(loaded, reason)
     typer.echo(f"champion: {champion}; rolled back: {rolled_back}")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserInputError(f"--scheduled-at {text!r} is no time", next_step="write it as 2026-11-22T03:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
