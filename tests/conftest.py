@@ -33,7 +33,13 @@ _CHECKED = [
 ]
 install_import_hook(_CHECKED, "beartype.beartype")
 
-_FILES_THAT_START_RAY = ("distributed/test_claims.py", "test_lanes.py", "test_sweep.py", "test_sweep_reliability.py")
+_FILES_THAT_START_RAY = (
+    "distributed/test_claims.py",
+    "test_cluster_jobs.py",
+    "test_lanes.py",
+    "test_sweep.py",
+    "test_sweep_reliability.py",
+)
 
 # a loaded machine is no failure
 settings.register_profile("project", deadline=None, max_examples=40, print_blob=True)

@@ -28,6 +28,9 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
     [
         ["--help"],
         *([command, "--help"] for command in ("run", "sweep", "plan", "gc", "ui", "report", "compare", "retrain", "rollback")),
+        *([command, "--help"] for command in ("submit", "status", "cancel")),
+        ["submit", "run", "experiments/digits.yaml", "--dry-run"],
+        ["submit", "sweep", "search_spaces/smoke.yaml", "experiments/nonesuch.yaml"],
         ["validate", "experiments/digits.yaml", "search_spaces/smoke.yaml", "experiments/retraining_digits.yaml"],
         ["retrain", "experiments/nonesuch.yaml"],
         ["run", "experiments/nonesuch.yaml"],
@@ -101,6 +104,9 @@ def test_commands_and_flags_are_these() -> None:
         "ui": {"--tracking-uri", "--port"},
         "retrain": {"retraining", "--set", "--dry-run", "--output", "--scheduled-at"},
         "rollback": {"retraining", "--set", "--reason"},
+        "submit": {"what", "files", "--set", "--dry-run", "--schedule", "--cluster", "--cluster-config", "--namespace"},
+        "status": {"name", "--cluster-config", "--namespace"},
+        "cancel": {"name", "--cluster-config", "--namespace"},
     }
 
 

@@ -160,7 +160,11 @@ def test_a_job_that_has_failed_starts_again(api: SimulatedApi, orchestrator_comm
 
 
 def test_retries_and_queues_are_shown(api: SimulatedApi, orchestrator_command: Command) -> None:
-    states = [{"jobDeploymentStatus": "Suspended"}, RUNNING, {**RUNNING, "jobDeploymentStatus": "Retrying", "failed": 1}]
+    states: list[dict[str, Any]] = [
+        {"jobDeploymentStatus": "Suspended"},
+        RUNNING,
+        {**RUNNING, "jobDeploymentStatus": "Retrying", "failed": 1},
+    ]
     goes_through(api, [*states, {**RUNNING, "failed": 1}, SUCCEEDED])
     said = [line.partition(": ")[2] for line in orchestrator_command(*RUN).stdout.splitlines()]
     expected = ["waiting in its queue", "running", "trying again on a new cluster (attempt 2)", "running (attempt 2)", "finished"]
