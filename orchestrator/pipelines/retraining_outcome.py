@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from orchestrator.config.data import Label
 from orchestrator.retraining.changes import ChangePlan, Finding
-from orchestrator.retraining.gate import Condition, PromotionDecision
+from orchestrator.retraining.gate import Condition, PromotionDecision, number
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.scan import Scan
 from orchestrator.tracking.registry import GATE_TAG_PREFIX
@@ -102,5 +102,6 @@ def outcome_tags(decision: PromotionDecision) -> dict[str, str]:
 
 def _verdict(condition: Condition) -> str:
     if condition.bound is None:
-        return f"{condition.value:.4g}"
-    return f"{condition.value:.4g} {'≤' if condition.is_upper else '≥'} {condition.bound:.4g}: {'met' if condition.is_met else 'not met'}"
+        return number(condition.value)
+    sign, verdict = "≤" if condition.is_upper else "≥", "met" if condition.is_met else "not met"
+    return f"{number(condition.value)} {sign} {number(condition.bound)}: {verdict}"

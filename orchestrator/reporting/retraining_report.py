@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.reporting.charts import Line, line_chart
 from orchestrator.reporting.pages import render
+from orchestrator.retraining.gate import number
 
 _NEVER_CHAMPION = ("rejected", "candidate")
 
@@ -58,4 +59,6 @@ def retraining_report(name: str, tick: Mapping[str, Any], versions: Sequence[Ver
         line_chart("Accuracy over time: each version on all classes it knows", lines, "version of the student"),
         line_chart("Classes that the champion knows", classes, "version of the student", is_share=False),
     ]
-    return render("retraining.html.j2", title=name, tick=tick, versions=versions, charts=[chart for chart in charts if chart])
+    return render(
+        "retraining.html.j2", title=name, tick=tick, versions=versions, number=number, charts=[chart for chart in charts if chart]
+    )

@@ -49,8 +49,13 @@ class Condition:
         return self.value <= self.bound if self.is_upper else self.value >= self.bound
 
     def __str__(self) -> str:
-        bound = "" if self.bound is None else f", {'at most' if self.is_upper else 'at least'} {self.bound:.4g}"
-        return f"{self.name} {self.value:.4g}{bound}"
+        bound = "" if self.bound is None else f", {'at most' if self.is_upper else 'at least'} {number(self.bound)}"
+        return f"{self.name} {number(self.value)}{bound}"
+
+
+def number(value: float) -> str:
+    """A measured value for people: counts as they are, all else to four digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ class Measured:
 def decide(measured: Measured, gate: GateConfig) -> PromotionDecision:
     """Holds what was measured against the bounds."""
     conditions: list[Condition] = []
+    largest = None if gate.max_student_parameters is None else float(gate.max_student_parameters)
     for role in ROLES:
         if role in measured.old_accuracy:
             bound = measured.champion_accuracy[role] - gate.old_accuracy_tolerance
@@ -106,7 +112,7 @@ def decide(measured: Measured, gate: GateConfig) -> PromotionDecision:
         conditions.append(Condition(name, f"{role}_forgetting", measured.forgetting[role], gate.max_forgetting, is_upper=True))
     conditions += [
         Condition("agreement of student and teacher", "agreement", measured.agreement, gate.min_agreement),
-        Condition("student: parameters", "student_parameters", measured.student_parameters, gate.max_student_parameters, is_upper=True),
+        Condition("student: parameters", "student_parameters", float(measured.student_parameters), largest, is_upper=True),
         Condition(
             "student: milliseconds for one image", "student_latency_ms", measured.student_latency_ms, gate.max_student_latency_ms, True
         ),

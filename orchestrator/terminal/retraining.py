@@ -10,6 +10,7 @@ from rich.table import Table
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.retraining.gate import number
 from orchestrator.terminal.run import TerminalListener
 
 
@@ -46,7 +47,7 @@ def _gate_table(outcome: RetrainingOutcome) -> Table:
         table.add_column(column, justify="left" if column in ("condition", "verdict") else "right")
     for condition in outcome.conditions:
         sign = "≤" if condition.is_upper else "≥"
-        bound = "" if condition.bound is None else f"{sign} {condition.bound:.4g}"
+        bound = "" if condition.bound is None else f"{sign} {number(condition.bound)}"
         verdict = "reported" if condition.bound is None else "met" if condition.is_met else "NOT MET"
-        table.add_row(condition.name, f"{condition.value:.4g}", bound, verdict)
+        table.add_row(condition.name, number(condition.value), bound, verdict)
     return table

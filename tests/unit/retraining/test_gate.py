@@ -38,7 +38,7 @@ def test_a_candidate_that_meets_all_bounds_is_promoted() -> None:
         ({"new_accuracy": {"teacher": 0.4, "student": 0.8}}, "teacher: accuracy on the new classes 0.4, at least 0.5"),
         ({"forgetting": {"teacher": 0.01, "student": 0.21}}, "student: forgetting 0.21, at most 0.2"),
         ({"agreement": 0.49}, "agreement of student and teacher 0.49, at least 0.5"),
-        ({"student_parameters": 2001}, "student: parameters 2001, at most 2000"),
+        ({"student_parameters": 2001}, "student: parameters 2,001, at most 2,000"),
         ({"student_latency_ms": 2.5}, "student: milliseconds for one image 2.5, at most 2"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
