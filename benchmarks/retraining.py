@@ -278,7 +278,7 @@ def _accuracy(classify: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], 
 def _settings(name: str, size: int, channels: int, experiment: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401
     common = {
         "name": name,
-        "execution": {"kind": "in_process", "device": "cpu"},
+        "execution": {"kind": "in_process", "device": "cpu", "num_threads": 1},
         "store": {"uri": "store"},
         "tracking": {"uri": "sqlite:///mlflow.db", "spool": "spool"},
     }
