@@ -41,6 +41,8 @@ from orchestrator.cluster.workloads import Workload
 from orchestrator.config.cluster import ClusterConfig
 
 _AUTOSCALER = resources("500m", "512Mi")
+# How long a run that is cancelled has to end as KILLED in MLflow, before Ray and then its pod are taken from it.
+_ENDING_SECONDS = 15
 _SUBMITTER = resources("500m", "1Gi")  # it runs Ray's command line, which loads Ray
 
 
@@ -177,20 +179,20 @@ def _head(
 ) -> dict[str, Any]:
     volume, mount = files_volume(files)
     volumes, mounts = ray_volumes(cluster)
-    surroundings = environment(cluster)
+    surroundings, ending = environment(cluster), {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(_ENDING_SECONDS)}
     head = container(
         cluster,
         "ray-head",
         resources(cluster.head.cpu, cluster.head.memory),
         [mount, *mounts],
-        **{**surroundings, "env": [*surroundings["env"], *variables]},
+        **{**surroundings, "env": [*surroundings["env"], ending, *variables]},
+        lifecycle={"preStop": {"exec": {"command": ["sleep", str(_ENDING_SECONDS)]}}},
         ports=[{"name": "gcs-server", "containerPort": 6379}, {"name": "dashboard", "containerPort": 8265}],
     )
     # the autoscaler beside the head speaks to Kubernetes: KubeRay makes an account for it, with no more rights than it needs
     account = {} if is_elastic else without_kubernetes(cluster.service_account)
-    template = pod(
-        cluster, with_kubernetes(labels) if is_elastic else labels, {"containers": [head], **account}, [volume, *volumes], cluster.head
-    )
+    content = {"containers": [head], "terminationGracePeriodSeconds": 3 * _ENDING_SECONDS, **account}
+    template = pod(cluster, with_kubernetes(labels) if is_elastic else labels, content, [volume, *volumes], cluster.head)
     # no CPUs: lanes and trials belong on workers
     parameters = {"dashboard-host": "0.0.0.0", "num-cpus": "0", "object-store-memory": object_store_bytes(cluster)}  # noqa: S104 - of a pod
     return {"rayStartParams": parameters, "template": template}

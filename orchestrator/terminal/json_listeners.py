@@ -74,7 +74,7 @@ class JsonTickListener(JsonRunListener):
             self._lines.write(f"{finding.reaction}: {finding.message}", "warning" if finding.reaction != "learn" else "info", run)
         for condition in outcome.conditions:
             verdict = "reported" if condition.bound is None else "met" if condition.is_met else "not met"
-            self._lines.write(f"gate: {condition.name} {condition.value:.4g} {verdict}", "info", run)
+            self._lines.write(f"gate: {condition}: {verdict}", "info", run)
         dry = " (dry run: nothing was changed)" if outcome.is_dry else ""
         self._lines.write(f"{outcome.outcome}{dry}: {outcome.reason}", "info", run)
 

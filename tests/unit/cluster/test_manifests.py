@@ -15,7 +15,7 @@ from orchestrator.cluster.documents import as_yaml
 from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.cluster.submissions import Request, render
 from orchestrator.cluster.ticks import Tick
-from orchestrator.config import load_experiment, load_retraining, load_search_space
+from orchestrator.config import load_cluster, load_experiment, load_retraining, load_search_space
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.errors import UserInputError
 from tests.kubernetes_objects import has_ray_schemas, pod_specs, validate
@@ -110,6 +110,14 @@ def test_where_the_user_works_and_what_his_machine_has_changes_nothing(tmp_path:
     here = render(Request("run", [DIGITS], ["store.uri=elsewhere", "tracking.uri=sqlite:///other.db"]), ClusterConfig())
     assert here == there
     assert str(tmp_path) not in as_yaml(here.manifests)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "k8s").rglob("cluster.yaml")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_jobs_for_every_shipped_cluster_are_valid(file: Path) -> None:
+    cluster = load_cluster(file)
+    kinds = [Request("run", [DIGITS]), Request("sweep", [ROOT / "search_spaces" / "smoke.yaml", DIGITS])]
+    manifests = [manifest for request in kinds for manifest in render(request, cluster).manifests]
+    assert (validate(manifests) if has_ray_schemas() else []) == []
 
 
 @pytest.mark.parametrize("kind", ["run", "schedule"])
