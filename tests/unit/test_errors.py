@@ -38,6 +38,8 @@ def test_exit_codes_and_whether_a_retry_can_help_are_the_contracts() -> None:
         "TrackingUnavailableError": (3, True),
         "ClusterUnavailableError": (3, True),
         "LaneLostError": (3, True),
+        "LockedError": (3, True),
+        "LeaseLostError": (3, True),
         "LaneFailedError": (1, False),
         "InterruptedRunError": (130, False),
     }
