@@ -7,7 +7,8 @@ A simulation in that the days are short: every tick is `orchestrator retrain` as
 registry. Some ticks find nothing; one finds wrong labels, which are corrected later; one more images of a known class; one comes too
 late; one is killed (SIGKILL) at a random moment and run again. In the end the champion, loaded from the registry, is compared on test
 images, which no tick has seen, with the same tasks learned without disturbance; and the last tick's cost with that of learning all
-classes from scratch, as one task: teacher and student as a tick makes them, and both networks trained plainly. Of CIFAR-10 it takes the subset in ../shared/data, where it is there.
+classes from scratch, as one task: teacher and student as a tick makes them, and both networks trained plainly.
+Of CIFAR-10 it takes the subset in ../shared/data, where it is there.
 """
 
 from __future__ import annotations
