@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .PHONY: help setup demo test test-reliability check format lock ui clean
 
 BIN := .venv/bin
-LOCKS := requirements.lock k8s/requirements.lock
+LOCKS := requirements.lock k8s/requirements.lock k8s/image/build.lock k8s/image/mlflow.lock
 STAMP := .venv/.setup-stamp
 EXPERIMENT ?= experiments/digits.yaml
 OUTPUT ?= out/demo
@@ -41,16 +41,18 @@ format: setup ## Formats the code and repairs what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## Compiles requirements.lock, and k8s/requirements.lock for the image; keeps the versions that fit (UPGRADE=1 takes the newest)
+lock: ## Compiles the lock files: development, and under k8s/ those of the images; keeps versions that fit (UPGRADE=1 takes the newest)
 	@$(find_uv) && trap 'rm -f $(LOCKS:=.new)' EXIT && \
 	compile() { \
-	    extra=$$1 lock=$$2 && shift 2 && \
+	    lock=$$1 source=$$2 && shift 2 && \
 	    if [ -z "$(UPGRADE)" ] && [ -f "$$lock" ]; then cp "$$lock" "$$lock.new"; fi && \
-	    "$$uv" pip compile --universal --python-version 3.11 --generate-hashes --extra "$$extra" --no-header -q "$$@" \
-	        pyproject.toml -o "$$lock.new" && \
-	    { echo '# Made by `make lock` from pyproject.toml: every platform, every dependency by hash. Not for editing by hand.'; \
+	    "$$uv" pip compile --universal --python-version 3.11 --generate-hashes --no-header -q "$$@" "$$source" -o "$$lock.new" && \
+	    { echo "# Made by \`make lock\` from $$source: every platform, every dependency by hash. Not for editing by hand."; \
 	      grep -v '^# Made by' "$$lock.new"; } > "$$lock"; \
-	} && compile dev requirements.lock && compile cluster k8s/requirements.lock --constraints requirements.lock
+	} && compile requirements.lock pyproject.toml --extra dev \
+	  && compile k8s/requirements.lock pyproject.toml --extra cluster --constraints requirements.lock \
+	  && compile k8s/image/build.lock k8s/image/build.in \
+	  && compile k8s/image/mlflow.lock k8s/image/mlflow.in --constraints k8s/requirements.lock
 
 ui: setup ## Shows the runs in MLflow, on http://127.0.0.1:5000 (PORT=5001 for another port); Ctrl-C ends it
 	@$(BIN)/orchestrator ui --port $(PORT)
