@@ -54,7 +54,9 @@ class RetrainingOutcome:
         if not found.num_files:
             return replace(known, reason="the source holds no file that is ready to be read")
         notable = [finding.message for finding in plan.findings]
-        return replace(known, reason="; ".join(notable) if notable else f"{found.num_files} files, all known")
+        return replace(
+            known, reason="; ".join(notable) if notable else f"{found.num_files} file{'s' if found.num_files > 1 else ''}, nothing new"
+        )
 
     def decided(self, decision: PromotionDecision, candidate: ModelPair | None, run_id: str | None) -> RetrainingOutcome:
         """With the gate's verdict."""

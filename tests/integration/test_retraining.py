@@ -106,7 +106,7 @@ def founded(house: House) -> House:
 def test_a_first_tick_makes_a_champion_and_a_second_has_nothing_to_do(founded: House) -> None:
     again = founded.tick()
     assert (again.outcome, again.candidate, again.run_id) == ("nothing_to_do", None, None)
-    assert "1 files, all known" in again.reason
+    assert again.reason == "1 file, nothing new"
     assert founded.aliases() == {"champion": "1"}
     assert json.loads((founded.folder / "out" / "summary.json").read_text())["outcome"] == "nothing_to_do"
 
