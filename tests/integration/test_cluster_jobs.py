@@ -195,11 +195,12 @@ class RayCluster:
 
     def run(self, submission: Submission, job_id: str) -> list[dict[str, Any]]:
         """Waits for the end, which has to be a good one; gives what the program has said."""
-        submitter = self.submit(submission, job_id)
-        said, trouble = submitter.communicate(timeout=400)
+        said, trouble = self.submit(submission, job_id).communicate(timeout=400)
+        # on a busy machine the submitter may lose the connection by which it follows
+        wait_until(lambda: self.ask("GET", job_id)["status"] in ("SUCCEEDED", "FAILED", "STOPPED"), 300, 1)
         state = self.ask("GET", job_id)
         assert state["status"] == "SUCCEEDED", f"{said}\n{trouble}\n{state}"
-        return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.ask("GET", f"{job_id}/logs")["logs"].splitlines() if line.startswith("{")]
 
     def mount(self, submission: Submission) -> Path:
         """The ConfigMap as kubelet shows it: links into a folder that could be exchanged at once."""
