@@ -92,9 +92,21 @@ def house(tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[P
     return House(tmp_path, tiny_experiment, new_database(tmp_path))
 
 
+@pytest.fixture(scope="session")
+def first_stages(tmp_path_factory: pytest.TempPathFactory, tiny_experiment: Experiment, new_database: Callable[[Path], str]) -> Path:
+    """A stage store in which the first champion is learned and packaged already: that takes longer than all else of a tick."""
+    folder = tmp_path_factory.mktemp("first champion")
+    house = House(folder, tiny_experiment, new_database(folder))
+    house.deliver("first", 0, 1)
+    assert house.tick().outcome == "promoted"
+    shutil.rmtree(folder / "store" / "retraining")
+    return folder / "store"
+
+
 @pytest.fixture
-def founded(house: House) -> House:
+def founded(house: House, first_stages: Path) -> House:
     """With a champion of 0 and 1."""
+    shutil.copytree(first_stages, house.folder / "store")
     house.deliver("first", 0, 1)
     assert house.tick().outcome == "promoted"
     return house
