@@ -7,12 +7,13 @@ without any distillation. So both sizes of network get their bounds.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from orchestrator.baselines.closed_form import FeatureMoments, nearest_mean_classifier, no_moments, ridge_classifier
@@ -27,9 +28,18 @@ from orchestrator.config.learning import (
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.scenario import LabeledImages
-from orchestrator.models import AnyNetwork, CosineClassifier, Network, PowerNormalization, ProjectionEmbedding, build_backbone
+from orchestrator.models import (
+    AnyNetwork,
+    Backbone,
+    CosineClassifier,
+    LinearClassifier,
+    Network,
+    PowerNormalization,
+    ProjectionEmbedding,
+    build_backbone,
+)
 from orchestrator.teacher.extractor import pretrain_extractor
-from orchestrator.teacher.features import features_by_class
+from orchestrator.teacher.features import Views, features_by_class
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
@@ -68,7 +78,11 @@ class BaselineSetting:
 
 
 def learn_baseline_task(
-    previous: BaselineModel | None, data: LabeledImages, setting: BaselineSetting, context: LearningContext
+    previous: BaselineModel | None,
+    data: LabeledImages,
+    setting: BaselineSetting,
+    context: LearningContext,
+    views: Sequence[Views] | None = None,
 ) -> BaselineModel:
     """Learns one task.
 
@@ -77,14 +91,16 @@ def learn_baseline_task(
         data: Training images: of the new classes, or of all classes so far for `joint`.
         setting: Method, backbone and budget.
         context: Seed, device, image augmentation, reporter.
+        views: What a pre-trained extractor makes of each class's images; only what comes behind it is then learned.
     """
     match setting.method:
-        case FinetuningConfig():
-            return _train_network(previous, data, setting, context)
-        case JointConfig():
-            return _train_network(None, data, setting, context)
+        case FinetuningConfig() | JointConfig():
+            start = None if isinstance(setting.method, JointConfig) else previous
+            if views is None:
+                return _train_network(start, data, setting, context)
+            return _train_classifier(start, data, views, setting, context)
         case NearestClassMeanConfig() | AnalyticConfig():
-            return _update_moments(previous, data, setting, context)
+            return _update_moments(previous, data, setting, context, views)
         case _:
             assert_never(setting.method)
 
@@ -105,23 +121,59 @@ def _train_network(
     return BaselineModel(network, None)
 
 
+def _train_classifier(
+    previous: BaselineModel | None, data: LabeledImages, views: Sequence[Views], setting: BaselineSetting, context: LearningContext
+) -> BaselineModel:
+    """Softmax regression on power-normalised features, each brought to about 1 so that the learning rates of networks fit."""
+    extractor = previous.network.extractor if previous else _new_extractor(data, setting, context)
+    num_classes, scale = int(data.labels.max()) + 1, extractor.num_features**0.5
+    classifier = nn.Linear(extractor.num_features, num_classes, device=context.device)
+    nn.init.zeros_(classifier.weight)
+    nn.init.zeros_(classifier.bias)
+    if previous:
+        known = previous.network.classifier
+        with torch.no_grad():
+            classifier.weight[: known.num_classes] = known.weights.T / scale
+            classifier.bias[: known.num_classes] = known.biases
+    features = scale * torch.cat([of_class.normalized().all_views() for of_class in views], dim=1)
+
+    def loss(rows: Tensor, step: Step) -> LossOutput:
+        drawn = torch.randint(len(features), rows.shape, generator=context.stream_of_rank("views", step.index))
+        logits = classifier(features[drawn.to(context.device), rows.to(context.device)])
+        return LossOutput(functional.cross_entropy(logits, data.labels[rows].to(context.device)))
+
+    batches = BalancedBatches(data.labels, setting.training.batch_size, partial(context.stream, "batches"))
+    train(setting.method.kind, [classifier], batches, loss, setting.training, context)
+    learned = LinearClassifier(scale * classifier.weight.detach().T, classifier.bias.detach())
+    return BaselineModel(Network(extractor, PowerNormalization(), learned), None)
+
+
 def _update_moments(
-    previous: BaselineModel | None, data: LabeledImages, setting: BaselineSetting, context: LearningContext
+    previous: BaselineModel | None, data: LabeledImages, setting: BaselineSetting, context: LearningContext, views: Sequence[Views] | None
 ) -> BaselineModel:
     if previous is None or previous.moments is None:
-        with seeded_initialisation(context.seed_of("network")):
-            extractor = build_backbone(setting.backbone, data.shape).to(context.device)
-        pretrain_extractor(extractor, data, setting.teacher, context)
+        extractor = _new_extractor(data, setting, context)
+        if views is None:
+            pretrain_extractor(extractor, data, setting.teacher, context)
         moments = no_moments(extractor.num_features, context.device)
     else:
         extractor, moments = previous.network.extractor, previous.moments
-    for of_class in features_by_class(extractor, data, setting.teacher.num_views, context):
+    if views is None:
+        features = features_by_class(extractor, data, setting.teacher.num_views, context)
+    else:
+        features = [of_class.normalized() for of_class in views]
+    for of_class in features:
         moments = moments.with_class(of_class.all_views())
     if isinstance(setting.method, AnalyticConfig):
         classifier = ridge_classifier(moments, setting.method.ridge)
     else:
         classifier = nearest_mean_classifier(moments)
     return BaselineModel(Network(extractor, PowerNormalization(), classifier), moments)
+
+
+def _new_extractor(data: LabeledImages, setting: BaselineSetting, context: LearningContext) -> Backbone:
+    with seeded_initialisation(context.seed_of("network")):
+        return build_backbone(setting.backbone, data.shape).to(context.device)
 
 
 def _new_network(data: LabeledImages, setting: BaselineSetting, context: LearningContext) -> Network[ProjectionEmbedding, CosineClassifier]:

@@ -2,36 +2,71 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from orchestrator.config.model import Config
 
 # --- networks and training -------------------------------------------------------------------------------------------
 
 
-class SmallCnnConfig(Config):
+class _BackboneConfig(Config):
+    input_size: int | None = Field(
+        default=None, ge=8, le=1024, description="Side in pixels to which the network resizes its images; null takes them as they come."
+    )
+
+
+class SmallCnnConfig(_BackboneConfig):
     """A small convolutional extractor for 8x8 to 32x32 images (about 93,000 parameters at 8x8, 512 features)."""
 
     kind: Literal["small_cnn"] = "small_cnn"
 
 
-class SmallCnnTinyConfig(Config):
+class SmallCnnTinyConfig(_BackboneConfig):
     """The student's size: about a seventh of `small_cnn` (128 features)."""
 
     kind: Literal["small_cnn_tiny"] = "small_cnn_tiny"
 
 
-class TorchvisionConfig(Config):
+class ResNet20Config(_BackboneConfig):
+    """The residual network for photographs of about 32x32 (about 272,000 parameters, 256 features)."""
+
+    kind: Literal["resnet20"] = "resnet20"
+
+
+class TorchvisionConfig(_BackboneConfig):
     """Any classification model of torchvision, without its last layer."""
 
     kind: Literal["torchvision"] = "torchvision"
     name: str = Field(description="Name in torchvision.models, for example resnet18.")
-    weights: str | None = Field(default=None, description="Name of pre-trained weights, for example DEFAULT; null means random.")
+    weights: str | None = Field(
+        default=None,
+        description="Pre-trained weights: a name such as DEFAULT (downloaded once), or a file (.safetensors, or a state dict of torch); "
+        "null means random.",
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _absolute_file(cls, weights: str | None) -> str | None:
+        is_file = weights is not None and Path(weights).suffix in WEIGHT_FILES
+        return str(Path(weights).expanduser().absolute()) if weights is not None and is_file else weights
 
 
-BackboneConfig = Annotated[SmallCnnConfig | SmallCnnTinyConfig | TorchvisionConfig, Field(discriminator="kind")]
+class EfficientNetLite0Config(_BackboneConfig):
+    """EfficientNet-Lite0 (3.4 million parameters, 1,280 features); its ImageNet weights come with the extra `pretrained`, offline."""
+
+    kind: Literal["efficientnet_lite0"] = "efficientnet_lite0"
+    weights: Literal["imagenet"] | None = Field(default="imagenet", description="imagenet, or null for random ones.")
+    input_size: int = Field(default=112, ge=32, le=1024, description="Side in pixels to which the network resizes its images.")
+
+
+BackboneConfig = Annotated[
+    SmallCnnConfig | SmallCnnTinyConfig | ResNet20Config | TorchvisionConfig | EfficientNetLite0Config, Field(discriminator="kind")
+]
+PretrainedBackboneConfig = TorchvisionConfig | EfficientNetLite0Config
+WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 
 
 class TrainingConfig(Config):

@@ -89,6 +89,15 @@ class FrozenExtractorConfig(Config):
     kind: Literal["frozen"] = "frozen"
 
 
+class PretrainedExtractorConfig(Config):
+    """The feature extractor is used as it comes, with the pre-trained weights of its backbone, and never learns.
+
+    What it makes of the images is then computed once for each data set, and shared by all runs and trials.
+    """
+
+    kind: Literal["pretrained"] = "pretrained"
+
+
 class FineTunedExtractorConfig(Config):
     """The feature extractor goes on learning in every task, held back by feature distillation."""
 
@@ -97,14 +106,14 @@ class FineTunedExtractorConfig(Config):
     distillation_weight: float = Field(default=10.0, ge=0, description="Weight of keeping the previous features.")
 
 
-ExtractorConfig = Annotated[FrozenExtractorConfig | FineTunedExtractorConfig, Field(discriminator="kind")]
+ExtractorConfig = Annotated[FrozenExtractorConfig | PretrainedExtractorConfig | FineTunedExtractorConfig, Field(discriminator="kind")]
 
 
 class TeacherConfig(Config):
     """The first model: continually taught [A claims 1 to 7]."""
 
     backbone: BackboneConfig = Field(default=SmallCnnConfig(), description="The feature extractor's architecture.")
-    extractor: ExtractorConfig = Field(default=FrozenExtractorConfig(), description="What happens to the extractor after the first task.")
+    extractor: ExtractorConfig = Field(default=FrozenExtractorConfig(), description="Whether and when the extractor learns.")
     self_supervision: Literal["rotation", "none"] = Field(
         default="rotation", description="rotation: in the first task, every class counts four times, once per quarter turn."
     )
@@ -123,3 +132,10 @@ class TeacherConfig(Config):
     spread: SpreadConfig = Field(default=SharedSpreadConfig(), description="What is kept of a class's spread.")
     augmentation: PrototypeAugmentationConfig = Field(default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented.")
     joint_embedding: JointEmbeddingConfig = Field(default=JointEmbeddingConfig(), description="The joint embedding space.")
+
+    @model_validator(mode="after")
+    def _pretrained_has_weights(self) -> TeacherConfig:
+        if isinstance(self.extractor, PretrainedExtractorConfig) and getattr(self.backbone, "weights", None) is None:
+            msg = f"extractor.kind = pretrained, but backbone {self.backbone.kind} has no pre-trained weights; give backbone.weights"
+            raise ValueError(msg)
+        return self

@@ -119,6 +119,11 @@ class Scenario:
         """SHA-256 over what a model is judged by after a task: validation and test images of all classes seen so far."""
         return hashlib.sha256(repr((self.shape, self._digests_of_judging[: task.num_seen_classes])).encode()).hexdigest()
 
+    def fingerprint_of_class(self, c: int) -> str:
+        """SHA-256 over all images of one class, split by split, and their shape."""
+        digests = [self._digests_of_training[c], *self._digests_of_judging[c]]
+        return hashlib.sha256(repr((self.shape, digests)).encode()).hexdigest()
+
     @cached_property
     def _digests_of_training(self) -> list[bytes]:
         return [self._digest_of(Split.TRAIN, c) for c in range(len(self.class_names))]

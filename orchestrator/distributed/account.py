@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from orchestrator.stages import Stage, Work
-from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted, Tell
+from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted, Tell
 from orchestrator.training.reports import EpochReport
 
 logger = logging.getLogger(__name__)
@@ -74,5 +74,9 @@ class Account:
 
 
 def _identity(event: StageEvent) -> tuple[str, ...]:
-    of_epoch = (event.report.phase, str(event.report.epoch)) if isinstance(event, EpochFinished) else ()
-    return (type(event).__name__, event.stage, *of_epoch)
+    within: tuple[str, ...] = ()
+    if isinstance(event, EpochFinished):
+        within = (event.report.phase, str(event.report.epoch))
+    elif isinstance(event, FeaturesComputed):
+        within = (str(event.num_done), str(event.num_images))
+    return (type(event).__name__, event.stage, *within)

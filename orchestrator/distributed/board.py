@@ -15,7 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from orchestrator.distributed.named_actor import named_actor
 from orchestrator.distributed.notices import Notices
 from orchestrator.stages import Stage, StageStore
-from orchestrator.stages.events import EpochFinished, StageEvent, event_as_json, event_from_json
+from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, event_as_json, event_from_json
 
 _POST_SECONDS = 0.5
 _LOOK_AT_STORE_SECONDS = 10.0
@@ -41,7 +41,7 @@ class Board:
     def post(self, event: StageEvent) -> None:
         """Posts an event and does not wait; short epochs are posted together: each message costs the learning some CPU."""
         self._unposted.append(event_as_json(event))
-        if isinstance(event, EpochFinished) and time.monotonic() < self._posted_at + _POST_SECONDS:
+        if isinstance(event, EpochFinished | FeaturesComputed) and time.monotonic() < self._posted_at + _POST_SECONDS:
             return
         self._actor.post.remote(self._unposted)
         self._unposted, self._posted_at = [], time.monotonic()

@@ -11,7 +11,7 @@ from torch.nn import functional
 class PowerNormalization(nn.Module):
     """Signed square root, then length 1: tames the few large features that would rule every distance."""
 
-    def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    def forward(self, features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """Gives features of length 1."""
         return functional.normalize(features.sign() * features.abs().sqrt(), dim=-1)
 

@@ -80,3 +80,11 @@ def extract_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> F
     device = next(extractor.parameters()).device
     extractor.eval()
     return torch.cat([extractor(batch.to(device)) for batch in images.split(_EVALUATION_BATCH)])
+
+
+@torch.no_grad()
+def predict_from_features(network: AnyNetwork, features: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
+    """Logits of what the network's own extractor has made of many images, on the CPU."""
+    device = next(network.extractor.parameters()).device
+    network.eval()
+    return torch.cat([network.classifier(network.embedding(batch.to(device))).cpu() for batch in features.split(_EVALUATION_BATCH)])

@@ -22,6 +22,9 @@ class RunListener(Protocol):
     def stage_started(self, stage: Stage) -> None:
         """A stage begins."""
 
+    def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
+        """A pre-trained extractor has gone through some more of the images that the stage needs."""
+
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """One epoch of the stage is over."""
 
@@ -39,6 +42,9 @@ class SilentListener:
         """Says nothing."""
 
     def stage_started(self, stage: Stage) -> None:
+        """Says nothing."""
+
+    def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
         """Says nothing."""
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:

@@ -26,7 +26,7 @@ from orchestrator.pipelines.outputs import write_outputs
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
 from orchestrator.stages import Model, Role, Work, prepare_work
-from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted
+from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views
 from orchestrator.training.random_streams import seeded_initialisation
@@ -120,6 +120,8 @@ class _Teller:
         match event:
             case StageStarted():
                 self._listener.stage_started(stage)
+            case FeaturesComputed():
+                self._listener.features_computed(stage, event.num_done, event.num_images)
             case EpochFinished():
                 self._log.epoch(stage, event.report)
                 self._listener.epoch_finished(stage, event.report)

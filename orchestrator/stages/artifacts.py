@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from orchestrator.baselines import BaselineModel
 from orchestrator.baselines.closed_form import FeatureMoments
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import BackboneConfig, TorchvisionConfig
+from orchestrator.config.learning import BackboneConfig, PretrainedBackboneConfig
 from orchestrator.models import (
     AnyNetwork,
     CosineClassifier,
@@ -33,12 +33,19 @@ from orchestrator.teacher.statistics import ClassStatistics
 from orchestrator.training.random_streams import seeded_initialisation
 
 Tensors = dict[str, Tensor]
+_EXTRACTOR = "network.extractor."
 
 
-def to_artifact(model: Model) -> Artifact:
-    """All that a later stage or a user needs of a model, on the CPU, and laid out as the store will give it back."""
+def to_artifact(model: Model, with_extractor: bool = True) -> Artifact:
+    """All that a later stage or a user needs of a model, on the CPU, and laid out as the store will give it back.
+
+    Args:
+        model: After a stage.
+        with_extractor: False leaves out the extractor's weights: those of a pre-trained one are at hand elsewhere.
+    """
     artifact = _parts(model)
-    return Artifact({name: tensor.detach().cpu().contiguous() for name, tensor in artifact.tensors.items()}, artifact.values)
+    kept = {name: tensor for name, tensor in artifact.tensors.items() if with_extractor or not name.startswith(_EXTRACTOR)}
+    return Artifact({name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}, artifact.values)
 
 
 def _parts(model: Model) -> Artifact:
@@ -81,7 +88,8 @@ def from_artifact(artifact: Artifact, role: Role, experiment: Experiment, shape:
 
 
 def _network(state: Tensors, backbone: BackboneConfig, experiment: Experiment, shape: tuple[int, int, int]) -> AnyNetwork:
-    if isinstance(backbone, TorchvisionConfig):
+    has_extractor = any(name.startswith("extractor.") for name in state)
+    if has_extractor and isinstance(backbone, PretrainedBackboneConfig):
         backbone = backbone.model_copy(update={"weights": None})  # they are in the artifact
     extractor = build_backbone(backbone, shape)
     dimensions = experiment.teacher.joint_embedding.dimensions
@@ -99,7 +107,7 @@ def _network(state: Tensors, backbone: BackboneConfig, experiment: Experiment, s
     else:
         classifier = LinearClassifier(state["classifier.weights"], state["classifier.biases"])
     network: AnyNetwork = Network(extractor, embedding, classifier)
-    network.load_state_dict(state)
+    network.load_state_dict(state if has_extractor else {**_prefixed("extractor", dict(extractor.state_dict())), **state})
     return network
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
 
 from orchestrator.baselines import BaselineModel, learn_baseline_task
 from orchestrator.baselines.learning import BaselineSetting
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Split
+from orchestrator.stages.feature_tables import varied_images
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model
 from orchestrator.student import StudentModel, learn_student_task
+from orchestrator.student.taught_images import TaughtBatch, resized
 from orchestrator.teacher import TeacherModel, learn_teacher_task
+from orchestrator.teacher.features import Views
 from orchestrator.training.context import LearningContext
 
 
@@ -38,12 +44,14 @@ class StageInputs:
         experiment: The configuration.
         scenario: The data.
         upstream: The models it builds on.
+        views: What a pre-trained teacher's extractor makes of each class's training images; None where none is.
     """
 
     stage: Stage
     experiment: Experiment
     scenario: Scenario
     upstream: Upstream
+    views: Sequence[Views] | None = None
 
 
 def classes_learned(stage: Stage, experiment: Experiment) -> range:
@@ -69,10 +77,21 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
     data = inputs.scenario.images_of(Split.TRAIN, classes_learned(stage, experiment))
     if stage.role == "teacher":
         assert not isinstance(upstream.previous, StudentModel | BaselineModel)  # noqa: S101 - for the type checker
-        return learn_teacher_task(upstream.previous, data, experiment.teacher, context)
+        return learn_teacher_task(upstream.previous, data, experiment.teacher, context, inputs.views)
     assert isinstance(upstream.teacher, TeacherModel)  # noqa: S101
     assert not isinstance(upstream.previous, TeacherModel | BaselineModel)  # noqa: S101
-    return learn_student_task(upstream.previous, upstream.teacher, data, experiment.student, context)
+    known = None if inputs.views is None else _known_variations(inputs, inputs.views, context)
+    return learn_student_task(upstream.previous, upstream.teacher, data, experiment.student, context, known)
+
+
+def _known_variations(inputs: StageInputs, views: Sequence[Views], context: LearningContext) -> list[TaughtBatch]:
+    """The very variations that the features were computed of, as the student will see them."""
+    experiment, scenario = inputs.experiment, inputs.scenario
+    classes = classes_learned(inputs.stage, experiment)
+    size = min(experiment.student.backbone.input_size or scenario.shape[-1], scenario.shape[-1])
+    images = torch.cat([torch.stack([resized(v, size) for v in varied_images(experiment, scenario, c, context)]) for c in classes], dim=1)
+    features = torch.cat([of_class.all_views() for of_class in views], dim=1)
+    return [TaughtBatch(*of_view) for of_view in zip(images, features, strict=True)]
 
 
 def _compute_baseline(inputs: StageInputs, context: LearningContext) -> BaselineModel:
@@ -82,4 +101,4 @@ def _compute_baseline(inputs: StageInputs, context: LearningContext) -> Baseline
     own = experiment.teacher if stage.role == "teacher" else experiment.student
     setting = BaselineSetting(experiment.method, own.backbone, own.training, experiment.teacher)
     data = inputs.scenario.images_of(Split.TRAIN, classes_learned(stage, experiment))
-    return learn_baseline_task(upstream.previous, data, setting, context)
+    return learn_baseline_task(upstream.previous, data, setting, context, inputs.views)

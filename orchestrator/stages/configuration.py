@@ -10,7 +10,7 @@ from typing import Any, Literal, assert_never
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import AnalyticConfig, DualTeacherConfig, FinetuningConfig, JointConfig, NearestClassMeanConfig
-from orchestrator.config.teacher import FineTunedExtractorConfig
+from orchestrator.config.teacher import FineTunedExtractorConfig, PretrainedExtractorConfig
 
 Role = Literal["teacher", "student"]
 
@@ -52,6 +52,10 @@ def configuration_read(role: Role, is_first_task: bool, experiment: Experiment) 
 
 
 def _paths(role: Role, is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
+    is_pretrained = role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
+    if is_pretrained and not isinstance(experiment.method, DualTeacherConfig):
+        trains = isinstance(experiment.method, FinetuningConfig | JointConfig)
+        return ("teacher.backbone", "teacher.extractor", "teacher.num_views", *(("teacher.training",) if trains else ()))
     match experiment.method:
         case DualTeacherConfig():
             return _teacher_paths(is_first_task, experiment) if role == "teacher" else _student_paths(is_first_task)
@@ -67,6 +71,9 @@ def _paths(role: Role, is_first_task: bool, experiment: Experiment) -> tuple[str
 
 
 def _teacher_paths(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
+    if isinstance(experiment.teacher.extractor, PretrainedExtractorConfig):
+        start = (*_EMBEDDING_SHAPE, "teacher.backbone") if is_first_task else ("teacher.augmentation",)
+        return (*_REFINEMENT, "teacher.extractor", *start)
     if is_first_task:
         return (*_REFINEMENT, *_EMBEDDING_SHAPE, *_PRETRAINING, "teacher.backbone")
     fine_tuned = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.evaluation.classification import accuracies
-from orchestrator.models.network import predict
+from orchestrator.models.network import predict, predict_from_features
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import Artifact
@@ -17,6 +18,7 @@ from orchestrator.teacher import TeacherModel
 from orchestrator.training.ranks import ALONE, Ranks
 
 Rows = dict[Split, list[float]]
+FeaturesOf = Callable[[Split, Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,26 @@ class Evaluation:
         return cls(rows=rows, predictions=artifact.tensors["predictions"], **values)
 
 
-def evaluate(model: Model, stage: Stage, scenario: Scenario, ranks: Ranks = ALONE) -> Evaluation:
-    """Tests a model on all tasks so far; each rank predicts its share of the images."""
+def evaluate(model: Model, stage: Stage, scenario: Scenario, ranks: Ranks = ALONE, features_of: FeaturesOf | None = None) -> Evaluation:
+    """Tests a model on all tasks so far; each rank predicts its share of the images.
+
+    Args:
+        model: After the stage.
+        stage: Of which task.
+        scenario: The images.
+        ranks: This worker among those that evaluate together.
+        features_of: What the model's extractor makes of the images of a split and some classes, where that is known already.
+    """
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
     rows: Rows = {}
     for split in (Split.VALIDATION, Split.TEST):
         data = scenario.images_of(split, range(stage.task.num_seen_classes))
         if not len(data):
             continue
-        logits = predict(model.network, ranks.share(data.images))
+        if features_of is None:
+            logits = predict(model.network, ranks.share(data.images))
+        else:
+            logits = predict_from_features(model.network, ranks.share(features_of(split, range(stage.task.num_seen_classes))))
         predictions = ranks.gather(logits.argmax(dim=1), len(data))
         result = accuracies(predictions, data.labels, seen)
         rows[split] = result.by_task

@@ -21,6 +21,21 @@ class StageStarted:
 
 
 @dataclass(frozen=True)
+class FeaturesComputed:
+    """A pre-trained extractor has gone through some more of the images that a stage needs.
+
+    Attributes:
+        stage: Its name.
+        num_done: Images it has gone through; each view counts.
+        num_images: Of how many.
+    """
+
+    stage: str
+    num_done: int
+    num_images: int
+
+
+@dataclass(frozen=True)
 class EpochFinished:
     """One epoch of a stage is over.
 
@@ -50,10 +65,10 @@ class StageFinished:
     cached: bool
 
 
-StageEvent = StageStarted | EpochFinished | StageFinished
+StageEvent = StageStarted | FeaturesComputed | EpochFinished | StageFinished
 Tell = Callable[[StageEvent], None]
 
-_KINDS: dict[str, type[StageEvent]] = {kind.__name__: kind for kind in (StageStarted, EpochFinished, StageFinished)}
+_KINDS: dict[str, type[StageEvent]] = {kind.__name__: kind for kind in (StageStarted, FeaturesComputed, EpochFinished, StageFinished)}
 
 
 def event_as_json(event: StageEvent) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
+from orchestrator.models.pretrained import weights_identity
 from orchestrator.stages.configuration import Role, configuration_read
 
 ROLES: tuple[Role, ...] = ("teacher", "student")
-STAGE_FORMAT: dict[Role, int] = {"teacher": 4, "student": 3}
+STAGE_FORMAT: dict[Role, int] = {"teacher": 5, "student": 4}
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,14 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     """All stages that are to be computed, in an order in which they can be: each task's teacher, then its student.
 
     Raises:
-        ConfigError: As `learned_stages`.
+        ConfigError: As `learned_stages`; or pre-trained weights cannot be read.
     """
     learns_from_scratch = isinstance(experiment.method, JointConfig)
     is_distilled = isinstance(experiment.method, DualTeacherConfig)
     stages: list[Stage] = []
     newest: dict[Role, tuple[str, ...]] = {"teacher": (), "student": ()}
     newest |= {stage.role: (stage.key,) for stage in learned_stages(experiment, scenario)}
+    weights = {"teacher": weights_identity(experiment.teacher.backbone), "student": weights_identity(experiment.student.backbone)}
     data: list[str] = []
     for task in scenario.tasks[scenario.num_learned_tasks :]:
         data = [*(data if learns_from_scratch else []), scenario.fingerprint_of(task)]
@@ -85,6 +87,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
                 "data": data,
                 "upstream": upstream,
                 "seed": experiment.seed,
+                "weights": weights[role] if learns_from_scratch or task.index == 0 else "",
             }
             key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
             newest[role] = (key,)

@@ -9,16 +9,19 @@ from typing import Any
 
 import torch
 
+from orchestrator.config.learning import DualTeacherConfig
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.computation import StageInputs, Upstream, compute_stage, num_training_images
+from orchestrator.stages.computation import StageInputs, Upstream, classes_learned, compute_stage, num_training_images
 from orchestrator.stages.evaluation import evaluate
-from orchestrator.stages.events import EpochFinished, StageFinished, StageStarted, Tell
+from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageFinished, StageStarted, Tell
+from orchestrator.stages.feature_tables import FeatureTables, is_known_beforehand
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.model import Model
 from orchestrator.stages.work import Work
+from orchestrator.teacher.features import Views
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks
 from orchestrator.training.reports import EpochReport
@@ -46,6 +49,8 @@ class StageRunner:
         self._claims = claims
         self._stages = {stage.key: stage for stage in (*work.learned, *work.stages)}
         self._models: dict[str, tuple[str, Model]] = {}
+        surroundings = LearningContext(work.experiment.seed, "features", device, work.experiment.data.augmentation, ranks=ranks)
+        self._features = FeatureTables(work.experiment, work.scenario, work.store, surroundings, claims)
 
     def obtain(self, stage: Stage, found: dict[str, Any] | None = None) -> None:
         """Sees to it that a stage and its evaluation are in the store.
@@ -92,8 +97,8 @@ class StageRunner:
             StoreCheckpoints(store, stage.key),
             self._ranks,
         )
-        model = compute_stage(StageInputs(stage, experiment, scenario, self._upstream(stage)), context)
-        learned = self._ranks.from_first(lambda: to_artifact(model))
+        model = compute_stage(StageInputs(stage, experiment, scenario, self._upstream(stage), self._views(stage)), context)
+        learned = self._ranks.from_first(lambda: to_artifact(model, not is_known_beforehand(stage.role, experiment)))
         if self._ranks.is_first:
             values = {
                 "stage": stage.name,
@@ -110,9 +115,26 @@ class StageRunner:
         key = evaluation_key(stage, self._work.scenario)
         if self._ranks.from_first(lambda: self._work.store.load(key)) is not None:
             return
-        evaluation = evaluate(self._model(stage), stage, self._work.scenario, self._ranks)
+        features_of = None
+        if is_known_beforehand(stage.role, self._work.experiment):
+            self._obtain_features(stage, range(stage.task.num_seen_classes))
+            features_of = self._features.judged
+        evaluation = evaluate(self._model(stage), stage, self._work.scenario, self._ranks, features_of)
         if self._ranks.is_first:
             self._work.store.save(key, evaluation.as_artifact())
+
+    def _views(self, stage: Stage) -> list[Views] | None:
+        """What a pre-trained extractor makes of the training images; the student imitates the teacher on the same views."""
+        experiment = self._work.experiment
+        is_distilled = isinstance(experiment.method, DualTeacherConfig)
+        if not is_known_beforehand("teacher" if is_distilled else stage.role, experiment):
+            return None
+        classes = classes_learned(stage, experiment)
+        self._obtain_features(stage, classes)
+        return self._features.views(classes)
+
+    def _obtain_features(self, stage: Stage, classes: range) -> None:
+        self._features.obtain(classes, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total)))
 
     def _clear_progress(self, stage: Stage) -> None:
         if self._ranks.is_first:

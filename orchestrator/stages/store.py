@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import safetensors.torch
@@ -35,6 +36,7 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress"
 TEMPORARY = ".tmp-"
 _ATTEMPTS = 3
+_TORN = "its checksum does not fit"
 _USE_NOTED_AFTER_SECONDS = 30 * 60
 
 
@@ -107,6 +109,18 @@ class StageStore:
         """
         with self._reading():
             artifact = self._get(self.path(key), f"stage {key[:12]}")
+        if artifact is not None:
+            self._note_use(self.path(key, MANIFEST))
+        return artifact
+
+    def load_mapped(self, key: str) -> Artifact | None:
+        """Like `load`; of a store on a local disk the tensors are memory-mapped: pages that nobody reads are never in memory.
+
+        Raises:
+            StorageUnavailableError: The store cannot be read.
+        """
+        with self._reading():
+            artifact = self._get(self.path(key), f"stage {key[:12]}", mapped=isinstance(self.filesystem, fs.LocalFileSystem))
         if artifact is not None:
             self._note_use(self.path(key, MANIFEST))
         return artifact
@@ -185,11 +199,11 @@ class StageStore:
         self._replace(f"{folder}/{MANIFEST}", json.dumps({"sha256": digest, "values": artifact.values}).encode())
         return {tensors, MANIFEST}
 
-    def _get(self, folder: str, name: str) -> Artifact | None:
+    def _get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
         text = self._manifest(folder)
         while text is not None:
             try:
-                return self._open(folder, json.loads(text))
+                return (self._open_mapped if mapped else self._open)(folder, json.loads(text))
             except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
                 newer = self._manifest(folder)
                 if newer == text:  # else someone has just written it anew
@@ -218,9 +232,15 @@ class StageStore:
         digest = manifest["sha256"]
         content = self._read(f"{folder}/{digest}.safetensors")
         if hashlib.sha256(content).hexdigest() != digest:
-            msg = "its checksum does not fit"
-            raise ValueError(msg)
+            raise ValueError(_TORN)
         return Artifact(safetensors.torch.load(content), manifest["values"])
+
+    def _open_mapped(self, folder: str, manifest: dict[str, Any]) -> Artifact:
+        path = f"{folder}/{manifest['sha256']}.safetensors"
+        with Path(path).open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest["sha256"]:
+                raise ValueError(_TORN)
+        return Artifact(safetensors.torch.load_file(path), manifest["values"])
 
     def _sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
         """Removes what interrupted writers, or older content, have left in a folder whose manifest is new."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from orchestrator.config.student import StudentConfig
-from orchestrator.data.augmentation import mix
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.scenario import LabeledImages
 from orchestrator.models import CosineClassifier, Network, ProjectionEmbedding, build_backbone
 from orchestrator.student.distillation import embedding_loss, transfer_loss
+from orchestrator.student.taught_images import TaughtBatch, TaughtImages, VariedAfresh, varied_beforehand
 from orchestrator.student.transfer import kdr, soften, tssr
 from orchestrator.teacher import TeacherModel
 from orchestrator.teacher.closed_form import JointSpace
@@ -46,6 +46,7 @@ def learn_student_task(
     data: LabeledImages,
     config: StudentConfig,
     context: LearningContext,
+    known: Sequence[TaughtBatch] | None = None,
 ) -> StudentModel:
     """Distils one task.
 
@@ -55,16 +56,23 @@ def learn_student_task(
         data: The new classes' training images.
         config: How to distil.
         context: Seed, device, image augmentation, reporter.
+        known: Sets of variations of the new images with what the teacher's extractor makes of them, where that was computed beforehand.
     """
     network = _start(previous, teacher, data, config, context)
-    images = _with_exemplars(teacher, data)
-    stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
-    distillation = _Distillation(network, teacher, images, config, stronger)
+    images, labels = _with_exemplars(teacher, data)
+    extractor = teacher.network.extractor
+    taught: TaughtImages
+    if known is None:
+        stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
+        taught = VariedAfresh(images, extractor, stronger, bool(config.embedding_weight and config.mixture_weight))
+    else:
+        taught = varied_beforehand(known, images[: len(images) - len(data)], extractor, context)
+    distillation = _Distillation(network, teacher, taught, labels, config, context)
 
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     teacher.network.eval()
     network.train()
-    batches = BalancedBatches(images.labels, config.training.batch_size, partial(context.stream, "student batches"))
+    batches = BalancedBatches(labels, config.training.batch_size, partial(context.stream, "student batches"))
     train("student", [network], batches, distillation.loss, config.training, context)
     if previous is not None:
         _consolidate(network, before, config.consolidation)
@@ -77,26 +85,28 @@ class _Distillation:
 
     network: StudentNetwork
     teacher: TeacherModel
-    images: LabeledImages
+    images: TaughtImages
+    labels: Tensor
     config: StudentConfig
     context: LearningContext
 
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
         """Both teachers' losses on a batch of images, and the classification of augmented prototypes."""
         generator = self.context.stream_of_rank("student views", step.index)
-        labels = self.images.labels[rows].to(self.context.device)
-        images = self._with_mixtures(self.images.images[rows].to(self.context.device), generator)
-        output = self.network(images)
+        labels = self.labels[rows].to(self.context.device)
+        batch = self.images.batch(rows, generator)
+        output = self.network(batch.images)
         with torch.no_grad():
-            taught = self.teacher.network(images)
+            embeddings = self.teacher.network.embedding(batch.features)
+            teacher_logits = self.teacher.network.classifier(embeddings)
         parts: dict[str, float] = {}
         num = len(rows)
-        total = self._transfer(output.logits[:num], taught.logits[:num], labels, step, parts)
+        total = self._transfer(output.logits[:num], teacher_logits[:num], labels, step, parts)
         if self.config.embedding_weight:
-            imitation = embedding_loss(output.embeddings[:num], taught.embeddings[:num])
+            imitation = embedding_loss(output.embeddings[:num], embeddings[:num])
             parts["embedding"] = imitation.item()
-            if len(images) > num:
-                imitation = imitation + self.config.mixture_weight * embedding_loss(output.embeddings[num:], taught.embeddings[num:])
+            if len(batch.images) > num:
+                imitation = imitation + self.config.mixture_weight * embedding_loss(output.embeddings[num:], embeddings[num:])
             total = total + self.config.embedding_weight * imitation
         if self.config.prototype_weight and len(self.teacher.vectors):
             total = total + self.config.prototype_weight * self._prototype_loss(generator)
@@ -108,16 +118,6 @@ class _Distillation:
     def _taught_both_ways(self) -> bool:
         """Whether the classifier's anchors are the teacher's class directions."""
         return bool(self.config.embedding_weight and self.config.classifier_weight)
-
-    def _with_mixtures(self, raw: Tensor, generator: torch.Generator) -> Tensor:
-        """Varied images, followed by mixtures of them where the embedding is imitated on mixtures too.
-
-        The teacher's map is nearly the same function at every task: imitating it on any image protects old classes.
-        """
-        images = self.context.vary(raw, generator)
-        if not (self.config.embedding_weight and self.config.mixture_weight):
-            return images
-        return torch.cat([images, mix(self.context.vary(raw, generator), generator)])
 
     def _transfer(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, step: Step, parts: dict[str, float]) -> Tensor:
         """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
@@ -182,8 +182,8 @@ def _consolidate(network: StudentNetwork, before: Mapping[str, Tensor], share: f
             tensor.lerp_(before[name], 1 - share)
 
 
-def _with_exemplars(teacher: TeacherModel, data: LabeledImages) -> LabeledImages:
-    """The new images, and one exemplar of every old class."""
+def _with_exemplars(teacher: TeacherModel, data: LabeledImages) -> tuple[Tensor, Tensor]:
+    """One exemplar of every old class, then the new images; and the classes of all."""
     num_old = int(data.labels.min())
     images = torch.cat([teacher.memory.exemplars[:num_old], data.images])
-    return LabeledImages(images, torch.cat([torch.arange(num_old), data.labels]))
+    return images, torch.cat([torch.arange(num_old), data.labels])

@@ -1,6 +1,9 @@
-"""Features of a task's images and of random variations of them, class by class."""
+"""Features of images and of random variations of them, class by class."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,27 +16,72 @@ from orchestrator.teacher.statistics import ClassFeatures
 from orchestrator.training.context import LearningContext
 
 
+@dataclass(frozen=True)
+class Views:
+    """What an extractor makes of images, as it comes out.
+
+    Attributes:
+        clean: Of the images as they are.
+        varied: Of randomly augmented copies; may be none.
+    """
+
+    clean: Float[Tensor, "n d"]
+    varied: Float[Tensor, "v n d"]
+
+    def all_views(self) -> Float[Tensor, "views n d"]:
+        """The images as they are, then their augmented copies."""
+        return torch.cat([self.clean[None], self.varied])
+
+    def normalized(self) -> ClassFeatures:
+        """The same, power-normalised."""
+        normalization = PowerNormalization()
+        return ClassFeatures(normalization(self.clean), normalization(self.varied))
+
+
 def normalized_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
     """Power-normalised features of images."""
     normalized: Tensor = PowerNormalization()(extract_features(extractor, images))
     return normalized
 
 
+def extract_views(
+    extractor: Backbone,
+    images: UInt8[Tensor, "n c h w"],
+    num_views: int,
+    generator: torch.Generator,
+    context: LearningContext,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Views:
+    """Features of images and of augmented copies; each rank computes its share for all.
+
+    Args:
+        extractor: Used as it is, in evaluation mode.
+        images: Of whatever classes.
+        num_views: Augmented copies of every image, in addition to the image as it is.
+        generator: Of the copies.
+        context: Device, ranks, and how copies are varied.
+        progress: Told how many images it went through, now and again.
+    """
+    ranks, num = context.ranks, len(images)
+
+    def gathered(part: Tensor) -> Tensor:
+        features = ranks.gather(extract_features(extractor, part), num)
+        progress(num)
+        return features
+
+    clean = gathered(ranks.share(images))
+    varied = [gathered(context.vary(images, generator, ranks.span(num))) for _ in range(num_views)]
+    return Views(clean, torch.stack(varied) if varied else clean.new_zeros(0, *clean.shape))
+
+
 def features_by_class(extractor: Backbone, data: LabeledImages, num_views: int, context: LearningContext) -> list[ClassFeatures]:
-    """Power-normalised features of every class's images, in the order of the classes; each rank computes its share for all.
+    """Power-normalised features of every class's images, in the order of the classes.
 
     Args:
         extractor: Used as it is, in evaluation mode.
         data: Images of one or more classes.
         num_views: Augmented copies of every image, in addition to the image as it is.
-        context: Seed, device, and how copies are varied.
+        context: Seed, device, ranks, and how copies are varied.
     """
-    ranks, num = context.ranks, len(data)
-    clean = ranks.gather(normalized_features(extractor, ranks.share(data.images)), num)
-    views = torch.zeros(0, *clean.shape, device=clean.device)
-    if num_views:
-        generator = context.stream("views")
-        varied = [context.vary(data.images, generator, ranks.span(num)) for _ in range(num_views)]
-        views = torch.stack([ranks.gather(normalized_features(extractor, images), num) for images in varied])
-    of_class = [data.labels == label for label in data.labels.unique()]
-    return [ClassFeatures(clean[rows], views[:, rows]) for rows in of_class]
+    features = extract_views(extractor, data.images, num_views, context.stream("views"), context).normalized()
+    return [features.subset(data.labels == label) for label in data.labels.unique()]

@@ -13,13 +13,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from orchestrator.config.teacher import FineTunedExtractorConfig, LowRankSpreadConfig, NoAugmentationConfig, TeacherConfig
+from orchestrator.config.teacher import (
+    FineTunedExtractorConfig,
+    LowRankSpreadConfig,
+    NoAugmentationConfig,
+    PretrainedExtractorConfig,
+    TeacherConfig,
+)
 from orchestrator.data.scenario import LabeledImages
 from orchestrator.models import Backbone, CosineClassifier, Network, WhitenedEmbedding, build_backbone
 from orchestrator.teacher.augmentation import OldClasses, augmentation_vectors, draw_features
 from orchestrator.teacher.closed_form import JointSpace, joint_space, principal_basis
 from orchestrator.teacher.extractor import fine_tune_extractor, pretrain_extractor
-from orchestrator.teacher.features import features_by_class, normalized_features
+from orchestrator.teacher.features import Views, features_by_class, normalized_features
 from orchestrator.teacher.prototypes import PrototypeMemory, select_prototype
 from orchestrator.teacher.refinement import Head, RefinementData, best_strength, hold_out, refine, scaled
 from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics, carry, no_classes, with_class
@@ -57,6 +63,7 @@ def learn_teacher_task(
     data: LabeledImages,
     config: TeacherConfig,
     context: LearningContext,
+    views: Sequence[Views] | None = None,
 ) -> TeacherModel:
     """Teaches the classes of one task.
 
@@ -65,10 +72,14 @@ def learn_teacher_task(
         data: The new classes' training images.
         config: How to learn.
         context: Seed, device, image augmentation, reporter.
+        views: What the extractor makes of each new class's images, where that is known already; None computes it.
     """
     network, known = _start(previous, data, config, context)
     known = _train_extractor(network.extractor, known, previous, data, config, context)
-    features = features_by_class(network.extractor, data, config.num_views, context)
+    if views is None:
+        features = features_by_class(network.extractor, data, config.num_views, context)
+    else:
+        features = [of_class.normalized() for of_class in views]
     basis = previous.space.basis if previous else _first_basis(_statistics(known, features, config), config)
     head, vectors, strength = _refined(Head(network.embedding, network.classifier), known, features, basis, (config, context))
     statistics = _statistics(known, features, config)
@@ -130,6 +141,8 @@ def _train_extractor(
     config: TeacherConfig,
     context: LearningContext,
 ) -> ClassStatistics:
+    if isinstance(config.extractor, PretrainedExtractorConfig):
+        return known
     if previous is None:
         pretrain_extractor(extractor, data, config, context)
         return known

@@ -36,6 +36,11 @@ class JsonRunListener:
         """Says which."""
         self._lines.write(f"{stage.role} begins task {stage.task.index + 1}", "info", self._run, stage.task.index, stage.name)
 
+    def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
+        """Says so when all are done."""
+        if num_done == num_images:
+            self._lines.write(f"features of {num_images} images", "info", self._run, stage.task.index, stage.name)
+
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """Says nothing: a run has hundreds, and MLflow has them all."""
 

@@ -61,6 +61,11 @@ class TerminalListener:
         """Names the task beside the lane's bar."""
         self._show(stage, "", 0.0)
 
+    def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
+        """Moves the lane's bar."""
+        text = f"features of {num_done:,} of {num_images:,} images"
+        self._show(stage, text, _LaneWork.weight(stage) * num_done / num_images)
+
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """Moves the lane's bar."""
         text = f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss {report.metrics['loss']:.3f}"

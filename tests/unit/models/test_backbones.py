@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from orchestrator.config.learning import SmallCnnConfig, SmallCnnTinyConfig, TorchvisionConfig
+from orchestrator.config.learning import BackboneConfig, ResNet20Config, SmallCnnConfig, SmallCnnTinyConfig, TorchvisionConfig
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.errors import ConfigError
 from orchestrator.models import (
@@ -23,9 +23,13 @@ def images(num: int, shape: tuple[int, int, int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [8, 16, 28, 32])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("config", "num_features"), [(SmallCnnConfig(), 512), (SmallCnnTinyConfig(), 128)], ids=["small", "tiny"])
+@pytest.mark.parametrize(
+    ("config", "num_features"),
+    [(SmallCnnConfig(), 512), (SmallCnnTinyConfig(), 128), (ResNet20Config(), 256)],
+    ids=lambda value: str(value),
+)
 def test_small_networks_give_the_same_number_of_features_for_every_image_size(
-    config: SmallCnnConfig | SmallCnnTinyConfig, num_features: int, channels: int, size: int
+    config: BackboneConfig, num_features: int, channels: int, size: int
 ) -> None:
     backbone = build_backbone(config, (channels, size, size))
     features = backbone(images(3, (channels, size, size)))
@@ -34,8 +38,9 @@ def test_small_networks_give_the_same_number_of_features_for_every_image_size(
     assert features.isfinite().all()
 
 
-def test_an_images_features_do_not_depend_on_the_rest_of_the_batch() -> None:
-    backbone = build_backbone(SmallCnnConfig(), (1, 8, 8)).train()
+@pytest.mark.parametrize("config", [SmallCnnConfig(), ResNet20Config()])
+def test_an_images_features_do_not_depend_on_the_rest_of_the_batch(config: BackboneConfig) -> None:
+    backbone = build_backbone(config, (1, 8, 8)).train()
     batch = images(4, (1, 8, 8))
     torch.testing.assert_close(backbone(batch)[:1], backbone(batch[:1]))
 

@@ -18,7 +18,7 @@ from orchestrator.data.scenario import Split, build_scenario
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages import NO_CLAIMS, Claims, Stage, StageRunner, Work, prepare_work, runner, stage_graph
 from orchestrator.stages.evaluation import Evaluation
-from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted
+from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import StageStore
@@ -117,6 +117,8 @@ def summary(events: list[StageEvent]) -> list[str]:
         match event:
             case StageStarted():
                 return f"{event.stage} started"
+            case FeaturesComputed():
+                return f"{event.stage} features {event.num_done}/{event.num_images}"
             case EpochFinished():
                 return f"{event.stage} {event.report.phase} {event.report.epoch}"
             case StageFinished():
