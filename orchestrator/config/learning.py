@@ -16,6 +16,9 @@ class _BackboneConfig(Config):
     input_size: int | None = Field(
         default=None, ge=8, le=1024, description="Side in pixels to which the network resizes its images; null takes them as they come."
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="Of the layers' arithmetic: bfloat16 is faster where the processor has instructions for it."
+    )
 
 
 class SmallCnnConfig(_BackboneConfig):

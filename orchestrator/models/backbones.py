@@ -31,14 +31,16 @@ class Backbone(nn.Module):
     pixel_mean: Tensor
     pixel_deviation: Tensor
 
-    def __init__(self, body: Body, input_size: int | None = None) -> None:
+    def __init__(self, body: Body, input_size: int | None = None, precision: torch.dtype = torch.float32) -> None:
         """Wraps a body.
 
         Args:
             body: Layers, and what they expect and give.
             input_size: Side in pixels to which images are resized; None takes them as they come.
+            precision: Of the layers' arithmetic; weights and features are float32 all the same.
         """
         super().__init__()
+        self.precision = precision
         self.body = body.layers
         self.num_features = body.num_features
         self.num_channels = body.num_channels
@@ -54,8 +56,9 @@ class Backbone(nn.Module):
             pixels = functional.interpolate(pixels, (self.input_size, self.input_size), mode="bilinear", antialias=shrinks)
         if pixels.shape[1] != self.num_channels:
             pixels = pixels.expand(-1, self.num_channels, -1, -1)
-        features: Tensor = self.body((pixels - self.pixel_mean) / self.pixel_deviation)
-        return features.flatten(1)
+        with torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32):
+            features: Tensor = self.body((pixels - self.pixel_mean) / self.pixel_deviation)
+        return features.float().flatten(1)
 
 
 def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
@@ -79,7 +82,7 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
             body = efficientnet_lite0(config)
         case _:
             assert_never(config)
-    return Backbone(body, config.input_size)
+    return Backbone(body, config.input_size, torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
 
 
 def _small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:

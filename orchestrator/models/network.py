@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from orchestrator.models.backbones import Backbone
 
 _EVALUATION_BATCH = 1024
+_EVALUATION_PIXELS = 400_000  # of a batch, as the network sees it: what its layers make of them should fit into a processor's caches
 
 
 Embedding = TypeVar("Embedding", bound=nn.Module)
@@ -70,8 +71,7 @@ def predict(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> Float[Tens
     """Logits of many images, batch by batch in evaluation mode, on the CPU."""
     device = next(network.extractor.parameters()).device
     network.eval()
-    batches = [network(batch.to(device)).logits.cpu() for batch in images.split(_EVALUATION_BATCH)]
-    return torch.cat(batches)
+    return torch.cat([network(batch.to(device)).logits.cpu() for batch in _batches(network.extractor, images)])
 
 
 @torch.no_grad()
@@ -79,7 +79,12 @@ def extract_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> F
     """Features of many images, batch by batch in evaluation mode."""
     device = next(extractor.parameters()).device
     extractor.eval()
-    return torch.cat([extractor(batch.to(device)) for batch in images.split(_EVALUATION_BATCH)])
+    return torch.cat([extractor(batch.to(device)) for batch in _batches(extractor, images)])
+
+
+def _batches(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> tuple[Tensor, ...]:
+    side = extractor.input_size or images.shape[-1]
+    return images.split(min(_EVALUATION_BATCH, max(1, _EVALUATION_PIXELS // side**2)))
 
 
 @torch.no_grad()
