@@ -1,0 +1,168 @@
+"""Tables of features: computed once for each class, the same as the extractor itself gives, and read by every role that can use them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision import models
+
+from orchestrator.config import Experiment
+from orchestrator.config.loader import with_values
+from orchestrator.data.scenario import Split
+from orchestrator.errors import ConfigError
+from orchestrator.models import build_backbone
+from orchestrator.models.network import extract_features, predict
+from orchestrator.stages import StageRunner, Work, prepare_work
+from orchestrator.stages.evaluation import Evaluation
+from orchestrator.stages.events import FeaturesComputed, StageEvent
+from orchestrator.stages.feature_tables import FeatureTables, varied_images
+from orchestrator.training.context import LearningContext
+
+NETWORK = "mobilenet_v3_small"
+NUM_VIEWS = 2
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights: random, but always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        state = models.get_model(NETWORK).state_dict()
+    file = tmp_path_factory.mktemp("weights") / "network.safetensors"
+    save_file(state, file)
+    return file
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Experiment, weights: Path, tmp_path: Path) -> Experiment:
+    """Digits, with a teacher whose extractor is pre-trained."""
+    return with_values(
+        tiny_experiment,
+        {
+            "store.uri": str(tmp_path / "store"),
+            "scenario.class_order": [0, 1, 2, 3],
+            "scenario.max_images_per_class": 8,
+            "teacher.backbone.kind": "torchvision",
+            "teacher.backbone.name": NETWORK,
+            "teacher.backbone.weights": str(weights),
+            "teacher.backbone.input_size": 32,
+            "teacher.extractor.kind": "pretrained",
+            "teacher.num_views": NUM_VIEWS,
+            "teacher.joint_embedding.dimensions": 32,
+        },
+    )
+
+
+def computed(experiment: Experiment, roles: tuple[str, ...] = ("teacher", "student")) -> tuple[Work, list[FeaturesComputed]]:
+    """Computes an experiment's stages; what was told of features."""
+    work, events = prepare_work(experiment), list[StageEvent]()
+    runner = StageRunner(work, torch.device("cpu"), events.append)
+    for stage in work.stages:
+        if stage.role in roles:
+            runner.obtain(stage)
+    return work, [event for event in events if isinstance(event, FeaturesComputed)]
+
+
+def tables_of(work: Work) -> FeatureTables:
+    context = LearningContext(work.experiment.seed, "features", image_augmentation=work.experiment.data.augmentation)
+    return FeatureTables(work.experiment, work.scenario, work.store, context)
+
+
+def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(experiment: Experiment) -> None:
+    work, told = computed(experiment)
+    images = {split: sum(len(rows) for rows in work.scenario.indices[split]) for split in Split}
+    finished = [event for event in told if event.num_done == event.num_images]
+    expected = (1 + NUM_VIEWS) * images[Split.TRAIN] + images[Split.VALIDATION] + images[Split.TEST]
+    assert sum(event.num_images for event in finished) == expected
+    assert {event.stage for event in finished} == {"teacher[0]", "teacher[1]"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"teacher.joint_embedding.pull_margin": 0.4},
+        {"scenario.class_order": [3, 2, 1, 0], "scenario.max_images_per_class": None},
+        {"method.kind": "analytic"},
+    ],
+    ids=["another margin", "another class order", "another method"],
+)
+def test_whoever_needs_the_same_features_finds_them(experiment: Experiment, changes: dict[str, object]) -> None:
+    alike = with_values(experiment, {"scenario.max_images_per_class": None})
+    computed(alike, ("teacher",))
+    assert computed(with_values(alike, changes), ("teacher",))[1] == []
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"data.augmentation.noise": 0.2}, {"teacher.backbone.input_size": 48}], ids=str)
+def test_other_views_other_images_or_another_extractor_are_other_features(experiment: Experiment, changes: dict[str, object]) -> None:
+    one, other = (tables_of(prepare_work(changed)) for changed in (experiment, with_values(experiment, changes)))
+    assert one.key_of(0) != other.key_of(0)
+
+
+def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    state = models.get_model(NETWORK).state_dict()
+    keys = []
+    for value in (0.0, 1.0):
+        state["classifier.3.bias"].fill_(value)
+        torch.save(state, file)
+        work = prepare_work(with_values(experiment, {"teacher.backbone.weights": str(file)}))
+        keys.append((work.stages[0].key, tables_of(work).key_of(0)))
+    assert not set(keys[0]) & set(keys[1])
+
+
+def test_features_in_a_table_are_those_of_the_views_that_the_student_sees(experiment: Experiment) -> None:
+    work, _ = computed(experiment, ("teacher",))
+    tables = tables_of(work)
+    tables.obtain(range(4), lambda done, total: pytest.fail("they were there"))
+    extractor = build_backbone(experiment.teacher.backbone, work.scenario.shape)
+    context = LearningContext(experiment.seed, "student[1]", image_augmentation=experiment.data.augmentation)
+    for c, views in enumerate(tables.views(range(4))):
+        for features, images in zip(views.all_views(), varied_images(experiment, work.scenario, c, context), strict=True):
+            torch.testing.assert_close(features, extract_features(extractor, images))
+
+
+@pytest.mark.parametrize("method", ["dual_teacher", "nearest_class_mean", "analytic", "joint", "finetuning"])
+def test_an_evaluation_by_features_is_that_of_the_images(experiment: Experiment, method: str) -> None:
+    work, _ = computed(with_values(experiment, {"method.kind": method}), ("teacher",))
+    last = [stage for stage in work.stages if stage.role == "teacher"][-1]
+    model = work.model_from(work.artifact_of(last), last, torch.device("cpu"))
+    predictions = predict(model.network, work.scenario.images_of(Split.TEST, range(4)).images).argmax(dim=1)
+    evaluation: Evaluation = work.evaluation_of(last)
+    assert (evaluation.predictions == predictions).double().mean() > 0.99  # a tie may fall either way
+
+
+def test_a_stage_does_not_keep_the_weights_that_are_known_already(experiment: Experiment, weights: Path) -> None:
+    work, _ = computed(experiment, ("teacher",))
+    artifact = work.artifact_of(work.stages[0])
+    assert not [name for name in artifact.tensors if "extractor" in name]
+    model = work.model_from(artifact, work.stages[0], torch.device("cpu"))
+    fresh = build_backbone(experiment.teacher.backbone, work.scenario.shape)
+    assert all(torch.equal(tensor, fresh.state_dict()[name]) for name, tensor in model.network.extractor.state_dict().items())
+
+
+def test_a_damaged_table_is_computed_again(experiment: Experiment, caplog: pytest.LogCaptureFixture) -> None:
+    work, _ = computed(experiment, ("teacher",))
+    tables = tables_of(work)
+    file = next((Path(experiment.store.uri) / tables.key_of(0)).glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-8] + b"\xff" * 8)
+    done: list[int] = []
+    tables.obtain([0, 1], lambda num_done, _: done.append(num_done))
+    assert done, "it was taken as it is"
+    assert "damaged" in caplog.text
+    assert tables.views([0])[0].clean.isfinite().all()
+
+
+def test_a_pre_trained_extractor_needs_weights(experiment: Experiment) -> None:
+    with pytest.raises(ConfigError, match=r"no pre-trained weights; give backbone\.weights"):
+        with_values(experiment, {"teacher.backbone.weights": None})
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), (b"no weights", "cannot be loaded")], ids=["missing", "not weights"])
+def test_weights_that_cannot_be_had_are_one_clear_error(experiment: Experiment, tmp_path: Path, content: bytes | None, why: str) -> None:
+    file = tmp_path / "nonesuch.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=why) as caught:
+        build_backbone(with_values(experiment, {"teacher.backbone.weights": str(file)}).teacher.backbone, (1, 8, 8))
+    assert caught.value.where == "backbone.weights"
