@@ -13,7 +13,7 @@ from orchestrator.cluster.names import SCRATCH_FOLDER, JobKind
 from orchestrator.cluster.sizing import Workers, workers_of_run, workers_of_sweep
 from orchestrator.config.addresses import without_password
 from orchestrator.config.cluster import ClusterConfig, VolumeStorageConfig
-from orchestrator.config.data import ParquetConfig
+from orchestrator.config.data import ImageFolderConfig, ParquetConfig, TorchvisionConfig
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
@@ -154,9 +154,12 @@ def _text(config: BaseModel, left_out: dict[str, Any] | None = None) -> str:
 
 
 def _check_paths(experiment: Experiment, cluster: ClusterConfig) -> None:
-    if isinstance(experiment.data, ParquetConfig):
-        for name, path in (("data.train", experiment.data.train), ("data.test", experiment.data.test)):
-            _check_reachable(name, str(path), cluster)
+    data = experiment.data
+    if isinstance(data, ParquetConfig | ImageFolderConfig):
+        _check_reachable("data.train", str(data.train), cluster)
+        _check_reachable("data.test", str(data.test or data.train), cluster)
+    if isinstance(data, TorchvisionConfig):
+        _check_reachable("data.root", str(data.root), cluster)
 
 
 def _check_reachable(name: str, path: str, cluster: ClusterConfig) -> None:
