@@ -25,11 +25,11 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 _PACKAGE = Path(__file__).parents[1] / "orchestrator"
 
-# The hook runs every jaxtyping shape in a signature as a check. `image_table` alone is left out: it holds arrays only, and
-# beartype takes NDArray[np.str_] to mean text of length 0.
+# The hook runs every jaxtyping shape in a signature as a check. Of `data` only what has such shapes: beartype can check neither
+# protocols nor NDArray[np.str_], which it takes to mean text of length 0.
 _CHECKED = [
     *(f"orchestrator.{name}" for name in ("models", "teacher", "student", "baselines", "training", "evaluation", "retraining.gate")),
-    *(f"orchestrator.data.{file.stem}" for file in sorted((_PACKAGE / "data").glob("[a-z]*.py")) if file.stem != "image_table"),
+    *(f"orchestrator.data.{file.stem}" for file in sorted((_PACKAGE / "data").glob("[a-z]*.py")) if "jaxtyping" in file.read_text()),
 ]
 install_import_hook(_CHECKED, "beartype.beartype")
 

@@ -57,22 +57,65 @@ class DigitsConfig(_DataSourceConfig):
     split_seed: int = Field(default=0, ge=0, description="Seed of the stratified split into training and test data.")
 
 
-class ParquetConfig(_DataSourceConfig):
-    """Two Parquet files (or folders of them) with the columns `image` and `label`.
+class _ResizedConfig(_DataSourceConfig):
+    """Images of whatever size, mode and depth, all brought to one."""
+
+    test_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of each class's images used as test data where there are no test images of their own."
+    )
+    image_size: int = Field(default=32, ge=8, le=512, description="Side in pixels to which every image is resized.")
+    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+
+
+class _TwoPlacesConfig(_ResizedConfig):
+    """Training images in one place, test images in another one, or in none of their own."""
+
+    train: Path
+    test: Path | None = None
+
+    @field_validator("train", "test")
+    @classmethod
+    def _absolute_place(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
+
+
+class ParquetConfig(_TwoPlacesConfig):
+    """Parquet files with the columns `image` and `label`.
 
     `image` holds encoded bytes (JPEG, PNG, …; also the `{bytes, path}` struct of Hugging Face) or nested lists of pixels
     (integers in 0..255, or floating-point numbers in [0, 1]); `label` holds text or integers.
     """
 
     kind: Literal["parquet"] = "parquet"
-    train: Path = Field(description="Training images: a Parquet file, or a folder of Parquet files.")
-    test: Path = Field(description="Test images: a Parquet file, or a folder of Parquet files.")
-    image_size: int = Field(default=32, ge=8, le=512, description="Side in pixels to which every image is resized.")
-    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+    train: Path = Field(description="Training images: a Parquet file, a folder of them, or a pattern such as `data/train-*.parquet`.")
+    test: Path | None = Field(default=None, description="Test images, likewise; null takes `test_fraction` of the others.")
 
-    @field_validator("train", "test")
+
+class ImageFolderConfig(_TwoPlacesConfig):
+    """Folders with one sub-folder a class; images may lie deeper within it. Hidden files and what is no image are left out."""
+
+    kind: Literal["image_folder"] = "image_folder"
+    train: Path = Field(description="Folder of the training images: the names of its sub-folders are the labels.")
+    test: Path | None = Field(default=None, description="Folder of the test images, likewise; null takes `test_fraction` of the others.")
+
+
+class TorchvisionConfig(_ResizedConfig):
+    """A data set of `torchvision.datasets`. Labels are its class names, or integers where it has none.
+
+    `test_fraction` is for data sets that torchvision does not split.
+    """
+
+    kind: Literal["torchvision"] = "torchvision"
+    name: str = Field(min_length=1, description="Its class in torchvision.datasets, such as `CIFAR10`.")
+    root: Path = Field(description="Folder with its files, as torchvision lays them out.")
+    download: bool = Field(default=False, description="Download what is missing; needs a network.")
+    options: dict[str, bool | int | str] = Field(
+        default={}, description="Further arguments of the data set's class, such as `{split: letters}` for EMNIST."
+    )
+
+    @field_validator("root")
     @classmethod
-    def _absolute_source(cls, path: Path) -> Path:
+    def _absolute_root(cls, path: Path) -> Path:
         return path.expanduser().absolute()
 
 
@@ -108,7 +151,7 @@ class ArrivalsConfig(_DataSourceConfig):
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
 
 
-DataConfig = Annotated[DigitsConfig | ParquetConfig | ArrivalsConfig, Field(discriminator="kind")]
+DataConfig = Annotated[DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionConfig | ArrivalsConfig, Field(discriminator="kind")]
 
 
 def _class_order(value: object) -> int | tuple[Label, ...]:

@@ -7,7 +7,6 @@ side, so that no model is judged by an image that any earlier one has learned fr
 from __future__ import annotations
 
 import hashlib
-import json
 import posixpath
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pyarrow import fs
 
 from orchestrator.config.addresses import below
 from orchestrator.config.data import ArrivalsConfig
+from orchestrator.data.decoding import content_digest
 from orchestrator.data.parquet import decode_cells, read_cells
 from orchestrator.errors import DataError, StorageUnavailableError, UserInputError
 
@@ -138,7 +138,7 @@ def read_content(folder: Folder, name: str) -> ParquetContent:
     """
     content, where = folder.content(name), folder.where(name)
     cells, labels = read_cells(pa.BufferReader(content), where)
-    digests = [_digest(cell) for chunk in cells.chunks for cell in chunk]
+    digests = [content_digest(cell.as_py()) for chunk in cells.chunks for cell in chunk]
     return ParquetContent(where, hashlib.sha256(content).hexdigest(), labels, digests, cells)
 
 
@@ -176,12 +176,3 @@ def _is_wanted(content: ParquetContent, row: int, taken: Set[str], config: Arriv
     if label not in taken:
         return False
     return label not in config.held_out_only or is_held_out(content.digests[row], config.held_out_fraction)
-
-
-def _digest(cell: pa.Scalar) -> bytes:
-    content = cell.as_py()
-    if isinstance(content, dict):
-        content = content.get("bytes")
-    if not isinstance(content, bytes):
-        content = json.dumps(content).encode()
-    return hashlib.sha256(content).digest()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,12 +101,35 @@ def write_image_table(
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageUnavailableError(
-            f"cannot write decoded images ({error.strerror or error})",
-            where=str(path.parent),
-            next_step="set data.cache_dir to a writable folder",
-        ) from None
+        raise _cannot_write(path, error) from None
     return ImageTable(path, name, shape, fingerprint, integer_labels)
+
+
+@contextmanager
+def scratch_images(path: Path, shape: tuple[int, int, int, int]) -> Iterator[npt.NDArray[np.uint8]]:
+    """Room for images that are being decoded, beside the table that they will form: on disk, so that memory need not hold them.
+
+    Args:
+        path: The table's.
+        shape: (images, channels, height, width).
+
+    Raises:
+        StorageUnavailableError: There is no room, or the folder cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.scratch")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.open("w+b") as file:
+            # without room set apart, a full disk would end the process without a word
+            os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)))
+            images = np.memmap(file, np.uint8, "r+", shape=shape)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from None
+    try:
+        yield images
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def open_image_table(path: Path) -> ImageTable | None:
@@ -118,6 +143,14 @@ def open_image_table(path: Path) -> ImageTable | None:
         return None
     channels, height, width = metadata["shape"]
     return ImageTable(path, metadata["name"], (channels, height, width), metadata["fingerprint"], metadata["integer_labels"])
+
+
+def _cannot_write(path: Path, error: OSError) -> StorageUnavailableError:
+    return StorageUnavailableError(
+        f"cannot write decoded images ({error.strerror or error})",
+        where=str(path.parent),
+        next_step="set data.cache_dir to a writable folder",
+    )
 
 
 def _fingerprint(images: npt.NDArray[np.uint8], labels: list[str], is_test: npt.NDArray[np.bool_]) -> str:

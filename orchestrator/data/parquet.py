@@ -1,69 +1,114 @@
-"""Parquet files of images → uint8 arrays; every unusable row is named."""
+"""Parquet files of images and labels; every unusable row is named."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+import glob
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
+from orchestrator.data.decoding import Shape, decode
+from orchestrator.data.samples import HALVES, Half, Label, Sample
 from orchestrator.errors import DataError
 
-Shape = tuple[int, int, int]
+_BATCH_ROWS = 256
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or a folder's Parquet files in the order of their names.
+    """The file itself, a folder's Parquet files, or those that a pattern such as `data/train-*.parquet` names, in their order.
 
     Raises:
         DataError: There is no such file, or a folder without Parquet files.
     """
     if path.is_file():
         return [path]
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else []
+    found = path.glob("*.parquet") if path.is_dir() else map(Path, glob.glob(str(path)))  # noqa: PTH207 - the pattern may be absolute
+    files = sorted(file for file in found if file.is_file())
     if not files:
         what = "holds no *.parquet file" if path.is_dir() else "no such file or folder"
         raise DataError(what, where=str(path), next_step="correct data.train and data.test")
     return files
 
 
-def read_parquet_images(file: Path, shape: Shape) -> tuple[npt.NDArray[np.uint8], list[int] | list[str]]:
-    """Reads the columns `image` and `label`.
+class ParquetSource:
+    """Parquet files with the columns `image` and `label`, in two halves or in one."""
 
-    Args:
-        file: One Parquet file.
-        shape: (channels, height, width) to which every image is converted.
+    def __init__(self, train: Path, test: Path | None) -> None:
+        """Finds the files.
 
-    Returns:
-        Images (rows, channels, height, width) and their labels.
+        Args:
+            train: A file, a folder of files, or a pattern.
+            test: The same for test images; None where there is none.
 
-    Raises:
-        DataError: Not a Parquet file, a column missing or of a wrong type, a missing label, or an image that cannot be decoded.
-    """
-    cells, labels = read_cells(file, str(file))
-    return decode_cells(cells, range(len(cells)), shape, str(file)), labels
+        Raises:
+            DataError: There are none.
+        """
+        self.name = train.parent.name
+        self._places: dict[Half, Path | None] = {"train": train, "test": test}
+        self._files: dict[Half, list[Path]] = {"train": parquet_files(train), "test": parquet_files(test) if test else []}
+
+    @property
+    def stamp(self) -> str:
+        """Of the files' content: a file that was only touched or copied is the same."""
+        digest = hashlib.sha256()
+        for half in HALVES:
+            for file in self._files[half]:
+                digest.update(f"{half} {file.name} {self._digests[file]} ".encode())
+        return digest.hexdigest()
+
+    def num_images(self, half: Half) -> int:
+        """Rows of all files."""
+        return sum(_opened(file, lambda parquet: parquet.metadata.num_rows) for file in self._files[half])
+
+    def place(self, half: Half) -> str:
+        """The file, folder or pattern."""
+        return str(self._places[half] or self._places["train"])
+
+    def empty_classes(self, half: Half) -> Sequence[str]:
+        """None: a class is there by its images."""
+        return []
+
+    def samples(self, half: Half) -> Iterator[Sample]:
+        """File by file, row by row; some hundred rows are in memory at a time."""
+        for file in self._files[half]:
+            row = 0
+            with _readable(str(file)), pq.ParquetFile(file) as parquet:
+                _check_columns(parquet, str(file))
+                for batch in parquet.iter_batches(_BATCH_ROWS, columns=["image", "label"]):
+                    for cell, label in zip(batch.column("image"), batch.column("label").to_pylist(), strict=True):
+                        where = f"{file} row {row}"
+                        yield Sample(where, _name(cell), f"{self._digests[file]} {row}", partial(_load, cell, label, where))
+                        row += 1
+
+    @cached_property
+    def _digests(self) -> dict[Path, str]:
+        return {file: _sha256(file) for half in HALVES for file in self._files[half]}
 
 
-def read_cells(source: Path | pa.BufferReader, where: str) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
+def read_cells(source: pa.BufferReader, where: str) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
     """Reads the columns `image`, as it is, and `label`.
 
     Args:
-        source: One Parquet file, or its content.
+        source: The content of one Parquet file.
         where: What the file is called in errors.
 
     Raises:
         DataError: Not a Parquet file, a column missing or of a wrong type, a missing label.
     """
-    try:
-        table = _read_columns(source, where)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise DataError(f"is not a readable Parquet file ({error})", where=where, next_step="write it again") from None
-    return table.column("image"), _labels(table.column("label"), where)
+    with _readable(where), pq.ParquetFile(source) as parquet:
+        _check_columns(parquet, where)
+        table = parquet.read(columns=["image", "label"])
+    column = table.column("label")
+    if column.null_count:
+        raise _no_label(f"{where} row {column.is_null().to_pylist().index(True)}")
+    return table.column("image"), column.to_pylist()
 
 
 def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str) -> npt.NDArray[np.uint8]:
@@ -74,68 +119,55 @@ def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, wher
     """
     images = np.empty((len(rows), *shape), dtype=np.uint8)
     for position, row in enumerate(rows):
-        images[position] = _decode(cells[row], shape, f"{where} row {row}")
+        images[position] = decode(cells[row].as_py(), shape, f"{where} row {row}").pixels
     return images
 
 
-def _read_columns(source: Path | pa.BufferReader, where: str) -> pa.Table:
-    with pq.ParquetFile(source) as parquet:
-        missing = [name for name in ("image", "label") if name not in parquet.schema_arrow.names]
-        if missing:
-            found = ", ".join(parquet.schema_arrow.names)
-            raise DataError(f"has no column {missing[0]!r} (it has {found})", where=where, next_step="rename the column")
-        return parquet.read(columns=["image", "label"])
+def _opened(file: Path, use: Callable[[pq.ParquetFile], int]) -> int:
+    with _readable(str(file)), pq.ParquetFile(file) as parquet:
+        return use(parquet)
 
 
-def _labels(column: pa.ChunkedArray, where: str) -> list[int] | list[str]:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise DataError(f"the column 'label' is of type {column.type}", where=where, next_step="use text or integers")
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise DataError("has no label", where=f"{where} row {row}", next_step="label it or remove the row")
-    labels: list[int] | list[str] = column.to_pylist()
-    return labels
-
-
-def _decode(value: pa.Scalar, shape: Shape, where: str) -> npt.NDArray[np.uint8]:
-    content = value.as_py()
-    if isinstance(content, dict):
-        content = content.get("bytes")
-    if content is None:
-        raise DataError("has no image", where=where, next_step="remove the row")
-    if isinstance(content, bytes):
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                return _to_array(image, shape)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"cannot be decoded ({error})", where=where, next_step="replace the image or remove the row") from None
-    return _to_array(_from_pixels(content, where), shape)
-
-
-def _from_pixels(content: object, where: str) -> Image.Image:
-    advice = "give height x width, or height x width x 1 or 3, of integers in 0..255 or floating-point numbers in [0, 1]"
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
     try:
-        pixels = np.asarray(content)
-        numeric = np.issubdtype(pixels.dtype, np.number)
-    except ValueError:
-        numeric = False
-    if not numeric or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or not pixels.size:
-        raise DataError("is not an image of pixels", where=where, next_step=advice)
-    if not np.isfinite(pixels).all():
-        count = int((~np.isfinite(pixels)).sum())
-        raise DataError(f"has {count} pixels that are NaN or infinite", where=where, next_step="replace the image or remove the row")
-    highest = 1.0 if np.issubdtype(pixels.dtype, np.floating) else 255
-    if pixels.min() < 0 or pixels.max() > highest:
-        raise DataError(f"has pixels from {pixels.min()} to {pixels.max()}", where=where, next_step=advice)
-    scaled = np.rint(pixels * (255 / highest)).astype(np.uint8)
-    return Image.fromarray(scaled.squeeze(axis=2) if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled)
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise DataError(f"is not a readable Parquet file ({error})", where=where, next_step="write it again") from None
 
 
-def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
-    channels, height, width = shape
-    converted = image.convert("L" if channels == 1 else "RGB")
-    if converted.size != (width, height):
-        converted = converted.resize((width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(converted, dtype=np.uint8)
-    return pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
+def _check_columns(parquet: pq.ParquetFile, where: str) -> None:
+    schema = parquet.schema_arrow
+    missing = [name for name in ("image", "label") if name not in schema.names]
+    if missing:
+        found = ", ".join(schema.names)
+        raise DataError(f"has no column {missing[0]!r} (it has {found})", where=where, next_step="rename the column")
+    stored = schema.field("label").type
+    kind = stored.value_type if pa.types.is_dictionary(stored) else stored
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise DataError(f"the column 'label' is of type {stored}", where=where, next_step="use text or integers")
+
+
+def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, object]:
+    if label is None:
+        raise _no_label(where)
+    return label, cell.as_py()
+
+
+def _no_label(where: str) -> DataError:
+    return DataError("has no label", where=where, next_step="label it or remove the row")
+
+
+def _name(cell: pa.Scalar) -> str:
+    """The file name that Hugging Face keeps beside the bytes."""
+    if not pa.types.is_struct(cell.type) or "path" not in {field.name for field in cell.type} or not cell.is_valid:
+        return ""
+    return cell["path"].as_py() or ""
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=str(file), next_step="give readable Parquet files") from None

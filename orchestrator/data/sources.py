@@ -4,37 +4,76 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import assert_never
+from functools import partial
+from typing import TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ParquetConfig
+from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionConfig
 from orchestrator.data.arrivals import read_arrivals
-from orchestrator.data.image_table import ImageTable, open_image_table, write_image_table
-from orchestrator.data.parquet import parquet_files, read_parquet_images
+from orchestrator.data.decoding import Shape, decode
+from orchestrator.data.image_folder import FolderSource
+from orchestrator.data.image_table import ImageTable, open_image_table, scratch_images, write_image_table
+from orchestrator.data.parquet import ParquetSource
+from orchestrator.data.samples import HALVES, Half, ImageSource, Label, Progress, Sample, ignore_progress, in_threads
+from orchestrator.data.splitting import SplitByContent
+from orchestrator.data.table_source import TableSource
+from orchestrator.data.torchvision_sets import TorchvisionSource
 from orchestrator.errors import DataError
 
-_FORMAT = 2  # raise when a source decodes differently: old cache files are then left alone
+_FORMAT = 3  # raise when a source decodes differently: old cache files are then left alone
+
+EncodedConfig: TypeAlias = ParquetConfig | ImageFolderConfig | TorchvisionConfig
 
 
-def load_images(config: DataConfig) -> ImageTable:
+def load_images(config: DataConfig, progress: Progress = ignore_progress) -> ImageTable:
     """Gives the configured data set, decoded once per machine and memory-mapped.
+
+    Args:
+        config: Where the images come from, and to what they are converted.
+        progress: Told how far decoding is.
 
     Raises:
         DataError: Images, labels or files that cannot be used, each named.
-        StorageUnavailableError: `data.cache_dir` cannot be written.
+        StorageUnavailableError: `data.cache_dir` cannot be written, or what should be downloaded cannot.
     """
     match config:
         case DigitsConfig():
             return _load_digits(config)
-        case ParquetConfig():
-            return _load_parquet(config)
         case ArrivalsConfig():
             return _load_arrivals(config)
         case _:
+            return _load_encoded(open_source(config), config, progress)
+
+
+def open_source(config: DataConfig) -> ImageSource:
+    """The images of a configuration before they are decoded.
+
+    Raises:
+        DataError: There is nothing that can be read.
+    """
+    match config:
+        case DigitsConfig() | ArrivalsConfig():
+            return TableSource(load_images(config))
+        case ParquetConfig():
+            return _split(ParquetSource(config.train, config.test), config, config.test is not None)
+        case ImageFolderConfig():
+            return _split(FolderSource(config.train, config.test), config, config.test is not None)
+        case TorchvisionConfig():
+            source = TorchvisionSource(config)
+            return _split(source, config, source.has_test_half)
+        case _:
             assert_never(config)
+
+
+def shape_of(config: EncodedConfig) -> Shape:
+    """(channels, height, width) to which every image is converted."""
+    return (config.num_channels, config.image_size, config.image_size)
+
+
+def _split(source: ImageSource, config: EncodedConfig, has_test_half: bool) -> ImageSource:
+    return source if has_test_half else SplitByContent(source, config.test_fraction)
 
 
 def _load_digits(config: DigitsConfig) -> ImageTable:
@@ -53,29 +92,42 @@ def _load_digits(config: DigitsConfig) -> ImageTable:
     return write_image_table(path, "digits", images, labels, is_test)
 
 
-def _load_parquet(config: ParquetConfig) -> ImageTable:
-    files = {"train": parquet_files(config.train), "test": parquet_files(config.test)}
-    source = hashlib.sha256(f"{_FORMAT} {config.image_size} {config.num_channels}".encode())
-    for split, paths in files.items():
-        for file in paths:
-            source.update(f"{split} {file.name} ".encode() + _sha256(file))
-    path = config.cache_dir / f"parquet-{source.hexdigest()[:32]}.arrow"
+def _load_encoded(source: ImageSource, config: EncodedConfig, progress: Progress) -> ImageTable:
+    shape = shape_of(config)
+    key = hashlib.sha256(f"{_FORMAT} {shape} {source.stamp}".encode()).hexdigest()
+    path = config.cache_dir / f"{config.kind}-{key[:32]}.arrow"
     if (table := open_image_table(path)) is not None:
         return table
-    shape = (config.num_channels, config.image_size, config.image_size)
-    parts: list[npt.NDArray[np.uint8]] = []
-    labels: list[int | str] = []
-    num_train = 0
-    for split, paths in files.items():
-        for file in paths:
-            images, file_labels = read_parquet_images(file, shape)
-            parts.append(images)
-            labels += file_labels
-        if not labels or len(labels) == num_train:
-            raise DataError("holds no images", where=str(config.train if split == "train" else config.test), next_step="add images")
-        if split == "train":
-            num_train = len(labels)
-    return write_image_table(path, config.train.parent.name, np.concatenate(parts), _uniform(labels), np.arange(len(labels)) >= num_train)
+    num_train, num_test = (_num_images(source, half) for half in HALVES)
+    total = num_train + num_test
+    labels: list[Label] = []
+    with scratch_images(path, (total, *shape)) as images:
+        samples = (sample for half in HALVES for sample in source.samples(half))
+        for row, (label, pixels) in enumerate(in_threads(partial(_decoded, shape=shape), samples)):
+            images[row] = pixels
+            labels.append(label)
+            progress(row + 1, total)
+        return write_image_table(path, source.name, images, _uniform(labels), np.arange(total) >= num_train)
+
+
+def _num_images(source: ImageSource, half: Half) -> int:
+    """How many images a half has, after checking that it has some, and so has every class that there is a folder of."""
+    for folder in source.empty_classes(half):
+        raise DataError("a class folder without images", where=folder, next_step="add images or remove the folder")
+    num_images = source.num_images(half)
+    if not num_images:
+        raise DataError("holds no images", where=source.place(half), next_step="add images")
+    return num_images
+
+
+def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8]]:
+    try:
+        label, content = sample.load()
+    except OSError as error:
+        raise DataError(
+            f"cannot be read ({error.strerror or error})", where=sample.where, next_step="make it readable or remove it"
+        ) from None
+    return label, decode(content, shape, sample.where).pixels
 
 
 def _load_arrivals(config: ArrivalsConfig) -> ImageTable:
@@ -92,11 +144,3 @@ def _uniform(labels: Sequence[int | str]) -> list[int] | list[str]:
     """All integers, or all text."""
     integers = [label for label in labels if isinstance(label, int)]
     return integers if len(integers) == len(labels) else [str(label) for label in labels]
-
-
-def _sha256(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(file), next_step="give readable Parquet files") from None

@@ -129,7 +129,7 @@ def test_a_key_of_another_variant_is_unknown(file: Path) -> None:
         ("teacher: 3", "teacher = 3: should be a mapping"),
         ("method: finetuning", "method = 'finetuning': input should be a valid dictionary"),
         ("name: ''", "name = '': string should match pattern"),
-        ("data: {kind: parquet, train: a}", "data.test is missing; add it"),
+        ("data: {kind: parquet, test: a}", "data.train is missing; add it"),
         ("data: {validation_fraction: 1.0}", "data.validation_fraction = 1.0: input should be less than 1"),
     ],
 )

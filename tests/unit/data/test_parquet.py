@@ -12,7 +12,9 @@ from PIL import Image
 
 from orchestrator.config.data import ParquetConfig
 from orchestrator.data import ImageTable, load_images
-from orchestrator.data.parquet import read_parquet_images
+from orchestrator.data.decoding import Shape, decode
+from orchestrator.data.parquet import ParquetSource
+from orchestrator.data.samples import Label
 from orchestrator.errors import DataError
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
@@ -29,6 +31,12 @@ def write(file: Path, images: list[Any] | pa.Array, labels: list[Any] | pa.Array
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"image": images, "label": labels}), file)
     return file
+
+
+def read_parquet_images(file: Path, shape: Shape) -> tuple[Any, list[Label]]:
+    """As `load_images` does, without the table."""
+    loaded = [(*sample.load(), sample.where) for sample in ParquetSource(file, None).samples("train")]
+    return np.stack([decode(content, shape, where).pixels for _, content, where in loaded]), [label for label, _, _ in loaded]
 
 
 def read_one(file: Path, image: object, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401 - an array

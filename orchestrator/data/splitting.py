@@ -1,0 +1,80 @@
+"""A source without test images of its own: a share of every class becomes test data, by what the images hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from orchestrator.data.decoding import content_digest
+from orchestrator.data.samples import Half, ImageSource, Sample, in_threads
+from orchestrator.errors import DataError
+
+
+class SplitByContent:
+    """Of each class, the images with the lowest digests are test data.
+
+    No seed is needed, the order and the names of files do not matter, and equal images of a class are always on the same side.
+    """
+
+    def __init__(self, whole: ImageSource, test_fraction: float) -> None:
+        """Reads nothing yet.
+
+        Args:
+            whole: All of its images are in the half `train`.
+            test_fraction: Share of each class's images, in (0, 1); at least one image.
+        """
+        self._whole = whole
+        self._test_fraction = test_fraction
+
+    @property
+    def name(self) -> str:
+        """As the whole is called."""
+        return self._whole.name
+
+    @property
+    def stamp(self) -> str:
+        """Of the whole, and of how it is split."""
+        return hashlib.sha256(f"{self._whole.stamp} {self._test_fraction}".encode()).hexdigest()
+
+    def num_images(self, half: Half) -> int:
+        """Counts what has been dealt."""
+        return sum(is_test == (half == "test") for is_test in self._is_test)
+
+    def place(self, half: Half) -> str:
+        """Where the whole lies."""
+        return self._whole.place("train")
+
+    def empty_classes(self, half: Half) -> Sequence[str]:
+        """Those of the whole, in both halves."""
+        return self._whole.empty_classes("train")
+
+    def samples(self, half: Half) -> Iterator[Sample]:
+        """In the order of the whole."""
+        for sample, is_test in zip(self._whole.samples("train"), self._is_test, strict=True):
+            if is_test == (half == "test"):
+                yield sample
+
+    @cached_property
+    def _is_test(self) -> list[bool]:
+        """For every image of the whole; what cannot be read stays in training, where whoever decodes it names it."""
+        keys = list(in_threads(_label_and_digest, self._whole.samples("train")))
+        digests_of: dict[str, list[bytes]] = defaultdict(list)
+        for label, digest in filter(None, keys):
+            digests_of[label].append(digest)
+        limits = {label: _limit(sorted(digests), self._test_fraction) for label, digests in digests_of.items()}
+        return [key is not None and key[1] <= limits[key[0]] for key in keys]
+
+
+def _label_and_digest(sample: Sample) -> tuple[str, bytes] | None:
+    try:
+        label, content = sample.load()
+    except (OSError, DataError):
+        return None
+    return str(label), content_digest(content)
+
+
+def _limit(digests: Sequence[bytes], fraction: float) -> bytes:
+    """The highest digest that is test data."""
+    return digests[max(1, round(fraction * len(digests))) - 1]
