@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import below
 from orchestrator.config.experiment import Experiment
@@ -107,6 +107,16 @@ class LeaseConfig(Config):
         gt=0,
         description="A holder without heartbeat for so long counts as dead; on its own machine that is seen at once.",
     )
+
+    @model_validator(mode="after")
+    def _one_late_heartbeat_is_no_death(self) -> LeaseConfig:
+        if self.expires_seconds < 2 * self.heartbeat_seconds:
+            msg = (
+                f"expires_seconds = {self.expires_seconds:g} is less than two heartbeats ({2 * self.heartbeat_seconds:g} s): "
+                "a holder that lives would be taken for dead; raise it"
+            )
+            raise ValueError(msg)
+        return self
 
     @field_validator("uri")
     @classmethod

@@ -32,7 +32,7 @@ from orchestrator.retraining.journal import Journal, ModelPair, State
 from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
 from orchestrator.retraining.lineage import Lineage, QuarantinedFile
 from orchestrator.retraining.model_pairs import ModelPairs
-from orchestrator.retraining.promotion import CHALLENGER, CHAMPION, PREVIOUS, promote, reject, settle
+from orchestrator.retraining.promotion import CHALLENGER, CHAMPION, PREVIOUS, check_champion, promote, reject, settle
 from orchestrator.retraining.registration import Registered, load_lineage, load_registered, stage_keys, write_state
 from orchestrator.retraining.scan import scan
 from orchestrator.retraining.shift import find_shifts
@@ -58,8 +58,8 @@ def retrain(
 
     Args:
         retraining: What, from where, and under which conditions.
-        dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias. What is learned on the way stays in the
-            stage store, where the next tick finds it.
+        dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias, and nobody is told. What is learned on the
+            way stays in the stage store, where the next tick finds it.
         output: Folder for summary.json, and for what the candidate's run writes; None means `out/retraining/NAME`.
         scheduled_at: When this tick was due; None means now.
         listener: Told about the learning; None for silence.
@@ -75,14 +75,17 @@ def retrain(
     try:
         outcome = _outcome(retraining, dry_run, folder, scheduled_at, listener)
     except OrchestratorError as error:
-        tell(retraining.webhook, {"retraining": retraining.name, "outcome": "failed", "reason": str(error), "exit_code": error.exit_code})
+        if not dry_run:
+            failure = {"outcome": "failed", "reason": str(error), "exit_code": error.exit_code}
+            tell(retraining.webhook, {"retraining": retraining.name, **failure})
         raise
     write_json(folder / names.SUMMARY_FILE, outcome.summary())
     if outcome.conditions:
         from orchestrator.pipelines.retraining_report import write_report  # noqa: PLC0415 - draws with matplotlib, which is slow to import
 
         outcome = write_report(outcome, retraining, folder)
-    tell(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})
+    if not dry_run:  # who is told of a promotion may deliver it
+        tell(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})
     return outcome
 
 
@@ -102,6 +105,7 @@ def _outcome(
             return _Tick(retraining, registry, folder, Path(scratch), state, listener).work(None)
         try:
             with held_lease(retraining, pairs) as lease:
+                check_champion(lease.state, pairs)
                 return _Tick(retraining, registry, folder, Path(scratch), lease.state, listener).work(lease)
         except LockedError as locked:
             return RetrainingOutcome("locked", str(locked))

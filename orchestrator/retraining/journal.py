@@ -177,7 +177,8 @@ class Journal:
         """Removes entries, and heartbeats, that nobody needs any more."""
         for folder in ("journal", "heartbeats"):
             for name in self.storage.names(folder):
-                if int(name.rpartition("/")[2].partition(".")[0]) < last.index - _KEPT_ENTRIES:
+                number = name.rpartition("/")[2].partition(".")[0]
+                if number.isdecimal() and int(number) < last.index - _KEPT_ENTRIES:
                     self.storage.remove(name)
 
     @staticmethod

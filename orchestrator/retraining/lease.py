@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from orchestrator.config.retraining import LeaseConfig
-from orchestrator.errors import LeaseLostError, LockedError, StorageUnavailableError
+from orchestrator.errors import LeaseLostError, LockedError
 from orchestrator.retraining.journal import Entry, EntryKind, Journal, State
 from orchestrator.tracking import names
 from orchestrator.tracking.run_process import recorded_process, this_process
@@ -117,7 +117,7 @@ class Heartbeat:
         while not self._ended.wait(self._every_seconds):
             try:
                 self._lease.beat()
-            except StorageUnavailableError as error:  # the next beat may arrive, and the fence holds in any case
+            except Exception as error:  # noqa: BLE001 - the next beat may arrive, and the fence holds in any case
                 logger.warning("%s", error)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator.errors import UserInputError
 from orchestrator.retraining.journal import ModelPair
-from orchestrator.retraining.promotion import Alias, VersionState
+from orchestrator.retraining.promotion import CHAMPION, Alias, VersionState
 from orchestrator.tracking.names import ROLES, Role
 from orchestrator.tracking.registry import PREDECESSOR_TAG, REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry, VersionFacts
 
@@ -16,9 +17,18 @@ class ModelPairs:
         self._registry = registry
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Who has an alias; None for nobody."""
+        """Who has an alias; None for nobody.
+
+        Raises:
+            UserInputError: The champion is a version that no retraining has made, so there is nothing to learn on from.
+        """
         student = self._registry.with_alias("student", alias)
-        return None if student is None else self._pair(student)
+        pair = None if student is None else self._pair(student)
+        if pair is None and student is not None and alias == CHAMPION:
+            where = f"{self._registry.model_name('student')} version {student.version}"
+            advice = "give the alias to a version that has one, or begin under another name (experiment.name)"
+            raise UserInputError(f"has the alias {alias!r}, and no teacher: no retraining has made it", where, advice)
+        return pair
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
         """Gives an alias to a pair, from whoever has it; None takes it away."""
@@ -33,8 +43,14 @@ class ModelPairs:
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
         """The champion from which a pair has learned on; None for a first one."""
-        version = self._registry.version("student", pair.student).tags.get(PREDECESSOR_TAG, "")
-        return self._pair(self._registry.version("student", version)) if version else None
+        student = self._registry.find("student", pair.student)
+        version = student.tags.get(PREDECESSOR_TAG, "") if student else ""
+        predecessor = self._registry.find("student", version) if version else None
+        return self._pair(predecessor) if predecessor else None
+
+    def has(self, pair: ModelPair) -> bool:
+        """Whether both versions are still there."""
+        return all(self._registry.find(role, version) is not None for role, version in _versions(pair).items())
 
     @staticmethod
     def _pair(student: VersionFacts) -> ModelPair | None:

@@ -61,18 +61,27 @@ class Registry(Protocol):
         """The champion from which a pair has learned on; None for a first one."""
         ...
 
+    def has(self, pair: ModelPair) -> bool:
+        """Whether both versions are still there: people delete old ones."""
+        ...
+
 
 def settle(lease: Lease, registry: Registry) -> None:
     """Makes journal and registry agree: finishes what somebody died over, and follows a person who has moved the alias by hand.
 
     A holder that sleeps while it tells the registry, is taken for dead, and wakes, tells the rest of it: an alias that only such a late
-    teller can have given is taken back, here, at the begin and the end of every tick.
+    teller can have given is taken back, here, at the begin and the end of every tick. Versions that somebody has deleted are forgotten,
+    but for the champion's: see `check_champion`.
 
     Raises:
+        UserInputError: The alias has been given to a version that no retraining has made.
         LeaseLostError: Another process has taken over.
         TransientError: Journal or registry does not answer.
     """
-    state = lease.state
+    state = _without_deleted(lease.state, registry)
+    if state != lease.state:
+        logger.warning("versions with the alias %r or %r were deleted: they are forgotten", PREVIOUS, CHALLENGER)
+        lease.write(EntryKind.ADOPTED, state)
     if not state.is_settled:
         logger.warning("a change of the champion was interrupted; it is finished: the champion is %s", state.champion)
         late = (*state.late_tellers, state.champion) if state.champion else state.late_tellers
@@ -82,6 +91,8 @@ def settle(lease: Lease, registry: Registry) -> None:
     if moved == state.champion:
         if (registry.holder_of(PREVIOUS), registry.holder_of(CHALLENGER)) != (state.previous, state.challenger):
             _tell(lease, registry, state)
+    elif moved is None:
+        return  # taken away is not moved: nothing says who should be champion now
     elif moved in state.late_tellers:
         logger.warning("%s was made champion by a process that had been taken for dead; it is %s again", moved, state.champion)
         _tell(lease, registry, state)
@@ -90,6 +101,24 @@ def settle(lease: Lease, registry: Registry) -> None:
             logger.warning("the alias %r was moved by hand, from %s to %s: that is followed", CHAMPION, state.champion, moved)
         adopted = State(moved, registry.holder_of(PREVIOUS), registry.holder_of(CHALLENGER), late_tellers=state.late_tellers)
         lease.write(EntryKind.ADOPTED, adopted)
+
+
+def check_champion(state: State, registry: Registry) -> None:
+    """Passes when the champion has its alias, or there has never been one.
+
+    Raises:
+        UserInputError: Somebody has deleted the champion, or taken its alias away. To learn a first one again would lose every class
+            whose images are gone.
+        TransientError: The registry does not answer.
+    """
+    if state.champion is None or registry.holder_of(CHAMPION) is not None:
+        return
+    what = "has lost its alias" if registry.has(state.champion) else "was deleted"
+    advice = (
+        f"give the alias {CHAMPION!r} to a version of the student in MLflow, or `orchestrator rollback`; "
+        "to begin anew, remove the journal: lease.uri, by default `retraining` in the stage store"
+    )
+    raise UserInputError(f"the champion ({state.champion}) {what}", next_step=advice)
 
 
 def promote(lease: Lease, registry: Registry, candidate: ModelPair, reason: str) -> None:
@@ -143,6 +172,7 @@ def roll_back(lease: Lease, registry: Registry, reason: str) -> tuple[ModelPair,
         raise UserInputError(f"nothing to roll back to: {what}", next_step="see the aliases in MLflow's model registry")
     previous = registry.predecessor_of(before.previous)
     after = State(before.previous, previous, before.champion, is_settled=False, late_tellers=before.late_tellers)
+    after = _without_deleted(after, registry)
     lease.write(EntryKind.ROLLED_BACK, after)
     _note(registry, before.champion, VersionState.ROLLED_BACK, reason)
     _note(registry, before.previous, VersionState.CHAMPION, f"{before.champion} was rolled back: {reason}")
@@ -155,10 +185,19 @@ def _tell(lease: Lease, registry: Registry, state: State) -> None:
     lease.check()
     registry.give(CHALLENGER, state.challenger)
     registry.give(PREVIOUS, state.previous)
-    registry.give(CHAMPION, state.champion)  # last: all else then is as it should be beside it
+    if state.champion is not None:  # where there is none yet, a late teller must not take the alias from a first one
+        registry.give(CHAMPION, state.champion)  # last: all else then is as it should be beside it
     lease.write(EntryKind.SETTLED, replace(state, is_settled=True))
 
 
 def _note(registry: Registry, pair: ModelPair, state: VersionState, reason: str) -> None:
     logger.info("%s: %s (%s)", pair, state.value, reason)
-    registry.note(pair, state, reason)
+    if registry.has(pair):
+        registry.note(pair, state, reason)
+
+
+def _without_deleted(state: State, registry: Registry) -> State:
+    def there(pair: ModelPair | None) -> ModelPair | None:
+        return pair if pair is None or registry.has(pair) else None
+
+    return replace(state, previous=there(state.previous), challenger=there(state.challenger))

@@ -8,6 +8,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 
 from orchestrator.config.retraining import WebhookConfig
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def tell(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
     """Posts an outcome as JSON, if there is an address; a failure is a warning that does not show the address, which is a secret."""
-    address = os.environ.get(webhook.url_variable, "")
+    address = os.environ.get(webhook.url_variable, "").strip()  # a Secret made of a file ends in a line end
     if not address:
         return
     if not address.startswith(("http://", "https://")):
@@ -34,6 +35,6 @@ def tell(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
             request = urllib.request.Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - http or https, checked
             urllib.request.urlopen(request, timeout=webhook.timeout_seconds).close()  # noqa: S310
             return
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             problem = type(error).__name__ + (f" {error.code}" if hasattr(error, "code") else "")
     logger.warning("the webhook in %s was not told (%s, %d attempts)", webhook.url_variable, problem, _ATTEMPTS)

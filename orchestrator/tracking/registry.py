@@ -6,7 +6,7 @@ its teacher. Explicit clients only: nothing here depends on MLflow's global sett
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,13 +73,11 @@ class ModelRegistry:
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
         """The version that has an alias; None for nobody."""
-        with mlflow_calls(self._uri):
-            try:
-                return _facts(self._client.get_model_version_by_alias(self.model_name(role), alias))
-            except MlflowException as error:
-                if error.error_code in _MISSING:
-                    return None
-                raise
+        return self._if_there(lambda: self._client.get_model_version_by_alias(self.model_name(role), alias))
+
+    def find(self, role: Role, version: str) -> VersionFacts | None:
+        """One version; None where it is deleted."""
+        return self._if_there(lambda: self._client.get_model_version(self.model_name(role), version))
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
         """Gives an alias to a version, from whoever has it; None takes it away."""
@@ -161,6 +159,15 @@ class ModelRegistry:
                     raise
                 where = f"{self.model_name(role)} version {version} in {without_password(self._uri)}"
                 raise OrchestratorError(f"its files {path} are missing ({str(error).splitlines()[0]})", where) from error
+
+    def _if_there(self, ask: Callable[[], ModelVersion]) -> VersionFacts | None:
+        with mlflow_calls(self._uri):
+            try:
+                return _facts(ask())
+            except MlflowException as error:
+                if error.error_code in _MISSING:
+                    return None
+                raise
 
 
 def _facts(version: ModelVersion) -> VersionFacts:

@@ -1,8 +1,11 @@
 """Ticks of a retraining on real digits, with a real registry: each outcome, and what is left behind by it."""
 
+import hashlib
 import io
 import json
+import re
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -68,6 +71,12 @@ class House:
         pq.write_table(pa.table({"image": images, "label": [label(int(data.target[row])) for row in rows]}), file)
         return file
 
+    def tick_again_after_rollback(self) -> dict[str, str]:
+        """The aliases, once somebody has returned to the champion before, and a tick has found nothing to do."""
+        rollback(self.retraining(), "lost")
+        assert self.tick(reactions={"vanished_classes": "warn", "new_classes": "warn"}).outcome == "nothing_to_do"
+        return self.aliases()
+
     def aliases(self) -> dict[str, str]:
         """Who has which alias, of the students; of the teachers it is the same."""
         client = MlflowClient(self.uri, self.uri)
@@ -79,6 +88,15 @@ class House:
         """The last candidate's stages, and whether each came from the store."""
         summary = json.loads((self.folder / "out" / "candidate" / "summary.json").read_text())
         return {stage["name"]: stage["cached"] for stage in summary["stages"]}
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder but those of the tick's output: the database, its models, stages, journal, spool."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest()
+        for path in folder.rglob("*")
+        if path.is_file() and "out" not in path.relative_to(folder).parts
+    }
 
 
 def _png(pixels: "np.ndarray[Any, Any]") -> bytes:
@@ -190,14 +208,13 @@ def test_rejected_files_are_tried_again_where_that_is_configured(founded: House)
 
 def test_a_dry_run_decides_and_changes_nothing(founded: House) -> None:
     founded.deliver("second", 2, 3)
-    client = MlflowClient(founded.uri)
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs, journal = len(client.search_runs(experiments)), sorted((founded.folder / "store" / "retraining").rglob("*"))
+    before = _content(founded.folder)
     outcome = founded.tick(dry_run=True)
     assert (outcome.outcome, outcome.is_dry, outcome.run_id, outcome.candidate) == ("promoted", True, None, None)
-    assert founded.aliases() == {"champion": "1"}
-    assert len(client.search_runs(experiments)) == runs
-    assert sorted((founded.folder / "store" / "retraining").rglob("*")) == journal
+    after = _content(founded.folder)
+    assert {path: content for path, content in after.items() if path in before} == before
+    new = {re.sub("[0-9a-f]{32,}.*", "KEY", path) for path in after.keys() - before.keys()}
+    assert new <= {"store/KEY", "store/progress/KEY", "cache/arrivals-KEY"}, "what it has learned on the way, and from which images"
     founded.tick()
     assert founded.stages() == {"teacher[1]": True, "student[1]": True}
 
@@ -211,6 +228,20 @@ def test_known_classes_are_refreshed_with_more_images(founded: House) -> None:
     assert outcome.outcome == "promoted"
     assert founded.stages() == {"teacher[0]": True, "student[0]": True, "teacher[1]": False, "student[1]": False}
     assert founded.tick(reactions={"more_samples": "refresh"}).outcome == "nothing_to_do"
+
+
+def test_labels_may_turn_from_integers_into_text(founded: House) -> None:
+    founded.deliver("words", 2, 3, label=lambda digit: f"digit {digit}")
+    assert list(founded.tick().new_classes) == ["digit 2", "digit 3"]
+    founded.deliver("known", 0, part=slice(30, 60), label=str)
+    assert founded.tick().reason == "more images of known classes: 0 (+30 to 30)"
+    assert founded.aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_a_file_without_images_is_nothing_new(founded: House) -> None:
+    table = pa.table({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())})
+    pq.write_table(table, founded.arrivals / "empty.parquet")
+    assert founded.tick().reason == "2 files, nothing new"
 
 
 def test_a_class_with_too_few_images_waits(founded: House) -> None:
@@ -259,6 +290,52 @@ def test_an_alias_that_a_person_has_moved_is_followed(founded: House) -> None:
     MlflowClient(founded.uri, founded.uri).set_registered_model_alias("house-student", "champion", "1")
     founded.deliver("third", 4)
     assert founded.tick(reactions={"new_classes": "warn"}).champion.student == "1"  # type: ignore[union-attr]
+
+
+def test_old_versions_may_be_deleted(founded: House) -> None:
+    """The previous champion, and a challenger whose files then count as new again."""
+    client = MlflowClient(founded.uri, founded.uri)
+    founded.deliver("second", 2, 3)
+    founded.tick()
+    founded.deliver("third", 4)
+    founded.tick(gate=NOTHING)
+    assert founded.aliases() == {"champion": "2", "previous": "1", "challenger": "3"}
+    for version in ("1", "3"):
+        for role in ("student", "teacher"):
+            client.delete_model_version(f"house-{role}", version)
+    outcome = founded.tick(reactions={"new_classes": "warn"})
+    assert (outcome.outcome, outcome.reason) == ("nothing_to_do", "new classes: 4 (30 images)")
+    assert founded.aliases() == {"champion": "2"}
+    with pytest.raises(UserInputError, match="there is none before the champion"):
+        rollback(founded.retraining(), "")
+
+
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "without its alias"])
+def test_a_champion_that_somebody_took_away_is_not_begun_anew(founded: House, is_deleted: bool) -> None:
+    """The images of its classes may be gone: a first model of what is left would know less."""
+    client = MlflowClient(founded.uri, founded.uri)
+    founded.deliver("second", 2, 3)
+    founded.tick()
+    (founded.arrivals / "first.parquet").unlink()
+    if is_deleted:
+        client.delete_model_version("house-student", "2")
+    else:
+        client.delete_registered_model_alias("house-student", "champion")
+    said = "was deleted; give the alias" if is_deleted else "has lost its alias; give the alias"
+    for _ in range(2):
+        with pytest.raises(UserInputError, match=f"the champion .* {said}"):
+            founded.tick(reactions={"vanished_classes": "warn"})
+    assert founded.tick_again_after_rollback() == {"champion": "1"} | ({} if is_deleted else {"challenger": "2"})
+
+
+def test_a_version_that_no_retraining_has_made_is_no_champion(founded: House) -> None:
+    client = MlflowClient(founded.uri, founded.uri)
+    source = client.get_model_version_by_alias("house-student", "champion").source
+    foreign = client.create_model_version("house-student", source)
+    client.set_registered_model_alias("house-student", "champion", foreign.version)
+    for dry_run in (True, False):
+        with pytest.raises(UserInputError, match="house-student version 2: has the alias 'champion', and no teacher"):
+            founded.tick(dry_run)
 
 
 def test_another_retraining_is_waited_for_by_nobody(founded: House) -> None:
@@ -390,6 +467,28 @@ def test_a_webhook_is_told_and_its_failure_changes_nothing(house: House, webhook
         house.tick(source={"path": "/nowhere"})
     assert webhook.heard[-1]["outcome"] == "failed"
     assert "secret-path" not in caplog.text
+    num_heard = len(webhook.heard)
+    house.tick(dry_run=True)
+    assert len(webhook.heard) == num_heard, "a dry run is nobody else's business"
+
+
+def test_an_answer_that_is_no_http_changes_nothing(house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("orchestrator.retraining.webhook._PAUSE_SECONDS", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("ORCHESTRATOR_WEBHOOK_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/\n")
+
+        def answer() -> None:
+            for _ in range(3):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"+OK ready\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        assert house.tick().outcome == "nothing_to_do"
+        thread.join(10)
+    assert "was not told (BadStatusLine, 3 attempts)" in caplog.text
 
 
 # --- the command, and a real server -----------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ def test_overrides_reach_both(file: Path) -> None:
         ("experiment.student.epochs=1", "student.epochs is not a known key"),
         ("reactions.shift=learn", "reactions.shift"),
         ("gate.min_new_accuracy=2", "gate.min_new_accuracy = 2"),
+        ("lease.heartbeat_seconds=40", "expires_seconds = 60 is less than two heartbeats"),
     ],
 )
 def test_mistakes_are_named_with_their_place(file: Path, override: str, said: str) -> None:

@@ -17,7 +17,7 @@ from orchestrator.config.retraining import LeaseConfig
 from orchestrator.errors import LeaseLostError, LockedError, UserInputError
 from orchestrator.retraining.journal import Entry, EntryKind, Journal, ModelPair
 from orchestrator.retraining.lease import Lease, this_holder
-from orchestrator.retraining.promotion import CHAMPION, VersionState, promote, roll_back, settle
+from orchestrator.retraining.promotion import CHAMPION, VersionState, promote, reject, roll_back, settle
 
 LEASE = LeaseConfig(expires_seconds=60)
 
@@ -36,6 +36,7 @@ class World:
     classes_of: dict[ModelPair, frozenset[int]] = field(default_factory=dict)
     predecessor: dict[ModelPair, ModelPair | None] = field(default_factory=dict)
     arrived: frozenset[int] = frozenset()
+    gate_is_open: bool = True
     tokens: list[int] = field(default_factory=list)
     promotions: list[ModelPair] = field(default_factory=list)
 
@@ -48,6 +49,15 @@ class World:
         if entry.kind == EntryKind.PROMOTED:
             assert entry.state.champion is not None
             self.promotions.append(entry.state.champion)
+
+    def happen(self, event: str) -> None:
+        """What no process does."""
+        if event == "time":
+            self.now += 61
+        elif event == "arrival":
+            self.arrived |= {len(self.arrived)}
+        else:
+            self.gate_is_open = not self.gate_is_open
 
 
 class Process:
@@ -160,6 +170,10 @@ class MemoryRegistry:
         self._process.step()
         return self._world.predecessor[pair]
 
+    def has(self, pair: ModelPair) -> bool:
+        self._process.step()
+        return pair in self._world.classes_of
+
     def register(self, classes: frozenset[int], predecessor: ModelPair | None) -> ModelPair:
         self._process.step()
         number = str(len(self._world.classes_of) + 1)
@@ -184,7 +198,7 @@ def tick(world: World) -> Callable[[Process], None]:
             if world.arrived - known:
                 candidate = registry.register(world.arrived | known, champion)
                 lease.check()
-                promote(lease, registry, candidate, "better")
+                (promote if world.gate_is_open else reject)(lease, registry, candidate, "by the gate")
             if lease.state.late_tellers:
                 settle(lease, registry)
         except LeaseLostError:
@@ -213,8 +227,9 @@ def rolling_back(world: World) -> Callable[[Process], None]:
     return work
 
 
+EVENTS = ("kill A", "kill B", "time", "time", "arrival", "gate")
 BURSTS = st.tuples(st.sampled_from("AB"), st.one_of(st.integers(1, 12), st.just(99)))
-ACTIONS = st.lists(st.one_of(BURSTS, BURSTS, st.sampled_from(["kill A", "kill B", "time", "time", "arrival"])), min_size=5, max_size=25)
+ACTIONS = st.lists(st.one_of(BURSTS, BURSTS, st.sampled_from(EVENTS)), min_size=5, max_size=25)
 
 
 def last_entry(world: World) -> Entry:
@@ -228,12 +243,10 @@ def test_no_interleaving_of_two_retrainings_harms_the_champion(actions: list[tup
     works = {"A": tick(world), "B": rolling_back(world) if second_rolls_back else tick(world)}
     running = {name: Process(work) for name, work in works.items()}
     for action in actions:
-        if action == "time":
-            world.now += 61
-        elif action == "arrival":
-            world.arrived |= {len(world.arrived)}
-        elif isinstance(action, str):
+        if isinstance(action, str) and action.startswith("kill"):
             running[action[-1]].kill()
+        elif isinstance(action, str):
+            world.happen(action)
         else:
             name, num_steps = action
             if running[name].has_ended:  # the schedule starts it again
@@ -243,6 +256,7 @@ def test_no_interleaving_of_two_retrainings_harms_the_champion(actions: list[tup
                 running[name].go_on()
     for process in running.values():
         process.finish()
+    world.gate_is_open = True
     for _ in range(2):  # undisturbed ticks, after everybody has died or ended
         world.now += 61
         Process(tick(world)).finish()
@@ -257,6 +271,20 @@ def test_no_interleaving_of_two_retrainings_harms_the_champion(actions: list[tup
     for pair in world.promotions:
         before = world.predecessor[pair]
         assert before is None or world.classes_of[before] <= world.classes_of[pair]
+
+
+def test_a_late_teller_of_a_first_rejection_takes_the_alias_from_nobody() -> None:
+    """There was no champion when it fell asleep; there is one when it wakes."""
+    world = World(arrived=frozenset({0, 1}), gate_is_open=False)
+    sleeper = Process(tick(world))
+    while sleeper.is_about_to != "give previous":
+        sleeper.go_on()
+    world.now += 61
+    world.gate_is_open = True
+    Process(tick(world)).finish()
+    champion = world.aliases[CHAMPION]
+    sleeper.finish()
+    assert world.aliases[CHAMPION] == champion == last_entry(world).state.champion
 
 
 def test_what_a_late_teller_says_is_taken_back() -> None:
