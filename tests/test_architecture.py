@@ -95,7 +95,7 @@ def test_commands_and_flags_are_these() -> None:
     assert found == {
         "run": {"experiment", "--set", "--output", "--name"},
         "validate": {"files"},
-        "sweep": {"search_space", "--experiment", "--set", "--num-trials", "--output", "--resume"},
+        "sweep": {"search_space", "--experiment", "--set", "--num-trials", "--output", "--resume", "--resume-if-begun"},
         "plan": {"experiment", "--set", "--search-space"},
         "gc": {"files", "--store", "--unused-days", "--dry-run"},
         "report": {"run_id", "--output", "--tracking-uri"},

@@ -52,7 +52,7 @@ def run(
 
 
 @app.command()
-def sweep(
+def sweep(  # noqa: PLR0913, PLR0917 - the command's options
     search_space: Annotated[Path, typer.Argument(metavar="SEARCH_SPACE.yaml", help="What varies, how, and what is made best.")],
     experiment: Annotated[Path, typer.Option("--experiment", metavar="EXPERIMENT.yaml", help="What is the same for all trials.")],
     overrides: Overrides = None,
@@ -62,6 +62,9 @@ def sweep(
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the sweep in that folder; budget and space may have changed.")
+    ] = False,
+    resume_if_begun: Annotated[
+        bool, typer.Option("--resume-if-begun", help="The same where there is one, else begin: for what starts commands by itself.")
     ] = False,
 ) -> None:
     """Try many configurations of an experiment side by side, and find the best.
@@ -89,7 +92,7 @@ def sweep(
 
     listener = sweep_listener(loaded.tracking.uri)
     try:
-        run_sweep(loaded_space, loaded, output, resume, listener)
+        run_sweep(loaded_space, loaded, output, None if resume_if_begun else resume, listener)
     finally:
         listener.close()
 

@@ -22,6 +22,7 @@ _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (5.0, 30.
 _WRITE: dict[str, Any] = {**_RAW, "field_manager": FIELD_MANAGER, "field_validation": "Strict"}
 _PLACES = {
     "RayJob": ("ray.io", "v1", "rayjobs"),
+    "RayCluster": ("ray.io", "v1", "rayclusters"),
     "RayCronJob": ("ray.io", "v1", "raycronjobs"),
     "CronJob": ("batch", "v1", "cronjobs"),
 }

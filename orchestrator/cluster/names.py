@@ -46,8 +46,15 @@ def job_name(kind: JobKind, name: str, digest: str) -> str:
 
 
 def schedule_name(name: str) -> str:
-    """`retrain-digits`: the same whatever the file says, so that submitting again changes the schedule that is there."""
-    return _shortened(f"retrain-{slug(name)}", MAX_RAY_CRON_JOB_NAME)
+    """`retrain-digits`: the same whatever the file says, so that submitting again changes the schedule that is there.
+
+    A name that does not fit as it is gets some digits: it must not change the schedule of another one that is shortened to the same.
+    """
+    whole = f"retrain-{name}"
+    if slug(name) == name and len(whole) <= MAX_RAY_CRON_JOB_NAME:
+        return whole
+    digest = digest_of(name)
+    return f"{_shortened(f'retrain-{slug(name)}', MAX_RAY_CRON_JOB_NAME - len(digest) - 1)}-{digest}"
 
 
 def slug(name: str) -> str:

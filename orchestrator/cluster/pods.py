@@ -93,7 +93,9 @@ def pod(
         volumes: Beside the scratch space.
         nodes: Where it may run; all of them count.
     """
-    uses_storage = {USES_OBJECT_STORAGE_LABEL: "true"} if cluster.storage.kind == "object_storage" else {}
+    # images may come from a bucket although stages lie on a volume, and a webhook is outside as well
+    goes_out = cluster.storage.kind == "object_storage" or cluster.secrets.object_storage or cluster.secrets.webhook
+    uses_storage = {USES_OBJECT_STORAGE_LABEL: "true"} if goes_out else {}
     selector = {key: value for rule in nodes for key, value in rule.node_selector.items()}
     tolerations = [
         toleration.model_dump(exclude_none=True) for toleration in dict.fromkeys(found for rule in nodes for found in rule.tolerations)
@@ -127,13 +129,14 @@ def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return volume, {"name": "files", "mountPath": FILES_FOLDER, "readOnly": True}
 
 
-def ray_volumes(cluster: ClusterConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volumes and mounts of what learns: Ray's object store, and the stage store where that is a volume."""
+def ray_volumes(cluster: ClusterConfig, *, is_head: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volumes and mounts of what learns: Ray's object store, and a volume for the stage store, or of a head's own."""
     volumes: list[dict[str, Any]] = [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": cluster.shared_memory}}]
     mounts = [{"name": "shared-memory", "mountPath": "/dev/shm"}]  # noqa: S108 - of a pod, which nobody shares
-    if isinstance(cluster.storage, VolumeStorageConfig):
-        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": cluster.storage.claim}})
-        mounts.append({"name": "store", "mountPath": cluster.storage.mount_path})
+    storage = cluster.storage
+    if isinstance(storage, VolumeStorageConfig) or (is_head and storage.claim):
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": storage.claim}})
+        mounts.append({"name": "store", "mountPath": storage.mount_path})
     return volumes, mounts
 
 

@@ -178,7 +178,7 @@ def _head(
     cluster: ClusterConfig, files: str, labels: Mapping[str, str], variables: list[dict[str, Any]], *, is_elastic: bool
 ) -> dict[str, Any]:
     volume, mount = files_volume(files)
-    volumes, mounts = ray_volumes(cluster)
+    volumes, mounts = ray_volumes(cluster, is_head=True)
     surroundings, ending = environment(cluster), {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(_ENDING_SECONDS)}
     head = container(
         cluster,
@@ -199,7 +199,7 @@ def _head(
 
 
 def _worker_group(group: WorkerGroup, cluster: ClusterConfig, labels: Mapping[str, str]) -> dict[str, Any]:
-    volumes, mounts = ray_volumes(cluster)
+    volumes, mounts = ray_volumes(cluster, is_head=False)
     gpus = {cluster.gpu.resource: str(group.gpus)} if group.gpus else {}
     worker = container(cluster, "ray-worker", resources(f"{group.cpus:g}", cluster.workers.memory, gpus), mounts, **environment(cluster))
     nodes = (cluster.workers, cluster.gpu) if group.gpus else (cluster.workers,)

@@ -26,6 +26,7 @@ from orchestrator.errors import ConfigError
 _LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
 _MAX_GROUPS_OF_KUEUE = 7
+_MAX_FILES_BYTES = 2**20
 # What goes first must not go last.
 _DELETION_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
@@ -48,6 +49,7 @@ def problems(manifest: Manifest) -> list[str]:
         "RayCluster": _ray_cluster,
         "RayCronJob": _ray_cron_job,
         "CronJob": _cron_job,
+        "ConfigMap": _config_map,
     }
     return list(rules[manifest["kind"]](manifest)) if manifest.get("kind") in rules else []
 
@@ -82,6 +84,12 @@ def _cron_job(manifest: Manifest) -> Iterator[str]:
     yield from problem_with_cron(spec["schedule"])
     if spec.get("startingDeadlineSeconds", 10) < 10:
         yield "startingDeadlineSeconds below 10 may keep a CronJob from ever starting: Kubernetes looks every ten seconds"
+
+
+def _config_map(manifest: Manifest) -> Iterator[str]:
+    size = sum(len(text.encode()) for item in manifest.get("data", {}).items() for text in item)
+    if size > _MAX_FILES_BYTES:
+        yield f"the files have {size / 2**20:.1f} MiB and may have 1: Kubernetes keeps no more in one object; leave defaults out"
 
 
 def _name(manifest: Manifest, length: int, why: str) -> Iterator[str]:
@@ -200,8 +208,11 @@ def _deletion_rule(rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], d
 
 
 def _on_a_cluster_that_is_up(spec: Manifest) -> Iterator[str]:
-    if not spec["clusterSelector"].get("ray.io/cluster"):
+    name = spec["clusterSelector"].get("ray.io/cluster")
+    if not name:
         yield "clusterSelector needs ray.io/cluster, the name of the RayCluster"
+    elif not _LABEL.match(name) or len(name) > MAX_RAY_CLUSTER_NAME:
+        yield f"{name!r} is no name of a RayCluster; see `kubectl get rayclusters`"
     if "rayClusterSpec" in spec:
         yield "clusterSelector and rayClusterSpec exclude each other"
     if spec.get("suspend"):

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from orchestrator.cluster.names import SCRATCH_FOLDER, JobKind
+from orchestrator.cluster.names import SCRATCH_FOLDER, JobKind, digest_of, job_name, schedule_name
 from orchestrator.cluster.sizing import Workers, workers_of_run, workers_of_sweep
 from orchestrator.config.addresses import without_password
 from orchestrator.config.cluster import ClusterConfig, VolumeStorageConfig
@@ -44,7 +44,6 @@ class Workload:
         files: Text by file name, for the command to read.
         arguments: Of the command, without program and command; a file stands there by its name alone.
         workers: The pods it needs.
-        growing: Whether the Ray cluster grows on demand.
     """
 
     kind: JobKind
@@ -66,7 +65,7 @@ def settings_for(cluster: ClusterConfig) -> list[str]:
         "execution.address=auto",
         f"store.uri={cluster.storage.uri}",
         f"tracking.uri={cluster.tracking.uri}",
-        f"tracking.spool={SCRATCH_FOLDER}/spool",
+        f"tracking.spool={_state_folder(cluster)}/spool",
         f"data.cache_dir={SCRATCH_FOLDER}/data",
     ]
 
@@ -84,7 +83,9 @@ def run_workload(experiment: Experiment, cluster: ClusterConfig) -> Workload:
     _check_paths(experiment, cluster)
     workers = workers_of_run(_ray(experiment))
     files = {EXPERIMENT_FILE: _text(experiment, _OF_THE_CLUSTER)}
-    return Workload("run", experiment.name, files, (EXPERIMENT_FILE, *_told(cluster, workers)), workers)
+    told = [*_told(cluster, workers)]
+    output = _output(cluster, job_name("run", experiment.name, digest_of([files, told, cluster.image])))
+    return Workload("run", experiment.name, files, (EXPERIMENT_FILE, *told, *output), workers)
 
 
 def sweep_workload(search_space: SearchSpace, experiment: Experiment, cluster: ClusterConfig) -> Workload:
@@ -99,7 +100,10 @@ def sweep_workload(search_space: SearchSpace, experiment: Experiment, cluster: C
     }
     # lanes of a trial wait for nodes that are only now being added
     waiting = () if len(workers.groups) == 1 and workers.groups[0].name == "trials" else (_waits(cluster),)
-    arguments = (SEARCH_SPACE_FILE, "--experiment", EXPERIMENT_FILE, *_told(cluster, workers, waiting))
+    told = [*_told(cluster, workers, waiting)]
+    output = _output(cluster, job_name("sweep", search_space.name, digest_of([files, told, cluster.image])))
+    # another attempt, or the same job submitted again, goes by the ledger of the one before
+    arguments = (SEARCH_SPACE_FILE, "--experiment", EXPERIMENT_FILE, *told, *output, "--resume-if-begun")
     return Workload("sweep", search_space.name, files, arguments, workers)
 
 
@@ -110,7 +114,9 @@ def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workl
         _check_reachable("lease.uri", retraining.lease.uri, cluster)
     workers = workers_of_run(_ray(retraining.experiment))
     files = {RETRAINING_FILE: _text(retraining, {"experiment": _OF_THE_CLUSTER})}
-    return Workload("retrain", retraining.name, files, (RETRAINING_FILE, *_told(cluster, workers, prefix="experiment.")), workers)
+    # one folder for all ticks: only one of them works at a time
+    arguments = (RETRAINING_FILE, *_told(cluster, workers, prefix="experiment."), *_output(cluster, schedule_name(retraining.name)))
+    return Workload("retrain", retraining.name, files, arguments, workers)
 
 
 def _within(search_space: SearchSpace, most: int) -> SearchSpace:
@@ -131,7 +137,15 @@ def _told(cluster: ClusterConfig, workers: Workers, more: tuple[str, ...] = (), 
     growing = ("execution.autoscaling=true",) if workers.is_elastic else ()
     for setting in (*settings_for(cluster), *growing, *workers.settings, *more):
         yield from ("--set", f"{prefix}{setting}")
-    yield from ("--output", f"{SCRATCH_FOLDER}/out")
+
+
+def _output(cluster: ClusterConfig, name: str) -> tuple[str, str]:
+    """Where a job writes: its files, Ray's log and a sweep's ledger stay readable when its pods are gone, if there is a place for that."""
+    return "--output", f"{_state_folder(cluster)}/jobs/{name}"
+
+
+def _state_folder(cluster: ClusterConfig) -> str:
+    return cluster.storage.state_folder or SCRATCH_FOLDER
 
 
 def _waits(cluster: ClusterConfig) -> str:

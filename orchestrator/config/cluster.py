@@ -26,23 +26,33 @@ def _without_inline_password(uri: str) -> str:
 
 
 Uri = Annotated[str, Field(min_length=1), AfterValidator(_without_inline_password)]
+MountPath = Annotated[str, Field(pattern=r"^/[^:\s]+$")]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
+LabelKey = Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")]
 
 
 class TolerationConfig(Config):
     """A taint of nodes that pods put up with."""
 
-    key: str | None = Field(default=None, description="The taint's key; null, with operator Exists, means every taint.")
+    key: LabelKey | None = Field(default=None, description="The taint's key; null, with operator Exists, means every taint.")
     operator: Literal["Equal", "Exists"] = Field(default="Equal", description="Whether the value counts, or only the key.")
-    value: str | None = Field(default=None, description="The taint's value; null with Exists.")
+    value: LabelValue | None = Field(default=None, description="The taint's value; null with Exists.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="Of the taint; null means every effect."
     )
+
+    @model_validator(mode="after")
+    def _kubernetes_takes_it(self) -> TolerationConfig:
+        if (self.operator == "Exists") == (self.value is not None) or (self.key is None and self.operator == "Equal"):
+            msg = "operator Equal needs key and value, Exists has no value"
+            raise ValueError(msg)
+        return self
 
 
 class NodesConfig(Config):
     """On which nodes pods may run."""
 
-    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that a node must have.")
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels that a node must have.")
     tolerations: tuple[TolerationConfig, ...] = Field(default=(), description="Taints that pods put up with, such as those of spot nodes.")
 
 
@@ -62,7 +72,7 @@ class WorkersConfig(NodesConfig):
 class GpuConfig(NodesConfig):
     """What pods with GPUs need beyond other workers."""
 
-    resource: str = Field(default="nvidia.com/gpu", min_length=1, description="What the cluster's device plug-in calls a GPU.")
+    resource: LabelKey = Field(default="nvidia.com/gpu", description="What the cluster's device plug-in calls a GPU.")
     tolerations: tuple[TolerationConfig, ...] = Field(
         default=(TolerationConfig(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
         description="Taints that pods with GPUs put up with.",
@@ -89,13 +99,16 @@ class VolumeStorageConfig(Config):
 
     kind: Literal["volume"] = "volume"
     claim: Name = Field(default="orchestrator-store", description="The PersistentVolumeClaim; ReadWriteMany unless there is one node.")
-    mount_path: str = Field(
-        default="/var/lib/orchestrator/store", pattern=r"^/[^:\s]+$", description="Where pods see it: the stage store's folder."
-    )
+    mount_path: MountPath = Field(default="/var/lib/orchestrator/store", description="Where pods see it: the stage store's folder.")
 
     @property
     def uri(self) -> str:
         """The stage store's address."""
+        return self.mount_path
+
+    @property
+    def state_folder(self) -> str:
+        """Where a head keeps what must outlive its pod."""
         return self.mount_path
 
 
@@ -104,6 +117,17 @@ class ObjectStorageConfig(Config):
 
     kind: Literal["object_storage"] = "object_storage"
     uri: Annotated[Uri, Field(pattern=r"^(s3|gs)://")] = Field(description="s3:// or gs:// address of the stage store.")
+    claim: Name | None = Field(
+        default=None,
+        description="A PersistentVolumeClaim for what no bucket can hold: numbers that MLflow does not have yet, ledgers of sweeps, what "
+        "jobs write; null leaves that in the head's pod, with which it goes.",
+    )
+    mount_path: MountPath = Field(default="/var/lib/orchestrator/state", description="Where heads see that volume.")
+
+    @property
+    def state_folder(self) -> str | None:
+        """Where a head keeps what must outlive its pod; None where there is no such place."""
+        return self.mount_path if self.claim else None
 
 
 StorageConfig = Annotated[VolumeStorageConfig | ObjectStorageConfig, Field(discriminator="kind")]
@@ -194,7 +218,9 @@ class ClusterConfig(Config):
     shared_memory: Quantity = Field(default="1Gi", description="Ray's object store in each pod; counts as its memory.")
     sweeps: SweepScaleConfig = Field(default_factory=SweepScaleConfig, description="Range of a sweep's workers.")
     limits: LimitsConfig = Field(default_factory=LimitsConfig, description="Deadlines and retries.")
-    queue: Name | None = Field(default=None, description="Kueue's LocalQueue in which jobs wait for their turn; null means none.")
+    queue: Annotated[Name, Field(max_length=63)] | None = Field(
+        default=None, description="Kueue's LocalQueue in which jobs wait for their turn; null means none."
+    )
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="How retrainings are scheduled.")
 
     @field_validator("image")

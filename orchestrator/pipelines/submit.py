@@ -44,7 +44,7 @@ class Jobs:
 def submit(submission: Submission, client: KubernetesClient, listener: SubmitListener, tick: Tick | None = None) -> JobState | None:
     """Sends a job and follows it to its end; a schedule is only sent.
 
-    The same job twice is one job: it is followed, wherever it stands. One that has failed starts again.
+    The same job twice is one job: it is followed, wherever it stands. One that has failed, or is being cancelled, starts again.
 
     Args:
         submission: What is sent.
@@ -61,9 +61,11 @@ def submit(submission: Submission, client: KubernetesClient, listener: SubmitLis
         _send(submission, client, client.apply)
         listener.submitted(submission, None)
         return None
+    _check_ray_cluster(submission, client)
     found = client.get("RayJob", submission.name)
-    before = JobState.of(found) if found else None
-    if before and before.exit_code and tick is None:
+    is_going = bool(found and found["metadata"].get("deletionTimestamp"))
+    before = JobState.of(found) if found and not is_going else None
+    if is_going or (before and before.exit_code and tick is None):
         _forget(client, submission.name)
         found = None
     _send(submission, client, client.apply if tick is None else client.create, found)
@@ -119,6 +121,23 @@ def cancel(client: KubernetesClient, name: str) -> tuple[Manifest, list[JobState
     return found, [tick for tick in ticks if not tick.is_over]
 
 
+def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None:
+    """Of a job on a Ray cluster that is up: KubeRay would look for one that is not there until the job's deadline."""
+    name = submission.job["spec"].get("clusterSelector", {}).get("ray.io/cluster")
+    if name is None:
+        return
+    ray_cluster = client.get("RayCluster", name)
+    if ray_cluster is None:
+        there = ", ".join(found["metadata"]["name"] for found in client.find("RayCluster")) or "none"
+        advice = f"there are: {there}; leave --cluster out, and the job starts one of its own"
+        raise UserInputError(f"there is no RayCluster {name!r}", client.namespace, advice)
+    state = ray_cluster.get("status", {}).get("state") or "not up yet"
+    if state != "ready":
+        raise ClusterUnavailableError(
+            f"the RayCluster is {state}", f"{client.namespace}/{name}", "wait until `kubectl get rayclusters` says ready"
+        )
+
+
 def _send(submission: Submission, client: KubernetesClient, send: _Send, found: Manifest | None = None) -> None:
     """The job first: its files belong to it, and go when it goes. Pods wait for them, a moment."""
     job = found or send(submission.job)
@@ -141,7 +160,7 @@ def _forget(client: KubernetesClient, name: str) -> None:
     deadline = time.monotonic() + _DELETION_SECONDS
     while client.get("RayJob", name) is not None:
         if time.monotonic() > deadline:
-            raise ClusterUnavailableError("the failed job of this name does not go away", name, f"see `kubectl describe rayjob {name}`")
+            raise ClusterUnavailableError("the job of this name does not go away", name, f"see `kubectl describe rayjob {name}`")
         time.sleep(_PAUSE_SECONDS)
 
 

@@ -52,7 +52,7 @@ def sweep(
     search_space: SearchSpace,
     experiment: Experiment,
     output: str | Path | None = None,
-    resume: bool = False,
+    resume: bool | None = False,
     listener: SweepListener | None = None,
 ) -> SweepResult:
     """Computes the trials of a search space.
@@ -61,7 +61,7 @@ def sweep(
         search_space: What varies, and what is made best.
         experiment: What is the same for all trials.
         output: Folder for ledger, summary.json, best.yaml and figures; None means `out/sweeps/NAME`.
-        resume: Whether to go on with the sweep whose ledger is in that folder.
+        resume: Whether to go on with the sweep whose ledger is in that folder; None means if there is one.
         listener: Told about every trial; None for silence.
 
     Raises:
@@ -155,12 +155,12 @@ def _check_search(setting: SweepSetting, ledger: Ledger) -> None:
         sampler_of(setting.space).ask()
 
 
-def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resume: bool) -> None:
+def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resume: bool | None) -> None:
     if ledger.header is None:
         if resume:
             raise ConfigError("there is no sweep to go on with", where=str(output_dir), next_step="leave --resume out, or check --output")
         return
-    if not resume:
+    if resume is False:
         advice = "add --resume to go on with it, or choose another --output"
         raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
     before, now = ledger.header.experiment, experiment.model_dump(mode="json")

@@ -237,7 +237,7 @@ class RayCluster:
 
 def _here(text: str, files: Path, scratch: Path) -> str:
     """A pod has these folders to itself."""
-    return re.sub(r"/tmp/(?=(out|spool|data)\b)", f"{scratch}/", text).replace("/etc/orchestrator", str(files))  # noqa: S108 - of a pod
+    return re.sub(r"/tmp/(?=(jobs|spool|data)\b)", f"{scratch}/", text).replace("/etc/orchestrator", str(files))  # noqa: S108 - of a pod
 
 
 @contextmanager
@@ -298,6 +298,9 @@ def test_a_run_ends_in_mlflow_and_speaks_json(cluster: RayCluster, team: Team) -
     assert metrics["final/cached_stages"] == 0
     assert {frozenset(line) for line in spoken} == {frozenset({"time", "level", "run", "task", "stage", "message"})}
     assert {(line["task"], line["stage"]) for line in spoken} >= {(0, "teacher[0]"), (2, "student[2]")}
+    [folder] = (team.folder / "store" / "jobs").iterdir()
+    assert (folder / "summary.json").exists(), "what it has written is on the volume"
+    assert not list((team.folder / "store" / "spool").glob("*/journal.jsonl")), "MLflow has taken everything"
 
 
 def test_who_has_not_the_token_is_turned_away(cluster: RayCluster) -> None:
@@ -379,6 +382,25 @@ def test_a_retry_on_a_new_cluster_goes_on_from_the_store(environments: dict[str,
     (before, _), (after, metrics) = team.runs()
     assert (before, after) == ("FAILED", "FINISHED")
     assert metrics["final/cached_stages"] >= 2
+
+
+def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], team: Team) -> None:
+    """No trial is counted twice, and in MLflow it is one sweep."""
+    space = team.folder / "space.yaml"
+    space.write_text("parameters: {student.temperature: {kind: choice, values: [2, 3, 4, 5]}}\nsearcher: grid\n")
+    submission = team.submission("sweep", space, team.experiment, overrides=("student.training.epochs=30",))
+    jobs = team.folder / "store" / "jobs"
+    with ray_cluster(environments["orchestrator"]) as first, first.submit(submission, "attempt-1") as submitter:
+        try:
+            wait_until(lambda: any('"finished"' in ledger.read_text() for ledger in jobs.glob("*/ledger.jsonl")), 300, 0.1)
+        finally:
+            first.kill()
+            submitter.kill()
+    assert not list(jobs.glob("*/summary.json")), "the sweep was over before it was killed"
+    with ray_cluster(environments["orchestrator"]) as second:
+        spoken = second.run(submission, "attempt-2")
+    assert any(re.search("all combinations, grid search, [1-4] known", line["message"]) for line in spoken)
+    assert [status for status, _ in team.runs()] == ["FINISHED"] * 5
 
 
 @pytest.fixture

@@ -19,7 +19,14 @@ from urllib.parse import parse_qs, urlsplit
 _PLACE = re.compile(
     r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))/namespaces/(?P<ns>[^/]+)/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?P<log>/log)?$"
 )
-KINDS = {"rayjobs": "RayJob", "raycronjobs": "RayCronJob", "cronjobs": "CronJob", "configmaps": "ConfigMap", "pods": "Pod"}
+KINDS = {
+    "rayjobs": "RayJob",
+    "rayclusters": "RayCluster",
+    "raycronjobs": "RayCronJob",
+    "cronjobs": "CronJob",
+    "configmaps": "ConfigMap",
+    "pods": "Pod",
+}
 
 
 def status(code: int, reason: str, message: str, **details: object) -> str:

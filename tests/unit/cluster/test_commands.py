@@ -159,6 +159,40 @@ def test_a_job_that_has_failed_starts_again(api: SimulatedApi, orchestrator_comm
     assert the_job(api)["metadata"]["uid"] != first
 
 
+def test_a_job_that_is_just_being_cancelled_is_waited_for_and_starts_again(api: SimulatedApi, orchestrator_command: Command) -> None:
+    goes_through(api, [RUNNING, SUCCEEDED])
+    orchestrator_command(*RUN)
+    first = the_job(api)
+    first["metadata"]["deletionTimestamp"] = "2026-11-22T12:03:00Z"
+    goes_through(api, [RUNNING, SUCCEEDED])
+    answer = orchestrator_command(*RUN)
+    assert answer.returncode == 0, answer.stderr
+    assert ": submitted; " in answer.stdout
+    assert the_job(api)["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "said"),
+    [
+        (None, 2, "there is no RayCluster 'shared'; there are: other; leave --cluster out"),
+        ({}, 3, "the RayCluster is not up yet; wait until"),
+        ({"state": "suspended"}, 3, "the RayCluster is suspended"),
+        ({"state": "ready"}, 0, ""),
+    ],
+    ids=["missing", "starting", "suspended", "ready"],
+)
+def test_a_ray_cluster_that_is_to_be_used_must_be_up(
+    api: SimulatedApi, orchestrator_command: Command, state: dict[str, str] | None, code: int, said: str
+) -> None:
+    api.objects["rayclusters", "other"] = {"metadata": {"name": "other"}}
+    if state is not None:
+        api.objects["rayclusters", "shared"] = {"metadata": {"name": "shared"}, "status": state}
+    goes_through(api, [SUCCEEDED])
+    answer = orchestrator_command(*RUN, "--cluster", "shared")
+    assert (answer.returncode, said in answer.stderr) == (code, True), answer.stderr
+    assert any(asked.method == "PATCH" for asked in api.asked) == (code == 0)
+
+
 def test_retries_and_queues_are_shown(api: SimulatedApi, orchestrator_command: Command) -> None:
     states: list[dict[str, Any]] = [
         {"jobDeploymentStatus": "Suspended"},

@@ -12,9 +12,12 @@ import pytest
 import yaml
 
 from orchestrator.cluster.documents import as_yaml
+from orchestrator.cluster.names import schedule_name
+from orchestrator.cluster.pods import config_map
 from orchestrator.cluster.ray_jobs import Submission
+from orchestrator.cluster.rules import check
 from orchestrator.cluster.submissions import Request, render
-from orchestrator.cluster.ticks import Tick
+from orchestrator.cluster.ticks import Tick, tick_of
 from orchestrator.config import load_cluster, load_experiment, load_retraining, load_search_space
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.errors import UserInputError
@@ -133,6 +136,55 @@ def test_names_are_valid_whatever_the_user_calls_it(name: str, kind: str) -> Non
     assert problems == []
 
 
+def test_what_must_outlive_a_pod_lies_on_a_volume_if_there_is_one(case: Case) -> None:
+    """Numbers that MLflow does not have yet, Ray's log, the ledger by which another attempt goes on."""
+
+    def places(submission: Submission) -> list[str]:
+        words = shlex.split(spec_of(submission)["entrypoint"])
+        settings = [word.partition("=")[2] for word in words if word.startswith(("tracking.spool=", "experiment.tracking.spool="))]
+        return [*settings, words[words.index("--output") + 1].rpartition("/")[0]]
+
+    def mounts(submission: Submission) -> dict[str, list[str]]:
+        found = {}
+        for _, pod in pod_specs(submission.job):
+            claims = [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+            found[pod["containers"][0]["name"]] = [
+                mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] in claims
+            ]
+        return found
+
+    store, state = "/var/lib/orchestrator/store", "/var/lib/orchestrator/state"
+    for name in ("run", "sweep", "retraining"):
+        assert places(case(name)) == [f"{store}/spool", f"{store}/jobs"]
+    assert mounts(case("run")) == {"ray-head": [store], "ray-worker": [store], "ray-job-submitter": []}
+    assert places(case("sweep with lanes")) == ["/tmp/spool", "/tmp/jobs"]  # noqa: S108 - of a pod
+    bucket = ClusterConfig.model_validate({"storage": {"kind": "object_storage", "uri": "s3://bucket/stages", "claim": "state"}})
+    beside = render(Request("run", [DIGITS]), bucket)
+    assert places(beside) == [f"{state}/spool", f"{state}/jobs"]
+    assert mounts(beside) == {"ray-head": [state], "ray-worker": [], "ray-job-submitter": []}
+
+
+def test_every_attempt_of_a_sweep_has_the_same_folder_and_no_other_sweep_has_it() -> None:
+    def words(*overrides: str, **cluster: object) -> list[str]:
+        request = Request("sweep", [ROOT / "search_spaces" / "smoke.yaml", DIGITS], overrides)
+        return shlex.split(render(request, ClusterConfig.model_validate(cluster)).job["spec"]["entrypoint"])
+
+    assert words()[-1] == "--resume-if-begun"
+    folders = [found[found.index("--output") + 1] for found in (words(), words("seed=0"), words("seed=1"), words(image="orchestrator:2"))]
+    assert folders[0] == folders[1]
+    assert len(set(folders)) == 3
+
+
+def test_ticks_of_a_retraining_share_a_folder(case: Case) -> None:
+    words = shlex.split(case("tick").job["spec"]["entrypoint"])
+    assert words[words.index("--output") + 1].endswith("/jobs/retrain-digits")
+
+
+def test_files_that_no_object_can_hold_are_refused() -> None:
+    with pytest.raises(UserInputError, match=r"ConfigMap big: the files have 1\.1 MiB and may have 1"):
+        check([config_map("big", "orchestrator", {}, {"experiment.yaml": "ä" * 600_000})])
+
+
 def test_a_tick_is_told_when_it_was_due_and_each_is_a_job_of_its_own() -> None:
     file, source = ROOT / "experiments" / "retraining_digits.yaml", "source.path=/var/lib/orchestrator/store/x"
 
@@ -152,6 +204,15 @@ def test_submitting_a_schedule_again_changes_the_one_that_is_there() -> None:
     first, second = (render(Request("retrain", [file], [source, f"experiment.seed={seed}"], "@daily"), ClusterConfig()) for seed in (0, 1))
     assert first.name == second.name == "retrain-digits"
     assert first.files["metadata"]["name"] != second.files["metadata"]["name"]
+
+
+def test_schedules_of_different_names_never_meet() -> None:
+    names = ["digits", "Digits", "digits.", "my digits", "my-digits", f"{'x' * 100}1", f"{'x' * 100}2"]
+    found = [schedule_name(name) for name in names]
+    assert len(set(found)) == len(names)
+    assert found[0] == "retrain-digits"
+    assert max(map(len, found)) == 36
+    assert [tick_of(f"{name}-29384756-x7k2p").schedule for name in found] == found
 
 
 def test_an_autoscaling_head_has_no_account_of_ours_and_no_other_pod_has_a_token(case: Case) -> None:
@@ -189,6 +250,7 @@ def test_gpus_labels_tolerations_and_environment_reach_the_pods(case: Case) -> N
     [
         (Request("sweep", [DIGITS]), "sweep needs 2 files"),
         (Request("run", [DIGITS], cron="@daily"), "--schedule is for retrainings"),
+        (Request("run", [DIGITS], ray_cluster="Team A"), "'Team A' is no name of a RayCluster"),
         (Request("retrain", [DIGITS], cron="@daily", ray_cluster="up"), "exclude each other"),
         (Request("run", [DIGITS], ["data.kind=parquet", "data.train=/home/me/a", "data.test=/home/me/b"]), "pods do not see"),
         (Request("retrain", [ROOT / "experiments" / "retraining_digits.yaml"]), "source.path: .*arrivals is a path of this machine"),

@@ -32,6 +32,12 @@ def test_every_field_has_a_default() -> None:
         ("namespace: My_Team", "namespace = 'My_Team'"),
         ("head: {memory: 6 GB}", "head.memory = '6 GB'"),
         ("workers: {tolerations: [{key: spot, operator: Maybe}]}", "operator"),
+        ("workers: {tolerations: [{key: spot, operator: Exists, value: 'yes'}]}", "Exists has no value"),
+        ("workers: {tolerations: [{key: spot}]}", "Equal needs key and value"),
+        ("workers: {node_selector: {pool: 'two words'}}", "node_selector"),
+        ("workers: {node_selector: {/pool: a}}", "node_selector"),
+        ("gpu: {resource: 'two words'}", "gpu.resource = 'two words'"),
+        (f"queue: {'q' * 64}", "at most 63"),
         ("limits: {max_retrys: 1}", "did you mean limits.max_retries"),
     ],
 )
