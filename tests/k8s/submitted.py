@@ -20,8 +20,8 @@ _OF_RAY = {"ray.io/is-ray-node": "yes", "ray.io/cluster": "digits"}
 
 @functools.cache
 def submitted(overlay: str, command: str) -> Object:
-    """The job or schedule that a command submits."""
-    config = K8S / "overlays" / overlay / "cluster.yaml"
+    """The job or schedule that a command submits, for an overlay or with another cluster.yaml."""
+    config = overlay if overlay.endswith(".yaml") else K8S / "overlays" / overlay / "cluster.yaml"
     done = CliRunner().invoke(app, ["submit", *_COMMANDS[command], "--dry-run", "--cluster-config", str(config)])
     assert done.exit_code == 0, done.output
     [job] = [each for each in yaml.safe_load_all(done.output) if each["kind"] != "ConfigMap"]

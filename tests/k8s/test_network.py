@@ -1,5 +1,7 @@
 """Who can talk to whom under the network policies: what has to, and nobody else."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.k8s.network import Peer, lets_through
@@ -26,6 +28,7 @@ def test_what_needs_to_talk_can(overlay: str) -> None:
         "a worker to MLflow": (worker(overlay), mlflow, 5000),
         "the operator to the dashboard": (OPERATOR, head(overlay), 8265),
         "the submitter to the dashboard": (submitter(overlay), head(overlay), 8265),
+        "a person's shell to MLflow": (own(objects, "CronJob", "shell"), mlflow, 5000),
         "a schedule to Kubernetes": (tick(overlay), API_SERVER, 6443),
         "the head of a sweep, which grows, to Kubernetes": (head(overlay, "RayJob sweep"), API_SERVER, 6443),
     }
@@ -49,6 +52,7 @@ def test_what_need_not_talk_cannot(overlay: str) -> None:
         "an operator elsewhere to the dashboard": (Peer(OPERATOR.labels, namespace="elsewhere"), head(overlay), 8265),
         "the operator to the head's own port": (OPERATOR, head(overlay), 6379),
         "the submitter to the head's own port": (submitter(overlay), head(overlay), 6379),
+        "a person's shell to the dashboard": (own(objects, "CronJob", "shell"), head(overlay), 8265),
         "MLflow to jobs": (mlflow, head(overlay), 8265),
         "a job to Kubernetes": (head(overlay), API_SERVER, 6443),
         "a schedule to the metadata service": (tick(overlay), METADATA, 443),
@@ -72,9 +76,20 @@ def test_the_database_takes_mlflow_and_what_tends_it_only(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", ["local", "gpu"])
 def test_without_a_bucket_nothing_reaches_the_internet(overlay: str) -> None:
     objects = render(overlay)
-    workloads = {"mlflow": "Deployment", "postgres": "StatefulSet", "store-gc": "CronJob"}
+    workloads = {"mlflow": "Deployment", "postgres": "StatefulSet", "store-gc": "CronJob", "shell": "CronJob"}
     for peer in (head(overlay), worker(overlay), *(own(objects, kind, name) for name, kind in workloads.items())):
         assert not lets_through(objects, peer, INTERNET, 443)
+
+
+def test_jobs_that_go_out_do_so_with_the_component_on_every_cluster(tmp_path: Path) -> None:
+    """Images in a bucket, or somebody to be told, beside a stage store on a volume."""
+    for secret in ("object_storage", "webhook"):
+        config = tmp_path / f"{secret}.yaml"
+        config.write_text(f"secrets: {{{secret}: a-secret}}")
+        peers = [worker(str(config)), head(str(config))]
+        assert not any(lets_through(render("local"), peer, INTERNET, 443) for peer in peers)
+        assert all(lets_through(render("local", "object-storage"), peer, INTERNET, 443) for peer in peers)
+    assert not lets_through(render("local", "object-storage"), worker("local"), INTERNET, 443)
 
 
 def test_production_reaches_its_database_and_its_bucket() -> None:

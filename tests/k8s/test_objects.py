@@ -13,12 +13,16 @@ from tests.k8s.rendering import COMPONENTS, K8S, OVERLAYS, Object, named, of_kin
 from tests.kubernetes_objects import validate
 
 README = (K8S / "README.md").read_text(encoding="utf-8")
-INSTALLATIONS = [(overlay, components) for overlay in OVERLAYS for components in [(), *((name,) for name in COMPONENTS), tuple(COMPONENTS)]]
+# what an overlay has already cannot be added once more
+ADDABLE = {overlay: [name for name in COMPONENTS if (overlay, name) != ("production", "object-storage")] for overlay in OVERLAYS}
+INSTALLATIONS = [
+    (overlay, components) for overlay, names in ADDABLE.items() for components in [(), *((name,) for name in names), tuple(names)]
+]
 
 
 def test_overlays_and_components_are_these() -> None:
     assert OVERLAYS == ["gpu", "local", "production"]
-    assert COMPONENTS == ["kueue", "raycronjob", "spot"]
+    assert COMPONENTS == ["kueue", "object-storage", "raycronjob", "spot"]
 
 
 @pytest.mark.parametrize(("overlay", "components"), INSTALLATIONS, ids=lambda value: value if isinstance(value, str) else "+".join(value))
@@ -56,6 +60,20 @@ def test_ray_cron_jobs_may_be_made_only_with_their_component() -> None:
         return set(itertools.chain.from_iterable(rule["resources"] for rule in role["rules"]))
 
     assert resources("raycronjob") - resources() == {"raycronjobs"}
+
+
+def test_what_a_person_starts_is_not_repeated_by_itself() -> None:
+    """A half-done migration, or restore, is for him to look at."""
+    jobs = {each["metadata"]["name"]: each["spec"] for each in of_kind(render("local"), "CronJob")}
+    retried = {name: (bool(spec.get("suspend")), spec["jobTemplate"]["spec"]["backoffLimit"]) for name, spec in jobs.items()}
+    by_hand, by_night = (True, 0), (False, 1)
+    assert retried == {
+        "mlflow-upgrade": by_hand,
+        "postgres-restore": by_hand,
+        "shell": by_hand,
+        "postgres-backup": by_night,
+        "store-gc": by_night,
+    }
 
 
 def test_production_keeps_nothing_in_the_cluster() -> None:

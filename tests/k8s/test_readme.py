@@ -20,14 +20,16 @@ BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in re.sub(r" *\\\n *", " ", block).splitlines() if line]
 # every program of a line, also behind pipes and &&
 PARTS = [part for command in COMMANDS for part in re.split(r" \| | && ", command)]
+# also within a pod
+OURS = [part.rpartition(" -- ")[2] for part in PARTS if re.search("(^| -- )orchestrator ", part)]
 
 
 def test_there_are_commands() -> None:
-    assert {part.split()[0] for part in PARTS} <= {"docker", "kind", "helm", "kubectl", "orchestrator", "base64", "grep", "sort"}
+    assert {part.split()[0] for part in PARTS} <= {"docker", "kind", "helm", "kubectl", "orchestrator", "base64", "grep", "sort", "tar"}
     assert len(COMMANDS) >= 30
 
 
-@pytest.mark.parametrize("command", [part for part in PARTS if part.startswith("orchestrator ")])
+@pytest.mark.parametrize("command", OURS)
 def test_every_command_of_this_program_is_known_with_its_flags_and_files(command: str) -> None:
     words = shlex.split(command)[1:]
     group = typer.main.get_group(app)
