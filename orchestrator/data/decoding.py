@@ -52,18 +52,28 @@ def decode(content: object, shape: Shape, where: str) -> DecodedImage:
     stored = encoded_bytes(content)
     if stored is None:
         raise DataError("has no image", where=where, next_step="remove the row")
-    if not isinstance(stored, bytes | Image.Image):
-        image = _from_pixels(stored, where)
-        return DecodedImage(_to_array(image, shape), image.size, "pixels")
     try:
-        image = Image.open(io.BytesIO(stored)) if isinstance(stored, bytes) else stored
-        mode, (width, height) = image.mode, image.size
+        image = opened(stored, where)
+        mode, (width, height) = image.mode if isinstance(stored, bytes | Image.Image) else "pixels", image.size
         # large JPEGs are shrunk while they are decoded; twice the size is left for a smooth last step
         image.draft(None, (2 * shape[2], 2 * shape[1]))
         turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
         return DecodedImage(_to_array(upright(image), shape), (height, width) if turned else (width, height), mode)
+    except DataError:
+        raise
     except Exception as error:  # noqa: BLE001 - a decoder that reads broken bytes may raise anything
         raise DataError(f"cannot be decoded ({_said(error)})", where=where, next_step=_BROKEN) from None
+
+
+def opened(stored: object, where: str) -> Image.Image:
+    """An image that is not decoded yet, of encoded bytes, an opened image, or pixels; Pillow raises whatever it finds in bytes.
+
+    Raises:
+        DataError: Pixels that are no image.
+    """
+    if isinstance(stored, bytes):
+        return Image.open(io.BytesIO(stored))
+    return stored if isinstance(stored, Image.Image) else _from_pixels(stored, where)
 
 
 def encoded_bytes(content: object) -> object:
@@ -95,11 +105,24 @@ def upright(image: Image.Image) -> Image.Image:
     if turned.mode in _DEEP_GREY:
         return _from_deep_grey(turned)
     if turned.mode == "F":
-        return _from_pixels(np.asarray(turned), "the image")
+        return _from_floating_point(turned)
     if turned.has_transparency_data:
         turned = turned.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned).convert("RGB")
     return turned.convert("L" if turned.mode in ("1", "L") else "RGB")
+
+
+def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
+    """The image upright, its shorter side so many pixels long."""
+
+    def size(width: int, height: int) -> tuple[int, int]:
+        share = shorter_side / min(width, height)
+        return max(shorter_side, round(share * width)), max(shorter_side, round(share * height))
+
+    width, height = size(*image.size)
+    image.draft(None, (2 * width, 2 * height))
+    turned = upright(image)
+    return turned.resize(size(*turned.size), Image.Resampling.LANCZOS)
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
@@ -108,6 +131,13 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
         msg = f"grey values from {pixels.min()} to {pixels.max()}, and only 16 bits are known"
         raise ValueError(msg)
     return Image.fromarray(np.rint(pixels / 257).astype(np.uint8))
+
+
+def _from_floating_point(image: Image.Image) -> Image.Image:
+    try:
+        return _from_pixels(np.asarray(image), "")
+    except DataError as error:
+        raise ValueError(error.what) from None
 
 
 def _from_pixels(content: object, where: str) -> Image.Image:
@@ -138,8 +168,6 @@ def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, DataError):
-        return error.what
     if isinstance(error, UnidentifiedImageError):  # its text names an address in memory
         return "not an image of a known format"
     return " ".join(str(error).split()) or type(error).__name__

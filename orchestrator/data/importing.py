@@ -1,0 +1,206 @@
+"""Any source → one Parquet file a half: images as they are stored, rows in the order of their labels.
+
+Samples are worked on in chunks, each a file of its own by a key of what it was made of: an interrupted import finds those that are
+done. Then the chunks are put together label by label, so that whoever reads some classes only reads their row groups. Neither step
+holds more than a chunk or a row group in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestrator.data.decoding import encoded_bytes, opened, shrunk, upright
+from orchestrator.data.samples import Half, Sample, in_batches, in_threads
+from orchestrator.data.survey import BadImage, Examined, ImageFacts, examine, natural_key
+from orchestrator.errors import StorageUnavailableError
+
+_FORMAT = 1  # raise when images are stored differently
+_CHUNK_IMAGES = 256
+_GROUP_IMAGES = 1024
+_GROUP_BYTES = 64 * 2**20
+_PROOF_SHAPE = (3, 32, 32)  # images are decoded to see that they can be
+_JPEG_QUALITY = 95
+
+_CHUNK_SCHEMA = pa.schema(
+    {
+        "image": pa.binary(),
+        "label": pa.string(),
+        "is_integer": pa.bool_(),
+        "where": pa.string(),
+        "name": pa.string(),
+        "digest": pa.binary(),
+        "mode": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "reason": pa.string(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some of a half's images, stored: a row group a label, and one for what cannot be used.
+
+    Attributes:
+        path: The file.
+        half: Of which half.
+    """
+
+    path: Path
+    half: Half
+
+    @cached_property
+    def images(self) -> list[ImageFacts | BadImage]:
+        """What is known of each, in the order of the rows."""
+        with pq.ParquetFile(self.path) as file:
+            rows = file.read(columns=[name for name in _CHUNK_SCHEMA.names if name != "image"]).to_pylist()
+        return [_facts(self.half, row) for row in rows]
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the row groups, in their order."""
+        return [*dict.fromkeys(str(image.label) for image in self.images if isinstance(image, ImageFacts))]
+
+    def content(self, row_group: int) -> list[bytes]:
+        """The images of one label."""
+        with pq.ParquetFile(self.path) as file:
+            images: list[bytes] = file.read_row_group(row_group, columns=["image"]).column("image").to_pylist()
+        return images
+
+
+def import_key(stamp: str, image_size: int | None) -> str:
+    """Of all that an import's result depends on: two with one key give the same files."""
+    return hashlib.sha256(f"{_FORMAT} {image_size} {stamp}".encode()).hexdigest()
+
+
+def import_chunks(samples: Iterator[Sample], half: Half, image_size: int | None, folder: Path) -> Iterator[tuple[Chunk, int]]:
+    """Stores a half in chunks, in the order of its samples; what is stored already stays.
+
+    Args:
+        samples: All of the half.
+        half: Which.
+        image_size: Larger images are shrunk until their shorter side has this many pixels; None leaves all as they are.
+        folder: Where chunks are kept; it exists.
+
+    Returns:
+        Each chunk with its number of samples.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written.
+    """
+    for batch in in_batches(samples, _CHUNK_IMAGES):
+        key = import_key(repr([(sample.where, sample.stamp) for sample in batch]), image_size)
+        path = folder / f"{half}-{key[:32]}.parquet"
+        if not path.exists():
+            _write_chunk(path, list(in_threads(partial(_row, half=half, image_size=image_size), batch)))
+        yield Chunk(path, half), len(batch)
+
+
+def merge(chunks: Sequence[Chunk], path: Path, integer_labels: bool, metadata: Mapping[bytes, bytes]) -> None:
+    """Writes a half's file, atomically: rows in the order of their labels, no row group with two labels.
+
+    Args:
+        chunks: All of the half.
+        path: Where it goes; an existing file is replaced.
+        integer_labels: Whether labels are stored as integers; else as text.
+        metadata: Stored with the schema.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written.
+    """
+    places: dict[str, list[tuple[Chunk, int]]] = defaultdict(list)
+    for chunk in chunks:
+        for row_group, label in enumerate(chunk.labels):
+            places[label].append((chunk, row_group))
+    kind = pa.int64() if integer_labels else pa.string()
+    schema = pa.schema({"image": pa.binary(), "label": kind}, metadata=dict(metadata))
+    with _written(path, schema, {"image": "none", "label": "zstd"}) as writer:
+        for label in sorted(places, key=natural_key):
+            for group in _groups(image for chunk, row_group in places[label] for image in chunk.content(row_group)):
+                labels = [int(label) if integer_labels else label] * len(group)
+                writer.write_table(pa.table({"image": group, "label": labels}, schema=schema))
+
+
+def _groups(images: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """The same images in groups of bounded size."""
+    group: list[bytes] = []
+    num_bytes = 0
+    for image in images:
+        if group and (len(group) == _GROUP_IMAGES or num_bytes + len(image) > _GROUP_BYTES):
+            yield group
+            group, num_bytes = [], 0
+        group.append(image)
+        num_bytes += len(image)
+    if group:
+        yield group
+
+
+def _row(sample: Sample, half: Half, image_size: int | None) -> dict[str, Any]:
+    found = examine(sample, half, _PROOF_SHAPE)
+    if isinstance(found, BadImage):
+        return {"where": found.where, "reason": found.reason}
+    facts = found.facts
+    return {
+        "image": _stored(found, image_size),
+        "label": str(facts.label),
+        "is_integer": isinstance(facts.label, int),
+        **{name: getattr(facts, name) for name in ("where", "name", "digest", "mode", "width", "height")},
+    }
+
+
+def _facts(half: Half, row: Mapping[str, Any]) -> ImageFacts | BadImage:
+    if row["reason"] is not None:
+        return BadImage(half, row["where"], row["reason"])
+    label = int(row["label"]) if row["is_integer"] else row["label"]
+    return ImageFacts(half, row["where"], row["name"], label, row["digest"], row["mode"], row["width"], row["height"])
+
+
+def _stored(found: Examined, image_size: int | None) -> bytes:
+    """An image's bytes: as they are where it is encoded and not too large; else as JPEG where it was one, or as PNG."""
+    content = encoded_bytes(found.content)
+    is_large = image_size is not None and min(found.decoded.size) > image_size
+    if isinstance(content, bytes) and not is_large:
+        return content
+    image = opened(content, found.facts.where)
+    image_format = "JPEG" if image.format == "JPEG" else "PNG"
+    kept = shrunk(image, image_size) if image_size is not None and is_large else upright(image)
+    stream = io.BytesIO()
+    kept.save(stream, image_format, quality=_JPEG_QUALITY)
+    return stream.getvalue()
+
+
+def _write_chunk(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    by_label: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_label[row.get("label")].append(row)
+    labels = sorted(by_label, key=lambda label: (label is None, label or ""))  # what cannot be used comes last
+    with _written(path, _CHUNK_SCHEMA, "none") as writer:
+        for label in labels:
+            writer.write_table(pa.Table.from_pylist(by_label[label], schema=_CHUNK_SCHEMA))
+
+
+@contextmanager
+def _written(path: Path, schema: pa.Schema, compression: str | Mapping[str, str]) -> Iterator[pq.ParquetWriter]:
+    """A Parquet file that is there when it is whole, and not before."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with pq.ParquetWriter(temporary, schema, compression=compression, use_dictionary=["label"], write_statistics=["label"]) as writer:
+            yield writer
+        temporary.replace(path)
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, where=str(path.parent), next_step="choose another --output, or make room") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""A picture with some images of every class, as the models see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from orchestrator.errors import DataError, StorageUnavailableError
+
+IMAGES_PER_CLASS = 10
+_MAX_CLASSES = 40
+_SIDE_INCHES = 0.7
+_NAME_INCHES = 1.8
+_MAX_NAME = 22
+
+SheetRows: TypeAlias = dict[str, list[npt.NDArray[np.uint8]]]
+
+
+def write_sample_sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str, path: Path) -> None:
+    """Draws one row a class, its name to the left; of very many classes those at equal distances.
+
+    Args:
+        rows: Images (channels, height, width) by class.
+        title: Above all.
+        path: Where the picture goes; its suffix says how.
+
+    Raises:
+        DataError: There are no images, or pictures of this kind are not known.
+        StorageUnavailableError: The file cannot be written.
+    """
+    if not rows:
+        raise DataError("has no image that can be used", where=title, next_step="a sample sheet needs some")
+    shown = _spread([*rows])
+    height = len(shown) * _SIDE_INCHES + 0.5
+    width = IMAGES_PER_CLASS * _SIDE_INCHES + _NAME_INCHES
+    figure = Figure(figsize=(width, height), dpi=150)
+    for row, label in enumerate(shown):
+        bottom = (len(shown) - 1 - row) * _SIDE_INCHES / height
+        name = label if len(label) <= _MAX_NAME else f"{label[: _MAX_NAME - 1]}…"
+        middle = bottom + _SIDE_INCHES / 2 / height
+        figure.text((_NAME_INCHES - 0.12) / width, middle, name, ha="right", va="center", fontsize=9, parse_math=False)
+        for column, image in enumerate(rows[label]):
+            left = (_NAME_INCHES + column * _SIDE_INCHES) / width
+            axes = figure.add_axes((left, bottom, 0.94 * _SIDE_INCHES / width, 0.94 * _SIDE_INCHES / height))
+            axes.imshow(np.moveaxis(image, 0, 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_axis_off()
+    left_out = f", {len(shown)} of {len(rows)} classes" if len(shown) < len(rows) else ""
+    figure.text(0.12 / width, 1 - 0.25 / height, f"{title}{left_out}", va="center", fontsize=11, parse_math=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except ValueError as error:
+        raise DataError(f"no such kind of picture ({error})", where=str(path), next_step="call it FILE.png") from None
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, where=str(path), next_step="choose another --sheet") from None
+
+
+def _spread(labels: list[str]) -> list[str]:
+    if len(labels) <= _MAX_CLASSES:
+        return labels
+    return [labels[round(place)] for place in np.linspace(0, len(labels) - 1, _MAX_CLASSES)]

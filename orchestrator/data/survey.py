@@ -1,0 +1,168 @@
+"""What a data set holds, image by image: counts, sizes, modes, and all that is odd about it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from orchestrator.data.decoding import DecodedImage, Shape, content_digest, decode
+from orchestrator.data.samples import HALVES, Half, Label, Sample
+from orchestrator.errors import DataError
+
+_NUM_EXAMPLES = 3
+
+
+class ImageFacts(NamedTuple):
+    """What is known of an image that can be used.
+
+    Attributes:
+        half: Where it belongs.
+        where: What it is called in messages.
+        name: Its file name; empty where it has none.
+        label: As the source has it.
+        digest: SHA-256 of its content as it is stored.
+        mode: In Pillow's words.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    half: Half
+    where: str
+    name: str
+    label: Label
+    digest: bytes
+    mode: str
+    width: int
+    height: int
+
+
+class BadImage(NamedTuple):
+    """An image that cannot be used."""
+
+    half: Half
+    where: str
+    reason: str
+
+
+class Examined(NamedTuple):
+    """An image that can be used, with all that was read of it."""
+
+    facts: ImageFacts
+    decoded: DecodedImage
+    content: object
+
+
+def examine(sample: Sample, half: Half, shape: Shape) -> Examined | BadImage:
+    """Reads and decodes an image; what is wrong with it is a value and no error."""
+    try:
+        label, content = sample.load()
+        decoded = decode(content, shape, sample.where)
+    except OSError as error:
+        return BadImage(half, sample.where, f"cannot be read ({error.strerror or error})")
+    except DataError as error:
+        return BadImage(half, sample.where, error.what)
+    facts = ImageFacts(half, sample.where, sample.name, label, content_digest(content), decoded.mode, *decoded.size)
+    return Examined(facts, decoded, content)
+
+
+@dataclass
+class Survey:
+    """Grows by one image after the other; no image is kept.
+
+    Attributes:
+        empty_classes: Class folders without images.
+        counts: Usable images, by half and class.
+        sizes: Usable images, by (width, height).
+        modes: Usable images, by mode.
+        bad: Images that cannot be used.
+    """
+
+    empty_classes: Sequence[str] = ()
+    counts: dict[Half, Counter[str]] = field(default_factory=lambda: {half: Counter() for half in HALVES})
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    bad: list[BadImage] = field(default_factory=list)
+    _labels_are_integers: bool = True
+    _by_digest: dict[bytes, list[tuple[Half, str, str]]] = field(default_factory=lambda: defaultdict(list))
+    _by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, image: ImageFacts | BadImage) -> None:
+        """Counts one more."""
+        if isinstance(image, BadImage):
+            self.bad.append(image)
+            return
+        label = str(image.label)
+        self.counts[image.half][label] += 1
+        self.sizes[image.width, image.height] += 1
+        self.modes[image.mode] += 1
+        self._labels_are_integers &= isinstance(image.label, int)
+        self._by_digest[image.digest].append((image.half, label, image.where))
+        if image.name:
+            self._by_name[image.name].append(image.where)
+
+    @property
+    def num_usable(self) -> int:
+        """Images that can be used."""
+        return sum(counts.total() for counts in self.counts.values())
+
+    @property
+    def labels_are_integers(self) -> bool:
+        """Whether all are."""
+        return self._labels_are_integers
+
+    @property
+    def classes(self) -> list[str]:
+        """All labels, numbers in their order before text in its."""
+        return sorted({*self.counts["train"], *self.counts["test"]}, key=natural_key)
+
+    def findings(self) -> list[str]:
+        """One sentence for each thing that a person should look at, the gravest first."""
+        return [*self._about_classes(), *self._about_bad(), *self._about_duplicates(), *self._about_names()]
+
+    def _about_classes(self) -> Iterator[str]:
+        train, test = (self.counts[half] for half in HALVES)
+        for folder in self.empty_classes:
+            yield f"class folder without images: {folder}"
+        for label in self.classes:
+            if label not in train:
+                yield f"class {label!r} is in test but not in training"
+            if label not in test:
+                yield f"class {label!r} is in training but not in test"
+
+    def _about_bad(self) -> Iterator[str]:
+        if self.bad:
+            first = "; ".join(f"{image.where} {image.reason}" for image in self.bad[:_NUM_EXAMPLES])
+            yield f"{_counted(len(self.bad), 'image')} that cannot be used: {first}{_more(len(self.bad))}"
+
+    def _about_duplicates(self) -> Iterator[str]:
+        equal = [places for places in self._by_digest.values() if len(places) > 1]
+        kinds = {
+            "in training and in test": [places for places in equal if len({half for half, _, _ in places}) > 1],
+            "under several classes": [places for places in equal if len({label for _, label, _ in places}) > 1],
+            "twice or more in one class": [places for places in equal if len({place[:2] for place in places}) == 1],
+        }
+        for kind, found in kinds.items():
+            if found:
+                examples = "; ".join(" = ".join(where for _, _, where in places[:2]) for places in found[:_NUM_EXAMPLES])
+                yield f"{_counted(len(found), 'image')} with the same content {kind}: {examples}{_more(len(found))}"
+
+    def _about_names(self) -> Iterator[str]:
+        repeated = {name: places for name, places in self._by_name.items() if len(places) > 1}
+        if repeated:
+            examples = "; ".join(f"{name} ({len(places)} times)" for name, places in [*repeated.items()][:_NUM_EXAMPLES])
+            yield f"{_counted(len(repeated), 'file name')} that several images have: {examples}{_more(len(repeated))}"
+
+
+def natural_key(label: str) -> tuple[int, int, str]:
+    """Sorts numbers by value, before text."""
+    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _more(number: int) -> str:
+    return "; …" if number > _NUM_EXAMPLES else ""

@@ -1,0 +1,77 @@
+"""Describe: what a data set holds, whether it can be learned from, and what is odd about it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig
+from orchestrator.data import ImageTable, load_images
+from orchestrator.data.decoding import Shape
+from orchestrator.data.sample_sheet import IMAGES_PER_CLASS, SheetRows, write_sample_sheet
+from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
+from orchestrator.data.sources import open_source, shape_of
+from orchestrator.data.survey import BadImage, Survey, examine
+from orchestrator.errors import DataError
+
+
+@dataclass(frozen=True)
+class Description:
+    """A data set.
+
+    Attributes:
+        name: What it is called.
+        shape: (channels, height, width) of every decoded image.
+        survey: What it holds.
+        table: It, decoded; None where it cannot be learned from.
+        refusal: Why not; empty where it can be.
+    """
+
+    name: str
+    shape: Shape
+    survey: Survey
+    table: ImageTable | None
+    refusal: str
+
+    @property
+    def decoded_bytes(self) -> int:
+        """What the images take decoded."""
+        channels, height, width = self.shape
+        return self.survey.num_usable * channels * height * width
+
+
+def describe_data(config: DataConfig, sheet: Path | None, progress: Progress = ignore_progress) -> Description:
+    """Looks at every image.
+
+    Args:
+        config: Where the images come from.
+        sheet: Where a picture with some images of each class goes; None for none.
+        progress: Told how many images are done.
+
+    Raises:
+        UserInputError: There is nothing to look at.
+        StorageUnavailableError: The data cache, or the sheet, cannot be written.
+    """
+    source = open_source(config)
+    shape = load_images(config).shape if isinstance(config, DigitsConfig | ArrivalsConfig) else shape_of(config)
+    survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
+    rows: SheetRows = defaultdict(list)
+    done, total = 0, sum(source.num_images(half) for half in HALVES)
+    for half in HALVES:
+        for found in in_threads(partial(examine, half=half, shape=shape), source.samples(half)):
+            done += 1
+            progress(done, total)
+            if isinstance(found, BadImage):
+                survey.add(found)
+                continue
+            survey.add(found.facts)
+            if len(rows[str(found.facts.label)]) < IMAGES_PER_CLASS:
+                rows[str(found.facts.label)].append(found.decoded.pixels)
+    if sheet is not None:
+        write_sample_sheet({label: rows[label] for label in survey.classes}, source.name, sheet)
+    try:
+        return Description(source.name, shape, survey, load_images(config, progress), "")
+    except DataError as error:
+        return Description(source.name, shape, survey, None, str(error))

@@ -1,0 +1,113 @@
+"""What a person sees of data sets: progress, what an import has done, what a data set holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from orchestrator.data.samples import HALVES
+from orchestrator.data.survey import Survey
+from orchestrator.pipelines.data_describe import Description
+from orchestrator.pipelines.data_import import ImportReport
+from orchestrator.reporting.quantities import count, duration
+from orchestrator.terminal.lines import line_writer
+
+_LINE_SECONDS = 10.0
+_MAX_CLASSES = 60
+_MAX_KINDS = 6
+
+
+class DataProgress:
+    """A bar in a terminal; elsewhere a line every ten seconds, none if it takes less."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        """Shows nothing yet.
+
+        Args:
+            console: Where to show it.
+            what: What is done, such as `reading`.
+        """
+        self._what = what
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._task = self._bar.add_task(what, total=None)
+        self._start = self._said = time.monotonic()
+
+    def __enter__(self) -> DataProgress:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Shows how many images are done, of how many."""
+        now = time.monotonic()
+        if self._bar:
+            self._bar.update(self._task, completed=done, total=total)
+        elif now - self._said >= _LINE_SECONDS:
+            self._said = now
+            left = duration((now - self._start) / done * (total - done))
+            line_writer().write(f"{self._what} {done:,} of {total:,} images, about {left} left")
+
+
+def import_lines(report: ImportReport) -> Iterator[str]:
+    """What is there now, what was left out, and how to use it."""
+    if report.survey is None:
+        yield "nothing new: all of it has been imported before"
+    for half in HALVES:
+        yield f"{half:5}  {count(report.num_images[half]):>9} images  {report.files[half]}"
+    if report.num_bad:
+        yield f"left out {report.num_bad:>7,} images  {report.bad_files}"
+    if report.survey is not None:
+        yield from (f"note: {finding}" for finding in report.survey.findings())
+    yield f"use it:  data: {{kind: parquet, train: {report.files['train']}, test: {report.files['test']}}}"
+
+
+def show_description(description: Description, console: Console) -> None:
+    """Counts by class, facts, and what a person should look at."""
+    survey = description.survey
+    console.print(_class_table(description.name, survey))
+    for line in _facts(description):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _class_table(name: str, survey: Survey) -> Table:
+    table = Table(title=f"{name}: {len(survey.classes)} classes", title_justify="left")
+    table.add_column("class")
+    for half in HALVES:
+        table.add_column(half, justify="right")
+    for label in survey.classes[:_MAX_CLASSES]:
+        table.add_row(label, *(count(survey.counts[half][label]) for half in HALVES))
+    if rest := survey.classes[_MAX_CLASSES:]:
+        table.add_row(f"{len(rest)} more", *(count(sum(survey.counts[half][label] for label in rest)) for half in HALVES))
+    table.add_row("all", *(count(survey.counts[half].total()) for half in HALVES))
+    return table
+
+
+def _facts(description: Description) -> Iterator[str]:
+    survey = description.survey
+    size = "x".join(map(str, description.shape))
+    yield f"sizes        {_most_common({f'{width}x{height}': num for (width, height), num in survey.sizes.items()})}"
+    yield f"modes        {_most_common(survey.modes)}"
+    yield f"decoded      {description.decoded_bytes / 2**30:.3f} GiB as {size} (channels, height, width)"
+    yield f"fingerprint  {description.table.fingerprint if description.table else '– (cannot be learned from as it is)'}"
+    for finding in survey.findings():
+        yield f"note: {finding}"
+    if description.refusal:
+        yield f"a run would say: {description.refusal}"
+
+
+def _most_common(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{name} ({count(number)})" for name, number in ordered[:_MAX_KINDS])
+    return f"{shown}, {len(ordered) - _MAX_KINDS} more" if len(ordered) > _MAX_KINDS else shown
