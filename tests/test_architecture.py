@@ -12,6 +12,7 @@ import pytest
 import torch
 import typer.main
 from torch import Tensor
+from typer.core import TyperGroup
 
 from orchestrator.cli import app
 
@@ -27,6 +28,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
     "arguments",
     [
         ["--help"],
+        *([*command, "--help"] for command in (["data"], ["data", "import"], ["data", "describe"])),
         *([command, "--help"] for command in ("run", "sweep", "plan", "gc", "ui", "report", "compare", "retrain", "rollback")),
         *([command, "--help"] for command in ("submit", "status", "cancel")),
         ["submit", "run", "experiments/digits.yaml", "--dry-run"],
@@ -91,7 +93,11 @@ def test_median_file_is_about_120_lines_or_less() -> None:
 
 def test_commands_and_flags_are_these() -> None:
     group = typer.main.get_group(app)
-    found = {name: {flag for parameter in command.params for flag in parameter.opts} for name, command in group.commands.items()}
+    commands = dict(group.commands)
+    data = commands.pop("data")
+    assert isinstance(data, TyperGroup)
+    commands |= {f"data {name}": command for name, command in data.commands.items()}
+    found = {name: {flag for parameter in command.params for flag in parameter.opts} for name, command in commands.items()}
     assert found == {
         "run": {"experiment", "--set", "--output", "--name"},
         "validate": {"files"},
@@ -107,6 +113,8 @@ def test_commands_and_flags_are_these() -> None:
         "submit": {"what", "files", "--set", "--dry-run", "--schedule", "--cluster", "--cluster-config", "--namespace"},
         "status": {"name", "--cluster-config", "--namespace"},
         "cancel": {"name", "--cluster-config", "--namespace"},
+        "data import": {"source", "--output", "--root", "--download", "--test-fraction", "--image-size", "--strict"},
+        "data describe": {"source", "--set", "--root", "--download", "--test-fraction", "--image-size", "--sheet"},
     }
 
 

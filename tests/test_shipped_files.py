@@ -5,10 +5,12 @@ import importlib
 import re
 import shlex
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer.main
 import yaml
+from typer.core import TyperGroup
 
 from orchestrator.cli import app
 from orchestrator.config import Experiment, Retraining, SearchSpace, load_any, load_experiment, load_retraining, load_search_space
@@ -116,6 +118,8 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(command: str,
     if {"--help", "-h"} & set(words):
         return
     group = typer.main.get_group(app)
+    if words[0] == "data":
+        group, words = cast("TyperGroup", group.commands["data"]), words[1:]
     assert words[0] in group.commands
     parsed = group.commands[words[0]].make_context(words[0], words[1:])
     if words[0] == "run":
