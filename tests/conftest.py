@@ -28,7 +28,10 @@ _PACKAGE = Path(__file__).parents[1] / "orchestrator"
 # The hook runs every jaxtyping shape in a signature as a check. Of `data` only what has such shapes: beartype can check neither
 # protocols nor NDArray[np.str_], which it takes to mean text of length 0.
 _CHECKED = [
-    *(f"orchestrator.{name}" for name in ("models", "teacher", "student", "baselines", "training", "evaluation", "retraining.gate")),
+    *(
+        f"orchestrator.{name}"
+        for name in ("models", "teacher", "student", "baselines", "training", "evaluation", "export", "retraining.gate")
+    ),
     *(f"orchestrator.data.{file.stem}" for file in sorted((_PACKAGE / "data").glob("[a-z]*.py")) if "jaxtyping" in file.read_text()),
 ]
 install_import_hook(_CHECKED, "beartype.beartype")

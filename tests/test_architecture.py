@@ -30,7 +30,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
         ["--help"],
         *([*command, "--help"] for command in (["data"], ["data", "import"], ["data", "describe"])),
         *([command, "--help"] for command in ("run", "sweep", "plan", "gc", "ui", "report", "compare", "retrain", "rollback")),
-        *([command, "--help"] for command in ("submit", "status", "cancel")),
+        *([command, "--help"] for command in ("submit", "status", "cancel", "export")),
         ["submit", "run", "experiments/digits.yaml", "--dry-run"],
         ["submit", "sweep", "search_spaces/smoke.yaml", "experiments/nonesuch.yaml"],
         ["validate", "experiments/digits.yaml", "search_spaces/smoke.yaml", "experiments/retraining_digits.yaml"],
@@ -113,6 +113,7 @@ def test_commands_and_flags_are_these() -> None:
         "submit": {"what", "files", "--set", "--dry-run", "--schedule", "--cluster", "--cluster-config", "--namespace"},
         "status": {"name", "--cluster-config", "--namespace"},
         "cancel": {"name", "--cluster-config", "--namespace"},
+        "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
         "data import": {"source", "--output", "--root", "--download", "--test-fraction", "--image-size", "--strict"},
         "data describe": {"source", "--set", "--root", "--download", "--test-fraction", "--image-size", "--sheet"},
     }
@@ -149,6 +150,7 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
     from orchestrator.baselines.closed_form import FeatureMoments
     from orchestrator.data.augmentation import quarter_turns
     from orchestrator.evaluation.classification import agreement
+    from orchestrator.export.comparison import median_seconds
     from orchestrator.models import CosineClassifier
     from orchestrator.retraining.gate import class_mean_accuracy
     from orchestrator.student.distillation import embedding_loss
@@ -165,10 +167,11 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
         "data": lambda: quarter_turns(torch.zeros(1, 1, 2, 2)),
         "evaluation": lambda: agreement(vector, vector),
         "retraining": lambda: class_mean_accuracy(vector, vector),
+        "export": lambda: median_seconds(lambda images: images, vector.numpy()),
     }
 
 
-@pytest.mark.parametrize("package", ["models", "teacher", "student", "baselines", "training", "data", "evaluation", "retraining"])
+@pytest.mark.parametrize("package", ["models", "teacher", "student", "baselines", "training", "data", "evaluation", "retraining", "export"])
 def test_tensor_shapes_in_signatures_are_run_as_checks(package: str) -> None:
     with pytest.raises(jaxtyping.TypeCheckError):
         wrong_calls()[package]()

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import copy
 import shutil
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import mlflow.pytorch
 import numpy as np
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import Tensor, nn
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.models import AnyNetwork
-from orchestrator.tracking.mlflow_calls import quiet_logs
+from orchestrator.tracking.mlflow_calls import environment, quiet_logs
 from orchestrator.tracking.model_facts import ModelFacts
 
 _MODEL_FILE = "MLmodel"
@@ -27,6 +30,21 @@ _REQUIREMENTS = ("mlflow", "numpy", "torch")
 _NUM_EXAMPLES = 2  # of one image, torch.export concludes that there is always one
 
 Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A package that has been opened.
+
+    Attributes:
+        classifier: uint8 images of any batch size → logits, on the CPU.
+        shape: (channels, height, width) of the images.
+        facts: Of the model.
+    """
+
+    classifier: nn.Module
+    shape: Shape
+    facts: ModelFacts
 
 
 class _Classifier(nn.Module):
@@ -62,6 +80,23 @@ def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: 
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def open_package(folder: Path) -> PackagedModel:
+    """Opens what `package_model` has written; no code that may be hidden in the files is run.
+
+    Raises:
+        OrchestratorError: The folder holds no such package.
+    """
+    try:
+        with quiet_logs(), environment({"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}):
+            described = Model.load(str(folder))
+            classifier: nn.Module = mlflow.pytorch.load_model(str(folder))
+            _, channels, height, width = described.signature.inputs.inputs[0].shape
+        return PackagedModel(classifier, (channels, height, width), ModelFacts(**(described.metadata or {})))
+    except (MlflowException, OSError, TypeError, AttributeError, ValueError) as error:
+        what = f"is no model that this program has packaged ({str(error).splitlines()[0]})"
+        raise OrchestratorError(what, str(folder)) from error
 
 
 def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path) -> None:

@@ -13,6 +13,7 @@ from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
     from orchestrator.tracking.mlflow_reader import MlflowReader
+    from orchestrator.tracking.model_reader import ModelReader
     from orchestrator.tracking.registry import ModelRegistry
 
 
@@ -26,18 +27,19 @@ def open_reader(uri: str) -> MlflowReader:
         UserInputError: The URI cannot work, there is no such database, or its schema is not one of the installed MLflow.
         TrackingUnavailableError: The store does not answer within seconds.
     """
-    require_supported(uri)
-    uri = absolute_tracking_uri(uri, Path.cwd())
-    path = sqlite_path(uri)
-    if path is not None and not path.is_file():
-        advice = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
-        raise UserInputError("there is no tracking database", str(path), advice)
-    check_reachable(uri)
-    prepare_mlflow()
+    uri = _existing(uri)
     # MLflow takes some seconds to import.
     from orchestrator.tracking.mlflow_reader import MlflowReader  # noqa: PLC0415
 
     return MlflowReader(uri)
+
+
+def open_model_reader(uri: str) -> ModelReader:
+    """As `open_reader`, for the models of runs and of the registry."""
+    uri = _existing(uri)
+    from orchestrator.tracking.model_reader import ModelReader  # noqa: PLC0415
+
+    return ModelReader(uri)
 
 
 def open_registry(uri: str, name: str) -> ModelRegistry:
@@ -58,3 +60,16 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
     from orchestrator.tracking.registry import ModelRegistry  # noqa: PLC0415
 
     return ModelRegistry(uri, name)
+
+
+def _existing(uri: str) -> str:
+    """The absolute address of a store that is there and answers."""
+    require_supported(uri)
+    uri = absolute_tracking_uri(uri, Path.cwd())
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        advice = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
+        raise UserInputError("there is no tracking database", str(path), advice)
+    check_reachable(uri)
+    prepare_mlflow()
+    return uri

@@ -1,0 +1,52 @@
+"""What an exported file says of itself, the same in every format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What whoever holds only the file needs to know.
+
+    Attributes:
+        class_names: What each logit stands for, in their order.
+        shape: (channels, height, width) of the images.
+        role: `teacher` or `student`.
+        run_id: MLflow's id of the run that learned it.
+        experiment: The MLflow experiment of that run.
+        dataset: Name of the data set.
+    """
+
+    class_names: Sequence[str]
+    shape: Shape
+    role: str
+    run_id: str
+    experiment: str
+    dataset: str
+
+    def texts(self) -> dict[str, str]:
+        """By name, as the file keeps them; lists are JSON."""
+        return {
+            "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
+            "input_shape": json.dumps(list(self.shape)),
+            "preprocessing": self.preprocessing,
+            "role": self.role,
+            "run_id": self.run_id,
+            "experiment": self.experiment,
+            "dataset": self.dataset,
+        }
+
+    @property
+    def preprocessing(self) -> str:
+        """What is left to whoever feeds images in, and what is not."""
+        channels, height, width = self.shape
+        colours = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+        return (
+            f"give uint8 pixels from 0 to 255, {colours}, channels first, resized to {height} x {width} (bilinear); "
+            "scaling and normalisation are part of the model"
+        )

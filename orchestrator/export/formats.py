@@ -1,0 +1,54 @@
+"""The formats, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias, assert_never
+
+from torch.export import ExportedProgram
+
+from orchestrator.export.arrays import Predictor
+
+Format: TypeAlias = Literal["onnx", "pt2"]
+RUNTIMES: dict[Format, str] = {"onnx": "ONNX Runtime", "pt2": "PyTorch"}
+
+
+def write_file(program: ExportedProgram, kind: Format, texts: Mapping[str, str], path: Path) -> None:
+    """Writes a graph in a format, with metadata.
+
+    Raises:
+        NotConvertibleError: The format cannot hold it.
+    """
+    match kind:
+        case "onnx":
+            from orchestrator.export.onnx_file import write_onnx  # noqa: PLC0415 - optional packages
+
+            write_onnx(program, texts, path)
+        case "pt2":
+            from orchestrator.export.pt2_file import write_pt2  # noqa: PLC0415 - only what is asked for
+
+            write_pt2(program, texts, path)
+        case _:
+            assert_never(kind)
+
+
+def open_file(path: Path, kind: Format, num_threads: int = 0) -> Predictor:
+    """A written file, ready to predict on the CPU.
+
+    Args:
+        path: The file.
+        kind: Its format.
+        num_threads: That compute; 0 leaves it to the runtime.
+    """
+    match kind:
+        case "onnx":
+            from orchestrator.export.onnx_file import open_onnx  # noqa: PLC0415 - optional packages
+
+            return open_onnx(path, num_threads)
+        case "pt2":
+            from orchestrator.export.pt2_file import open_pt2  # noqa: PLC0415 - only what is asked for
+
+            return open_pt2(path, num_threads)
+        case _:
+            assert_never(kind)

@@ -1,0 +1,49 @@
+"""pt2: torch's own format for graphs. It is loaded by torch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from orchestrator.export.arrays import Images, Logits, Predictor
+
+
+def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) -> None:
+    """Writes a graph with its weights as one pt2 file.
+
+    Args:
+        program: The graph.
+        texts: Kept as the file's extra files, by name.
+        path: The file; its folder exists.
+    """
+    torch.export.save(program, path, extra_files=dict(texts))
+
+
+def open_pt2(path: Path, num_threads: int) -> Predictor:
+    """A pt2 file, ready to predict; as `as_predictor`."""
+    return as_predictor(torch.export.load(path).module(), num_threads)
+
+
+def as_predictor(classifier: nn.Module, num_threads: int = 0) -> Predictor:
+    """A torch module as a function of arrays.
+
+    Args:
+        classifier: uint8 images → logits, on the CPU.
+        num_threads: That compute; 0 for as many as torch uses already.
+    """
+
+    @torch.no_grad()
+    def predict(images: Images) -> Logits:
+        before = torch.get_num_threads()
+        torch.set_num_threads(num_threads or before)
+        try:
+            logits: Logits = classifier(torch.from_numpy(images)).numpy()
+        finally:
+            torch.set_num_threads(before)
+        return logits
+
+    return predict

@@ -1,0 +1,96 @@
+"""What a person sees of an export: progress, then the file beside the original and the other role's model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from orchestrator.export.comparison import Comparison
+from orchestrator.export.formats import RUNTIMES
+from orchestrator.pipelines.export_outcome import TOLERATED_LOSS, Exported, Measured
+from orchestrator.reporting.quantities import count, percent, size
+
+
+class TerminalExportListener:
+    """A bar with the time left where there is a terminal; a line a step elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        """Shows nothing yet.
+
+        Args:
+            console: Where to show it.
+        """
+        self._console = console
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("left"), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._progress.add_task("", total=None)
+        self._progress.start()
+
+    def step(self, what: str) -> None:
+        """Says what begins."""
+        if self._console.is_terminal:
+            self._progress.reset(self._task, description=what, total=None)
+        else:
+            self._console.print(what, highlight=False, soft_wrap=True, markup=False)
+
+    def progress(self, done: int, total: int) -> None:
+        """Moves the bar."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        self._progress.stop()
+
+
+def show_export(exported: Exported, console: Console) -> None:
+    """A table, what the comparisons gave, and last the file's path."""
+    console.print(_table(exported))
+    for line in _lines(exported):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def loss_warning(exported: Exported) -> str:
+    """What is to be said on stderr of an int8 file that has lost accuracy; empty where it has not."""
+    if exported.loss <= TOLERATED_LOSS:
+        return ""
+    return (
+        f"warning: int8 costs {100 * exported.loss:.1f} percentage points of accuracy; "
+        "without --quantize the file is larger and exact (small networks lose most)"
+    )
+
+
+def _table(exported: Exported) -> Table:
+    description = exported.description
+    title = f"{description.role} of run {description.run_id}: {len(description.class_names)} classes"
+    table = Table(title=title, title_justify="left")
+    columns = [exported.measured, exported.quantized.measured if exported.quantized else None, exported.other]
+    measured = [column for column in columns if column is not None]
+    table.add_column("")
+    for column in measured:
+        table.add_column(column.name, justify="right")
+    for name, cells in _rows(measured, RUNTIMES[exported.kind]).items():
+        table.add_row(name, *cells)
+    return table
+
+
+def _rows(measured: list[Measured], runtime: str) -> dict[str, list[str]]:
+    return {
+        "parameters": [count(each.num_parameters) for each in measured],
+        "file": [size(each.num_bytes) for each in measured],
+        f"one image, one thread, {runtime}": [f"{1000 * each.seconds:.2f} ms" for each in measured],
+        "last accuracy": [percent(each.accuracy) for each in measured],
+    }
+
+
+def _lines(exported: Exported) -> Iterator[str]:
+    yield f"against the original on {exported.judged_on}: {_agreement(exported.comparison)}"
+    if exported.quantized:
+        yield f"{exported.quantized.how}: {_agreement(exported.quantized.comparison)}"
+    yield str(exported.path)
+
+
+def _agreement(comparison: Comparison) -> str:
+    return f"largest difference of a logit {comparison.largest_difference:.2g}, equal predictions {percent(comparison.equal_predictions)}"

@@ -1,0 +1,138 @@
+"""Files of both formats compute what the module computes, and say what they are; int8 files are close and small."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from orchestrator.config.learning import SmallCnnTinyConfig
+from orchestrator.export.arrays import Images
+from orchestrator.export.description import Description
+from orchestrator.export.formats import Format, open_file, write_file
+from orchestrator.export.onnx_file import INPUT, OUTPUT
+from orchestrator.export.program import NotConvertibleError, trace
+from orchestrator.export.pt2_file import as_predictor
+from orchestrator.export.quantization import quantize
+from orchestrator.models import build_backbone
+
+SHAPE = (3, 16, 16)
+DESCRIPTION = Description(("cat", "Bär, brown", "9"), SHAPE, "student", "3f2a9c1e", "pets", "pets of 2026")
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), dtype=np.uint8)
+
+
+class Classifier(nn.Module):
+    """A backbone of this project and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.extractor = build_backbone(SmallCnnTinyConfig(), SHAPE)
+        features = self.extractor(torch.zeros(1, *SHAPE, dtype=torch.uint8)).shape[1]
+        self.linear = nn.Linear(features, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.linear(self.extractor(images))
+        return logits
+
+
+@pytest.fixture(scope="module")
+def classifier() -> nn.Module:
+    return Classifier().eval()
+
+
+@pytest.fixture(scope="module")
+def files(classifier: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> dict[Format, Path]:
+    folder = tmp_path_factory.mktemp("exported")
+    kinds: tuple[Format, ...] = ("onnx", "pt2")
+    for kind in kinds:
+        write_file(trace(classifier, SHAPE), kind, DESCRIPTION.texts(), folder / f"model.{kind}")
+    return {kind: folder / f"model.{kind}" for kind in kinds}
+
+
+def metadata(file: Path) -> dict[str, str]:
+    found: dict[str, str] = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map
+    return found
+
+
+@pytest.mark.parametrize("num", [1, 2, 40])
+@pytest.mark.parametrize(("kind", "tolerance"), [("onnx", 1e-5), ("pt2", 0.0)])
+def test_a_file_computes_what_the_module_computes_for_any_number_of_images(
+    files: dict[Format, Path], classifier: nn.Module, kind: Format, tolerance: float, num: int
+) -> None:
+    for num_threads in (0, 1):
+        logits = open_file(files[kind], kind, num_threads)(IMAGES[:num])
+        assert np.abs(logits - as_predictor(classifier)(IMAGES[:num])).max() <= tolerance
+
+
+def test_both_formats_say_the_same_of_the_model(files: dict[Format, Path]) -> None:
+    extra = dict.fromkeys(DESCRIPTION.texts(), "")
+    torch.export.load(files["pt2"], extra_files=extra)
+    assert extra == DESCRIPTION.texts() == metadata(files["onnx"])
+    assert json.loads(extra["class_names"]) == ["cat", "Bär, brown", "9"]
+    assert json.loads(extra["input_shape"]) == [3, 16, 16]
+    assert "RGB, channels first, resized to 16 x 16" in extra["preprocessing"]
+
+
+def test_an_onnx_file_is_whole_valid_and_names_its_input_and_output(files: dict[Format, Path]) -> None:
+    model = onnx.load(files["onnx"], load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert not list(files["onnx"].parent.glob("*.data"))
+    session = onnxruntime.InferenceSession(files["onnx"])
+    [images], [logits] = session.get_inputs(), session.get_outputs()
+    assert (images.name, images.type, images.shape) == (INPUT, "tensor(uint8)", ["batch", 3, 16, 16])
+    assert (logits.name, logits.type, logits.shape) == (OUTPUT, "tensor(float)", ["batch", 3])
+
+
+def test_an_onnx_file_holds_no_path_of_this_machine(files: dict[Format, Path]) -> None:
+    content = files["onnx"].read_bytes()
+    assert b".py" not in content
+    assert str(Path.home()).encode() + b"/" not in content
+
+
+def test_a_module_without_a_graph_is_refused_with_the_reason() -> None:
+    class Branching(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.float().sum((1, 2, 3))[:, None] if bool(images.sum() > 7) else images.float().mean((1, 2, 3))[:, None]
+
+    with pytest.raises(NotConvertibleError, match=r"the model cannot be made a graph \(.+\)"):
+        trace(Branching(), SHAPE)
+
+
+def test_an_operation_that_onnx_does_not_have_is_refused_with_the_reason(tmp_path: Path) -> None:
+    class Unknown(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = torch.special.bessel_j0(images.float().mean((2, 3)))
+            return logits
+
+    with pytest.raises(NotConvertibleError, match=r"the model cannot be made an ONNX file \(.+\)"):
+        write_file(trace(Unknown(), SHAPE), "onnx", {}, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("calibration", "how"), [(IMAGES[:33], "static int8, calibrated on 33"), (None, "dynamic int8, without")])
+def test_an_int8_file_is_smaller_and_close(
+    files: dict[Format, Path], classifier: nn.Module, calibration: Images | None, how: str, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.onnx"
+    assert quantize(files["onnx"], small, calibration, DESCRIPTION.texts()).startswith(how)
+    assert small.stat().st_size < 0.6 * files["onnx"].stat().st_size
+    expected = as_predictor(classifier)(IMAGES)
+    for num in (1, 40):
+        error = np.abs(open_file(small, "onnx")(IMAGES[:num]) - expected[:num]).max()
+        assert 0 < error < 0.1 * np.abs(expected).max()
+    said = metadata(small)
+    assert said.pop("quantization").startswith(how)
+    assert said == DESCRIPTION.texts()
+
+
+def test_an_int8_file_keeps_int8_weights(files: dict[Format, Path], tmp_path: Path) -> None:
+    quantize(files["onnx"], tmp_path / "small.onnx", IMAGES[:8], {})
+    large: list[Any] = [each for each in onnx.load(tmp_path / "small.onnx").graph.initializer if np.prod(each.dims) > 1000]
+    assert large
+    assert {each.data_type for each in large} == {onnx.TensorProto.INT8}
