@@ -113,9 +113,9 @@ def test_commands_and_flags_are_these() -> None:
         "submit": {"what", "files", "--set", "--dry-run", "--schedule", "--cluster", "--cluster-config", "--namespace"},
         "status": {"name", "--cluster-config", "--namespace"},
         "cancel": {"name", "--cluster-config", "--namespace"},
-        "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
         "data import": {"source", "--output", "--root", "--download", "--test-fraction", "--image-size", "--strict"},
         "data describe": {"source", "--set", "--root", "--download", "--test-fraction", "--image-size", "--sheet"},
+        "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
     }
 
 
