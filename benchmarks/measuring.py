@@ -14,8 +14,10 @@ from orchestrator.pipelines.execution import compute
 from orchestrator.stages import Role, Work, prepare_work
 from orchestrator.stages.events import StageEvent, StageFinished, StageStarted
 
-EXPERIMENT = Path(__file__).parents[1] / "experiments" / "digits.yaml"
-SEARCH_SPACES = Path(__file__).parents[1] / "search_spaces"
+ROOT = Path(__file__).parents[1]
+EXPERIMENT = ROOT / "experiments" / "digits.yaml"
+SEARCH_SPACES = ROOT / "search_spaces"
+CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10"  # a random subset as Parquet, beside the checkout
 IN_PROCESS = ["execution.kind=in_process", "execution.device=cpu"]
 
 

@@ -16,6 +16,11 @@ class _BackboneConfig(Config):
     input_size: int | None = Field(
         default=None, ge=8, le=1024, description="Side in pixels to which the network resizes its images; null takes them as they come."
     )
+    mirrored: bool = Field(
+        default=False,
+        description="Whether features are the mean of those of an image and its mirror image: right for photographs, wrong for digits; "
+        "twice the work.",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the layers' arithmetic: bfloat16 is faster where the processor has instructions for it."
     )
@@ -79,6 +84,16 @@ class TrainingConfig(Config):
     batch_size: int = Field(default=64, ge=2, description="Images a step, over all workers.")
     learning_rate: float = Field(default=0.002, gt=0, description="Peak learning rate.")
     weight_decay: float = Field(default=0.0005, ge=0, description="Decoupled weight decay of AdamW.")
+
+
+Rehearsal: float = Field(
+    default=1.0,
+    ge=0,
+    le=1,
+    description="By how much every old class makes an epoch of a later task longer, as a share of what a new one does. At 1 each new "
+    "image is seen about once an epoch, however many old classes there are; at 0 a task costs the same early and late. Batches "
+    "are balanced over all classes either way.",
+)
 
 
 # --- methods ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from orchestrator.config.learning import BackboneConfig, SmallCnnTinyConfig, TrainingConfig
+from orchestrator.config.learning import BackboneConfig, Rehearsal, SmallCnnTinyConfig, TrainingConfig
 from orchestrator.config.model import Config
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -128,5 +128,6 @@ class StudentConfig(Config):
         le=1,
         description="How far to go from the weights before a task to the trained ones: old classes keep a say below 1.",
     )
+    rehearsal: float = Rehearsal
     temperature: float = Field(default=2.0, gt=0, description="Softening of both distributions in STK and P.")
     transfer: TransferConfig = Field(default=ThresholdTransferConfig(), description="How the transfer ratio TSSR is selected.")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from orchestrator.config.learning import BackboneConfig, SmallCnnConfig, TrainingConfig
+from orchestrator.config.learning import BackboneConfig, Rehearsal, SmallCnnConfig, TrainingConfig
 from orchestrator.config.model import Config
 
 
@@ -122,6 +122,7 @@ class TeacherConfig(Config):
         default=TrainingConfig(epochs=10, learning_rate=0.001, weight_decay=0.0),
         description="Training of embedding module and classifier, in every task.",
     )
+    rehearsal: float = Rehearsal
     refinement_gate: bool = Field(
         default=True, description="Keep of each refinement only as much as helps on held-out features; false keeps all of it."
     )

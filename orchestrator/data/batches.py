@@ -22,17 +22,22 @@ class BalancedBatches:
         labels: The class of every row.
         batch_size: Rows of a batch.
         generator_of: The random generator of an epoch.
+        num_old_classes: Classes before this one are old: a few rows stand for them.
+        rehearsal: By how much an old class makes an epoch longer, as a share of what a new one does, in [0, 1].
     """
 
     labels: Int64[Tensor, " n"]
     batch_size: int
     generator_of: Callable[[int], torch.Generator]
+    num_old_classes: int = 0
+    rehearsal: float = 1.0
 
     @property
     def num_batches(self) -> int:
         """Batches of one epoch."""
         counts = torch.bincount(self.labels)
-        return max(1, math.ceil(int(counts.max()) * int((counts > 0).sum()) / self.batch_size))
+        num_old, num_new = (int((part > 0).sum()) for part in (counts[: self.num_old_classes], counts[self.num_old_classes :]))
+        return max(1, math.ceil(int(counts.max()) * (num_new + self.rehearsal * num_old) / self.batch_size))
 
     def epoch(self, index: int) -> list[Int64[Tensor, " batch"]]:
         """One epoch's batches."""

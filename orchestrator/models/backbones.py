@@ -31,20 +31,20 @@ class Backbone(nn.Module):
     pixel_mean: Tensor
     pixel_deviation: Tensor
 
-    def __init__(self, body: Body, input_size: int | None = None, precision: torch.dtype = torch.float32) -> None:
+    def __init__(self, body: Body, config: BackboneConfig) -> None:
         """Wraps a body.
 
         Args:
             body: Layers, and what they expect and give.
-            input_size: Side in pixels to which images are resized; None takes them as they come.
-            precision: Of the layers' arithmetic; weights and features are float32 all the same.
+            config: Size, precision (weights and features are float32 all the same), and whether images are mirrored.
         """
         super().__init__()
-        self.precision = precision
+        self.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+        self.mirrored = config.mirrored
         self.body = body.layers
         self.num_features = body.num_features
         self.num_channels = body.num_channels
-        self.input_size = input_size
+        self.input_size = config.input_size
         self.register_buffer("pixel_mean", torch.tensor(body.pixel_mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("pixel_deviation", torch.tensor(body.pixel_deviation).view(1, -1, 1, 1), persistent=False)
 
@@ -56,9 +56,13 @@ class Backbone(nn.Module):
             pixels = functional.interpolate(pixels, (self.input_size, self.input_size), mode="bilinear", antialias=shrinks)
         if pixels.shape[1] != self.num_channels:
             pixels = pixels.expand(-1, self.num_channels, -1, -1)
+        standardized = (pixels - self.pixel_mean) / self.pixel_deviation
+        if self.mirrored:
+            standardized = torch.cat([standardized, standardized.flip(3)])
         with torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32):
-            features: Tensor = self.body((pixels - self.pixel_mean) / self.pixel_deviation)
-        return features.float().flatten(1)
+            features: Tensor = self.body(standardized)
+        features = features.float().flatten(1)
+        return features.unflatten(0, (2, len(images))).mean(dim=0) if self.mirrored else features
 
 
 def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
@@ -82,7 +86,7 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
             body = efficientnet_lite0(config)
         case _:
             assert_never(config)
-    return Backbone(body, config.input_size, torch.bfloat16 if config.precision == "bfloat16" else torch.float32)
+    return Backbone(body, config)
 
 
 def _small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:

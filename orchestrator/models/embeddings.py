@@ -51,7 +51,14 @@ class WhitenedEmbedding(nn.Module):
 
     def embed_normalized(self, normalized: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """Embeds power-normalised features, such as stored class means."""
-        whitened = normalized @ self.whitening - self.offset
+        return self.adapt(self.whiten(normalized))
+
+    def whiten(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
+        """The closed-form part of the map; training does not change it."""
+        return normalized @ self.whitening - self.offset
+
+    def adapt(self, whitened: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+        """The learned part of the map."""
         # the adapter sees directions only: lengths differ from data set to data set
         direction = functional.normalize(whitened, dim=-1) * whitened.shape[-1] ** 0.25
         residual: Tensor = self.adapter(direction)

@@ -72,16 +72,16 @@ def _paths(role: Role, is_first_task: bool, experiment: Experiment) -> tuple[str
 
 def _teacher_paths(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
     if isinstance(experiment.teacher.extractor, PretrainedExtractorConfig):
-        start = (*_EMBEDDING_SHAPE, "teacher.backbone") if is_first_task else ("teacher.augmentation",)
+        start = (*_EMBEDDING_SHAPE, "teacher.backbone") if is_first_task else ("teacher.augmentation", "teacher.rehearsal")
         return (*_REFINEMENT, "teacher.extractor", *start)
     if is_first_task:
         return (*_REFINEMENT, *_EMBEDDING_SHAPE, *_PRETRAINING, "teacher.backbone")
     fine_tuned = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)
-    return (*_REFINEMENT, "teacher.augmentation", "teacher.extractor", *(("teacher.training",) if fine_tuned else ()))
+    return (*_REFINEMENT, "teacher.augmentation", "teacher.rehearsal", "teacher.extractor", *(("teacher.training",) if fine_tuned else ()))
 
 
 def _student_paths(is_first_task: bool) -> tuple[str, ...]:
-    return (*_DISTILLATION, "student.backbone" if is_first_task else "student.consolidation")
+    return (*_DISTILLATION, *(("student.backbone",) if is_first_task else ("student.consolidation", "student.rehearsal")))
 
 
 def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever stands in the configuration

@@ -60,19 +60,21 @@ def learn_student_task(
     """
     network = _start(previous, teacher, data, config, context)
     images, labels = _with_exemplars(teacher, data)
+    num_old = len(images) - len(data)
     extractor = teacher.network.extractor
     taught: TaughtImages
     if known is None:
         stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
         taught = VariedAfresh(images, extractor, stronger, bool(config.embedding_weight and config.mixture_weight))
     else:
-        taught = varied_beforehand(known, images[: len(images) - len(data)], extractor, context)
+        taught = varied_beforehand(known, images[:num_old], extractor, context)
     distillation = _Distillation(network, teacher, taught, labels, config, context)
 
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     teacher.network.eval()
     network.train()
-    batches = BalancedBatches(labels, config.training.batch_size, partial(context.stream, "student batches"))
+    generator_of = partial(context.stream, "student batches")
+    batches = BalancedBatches(labels, config.training.batch_size, generator_of, num_old, config.rehearsal if num_old else 1.0)
     train("student", [network], batches, distillation.loss, config.training, context)
     if previous is not None:
         _consolidate(network, before, config.consolidation)

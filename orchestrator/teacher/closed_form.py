@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -88,11 +88,21 @@ def class_directions(embedding: WhitenedEmbedding, statistics: ClassStatistics) 
     The mean of n images errs by about 1/n of the spread in every one of m directions. Towards the mean of all classes that
     error averages out, so each mean is shrunk to it by the share of error in the distance between classes (James-Stein).
     """
-    device = embedding.whitening.device
-    means = embedding.embed_normalized(statistics.means.to(device))
+    means = embedding.embed_normalized(statistics.means.to(embedding.whitening.device))
+    # dimensions that no feature fills hold no error
+    return directions_of(means, statistics.counts, min(embedding.whitening.shape))
+
+
+def directions_of(means: Float[Tensor, "classes m"], counts: Int64[Tensor, " classes"], num_filled: int) -> Float[Tensor, "classes m"]:
+    """The same, of class means that have been embedded.
+
+    Args:
+        means: Embedded.
+        counts: Images of each class.
+        num_filled: Dimensions that features fill.
+    """
     centre = means.mean(dim=0)
     between = (means - centre).square().sum(dim=1).mean().clamp_min(torch.finfo(means.dtype).tiny)
-    # dimensions that no feature fills hold no error
-    error = min(embedding.whitening.shape) / statistics.counts.to(device)
+    error = num_filled / counts.to(means.device)
     share = (error / between.detach()).clamp(0, _MOST_SHRINKAGE)[:, None]
     return functional.normalize(means * (1 - share) + centre * share, dim=1)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.models import CosineClassifier, WhitenedEmbedding
-from orchestrator.teacher.closed_form import class_directions
+from orchestrator.teacher.closed_form import class_directions, directions_of
 from orchestrator.teacher.joint_embedding import keep_loss, push_pull
 from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics
 from orchestrator.training.context import LearningContext
@@ -79,32 +79,35 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
     labels = torch.cat([data.new_labels.cpu(), old_labels])
     device, num_new = data.new.device, len(data.new_labels)
-    means = data.statistics.means.to(device)
     flat_vectors = data.vectors.reshape(-1, dimensions)
     previous = copy.deepcopy(head.embedding)
+    with torch.no_grad():  # the whitening is not trained: once is enough
+        new, means = head.embedding.whiten(data.new), head.embedding.whiten(data.statistics.means.to(device))
+        before_means = previous.adapt(means)
+    num_filled = min(head.embedding.whitening.shape)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
         new_rows, old_rows = rows[rows < num_new].to(device), rows[rows >= num_new].to(device) - num_new
         views = torch.randint(len(data.new), new_rows.shape, generator=context.stream_of_rank("refinement views", step.index))
-        features = data.new[views.to(device), new_rows]
-        embedded_new = head.embedding.embed_normalized(features)
-        centres = head.embedding.embed_normalized(means)
+        whitened = new[views.to(device), new_rows]
+        embedded_new, centres = head.embedding.adapt(whitened), head.embedding.adapt(means)
         of_class = torch.div(old_rows, num_vectors, rounding_mode="floor")
         augmented = centres[of_class] + flat_vectors[old_rows]
         points = torch.cat([embedded_new, augmented])
         targets = torch.cat([data.new_labels.to(device)[new_rows], of_class])
-        anchors = class_directions(head.embedding, data.statistics)
+        anchors = directions_of(centres, data.statistics.counts, num_filled)
         classification = functional.cross_entropy(head.classifier.logits(points, anchors), targets)
         push, pull = push_pull(points, targets, centres, config.joint_embedding)
         with torch.no_grad():
-            before_new, before_means = previous.embed_normalized(features), previous.embed_normalized(means)
-        keep = keep_loss(embedded_new, before_new) if len(features) else 0.0
+            before_new = previous.adapt(whitened)
+        keep = keep_loss(embedded_new, before_new) if len(whitened) else 0.0
         keep = keep + keep_loss(centres, before_means)
         joint = config.joint_embedding
         total = classification + joint.weight * (push + pull) + joint.keep_weight * keep
         return LossOutput(total, {"push": push.item(), "pull": pull.item()})
 
-    batches = BalancedBatches(labels, config.refinement.batch_size, partial(context.stream, "refinement batches"))
+    generator_of = partial(context.stream, "refinement batches")
+    batches = BalancedBatches(labels, config.refinement.batch_size, generator_of, num_old, config.rehearsal if num_old else 1.0)
     train("embedding", [head.embedding.adapter, head.classifier], batches, loss, config.refinement, context)
 
 

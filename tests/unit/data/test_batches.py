@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +74,12 @@ def test_one_exemplar_comes_as_often_as_a_class_of_many() -> None:
     batches = batches_of([60, 1], 10)
     counts = Counter(batches.labels[torch.cat(batches.epoch(0))].tolist())
     assert counts == {0: 60, 1: 60}
+
+
+@pytest.mark.parametrize(("rehearsal", "num_batches"), [(1.0, 5), (0.5, 4), (0.0, 2)])
+def test_old_classes_make_an_epoch_longer_by_as_much_as_they_are_rehearsed(rehearsal: float, num_batches: int) -> None:
+    labels = torch.tensor([0, 1, 2, *[3] * 20, *[4] * 20])
+    batches = BalancedBatches(labels, 20, lambda epoch: torch.Generator().manual_seed(epoch), num_old_classes=3, rehearsal=rehearsal)
+    assert batches.num_batches == num_batches
+    rows = torch.cat(batches.epoch(0))
+    assert torch.bincount(labels[rows]).tolist() == [4 * num_batches] * 5, "batches are balanced all the same"

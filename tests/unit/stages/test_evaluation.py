@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from orchestrator.baselines import BaselineModel
 from orchestrator.config.data import ScenarioConfig
+from orchestrator.config.learning import SmallCnnConfig
 from orchestrator.data import Scenario
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario import Split, build_scenario
@@ -34,7 +35,9 @@ class FirstPixel(nn.Module):
 def model() -> BaselineModel:
     """Says class 0 below a brightness of 0.5, and class 1 from there on."""
     classifier = LinearClassifier(torch.tensor([[-1.0, 1.0, 0.0, 0.0]]), torch.tensor([0.5, -0.5, -9.0, -9.0]))
-    return BaselineModel(Network(Backbone(Body(FirstPixel(), num_features=1, num_channels=1)), nn.Identity(), classifier), None)
+    return BaselineModel(
+        Network(Backbone(Body(FirstPixel(), num_features=1, num_channels=1), SmallCnnConfig()), nn.Identity(), classifier), None
+    )
 
 
 def scenario_of(folder: Path, test_pixels: list[list[int]], validation_fraction: float = 0.0) -> Scenario:

@@ -1,0 +1,87 @@
+"""What it is worth that a pre-trained extractor looks at every image once: twenty teachers of a sweep with tables of features, and without.
+
+    .venv/bin/python benchmarks/feature_stage.py            about 15 minutes on 2 cores
+    .venv/bin/python benchmarks/feature_stage.py --quick    fewer images, 2 of the 20 trials without tables: under 3 minutes
+
+The trials differ in push and pull margins, as in search_spaces/push_pull_margins.yaml, and learn CIFAR-10's first four classes with a
+frozen EfficientNet-Lite0. With: one store for all, so the first trial computes the tables and the others map them into memory.
+Without: a store for each trial, so each computes them. Trials without are spread evenly among those with, so that a machine that slows
+down slows both. Needs ../shared/data/cifar10, or another pair of Parquet files (--train, --test).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from measuring import CIFAR10, ROOT, print_figures
+
+from orchestrator.config import load_experiment
+from orchestrator.stages import StageRunner, Work, prepare_work
+
+NUM_TRIALS = 20
+# images a class to learn from, and trials that are measured without tables
+WORKLOADS = {"full": (200, 4), "quick": (30, 2)}
+
+
+def trial(number: int, store: Path, scratch: Path, overrides: Sequence[str]) -> Work:
+    """The teacher's stages of one trial."""
+    margin = 0.3 + 0.02 * number
+    own = [f"teacher.joint_embedding.pull_margin={margin}", f"store.uri={store}", f"data.cache_dir={scratch / 'images'}"]
+    work = prepare_work(load_experiment(ROOT / "experiments" / "cifar10_pretrained.yaml", [*overrides, *own]))
+    return replace(work, stages=[stage for stage in work.stages if stage.role == "teacher"])
+
+
+def seconds_of(work: Work) -> float:
+    """How long it takes to compute the stages of a trial."""
+    started = time.perf_counter()
+    runner = StageRunner(work, torch.device("cpu"), lambda _: None)
+    for stage in work.stages:
+        runner.obtain(stage)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measures both sides, and prints the ratio of their worker-seconds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer images, fewer trials without tables")
+    parser.add_argument("--train", type=Path, default=CIFAR10 / "train.parquet")
+    parser.add_argument("--test", type=Path, default=CIFAR10 / "test.parquet")
+    arguments = parser.parse_args()
+    num_images, num_without = WORKLOADS["quick" if arguments.quick else "full"]
+    overrides = [
+        f"data.train={arguments.train}",
+        f"data.test={arguments.test}",
+        "scenario.class_order=[airplane, automobile, bird, cat]",
+        f"data.validation_fraction={1 - num_images / 2000}",
+    ]
+    with_tables, without = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        seconds_of(trial(0, scratch / "warm-up", scratch, [*overrides, "data.validation_fraction=0.999"]))
+        for number in range(NUM_TRIALS):
+            with_tables.append(seconds_of(trial(number, scratch / "store", scratch, overrides)))
+            if number % (NUM_TRIALS // num_without) == 0:
+                without.append(seconds_of(trial(number, scratch / f"store-{number}", scratch, overrides)))
+            print(f"trial {number}: {with_tables[-1]:.1f} s with tables; without, so far: {[round(s, 1) for s in without]} s", flush=True)
+    mean_without, total_with = sum(without) / len(without), sum(with_tables)
+    later = sum(with_tables[1:]) / (NUM_TRIALS - 1)
+    print(f"\nwith tables     {total_with:8.1f} s for {NUM_TRIALS} trials: {with_tables[0]:.1f} s the first, {later:.2f} s every other")
+    print(f"without tables  {NUM_TRIALS * mean_without:8.1f} s for {NUM_TRIALS} trials, from {len(without)} of {mean_without:.1f} s each")
+    print_figures(
+        "feature_stage",
+        worker_seconds_ratio=NUM_TRIALS * mean_without / total_with,
+        ratio_of_a_later_trial=mean_without / later,
+        trials=NUM_TRIALS,
+        measured_without=len(without),
+        images_per_class=num_images,
+    )
+
+
+if __name__ == "__main__":
+    main()
