@@ -113,7 +113,7 @@ def _train_network(
     network.to(context.device).train()
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        images = context.vary(data.images[rows], context.stream_of_rank("views", step.index))
+        images = context.vary(data.images.index_select(0, rows), context.stream_of_rank("views", step.index))
         return LossOutput(functional.cross_entropy(network(images).logits, data.labels[rows].to(context.device)))
 
     batches = BalancedBatches(data.labels, setting.training.batch_size, partial(context.stream, "batches"))

@@ -65,7 +65,7 @@ class VariedAfresh:
     @torch.no_grad()
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
         """Varies and mixes, and asks the extractor."""
-        raw = self.images[rows].to(self.context.device)
+        raw = self.images.index_select(0, rows).to(self.context.device)
         images = self.context.vary(raw, generator)
         if self.with_mixtures:
             images = torch.cat([images, mix(self.context.vary(raw, generator), generator)])

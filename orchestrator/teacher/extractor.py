@@ -31,7 +31,7 @@ def pretrain_extractor(extractor: Backbone, data: LabeledImages, config: Teacher
         head = nn.Linear(extractor.num_features, turns * (int(data.labels.max()) + 1)).to(context.device)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        images = context.vary(data.images[rows], context.stream_of_rank("extractor views", step.index))
+        images = context.vary(data.images.index_select(0, rows), context.stream_of_rank("extractor views", step.index))
         targets = data.labels[rows].to(context.device)
         if turns > 1:
             images = quarter_turns(images)
@@ -51,7 +51,7 @@ def fine_tune_extractor(extractor: Backbone, data: LabeledImages, config: Teache
         head = nn.Linear(extractor.num_features, int(data.labels.max()) + 1 - first).to(context.device)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        images = context.vary(data.images[rows], context.stream_of_rank("extractor views", step.index))
+        images = context.vary(data.images.index_select(0, rows), context.stream_of_rank("extractor views", step.index))
         features = extractor(images)
         with torch.no_grad():
             before = normalization(previous(images))

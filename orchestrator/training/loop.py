@@ -26,11 +26,11 @@ class LossOutput:
 
     Attributes:
         total: The scalar that is minimised.
-        parts: Values to report, by name.
+        parts: Values to report, by name. Those that are tensors are read at the end of the epoch, so that nobody waits for a GPU.
     """
 
     total: Float[Tensor, ""]
-    parts: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float | Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Objective(nn.Module):
         self.trained = trained
         self.loss = loss
 
-    def forward(self, rows: Tensor, step: Step) -> tuple[Tensor, Mapping[str, float]]:
+    def forward(self, rows: Tensor, step: Step) -> tuple[Tensor, Mapping[str, float | Tensor]]:
         output = self.loss(rows, step)
         return output.total, output.parts
 
@@ -93,38 +93,62 @@ def train(
     Raises:
         UserInputError: The loss is no longer finite: the learning rate is too high for this data.
     """
-    ranks = context.ranks
+    ranks, num_batches = context.ranks, batches.num_batches
     trained = nn.ModuleList(modules)
-    num_steps = config.epochs * batches.num_batches
+    num_steps = config.epochs * num_batches
     optimizer = torch.optim.AdamW(trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     lr_scheduler = OneCycleLR(optimizer, config.learning_rate, total_steps=num_steps + 1)
     reports = _go_on(phase, trained, optimizer, lr_scheduler, context)
     objective = ranks.parallel(_Objective(trained, loss))
     for epoch in range(len(reports), config.epochs):
-        sums: dict[str, float] = defaultdict(float)
+        means = _EpochMeans(num_batches)
         for number, batch in enumerate(batches.epoch(epoch)):
             share = ranks.share(batch)
             weight = len(share) * ranks.size / len(batch)
-            total, parts = objective(share, Step(epoch * batches.num_batches + number, num_steps, epoch))
+            total, parts = objective(share, Step(epoch * num_batches + number, num_steps, epoch))
             optimizer.zero_grad(set_to_none=True)
             (total * weight).backward()
             optimizer.step()
             lr_scheduler.step()
-            for name, value in {"loss": total.item(), **parts}.items():
-                sums[name] += value * weight / batches.num_batches
-        report = EpochReport(phase, epoch + 1, config.epochs, {name: ranks.mean(value) for name, value in sums.items()})
-        if not math.isfinite(report.metrics["loss"]):
-            raise UserInputError(
-                f"the loss is {report.metrics['loss']} after epoch {epoch + 1} of {phase}",
-                where=context.stage,
-                next_step=f"lower the learning rate (now {config.learning_rate})",
-            )
+            means.add({"loss": total.detach(), **parts}, weight)
+        report = EpochReport(phase, epoch + 1, config.epochs, {name: ranks.mean(value) for name, value in means.read().items()})
+        _check_finite(report, config, context)
         reports.append(report)
         if ranks.is_first:
             state = EpochCheckpoint(tuple(reports), trained.state_dict(), optimizer.state_dict(), lr_scheduler.state_dict())
             context.checkpoints.save(phase, state)
             context.reporter(report)
     ranks.align(trained)
+
+
+class _EpochMeans:
+    """Means over an epoch's steps."""
+
+    def __init__(self, num_steps: int) -> None:
+        self._num_steps = num_steps
+        self._terms: dict[str, list[tuple[float | Tensor, float]]] = defaultdict(list)
+
+    def add(self, values: Mapping[str, float | Tensor], weight: float) -> None:
+        for name, value in values.items():
+            self._terms[name].append((value, weight))
+
+    def read(self) -> dict[str, float]:
+        return {name: self._sum(*zip(*terms, strict=True)) / self._num_steps for name, terms in self._terms.items()}
+
+    @staticmethod
+    def _sum(values: Sequence[float | Tensor], weights: Sequence[float]) -> float:
+        on_device = [value for value in values if isinstance(value, Tensor)]
+        numbers = torch.stack(on_device).tolist() if on_device else values  # one wait for the device instead of one a step
+        return sum(value * weight for value, weight in zip(numbers, weights, strict=True))
+
+
+def _check_finite(report: EpochReport, config: TrainingConfig, context: LearningContext) -> None:
+    if not math.isfinite(report.metrics["loss"]):
+        raise UserInputError(
+            f"the loss is {report.metrics['loss']} after epoch {report.epoch} of {report.phase}",
+            where=context.stage,
+            next_step=f"lower the learning rate (now {config.learning_rate})",
+        )
 
 
 def _go_on(

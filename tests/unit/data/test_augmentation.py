@@ -5,8 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.data import augmentation
 from orchestrator.data.augmentation import augment, mix, quarter_turns
 
 NO_CHANGE = ImageAugmentationConfig(rotation_degrees=0, scale_fraction=0, shift_fraction=0, horizontal_flip=False, noise=0)
@@ -139,3 +141,42 @@ def test_mixing_one_image_gives_it_back_and_is_reproducible() -> None:
     before = many.clone()
     assert torch.equal(mix(many, generator(2)), mix(many, generator(2)))
     assert torch.equal(many, before)
+
+
+# --- many images at once ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num", [3, 40])  # few images have noise of their own, many share a sequence
+def test_a_part_is_what_all_together_would_have_been(num: int) -> None:
+    images, config = some_images(num, height=32, width=32), ImageAugmentationConfig(horizontal_flip=True)
+    expected = augment(images, config, generator())
+    for part in (slice(0, 2), slice(2, num), slice(num, num)):
+        assert torch.equal(augment(images, config, generator(), part), expected[part])
+
+
+def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, config = some_images(30, height=32, width=32), ImageAugmentationConfig(horizontal_flip=True)
+    expected = augment(images, config, generator())
+    for num_values in (1, 7 * 3 * 32 * 32):
+        monkeypatch.setattr(augmentation, "_BLOCK_VALUES_CPU", num_values)
+        assert torch.equal(augment(images, config, generator()), expected)
+
+
+def test_many_images_have_noise_that_is_not_the_same() -> None:
+    changed = augment(torch.full((100, 3, 32, 32), 128, dtype=torch.uint8), only(noise=0.1), generator()).float().flatten(1)
+    assert changed.std().item() == pytest.approx(25.5, rel=0.02)
+    assert changed.std(dim=1).min() > 20
+    correlations = torch.corrcoef(changed) - torch.eye(100)
+    # of independent images it would be one over the root of 3,072 values
+    assert correlations.square().mean().sqrt().item() == pytest.approx(3072**-0.5, rel=0.5)
+
+
+def test_no_images_are_changed_to_none() -> None:
+    assert augment(some_images(0), ImageAugmentationConfig(), generator()).shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (5, 32)])
+def test_pixels_come_from_where_torch_finds_them(height: int, width: int) -> None:
+    transforms = torch.randn(4, 2, 3, generator=generator())
+    expected = functional.affine_grid(transforms, [4, 1, height, width], align_corners=False)
+    torch.testing.assert_close(augmentation._grid(transforms, height, width), expected)

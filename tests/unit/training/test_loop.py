@@ -69,6 +69,16 @@ def test_every_epoch_is_reported_with_the_means_of_its_batches() -> None:
     assert [report.metrics["loss"] for report in problem.reports] == pytest.approx(means)
 
 
+def test_parts_that_are_tensors_are_reported_like_numbers() -> None:
+    problem = Problem()
+
+    def loss(rows: Tensor, step: Step) -> LossOutput:
+        return LossOutput((problem.parameter - 3).square(), {"tensor": torch.tensor(step.index + 0.5), "number": step.index + 0.5})
+
+    train("extractor", [nn.ParameterList([problem.parameter])], problem.batches, loss, TrainingConfig(epochs=1), problem.context)
+    assert problem.reports[0].metrics["tensor"] == problem.reports[0].metrics["number"] == pytest.approx(1.5)
+
+
 def test_steps_count_over_all_epochs_and_progress_stays_below_one() -> None:
     problem = Problem()
     problem.train(epochs=2)
