@@ -99,8 +99,21 @@ def settle(lease: Lease, registry: Registry) -> None:
     else:
         if state.champion is not None:
             logger.warning("the alias %r was moved by hand, from %s to %s: that is followed", CHAMPION, state.champion, moved)
-        adopted = State(moved, registry.holder_of(PREVIOUS), registry.holder_of(CHALLENGER), late_tellers=state.late_tellers)
+        _adopt(lease, registry, state, moved)
+
+
+def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
+    """Follows a person. Back to an older version is a rollback: else the next tick would learn, and promote, the same once more."""
+    adopted = State(moved, registry.holder_of(PREVIOUS), registry.holder_of(CHALLENGER), late_tellers=before.late_tellers)
+    if before.champion is None or int(moved.student) >= int(before.champion.student):
         lease.write(EntryKind.ADOPTED, adopted)
+        return
+    back = replace(adopted, previous=registry.predecessor_of(moved), challenger=before.champion, is_settled=False)
+    back = _without_deleted(back, registry)
+    lease.write(EntryKind.ADOPTED, back)
+    _note(registry, before.champion, VersionState.ROLLED_BACK, f"the alias {CHAMPION!r} was moved back to {moved} by hand")
+    _note(registry, moved, VersionState.CHAMPION, "by hand")
+    _tell(lease, registry, back)
 
 
 def check_champion(state: State, registry: Registry) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ class World:
     predecessor: dict[ModelPair, ModelPair | None] = field(default_factory=dict)
     arrived: frozenset[int] = frozenset()
     gate_is_open: bool = True
+    is_moved_by_hand: bool = False
     tokens: list[int] = field(default_factory=list)
     promotions: list[ModelPair] = field(default_factory=list)
 
@@ -45,7 +47,7 @@ class World:
         if entry.kind == EntryKind.ACQUIRED:
             self.tokens.append(entry.token)
         assert entry.token == self.tokens[-1], "a stale holder has written"
-        assert entry.kind != EntryKind.ADOPTED, "nobody moves aliases by hand here: a stale holder has"
+        assert entry.kind != EntryKind.ADOPTED or self.is_moved_by_hand, "nobody moves aliases by hand here: a stale holder has"
         if entry.kind == EntryKind.PROMOTED:
             assert entry.state.champion is not None
             self.promotions.append(entry.state.champion)
@@ -285,6 +287,35 @@ def test_a_late_teller_of_a_first_rejection_takes_the_alias_from_nobody() -> Non
     champion = world.aliases[CHAMPION]
     sleeper.finish()
     assert world.aliases[CHAMPION] == champion == last_entry(world).state.champion
+
+
+def settling(world: World) -> Callable[[Process], None]:
+    def work(process: Process) -> None:
+        lease = Lease.acquire(Journal(MemoryStorage(world, process)), LEASE, this_holder())
+        settle(lease, MemoryRegistry(world, process))
+        lease.release()
+
+    return work
+
+
+@pytest.mark.parametrize("num_steps", [*range(1, 40, 3), 99])
+def test_an_older_champion_by_hand_is_a_rollback_wherever_it_is_interrupted(num_steps: int) -> None:
+    world = World(arrived=frozenset({0, 1}))
+    for arrival in (2, 3):
+        Process(tick(world)).finish()
+        world.arrived |= {arrival}
+    first, second = ModelPair("1", "1"), ModelPair("2", "2")
+    assert world.aliases == {"champion": second, "previous": first}
+    world.aliases[CHAMPION], world.is_moved_by_hand = first, True
+    interrupted = Process(settling(world))
+    for _ in range(num_steps):
+        interrupted.go_on()
+    interrupted.kill()
+    world.now += 61
+    Process(settling(world)).finish()
+    state = last_entry(world).state
+    assert (state.champion, state.previous, state.challenger) == (first, None, second)
+    assert world.aliases == {"champion": first, "challenger": second}
 
 
 def test_what_a_late_teller_says_is_taken_back() -> None:
