@@ -16,7 +16,7 @@ from orchestrator.training.reports import EpochReport
 class RunListener(Protocol):
     """Told about a run while it happens."""
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
         """All is checked; computing begins."""
 
     def stage_started(self, stage: Stage) -> None:
@@ -38,7 +38,7 @@ class RunListener(Protocol):
 class SilentListener:
     """Wants to know nothing."""
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
         """Says nothing."""
 
     def stage_started(self, stage: Stage) -> None:

@@ -94,7 +94,7 @@ def run(
         log.start()
         views = run_views(len(work.scenario.tasks))
         tracker.save_views(views)
-        listener.run_started(experiment, work.scenario, work.stages)
+        listener.run_started(experiment, work.scenario, work.stages, tracker.run_id)
         record = RunRecord(tracker.run_id, experiment, work.scenario, run_name)
         compute(work, _Teller(work, record, log, listener), output_dir / names.RAY_LOG_FILE)
         summary = record.summary()

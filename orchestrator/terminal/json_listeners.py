@@ -27,10 +27,11 @@ class JsonRunListener:
         self._lines = JsonLines()
         self._run = ""
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
         """Says what is run."""
+        self._run = run_id
         text = f"{experiment.name}: {experiment.method.kind} on {scenario.table.name}, {len(scenario.tasks)} tasks, seed {experiment.seed}"
-        self._lines.write(text)
+        self._lines.write(text, "info", run_id)
 
     def stage_started(self, stage: Stage) -> None:
         """Says which."""
@@ -46,7 +47,7 @@ class JsonRunListener:
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """Says how well, and how long it took."""
-        self._run, stage = record.run_id, result.stage
+        stage = result.stage
         numbers = " ".join(f"{100 * accuracy:.1f}" for accuracy in record.matrix(stage.role)[-1])
         took = "from the store" if result.finished.cached else f"{result.finished.seconds:.1f} s"
         text = f"{stage.role} has learned task {stage.task.index + 1} of {len(record.scenario.tasks)}: accuracy by task {numbers} %, {took}"

@@ -41,7 +41,7 @@ class TerminalListener:
         self._progress: Progress | None = None
         self._lanes: dict[Role, _LaneBar] = {}
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage]) -> None:
+    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
         """Says what is run, and puts up the bars."""
         sizes = sorted({len(task.new_classes) for task in scenario.tasks})
         classes = " or ".join(str(size) for size in sizes)

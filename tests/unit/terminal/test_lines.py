@@ -75,7 +75,7 @@ def test_a_run_says_run_task_and_stage(tiny_experiment: "Experiment", tmp_path: 
     assert answer.returncode == 0, answer.stderr
     lines = objects(answer.stdout)
     run = json.loads((tmp_path / "out" / "summary.json").read_text())["run_id"]
-    assert {line["run"] for line in lines} == {None, run}
+    assert {line["run"] for line in lines} == {run}
     stages = [(line["task"], line["stage"]) for line in lines if "has learned" in line["message"]]
     assert sorted(stages) == [(task, f"{role}[{task}]") for task in range(3) for role in ("student", "teacher")]
     assert all(line["run"] == run for line in lines if "has learned" in line["message"])
