@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +22,13 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from orchestrator.config.data import Label, ScenarioConfig
-from orchestrator.data.image_table import ImageTable
+from orchestrator.data.image_table import ImageTable, room_on_disk
+from orchestrator.data.samples import natural_key
 from orchestrator.errors import DataError
 
 Indices = npt.NDArray[np.int64]
 MIN_TRAINING_IMAGES = 2
+_ROWS_AT_ONCE = 256
 
 
 class Split(StrEnum):
@@ -57,10 +61,12 @@ class LabeledImages:
     Attributes:
         images: uint8 (images, channels, height, width).
         labels: Positions in the class order.
+        folder: Where the images lie on disk, as they are too many for memory; None where they are in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,6 +76,15 @@ class LabeledImages:
         """(channels, height, width) of every image."""
         _, channels, height, width = self.images.shape
         return channels, height, width
+
+    def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
+        """The same after one image of each of the first classes, in memory or on disk as before."""
+        labels = torch.cat([torch.arange(len(exemplars)), self.labels])
+        if self.folder is None:
+            return LabeledImages(torch.cat([exemplars, self.images]), labels)
+        joined = torch.from_numpy(room_on_disk(self.folder, (len(labels), *self.shape)))
+        joined[: len(exemplars)], joined[len(exemplars) :] = exemplars, self.images
+        return LabeledImages(joined, labels, self.folder)
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,7 @@ class Scenario:
         tasks: In order.
         indices: For every split and class, rows of the table.
         num_learned_tasks: Tasks that have been learned earlier: their training images may be gone.
+        max_bytes: Most bytes of images that are copied into memory at once; more of them lie on disk. None means no bound.
     """
 
     table: ImageTable
@@ -89,6 +105,7 @@ class Scenario:
     tasks: tuple[Task, ...]
     indices: dict[Split, tuple[Indices, ...]]
     num_learned_tasks: int = 0
+    max_bytes: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -101,11 +118,21 @@ class Scenario:
         return [int(name) for name in names] if self.table.integer_labels else [*names]
 
     def images_of(self, split: Split, classes: Sequence[int]) -> LabeledImages:
-        """The images of some classes, copied out of the memory-mapped table."""
+        """The images of some classes, copied out of the memory-mapped table: into memory, or where they are too many, onto disk.
+
+        Raises:
+            StorageUnavailableError: There is no room on disk.
+        """
         rows = [self.indices[split][c] for c in classes]
         labels = np.repeat(np.asarray(classes, dtype=np.int64), [len(r) for r in rows])
         chosen = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
-        return LabeledImages(torch.from_numpy(self.table.images[chosen]), torch.from_numpy(labels))
+        if self.max_bytes is None or len(chosen) * math.prod(self.shape) <= self.max_bytes:
+            return LabeledImages(torch.from_numpy(self.table.images[chosen]), torch.from_numpy(labels))
+        folder = self.table.path.parent
+        copied = room_on_disk(folder, (len(chosen), *self.shape))
+        for part in _parts(len(chosen)):
+            copied[part] = self.table.images[chosen[part]]
+        return LabeledImages(torch.from_numpy(copied), torch.from_numpy(labels), folder)
 
     def fingerprint_of(self, task: Task) -> str:
         """SHA-256 over what a stage of this task reads: its class names, training images and the images' shape."""
@@ -119,10 +146,13 @@ class Scenario:
         """SHA-256 over what a model is judged by after a task: validation and test images of all classes seen so far."""
         return hashlib.sha256(repr((self.shape, self._digests_of_judging[: task.num_seen_classes])).encode()).hexdigest()
 
-    def fingerprint_of_class(self, c: int) -> str:
-        """SHA-256 over all images of one class, split by split, and their shape."""
-        digests = [self._digests_of_training[c], *self._digests_of_judging[c]]
-        return hashlib.sha256(repr((self.shape, digests)).encode()).hexdigest()
+    def fingerprint_of_images(self, split: Split, c: int) -> str:
+        """SHA-256 over the images of one class in one split, and their shape."""
+        if split == Split.TRAIN:
+            digest = self._digests_of_training[c]
+        else:
+            digest = dict(zip((Split.VALIDATION, Split.TEST), self._digests_of_judging[c], strict=True))[split]
+        return hashlib.sha256(repr((self.shape, digest)).encode()).hexdigest()
 
     @cached_property
     def _digests_of_training(self) -> list[bytes]:
@@ -134,7 +164,15 @@ class Scenario:
         return [(self._digest_of(Split.VALIDATION, c), self._digest_of(Split.TEST, c)) for c in classes]
 
     def _digest_of(self, split: Split, c: int) -> bytes:
-        return hashlib.sha256(np.ascontiguousarray(self.table.images[self.indices[split][c]]).data).digest()
+        digest, rows = hashlib.sha256(), self.indices[split][c]
+        for part in _parts(len(rows)):
+            digest.update(np.ascontiguousarray(self.table.images[rows[part]]).data)
+        return digest.digest()
+
+
+def _parts(num: int) -> list[slice]:
+    """So many rows at a time as take little memory."""
+    return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num, _ROWS_AT_ONCE)]
 
 
 def build_scenario(table: ImageTable, config: ScenarioConfig, validation_fraction: float, seed: int) -> Scenario:
@@ -174,7 +212,7 @@ def build_scenario(table: ImageTable, config: ScenarioConfig, validation_fractio
 
 
 def _class_order(table: ImageTable, order: int | Sequence[Label], where: str = "scenario.class_order") -> tuple[str, ...]:
-    labels = sorted(set(table.labels.tolist()), key=_natural_key)
+    labels = sorted(set(table.labels.tolist()), key=natural_key)
     if isinstance(order, int):
         return tuple(_random(order, "class_order").permutation(labels).tolist())
     for label in order:
@@ -183,10 +221,6 @@ def _class_order(table: ImageTable, order: int | Sequence[Label], where: str = "
             advice = f"did you mean {nearest[0]}?" if nearest else f"labels are {', '.join(labels[:20])}"
             raise DataError(f"the data set {table.name} has no label {label!r}", where=where, next_step=advice)
     return tuple(str(label) for label in order)
-
-
-def _natural_key(label: str) -> tuple[int, int, str]:
-    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
 
 
 def _check_same_classes(table: ImageTable, class_names: Sequence[str], num_learned: int) -> None:

@@ -1,8 +1,8 @@
-"""What a pre-trained extractor makes of the images: computed once for every class, and read memory-mapped by whoever learns from it.
+"""What a pre-trained extractor makes of the images: computed once for each class and split, and read memory-mapped by all who need it.
 
 An extractor that never learns gives the same features in every task, trial and run; computing them again would take most of such
-a teacher's time. A table lies in the stage store, under a key of its own: the extractor with its weights, the class's images, and
-how views of them are made. Class order, tasks and all other settings of an experiment are not part of it.
+a teacher's time. A table lies in the stage store, under a key of its own: the extractor with its weights, the images, and how views
+of training images are made. Class order, tasks and all other settings of an experiment are not part of it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
 
 FEATURE_FORMAT = 1
-_JUDGED = (Split.VALIDATION, Split.TEST)
 Progress = Callable[[int, int], None]
+_Images = tuple[Split, int]
 
 
 def is_known_beforehand(role: Role, experiment: Experiment) -> bool:
@@ -59,21 +59,23 @@ class FeatureTables:
         self._store = store
         self._context = context
         self._claims = claims
-        self._tables: dict[int, Artifact] = {}
+        self._tables: dict[_Images, Artifact] = {}
         self._extractor: Backbone | None = None
 
-    def obtain(self, classes: Sequence[int], progress: Progress) -> None:
+    def obtain(self, classes: Sequence[int], progress: Progress, splits: Sequence[Split] = (*Split,)) -> None:
         """Sees to it that the tables of some classes are in the store.
 
         Args:
             classes: Positions in the class order.
             progress: Told how many images are done, of how many in all.
+            splits: Of which images.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
         """
-        missing = [c for c in classes if c not in self._tables and not self._read(c)]
-        total = sum(self._num_images(c) for c in missing)
+        wanted = [(split, c) for c in classes for split in splits if (split, c) not in self._tables]
+        missing = [images for images in wanted if not self._read(images)]
+        total = sum(self._num_images(images) for images in missing)
         done = 0
 
         def told(num: int) -> None:
@@ -81,30 +83,30 @@ class FeatureTables:
             done += num
             progress(done, total)
 
-        for c in missing:
-            with holding(self._claims, self.key_of(c), self._context.ranks):
-                if not self._read(c):
-                    self._compute(c, told)
+        for images in missing:
+            with holding(self._claims, self.key_of(*images), self._context.ranks):
+                if not self._read(images):
+                    self._compute(images, told)
 
     def views(self, classes: Sequence[int]) -> list[Views]:
         """Features of the training images of some classes, which have been obtained."""
-        tables = [self._tables[c].tensors for c in classes]
+        tables = [self._tables[Split.TRAIN, c].tensors for c in classes]
         return [Views(tensors["clean"].to(self._context.device), tensors["varied"].to(self._context.device)) for tensors in tables]
 
     def judged(self, split: Split, classes: Sequence[int]) -> Float[Tensor, "n d"]:
         """Features of the images of some classes, which have been obtained, in the order of `Scenario.images_of`."""
-        return torch.cat([self._tables[c].tensors[split.value] for c in classes])
+        return torch.cat([self._tables[split, c].tensors["clean"] for c in classes])
 
-    def key_of(self, c: int) -> str:
-        """What a class's table depends on, as a SHA-256."""
-        experiment, teacher = self._experiment, self._experiment.teacher
+    def key_of(self, split: Split, c: int) -> str:
+        """What a table depends on, as a SHA-256."""
+        experiment, num_views = self._experiment, self._num_views(split)
         varied: dict[str, Any] = {"augmentation": experiment.data.augmentation.model_dump(mode="json"), "seed": experiment.seed}
         content = {
             "format": FEATURE_FORMAT,
-            "backbone": teacher.backbone.model_dump(mode="json"),
+            "backbone": experiment.teacher.backbone.model_dump(mode="json"),
             "weights": self._weights,
-            "images": self._scenario.fingerprint_of_class(c),
-            "views": {"num_views": teacher.num_views, **varied} if teacher.num_views else None,
+            "images": self._scenario.fingerprint_of_images(split, c),
+            "views": {"num_views": num_views, "class": self._scenario.class_names[c], **varied} if num_views else None,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -112,36 +114,38 @@ class FeatureTables:
     def _weights(self) -> str:
         return weights_identity(self._experiment.teacher.backbone)
 
-    def _num_images(self, c: int) -> int:
-        num_train = len(self._scenario.indices[Split.TRAIN][c])
-        return num_train * (1 + self._experiment.teacher.num_views) + sum(len(self._scenario.indices[split][c]) for split in _JUDGED)
+    def _num_views(self, split: Split) -> int:
+        return self._experiment.teacher.num_views if split == Split.TRAIN else 0
 
-    def _read(self, c: int) -> bool:
-        ranks, key = self._context.ranks, self.key_of(c)
+    def _num_images(self, images: _Images) -> int:
+        split, c = images
+        return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
+
+    def _read(self, images: _Images) -> bool:
+        ranks, key = self._context.ranks, self.key_of(*images)
         if not ranks.from_first(lambda: self._store.values_of(key) is not None):
             return False
         found = self._store.load_mapped(key)
         if not all(ranks.values_of_all(found is not None)) or found is None:
             return False
-        self._tables[c] = found
+        self._tables[images] = found
         return True
 
-    def _compute(self, c: int, told: Callable[[int], None]) -> None:
+    def _compute(self, images: _Images, told: Callable[[int], None]) -> None:
+        split, c = images
+        generator = views_generator(self._experiment.seed, self._scenario.class_names[c])
+        raw = self._scenario.images_of(split, [c]).images
+        views = extract_views(self._pretrained(), raw, self._num_views(split), generator, self._context, told)
+        table = Artifact({"clean": views.clean.cpu(), "varied": views.varied.cpu()}, {"features_of": self._scenario.class_names[c]})
+        if self._context.ranks.is_first:
+            self._store.save(self.key_of(*images), table)
+        self._tables[images] = table
+
+    def _pretrained(self) -> Backbone:
         if self._extractor is None:
             with seeded_initialisation(0, "overwritten by pre-trained weights"):
                 self._extractor = build_backbone(self._experiment.teacher.backbone, self._scenario.shape).to(self._context.device)
-        extractor, context, ranks = self._extractor, self._context, self._context.ranks
-        name = self._scenario.class_names[c]
-        images = self._scenario.images_of(Split.TRAIN, [c]).images
-        generator = views_generator(self._experiment.seed, name)
-        views = extract_views(extractor, images, self._experiment.teacher.num_views, generator, context, told)
-        tensors = {"clean": views.clean.cpu(), "varied": views.varied.cpu()}
-        for split in _JUDGED:
-            judged = self._scenario.images_of(split, [c]).images
-            tensors[split.value] = extract_views(extractor, judged, 0, generator, context, told).clean.cpu()
-        if ranks.is_first:
-            self._store.save(self.key_of(c), Artifact(tensors, {"features_of": name}))
-        self._tables[c] = Artifact(tensors)
+        return self._extractor
 
 
 def views_generator(seed: int, class_name: str) -> torch.Generator:

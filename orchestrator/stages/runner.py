@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from orchestrator.config.learning import DualTeacherConfig
+from orchestrator.data.scenario import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
@@ -117,7 +119,7 @@ class StageRunner:
             return
         features_of = None
         if is_known_beforehand(stage.role, self._work.experiment):
-            self._obtain_features(stage, range(stage.task.num_seen_classes))
+            self._obtain_features(stage, range(stage.task.num_seen_classes), (Split.VALIDATION, Split.TEST))
             features_of = self._features.judged
         evaluation = evaluate(self._model(stage), stage, self._work.scenario, self._ranks, features_of)
         if self._ranks.is_first:
@@ -130,11 +132,11 @@ class StageRunner:
         if not is_known_beforehand("teacher" if is_distilled else stage.role, experiment):
             return None
         classes = classes_learned(stage, experiment)
-        self._obtain_features(stage, classes)
+        self._obtain_features(stage, classes, (Split.TRAIN,))
         return self._features.views(classes)
 
-    def _obtain_features(self, stage: Stage, classes: range) -> None:
-        self._features.obtain(classes, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total)))
+    def _obtain_features(self, stage: Stage, classes: range, splits: Sequence[Split]) -> None:
+        self._features.obtain(classes, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total)), splits)
 
     def _clear_progress(self, stage: Stage) -> None:
         if self._ranks.is_first:

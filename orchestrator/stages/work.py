@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -98,6 +98,7 @@ def prepare_work(experiment: Experiment) -> Work:
         StorageUnavailableError: The data cache or the store cannot be reached.
     """
     table = load_images(experiment.data)
-    scenario = build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    cut = build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    scenario = replace(cut, max_bytes=experiment.data.max_bytes)
     stages, learned = stage_graph(experiment, scenario), learned_stages(experiment, scenario)
     return Work(experiment, scenario, stages, StageStore(experiment.store.uri), learned)

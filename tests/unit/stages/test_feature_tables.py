@@ -73,6 +73,7 @@ def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(experime
     work, told = computed(experiment)
     images = {split: sum(len(rows) for rows in work.scenario.indices[split]) for split in Split}
     finished = [event for event in told if event.num_done == event.num_images]
+    assert len(finished) == 4, "training images first, then those that a task is judged by"
     expected = (1 + NUM_VIEWS) * images[Split.TRAIN] + images[Split.VALIDATION] + images[Split.TEST]
     assert sum(event.num_images for event in finished) == expected
     assert {event.stage for event in finished} == {"teacher[0]", "teacher[1]"}
@@ -96,7 +97,7 @@ def test_whoever_needs_the_same_features_finds_them(experiment: Experiment, chan
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"data.augmentation.noise": 0.2}, {"teacher.backbone.input_size": 48}], ids=str)
 def test_other_views_other_images_or_another_extractor_are_other_features(experiment: Experiment, changes: dict[str, object]) -> None:
     one, other = (tables_of(prepare_work(changed)) for changed in (experiment, with_values(experiment, changes)))
-    assert one.key_of(0) != other.key_of(0)
+    assert one.key_of(Split.TRAIN, 0) != other.key_of(Split.TRAIN, 0)
 
 
 def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, weights: Path, tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, 
         state["classifier.3.bias"].fill_(value)
         torch.save(state, file)
         work = prepare_work(with_values(experiment, {"teacher.backbone.weights": str(file)}))
-        keys.append((work.stages[0].key, tables_of(work).key_of(0)))
+        keys.append((work.stages[0].key, tables_of(work).key_of(Split.TRAIN, 0)))
     assert not set(keys[0]) & set(keys[1])
 
 
@@ -144,7 +145,7 @@ def test_a_stage_does_not_keep_the_weights_that_are_known_already(experiment: Ex
 def test_a_damaged_table_is_computed_again(experiment: Experiment, caplog: pytest.LogCaptureFixture) -> None:
     work, _ = computed(experiment, ("teacher",))
     tables = tables_of(work)
-    file = next((Path(experiment.store.uri) / tables.key_of(0)).glob("*.safetensors"))
+    file = next((Path(experiment.store.uri) / tables.key_of(Split.TRAIN, 0)).glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-8] + b"\xff" * 8)
     done: list[int] = []
     tables.obtain([0, 1], lambda num_done, _: done.append(num_done))
