@@ -39,9 +39,15 @@ class SmallCnnTinyConfig(_BackboneConfig):
 
 
 class ResNet20Config(_BackboneConfig):
-    """The residual network for photographs of about 32x32 (about 272,000 parameters, 256 features)."""
+    """The residual network for photographs of about 32x32 (about 272,000 parameters, 64 features for every pooled cell)."""
 
     kind: Literal["resnet20"] = "resnet20"
+    pooled_size: int = Field(
+        default=2,
+        ge=1,
+        le=8,
+        description="Cells a side to which features are pooled: 2 keeps where in the image something is; 1 is the smallest student.",
+    )
 
 
 class TorchvisionConfig(_BackboneConfig):

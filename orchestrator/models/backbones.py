@@ -79,7 +79,8 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
         case SmallCnnTinyConfig():
             body = _small_cnn((16, 32, 32), shape)
         case ResNet20Config():
-            body = Body(resnet20(shape[0]), RESNET20_FEATURES, shape[0])
+            num_cells = config.pooled_size**2
+            body = Body(resnet20(shape[0], config.pooled_size), num_cells * RESNET20_FEATURES, shape[0])
         case TorchvisionConfig():
             body = torchvision_model(config)
         case EfficientNetLite0Config():

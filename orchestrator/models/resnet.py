@@ -10,24 +10,24 @@ from torch.nn import functional
 
 _WIDTHS = (16, 32, 64)
 _BLOCKS_PER_STAGE = 3
-_POOLED = 2
-RESNET20_FEATURES = _POOLED * _POOLED * _WIDTHS[-1]
+RESNET20_FEATURES = _WIDTHS[-1]  # of every pooled cell
 
 
-def resnet20(num_channels: int) -> nn.Sequential:
+def resnet20(num_channels: int, pooled_size: int) -> nn.Sequential:
     """Three stages of three blocks, each stage with half the pixels a side and twice the channels of the one before.
 
-    What is left is pooled to 2x2 and not to one pixel: the body is frozen after the first task, and later classes may differ in
-    features that the first ones did not need, such as where in the image something is.
+    For a teacher, what is left is best not pooled to one pixel: the body is frozen after the first task, and later classes may differ
+    in features that the first ones did not need, such as where in the image something is.
 
     Args:
         num_channels: Of the images.
+        pooled_size: Cells a side to which the last features are pooled.
     """
     blocks: list[nn.Module] = []
     for inputs, outputs in pairwise((_WIDTHS[0], *_WIDTHS)):
         stride = 1 if inputs == outputs else 2
         blocks += [_Block(inputs, outputs, stride), *(_Block(outputs, outputs) for _ in range(_BLOCKS_PER_STAGE - 1))]
-    return nn.Sequential(*_convolution(num_channels, _WIDTHS[0]), nn.ReLU(inplace=True), *blocks, nn.AdaptiveAvgPool2d(_POOLED))
+    return nn.Sequential(*_convolution(num_channels, _WIDTHS[0]), nn.ReLU(inplace=True), *blocks, nn.AdaptiveAvgPool2d(pooled_size))
 
 
 class _Block(nn.Module):
