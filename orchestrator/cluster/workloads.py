@@ -13,7 +13,7 @@ from orchestrator.cluster.names import SCRATCH_FOLDER, JobKind, digest_of, job_n
 from orchestrator.cluster.sizing import Workers, workers_of_run, workers_of_sweep
 from orchestrator.config.addresses import without_password
 from orchestrator.config.cluster import ClusterConfig, VolumeStorageConfig
-from orchestrator.config.data import ImageFolderConfig, ParquetConfig, TorchvisionConfig
+from orchestrator.config.data import ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
@@ -172,7 +172,7 @@ def _check_paths(experiment: Experiment, cluster: ClusterConfig) -> None:
     if isinstance(data, ParquetConfig | ImageFolderConfig):
         _check_reachable("data.train", str(data.train), cluster)
         _check_reachable("data.test", str(data.test or data.train), cluster)
-    if isinstance(data, TorchvisionConfig):
+    if isinstance(data, TorchvisionDataConfig):
         _check_reachable("data.root", str(data.root), cluster)
 
 

@@ -43,6 +43,18 @@ class _DataSourceConfig(Config):
         default=Path(".orchestrator/data"), description="Folder for decoded images, memory-mapped by every process of this machine."
     )
 
+    max_memory_gib: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most memory for the images that a stage works on, in GiB; more of them stay on disk, in `cache_dir`, and are read "
+        "batch by batch. null means no bound. Changes no result.",
+    )
+
+    @property
+    def max_bytes(self) -> int | None:
+        """`max_memory_gib` in bytes."""
+        return None if self.max_memory_gib is None else int(self.max_memory_gib * 2**30)
+
     @field_validator("cache_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
@@ -99,7 +111,7 @@ class ImageFolderConfig(_TwoPlacesConfig):
     test: Path | None = Field(default=None, description="Folder of the test images, likewise; null takes `test_fraction` of the others.")
 
 
-class TorchvisionConfig(_ResizedConfig):
+class TorchvisionDataConfig(_ResizedConfig):
     """A data set of `torchvision.datasets`. Labels are its class names, or integers where it has none.
 
     `test_fraction` is for data sets that torchvision does not split.
@@ -151,7 +163,9 @@ class ArrivalsConfig(_DataSourceConfig):
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
 
 
-DataConfig = Annotated[DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionConfig | ArrivalsConfig, Field(discriminator="kind")]
+DataConfig = Annotated[
+    DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionDataConfig | ArrivalsConfig, Field(discriminator="kind")
+]
 
 
 def _class_order(value: object) -> int | tuple[Label, ...]:

@@ -71,8 +71,8 @@ class FolderSource:
 
 
 def has_class_folders(folder: Path) -> bool:
-    """Whether a folder holds folders with images, at whatever depth."""
-    return any(next(_files_below(inner), None) for inner in _visible_folders(folder))
+    """Whether there is such a folder, and it holds folders with images, at whatever depth."""
+    return folder.is_dir() and any(next(_files_below(inner), None) for inner in _visible_folders(folder))
 
 
 def _class_folders(root: Path) -> list[_ClassFolder]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,35 +102,28 @@ def write_image_table(
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise _cannot_write(path.parent, error) from None
     return ImageTable(path, name, shape, fingerprint, integer_labels)
 
 
-@contextmanager
-def scratch_images(path: Path, shape: tuple[int, int, int, int]) -> Iterator[npt.NDArray[np.uint8]]:
-    """Room for images that are being decoded, beside the table that they will form: on disk, so that memory need not hold them.
+def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Room for images that memory need not hold: an array in a file that has no name, and is gone with whoever uses it.
 
     Args:
-        path: The table's.
-        shape: (images, channels, height, width).
+        folder: Where there is room; it is made.
+        shape: Of the array.
 
     Raises:
         StorageUnavailableError: There is no room, or the folder cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.scratch")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("w+b") as file:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
             # without room set apart, a full disk would end the process without a word
-            os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)))
-            images = np.memmap(file, np.uint8, "r+", shape=shape)
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+            return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from None
-    try:
-        yield images
-    finally:
-        scratch.unlink(missing_ok=True)
+        raise _cannot_write(folder, error) from None
 
 
 def open_image_table(path: Path) -> ImageTable | None:
@@ -145,10 +139,10 @@ def open_image_table(path: Path) -> ImageTable | None:
     return ImageTable(path, metadata["name"], (channels, height, width), metadata["fingerprint"], metadata["integer_labels"])
 
 
-def _cannot_write(path: Path, error: OSError) -> StorageUnavailableError:
+def _cannot_write(folder: Path, error: OSError) -> StorageUnavailableError:
     return StorageUnavailableError(
         f"cannot write decoded images ({error.strerror or error})",
-        where=str(path.parent),
+        where=str(folder),
         next_step="set data.cache_dir to a writable folder",
     )
 

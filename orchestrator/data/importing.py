@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.data.decoding import encoded_bytes, opened, shrunk, upright
-from orchestrator.data.samples import Half, Sample, in_batches, in_threads
-from orchestrator.data.survey import BadImage, Examined, ImageFacts, examine, natural_key
+from orchestrator.data.samples import Half, Sample, in_batches, in_threads, natural_key
+from orchestrator.data.survey import BadImage, Examined, ImageFacts, examine
 from orchestrator.errors import StorageUnavailableError
 
 _FORMAT = 1  # raise when images are stored differently

@@ -62,6 +62,11 @@ class ImageSource(Protocol):
         """The images of a half, always in the same order."""
 
 
+def natural_key(label: str) -> tuple[int, int, str]:
+    """Sorts numbers by value, before text."""
+    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
+
+
 def ignore_progress(done: int, total: int) -> None:
     """Tells nobody."""
 

@@ -10,11 +10,11 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionConfig
+from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.data.arrivals import read_arrivals
 from orchestrator.data.decoding import Shape, decode
 from orchestrator.data.image_folder import FolderSource
-from orchestrator.data.image_table import ImageTable, open_image_table, scratch_images, write_image_table
+from orchestrator.data.image_table import ImageTable, open_image_table, room_on_disk, write_image_table
 from orchestrator.data.parquet import ParquetSource
 from orchestrator.data.samples import HALVES, Half, ImageSource, Label, Progress, Sample, ignore_progress, in_threads
 from orchestrator.data.splitting import SplitByContent
@@ -24,7 +24,7 @@ from orchestrator.errors import DataError
 
 _FORMAT = 3  # raise when a source decodes differently: old cache files are then left alone
 
-EncodedConfig: TypeAlias = ParquetConfig | ImageFolderConfig | TorchvisionConfig
+EncodedConfig: TypeAlias = ParquetConfig | ImageFolderConfig | TorchvisionDataConfig
 
 
 def load_images(config: DataConfig, progress: Progress = ignore_progress) -> ImageTable:
@@ -60,7 +60,7 @@ def open_source(config: DataConfig) -> ImageSource:
             return _split(ParquetSource(config.train, config.test), config, config.test is not None)
         case ImageFolderConfig():
             return _split(FolderSource(config.train, config.test), config, config.test is not None)
-        case TorchvisionConfig():
+        case TorchvisionDataConfig():
             source = TorchvisionSource(config)
             return _split(source, config, source.has_test_half)
         case _:
@@ -101,13 +101,13 @@ def _load_encoded(source: ImageSource, config: EncodedConfig, progress: Progress
     num_train, num_test = (_num_images(source, half) for half in HALVES)
     total = num_train + num_test
     labels: list[Label] = []
-    with scratch_images(path, (total, *shape)) as images:
-        samples = (sample for half in HALVES for sample in source.samples(half))
-        for row, (label, pixels) in enumerate(in_threads(partial(_decoded, shape=shape), samples)):
-            images[row] = pixels
-            labels.append(label)
-            progress(row + 1, total)
-        return write_image_table(path, source.name, images, _uniform(labels), np.arange(total) >= num_train)
+    images = room_on_disk(config.cache_dir, (total, *shape))
+    samples = (sample for half in HALVES for sample in source.samples(half))
+    for row, (label, pixels) in enumerate(in_threads(partial(_decoded, shape=shape), samples)):
+        images[row] = pixels
+        labels.append(label)
+        progress(row + 1, total)
+    return write_image_table(path, source.name, images, _uniform(labels), np.arange(total) >= num_train)
 
 
 def _num_images(source: ImageSource, half: Half) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestrator.data.decoding import DecodedImage, Shape, content_digest, decode
-from orchestrator.data.samples import HALVES, Half, Label, Sample
+from orchestrator.data.samples import HALVES, Half, Label, Sample, natural_key
 from orchestrator.errors import DataError
 
 _NUM_EXAMPLES = 3
@@ -153,11 +153,6 @@ class Survey:
         if repeated:
             examples = "; ".join(f"{name} ({len(places)} times)" for name, places in [*repeated.items()][:_NUM_EXAMPLES])
             yield f"{_counted(len(repeated), 'file name')} that several images have: {examples}{_more(len(repeated))}"
-
-
-def natural_key(label: str) -> tuple[int, int, str]:
-    """Sorts numbers by value, before text."""
-    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torchvision
 
-from orchestrator.config.data import TorchvisionConfig
+from orchestrator.config.data import TorchvisionDataConfig
 from orchestrator.data.samples import HALVES, Half, Label, Sample
 from orchestrator.errors import DataError, StorageUnavailableError
 
@@ -25,7 +25,7 @@ _SPLITS: dict[Half, tuple[str, ...]] = {"train": ("train", "trainval", "train-st
 class TorchvisionSource:
     """One of `torchvision.datasets`; files that it only opens are handed on as they are, not encoded again."""
 
-    def __init__(self, config: TorchvisionConfig) -> None:
+    def __init__(self, config: TorchvisionDataConfig) -> None:
         """Looks up the name; nothing is read yet.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionConfig
+from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.data.image_folder import has_class_folders
 from orchestrator.errors import UserInputError
 
@@ -33,7 +33,7 @@ def named_source(source: str, root: Path | None, download: bool, test_fraction: 
         if root is None:
             raise UserInputError(f"{source} needs --root", next_step="name the folder that has, or shall have, its files")
         name = source.removeprefix(_TORCHVISION)
-        return TorchvisionConfig(name=name, root=root, download=download, test_fraction=test_fraction, image_size=image_size)
+        return TorchvisionDataConfig(name=name, root=root, download=download, test_fraction=test_fraction, image_size=image_size)
     path = Path(source).expanduser().absolute()
     if path.is_dir() and not _has_parquet(path):
         train, test = _folders(path)
@@ -66,4 +66,4 @@ def _parquet(path: Path) -> tuple[Path, Path | None]:
         return path, None
     pattern = Path(glob.escape(str(path)))
     test = next((name for name in _TEST_NAMES if [*path.glob(f"{name}*.parquet")]), None)
-    return pattern / "train*.parquet", test and pattern / f"{test}*.parquet"
+    return pattern / "train*.parquet", pattern / f"{test}*.parquet" if test else None

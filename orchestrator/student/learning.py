@@ -187,5 +187,5 @@ def _consolidate(network: StudentNetwork, before: Mapping[str, Tensor], share: f
 def _with_exemplars(teacher: TeacherModel, data: LabeledImages) -> tuple[Tensor, Tensor]:
     """One exemplar of every old class, then the new images; and the classes of all."""
     num_old = int(data.labels.min())
-    images = torch.cat([teacher.memory.exemplars[:num_old], data.images])
-    return images, torch.cat([torch.arange(num_old), data.labels])
+    joined = data.preceded_by(teacher.memory.exemplars[:num_old])
+    return joined.images, joined.labels

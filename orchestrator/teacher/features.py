@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,8 @@ from orchestrator.models import Backbone, PowerNormalization
 from orchestrator.models.network import extract_features
 from orchestrator.teacher.statistics import ClassFeatures
 from orchestrator.training.context import LearningContext
+
+_VARIED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,24 @@ def extract_views(
     """
     ranks, num = context.ranks, len(images)
 
-    def gathered(part: Tensor) -> Tensor:
-        features = ranks.gather(extract_features(extractor, part), num)
+    def gathered(parts: Iterable[Tensor]) -> Tensor:
+        features = ranks.gather(torch.cat([extract_features(extractor, part) for part in parts]), num)
         progress(num)
         return features
 
-    clean = gathered(ranks.share(images))
-    varied = [gathered(context.vary(images, generator, ranks.span(num))) for _ in range(num_views)]
+    clean = gathered([ranks.share(images)])
+    varied = [gathered(_varied(images, generator, context)) for _ in range(num_views)]
     return Views(clean, torch.stack(varied) if varied else clean.new_zeros(0, *clean.shape))
+
+
+def _varied(
+    images: UInt8[Tensor, "n c h w"], generator: torch.Generator, context: LearningContext
+) -> Iterator[UInt8[Tensor, "part c h w"]]:
+    """Augmented copies of this rank's share, some at a time: memory need not hold a second copy of all."""
+    share, drawn = context.ranks.span(len(images)), generator.get_state()
+    for start in range(share.start, max(share.stop, share.start + 1), _VARIED_AT_ONCE):
+        generator.set_state(drawn)  # each time the draws are those of all images
+        yield context.vary(images, generator, slice(start, min(share.stop, start + _VARIED_AT_ONCE)))
 
 
 def features_by_class(extractor: Backbone, data: LabeledImages, num_views: int, context: LearningContext) -> list[ClassFeatures]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionConfig
+from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.data.image_table import ImageTable
 from orchestrator.tracking.tracker import DatasetUse
 
@@ -78,7 +78,7 @@ def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
             return "code", {"tags": {"package": "scikit-learn", "function": "sklearn.datasets.load_digits"}}
         case ParquetConfig() | ImageFolderConfig():
             return "local", {"uri": str(config.train if half == "train" else config.test or config.train)}
-        case TorchvisionConfig():
+        case TorchvisionDataConfig():
             return "code", {"tags": {"package": "torchvision", "function": f"torchvision.datasets.{config.name}"}}
         case ArrivalsConfig():
             return ("s3" if config.path.startswith("s3://") else "local"), {"uri": config.path}

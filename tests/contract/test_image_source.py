@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionConfig
+from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.data import load_images
 from orchestrator.data.decoding import decode
 from orchestrator.data.samples import HALVES, ImageSource
@@ -69,7 +69,7 @@ def torchvision_split(tmp_path: Path) -> DataConfig:
     """A data set with `split=` of files: two of its halves are used, the third one is not."""
     fill(tmp_path / "country211", ("train", "test"))
     (tmp_path / "country211" / "valid" / "ant").mkdir(parents=True)
-    return TorchvisionConfig(name="Country211", root=tmp_path, image_size=8, cache_dir=tmp_path / "cache")
+    return TorchvisionDataConfig(name="Country211", root=tmp_path, image_size=8, cache_dir=tmp_path / "cache")
 
 
 def torchvision_train(tmp_path: Path) -> DataConfig:
@@ -84,13 +84,13 @@ def torchvision_train(tmp_path: Path) -> DataConfig:
             header = struct.pack(f">{1 + array.ndim}I", 2048 + array.ndim, *array.shape)
             (folder / f"{name}-{kind}-ubyte").write_bytes(header + array.tobytes())
             (folder / f"{name}-{kind}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    return TorchvisionConfig(name="MNIST", root=tmp_path, image_size=8, num_channels=1, cache_dir=tmp_path / "cache")
+    return TorchvisionDataConfig(name="MNIST", root=tmp_path, image_size=8, num_channels=1, cache_dir=tmp_path / "cache")
 
 
 def torchvision_unsplit(tmp_path: Path) -> DataConfig:
     """A data set that torchvision does not split; its images are random ones, made by torchvision."""
     options: dict[str, bool | int | str] = {"size": 30, "num_classes": 2}
-    return TorchvisionConfig(name="FakeData", root=tmp_path / "none", options=options, image_size=8, cache_dir=tmp_path / "cache")
+    return TorchvisionDataConfig(name="FakeData", root=tmp_path / "none", options=options, image_size=8, cache_dir=tmp_path / "cache")
 
 
 def digits(tmp_path: Path) -> DataConfig:

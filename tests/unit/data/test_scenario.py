@@ -1,5 +1,6 @@
 """Classes arrive in order, in tasks; nothing of the test data is ever learned from."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,39 @@ def test_images_are_a_copy_that_may_be_changed(digits_table: ImageTable) -> None
     before = digits_table.images.copy()
     scenario.images_of(Split.TRAIN, [0]).images.fill_(7)
     assert np.array_equal(digits_table.images, before)
+
+
+def is_in_a_file(images: torch.Tensor) -> bool:
+    """Whether the kernel has a file for the memory at which a tensor lies."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, end = (int(address, 16) for address in line.split()[0].split("-"))
+        if start <= images.data_ptr() < end:
+            return line.split()[4] != "0"
+    return False
+
+
+def test_images_that_are_too_many_for_memory_lie_on_disk_and_are_the_same(digits_table: ImageTable) -> None:
+    in_memory = build(digits_table)
+    num_bytes = in_memory.images_of(Split.TRAIN, [0, 1]).images.numel()
+    at_the_bound, bounded = replace(in_memory, max_bytes=num_bytes), replace(in_memory, max_bytes=num_bytes - 1)
+    data, on_disk = at_the_bound.images_of(Split.TRAIN, [0, 1]), bounded.images_of(Split.TRAIN, [0, 1])
+    assert (is_in_a_file(data.images), is_in_a_file(on_disk.images)) == (False, True)
+    assert torch.equal(data.images, on_disk.images)
+    assert torch.equal(data.labels, on_disk.labels)
+    assert bounded.fingerprint_of(bounded.tasks[0]) == in_memory.fingerprint_of(in_memory.tasks[0])
+    files = {path.name for path in digits_table.path.parent.iterdir()}
+    assert files == {digits_table.path.name}, "what lies on disk has no name: it is gone with the process"
+
+
+def test_exemplars_go_before_images_in_memory_and_on_disk(digits_table: ImageTable) -> None:
+    exemplars = torch.full((2, 1, 8, 8), 7, dtype=torch.uint8)
+    in_memory = build(digits_table).images_of(Split.TRAIN, [2, 3]).preceded_by(exemplars)
+    on_disk = replace(build(digits_table), max_bytes=1).images_of(Split.TRAIN, [2, 3]).preceded_by(exemplars)
+    assert is_in_a_file(on_disk.images)
+    assert torch.equal(on_disk.images, in_memory.images)
+    assert on_disk.labels.tolist() == in_memory.labels.tolist()
+    assert in_memory.labels.tolist()[:3] == [0, 1, 2]
+    assert (in_memory.images[:2] == 7).all()
 
 
 def test_a_tasks_fingerprint_changes_only_with_its_own_training_images(tmp_path: Path) -> None:

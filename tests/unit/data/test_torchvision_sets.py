@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from orchestrator.config.data import TorchvisionConfig
+from orchestrator.config.data import TorchvisionDataConfig
 from orchestrator.data.sources import load_images, open_source
 from orchestrator.errors import DataError, OrchestratorError, StorageUnavailableError
 
 
-def config(root: Path, name: str, **values: object) -> TorchvisionConfig:
-    return TorchvisionConfig.model_validate({"name": name, "root": root, "cache_dir": root / "cache", "image_size": 8} | values)
+def config(root: Path, name: str, **values: object) -> TorchvisionDataConfig:
+    return TorchvisionDataConfig.model_validate({"name": name, "root": root, "cache_dir": root / "cache", "image_size": 8} | values)
 
 
 def said(root: Path, name: str, error_type: type[OrchestratorError] = DataError, **values: object) -> str:

@@ -1,0 +1,293 @@
+"""`orchestrator data import` and `data describe`, and what a run says of the same data."""
+
+import csv
+import io
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from orchestrator.config.data import DigitsConfig, ImageFolderConfig, ParquetConfig
+from orchestrator.data import ImageTable, importing, load_images
+from orchestrator.data.decoding import Shape
+from orchestrator.data.samples import HALVES, Half, Sample
+from orchestrator.data.survey import examine
+from orchestrator.errors import DataError, StorageUnavailableError
+from orchestrator.pipelines.data_import import ImportReport, import_data
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+LABELS = ("ant", "bee", "cat")
+NUM_TRAIN, NUM_TEST = 8, 2
+PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
+
+
+def picture(number: int, size: tuple[int, int] = (10, 10)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(number).integers(0, 256, (*size[::-1], 3), np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three classes in two halves; each image is another one."""
+    monkeypatch.chdir(tmp_path)
+    number = 0
+    for half, num in (("train", NUM_TRAIN), ("test", NUM_TEST)):
+        for label in LABELS:
+            for _ in range(num):
+                number += 1
+                file = tmp_path / "photos" / half / label / f"{number}.jpg"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                picture(number).save(file)
+    return tmp_path / "photos"
+
+
+def config(photos: Path) -> ImageFolderConfig:
+    return ImageFolderConfig(train=photos / "train", test=photos / "test", image_size=8, cache_dir=photos.parent / "cache")
+
+
+def imported(photos: Path, image_size: int | None = None, strict: bool = False) -> ImportReport:
+    return import_data(config(photos), photos.parent / "out", image_size, strict, lambda done, total: None)
+
+
+def bad_files(photos: Path) -> list[list[str]]:
+    return list(csv.reader(io.StringIO((photos.parent / "out" / "bad_files.csv").read_text())))
+
+
+# --- import ----------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_stored_as_they_are_in_the_order_of_their_labels(photos: Path, orchestrator_command: Command) -> None:
+    answer = orchestrator_command("data", "import", "photos", "--output", "out")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[:2] == ["train         24 images  out/train.parquet", "test           6 images  out/test.parquet"]
+    for half in HALVES:
+        files = sorted((photos / half).rglob("*.jpg"), key=lambda file: (file.parent.name, str(file)))
+        table = pq.read_table(f"out/{half}.parquet")
+        assert table.column_names == ["image", "label"]
+        assert table["label"].to_pylist() == [file.parent.name for file in files]
+        assert table["image"].to_pylist() == [file.read_bytes() for file in files]
+    assert sorted(path.name for path in Path("out").iterdir()) == [".import.lock", "test.parquet", "train.parquet"]
+
+
+def test_what_was_imported_gives_the_same_images_as_its_source(photos: Path) -> None:
+    imported(photos)
+    train, test = (photos.parent / "out" / f"{half}.parquet" for half in HALVES)
+    table = load_images(ParquetConfig(train=train, test=test, image_size=8, cache_dir=photos.parent / "cache"))
+    assert table.fingerprint == load_images(config(photos)).fingerprint
+
+
+def test_a_row_group_has_one_label_and_says_so(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_GROUP_IMAGES", 3)
+    imported(photos)
+    metadata = pq.read_metadata(photos.parent / "out" / "train.parquet")
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    assert [group.num_rows for group in groups] == [3, 3, 2] * 3
+    ranges = [(group.column(1).statistics.min, group.column(1).statistics.max) for group in groups]
+    assert ranges == [(label, label) for label in LABELS for _ in range(3)]
+
+
+def test_row_groups_are_bounded_in_bytes(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_GROUP_BYTES", 1)
+    imported(photos)
+    assert pq.read_metadata(photos.parent / "out" / "train.parquet").num_row_groups == 24
+
+
+def test_a_second_import_does_nothing_until_something_changes(photos: Path, orchestrator_command: Command) -> None:
+    imported(photos)
+    file = photos.parent / "out" / "train.parquet"
+    inode = file.stat().st_ino
+    answer = orchestrator_command("data", "import", "photos", "--output", "out")
+    assert answer.stdout.startswith("nothing new: all of it has been imported before\ntrain         24 images")
+    assert file.stat().st_ino == inode
+    picture(99).save(photos / "train" / "ant" / "99.jpg")
+    assert imported(photos).num_images == {"train": 25, "test": 6}
+    assert pq.read_metadata(file).num_rows == 25
+
+
+def test_an_interrupted_import_goes_on_where_it_was(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_CHUNK_IMAGES", 4)
+    examined: list[str] = []
+
+    def interrupted(sample: Sample, half: Half, shape: Shape) -> object:
+        examined.append(sample.where)
+        if len(examined) == 15:
+            raise KeyboardInterrupt
+        return examine(sample, half, shape)
+
+    monkeypatch.setattr(importing, "examine", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        imported(photos)
+    assert not (photos.parent / "out" / "train.parquet").exists()
+    first = set(examined[:12])
+    examined[:] = [""] * 20  # past the interruption
+    assert imported(photos).num_images == {"train": 24, "test": 6}
+    assert len(examined) - 20 == 30 - 12
+    assert not first & set(examined), "three chunks were done before"
+
+
+def test_bad_files_are_left_out_and_listed(photos: Path, orchestrator_command: Command) -> None:
+    zero, text = photos / "train" / "ant" / "zero.png", photos / "test" / "bee" / "text.jpg"
+    zero.touch()
+    text.write_text("no image")
+    answer = orchestrator_command("data", "import", "photos", "--output", "out")
+    assert answer.returncode == 0
+    assert "left out       2 images  out/bad_files.csv" in answer.stdout
+    reason = "cannot be decoded (not an image of a known format)"
+    assert bad_files(photos) == [["split", "path", "reason"], ["train", str(zero), reason], ["test", str(text), reason]]
+    again = orchestrator_command("data", "import", "photos", "--output", "out")
+    assert "left out       2 images  out/bad_files.csv" in again.stdout
+    zero.unlink()
+    text.unlink()
+    assert imported(photos).num_bad == 0
+    assert not (photos.parent / "out" / "bad_files.csv").exists()
+
+
+def test_strict_refuses_to_leave_anything_out(photos: Path, orchestrator_command: Command) -> None:
+    (photos / "train" / "ant" / "zero.png").touch()
+    answer = orchestrator_command("data", "import", "photos", "--output", "out", "--strict")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: out/bad_files.csv: 1 images cannot be used: ")
+    assert "Traceback" not in answer.stderr
+    assert not Path("out/train.parquet").exists()
+    imported(photos)
+    with pytest.raises(DataError, match="1 images cannot be used"):
+        imported(photos, strict=True)  # nothing is new, and all the same
+
+
+def test_larger_images_are_shrunk_and_others_left(photos: Path) -> None:
+    large = photos / "train" / "ant" / "0 large.jpg"
+    picture(1, (400, 200)).save(large)
+    picture(2, (60, 90)).save(photos / "train" / "ant" / "1 large.png")
+    imported(photos, image_size=32)
+    stored = pq.read_table(photos.parent / "out" / "train.parquet")["image"].to_pylist()
+    images = [Image.open(io.BytesIO(content)) for content in stored[:3]]
+    assert [(image.size, image.format) for image in images] == [((64, 32), "JPEG"), ((32, 48), "PNG"), ((10, 10), "JPEG")]
+    assert stored[2:] == [file.read_bytes() for file in sorted((photos / "train").rglob("*.jpg"))[1:]]
+
+
+def test_a_folder_without_halves_is_split_by_content(photos: Path, orchestrator_command: Command) -> None:
+    answer = orchestrator_command("data", "import", "photos/train", "--output", "out", "--test-fraction", "0.25")
+    assert answer.returncode == 0, answer.stderr
+    train, test = (pq.read_table(f"out/{half}.parquet") for half in HALVES)
+    assert sorted(test["label"].to_pylist()) == sorted(LABELS * 2)
+    assert len(train) == 18
+    assert not {*train["image"].to_pylist()} & {*test["image"].to_pylist()}
+
+
+def test_digits_are_imported_pixel_by_pixel(tmp_path: Path, digits_cache: Path, digits_table: ImageTable) -> None:
+    report = import_data(DigitsConfig(cache_dir=digits_cache), tmp_path, None, False, lambda done, total: None)
+    train, test = (report.files[half] for half in HALVES)
+    copied = load_images(ParquetConfig(train=train, test=test, image_size=8, num_channels=1, cache_dir=tmp_path / "cache"))
+    assert copied.integer_labels
+    for label in range(10):
+        for is_test in (False, True):
+            original, copy = (t.images[(t.labels == str(label)) & (t.is_test == is_test)] for t in (digits_table, copied))
+            assert np.array_equal(original, copy)
+
+
+def test_files_that_no_import_has_written_are_not_overwritten(photos: Path, orchestrator_command: Command) -> None:
+    Path("out").mkdir()
+    pq.write_table(pq.read_table(imported(photos).files["train"]).replace_schema_metadata(None), "out/train.parquet")
+    answer = orchestrator_command("data", "import", "photos", "--output", "out")
+    assert answer.returncode == 2
+    assert "out/train.parquet: is in the way: no import has written it; choose another --output" in answer.stderr
+
+
+def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None:
+    def second(done: int, total: int) -> None:
+        with pytest.raises(StorageUnavailableError, match="another import is writing there"):
+            imported(photos)
+
+    import_data(config(photos), photos.parent / "out", None, False, second)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonesuch"], "nonesuch: no such file or folder; give a folder with one sub-folder a class"),
+        (["photos/train/ant/1.jpg"], "1.jpg: is neither a folder nor a Parquet file"),
+        (["photos/train/ant"], "photos/train/ant: holds no class folders"),
+        (["torchvision:CIFAR10"], "torchvision:CIFAR10 needs --root"),
+        (["torchvision:CIFAR10", "--root", "none"], "CIFAR10 is not there"),
+    ],
+)
+def test_a_source_that_is_none_is_one_error(photos: Path, orchestrator_command: Command, arguments: list[str], said: str) -> None:
+    answer = orchestrator_command("data", "import", *arguments, "--output", "out")
+    assert answer.returncode == 2
+    [line] = answer.stderr.splitlines()
+    assert said in line
+
+
+def test_real_photographs_from_parquet(tmp_path: Path) -> None:
+    if not PHOTOS.exists():
+        pytest.skip(f"{PHOTOS} is not there")
+    photographs = pq.read_table(PHOTOS / "test.parquet").slice(0, 600)
+    pq.write_table(photographs, tmp_path / "photographs.parquet")
+    source = ParquetConfig(train=tmp_path / "photographs.parquet", cache_dir=tmp_path / "cache")
+    report = import_data(source, tmp_path / "out", None, False, lambda done, total: None)
+    assert report.num_bad == 0
+    stored = {half: pq.read_table(report.files[half])["image"].to_pylist() for half in HALVES}
+    assert {*stored["train"], *stored["test"]} == {*photographs["image"].to_pylist()}
+    assert 110 <= len(stored["test"]) <= 130
+
+
+# --- describe --------------------------------------------------------------------------------------------------------
+
+
+def test_describe_says_what_there_is_and_draws_it(photos: Path, orchestrator_command: Command) -> None:
+    answer = orchestrator_command("data", "describe", "photos", "--image-size", "8", "--sheet", "sheet.png")
+    assert answer.returncode == 0, answer.stderr
+    lines = [" ".join(line.split()) for line in answer.stdout.splitlines()]
+    assert "sizes 10x10 (30)" in lines
+    assert "modes RGB (30)" in lines
+    assert f"fingerprint {load_images(config(photos)).fingerprint}" in lines
+    assert any("decoded 0.000 GiB as 3x8x8" in line for line in lines)
+    assert not any(line.startswith("note") for line in lines)
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > sheet.height > 100
+        assert len(np.unique(np.asarray(sheet.convert("L")))) > 100
+
+
+def test_describe_takes_an_experiment(photos: Path, orchestrator_command: Command) -> None:
+    text = f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8, cache_dir: {photos.parent}/cache}}\n"
+    Path("experiment.yaml").write_text(text)
+    answer = orchestrator_command("data", "describe", "experiment.yaml", "--set", "data.num_channels=1")
+    assert answer.returncode == 0, answer.stderr
+    assert "as 1x8x8" in answer.stdout
+
+
+def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(photos: Path, orchestrator_command: Command) -> None:
+    (photos / "train" / "yak").mkdir()
+    picture(50).save(photos / "test" / "ant" / "x.jpg")
+    (photos / "test" / "owl").mkdir()
+    picture(50).save(photos / "test" / "owl" / "x.jpg")
+    expected = [
+        f"note: class folder without images: {photos}/train/yak",
+        "note: class 'owl' is in test but not in training",
+        f"note: 1 image with the same content under several classes: {photos}/test/ant/x.jpg = {photos}/test/owl/x.jpg",
+        "note: 1 file name that several images have: x.jpg (2 times)",
+    ]
+    described = orchestrator_command("data", "describe", "photos")
+    assert [line for line in described.stdout.splitlines() if line.startswith("note")] == expected
+    assert "a run would say: " in described.stdout
+    told = orchestrator_command("data", "import", "photos", "--output", "out")
+    assert [line for line in told.stdout.splitlines() if line.startswith("note")] == expected
+
+    def said_by_a_run() -> str:
+        data = f"{{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8}}"
+        Path("experiment.yaml").write_text(f"data: {data}\nexecution: {{kind: in_process}}\n")
+        answer = orchestrator_command("run", "experiment.yaml")
+        assert answer.returncode == 2
+        assert answer.stdout == ""
+        assert not Path("mlflow.db").exists()
+        [line] = answer.stderr.splitlines()
+        return line
+
+    assert "train/yak: a class folder without images" in said_by_a_run()
+    (photos / "train" / "yak").rmdir()
+    assert "class 'owl' has no training images" in said_by_a_run()
+    (photos / "train" / "ant" / "1.jpg").write_bytes(b"")
+    assert "train/ant/1.jpg: cannot be decoded" in said_by_a_run()
