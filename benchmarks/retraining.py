@@ -302,10 +302,10 @@ def digits_case(quick: bool) -> Case:
     parts = [Images([images[row] for row in rows], [int(digits.target[row]) for row in rows]) for rows in (sorted(train), sorted(test))]
     briefly = {
         "teacher": {"training": {"epochs": 10}, "refinement": {"epochs": 5}},
-        "student": {"training": {"epochs": 15}},
+        "student": {"training": {"epochs": 15}, "rehearsal": 0},
     }
     settings = _settings(
-        "digits-month", 8, 1, briefly if quick else {}, reactions={"more_samples": "refresh"}, gate={"min_new_accuracy": 0.7}
+        "digits-month", 8, 1, briefly if quick else {"student": {"rehearsal": 0}}, reactions={"more_samples": "refresh"}, gate={"min_new_accuracy": 0.7}
     )
     return Case("digits", [*range(10)], *parts, settings, refreshes=True)
 
@@ -319,7 +319,7 @@ def cifar_case() -> Case:
     experiment = {
         "data": {"kind": "digits", "augmentation": {"horizontal_flip": True}},
         "teacher": {"training": {"epochs": 15}},
-        "student": {"training": {"epochs": 15}},
+        "student": {"training": {"epochs": 15}, "rehearsal": 0},
     }
     gate = {"min_new_accuracy": 0.25, "old_accuracy_tolerance": 0.3, "max_forgetting": 0.6, "min_agreement": 0.2}
     return Case("CIFAR-10", classes, train, everything["test"], _settings("cifar-month", 32, 3, experiment, gate=gate), refreshes=False)

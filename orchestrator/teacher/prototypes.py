@@ -22,6 +22,12 @@ class PrototypeMemory:
     exemplars: UInt8[Tensor, "classes c h w"]
     statistics: ClassStatistics
 
+    @property
+    def num_bytes_per_class(self) -> int:
+        """What is stored of each class: its exemplar, mean, spread and count; not the one covariance that all classes share."""
+        own = (self.exemplars, self.statistics.means, self.statistics.counts, self.statistics.radii, self.statistics.factors)
+        return sum(tensor[:1].nbytes for tensor in own)
+
 
 def select_prototype(embeddings: Float[Tensor, "n m"]) -> int:
     """The row of the sample nearest the mean of its class in the embedding space [A claim 3]."""
