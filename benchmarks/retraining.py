@@ -305,7 +305,12 @@ def digits_case(quick: bool) -> Case:
         "student": {"training": {"epochs": 15}, "rehearsal": 0},
     }
     settings = _settings(
-        "digits-month", 8, 1, briefly if quick else {"student": {"rehearsal": 0}}, reactions={"more_samples": "refresh"}, gate={"min_new_accuracy": 0.7}
+        "digits-month",
+        8,
+        1,
+        briefly if quick else {"student": {"rehearsal": 0}},
+        reactions={"more_samples": "refresh"},
+        gate={"min_new_accuracy": 0.7},
     )
     return Case("digits", [*range(10)], *parts, settings, refreshes=True)
 
