@@ -83,7 +83,7 @@ def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: 
 
 
 def open_package(folder: Path) -> PackagedModel:
-    """Opens what `package_model` has written; no code that may be hidden in the files is run.
+    """Opens what `package_model` has written, without unpickling anything.
 
     Raises:
         OrchestratorError: The folder holds no such package.
@@ -94,7 +94,7 @@ def open_package(folder: Path) -> PackagedModel:
             classifier: nn.Module = mlflow.pytorch.load_model(str(folder))
             _, channels, height, width = described.signature.inputs.inputs[0].shape
         return PackagedModel(classifier, (channels, height, width), ModelFacts(**(described.metadata or {})))
-    except (MlflowException, OSError, TypeError, AttributeError, ValueError) as error:
+    except (MlflowException, OSError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         what = f"is no model that this program has packaged ({str(error).splitlines()[0]})"
         raise OrchestratorError(what, str(folder)) from error
 
