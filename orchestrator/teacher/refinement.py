@@ -104,7 +104,7 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
         keep = keep + keep_loss(centres, before_means)
         joint = config.joint_embedding
         total = classification + joint.weight * (push + pull) + joint.keep_weight * keep
-        return LossOutput(total, {"push": push.item(), "pull": pull.item()})
+        return LossOutput(total, {"push": push.detach(), "pull": pull.detach()})
 
     generator_of = partial(context.stream, "refinement batches")
     batches = BalancedBatches(labels, config.refinement.batch_size, generator_of, num_old, config.rehearsal if num_old else 1.0)
