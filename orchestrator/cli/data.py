@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -67,10 +68,11 @@ def import_(  # noqa: PLR0913, PLR0917 - the command's options
 
     from orchestrator.pipelines.data_import import import_data
     from orchestrator.pipelines.data_sources import named_source
-    from orchestrator.terminal.data import DataProgress, import_lines
+    from orchestrator.terminal.data import import_lines
+    from orchestrator.terminal.image_progress import ImageProgress
 
     config = named_source(source, root, download, test_fraction)
-    with DataProgress(Console(stderr=True), "importing") as progress:
+    with closing(ImageProgress(Console(stderr=True), "importing")) as progress:
         report = import_data(config, output, image_size, strict, progress)
     for line in import_lines(report):
         typer.echo(line)
@@ -111,9 +113,10 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
 
     from orchestrator.pipelines.data_describe import describe_data
     from orchestrator.pipelines.data_sources import named_source
-    from orchestrator.terminal.data import DataProgress, show_description
+    from orchestrator.terminal.data import show_description
+    from orchestrator.terminal.image_progress import ImageProgress
 
     config = experiment.data if experiment else named_source(source, root, download, test_fraction, image_size)
-    with DataProgress(Console(stderr=True), "reading") as progress:
+    with closing(ImageProgress(Console(stderr=True), "reading")) as progress:
         description = describe_data(config, sheet, progress)
     show_description(description, Console(width=None if sys.stdout.isatty() else 120))

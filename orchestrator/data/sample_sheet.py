@@ -16,6 +16,7 @@ IMAGES_PER_CLASS = 10
 _MAX_CLASSES = 40
 _SIDE_INCHES = 0.7
 _NAME_INCHES = 1.8
+_MARGIN_INCHES = 0.12
 _MAX_NAME = 22
 
 SheetRows: TypeAlias = dict[str, list[npt.NDArray[np.uint8]]]
@@ -36,21 +37,21 @@ def write_sample_sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: s
     if not rows:
         raise DataError("has no image that can be used", where=title, next_step="a sample sheet needs some")
     shown = _spread([*rows])
-    height = len(shown) * _SIDE_INCHES + 0.5
-    width = IMAGES_PER_CLASS * _SIDE_INCHES + _NAME_INCHES
+    height = len(shown) * _SIDE_INCHES + 0.5 + _MARGIN_INCHES
+    width = IMAGES_PER_CLASS * _SIDE_INCHES + _NAME_INCHES + _MARGIN_INCHES
     figure = Figure(figsize=(width, height), dpi=150)
     for row, label in enumerate(shown):
-        bottom = (len(shown) - 1 - row) * _SIDE_INCHES / height
+        bottom = (_MARGIN_INCHES + (len(shown) - 1 - row) * _SIDE_INCHES) / height
         name = label if len(label) <= _MAX_NAME else f"{label[: _MAX_NAME - 1]}…"
         middle = bottom + _SIDE_INCHES / 2 / height
-        figure.text((_NAME_INCHES - 0.12) / width, middle, name, ha="right", va="center", fontsize=9, parse_math=False)
+        figure.text((_NAME_INCHES - _MARGIN_INCHES) / width, middle, name, ha="right", va="center", fontsize=9, parse_math=False)
         for column, image in enumerate(rows[label]):
             left = (_NAME_INCHES + column * _SIDE_INCHES) / width
             axes = figure.add_axes((left, bottom, 0.94 * _SIDE_INCHES / width, 0.94 * _SIDE_INCHES / height))
             axes.imshow(np.moveaxis(image, 0, 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set_axis_off()
     left_out = f", {len(shown)} of {len(rows)} classes" if len(shown) < len(rows) else ""
-    figure.text(0.12 / width, 1 - 0.25 / height, f"{title}{left_out}", va="center", fontsize=11, parse_math=False)
+    figure.text(_MARGIN_INCHES / width, 1 - 0.25 / height, f"{title}{left_out}", va="center", fontsize=11, parse_math=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)

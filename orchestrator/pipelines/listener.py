@@ -16,6 +16,9 @@ from orchestrator.training.reports import EpochReport
 class RunListener(Protocol):
     """Told about a run while it happens."""
 
+    def images_decoded(self, done: int, total: int) -> None:
+        """Before anything else, where images are decoded for the first time: how many are, and of how many."""
+
     def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
         """All is checked; computing begins."""
 
@@ -37,6 +40,9 @@ class RunListener(Protocol):
 
 class SilentListener:
     """Wants to know nothing."""
+
+    def images_decoded(self, done: int, total: int) -> None:
+        """Says nothing."""
 
     def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
         """Says nothing."""

@@ -79,7 +79,7 @@ def run(
     """
     listener = listener or SilentListener()
     check_execution(experiment.execution)
-    work = prepare_work(experiment)
+    work = prepare_work(experiment, listener.images_decoded)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"

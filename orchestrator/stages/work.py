@@ -10,6 +10,7 @@ import torch
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario, load_images
+from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario import build_scenario
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import from_artifact
@@ -90,14 +91,18 @@ class Work:
         )
 
 
-def prepare_work(experiment: Experiment) -> Work:
+def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -> Work:
     """Loads the data, cuts it into tasks and these into stages.
+
+    Args:
+        experiment: The configuration.
+        progress: Told how far decoding is, where the images have not been decoded before.
 
     Raises:
         UserInputError: Data or store address cannot be used.
         StorageUnavailableError: The data cache or the store cannot be reached.
     """
-    table = load_images(experiment.data)
+    table = load_images(experiment.data, progress)
     cut = build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
     scenario = replace(cut, max_bytes=experiment.data.max_bytes)
     stages, learned = stage_graph(experiment, scenario), learned_stages(experiment, scenario)

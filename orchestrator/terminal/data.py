@@ -1,63 +1,20 @@
-"""What a person sees of data sets: progress, what an import has done, what a data set holds."""
+"""What a person sees of data sets: what an import has done, what a data set holds."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from orchestrator.data.samples import HALVES
 from orchestrator.data.survey import Survey
 from orchestrator.pipelines.data_describe import Description
 from orchestrator.pipelines.data_import import ImportReport
-from orchestrator.reporting.quantities import count, duration
-from orchestrator.terminal.lines import line_writer
+from orchestrator.reporting.quantities import count
 
-_LINE_SECONDS = 10.0
 _MAX_CLASSES = 60
 _MAX_KINDS = 6
-
-
-class DataProgress:
-    """A bar in a terminal; elsewhere a line every ten seconds, none if it takes less."""
-
-    def __init__(self, console: Console, what: str) -> None:
-        """Shows nothing yet.
-
-        Args:
-            console: Where to show it.
-            what: What is done, such as `reading`.
-        """
-        self._what = what
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=console, transient=True)
-            self._task = self._bar.add_task(what, total=None)
-        self._start = self._said = time.monotonic()
-
-    def __enter__(self) -> DataProgress:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Shows how many images are done, of how many."""
-        now = time.monotonic()
-        if self._bar:
-            self._bar.update(self._task, completed=done, total=total)
-        elif now - self._said >= _LINE_SECONDS:
-            self._said = now
-            left = duration((now - self._start) / done * (total - done))
-            line_writer().write(f"{self._what} {done:,} of {total:,} images, about {left} left")
 
 
 def import_lines(report: ImportReport) -> Iterator[str]:

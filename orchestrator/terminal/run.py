@@ -16,6 +16,7 @@ from orchestrator.data import Scenario
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.stages import Role, Stage
 from orchestrator.stages.graph import ROLES
+from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.pages import page_lines
 from orchestrator.tracking import names
 from orchestrator.training.reports import EpochReport
@@ -38,6 +39,7 @@ class TerminalListener:
             console: Where to show it.
         """
         self._console = console
+        self.images_decoded = ImageProgress(console, "decoding")
         self._progress: Progress | None = None
         self._lanes: dict[Role, _LaneBar] = {}
 
@@ -98,7 +100,8 @@ class TerminalListener:
             self._print(line)
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Takes the bars away."""
+        self.images_decoded.close()
         if self._progress:
             self._progress.stop()
             self._progress = None

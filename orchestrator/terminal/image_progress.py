@@ -1,0 +1,56 @@
+"""How far work on many images is: a bar in a terminal, elsewhere a line now and again."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from orchestrator.reporting.quantities import duration
+from orchestrator.terminal.lines import line_writer
+
+_LINE_SECONDS = 10.0
+
+
+class ImageProgress:
+    """Appears with the first image and goes with the last; without a terminal it says a line every ten seconds, none if it takes less."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        """Shows nothing yet.
+
+        Args:
+            console: Where to show it.
+            what: What is done, such as `decoding`.
+        """
+        self._console = console
+        self._what = what
+        self._bar: Progress | None = None
+        self._start = self._said = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Shows how many images are done, of how many."""
+        now = time.monotonic()
+        self._start = self._start or now
+        if self._console.is_terminal:
+            self._show(done, total)
+        elif now - max(self._start, self._said) >= _LINE_SECONDS:
+            self._said = now
+            left = duration((now - self._start) / done * (total - done))
+            line_writer().write(f"{self._what} {done:,} of {total:,} images, about {left} left")
+        if done == total:
+            self.close()
+
+    def close(self) -> None:
+        """Takes the bar away; the next image begins anew."""
+        if self._bar:
+            self._bar.stop()
+        self._bar, self._start = None, 0.0
+
+    def _show(self, done: int, total: int) -> None:
+        if self._bar is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar.add_task(self._what)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
