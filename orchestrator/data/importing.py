@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +61,17 @@ class Chunk:
     path: Path
     half: Half
 
-    @cached_property
     def images(self) -> list[ImageFacts | BadImage]:
-        """What is known of each, in the order of the rows."""
+        """What is known of each, in the order of the rows; read anew each time, as all chunks' together may be many."""
         with pq.ParquetFile(self.path) as file:
             rows = file.read(columns=[name for name in _CHUNK_SCHEMA.names if name != "image"]).to_pylist()
         return [_facts(self.half, row) for row in rows]
 
-    @property
     def labels(self) -> list[str]:
         """Of the row groups, in their order."""
-        return [*dict.fromkeys(str(image.label) for image in self.images if isinstance(image, ImageFacts))]
+        with pq.ParquetFile(self.path) as file:
+            labels = file.read(columns=["label"]).column("label").to_pylist()
+        return [*dict.fromkeys(label for label in labels if label is not None)]
 
     def content(self, row_group: int) -> list[bytes]:
         """The images of one label."""
@@ -122,7 +122,7 @@ def merge(chunks: Sequence[Chunk], path: Path, integer_labels: bool, metadata: M
     """
     places: dict[str, list[tuple[Chunk, int]]] = defaultdict(list)
     for chunk in chunks:
-        for row_group, label in enumerate(chunk.labels):
+        for row_group, label in enumerate(chunk.labels()):
             places[label].append((chunk, row_group))
     kind = pa.int64() if integer_labels else pa.string()
     schema = pa.schema({"image": pa.binary(), "label": kind}, metadata=dict(metadata))

@@ -91,7 +91,7 @@ def _import(
     for half in HALVES:
         for chunk, num_samples in import_chunks(source.samples(half), half, image_size, output / _CHUNKS):
             chunks[half].append(chunk)
-            for image in chunk.images:
+            for image in chunk.images():
                 survey.add(image)
             done += num_samples
             progress(done, total)
