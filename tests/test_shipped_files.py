@@ -65,7 +65,10 @@ def test_the_default_experiment_runs_this_projects_method_on_five_tasks_of_two_d
 @pytest.mark.parametrize("file", RETRAININGS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_retraining_is_valid_and_says_what_it_is(file: Path) -> None:
     assert isinstance(load_any(file), Retraining)
-    assert load_retraining(file).experiment == load_experiment(ROOT / "experiments" / "digits.yaml")
+    learned = load_experiment(ROOT / "experiments" / "digits.yaml")
+    experiment = load_retraining(file).experiment
+    assert (experiment.name, experiment.method, experiment.teacher) == (learned.name, learned.method, learned.teacher)
+    assert experiment.student == learned.student.model_copy(update={"rehearsal": 0})
     assert file.read_text(encoding="utf-8").startswith("#")
 
 

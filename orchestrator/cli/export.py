@@ -20,7 +20,9 @@ def export(
         Literal["onnx", "pt2"], typer.Option("--format", help="onnx: runs anywhere, also on a phone; pt2: torch's own, needs no extra.")
     ] = "onnx",
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: out/exports/ROLE-RUN_ID.FORMAT.")] = None,
-    role: Annotated[Literal["student", "teacher"] | None, typer.Option(help="Whose model. Default: the student, or what is registered.")] = None,
+    role: Annotated[
+        Literal["student", "teacher"] | None, typer.Option(help="Whose model; by default the student, or what is registered.")
+    ] = None,
     quantize: Annotated[bool, typer.Option("--quantize", help="int8: a quarter of the size, calibrated on training images.")] = False,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:

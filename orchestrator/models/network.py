@@ -84,7 +84,8 @@ def extract_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> F
 
 def _batches(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> tuple[Tensor, ...]:
     side = extractor.input_size or images.shape[-1]
-    return images.split(min(_EVALUATION_BATCH, max(1, _EVALUATION_PIXELS // side**2)))
+    batches: tuple[Tensor, ...] = images.split(min(_EVALUATION_BATCH, max(1, _EVALUATION_PIXELS // side**2)))
+    return batches
 
 
 @torch.no_grad()

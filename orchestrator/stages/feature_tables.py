@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from orchestrator.config.experiment import Experiment
@@ -29,7 +28,7 @@ from orchestrator.teacher.features import Views, extract_views
 from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
 
-FEATURE_FORMAT = 1
+FEATURE_FORMAT = 2
 Progress = Callable[[int, int], None]
 _Images = tuple[Split, int]
 
@@ -93,8 +92,8 @@ class FeatureTables:
         tables = [self._tables[Split.TRAIN, c].tensors for c in classes]
         return [Views(tensors["clean"].to(self._context.device), tensors["varied"].to(self._context.device)) for tensors in tables]
 
-    def judged(self, split: Split, classes: Sequence[int]) -> Float[Tensor, "n d"]:
-        """Features of the images of some classes, which have been obtained, in the order of `Scenario.images_of`."""
+    def judged(self, split: Split, classes: Sequence[int]) -> Tensor:
+        """Features (n, d) of the images of some classes, which have been obtained, in the order of `Scenario.images_of`."""
         return torch.cat([self._tables[split, c].tensors["clean"] for c in classes])
 
     def key_of(self, split: Split, c: int) -> str:
@@ -153,8 +152,8 @@ def views_generator(seed: int, class_name: str) -> torch.Generator:
     return stream(seed, "features", class_name)
 
 
-def varied_images(experiment: Experiment, scenario: Scenario, c: int, context: LearningContext) -> Iterator[UInt8[Tensor, "n c h w"]]:
-    """The views of a class's training images whose features are in its table: the images as they are, then the varied ones."""
+def varied_images(experiment: Experiment, scenario: Scenario, c: int, context: LearningContext) -> Iterator[Tensor]:
+    """The views of a class's training images whose features are in its table, uint8 (n, c, h, w): first the images as they are."""
     images = scenario.images_of(Split.TRAIN, [c]).images
     generator = views_generator(experiment.seed, scenario.class_names[c])
     yield images

@@ -19,7 +19,7 @@ from orchestrator.models.pretrained import weights_identity
 from orchestrator.stages.configuration import Role, configuration_read
 
 ROLES: tuple[Role, ...] = ("teacher", "student")
-STAGE_FORMAT: dict[Role, int] = {"teacher": 5, "student": 4}
+STAGE_FORMAT: dict[Role, int] = {"teacher": 6, "student": 5}
 
 
 @dataclass(frozen=True)

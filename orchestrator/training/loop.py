@@ -139,7 +139,7 @@ class _EpochMeans:
     def _sum(values: Sequence[float | Tensor], weights: Sequence[float]) -> float:
         on_device = [value for value in values if isinstance(value, Tensor)]
         numbers = torch.stack(on_device).tolist() if on_device else values  # one wait for the device instead of one a step
-        return sum(value * weight for value, weight in zip(numbers, weights, strict=True))
+        return float(sum(value * weight for value, weight in zip(numbers, weights, strict=True)))
 
 
 def _check_finite(report: EpochReport, config: TrainingConfig, context: LearningContext) -> None:

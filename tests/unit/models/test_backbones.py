@@ -26,7 +26,7 @@ def images(num: int, shape: tuple[int, int, int]) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("config", "num_features"),
     [(SmallCnnConfig(), 512), (SmallCnnTinyConfig(), 128), (ResNet20Config(), 256)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_small_networks_give_the_same_number_of_features_for_every_image_size(
     config: BackboneConfig, num_features: int, channels: int, size: int
