@@ -132,4 +132,5 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.grid(axis="y", color=_GRID)
     axes.set_axisbelow(True)
     axes.margins(x=0.12, y=0.2)
-    axes.legend(frameon=False, labelcolor=INK)
+    # in the margin above: the best place would be searched for, which takes seconds on a busy machine
+    axes.legend(loc="upper right", ncols=2, frameon=False, labelcolor=INK)

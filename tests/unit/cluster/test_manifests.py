@@ -25,6 +25,7 @@ from tests.kubernetes_objects import has_ray_schemas, pod_specs, validate
 
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "experiments" / "digits.yaml"
+RETRAINING = ROOT / "experiments" / "retraining_digits.yaml"
 
 Case = Callable[[str], Submission]
 
@@ -70,7 +71,7 @@ def test_the_command_reads_files_that_are_there_and_gives_the_users_experiment(s
     experiment = load_retraining(last, settings).experiment if words[1] == "retrain" else load_experiment(last, settings)
     assert experiment.execution.kind == "ray"
     assert experiment.execution.address == "auto"
-    original = load_experiment(DIGITS)
+    original = load_retraining(RETRAINING).experiment if words[1] == "retrain" else load_experiment(DIGITS)
     decided = {"execution": original.execution, "store": original.store, "tracking": original.tracking}
     data = experiment.data.model_copy(update={"cache_dir": original.data.cache_dir})
     assert experiment.model_copy(update={**decided, "data": data}) == original

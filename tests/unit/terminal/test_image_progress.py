@@ -45,7 +45,7 @@ def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_at_a_terminal_there_is_a_bar_until_all_is_done() -> None:
     shown = io.StringIO()
-    progress = ImageProgress(Console(file=shown, force_terminal=True, width=100), "decoding")
+    progress = ImageProgress(Console(file=shown, force_terminal=True, width=100, _environ={"TERM": "xterm"}), "decoding")
     progress(1, 2)
     progress(2, 2)
     assert "decoding" in shown.getvalue()
