@@ -214,7 +214,9 @@ def test_a_cluster_that_does_not_answer_is_worth_a_retry(new_driver: Callable[[]
 # --- interrupted -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, marks=pytest.mark.reliability, id="sigterm")]
+)
 def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(new_driver: Callable[[], Driver], how: signal.Signals) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, "student.training.epochs=100000")
@@ -230,6 +232,7 @@ def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(new_driver: C
     wait_until(lambda: not processes_of(process.pid), 20)
 
 
+@pytest.mark.reliability
 def test_a_killed_worker_is_started_again_and_the_result_is_the_same(new_driver: Callable[[], Driver]) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG_TEACHER)

@@ -206,6 +206,7 @@ def test_trials_are_compared_like_runs(opened: Callable[[str, str], "Page"]) -> 
     assert plots[0]["points"] == NUM_TRIALS * NUM_TASKS
 
 
+@pytest.mark.reliability
 def test_the_charts_of_200_runs_are_drawn_soon(opened: Callable[[str, str], "Page"], store: dict[str, str]) -> None:
     client = MlflowClient(store["uri"])
     store["many"] = str(client.create_experiment("many", tags=names.EXPERIMENT_TAGS))
