@@ -19,7 +19,6 @@ from orchestrator.data.parquet import ParquetSource
 from orchestrator.data.samples import HALVES, Half, ImageSource, Label, Progress, Sample, ignore_progress, in_threads
 from orchestrator.data.splitting import SplitByContent
 from orchestrator.data.table_source import TableSource
-from orchestrator.data.torchvision_sets import TorchvisionSource
 from orchestrator.errors import DataError
 
 _FORMAT = 3  # raise when a source decodes differently: old cache files are then left alone
@@ -61,6 +60,8 @@ def open_source(config: DataConfig) -> ImageSource:
         case ImageFolderConfig():
             return _split(FolderSource(config.train, config.test), config, config.test is not None)
         case TorchvisionDataConfig():
+            from orchestrator.data.torchvision_sets import TorchvisionSource  # noqa: PLC0415 - seconds of imports that other sources do not need
+
             source = TorchvisionSource(config)
             return _split(source, config, source.has_test_half)
         case _:
