@@ -45,7 +45,7 @@ def import_(  # noqa: PLR0913, PLR0917 - the command's options
     - a folder with one sub-folder a class; or one with the folders `train` and `test` (or `val`) of that kind;
 
     - Parquet files with the columns `image` and `label`: a file, a pattern in quotes, or a folder with `train*.parquet` and
-      `test*.parquet`, as Hugging Face has them;
+      `test*.parquet`, as Hugging Face has them; on disk, or an s3:// or gs:// address;
 
     - `torchvision:NAME`, a data set of torchvision, with `--root`;
 

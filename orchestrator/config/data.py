@@ -79,19 +79,7 @@ class _ResizedConfig(_DataSourceConfig):
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
 
 
-class _TwoPlacesConfig(_ResizedConfig):
-    """Training images in one place, test images in another one, or in none of their own."""
-
-    train: Path
-    test: Path | None = None
-
-    @field_validator("train", "test")
-    @classmethod
-    def _absolute_place(cls, path: Path | None) -> Path | None:
-        return path and path.expanduser().absolute()
-
-
-class ParquetConfig(_TwoPlacesConfig):
+class ParquetConfig(_ResizedConfig):
     """Parquet files with the columns `image` and `label`.
 
     `image` holds encoded bytes (JPEG, PNG, …; also the `{bytes, path}` struct of Hugging Face) or nested lists of pixels
@@ -99,16 +87,30 @@ class ParquetConfig(_TwoPlacesConfig):
     """
 
     kind: Literal["parquet"] = "parquet"
-    train: Path = Field(description="Training images: a Parquet file, a folder of them, or a pattern such as `data/train-*.parquet`.")
-    test: Path | None = Field(default=None, description="Test images, likewise; null takes `test_fraction` of the others.")
+    train: str = Field(
+        min_length=1,
+        description="Training images: a Parquet file, a folder of them, or a pattern such as `data/train-*.parquet`; a local path, or an "
+        "s3:// or gs:// address.",
+    )
+    test: str | None = Field(default=None, min_length=1, description="Test images, likewise; null takes `test_fraction` of the others.")
+
+    @field_validator("train", "test")
+    @classmethod
+    def _absolute_place(cls, place: str | None) -> str | None:
+        return place if place is None or "://" in place else str(Path(place).expanduser().absolute())
 
 
-class ImageFolderConfig(_TwoPlacesConfig):
+class ImageFolderConfig(_ResizedConfig):
     """Folders with one sub-folder a class; images may lie deeper within it. Hidden files and what is no image are left out."""
 
     kind: Literal["image_folder"] = "image_folder"
     train: Path = Field(description="Folder of the training images: the names of its sub-folders are the labels.")
     test: Path | None = Field(default=None, description="Folder of the test images, likewise; null takes `test_fraction` of the others.")
+
+    @field_validator("train", "test")
+    @classmethod
+    def _absolute_place(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
 
 
 class TorchvisionDataConfig(_ResizedConfig):

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Set
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +19,9 @@ from pyarrow import fs
 from orchestrator.config.addresses import below
 from orchestrator.config.data import ArrivalsConfig
 from orchestrator.data.decoding import content_digest
+from orchestrator.data.filesystems import connect, reached
 from orchestrator.data.parquet import decode_cells, read_cells
-from orchestrator.errors import DataError, StorageUnavailableError, UserInputError
+from orchestrator.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,7 @@ class Folder:
             StorageUnavailableError: The address does not answer.
         """
         self.uri = uri
-        try:
-            found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), str(Path(uri)))
-        except (ValueError, NotImplementedError) as error:
-            raise UserInputError(f"{uri!r}: {error}", next_step="use a local path, s3:// or gs://") from None
-        except OSError as error:
-            raise StorageUnavailableError(f"cannot be reached ({error})", where=uri, next_step="check the address") from None
-        self._filesystem, self._root = found
+        self._filesystem, self._root = connect(uri)
 
     def names(self) -> dict[str, SourceFile]:
         """All files of whatever kind, by name; those that are hidden (`.…`, `_…`), or lie in a hidden folder, are left out.
@@ -69,7 +62,7 @@ class Folder:
             DataError: There is no such folder.
             StorageUnavailableError: It cannot be listed.
         """
-        with self._reached():
+        with reached(self.uri):
             if "://" not in self.uri and self._filesystem.get_file_info(self._root).type != fs.FileType.Directory:
                 raise DataError("no such folder", where=self.uri, next_step="create it, or correct source.path")
             listed = self._filesystem.get_file_info(fs.FileSelector(self._root, recursive=True, allow_not_found=True))
@@ -86,21 +79,12 @@ class Folder:
         Raises:
             StorageUnavailableError: It cannot be read.
         """
-        with self._reached(), self._filesystem.open_input_file(posixpath.join(self._root, name)) as file:
+        with reached(self.uri), self._filesystem.open_input_file(posixpath.join(self._root, name)) as file:
             return file.read_buffer()
 
     def where(self, name: str) -> str:
         """What a file is called in messages."""
         return below(self.uri, name)
-
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StorageUnavailableError(
-                f"cannot be read ({error})", where=self.uri, next_step="check the address and its rights"
-            ) from None
 
 
 @dataclass(frozen=True)

@@ -2,74 +2,66 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.config.addresses import without_password
 from orchestrator.data.decoding import Shape, decode
+from orchestrator.data.parquet_files import StoredFile, find_parquet_files
 from orchestrator.data.samples import HALVES, Half, Label, Sample
 from orchestrator.errors import DataError
 
 _BATCH_ROWS = 256
 
 
-def parquet_files(path: Path) -> list[Path]:
-    """The file itself, a folder's Parquet files, or those that a pattern such as `data/train-*.parquet` names, in their order.
-
-    Raises:
-        DataError: There is no such file, or a folder without Parquet files.
-    """
-    if path.is_file():
-        return [path]
-    found = path.glob("*.parquet") if path.is_dir() else map(Path, glob.glob(str(path)))  # noqa: PTH207 - the pattern may be absolute
-    files = sorted(file for file in found if file.is_file())
-    if not files:
-        what = "holds no *.parquet file" if path.is_dir() else "no such file or folder"
-        raise DataError(what, where=str(path), next_step="correct data.train and data.test")
-    return files
-
-
 class ParquetSource:
     """Parquet files with the columns `image` and `label`, in two halves or in one."""
 
-    def __init__(self, train: Path, test: Path | None) -> None:
+    def __init__(self, train: str, test: str | None) -> None:
         """Finds the files.
 
         Args:
-            train: A file, a folder of files, or a pattern.
+            train: A file, a folder of files, or a pattern; a local path or an address.
             test: The same for test images; None where there is none.
 
         Raises:
             DataError: There are none.
+            StorageUnavailableError: Object storage does not answer.
         """
-        self.name = train.parent.name
-        self._places: dict[Half, Path | None] = {"train": train, "test": test}
-        self._files: dict[Half, list[Path]] = {"train": parquet_files(train), "test": parquet_files(test) if test else []}
+        self.name = train.partition("?")[0].rstrip("/").split("/")[-2:][0]
+        self._places: dict[Half, str | None] = {"train": train, "test": test}
+        self._files: dict[Half, list[StoredFile]] = {
+            "train": find_parquet_files(train),
+            "test": find_parquet_files(test) if test else [],
+        }
 
     @property
     def stamp(self) -> str:
-        """Of the files' content: a file that was only touched or copied is the same."""
+        """Of the files."""
         digest = hashlib.sha256()
         for half in HALVES:
             for file in self._files[half]:
-                digest.update(f"{half} {file.name} {self._digests[file]} ".encode())
+                digest.update(f"{half} {file.name} {file.stamp} ".encode())
         return digest.hexdigest()
 
     def num_images(self, half: Half) -> int:
         """Rows of all files."""
-        return sum(_opened(file, lambda parquet: parquet.metadata.num_rows) for file in self._files[half])
+        num_images = 0
+        for file in self._files[half]:
+            with _opened(file) as parquet:
+                num_images += parquet.metadata.num_rows
+        return num_images
 
     def place(self, half: Half) -> str:
         """The file, folder or pattern."""
-        return str(self._places[half] or self._places["train"])
+        return without_password(self._places[half] or str(self._places["train"]))
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """None: a class is there by its images."""
@@ -79,17 +71,13 @@ class ParquetSource:
         """File by file, row by row; some hundred rows are in memory at a time."""
         for file in self._files[half]:
             row = 0
-            with _readable(str(file)), pq.ParquetFile(file) as parquet:
-                _check_columns(parquet, str(file))
+            with _opened(file) as parquet:
+                _check_columns(parquet, file.where)
                 for batch in parquet.iter_batches(_BATCH_ROWS, columns=["image", "label"]):
                     for cell, label in zip(batch.column("image"), batch.column("label").to_pylist(), strict=True):
-                        where = f"{file} row {row}"
-                        yield Sample(where, _name(cell), f"{self._digests[file]} {row}", partial(_load, cell, label, where))
+                        where = f"{file.where} row {row}"
+                        yield Sample(where, _name(cell), f"{file.stamp} {row}", partial(_load, cell, label, where))
                         row += 1
-
-    @cached_property
-    def _digests(self) -> dict[Path, str]:
-        return {file: _sha256(file) for half in HALVES for file in self._files[half]}
 
 
 def read_cells(source: pa.BufferReader, where: str) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
@@ -123,9 +111,10 @@ def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, wher
     return images
 
 
-def _opened(file: Path, use: Callable[[pq.ParquetFile], int]) -> int:
-    with _readable(str(file)), pq.ParquetFile(file) as parquet:
-        return use(parquet)
+@contextmanager
+def _opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
+    with file.open() as stream, _readable(file.where), pq.ParquetFile(stream) as parquet:
+        yield parquet
 
 
 @contextmanager
@@ -163,11 +152,3 @@ def _name(cell: pa.Scalar) -> str:
     if not pa.types.is_struct(cell.type) or "path" not in {field.name for field in cell.type} or not cell.is_valid:
         return ""
     return cell["path"].as_py() or ""
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(file), next_step="give readable Parquet files") from None

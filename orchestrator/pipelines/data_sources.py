@@ -5,20 +5,22 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
+from orchestrator.config.addresses import below
 from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.data.image_folder import has_class_folders
-from orchestrator.errors import UserInputError
+from orchestrator.data.parquet_files import find_parquet_files
+from orchestrator.errors import DataError, UserInputError
 
 _TORCHVISION = "torchvision:"
 _TEST_NAMES = ("test", "val", "valid", "validation")
-_FORMS = "give a folder with one sub-folder a class, Parquet files, torchvision:NAME, or digits"
+_FORMS = "give a folder with one sub-folder a class, Parquet files (s3:// and gs:// too), torchvision:NAME, or digits"
 
 
 def named_source(source: str, root: Path | None, download: bool, test_fraction: float, image_size: int = 32) -> DataConfig:
     """The configuration that reads a source.
 
     Args:
-        source: A folder, a Parquet file or pattern, `torchvision:NAME` or `digits`.
+        source: A folder; a Parquet file, a pattern or a folder of them, on disk or as an address; `torchvision:NAME` or `digits`.
         root: Where torchvision's files are.
         download: Whether torchvision may download what is missing.
         test_fraction: Share of each class's images that becomes test data where there are none.
@@ -26,6 +28,7 @@ def named_source(source: str, root: Path | None, download: bool, test_fraction: 
 
     Raises:
         UserInputError: There is no such source.
+        StorageUnavailableError: Object storage does not answer.
     """
     if source == "digits":
         return DigitsConfig()
@@ -34,10 +37,13 @@ def named_source(source: str, root: Path | None, download: bool, test_fraction: 
             raise UserInputError(f"{source} needs --root", next_step="name the folder that has, or shall have, its files")
         name = source.removeprefix(_TORCHVISION)
         return TorchvisionDataConfig(name=name, root=root, download=download, test_fraction=test_fraction, image_size=image_size)
+    if "://" in source:
+        train, test = _remote_parquet(source)
+        return ParquetConfig(train=train, test=test, test_fraction=test_fraction, image_size=image_size)
     path = Path(source).expanduser().absolute()
     if path.is_dir() and not _has_parquet(path):
-        train, test = _folders(path)
-        return ImageFolderConfig(train=train, test=test, test_fraction=test_fraction, image_size=image_size)
+        train_folder, test_folder = _folders(path)
+        return ImageFolderConfig(train=train_folder, test=test_folder, test_fraction=test_fraction, image_size=image_size)
     train, test = _parquet(path)
     return ParquetConfig(train=train, test=test, test_fraction=test_fraction, image_size=image_size)
 
@@ -53,17 +59,33 @@ def _folders(folder: Path) -> tuple[Path, Path | None]:
     return folder / "train", next((folder / name for name in _TEST_NAMES if (folder / name).is_dir()), None)
 
 
-def _parquet(path: Path) -> tuple[Path, Path | None]:
+def _parquet(path: Path) -> tuple[str, str | None]:
     """The halves of Parquet files: folders `train` and `test`, or files whose names begin so, as Hugging Face has them."""
     if not path.is_dir():
         if path.suffix != ".parquet" or not (path.is_file() or glob.glob(str(path))):  # noqa: PTH207 - the pattern is absolute
             what = "no such file or folder" if not path.exists() else "is neither a folder nor a Parquet file"
             raise UserInputError(what, where=str(path), next_step=_FORMS)
-        return path, None
+        return str(path), None
     if (path / "train").is_dir():
-        return path / "train", next((path / name for name in _TEST_NAMES if (path / name).is_dir()), None)
+        return str(path / "train"), next((str(path / name) for name in _TEST_NAMES if (path / name).is_dir()), None)
     if not [*path.glob("train*.parquet")]:
-        return path, None
-    pattern = Path(glob.escape(str(path)))
+        return str(path), None
+    pattern = glob.escape(str(path))
     test = next((name for name in _TEST_NAMES if [*path.glob(f"{name}*.parquet")]), None)
-    return pattern / "train*.parquet", pattern / f"{test}*.parquet" if test else None
+    return f"{pattern}/train*.parquet", f"{pattern}/{test}*.parquet" if test else None
+
+
+def _remote_parquet(address: str) -> tuple[str, str | None]:
+    """The same in object storage."""
+    for names in ("{}/*.parquet", "{}*.parquet"):
+        train, *tests = (below(address, *names.format(name).split("/")) for name in ("train", *_TEST_NAMES))
+        if _is_there(train):
+            return train, next(filter(_is_there, tests), None)
+    return address, None
+
+
+def _is_there(address: str) -> bool:
+    try:
+        return bool(find_parquet_files(address))
+    except DataError:
+        return False

@@ -77,13 +77,18 @@ def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
         case DigitsConfig():
             return "code", {"tags": {"package": "scikit-learn", "function": "sklearn.datasets.load_digits"}}
         case ParquetConfig() | ImageFolderConfig():
-            return "local", {"uri": str(config.train if half == "train" else config.test or config.train)}
+            return _place(str(config.train if half == "train" else config.test or config.train))
         case TorchvisionDataConfig():
             return "code", {"tags": {"package": "torchvision", "function": f"torchvision.datasets.{config.name}"}}
         case ArrivalsConfig():
-            return ("s3" if config.path.startswith("s3://") else "local"), {"uri": config.path}
+            return _place(config.path)
         case _:
             assert_never(config)
+
+
+def _place(uri: str) -> tuple[str, dict[str, Any]]:
+    scheme, separator, _ = uri.partition("://")
+    return (scheme if separator else "local"), {"uri": uri}
 
 
 def _schema(shape: tuple[int, int, int]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def parquet(tmp_path: Path) -> DataConfig:
         files = sorted((tmp_path / "animals" / half).rglob("*.png"))
         images, labels = [file.read_bytes() for file in files], [file.parent.name for file in files]
         pq.write_table(pa.table({"image": images, "label": labels}), tmp_path / "animals" / f"{half}.parquet", row_group_size=4)
-    train, test = (tmp_path / "animals" / f"{half}.parquet" for half in HALVES)
+    train, test = (str(tmp_path / "animals" / f"{half}.parquet") for half in HALVES)
     return ParquetConfig(train=train, test=test, image_size=8, cache_dir=tmp_path / "cache")
 
 

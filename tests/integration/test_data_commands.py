@@ -75,7 +75,7 @@ def test_files_are_stored_as_they_are_in_the_order_of_their_labels(photos: Path,
 def test_what_was_imported_gives_the_same_images_as_its_source(photos: Path) -> None:
     imported(photos)
     train, test = (photos.parent / "out" / f"{half}.parquet" for half in HALVES)
-    table = load_images(ParquetConfig(train=train, test=test, image_size=8, cache_dir=photos.parent / "cache"))
+    table = load_images(ParquetConfig(train=str(train), test=str(test), image_size=8, cache_dir=photos.parent / "cache"))
     assert table.fingerprint == load_images(config(photos)).fingerprint
 
 
@@ -180,7 +180,7 @@ def test_a_folder_without_halves_is_split_by_content(photos: Path, orchestrator_
 def test_digits_are_imported_pixel_by_pixel(tmp_path: Path, digits_cache: Path, digits_table: ImageTable) -> None:
     report = import_data(DigitsConfig(cache_dir=digits_cache), tmp_path, None, False, lambda done, total: None)
     train, test = (report.files[half] for half in HALVES)
-    copied = load_images(ParquetConfig(train=train, test=test, image_size=8, num_channels=1, cache_dir=tmp_path / "cache"))
+    copied = load_images(ParquetConfig(train=str(train), test=str(test), image_size=8, num_channels=1, cache_dir=tmp_path / "cache"))
     assert copied.integer_labels
     for label in range(10):
         for is_test in (False, True):
@@ -226,7 +226,7 @@ def test_real_photographs_from_parquet(tmp_path: Path) -> None:
         pytest.skip(f"{PHOTOS} is not there")
     photographs = pq.read_table(PHOTOS / "test.parquet").slice(0, 600)
     pq.write_table(photographs, tmp_path / "photographs.parquet")
-    source = ParquetConfig(train=tmp_path / "photographs.parquet", cache_dir=tmp_path / "cache")
+    source = ParquetConfig(train=str(tmp_path / "photographs.parquet"), cache_dir=tmp_path / "cache")
     report = import_data(source, tmp_path / "out", None, False, lambda done, total: None)
     assert report.num_bad == 0
     stored = {half: pq.read_table(report.files[half])["image"].to_pylist() for half in HALVES}

@@ -184,8 +184,8 @@ def test_relative_paths_and_sqlite_files_are_absolute_when_read(tmp_path: Path, 
     )
     here = Path.cwd()
     assert experiment.data.model_dump(include={"train", "test", "cache_dir"}) == {
-        "train": here / "images/train",
-        "test": here / "images/test",
+        "train": f"{here}/images/train",
+        "test": f"{here}/images/test",
         "cache_dir": here / "cache",
     }
     assert experiment.store.uri == f"{here}/a store"

@@ -35,7 +35,7 @@ def write(file: Path, images: list[Any] | pa.Array, labels: list[Any] | pa.Array
 
 def read_parquet_images(file: Path, shape: Shape) -> tuple[Any, list[Label]]:
     """As `load_images` does, without the table."""
-    loaded = [(*sample.load(), sample.where) for sample in ParquetSource(file, None).samples("train")]
+    loaded = [(*sample.load(), sample.where) for sample in ParquetSource(str(file), None).samples("train")]
     return np.stack([decode(content, shape, where).pixels for _, content, where in loaded]), [label for label, _, _ in loaded]
 
 
@@ -176,7 +176,7 @@ def test_a_file_that_is_no_parquet_is_said(file: Path) -> None:
 
 
 def config(folder: Path, **values: Any) -> ParquetConfig:  # noqa: ANN401
-    settings = {"train": folder / "train", "test": folder / "test", "cache_dir": folder / "cache", "image_size": 8, **values}
+    settings = {"train": str(folder / "train"), "test": str(folder / "test"), "cache_dir": folder / "cache", "image_size": 8, **values}
     return ParquetConfig.model_validate(settings)
 
 

@@ -42,7 +42,7 @@ def entity(use: DatasetUse) -> Dataset:
 
 
 def test_training_and_test_data_are_told_apart_and_counted_by_class(pets: ImageTable) -> None:
-    train, test = dataset_uses(ParquetConfig(train=Path("/data/train.parquet"), test=Path("/data/test")), pets)
+    train, test = dataset_uses(ParquetConfig(train="/data/train.parquet", test="/data/test"), pets)
     assert (train.name, train.context, test.name, test.context) == ("pets-train", "training", "pets-test", "testing")
     assert train.digest == test.digest == pets.fingerprint[:36]
     assert json.loads(train.profile) == {"num_images": 3, "num_classes": 2, "images_per_class": {"cat": 2, "dog": 1}}
@@ -50,7 +50,7 @@ def test_training_and_test_data_are_told_apart_and_counted_by_class(pets: ImageT
 
 
 def test_mlflow_reads_the_schema_and_finds_the_place(pets: ImageTable) -> None:
-    train, test = dataset_uses(ParquetConfig(train=Path("/data/train.parquet"), test=Path("/data/test")), pets)
+    train, test = dataset_uses(ParquetConfig(train="/data/train.parquet", test="/data/test"), pets)
     schema = TensorDatasetSchema.from_dict(json.loads(train.schema))
     assert [(spec.type, spec.shape) for spec in schema.features.inputs] == [(np.dtype("uint8"), (-1, 3, 8, 8))]
     assert schema.targets is not None

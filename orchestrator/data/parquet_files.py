@@ -1,0 +1,163 @@
+"""Where Parquet files lie: one file, a folder of them, or those that a pattern names; on a local disk or in object storage."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Protocol, cast
+
+from pyarrow import fs
+
+from orchestrator.config.addresses import below, without_password
+from orchestrator.data.filesystems import connect, reached
+from orchestrator.errors import DataError
+
+
+class StoredFile(Protocol):
+    """One file."""
+
+    @property
+    def where(self) -> str:
+        """What it is called in messages."""
+
+    @property
+    def name(self) -> str:
+        """Its name, without the folder."""
+
+    @property
+    def stamp(self) -> str:
+        """Changes when its content does."""
+
+    def open(self) -> AbstractContextManager[IO[bytes]]:
+        """Its content, for reading here and there.
+
+        Raises:
+            DataError: It is not readable.
+            StorageUnavailableError: Object storage does not answer, now or while it is read.
+        """
+
+
+def find_parquet_files(place: str) -> list[StoredFile]:
+    """The file itself, a folder's Parquet files, or those that a pattern such as `data/train-*.parquet` names, by name.
+
+    Args:
+        place: A local path, or an address such as `s3://bucket/data/train-*.parquet`.
+
+    Raises:
+        DataError: There is no such file, or a folder without Parquet files.
+        UserInputError: No storage has this kind of address.
+        StorageUnavailableError: The storage does not answer.
+    """
+    files, is_folder = _in_object_storage(place) if "://" in place else _on_disk(Path(place))
+    if not files:
+        what = "holds no *.parquet file" if is_folder else "no such file or folder"
+        raise DataError(what, where=without_password(place), next_step="correct data.train and data.test")
+    return files
+
+
+@dataclass(frozen=True)
+class _LocalFile:
+    path: Path
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def stamp(self) -> str:
+        """Of the content: a file that was only touched or copied is the same."""
+        with self.open() as stream:
+            return hashlib.file_digest(cast("io.BufferedReader", stream), "sha256").hexdigest()
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        try:
+            stream = self.path.open("rb")
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror})", where=self.where, next_step="give readable Parquet files") from None
+        with stream:
+            yield stream
+
+
+@dataclass(frozen=True)
+class _RemoteFile:
+    where: str
+    name: str
+    stamp: str  # of size and time: to read everything only to see that it is the same would cost as much as to decode it
+    filesystem: fs.FileSystem
+    path: str
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        with reached(self.where), self.filesystem.open_input_file(self.path) as stream:
+            yield cast("IO[bytes]", _RemoteContent(stream, self.where))
+
+
+class _RemoteContent(io.RawIOBase):
+    """A file in object storage whose troubles are no longer `OSError`: so Arrow calls the content of a damaged file as well."""
+
+    def __init__(self, stream: IO[bytes], where: str) -> None:
+        self._stream, self._where = stream, where
+
+    def read(self, size: int = -1) -> bytes:
+        with reached(self._where):
+            return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _on_disk(path: Path) -> tuple[list[StoredFile], bool]:
+    if path.is_file():
+        return [_LocalFile(path)], False
+    found = path.glob("*.parquet") if path.is_dir() else map(Path, glob.glob(str(path)))  # noqa: PTH207 - the pattern may be absolute
+    return [_LocalFile(file) for file in sorted(found) if file.is_file()], path.is_dir()
+
+
+def _in_object_storage(address: str) -> tuple[list[StoredFile], bool]:
+    """As on disk; `*` stands for a part of one name, and a `?` begins the address's options."""
+    place, mark, options = address.partition("?")
+    scheme, _, path = place.partition("://")
+    parts = path.rstrip("/").split("/")
+    num_fixed = next((position for position, part in enumerate(parts) if "*" in part), len(parts))
+    base = f"{scheme}://{'/'.join(parts[:num_fixed])}{mark}{options}"
+    filesystem, root = connect(base)
+    base = without_password(base)
+    with reached(base):
+        info = filesystem.get_file_info(root)
+        if info.type == fs.FileType.File:
+            return [_remote_file(info, base, filesystem)], False
+        pattern = parts[num_fixed:] or ["*.parquet"]
+        selector = fs.FileSelector(root, recursive=len(pattern) > 1, allow_not_found=True)
+        listed = sorted(filesystem.get_file_info(selector), key=lambda info: info.path)
+    names = {info.path: info.path.removeprefix(root).strip("/").split("/") for info in listed if info.type == fs.FileType.File}
+    files = [_remote_file(info, below(base, *names[info.path]), filesystem) for info in listed if _fits(names.get(info.path, []), pattern)]
+    return files, num_fixed == len(parts) and info.type == fs.FileType.Directory
+
+
+def _remote_file(info: fs.FileInfo, where: str, filesystem: fs.FileSystem) -> StoredFile:
+    return _RemoteFile(where, info.base_name, f"{info.path} {info.size} {info.mtime_ns}", filesystem, info.path)
+
+
+def _fits(name: list[str], pattern: list[str]) -> bool:
+    return len(name) == len(pattern) and all(map(fnmatchcase, name, pattern))
