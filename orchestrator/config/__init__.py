@@ -4,6 +4,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.loader import (
     dump_experiment,
     flatten,
+    flatten_tree,
     load_any,
     load_cluster,
     load_experiment,
@@ -20,6 +21,7 @@ __all__ = [
     "SearchSpace",
     "dump_experiment",
     "flatten",
+    "flatten_tree",
     "load_any",
     "load_cluster",
     "load_experiment",

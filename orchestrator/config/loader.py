@@ -134,6 +134,11 @@ def dump_experiment(experiment: Experiment) -> str:
 
 def flatten(experiment: Experiment) -> dict[str, str]:
     """`{"teacher.training.epochs": "30", …}`: the experiment as MLflow parameters."""
+    return flatten_tree(experiment.model_dump(mode="json"))
+
+
+def flatten_tree(tree: Mapping[str, Any]) -> dict[str, str]:
+    """The same of an experiment that was written as JSON."""
     flat: dict[str, str] = {}
 
     def walk(prefix: str, node: object) -> None:
@@ -143,7 +148,7 @@ def flatten(experiment: Experiment) -> dict[str, str]:
         else:
             flat[prefix] = without_password(str(node))
 
-    walk("", experiment.model_dump(mode="json"))
+    walk("", tree)
     return flat
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config import flatten, flatten_tree
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
@@ -163,8 +164,8 @@ def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resu
     if resume is False:
         advice = "add --resume to go on with it, or choose another --output"
         raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
-    before, now = ledger.header.experiment, experiment.model_dump(mode="json")
-    differ = [key for key in now if key not in MAY_DIFFER and before.get(key) != now[key]]
+    before, now = flatten_tree(ledger.header.experiment), flatten(experiment)
+    differ = [name for name in sorted({*before, *now}) if not name.startswith(MAY_DIFFER) and before.get(name) != now.get(name)]
     if differ:
         raise ConfigError(
             f"the sweep was begun with another experiment ({', '.join(differ)} differ): its trials could not be compared",

@@ -15,8 +15,8 @@ from orchestrator.tracking import InMemoryTracker, Tracker, names
 from orchestrator.tracking.tracker import MetricPoint
 from orchestrator.tuning.trial import TaskReport
 
-# What a resumed sweep may change: where things are kept and computed does not change the numbers.
-MAY_DIFFER = ("execution", "store", "tracking")
+# What a resumed sweep may change, as beginnings of names: where things are kept and computed does not change the numbers.
+MAY_DIFFER = ("execution.", "store.", "tracking.", "data.cache_dir", "data.max_memory_gib")
 
 
 class TrialLog:
@@ -34,7 +34,7 @@ class TrialLog:
         self._seeds = [_SeedLog(tracker.run_id, prepare_work(experiment)) for experiment in experiments]
         self._values: dict[tuple[str, int], list[float]] = {}
         first = self._seeds[0].told
-        elsewhere = tuple(f"{part}." for part in MAY_DIFFER) if is_resumed else ()
+        elsewhere = MAY_DIFFER if is_resumed else ()
         tracker.log_parameters({path: value for path, value in first.parameters.items() if not path.startswith(elsewhere)})
         tracker.log_datasets(first.datasets)
         tracker.set_tags({**first.tags, names.SEED_TAG: ", ".join(str(experiment.seed) for experiment in experiments)})

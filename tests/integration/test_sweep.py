@@ -273,8 +273,9 @@ def test_what_makes_the_values_of_trials_comparable_cannot_change_on_resume(swep
 def test_a_complete_sweep_goes_on_without_ray_and_tells_the_same(swept: Swept, orchestrator_command: Command, tmp_path: Path) -> None:
     place, before = swept.place, swept.place.summary
     words = ["sweep", str(place.folder / "space.yaml"), "--experiment", str(place.file), "--output", str(place.output)]
-    for flag in ("--resume", "--resume-if-begun"):
-        answer = orchestrator_command(*words, flag, "--num-trials", str(len(TEMPERATURES)))
+    elsewhere = ["--set", f"data.cache_dir={tmp_path}", "--set", "data.max_memory_gib=1"]  # as on another machine
+    for flags in (["--resume"], ["--resume-if-begun", *elsewhere]):
+        answer = orchestrator_command(*words, *flags, "--num-trials", str(len(TEMPERATURES)))
         assert answer.returncode == 0, answer.stderr
     assert {**place.summary, "wall_seconds": 0} == {**before, "wall_seconds": 0}
     assert place.runs()[before["sweep_id"]].info.status == "FINISHED"
