@@ -185,6 +185,6 @@ def _new_network(data: LabeledImages, setting: BaselineSetting, context: Learnin
 
 def _grow(classifier: CosineClassifier, num_classes: int, context: LearningContext) -> None:
     directions = torch.randn(num_classes, classifier.anchors.shape[1], generator=context.stream("class directions"))
-    directions = directions.to(classifier.anchors.device)
+    directions = functional.normalize(directions, dim=1).to(classifier.anchors.device)
     directions[: classifier.num_classes] = classifier.anchors
     classifier.anchor(directions)

@@ -20,6 +20,9 @@ class ImageAugmentationConfig(Config):
     shift_fraction: float = Field(default=0.0625, ge=0, lt=1, description="Largest shift, as a fraction of the image's side.")
     horizontal_flip: bool = Field(default=False, description="Mirror every second image; wrong for digits, right for photographs.")
     noise: float = Field(default=0.015, ge=0, le=1, description="Standard deviation of pixel noise, as a fraction of the full range.")
+    border: Literal["black", "reflected"] = Field(
+        default="black", description="What comes in where an image is shifted, turned or shrunk: black, or the image mirrored at its edge."
+    )
 
     def scaled(self, strength: float) -> ImageAugmentationConfig:
         """The same changes, going `strength` times as far (as far as is possible); mirroring stays as it is."""
@@ -29,6 +32,7 @@ class ImageAugmentationConfig(Config):
             shift_fraction=min(0.9, strength * self.shift_fraction),
             horizontal_flip=self.horizontal_flip,
             noise=min(1.0, strength * self.noise),
+            border=self.border,
         )
 
 

@@ -73,6 +73,12 @@ class JointEmbeddingConfig(Config):
     weight: float = Field(default=0.1, ge=0, description="Weight of push and pull beside the cross-entropy; 0 switches both off.")
     keep_weight: float = Field(default=1.0, ge=0, description="Weight of staying close to the previous embedding.")
     shrinkage: float = Field(default=0.05, gt=0, le=1, description="Share of the covariance replaced by an isotropic one before whitening.")
+    few_images_shrinkage: float = Field(
+        default=0.0,
+        ge=0,
+        description="How much more where images are few: added to the odds of `shrinkage`, times the covariance's effective dimensions "
+        "per image that it was estimated from. 0 suits features that were learned on such images, about 8 pre-trained ones.",
+    )
     adapter_width: int = Field(default=64, ge=1, description="Hidden units of the residual adapter.")
 
     @model_validator(mode="after")

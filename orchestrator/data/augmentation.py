@@ -40,7 +40,8 @@ def augment(
     device = device or images.device
     num, channels, height, width = images.shape
     num_values = channels * height * width
-    transforms = _draw_transforms(num, config, generator)[part].to(device)
+    transforms = _draw_transforms(num, config, generator, (height, width))[part].to(device)
+    padding = "zeros" if config.border == "black" else "reflection"
     if config.noise:
         sequence, starts = _draw_noise(num, num_values, generator)
         noise, starts = (255 * config.noise * sequence).to(device).unfold(0, num_values, 1), starts[part].to(device)
@@ -49,7 +50,9 @@ def augment(
     size = max(1, (_BLOCK_VALUES_CPU if device.type == "cpu" else _BLOCK_VALUES_GPU) // num_values)
     for start in range(0, len(chosen), size):
         block = slice(start, start + size)
-        pixels = functional.grid_sample(chosen[block].float(), _grid(transforms[block], height, width), align_corners=False)
+        pixels = functional.grid_sample(
+            chosen[block].float(), _grid(transforms[block], height, width), padding_mode=padding, align_corners=False
+        )
         if config.noise:
             pixels += noise.index_select(0, starts[block]).view_as(pixels)
         changed[block] = pixels.add_(0.5).clamp_(0, 255)  # what is behind the point is cut off
@@ -63,7 +66,9 @@ def _to_device(images: Images, device: torch.device) -> Images:
     return images.to(device)
 
 
-def _draw_transforms(num: int, config: ImageAugmentationConfig, generator: torch.Generator) -> Float[Tensor, "num 2 3"]:
+def _draw_transforms(
+    num: int, config: ImageAugmentationConfig, generator: torch.Generator, size: tuple[int, int]
+) -> Float[Tensor, "num 2 3"]:
     """Where in the image each pixel of a changed copy comes from, as a matrix over (x, y, 1); the image goes from -1 to 1."""
 
     def uniform(limit: float) -> Tensor:
@@ -77,6 +82,9 @@ def _draw_transforms(num: int, config: ImageAugmentationConfig, generator: torch
     cos, sin = scale * angle.cos(), scale * angle.sin()
     # a shift by the whole side is 2
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
+    if not config.rotation_degrees and not config.scale_fraction:  # by whole pixels: anything else would only blur the image
+        height, width = size
+        shift_x, shift_y = (shift_x * width / 2).round() * 2 / width, (shift_y * height / 2).round() * 2 / height
     return torch.stack([torch.stack([cos * mirror, -sin, shift_x], 1), torch.stack([sin * mirror, cos, shift_y], 1)], 1)
 
 

@@ -11,9 +11,10 @@ COSINE_SCALE = 16.0  # logits of a cosine lie within ± this: sharp enough to be
 
 
 class CosineClassifier(nn.Module):
-    """`logits = 16 · cos(z, anchor + residual)`: each class is a direction of the joint embedding space.
+    """`logits = 16 · length · cos(z, anchor / length + residual)`: each class is a direction of the joint embedding space.
 
-    The anchors come from a closed-form solution, the residuals are learned on top and start at zero [METHOD §2 (d)].
+    The anchors come from a closed-form solution, the residuals are learned on top and start at zero [METHOD §2 (d)]. An anchor of
+    length 1 makes the logit a cosine; the longer it is, the more readily its class is chosen.
     """
 
     anchors: Tensor
@@ -34,10 +35,10 @@ class CosineClassifier(nn.Module):
         return len(self.anchors)
 
     def anchor(self, directions: Float[Tensor, "classes m"]) -> None:
-        """Sets the anchors of all classes, normalised; classes that are new get a residual of zero."""
+        """Sets the anchors of all classes; classes that are new get a residual of zero."""
         num_new = len(directions) - len(self.residuals)
         grown = torch.cat([self.residuals.detach(), directions.new_zeros(max(0, num_new), directions.shape[1])])
-        self.anchors = functional.normalize(directions.detach(), dim=1)
+        self.anchors = directions.detach().clone()
         self.residuals = nn.Parameter(grown)
 
     def restricted_to(self, num_classes: int) -> CosineClassifier:
@@ -48,17 +49,20 @@ class CosineClassifier(nn.Module):
         return old
 
     def directions(self) -> Float[Tensor, "classes m"]:
-        """Each class's direction, of length 1."""
-        return functional.normalize(self.anchors + self.residuals, dim=1)
+        """Each class's direction, as long as its anchor."""
+        return self._directions(self.anchors)
 
     def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
         """Gives the logits of all classes."""
         return self.logits(embeddings, self.anchors)
 
     def logits(self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:
-        """Gives the logits for other anchors than its own, normalised: anchors that follow an embedding in training."""
-        directions = functional.normalize(anchors + self.residuals, dim=1)
-        return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ directions.T
+        """Gives the logits for other anchors than its own: anchors that follow an embedding in training."""
+        return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self._directions(anchors).T
+
+    def _directions(self, anchors: Float[Tensor, "classes m"]) -> Float[Tensor, "classes m"]:
+        lengths: Tensor = anchors.norm(dim=1, keepdim=True)
+        return lengths * functional.normalize(functional.normalize(anchors, dim=1) + self.residuals, dim=1)
 
 
 class LinearClassifier(nn.Module):

@@ -16,7 +16,7 @@ Role = Literal["teacher", "student"]
 
 _IMAGES = ("data.augmentation",)
 _PRETRAINING = ("teacher.self_supervision", "teacher.training")
-_JOINT_LOSS = ("pull_margin", "push_margin", "weight", "keep_weight", "shrinkage")
+_JOINT_LOSS = ("pull_margin", "push_margin", "weight", "keep_weight", "shrinkage", "few_images_shrinkage")
 _REFINEMENT = (
     "teacher.num_views",
     "teacher.view_weight",

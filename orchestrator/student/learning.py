@@ -167,7 +167,7 @@ def _start(
 def _untaught_directions(network: StudentNetwork, taught: Tensor, context: LearningContext) -> Tensor:
     """Where one of the teachers is switched off, its class directions are none of the student's business: random ones serve."""
     num_known = network.classifier.num_classes
-    drawn = torch.randn(taught.shape, generator=context.stream("class directions")).to(taught)
+    drawn = functional.normalize(torch.randn(taught.shape, generator=context.stream("class directions")), dim=1).to(taught)
     drawn[:num_known] = network.classifier.anchors
     return drawn
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn import functional
 
+from orchestrator.config.teacher import JointEmbeddingConfig
 from orchestrator.models import WhitenedEmbedding
 from orchestrator.teacher.statistics import ClassStatistics
 
-_MOST_SHRINKAGE = 0.9
+_LEAST_CERTAIN_SHARE = 0.1  # of a usual mean's squared length; the mean of one image may be all error
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
 
@@ -76,33 +76,60 @@ class JointSpace:
         embedding.offset.copy_(self.offset)
 
 
-def joint_space(statistics: ClassStatistics, basis: Float[Tensor, "d m"], shrinkage: float) -> JointSpace:
+def joint_space(statistics: ClassStatistics, basis: Float[Tensor, "d m"], config: JointEmbeddingConfig) -> JointSpace:
     """The space for the classes seen so far."""
-    inside = whitening(statistics.covariance, basis, shrinkage)
+    inside = whitening(statistics.covariance, basis, shrinkage_for(statistics, config))
     return JointSpace(basis, inside, _CENTRED_SHARE * statistics.means.mean(dim=0) @ basis @ inside)
 
 
-def class_directions(embedding: WhitenedEmbedding, statistics: ClassStatistics) -> Float[Tensor, "classes m"]:
-    """Where the classes lie, as the classifier should see them: directions of length 1.
+def shrinkage_for(statistics: ClassStatistics, config: JointEmbeddingConfig) -> float:
+    """How far the covariance is shrunk, in (0, 1]: the further, the fewer images it was estimated from.
 
-    The mean of n images errs by about 1/n of the spread in every one of m directions. Towards the mean of all classes that
-    error averages out, so each mean is shrunk to it by the share of error in the distance between classes (James-Stein).
+    The odds of `shrinkage` grow by `few_images_shrinkage` times r, the covariance's effective dimensions, `tr(S)² / tr(S²)`, for each
+    degree of freedom of its estimate. Optimal shrinkage depends on the same ratio (Ledoit and Wolf 2004), but minimises the error of
+    the covariance itself; a classifier needs its inverse, where noise counts more, by a factor that only data can tell.
     """
+    if config.shrinkage == 1:
+        return 1.0
+    covariance = statistics.covariance.double()
+    # the mean over classes of covariances with n - 1 degrees of freedom each
+    freedom = statistics.num_classes**2 / (1 / (statistics.counts - 1).clamp_min(1).double()).sum()
+    trace_squared = covariance.trace().square()
+    # the noise adds tr(S)² / freedom to the trace of the square
+    squared = (covariance.square().sum() - trace_squared / freedom).clamp_min(trace_squared / len(covariance))
+    ratio = float(trace_squared / squared / freedom) if trace_squared else 0.0
+    odds = config.shrinkage / (1 - config.shrinkage) + config.few_images_shrinkage * ratio
+    return odds / (1 + odds)
+
+
+def class_directions(embedding: WhitenedEmbedding, statistics: ClassStatistics) -> Float[Tensor, "classes m"]:
+    """Where the classes lie, as the classifier should see them: directions, longer where a class has few images."""
     means = embedding.embed_normalized(statistics.means.to(embedding.whitening.device))
-    # dimensions that no feature fills hold no error
-    return directions_of(means, statistics.counts, min(embedding.whitening.shape))
+    return directions_of(means, statistics.counts, spread_within(embedding, statistics))
 
 
-def directions_of(means: Float[Tensor, "classes m"], counts: Int64[Tensor, " classes"], num_filled: int) -> Float[Tensor, "classes m"]:
+def spread_within(embedding: WhitenedEmbedding, statistics: ClassStatistics) -> Float[Tensor, ""]:
+    """Mean square distance of an image's embedding to its class's mean."""
+    whitening = embedding.whitening
+    return (whitening * (statistics.covariance.to(whitening.device) @ whitening)).sum()
+
+
+def directions_of(
+    means: Float[Tensor, "classes m"], counts: Int64[Tensor, " classes"], spread: Float[Tensor, ""]
+) -> Float[Tensor, "classes m"]:
     """The same, of class means that have been embedded.
+
+    The mean of n images is off by about `spread / n`, in directions that have nothing to do with its class: that makes it longer, and
+    so every cosine to it smaller. A class with few images would lose to those with many by the length of its error. Each direction
+    is as much longer than 1 as that error made its mean longer.
 
     Args:
         means: Embedded.
         counts: Images of each class.
-        num_filled: Dimensions that features fill.
+        spread: Mean square distance of an image's embedding to its class's mean.
     """
-    centre = means.mean(dim=0)
-    between = (means - centre).square().sum(dim=1).mean().clamp_min(torch.finfo(means.dtype).tiny)
-    error = num_filled / counts.to(means.device)
-    share = (error / between.detach()).clamp(0, _MOST_SHRINKAGE)[:, None]
-    return functional.normalize(means * (1 - share) + centre * share, dim=1)
+    squared = means.square().sum(dim=1, keepdim=True)
+    error = spread / counts.to(means.device)[:, None]
+    least = (_LEAST_CERTAIN_SHARE * squared.detach().median()).clamp_min(torch.finfo(means.dtype).tiny)
+    certain = (squared - error).clamp_min(least)
+    return means * certain.rsqrt()

@@ -176,7 +176,7 @@ def _first_basis(statistics: ClassStatistics, config: TeacherConfig) -> Tensor:
 
 def _enter_space(embedding: WhitenedEmbedding, statistics: ClassStatistics, basis: Tensor, config: TeacherConfig) -> JointSpace:
     """Moves the embedding module into the space for these classes."""
-    space = joint_space(statistics, basis, config.joint_embedding.shrinkage)
+    space = joint_space(statistics, basis, config.joint_embedding)
     space.install(embedding)
     return space
 

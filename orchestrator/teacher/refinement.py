@@ -19,7 +19,7 @@ from torch.nn import functional
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.models import CosineClassifier, WhitenedEmbedding
-from orchestrator.teacher.closed_form import class_directions, directions_of
+from orchestrator.teacher.closed_form import class_directions, directions_of, spread_within
 from orchestrator.teacher.joint_embedding import keep_loss, push_pull
 from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics
 from orchestrator.training.context import LearningContext
@@ -84,7 +84,7 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
     with torch.no_grad():  # the whitening is not trained: once is enough
         new, means = head.embedding.whiten(data.new), head.embedding.whiten(data.statistics.means.to(device))
         before_means = previous.adapt(means)
-    num_filled = min(head.embedding.whitening.shape)
+        spread = spread_within(head.embedding, data.statistics)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
         new_rows, old_rows = rows[rows < num_new].to(device), rows[rows >= num_new].to(device) - num_new
@@ -95,7 +95,7 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
         augmented = centres[of_class] + flat_vectors[old_rows]
         points = torch.cat([embedded_new, augmented])
         targets = torch.cat([data.new_labels.to(device)[new_rows], of_class])
-        anchors = directions_of(centres, data.statistics.counts, num_filled)
+        anchors = directions_of(centres, data.statistics.counts, spread)
         classification = functional.cross_entropy(head.classifier.logits(points, anchors), targets)
         push, pull = push_pull(points, targets, centres, config.joint_embedding)
         with torch.no_grad():

@@ -1,5 +1,8 @@
 """Random changes of uint8 batches: within their limits, reproducible, never in place."""
 
+from typing import Literal
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -66,6 +69,19 @@ def test_a_horizontal_flip_mirrors_about_half_of_the_images_exactly() -> None:
     kept = (changed == images).flatten(1).all(dim=1)
     assert (mirrored ^ kept).all()
     assert 70 <= int(mirrored.sum()) <= 130
+
+
+@pytest.mark.parametrize("border", ["black", "reflected"])
+def test_a_shift_alone_keeps_every_pixel_sharp_and_fills_what_comes_in(border: Literal["black", "reflected"]) -> None:
+    images = some_images(100, height=16, width=16)
+    changed = augment(images, only(shift_fraction=0.25).model_copy(update={"border": border}), generator())
+    mode: Literal["constant", "symmetric"] = "constant" if border == "black" else "symmetric"
+    shifts = set()
+    for before, after in zip(images.numpy(), changed.numpy(), strict=True):
+        around = np.pad(before, [(0, 0), (4, 4), (4, 4)], mode=mode)
+        shifts |= {(y, x) for y in range(9) for x in range(9) if np.array_equal(around[:, y : y + 16, x : x + 16], after)}
+    assert len(shifts) > 40
+    assert {y for y, _ in shifts} == {x for _, x in shifts} == set(range(9))
 
 
 def test_shifts_stay_within_their_limit() -> None:

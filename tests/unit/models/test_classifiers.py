@@ -21,13 +21,13 @@ def grown() -> CosineClassifier:
     return classifier
 
 
-def test_logits_are_sixteen_times_the_cosine() -> None:
+def test_logits_are_sixteen_times_length_and_cosine() -> None:
     classifier = CosineClassifier(2)
     classifier.anchor(torch.tensor([[3.0, 0.0], [0.0, 0.5], [-1.0, -1.0]]))
     logits = classifier(torch.tensor([[5.0, 0.0], [2.0, 2.0]]))
-    # cosines by hand: (1, 0, -1/√2) and (1/√2, 1/√2, -1)
+    # by hand: lengths (3, 1/2, √2), cosines (1, 0, -1/√2) and (1/√2, 1/√2, -1)
     root = 1 / math.sqrt(2)
-    torch.testing.assert_close(logits, 16 * torch.tensor([[1.0, 0.0, -root], [root, root, -1.0]]))
+    torch.testing.assert_close(logits, 16 * torch.tensor([[3.0, 0.0, -1.0], [3 * root, root / 2, -2 * root]]))
 
 
 def test_a_classifier_starts_without_classes() -> None:
@@ -46,17 +46,17 @@ def test_growing_keeps_what_old_classes_have_learned_and_gives_new_ones_zero(gro
     assert grown.residuals.requires_grad
 
 
-def test_anchors_and_directions_have_length_one(grown: CosineClassifier) -> None:
-    for vectors in (grown.anchors, grown.directions()):
-        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+def test_directions_turn_with_what_is_learned_and_stay_as_long_as_their_anchors(grown: CosineClassifier) -> None:
+    torch.testing.assert_close(grown.directions().norm(dim=1), grown.anchors.norm(dim=1))
     torch.testing.assert_close(grown.directions()[2], grown.anchors[2])
+    assert not torch.allclose(grown.directions()[:2], grown.anchors[:2])
 
 
 def test_anchoring_again_replaces_anchors_and_keeps_residuals(grown: CosineClassifier) -> None:
     before = grown.residuals.detach().clone()
     directions = torch.randn(3, 4)
     grown.anchor(directions)
-    torch.testing.assert_close(grown.anchors, functional.normalize(directions, dim=1))
+    torch.testing.assert_close(grown.anchors, directions)
     torch.testing.assert_close(grown.residuals, before)
 
 

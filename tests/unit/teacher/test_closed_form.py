@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
+from orchestrator.config.teacher import JointEmbeddingConfig
 from orchestrator.models import WhitenedEmbedding
-from orchestrator.teacher.closed_form import JointSpace, class_directions, joint_space, principal_basis, whitening
+from orchestrator.teacher.closed_form import JointSpace, class_directions, joint_space, principal_basis, shrinkage_for, whitening
 from orchestrator.teacher.statistics import ClassStatistics
 
 DIMENSIONS = (3, 6, 9)  # below, equal to and above the number of features
@@ -39,7 +38,9 @@ def _statistics(means: Tensor, counts: list[int], covariance: Tensor | None = No
 
 
 def _space(seed: int, basis: Tensor) -> JointSpace:
-    return joint_space(_statistics(_random(seed, 4, NUM_FEATURES), [9] * 4, _covariance(seed + 50)), basis, 0.1)
+    return joint_space(
+        _statistics(_random(seed, 4, NUM_FEATURES), [9] * 4, _covariance(seed + 50)), basis, JointEmbeddingConfig(shrinkage=0.1)
+    )
 
 
 def _place(space: JointSpace, features: Tensor) -> npt.NDArray[np.float64]:
@@ -100,7 +101,7 @@ def test_an_embedding_module_maps_into_the_space_it_was_given(dimensions: int) -
 
 def test_the_space_lies_around_nine_tenths_of_the_mean_of_all_classes() -> None:
     statistics = _statistics(_random(0, 4, NUM_FEATURES) + 3, [9] * 4, _covariance(1))
-    space = joint_space(statistics, torch.eye(NUM_FEATURES), 0.1)
+    space = joint_space(statistics, torch.eye(NUM_FEATURES), JointEmbeddingConfig(shrinkage=0.1))
     centre = _place(space, statistics.means).mean(axis=0)
     uncentred = (statistics.means @ space.whitening).mean(dim=0).numpy()
     np.testing.assert_allclose(centre, 0.1 * uncentred, rtol=1e-3, atol=1e-4)
@@ -135,36 +136,41 @@ def _directions(means: Tensor, counts: list[int]) -> npt.NDArray[np.float32]:
     return np.asarray(class_directions(embedding, _statistics(means, counts)).detach().numpy())
 
 
-def test_directions_are_means_shrunk_to_their_centre_by_the_share_of_error() -> None:
+def test_directions_are_as_much_longer_than_one_as_error_made_their_means_longer() -> None:
     means, counts = 4 * _random(0, 3, NUM_FEATURES), [2, 8, 1000]
-    centre = means.numpy().mean(axis=0)
-    between = np.mean([((mean - centre) ** 2).sum() for mean in means.numpy()])
     for direction, mean, count in zip(_directions(means, counts), means.numpy(), counts, strict=True):
-        share = min(0.9, NUM_FEATURES / count / between)
-        expected = (1 - share) * mean + share * centre
-        np.testing.assert_allclose(direction, expected / np.linalg.norm(expected), rtol=1e-4, atol=1e-5)
+        error = NUM_FEATURES / count  # the spread is 1 in every dimension
+        np.testing.assert_allclose(direction, mean / np.sqrt((mean**2).sum() - error), rtol=1e-4)
 
 
-def test_many_images_leave_the_means_and_few_never_reach_the_centre() -> None:
-    means = 0.01 * _random(0, 3, NUM_FEATURES) + torch.eye(3, NUM_FEATURES)
-    many = _directions(means, [10**9] * 3)
-    np.testing.assert_allclose(many, (means / means.norm(dim=1, keepdim=True)).numpy(), atol=1e-5)
-    closest = _directions(0.001 * means, [1] * 3)
-    centre = means.numpy().mean(axis=0)
-    expected = 0.1 * means.numpy() + 0.9 * centre
-    np.testing.assert_allclose(closest, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+def test_many_images_leave_length_one_and_nothing_but_error_gets_a_bounded_one() -> None:
+    means = _random(0, 3, NUM_FEATURES)
+    np.testing.assert_allclose(np.linalg.norm(_directions(means, [10**9] * 3), axis=1), 1, atol=1e-5)
+    squared = (0.01 * means).square().sum(dim=1)
+    expected = (squared / (0.1 * squared.median())).sqrt()
+    np.testing.assert_allclose(np.linalg.norm(_directions(0.01 * means, [1] * 3), axis=1), expected, rtol=1e-4)
 
 
-@given(st.integers(0, 1000), st.lists(st.integers(1, 100), min_size=3, max_size=3), st.floats(0.01, 100))
-def test_every_direction_lies_between_its_mean_and_the_centre_and_never_beyond(seed: int, counts: list[int], scale: float) -> None:
-    means = scale * _random(seed, 3, NUM_FEATURES)
-    centre = means.numpy().mean(axis=0)
-    for direction, mean in zip(_directions(means, counts), means.numpy(), strict=True):
-        # direction = a mean + b centre with both parts positive, and the mean at least a ninth of the centre
-        parts = np.linalg.lstsq(np.stack([mean, centre], axis=1), direction, rcond=None)[0]
-        assert parts[0] > 0
-        assert parts[1] >= -1e-3 * parts[0]
-        assert parts[0] * 9 >= parts[1] * (1 - 1e-2)
+@pytest.mark.parametrize("counts", [[5, 5, 5], [5, 1000, 1000], [1000] * 3])
+def test_shrinkage_follows_the_images_and_the_dimensions_that_they_fill(counts: list[int]) -> None:
+    covariance = torch.diag(torch.tensor([4.0, 2.0, 1.0, 0.5, 0.1, 0.1]))
+    statistics = _statistics(torch.zeros(3, NUM_FEATURES), counts, covariance)
+    freedom = 9 / sum(1 / (count - 1) for count in counts)
+    trace_squared, of_square = 7.7**2, 16 + 4 + 1 + 0.25 + 0.02
+    effective = trace_squared / max(of_square - trace_squared / freedom, trace_squared / NUM_FEATURES)
+    odds = 0.1 / 0.9 + 8 * effective / freedom
+    found = shrinkage_for(statistics, JointEmbeddingConfig(shrinkage=0.1, few_images_shrinkage=8))
+    assert found == pytest.approx(odds / (1 + odds), rel=1e-5)
+    assert shrinkage_for(statistics, JointEmbeddingConfig(shrinkage=0.1)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("shrinkage", [0.1, 1.0])
+def test_one_image_alike_or_full_shrinkage_breaks_no_formula(shrinkage: float) -> None:
+    statistics = _statistics(torch.zeros(2, NUM_FEATURES), [1, 1], torch.zeros(NUM_FEATURES, NUM_FEATURES))
+    config = JointEmbeddingConfig(shrinkage=shrinkage, few_images_shrinkage=8)
+    assert shrinkage_for(statistics, config) == pytest.approx(shrinkage)
+    assert joint_space(statistics, torch.eye(NUM_FEATURES), config).whitening.isfinite().all()
+    assert np.isfinite(_directions(torch.zeros(2, NUM_FEATURES), [1, 1])).all()
 
 
 def test_room_that_no_feature_fills_changes_no_direction() -> None:
