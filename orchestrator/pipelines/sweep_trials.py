@@ -157,9 +157,10 @@ class SweepTrials:
         tags = {names.TRIAL_TAG: str(number)}
         tracker = self._tracker.open_child(f"{self._search_space.name} trial {number}", tags, known.run_id if known else None)
         trial = known or LedgerTrial(number, configuration, tracker.run_id, variation_of=self._parents.get(number))
-        self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
+        # noted before anything else, or a kill would leave a run that no resumed sweep goes on with
         # told again from the start; stages that are stored cost nothing
         self._note(replace(trial, status=TrialStatus.RUNNING, reason="", is_retryable=False, curve=[], stages_cached=0))
+        self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
         """One more task."""

@@ -13,7 +13,7 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _WAIT_MILLISECONDS = 120_000  # a loaded machine is no failure
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     """Chromium of the system, without a window."""
     program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
