@@ -253,7 +253,8 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
     process = driver.start(*ON_RAY, *LONG)
     kill_in_the_middle_of(driver, process, target, 3)
     process.communicate(timeout=300)
-    assert process.returncode == {"driver": -signal.SIGKILL, "raylet": 3, "student": 0}[target]
+    # with the raylet beside it gone, Ray's client may end the driver before it can say a word: README, "Limits"
+    assert process.returncode in {"driver": (-signal.SIGKILL,), "raylet": (3, 1), "student": (0,)}[target]
     # where the driver is killed, Ray's two agents wait for it for a minute; all that computes is gone in seconds
     wait_until(lambda: not any(who in ("teacher", "student", "raylet") for who in processes_of(process.pid).values()), 40)
     wait_until(lambda: not processes_of(process.pid), 100)
