@@ -111,9 +111,16 @@ def _run(lanes: Sequence[_Lane], account: Account, token: str, room: _RoomWatch)
             waiting[0].start()
         for event in board.news(_LISTEN_SECONDS):
             account.take(event)
+        open_roles = [lane.role for lane in lanes if not lane.has_ended]
         for lane in lanes:
-            lane.raise_error()
-        room.check([lane.role for lane in lanes if not lane.has_ended])
+            try:
+                lane.raise_error()
+            except ClusterUnavailableError:
+                # where nodes are gone, the arithmetic says more than that they did not come
+                if shortage := room.shortage([*open_roles, lane.role]):
+                    raise shortage from None
+                raise
+        room.check(open_roles)
     for lane in lanes:
         lane.raise_error()
     for event in board.news(0):
@@ -151,13 +158,23 @@ class _RoomWatch:
         """
         if not self._is_needed:
             return
+        shortage = self.shortage(roles)
+        if shortage is None:
+            self._too_small_since = None
+            return
+        self._too_small_since = self._too_small_since or time.monotonic()
+        if time.monotonic() - self._too_small_since > self._patience_seconds:
+            raise shortage
+
+    def shortage(self, roles: Collection[Role]) -> ClusterUnavailableError | None:
+        """What is wrong with what is left of the cluster, if it has no room for these lanes' fewest workers and cannot grow."""
+        if self._execution.autoscaling:
+            return None
         try:
             check_fits(self._execution, ray.cluster_resources(), "what is left of the cluster", roles)
-            self._too_small_since = None
         except ConfigError as error:
-            self._too_small_since = self._too_small_since or time.monotonic()
-            if time.monotonic() - self._too_small_since > self._patience_seconds:
-                raise ClusterUnavailableError(error.what, error.where, f"add nodes; {_GO_ON}") from None
+            return ClusterUnavailableError(error.what, error.where, f"add nodes; {_GO_ON}")
+        return None
 
 
 class _Lane:

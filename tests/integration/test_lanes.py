@@ -253,17 +253,18 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
     process = driver.start(*ON_RAY, *LONG)
     kill_in_the_middle_of(driver, process, target, 3)
     process.communicate(timeout=300)
-    # with the raylet beside it gone, Ray's client may end the driver before it can say a word: README, "Limits"
-    assert process.returncode in {"driver": (-signal.SIGKILL,), "raylet": (3, 1), "student": (0,)}[target]
+    # with the raylet beside it gone, the workers may still finish; or Ray's client ends the driver before it says a word: README, "Limits"
+    assert process.returncode in {"driver": (-signal.SIGKILL,), "raylet": (0, 1, 3), "student": (0,)}[target]
     # where the driver is killed, Ray's two agents wait for it for a minute; all that computes is gone in seconds
     wait_until(lambda: not any(who in ("teacher", "student", "raylet") for who in processes_of(process.pid).values()), 40)
     wait_until(lambda: not processes_of(process.pid), 100)
-    if target != "student":
+    is_over = process.returncode == 0
+    if not is_over:
         answer = driver.run(*ON_RAY, *LONG)
         assert answer.returncode == 0, answer.stderr
     assert driver.result() == long_result
     assert driver.unfinished_files() == []
-    assert driver.statuses() == (["FINISHED"] if target == "student" else ["FAILED", "FINISHED"])
+    assert driver.statuses() == (["FINISHED"] if is_over else ["FAILED", "FINISHED"])
 
 
 @pytest.mark.reliability
