@@ -36,11 +36,11 @@ METHODS = {
     "joint (upper bound)": ["method.kind=joint"],
     "finetuning (lower bound)": ["method.kind=finetuning"],
 }
+CLOSED_FORM = ["teacher.refinement.learning_rate=1e-12", "teacher.refinement.epochs=1", "teacher.joint_embedding.few_images_shrinkage=0"]
 EFFICIENCY = {
     "ours": [],
-    "no augmented views": ["teacher.num_views=0"],
-    "closed form, shrunk 50 %": ["teacher.num_views=0", "teacher.joint_embedding.shrinkage=0.5", "teacher.refinement.learning_rate=1e-12"],
-    "closed form, shrunk 90 %": ["teacher.num_views=0", "teacher.joint_embedding.shrinkage=0.9", "teacher.refinement.learning_rate=1e-12"],
+    "closed form, shrunk 50 %": [*CLOSED_FORM, "teacher.joint_embedding.shrinkage=0.5"],
+    "closed form, shrunk 90 %": [*CLOSED_FORM, "teacher.joint_embedding.shrinkage=0.9"],
     "analytic": ["method.kind=analytic"],
     "nearest class mean": ["method.kind=nearest_class_mean"],
 }
