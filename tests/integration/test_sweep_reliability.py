@@ -123,7 +123,7 @@ def test_a_killed_trial_process_is_started_again_and_the_values_are_the_same(
     driver = new_driver()
     process = driver.start()
     wait_until(lambda: driver.num_stages() >= 4 or process.poll() is not None)
-    actors = [pid for pid, command in processes_of(process.pid).items() if "TrialActor" in command]
+    actors = [pid for pid, command in processes_of(process.pid).items() if "Trainable" in command]
     assert actors
     stored = driver.stored()
     for pid in actors:
@@ -166,7 +166,7 @@ def test_a_trial_whose_process_dies_each_time_fails_and_is_tried_again_on_resume
 
     def kill_all() -> bool:
         """Every trial process that shows up, until three trials have failed for it."""
-        actors = {pid for pid, command in processes_of(process.pid).items() if "TrialActor" in command} - killed
+        actors = {pid for pid, command in processes_of(process.pid).items() if "Trainable" in command} - killed
         for pid in actors:
             os.kill(pid, signal.SIGKILL)
         killed.update(actors)
