@@ -390,7 +390,10 @@ def test_a_retry_on_a_new_cluster_goes_on_from_the_store(environments: dict[str,
 
 
 def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], team: Team) -> None:
-    """No trial is counted twice, and in MLflow it is one sweep."""
+    """No trial is counted twice, and in MLflow it is one sweep.
+
+    A trial that was killed while the server was making its run is not in the ledger yet: that run stays as it is, empty and failed.
+    """
     space = team.folder / "space.yaml"
     space.write_text("parameters: {student.temperature: {kind: choice, values: [2, 3, 4, 5]}}\nsearcher: grid\n")
     submission = team.submission("sweep", space, team.experiment, overrides=("student.training.epochs=30",))
@@ -405,7 +408,9 @@ def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], te
     with ray_cluster(environments["orchestrator"]) as second:
         spoken = second.run(submission, "attempt-2")
     assert any(re.search("all combinations, grid search, [1-4] known", line["message"]) for line in spoken)
-    assert [status for status, _ in team.runs()] == ["FINISHED"] * 5
+    complete = [status for status, metrics in team.runs() if status == "FINISHED" or metrics]
+    assert complete == ["FINISHED"] * 5
+    assert len(team.runs()) <= 6
 
 
 @pytest.fixture
