@@ -226,6 +226,8 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object) -> None:
         """The trial's process died, or could not reach something, more often than it may."""
+        if trial.trial_id not in self._running:  # died while it started, each time: too little memory even to load everything
+            self.on_trial_start(iteration, trials, trial)
         cause = _cause_of(trial.get_pickled_error())
         what = f"its process ended {_MAX_RESTARTS + 1} times ({_first_line(cause)}): out of memory?"
         error = cause if isinstance(cause, OrchestratorError) else LaneLostError(what, f"trial {number_in(trial.config)}")
