@@ -33,7 +33,6 @@ from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation
 
 _HELD_OUT_FRACTION = 0.2
-_JUDGES_PER_OLD_CLASS = 32
 
 
 TeacherNetwork = Network[WhitenedEmbedding, CosineClassifier]
@@ -106,7 +105,7 @@ def _refined(
     strength = 0.0
     if all(len(of_class) for of_class in judging):  # else there are too few images to tell whether training helps
         refine(head, RefinementData(*_features_and_labels(learning, labels), statistics, vectors), config, context)
-        strength = best_strength(head, start, statistics, *_judges(judging, labels, statistics, config, context)) if judging else 1.0
+        strength = best_strength(head, start, statistics, *_judges(judging, labels, statistics)) if judging else 1.0
     return scaled(head, start, strength), _Vectors(vectors, space), strength
 
 
@@ -206,15 +205,17 @@ def _split(features: Sequence[ClassFeatures], context: LearningContext) -> tuple
     return learning, judging
 
 
-def _judges(
-    judging: Sequence[Tensor], labels: Sequence[int], statistics: ClassStatistics, config: TeacherConfig, context: LearningContext
-) -> tuple[Tensor, Tensor]:
-    """Features that no refinement has seen, and their classes: held-out new images, and fresh draws of the old classes."""
-    num_old = labels[0]
-    old = draw_features(config.spread, statistics.first(num_old), _JUDGES_PER_OLD_CLASS, context.stream("judges"))
-    counts = torch.tensor([*(len(of_class) for of_class in judging), *[_JUDGES_PER_OLD_CLASS] * num_old])
-    points = torch.cat([*judging, old.flatten(0, 1).to(context.device)])
-    return points, torch.tensor([*labels, *range(num_old)]).repeat_interleave(counts)
+def _judges(judging: Sequence[Tensor], labels: Sequence[int], statistics: ClassStatistics) -> tuple[Tensor, Tensor]:
+    """Features that no refinement has seen, and their classes: held-out new images, and what stands for images of the old classes.
+
+    That is the old means with the deviations of those new images from theirs. Draws from the spread that the augmented prototypes
+    come from would all praise what was trained on them: real images lie further out, and not as a normal distribution has it.
+    """
+    means = statistics.means.to(judging[0].device)
+    deviations = torch.cat([of_class - means[label] for label, of_class in zip(labels, judging, strict=True)])
+    old = means[: labels[0], None] + deviations
+    counts = torch.tensor([*(len(of_class) for of_class in judging), *[len(deviations)] * labels[0]])
+    return torch.cat([*judging, *old]), torch.tensor([*labels, *range(labels[0])]).repeat_interleave(counts)
 
 
 def _update_memory(
