@@ -105,7 +105,7 @@ def _refined(
     strength = 0.0
     if all(len(of_class) for of_class in judging):  # else there are too few images to tell whether training helps
         refine(head, RefinementData(*_features_and_labels(learning, labels), statistics, vectors), config, context)
-        strength = best_strength(head, start, statistics, *_judges(judging, labels, statistics)) if judging else 1.0
+        strength = _strength(head, start, statistics, judging, labels) if judging else 1.0
     return scaled(head, start, strength), _Vectors(vectors, space), strength
 
 
@@ -205,8 +205,8 @@ def _split(features: Sequence[ClassFeatures], context: LearningContext) -> tuple
     return learning, judging
 
 
-def _judges(judging: Sequence[Tensor], labels: Sequence[int], statistics: ClassStatistics) -> tuple[Tensor, Tensor]:
-    """Features that no refinement has seen, and their classes: held-out new images, and what stands for images of the old classes.
+def _strength(head: Head, start: Head, statistics: ClassStatistics, judging: Sequence[Tensor], labels: Sequence[int]) -> float:
+    """How far to follow a refinement, judged by held-out new images and by what stands for images of the old classes.
 
     That is the old means with the deviations of those new images from theirs. Draws from the spread that the augmented prototypes
     come from would all praise what was trained on them: real images lie further out, and not as a normal distribution has it.
@@ -215,7 +215,8 @@ def _judges(judging: Sequence[Tensor], labels: Sequence[int], statistics: ClassS
     deviations = torch.cat([of_class - means[label] for label, of_class in zip(labels, judging, strict=True)])
     old = means[: labels[0], None] + deviations
     counts = torch.tensor([*(len(of_class) for of_class in judging), *[len(deviations)] * labels[0]])
-    return torch.cat([*judging, *old]), torch.tensor([*labels, *range(labels[0])]).repeat_interleave(counts)
+    judged = torch.tensor([*labels, *range(labels[0])]).repeat_interleave(counts)
+    return best_strength(head, start, statistics, torch.cat([*judging, *old]), judged, len(deviations))
 
 
 def _update_memory(

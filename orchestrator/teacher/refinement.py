@@ -122,12 +122,26 @@ def scaled(head: Head, start: Head, strength: float) -> Head:
 
 @torch.no_grad()
 def best_strength(
-    head: Head, start: Head, statistics: ClassStatistics, held_out: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
+    head: Head,
+    start: Head,
+    statistics: ClassStatistics,
+    held_out: Float[Tensor, "n d"],
+    labels: Int64[Tensor, " n"],
+    num_images: int | None = None,
 ) -> float:
     """How far to follow what was learned: as far as it helps most on held-out features, and only if it helps beyond chance.
 
     The gain in class-balanced accuracy over the start must exceed twice the standard error of the paired difference: on a few
     dozen held-out images one more hit means nothing.
+
+    Args:
+        head: Refined.
+        start: Before.
+        statistics: Of all seen classes.
+        held_out: Features to judge by.
+        labels: Their classes.
+        num_images: Of how many images they are: first of these as they are, then block by block of the same ones, moved to other
+            classes. They stand or fall together, and are no more evidence of chance than so many images. None means that each is its own.
     """
 
     def hits(strength: float) -> Float[Tensor, " n"]:
@@ -135,7 +149,9 @@ def best_strength(
         return (logits.argmax(dim=1).cpu() == labels.cpu()).float()
 
     before = hits(0.0)
-    gains = {strength: _balanced_gain(hits(strength) - before, labels.cpu()) for strength in STRENGTHS if strength}
+    gains = {
+        strength: _balanced_gain(hits(strength) - before, labels.cpu(), num_images or len(labels)) for strength in STRENGTHS if strength
+    }
     best = max(gains, key=lambda strength: gains[strength][0])
     gain, error = gains[best]
     return best if gain > _STANDARD_ERRORS * error else 0.0
@@ -155,9 +171,11 @@ def hold_out(features: Sequence[ClassFeatures], fraction: float, generator: torc
 _FEWEST_TO_SPLIT = 5
 
 
-def _balanced_gain(differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"]) -> tuple[float, float]:
+def _balanced_gain(differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int) -> tuple[float, float]:
     """The mean over classes of their mean difference, and its standard error."""
-    of_class = [differences[labels == label] for label in labels.unique()]
-    means = torch.stack([values.mean() for values in of_class])
-    variances = torch.stack([values.var(correction=0) / len(values) for values in of_class])
-    return float(means.mean()), float(variances.sum().sqrt() / len(of_class))
+    classes, of_point, counts = labels.unique(return_inverse=True, return_counts=True)
+    shares = differences / (counts[of_point] * len(classes))
+    of_image = shares.view(-1, num_images).sum(dim=0)
+    own = labels[:num_images]
+    deviations = torch.cat([of_image[own == label] - of_image[own == label].mean() for label in own.unique()])
+    return float(shares.sum()), float(deviations.square().sum().sqrt())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.models import CosineClassifier, WhitenedEmbedding
-from orchestrator.teacher.refinement import Head, best_strength, hold_out, scaled
+from orchestrator.teacher.refinement import Head, _balanced_gain, best_strength, hold_out, scaled
 from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics
 
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -106,3 +106,12 @@ def test_a_class_is_never_held_out_as_a_whole() -> None:
     features = [ClassFeatures(torch.zeros(5, 2), torch.zeros(0, 5, 2))]
     ((learning, _),) = hold_out(features, 0.5, torch.Generator().manual_seed(0))
     assert len(learning)
+
+
+def test_an_image_that_stands_for_many_classes_is_one_piece_of_evidence() -> None:
+    # One of ten images is mended, and with it its copies in another class: a gain of 0.1 whose standard error is that of ten images,
+    # sqrt(0.1 · 0.9 / 10) = 0.095; twenty images of their own would have had sqrt(0.1 · 0.9 / 20) = 0.067
+    differences = torch.tensor([1.0] + [0.0] * 9)
+    labels = torch.tensor([1] * 10 + [0] * 10)
+    assert _balanced_gain(differences.repeat(2), labels, 10) == pytest.approx((0.1, 0.3 / 10**0.5))
+    assert _balanced_gain(differences.repeat(2), labels, 20) == pytest.approx((0.1, 0.3 / 20**0.5))
