@@ -43,4 +43,6 @@ def reached(where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageUnavailableError(f"cannot be read ({error})", where=where, next_step="check the address and its rights") from None
+        raise StorageUnavailableError(
+            f"cannot be read ({error})", where=without_password(where), next_step="check the address and its rights"
+        ) from None

@@ -127,7 +127,7 @@ def best_strength(
     statistics: ClassStatistics,
     held_out: Float[Tensor, "n d"],
     labels: Int64[Tensor, " n"],
-    num_images: int | None = None,
+    num_images: int,
 ) -> float:
     """How far to follow what was learned: as far as it helps most on held-out features, and only if it helps beyond chance.
 
@@ -141,7 +141,7 @@ def best_strength(
         held_out: Features to judge by.
         labels: Their classes.
         num_images: Of how many images they are: first of these as they are, then block by block of the same ones, moved to other
-            classes. They stand or fall together, and are no more evidence of chance than so many images. None means that each is its own.
+            classes. They stand or fall together, and are no more evidence than so many images.
     """
 
     def hits(strength: float) -> Float[Tensor, " n"]:
@@ -149,9 +149,7 @@ def best_strength(
         return (logits.argmax(dim=1).cpu() == labels.cpu()).float()
 
     before = hits(0.0)
-    gains = {
-        strength: _balanced_gain(hits(strength) - before, labels.cpu(), num_images or len(labels)) for strength in STRENGTHS if strength
-    }
+    gains = {strength: _balanced_gain(hits(strength) - before, labels.cpu(), num_images) for strength in STRENGTHS if strength}
     best = max(gains, key=lambda strength: gains[strength][0])
     gain, error = gains[best]
     return best if gain > _STANDARD_ERRORS * error else 0.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.config.addresses import without_password
 from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.data.image_table import ImageTable
 from orchestrator.tracking.tracker import DatasetUse
@@ -88,7 +89,7 @@ def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
 
 def _place(uri: str) -> tuple[str, dict[str, Any]]:
     scheme, separator, _ = uri.partition("://")
-    return (scheme if separator else "local"), {"uri": uri}
+    return (scheme if separator else "local"), {"uri": without_password(uri)}
 
 
 def _schema(shape: tuple[int, int, int]) -> dict[str, Any]:

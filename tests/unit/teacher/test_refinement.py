@@ -41,7 +41,7 @@ SWAPPED = AS_KNOWN.flip(1)
 
 def _strength(swap: float, held_out: Tensor) -> float:
     start, learned = _heads(swap)
-    return best_strength(learned, start, _statistics(), held_out, LABELS)
+    return best_strength(learned, start, _statistics(), held_out, LABELS, len(LABELS))
 
 
 def test_a_refinement_that_hurts_is_dropped() -> None:
@@ -64,7 +64,7 @@ def test_gain_is_balanced_over_classes_of_different_size() -> None:
     # The standard error of that 0.2 is sqrt((1 - 0.6²) / 100) / 2 = 0.04
     start, learned = _heads(3.0)
     held_out = torch.tensor([[1.0, 0.1]] * 80 + [[0.1, 1.0]] * 20 + [[1.0, 0.1]] * 20)
-    assert best_strength(learned, start, _statistics(), held_out, torch.tensor([0] * 100 + [1] * 20)) == 0.25
+    assert best_strength(learned, start, _statistics(), held_out, torch.tensor([0] * 100 + [1] * 20), 120) == 0.25
 
 
 def test_one_more_hit_among_few_images_is_chance() -> None:
@@ -77,7 +77,7 @@ def test_one_more_hit_among_few_images_is_chance() -> None:
     labels = torch.tensor([0] * 10 + [1] * 10)
     hits = scaled(learned, start, 1.0).logits(held_out).argmax(dim=1) == labels
     assert hits.all()
-    assert best_strength(learned, start, _statistics(), held_out, labels) == 0
+    assert best_strength(learned, start, _statistics(), held_out, labels, 20) == 0
 
 
 def test_scaling_goes_part_of_the_way_and_changes_neither_head() -> None:

@@ -82,3 +82,9 @@ def test_data_sets_named_twice_are_there_once_and_other_content_is_another_data_
     ]
     assert runs[0].inputs is not None
     assert {one.dataset.profile for one in runs[0].inputs.dataset_inputs} == {use.profile for use in digits}
+
+
+def test_a_bucket_is_named_without_its_password(pets: ImageTable) -> None:
+    train, _ = dataset_uses(ParquetConfig(train="s3://key:hidden@bucket/train.parquet"), pets)
+    assert train.source_type == "s3"
+    assert json.loads(train.source) == {"uri": "s3://key:***@bucket/train.parquet"}
