@@ -115,12 +115,16 @@ class StudentConfig(Config):
         default=3.0, ge=0, description="Weight of keeping the classifier near the teacher's class directions; 0 lets it go anywhere."
     )
     mixture_weight: float = Field(
-        default=0.5, ge=0, description="Weight of imitating the embedding of image mixtures, beside that of the images; 0 mixes none."
+        default=0.5,
+        ge=0,
+        description="Weight of imitating the embedding of image mixtures, beside that of the images; 0 mixes none. Without effect "
+        "where the teacher's extractor is pre-trained: its features are computed beforehand, of single images.",
     )
     augmentation_strength: float = Field(
         default=2.0,
         ge=0,
-        description="How many times as far as data.augmentation the student varies its images: one exemplar must go a long way.",
+        description="How many times as far as data.augmentation the student varies its images: one exemplar must go a long way. "
+        "Without effect where the teacher's extractor is pre-trained: the student then sees the variations whose features are known.",
     )
     consolidation: float = Field(
         default=0.7,

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.config.addresses import below
+from orchestrator.config.addresses import below, sqlite_path
 from orchestrator.config.retraining import Retraining
 from orchestrator.data.scenario import Split
 from orchestrator.errors import LockedError, OrchestratorError, TransientError
@@ -97,9 +97,13 @@ def _outcome(
     if limit is not None and age > limit:
         return RetrainingOutcome("nothing_to_do", f"this tick was due {age:.0f} s ago; from {limit:.0f} s on it is skipped")
     check_execution(retraining.experiment.execution)
-    registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
-    pairs = ModelPairs(registry)
     with tempfile.TemporaryDirectory(prefix="orchestrator-champion-") as scratch:
+        uri = retraining.experiment.tracking.uri
+        database = sqlite_path(uri)
+        if dry_run and database is not None and not database.exists():  # opening it would make it
+            uri = f"sqlite:///{scratch}/mlflow.db"
+        registry = open_registry(uri, retraining.name)
+        pairs = ModelPairs(registry)
         if dry_run:
             state = State(pairs.holder_of(CHAMPION), pairs.holder_of(PREVIOUS), pairs.holder_of(CHALLENGER))
             return _Tick(retraining, registry, folder, Path(scratch), state, listener).work(None)

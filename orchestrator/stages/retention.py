@@ -23,6 +23,7 @@ from orchestrator.stages.store import MANIFEST, PROGRESS, TEMPORARY, StageStore
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
+JOBS_FOLDER = "jobs"  # where `orchestrator submit` has jobs write, when the store's volume is all they have
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _TENSORS = re.compile(r"[0-9a-f]{64}\.safetensors")
@@ -36,6 +37,7 @@ class Kind(StrEnum):
     CHECKPOINTS = "epoch checkpoints"
     LEFTOVERS = "leftovers of writers"
     RAY = "folders of Ray"
+    JOBS = "outputs of jobs"
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,9 @@ def _judged(store: StageStore, rule: RetentionRule) -> Iterator[StorePart]:
     for info in _children(store, store.path(RAY_FOLDER)):
         files, newest = _content(store, info)
         yield StorePart(Kind.RAY, info.path, _size(files), rule.is_older(newest, RAY_PERIOD))
+    for info in _children(store, store.path(JOBS_FOLDER)):
+        files, newest = _content(store, info)
+        yield StorePart(Kind.JOBS, info.path, _size(files), rule.is_unused(info.base_name, newest))
     children = _children(store, store.root)
     yield from _judged_leftovers([info for info in children if info.is_file and info.base_name.startswith(TEMPORARY)], rule)
     for info in children:

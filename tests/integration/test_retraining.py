@@ -461,6 +461,13 @@ def webhook(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     listener.server.server_close()
 
 
+def test_a_dry_run_makes_no_database(house: House) -> None:
+    database = house.folder / "mlflow.db"
+    database.unlink()
+    assert house.tick(dry_run=True).outcome == "nothing_to_do"
+    assert not database.exists()
+
+
 def test_a_webhook_is_told_and_its_failure_changes_nothing(house: House, webhook: Listener, caplog: pytest.LogCaptureFixture) -> None:
     assert house.tick().outcome == "nothing_to_do"
     assert webhook.heard[0]["outcome"] == "nothing_to_do"

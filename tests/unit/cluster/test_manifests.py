@@ -21,6 +21,7 @@ from orchestrator.cluster.ticks import Tick, tick_of
 from orchestrator.config import load_cluster, load_experiment, load_retraining, load_search_space
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.errors import UserInputError
+from orchestrator.stages.retention import JOBS_FOLDER
 from tests.kubernetes_objects import has_ray_schemas, pod_specs, validate
 
 ROOT = Path(__file__).parents[3]
@@ -174,11 +175,12 @@ def test_every_attempt_of_a_sweep_has_the_same_folder_and_no_other_sweep_has_it(
     folders = [found[found.index("--output") + 1] for found in (words(), words("seed=0"), words("seed=1"), words(image="orchestrator:2"))]
     assert folders[0] == folders[1]
     assert len(set(folders)) == 3
+    assert all(folder.startswith(f"{ClusterConfig().storage.uri}/{JOBS_FOLDER}/") for folder in folders), "gc of the store finds them"
 
 
 def test_ticks_of_a_retraining_share_a_folder(case: Case) -> None:
     words = shlex.split(case("tick").job["spec"]["entrypoint"])
-    assert words[words.index("--output") + 1].endswith("/jobs/retrain-digits")
+    assert words[words.index("--output") + 1].endswith(f"/{JOBS_FOLDER}/retrain-digits")
 
 
 def test_files_that_no_object_can_hold_are_refused() -> None:

@@ -12,7 +12,7 @@ import torch
 from pyarrow import fs
 
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_up, exists, newest_keys
+from orchestrator.stages.retention import JOBS_FOLDER, Kind, RetentionRule, StorePart, clean_up, exists, newest_keys
 from orchestrator.stages.store import Artifact, StageStore
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -105,6 +105,7 @@ def test_a_dry_run_judges_the_same_and_removes_nothing(store: StageStore, root: 
     _begun(store, B, 31 * DAY)
     _file(root / ".tmp-1", DAY)
     _file(root / "ray" / "teacher-1" / "log", 8 * DAY)
+    _file(root / JOBS_FOLDER / "run-digits-1" / "summary.json", 31 * DAY)
     before = sorted(root.rglob("*"))
     dry = clean_up(store, RULE, dry_run=True)
     assert sorted(root.rglob("*")) == before
@@ -209,6 +210,15 @@ def test_folders_of_ray_go_when_nothing_was_written_in_them_for_a_week(store: St
     assert _removed(clean_up(store, RULE)) == {(Kind.RAY, str(old.parent))}
     assert not old.parent.exists()
     assert young.exists()
+
+
+def test_outputs_of_jobs_go_when_nothing_was_written_for_as_long_as_stages_may_lie_unused(store: StageStore, root: Path) -> None:
+    old = _file(root / JOBS_FOLDER / "run-digits-1" / "summary.json", 30 * DAY + SECOND)
+    tick = root / JOBS_FOLDER / "retrain-digits"
+    kept = [_file(tick / "first.json", 300 * DAY), _file(tick / "last.json", 30 * DAY - SECOND)]
+    assert _removed(clean_up(store, RULE)) == {(Kind.JOBS, str(old.parent))}
+    assert not old.parent.exists()
+    assert all(file.exists() for file in kept)
 
 
 # --- what is not ours, and what is not there -------------------------------------------------------------------------
