@@ -35,7 +35,9 @@ for address in ("http://127.0.0.1:52365/api/healthz", "http://127.0.0.1:8265/api
     while status(address) != 200:
         assert time.monotonic() < deadline, (address, status(address))
         time.sleep(1)
-assert status("http://127.0.0.1:8265/api/jobs/") in (401, 403), "whoever reaches the dashboard could run what he likes"
+while (found := status("http://127.0.0.1:8265/api/jobs/")) is None and time.monotonic() < deadline:
+    time.sleep(1)
+assert found in (401, 403), f"{found}: whoever reaches the dashboard could run what he likes"
 PYTHON
 ray job submit --address http://127.0.0.1:8265 --submission-id check -- orchestrator validate "$experiment"
 ray stop --force >/dev/null

@@ -48,6 +48,13 @@ class ResNet20Config(_BackboneConfig):
         le=8,
         description="Cells a side to which features are pooled: 2 keeps where in the image something is; 1 is the smallest student.",
     )
+    pooled_stages: int = Field(
+        default=1,
+        ge=1,
+        le=3,
+        description="Stages, from the last backwards, whose features are pooled and joined: earlier ones are less special to the classes "
+        "that were learned, and so better for those to come.",
+    )
 
 
 class TorchvisionConfig(_BackboneConfig):

@@ -123,14 +123,27 @@ class StudentConfig(Config):
     augmentation_strength: float = Field(
         default=2.0,
         ge=0,
-        description="How many times as far as data.augmentation the student varies its images: one exemplar must go a long way. "
-        "Without effect where the teacher's extractor is pre-trained: the student then sees the variations whose features are known.",
+        description="How many times as far as data.augmentation the student varies its images: one exemplar must go a long way.",
     )
     consolidation: float = Field(
         default=0.7,
         gt=0,
         le=1,
         description="How far to go from the weights before a task to the trained ones: old classes keep a say below 1.",
+    )
+    stability_weight: float = Field(
+        default=5.0,
+        ge=0,
+        description="Weight of keeping the extractor's features of the batch as they were before the task, relative to their variance; "
+        "0 lets them drift.",
+    )
+    classifier: Literal["closed_form", "taught"] = Field(
+        default="closed_form",
+        description="Which classifier the student answers with: closed_form, from its own features' class means and covariance, which "
+        "follow their drift; or taught, the one that was distilled.",
+    )
+    classifier_shrinkage: float = Field(
+        default=0.1, gt=0, le=1, description="How far the closed form's covariance is shrunk towards an isotropic one."
     )
     rehearsal: float = Rehearsal
     temperature: float = Field(default=2.0, gt=0, description="Softening of both distributions in STK and P.")

@@ -19,7 +19,7 @@ from orchestrator.config.learning import (
     TorchvisionConfig,
 )
 from orchestrator.models.pretrained import Body, efficientnet_lite0, torchvision_model
-from orchestrator.models.resnet import RESNET20_FEATURES, resnet20
+from orchestrator.models.resnet import ResNet20
 
 Shape = tuple[int, int, int]
 _MIN_GRID = 4  # convolutions work on at least this many pixels a side
@@ -81,8 +81,8 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
         case SmallCnnTinyConfig():
             body = _small_cnn((16, 32, 32), shape)
         case ResNet20Config():
-            num_cells = config.pooled_size**2
-            body = Body(resnet20(shape[0], config.pooled_size), num_cells * RESNET20_FEATURES, shape[0])
+            resnet = ResNet20(shape[0], config.pooled_size, config.pooled_stages)
+            body = Body(resnet, resnet.num_features, shape[0])
         case TorchvisionConfig():
             body = torchvision_model(config)
         case EfficientNetLite0Config():

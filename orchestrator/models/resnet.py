@@ -4,30 +4,51 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 _WIDTHS = (16, 32, 64)
 _BLOCKS_PER_STAGE = 3
-RESNET20_FEATURES = _WIDTHS[-1]  # of every pooled cell
 
 
-def resnet20(num_channels: int, pooled_size: int) -> nn.Sequential:
+class ResNet20(nn.Module):
     """Three stages of three blocks, each stage with half the pixels a side and twice the channels of the one before.
 
     For a teacher, what is left is best not pooled to one pixel: the body is frozen after the first task, and later classes may differ
-    in features that the first ones did not need, such as where in the image something is.
-
-    Args:
-        num_channels: Of the images.
-        pooled_size: Cells a side to which the last features are pooled.
+    in features that the first ones did not need, such as where in the image something is. For the same reason earlier stages' features
+    can be joined to those of the last.
     """
-    blocks: list[nn.Module] = []
-    for inputs, outputs in pairwise((_WIDTHS[0], *_WIDTHS)):
-        stride = 1 if inputs == outputs else 2
-        blocks += [_Block(inputs, outputs, stride), *(_Block(outputs, outputs) for _ in range(_BLOCKS_PER_STAGE - 1))]
-    return nn.Sequential(*_convolution(num_channels, _WIDTHS[0]), nn.ReLU(inplace=True), *blocks, nn.AdaptiveAvgPool2d(pooled_size))
+
+    def __init__(self, num_channels: int, pooled_size: int, pooled_stages: int) -> None:
+        """Random weights from torch's global generator.
+
+        Args:
+            num_channels: Of the images.
+            pooled_size: Cells a side to which features are pooled.
+            pooled_stages: How many stages, from the last backwards, are pooled and joined.
+        """
+        super().__init__()
+        self.stem = nn.Sequential(*_convolution(num_channels, _WIDTHS[0]), nn.ReLU(inplace=True))
+        self.stages = nn.ModuleList(_stage(inputs, outputs) for inputs, outputs in pairwise((_WIDTHS[0], *_WIDTHS)))
+        self.pool = nn.AdaptiveAvgPool2d(pooled_size)
+        self.pooled_stages = pooled_stages
+        self.num_features = pooled_size**2 * sum(_WIDTHS[-pooled_stages:])
+
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n features"]:
+        """Gives the features of the earliest pooled stage first."""
+        maps = self.stem(images)
+        pooled: list[Tensor] = []
+        for stage in self.stages:
+            maps = stage(maps)
+            pooled.append(maps)
+        return torch.cat([self.pool(each).flatten(1) for each in pooled[-self.pooled_stages :]], dim=1)
+
+
+def _stage(inputs: int, outputs: int) -> nn.Sequential:
+    stride = 1 if inputs == outputs else 2
+    return nn.Sequential(_Block(inputs, outputs, stride), *(_Block(outputs, outputs) for _ in range(_BLOCKS_PER_STAGE - 1)))
 
 
 class _Block(nn.Module):

@@ -26,6 +26,7 @@ from orchestrator.stages.configuration import Role
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import Artifact
 from orchestrator.student import StudentModel
+from orchestrator.student.closed_form import FeatureStatistics
 from orchestrator.teacher import TeacherModel
 from orchestrator.teacher.closed_form import JointSpace
 from orchestrator.teacher.prototypes import PrototypeMemory
@@ -49,14 +50,17 @@ def to_artifact(model: Model, with_extractor: bool = True) -> Artifact:
 
 
 def _parts(model: Model) -> Artifact:
-    tensors = _prefixed("network", dict(model.network.state_dict()))
+    network = model.taught if isinstance(model, StudentModel) else model.network
+    tensors = _prefixed("network", dict(network.state_dict()))
     match model:
         case TeacherModel():
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= _tensors_of("statistics", model.memory.statistics) | _tensors_of("space", model.space)
             return Artifact(tensors, {"refinement_strength": model.refinement_strength})
         case StudentModel():
-            return Artifact(tensors | _tensors_of("space", model.space))
+            if model.network is not model.taught:
+                tensors |= _prefixed("answers", dict(model.network.classifier.state_dict()))
+            return Artifact(tensors | _tensors_of("space", model.space) | _tensors_of("statistics", model.statistics))
         case BaselineModel():
             return Artifact(tensors | (_tensors_of("moments", model.moments) if model.moments else {}))
         case _:
@@ -80,10 +84,10 @@ def from_artifact(artifact: Artifact, role: Role, experiment: Experiment, shape:
     if experiment.method.kind != "dual_teacher":
         moments = _unprefixed("moments", tensors)
         return BaselineModel(network, FeatureMoments(**{name: tensor.to(device) for name, tensor in moments.items()}) if moments else None)
-    space = JointSpace(**_unprefixed("space", tensors))
+    space, statistics = JointSpace(**_unprefixed("space", tensors)), _unprefixed("statistics", tensors)
     if role == "student":
-        return StudentModel(network, space)
-    memory = PrototypeMemory(tensors["exemplars"], ClassStatistics(**_unprefixed("statistics", tensors)))
+        return StudentModel(_answering(network, _unprefixed("answers", tensors)), network, space, FeatureStatistics(**statistics))
+    memory = PrototypeMemory(tensors["exemplars"], ClassStatistics(**statistics))
     return TeacherModel(network, memory, space, tensors["vectors"].to(device), artifact.values["refinement_strength"])
 
 
@@ -111,7 +115,16 @@ def _network(state: Tensors, backbone: BackboneConfig, experiment: Experiment, s
     return network
 
 
-def _tensors_of(prefix: str, record: ClassStatistics | JointSpace | FeatureMoments) -> Tensors:
+def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:
+    """A student's network with the classifier that it answers with, where that is not the taught one."""
+    if not classifier:
+        return taught
+    device = next(taught.extractor.parameters()).device
+    answers = LinearClassifier(classifier["weights"], classifier["biases"]).to(device)
+    return Network(taught.extractor, nn.Identity(), answers).eval()
+
+
+def _tensors_of(prefix: str, record: ClassStatistics | JointSpace | FeatureMoments | FeatureStatistics) -> Tensors:
     return _prefixed(prefix, {field.name: getattr(record, field.name) for field in fields(record)})
 
 

@@ -11,8 +11,7 @@ from orchestrator.baselines import BaselineModel, learn_baseline_task
 from orchestrator.baselines.learning import BaselineSetting
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
-from orchestrator.data.scenario import Scenario, Split
-from orchestrator.stages.feature_tables import varied_images
+from orchestrator.data.scenario import LabeledImages, Scenario, Split
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model
 from orchestrator.student import StudentModel, learn_student_task
@@ -80,18 +79,15 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
         return learn_teacher_task(upstream.previous, data, experiment.teacher, context, inputs.views)
     assert isinstance(upstream.teacher, TeacherModel)  # noqa: S101
     assert not isinstance(upstream.previous, TeacherModel | BaselineModel)  # noqa: S101
-    known = None if inputs.views is None else _known_variations(inputs, inputs.views, context)
+    known = None if inputs.views is None else _with_features(data, inputs.views, experiment)
     return learn_student_task(upstream.previous, upstream.teacher, data, experiment.student, context, known)
 
 
-def _known_variations(inputs: StageInputs, views: Sequence[Views], context: LearningContext) -> list[TaughtBatch]:
-    """The very variations that the features were computed of, as the student will see them."""
-    experiment, scenario = inputs.experiment, inputs.scenario
-    classes = classes_learned(inputs.stage, experiment)
-    size = min(experiment.student.backbone.input_size or scenario.shape[-1], scenario.shape[-1])
-    images = torch.cat([torch.stack([resized(v, size) for v in varied_images(experiment, scenario, c, context)]) for c in classes], dim=1)
-    features = torch.cat([of_class.all_views() for of_class in views], dim=1)
-    return [TaughtBatch(*of_view) for of_view in zip(images, features, strict=True)]
+def _with_features(data: LabeledImages, views: Sequence[Views], experiment: Experiment) -> TaughtBatch:
+    """The new images as the student will see them, with what the teacher's extractor makes of them as they are."""
+    size = data.images.shape[-1]
+    images = resized(data.images, min(experiment.student.backbone.input_size or size, size))
+    return TaughtBatch(images, torch.cat([of_class.clean for of_class in views]))
 
 
 def _compute_baseline(inputs: StageInputs, context: LearningContext) -> BaselineModel:

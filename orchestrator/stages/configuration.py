@@ -34,6 +34,8 @@ _DISTILLATION = (
     "student.anchor_weight",
     "student.mixture_weight",
     "student.augmentation_strength",
+    "student.classifier",
+    "student.classifier_shrinkage",
     "student.temperature",
     "student.transfer",
 )
@@ -81,7 +83,10 @@ def _teacher_paths(is_first_task: bool, experiment: Experiment) -> tuple[str, ..
 
 
 def _student_paths(is_first_task: bool) -> tuple[str, ...]:
-    return (*_DISTILLATION, *(("student.backbone",) if is_first_task else ("student.consolidation", "student.rehearsal")))
+    return (
+        *_DISTILLATION,
+        *(("student.backbone",) if is_first_task else ("student.consolidation", "student.rehearsal", "student.stability_weight")),
+    )
 
 
 def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever stands in the configuration

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -148,14 +148,5 @@ class FeatureTables:
 
 
 def views_generator(seed: int, class_name: str) -> torch.Generator:
-    """Draws the views of a class's training images: the same in whatever task it comes, for the teacher and for the student."""
+    """Draws the views of a class's training images: the same in whatever task it comes."""
     return stream(seed, "features", class_name)
-
-
-def varied_images(experiment: Experiment, scenario: Scenario, c: int, context: LearningContext) -> Iterator[Tensor]:
-    """The views of a class's training images whose features are in its table, uint8 (n, c, h, w): first the images as they are."""
-    images = scenario.images_of(Split.TRAIN, [c]).images
-    generator = views_generator(experiment.seed, scenario.class_names[c])
-    yield images
-    for _ in range(experiment.teacher.num_views):
-        yield context.vary(images, generator).cpu()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from orchestrator.config.student import StudentConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.scenario import LabeledImages
-from orchestrator.models import CosineClassifier, Network, ProjectionEmbedding, build_backbone
+from orchestrator.models import AnyNetwork, Backbone, CosineClassifier, Network, ProjectionEmbedding, build_backbone
+from orchestrator.models.network import extract_features
+from orchestrator.student.closed_form import FeatureStatistics, discriminant, no_statistics
 from orchestrator.student.distillation import embedding_loss, transfer_loss
-from orchestrator.student.taught_images import TaughtBatch, TaughtImages, VariedAfresh, varied_beforehand
+from orchestrator.student.taught_images import TaughtBatch, TaughtImages, VariedAfresh, with_known_features
 from orchestrator.student.transfer import kdr, soften, tssr
 from orchestrator.teacher import TeacherModel
 from orchestrator.teacher.closed_form import JointSpace
@@ -24,7 +26,7 @@ from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
 
-StudentNetwork = Network[ProjectionEmbedding, CosineClassifier]
+TaughtNetwork = Network[ProjectionEmbedding, CosineClassifier]
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,16 @@ class StudentModel:
     """The student after a task.
 
     Attributes:
-        network: Extractor, embedding module, classifier.
-        space: The joint embedding space of that task, in which the student's embedding lives.
+        network: What it answers with: the taught network's extractor and the classifier of the configuration's choice.
+        taught: Extractor, and the embedding module and classifier that imitate the teachers': the next task goes on from it.
+        space: The joint embedding space of that task, in which the taught network's embedding lives.
+        statistics: The seen classes in the extractor's features.
     """
 
-    network: StudentNetwork
+    network: AnyNetwork
+    taught: TaughtNetwork
     space: JointSpace
+    statistics: FeatureStatistics
 
 
 def learn_student_task(
@@ -46,7 +52,7 @@ def learn_student_task(
     data: LabeledImages,
     config: StudentConfig,
     context: LearningContext,
-    known: Sequence[TaughtBatch] | None = None,
+    known: TaughtBatch | None = None,
 ) -> StudentModel:
     """Distils one task.
 
@@ -56,19 +62,21 @@ def learn_student_task(
         data: The new classes' training images.
         config: How to distil.
         context: Seed, device, image augmentation, reporter.
-        known: Sets of variations of the new images with what the teacher's extractor makes of them, where that was computed beforehand.
+        known: The new images as the student will see them, with what the teacher's extractor makes of them, where that was computed
+            beforehand.
     """
     network = _start(previous, teacher, data, config, context)
     images, labels = _with_exemplars(teacher, data)
     num_old = len(images) - len(data)
+    stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
     extractor = teacher.network.extractor
     taught: TaughtImages
     if known is None:
-        stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
         taught = VariedAfresh(images, extractor, stronger, bool(config.embedding_weight and config.mixture_weight))
     else:
-        taught = varied_beforehand(known, images[:num_old], extractor, context)
-    distillation = _Distillation(network, teacher, taught, labels, config, context)
+        taught = with_known_features(known, images[:num_old], extractor, stronger)
+    extractor_before = None if previous is None else previous.taught.extractor.eval()
+    distillation = _Distillation(network, teacher, taught, labels, config, context, extractor_before)
 
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     teacher.network.eval()
@@ -78,19 +86,36 @@ def learn_student_task(
     train("student", [network], batches, distillation.loss, config.training, context)
     if previous is not None:
         _consolidate(network, before, config.consolidation)
-    return StudentModel(network.eval(), teacher.space)
+    network.eval()
+    statistics = _statistics(previous, network.extractor, images, labels, num_old)
+    if config.classifier == "taught":
+        return StudentModel(network, network, teacher.space, statistics)
+    answering = discriminant(statistics, config.classifier_shrinkage).to(context.device)
+    return StudentModel(Network(network.extractor, nn.Identity(), answering).eval(), network, teacher.space, statistics)
+
+
+def _statistics(previous: StudentModel | None, extractor: Backbone, images: Tensor, labels: Tensor, num_old: int) -> FeatureStatistics:
+    """All seen classes in the features as they are now; the exemplars together say as much of how these moved as the new images do."""
+    features = extract_features(extractor, images).cpu()
+    known = no_statistics(extractor.num_features)
+    if previous is not None:
+        weights = torch.ones(len(images))
+        weights[:num_old] = (len(images) - num_old) / max(1, num_old)
+        known = previous.statistics.followed(extract_features(previous.taught.extractor, images), features, weights)
+    return known.with_classes(features[num_old:], labels[num_old:])
 
 
 @dataclass(frozen=True)
 class _Distillation:
     """One stage's loss, with all that it reads."""
 
-    network: StudentNetwork
+    network: TaughtNetwork
     teacher: TeacherModel
     images: TaughtImages
     labels: Tensor
     config: StudentConfig
     context: LearningContext
+    extractor_before: Backbone | None
 
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
         """Both teachers' losses on a batch of images, and the classification of augmented prototypes."""
@@ -110,6 +135,10 @@ class _Distillation:
             if len(batch.images) > num:
                 imitation = imitation + self.config.mixture_weight * embedding_loss(output.embeddings[num:], embeddings[num:])
             total = total + self.config.embedding_weight * imitation
+        if self.extractor_before is not None and self.config.stability_weight:
+            drift = self._drift(self.extractor_before, batch.images, output.features)
+            parts["drift"] = drift.item()
+            total = total + self.config.stability_weight * drift
         if self.config.prototype_weight and len(self.teacher.vectors):
             total = total + self.config.prototype_weight * self._prototype_loss(generator)
         if self._taught_both_ways:
@@ -132,6 +161,14 @@ class _Distillation:
         parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
         return (self.config.classifier_weight or 1.0) * transfer_loss(student_logits, teacher_logits, labels, ratio, temperature)
 
+    def _drift(self, extractor_before: Backbone, images: Tensor, features: Tensor) -> Tensor:
+        """How far features have moved since the task before, in units of their variance (less-forgetting learning, Jung et al. 2016)."""
+        with torch.no_grad():
+            before = extractor_before(images)
+            variance = before.var(dim=0).sum().clamp_min(torch.finfo(before.dtype).tiny)
+        drift: Tensor = (features - before).square().sum(dim=1).mean() / variance
+        return drift
+
     def _prototype_loss(self, generator: torch.Generator) -> Tensor:
         """Augmented prototypes live in the joint embedding space: old classes for the student's classifier, without images."""
         num_old, num_vectors, _ = self.teacher.vectors.shape
@@ -145,7 +182,7 @@ class _Distillation:
 
 def _start(
     previous: StudentModel | None, teacher: TeacherModel, data: LabeledImages, config: StudentConfig, context: LearningContext
-) -> StudentNetwork:
+) -> TaughtNetwork:
     """The network to go on from, in the joint embedding space as the teacher has it now, with a place for the new classes."""
     dimensions = len(teacher.space.offset)
     if previous is None:
@@ -153,7 +190,7 @@ def _start(
             extractor = build_backbone(config.backbone, data.shape)
             network = Network(extractor, ProjectionEmbedding(extractor.num_features, dimensions), CosineClassifier(dimensions))
     else:
-        network = copy.deepcopy(previous.network)
+        network = copy.deepcopy(previous.taught)
         if config.embedding_weight:
             network.to(teacher.space.offset.device).embedding.rebase(*teacher.space.change_from(previous.space))
     network.to(context.device)
@@ -164,7 +201,7 @@ def _start(
     return network
 
 
-def _untaught_directions(network: StudentNetwork, taught: Tensor, context: LearningContext) -> Tensor:
+def _untaught_directions(network: TaughtNetwork, taught: Tensor, context: LearningContext) -> Tensor:
     """Where one of the teachers is switched off, its class directions are none of the student's business: random ones serve."""
     num_known = network.classifier.num_classes
     drawn = functional.normalize(torch.randn(taught.shape, generator=context.stream("class directions")), dim=1).to(taught)
@@ -173,7 +210,7 @@ def _untaught_directions(network: StudentNetwork, taught: Tensor, context: Learn
 
 
 @torch.no_grad()
-def _consolidate(network: StudentNetwork, before: Mapping[str, Tensor], share: float) -> None:
+def _consolidate(network: TaughtNetwork, before: Mapping[str, Tensor], share: float) -> None:
     """Averages the weights from before and after a task, as fine-tuning without forgetting does (WiSE-FT, Wortsman et al. 2022).
 
     Training sees one exemplar an old class and drifts away from all that it does not show; the average drifts less, and loses

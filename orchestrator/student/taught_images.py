@@ -1,12 +1,11 @@
-"""The images that the student learns from, each varied, with what the teacher's extractor makes of them.
+"""The images that the student learns from, each varied afresh, with what the teacher's extractor makes of them.
 
-Teacher and student always see the same variation of an image. Where the teacher's extractor runs beside the student, every batch
-is varied afresh; where its features have been computed beforehand, a batch is drawn from those variations.
+Where the teacher's extractor runs beside the student, both see the same variation of an image. Where its features have been computed
+beforehand, they are those of the image as it is: the student learns to see the same in every variation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from orchestrator.data.augmentation import mix
 from orchestrator.models import Backbone
+from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
 
 
@@ -73,45 +73,40 @@ class VariedAfresh:
 
 
 @dataclass(frozen=True)
-class VariedBeforehand:
-    """A number of variations of every image, whose features are known.
+class WithKnownFeatures:
+    """New variations in every batch, of images whose features are known.
 
     Attributes:
         images: uint8, as the student sees them.
-        features: What the teacher's extractor makes of them.
-        device: Where batches are wanted.
+        features: What the teacher's extractor makes of them as they are.
+        context: Device, and how images are varied.
     """
 
-    images: UInt8[Tensor, "views n c h w"]
-    features: Float[Tensor, "views n d"]
-    device: torch.device
+    images: UInt8[Tensor, "n c h w"]
+    features: Float[Tensor, "n d"]
+    context: LearningContext
 
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
-        """Draws one of the variations of each image."""
-        views = torch.randint(len(self.images), rows.shape, generator=generator)
-        of_rows = self.features[views.to(self.features.device), rows.to(self.features.device)]
-        return TaughtBatch(self.images[views, rows].to(self.device), of_rows.to(self.device))
+        """Varies the images."""
+        of_rows = self.features.index_select(0, rows.to(self.features.device))
+        return TaughtBatch(self.context.vary(self.images.index_select(0, rows), generator), of_rows.to(self.context.device))
 
 
-@torch.no_grad()
-def varied_beforehand(
-    known: Sequence[TaughtBatch], exemplars: UInt8[Tensor, "old c h w"], extractor: Backbone, context: LearningContext
-) -> VariedBeforehand:
-    """The exemplars, varied now, and the new images, whose variations are known.
+def with_known_features(
+    known: TaughtBatch, exemplars: UInt8[Tensor, "old c h w"], extractor: Backbone, context: LearningContext
+) -> WithKnownFeatures:
+    """The exemplars, whose features are computed now, and the new images, whose features are known.
 
     Args:
-        known: For each set of variations, the new images and their features; the first is of the images as they are.
-        exemplars: Of the old classes.
+        known: The new images, as the student will see them, and their features.
+        exemplars: Of the old classes, as the teacher sees them.
         extractor: The teacher's.
         context: Device, and how images are varied.
     """
-    generator = context.stream("exemplar views")
-    images, features = [], []
-    for number, batch in enumerate(known):
-        old = context.vary(exemplars, generator) if number else exemplars.to(context.device)
-        features.append(torch.cat([extractor(old) if len(old) else batch.features[:0], batch.features]))
-        images.append(torch.cat([resized(old.cpu(), batch.images.shape[-1]), batch.images]))
-    return VariedBeforehand(torch.stack(images), torch.stack(features), context.device)
+    features = known.features
+    if len(exemplars):
+        features = torch.cat([extract_features(extractor, exemplars).to(features.device), features])
+    return WithKnownFeatures(torch.cat([resized(exemplars, known.images.shape[-1]), known.images]), features, context)
 
 
 def resized(images: UInt8[Tensor, "n c h w"], size: int) -> UInt8[Tensor, "n c s s"]:

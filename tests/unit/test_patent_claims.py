@@ -88,6 +88,8 @@ def _student_config(**changes: object) -> StudentConfig:
         "anchor_weight": 0.0,
         "augmentation_strength": 1.0,
         "consolidation": 1.0,
+        "stability_weight": 0.0,
+        "classifier": "taught",
         "temperature": TEMPERATURE,
         "transfer": TABLE,
     }

@@ -16,7 +16,7 @@ from orchestrator.models.network import extract_features, predict
 from orchestrator.stages import StageRunner, Work, prepare_work
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.events import FeaturesComputed, StageEvent
-from orchestrator.stages.feature_tables import FeatureTables, varied_images
+from orchestrator.stages.feature_tables import FeatureTables, views_generator
 from orchestrator.training.context import LearningContext
 
 NETWORK = "mobilenet_v3_small"
@@ -112,15 +112,18 @@ def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, 
     assert not set(keys[0]) & set(keys[1])
 
 
-def test_features_in_a_table_are_those_of_the_views_that_the_student_sees(experiment: Experiment) -> None:
+def test_features_in_a_table_are_those_of_the_images_and_of_their_views(experiment: Experiment) -> None:
     work, _ = computed(experiment, ("teacher",))
     tables = tables_of(work)
     tables.obtain(range(4), lambda done, total: pytest.fail("they were there"))
     extractor = build_backbone(experiment.teacher.backbone, work.scenario.shape)
-    context = LearningContext(experiment.seed, "student[1]", image_augmentation=experiment.data.augmentation)
+    context = LearningContext(experiment.seed, "any", image_augmentation=experiment.data.augmentation)
     for c, views in enumerate(tables.views(range(4))):
-        for features, images in zip(views.all_views(), varied_images(experiment, work.scenario, c, context), strict=True):
-            torch.testing.assert_close(features, extract_features(extractor, images))
+        images = work.scenario.images_of(Split.TRAIN, [c]).images
+        generator = views_generator(experiment.seed, work.scenario.class_names[c])
+        seen = [images, *(context.vary(images, generator) for _ in range(experiment.teacher.num_views))]
+        for features, view in zip(views.all_views(), seen, strict=True):
+            torch.testing.assert_close(features, extract_features(extractor, view))
 
 
 @pytest.mark.parametrize("method", ["dual_teacher", "nearest_class_mean", "analytic", "joint", "finetuning"])

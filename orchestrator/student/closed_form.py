@@ -1,0 +1,97 @@
+"""The student's classifier in closed form: from its own features' class means, which follow the features when training moves them.
+
+A classifier that is trained on new images and one exemplar an old class forgets first, long before the features do: measured on digits,
+linear discriminants of a student's features with the true means reach 98 % where its trained classifier reaches 95 %. The true means
+cannot be had without the old images, but how the features move can: the new images, and the exemplars, show it before and after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from orchestrator.models import LinearClassifier
+
+_STEADINESS = 1.0  # of the map that features follow: the weight of "nothing moves", in units of a feature's mean variance
+_LEAST_VARIANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """The classes seen so far, in the features of the student's extractor.
+
+    Attributes:
+        means: One per class.
+        counts: Training images that each class had.
+        covariance: Within-class covariance, the mean over classes.
+    """
+
+    means: Float[Tensor, "classes d"]
+    counts: Int64[Tensor, " classes"]
+    covariance: Float[Tensor, "d d"]
+
+    def with_classes(self, features: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]) -> FeatureStatistics:
+        """With more classes, whose labels go on from those that are known."""
+        means, counts, covariance = [*self.means], [*self.counts], self.covariance
+        for label in range(len(self.means), int(labels.max()) + 1):
+            of_class = features[labels == label].cpu()
+            mean = of_class.mean(dim=0)
+            deviations = of_class - mean
+            spread = deviations.T @ deviations / max(1, len(of_class) - 1)
+            covariance = covariance + (spread - covariance) / (len(means) + 1)
+            means.append(mean)
+            counts.append(torch.tensor(len(of_class)))
+        return FeatureStatistics(torch.stack(means), torch.stack(counts), covariance)
+
+    def followed(
+        self, before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], weights: Float[Tensor, " n"] | None = None
+    ) -> FeatureStatistics:
+        """Where the classes are after the extractor has changed.
+
+        The same images' features before and after say how features moved: by an affine map, found by ridge regression that prefers
+        the identity (learnable drift compensation, Gomez-Villa et al. 2024, with a prior).
+
+        Args:
+            before: Features of some images before the change.
+            after: Of the same images after it.
+            weights: How much each image counts; None means equally.
+        """
+        shares = torch.ones(len(before)) if weights is None else weights.cpu()
+        shares = (shares / shares.sum()).double()[:, None]
+        was, now = before.cpu().double(), after.cpu().double()
+        centre_was, centre_now = (shares * was).sum(dim=0), (shares * now).sum(dim=0)
+        was, now = was - centre_was, now - centre_now
+        gram = was.T @ (shares * was)
+        prior = _STEADINESS * gram.trace().clamp_min(_LEAST_VARIANCE) / len(gram) * torch.eye(len(gram), dtype=torch.float64)
+        change = torch.linalg.solve(gram + prior, was.T @ (shares * now) + prior)
+        means = (self.means.double() - centre_was) @ change + centre_now
+        covariance = change.T @ self.covariance.double() @ change
+        return FeatureStatistics(means.float(), self.counts, covariance.float())
+
+
+def no_statistics(num_features: int) -> FeatureStatistics:
+    """Statistics of no class."""
+    return FeatureStatistics(torch.zeros(0, num_features), torch.zeros(0, dtype=torch.int64), torch.zeros(num_features, num_features))
+
+
+def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClassifier:
+    """Linear discriminant analysis, `h S⁻¹ μ - μ S⁻¹ μ / 2`, with every class as probable as any other.
+
+    The mean of n images is off by noise that makes `μ S⁻¹ μ` larger by `tr(S⁻¹ C) / n`, with C the covariance before it was shrunk to S.
+    That is taken away: else classes with few images would be chosen too seldom.
+
+    Args:
+        statistics: Of at least one class.
+        shrinkage: How far the covariance is shrunk towards an isotropic one, in (0, 1].
+    """
+    covariance, means = statistics.covariance.double(), statistics.means.double()
+    num_features = len(covariance)
+    level = (covariance.trace() / num_features).clamp_min(_LEAST_VARIANCE)
+    shrunk = (1 - shrinkage) * covariance + shrinkage * level * torch.eye(num_features, dtype=torch.float64)
+    weights = torch.linalg.solve(shrunk, means.T)
+    noise = torch.linalg.solve(shrunk, covariance).trace() / statistics.counts
+    biases = -((means * weights.T).sum(dim=1) - noise) / 2
+    return LinearClassifier(weights.float(), biases.float())
