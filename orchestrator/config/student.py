@@ -143,7 +143,7 @@ class StudentConfig(Config):
         "follow their drift; or taught, the one that was distilled.",
     )
     classifier_shrinkage: float = Field(
-        default=0.1, gt=0, le=1, description="How far the closed form's covariance is shrunk towards an isotropic one."
+        default=0.03, gt=0, le=1, description="How far the closed form's covariance is shrunk towards an isotropic one."
     )
     rehearsal: float = Rehearsal
     temperature: float = Field(default=2.0, gt=0, description="Softening of both distributions in STK and P.")

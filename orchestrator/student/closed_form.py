@@ -15,7 +15,7 @@ from torch import Tensor
 
 from orchestrator.models import LinearClassifier
 
-_STEADINESS = 1.0  # of the map that features follow: the weight of "nothing moves", in units of a feature's mean variance
+_STEADINESS = 20  # of the map that features follow: as if so many images, spread as widely in all directions, had not moved
 _LEAST_VARIANCE = 1e-8
 
 
@@ -65,7 +65,7 @@ class FeatureStatistics:
         centre_was, centre_now = (shares * was).sum(dim=0), (shares * now).sum(dim=0)
         was, now = was - centre_was, now - centre_now
         gram = was.T @ (shares * was)
-        prior = _STEADINESS * gram.trace().clamp_min(_LEAST_VARIANCE) / len(gram) * torch.eye(len(gram), dtype=torch.float64)
+        prior = _STEADINESS / len(was) * gram.trace().clamp_min(_LEAST_VARIANCE) / len(gram) * torch.eye(len(gram), dtype=torch.float64)
         change = torch.linalg.solve(gram + prior, was.T @ (shares * now) + prior)
         means = (self.means.double() - centre_was) @ change + centre_now
         covariance = change.T @ self.covariance.double() @ change

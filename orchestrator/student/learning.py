@@ -26,6 +26,8 @@ from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
 
+_EXEMPLARS_SAY = 0.1  # beside the new images: they are of the old classes, but few
+
 TaughtNetwork = Network[ProjectionEmbedding, CosineClassifier]
 
 
@@ -95,12 +97,12 @@ def learn_student_task(
 
 
 def _statistics(previous: StudentModel | None, extractor: Backbone, images: Tensor, labels: Tensor, num_old: int) -> FeatureStatistics:
-    """All seen classes in the features as they are now; the exemplars together say as much of how these moved as the new images do."""
+    """All seen classes in the features as they are now. What exemplars say of how these moved counts a tenth of what new images say."""
     features = extract_features(extractor, images).cpu()
     known = no_statistics(extractor.num_features)
     if previous is not None:
         weights = torch.ones(len(images))
-        weights[:num_old] = (len(images) - num_old) / max(1, num_old)
+        weights[:num_old] = _EXEMPLARS_SAY * (len(images) - num_old) / max(1, num_old)
         known = previous.statistics.followed(extract_features(previous.taught.extractor, images), features, weights)
     return known.with_classes(features[num_old:], labels[num_old:])
 
