@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from orchestrator.config.experiment import ScenarioConfig
+from orchestrator.config.data import ScenarioConfig
 from orchestrator.config.learning import TrainingConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
-from orchestrator.data.scenario import LabeledImages, Split, build_scenario
 from orchestrator.data import ImageTable, Split
+from orchestrator.data.scenario import LabeledImages, build_scenario
 from orchestrator.models import LinearClassifier
 from orchestrator.models.network import extract_features, predict
 from orchestrator.student import StudentModel, learn_student_task
