@@ -14,8 +14,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from orchestrator.models import LinearClassifier
+from orchestrator.teacher.drift import FeatureDrift
 
-_STEADINESS = 20  # of the map that features follow: as if so many images, spread as widely in all directions, had not moved
 _LEAST_VARIANCE = 1e-8
 
 
@@ -46,30 +46,9 @@ class FeatureStatistics:
             counts.append(torch.tensor(len(of_class)))
         return FeatureStatistics(torch.stack(means), torch.stack(counts), covariance)
 
-    def followed(
-        self, before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], weights: Float[Tensor, " n"] | None = None
-    ) -> FeatureStatistics:
-        """Where the classes are after the extractor has changed.
-
-        The same images' features before and after say how features moved: by an affine map, found by ridge regression that prefers
-        the identity (learnable drift compensation, Gomez-Villa et al. 2024, with a prior).
-
-        Args:
-            before: Features of some images before the change.
-            after: Of the same images after it.
-            weights: How much each image counts; None means equally.
-        """
-        shares = torch.ones(len(before)) if weights is None else weights.cpu()
-        shares = (shares / shares.sum()).double()[:, None]
-        was, now = before.cpu().double(), after.cpu().double()
-        centre_was, centre_now = (shares * was).sum(dim=0), (shares * now).sum(dim=0)
-        was, now = was - centre_was, now - centre_now
-        gram = was.T @ (shares * was)
-        prior = _STEADINESS / len(was) * gram.trace().clamp_min(_LEAST_VARIANCE) / len(gram) * torch.eye(len(gram), dtype=torch.float64)
-        change = torch.linalg.solve(gram + prior, was.T @ (shares * now) + prior)
-        means = (self.means.double() - centre_was) @ change + centre_now
-        covariance = change.T @ self.covariance.double() @ change
-        return FeatureStatistics(means.float(), self.counts, covariance.float())
+    def followed(self, drift: FeatureDrift) -> FeatureStatistics:
+        """Where the classes are after the extractor has changed."""
+        return FeatureStatistics(drift.of_points(self.means), self.counts, drift.of_covariance(self.covariance))
 
 
 def no_statistics(num_features: int) -> FeatureStatistics:

@@ -22,11 +22,10 @@ from orchestrator.student.taught_images import TaughtBatch, TaughtImages, Varied
 from orchestrator.student.transfer import kdr, soften, tssr
 from orchestrator.teacher import TeacherModel
 from orchestrator.teacher.closed_form import JointSpace
+from orchestrator.teacher.drift import drift_between
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
-
-_EXEMPLARS_SAY = 0.1  # beside the new images: they are of the old classes, but few
 
 TaughtNetwork = Network[ProjectionEmbedding, CosineClassifier]
 
@@ -97,13 +96,10 @@ def learn_student_task(
 
 
 def _statistics(previous: StudentModel | None, extractor: Backbone, images: Tensor, labels: Tensor, num_old: int) -> FeatureStatistics:
-    """All seen classes in the features as they are now. What exemplars say of how these moved counts a tenth of what new images say."""
-    features = extract_features(extractor, images).cpu()
-    known = no_statistics(extractor.num_features)
+    """All seen classes in the features as they are now."""
+    features, known = extract_features(extractor, images).cpu(), no_statistics(extractor.num_features)
     if previous is not None:
-        weights = torch.ones(len(images))
-        weights[:num_old] = _EXEMPLARS_SAY * (len(images) - num_old) / max(1, num_old)
-        known = previous.statistics.followed(extract_features(previous.taught.extractor, images), features, weights)
+        known = previous.statistics.followed(drift_between(extract_features(previous.taught.extractor, images), features, num_old))
     return known.with_classes(features[num_old:], labels[num_old:])
 
 

@@ -24,6 +24,7 @@ from orchestrator.data.scenario import LabeledImages
 from orchestrator.models import Backbone, CosineClassifier, Network, WhitenedEmbedding, build_backbone
 from orchestrator.teacher.augmentation import OldClasses, augmentation_vectors, draw_features
 from orchestrator.teacher.closed_form import JointSpace, joint_space, principal_basis
+from orchestrator.teacher.drift import drift_between
 from orchestrator.teacher.extractor import fine_tune_extractor, pretrain_extractor
 from orchestrator.teacher.features import Views, features_by_class, normalized_features
 from orchestrator.teacher.prototypes import PrototypeMemory, select_prototype
@@ -148,9 +149,10 @@ def _train_extractor(
     if not isinstance(config.extractor, FineTunedExtractorConfig):
         return known
     exemplars = previous.memory.exemplars
-    before = normalized_features(extractor, exemplars)
+    seen = data.preceded_by(exemplars).images
+    before = normalized_features(extractor, seen)
     fine_tune_extractor(extractor, data, config, context)
-    return carry(known, normalized_features(extractor, exemplars) - before)
+    return carry(known, drift_between(before, normalized_features(extractor, seen), len(exemplars)))
 
 
 def _labels(data: LabeledImages) -> list[int]:

@@ -6,11 +6,13 @@ afresh from it whenever the embedding module has changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+from orchestrator.teacher.drift import FeatureDrift
 
 _VIEW_SCATTER_SHARE = 0.5  # an image's own variations count half beside the variation between images
 
@@ -97,12 +99,17 @@ def with_class(statistics: ClassStatistics, features: ClassFeatures, view_weight
     )
 
 
-def carry(statistics: ClassStatistics, displacement: Float[Tensor, "classes d"]) -> ClassStatistics:
-    """The statistics after the extractor itself has changed: every mean moves as its exemplar's features did.
-
-    Spread cannot be measured again without the images; it is kept, which is why fine-tuning is held back by feature distillation.
-    """
-    return replace(statistics, means=statistics.means + displacement.cpu())
+def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
+    """The statistics after the extractor itself has changed: means and spread move as the features did."""
+    covariance = drift.of_covariance(statistics.covariance)
+    growth = (covariance.trace() / statistics.covariance.trace()).sqrt() if statistics.covariance.any() else 1.0
+    return ClassStatistics(
+        drift.of_points(statistics.means),
+        statistics.counts,
+        statistics.radii * growth,
+        drift.of_directions(statistics.factors),
+        covariance,
+    )
 
 
 def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:

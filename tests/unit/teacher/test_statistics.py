@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from orchestrator.teacher.drift import FeatureDrift
 from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics, carry, no_classes, with_class
 
 
@@ -104,12 +105,20 @@ def test_adding_a_class_leaves_the_statistics_before_as_they_were() -> None:
     assert torch.equal(before.covariance, covariance)
 
 
-def test_carried_means_move_by_the_displacement_and_nothing_else_changes() -> None:
+def test_carried_statistics_are_those_of_the_moved_features() -> None:
+    features = [_random(seed, 6, 4) for seed in range(2)]
+    drift = FeatureDrift(torch.eye(4) + 0.3 * _random(5, 4, 4), _random(6, 4))
+    carried = carry(_of(*map(_without_views, features)), drift)
+    moved = _of(*(_without_views(drift.of_points(of_class)) for of_class in features))
+    for name in ("means", "counts", "covariance"):
+        torch.testing.assert_close(getattr(carried, name), getattr(moved, name), rtol=1e-4, atol=1e-5)
+
+
+def test_the_spread_of_each_class_grows_as_that_of_all() -> None:
     statistics = _of(*(_without_views(_random(seed, 6, 4)) for seed in range(2)))
-    displacement = _random(5, 2, 4)
-    carried = carry(statistics, displacement)
-    np.testing.assert_allclose(carried.means.numpy(), statistics.means.numpy() + displacement.numpy())
-    assert torch.equal(carried.covariance, statistics.covariance)
+    carried = carry(statistics, FeatureDrift(3 * torch.eye(4), torch.zeros(4)))
+    torch.testing.assert_close(carried.radii, 3 * statistics.radii)
+    torch.testing.assert_close(carried.factors, 3 * statistics.factors)
 
 
 def test_a_subset_of_images_keeps_their_views() -> None:

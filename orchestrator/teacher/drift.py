@@ -1,0 +1,62 @@
+"""How features move when an extractor learns on: found from images that are at hand, applied to what is known of classes that are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_STEADINESS = 20  # as if so many images, spread as widely in all directions, had not moved
+_EXEMPLARS_SAY = 0.1  # beside the new images: they are of the old classes, but few
+_LEAST_VARIANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class FeatureDrift:
+    """An affine map from features before a change of the extractor to those after it: `h` becomes `h change + shift`.
+
+    Attributes:
+        change: Turns and stretches.
+        shift: Is added.
+    """
+
+    change: Float[Tensor, "d d"]
+    shift: Float[Tensor, " d"]
+
+    def of_points(self, points: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Where features, or their means, have gone."""
+        return points @ self.change + self.shift
+
+    def of_directions(self, directions: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """What has become of differences between features."""
+        return directions @ self.change
+
+    def of_covariance(self, covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+        """What has become of a covariance of features."""
+        return self.change.T @ covariance @ self.change
+
+
+def drift_between(before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], num_exemplars: int) -> FeatureDrift:
+    """The drift that images show, by ridge regression that prefers the identity.
+
+    Learnable drift compensation (Gomez-Villa et al. 2024) with a prior: few images tell little of how many features move.
+
+    Args:
+        before: Features of some images before the change: first of old classes' exemplars, then of new images.
+        after: Of the same images after it.
+        num_exemplars: How many are exemplars; together they count a tenth of the new images.
+    """
+    num_new = len(before) - num_exemplars
+    weights = torch.ones(len(before), dtype=torch.float64)
+    weights[:num_exemplars] = _EXEMPLARS_SAY * num_new / max(1, num_exemplars)
+    shares = (weights / weights.sum())[:, None]
+    was, now = before.cpu().double(), after.cpu().double()
+    centre_was, centre_now = (shares * was).sum(dim=0), (shares * now).sum(dim=0)
+    was, now = was - centre_was, now - centre_now
+    second = was.T @ (shares * was)
+    variance = (second.trace() / len(second)).clamp_min(_LEAST_VARIANCE)
+    prior = _STEADINESS / num_new * variance * torch.eye(len(second), dtype=torch.float64)
+    change = torch.linalg.solve(second + prior, was.T @ (shares * now) + prior)
+    return FeatureDrift(change.float(), (centre_now - centre_was @ change).float())
