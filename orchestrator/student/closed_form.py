@@ -57,7 +57,7 @@ def no_statistics(num_features: int) -> FeatureStatistics:
 
 
 def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClassifier:
-    """Linear discriminant analysis, `h S⁻¹ μ - μ S⁻¹ μ / 2`, with every class as probable as any other.
+    """Linear discriminant analysis, `h S⁻¹ μ - μ S⁻¹ μ / 2` of features around the mean of all classes, all as probable as each other.
 
     The mean of n images is off by noise that makes `μ S⁻¹ μ` larger by `tr(S⁻¹ C) / n`, with C the covariance before it was shrunk to S.
     That is taken away: else classes with few images would be chosen too seldom.
@@ -66,11 +66,12 @@ def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClass
         statistics: Of at least one class.
         shrinkage: How far the covariance is shrunk towards an isotropic one, in (0, 1].
     """
-    covariance, means = statistics.covariance.double(), statistics.means.double()
+    covariance, centre = statistics.covariance.double(), statistics.means.double().mean(dim=0)
+    means = statistics.means.double() - centre  # what all classes share says nothing, and would only make logits large
     num_features = len(covariance)
     level = (covariance.trace() / num_features).clamp_min(_LEAST_VARIANCE)
     shrunk = (1 - shrinkage) * covariance + shrinkage * level * torch.eye(num_features, dtype=torch.float64)
     weights = torch.linalg.solve(shrunk, means.T)
     noise = torch.linalg.solve(shrunk, covariance).trace() / statistics.counts
-    biases = -((means * weights.T).sum(dim=1) - noise) / 2
+    biases = -centre @ weights - ((means * weights.T).sum(dim=1) - noise) / 2
     return LinearClassifier(weights.float(), biases.float())
