@@ -1,7 +1,8 @@
-"""The two distillation losses: the teacher's embedding and the teacher's classes [A claim 8; §52, §71; B step 6]."""
+"""The two distillation losses, embedding and classes [A claim 8; §52, §71; B step 6], and the one of staying as one was."""
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
@@ -12,6 +13,19 @@ from orchestrator.student.transfer import soften
 def embedding_loss(student: Float[Tensor, "n m"], teacher: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
     """Mean squared distance between the directions of both embeddings, in [0, 4] [A claim 8, first half]."""
     return (functional.normalize(student, dim=1) - functional.normalize(teacher, dim=1)).square().sum(dim=1).mean()
+
+
+def stability_loss(features: Float[Tensor, "n d"], before: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """How far features moved since the task before: mean squared, in units of their variance (less-forgetting learning, Jung et al. 2016).
+
+    Args:
+        features: Of a batch.
+        before: Of the same images, by the extractor as it was.
+    """
+    # one image, the share of a worker, has no variance
+    variance = before.var(dim=0).sum() if len(before) > 1 else before.square().sum()
+    moved: Float[Tensor, ""] = (features - before).square().sum(dim=1).mean()
+    return moved / variance.clamp_min(torch.finfo(before.dtype).tiny)
 
 
 def transfer_target(teacher: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], ratio: float) -> Float[Tensor, "n classes"]:

@@ -17,7 +17,7 @@ from orchestrator.data.scenario import LabeledImages
 from orchestrator.models import AnyNetwork, Backbone, CosineClassifier, Network, ProjectionEmbedding, build_backbone
 from orchestrator.models.network import extract_features
 from orchestrator.student.closed_form import FeatureStatistics, discriminant, no_statistics
-from orchestrator.student.distillation import embedding_loss, transfer_loss
+from orchestrator.student.distillation import embedding_loss, stability_loss, transfer_loss
 from orchestrator.student.taught_images import TaughtBatch, TaughtImages, VariedAfresh, with_known_features
 from orchestrator.student.transfer import kdr, soften, tssr
 from orchestrator.teacher import TeacherModel
@@ -134,7 +134,9 @@ class _Distillation:
                 imitation = imitation + self.config.mixture_weight * embedding_loss(output.embeddings[num:], embeddings[num:])
             total = total + self.config.embedding_weight * imitation
         if self.extractor_before is not None and self.config.stability_weight:
-            drift = self._drift(self.extractor_before, batch.images, output.features)
+            with torch.no_grad():
+                features_before = self.extractor_before(batch.images)
+            drift = stability_loss(output.features, features_before)
             parts["drift"] = drift.item()
             total = total + self.config.stability_weight * drift
         if self.config.prototype_weight and len(self.teacher.vectors):
@@ -158,14 +160,6 @@ class _Distillation:
         ratio = tssr(self.config.transfer, similarity, step.progress) if self.config.classifier_weight else 0.0
         parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
         return (self.config.classifier_weight or 1.0) * transfer_loss(student_logits, teacher_logits, labels, ratio, temperature)
-
-    def _drift(self, extractor_before: Backbone, images: Tensor, features: Tensor) -> Tensor:
-        """How far features have moved since the task before, in units of their variance (less-forgetting learning, Jung et al. 2016)."""
-        with torch.no_grad():
-            before = extractor_before(images)
-            variance = before.var(dim=0).sum().clamp_min(torch.finfo(before.dtype).tiny)
-        drift: Tensor = (features - before).square().sum(dim=1).mean() / variance
-        return drift
 
     def _prototype_loss(self, generator: torch.Generator) -> Tensor:
         """Augmented prototypes live in the joint embedding space: old classes for the student's classifier, without images."""

@@ -97,7 +97,7 @@ def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teach
     images, expected = recorded.test_images(), recorded.logits("student")
     for num in (1, 7, len(images)):
         [logits] = session.run(None, {"images": images.images[:num].numpy()})
-        assert np.abs(logits - expected[:num]).max() < 1e-5 * np.abs(expected).max()  # discriminants are of the order of 100
+        assert np.abs(logits - expected[:num]).max() < 1e-4 / 16 * np.abs(expected).max()  # of cosines, which lie within 16, 1e-4
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["class_names"]) == ["0", "1", "2", "3", "4", "5"]
     assert (about["run_id"], about["role"], about["experiment"], about["dataset"]) == (recorded.run_id, "student", "tiny", "digits")

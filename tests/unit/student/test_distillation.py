@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from orchestrator.student.distillation import embedding_loss, transfer_loss, transfer_target
+from orchestrator.student.distillation import embedding_loss, stability_loss, transfer_loss, transfer_target
 
 fractions = st.floats(0, 1, allow_nan=False)
 
@@ -85,3 +85,17 @@ def test_transfer_loss_weighs_the_soft_part_by_temperature_squared() -> None:
 def test_transfer_loss_is_zero_where_the_student_equals_a_trusted_teacher() -> None:
     logits = _random(0, 3, 4)
     assert float(transfer_loss(logits, logits, torch.tensor([0, 1, 2]), 1.0, 4.0)) == pytest.approx(0, abs=1e-12)
+
+
+def test_stability_is_the_distance_in_units_of_the_variance() -> None:
+    before = 3 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    assert float(stability_loss(before, before)) == 0
+    moved = before + torch.tensor([2.0, 0, 0, 0])
+    torch.testing.assert_close(stability_loss(moved, before), 4 / before.var(dim=0).sum())
+    torch.testing.assert_close(stability_loss(10 * moved, 10 * before), stability_loss(moved, before))
+
+
+def test_stability_of_a_single_image_is_a_number() -> None:
+    """A worker's share of a batch may be one image."""
+    before = torch.tensor([[3.0, 4.0]])
+    torch.testing.assert_close(stability_loss(before + 1, before), torch.tensor(2 / 25))
