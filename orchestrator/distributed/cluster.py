@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import ray
 from ray._private import worker as ray_worker
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
 from ray.exceptions import AuthenticationError
 
@@ -81,6 +82,7 @@ def _connect(execution: RayConfig) -> None:
         options |= {"num_cpus": cpus_of_this_machine(), "include_dashboard": False}
     try:
         _check_reachable(execution.address)
+        _read_authentication_anew()
         with _own_signal_handlers():
             ray.init(address=execution.address or "local", **options)
     except AuthenticationError as error:
@@ -92,6 +94,12 @@ def _connect(execution: RayConfig) -> None:
         raise ClusterUnavailableError(what, where=execution.address or "this machine", next_step=advice) from None
     if execution.address is None:
         get_or_create_autoscaling_coordinator()  # every lane asks it first: it starts while the first lane's controller does
+
+
+def _read_authentication_anew() -> None:
+    """Ray remembers mode and token of the first cluster of this process; the processes of the next one read the environment."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager

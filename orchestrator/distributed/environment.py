@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 from pathlib import Path
 
 from orchestrator.config.execution import RayConfig
@@ -47,8 +46,6 @@ def _authentication(is_local: bool) -> dict[str, str]:
         return {"RAY_AUTH_MODE": "token"}
     if not is_local:
         return {"RAY_AUTH_MODE": "disabled"}
-    if "ray" in sys.modules:  # it has read its settings: with none it makes a token for a new cluster by itself
-        return {}
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # only this run's own processes know it
 
 

@@ -1,7 +1,9 @@
 """What Ray reads from the environment: ours where the user has not chosen, and only for the run that needs it."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,13 +29,10 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*names, "RAY_USAGE_STATS_ENABLED"]:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    monkeypatch.delitem(sys.modules, "ray", raising=False)
     monkeypatch.setenv("HOME", "/nowhere")  # no token of this user
 
 
 def setting(name: str) -> str | None:
-    import os
-
     return os.environ.get(name)
 
 
@@ -70,3 +69,24 @@ def test_each_local_cluster_has_a_token_of_its_own() -> None:
     answers = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() for _ in range(2)]
     assert answers[0][0] != answers[1][0]
     assert [answer[1] for answer in answers] == ["False", "False"]
+
+
+def test_a_process_may_use_ray_twice_where_the_user_has_no_token(tmp_path: Path) -> None:
+    """Ray itself remembers the first token, and would start the second cluster with none."""
+    code = (
+        "from pathlib import Path\n"
+        "from orchestrator.config.execution import RayConfig\n"
+        "from orchestrator.distributed.environment import set_environment\n"
+        "import os, sys\n"
+        "for _ in range(2):\n"
+        "    set_environment(RayConfig())\n"
+        "    from orchestrator.distributed.cluster import cluster\n"
+        "    import ray\n"
+        "    with cluster(RayConfig(), Path('ray.log')):\n"
+        "        print(ray.get(ray.remote(num_cpus=0)(lambda: os.environ['RAY_AUTH_TOKEN']).remote()))\n"
+    )
+    environment = {**{name: value for name, value in os.environ.items() if not name.startswith("RAY_")}, "HOME": str(tmp_path)}
+    answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert len(set(answer.stdout.split())) == 2
+    assert not (tmp_path / ".ray").exists()
