@@ -133,8 +133,10 @@ def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor
 
 
 def _main_directions(deviations: Float[Tensor, "rows d"], rank: int) -> Float[Tensor, "rank d"]:
-    _, singular, directions = torch.linalg.svd(deviations, full_matrices=False)
     factors = deviations.new_zeros(rank, deviations.shape[1])
+    if not rank:  # the dearest step of a class with many features, and few spreads ask for it
+        return factors
+    _, singular, directions = torch.linalg.svd(deviations, full_matrices=False)
     kept = min(rank, len(singular))
     factors[:kept] = singular[:kept, None] * directions[:kept]
     return factors
