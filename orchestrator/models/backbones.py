@@ -64,7 +64,7 @@ class Backbone(nn.Module):
         with torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32):
             features: Tensor = self.body(standardized)
         features = features.float().flatten(1)
-        return features.unflatten(0, (2, len(images))).mean(dim=0) if self.mirrored else features
+        return features.unflatten(0, (2, -1)).mean(dim=0) if self.mirrored else features
 
 
 def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:

@@ -21,7 +21,7 @@ from orchestrator.stages.store import Artifact
 from orchestrator.tracking import Tracker, names
 from orchestrator.tracking.model_facts import ModelFacts
 
-PACKAGE_FORMAT = 1
+PACKAGE_FORMAT = 2
 _EXPORTED_BY = ("torch", "mlflow")
 
 logger = logging.getLogger(__name__)

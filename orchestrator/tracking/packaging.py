@@ -7,10 +7,12 @@ order of the class names come out. Scaling of pixels, normalisation and evaluati
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from zipfile import ZipFile
 
 import mlflow.pytorch
 import numpy as np
@@ -25,6 +27,7 @@ from orchestrator.tracking.mlflow_calls import environment, quiet_logs
 from orchestrator.tracking.model_facts import ModelFacts
 
 _MODEL_FILE = "MLmodel"
+_GRAPH_FILE = Path("data") / "model.pt2"
 # Exactly these: left to itself MLflow loads the model once more, in a process of its own, to see what it imports.
 _REQUIREMENTS = ("mlflow", "numpy", "torch")
 _NUM_EXAMPLES = 2  # of one image, torch.export concludes that there is always one
@@ -70,7 +73,7 @@ def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: 
 
     Raises:
         OSError: The folder cannot be written.
-        Exception: torch cannot export the network, for one of several dozen reasons.
+        Exception: torch cannot export the network for any number of images, for one of several dozen reasons.
     """
     # The model is packaged for the CPU: an exported graph stays on the device on which it was made.
     classifier = _Classifier(copy.deepcopy(network)).cpu().eval()
@@ -111,9 +114,23 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
         metadata=facts.values(),
         serialization_format="pt2",
     )
+    _require_any_batch_size(folder / _GRAPH_FILE)
     # MLflow would look for the weights on the GPU of a machine that has one.
     model.flavors["python_function"]["config"]["device"] = "cpu"
     model.save(str(folder / _MODEL_FILE))
+
+
+def _require_any_batch_size(file: Path) -> None:
+    """MLflow lets torch.export fix the number of images to that of the example where a network's code does not leave it open.
+
+    Raises:
+        RuntimeError: It is fixed.
+    """
+    with ZipFile(file) as archive:  # to load the graph takes seconds
+        [description] = [name for name in archive.namelist() if name.endswith("models/model.json")]
+        graph = json.loads(archive.read(description))["graph_module"]["graph"]
+    if "as_int" in graph["tensor_values"]["images"]["sizes"][0]:
+        raise RuntimeError(f"its graph takes {_NUM_EXAMPLES} images at once and no other number")
 
 
 def example_images(shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

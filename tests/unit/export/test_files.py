@@ -29,10 +29,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), dtype=np.uint8)
 class Classifier(nn.Module):
     """A backbone of this project and a linear layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: SmallCnnTinyConfig) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.extractor = build_backbone(SmallCnnTinyConfig(), SHAPE)
+        self.extractor = build_backbone(config, SHAPE)
         features = self.extractor(torch.zeros(1, *SHAPE, dtype=torch.uint8)).shape[1]
         self.linear = nn.Linear(features, 3)
 
@@ -43,7 +43,7 @@ class Classifier(nn.Module):
 
 @pytest.fixture(scope="module")
 def classifier() -> nn.Module:
-    return Classifier().eval()
+    return Classifier(SmallCnnTinyConfig()).eval()
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,14 @@ def test_a_file_computes_what_the_module_computes_for_any_number_of_images(
     for num_threads in (0, 1):
         logits = open_file(files[kind], kind, num_threads)(IMAGES[:num])
         assert np.abs(logits - as_predictor(classifier)(IMAGES[:num])).max() <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_so_does_that_of_a_network_that_resizes_and_mirrors_its_images(kind: Format, tmp_path: Path) -> None:
+    mirrored = Classifier(SmallCnnTinyConfig(input_size=24, mirrored=True)).eval()
+    write_file(trace(mirrored, SHAPE), kind, DESCRIPTION.texts(), tmp_path / "model")
+    for num in (1, 2, 40):
+        assert np.abs(open_file(tmp_path / "model", kind)(IMAGES[:num]) - as_predictor(mirrored)(IMAGES[:num])).max() <= 1e-5
 
 
 def test_both_formats_say_the_same_of_the_model(files: dict[Format, Path]) -> None:

@@ -72,6 +72,11 @@ def residual() -> AnyNetwork:
     return Network(extractor, ProjectionEmbedding(extractor.num_features, DIMENSIONS), cosine())
 
 
+def mirrored() -> AnyNetwork:
+    extractor = build_backbone(SmallCnnTinyConfig(input_size=12, mirrored=True), GREY)
+    return Network(extractor, ProjectionEmbedding(extractor.num_features, DIMENSIONS), cosine())
+
+
 def images_of(num: int, shape: tuple[int, int, int] = GREY) -> torch.Tensor:
     return torch.randint(0, 256, (num, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(num))
 
@@ -83,7 +88,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[AnyNetwork, Path
     return network, folder
 
 
-@pytest.mark.parametrize("build", [taught, distilled, closed_form, residual])
+@pytest.mark.parametrize("build", [taught, distilled, closed_form, residual, mirrored])
 def test_a_packaged_network_of_any_kind_gives_the_same_logits_for_one_image_and_for_many(
     build: Callable[[], AnyNetwork], tmp_path: Path
 ) -> None:
@@ -128,6 +133,21 @@ def test_a_network_that_cannot_be_exported_leaves_no_half_package(tmp_path: Path
     extractor = build_backbone(SmallCnnTinyConfig(), GREY)
     network = Network(extractor, Branching(), LinearClassifier(torch.randn(extractor.num_features, 5), torch.randn(5)))
     with pytest.raises(Exception, match="data-dependent"):
+        package_model(network, GREY, facts(), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+class Counting(nn.Module):
+    """What a graph can hold for one number of images only: torch.export takes the number for a constant."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features * len(features)
+
+
+def test_a_network_whose_graph_takes_one_number_of_images_is_refused(tmp_path: Path) -> None:
+    extractor = build_backbone(SmallCnnTinyConfig(), GREY)
+    network = Network(extractor, Counting(), LinearClassifier(torch.randn(extractor.num_features, 5), torch.randn(5)))
+    with pytest.raises(RuntimeError, match="2 images at once and no other number"):
         package_model(network, GREY, facts(), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
