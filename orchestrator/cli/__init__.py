@@ -12,7 +12,7 @@ from typing import NoReturn
 from orchestrator.cli import cluster, data, export, learning, retraining, tracked  # noqa: F401 - each adds its commands
 from orchestrator.cli.application import app
 from orchestrator.errors import InterruptedRunError, OrchestratorError
-from orchestrator.terminal.lines import is_read_by_programs, log_as_json
+from orchestrator.terminal.lines import is_read_by_programs, log_as_json, log_as_text
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,8 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     if is_read_by_programs():
         log_as_json()
+    else:
+        log_as_text()
     try:
         app()
     except OrchestratorError as error:

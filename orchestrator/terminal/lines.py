@@ -59,6 +59,12 @@ def line_writer() -> LineWriter:
     return JsonLines() if is_read_by_programs() else PlainLines()
 
 
+def log_as_text() -> None:
+    """Holds on to how Python logs at first: warnings, as they are, on stderr. Else MLflow's PyTorch flavour would hide all of them."""
+    if logging.lastResort is not None:
+        logging.getLogger().addHandler(logging.lastResort)
+
+
 def log_as_json() -> None:
     """Turns all that this process logs, warnings included, into JSON lines: progress on stdout, the rest on stderr."""
     formatter, progress = _JsonFormatter(), logging.getLogger(_PROGRESS)

@@ -53,6 +53,15 @@ def test_progress_warnings_and_tracebacks_are_one_object_a_line() -> None:
     assert "deprecated" in trouble[2]["message"]
 
 
+def test_in_a_terminal_warnings_are_still_seen_when_libraries_have_set_up_logging() -> None:
+    code = (
+        "import logging; from orchestrator.terminal.lines import log_as_text; log_as_text(); import mlflow.pytorch\n"
+        "logging.getLogger('orchestrator.stages').warning('seen once')"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (answer.stdout, answer.stderr) == ("", "seen once\n")
+
+
 def test_errors_of_the_command_are_one_object(tmp_path: Path) -> None:
     answer = in_a_pod("-m", "orchestrator", "run", str(tmp_path / "nonesuch.yaml"))
     [line] = objects(answer.stderr)
