@@ -1,7 +1,7 @@
 """What it is worth that a pre-trained extractor looks at every image once: twenty teachers of a sweep with tables of features, and without.
 
-    .venv/bin/python benchmarks/feature_stage.py            1,000 images a class: about 20 minutes on 2 cores
-    .venv/bin/python benchmarks/feature_stage.py --quick    50 images a class, 2 of the 20 trials without tables: under 5 minutes
+    .venv/bin/python benchmarks/feature_stage.py            500 images a class, 2 of the 20 trials without tables: about 10 minutes on 2 cores
+    .venv/bin/python benchmarks/feature_stage.py --quick    50 images a class: some minutes
 
 The trials differ in push and pull margins, as in search_spaces/push_pull_margins.yaml, and learn CIFAR-10's first four classes with a
 frozen EfficientNet-Lite0. With: one store for all, so the first trial computes the tables and the others map them into memory.
@@ -29,7 +29,7 @@ from orchestrator.stages import StageRunner, Work, prepare_work
 
 NUM_TRIALS = 20
 # images a class to learn from, and trials that are measured without tables
-WORKLOADS = {"full": (1000, 4), "quick": (50, 2)}
+WORKLOADS = {"full": (500, 2), "quick": (50, 2)}
 CLASSES = ["airplane", "automobile", "bird", "cat"]
 
 
