@@ -25,9 +25,9 @@ setup: $(STAMP) ## Makes .venv from requirements.lock and installs the project i
 demo: setup ## Runs experiments/digits.yaml, prints the result and where to look at it
 	@$(BIN)/orchestrator run $(EXPERIMENT) --output $(OUTPUT)
 
-# Three on two cores: tests of servers and of Ray wait a lot. Files in their order, which puts those long ones first.
-test: setup ## Runs the tests in three processes (ARGS="-k name" chooses, ARGS="-m 'not slow'" leaves out the long ones)
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+# Four on two cores: tests of servers and of Ray wait a lot. Files in their order, which puts those long ones first.
+test: setup ## Runs the tests in four processes (ARGS="-k name" chooses, ARGS="-m 'not slow'" leaves out the long ones)
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-reliability: setup ## Runs the long tests on real Ray: most kill workers, drivers and nodes
 	@$(BIN)/pytest -m reliability $(ARGS)
