@@ -1,6 +1,6 @@
 """What it is worth that a pre-trained extractor looks at every image once: twenty teachers of a sweep with tables of features, and without.
 
-    .venv/bin/python benchmarks/feature_stage.py            500 images a class, 2 of the 20 trials without tables: about 10 minutes on 2 cores
+    .venv/bin/python benchmarks/feature_stage.py            500 images a class, 2 of the 20 trials without tables: 15 minutes
     .venv/bin/python benchmarks/feature_stage.py --quick    50 images a class: some minutes
 
 The trials differ in push and pull margins, as in search_spaces/push_pull_margins.yaml, and learn CIFAR-10's first four classes with a
