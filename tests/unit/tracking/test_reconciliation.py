@@ -374,9 +374,10 @@ def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
         opened = open_run(at(mine.uri), experiment, "the next", {})
         with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
             close_abandoned_runs(mine.client, mine.uri, [mine.experiment_id])
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "could not be closed" in caplog.text
-    assert "the server is on fire" in caplog.text
+    # the thread that sends numbers may have met the broken call as well, and says so
+    said = [(record.levelname, record.getMessage()) for record in caplog.records if "could not be closed" in record.getMessage()]
+    assert [level for level, _ in said] == ["WARNING"]
+    assert "the server is on fire" in said[0][1]
     assert status(mine, opened.run_id) == "RUNNING"
 
 
