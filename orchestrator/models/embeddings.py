@@ -57,7 +57,7 @@ class WhitenedEmbedding(nn.Module):
         """The closed-form part of the map; training does not change it."""
         return normalized @ self.whitening - self.offset
 
-    def adapt(self, whitened: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
+    def adapt(self, whitened: Float[Tensor, "*n m"]) -> Float[Tensor, "*n m"]:
         """The learned part of the map."""
         # the adapter sees directions only: lengths differ from data set to data set
         direction = functional.normalize(whitened, dim=-1) * whitened.shape[-1] ** 0.25

@@ -19,7 +19,7 @@ from orchestrator.models.pretrained import weights_identity
 from orchestrator.stages.configuration import Role, configuration_read
 
 ROLES: tuple[Role, ...] = ("teacher", "student")
-STAGE_FORMAT: dict[Role, int] = {"teacher": 8, "student": 7}
+STAGE_FORMAT: dict[Role, int] = {"teacher": 9, "student": 7}
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,7 @@ def draw_features(
     num_old, num_features = statistics.means.shape
     match spread:
         case SharedSpreadConfig():
-            values, directions = torch.linalg.eigh(statistics.covariance.double())
-            root = (directions * values.clamp_min(0).sqrt()).float()
-            deviations = torch.randn(num_old, num_draws, num_features, generator=generator) @ root.T
+            deviations = torch.randn(num_old, num_draws, num_features, generator=generator) @ _root(statistics.covariance).T
         case ScalarSpreadConfig():
             scale = statistics.radii[:, None, None] / num_features**0.5
             deviations = torch.randn(num_old, num_draws, num_features, generator=generator) * scale
@@ -85,6 +83,16 @@ def draw_features(
             assert_never(spread)
     drawn: Tensor = statistics.means[:, None] + deviations
     return drawn
+
+
+def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """A matrix R with `R Rᵀ` = the covariance."""
+    root, flat = torch.linalg.cholesky_ex(covariance.double())
+    if flat:  # in some directions there is no spread: fewer images than features; far slower, but certain
+        values, directions = torch.linalg.eigh(covariance.double())
+        root = directions * values.clamp_min(0).sqrt()
+    result: Tensor = root.float()
+    return result
 
 
 def spread_radii(drawn: Vectors) -> Float[Tensor, "old 1 1"]:

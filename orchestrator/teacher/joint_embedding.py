@@ -14,19 +14,14 @@ def pull_loss(
     embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], margin: float
 ) -> Float[Tensor, ""]:
     """Mean squared excess of each sample's distance to its class centre over the margin."""
-    distances = _distances(embeddings, centres).gather(1, labels[:, None])
-    return functional.relu(distances - margin).square().mean()
+    return _pull(_distances(embeddings, centres), labels, margin)
 
 
 def push_loss(
     embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], margin: float
 ) -> Float[Tensor, ""]:
     """Mean squared lack of distance, below the margin, to the centres of all other classes; 0 when there is only one class."""
-    if len(centres) == 1:
-        return embeddings.new_zeros(())
-    lack = functional.relu(margin - _distances(embeddings, centres)).square()
-    others = functional.one_hot(labels, len(centres)) == 0
-    return lack[others].mean()
+    return _push(_distances(embeddings, centres), labels, margin)
 
 
 def keep_loss(embeddings: Float[Tensor, "n m"], previous: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
@@ -38,7 +33,21 @@ def push_pull(
     embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], config: JointEmbeddingConfig
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Push and pull with the configured margins."""
-    return push_loss(embeddings, labels, centres, config.push_margin), pull_loss(embeddings, labels, centres, config.pull_margin)
+    distances = _distances(embeddings, centres)
+    return _push(distances, labels, config.push_margin), _pull(distances, labels, config.pull_margin)
+
+
+def _pull(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
+    return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
+
+
+def _push(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
+    num_classes = distances.shape[1]
+    if num_classes == 1:
+        return distances.new_zeros(())
+    lack = functional.relu(margin - distances).square()
+    others = functional.one_hot(labels, num_classes) == 0
+    return lack[others].mean()
 
 
 def _distances(embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:

@@ -36,11 +36,6 @@ class Head:
     embedding: WhitenedEmbedding
     classifier: CosineClassifier
 
-    def logits(self, normalized: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
-        """Classifies power-normalised features."""
-        logits: Tensor = self.classifier(self.embedding.embed_normalized(normalized))
-        return logits
-
     def anchored(self, statistics: ClassStatistics) -> Head:
         """The same head with the classifier anchored at these classes."""
         with torch.no_grad():
@@ -81,16 +76,16 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
     device, num_new = data.new.device, len(data.new_labels)
     flat_vectors = data.vectors.reshape(-1, dimensions)
     previous = copy.deepcopy(head.embedding)
-    with torch.no_grad():  # the whitening is not trained: once is enough
+    with torch.no_grad():  # neither the whitening nor the previous embedding is trained: once is enough
         new, means = head.embedding.whiten(data.new), head.embedding.whiten(data.statistics.means.to(device))
-        before_means = previous.adapt(means)
+        before_new, before_means = previous.adapt(new), previous.adapt(means)
         spread = spread_within(head.embedding, data.statistics)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
         new_rows, old_rows = rows[rows < num_new].to(device), rows[rows >= num_new].to(device) - num_new
         views = torch.randint(len(data.new), new_rows.shape, generator=context.stream_of_rank("refinement views", step.index))
-        whitened = new[views.to(device), new_rows]
-        embedded_new, centres = head.embedding.adapt(whitened), head.embedding.adapt(means)
+        chosen = (views.to(device), new_rows)
+        embedded_new, centres = head.embedding.adapt(new[chosen]), head.embedding.adapt(means)
         of_class = torch.div(old_rows, num_vectors, rounding_mode="floor")
         augmented = centres[of_class] + flat_vectors[old_rows]
         points = torch.cat([embedded_new, augmented])
@@ -98,9 +93,7 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
         anchors = directions_of(centres, data.statistics.counts, spread)
         classification = functional.cross_entropy(head.classifier.logits(points, anchors), targets)
         push, pull = push_pull(points, targets, centres, config.joint_embedding)
-        with torch.no_grad():
-            before_new = previous.adapt(whitened)
-        keep = keep_loss(embedded_new, before_new) if len(whitened) else 0.0
+        keep = keep_loss(embedded_new, before_new[chosen]) if len(new_rows) else 0.0
         keep = keep + keep_loss(centres, before_means)
         joint = config.joint_embedding
         total = classification + joint.weight * (push + pull) + joint.keep_weight * keep
@@ -143,9 +136,14 @@ def best_strength(
         num_images: Of how many images they are: first of these as they are, then block by block of the same ones, moved to other
             classes. They stand or fall together, and are no more evidence than so many images.
     """
+    # the strength changes nothing about the whitening, by far the most of the work
+    means = start.embedding.whiten(statistics.means.to(held_out.device))
+    whitened, spread = start.embedding.whiten(held_out), spread_within(start.embedding, statistics)
 
     def hits(strength: float) -> Float[Tensor, " n"]:
-        logits = scaled(head, start, strength).anchored(statistics).logits(held_out)
+        gone = scaled(head, start, strength)
+        anchors = directions_of(gone.embedding.adapt(means), statistics.counts, spread)
+        logits = gone.classifier.logits(gone.embedding.adapt(whitened), anchors)
         return (logits.argmax(dim=1).cpu() == labels.cpu()).float()
 
     before = hits(0.0)

@@ -33,18 +33,20 @@ def _random(seed: int, *shape: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).float()
 
 
-def _statistics() -> ClassStatistics:
-    """Two classes of three correlated features; rank 3 keeps all of their spread."""
+def _statistics(is_flat: bool) -> ClassStatistics:
+    """Two classes of three correlated features, the last of which may be the same in all images; rank 3 keeps all of their spread."""
+    last = 0.0 if is_flat else 0.3
     statistics = no_classes(3, rank=3)
     for seed, scale in ((0, 1.0), (1, 2.0)):
-        clean = scale * _random(seed, 30, 3) @ torch.tensor([[1.0, 0.8, 0.0], [0.0, 0.6, 0.0], [0.0, 0.0, 0.3]]) + 5 * seed
+        clean = scale * _random(seed, 30, 3) @ torch.tensor([[1.0, 0.8, 0.0], [0.0, 0.6, 0.0], [0.0, 0.0, last]]) + 5 * seed
         statistics = with_class(statistics, ClassFeatures(clean, torch.zeros(0, 30, 3)), 0.0)
     return statistics
 
 
 @pytest.mark.parametrize("spread", [SharedSpreadConfig(), ScalarSpreadConfig(), LowRankSpreadConfig(rank=3)])
-def test_draws_have_the_mean_and_covariance_that_the_spread_describes(spread: SpreadConfig) -> None:
-    statistics = _statistics()
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_draws_have_the_mean_and_covariance_that_the_spread_describes(spread: SpreadConfig, is_flat: bool) -> None:
+    statistics = _statistics(is_flat)
     draws = draw_features(spread, statistics, 40_000, torch.Generator().manual_seed(0)).numpy()
     for label in range(2):
         factors = statistics.factors[label].numpy()

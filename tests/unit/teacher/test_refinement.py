@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.models import CosineClassifier, WhitenedEmbedding
-from orchestrator.teacher.refinement import Head, _balanced_gain, best_strength, hold_out, scaled
+from orchestrator.teacher.refinement import STRENGTHS, Head, _balanced_gain, best_strength, hold_out, scaled
 from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics
 
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -75,9 +75,29 @@ def test_one_more_hit_among_few_images_is_chance() -> None:
         learned.classifier.residuals[1] = torch.tensor([0.9, 0.0])
     held_out = torch.tensor([[1.0, 0.1]] * 10 + [[0.1, 1.0]] * 9 + [[0.75, 0.7]])
     labels = torch.tensor([0] * 10 + [1] * 10)
-    hits = scaled(learned, start, 1.0).logits(held_out).argmax(dim=1) == labels
+    gone = scaled(learned, start, 1.0)
+    hits = gone.classifier(gone.embedding.embed_normalized(held_out)).argmax(dim=1) == labels
     assert hits.all()
     assert best_strength(learned, start, _statistics(), held_out, labels, 20) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_strength_is_judged_by_the_head_that_would_be_kept(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    start, learned = _heads(0.0)
+    with torch.no_grad():  # what was learned moves the embedding as well, and with it the anchors
+        for parameter in learned.learned():
+            parameter.copy_(1.5 * torch.randn(parameter.shape, generator=generator))
+    held_out = torch.rand(400, 2, generator=generator)
+    labels = torch.arange(400) % 2
+    accuracies = []
+    for strength in STRENGTHS:
+        kept = scaled(learned, start, strength).anchored(_statistics())
+        accuracies.append(float((kept.classifier(kept.embedding.embed_normalized(held_out)).argmax(dim=1) == labels).float().mean()))
+    best = max(accuracies)
+    expected = STRENGTHS[accuracies.index(best)] if best > accuracies[0] + 0.1 else 0.0
+    assert abs(best - accuracies[0] - 0.1) > 0.05, "choose another seed: this gain is neither clear nor none"
+    assert best_strength(learned, start, _statistics(), held_out, labels, 400) == expected
 
 
 def test_scaling_goes_part_of_the_way_and_changes_neither_head() -> None:
