@@ -127,6 +127,43 @@ def tiny_experiment(digits_cache: Path, new_database: Callable[[Path], str], tmp
     )
 
 
+@pytest.fixture(scope="session")
+def pretrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights of mobilenet_v3_small: random, but always the same."""
+    import torch
+    from safetensors.torch import save_file
+    from torchvision import models
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        state = models.get_model("mobilenet_v3_small").state_dict()
+    file = tmp_path_factory.mktemp("weights") / "network.safetensors"
+    save_file(state, file)
+    return file
+
+
+@pytest.fixture
+def pretrained_experiment(tiny_experiment: "Experiment", pretrained_weights: Path, tmp_path: Path) -> "Experiment":
+    """Two tasks of two digits each, with a teacher whose extractor is pre-trained; a store of its own."""
+    from orchestrator.config.loader import with_values
+
+    return with_values(
+        tiny_experiment,
+        {
+            "store.uri": str(tmp_path / "store"),
+            "scenario.class_order": [0, 1, 2, 3],
+            "scenario.max_images_per_class": 8,
+            "teacher.backbone.kind": "torchvision",
+            "teacher.backbone.name": "mobilenet_v3_small",
+            "teacher.backbone.weights": str(pretrained_weights),
+            "teacher.backbone.input_size": 32,
+            "teacher.extractor.kind": "pretrained",
+            "teacher.num_views": 2,
+            "teacher.joint_embedding.dimensions": 32,
+        },
+    )
+
+
 @pytest.fixture
 def orchestrator_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

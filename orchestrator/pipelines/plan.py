@@ -2,16 +2,17 @@
 
 A stage's cost is taken to be proportional to its *image passes*: its epochs times the training images of its task. That is
 rough. It leaves out that students also see exemplars of old classes, what is not done in epochs, evaluation, and the start of
-Ray; and workers are taken to share the work without loss. Use it to tell minutes from days.
+Ray; and workers are taken to share the work without loss. What a pre-trained extractor has to look at first counts image by image,
+with the stage that needs it first. Use it to tell minutes from days.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import assert_never
+from typing import Literal, assert_never
 
 import torch
 
@@ -24,10 +25,16 @@ from orchestrator.errors import ConfigError
 from orchestrator.pipelines.execution import check_execution
 from orchestrator.stages import Role, Stage, StageStore, Work, prepare_work
 from orchestrator.stages.computation import num_training_images
+from orchestrator.stages.feature_tables import FeatureTables, tables_read
 from orchestrator.stages.graph import ROLES
 from orchestrator.stages.retention import newest_keys
+from orchestrator.training.context import LearningContext
 
 MAX_MANIFESTS = 200
+
+Kind = Role | Literal["features"]
+"""What is known to cost time: a role's stages, and tables of features."""
+KINDS: tuple[Kind, ...] = (*ROLES, "features")
 
 
 class StageState(StrEnum):
@@ -40,17 +47,32 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a stored stage once cost.
+    """What a stored stage, or a table of features, once cost.
 
     Attributes:
-        role: Whose stage.
-        num_image_passes: Epochs times training images.
+        kind: Whose stage, or that it is a table.
+        num_image_passes: Epochs times training images; of a table, images.
         worker_seconds: Wall-clock seconds times workers.
     """
 
-    role: Role
+    kind: Kind
     num_image_passes: int
     worker_seconds: float
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """A table of features that has to be there before a stage can learn or be judged.
+
+    Attributes:
+        key: Of the table in the store.
+        num_images: That the extractor has to look at.
+        worker_seconds: What it will roughly cost; None when nothing is known.
+    """
+
+    key: str
+    num_images: int
+    worker_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +85,8 @@ class PlannedStage:
         num_images: Training images of its task.
         num_epochs: Of all its phases; 0 where the method computes in closed form.
         num_train_workers: That will share its work; the fewest of an elastic lane.
-        worker_seconds: What it will roughly cost, also when it is begun; 0 when it is stored, None when nothing is known.
+        own_worker_seconds: What it will roughly cost by itself, also when it is begun; 0 when it is stored, None when nothing is known.
+        tables: Tables of features that are made for it.
     """
 
     stage: Stage
@@ -71,7 +94,23 @@ class PlannedStage:
     num_images: int
     num_epochs: int
     num_train_workers: int
-    worker_seconds: float | None
+    own_worker_seconds: float | None
+    tables: Sequence[PlannedTable] = ()
+
+    def without_tables(self, made: Container[str]) -> PlannedStage:
+        """The same, where some tables, given by their keys, have been made."""
+        return replace(self, tables=[table for table in self.tables if table.key not in made])
+
+    @property
+    def worker_seconds(self) -> float | None:
+        """What it will roughly cost with its tables; None when nothing is known."""
+        return _sum([self.own_worker_seconds, *(table.worker_seconds for table in self.tables)])
+
+    @property
+    def kinds_without_estimate(self) -> set[Kind]:
+        """What of its cost is not known."""
+        unknown: set[Kind] = set() if self.own_worker_seconds is not None else {self.stage.role}
+        return unknown | ({"features"} if any(table.worker_seconds is None for table in self.tables) else set())
 
     @property
     def seconds(self) -> float | None:
@@ -107,9 +146,15 @@ class Plan:
         return critical_path_seconds(self.stages) if lanes_at_once else _sum([planned.seconds for planned in self.stages])
 
     @property
-    def roles_without_estimate(self) -> list[Role]:
-        """Roles of which no stored stage tells what one costs."""
-        return [role for role in ROLES if any(planned.stage.role == role and planned.worker_seconds is None for planned in self.stages)]
+    def num_unseen_images(self) -> int:
+        """Images that a pre-trained extractor has to look at first."""
+        return sum(table.num_images for planned in self.stages for table in planned.tables)
+
+    @property
+    def kinds_without_estimate(self) -> list[Kind]:
+        """What of the cost is not known, as nothing of this kind is in the store."""
+        unknown = set().union(*(planned.kinds_without_estimate for planned in self.stages))
+        return [kind for kind in KINDS if kind in unknown]
 
     def num_in(self, state: StageState) -> int:
         """How many stages are in a state."""
@@ -126,7 +171,15 @@ def plan(experiment: Experiment) -> Plan:
     work = prepare_work(experiment)
     costs = seconds_per_image_pass(measurements(work.store, images_by_stage(work)))
     available, shortage = _room(experiment.execution)
-    return Plan(work, [planned_stage(stage, work, costs, _state(stage, work.store)) for stage in work.stages], available, shortage)
+    stages: list[PlannedStage] = []
+    made: set[str] = set()
+    for stage in work.stages:
+        planned = planned_stage(stage, work, costs, _state(stage, work.store))
+        left = planned.without_tables(made)
+        made |= {table.key for table in left.tables if work.store.values_of(table.key) is not None}
+        stages.append(left.without_tables(made))
+        made |= {table.key for table in left.tables}
+    return Plan(work, stages, available, shortage)
 
 
 # --- the arithmetic --------------------------------------------------------------------------------------------------
@@ -154,12 +207,12 @@ def num_image_passes(num_epochs: int, num_images: int) -> int:
     return max(1, num_epochs) * num_images
 
 
-def seconds_per_image_pass(measured: Sequence[Measurement]) -> dict[Role, float]:
-    """Worker-seconds that one image costs in one epoch, by role: the median over the stages measured."""
-    rates: dict[Role, list[float]] = {}
-    for stage in measured:
-        rates.setdefault(stage.role, []).append(stage.worker_seconds / stage.num_image_passes)
-    return {role: statistics.median(found) for role, found in rates.items()}
+def seconds_per_image_pass(measured: Sequence[Measurement]) -> dict[Kind, float]:
+    """Worker-seconds that one image costs in one epoch, by role, or in a table: the median over what was measured."""
+    rates: dict[Kind, list[float]] = {}
+    for each in measured:
+        rates.setdefault(each.kind, []).append(each.worker_seconds / each.num_image_passes)
+    return {kind: statistics.median(found) for kind, found in rates.items()}
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
@@ -196,7 +249,7 @@ def images_by_stage(work: Work) -> dict[str, int]:
 
 
 def measurements(store: StageStore, num_images: Mapping[str, int]) -> list[Measurement]:
-    """What stored stages have cost, of whatever experiment, from the newest manifests.
+    """What stored stages and tables have cost, of whatever experiment, from the newest manifests.
 
     Args:
         store: Where to look.
@@ -217,26 +270,38 @@ def _measurement(values: Mapping[str, object], known_images: Mapping[str, int]) 
             roles = [role for role in ROLES if name.startswith(f"{role}[")]
             passes = num_image_passes(len(epochs), num_images)
             return Measurement(roles[0], passes, seconds * workers) if roles and passes else None
+        case {"features_of": str(), "num_images": int(num_images), "seconds": float(seconds), "num_train_workers": int(workers)}:
+            return Measurement("features", num_images, seconds * workers) if num_images else None
         case _:  # an evaluation, or a stage of another version
             return None
 
 
-def planned_stage(stage: Stage, work: Work, costs: Mapping[Role, float], state: StageState) -> PlannedStage:
-    """A stage with its size and cost.
+def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState) -> PlannedStage:
+    """A stage with its size and cost, and all tables that it reads unless it is stored.
 
     Args:
         stage: Which.
         work: To which it belongs.
-        costs: Worker-seconds of an image pass, by role.
+        costs: Worker-seconds of an image pass, by role, and of an image in a table.
         state: How much of it is there.
     """
     experiment = work.experiment
-    is_first = stage.task.index == 0
+    is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
     epochs, images = num_epochs_of(stage.role, is_first, experiment), num_training_images(stage, experiment, work.scenario)
-    cost: float | None = 0.0
-    if state is not StageState.STORED:
-        cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
-    return PlannedStage(stage, state, images, epochs, _num_train_workers(stage.role, experiment.execution), cost)
+    if state is StageState.STORED:
+        return PlannedStage(stage, state, images, epochs, workers, 0.0)
+    cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
+    return PlannedStage(stage, state, images, epochs, workers, cost, _tables(stage, work, costs.get("features")))
+
+
+def _tables(stage: Stage, work: Work, cost: float | None) -> list[PlannedTable]:
+    read = tables_read(stage, work.experiment)
+    if not read:
+        return []
+    nowhere = LearningContext(work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation)
+    tables = FeatureTables(work.experiment, work.scenario, work.store, nowhere)
+    sizes = {tables.key_of(*images): tables.num_images_of(*images) for images in read}
+    return [PlannedTable(key, num, None if cost is None else num * cost) for key, num in sizes.items()]
 
 
 def _state(stage: Stage, store: StageStore) -> StageState:

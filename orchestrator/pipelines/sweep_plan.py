@@ -23,10 +23,18 @@ from orchestrator.data import Scenario, load_images
 from orchestrator.data.scenario import build_scenario
 from orchestrator.distributed.resources import cpus_of_this_machine
 from orchestrator.errors import ConfigError
-from orchestrator.pipelines.plan import PlannedStage, StageState, images_by_stage, measurements, planned_stage, seconds_per_image_pass
+from orchestrator.pipelines.plan import (
+    KINDS,
+    Kind,
+    PlannedStage,
+    StageState,
+    images_by_stage,
+    measurements,
+    planned_stage,
+    seconds_per_image_pass,
+)
 from orchestrator.pipelines.sweep_trials import sampler_of
-from orchestrator.stages import Role, Work, prepare_work, stage_graph
-from orchestrator.stages.graph import ROLES
+from orchestrator.stages import Work, prepare_work, stage_graph
 from orchestrator.stages.retention import newest_keys
 from orchestrator.tuning.share import TrialShare
 from orchestrator.tuning.space import Configuration, Space
@@ -86,7 +94,7 @@ class SweepPlan:
         shared: If each stage were computed once, whoever needs it.
         left: The same without what the store has.
         room: How many trials fit.
-        roles_without_estimate: Roles with stages to compute of which no stored stage tells what one costs.
+        kinds_without_estimate: What has to be computed of which nothing in the store tells what it costs.
     """
 
     search_space: SearchSpace
@@ -98,7 +106,7 @@ class SweepPlan:
     shared: SweepCost
     left: SweepCost
     room: TrialRoom
-    roles_without_estimate: Sequence[Role]
+    kinds_without_estimate: Sequence[Kind]
 
 
 def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
@@ -130,7 +138,7 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         shared=_extrapolated(trials, num_trials, room),
         left=_extrapolated(trials, num_trials, room, stored),
         room=room,
-        roles_without_estimate=_roles_without_estimate(trials, stored),
+        kinds_without_estimate=_kinds_without_estimate(trials, stored),
     )
 
 
@@ -143,7 +151,7 @@ def sweep_cost(trials: Sequence[TrialStages], room: TrialRoom, stored: Set[str] 
     Args:
         trials: In the order of their beginning.
         room: How many fit at once, and whether a trial learns in lanes.
-        stored: Keys of stages that cost nothing.
+        stored: Keys of stages, and tables of features, that cost nothing.
         is_shared: Whether a trial takes the stages that another one has computed.
     """
     computed: list[PlannedStage] = []
@@ -175,8 +183,11 @@ def _end_of(stages: Sequence[PlannedStage], start: float, in_lanes: bool, ready:
         lane = stage.role if in_lanes else "process"
         begins = max([ended.get(lane, start), *(ready.get(key, 0.0) for key in stage.upstream)])
         if stage.key not in ready:
-            computed.append(planned)
-            ready[stage.key] = begins + (planned.seconds or 0.0)
+            begins = max([begins, *(ready.get(table.key, 0.0) for table in planned.tables)])
+            left = planned.without_tables(ready)
+            computed.append(left)
+            ready[stage.key] = begins + (left.seconds or 0.0)
+            ready |= {table.key: ready[stage.key] for table in left.tables}
         ended[lane] = max(begins, ready[stage.key])
     return max(ended.values(), default=start)
 
@@ -204,10 +215,10 @@ def _extrapolated(
     )
 
 
-def _roles_without_estimate(trials: Sequence[TrialStages], stored: Set[str]) -> list[Role]:
-    stages = [planned for seeds in trials for stages in seeds for planned in stages]
-    unknown = {planned.stage.role for planned in stages if planned.worker_seconds is None and planned.stage.key not in stored}
-    return [role for role in ROLES if role in unknown]
+def _kinds_without_estimate(trials: Sequence[TrialStages], stored: Set[str]) -> list[Kind]:
+    stages = [planned for seeds in trials for stages in seeds for planned in stages if planned.stage.key not in stored]
+    unknown = set().union(*(planned.without_tables(stored).kinds_without_estimate for planned in stages))
+    return [kind for kind in KINDS if kind in unknown]
 
 
 # --- what there will be ----------------------------------------------------------------------------------------------
@@ -230,7 +241,7 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     return found, is_cut and sampler.ask() is not None
 
 
-def _trials(space: Space, configurations: Sequence[Configuration], base: Work, costs: Mapping[Role, float]) -> list[TrialStages]:
+def _trials(space: Space, configurations: Sequence[Configuration], base: Work, costs: Mapping[Kind, float]) -> list[TrialStages]:
     scenarios: dict[tuple[str, str, int], Scenario] = {}
 
     def stages_of(experiment: Experiment) -> list[PlannedStage]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -17,12 +18,15 @@ import torch
 from torch import Tensor
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.learning import DualTeacherConfig
 from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.pretrained import weights_identity
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
+from orchestrator.stages.computation import classes_learned
 from orchestrator.stages.configuration import Role
+from orchestrator.stages.graph import Stage
 from orchestrator.stages.store import Artifact, StageStore
 from orchestrator.teacher.features import Views, extract_views
 from orchestrator.training.context import LearningContext
@@ -30,7 +34,19 @@ from orchestrator.training.random_streams import seeded_initialisation, stream
 
 FEATURE_FORMAT = 2
 Progress = Callable[[int, int], None]
-_Images = tuple[Split, int]
+ImagesOfClass = tuple[Split, int]
+"""A split, and a class as its position in the class order: the images of one table."""
+
+
+def tables_read(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
+    """The tables that a stage and its evaluation read; none where no extractor is pre-trained."""
+    learned_by: Role = "teacher" if isinstance(experiment.method, DualTeacherConfig) else stage.role
+    tables: list[ImagesOfClass] = []
+    if is_known_beforehand(learned_by, experiment):
+        tables += [(Split.TRAIN, c) for c in classes_learned(stage, experiment)]
+    if is_known_beforehand(stage.role, experiment):
+        tables += [(split, c) for c in range(stage.task.num_seen_classes) for split in (Split.VALIDATION, Split.TEST)]
+    return tables
 
 
 def is_known_beforehand(role: Role, experiment: Experiment) -> bool:
@@ -58,7 +74,7 @@ class FeatureTables:
         self._store = store
         self._context = context
         self._claims = claims
-        self._tables: dict[_Images, Artifact] = {}
+        self._tables: dict[ImagesOfClass, Artifact] = {}
         self._extractor: Backbone | None = None
 
     def obtain(self, classes: Sequence[int], progress: Progress, splits: Sequence[Split] = (*Split,)) -> None:
@@ -74,7 +90,7 @@ class FeatureTables:
         """
         wanted = [(split, c) for c in classes for split in splits if (split, c) not in self._tables]
         missing = [images for images in wanted if not self._read(images)]
-        total = sum(self._num_images(images) for images in missing)
+        total = sum(self.num_images_of(*images) for images in missing)
         done = 0
 
         def told(num: int) -> None:
@@ -109,6 +125,10 @@ class FeatureTables:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def num_images_of(self, split: Split, c: int) -> int:
+        """How many images the extractor looks at for a table, varied copies among them."""
+        return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
+
     @cached_property
     def _weights(self) -> str:
         return weights_identity(self._experiment.teacher.backbone)
@@ -116,11 +136,7 @@ class FeatureTables:
     def _num_views(self, split: Split) -> int:
         return self._experiment.teacher.num_views if split == Split.TRAIN else 0
 
-    def _num_images(self, images: _Images) -> int:
-        split, c = images
-        return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
-
-    def _read(self, images: _Images) -> bool:
+    def _read(self, images: ImagesOfClass) -> bool:
         ranks, key = self._context.ranks, self.key_of(*images)
         if not ranks.from_first(lambda: self._store.values_of(key) is not None):
             return False
@@ -130,12 +146,19 @@ class FeatureTables:
         self._tables[images] = found
         return True
 
-    def _compute(self, images: _Images, told: Callable[[int], None]) -> None:
+    def _compute(self, images: ImagesOfClass, told: Callable[[int], None]) -> None:
         split, c = images
+        started = time.perf_counter()
         generator = views_generator(self._experiment.seed, self._scenario.class_names[c])
         raw = self._scenario.images_of(split, [c]).images
         views = extract_views(self._pretrained(), raw, self._num_views(split), generator, self._context, told)
-        table = Artifact({"clean": views.clean.cpu(), "varied": views.varied.cpu()}, {"features_of": self._scenario.class_names[c]})
+        values = {
+            "features_of": self._scenario.class_names[c],
+            "num_images": self.num_images_of(*images),
+            "seconds": time.perf_counter() - started,
+            "num_train_workers": self._context.ranks.size,
+        }
+        table = Artifact({"clean": views.clean.cpu(), "varied": views.varied.cpu()}, values)
         if self._context.ranks.is_first:
             self._store.save(self.key_of(*images), table)
         self._tables[images] = table

@@ -99,7 +99,10 @@ class StageRunner:
             StoreCheckpoints(store, stage.key),
             self._ranks,
         )
-        model = compute_stage(StageInputs(stage, experiment, scenario, self._upstream(stage), self._views(stage)), context)
+        asked = time.perf_counter()
+        views = self._views(stage)
+        started += time.perf_counter() - asked  # tables of features tell what they cost themselves
+        model = compute_stage(StageInputs(stage, experiment, scenario, self._upstream(stage), views), context)
         learned = self._ranks.from_first(lambda: to_artifact(model, not is_known_beforehand(stage.role, experiment)))
         if self._ranks.is_first:
             values = {

@@ -11,7 +11,7 @@ from rich.table import Table
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.config.search_space import GridSearchConfig, OptunaSearchConfig, RandomSearchConfig
 from orchestrator.distributed.resources import lanes_of
-from orchestrator.pipelines.plan import Plan, PlannedStage, StageState
+from orchestrator.pipelines.plan import Kind, Plan, PlannedStage, StageState
 from orchestrator.pipelines.sweep_plan import SweepPlan
 from orchestrator.reporting.quantities import duration
 
@@ -40,18 +40,21 @@ def plan_lines(plan: Plan) -> list[str]:
     """The sums: stages, cost, resources; and what stands against the run."""
     counts = ", ".join(f"{plan.num_in(state)} {state}" for state in StageState)
     lines = [f"stages     {counts}"]
+    if plan.num_unseen_images:
+        lines.append(f"features   {plan.num_unseen_images:,} images that the pre-trained extractor looks at, once for all runs")
     if plan.worker_seconds is not None and plan.wall_seconds is not None:
         how = "both lanes at the same time, the start of Ray not counted" if _is_on_ray(plan) else "one stage after another"
         lines.append(f"cost       roughly {duration(plan.worker_seconds)} of workers, {duration(plan.wall_seconds)} of wall time: {how}")
-    lines += _lines_without_estimate(plan.roles_without_estimate)
+    lines += _lines_without_estimate(plan.kinds_without_estimate)
     lines.append(f"resources  {_resources(plan)}")
     if plan.shortage:
         lines.append(f"no room    {plan.shortage}")
     return lines
 
 
-def _lines_without_estimate(roles: Sequence[str]) -> list[str]:
-    return [f"cost       {role}: no measured stage of this role in the store: no estimate" for role in roles]
+def _lines_without_estimate(kinds: Sequence[Kind]) -> list[str]:
+    what = {kind: "table of features" if kind == "features" else "stage of this role" for kind in kinds}
+    return [f"cost       {kind}: no measured {what[kind]} in the store: no estimate" for kind in kinds]
 
 
 def _estimate(planned: PlannedStage) -> str:
@@ -121,7 +124,7 @@ def sweep_plan_lines(plan: SweepPlan) -> list[str]:
     lines.append(f"stages     {plan.shared.num_stages:,} different ones, {num_stored:,} stored, {plan.left.num_stages:,} to compute")
     if plan.left.wall_seconds is not None:
         lines.append("cost       rough; the start of Ray and of each trial is not counted")
-    lines += _lines_without_estimate(plan.roles_without_estimate)
+    lines += _lines_without_estimate(plan.kinds_without_estimate)
     if space.trial_scheduler.kind == "pbt":
         lines.append("cost       variations of good trials, made by pbt, are not counted")
     elif space.trial_scheduler.kind != "none":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ import pytest
 import torch
 
 from orchestrator.config import Experiment
-from orchestrator.data.scenario import Task
+from orchestrator.config.loader import with_values
+from orchestrator.data.scenario import Split, Task
 from orchestrator.pipelines.plan import (
     MAX_MANIFESTS,
     Measurement,
@@ -30,7 +33,9 @@ from orchestrator.pipelines.plan import (
     seconds_per_image_pass,
 )
 from orchestrator.stages import Role, Stage, StageRunner, StageStore, prepare_work
+from orchestrator.stages.retention import newest_keys
 from orchestrator.stages.store import Artifact
+from orchestrator.teacher.features import Views, extract_views
 
 
 @pytest.fixture(autouse=True)
@@ -229,7 +234,7 @@ def test_without_a_measured_stage_of_a_role_there_is_no_estimate(tiny_experiment
     experiment, store = _fresh(tiny_experiment, tmp_path, {"kind": "in_process"})
     store.save("1" * 64, Artifact({}, _stage_values("teacher[7]", 20.0, num_images=100)))
     made = plan(experiment)
-    assert made.roles_without_estimate == ["student"]
+    assert made.kinds_without_estimate == ["student"]
     assert {stage.stage.role for stage in made.stages if stage.seconds is None} == {"student"}
     assert made.worker_seconds is None
     assert made.wall_seconds is None
@@ -273,6 +278,53 @@ def test_what_a_real_stage_stores_is_what_a_plan_reads(tiny_experiment: Experime
     StageRunner(work, torch.device("cpu"), lambda _: None).obtain(work.stages[0])
     manifest = json.loads(Path(store.path(work.stages[0].key, "manifest.json")).read_text())
     [measured] = measurements(store, images_by_stage(work))
-    assert measured.role == "teacher"
+    assert measured.kind == "teacher"
     assert math.isclose(measured.worker_seconds, manifest["values"]["seconds"])
     assert measured.num_image_passes == 2 * images_by_stage(work)["teacher[0]"]
+
+
+# --- tables of features ----------------------------------------------------------------------------------------------
+
+
+def test_tables_are_counted_once_with_the_stage_that_needs_them_first_until_they_are_stored(pretrained_experiment: Experiment) -> None:
+    made = plan(pretrained_experiment)
+    images = {split: sum(len(rows) for rows in made.work.scenario.indices[split]) for split in Split}
+    views = 1 + pretrained_experiment.teacher.num_views
+    assert made.num_unseen_images == views * images[Split.TRAIN] + images[Split.VALIDATION] + images[Split.TEST]
+    assert {planned.stage.name for planned in made.stages if planned.tables} == {"teacher[0]", "teacher[1]"}
+    assert made.kinds_without_estimate == ["teacher", "student", "features"]
+
+    for stage in made.work.stages:
+        StageRunner(made.work, torch.device("cpu"), lambda _: None).obtain(stage)
+    tables = {table.key for planned in made.stages for table in planned.tables}
+    stored = {key: made.work.store.values_of(key) or {} for key in newest_keys(made.work.store, 1000)}
+    assert tables == {key for key, values in stored.items() if "features_of" in values}, "planned is what a run makes"
+    assert plan(pretrained_experiment).num_unseen_images == 0
+
+    another_margin = plan(with_values(pretrained_experiment, {"teacher.joint_embedding.pull_margin": 0.4}))
+    assert another_margin.num_in(StageState.TO_COMPUTE) == len(another_margin.stages)
+    assert (another_margin.num_unseen_images, another_margin.kinds_without_estimate) == (0, [])
+
+    larger = plan(with_values(pretrained_experiment, {"teacher.backbone.input_size": 48}))
+    rates = [values["seconds"] / values["num_images"] for values in stored.values() if "features_of" in values]
+    costs = [table.worker_seconds for planned in larger.stages for table in planned.tables]
+    assert larger.num_unseen_images == made.num_unseen_images
+    assert sum(cost for cost in costs if cost is not None) == pytest.approx(made.num_unseen_images * statistics.median(rates))
+    without = [planned.own_worker_seconds or 0.0 for planned in larger.stages]
+    assert larger.worker_seconds == pytest.approx(sum(without) + made.num_unseen_images * statistics.median(rates))
+
+
+def test_what_the_extractor_costs_is_told_by_its_tables_and_not_by_the_stage(pretrained_experiment: Experiment) -> None:
+    work, clock, delay = prepare_work(pretrained_experiment), time.perf_counter, [0.0]
+
+    def slow(*arguments: object) -> Views:
+        delay[0] += 1000.0
+        return extract_views(*arguments)  # type: ignore[arg-type]
+
+    with patch("orchestrator.stages.feature_tables.extract_views", slow), patch("time.perf_counter", lambda: clock() + delay[0]):
+        StageRunner(work, torch.device("cpu"), lambda _: None).obtain(work.stages[0])
+    stage = work.store.values_of(work.stages[0].key) or {}
+    assert 0 < stage["seconds"] < 1000
+    tables = [values for key in newest_keys(work.store, 1000) if "features_of" in (values := work.store.values_of(key) or {})]
+    assert len(tables) == delay[0] / 1000 == 6, "three splits of two classes"
+    assert all(1000 <= table["seconds"] < 2000 for table in tables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +15,7 @@ from orchestrator.config import Experiment, SearchSpace
 from orchestrator.data.scenario import Task, build_scenario
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines import sweep_plan
-from orchestrator.pipelines.plan import PlannedStage, StageState, critical_path_seconds
+from orchestrator.pipelines.plan import PlannedStage, PlannedTable, StageState, critical_path_seconds
 from orchestrator.pipelines.sweep_listener import SilentSweepListener
 from orchestrator.pipelines.sweep_plan import SweepCost, TrialRoom, TrialStages, plan_sweep, sweep_cost
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials
@@ -93,6 +94,18 @@ PAIR = [_trial([4], [3], "a"), _trial([4], [2], "b")]
 )
 def test_a_stage_is_computed_once_or_by_each_trial(num_at_once: int | None, stored: set[str], is_shared: bool, expected: SweepCost) -> None:
     assert sweep_cost(PAIR, _room(num_at_once), stored, is_shared) == expected
+
+
+def test_a_table_of_features_is_made_once_and_others_wait_for_it() -> None:
+    def trial(name: str, learning: float) -> list[list[PlannedStage]]:
+        [[teacher, student]] = _trial([learning], [1], f"student of {name}", f"teacher of {name}")
+        return [[replace(teacher, tables=[PlannedTable("table", 100, 10.0)]), student]]
+
+    # a: table 0-10, teacher 10-11, student 11-12; b waits for a stage that makes the table, until 11: teacher 11-13, student 13-14
+    trials = [trial("a", 1), trial("b", 2)]
+    assert sweep_cost(trials, _room(2)) == SweepCost(4, 15, 14)
+    assert sweep_cost(trials, _room(2), {"table"}) == SweepCost(4, 5, 3)
+    assert sweep_cost(trials, _room(2), is_shared=False) == SweepCost(4, 25, 13)
 
 
 def test_a_trial_begins_where_another_has_ended() -> None:

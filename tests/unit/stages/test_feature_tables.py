@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torchvision import models
 
 from orchestrator.config import Experiment
@@ -23,35 +22,10 @@ NETWORK = "mobilenet_v3_small"
 NUM_VIEWS = 2
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of weights: random, but always the same."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        state = models.get_model(NETWORK).state_dict()
-    file = tmp_path_factory.mktemp("weights") / "network.safetensors"
-    save_file(state, file)
-    return file
-
-
 @pytest.fixture
-def experiment(tiny_experiment: Experiment, weights: Path, tmp_path: Path) -> Experiment:
+def experiment(pretrained_experiment: Experiment) -> Experiment:
     """Digits, with a teacher whose extractor is pre-trained."""
-    return with_values(
-        tiny_experiment,
-        {
-            "store.uri": str(tmp_path / "store"),
-            "scenario.class_order": [0, 1, 2, 3],
-            "scenario.max_images_per_class": 8,
-            "teacher.backbone.kind": "torchvision",
-            "teacher.backbone.name": NETWORK,
-            "teacher.backbone.weights": str(weights),
-            "teacher.backbone.input_size": 32,
-            "teacher.extractor.kind": "pretrained",
-            "teacher.num_views": NUM_VIEWS,
-            "teacher.joint_embedding.dimensions": 32,
-        },
-    )
+    return pretrained_experiment
 
 
 def computed(experiment: Experiment, roles: tuple[str, ...] = ("teacher", "student")) -> tuple[Work, list[FeaturesComputed]]:
@@ -100,7 +74,7 @@ def test_other_views_other_images_or_another_extractor_are_other_features(experi
     assert one.key_of(Split.TRAIN, 0) != other.key_of(Split.TRAIN, 0)
 
 
-def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, weights: Path, tmp_path: Path) -> None:
+def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     state = models.get_model(NETWORK).state_dict()
     keys = []
@@ -136,7 +110,7 @@ def test_an_evaluation_by_features_is_that_of_the_images(experiment: Experiment,
     assert (evaluation.predictions == predictions).double().mean() > 0.99  # a tie may fall either way
 
 
-def test_a_stage_does_not_keep_the_weights_that_are_known_already(experiment: Experiment, weights: Path) -> None:
+def test_a_stage_does_not_keep_the_weights_that_are_known_already(experiment: Experiment) -> None:
     work, _ = computed(experiment, ("teacher",))
     artifact = work.artifact_of(work.stages[0])
     assert not [name for name in artifact.tensors if "extractor" in name]
