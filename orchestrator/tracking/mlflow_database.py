@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
 import mlflow
@@ -48,7 +49,7 @@ def database_ready(uri: str) -> Iterator[None]:
 
 
 def _check_schema(uri: str) -> None:
-    current, scripts = _schema_revision(uri), ScriptDirectory(str(_MIGRATIONS))
+    current, scripts = _schema_revision(uri), _migrations()
     if current is None or current in scripts.get_heads():
         return  # empty (MLflow creates the tables when it opens it), or up to date
     where = without_password(uri)
@@ -64,6 +65,12 @@ def _check_schema(uri: str) -> None:
         raise UserInputError(what, where, "take a backup, then run: mlflow db upgrade URI")
     _back_up(path, path.with_name(f"{path.name}.before-{current}"))
     _upgrade(uri)
+
+
+@cache
+def _migrations() -> ScriptDirectory:
+    """MLflow's migrations. Reading them all takes half a second: once is enough for a process."""
+    return ScriptDirectory(str(_MIGRATIONS))
 
 
 def _schema_revision(uri: str) -> str | None:
