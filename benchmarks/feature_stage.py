@@ -62,7 +62,7 @@ def seconds_of(work: Work) -> float:
 def main() -> None:
     """Measures both sides, and prints the ratio of their worker-seconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer images, fewer trials without tables")
+    parser.add_argument("--quick", action="store_true", help="fewer images")
     parser.add_argument("--train", type=Path, default=CIFAR10 / "train.parquet")
     parser.add_argument("--test", type=Path, default=CIFAR10 / "test.parquet")
     arguments = parser.parse_args()

@@ -18,15 +18,22 @@ import torch
 
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import AnalyticConfig, DualTeacherConfig, FinetuningConfig, JointConfig, NearestClassMeanConfig
+from orchestrator.config.learning import (
+    AnalyticConfig,
+    BackboneConfig,
+    DualTeacherConfig,
+    FinetuningConfig,
+    JointConfig,
+    NearestClassMeanConfig,
+)
 from orchestrator.config.teacher import FineTunedExtractorConfig
 from orchestrator.distributed.resources import cpus_of_this_machine, lanes_of
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.execution import check_execution
 from orchestrator.stages import Role, Stage, StageStore, Work, prepare_work
 from orchestrator.stages.computation import num_training_images
-from orchestrator.stages.feature_tables import FeatureTables, tables_read
-from orchestrator.stages.graph import ROLES
+from orchestrator.stages.feature_tables import FeatureTables, ImagesOfClass, tables_judged_by, tables_learned_from
+from orchestrator.stages.graph import ROLES, evaluation_key
 from orchestrator.stages.retention import newest_keys
 from orchestrator.training.context import LearningContext
 
@@ -169,13 +176,12 @@ def plan(experiment: Experiment) -> Plan:
         StorageUnavailableError: The data cache or the store cannot be reached.
     """
     work = prepare_work(experiment)
-    costs = seconds_per_image_pass(measurements(work.store, images_by_stage(work)))
+    costs = seconds_per_image_pass(measurements(work.store, experiment.teacher.backbone))
     available, shortage = _room(experiment.execution)
     stages: list[PlannedStage] = []
     made: set[str] = set()
     for stage in work.stages:
-        planned = planned_stage(stage, work, costs, _state(stage, work.store))
-        left = planned.without_tables(made)
+        left = planned_stage(stage, work, costs, _state(stage, work.store)).without_tables(made)
         made |= {table.key for table in left.tables if work.store.values_of(table.key) is not None}
         stages.append(left.without_tables(made))
         made |= {table.key for table in left.tables}
@@ -243,41 +249,42 @@ def _sum(values: Sequence[float | None]) -> float | None:
 # --- what is there ---------------------------------------------------------------------------------------------------
 
 
-def images_by_stage(work: Work) -> dict[str, int]:
-    """How many training images each stage learns from, by the stage's name."""
-    return {stage.name: num_training_images(stage, work.experiment, work.scenario) for stage in work.stages}
-
-
-def measurements(store: StageStore, num_images: Mapping[str, int]) -> list[Measurement]:
-    """What stored stages and tables have cost, of whatever experiment, from the newest manifests.
+def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measurement]:
+    """What stored stages, of whatever experiment, and tables of features have cost, from the newest manifests.
 
     Args:
         store: Where to look.
-        num_images: Training images by stage name; taken for those of a stored stage of that name that does not tell its own.
+        backbone: Of the pre-trained extractor: tables of another one tell nothing.
 
     Raises:
         StorageUnavailableError: The store cannot be read.
     """
-    found = (_measurement(store.values_of(key) or {}, num_images) for key in newest_keys(store, MAX_MANIFESTS))
+    alike = backbone.model_dump(mode="json")
+    found = (_measurement(store.values_of(key) or {}, alike) for key in newest_keys(store, MAX_MANIFESTS))
     return [measurement for measurement in found if measurement is not None]
 
 
-def _measurement(values: Mapping[str, object], known_images: Mapping[str, int]) -> Measurement | None:
+def _measurement(values: Mapping[str, object], backbone: object) -> Measurement | None:
     match values:
-        case {"stage": str(name), "seconds": float(seconds), "num_train_workers": int(workers), "epochs": list(epochs)}:
-            told = values.get("num_images")
-            num_images = told if isinstance(told, int) else known_images.get(name, 0)
+        case {
+            "stage": str(name),
+            "seconds_without_features": float(seconds),
+            "num_train_workers": int(workers),
+            "num_images": int(num_images),
+            "epochs": list(epochs),
+        }:
             roles = [role for role in ROLES if name.startswith(f"{role}[")]
             passes = num_image_passes(len(epochs), num_images)
             return Measurement(roles[0], passes, seconds * workers) if roles and passes else None
         case {"features_of": str(), "num_images": int(num_images), "seconds": float(seconds), "num_train_workers": int(workers)}:
-            return Measurement("features", num_images, seconds * workers) if num_images else None
+            is_alike = values.get("backbone") == backbone
+            return Measurement("features", num_images, seconds * workers) if is_alike and num_images else None
         case _:  # an evaluation, or a stage of another version
             return None
 
 
 def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState) -> PlannedStage:
-    """A stage with its size and cost, and all tables that it reads unless it is stored.
+    """A stage with its size and cost, and all tables that it and its evaluation read, unless these are stored.
 
     Args:
         stage: Which.
@@ -288,14 +295,18 @@ def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: 
     experiment = work.experiment
     is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
     epochs, images = num_epochs_of(stage.role, is_first, experiment), num_training_images(stage, experiment, work.scenario)
+    read = tables_judged_by(stage, experiment)
     if state is StageState.STORED:
-        return PlannedStage(stage, state, images, epochs, workers, 0.0)
-    cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
-    return PlannedStage(stage, state, images, epochs, workers, cost, _tables(stage, work, costs.get("features")))
+        cost: float | None = 0.0
+        is_judged = bool(read) and work.store.values_of(evaluation_key(stage, work.scenario)) is not None
+        read = [] if is_judged else read
+    else:
+        cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
+        read = [*tables_learned_from(stage, experiment), *read]
+    return PlannedStage(stage, state, images, epochs, workers, cost, _tables(read, work, costs.get("features")))
 
 
-def _tables(stage: Stage, work: Work, cost: float | None) -> list[PlannedTable]:
-    read = tables_read(stage, work.experiment)
+def _tables(read: Sequence[ImagesOfClass], work: Work, cost: float | None) -> list[PlannedTable]:
     if not read:
         return []
     nowhere = LearningContext(work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation)

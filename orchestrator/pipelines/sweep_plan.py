@@ -28,7 +28,6 @@ from orchestrator.pipelines.plan import (
     Kind,
     PlannedStage,
     StageState,
-    images_by_stage,
     measurements,
     planned_stage,
     seconds_per_image_pass,
@@ -124,7 +123,7 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
     num_trials = len(configurations) if is_grid else search_space.num_trials or 0
     chosen = configurations if len(configurations) <= MAX_TRIALS else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311 - no secrets
-    costs = seconds_per_image_pass(measurements(work.store, images_by_stage(work)))
+    costs = seconds_per_image_pass(measurements(work.store, experiment.teacher.backbone))
     trials = _trials(space, chosen, work, costs)
     stored = frozenset(newest_keys(work.store, sys.maxsize))
     room = _room(experiment.execution, search_space.max_concurrent_trials)

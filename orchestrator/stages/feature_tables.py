@@ -38,15 +38,17 @@ ImagesOfClass = tuple[Split, int]
 """A split, and a class as its position in the class order: the images of one table."""
 
 
-def tables_read(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
-    """The tables that a stage and its evaluation read; none where no extractor is pre-trained."""
+def tables_learned_from(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
+    """The tables that a stage learns from; none where the extractor is not pre-trained."""
     learned_by: Role = "teacher" if isinstance(experiment.method, DualTeacherConfig) else stage.role
-    tables: list[ImagesOfClass] = []
-    if is_known_beforehand(learned_by, experiment):
-        tables += [(Split.TRAIN, c) for c in classes_learned(stage, experiment)]
-    if is_known_beforehand(stage.role, experiment):
-        tables += [(split, c) for c in range(stage.task.num_seen_classes) for split in (Split.VALIDATION, Split.TEST)]
-    return tables
+    classes = classes_learned(stage, experiment) if is_known_beforehand(learned_by, experiment) else ()
+    return [(Split.TRAIN, c) for c in classes]
+
+
+def tables_judged_by(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
+    """The tables that a stage's evaluation reads; none where the extractor is not pre-trained."""
+    classes = range(stage.task.num_seen_classes if is_known_beforehand(stage.role, experiment) else 0)
+    return [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
 
 
 def is_known_beforehand(role: Role, experiment: Experiment) -> bool:
@@ -148,17 +150,19 @@ class FeatureTables:
 
     def _compute(self, images: ImagesOfClass, told: Callable[[int], None]) -> None:
         split, c = images
-        started = time.perf_counter()
         generator = views_generator(self._experiment.seed, self._scenario.class_names[c])
-        raw = self._scenario.images_of(split, [c]).images
-        views = extract_views(self._pretrained(), raw, self._num_views(split), generator, self._context, told)
+        raw, extractor = self._scenario.images_of(split, [c]).images, self._pretrained()
+        started = time.perf_counter()
+        views = extract_views(extractor, raw, self._num_views(split), generator, self._context, told)
+        tensors = {"clean": views.clean.cpu(), "varied": views.varied.cpu()}  # a GPU is done only now
         values = {
             "features_of": self._scenario.class_names[c],
+            "backbone": self._experiment.teacher.backbone.model_dump(mode="json"),
             "num_images": self.num_images_of(*images),
             "seconds": time.perf_counter() - started,
             "num_train_workers": self._context.ranks.size,
         }
-        table = Artifact({"clean": views.clean.cpu(), "varied": views.varied.cpu()}, values)
+        table = Artifact(tensors, values)
         if self._context.ranks.is_first:
             self._store.save(self.key_of(*images), table)
         self._tables[images] = table

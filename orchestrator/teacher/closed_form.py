@@ -37,8 +37,8 @@ def whitening(covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shr
     Of all whitening maps the symmetric one turns the axes least, so that the space stays comparable from task to task.
     """
     dimensions = basis.shape[1]
-    keeps_axes = torch.equal(basis, torch.eye(len(covariance), dimensions).to(basis))
-    inside = (covariance if keeps_axes and dimensions == len(covariance) else basis.T @ covariance @ basis).double()
+    keeps_axes = dimensions == len(covariance) and torch.equal(basis, torch.eye(dimensions).to(basis))
+    inside = (covariance if keeps_axes else basis.T @ covariance @ basis).double()
     # images that are all alike have no spread, and no direction may then be stretched without end
     level = (inside.trace() / min(dimensions, len(covariance))).clamp_min(_LEAST_VARIANCE)
     shrunk = (1 - shrinkage) * inside + shrinkage * level * torch.eye(dimensions, dtype=torch.float64)

@@ -10,18 +10,26 @@ from torch.nn import functional
 from orchestrator.config.teacher import JointEmbeddingConfig
 
 
-def pull_loss(
-    embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], margin: float
-) -> Float[Tensor, ""]:
+def distances_to(embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:
+    """Distances between directions, in [0, 2]."""
+    squared = 2 - 2 * functional.normalize(embeddings, dim=1) @ functional.normalize(centres, dim=1).T
+    # the square root's slope is infinite at 0
+    return squared.clamp_min(torch.finfo(embeddings.dtype).eps).sqrt()
+
+
+def pull_loss(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
     """Mean squared excess of each sample's distance to its class centre over the margin."""
-    return _pull(_distances(embeddings, centres), labels, margin)
+    return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
 
 
-def push_loss(
-    embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], margin: float
-) -> Float[Tensor, ""]:
+def push_loss(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
     """Mean squared lack of distance, below the margin, to the centres of all other classes; 0 when there is only one class."""
-    return _push(_distances(embeddings, centres), labels, margin)
+    num_classes = distances.shape[1]
+    if num_classes == 1:
+        return distances.new_zeros(())
+    lack = functional.relu(margin - distances).square()
+    others = functional.one_hot(labels, num_classes) == 0
+    return lack[others].mean()
 
 
 def keep_loss(embeddings: Float[Tensor, "n m"], previous: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
@@ -33,25 +41,5 @@ def push_pull(
     embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], config: JointEmbeddingConfig
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Push and pull with the configured margins."""
-    distances = _distances(embeddings, centres)
-    return _push(distances, labels, config.push_margin), _pull(distances, labels, config.pull_margin)
-
-
-def _pull(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
-    return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
-
-
-def _push(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
-    num_classes = distances.shape[1]
-    if num_classes == 1:
-        return distances.new_zeros(())
-    lack = functional.relu(margin - distances).square()
-    others = functional.one_hot(labels, num_classes) == 0
-    return lack[others].mean()
-
-
-def _distances(embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:
-    """Distances between directions, in [0, 2]."""
-    squared = 2 - 2 * functional.normalize(embeddings, dim=1) @ functional.normalize(centres, dim=1).T
-    # the square root's slope is infinite at 0
-    return squared.clamp_min(torch.finfo(embeddings.dtype).eps).sqrt()
+    distances = distances_to(embeddings, centres)
+    return push_loss(distances, labels, config.push_margin), pull_loss(distances, labels, config.pull_margin)

@@ -75,10 +75,9 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
     labels = torch.cat([data.new_labels.cpu(), old_labels])
     device, num_new = data.new.device, len(data.new_labels)
     flat_vectors = data.vectors.reshape(-1, dimensions)
-    previous = copy.deepcopy(head.embedding)
-    with torch.no_grad():  # neither the whitening nor the previous embedding is trained: once is enough
+    with torch.no_grad():  # neither the whitening nor what the embedding has been is trained: once is enough
         new, means = head.embedding.whiten(data.new), head.embedding.whiten(data.statistics.means.to(device))
-        before_new, before_means = previous.adapt(new), previous.adapt(means)
+        before_new, before_means = head.embedding.adapt(new), head.embedding.adapt(means)
         spread = spread_within(head.embedding, data.statistics)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:

@@ -53,7 +53,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def _lines_without_estimate(kinds: Sequence[Kind]) -> list[str]:
-    what = {kind: "table of features" if kind == "features" else "stage of this role" for kind in kinds}
+    what = {kind: "table of this extractor's features" if kind == "features" else "stage of this role" for kind in kinds}
     return [f"cost       {kind}: no measured {what[kind]} in the store: no estimate" for kind in kinds]
 
 

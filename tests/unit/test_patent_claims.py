@@ -42,7 +42,7 @@ from orchestrator.teacher import TeacherModel, learn_teacher_task
 from orchestrator.teacher.augmentation import OldClasses, augmentation_loss, augmentation_vectors
 from orchestrator.teacher.closed_form import class_directions
 from orchestrator.teacher.features import normalized_features
-from orchestrator.teacher.joint_embedding import pull_loss, push_loss
+from orchestrator.teacher.joint_embedding import push_pull
 from orchestrator.teacher.refinement import Head, RefinementData, refine
 from orchestrator.teacher.statistics import ClassStatistics
 from orchestrator.training.context import LearningContext
@@ -554,8 +554,7 @@ class Material:
         """Push and pull that are still needed for the new data, by the margins of `JOINT`."""
         means, features = self.data.statistics.means, self.data.new[0]
         embeddings, centres = (head.embedding.embed_normalized(x) for x in (features, means))
-        labels = self.data.new_labels
-        push, pull = push_loss(embeddings, labels, centres, JOINT.push_margin), pull_loss(embeddings, labels, centres, JOINT.pull_margin)
+        push, pull = push_pull(embeddings, self.data.new_labels, centres, JOINT)
         return float(push + pull)
 
     @torch.no_grad()

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from orchestrator.config import Experiment
+from orchestrator.config.learning import ResNet20Config
 from orchestrator.config.loader import with_values
 from orchestrator.data.scenario import Split, Task
 from orchestrator.pipelines.plan import (
@@ -25,7 +26,6 @@ from orchestrator.pipelines.plan import (
     PlannedStage,
     StageState,
     critical_path_seconds,
-    images_by_stage,
     measurements,
     num_epochs_of,
     num_image_passes,
@@ -33,6 +33,8 @@ from orchestrator.pipelines.plan import (
     seconds_per_image_pass,
 )
 from orchestrator.stages import Role, Stage, StageRunner, StageStore, prepare_work
+from orchestrator.stages.computation import num_training_images
+from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys
 from orchestrator.stages.store import Artifact
 from orchestrator.teacher.features import Views, extract_views
@@ -43,6 +45,9 @@ def _environment_stays() -> Iterator[None]:
     """Preparing for Ray sets variables of this process."""
     with patch.dict(os.environ):
         yield
+
+
+BACKBONE = ResNet20Config()
 
 
 def _with(experiment: Experiment, **changes: object) -> Experiment:
@@ -134,7 +139,7 @@ def test_a_stage_has_as_many_epochs_as_it_will_report(tiny_experiment: Experimen
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stage_learns_from_its_new_classes_and_joint_training_from_all(tiny_experiment: Experiment, method: str) -> None:
     work = prepare_work(_with(tiny_experiment, method={"kind": method}))
-    images = images_by_stage(work)
+    images = {stage.name: num_training_images(stage, work.experiment, work.scenario) for stage in work.stages}
     base = images["teacher[0]"]
     assert base > 40, "max_images_per_class = 20 holds for the later tasks only"
     later = [base + 40, base + 80] if method == "joint" else [40, 40]
@@ -146,7 +151,13 @@ def test_a_stage_learns_from_its_new_classes_and_joint_training_from_all(tiny_ex
 
 
 def _stage_values(name: str, seconds: float, **more: object) -> dict[str, Any]:
-    return {"stage": name, "seconds": seconds, "num_train_workers": 1, "epochs": [{}, {}], **more}
+    own = {"seconds": 2 * seconds, "seconds_without_features": seconds, "num_train_workers": 1, "num_images": 5}
+    return {"stage": name, **own, "epochs": [{}, {}], **more}
+
+
+def _table_values(seconds: float, **more: object) -> dict[str, Any]:
+    backbone = {"backbone": BACKBONE.model_dump(mode="json")}
+    return {"features_of": "cat", **backbone, "num_images": 10, "seconds": seconds, "num_train_workers": 1, **more}
 
 
 def _measured(tmp_path: Path, *values: dict[str, Any]) -> list[Measurement]:
@@ -155,19 +166,19 @@ def _measured(tmp_path: Path, *values: dict[str, Any]) -> list[Measurement]:
         store.save(f"{number:064x}", Artifact({}, each))
         manifest = Path(store.path(f"{number:064x}", "manifest.json"))
         os.utime(manifest, (1000 - number,) * 2)
-    return measurements(store, {"teacher[0]": 5, "student[0]": 7})
+    return measurements(store, BACKBONE)
 
 
 def test_a_stored_stage_measures_its_worker_seconds_and_its_epochs_times_images(tmp_path: Path) -> None:
     values = _stage_values("teacher[0]", 3.0, num_train_workers=2)
-    assert _measured(tmp_path, values, _stage_values("student[0]", 4.0)) == [
+    assert _measured(tmp_path, values, _stage_values("student[0]", 4.0, num_images=7)) == [
         Measurement("teacher", 2 * 5, 6.0),
         Measurement("student", 2 * 7, 4.0),
     ]
 
 
-def test_a_stored_stage_that_tells_its_own_number_of_images_is_believed(tmp_path: Path) -> None:
-    assert _measured(tmp_path, _stage_values("teacher[9]", 3.0, num_images=50)) == [Measurement("teacher", 100, 3.0)]
+def test_a_table_of_features_measures_its_worker_seconds_and_its_images(tmp_path: Path) -> None:
+    assert _measured(tmp_path, _table_values(3.0, num_train_workers=2)) == [Measurement("features", 10, 6.0)]
 
 
 @pytest.mark.parametrize(
@@ -175,11 +186,21 @@ def test_a_stored_stage_that_tells_its_own_number_of_images_is_believed(tmp_path
     [
         {"rows": {}, "sample_accuracy": 0.5},
         {"stage": "teacher[0]", "epochs": []},
-        _stage_values("teacher[9]", 3.0),
-        _stage_values("judge[0]", 3.0, num_images=5),
+        {"stage": "teacher[0]", "seconds": 9.0, "num_train_workers": 1, "num_images": 5, "epochs": [{}]},
+        _stage_values("judge[0]", 3.0),
         _stage_values("teacher[0]", 3.0, epochs=3),
+        _table_values(3.0, backbone={"kind": "efficientnet_lite0"}),
+        {"features_of": "cat"},
     ],
-    ids=["an evaluation", "an older version", "unknown images", "an unknown role", "another meaning"],
+    ids=[
+        "an evaluation",
+        "an old version",
+        "a version whose seconds are those of features, too",
+        "an unknown role",
+        "another meaning",
+        "a table of another extractor",
+        "a table of an older version",
+    ],
 )
 def test_what_measures_nothing_is_passed_over(tmp_path: Path, values: dict[str, Any]) -> None:
     assert _measured(tmp_path, values) == []
@@ -277,10 +298,10 @@ def test_what_a_real_stage_stores_is_what_a_plan_reads(tiny_experiment: Experime
     work = prepare_work(experiment)
     StageRunner(work, torch.device("cpu"), lambda _: None).obtain(work.stages[0])
     manifest = json.loads(Path(store.path(work.stages[0].key, "manifest.json")).read_text())
-    [measured] = measurements(store, images_by_stage(work))
+    [measured] = measurements(store, experiment.teacher.backbone)
     assert measured.kind == "teacher"
-    assert math.isclose(measured.worker_seconds, manifest["values"]["seconds"])
-    assert measured.num_image_passes == 2 * images_by_stage(work)["teacher[0]"]
+    assert math.isclose(measured.worker_seconds, manifest["values"]["seconds_without_features"])
+    assert measured.num_image_passes == 2 * num_training_images(work.stages[0], experiment, work.scenario)
 
 
 # --- tables of features ----------------------------------------------------------------------------------------------
@@ -305,13 +326,29 @@ def test_tables_are_counted_once_with_the_stage_that_needs_them_first_until_they
     assert another_margin.num_in(StageState.TO_COMPUTE) == len(another_margin.stages)
     assert (another_margin.num_unseen_images, another_margin.kinds_without_estimate) == (0, [])
 
-    larger = plan(with_values(pretrained_experiment, {"teacher.backbone.input_size": 48}))
-    rates = [values["seconds"] / values["num_images"] for values in stored.values() if "features_of" in values]
-    costs = [table.worker_seconds for planned in larger.stages for table in planned.tables]
-    assert larger.num_unseen_images == made.num_unseen_images
-    assert sum(cost for cost in costs if cost is not None) == pytest.approx(made.num_unseen_images * statistics.median(rates))
-    without = [planned.own_worker_seconds or 0.0 for planned in larger.stages]
-    assert larger.worker_seconds == pytest.approx(sum(without) + made.num_unseen_images * statistics.median(rates))
+
+def test_what_is_left_to_look_at_is_estimated_from_what_has_been_looked_at(pretrained_experiment: Experiment) -> None:
+    work = prepare_work(pretrained_experiment)
+    runner = StageRunner(work, torch.device("cpu"), lambda _: None)
+    for stage in work.stages[:2]:  # the first task
+        runner.obtain(stage)
+    made = plan(pretrained_experiment)
+    found = (work.store.values_of(key) or {} for key in newest_keys(work.store, 1000))
+    rate = statistics.median(values["seconds"] / values["num_images"] for values in found if "features_of" in values)
+    own = [planned.own_worker_seconds or 0.0 for planned in made.stages]
+    assert made.num_unseen_images > 0
+    assert made.worker_seconds == pytest.approx(sum(own) + made.num_unseen_images * rate)
+
+
+def test_a_stored_stage_whose_evaluation_is_missing_has_to_look_at_what_it_is_judged_by(pretrained_experiment: Experiment) -> None:
+    work = prepare_work(pretrained_experiment)
+    teacher = work.stages[0]
+    work.store.save(teacher.key, Artifact({}, _stage_values(teacher.name, 1.0)))
+    tables = plan(pretrained_experiment).stages[0].tables
+    judged = [rows for split in (Split.VALIDATION, Split.TEST) for rows in work.scenario.indices[split][:2]]
+    assert sorted(table.num_images for table in tables) == sorted(len(rows) for rows in judged)
+    work.store.save(evaluation_key(teacher, work.scenario), Artifact({}, {}))
+    assert plan(pretrained_experiment).stages[0].tables == []
 
 
 def test_what_the_extractor_costs_is_told_by_its_tables_and_not_by_the_stage(pretrained_experiment: Experiment) -> None:
@@ -324,7 +361,8 @@ def test_what_the_extractor_costs_is_told_by_its_tables_and_not_by_the_stage(pre
     with patch("orchestrator.stages.feature_tables.extract_views", slow), patch("time.perf_counter", lambda: clock() + delay[0]):
         StageRunner(work, torch.device("cpu"), lambda _: None).obtain(work.stages[0])
     stage = work.store.values_of(work.stages[0].key) or {}
-    assert 0 < stage["seconds"] < 1000
+    assert 0 < stage["seconds_without_features"] < 1000
+    assert stage["seconds"] > 2000, "the stage's own time has the tables that were made for it"
     tables = [values for key in newest_keys(work.store, 1000) if "features_of" in (values := work.store.values_of(key) or {})]
     assert len(tables) == delay[0] / 1000 == 6, "three splits of two classes"
     assert all(1000 <= table["seconds"] < 2000 for table in tables)

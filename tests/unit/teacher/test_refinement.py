@@ -81,23 +81,25 @@ def test_one_more_hit_among_few_images_is_chance() -> None:
     assert best_strength(learned, start, _statistics(), held_out, labels, 20) == 0
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_strength_is_judged_by_the_head_that_would_be_kept(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
+def test_a_strength_is_judged_by_the_head_that_would_be_kept(strength: float) -> None:
+    """Where one strength's head has every answer right, it is chosen: also when the embedding has moved, and the anchors with it."""
     start, learned = _heads(0.0)
-    with torch.no_grad():  # what was learned moves the embedding as well, and with it the anchors
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
         for parameter in learned.learned():
             parameter.copy_(1.5 * torch.randn(parameter.shape, generator=generator))
     held_out = torch.rand(400, 2, generator=generator)
-    labels = torch.arange(400) % 2
-    accuracies = []
-    for strength in STRENGTHS:
+
+    def answers(strength: float) -> Tensor:
         kept = scaled(learned, start, strength).anchored(_statistics())
-        accuracies.append(float((kept.classifier(kept.embedding.embed_normalized(held_out)).argmax(dim=1) == labels).float().mean()))
-    best = max(accuracies)
-    expected = STRENGTHS[accuracies.index(best)] if best > accuracies[0] + 0.1 else 0.0
-    assert abs(best - accuracies[0] - 0.1) > 0.05, "choose another seed: this gain is neither clear nor none"
-    assert best_strength(learned, start, _statistics(), held_out, labels, 400) == expected
+        logits: Tensor = kept.classifier(kept.embedding.embed_normalized(held_out))
+        return logits.argmax(dim=1)
+
+    labels = answers(strength)
+    for other in set(STRENGTHS) - {strength}:
+        assert float((answers(other) != labels).float().mean()) > 0.02, "these heads must differ for the test to say anything"
+    assert best_strength(learned, start, _statistics(), held_out, labels, 400) == strength
 
 
 def test_scaling_goes_part_of_the_way_and_changes_neither_head() -> None:
