@@ -6,8 +6,10 @@ import json
 import re
 import shutil
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -110,23 +112,28 @@ def house(tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[P
     return House(tmp_path, tiny_experiment, new_database(tmp_path))
 
 
-@pytest.fixture(scope="session")
-def first_stages(tmp_path_factory: pytest.TempPathFactory, tiny_experiment: Experiment, new_database: Callable[[Path], str]) -> Path:
-    """A stage store in which the first champion is learned and packaged already: that takes longer than all else of a tick."""
-    folder = tmp_path_factory.mktemp("first champion")
-    house = House(folder, tiny_experiment, new_database(folder))
+@pytest.fixture(scope="module")
+def first_champion(
+    tmp_path_factory: pytest.TempPathFactory, tiny_experiment: Experiment, new_database: Callable[[Path], str]
+) -> tuple[House, Path]:
+    """A house with a champion of 0 and 1, and a copy of all that lies in it then."""
+    house = House(folder := tmp_path_factory.mktemp("house"), tiny_experiment, new_database(folder))
     house.deliver("first", 0, 1)
     assert house.tick().outcome == "promoted"
-    shutil.rmtree(folder / "store" / "retraining")
-    return folder / "store"
+    return house, Path(shutil.copytree(folder, tmp_path_factory.mktemp("copy") / "house"))
 
 
 @pytest.fixture
-def founded(house: House, first_stages: Path) -> House:
-    """With a champion of 0 and 1."""
-    shutil.copytree(first_stages, house.folder / "store")
-    house.deliver("first", 0, 1)
-    assert house.tick().outcome == "promoted"
+def founded(first_champion: tuple[House, Path]) -> House:
+    """With a champion of 0 and 1, as it was before any other test."""
+    house, copy = first_champion
+    for path in house.folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    shutil.copytree(copy, house.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("mlflow.db*"))
+    # MLflow keeps the database open: its content is replaced, not its file
+    with closing(sqlite3.connect(copy / "mlflow.db")) as before, closing(sqlite3.connect(house.folder / "mlflow.db")) as now:
+        before.backup(now)
     return house
 
 
