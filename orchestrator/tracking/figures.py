@@ -1,6 +1,7 @@
 """Pictures of a run: one accuracy matrix, or both matrices with their curves in one overview.
 
-Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a display.
+Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a display. Everything has its place in
+inches: a layout engine would draw twice, and drawing is what takes longest of all that a run writes.
 """
 
 import math
@@ -12,7 +13,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -26,6 +26,9 @@ ROLE_STYLES = {"Teacher": ("#0072B2", "o"), "Student": ("#D55E00", "s")}
 _GRID = "#e3e7ec"
 _CELL_INCHES = 0.62
 _OVERVIEW_SIDE_INCHES = 4.1
+# Inches around a matrix: its title above, what its axes say on the left and below, a scale on the right.
+_TOP, _LEFT, _RIGHT, _BOTTOM, _BOTTOM_WITH_NAMES = 0.5, 0.78, 1.0, 0.7, 1.35
+_GAP = 1.1  # between what is left and right in the overview
 _BAR_WIDTH = 0.36
 
 
@@ -39,13 +42,14 @@ def accuracy_matrix_figure(matrix: Matrix, title: str, class_names_per_task: Seq
         class_names_per_task: Written under each task's number; empty to leave them out.
     """
     values = _square(matrix)
-    side_inches = max(2.6, _CELL_INCHES * len(values))
-    figure = _new_figure(side_inches + 2.0, side_inches + (2.0 if class_names_per_task else 1.2))
-    axes = figure.subplots()
-    draw_matrix(axes, values, title, side_inches)
+    side = max(2.6, _CELL_INCHES * len(values))
+    bottom = _BOTTOM_WITH_NAMES if class_names_per_task else _BOTTOM
+    figure = _new_figure(_LEFT + side + _RIGHT, bottom + side + _TOP)
+    axes = _placed(figure, _LEFT, bottom, side, side)
+    draw_matrix(axes, values, title, side)
     if class_names_per_task:
         name_tasks(axes, class_names_per_task)
-    draw_scale(figure, [axes])
+    draw_scale(figure, _scale_beside(figure, _LEFT + side, bottom, side))
     return figure
 
 
@@ -58,12 +62,16 @@ def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: s
         title: Which run it is.
     """
     matrices = {"Teacher": _square(teacher_matrix), "Student": _square(student_matrix)}
-    figure = _new_figure(11.0, 8.8)
+    size, curve_height, between = _OVERVIEW_SIDE_INCHES, 2.4, 1.05
+    columns, curves_at = (_LEFT, _LEFT + size + _GAP), _BOTTOM
+    matrices_at = curves_at + curve_height + between
+    figure = _new_figure(columns[1] + size + _RIGHT, matrices_at + size + 2 * _TOP)
     figure.suptitle(title, fontsize=15, fontweight="bold", color=INK)
-    (left, right), (accuracy, forgetting) = figure.subplots(2, 2, height_ratios=(1.6, 1.0))
+    left, right = (_placed(figure, x, matrices_at, size, size) for x in columns)
+    accuracy, forgetting = (_placed(figure, x, curves_at, size, curve_height) for x in columns)
     for axes, (role, values) in zip((left, right), matrices.items(), strict=True):
-        draw_matrix(axes, values, f"{role}: accuracy on each task, in percent", _OVERVIEW_SIDE_INCHES)
-    draw_scale(figure, [left, right])
+        draw_matrix(axes, values, f"{role}: accuracy on each task, in percent", size)
+    draw_scale(figure, _scale_beside(figure, columns[1] + size, matrices_at, size))
     for side, (role, values) in zip((-0.5, 0.5), matrices.items(), strict=True):
         _draw_curve(accuracy, role, np.nanmean(values, axis=1), side)
         _draw_bars(forgetting, role, _forgetting_per_task(values), side)
@@ -79,10 +87,20 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _new_figure(width_inches: float, height_inches: float) -> Figure:
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.03)
-    figure = Figure(figsize=(width_inches, height_inches), layout=layout, facecolor="white")
+    figure = Figure(figsize=(width_inches, height_inches), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def _placed(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """An empty plot, its place in inches."""
+    figure_width, figure_height = figure.get_size_inches()
+    return figure.add_axes((left / figure_width, bottom / figure_height, width / figure_width, height / figure_height))
+
+
+def _scale_beside(figure: Figure, left: float, bottom: float, side: float) -> Axes:
+    """The place of a colour bar, to the right of a square."""
+    return _placed(figure, left + 0.12, bottom + 0.07 * side, 0.14, 0.86 * side)
 
 
 def _square(matrix: Matrix) -> NDArray[np.float64]:

@@ -54,9 +54,9 @@ def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> Non
     axes.set_xlabel("tested on (its classes below)", color=MUTED)
 
 
-def draw_scale(figure: Figure, axes: list[Axes]) -> None:
-    """A colour bar beside `axes`, which it explains."""
-    bar = figure.colorbar(ScalarMappable(_SCALE, _COLOURS), ax=axes, shrink=0.85, aspect=28, pad=0.02)
+def draw_scale(figure: Figure, axes: Axes) -> None:
+    """A colour bar that fills an empty plot."""
+    bar = figure.colorbar(ScalarMappable(_SCALE, _COLOURS), cax=axes)
     bar.set_ticks(_SCALE_TICKS, labels=[f"{100 * tick:.0f} %" for tick in _SCALE_TICKS])
     bar.ax.tick_params(length=0, labelsize=9, colors=MUTED)
     bar.outline.set_visible(False)
