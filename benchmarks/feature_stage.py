@@ -1,6 +1,6 @@
 """What it is worth that a pre-trained extractor looks at every image once: twenty teachers of a sweep with tables of features, and without.
 
-    .venv/bin/python benchmarks/feature_stage.py            500 images a class, 2 of the 20 trials without tables: 15 minutes
+    .venv/bin/python benchmarks/feature_stage.py            1,000 images a class, 1 of the 20 trials without tables: 20 minutes
     .venv/bin/python benchmarks/feature_stage.py --quick    50 images a class: some minutes
 
 The trials differ in push and pull margins, as in search_spaces/push_pull_margins.yaml, and learn CIFAR-10's first four classes with a
@@ -29,7 +29,7 @@ from orchestrator.stages import StageRunner, Work, prepare_work
 
 NUM_TRIALS = 20
 # images a class to learn from, and trials that are measured without tables
-WORKLOADS = {"full": (500, 2), "quick": (50, 2)}
+WORKLOADS = {"full": (1000, 1), "quick": (50, 2)}
 CLASSES = ["airplane", "automobile", "bird", "cat"]
 
 
@@ -40,6 +40,16 @@ def first_images(source: Path, num_images: int, file: Path) -> Path:
     rows = np.concatenate([np.flatnonzero(labels == name)[:num_images] for name in CLASSES])
     pq.write_table(table.take(rows), file)
     return file
+
+
+def overrides_for(train: Path, test: Path, num_images: int, scratch: Path) -> list[str]:
+    """The data of all trials: so many images a class to learn from, as many for validation, and half as many for the test."""
+    return [
+        f"data.train={first_images(train, 2 * num_images, scratch / f'train-{num_images}.parquet')}",
+        f"data.test={first_images(test, num_images // 2, scratch / f'test-{num_images}.parquet')}",
+        f"scenario.class_order=[{', '.join(CLASSES)}]",
+        "data.validation_fraction=0.5",
+    ]
 
 
 def trial(number: int, store: Path, scratch: Path, overrides: Sequence[str]) -> Work:
@@ -70,13 +80,8 @@ def main() -> None:
     with_tables, without = [], []
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        overrides = [
-            f"data.train={first_images(arguments.train, 2 * num_images, scratch / 'train.parquet')}",
-            f"data.test={first_images(arguments.test, num_images // 2, scratch / 'test.parquet')}",
-            f"scenario.class_order=[{', '.join(CLASSES)}]",
-            "data.validation_fraction=0.5",
-        ]
-        seconds_of(trial(0, scratch / "warm-up", scratch, [*overrides, "data.validation_fraction=0.95"]))
+        overrides = overrides_for(arguments.train, arguments.test, num_images, scratch)
+        seconds_of(trial(0, scratch / "warm-up", scratch, overrides_for(arguments.train, arguments.test, 10, scratch)))
         for number in range(NUM_TRIALS):
             with_tables.append(seconds_of(trial(number, scratch / "store", scratch, overrides)))
             if number % (NUM_TRIALS // num_without) == 0:
