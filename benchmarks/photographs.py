@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/photographs.py                      teachers: three class orders; 5 to 100 images a class, three draws
     .venv/bin/python benchmarks/photographs.py --groups student     students: both teachers and parts of them (15 minutes a row and seed)
-    .venv/bin/python benchmarks/photographs.py --groups scratch     a teacher without pre-trained weights (25 minutes a row on one core)
+    .venv/bin/python benchmarks/photographs.py --groups scratch     a teacher without pre-trained weights (4 to 25 minutes a row)
     .venv/bin/python benchmarks/photographs.py --quick              one order and draw, few images: the numbers mean nothing
 
 Everything is experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, 112 pixels; five tasks of two classes) on the CIFAR-10

@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import pickle
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -128,8 +127,8 @@ def weights_identity(config: BackboneConfig) -> str:
     file = weights_file(config)
     if file is not None:
         try:
-            facts = file.stat()
-            return _digest(file, facts.st_mtime_ns, facts.st_size)
+            with file.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise _cannot_load(config.kind, str(file), error) from None
     if isinstance(config, TorchvisionConfig) and config.weights is not None:
@@ -140,12 +139,6 @@ def weights_identity(config: BackboneConfig) -> str:
         except (ValueError, KeyError) as error:
             raise _cannot_load(config.name, config.weights, error) from None
     return ""
-
-
-@lru_cache
-def _digest(file: Path, changed_ns: int, num_bytes: int) -> str:  # noqa: ARG001 - a file that has changed is read again
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _load(model: nn.Module, file: Path, name: str) -> None:

@@ -180,8 +180,9 @@ def plan(experiment: Experiment) -> Plan:
     available, shortage = _room(experiment.execution)
     stages: list[PlannedStage] = []
     made: set[str] = set()
+    tables = tables_of(work)
     for stage in work.stages:
-        left = planned_stage(stage, work, costs, _state(stage, work.store)).without_tables(made)
+        left = planned_stage(stage, work, costs, _state(stage, work.store), tables).without_tables(made)
         made |= {table.key for table in left.tables if work.store.values_of(table.key) is not None}
         stages.append(left.without_tables(made))
         made |= {table.key for table in left.tables}
@@ -283,7 +284,7 @@ def _measurement(values: Mapping[str, object], backbone: object) -> Measurement 
             return None
 
 
-def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState) -> PlannedStage:
+def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState, tables: FeatureTables) -> PlannedStage:
     """A stage with its size and cost, and all tables that it and its evaluation read, unless these are stored.
 
     Args:
@@ -291,6 +292,7 @@ def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: 
         work: To which it belongs.
         costs: Worker-seconds of an image pass, by role, and of an image in a table.
         state: How much of it is there.
+        tables: Of the work.
     """
     experiment = work.experiment
     is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
@@ -303,14 +305,16 @@ def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: 
     else:
         cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
         read = [*tables_learned_from(stage, experiment), *read]
-    return PlannedStage(stage, state, images, epochs, workers, cost, _tables(read, work, costs.get("features")))
+    return PlannedStage(stage, state, images, epochs, workers, cost, _planned_tables(read, tables, costs.get("features")))
 
 
-def _tables(read: Sequence[ImagesOfClass], work: Work, cost: float | None) -> list[PlannedTable]:
-    if not read:
-        return []
+def tables_of(work: Work) -> FeatureTables:
+    """The tables of features that a work's stages read, to know their keys: none is computed. One object reads weights once."""
     nowhere = LearningContext(work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation)
-    tables = FeatureTables(work.experiment, work.scenario, work.store, nowhere)
+    return FeatureTables(work.experiment, work.scenario, work.store, nowhere)
+
+
+def _planned_tables(read: Sequence[ImagesOfClass], tables: FeatureTables, cost: float | None) -> list[PlannedTable]:
     sizes = {tables.key_of(*images): tables.num_images_of(*images) for images in read}
     return [PlannedTable(key, num, None if cost is None else num * cost) for key, num in sizes.items()]
 

@@ -31,6 +31,7 @@ from orchestrator.pipelines.plan import (
     measurements,
     planned_stage,
     seconds_per_image_pass,
+    tables_of,
 )
 from orchestrator.pipelines.sweep_trials import sampler_of
 from orchestrator.stages import Work, prepare_work, stage_graph
@@ -249,7 +250,8 @@ def _trials(space: Space, configurations: Sequence[Configuration], base: Work, c
         if key not in scenarios:
             scenarios[key] = build_scenario(load_images(data), cut, data.validation_fraction, experiment.seed)
         work = Work(experiment, scenarios[key], stage_graph(experiment, scenarios[key]), base.store)
-        return [planned_stage(stage, work, costs, StageState.TO_COMPUTE) for stage in work.stages]
+        tables = tables_of(work)
+        return [planned_stage(stage, work, costs, StageState.TO_COMPUTE, tables) for stage in work.stages]
 
     return [[stages_of(experiment) for experiment in space.experiments_of(found.parameters)] for found in configurations]
 

@@ -79,18 +79,17 @@ class FeatureTables:
         self._tables: dict[ImagesOfClass, Artifact] = {}
         self._extractor: Backbone | None = None
 
-    def obtain(self, classes: Sequence[int], progress: Progress, splits: Sequence[Split] = (*Split,)) -> None:
-        """Sees to it that the tables of some classes are in the store.
+    def obtain(self, tables: Sequence[ImagesOfClass], progress: Progress) -> None:
+        """Sees to it that some tables are in the store.
 
         Args:
-            classes: Positions in the class order.
+            tables: Which.
             progress: Told how many images are done, of how many in all.
-            splits: Of which images.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
         """
-        wanted = [(split, c) for c in classes for split in splits if (split, c) not in self._tables]
+        wanted = [images for images in tables if images not in self._tables]
         missing = [images for images in wanted if not self._read(images)]
         total = sum(self.num_images_of(*images) for images in missing)
         done = 0

@@ -10,16 +10,14 @@ from typing import Any
 
 import torch
 
-from orchestrator.config.learning import DualTeacherConfig
-from orchestrator.data.scenario import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.computation import StageInputs, Upstream, classes_learned, compute_stage, num_training_images
+from orchestrator.stages.computation import StageInputs, Upstream, compute_stage, num_training_images
 from orchestrator.stages.evaluation import evaluate
 from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageFinished, StageStarted, Tell
-from orchestrator.stages.feature_tables import FeatureTables, is_known_beforehand
+from orchestrator.stages.feature_tables import FeatureTables, ImagesOfClass, is_known_beforehand, tables_judged_by, tables_learned_from
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.model import Model
 from orchestrator.stages.work import Work
@@ -122,26 +120,21 @@ class StageRunner:
         key = evaluation_key(stage, self._work.scenario)
         if self._ranks.from_first(lambda: self._work.store.load(key)) is not None:
             return
-        features_of = None
-        if is_known_beforehand(stage.role, self._work.experiment):
-            self._obtain_features(stage, range(stage.task.num_seen_classes), (Split.VALIDATION, Split.TEST))
-            features_of = self._features.judged
+        tables = tables_judged_by(stage, self._work.experiment)
+        self._obtain_features(stage, tables)
+        features_of = self._features.judged if tables else None
         evaluation = evaluate(self._model(stage), stage, self._work.scenario, self._ranks, features_of)
         if self._ranks.is_first:
             self._work.store.save(key, evaluation.as_artifact())
 
     def _views(self, stage: Stage) -> list[Views] | None:
         """What a pre-trained extractor makes of the training images; the student imitates the teacher on the same views."""
-        experiment = self._work.experiment
-        is_distilled = isinstance(experiment.method, DualTeacherConfig)
-        if not is_known_beforehand("teacher" if is_distilled else stage.role, experiment):
-            return None
-        classes = classes_learned(stage, experiment)
-        self._obtain_features(stage, classes, (Split.TRAIN,))
-        return self._features.views(classes)
+        tables = tables_learned_from(stage, self._work.experiment)
+        self._obtain_features(stage, tables)
+        return self._features.views([c for _, c in tables]) if tables else None
 
-    def _obtain_features(self, stage: Stage, classes: range, splits: Sequence[Split]) -> None:
-        self._features.obtain(classes, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total)), splits)
+    def _obtain_features(self, stage: Stage, tables: Sequence[ImagesOfClass]) -> None:
+        self._features.obtain(tables, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total)))
 
     def _clear_progress(self, stage: Stage) -> None:
         if self._ranks.is_first:

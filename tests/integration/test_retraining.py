@@ -130,6 +130,8 @@ def founded(first_champion: tuple[House, Path]) -> House:
     for path in house.folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
+        elif not path.name.startswith("mlflow.db"):
+            path.unlink()
     shutil.copytree(copy, house.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("mlflow.db*"))
     # MLflow keeps the database open: its content is replaced, not its file
     with closing(sqlite3.connect(copy / "mlflow.db")) as before, closing(sqlite3.connect(house.folder / "mlflow.db")) as now:

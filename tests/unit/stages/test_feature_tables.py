@@ -89,7 +89,7 @@ def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, 
 def test_features_in_a_table_are_those_of_the_images_and_of_their_views(experiment: Experiment) -> None:
     work, _ = computed(experiment, ("teacher",))
     tables = tables_of(work)
-    tables.obtain(range(4), lambda done, total: pytest.fail("they were there"))
+    tables.obtain([(split, c) for c in range(4) for split in Split], lambda done, total: pytest.fail("they were there"))
     extractor = build_backbone(experiment.teacher.backbone, work.scenario.shape)
     context = LearningContext(experiment.seed, "any", image_augmentation=experiment.data.augmentation)
     for c, views in enumerate(tables.views(range(4))):
@@ -125,7 +125,7 @@ def test_a_damaged_table_is_computed_again(experiment: Experiment, caplog: pytes
     file = next((Path(experiment.store.uri) / tables.key_of(Split.TRAIN, 0)).glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-8] + b"\xff" * 8)
     done: list[int] = []
-    tables.obtain([0, 1], lambda num_done, _: done.append(num_done))
+    tables.obtain([(split, c) for c in (0, 1) for split in Split], lambda num_done, _: done.append(num_done))
     assert done, "it was taken as it is"
     assert "damaged" in caplog.text
     assert tables.views([0])[0].clean.isfinite().all()
