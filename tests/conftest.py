@@ -142,15 +142,17 @@ def pretrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-def pretrained_experiment(tiny_experiment: "Experiment", pretrained_weights: Path, tmp_path: Path) -> "Experiment":
-    """Two tasks of two digits each, with a teacher whose extractor is pre-trained; a store of its own."""
+@pytest.fixture(scope="session")
+def shared_pretrained_experiment(
+    tiny_experiment: "Experiment", pretrained_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> "Experiment":
+    """Two tasks of two digits each, with a teacher whose extractor is pre-trained; its store is everybody's."""
     from orchestrator.config.loader import with_values
 
     return with_values(
         tiny_experiment,
         {
-            "store.uri": str(tmp_path / "store"),
+            "store.uri": str(tmp_path_factory.mktemp("pre-trained")),
             "scenario.class_order": [0, 1, 2, 3],
             "scenario.max_images_per_class": 8,
             "teacher.backbone.kind": "torchvision",
@@ -162,6 +164,14 @@ def pretrained_experiment(tiny_experiment: "Experiment", pretrained_weights: Pat
             "teacher.joint_embedding.dimensions": 32,
         },
     )
+
+
+@pytest.fixture
+def pretrained_experiment(shared_pretrained_experiment: "Experiment", tmp_path: Path) -> "Experiment":
+    """The same with a store of its own."""
+    from orchestrator.config.loader import with_values
+
+    return with_values(shared_pretrained_experiment, {"store.uri": str(tmp_path / "store")})
 
 
 @pytest.fixture

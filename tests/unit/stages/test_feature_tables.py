@@ -38,6 +38,12 @@ def computed(experiment: Experiment, roles: tuple[str, ...] = ("teacher", "stude
     return work, [event for event in events if isinstance(event, FeaturesComputed)]
 
 
+@pytest.fixture(scope="module")
+def founded(shared_pretrained_experiment: Experiment) -> Work:
+    """The teacher has been learned."""
+    return computed(shared_pretrained_experiment, ("teacher",))[0]
+
+
 def tables_of(work: Work) -> FeatureTables:
     context = LearningContext(work.experiment.seed, "features", image_augmentation=work.experiment.data.augmentation)
     return FeatureTables(work.experiment, work.scenario, work.store, context)
@@ -57,15 +63,15 @@ def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(experime
     "changes",
     [
         {"teacher.joint_embedding.pull_margin": 0.4},
-        {"scenario.class_order": [3, 2, 1, 0], "scenario.max_images_per_class": None},
+        {"scenario.class_order": [1, 0, 3, 2]},
         {"method.kind": "analytic"},
     ],
     ids=["another margin", "another class order", "another method"],
 )
-def test_whoever_needs_the_same_features_finds_them(experiment: Experiment, changes: dict[str, object]) -> None:
-    alike = with_values(experiment, {"scenario.max_images_per_class": None})
-    computed(alike, ("teacher",))
-    assert computed(with_values(alike, changes), ("teacher",))[1] == []
+def test_whoever_needs_the_same_features_finds_them(founded: Work, changes: dict[str, object]) -> None:
+    work, told = computed(with_values(founded.experiment, changes), ("teacher",))
+    assert not {stage.key for stage in work.stages} & {stage.key for stage in founded.stages}
+    assert told == []
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"data.augmentation.noise": 0.2}, {"teacher.backbone.input_size": 48}], ids=str)
@@ -86,9 +92,8 @@ def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, 
     assert not set(keys[0]) & set(keys[1])
 
 
-def test_features_in_a_table_are_those_of_the_images_and_of_their_views(experiment: Experiment) -> None:
-    work, _ = computed(experiment, ("teacher",))
-    tables = tables_of(work)
+def test_features_in_a_table_are_those_of_the_images_and_of_their_views(founded: Work) -> None:
+    work, experiment, tables = founded, founded.experiment, tables_of(founded)
     tables.obtain([(split, c) for c in range(4) for split in Split], lambda done, total: pytest.fail("they were there"))
     extractor = build_backbone(experiment.teacher.backbone, work.scenario.shape)
     context = LearningContext(experiment.seed, "any", image_augmentation=experiment.data.augmentation)
@@ -101,8 +106,8 @@ def test_features_in_a_table_are_those_of_the_images_and_of_their_views(experime
 
 
 @pytest.mark.parametrize("method", ["dual_teacher", "nearest_class_mean", "analytic", "joint", "finetuning"])
-def test_an_evaluation_by_features_is_that_of_the_images(experiment: Experiment, method: str) -> None:
-    work, _ = computed(with_values(experiment, {"method.kind": method}), ("teacher",))
+def test_an_evaluation_by_features_is_that_of_the_images(founded: Work, method: str) -> None:
+    work, _ = computed(with_values(founded.experiment, {"method.kind": method}), ("teacher",))
     last = [stage for stage in work.stages if stage.role == "teacher"][-1]
     model = work.model_from(work.artifact_of(last), last, torch.device("cpu"))
     predictions = predict(model.network, work.scenario.images_of(Split.TEST, range(4)).images).argmax(dim=1)
@@ -110,12 +115,11 @@ def test_an_evaluation_by_features_is_that_of_the_images(experiment: Experiment,
     assert (evaluation.predictions == predictions).double().mean() > 0.99  # a tie may fall either way
 
 
-def test_a_stage_does_not_keep_the_weights_that_are_known_already(experiment: Experiment) -> None:
-    work, _ = computed(experiment, ("teacher",))
-    artifact = work.artifact_of(work.stages[0])
+def test_a_stage_does_not_keep_the_weights_that_are_known_already(founded: Work) -> None:
+    work, artifact = founded, founded.artifact_of(founded.stages[0])
     assert not [name for name in artifact.tensors if "extractor" in name]
     model = work.model_from(artifact, work.stages[0], torch.device("cpu"))
-    fresh = build_backbone(experiment.teacher.backbone, work.scenario.shape)
+    fresh = build_backbone(work.experiment.teacher.backbone, work.scenario.shape)
     assert all(torch.equal(tensor, fresh.state_dict()[name]) for name, tensor in model.network.extractor.state_dict().items())
 
 
