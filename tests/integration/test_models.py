@@ -248,7 +248,7 @@ def test_a_model_is_whole_or_not_ready(sqlite: Store, package: Path) -> None:
 # --- loaded elsewhere ------------------------------------------------------------------------------------------------
 
 OUTSIDE = """
-import sys
+import json, sys
 sys.path.append(sys.argv[1])
 try:
     import orchestrator
@@ -258,32 +258,37 @@ else:
     raise SystemExit("this project can be imported here")
 import mlflow, numpy, torch
 torch.set_num_threads(1)
-mlflow.set_tracking_uri(sys.argv[2])
 images = numpy.load("images.npy")
-for number, address in enumerate(sys.argv[3:]):
-    model = mlflow.pyfunc.load_model(address)
-    numpy.save(f"pyfunc_{number}.npy", model.predict(images))
-    with torch.no_grad():
-        numpy.save(f"pytorch_{number}.npy", mlflow.pytorch.load_model(address)(torch.from_numpy(images)).numpy())
-print(",".join(model.metadata.metadata["class_names"]), model.metadata.run_id)
+for store, (uri, addresses) in json.loads(sys.argv[2]).items():
+    mlflow.set_tracking_uri(uri)
+    for number, address in enumerate(addresses):
+        model = mlflow.pyfunc.load_model(address)
+        numpy.save(f"{store}_pyfunc_{number}.npy", model.predict(images))
+        with torch.no_grad():
+            numpy.save(f"{store}_pytorch_{number}.npy", mlflow.pytorch.load_model(address)(torch.from_numpy(images)).numpy())
+    print(",".join(model.metadata.metadata["class_names"]), model.metadata.run_id)
 """
 
 
 def test_a_delivered_model_predicts_the_same_where_this_project_is_not_installed(
-    store: Store, package: Path, learned: Learned, tmp_path: Path
+    sqlite: Store, server: Store, package: Path, learned: Learned, tmp_path: Path
 ) -> None:
-    entry = new_entry(store, package)
-    model_id = deliver_model(store.client, entry.run, entry)
-    [version] = versions(store, entry.run)
+    addresses, runs = {}, []
+    for name, store in (("sqlite", sqlite), ("server", server)):
+        entry = new_entry(store, package)
+        model_id = deliver_model(store.client, entry.run, entry)
+        [version] = versions(store, entry.run)
+        addresses[name] = (store.uri, [f"models:/{model_id}", f"models:/{REGISTERED}/{version.version}", f"runs:/{entry.run}/student"])
+        runs.append(entry.run)
     np.save(tmp_path / "images.npy", learned.images(7).numpy())
-    addresses = [f"models:/{model_id}", f"models:/{REGISTERED}/{version.version}", f"runs:/{entry.run}/student"]
     # -S reads no .pth file: this project, installed in place, is not on the path
-    command = [sys.executable, "-I", "-S", "-c", OUTSIDE, sysconfig.get_path("purelib"), store.uri, *addresses]
+    command = [sys.executable, "-I", "-S", "-c", OUTSIDE, sysconfig.get_path("purelib"), json.dumps(addresses)]
     environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
-    assert said.stdout == f"{','.join(learned.work.scenario.class_names)} {entry.run}\n"
+    assert said.stdout.splitlines() == [f"{','.join(learned.work.scenario.class_names)} {run}" for run in runs]
     expected = predict(learned.models["student"].network, learned.images(7)).numpy()
-    for number in range(len(addresses)):
-        for flavour in ("pyfunc", "pytorch"):
-            assert np.array_equal(np.load(tmp_path / f"{flavour}_{number}.npy"), expected)
+    found = sorted(tmp_path.glob("*_py*.npy"))
+    assert len(found) == 12  # two stores, three addresses, two flavours
+    for file in found:
+        assert np.array_equal(np.load(file), expected), file.name
