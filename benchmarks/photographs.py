@@ -56,10 +56,10 @@ STUDENT = {
 }
 # a network of the student's size that learns in the first task
 SCRATCH_TEACHER = [
-    "teacher.backbone={kind: resnet20, pooled_stages: 2}",
+    "teacher.backbone={kind: resnet20}",
     "teacher.extractor={kind: frozen}",
     "teacher.training.epochs=8",
-    "teacher.joint_embedding.dimensions=384",
+    "teacher.joint_embedding.dimensions=448",
 ]
 GOES_ON = ["teacher.extractor={kind: fine_tuned, learning_rate_fraction: 1, distillation_weight: 3}"]
 SCRATCH = {name: [*SCRATCH_TEACHER, *overrides] for name, overrides in {**METHODS, "ours, goes on learning": GOES_ON}.items()}

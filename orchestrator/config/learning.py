@@ -11,6 +11,8 @@ from orchestrator.config.model import Config
 
 # --- networks and training -------------------------------------------------------------------------------------------
 
+PooledSize = Annotated[int, Field(ge=1, le=8)]
+
 
 class _BackboneConfig(Config):
     input_size: int | None = Field(
@@ -39,21 +41,15 @@ class SmallCnnTinyConfig(_BackboneConfig):
 
 
 class ResNet20Config(_BackboneConfig):
-    """The residual network for photographs of about 32x32 (about 272,000 parameters, 64 features for every pooled cell)."""
+    """The residual network for photographs of about 32x32 (about 272,000 parameters; its stages have 16, 32 and 64 channels)."""
 
     kind: Literal["resnet20"] = "resnet20"
-    pooled_size: int = Field(
-        default=2,
-        ge=1,
-        le=8,
-        description="Cells a side to which features are pooled: 2 keeps where in the image something is; 1 is the smallest student.",
-    )
-    pooled_stages: int = Field(
-        default=1,
-        ge=1,
-        le=3,
-        description="Stages, from the last backwards, whose features are pooled and joined: earlier ones are less special to the classes "
-        "that were learned, and so better for those to come.",
+    pooled_sizes: tuple[PooledSize, ...] = Field(
+        default=(4, 2, 1),
+        min_length=1,
+        max_length=3,
+        description="Cells a side to which the features of the last stages are pooled, in the stages' order: (4, 2, 1) joins those of "
+        "all three, as early ones serve classes that are yet to come; (1,) is the smallest student.",
     )
 
 

@@ -81,7 +81,7 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
         case SmallCnnTinyConfig():
             body = _small_cnn((16, 32, 32), shape)
         case ResNet20Config():
-            resnet = ResNet20(shape[0], config.pooled_size, config.pooled_stages)
+            resnet = ResNet20(shape[0], config.pooled_sizes)
             body = Body(resnet, resnet.num_features, shape[0])
         case TorchvisionConfig():
             body = torchvision_model(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -16,34 +17,32 @@ _BLOCKS_PER_STAGE = 3
 class ResNet20(nn.Module):
     """Three stages of three blocks, each stage with half the pixels a side and twice the channels of the one before.
 
-    For a teacher, what is left is best not pooled to one pixel: the body is frozen after the first task, and later classes may differ
-    in features that the first ones did not need, such as where in the image something is. For the same reason earlier stages' features
-    can be joined to those of the last.
+    Features are those of the last stages, each pooled to cells of its own number, and joined. For a network that meets classes one
+    task after the other the early stages count as much as the last: what they see is of use for any class and moves little when
+    training goes on, where the last stage knows most of the classes that were learned. And where in the image something is may
+    tell later classes apart that the first ones did not need to be.
     """
 
-    def __init__(self, num_channels: int, pooled_size: int, pooled_stages: int) -> None:
+    def __init__(self, num_channels: int, pooled_sizes: Sequence[int]) -> None:
         """Random weights from torch's global generator.
 
         Args:
             num_channels: Of the images.
-            pooled_size: Cells a side to which features are pooled.
-            pooled_stages: How many stages, from the last backwards, are pooled and joined.
+            pooled_sizes: Cells a side to which the last stages are pooled, in the order of the stages: one number for each.
         """
         super().__init__()
         self.stem = nn.Sequential(*_convolution(num_channels, _WIDTHS[0]), nn.ReLU(inplace=True))
         self.stages = nn.ModuleList(_stage(inputs, outputs) for inputs, outputs in pairwise((_WIDTHS[0], *_WIDTHS)))
-        self.pool = nn.AdaptiveAvgPool2d(pooled_size)
-        self.pooled_stages = pooled_stages
-        self.num_features = pooled_size**2 * sum(_WIDTHS[-pooled_stages:])
+        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(size) for size in pooled_sizes)
+        self.num_features = sum(width * size**2 for width, size in zip(_WIDTHS[-len(pooled_sizes) :], pooled_sizes, strict=True))
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n features"]:
         """Gives the features of the earliest pooled stage first."""
-        maps = self.stem(images)
-        pooled: list[Tensor] = []
+        maps = [self.stem(images)]
         for stage in self.stages:
-            maps = stage(maps)
-            pooled.append(maps)
-        return torch.cat([self.pool(each).flatten(1) for each in pooled[-self.pooled_stages :]], dim=1)
+            maps.append(stage(maps[-1]))
+        last = maps[-len(self.pools) :]
+        return torch.cat([pool(each).flatten(1) for pool, each in zip(self.pools, last, strict=True)], dim=1)
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:

@@ -25,7 +25,7 @@ def images(num: int, shape: tuple[int, int, int]) -> torch.Tensor:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     ("config", "num_features"),
-    [(SmallCnnConfig(), 512), (SmallCnnTinyConfig(), 128), (ResNet20Config(), 256)],
+    [(SmallCnnConfig(), 512), (SmallCnnTinyConfig(), 128), (ResNet20Config(), 448), (ResNet20Config(pooled_sizes=(2,)), 256)],
     ids=str,
 )
 def test_small_networks_give_the_same_number_of_features_for_every_image_size(
@@ -43,6 +43,18 @@ def test_an_images_features_do_not_depend_on_the_rest_of_the_batch(config: Backb
     backbone = build_backbone(config, (1, 8, 8)).train()
     batch = images(4, (1, 8, 8))
     torch.testing.assert_close(backbone(batch)[:1], backbone(batch[:1]))
+
+
+def test_features_of_several_stages_are_those_of_each_of_them() -> None:
+    def features(*pooled_sizes: int) -> torch.Tensor:
+        torch.manual_seed(0)
+        return build_backbone(ResNet20Config(pooled_sizes=pooled_sizes), (3, 32, 32))(images(2, (3, 32, 32)))
+
+    every, last = features(4, 2, 1), features(1)
+    assert torch.equal(every[:, -64:], last)
+    assert torch.equal(every[:, -64 - 128 :], features(2, 1))
+    first = every[:, : 16 * 16].unflatten(1, (16, 4, 4))
+    torch.testing.assert_close(first.mean(dim=(2, 3)), features(1, 2, 1)[:, :16])
 
 
 def test_features_follow_the_image() -> None:
