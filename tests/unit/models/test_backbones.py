@@ -48,7 +48,8 @@ def test_an_images_features_do_not_depend_on_the_rest_of_the_batch(config: Backb
 def test_features_of_several_stages_are_those_of_each_of_them() -> None:
     def features(*pooled_sizes: int) -> torch.Tensor:
         torch.manual_seed(0)
-        return build_backbone(ResNet20Config(pooled_sizes=pooled_sizes), (3, 32, 32))(images(2, (3, 32, 32)))
+        found: torch.Tensor = build_backbone(ResNet20Config(pooled_sizes=pooled_sizes), (3, 32, 32))(images(2, (3, 32, 32)))
+        return found
 
     every, last = features(4, 2, 1), features(1)
     assert torch.equal(every[:, -64:], last)
