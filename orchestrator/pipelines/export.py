@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +134,7 @@ def _default_output(request: ExportRequest, source: Source) -> Path:
 
 @contextmanager
 def _folder_beside(output: Path) -> Iterator[Path]:
-    """A folder on the file's own disk, from where it takes its place in one piece; gone afterwards.
+    """A folder on the file's own disk, from where it takes its place in one piece; gone afterwards, as are parents that stay empty.
 
     Raises:
         UserInputError: The file is a folder.
@@ -142,6 +142,7 @@ def _folder_beside(output: Path) -> Iterator[Path]:
     """
     if output.is_dir():
         raise UserInputError("is a folder", str(output), "name a file with --output")
+    missing = [parent for parent in output.parents if not parent.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
@@ -149,3 +150,7 @@ def _folder_beside(output: Path) -> Iterator[Path]:
     except OSError as error:
         what = f"the file cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(what, str(output), "choose another --output") from None
+    finally:
+        with suppress(OSError):  # the file is in it, or it could not be made
+            for parent in missing:
+                parent.rmdir()

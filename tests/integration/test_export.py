@@ -172,7 +172,10 @@ def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(recorde
     described = Path(client.download_artifacts(run_id, names.EXPERIMENT_FILE, str(tmp_path)))
     described.write_text(described.read_text(encoding="utf-8").replace("epochs: 20", "epochs: 21"), encoding="utf-8")
     client.log_artifact(run_id, str(described))
-    assert_refused(export(run_id, "--format", "pt2"), f"run {run_id} has no student in MLflow, and its stages are no longer in the store")
+    nowhere = tmp_path / "exports" / "deep" / "digits.pt2"
+    refused = export(run_id, "--format", "pt2", "--output", str(nowhere))
+    assert_refused(refused, f"run {run_id} has no student in MLflow, and its stages are no longer in the store")
+    assert not nowhere.parents[1].exists()
 
 
 def test_where_the_data_has_changed_random_images_are_compared(recorded: Recorded, export: Command, tmp_path: Path) -> None:
