@@ -238,8 +238,8 @@ def _validated(root: type[Root], tree: Tree, source: str = "") -> Root:
 
 
 def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list[str]:
-    lines = []
-    for item in error.errors():
+    lines, items = [], error.errors()
+    for item in items:
         path, parent_fields, annotation = _key_path(item["loc"], root, tree)
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
@@ -256,6 +256,12 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
             nearest = difflib.get_close_matches(given, [k.strip(" '") for k in kinds.split(",")], n=1)
             advice = f"did you mean {nearest[0]}?" if nearest else f"choose one of {kinds}"
             message = f"{path}.kind = {given!r} is not known; {advice}"
+        elif item["type"] in {"too_short", "too_long"}:
+            if any(len(other["loc"]) > len(item["loc"]) and other["loc"][: len(item["loc"])] == item["loc"] for other in items):
+                continue  # pydantic has not counted the entries that are wrong themselves
+            context = item["ctx"]
+            bound = f"at least {context['min_length']}" if item["type"] == "too_short" else f"at most {context['max_length']}"
+            message = f"{path} = {_shorten(item['input'])}: its length should be {bound}, not {context['actual_length']}"
         elif item["type"] == "value_error":
             message = "\n".join(f"{path + ': ' if path else ''}{line}" for line in message.splitlines())
         else:

@@ -131,6 +131,12 @@ def test_a_key_of_another_variant_is_unknown(file: Path) -> None:
         ("name: ''", "name = '': string should match pattern"),
         ("data: {kind: parquet, test: a}", "data.train is missing; add it"),
         ("data: {validation_fraction: 1.0}", "data.validation_fraction = 1.0: input should be less than 1"),
+        (
+            "student: {backbone: {kind: resnet20, pooled_sizes: [4, 2, 2, 1]}}",
+            "student.backbone.pooled_sizes = [4, 2, 2, 1]: its length should be at most 3, not 4",
+        ),
+        ("student: {backbone: {kind: resnet20, pooled_sizes: []}}", "student.backbone.pooled_sizes = []: its length should be at least 1"),
+        ("student: {backbone: {kind: resnet20, pooled_sizes: [9]}}", "student.backbone.pooled_sizes[0] = 9: input should be less than"),
     ],
 )
 def test_a_wrong_value_is_said_with_file_path_and_value(file: Path, text: str, start: str) -> None:

@@ -93,7 +93,7 @@ def test_a_wrong_file_is_told_as_what_it_is(file: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"parameters": {}}, "parameters = {}: dictionary should have at least 1 item"),
+        ({"parameters": {}}, "parameters = {}: its length should be at least 1, not 0"),
         ({"parameters": {"student.transfer.ratos": UNIFORM}}, "parameters: student.transfer.ratos is not a known key; did you mean"),
         ({"parameters": {"teachr.num_views": UNIFORM}}, "parameters: teachr is not a known key; did you mean teacher?"),
         ({"parameters": {"seed": UNIFORM}}, "parameters: seed cannot vary between trials: list seeds instead"),
