@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import NoReturn
 
 from orchestrator.cli import cluster, data, export, learning, retraining, tracked  # noqa: F401 - each adds its commands
 from orchestrator.cli.application import app
-from orchestrator.errors import InterruptedRunError, OrchestratorError
+from orchestrator.errors import InterruptedRunError, OrchestratorError, UserInputError
 from orchestrator.terminal.lines import is_read_by_programs, log_as_json, log_as_text
 
 __all__ = ["app", "main"]
@@ -34,7 +35,9 @@ def main() -> NoReturn:
         # whoever read our output has left; nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception:  # noqa: BLE001 - the last resort: a bug in this program
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug in this program
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # wherever a user's name becomes one of a file
+            _fail(f"{error.filename}: the name is too long for a file; choose a shorter one", UserInputError.exit_code)
         _fail("this is a bug; please report it with the lines above", 1, traceback.format_exc())
     sys.exit(0)
 

@@ -100,11 +100,10 @@ def status(
 
     `orchestrator status run-digits-0a1b2c3d4e`
     """
-    from rich.console import Console
-
     from orchestrator.cluster.client import KubernetesClient
     from orchestrator.pipelines.submit import list_jobs, state_of
     from orchestrator.terminal.cluster import jobs_table, state_lines
+    from orchestrator.terminal.console import new_console
 
     client = KubernetesClient(_cluster(cluster_config, namespace).namespace)
     if name is not None:
@@ -114,7 +113,7 @@ def status(
     if not jobs.jobs and not jobs.schedules:
         typer.echo(f"no jobs in the namespace {client.namespace}")
         return
-    Console(width=None if os.isatty(1) else 160).print(jobs_table(jobs))
+    new_console(160).print(jobs_table(jobs))
 
 
 @app.command()

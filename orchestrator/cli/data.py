@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +17,13 @@ app.add_typer(data, name="data")
 Root = Annotated[Path | None, typer.Option(metavar="DIR", help="With torchvision:NAME: the folder with its files.")]
 Download = Annotated[bool, typer.Option("--download", help="With torchvision:NAME: download what is missing. Needs a network.")]
 TestFraction = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--test-fraction", min=0.01, max=0.99, metavar="F", help="Share of each class that becomes test data where there is none."
+        "--test-fraction",
+        min=0.01,
+        max=0.99,
+        metavar="F",
+        help="Share of each class that becomes test data where there is none; 0.2, of the digits 0.3, if not given.",
     ),
 ]
 
@@ -31,7 +34,7 @@ def import_(  # noqa: PLR0913, PLR0917 - the command's options
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for train.parquet, test.parquet and bad_files.csv.")],
     root: Root = None,
     download: Download = False,
-    test_fraction: TestFraction = 0.2,
+    test_fraction: TestFraction = None,
     image_size: Annotated[
         int | None,
         typer.Option("--image-size", min=8, max=4096, metavar="N", help="Shrink larger images: N pixels for the shorter side."),
@@ -64,15 +67,14 @@ def import_(  # noqa: PLR0913, PLR0917 - the command's options
 
     `orchestrator data import torchvision:CIFAR10 --root ~/torchvision --output data/cifar10`
     """
-    from rich.console import Console
-
     from orchestrator.pipelines.data_import import import_data
     from orchestrator.pipelines.data_sources import named_source
+    from orchestrator.terminal.console import new_console
     from orchestrator.terminal.data import import_lines
     from orchestrator.terminal.image_progress import ImageProgress
 
     config = named_source(source, root, download, test_fraction)
-    with closing(ImageProgress(Console(stderr=True), "importing")) as progress:
+    with closing(ImageProgress(new_console(stderr=True), "importing")) as progress:
         report = import_data(config, output, image_size, strict, progress)
     for line in import_lines(report):
         typer.echo(line)
@@ -84,7 +86,7 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
     overrides: Overrides = None,
     root: Root = None,
     download: Download = False,
-    test_fraction: TestFraction = 0.2,
+    test_fraction: TestFraction = None,
     image_size: Annotated[
         int, typer.Option("--image-size", min=8, max=512, metavar="N", help="Side to which images are resized; an experiment has its own.")
     ] = 32,
@@ -108,15 +110,17 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
     experiment = load_experiment(Path(source), overrides or []) if source.endswith((".yaml", ".yml")) else None
     if experiment is None and overrides:
         raise UserInputError("--set is for experiments", next_step="name an EXPERIMENT.yaml, or leave --set out")
-
-    from rich.console import Console
+    if experiment is not None and (root is not None or download or test_fraction is not None):
+        what = "--root, --download and --test-fraction are for a SOURCE; an experiment has its own"
+        raise UserInputError(what, where=source, next_step="use --set data.root=DIR and the like")
 
     from orchestrator.pipelines.data_describe import describe_data
     from orchestrator.pipelines.data_sources import named_source
+    from orchestrator.terminal.console import new_console
     from orchestrator.terminal.data import show_description
     from orchestrator.terminal.image_progress import ImageProgress
 
     config = experiment.data if experiment else named_source(source, root, download, test_fraction, image_size)
-    with closing(ImageProgress(Console(stderr=True), "reading")) as progress:
+    with closing(ImageProgress(new_console(stderr=True), "reading")) as progress:
         description = describe_data(config, sheet, progress)
-    show_description(description, Console(width=None if sys.stdout.isatty() else 120))
+    show_description(description, new_console())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,13 +46,12 @@ def export(
 
         require_onnx()  # before anything heavy is imported
 
-    from rich.console import Console
-
     from orchestrator.pipelines.export import export as write_export
     from orchestrator.pipelines.export_outcome import ExportRequest
+    from orchestrator.terminal.console import new_console
     from orchestrator.terminal.export import TerminalExportListener, loss_warning, show_export
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = new_console()
     listener = TerminalExportListener(console)
     try:
         exported = write_export(ExportRequest(model, role, kind, quantize, output), tracking_uri, listener)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -121,11 +120,10 @@ def plan(
     loaded_space = None if search_space is None else load_search_space(search_space)
     loaded = load_experiment(experiment, overrides or [])
 
-    from rich.console import Console
-
+    from orchestrator.terminal.console import new_console
     from orchestrator.terminal.plan import show_plan, show_sweep_plan
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = new_console()
     if loaded_space is None:
         from orchestrator.pipelines.plan import plan as plan_experiment
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes import client as api
 from kubernetes import config
 from kubernetes.client.exceptions import ApiException
@@ -148,4 +149,6 @@ def _configuration() -> api.Configuration:
             config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
     except config.ConfigException as error:
         raise no_access(str(error).strip().splitlines()[0]) from None
+    except (yaml.YAMLError, TypeError, AttributeError, UnicodeDecodeError):
+        raise no_access("the kubeconfig file is not what kubectl writes") from None
     return configuration

@@ -1,4 +1,4 @@
-"""Addresses of stores as users write them: made absolute, and shown without their passwords."""
+"""Paths and addresses as users write them: made absolute, and shown without their passwords."""
 
 from __future__ import annotations
 
@@ -6,6 +6,28 @@ import re
 from pathlib import Path
 
 _SQLITE_PREFIX = "sqlite:///"
+
+
+def absolute_path(path: str | Path, base: Path | None = None) -> Path:
+    """The path from the root of the file system; `~` is the home directory.
+
+    Args:
+        path: As somebody wrote it.
+        base: The folder from which it was written; None means the working directory.
+
+    Raises:
+        ValueError: It begins with the home directory of somebody who is not known here.
+    """
+    try:
+        return ((base or Path()) / Path(path).expanduser()).absolute()
+    except RuntimeError:
+        msg = f"{path}: there is no such home directory; write the whole path"
+        raise ValueError(msg) from None
+
+
+def absolute_place(place: str) -> str:
+    """The same of what may be an address, such as `s3://bucket/folder`: that stays as it is."""
+    return place if "://" in place else str(absolute_path(place))
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -23,7 +45,7 @@ def absolute_tracking_uri(uri: str, base: Path) -> str:
     if path is None:
         return uri
     _, separator, query = uri.partition("?")
-    return f"{_SQLITE_PREFIX}{(base / path.expanduser()).absolute()}{separator}{query}"
+    return f"{_SQLITE_PREFIX}{absolute_path(path, base)}{separator}{query}"
 
 
 def below(uri: str, *names: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
+from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.model import Config
 
 Label = int | str
@@ -62,7 +63,7 @@ class _DataSourceConfig(Config):
     @field_validator("cache_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        return absolute_path(path)
 
 
 class DigitsConfig(_DataSourceConfig):
@@ -70,7 +71,7 @@ class DigitsConfig(_DataSourceConfig):
 
     kind: Literal["digits"] = "digits"
     test_fraction: float = Field(default=0.3, gt=0, lt=1, description="Share of each class's images used as test data.")
-    split_seed: int = Field(default=0, ge=0, description="Seed of the stratified split into training and test data.")
+    split_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the stratified split into training and test data.")
 
 
 class _ResizedConfig(_DataSourceConfig):
@@ -101,7 +102,7 @@ class ParquetConfig(_ResizedConfig):
     @field_validator("train", "test")
     @classmethod
     def _absolute_place(cls, place: str | None) -> str | None:
-        return place if place is None or "://" in place else str(Path(place).expanduser().absolute())
+        return None if place is None else absolute_place(place)
 
 
 class ImageFolderConfig(_ResizedConfig):
@@ -114,7 +115,7 @@ class ImageFolderConfig(_ResizedConfig):
     @field_validator("train", "test")
     @classmethod
     def _absolute_place(cls, path: Path | None) -> Path | None:
-        return path and path.expanduser().absolute()
+        return None if path is None else absolute_path(path)
 
 
 class TorchvisionDataConfig(_ResizedConfig):
@@ -134,7 +135,7 @@ class TorchvisionDataConfig(_ResizedConfig):
     @field_validator("root")
     @classmethod
     def _absolute_root(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        return absolute_path(path)
 
 
 class ArrivedFile(Config):
@@ -217,7 +218,7 @@ class ScenarioConfig(Config):
     """How classes arrive: the class-incremental scenario."""
 
     num_base_classes: int = Field(default=2, ge=1, description="Classes of the first task.")
-    classes_per_task: int = Field(default=2, ge=1, description="New classes of every later task; the last task may get fewer.")
+    classes_per_task: int = Field(default=2, ge=1, description="New classes of every later task; the last of several may get fewer.")
     class_order: Annotated[int | tuple[Label, ...], PlainValidator(_class_order), PlainSerializer(_plain)] = Field(
         default=0, description="Labels in the order in which they arrive, or a seed that shuffles them. A list may leave classes out."
     )

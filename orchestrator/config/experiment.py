@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from orchestrator.config.addresses import absolute_tracking_uri
+from orchestrator.config.addresses import absolute_path, absolute_place, absolute_tracking_uri
 from orchestrator.config.data import DataConfig, DigitsConfig, ScenarioConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.learning import DualTeacherConfig, MethodConfig
@@ -24,7 +24,7 @@ class StoreConfig(Config):
     @field_validator("uri")
     @classmethod
     def _absolute(cls, uri: str) -> str:
-        return uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        return absolute_place(uri)
 
 
 class TrackingConfig(Config):
@@ -54,7 +54,7 @@ class TrackingConfig(Config):
     @field_validator("spool")
     @classmethod
     def _absolute_spool(cls, spool: Path) -> Path:
-        return spool.absolute()
+        return absolute_path(spool)
 
 
 class Experiment(Config):

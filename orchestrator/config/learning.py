@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from orchestrator.config.addresses import absolute_path
 from orchestrator.config.model import Config
 
 # --- networks and training -------------------------------------------------------------------------------------------
@@ -68,7 +69,7 @@ class TorchvisionConfig(_BackboneConfig):
     @classmethod
     def _absolute_file(cls, weights: str | None) -> str | None:
         is_file = weights is not None and Path(weights).suffix in WEIGHT_FILES
-        return str(Path(weights).expanduser().absolute()) if weights is not None and is_file else weights
+        return str(absolute_path(weights)) if weights is not None and is_file else weights
 
 
 class EfficientNetLite0Config(_BackboneConfig):

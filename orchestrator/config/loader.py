@@ -168,6 +168,8 @@ def _read_yaml(path: Path) -> Tree:
         line = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"is not valid YAML:{line}: {problem}", where=str(path), next_step="correct that line") from None
+    except (ValueError, RecursionError) as error:  # a date that is none, brackets in brackets in brackets
+        raise ConfigError(f"is not valid YAML: {error}", where=str(path), next_step="quote what is text") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -197,7 +199,7 @@ def _apply_override(tree: Tree, override: str, root: type[BaseModel] = Experimen
         raise ConfigError("is not of the form a.b=value", where=where, next_step="for example --set teacher.training.epochs=10")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"the value {text!r} is not valid YAML", where=where, next_step="quote it") from None
     _set_value(tree, keys, value, where, root)
 

@@ -1,8 +1,9 @@
-"""The base of every configuration model: immutable, no unknown keys, finite numbers, default variants filled in."""
+"""The base of every configuration model: immutable, no unknown keys, finite numbers, no `yes` for a number, default variants filled in."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -27,3 +28,28 @@ class Config(BaseModel):
             if isinstance(given, dict) and "kind" not in given and hasattr(default, "kind"):
                 filled[name] = {"kind": default.kind, **given}
         return filled
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_meant(cls, values: Any) -> Any:  # noqa: ANN401 - as above
+        """Refuses what pydantic would take for something else: a truth value for 0 or 1, an empty path for the working directory."""
+        if not isinstance(values, dict):
+            return values
+        problems = []
+        for name in values.keys() & cls.model_fields.keys():
+            value, types = values[name], _types_in(cls.model_fields[name].annotation)
+            if isinstance(value, bool) and types & {int, float} and not types & {bool, Any}:
+                problems.append(f"{name} is {'yes' if value else 'no'}; give a number")
+            if value == "" and Path in types:
+                problems.append(f"{name} is an empty path; give one")
+        if problems:
+            raise ValueError("\n".join(sorted(problems)))
+        return values
+
+
+def _types_in(annotation: object) -> set[object]:
+    """The types that an annotation mentions; those of its literals too."""
+    arguments = get_args(annotation)
+    if not arguments:
+        return {annotation if isinstance(annotation, type) or annotation is Any else type(annotation)}
+    return set().union(*(_types_in(argument) for argument in arguments))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from orchestrator.config.addresses import below
+from orchestrator.config.addresses import absolute_place, below
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.model import Config
 
@@ -37,7 +36,7 @@ class SourceConfig(Config):
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str) -> str:
-        return path if "://" in path else str(Path(path).expanduser().absolute())
+        return absolute_place(path)
 
 
 class ShiftTestConfig(Config):
@@ -121,7 +120,7 @@ class LeaseConfig(Config):
     @field_validator("uri")
     @classmethod
     def _absolute(cls, uri: str | None) -> str | None:
-        return uri if uri is None or "://" in uri else str(Path(uri).expanduser().absolute())
+        return None if uri is None else absolute_place(uri)
 
 
 class WebhookConfig(Config):

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
+from orchestrator.config.addresses import absolute_path
 from orchestrator.config.distributions import ENUMERABLE, DistributionConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.model import Config
@@ -248,7 +249,7 @@ class SearchSpace(Config):
     @field_validator("warm_start")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
-        return None if folder is None else folder.expanduser().absolute()
+        return None if folder is None else absolute_path(folder)
 
     @model_validator(mode="after")
     def _ends(self) -> SearchSpace:

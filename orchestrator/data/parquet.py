@@ -19,6 +19,8 @@ from orchestrator.data.samples import HALVES, Half, Label, Sample
 from orchestrator.errors import DataError
 
 _BATCH_ROWS = 256
+_READ_BYTES = 2**23
+_LARGEST_LABEL = 2**63 - 1
 
 
 class ParquetSource:
@@ -35,7 +37,7 @@ class ParquetSource:
             DataError: There are none.
             StorageUnavailableError: Object storage does not answer.
         """
-        self.name = train.partition("?")[0].rstrip("/").split("/")[-2:][0]
+        self.name = _data_set_name(train)
         self._places: dict[Half, str | None] = {"train": train, "test": test}
         self._files: dict[Half, list[StoredFile]] = {
             "train": find_parquet_files(train),
@@ -93,10 +95,10 @@ def read_cells(source: pa.BufferReader, where: str) -> tuple[pa.ChunkedArray, li
     with _readable(where), pq.ParquetFile(source) as parquet:
         _check_columns(parquet, where)
         table = parquet.read(columns=["image", "label"])
-    column = table.column("label")
-    if column.null_count:
-        raise _no_label(f"{where} row {column.is_null().to_pylist().index(True)}")
-    return table.column("image"), column.to_pylist()
+        labels = table.column("label").to_pylist()
+    if None in labels:
+        raise _no_label(f"{where} row {labels.index(None)}")
+    return table.column("image"), labels
 
 
 def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str) -> npt.NDArray[np.uint8]:
@@ -111,9 +113,18 @@ def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, wher
     return images
 
 
+def _data_set_name(train: str) -> str:
+    """That of the folder, or of the one in which the file, the pattern or the folder `train` lies."""
+    parts = train.partition("?")[0].rstrip("/").split("/")
+    is_part = parts[-1] == "train" or parts[-1].endswith(".parquet") or "*" in parts[-1]
+    return parts[-2:][0] if is_part else parts[-1]
+
+
 @contextmanager
 def _opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
-    with file.open() as stream, _readable(file.where), pq.ParquetFile(stream) as parquet:
+    # by default all of a row group is read at once, and a row group may be all of a file
+    opened = partial(pq.ParquetFile, pre_buffer=False, buffer_size=_READ_BYTES)
+    with file.open() as stream, _readable(file.where), opened(stream) as parquet:
         yield parquet
 
 
@@ -121,16 +132,18 @@ def _opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
 def _readable(where: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"is not a readable Parquet file ({error})", where=where, next_step="write it again") from None
 
 
 def _check_columns(parquet: pq.ParquetFile, where: str) -> None:
     schema = parquet.schema_arrow
-    missing = [name for name in ("image", "label") if name not in schema.names]
-    if missing:
-        found = ", ".join(schema.names)
-        raise DataError(f"has no column {missing[0]!r} (it has {found})", where=where, next_step="rename the column")
+    for name in ("image", "label"):
+        if name not in schema.names:
+            found = ", ".join(schema.names)
+            raise DataError(f"has no column {name!r} (it has {found})", where=where, next_step="rename the column")
+        if schema.names.count(name) > 1:
+            raise DataError(f"has several columns {name!r}", where=where, next_step="leave one of them")
     stored = schema.field("label").type
     kind = stored.value_type if pa.types.is_dictionary(stored) else stored
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -140,6 +153,8 @@ def _check_columns(parquet: pq.ParquetFile, where: str) -> None:
 def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, object]:
     if label is None:
         raise _no_label(where)
+    if isinstance(label, int) and label > _LARGEST_LABEL:
+        raise DataError(f"the label {label} is larger than {_LARGEST_LABEL}", where=where, next_step="use text for it")
     return label, cell.as_py()
 
 

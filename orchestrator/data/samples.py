@@ -63,8 +63,8 @@ class ImageSource(Protocol):
 
 
 def natural_key(label: str) -> tuple[int, int, str]:
-    """Sorts numbers by value, before text."""
-    return (0, int(label), "") if label.isdecimal() else (1, 0, label)
+    """Sorts numbers by value, before text; no two labels are equal."""
+    return (0, int(label), label) if label.isdecimal() else (1, 0, label)
 
 
 def ignore_progress(done: int, total: int) -> None:

@@ -87,7 +87,11 @@ def _load_digits(config: DigitsConfig) -> ImageTable:
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, np.newaxis]
     labels = digits.target.tolist()
-    _, test = train_test_split(np.arange(len(labels)), test_size=config.test_fraction, stratify=labels, random_state=config.split_seed)
+    try:
+        _, test = train_test_split(np.arange(len(labels)), test_size=config.test_fraction, stratify=labels, random_state=config.split_seed)
+    except ValueError as error:
+        what = f"{config.test_fraction} leaves classes of the digits without images on one side ({error})"
+        raise DataError(what, where="data.test_fraction", next_step="the default is 0.3") from None
     is_test = np.zeros(len(labels), dtype=np.bool_)
     is_test[test] = True
     return write_image_table(path, "digits", images, labels, is_test)

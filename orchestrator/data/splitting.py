@@ -47,8 +47,8 @@ class SplitByContent:
         return self._whole.place("train")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Those of the whole, in both halves."""
-        return self._whole.empty_classes("train")
+        """Those of the whole, named once."""
+        return self._whole.empty_classes("train") if half == "train" else []
 
     def samples(self, half: Half) -> Iterator[Sample]:
         """In the order of the whole."""

@@ -35,8 +35,8 @@ class TorchvisionSource:
             DataError: torchvision has no data set of this name.
         """
         kind = getattr(torchvision.datasets, config.name, None)
-        if not inspect.isclass(kind):
-            advice = f"names are {', '.join(sorted(torchvision.datasets.__all__))}"
+        if not inspect.isclass(kind) or not hasattr(kind, "__len__") or kind.__len__ is torchvision.datasets.VisionDataset.__len__:
+            advice = f"names are {', '.join(sorted({*torchvision.datasets.__all__} - {'VisionDataset'}))}"
             raise DataError(f"torchvision has no data set {config.name!r}", where="data.name", next_step=advice)
         self.name = config.name
         self._config = config

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from orchestrator.config.data import DataConfig
+from orchestrator.config.data import DataConfig, ImageFolderConfig
 from orchestrator.data.importing import Chunk, import_chunks, import_key, merge
 from orchestrator.data.samples import HALVES, Half, ImageSource, Progress
 from orchestrator.data.sources import open_source
@@ -66,6 +66,8 @@ def import_data(config: DataConfig, output: Path, image_size: int | None, strict
         UserInputError: There are no images, files that no import has written are in the way, or, if strict, something cannot be used.
         StorageUnavailableError: The folder cannot be written, or another import is writing there.
     """
+    if isinstance(config, ImageFolderConfig):
+        _check_outside(config, output.absolute())
     source = open_source(config)
     files: dict[Half, Path] = {half: output / f"{half}.parquet" for half in HALVES}
     with _locked(output):
@@ -78,6 +80,13 @@ def import_data(config: DataConfig, output: Path, image_size: int | None, strict
     if strict and report.num_bad:
         raise _refused(report)
     return report
+
+
+def _check_outside(config: ImageFolderConfig, output: Path) -> None:
+    """Parquet files between the images would be taken for the images next time, and their folder for a class."""
+    folder = config.train.parent if config.test is not None and config.test.parent == config.train.parent else config.train
+    if folder in (output, *output.parents):
+        raise DataError("lies in the folder of the images", where=str(output), next_step="choose another --output")
 
 
 def _import(
@@ -101,7 +110,8 @@ def _import(
         return report
     for half in HALVES:
         if not survey.counts[half]:
-            raise DataError("has no image that can be used", where=source.place(half), next_step=f"look at {output / BAD_FILES}")
+            advice = f"look at {output / BAD_FILES}" if survey.bad else "add images"
+            raise DataError("has no image that can be used", where=source.place(half), next_step=advice)
     values = json.dumps({"key": key, "num_bad": len(survey.bad)}).encode()
     for half in HALVES:
         merge(chunks[half], files[half], survey.labels_are_integers, {_METADATA_KEY: values})

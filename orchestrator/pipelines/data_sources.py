@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
+from typing import Any
 
-from orchestrator.config.addresses import below
+from orchestrator.config.addresses import absolute_path, below
 from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.data.image_folder import has_class_folders
 from orchestrator.data.parquet_files import find_parquet_files
@@ -16,36 +17,50 @@ _TEST_NAMES = ("test", "val", "valid", "validation")
 _FORMS = "give a folder with one sub-folder a class, Parquet files (s3:// and gs:// too), torchvision:NAME, or digits"
 
 
-def named_source(source: str, root: Path | None, download: bool, test_fraction: float, image_size: int = 32) -> DataConfig:
+def named_source(source: str, root: Path | None, download: bool, test_fraction: float | None, image_size: int = 32) -> DataConfig:
     """The configuration that reads a source.
 
     Args:
         source: A folder; a Parquet file, a pattern or a folder of them, on disk or as an address; `torchvision:NAME` or `digits`.
         root: Where torchvision's files are.
         download: Whether torchvision may download what is missing.
-        test_fraction: Share of each class's images that becomes test data where there are none.
+        test_fraction: Share of each class's images that becomes test data where there are none; None means the source's default.
         image_size: Side in pixels to which images are resized.
 
     Raises:
         UserInputError: There is no such source.
         StorageUnavailableError: Object storage does not answer.
     """
+    if not source:
+        raise UserInputError("the source is empty", next_step=_FORMS)
+    if not source.startswith(_TORCHVISION) and (root is not None or download):
+        raise UserInputError("--root and --download are for torchvision:NAME", where=source, next_step="leave them out")
+    share: dict[str, Any] = {} if test_fraction is None else {"test_fraction": test_fraction}
     if source == "digits":
-        return DigitsConfig()
+        return DigitsConfig(**share)
     if source.startswith(_TORCHVISION):
+        name = source.removeprefix(_TORCHVISION)
+        if not name:
+            raise UserInputError(f"{source} names no data set", next_step="for example torchvision:CIFAR10")
         if root is None:
             raise UserInputError(f"{source} needs --root", next_step="name the folder that has, or shall have, its files")
-        name = source.removeprefix(_TORCHVISION)
-        return TorchvisionDataConfig(name=name, root=root, download=download, test_fraction=test_fraction, image_size=image_size)
+        return TorchvisionDataConfig(name=name, root=_local(root), download=download, image_size=image_size, **share)
     if "://" in source:
         train, test = _remote_parquet(source)
-        return ParquetConfig(train=train, test=test, test_fraction=test_fraction, image_size=image_size)
-    path = Path(source).expanduser().absolute()
+        return ParquetConfig(train=train, test=test, image_size=image_size, **share)
+    path = _local(source)
     if path.is_dir() and not _has_parquet(path):
         train_folder, test_folder = _folders(path)
-        return ImageFolderConfig(train=train_folder, test=test_folder, test_fraction=test_fraction, image_size=image_size)
+        return ImageFolderConfig(train=train_folder, test=test_folder, image_size=image_size, **share)
     train, test = _parquet(path)
-    return ParquetConfig(train=train, test=test, test_fraction=test_fraction, image_size=image_size)
+    return ParquetConfig(train=train, test=test, image_size=image_size, **share)
+
+
+def _local(path: str | Path) -> Path:
+    try:
+        return absolute_path(path)
+    except ValueError as error:
+        raise UserInputError(str(error)) from None
 
 
 def _has_parquet(folder: Path) -> bool:

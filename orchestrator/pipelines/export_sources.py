@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -162,7 +162,8 @@ def _scenario_of(run: TrackedRun, shape: Shape) -> Scenario:
         raise DataError("it has changed since the run", table.name)
     if table.shape != shape:
         raise DataError(f"its images are of {table.shape}, the model's of {shape}", table.name)
-    return build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    cut = build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    return replace(cut, max_bytes=experiment.data.max_bytes)
 
 
 def _experiment_of(run: TrackedRun) -> Experiment:

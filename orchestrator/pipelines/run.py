@@ -12,14 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, assert_never
 
-import torch
-
 from orchestrator.config.experiment import Experiment
-from orchestrator.data import Scenario
-from orchestrator.errors import ConfigError, StorageUnavailableError
-from orchestrator.models import build_backbone
+from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
-from orchestrator.pipelines.execution import check_execution, compute
+from orchestrator.pipelines.execution import check_backbones, check_execution, compute
 from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.models import final_models, log_models
 from orchestrator.pipelines.outputs import write_outputs
@@ -29,7 +25,6 @@ from orchestrator.stages import Model, Role, Work, prepare_work
 from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views
-from orchestrator.training.random_streams import seeded_initialisation
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def run(
     with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
         output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
         make_writable(output_dir)
-        (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier run: it must not pass for this one's
+        _remove(output_dir / names.SUMMARY_FILE)  # of an earlier run: it must not pass for this one's
         log = RunLog(tracker, experiment, work.scenario)
         log.start()
         views = run_views(len(work.scenario.tasks))
@@ -134,19 +129,6 @@ class _Teller:
                 assert_never(event)
 
 
-def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
-    """Builds both extractors for nothing: an unknown model or weights that cannot be had are found before anything is trained."""
-    for role, backbone in (("teacher", experiment.teacher.backbone), ("student", experiment.student.backbone)):
-        with seeded_initialisation(experiment.seed, "check"):
-            extractor = build_backbone(backbone, scenario.shape)
-        try:
-            extractor.train()(torch.zeros(2, *scenario.shape, dtype=torch.uint8))
-        except (RuntimeError, ValueError, AttributeError, AssertionError) as error:
-            size = "x".join(map(str, scenario.shape))
-            what = f"the backbone cannot work on images of {size}: {str(error).splitlines()[0]}"
-            raise ConfigError(what, where=f"{role}.backbone", next_step="choose another backbone or another data.image_size") from None
-
-
 def make_writable(folder: Path) -> None:
     """Makes a folder, and sees that files can be written there.
 
@@ -162,3 +144,11 @@ def make_writable(folder: Path) -> None:
         raise StorageUnavailableError(
             f"cannot be written ({error.strerror or error})", where=str(folder), next_step="choose another --output"
         ) from None
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"is in the way and cannot be removed ({error.strerror})"
+        raise StorageUnavailableError(what, where=str(file), next_step="choose another --output") from None

@@ -18,7 +18,8 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
-from orchestrator.pipelines.run import check_backbones, make_writable
+from orchestrator.pipelines.execution import check_backbones
+from orchestrator.pipelines.run import make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import log_search_space, sweep_name, write_sweep_outputs
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampler_of

@@ -23,6 +23,7 @@ from orchestrator.data import Scenario, load_images
 from orchestrator.data.scenario import build_scenario
 from orchestrator.distributed.resources import cpus_of_this_machine
 from orchestrator.errors import ConfigError
+from orchestrator.pipelines.execution import check_backbones
 from orchestrator.pipelines.plan import (
     KINDS,
     Kind,
@@ -115,10 +116,11 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     A grid is taken as it is. Other searchers draw at random what they would draw without any results.
 
     Raises:
-        UserInputError: Space, experiment, data or store address cannot be used.
+        UserInputError: Space, experiment, data, backbones or store address cannot be used.
         StorageUnavailableError: The data cache, the store or the ledger of a warm start cannot be reached.
     """
     work = prepare_work(experiment)
+    check_backbones(experiment, work.scenario)
     space = Space(search_space, experiment)
     configurations, has_more = _configurations(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)

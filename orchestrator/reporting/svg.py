@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from orchestrator.reporting.palette import VARIABLES
+from orchestrator.tracking.figures import with_literal_texts
 
 # What Matplotlib says of itself, a style that would hold for the whole page, names of groups that other figures have as well.
 _NOT_FOR_A_PAGE = re.compile(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"", re.DOTALL)
@@ -29,7 +30,7 @@ def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Mark
     text = io.StringIO()
     # The salt keeps names of clip paths and markers apart from those of the page's other figures.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
-        figure.savefig(text, format="svg", transparent=True)
+        with_literal_texts(figure).savefig(text, format="svg", transparent=True)
     drawing = text.getvalue()
     drawing = _NOT_FOR_A_PAGE.sub("", drawing[drawing.index("<svg") :])
     drawing = _FONT.sub("system-ui, sans-serif", drawing)

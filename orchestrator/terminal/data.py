@@ -35,7 +35,7 @@ def show_description(description: Description, console: Console) -> None:
     survey = description.survey
     console.print(_class_table(description.name, survey))
     for line in _facts(description):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def _class_table(name: str, survey: Survey) -> Table:

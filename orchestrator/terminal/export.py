@@ -34,7 +34,7 @@ class TerminalExportListener:
         if self._console.is_terminal:
             self._progress.reset(self._task, description=what, total=None)
         else:
-            self._console.print(what, highlight=False, soft_wrap=True, markup=False)
+            self._console.print(what, soft_wrap=True)
 
     def progress(self, done: int, total: int) -> None:
         """Moves the bar."""
@@ -49,7 +49,7 @@ def show_export(exported: Exported, console: Console) -> None:
     """A table, what the comparisons gave, and last the file's path."""
     console.print(_table(exported))
     for line in _lines(exported):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def loss_warning(exported: Exported) -> str:

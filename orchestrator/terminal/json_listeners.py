@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Scenario
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
 from orchestrator.stages import Stage
+from orchestrator.terminal.console import new_console
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.lines import JsonLines
 from orchestrator.terminal.pages import page_lines
@@ -29,7 +28,7 @@ class JsonRunListener:
         """Knows no run yet."""
         self._lines = JsonLines()
         self._run = ""
-        self.images_decoded = ImageProgress(Console(), "decoding")
+        self.images_decoded = ImageProgress(new_console(), "decoding")
 
     def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
         """Says what is run."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
-from rich.console import Console
-
 from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.terminal.console import new_console
 from orchestrator.terminal.json_listeners import JsonRunListener, JsonSweepListener, JsonTickListener
 from orchestrator.terminal.lines import is_read_by_programs
 from orchestrator.terminal.retraining import TickListener, show_outcome
@@ -16,17 +13,17 @@ from orchestrator.terminal.sweep import TerminalSweepListener
 
 def run_listener() -> TerminalListener | JsonRunListener:
     """Of a run."""
-    return JsonRunListener() if is_read_by_programs() else TerminalListener(_console())
+    return JsonRunListener() if is_read_by_programs() else TerminalListener(new_console())
 
 
 def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListener:
     """Of a sweep, whose MLflow store is named at its end."""
-    return JsonSweepListener(tracking_uri) if is_read_by_programs() else TerminalSweepListener(_console(), tracking_uri)
+    return JsonSweepListener(tracking_uri) if is_read_by_programs() else TerminalSweepListener(new_console(), tracking_uri)
 
 
 def tick_listener() -> TickListener | JsonTickListener:
     """Of one tick of a retraining."""
-    return JsonTickListener() if is_read_by_programs() else TickListener(_console())
+    return JsonTickListener() if is_read_by_programs() else TickListener(new_console())
 
 
 def show(outcome: RetrainingOutcome) -> None:
@@ -34,9 +31,4 @@ def show(outcome: RetrainingOutcome) -> None:
     if is_read_by_programs():
         JsonTickListener().show_outcome(outcome)
     else:
-        show_outcome(outcome, _console())
-
-
-def _console() -> Console:
-    # without a terminal there is no width to keep to
-    return Console(width=None if sys.stdout.isatty() else 120)
+        show_outcome(outcome, new_console())

@@ -20,7 +20,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     """Says what a run would compute, roughly how long that takes, and whether there is room for it."""
     console.print(plan_table(plan))
     for line in plan_lines(plan):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def plan_table(plan: Plan) -> Table:
@@ -96,7 +96,7 @@ def show_sweep_plan(plan: SweepPlan, console: Console) -> None:
     """Says how many stages the trials of a sweep have in common, roughly how long the rest takes, and how many trials fit."""
     console.print(sweep_plan_table(plan))
     for line in sweep_plan_lines(plan):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def sweep_plan_table(plan: SweepPlan) -> Table:

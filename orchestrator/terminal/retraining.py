@@ -26,7 +26,7 @@ def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
     """Findings, the gate's conditions, who is champion; the last line is `OUTCOME: reason`."""
 
     def line(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        console.print(text, soft_wrap=True)
 
     for finding in outcome.findings:
         line(f"{finding.reaction:8} {finding.message}")

@@ -107,7 +107,7 @@ class TerminalListener:
             self._progress = None
 
     def _print(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self._console.print(text, soft_wrap=True)
 
     def _show(self, stage: Stage, text: str, within_stage: float) -> None:
         if self._progress:

@@ -101,7 +101,7 @@ class TerminalSweepListener:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(text, soft_wrap=True)
 
     def _text(self, trial: LedgerTrial) -> str:
         """Only what is not the same in all trials so far, unless all is."""

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -83,7 +84,14 @@ def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: s
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG (or what the suffix says), making the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    with_literal_texts(figure).savefig(path, dpi=150)
+
+
+def with_literal_texts(figure: Figure) -> Figure:
+    """The same figure, in which names of classes, runs and parameters stand as they are: no `$` begins a formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    return figure
 
 
 def _new_figure(width_inches: float, height_inches: float) -> Figure:

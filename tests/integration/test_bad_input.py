@@ -210,6 +210,14 @@ def test_an_output_folder_that_cannot_be_written(case: Case) -> None:
     assert case.error(3, "--output", str(case.folder / "file" / "out")).startswith(f"{case.folder}/file/out: cannot be written (")
 
 
+def test_a_summary_that_cannot_be_replaced(case: Case) -> None:
+    (case.folder / "out" / "summary.json").mkdir(parents=True)
+    answer = case.run("--output", "out")
+    assert answer.returncode == 3
+    [line] = answer.stderr.splitlines()
+    assert "out/summary.json: is in the way and cannot be removed" in line
+
+
 def test_a_cache_folder_that_cannot_be_written(case: Case) -> None:
     (case.folder / "file").touch()
     case.values["data"]["cache_dir"] = str(case.folder / "file" / "cache")

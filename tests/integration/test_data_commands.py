@@ -18,6 +18,7 @@ from orchestrator.data.samples import HALVES, Half, Sample
 from orchestrator.data.survey import examine
 from orchestrator.errors import DataError, StorageUnavailableError
 from orchestrator.pipelines.data_import import ImportReport, import_data
+from orchestrator.pipelines.data_sources import named_source
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 LABELS = ("ant", "bee", "cat")
@@ -177,6 +178,15 @@ def test_a_folder_without_halves_is_split_by_content(photos: Path, orchestrator_
     assert not {*train["image"].to_pylist()} & {*test["image"].to_pylist()}
 
 
+def test_digits_are_split_as_asked(tmp_path: Path, digits_cache: Path) -> None:
+    source = named_source("digits", None, False, 0.5)
+    assert isinstance(source, DigitsConfig)
+    report = import_data(source.model_copy(update={"cache_dir": digits_cache}), tmp_path / "out", None, False, lambda done, total: None)
+    assert report.num_images == {"train": 898, "test": 899}
+    with pytest.raises(DataError, match=r"data\.test_fraction: 0\.001 leaves classes of the digits without images"):
+        load_images(DigitsConfig(test_fraction=0.001, cache_dir=tmp_path))
+
+
 def test_digits_are_imported_pixel_by_pixel(tmp_path: Path, digits_cache: Path, digits_table: ImageTable) -> None:
     report = import_data(DigitsConfig(cache_dir=digits_cache), tmp_path, None, False, lambda done, total: None)
     train, test = (report.files[half] for half in HALVES)
@@ -212,10 +222,17 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
         (["photos/train/ant"], "photos/train/ant: holds no class folders"),
         (["torchvision:CIFAR10"], "torchvision:CIFAR10 needs --root"),
         (["torchvision:CIFAR10", "--root", "none"], "CIFAR10 is not there"),
+        (["torchvision:", "--root", "none"], "torchvision: names no data set"),
+        (["torchvision:VisionDataset", "--root", "none"], "torchvision has no data set 'VisionDataset'; names are CIFAR10"),
+        ([""], "the source is empty"),
+        (["~nobody-of-this-name/x"], "~nobody-of-this-name/x: there is no such home directory"),
+        (["x" * 300], "the name is too long for a file"),
+        (["digits", "--root", "."], "digits: --root and --download are for torchvision:NAME"),
+        (["photos", "--output", "photos/out"], "photos/out: lies in the folder of the images"),
     ],
 )
 def test_a_source_that_is_none_is_one_error(photos: Path, orchestrator_command: Command, arguments: list[str], said: str) -> None:
-    answer = orchestrator_command("data", "import", *arguments, "--output", "out")
+    answer = orchestrator_command("data", "import", "--output", "out", *arguments)
     assert answer.returncode == 2
     [line] = answer.stderr.splitlines()
     assert said in line
@@ -257,6 +274,21 @@ def test_describe_takes_an_experiment(photos: Path, orchestrator_command: Comman
     answer = orchestrator_command("data", "describe", "experiment.yaml", "--set", "data.num_channels=1")
     assert answer.returncode == 0, answer.stderr
     assert "as 1x8x8" in answer.stdout
+
+
+def test_names_are_shown_as_they_are(photos: Path, orchestrator_command: Command) -> None:
+    for label, name in zip(LABELS, ("[red]dog", ":cat:", "$_$"), strict=True):
+        for half in HALVES:
+            (photos / half / label).rename(photos / half / name)
+    answer = orchestrator_command("data", "describe", "photos", "--sheet", "sheet.png")
+    assert answer.returncode == 0, answer.stderr
+    assert all(f"│ {name} " in answer.stdout for name in ("[red]dog", ":cat:", "$_$"))
+    Path("experiment.yaml").write_text(f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8}}")
+    planned = orchestrator_command(
+        "plan", "experiment.yaml", "--set", "scenario.class_order=['[red]dog', ':cat:', '$_$']", "--set", "scenario.classes_per_task=1"
+    )
+    assert planned.returncode == 0, planned.stderr
+    assert "[red]dog, :cat:" in planned.stdout
 
 
 def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(photos: Path, orchestrator_command: Command) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from orchestrator.config import Experiment, load_experiment
+from orchestrator.config.data import TorchvisionDataConfig
 from orchestrator.errors import ConfigError
 
 
@@ -77,6 +78,14 @@ def test_what_is_no_text_file_cannot_be_read(tmp_path: Path) -> None:
 )
 def test_invalid_yaml_is_said_with_file_and_line(file: Path, text: str, line: int) -> None:
     assert message(file, text).startswith(f"{file}: is not valid YAML: line {line}, ")
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "0b_", "[" * 3000])
+def test_a_value_that_yaml_cannot_read_is_said(file: Path, value: str) -> None:
+    assert message(file, f"name: {value}").startswith(f"{file}: is not valid YAML: ")
+    file.write_text("name: good")
+    with pytest.raises(ConfigError, match="is not valid YAML; quote it"):
+        load_experiment(file, [f"name={value}"])
 
 
 def test_a_key_that_stands_twice_is_named(file: Path) -> None:
@@ -151,6 +160,36 @@ def test_a_wrong_class_order_is_one_error_without_names_of_types(file: Path, val
     assert said.startswith(f"{file}: scenario.class_order")
     assert "\n" not in said
     assert "tuple[" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: true", "seed is yes; give a number"),
+        ("student: {training: {learning_rate: no}}", "student.training: learning_rate is no; give a number"),
+        ("scenario: {max_images_per_class: yes}", "scenario: max_images_per_class is yes; give a number"),
+        ("data: {kind: image_folder, train: a, num_channels: true}", "data: num_channels is yes; give a number"),
+        ("data: {kind: image_folder, train: ''}", "data: train is an empty path; give one"),
+        (
+            "store: {uri: ~no-such-user/x}",
+            "store.uri: ~no-such-user/x: there is no such home directory; write the whole path",
+        ),
+        (
+            "data: {kind: image_folder, train: ~no-such-user/x}",
+            "data.train: ~no-such-user/x: there is no such home directory",
+        ),
+    ],
+)
+def test_a_value_that_would_pass_for_another_is_refused(file: Path, text: str, said: str) -> None:
+    assert message(file, text).startswith(f"{file}: {said}")
+
+
+def test_truth_values_are_taken_where_they_are_meant(file: Path) -> None:
+    values = "download: yes, options: {balanced: true}, augmentation: {horizontal_flip: yes}"
+    file.write_text(f"data: {{kind: torchvision, name: EMNIST, root: a, {values}}}")
+    data = load_experiment(file).data
+    assert isinstance(data, TorchvisionDataConfig)
+    assert (data.download, data.options, data.augmentation.horizontal_flip) == (True, {"balanced": True}, True)
 
 
 def test_every_wrong_value_of_a_file_is_said_at_once(file: Path) -> None:

@@ -164,6 +164,47 @@ def test_a_missing_column_is_named_with_those_that_are_there(file: Path) -> None
         read_parquet_images(file, (1, 8, 8))
 
 
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_a_column_that_is_there_twice_is_named(file: Path, name: str) -> None:
+    columns = {"image": pa.array([encoded(GREY)]), "label": pa.array(["x"])}
+    pq.write_table(pa.Table.from_arrays([*columns.values(), columns[name]], names=[*columns, name]), file)
+    with pytest.raises(DataError, match=f"has several columns '{name}'; leave one of them"):
+        read_parquet_images(file, (1, 8, 8))
+
+
+def test_labels_that_are_no_valid_text_are_said(file: Path) -> None:
+    labels = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\x00\x00\x00\x00\x01\x00\x00\x00"), pa.py_buffer(b"\xff")])
+    with pytest.raises(DataError, match="is not a readable Parquet file"):
+        read_parquet_images(write(file, [encoded(GREY)], labels), (1, 8, 8))
+
+
+def test_a_label_that_no_table_can_hold_is_named_by_its_row(file: Path) -> None:
+    with pytest.raises(DataError, match=f"row 1: the label {2**63} is larger than {2**63 - 1}; use text for it"):
+        read_parquet_images(write(file, [encoded(GREY)] * 2, pa.array([1, 2**63], pa.uint64())), (1, 8, 8))
+
+
+def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> None:
+    images = [np.random.default_rng(number).bytes(2**13) for number in range(5000)]
+    pq.write_table(pa.table({"image": images, "label": [0] * 5000}), file, compression="none", use_dictionary=False)
+    del images
+    before = pa.total_allocated_bytes()
+    used = [pa.total_allocated_bytes() - before for _ in ParquetSource(str(file), None).samples("train")]
+    assert len(used) == 5000
+    assert max(used) < 0.5 * file.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("train", "name"),
+    [
+        ("photos", "photos"), ("photos/", "photos"), ("photos/train", "photos"), ("photos/train.parquet", "photos"),
+        ("photos/train-*.parquet", "photos"), ("photos/train/*", "train"), ("s3://bucket/photos?region=x", "photos"),
+    ],
+)  # fmt: skip
+def test_a_data_set_is_called_by_its_folder(train: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.data.parquet.find_parquet_files", lambda place: [])
+    assert ParquetSource(train, None).name == name
+
+
 def test_labels_are_not_fractions(file: Path) -> None:
     with pytest.raises(DataError, match="the column 'label' is of type double"):
         read_parquet_images(write(file, [encoded(GREY)], [1.5]), (1, 8, 8))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.image import imread
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from orchestrator.tracking.figures import accuracy_matrix_figure, run_overview_figure, save_figure
@@ -98,3 +99,12 @@ def test_a_run_of_one_task_has_nothing_to_forget(tmp_path: Path) -> None:
 def test_twenty_tasks_are_drawn_without_decimals() -> None:
     axes = accuracy_matrix_figure([[0.875] * (i + 1) for i in range(20)], "long").axes[0]
     assert set(cells(axes).values()) == {"88"}
+
+
+@pytest.mark.parametrize("name", ["$_$", "a_$ $b^$", r"$\frac{$", "$x$"])
+def test_names_are_no_formulas(tmp_path: Path, name: str) -> None:
+    for figure in (accuracy_matrix_figure(TEACHER, name, [[name], ["cat"], [name, "dog"]]), run_overview_figure(TEACHER, STUDENT, name)):
+        save_figure(figure, tmp_path / "figure.png")
+        with_name = [text for text in figure.findobj(Text) if name in text.get_text()]
+        assert with_name
+        assert not any(text.get_parse_math() for text in with_name)
