@@ -1,6 +1,7 @@
 """Parquet files in every form in which people store images; every unusable row is named."""
 
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +189,14 @@ def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> Non
     pq.write_table(pa.table({"image": images, "label": [0] * 5000}), file, compression="none", use_dictionary=False)
     del images
     before = pa.total_allocated_bytes()
-    used = [pa.total_allocated_bytes() - before for _ in ParquetSource(str(file), None).samples("train")]
+    tracemalloc.start()  # what is read of a file are bytes of Python
+    try:
+        used = [pa.total_allocated_bytes() - before for _ in ParquetSource(str(file), None).samples("train")]
+        read = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert len(used) == 5000
-    assert max(used) < 0.5 * file.stat().st_size
+    assert max(used) + read < 0.8 * file.stat().st_size
 
 
 @pytest.mark.parametrize(
