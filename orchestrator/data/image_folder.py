@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -124,6 +125,8 @@ def _stamp(path: Path) -> str:
 
 
 def _load(label: str, path: Path) -> tuple[str, bytes]:
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise OSError(errno.EINVAL, "not a file")
     return label, path.read_bytes()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from orchestrator.errors import DataError, StorageUnavailableError
+from orchestrator.errors import DataError, StorageUnavailableError, UserInputError
 
 IMAGES_PER_CLASS = 10
 _MAX_CLASSES = 40
@@ -22,16 +22,27 @@ _MAX_NAME = 22
 SheetRows: TypeAlias = dict[str, list[npt.NDArray[np.uint8]]]
 
 
+def check_sheet(path: Path) -> None:
+    """Asks, before anything is looked at, whether a sheet could be called so.
+
+    Raises:
+        UserInputError: Its suffix tells no kind of picture.
+    """
+    kinds = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in kinds:
+        raise UserInputError(f"no such kind of picture (one of: {', '.join(sorted(kinds))})", where=str(path), next_step="call it FILE.png")
+
+
 def write_sample_sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str, path: Path) -> None:
     """Draws one row a class, its name to the left; of very many classes those at equal distances.
 
     Args:
         rows: Images (channels, height, width) by class.
         title: Above all.
-        path: Where the picture goes; its suffix says how.
+        path: Where the picture goes; its suffix, which `check_sheet` knows, says how.
 
     Raises:
-        DataError: There are no images, or pictures of this kind are not known.
+        DataError: There are no images.
         StorageUnavailableError: The file cannot be written.
     """
     if not rows:
@@ -55,8 +66,6 @@ def write_sample_sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: s
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
-    except ValueError as error:
-        raise DataError(f"no such kind of picture ({error})", where=str(path), next_step="call it FILE.png") from None
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(what, where=str(path), next_step="choose another --sheet") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig
 from orchestrator.data import ImageTable, load_images
 from orchestrator.data.decoding import Shape
-from orchestrator.data.sample_sheet import IMAGES_PER_CLASS, SheetRows, write_sample_sheet
+from orchestrator.data.sample_sheet import IMAGES_PER_CLASS, SheetRows, check_sheet, write_sample_sheet
 from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
 from orchestrator.data.sources import open_source, shape_of
 from orchestrator.data.survey import BadImage, Survey, examine
@@ -51,9 +51,11 @@ def describe_data(config: DataConfig, sheet: Path | None, progress: Progress = i
         progress: Told how many images are done.
 
     Raises:
-        UserInputError: There is nothing to look at.
+        UserInputError: There is nothing to look at, or no kind of picture of the sheet's suffix.
         StorageUnavailableError: The data cache, or the sheet, cannot be written.
     """
+    if sheet is not None:
+        check_sheet(sheet)
     source = open_source(config)
     shape = load_images(config).shape if isinstance(config, DigitsConfig | ArrivalsConfig) else shape_of(config)
     survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])

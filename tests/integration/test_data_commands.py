@@ -268,6 +268,14 @@ def test_describe_says_what_there_is_and_draws_it(photos: Path, orchestrator_com
         assert len(np.unique(np.asarray(sheet.convert("L")))) > 100
 
 
+@pytest.mark.parametrize("name", ["sheet", "sheet.exe"])
+def test_a_sheet_that_is_no_picture_is_refused_before_images_are_looked_at(name: str, photos: Path, orchestrator_command: Command) -> None:
+    answer = orchestrator_command("data", "describe", str(photos), "--sheet", name)
+    assert answer.returncode == 2
+    assert f"{name}: no such kind of picture" in answer.stderr
+    assert "reading" not in answer.stderr
+
+
 def test_describe_takes_an_experiment(photos: Path, orchestrator_command: Command) -> None:
     text = f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8, cache_dir: {photos.parent}/cache}}\n"
     Path("experiment.yaml").write_text(text)

@@ -118,6 +118,12 @@ def test_a_link_to_nowhere_is_named(folder: Path) -> None:
         load(folder)
 
 
+def test_a_pipe_is_named_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "train" / "dog" / "x.png")
+    with pytest.raises(DataError, match=r"dog/x\.png: cannot be read \(not a file\)"):
+        load(folder)
+
+
 def test_a_class_folder_without_images_is_named(folder: Path) -> None:
     (folder / "train" / "owl").mkdir()
     with pytest.raises(DataError, match="train/owl: a class folder without images; add images or remove the folder"):
