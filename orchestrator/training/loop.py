@@ -17,6 +17,7 @@ from orchestrator.data.batches import BalancedBatches
 from orchestrator.errors import UserInputError
 from orchestrator.training.checkpoints import EpochCheckpoint
 from orchestrator.training.context import LearningContext
+from orchestrator.training.random_streams import seeded_layers
 from orchestrator.training.reports import EpochReport
 
 
@@ -102,15 +103,16 @@ def train(
     objective = ranks.parallel(_Objective(trained, loss))
     for epoch in range(len(reports), config.epochs):
         means = _EpochMeans(num_batches)
-        for number, batch in enumerate(batches.epoch(epoch)):
-            share = ranks.share(batch)
-            weight = len(share) * ranks.size / len(batch)
-            total, parts = objective(share, Step(epoch * num_batches + number, num_steps, epoch))
-            optimizer.zero_grad(set_to_none=True)
-            (total * weight).backward()
-            optimizer.step()
-            lr_scheduler.step()
-            means.add({"loss": total.detach(), **parts}, weight)
+        with seeded_layers(context.stream_of_rank(phase, "layers", epoch), context.device):
+            for number, batch in enumerate(batches.epoch(epoch)):
+                share = ranks.share(batch)
+                weight = len(share) * ranks.size / len(batch)
+                total, parts = objective(share, Step(epoch * num_batches + number, num_steps, epoch))
+                optimizer.zero_grad(set_to_none=True)
+                (total * weight).backward()
+                optimizer.step()
+                lr_scheduler.step()
+                means.add({"loss": total.detach(), **parts}, weight)
         report = EpochReport(phase, epoch + 1, config.epochs, {name: ranks.mean(value) for name, value in means.read().items()})
         _check_finite(report, config, context)
         reports.append(report)

@@ -25,3 +25,18 @@ def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
+
+
+@contextmanager
+def seeded_layers(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Layers that draw by themselves while they learn, such as dropout, do it from this stream; the global generators are left as they were.
+
+    They ask torch's global generators, which every process seeds by chance.
+
+    Args:
+        generator: Fresh from `stream`: what it was seeded with counts.
+        device: Where the layers compute.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(generator.initial_seed())
+        yield

@@ -116,7 +116,11 @@ def network_with_batch_norm() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
 
 
-NETWORKS = [plain_network, network_with_batch_norm]
+def network_with_dropout() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+
+
+NETWORKS = [plain_network, network_with_batch_norm, network_with_dropout]
 
 
 class Training:
@@ -173,6 +177,17 @@ def test_a_training_that_goes_on_ends_bit_for_bit_as_if_nothing_had_happened(
     assert told == reports
     # 6 rows in batches of 2, and no step twice
     assert training.num_steps == 3 * NUM_EPOCHS
+
+
+def test_layers_that_draw_by_themselves_do_it_from_the_seed(tmp_path: Path) -> None:
+    """Dropout asks torch's global generator, which is another one in each process."""
+    found = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        weights, _ = Training(tmp_path / str(global_seed), network_with_dropout).run()
+        found.append(weights)
+        assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(global_seed))), "it is left as it was"
+    assert equal(*found)
 
 
 def test_a_training_may_be_interrupted_in_every_epoch(tmp_path: Path) -> None:
