@@ -50,10 +50,7 @@ def torchvision_model(config: TorchvisionConfig) -> Body:
     """
     from torchvision import models  # noqa: PLC0415 - seconds of imports that the small networks do not need
 
-    if config.name not in models.list_models(module=models):
-        nearest = difflib.get_close_matches(config.name, models.list_models(module=models), n=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else "see torchvision.models.list_models()"
-        raise ConfigError(f"torchvision has no classification model {config.name!r}", where="backbone.name", next_step=advice)
+    _check_is_known(config.name)
     file = weights_file(config)
     try:
         model = models.get_model(config.name, weights=None if file else config.weights)
@@ -68,6 +65,15 @@ def torchvision_model(config: TorchvisionConfig) -> Body:
     parent, _, attribute = name.rpartition(".")
     setattr(model.get_submodule(parent), attribute, nn.Identity())
     return Body(model, last.in_features, 3, *_IMAGENET)
+
+
+def _check_is_known(name: str) -> None:
+    from torchvision import models  # noqa: PLC0415 - as above
+
+    if name not in models.list_models(module=models):
+        nearest = difflib.get_close_matches(name, models.list_models(module=models), n=1)
+        advice = f"did you mean {nearest[0]}?" if nearest else "see torchvision.models.list_models()"
+        raise ConfigError(f"torchvision has no classification model {name!r}", where="backbone.name", next_step=advice)
 
 
 class _Lite0Features(nn.Module):
@@ -118,11 +124,20 @@ def weights_file(config: BackboneConfig) -> Path | None:
             return None
 
 
+def backbone_identity(config: BackboneConfig) -> dict[str, Any]:
+    """What tells a backbone from others: its configuration, with what its weights are in place of where they lie.
+
+    Raises:
+        ConfigError: There is no such network, or its weights cannot be read.
+    """
+    return {**config.model_dump(mode="json"), "weights": weights_identity(config)}
+
+
 def weights_identity(config: BackboneConfig) -> str:
     """What tells pre-trained weights from others: the SHA-256 of their file, or their full name; empty where weights are random.
 
     Raises:
-        ConfigError: The weights cannot be read.
+        ConfigError: There is no such network, or its weights cannot be read.
     """
     file = weights_file(config)
     if file is not None:
@@ -134,6 +149,7 @@ def weights_identity(config: BackboneConfig) -> str:
     if isinstance(config, TorchvisionConfig) and config.weights is not None:
         from torchvision import models  # noqa: PLC0415 - as above
 
+        _check_is_known(config.name)
         try:
             return str(models.get_model_weights(config.name)[config.weights])
         except (ValueError, KeyError) as error:
@@ -147,7 +163,17 @@ def _load(model: nn.Module, file: Path, name: str) -> None:
             safetensors.torch.load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
         )
         model.load_state_dict(state)
-    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, AttributeError, TypeError) as error:
+    except (
+        OSError,
+        EOFError,
+        LookupError,
+        RuntimeError,
+        SafetensorError,
+        pickle.UnpicklingError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise _cannot_load(name, str(file), error) from None
 
 

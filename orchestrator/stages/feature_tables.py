@@ -22,7 +22,7 @@ from orchestrator.config.learning import DualTeacherConfig
 from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.models import Backbone, build_backbone
-from orchestrator.models.pretrained import weights_identity
+from orchestrator.models.pretrained import backbone_identity
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.computation import classes_learned
 from orchestrator.stages.configuration import Role
@@ -32,7 +32,7 @@ from orchestrator.teacher.features import Views, extract_views
 from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
 
-FEATURE_FORMAT = 2
+FEATURE_FORMAT = 3
 Progress = Callable[[int, int], None]
 ImagesOfClass = tuple[Split, int]
 """A split, and a class as its position in the class order: the images of one table."""
@@ -119,8 +119,7 @@ class FeatureTables:
         varied: dict[str, Any] = {"augmentation": experiment.data.augmentation.model_dump(mode="json"), "seed": experiment.seed}
         content = {
             "format": FEATURE_FORMAT,
-            "backbone": experiment.teacher.backbone.model_dump(mode="json"),
-            "weights": self._weights,
+            "backbone": self._backbone_identity,
             "images": self._scenario.fingerprint_of_images(split, c),
             "views": {"num_views": num_views, "class": self._scenario.class_names[c], **varied} if num_views else None,
         }
@@ -131,8 +130,8 @@ class FeatureTables:
         return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
 
     @cached_property
-    def _weights(self) -> str:
-        return weights_identity(self._experiment.teacher.backbone)
+    def _backbone_identity(self) -> dict[str, Any]:
+        return backbone_identity(self._experiment.teacher.backbone)
 
     def _num_views(self, split: Split) -> int:
         return self._experiment.teacher.num_views if split == Split.TRAIN else 0

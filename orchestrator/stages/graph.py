@@ -15,11 +15,11 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
-from orchestrator.models.pretrained import weights_identity
+from orchestrator.models.pretrained import backbone_identity
 from orchestrator.stages.configuration import Role, configuration_read
 
 ROLES: tuple[Role, ...] = ("teacher", "student")
-STAGE_FORMAT: dict[Role, int] = {"teacher": 9, "student": 7}
+STAGE_FORMAT: dict[Role, int] = {"teacher": 10, "student": 8}
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,25 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     stages: list[Stage] = []
     newest: dict[Role, tuple[str, ...]] = {"teacher": (), "student": ()}
     newest |= {stage.role: (stage.key,) for stage in learned_stages(experiment, scenario)}
-    weights = {"teacher": weights_identity(experiment.teacher.backbone), "student": weights_identity(experiment.student.backbone)}
+    backbones = {
+        "teacher.backbone": backbone_identity(experiment.teacher.backbone),
+        "student.backbone": backbone_identity(experiment.student.backbone),
+    }
     data: list[str] = []
     for task in scenario.tasks[scenario.num_learned_tasks :]:
         data = [*(data if learns_from_scratch else []), scenario.fingerprint_of(task)]
         for role in ROLES:
             before = () if learns_from_scratch else newest[role]
             upstream = (*before, *(newest["teacher"] if role == "student" and is_distilled else ()))
+            configuration = configuration_read(role, learns_from_scratch or task.index == 0, experiment)
             content = {
                 "format": STAGE_FORMAT[role],
                 "role": role,
                 "task": task.index,
-                "configuration": configuration_read(role, learns_from_scratch or task.index == 0, experiment),
+                "configuration": configuration | {path: identity for path, identity in backbones.items() if path in configuration},
                 "data": data,
                 "upstream": upstream,
                 "seed": experiment.seed,
-                "weights": weights[role] if learns_from_scratch or task.index == 0 else "",
             }
             key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
             newest[role] = (key,)

@@ -29,7 +29,7 @@ def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
 
 @contextmanager
 def seeded_layers(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Layers that draw by themselves while they learn, such as dropout, do it from this stream; the global generators are left as they were.
+    """Layers that draw by themselves while they learn, such as dropout, do it from this stream; the caller's generators stay as they were.
 
     They ask torch's global generators, which every process seeds by chance.
 

@@ -1,5 +1,6 @@
 """Tables of features: computed once for each class, the same as the extractor itself gives, and read by every role that can use them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,14 @@ def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, 
     assert not set(keys[0]) & set(keys[1])
 
 
+def test_where_the_weights_lie_is_in_no_key(experiment: Experiment, pretrained_weights: Path, tmp_path: Path) -> None:
+    """Machines that share a store may keep them in other places."""
+    elsewhere = with_values(experiment, {"teacher.backbone.weights": str(shutil.copy(pretrained_weights, tmp_path / "copy.safetensors"))})
+    one, other = prepare_work(experiment), prepare_work(elsewhere)
+    assert [stage.key for stage in one.stages] == [stage.key for stage in other.stages]
+    assert tables_of(one).key_of(Split.TRAIN, 0) == tables_of(other).key_of(Split.TRAIN, 0)
+
+
 def test_features_in_a_table_are_those_of_the_images_and_of_their_views(founded: Work) -> None:
     work, experiment, tables = founded, founded.experiment, tables_of(founded)
     tables.obtain([(split, c) for c in range(4) for split in Split], lambda done, total: pytest.fail("they were there"))
@@ -140,9 +149,21 @@ def test_a_pre_trained_extractor_needs_weights(experiment: Experiment) -> None:
         with_values(experiment, {"teacher.backbone.weights": None})
 
 
-@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), (b"no weights", "cannot be loaded")], ids=["missing", "not weights"])
-def test_weights_that_cannot_be_had_are_one_clear_error(experiment: Experiment, tmp_path: Path, content: bytes | None, why: str) -> None:
-    file = tmp_path / "nonesuch.safetensors"
+def test_a_misspelt_network_is_what_is_said_also_where_it_has_weights(experiment: Experiment) -> None:
+    with pytest.raises(ConfigError, match=r"no classification model 'resnet81'; did you mean resnet18\?"):
+        prepare_work(with_values(experiment, {"teacher.backbone.name": "resnet81", "teacher.backbone.weights": "DEFAULT"}))
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file"), (b"", "cannot be loaded"), (b"no weights", "cannot be loaded"), (b"\x80\x02.", "cannot be loaded")],
+    ids=["missing", "empty", "text", "binary"],
+)
+def test_weights_that_cannot_be_had_are_one_clear_error(
+    experiment: Experiment, tmp_path: Path, suffix: str, content: bytes | None, why: str
+) -> None:
+    file = tmp_path / f"nonesuch.{suffix}"
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=why) as caught:
