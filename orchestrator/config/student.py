@@ -148,3 +148,8 @@ class StudentConfig(Config):
     rehearsal: float = Rehearsal
     temperature: float = Field(default=2.0, gt=0, description="Softening of both distributions in STK and P.")
     transfer: TransferConfig = Field(default=ThresholdTransferConfig(), description="How the transfer ratio TSSR is selected.")
+
+    @property
+    def has_both_teachers(self) -> bool:
+        """Whether embedding and classes are both taught: only then are the teacher's class directions the student's."""
+        return bool(self.embedding_weight and self.classifier_weight)

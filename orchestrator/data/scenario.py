@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 from orchestrator.config.data import Label, ScenarioConfig
 from orchestrator.data.image_table import ImageTable, room_on_disk
@@ -79,12 +80,30 @@ class LabeledImages:
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
         """The same after one image of each of the first classes, in memory or on disk as before."""
-        labels = torch.cat([torch.arange(len(exemplars)), self.labels])
-        if self.folder is None:
-            return LabeledImages(torch.cat([exemplars, self.images]), labels)
-        joined = torch.from_numpy(room_on_disk(self.folder, (len(labels), *self.shape)))
-        joined[: len(exemplars)], joined[len(exemplars) :] = exemplars, self.images
+        if not len(exemplars):
+            return self
+        num_old, labels = len(exemplars), torch.cat([torch.arange(len(exemplars)), self.labels])
+        joined = self._room((num_old + len(self), *self.shape))
+        joined[:num_old], joined[num_old:] = exemplars, self.images
         return LabeledImages(joined, labels, self.folder)
+
+    def resized(self, size: int) -> LabeledImages:
+        """The same at another size, in memory or on disk as before.
+
+        Args:
+            size: Side in pixels.
+        """
+        channels, _, width = self.shape
+        if width == size:
+            return self
+        smaller = self._room((len(self), channels, size, size))
+        for part in _parts(len(self)):
+            smooth = functional.interpolate(self.images[part].float(), (size, size), mode="bilinear", antialias=True)
+            smaller[part] = smooth.round_().clamp_(0, 255).to(torch.uint8)
+        return LabeledImages(smaller, self.labels, self.folder)
+
+    def _room(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.empty(shape, dtype=torch.uint8) if self.folder is None else torch.from_numpy(room_on_disk(self.folder, shape))
 
 
 @dataclass(frozen=True)
@@ -117,22 +136,25 @@ class Scenario:
         names = [self.class_names[c] for c in task.new_classes]
         return [int(name) for name in names] if self.table.integer_labels else [*names]
 
+    def targets_of(self, split: Split, classes: Sequence[int]) -> Int64[Tensor, " n"]:
+        """The labels of `images_of`, without a copy of the images."""
+        return torch.from_numpy(np.repeat(np.asarray(classes, dtype=np.int64), [len(self.indices[split][c]) for c in classes]))
+
     def images_of(self, split: Split, classes: Sequence[int]) -> LabeledImages:
         """The images of some classes, copied out of the memory-mapped table: into memory, or where they are too many, onto disk.
 
         Raises:
             StorageUnavailableError: There is no room on disk.
         """
-        rows = [self.indices[split][c] for c in classes]
-        labels = np.repeat(np.asarray(classes, dtype=np.int64), [len(r) for r in rows])
+        rows, labels = [self.indices[split][c] for c in classes], self.targets_of(split, classes)
         chosen = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
         if self.max_bytes is None or len(chosen) * math.prod(self.shape) <= self.max_bytes:
-            return LabeledImages(torch.from_numpy(self.table.images[chosen]), torch.from_numpy(labels))
+            return LabeledImages(torch.from_numpy(self.table.images[chosen]), labels)
         folder = self.table.path.parent
         copied = room_on_disk(folder, (len(chosen), *self.shape))
         for part in _parts(len(chosen)):
             copied[part] = self.table.images[chosen[part]]
-        return LabeledImages(torch.from_numpy(copied), torch.from_numpy(labels), folder)
+        return LabeledImages(torch.from_numpy(copied), labels, folder)
 
     def fingerprint_of(self, task: Task) -> str:
         """SHA-256 over what a stage of this task reads: its class names, training images and the images' shape."""

@@ -41,6 +41,16 @@ class CosineClassifier(nn.Module):
         self.anchors = directions.detach().clone()
         self.residuals = nn.Parameter(grown)
 
+    def rebase(self, change: Float[Tensor, "m m"]) -> None:
+        """Follows the joint embedding space when its axes change, `z` becomes `z change`: anchors take up what the residuals had learned.
+
+        Which class is chosen stays the same. Anchors that come from the new space's own closed form need none of this.
+        """
+        directions = self.directions().detach()
+        moved = torch.linalg.solve(change.double(), directions.double().T).T.to(directions.dtype)
+        self.residuals = nn.Parameter(torch.zeros_like(moved))
+        self.anchors = moved
+
     def restricted_to(self, num_classes: int) -> CosineClassifier:
         """A frozen copy that knows only the oldest classes: the classifier of an earlier task."""
         old = CosineClassifier(self.anchors.shape[1])

@@ -11,11 +11,10 @@ from orchestrator.baselines import BaselineModel, learn_baseline_task
 from orchestrator.baselines.learning import BaselineSetting
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
-from orchestrator.data.scenario import LabeledImages, Scenario, Split
+from orchestrator.data.scenario import Scenario, Split
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model
 from orchestrator.student import StudentModel, learn_student_task
-from orchestrator.student.taught_images import TaughtBatch, resized
 from orchestrator.teacher import TeacherModel, learn_teacher_task
 from orchestrator.teacher.features import Views
 from orchestrator.training.context import LearningContext
@@ -79,15 +78,8 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
         return learn_teacher_task(upstream.previous, data, experiment.teacher, context, inputs.views)
     assert isinstance(upstream.teacher, TeacherModel)  # noqa: S101
     assert not isinstance(upstream.previous, TeacherModel | BaselineModel)  # noqa: S101
-    known = None if inputs.views is None else _with_features(data, inputs.views, experiment)
-    return learn_student_task(upstream.previous, upstream.teacher, data, experiment.student, context, known)
-
-
-def _with_features(data: LabeledImages, views: Sequence[Views], experiment: Experiment) -> TaughtBatch:
-    """The new images as the student will see them, with what the teacher's extractor makes of them as they are."""
-    size = data.images.shape[-1]
-    images = resized(data.images, min(experiment.student.backbone.input_size or size, size))
-    return TaughtBatch(images, torch.cat([of_class.clean for of_class in views]))
+    features = None if inputs.views is None else torch.cat([of_class.clean for of_class in inputs.views])
+    return learn_student_task(upstream.previous, upstream.teacher, data, experiment.student, context, features)
 
 
 def _compute_baseline(inputs: StageInputs, context: LearningContext) -> BaselineModel:

@@ -70,15 +70,16 @@ def evaluate(model: Model, stage: Stage, scenario: Scenario, ranks: Ranks = ALON
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
     rows: Rows = {}
     for split in (Split.VALIDATION, Split.TEST):
-        data = scenario.images_of(split, range(stage.task.num_seen_classes))
-        if not len(data):
+        classes = range(stage.task.num_seen_classes)
+        targets = scenario.targets_of(split, classes)
+        if not len(targets):
             continue
         if features_of is None:
-            logits = predict(model.network, ranks.share(data.images))
+            logits = predict(model.network, ranks.share(scenario.images_of(split, classes).images))
         else:
-            logits = predict_from_features(model.network, ranks.share(features_of(split, range(stage.task.num_seen_classes))))
-        predictions = ranks.gather(logits.argmax(dim=1), len(data))
-        result = accuracies(predictions, data.labels, seen)
+            logits = predict_from_features(model.network, ranks.share(features_of(split, classes)))
+        predictions = ranks.gather(logits.argmax(dim=1), len(targets))
+        result = accuracies(predictions, targets, seen)
         rows[split] = result.by_task
     strength = model.refinement_strength if isinstance(model, TeacherModel) else None
     return Evaluation(rows, result.over_samples, predictions, model.network.num_parameters(), strength)

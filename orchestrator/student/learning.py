@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,7 +19,7 @@ from orchestrator.models import AnyNetwork, Backbone, CosineClassifier, Network,
 from orchestrator.models.network import extract_features
 from orchestrator.student.closed_form import FeatureStatistics, discriminant, no_statistics
 from orchestrator.student.distillation import embedding_loss, stability_loss, transfer_loss
-from orchestrator.student.taught_images import TaughtBatch, TaughtImages, VariedAfresh, with_known_features
+from orchestrator.student.taught_images import TaughtImages, VariedAfresh, WithKnownFeatures
 from orchestrator.student.transfer import kdr, soften, tssr
 from orchestrator.teacher import TeacherModel
 from orchestrator.teacher.closed_form import JointSpace
@@ -26,6 +27,7 @@ from orchestrator.teacher.drift import drift_between
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
+from orchestrator.training.ranks import Ranks
 
 TaughtNetwork = Network[ProjectionEmbedding, CosineClassifier]
 
@@ -53,7 +55,7 @@ def learn_student_task(
     data: LabeledImages,
     config: StudentConfig,
     context: LearningContext,
-    known: TaughtBatch | None = None,
+    features: Float[Tensor, "n d"] | None = None,
 ) -> StudentModel:
     """Distils one task.
 
@@ -63,44 +65,54 @@ def learn_student_task(
         data: The new classes' training images.
         config: How to distil.
         context: Seed, device, image augmentation, reporter.
-        known: The new images as the student will see them, with what the teacher's extractor makes of them, where that was computed
-            beforehand.
+        features: What the teacher's extractor makes of the new images as they are, where that was computed beforehand.
     """
     network = _start(previous, teacher, data, config, context)
-    images, labels = _with_exemplars(teacher, data)
-    num_old = len(images) - len(data)
-    stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
-    extractor = teacher.network.extractor
-    taught: TaughtImages
-    if known is None:
-        taught = VariedAfresh(images, extractor, stronger, bool(config.embedding_weight and config.mixture_weight))
-    else:
-        taught = with_known_features(known, images[:num_old], extractor, stronger)
+    num_old = int(data.labels.min())
+    shown = data.preceded_by(teacher.memory.exemplars[:num_old])
+    taught = _taught_images(shown, num_old, teacher.network.extractor, features, config, context)
     extractor_before = None if previous is None else previous.taught.extractor.eval()
-    distillation = _Distillation(network, teacher, taught, labels, config, context, extractor_before)
+    distillation = _Distillation(network, teacher, taught, shown.labels, config, context, extractor_before)
 
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     teacher.network.eval()
     network.train()
     generator_of = partial(context.stream, "student batches")
-    batches = BalancedBatches(labels, config.training.batch_size, generator_of, num_old, config.rehearsal if num_old else 1.0)
+    batches = BalancedBatches(shown.labels, config.training.batch_size, generator_of, num_old, config.rehearsal if num_old else 1.0)
     train("student", [network], batches, distillation.loss, config.training, context)
     if previous is not None:
         _consolidate(network, before, config.consolidation)
     network.eval()
-    statistics = _statistics(previous, network.extractor, images, labels, num_old)
+    statistics = _statistics(previous, network.extractor, shown, num_old, context.ranks)
     if config.classifier == "taught":
         return StudentModel(network, network, teacher.space, statistics)
     answering = discriminant(statistics, config.classifier_shrinkage).to(context.device)
     return StudentModel(Network(network.extractor, nn.Identity(), answering).eval(), network, teacher.space, statistics)
 
 
-def _statistics(previous: StudentModel | None, extractor: Backbone, images: Tensor, labels: Tensor, num_old: int) -> FeatureStatistics:
-    """All seen classes in the features as they are now."""
-    features, known = extract_features(extractor, images).cpu(), no_statistics(extractor.num_features)
+def _taught_images(
+    shown: LabeledImages, num_old: int, extractor: Backbone, features: Tensor | None, config: StudentConfig, context: LearningContext
+) -> TaughtImages:
+    """One exemplar of every old class, then the new images, as the student will see them."""
+    stronger = replace(context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength))
+    if features is None:
+        return VariedAfresh(shown.images, extractor, stronger, bool(config.embedding_weight and config.mixture_weight))
+    if num_old:
+        features = torch.cat([extract_features(extractor, shown.images[:num_old]).to(features.device), features])
+    size = shown.shape[-1]  # a student that looks at fewer pixels is spared the others from here on
+    return WithKnownFeatures(shown.resized(min(config.backbone.input_size or size, size)).images, features, stronger)
+
+
+def _statistics(previous: StudentModel | None, extractor: Backbone, shown: LabeledImages, num_old: int, ranks: Ranks) -> FeatureStatistics:
+    """All seen classes in the features as they are now; each rank looks at its share of the images."""
+
+    def features_by(looking: Backbone) -> Tensor:
+        return ranks.gather(extract_features(looking, ranks.share(shown.images)), len(shown)).cpu()
+
+    features, known = features_by(extractor), no_statistics(extractor.num_features)
     if previous is not None:
-        known = previous.statistics.followed(drift_between(extract_features(previous.taught.extractor, images), features, num_old))
-    return known.with_classes(features[num_old:], labels[num_old:])
+        known = previous.statistics.followed(drift_between(features_by(previous.taught.extractor), features, num_old))
+    return known.with_classes(features[num_old:], shown.labels[num_old:])
 
 
 @dataclass(frozen=True)
@@ -124,12 +136,12 @@ class _Distillation:
         with torch.no_grad():
             embeddings = self.teacher.network.embedding(batch.features)
             teacher_logits = self.teacher.network.classifier(embeddings)
-        parts: dict[str, float] = {}
+        parts: dict[str, float | Tensor] = {}
         num = len(rows)
         total = self._transfer(output.logits[:num], teacher_logits[:num], labels, step, parts)
         if self.config.embedding_weight:
             imitation = embedding_loss(output.embeddings[:num], embeddings[:num])
-            parts["embedding"] = imitation.item()
+            parts["embedding"] = imitation.detach()
             if len(batch.images) > num:
                 imitation = imitation + self.config.mixture_weight * embedding_loss(output.embeddings[num:], embeddings[num:])
             total = total + self.config.embedding_weight * imitation
@@ -137,20 +149,17 @@ class _Distillation:
             with torch.no_grad():
                 features_before = self.extractor_before(batch.images)
             drift = stability_loss(output.features, features_before)
-            parts["drift"] = drift.item()
+            parts["drift"] = drift.detach()
             total = total + self.config.stability_weight * drift
         if self.config.prototype_weight and len(self.teacher.vectors):
             total = total + self.config.prototype_weight * self._prototype_loss(generator)
-        if self._taught_both_ways:
+        if self.config.has_both_teachers:
             total = total + self.config.anchor_weight * self.network.classifier.residuals.square().sum(dim=1).mean()
         return LossOutput(total, parts)
 
-    @property
-    def _taught_both_ways(self) -> bool:
-        """Whether the classifier's anchors are the teacher's class directions."""
-        return bool(self.config.embedding_weight and self.config.classifier_weight)
-
-    def _transfer(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, step: Step, parts: dict[str, float]) -> Tensor:
+    def _transfer(
+        self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, step: Step, parts: dict[str, float | Tensor]
+    ) -> Tensor:
         """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
         temperature = self.config.temperature
         with torch.no_grad():
@@ -184,10 +193,13 @@ def _start(
     else:
         network = copy.deepcopy(previous.taught)
         if config.embedding_weight:
-            network.to(teacher.space.offset.device).embedding.rebase(*teacher.space.change_from(previous.space))
+            change, shift = teacher.space.change_from(previous.space)
+            network.to(change.device).embedding.rebase(change, shift)
+            if not config.has_both_teachers:
+                network.classifier.rebase(change)
     network.to(context.device)
     directions = teacher.network.classifier.directions().detach()
-    if not (config.embedding_weight and config.classifier_weight):
+    if not config.has_both_teachers:
         directions = _untaught_directions(network, directions, context)
     network.classifier.anchor(directions)
     return network
@@ -211,10 +223,3 @@ def _consolidate(network: TaughtNetwork, before: Mapping[str, Tensor], share: fl
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point():  # counters of batch normalisation are not
             tensor.lerp_(before[name], 1 - share)
-
-
-def _with_exemplars(teacher: TeacherModel, data: LabeledImages) -> tuple[Tensor, Tensor]:
-    """One exemplar of every old class, then the new images; and the classes of all."""
-    num_old = int(data.labels.min())
-    joined = data.preceded_by(teacher.memory.exemplars[:num_old])
-    return joined.images, joined.labels

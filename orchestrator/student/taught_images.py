@@ -12,11 +12,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torch.nn import functional
 
 from orchestrator.data.augmentation import mix
 from orchestrator.models import Backbone
-from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
 
 
@@ -90,28 +88,3 @@ class WithKnownFeatures:
         """Varies the images."""
         of_rows = self.features.index_select(0, rows.to(self.features.device))
         return TaughtBatch(self.context.vary(self.images.index_select(0, rows), generator), of_rows.to(self.context.device))
-
-
-def with_known_features(
-    known: TaughtBatch, exemplars: UInt8[Tensor, "old c h w"], extractor: Backbone, context: LearningContext
-) -> WithKnownFeatures:
-    """The exemplars, whose features are computed now, and the new images, whose features are known.
-
-    Args:
-        known: The new images, as the student will see them, and their features.
-        exemplars: Of the old classes, as the teacher sees them.
-        extractor: The teacher's.
-        context: Device, and how images are varied.
-    """
-    features = known.features
-    if len(exemplars):
-        features = torch.cat([extract_features(extractor, exemplars).to(features.device), features])
-    return WithKnownFeatures(torch.cat([resized(exemplars, known.images.shape[-1]), known.images]), features, context)
-
-
-def resized(images: UInt8[Tensor, "n c h w"], size: int) -> UInt8[Tensor, "n c s s"]:
-    """The images at another size."""
-    if images.shape[-1] == size:
-        return images
-    smooth = functional.interpolate(images.float(), (size, size), mode="bilinear", antialias=True)
-    return smooth.round_().clamp_(0, 255).to(torch.uint8)

@@ -60,6 +60,16 @@ def test_anchoring_again_replaces_anchors_and_keeps_residuals(grown: CosineClass
     torch.testing.assert_close(grown.residuals, before)
 
 
+def test_a_rebased_classifier_answers_as_before_where_the_axes_have_changed(grown: CosineClassifier) -> None:
+    embeddings, change = torch.randn(5, 4), torch.randn(4, 4)
+    # logits are dot products with normalised embeddings: only those lengths differ
+    expected = grown(embeddings) * embeddings.norm(dim=1, keepdim=True)
+    grown.rebase(change)
+    moved = embeddings @ change
+    torch.testing.assert_close(grown(moved) * moved.norm(dim=1, keepdim=True), expected, rtol=1e-4, atol=1e-3)
+    assert (grown.residuals == 0).all()
+
+
 def test_the_classifier_of_an_earlier_task_knows_only_its_classes_and_stays_as_it_is(grown: CosineClassifier) -> None:
     embeddings = torch.randn(5, 4)
     old = grown.restricted_to(2)

@@ -132,6 +132,14 @@ def test_a_stage_does_not_keep_the_weights_that_are_known_already(founded: Work)
     assert all(torch.equal(tensor, fresh.state_dict()[name]) for name, tensor in model.network.extractor.state_dict().items())
 
 
+def test_images_that_lie_on_disk_give_the_same_stages(experiment: Experiment, tmp_path: Path) -> None:
+    in_memory, _ = computed(experiment)
+    on_disk, _ = computed(with_values(experiment, {"data.max_memory_gib": 1e-9, "store.uri": str(tmp_path / "another")}))
+    for stage in in_memory.stages:
+        expected, found = (work.artifact_of(stage).tensors for work in (in_memory, on_disk))
+        assert [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)] == []
+
+
 def test_a_damaged_table_is_computed_again(experiment: Experiment, caplog: pytest.LogCaptureFixture) -> None:
     work, _ = computed(experiment, ("teacher",))
     tables = tables_of(work)

@@ -15,7 +15,7 @@ from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.data import ImageTable, Split
 from orchestrator.data.scenario import LabeledImages, build_scenario
-from orchestrator.models import LinearClassifier
+from orchestrator.models import CosineClassifier, LinearClassifier
 from orchestrator.models.network import extract_features, predict
 from orchestrator.student import StudentModel, learn_student_task
 from orchestrator.student.closed_form import discriminant
@@ -46,7 +46,7 @@ class Course:
         return float((predict(student.network, test.images).argmax(dim=1) == test.labels).double().mean())
 
 
-def _config(**changes: float | str) -> StudentConfig:
+def _config(**changes: float | str | TrainingConfig) -> StudentConfig:
     return StudentConfig.model_validate({"training": BRIEF, **changes})
 
 
@@ -98,6 +98,22 @@ def test_means_of_old_classes_are_nearer_to_the_truth_than_those_from_before(cou
 def test_old_classes_and_new_ones_are_told_apart(course: Course) -> None:
     student = course.second()
     assert min(course.accuracy(student, OLD), course.accuracy(student, NEW)) > 0.95
+
+
+def test_without_the_classifier_teacher_old_class_directions_follow_the_space(course: Course) -> None:
+    """Its next task starts in the new joint embedding space, and answers there as it did, but for the space's shift."""
+    training = TrainingConfig(epochs=1, learning_rate=1e-9, weight_decay=0)  # how it starts is how it ends
+    config = _config(training=training, classifier_weight=0.0, prototype_weight=0.0)
+    images, before = course.test[OLD].images, course.student.taught
+    after = learn_student_task(course.student, course.teacher, course.train[NEW], config, LearningContext(0, "student[1]")).taught
+    wanted = predict(before, images).argmax(dim=1)
+
+    def share_as_before(classifier: CosineClassifier) -> float:
+        with torch.no_grad():
+            logits = classifier(after.embedding(extract_features(after.extractor, images)))
+        return float((logits.argmax(dim=1) == wanted).double().mean())
+
+    assert share_as_before(after.classifier.restricted_to(len(OLD))) > share_as_before(before.classifier) + 0.05
 
 
 def test_stability_keeps_the_features(course: Course) -> None:

@@ -7,7 +7,7 @@ from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.config.learning import SmallCnnTinyConfig
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.network import extract_features
-from orchestrator.student.taught_images import TaughtBatch, VariedAfresh, resized, with_known_features
+from orchestrator.student.taught_images import VariedAfresh, WithKnownFeatures
 from orchestrator.training.context import LearningContext
 
 STRONG = ImageAugmentationConfig(rotation_degrees=90, noise=0.1)
@@ -42,19 +42,9 @@ def test_features_are_those_of_the_varied_images(
     torch.testing.assert_close(batch.features, extract_features(extractor, batch.images))
 
 
-@pytest.mark.parametrize("num_old", [0, 2])
-def test_known_features_are_those_of_the_images_as_they_are(
-    extractor: Backbone, images: torch.Tensor, context: LearningContext, num_old: int
-) -> None:
-    known = TaughtBatch(images[num_old:], extract_features(extractor, images[num_old:]))
+def test_known_features_are_those_of_the_images_as_they_are(extractor: Backbone, images: torch.Tensor, context: LearningContext) -> None:
     rows = torch.tensor([4, 1, 4])
-    batch = with_known_features(known, images[:num_old], extractor, context).batch(rows, generator())
+    batch = WithKnownFeatures(images, extract_features(extractor, images), context).batch(rows, generator())
     torch.testing.assert_close(batch.features, extract_features(extractor, images[rows]))
     assert torch.equal(batch.images, context.vary(images[rows], generator()))
     assert not torch.equal(batch.images[0], batch.images[2]), "the same image, varied twice"
-
-
-def test_a_student_may_see_smaller_images() -> None:
-    grey = torch.full((2, 3, 16, 16), 77, dtype=torch.uint8)
-    assert torch.equal(resized(grey, 8), torch.full((2, 3, 8, 8), 77, dtype=torch.uint8))
-    assert resized(grey, 16) is grey
