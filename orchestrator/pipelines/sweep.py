@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import flatten, flatten_tree
+from orchestrator.config import flatten, flatten_tree, values_to_keep
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
@@ -136,7 +136,7 @@ def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> 
     tracking = experiment.tracking
     run_id = ledger.header.sweep_id if ledger.header else None
     tracker = open_run(tracking, tracking.experiment or experiment.name, sweep_name(search_space), {}, run_id)
-    ledger.begin(SweepHeader(tracker.run_id, experiment.model_dump(mode="json"), search_space.model_dump(mode="json")))
+    ledger.begin(SweepHeader(tracker.run_id, values_to_keep(experiment), search_space.model_dump(mode="json")))
     tracker.set_tags({names.METHOD_TAG: experiment.method.kind, names.SWEEP_TAG: tracker.run_id})
     return tracker
 
