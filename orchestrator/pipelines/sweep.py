@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.config import flatten, flatten_tree, values_to_keep
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.places import is_place
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
@@ -23,7 +24,6 @@ from orchestrator.pipelines.run import make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import log_search_space, sweep_name, write_sweep_outputs
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampler_of
-from orchestrator.pipelines.trial_log import MAY_DIFFER
 from orchestrator.stages import Work, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views, sweep_view
@@ -166,7 +166,7 @@ def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resu
         advice = "add --resume to go on with it, or choose another --output"
         raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
     before, now = flatten_tree(ledger.header.experiment), flatten(experiment)
-    differ = [name for name in sorted({*before, *now}) if not name.startswith(MAY_DIFFER) and before.get(name) != now.get(name)]
+    differ = [name for name in sorted({*before, *now}) if not is_place(name) and before.get(name) != now.get(name)]
     if differ:
         raise ConfigError(
             f"the sweep was begun with another experiment ({', '.join(differ)} differ): its trials could not be compared",

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import count, product
 from string import ascii_uppercase
 
+from orchestrator.config.places import is_place
 from orchestrator.evaluation import forgetting_after
 from orchestrator.reporting.charts import Chart, Line, line_chart
-from orchestrator.reporting.configuration import differences, is_place
+from orchestrator.reporting.configuration import differences
 from orchestrator.reporting.matrices import Cells, accuracy_cells, difference_cells
 from orchestrator.reporting.measures import MEASURES, Measure
 from orchestrator.reporting.pages import render

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.config.places import is_place
 from orchestrator.evaluation import AccuracyMatrix, accuracy_after, forgetting_of_task
 from orchestrator.reporting.charts import Chart, Line, line_chart
-from orchestrator.reporting.configuration import is_place, unlike_defaults
+from orchestrator.reporting.configuration import unlike_defaults
 from orchestrator.reporting.matrices import accuracy_cells
 from orchestrator.reporting.measures import MEASURES
 from orchestrator.reporting.pages import render

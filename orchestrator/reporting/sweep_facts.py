@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.reporting.configuration import differences, is_place
+from orchestrator.config.places import is_place
+from orchestrator.reporting.configuration import differences
 from orchestrator.tracking import names
 from orchestrator.tracking.sweep_figures import TrialRow
 from orchestrator.tracking.tracked_run import TrackedRun
