@@ -271,6 +271,25 @@ class SearchSpace(Config):
         return self
 
 
+def metric_text(metric: str | Mapping[str, float]) -> str:
+    """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
+    if isinstance(metric, str):
+        return metric
+    terms = [f"{'+' if weight > 0 else '-'} {abs(weight):g} * {name}" for name, weight in metric.items()]
+    return " ".join(terms).removeprefix("+ ")
+
+
+def rank_key(value: float, number: int, mode: str) -> tuple[float, int]:
+    """Sorts trials: the best first, of equal ones the one that began first.
+
+    Args:
+        value: The trial's objective.
+        number: The trial's.
+        mode: "max" or "min": which objective is best.
+    """
+    return (-value if mode == "max" else value), number
+
+
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:
     """The parameters in an order in which each comes after those on which it depends by `when`, else as they stand.
 

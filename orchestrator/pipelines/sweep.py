@@ -15,7 +15,7 @@ from orchestrator.config import flatten, flatten_tree, values_to_keep
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.places import is_place
-from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.search_space import SearchSpace, metric_text
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
@@ -181,7 +181,7 @@ def _summary(search_space: SearchSpace, ledger: Ledger, sweep_id: str, wall_seco
     return {
         "sweep_id": sweep_id,
         "name": search_space.name,
-        "metric": metric_text(search_space),
+        "metric": metric_text(search_space.metric),
         "mode": search_space.mode,
         "split": search_space.split,
         "best": None if best is None else {"trial": best.number, "value": best.value, "parameters": best.configuration.parameters},
@@ -205,11 +205,3 @@ def _row(trial: LedgerTrial) -> dict[str, Any]:
         "curve": trial.curve,
         "reason": trial.reason,
     }
-
-
-def metric_text(search_space: SearchSpace) -> str:
-    """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
-    if isinstance(search_space.metric, str):
-        return search_space.metric
-    terms = [f"{'+' if weight > 0 else '-'} {abs(weight):g} * {name}" for name, weight in search_space.metric.items()]
-    return " ".join(terms).removeprefix("+ ")
