@@ -18,10 +18,11 @@ from orchestrator.config.addresses import absolute_path
 from orchestrator.config.distributions import ENUMERABLE, DistributionConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.model import Config
+from orchestrator.config.roles import ROLES
 from orchestrator.config.schema import problem_with_path
 
-MEASURES = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
-METRICS = tuple(f"{role}/{measure}" for role, measure in product(("teacher", "student"), MEASURES))
+MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
+METRICS = tuple(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES))
 # What says who a run is and where it is kept and computed is the same for all trials.
 _NOT_SWEPT = {
     "name": "it is the run's name",
