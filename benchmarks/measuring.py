@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.config import load_experiment
+from orchestrator.config.roles import Role
 from orchestrator.pipelines.execution import compute
-from orchestrator.stages import Role, Work, prepare_work
+from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import StageEvent, StageFinished, StageStarted
 
 ROOT = Path(__file__).parents[1]

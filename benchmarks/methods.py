@@ -22,9 +22,10 @@ from pathlib import Path
 import torch
 from measuring import digits_work
 
+from orchestrator.config.roles import Role
 from orchestrator.data import Split
 from orchestrator.evaluation import average_incremental_accuracy, forgetting, last_accuracy
-from orchestrator.stages import Role, StageRunner
+from orchestrator.stages import StageRunner
 
 QUICK = ["teacher.training.epochs=2", "teacher.refinement.epochs=1", "student.training.epochs=2"]
 UNGATED = "teacher.refinement_gate=false"

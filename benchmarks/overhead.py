@@ -21,7 +21,7 @@ from pathlib import Path
 
 from measuring import IN_PROCESS, Clock, digits_work, print_figures, timed
 
-from orchestrator.stages import Role
+from orchestrator.config.roles import Role
 
 WORKLOADS = {
     "full": ["teacher.training.epochs=130", "teacher.refinement.epochs=65", "student.training.epochs=86"],

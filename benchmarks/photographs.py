@@ -25,8 +25,9 @@ from measuring import CIFAR10, IN_PROCESS, ROOT, print_figures
 from methods import MEASURES, Metrics
 
 from orchestrator.config import load_experiment
+from orchestrator.config.roles import Role
 from orchestrator.data import Split
-from orchestrator.stages import Role, StageRunner, prepare_work
+from orchestrator.stages import StageRunner, prepare_work
 from orchestrator.teacher import TeacherModel
 
 EXPERIMENT = ROOT / "experiments" / "cifar10_pretrained.yaml"

@@ -24,11 +24,11 @@ from measuring import EXPERIMENT, SEARCH_SPACES, print_figures
 
 from orchestrator.config import load_experiment, load_search_space
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.search_space import RandomSearchConfig, SearchSpace
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import OrchestratorError
-from orchestrator.stages import Role, prepare_work
-from orchestrator.stages.graph import ROLES
+from orchestrator.stages import prepare_work
 from orchestrator.tuning.sampler import Sampler
 from orchestrator.tuning.share import trial_cluster
 from orchestrator.tuning.space import Space

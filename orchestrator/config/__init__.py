@@ -10,6 +10,7 @@ from orchestrator.config.loader import (
     load_experiment,
     load_retraining,
     load_search_space,
+    values_to_keep,
     with_values,
 )
 from orchestrator.config.retraining import Retraining
@@ -27,5 +28,6 @@ __all__ = [
     "load_experiment",
     "load_retraining",
     "load_search_space",
+    "values_to_keep",
     "with_values",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 _SQLITE_PREFIX = "sqlite:///"
 
@@ -57,3 +58,16 @@ def below(uri: str, *names: str) -> str:
 def without_password(text: str) -> str:
     """The text with the password of every URI in it hidden."""
     return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
+
+
+def without_passwords(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The same of every text in a JSON value."""
+    match value:
+        case str():
+            return without_password(value)
+        case dict():
+            return {key: without_passwords(item) for key, item in value.items()}
+        case list():
+            return [without_passwords(item) for item in value]
+        case _:
+            return value

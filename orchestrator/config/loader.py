@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.config.addresses import without_password
+from orchestrator.config.addresses import without_password, without_passwords
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
@@ -123,13 +123,19 @@ def _outer_first_then_kinds(path: str) -> tuple[int, bool]:
     return path.count("."), not path.endswith(".kind")
 
 
+def values_to_keep(experiment: Experiment) -> Tree:
+    """The experiment as JSON, complete with every default, but without passwords: what is kept is read by more people than who ran it."""
+    tree: Tree = without_passwords(experiment.model_dump(mode="json"))
+    return tree
+
+
 def dump_experiment(experiment: Experiment) -> str:
-    """The experiment as YAML text, complete with every default, but without passwords: reading it back gives an equal experiment."""
-    tree = experiment.model_dump(mode="json")
+    """The same as YAML text: reading it back gives an equal experiment, where no address has a password."""
+    tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read them as blanks
         text = yaml.safe_dump(tree, sort_keys=False)
-    return without_password(text)
+    return text
 
 
 def flatten(experiment: Experiment) -> dict[str, str]:

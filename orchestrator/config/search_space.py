@@ -18,10 +18,11 @@ from orchestrator.config.addresses import absolute_path
 from orchestrator.config.distributions import ENUMERABLE, DistributionConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.model import Config
+from orchestrator.config.roles import ROLES
 from orchestrator.config.schema import problem_with_path
 
-MEASURES = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
-METRICS = tuple(f"{role}/{measure}" for role, measure in product(("teacher", "student"), MEASURES))
+MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
+METRICS = tuple(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES))
 # What says who a run is and where it is kept and computed is the same for all trials.
 _NOT_SWEPT = {
     "name": "it is the run's name",
@@ -269,6 +270,25 @@ class SearchSpace(Config):
             )
             raise ValueError(msg)
         return self
+
+
+def metric_text(metric: str | Mapping[str, float]) -> str:
+    """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
+    if isinstance(metric, str):
+        return metric
+    terms = [f"{'+' if weight > 0 else '-'} {abs(weight):g} * {name}" for name, weight in metric.items()]
+    return " ".join(terms).removeprefix("+ ")
+
+
+def rank_key(value: float, number: int, mode: str) -> tuple[float, int]:
+    """Sorts trials: the best first, of equal ones the one that began first.
+
+    Args:
+        value: The trial's objective.
+        number: The trial's.
+        mode: "max" or "min": which objective is best.
+    """
+    return (-value if mode == "max" else value), number
 
 
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:

@@ -10,10 +10,11 @@ import ray.train
 import torch
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
 from orchestrator.distributed.board import Board
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.errors import UserInputError
-from orchestrator.stages import NO_CLAIMS, Role, StageRunner, Work, prepare_work
+from orchestrator.stages import NO_CLAIMS, StageRunner, Work, prepare_work
 from orchestrator.training.ranks import Ranks
 
 

@@ -28,6 +28,7 @@ from ray.train.v2.api.callback import RayTrainCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from orchestrator.config.execution import LaneConfig, RayConfig
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.distributed.account import Account
 from orchestrator.distributed.board import Board
 from orchestrator.distributed.cluster import cluster, naming_log
@@ -42,9 +43,8 @@ from orchestrator.errors import (
     StorageUnavailableError,
     UserInputError,
 )
-from orchestrator.stages import Role, Work
+from orchestrator.stages import Work
 from orchestrator.stages.events import Tell
-from orchestrator.stages.graph import ROLES
 from orchestrator.stages.retention import RAY_FOLDER
 
 _LISTEN_SECONDS = 1.0

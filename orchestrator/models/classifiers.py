@@ -76,7 +76,7 @@ class CosineClassifier(nn.Module):
 
 
 class LinearClassifier(nn.Module):
-    """`logits = z W + b` with values that were computed, not trained: nearest class mean, ridge regression."""
+    """`logits = z W + b` with fixed values: nearest class mean, ridge regression, linear discriminants, a trained softmax regression."""
 
     weights: Tensor
     biases: Tensor

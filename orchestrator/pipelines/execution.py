@@ -10,15 +10,14 @@ from typing import Any, assert_never
 import torch
 
 from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
-from orchestrator.config.experiment import Experiment
-from orchestrator.data import Scenario
+from orchestrator.distributed.backbones import check_backbones
 from orchestrator.distributed.environment import set_environment
 from orchestrator.distributed.resources import check_room
 from orchestrator.errors import ConfigError
-from orchestrator.models import build_backbone
 from orchestrator.stages import StageRunner, Work
 from orchestrator.stages.events import Tell
-from orchestrator.training.random_streams import seeded_initialisation
+
+__all__ = ["check_backbones", "check_execution", "compute"]
 
 
 def check_execution(execution: ExecutionConfig) -> None:
@@ -35,23 +34,6 @@ def check_execution(execution: ExecutionConfig) -> None:
             check_room(execution)
         case _:
             assert_never(execution)
-
-
-def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
-    """Builds both extractors for nothing: an unknown model or weights that cannot be had are found before anything is trained.
-
-    Raises:
-        ConfigError: A backbone cannot be built, or not work on such images.
-    """
-    for role, backbone in (("teacher", experiment.teacher.backbone), ("student", experiment.student.backbone)):
-        with seeded_initialisation(experiment.seed, "check"):
-            extractor = build_backbone(backbone, scenario.shape)
-        try:
-            extractor.train()(torch.zeros(2, *scenario.shape, dtype=torch.uint8))
-        except (RuntimeError, ValueError, AttributeError, AssertionError) as error:
-            size = "x".join(map(str, scenario.shape))
-            what = f"the backbone cannot work on images of {size}: {str(error).splitlines()[0]}"
-            raise ConfigError(what, where=f"{role}.backbone", next_step="choose another backbone or another data.image_size") from None
 
 
 def compute(work: Work, tell: Tell, log_file: Path) -> None:

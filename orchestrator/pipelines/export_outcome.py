@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.config.roles import Role
 from orchestrator.export.comparison import Comparison
 from orchestrator.export.description import Description
 from orchestrator.export.formats import Format
-from orchestrator.tracking.names import Role
 
 TOLERATED_LOSS = 0.01
 

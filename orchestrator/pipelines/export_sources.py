@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
 from orchestrator.data import Scenario, Split, load_images
 from orchestrator.data.scenario import build_scenario
 from orchestrator.errors import ConfigError, DataError, OrchestratorError, UserInputError
@@ -23,7 +24,6 @@ from orchestrator.pipelines.models import final_stages, package_final_model
 from orchestrator.stages import prepare_work
 from orchestrator.tracking import names
 from orchestrator.tracking.model_reader import ModelReader
-from orchestrator.tracking.names import Role
 from orchestrator.tracking.packaging import PackagedModel, open_package
 from orchestrator.tracking.tracked_run import TrackedRun
 

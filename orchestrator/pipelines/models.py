@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from orchestrator.config.roles import Role
 from orchestrator.errors import OrchestratorError, StorageUnavailableError
-from orchestrator.stages import Model, Role, Stage, Work
+from orchestrator.stages import Model, Stage, Work
 from orchestrator.stages.store import Artifact
 from orchestrator.tracking import Tracker, names
 from orchestrator.tracking.model_facts import ModelFacts

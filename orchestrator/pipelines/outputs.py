@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import dump_experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.record import RunRecord
 from orchestrator.pipelines.run_log import RunLog
@@ -41,7 +42,7 @@ def write_outputs(folder: Path, summary: dict[str, Any], record: RunRecord, log:
         raise StorageUnavailableError(what, where=str(folder), next_step="choose another --output; the learned stages are kept") from None
     for name in (names.SUMMARY_FILE, names.EXPERIMENT_FILE, names.ENVIRONMENT_FILE, names.REPORT_FILE):
         tracker.log_file(folder / name)
-    for picture in (*map(names.accuracy_matrix_file, names.ROLES), names.OVERVIEW_FILE):
+    for picture in (*map(names.accuracy_matrix_file, ROLES), names.OVERVIEW_FILE):
         tracker.log_file(folder / names.FIGURES_FOLDER / picture, names.FIGURES_FOLDER)
 
 
@@ -57,7 +58,7 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     write_page(folder / names.REPORT_FILE, run_report(_tracked_run(summary, record, log, about)))
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     figures = folder / names.FIGURES_FOLDER
-    for role in names.ROLES:
+    for role in ROLES:
         title = f"{role.capitalize()}: accuracy on each task"
         save_figure(accuracy_matrix_figure(record.matrix(role), title, class_names), figures / names.accuracy_matrix_file(role))
     title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"

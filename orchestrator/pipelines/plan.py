@@ -27,14 +27,15 @@ from orchestrator.config.learning import (
     JointConfig,
     NearestClassMeanConfig,
 )
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.teacher import FineTunedExtractorConfig
 from orchestrator.distributed.resources import cpus_of_this_machine, lanes_of
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.execution import check_backbones, check_execution
-from orchestrator.stages import Role, Stage, StageStore, Work, prepare_work
+from orchestrator.stages import Stage, StageStore, Work, prepare_work
 from orchestrator.stages.computation import num_training_images
 from orchestrator.stages.feature_tables import FeatureTables, ImagesOfClass, tables_judged_by, tables_learned_from
-from orchestrator.stages.graph import ROLES, evaluation_key
+from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys
 from orchestrator.training.context import LearningContext
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
 from orchestrator.data import Scenario, Split
 from orchestrator.evaluation import (
     average_incremental_accuracy,
@@ -16,7 +17,7 @@ from orchestrator.evaluation import (
     plasticity,
 )
 from orchestrator.evaluation.classification import agreement
-from orchestrator.stages import Role, Stage
+from orchestrator.stages import Stage
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.events import StageFinished
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import ConfigError, UserInputError
 from orchestrator.tracking import names
@@ -113,7 +114,7 @@ def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
 
 
 def _accuracy_curves(reader: MlflowReader, trial: TrackedRun) -> dict[str, list[float]]:
-    metrics = {f"{role}_curve": names.summary_metric(role, "accuracy") for role in names.ROLES}
+    metrics = {f"{role}_curve": names.summary_metric(role, "accuracy") for role in ROLES}
     histories = reader.with_histories(trial, metrics.values()).histories
     return {curve: [value for _, value in histories.get(metric, ())] for curve, metric in metrics.items()}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.config import flatten
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.data import Scenario
 from orchestrator.evaluation import accuracy_after, average_incremental_accuracy, backward_transfer, forgetting_after, forgetting_of_task
 from orchestrator.pipelines.record import RunRecord, StageResult
@@ -75,7 +76,7 @@ class RunLog:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """The scalars that sum up the run."""
-        values = {names.final_metric(role, measure): summary[role][measure] for role in names.ROLES for measure in names.FINAL_MEASURES}
+        values = {names.final_metric(role, measure): summary[role][measure] for role in ROLES for measure in names.FINAL_MEASURES}
         values[names.FINAL_WALL_SECONDS] = summary["wall_seconds"]
         values[names.FINAL_WORKER_SECONDS] = summary["worker_seconds"]
         values[names.FINAL_CACHED_STAGES] = sum(stage["cached"] for stage in summary["stages"])

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import flatten, flatten_tree
+from orchestrator.config import flatten, flatten_tree, values_to_keep
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.places import is_place
+from orchestrator.config.search_space import SearchSpace, metric_text
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
@@ -23,7 +24,6 @@ from orchestrator.pipelines.run import make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import log_search_space, sweep_name, write_sweep_outputs
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampler_of
-from orchestrator.pipelines.trial_log import MAY_DIFFER
 from orchestrator.stages import Work, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views, sweep_view
@@ -136,7 +136,7 @@ def _open(search_space: SearchSpace, experiment: Experiment, ledger: Ledger) -> 
     tracking = experiment.tracking
     run_id = ledger.header.sweep_id if ledger.header else None
     tracker = open_run(tracking, tracking.experiment or experiment.name, sweep_name(search_space), {}, run_id)
-    ledger.begin(SweepHeader(tracker.run_id, experiment.model_dump(mode="json"), search_space.model_dump(mode="json")))
+    ledger.begin(SweepHeader(tracker.run_id, values_to_keep(experiment), search_space.model_dump(mode="json")))
     tracker.set_tags({names.METHOD_TAG: experiment.method.kind, names.SWEEP_TAG: tracker.run_id})
     return tracker
 
@@ -166,7 +166,7 @@ def _check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path, resu
         advice = "add --resume to go on with it, or choose another --output"
         raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
     before, now = flatten_tree(ledger.header.experiment), flatten(experiment)
-    differ = [name for name in sorted({*before, *now}) if not name.startswith(MAY_DIFFER) and before.get(name) != now.get(name)]
+    differ = [name for name in sorted({*before, *now}) if not is_place(name) and before.get(name) != now.get(name)]
     if differ:
         raise ConfigError(
             f"the sweep was begun with another experiment ({', '.join(differ)} differ): its trials could not be compared",
@@ -181,7 +181,7 @@ def _summary(search_space: SearchSpace, ledger: Ledger, sweep_id: str, wall_seco
     return {
         "sweep_id": sweep_id,
         "name": search_space.name,
-        "metric": metric_text(search_space),
+        "metric": metric_text(search_space.metric),
         "mode": search_space.mode,
         "split": search_space.split,
         "best": None if best is None else {"trial": best.number, "value": best.value, "parameters": best.configuration.parameters},
@@ -205,11 +205,3 @@ def _row(trial: LedgerTrial) -> dict[str, Any]:
         "curve": trial.curve,
         "reason": trial.reason,
     }
-
-
-def metric_text(search_space: SearchSpace) -> str:
-    """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
-    if isinstance(search_space.metric, str):
-        return search_space.metric
-    terms = [f"{'+' if weight > 0 else '-'} {abs(weight):g} * {name}" for name, weight in search_space.metric.items()]
-    return " ".join(terms).removeprefix("+ ")

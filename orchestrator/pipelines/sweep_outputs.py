@@ -12,14 +12,14 @@ import yaml
 
 from orchestrator.config import dump_experiment
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation import accuracy_after
 from orchestrator.pipelines.outputs import write_json, write_text
 from orchestrator.pipelines.sweep_trials import SweepSetting, sampler_of
-from orchestrator.stages import Role, prepare_work
-from orchestrator.stages.graph import ROLES
+from orchestrator.stages import prepare_work
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.tracked_run import TrackedRun
 from orchestrator.tuning.ledger import Ledger, LedgerTrial

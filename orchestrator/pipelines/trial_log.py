@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.places import is_place
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
 from orchestrator.stages import Work, prepare_work
@@ -14,9 +15,6 @@ from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished,
 from orchestrator.tracking import InMemoryTracker, Tracker, names
 from orchestrator.tracking.tracker import MetricPoint
 from orchestrator.tuning.trial import TaskReport
-
-# What a resumed sweep may change, as beginnings of names: where things are kept and computed does not change the numbers.
-MAY_DIFFER = ("execution.", "store.", "tracking.", "data.cache_dir", "data.max_memory_gib")
 
 
 class TrialLog:
@@ -34,8 +32,7 @@ class TrialLog:
         self._seeds = [_SeedLog(tracker.run_id, prepare_work(experiment)) for experiment in experiments]
         self._values: dict[tuple[str, int], list[float]] = {}
         first = self._seeds[0].told
-        elsewhere = MAY_DIFFER if is_resumed else ()
-        tracker.log_parameters({path: value for path, value in first.parameters.items() if not path.startswith(elsewhere)})
+        tracker.log_parameters({path: value for path, value in first.parameters.items() if not (is_resumed and is_place(path))})
         tracker.log_datasets(first.datasets)
         tracker.set_tags({**first.tags, names.SEED_TAG: ", ".join(str(experiment.seed) for experiment in experiments)})
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import count, product
 from string import ascii_uppercase
 
+from orchestrator.config.places import is_place
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import forgetting_after
 from orchestrator.reporting.charts import Chart, Line, line_chart
-from orchestrator.reporting.configuration import differences, is_place
+from orchestrator.reporting.configuration import differences
 from orchestrator.reporting.matrices import Cells, accuracy_cells, difference_cells
 from orchestrator.reporting.measures import MEASURES, Measure
 from orchestrator.reporting.pages import render
 from orchestrator.reporting.run_report import mean_accuracies
-from orchestrator.tracking import names
-from orchestrator.tracking.names import Role
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
 Matrix = list[list[float]]
@@ -64,7 +64,7 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
         runs: At least two, with `needed_histories` and their summaries; the others are compared with the first.
     """
     letters = [letter for letter, _ in zip(_letters(), runs, strict=False)]
-    matrices = {role: [run.matrix(role) for run in runs] for role in names.ROLES}
+    matrices = {role: [run.matrix(role) for run in runs] for role in ROLES}
     settings = differences([run.parameters for run in runs])
     return render(
         "comparison.html.j2",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from orchestrator.config import flatten
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.places import is_place
 from orchestrator.reporting.quantities import NOTHING
 
-# Who a run is, where it was computed and where it is kept: no number depends on these.
+# Who a run is.
 _IDENTITY = ("name", "seed")
-_PLACES = ("execution.", "store.", "tracking.", "data.cache_dir")
 
 Parameters = Mapping[str, str]
 
@@ -31,11 +31,6 @@ class Setting:
     def is_other(self, place: int) -> bool:
         """Whether the value of the run at this place is not the first one's."""
         return self.values[place] != self.values[0]
-
-
-def is_place(path: str) -> bool:
-    """Whether the setting says where something is computed or kept, not what."""
-    return path.startswith(_PLACES)
 
 
 def unlike_defaults(parameters: Parameters) -> list[Setting]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.reporting.configuration import differences, same_but_for_the_seed
 from orchestrator.reporting.quantities import mean_and_deviation
 from orchestrator.tracking import names
@@ -52,7 +53,7 @@ def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
     return [_row(run, group) for group in [own, *kept[: _MOST_ROWS - 1]]] if kept or len(own) > 1 else []
 
 
-def final_value(run: TrackedRun, role: names.Role, measure: names.FinalMeasure) -> float | None:
+def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> float | None:
     """A final number: of the summary, else of the metrics; None where the run has not come so far."""
     if run.summary is not None and role in run.summary:
         return float(run.summary[role][measure])
@@ -65,7 +66,7 @@ def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
     by_seed = {member.seed: member for member in newest_last}
     members = list(by_seed.values())
     numbers = []
-    for role in names.ROLES:
+    for role in ROLES:
         for measure in names.FINAL_MEASURES:
             values = [final_value(member, role, measure) for member in members]
             numbers.append(mean_and_deviation([value for value in values if value is not None]))

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.config.places import is_place
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import AccuracyMatrix, accuracy_after, forgetting_of_task
 from orchestrator.reporting.charts import Chart, Line, line_chart
-from orchestrator.reporting.configuration import is_place, unlike_defaults
+from orchestrator.reporting.configuration import unlike_defaults
 from orchestrator.reporting.matrices import accuracy_cells
 from orchestrator.reporting.measures import MEASURES
 from orchestrator.reporting.pages import render
 from orchestrator.reporting.peers import peer_rows
 from orchestrator.tracking import names
-from orchestrator.tracking.names import Role
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
 _RATIOS = ("kdr", "tstr", "tssr")
-TRAINING_METRICS = tuple(names.training_metric(role, part) for role in names.ROLES for part in names.TRAINING_PARTS[role])
+TRAINING_METRICS = tuple(names.training_metric(role, part) for role in ROLES for part in names.TRAINING_PARTS[role])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
         run: With `needed_histories`, and its summary if it has one.
         others: Finished runs on the same data set, for the table of baselines and ablations; `run` may be among them.
     """
-    matrices = {role: run.matrix(role) for role in names.ROLES}
+    matrices = {role: run.matrix(role) for role in ROLES}
     summary = run.summary or {}
     return render(
         "run.html.j2",

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.reporting.configuration import differences, is_place
+from orchestrator.config.places import is_place
+from orchestrator.config.search_space import metric_text, rank_key
+from orchestrator.reporting.configuration import differences
 from orchestrator.tracking import names
 from orchestrator.tracking.sweep_figures import TrialRow
 from orchestrator.tracking.tracked_run import TrackedRun
@@ -39,9 +41,8 @@ class SweepFacts:
 
 def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The trials that have a value, the best first; of equal ones the earlier."""
-    sign = -1.0 if summary["mode"] == "max" else 1.0
     finished = [trial for trial in summary["trials"] if trial["status"] == "finished" and trial["value"] is not None]
-    return sorted(finished, key=lambda trial: (sign * trial["value"], trial["trial"]))
+    return sorted(finished, key=lambda trial: rank_key(trial["value"], trial["trial"], summary["mode"]))
 
 
 def summary_of_trials(sweep: TrackedRun, trials: Sequence[TrackedRun], search_space: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,11 +55,10 @@ def summary_of_trials(sweep: TrackedRun, trials: Sequence[TrackedRun], search_sp
     """
     varied = search_space.get("parameters") or [setting.path for setting in differences([trial.parameters for trial in trials])]
     paths = [path for path in varied if not is_place(path)]
-    metric = search_space.get("metric", "objective")
     summary: dict[str, Any] = {
         "sweep_id": sweep.run_id,
         "name": search_space.get("name", sweep.name),
-        "metric": metric if isinstance(metric, str) else " + ".join(f"{weight:g} * {name}" for name, weight in metric.items()),
+        "metric": metric_text(search_space.get("metric", "objective")),
         "mode": search_space.get("mode", "max"),
         "split": search_space.get("split", "validation"),
         "trials": [_row_of(trial, paths) for trial in trials],

@@ -1,7 +1,7 @@
 """What is computed once: the graph of stages, their keys, and the computation of each."""
 
+from orchestrator.config.roles import Role
 from orchestrator.stages.claims import NO_CLAIMS, Claims
-from orchestrator.stages.configuration import Role
 from orchestrator.stages.graph import Stage, stage_graph
 from orchestrator.stages.model import Model
 from orchestrator.stages.runner import StageRunner

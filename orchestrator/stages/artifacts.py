@@ -12,6 +12,7 @@ from orchestrator.baselines import BaselineModel
 from orchestrator.baselines.closed_form import FeatureMoments
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import BackboneConfig, PretrainedBackboneConfig
+from orchestrator.config.roles import Role
 from orchestrator.models import (
     AnyNetwork,
     CosineClassifier,
@@ -22,7 +23,6 @@ from orchestrator.models import (
     WhitenedEmbedding,
     build_backbone,
 )
-from orchestrator.stages.configuration import Role
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import Artifact
 from orchestrator.student import StudentModel

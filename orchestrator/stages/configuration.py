@@ -6,13 +6,12 @@ here would give stale results, one that is listed but not read would compute the
 
 from __future__ import annotations
 
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import AnalyticConfig, DualTeacherConfig, FinetuningConfig, JointConfig, NearestClassMeanConfig
+from orchestrator.config.roles import Role
 from orchestrator.config.teacher import FineTunedExtractorConfig, PretrainedExtractorConfig
-
-Role = Literal["teacher", "student"]
 
 _IMAGES = ("data.augmentation",)
 _PRETRAINING = ("teacher.self_supervision", "teacher.training")

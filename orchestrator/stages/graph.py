@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
+from orchestrator.config.roles import ROLES as ROLES  # noqa: PLC0414 - retraining takes it from here
+from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
 from orchestrator.models.pretrained import backbone_identity
-from orchestrator.stages.configuration import Role, configuration_read
+from orchestrator.stages.configuration import configuration_read
 
-ROLES: tuple[Role, ...] = ("teacher", "student")
 STAGE_FORMAT: dict[Role, int] = {"teacher": 10, "student": 8}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Scenario
 from orchestrator.pipelines.record import RunRecord, StageResult
@@ -58,7 +59,7 @@ class JsonRunListener:
 
     def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
         """Says the final numbers, and where to look further."""
-        for role in ("teacher", "student"):
+        for role in ROLES:
             measures = ", ".join(
                 f"{name} {summary[role][name]:.4f}" for name in ("last_accuracy", "average_incremental_accuracy", "forgetting")
             )

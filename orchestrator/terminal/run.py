@@ -12,16 +12,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario
 from orchestrator.pipelines.record import RunRecord, StageResult
-from orchestrator.stages import Role, Stage
-from orchestrator.stages.graph import ROLES
+from orchestrator.stages import Stage
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.pages import page_lines
 from orchestrator.tracking import names
 from orchestrator.training.reports import EpochReport
 
-MEASURES = {
+_MEASURES_BY_LABEL = {
     "last accuracy": "last_accuracy",
     "average incremental accuracy": "average_incremental_accuracy",
     "forgetting": "forgetting",
@@ -89,7 +89,7 @@ class TerminalListener:
     def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
         """Tables, and where to look further."""
         self.close()
-        for role in ("teacher", "student"):
+        for role in ROLES:
             self._console.print(matrix_table(f"{role.capitalize()}: accuracy on each task, in percent", summary[role]["accuracy_matrix"]))
         self._console.print(measures_table(summary))
         self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
@@ -154,8 +154,8 @@ def measures_table(summary: dict[str, Any]) -> Table:
     """The final metrics of both models, in percent."""
     table = Table(title="Final metrics, in percent", title_justify="left")
     table.add_column("")
-    for role in ("teacher", "student"):
+    for role in ROLES:
         table.add_column(f"{role} ({summary[role]['num_parameters']:,} parameters)", justify="right")
-    for label, key in MEASURES.items():
-        table.add_row(label, *(f"{100 * summary[role][key]:.1f}" for role in ("teacher", "student")))
+    for label, key in _MEASURES_BY_LABEL.items():
+        table.add_row(label, *(f"{100 * summary[role][key]:.1f}" for role in ROLES))
     return table

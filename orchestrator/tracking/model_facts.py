@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.tracking.names import Role
+from orchestrator.config.roles import Role
 
 # The narrowest column that keeps a tag: TEXT of MySQL.
 MAX_TAG_BYTES = 65_535

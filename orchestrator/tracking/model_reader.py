@@ -12,10 +12,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from orchestrator.config.addresses import without_password
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_reader import MlflowReader
-from orchestrator.tracking.names import ROLES, Role
 
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<version>\d+))")

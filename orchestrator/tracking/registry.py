@@ -16,13 +16,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from orchestrator.config.addresses import without_password
+from orchestrator.config.roles import Role
 from orchestrator.errors import OrchestratorError
 from orchestrator.tracking import entries
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_database import database_ready
 from orchestrator.tracking.mlflow_runs import connect
 from orchestrator.tracking.model_delivery import DELIVERY_TAG, deliver_model
-from orchestrator.tracking.names import Role
 
 STATE_TAG = "orchestrator.state"
 REASON_TAG = "orchestrator.state_reason"

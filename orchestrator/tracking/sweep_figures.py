@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.isotonic import isotonic_regression
 
+from orchestrator.config.search_space import rank_key
 from orchestrator.tracking.heat_map import INK, MUTED
 from orchestrator.tracking.parallel_axes import as_text, is_number, parameter_axes, rounded, short_names, value_axis
 from orchestrator.tracking.parallel_coordinates import draw_parallel_coordinates
@@ -149,9 +150,7 @@ def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
 
 
 def _ranked(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
-    sign = -1.0 if mode == "max" else 1.0
-    keys = [(sign * (trial.value or 0.0), trial.trial, place) for place, trial in enumerate(trials) if _is_finished(trial)]
-    return [trials[place] for _, _, place in sorted(keys)]
+    return sorted(filter(_is_finished, trials), key=lambda trial: rank_key(trial.value or 0.0, trial.trial, mode))
 
 
 def _unranked(trials: Sequence[TrialRow]) -> list[TrialRow]:

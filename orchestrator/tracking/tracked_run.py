@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.tracking import names
-from orchestrator.tracking.names import Role
 from orchestrator.tracking.tracker import MetricPoint
 
 History = Sequence[tuple[int, float]]
@@ -101,7 +101,7 @@ class TrackedRun:
 
 def matrix_metrics(metric_names: Iterable[str]) -> list[str]:
     """Those of the names whose histories hold the accuracy matrices."""
-    return [name for name in metric_names if name.startswith(tuple(f"{role}_accuracy/" for role in names.ROLES))]
+    return [name for name in metric_names if name.startswith(tuple(f"{role}_accuracy/" for role in ROLES))]
 
 
 def histories_of(points: Iterable[MetricPoint]) -> dict[str, list[tuple[int, float]]]:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from orchestrator.config.distributions import ChoiceConfig, DistributionConfig
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.tracking import names
-from orchestrator.tracking.names import ROLES, Role
 from orchestrator.tracking.view import Json, View
 from orchestrator.tracking.view_charts import NUM_LINE_STYLES, bar, charts_state, line, lines, parallel, scatter, section
 

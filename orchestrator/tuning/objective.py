@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from orchestrator.config.roles import Role
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Split
 from orchestrator.evaluation import AccuracyMatrix, average_incremental_accuracy, backward_transfer, forgetting, last_accuracy
-from orchestrator.stages import Role
 
-MEASURES: dict[str, Callable[[AccuracyMatrix], float]] = {
+MEASURE_FUNCTIONS: dict[str, Callable[[AccuracyMatrix], float]] = {
     "last_accuracy": last_accuracy,
     "average_incremental_accuracy": average_incremental_accuracy,
     "forgetting": forgetting,
@@ -46,4 +46,4 @@ class Objective:
 
 def _measure(name: str, matrices: Mapping[Role, AccuracyMatrix]) -> float:
     role, _, measure = name.partition("/")
-    return MEASURES[measure](matrices["teacher" if role == "teacher" else "student"])
+    return MEASURE_FUNCTIONS[measure](matrices["teacher" if role == "teacher" else "student"])

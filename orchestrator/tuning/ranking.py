@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
+from orchestrator.config.search_space import rank_key
 from orchestrator.tuning.ledger import LedgerTrial
 
 
@@ -14,6 +16,5 @@ def ranked(trials: Iterable[LedgerTrial], mode: str) -> list[LedgerTrial]:
         trials: In any order.
         mode: "max" or "min": which objective is best.
     """
-    sign = -1 if mode == "max" else 1
-    places = [(sign * trial.value, trial.number, trial) for trial in trials if trial.value is not None]
-    return [trial for *_, trial in sorted(places, key=lambda place: place[:2])]
+    places = [(rank_key(trial.value, trial.number, mode), trial) for trial in trials if trial.value is not None]
+    return [trial for _, trial in sorted(places, key=itemgetter(0))]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.config.execution import ExecutionConfig, LaneConfig, RayConfig
+from orchestrator.config.roles import Role
 from orchestrator.distributed.resources import available_resources
 from orchestrator.errors import ConfigError
-from orchestrator.stages import Role
 
 
 @dataclass(frozen=True)

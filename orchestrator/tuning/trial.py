@@ -14,10 +14,11 @@ import torch
 
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.stages import Role, Stage, StageRunner, Work, prepare_work
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.distributed.backbones import check_backbones
+from orchestrator.stages import Stage, StageRunner, Work, prepare_work
 from orchestrator.stages.claims import Claims
 from orchestrator.stages.events import StageEvent, StageFinished, Tell, event_as_json
-from orchestrator.stages.graph import ROLES
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare
 
@@ -87,8 +88,12 @@ class TrialInProcess:
             objective: What to report.
             share: What of the machine is the trial's.
             claims: To stages that other trials may be computing.
+
+        Raises:
+            UserInputError: The configuration cannot be used, with these images or at all.
+            StorageUnavailableError: The images cannot be read.
         """
-        self._news = _News([prepare_work(experiment) for experiment in experiments], objective)
+        self._news = _News(_works_of(experiments), objective)
         self._threads = share.threads
         device = torch.device("cuda" if share.uses_gpu else "cpu")
         self._runners = [StageRunner(work, device, self._news.teller(seed), claims=claims) for seed, work in enumerate(self._news.works)]
@@ -121,8 +126,12 @@ class TrialInLanes:
             objective: What to report.
             execution: What each lane asks for.
             claims: Name of the claims to stages that other trials may be computing.
+
+        Raises:
+            UserInputError: The configuration cannot be used, with these images or at all.
+            StorageUnavailableError: The images cannot be read.
         """
-        self._news = _News([prepare_work(experiment) for experiment in experiments], objective)
+        self._news = _News(_works_of(experiments), objective)
         self._execution = execution
         self._claims = claims
         self._learned: queue.Queue[BaseException | None] = queue.Queue()
@@ -197,6 +206,12 @@ class _News:
             worker_seconds=sum(event.seconds * event.num_train_workers for event in computed),
             seconds=now - since,
         )
+
+
+def _works_of(experiments: Sequence[Experiment]) -> list[Work]:
+    works = [prepare_work(experiment) for experiment in experiments]
+    check_backbones(experiments[0], works[0].scenario)  # the sweep has checked the base experiment's; seeds do not matter
+    return works
 
 
 def _stages_of(work: Work, task: int) -> list[Stage]:

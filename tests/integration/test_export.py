@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from orchestrator.config import Experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.data.scenario import LabeledImages, Split
 from orchestrator.export import comparison
 from orchestrator.models.network import predict
@@ -102,7 +103,7 @@ def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teach
     assert json.loads(about["class_names"]) == ["0", "1", "2", "3", "4", "5"]
     assert (about["run_id"], about["role"], about["experiment"], about["dataset"]) == (recorded.run_id, "student", "tiny", "digits")
     assert re.search(r"student ┃ +teacher", done.stdout), done.stdout
-    for role in names.ROLES:
+    for role in ROLES:
         measures = recorded.result.summary[role]
         assert f"{measures['num_parameters']:,}" in done.stdout
         assert f"{100 * measures['last_accuracy']:.1f} %" in done.stdout

@@ -15,6 +15,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from orchestrator.config import load_search_space
+from orchestrator.config.roles import ROLES
 from orchestrator.errors import TrackingUnavailableError
 from orchestrator.tracking import names
 from orchestrator.tracking.saved_views import save_views, view_url
@@ -49,9 +50,9 @@ def run_metrics(goodness: float) -> list[Metric]:
     def at(name: str, value: float, step: int) -> Metric:
         return Metric(name, value, 0, step)
 
-    points = [at(names.final_metric(role, m), goodness * 0.9, 0) for role in names.ROLES for m in names.FINAL_MEASURES]
+    points = [at(names.final_metric(role, m), goodness * 0.9, 0) for role in ROLES for m in names.FINAL_MEASURES]
     points += [at(name, 1.0, 0) for name in (names.FINAL_WALL_SECONDS, names.FINAL_WORKER_SECONDS, names.FINAL_CACHED_STAGES)]
-    for role in names.ROLES:
+    for role in ROLES:
         for step in range(1, NUM_TASKS + 1):
             points += [at(names.summary_metric(role, m), goodness ** (step - 1), step) for m in names.SUMMARY_MEASURES]
             for task in range(step):

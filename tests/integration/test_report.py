@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from orchestrator.config import Experiment, SearchSpace
+from orchestrator.config.roles import ROLES
 from orchestrator.pipelines.report import compare, report
 from orchestrator.pipelines.run import run
 from orchestrator.reporting.palette import PAGE
@@ -80,7 +81,7 @@ def record_sweep(folder: Path, experiment: Experiment, num_trials: int, *, whole
             child = tracker.open_child(f"rates trial {number}", {names.TRIAL_TAG: str(number)})
             child.log_parameters({RATE: str(rate)})
             for task in range(3):
-                values = {names.summary_metric(role, "accuracy"): value - 0.1 * task for role in names.ROLES}
+                values = {names.summary_metric(role, "accuracy"): value - 0.1 * task for role in ROLES}
                 child.log_metrics({**values, names.TRIAL_OBJECTIVE: value}, step=task + 1)
             child.close(RunStatus.FINISHED)
             trial = LedgerTrial(number, Configuration({RATE: rate}, {RATE: rate}), child.run_id, TrialStatus.FINISHED, value, [value])

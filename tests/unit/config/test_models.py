@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
+from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment, values_to_keep
 from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.config.schema import models_in
 from orchestrator.config.student import FixedTransferConfig, LinearTransferConfig, ThresholdTransferConfig
@@ -267,6 +267,14 @@ def test_what_is_written_down_is_complete(tmp_path: Path) -> None:
     text = dump_experiment(Experiment(student=Experiment().student.model_copy(update={"transfer": FixedTransferConfig(ratio=0.25)})))
     for line in ("seed: 0", "kind: digits", "validation_fraction: 0.1", "kind: fixed", "ratio: 0.25", "max_images_per_class: null"):
         assert line in text
+
+
+def test_what_is_written_down_has_no_password() -> None:
+    values = {"store": {"uri": "s3://KEY:SECRET@bucket/x"}, "tracking": {"uri": "http://me:pw@host/a@b"}}
+    hidden = {"store": {"uri": "s3://KEY:***@bucket/x"}, "tracking": {"uri": "http://me:***@host/a@b"}}
+    experiment, shown = Experiment.model_validate(values), Experiment.model_validate(hidden)
+    assert values_to_keep(experiment) == shown.model_dump(mode="json")
+    assert dump_experiment(experiment) == dump_experiment(shown)
 
 
 @given(experiments)

@@ -9,7 +9,7 @@ import yaml
 
 from orchestrator.config import Experiment, SearchSpace, load_any, load_search_space, with_values
 from orchestrator.config.distributions import NormalConfig
-from orchestrator.config.search_space import METRICS, order_of_draws, parse_constraint
+from orchestrator.config.search_space import METRICS, metric_text, order_of_draws, parse_constraint
 from orchestrator.errors import ConfigError
 
 SMALLEST = {"name": "small", "parameters": {"student.temperature": {"kind": "uniform", "low": 1, "high": 8}}, "num_trials": 4}
@@ -50,6 +50,19 @@ def test_what_a_file_leaves_out_has_a_default(file: Path) -> None:
 def test_a_weighted_metric_has_its_weights(file: Path) -> None:
     weights = {"student/last_accuracy": 1, "student/forgetting": -0.5}
     assert load(file, metric=weights).weights == {"student/last_accuracy": 1.0, "student/forgetting": -0.5}
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        ("student/forgetting", "student/forgetting"),
+        ({"student/last_accuracy": 1.0, "student/forgetting": -0.5}, "1 * student/last_accuracy - 0.5 * student/forgetting"),
+        ({"student/forgetting": -0.2, "teacher/last_accuracy": 2.0}, "- 0.2 * student/forgetting + 2 * teacher/last_accuracy"),
+    ],
+    ids=["name", "weights", "negative first"],
+)
+def test_what_is_made_best_is_told_as_a_sum(metric: str | dict[str, float], text: str) -> None:
+    assert metric_text(metric) == text
 
 
 def test_metrics_are_these() -> None:

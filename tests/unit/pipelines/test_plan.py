@@ -17,6 +17,7 @@ import torch
 from orchestrator.config import Experiment
 from orchestrator.config.learning import ResNet20Config
 from orchestrator.config.loader import with_values
+from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Split, Task
 from orchestrator.pipelines.plan import (
     MAX_MANIFESTS,
@@ -31,7 +32,7 @@ from orchestrator.pipelines.plan import (
     plan,
     seconds_per_image_pass,
 )
-from orchestrator.stages import Role, Stage, StageRunner, StageStore, prepare_work
+from orchestrator.stages import Stage, StageRunner, StageStore, prepare_work
 from orchestrator.stages.computation import num_training_images
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys

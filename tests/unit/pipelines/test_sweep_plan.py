@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from orchestrator.config import Experiment, SearchSpace
+from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Task, build_scenario
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines import sweep_plan
@@ -19,7 +20,7 @@ from orchestrator.pipelines.plan import PlannedStage, PlannedTable, StageState, 
 from orchestrator.pipelines.sweep_listener import SilentSweepListener
 from orchestrator.pipelines.sweep_plan import SweepCost, TrialRoom, TrialStages, plan_sweep, sweep_cost
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials
-from orchestrator.stages import Role, Stage, StageStore, prepare_work
+from orchestrator.stages import Stage, StageStore, prepare_work
 from orchestrator.stages.store import Artifact
 from orchestrator.tracking import InMemoryTracker, names
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader

@@ -9,6 +9,7 @@ def changed(**values: object) -> dict[str, str]:
 
 def test_the_defaults_differ_in_nothing_from_themselves_wherever_they_are_computed_and_kept() -> None:
     assert unlike_defaults(flatten(Experiment())) == []
+    assert unlike_defaults(changed(data__max_memory_gib=4)) == []
     assert unlike_defaults(changed(name="mine", seed=7, store__uri="/tmp/x", execution__kind="in_process")) == []  # noqa: S108 - only a name
 
 
@@ -26,4 +27,5 @@ def test_differences_are_only_what_is_not_the_same_everywhere() -> None:
 
 def test_configurations_are_the_same_whatever_their_seed_and_places() -> None:
     assert same_but_for_the_seed(changed(seed=1, tracking__experiment="x")) == same_but_for_the_seed(changed(seed=2))
+    assert same_but_for_the_seed(changed(data__max_memory_gib=4)) == same_but_for_the_seed(changed())
     assert same_but_for_the_seed(changed(seed=1)) != same_but_for_the_seed(changed(student__temperature=3))

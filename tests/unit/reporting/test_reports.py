@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from orchestrator.config.roles import ROLES
 from orchestrator.reporting.comparison import comparison
 from orchestrator.reporting.run_report import needed_histories, run_report
 from orchestrator.tracking import names
@@ -119,7 +120,7 @@ def test_histories_of_accuracies_are_needed_only_without_a_summary(new_run: NewR
 
 
 def test_one_task_is_a_report_as_well(new_run: NewRun) -> None:
-    histories = {f"{role}_accuracy/task_00": [(1, 0.75)] for role in names.ROLES}
+    histories = {f"{role}_accuracy/task_00": [(1, 0.75)] for role in ROLES}
     text = text_of(run_report(new_run(summary=None, histories=histories)))
     assert "Last accuracy mean over all tasks, at the end 75.0 75.0" in text
 
@@ -188,6 +189,6 @@ def as_histories(matrix: list[list[float]]) -> dict[str, list[tuple[int, float]]
     """The metrics that a run with this matrix of both models has logged."""
     return {
         f"{role}_accuracy/task_{task:02}": [(row + 1, matrix[row][task]) for row in range(task, len(matrix))]
-        for role in names.ROLES
+        for role in ROLES
         for task in range(len(matrix))
     }

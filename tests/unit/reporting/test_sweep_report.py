@@ -71,7 +71,7 @@ def test_the_trials_runs_tell_what_the_summary_would_have(sweep: TrackedRun, tri
     ]
     assert summary["best"] == {"trial": 1, "value": 0.75, "parameters": {RATE: 0.01, KIND: "threshold"}}
     assert summary["worker_seconds"] == 60.0
-    assert summary["metric"] == "1 * student/last_accuracy + -0.5 * student/forgetting"
+    assert summary["metric"] == "1 * student/last_accuracy - 0.5 * student/forgetting"
 
 
 def test_without_a_search_space_the_parameters_are_what_differs(sweep: TrackedRun, trials: list[TrackedRun]) -> None:

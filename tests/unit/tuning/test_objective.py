@@ -3,10 +3,10 @@
 import pytest
 
 from orchestrator.config import SearchSpace
-from orchestrator.config.search_space import MEASURES as NAMES
+from orchestrator.config.roles import Role
+from orchestrator.config.search_space import MEASURE_NAMES
 from orchestrator.data import Split
-from orchestrator.stages import Role
-from orchestrator.tuning.objective import MEASURES, Objective
+from orchestrator.tuning.objective import MEASURE_FUNCTIONS, Objective
 
 STUDENT = [[0.8], [0.6, 1.0], [0.5, 0.7, 0.9]]
 TEACHER = [[1.0], [1.0, 1.0], [1.0, 1.0, 1.0]]
@@ -52,4 +52,4 @@ def test_after_one_task_nothing_is_forgotten() -> None:
 
 
 def test_every_measure_that_a_search_space_may_name_can_be_measured() -> None:
-    assert set(NAMES) == set(MEASURES)
+    assert set(MEASURE_NAMES) == set(MEASURE_FUNCTIONS)

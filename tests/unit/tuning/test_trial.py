@@ -6,13 +6,15 @@ from statistics import fmean
 import pytest
 
 from orchestrator.config import Experiment
+from orchestrator.config.execution import RayConfig
 from orchestrator.data import Split
+from orchestrator.errors import ConfigError
 from orchestrator.stages import prepare_work
 from orchestrator.stages.claims import NO_CLAIMS
 from orchestrator.stages.events import EpochFinished, StageFinished, event_from_json
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare
-from orchestrator.tuning.trial import TaskReport, TrialInProcess
+from orchestrator.tuning.trial import TaskReport, TrialInLanes, TrialInProcess
 
 OBJECTIVE = Objective({"student/last_accuracy": 1.0}, Split.VALIDATION)
 NUM_TASKS = 3
@@ -75,6 +77,15 @@ def test_another_temperature_shares_the_teacher_only(reports: list[TaskReport], 
     values["student"]["temperature"] = 1.25
     report = trial_of([Experiment.model_validate(values)]).learn_next_task()
     assert (report.stages_computed, report.stages_cached) == (1, 1)
+
+
+@pytest.mark.parametrize("execution", ["in process", "in lanes"])
+def test_a_backbone_that_cannot_work_is_an_error_of_the_configuration(seeds: list[Experiment], execution: str) -> None:
+    values = seeds[0].model_dump()
+    values["student"]["backbone"] = {"kind": "torchvision", "name": "alexnet"}  # pools 8x8 images away
+    experiments = [Experiment.model_validate(values)]
+    with pytest.raises(ConfigError, match=r"student\.backbone: the backbone cannot work on images of 1x8x8: .*; choose another backbone"):
+        trial_of(experiments) if execution == "in process" else TrialInLanes(experiments, OBJECTIVE, RayConfig(), "claims")
 
 
 def test_reports_that_follow_each_other_are_one_with_the_sums_and_the_newest_objective(reports: list[TaskReport]) -> None:
