@@ -10,14 +10,11 @@ from typing import Any, assert_never
 import torch
 
 from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
-from orchestrator.distributed.backbones import check_backbones
 from orchestrator.distributed.environment import set_environment
 from orchestrator.distributed.resources import check_room
 from orchestrator.errors import ConfigError
 from orchestrator.stages import StageRunner, Work
 from orchestrator.stages.events import Tell
-
-__all__ = ["check_backbones", "check_execution", "compute"]
 
 
 def check_execution(execution: ExecutionConfig) -> None:

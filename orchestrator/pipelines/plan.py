@@ -31,8 +31,8 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.teacher import FineTunedExtractorConfig
 from orchestrator.distributed.resources import cpus_of_this_machine, lanes_of
 from orchestrator.errors import ConfigError
-from orchestrator.pipelines.execution import check_backbones, check_execution
-from orchestrator.stages import Stage, StageStore, Work, prepare_work
+from orchestrator.pipelines.execution import check_execution
+from orchestrator.stages import Stage, StageStore, Work, check_backbones, prepare_work
 from orchestrator.stages.computation import num_training_images
 from orchestrator.stages.feature_tables import FeatureTables, ImagesOfClass, tables_judged_by, tables_learned_from
 from orchestrator.stages.graph import evaluation_key

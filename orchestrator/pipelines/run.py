@@ -15,13 +15,13 @@ from typing import Any, assert_never
 from orchestrator.config.experiment import Experiment
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
-from orchestrator.pipelines.execution import check_backbones, check_execution, compute
+from orchestrator.pipelines.execution import check_execution, compute
 from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.models import final_models, log_models
 from orchestrator.pipelines.outputs import write_outputs
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
-from orchestrator.stages import Model, Role, Work, prepare_work
+from orchestrator.stages import Model, Role, Work, check_backbones, prepare_work
 from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views

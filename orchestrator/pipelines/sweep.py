@@ -19,12 +19,11 @@ from orchestrator.config.search_space import SearchSpace, metric_text
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
-from orchestrator.pipelines.execution import check_backbones
 from orchestrator.pipelines.run import make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import log_search_space, sweep_name, write_sweep_outputs
 from orchestrator.pipelines.sweep_trials import SweepSetting, SweepTrials, sampler_of
-from orchestrator.stages import Work, prepare_work
+from orchestrator.stages import Work, check_backbones, prepare_work
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views, sweep_view
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader, ledger_of

@@ -23,7 +23,6 @@ from orchestrator.data import Scenario, load_images
 from orchestrator.data.scenario import build_scenario
 from orchestrator.distributed.resources import cpus_of_this_machine
 from orchestrator.errors import ConfigError
-from orchestrator.pipelines.execution import check_backbones
 from orchestrator.pipelines.plan import (
     KINDS,
     Kind,
@@ -35,7 +34,7 @@ from orchestrator.pipelines.plan import (
     tables_of,
 )
 from orchestrator.pipelines.sweep_trials import sampler_of
-from orchestrator.stages import Work, prepare_work, stage_graph
+from orchestrator.stages import Work, check_backbones, prepare_work, stage_graph
 from orchestrator.stages.retention import newest_keys
 from orchestrator.tuning.share import TrialShare
 from orchestrator.tuning.space import Configuration, Space

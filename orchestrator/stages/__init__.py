@@ -1,6 +1,7 @@
 """What is computed once: the graph of stages, their keys, and the computation of each."""
 
 from orchestrator.config.roles import Role
+from orchestrator.stages.backbones import check_backbones
 from orchestrator.stages.claims import NO_CLAIMS, Claims
 from orchestrator.stages.graph import Stage, stage_graph
 from orchestrator.stages.model import Model
@@ -8,4 +9,16 @@ from orchestrator.stages.runner import StageRunner
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work, prepare_work
 
-__all__ = ["NO_CLAIMS", "Claims", "Model", "Role", "Stage", "StageRunner", "StageStore", "Work", "prepare_work", "stage_graph"]
+__all__ = [
+    "NO_CLAIMS",
+    "Claims",
+    "Model",
+    "Role",
+    "Stage",
+    "StageRunner",
+    "StageStore",
+    "Work",
+    "check_backbones",
+    "prepare_work",
+    "stage_graph",
+]

@@ -15,8 +15,7 @@ import torch
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.distributed.backbones import check_backbones
-from orchestrator.stages import Stage, StageRunner, Work, prepare_work
+from orchestrator.stages import Stage, StageRunner, Work, check_backbones, prepare_work
 from orchestrator.stages.claims import Claims
 from orchestrator.stages.events import StageEvent, StageFinished, Tell, event_as_json
 from orchestrator.tuning.objective import Objective
