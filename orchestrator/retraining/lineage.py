@@ -82,10 +82,6 @@ class Lineage(_Record):
         """Images of a class in the deliveries of which it was learned, held-out ones among them."""
         return sum(file.num_images.get(label, 0) for file in self.files if file.delivery <= self.deliveries[label])
 
-    def newest_files(self) -> Sequence[TakenFile]:
-        """Those that came with the newest delivery."""
-        return [file for file in self.files if file.delivery == self.last_delivery]
-
 
 def sketch(digests: Iterable[bytes]) -> tuple[str, ...]:
     """The smallest digests of some images (a bottom-k sketch, Cohen & Kaplan 2007): equal images, equal sketches."""
