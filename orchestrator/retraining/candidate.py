@@ -39,6 +39,8 @@ def candidate_experiment(retraining: Retraining, champion: Registered | None, dr
     experiment, source = retraining.experiment, retraining.source
     goes_on = champion is not None and not plan.refreshed and not isinstance(experiment.method, JointConfig)
     learned = champion.lineage.learned if goes_on and champion and can_go_on(experiment, retraining, champion.experiment) else None
+    # what is held out is what the gate judges by: of the rest nothing is set aside for validation
+    same = {name: value for name, value in experiment.data.of_any_source.items() if name != "validation_fraction"}
     data = ArrivalsConfig(
         path=source.path,
         files=tuple(ArrivedFile(name=file.name, sha256=file.sha256, delivery=file.delivery) for file in draft.files),
@@ -47,8 +49,7 @@ def candidate_experiment(retraining: Retraining, champion: Registered | None, dr
         held_out_fraction=source.held_out_fraction,
         image_size=source.image_size,
         num_channels=source.num_channels,
-        augmentation=experiment.data.augmentation,
-        cache_dir=experiment.data.cache_dir,
+        **same,
     )
     scenario = experiment.scenario.model_copy(update={"tasks": draft.tasks, "learned": learned})
     tracking = experiment.tracking.model_copy(update={"models": "none"})  # they are registered after the gate
