@@ -167,7 +167,7 @@ class _Tick:
         outcome = RetrainingOutcome.before_learning(plan, found, self._state.champion, is_dry=lease is None)
         if not plan.learns:
             return outcome
-        draft = draft_lineage(lineage, found, plan)
+        draft = draft_lineage(self._retraining.experiment, lineage, found, plan)
         experiment = candidate_experiment(self._retraining, champion, draft, plan)
         if champion is not None:
             champion.restore(self._store)

@@ -72,7 +72,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     stages: list[Stage] = []
     newest: dict[Role, tuple[str, ...]] = {"teacher": (), "student": ()}
     newest |= {stage.role: (stage.key,) for stage in learned_stages(experiment, scenario)}
-    weights = {"teacher": weights_identity(experiment.teacher.backbone), "student": weights_identity(experiment.student.backbone)}
+    weights = weights_of(experiment)
     data: list[str] = []
     for task in scenario.tasks[scenario.num_learned_tasks :]:
         data = [*(data if learns_from_scratch else []), scenario.fingerprint_of(task)]
@@ -93,6 +93,15 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
             newest[role] = (key,)
             stages.append(Stage(role, task, key, upstream))
     return stages
+
+
+def weights_of(experiment: Experiment) -> dict[Role, str]:
+    """What tells the pre-trained weights that both backbones begin with from others; empty where they are random.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    return {"teacher": weights_identity(experiment.teacher.backbone), "student": weights_identity(experiment.student.backbone)}
 
 
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:
