@@ -11,7 +11,7 @@ OrchestratorError                 exit code 1   a bug unless a subclass says oth
 │   ├── TrackingUnavailableError  the MLflow store cannot be reached
 │   ├── ClusterUnavailableError   the Ray cluster cannot be reached, or does not give a lane its workers
 │   ├── LaneLostError             a lane lost its workers more often than it may
-│   ├── LockedError               another retraining works right now
+│   ├── LockedError               another process works there right now: waiting helps
 │   └── LeaseLostError            another retraining has taken over: this one may not change anything any more
 └── InterruptedRunError           exit code 130 the user pressed Ctrl-C (or the process was told to end)
 ```
@@ -91,7 +91,7 @@ class LaneLostError(TransientError):
 
 
 class LockedError(TransientError):
-    """Another retraining works right now."""
+    """Another process works on the same thing right now: waiting helps."""
 
 
 class LeaseLostError(TransientError):

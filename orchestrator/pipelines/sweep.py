@@ -68,7 +68,7 @@ def sweep(
 
     Raises:
         UserInputError: Space, experiment or data cannot be used, or the folder holds another sweep.
-        TransientError: The output folder, store, cluster or tracking store cannot be reached.
+        TransientError: The output folder, store, cluster or tracking store cannot be reached, or another sweep is writing there.
         InterruptedRunError: The sweep was interrupted; `resume` goes on.
     """
     listener = listener or SilentSweepListener()
