@@ -3,15 +3,18 @@
 ```
 OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
 ├── LaneFailedError               exit code 1   a worker met an error that this program does not know
+├── DifferentOutputsError         exit code 1   an exported file does not compute what the original computes
 ├── UserInputError                exit code 2   the user's input is wrong; the message says what to change
 │   ├── ConfigError               a configuration file or an override
-│   └── DataError                 images, labels or splits
+│   ├── DataError                 images, labels or splits
+│   ├── NotConvertibleError       a model that cannot be brought into an export's format
+│   └── ModelNotExportableError   a model that torch cannot export as a graph
 ├── TransientError                exit code 3   storage, tracking or cluster unreachable; trying again can help
 │   ├── StorageUnavailableError   the stage store or the data cache cannot be written or read
 │   ├── TrackingUnavailableError  the MLflow store cannot be reached
 │   ├── ClusterUnavailableError   the Ray cluster cannot be reached, or does not give a lane its workers
 │   ├── LaneLostError             a lane lost its workers more often than it may
-│   ├── LockedError               another retraining works right now
+│   ├── LockedError               another process works there right now: waiting helps
 │   └── LeaseLostError            another retraining has taken over: this one may not change anything any more
 └── InterruptedRunError           exit code 130 the user pressed Ctrl-C (or the process was told to end)
 ```
@@ -53,6 +56,10 @@ class LaneFailedError(OrchestratorError):
     """A worker of a lane met an error that this program does not know: a bug."""
 
 
+class DifferentOutputsError(OrchestratorError):
+    """An exported file does not compute what the original computes: a bug, here or in what has converted it."""
+
+
 class UserInputError(OrchestratorError):
     """The user's input is wrong: trying again without changing it cannot help."""
 
@@ -65,6 +72,14 @@ class ConfigError(UserInputError):
 
 class DataError(UserInputError):
     """Images, labels or splits cannot be used."""
+
+
+class NotConvertibleError(UserInputError):
+    """A model that cannot be brought into the format asked for: another backbone may be."""
+
+
+class ModelNotExportableError(UserInputError):
+    """A model that torch cannot export as a graph: another backbone may be."""
 
 
 class TransientError(OrchestratorError):
@@ -91,7 +106,7 @@ class LaneLostError(TransientError):
 
 
 class LockedError(TransientError):
-    """Another retraining works right now."""
+    """Another process works on the same thing right now: waiting helps."""
 
 
 class LeaseLostError(TransientError):

@@ -171,9 +171,9 @@ def gc(
 ) -> None:
     """Remove from the stage store what nobody has used for N days.
 
-    That is stages and their evaluations, epoch checkpoints of runs that nobody went on with, and what interrupted writers left.
-    A run that needs a removed stage computes it again. The stages of the experiments named here stay: those of the files as they
-    are, without `--set`.
+    That is stages and their evaluations, tables of a pre-trained extractor's features, epoch checkpoints of runs that nobody went
+    on with, and what interrupted writers left. A run that needs what was removed computes it again. The stages of the experiments
+    named here stay, and their tables: those of the files as they are, without `--set`.
 
     Examples:
     `orchestrator gc --dry-run`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
@@ -59,6 +59,11 @@ class _DataSourceConfig(Config):
     def max_bytes(self) -> int | None:
         """`max_memory_gib` in bytes."""
         return None if self.max_memory_gib is None else int(self.max_memory_gib * 2**30)
+
+    @property
+    def of_any_source(self) -> dict[str, Any]:
+        """What holds wherever images come from, by name: for the same experiment on another source."""
+        return {name: getattr(self, name) for name in _DataSourceConfig.model_fields}
 
     @field_validator("cache_dir")
     @classmethod

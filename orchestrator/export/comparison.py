@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 from jaxtyping import Int64
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import DifferentOutputsError
 from orchestrator.export.arrays import Images, Predictor
 
 # Sums of float32 in another order: a millionth of the largest logit is usual, a hundred times that is another model.
@@ -19,10 +19,6 @@ _BATCH = 256
 _WARM_UPS = 10
 _MOST_REPEATS = 200
 _MOST_SECONDS = 2.0
-
-
-class DifferentOutputsError(OrchestratorError):
-    """An exported file does not compute what the original computes."""
 
 
 @dataclass(frozen=True)

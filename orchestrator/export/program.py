@@ -6,14 +6,10 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import NotConvertibleError
 from orchestrator.export.description import Shape
 
 _NUM_EXAMPLES = 2  # of one image, torch.export concludes that there is always one
-
-
-class NotConvertibleError(OrchestratorError):
-    """A model that cannot be brought into the format asked for."""
 
 
 def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:

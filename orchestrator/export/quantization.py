@@ -35,7 +35,7 @@ def quantize(source: Path, target: Path, calibration: Images | None, texts: Mapp
     Raises:
         NotConvertibleError: ONNX Runtime cannot quantise it.
     """
-    with tempfile.TemporaryDirectory() as folder, quiet():
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, quiet():
         prepared = Path(folder) / "prepared.onnx"
         try:
             quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds normalisation into the convolutions

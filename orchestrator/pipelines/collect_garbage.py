@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.pipelines.plan import tables_of
 from orchestrator.stages import StageStore, prepare_work
+from orchestrator.stages.feature_tables import tables_read_for
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_up, exists
 
@@ -51,7 +53,7 @@ def collect_garbage(uris: Sequence[str], experiments: Sequence[Experiment], unus
 
     Args:
         uris: The stores; none means those of the experiments.
-        experiments: Whatever their stages and evaluations are, they stay in every store.
+        experiments: Whatever their stages, evaluations and tables of features are, they stay in every store.
         unused_days: How long something may lie unused.
         dry_run: Only look.
 
@@ -69,14 +71,17 @@ def collect_garbage(uris: Sequence[str], experiments: Sequence[Experiment], unus
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:
-    """Keys of all stages of an experiment, and of their evaluations.
+    """Keys of all stages of an experiment, of their evaluations, and of the tables of features from which both are computed.
 
     Raises:
         UserInputError: Its data cannot be used.
         StorageUnavailableError: The data cache cannot be reached.
     """
     work = prepare_work(experiment)
-    return [key for stage in (*work.learned, *work.stages) for key in (stage.key, evaluation_key(stage, work.scenario))]
+    tables = tables_of(work)
+    computed = [key for stage in (*work.learned, *work.stages) for key in (stage.key, evaluation_key(stage, work.scenario))]
+    read = dict.fromkeys(images for stage in work.stages for images in tables_read_for(stage, experiment))
+    return [*computed, *(tables.key_of(*images) for images in read)]
 
 
 def _amount(parts: Iterable[StorePart]) -> Amount:

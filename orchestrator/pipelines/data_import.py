@@ -21,7 +21,7 @@ from orchestrator.data.importing import Chunk, import_chunks, import_key, merge
 from orchestrator.data.samples import HALVES, Half, ImageSource, Progress
 from orchestrator.data.sources import open_source
 from orchestrator.data.survey import BadImage, Survey
-from orchestrator.errors import DataError, StorageUnavailableError
+from orchestrator.errors import DataError, LockedError, StorageUnavailableError
 
 BAD_FILES = "bad_files.csv"
 _METADATA_KEY = b"continual_orchestrator_import"
@@ -64,7 +64,8 @@ def import_data(config: DataConfig, output: Path, image_size: int | None, strict
 
     Raises:
         UserInputError: There are no images, files that no import has written are in the way, or, if strict, something cannot be used.
-        StorageUnavailableError: The folder cannot be written, or another import is writing there.
+        StorageUnavailableError: The folder cannot be written.
+        LockedError: Another import is writing there.
     """
     if isinstance(config, ImageFolderConfig):
         _check_outside(config, output.absolute())
@@ -163,7 +164,7 @@ def _locked(output: Path) -> Iterator[None]:
         with lock:
             yield
     except Timeout:
-        raise StorageUnavailableError("another import is writing there", where=str(output), next_step="wait until it has ended") from None
+        raise LockedError("another import is writing there", where=str(output), next_step="wait until it has ended") from None
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(what, where=str(output), next_step="choose another --output") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.config.roles import Role
 from orchestrator.errors import OrchestratorError, StorageUnavailableError, UserInputError
 from orchestrator.export.comparison import Comparison, compare, median_seconds
 from orchestrator.export.description import Description
@@ -20,7 +21,6 @@ from orchestrator.export.pt2_file import as_predictor
 from orchestrator.pipelines.export_outcome import Exported, ExportListener, ExportRequest, Measured, Quantized
 from orchestrator.pipelines.export_sources import JudgingImages, Source, fetch, find_source, judging_images
 from orchestrator.tracking.model_reader import ModelReader
-from orchestrator.tracking.names import Role
 from orchestrator.tracking.packaging import PackagedModel
 from orchestrator.tracking.reading import open_model_reader
 
@@ -50,8 +50,9 @@ def export(request: ExportRequest, uri: str, listener: ExportListener) -> Export
     source = find_source(reader, request.reference, request.role)
     output = request.output or _default_output(request, source)
     with _folder_beside(output) as folder:
-        written, exported = _Export(request, reader, source, listener, folder).run(output)
-        written.replace(output)
+        written, exported = _Export(request, reader, source, listener, folder, output).run()
+        with _writing(output):
+            written.replace(output)
     return exported
 
 
@@ -64,8 +65,9 @@ class _Export:
     source: Source
     listener: ExportListener
     folder: Path
+    output: Path
 
-    def run(self, output: Path) -> tuple[Path, Exported]:
+    def run(self) -> tuple[Path, Exported]:
         """The file as it will be moved to its place, and what is known of it."""
         role = self.source.role
         model = self._fetched(role)
@@ -78,7 +80,7 @@ class _Export:
         quantized = self._quantized(file, model, description, images) if self.request.quantize else None
         written = self.folder / _int8_name(file) if quantized else file
         other = self._other_role()
-        return written, Exported(output, self.request.kind, description, measured, comparison, quantized, other, images.what)
+        return written, Exported(self.output, self.request.kind, description, measured, comparison, quantized, other, images.what)
 
     def _fetched(self, role: Role) -> PackagedModel:
         self.listener.step(f"fetch the {role}")
@@ -91,7 +93,9 @@ class _Export:
     def _written(self, model: PackagedModel, description: Description) -> Path:
         self.listener.step(f"convert the {description.role}")
         file = self.folder / f"{description.role}.{self.request.kind}"
-        write_file(trace(model.classifier, model.shape), self.request.kind, description.texts(), file)
+        program = trace(model.classifier, model.shape)
+        with _writing(self.output):
+            write_file(program, self.request.kind, description.texts(), file)
         return file
 
     def _compared(self, file: Path, model: PackagedModel, images: JudgingImages) -> Comparison:
@@ -108,7 +112,8 @@ class _Export:
 
         self.listener.step(f"quantise {file.name}")
         small = self.folder / _int8_name(file)
-        how = quantize(file, small, images.calibration, description.texts())
+        with _writing(self.output):
+            how = quantize(file, small, images.calibration, description.texts())
         comparison = self._compared(small, model, images)
         return Quantized(how, self._measured(f"{description.role} int8", small, model, images.accuracy(comparison.predictions)), comparison)
 
@@ -144,13 +149,26 @@ def _folder_beside(output: Path) -> Iterator[Path]:
         raise UserInputError("is a folder", str(output), "name a file with --output")
     missing = [parent for parent in output.parents if not parent.exists()]
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-            yield Path(folder)
-    except OSError as error:
-        what = f"the file cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, str(output), "choose another --output") from None
+        with _writing(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
+        with folder as path:
+            yield Path(path)
     finally:
         with suppress(OSError):  # the file is in it, or it could not be made
             for parent in missing:
                 parent.rmdir()
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Not around all of an export: another thing that cannot be read or written is not mended by another file's name.
+
+    Raises:
+        StorageUnavailableError: The file cannot be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = f"the file cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, str(output), "choose another --output") from None

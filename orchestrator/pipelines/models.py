@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from orchestrator.config.roles import Role
-from orchestrator.errors import OrchestratorError, StorageUnavailableError
+from orchestrator.errors import ModelNotExportableError, StorageUnavailableError
 from orchestrator.stages import Model, Stage, Work
 from orchestrator.stages.store import Artifact
 from orchestrator.tracking import Tracker, names
@@ -26,10 +26,6 @@ PACKAGE_FORMAT = 2
 _EXPORTED_BY = ("torch", "mlflow")
 
 logger = logging.getLogger(__name__)
-
-
-class ModelNotExportableError(OrchestratorError):
-    """A model that torch cannot export as a graph."""
 
 
 def final_stages(work: Work) -> dict[Role, Stage]:
@@ -89,7 +85,8 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
     except StorageUnavailableError:
         raise
     except Exception as error:  # torch.export raises many kinds
-        raise ModelNotExportableError(f"the {role} cannot be exported for MLflow ({str(error).strip().splitlines()[0]})") from error
+        what = f"the {role} cannot be exported for MLflow ({(str(error).strip().splitlines() or [type(error).__name__])[0]})"
+        raise ModelNotExportableError(what, next_step="another backbone may be exportable") from error
     return package
 
 

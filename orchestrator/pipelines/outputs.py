@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -82,6 +83,33 @@ def _tracked_run(summary: dict[str, Any], record: RunRecord, log: RunLog, about:
         summary=summary,
         environment=about,
     )
+
+
+def remove_earlier_summary(folder: Path) -> None:
+    """Removes the summary of whatever was done here before: it must not pass for that of what is done now.
+
+    Raises:
+        StorageUnavailableError: It cannot be removed.
+    """
+    file = folder / names.SUMMARY_FILE
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"is in the way and cannot be removed ({error.strerror})"
+        raise StorageUnavailableError(what, where=str(file), next_step="choose another --output") from None
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Writes summary.json alone.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written any more.
+    """
+    try:
+        write_json(folder / names.SUMMARY_FILE, summary)
+    except OSError as error:
+        what = f"the summary cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, where=str(folder), next_step="free some space, or choose another --output") from None
 
 
 def write_json(path: Path, content: object) -> None:

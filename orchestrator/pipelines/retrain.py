@@ -17,12 +17,13 @@ from pathlib import Path
 
 from orchestrator.config.addresses import below, sqlite_path
 from orchestrator.config.retraining import Retraining
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Split
 from orchestrator.errors import LockedError, OrchestratorError, TransientError
 from orchestrator.pipelines.execution import check_execution
 from orchestrator.pipelines.listener import RunListener
 from orchestrator.pipelines.models import package_final_model
-from orchestrator.pipelines.outputs import write_json
+from orchestrator.pipelines.outputs import remove_earlier_summary, write_summary
 from orchestrator.pipelines.retraining_outcome import RetrainingOutcome, outcome_tags
 from orchestrator.pipelines.run import RunResult, make_writable, run
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage, learned_lineage
@@ -38,9 +39,8 @@ from orchestrator.retraining.scan import scan
 from orchestrator.retraining.shift import find_shifts
 from orchestrator.retraining.storage import ObjectStorage
 from orchestrator.retraining.webhook import tell
-from orchestrator.stages import Role, StageStore
-from orchestrator.stages.graph import ROLES
-from orchestrator.tracking import NullTracker, names
+from orchestrator.stages import StageStore
+from orchestrator.tracking import NullTracker
 from orchestrator.tracking.reading import open_registry
 from orchestrator.tracking.registry import PREDECESSOR_TAG, REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry
 
@@ -66,12 +66,12 @@ def retrain(
 
     Raises:
         UserInputError: Configuration, data or the champion's files cannot be used.
-        TransientError: Source, store, journal or registry does not answer, or another retraining has taken over.
+        TransientError: Source, store, journal, registry or output folder cannot be used, or another retraining has taken over.
         InterruptedRunError: It was interrupted.
     """
     folder = Path(output) if output is not None else Path("out") / "retraining" / retraining.name
     make_writable(folder)
-    (folder / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier tick: it must not pass for this one's
+    remove_earlier_summary(folder)
     try:
         outcome = _outcome(retraining, dry_run, folder, scheduled_at, listener)
     except OrchestratorError as error:
@@ -79,7 +79,7 @@ def retrain(
             failure = {"outcome": "failed", "reason": str(error), "exit_code": error.exit_code}
             tell(retraining.webhook, {"retraining": retraining.name, **failure})
         raise
-    write_json(folder / names.SUMMARY_FILE, outcome.summary())
+    write_summary(folder, outcome.summary())
     if outcome.conditions:
         from orchestrator.pipelines.retraining_report import write_report  # noqa: PLC0415 - draws with matplotlib, which is slow to import
 
@@ -167,7 +167,7 @@ class _Tick:
         outcome = RetrainingOutcome.before_learning(plan, found, self._state.champion, is_dry=lease is None)
         if not plan.learns:
             return outcome
-        draft = draft_lineage(lineage, found, plan)
+        draft = draft_lineage(self._retraining.experiment, lineage, found, plan)
         experiment = candidate_experiment(self._retraining, champion, draft, plan)
         if champion is not None:
             champion.restore(self._store)

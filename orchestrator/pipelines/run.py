@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.execution import check_execution, compute
 from orchestrator.pipelines.listener import RunListener, SilentListener
 from orchestrator.pipelines.models import final_models, log_models
-from orchestrator.pipelines.outputs import write_outputs
+from orchestrator.pipelines.outputs import remove_earlier_summary, write_outputs
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
-from orchestrator.stages import Model, Role, Work, check_backbones, prepare_work
+from orchestrator.stages import Model, Work, check_backbones, prepare_work
 from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views
@@ -84,7 +85,7 @@ def run(
     with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
         output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
         make_writable(output_dir)
-        _remove(output_dir / names.SUMMARY_FILE)  # of an earlier run: it must not pass for this one's
+        remove_earlier_summary(output_dir)
         log = RunLog(tracker, experiment, work.scenario)
         log.start()
         views = run_views(len(work.scenario.tasks))
@@ -144,11 +145,3 @@ def make_writable(folder: Path) -> None:
         raise StorageUnavailableError(
             f"cannot be written ({error.strerror or error})", where=str(folder), next_step="choose another --output"
         ) from None
-
-
-def _remove(file: Path) -> None:
-    try:
-        file.unlink(missing_ok=True)
-    except OSError as error:
-        what = f"is in the way and cannot be removed ({error.strerror})"
-        raise StorageUnavailableError(what, where=str(file), next_step="choose another --output") from None

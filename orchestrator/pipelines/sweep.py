@@ -19,6 +19,7 @@ from orchestrator.config.search_space import SearchSpace, metric_text
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.closing import closed_truthfully, machine_watched
+from orchestrator.pipelines.outputs import remove_earlier_summary
 from orchestrator.pipelines.run import make_writable
 from orchestrator.pipelines.sweep_listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep_outputs import log_search_space, sweep_name, write_sweep_outputs
@@ -67,7 +68,7 @@ def sweep(
 
     Raises:
         UserInputError: Space, experiment or data cannot be used, or the folder holds another sweep.
-        TransientError: The output folder, store, cluster or tracking store cannot be reached.
+        TransientError: The output folder, store, cluster or tracking store cannot be reached, or another sweep is writing there.
         InterruptedRunError: The sweep was interrupted; `resume` goes on.
     """
     listener = listener or SilentSweepListener()
@@ -85,7 +86,7 @@ def sweep(
     _check_search(setting, ledger)
     with ledger.writing():
         started = time.perf_counter()
-        (output_dir / names.SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier start: it must not pass for this one's
+        remove_earlier_summary(output_dir)
         tracker = _open(search_space, experiment, ledger)
         view = sweep_view(tracker.run_id, search_space)
         with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):

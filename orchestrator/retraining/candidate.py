@@ -8,15 +8,21 @@ from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksCo
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import JointConfig
 from orchestrator.config.retraining import Retraining
+from orchestrator.config.roles import Role
+from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.retraining.changes import ChangePlan
 from orchestrator.retraining.lineage import Lineage, sketch
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import Scan
-from orchestrator.stages import Role
+from orchestrator.stages.graph import weights_of
 
 
-def draft_lineage(champion: Lineage, found: Scan, plan: ChangePlan) -> Lineage:
-    """What the candidate will have learned: all that the champion has, and what the plan says."""
+def draft_lineage(experiment: Experiment, champion: Lineage, found: Scan, plan: ChangePlan) -> Lineage:
+    """What the candidate will have learned: all that the champion has, and what the plan says.
+
+    Raises:
+        ConfigError: Pre-trained weights cannot be read.
+    """
     delivery = champion.last_delivery + 1
     learned_now = [str(label) for label in plan.new_classes]
     digests = {label: [digest for file in found.new for digest in file.digests.get(label, ())] for label in learned_now}
@@ -26,6 +32,7 @@ def draft_lineage(champion: Lineage, found: Scan, plan: ChangePlan) -> Lineage:
         deliveries={**champion.deliveries, **dict.fromkeys([*plan.refreshed, *learned_now], delivery)},
         sketches={**champion.sketches, **{label: sketch(of_class) for label, of_class in digests.items()}},
         quarantined=tuple(found.quarantined),
+        weights=weights_of(experiment),
     )
 
 
@@ -38,7 +45,9 @@ def candidate_experiment(retraining: Retraining, champion: Registered | None, dr
     """
     experiment, source = retraining.experiment, retraining.source
     goes_on = champion is not None and not plan.refreshed and not isinstance(experiment.method, JointConfig)
-    learned = champion.lineage.learned if goes_on and champion and can_go_on(experiment, retraining, champion.experiment) else None
+    learned = champion.lineage.learned if goes_on and champion and can_go_on(retraining, champion, draft) else None
+    # what is held out is what the gate judges by: of the rest nothing is set aside for validation
+    same = {name: value for name, value in experiment.data.of_any_source.items() if name != "validation_fraction"}
     data = ArrivalsConfig(
         path=source.path,
         files=tuple(ArrivedFile(name=file.name, sha256=file.sha256, delivery=file.delivery) for file in draft.files),
@@ -47,25 +56,30 @@ def candidate_experiment(retraining: Retraining, champion: Registered | None, dr
         held_out_fraction=source.held_out_fraction,
         image_size=source.image_size,
         num_channels=source.num_channels,
-        augmentation=experiment.data.augmentation,
-        cache_dir=experiment.data.cache_dir,
+        **same,
     )
     scenario = experiment.scenario.model_copy(update={"tasks": draft.tasks, "learned": learned})
     tracking = experiment.tracking.model_copy(update={"models": "none"})  # they are registered after the gate
     return Experiment.model_validate({**dict(experiment), "data": data, "scenario": scenario, "tracking": tracking})
 
 
-def can_go_on(experiment: Experiment, retraining: Retraining, of_champion: Experiment) -> bool:
-    """Whether the configured networks are the champion's, so that its stages can be learned on."""
-    data = of_champion.data
+def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> bool:
+    """Whether the configured networks are the champion's, so that its stages can be learned on.
+
+    An extractor that has learned goes on as frozen or fine-tuned, whichever it was; one that is used as it comes gives other features.
+    """
+    configured, of_champion = retraining.experiment, champion.experiment
+    data, known_weights = of_champion.data, champion.lineage.weights
     return (
         isinstance(data, ArrivalsConfig)
         and (data.image_size, data.num_channels) == (retraining.source.image_size, retraining.source.num_channels)
+        and all(known_weights.get(role, weights) == weights for role, weights in draft.weights.items())
         and all(
-            build_from(experiment) == build_from(of_champion)
+            build_from(configured) == build_from(of_champion)
             for build_from in (
                 lambda it: it.method,
                 lambda it: it.teacher.backbone,
+                lambda it: isinstance(it.teacher.extractor, PretrainedExtractorConfig),
                 lambda it: (it.teacher.joint_embedding.dimensions, it.teacher.joint_embedding.adapter_width),
                 lambda it: it.teacher.spread,
                 lambda it: it.student.backbone,

@@ -12,12 +12,11 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from orchestrator.config.retraining import GateConfig
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import LabeledImages
 from orchestrator.evaluation.classification import agreement
 from orchestrator.models import AnyNetwork
 from orchestrator.models.network import predict
-from orchestrator.stages import Role
-from orchestrator.stages.graph import ROLES
 
 _TIMED_IMAGES = 40
 _WARM_UP_IMAGES = 10

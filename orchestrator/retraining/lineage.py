@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from orchestrator.config.data import Label, LearnedTasksConfig
+from orchestrator.config.roles import Role
 
 _SKETCH_SIZE = 64
 
@@ -58,6 +59,7 @@ class Lineage(_Record):
         deliveries: For each known class, the last delivery of which it was learned.
         sketches: For each known class, the smallest digests of its images: enough to know it again under another name.
         quarantined: Files left out when this was learned.
+        weights: What tells the pre-trained weights that its backbones began with from others, by role; empty where nobody noted it.
         learned: The last stages, and both accuracy matrices; None in a draft.
     """
 
@@ -66,6 +68,7 @@ class Lineage(_Record):
     deliveries: dict[str, int] = {}
     sketches: dict[str, tuple[str, ...]] = {}
     quarantined: tuple[QuarantinedFile, ...] = ()
+    weights: dict[Role, str] = {}
     learned: LearnedTasksConfig | None = None
 
     @property
@@ -81,10 +84,6 @@ class Lineage(_Record):
     def num_learned_from(self, label: str) -> int:
         """Images of a class in the deliveries of which it was learned, held-out ones among them."""
         return sum(file.num_images.get(label, 0) for file in self.files if file.delivery <= self.deliveries[label])
-
-    def newest_files(self) -> Sequence[TakenFile]:
-        """Those that came with the newest delivery."""
-        return [file for file in self.files if file.delivery == self.last_delivery]
 
 
 def sketch(digests: Iterable[bytes]) -> tuple[str, ...]:

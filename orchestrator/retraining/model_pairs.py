@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.promotion import CHAMPION, Alias, VersionState
-from orchestrator.tracking.names import ROLES, Role
 from orchestrator.tracking.registry import PREDECESSOR_TAG, REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry, VersionFacts
 
 

@@ -20,13 +20,13 @@ import torch
 from orchestrator.config import dump_experiment, load_experiment
 from orchestrator.config.data import ArrivalsConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.models import AnyNetwork
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
-from orchestrator.stages import Role, StageStore
+from orchestrator.stages import StageStore
 from orchestrator.stages.artifacts import from_artifact
-from orchestrator.stages.graph import ROLES
 from orchestrator.stages.store import Artifact
 from orchestrator.tracking.registry import ModelRegistry
 

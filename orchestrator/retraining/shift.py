@@ -16,6 +16,8 @@ from torch import Tensor
 
 from orchestrator.config.retraining import Retraining
 from orchestrator.data.arrivals import Folder, is_held_out, read_content
+from orchestrator.models import AnyNetwork
+from orchestrator.models.network import extract_features
 from orchestrator.retraining.changes import Finding, FindingKind
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import Scan
@@ -60,9 +62,7 @@ def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> li
     for label in classes:
         if len(known[label]) < test.min_images:
             continue
-        with torch.inference_mode():
-            embeddings = [network(torch.from_numpy(images)).embeddings for images in (known[label], new[label])]
-        p_value = shift_p_value(*map(_as_array, embeddings))
+        p_value = shift_p_value(*(_embeddings(network, images) for images in (known[label], new[label])))
         if p_value < test.p_value:
             what = f"class {label}: {len(new[label])} new images differ from {len(known[label])} held-out ones (p = {p_value:.1e})"
             findings.append(Finding(FindingKind.SHIFT, retraining.reactions.shift, what, (label,)))
@@ -101,5 +101,7 @@ def _num(parts: Sequence[npt.NDArray[np.uint8]]) -> int:
     return sum(len(part) for part in parts)
 
 
-def _as_array(embeddings: Tensor) -> Embeddings:
-    return embeddings.numpy()
+def _embeddings(network: AnyNetwork, images: npt.NDArray[np.uint8]) -> Embeddings:
+    with torch.inference_mode():
+        embedded: Tensor = network.embedding(extract_features(network.extractor, torch.from_numpy(images)))
+    return embedded.numpy()

@@ -1,6 +1,5 @@
 """What is computed once: the graph of stages, their keys, and the computation of each."""
 
-from orchestrator.config.roles import Role
 from orchestrator.stages.backbones import check_backbones
 from orchestrator.stages.claims import NO_CLAIMS, Claims
 from orchestrator.stages.graph import Stage, stage_graph
@@ -13,7 +12,6 @@ __all__ = [
     "NO_CLAIMS",
     "Claims",
     "Model",
-    "Role",
     "Stage",
     "StageRunner",
     "StageStore",

@@ -51,6 +51,11 @@ def tables_judged_by(stage: Stage, experiment: Experiment) -> list[ImagesOfClass
     return [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
 
 
+def tables_read_for(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
+    """All tables of which a stage and its evaluation are computed."""
+    return [*tables_learned_from(stage, experiment), *tables_judged_by(stage, experiment)]
+
+
 def is_known_beforehand(role: Role, experiment: Experiment) -> bool:
     """Whether what a role's extractor makes of an image is the same in every task."""
     return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
@@ -77,6 +82,7 @@ class FeatureTables:
         self._context = context
         self._claims = claims
         self._tables: dict[ImagesOfClass, Artifact] = {}
+        self._noted: set[ImagesOfClass] = set()
         self._extractor: Backbone | None = None
 
     def obtain(self, tables: Sequence[ImagesOfClass], progress: Progress) -> None:
@@ -103,6 +109,12 @@ class FeatureTables:
             with holding(self._claims, self.key_of(*images), self._context.ranks):
                 if not self._read(images):
                     self._compute(images, told)
+
+    def note_use(self, tables: Sequence[ImagesOfClass]) -> None:
+        """Keeps tables from growing old in the store although whoever needs them had no need to read them."""
+        keys = {images: self.key_of(*images) for images in tables if images not in self._noted}
+        self._store.note_use(list(keys.values()))
+        self._noted |= keys.keys()
 
     def views(self, classes: Sequence[int]) -> list[Views]:
         """Features of the training images of some classes, which have been obtained."""

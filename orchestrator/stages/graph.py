@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import DualTeacherConfig, JointConfig
-from orchestrator.config.roles import ROLES as ROLES  # noqa: PLC0414 - retraining takes it from here
-from orchestrator.config.roles import Role
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
-from orchestrator.models.pretrained import backbone_identity
+from orchestrator.models.pretrained import backbone_identity, weights_identity
 from orchestrator.stages.configuration import configuration_read
 
 STAGE_FORMAT: dict[Role, int] = {"teacher": 10, "student": 8}
@@ -97,6 +96,15 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
             newest[role] = (key,)
             stages.append(Stage(role, task, key, upstream))
     return stages
+
+
+def weights_of(experiment: Experiment) -> dict[Role, str]:
+    """What tells the pre-trained weights that both backbones begin with from others; empty where they are random.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    return {"teacher": weights_identity(experiment.teacher.backbone), "student": weights_identity(experiment.student.backbone)}
 
 
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:

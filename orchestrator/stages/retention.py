@@ -1,7 +1,8 @@
 """Retention: which parts of a stage store nobody has used for long, and their removal.
 
-A stage, or an evaluation, is as old as its manifest: whoever loads it makes the manifest new again. What a writer may be at
-right now is never touched, and neither is anything that does not carry one of this store's own names.
+A stage, an evaluation or a table of features is as old as its manifest: whoever loads it, or a stage that was computed from it,
+makes the manifest new again. What a writer may be at right now is never touched, and neither is anything that does not carry one
+of this store's own names.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _DAMAGED = re.compile(r"damaged-.*\.json")
 class Kind(StrEnum):
     """What a part of a store is, in the words of the report."""
 
-    STAGES = "stages, evaluations, models"
+    STAGES = "stages, evaluations, feature tables, models"
     CHECKPOINTS = "epoch checkpoints"
     LEFTOVERS = "leftovers of writers"
     RAY = "folders of Ray"

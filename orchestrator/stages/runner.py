@@ -17,7 +17,14 @@ from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage, num_training_images
 from orchestrator.stages.evaluation import evaluate
 from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageFinished, StageStarted, Tell
-from orchestrator.stages.feature_tables import FeatureTables, ImagesOfClass, is_known_beforehand, tables_judged_by, tables_learned_from
+from orchestrator.stages.feature_tables import (
+    FeatureTables,
+    ImagesOfClass,
+    is_known_beforehand,
+    tables_judged_by,
+    tables_learned_from,
+    tables_read_for,
+)
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.model import Model
 from orchestrator.stages.work import Work
@@ -75,8 +82,10 @@ class StageRunner:
                 if found is None:
                     self._learn(stage, started)
                 self._evaluate(stage)
-        for report in found["epochs"] if found is not None else ():
-            self._tell(EpochFinished(stage.name, EpochReport(**report)))
+        if found is not None:
+            for report in found["epochs"]:
+                self._tell(EpochFinished(stage.name, EpochReport(**report)))
+            self._note_use_of_features(stage)
         self._clear_progress(stage)
         self._tell(StageFinished(stage.name, time.perf_counter() - started, self._ranks.size, cached=found is not None))
 
@@ -135,6 +144,10 @@ class StageRunner:
 
     def _obtain_features(self, stage: Stage, tables: Sequence[ImagesOfClass]) -> None:
         self._features.obtain(tables, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total)))
+
+    def _note_use_of_features(self, stage: Stage) -> None:
+        if self._ranks.is_first:
+            self._features.note_use(tables_read_for(stage, self._work.experiment))
 
     def _clear_progress(self, stage: Stage) -> None:
         if self._ranks.is_first:

@@ -17,7 +17,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +110,7 @@ class StageStore:
         with self._reading():
             artifact = self._get(self.path(key), f"stage {key[:12]}")
         if artifact is not None:
-            self._note_use(self.path(key, MANIFEST))
+            self.note_use([key])
         return artifact
 
     def load_mapped(self, key: str) -> Artifact | None:
@@ -122,7 +122,7 @@ class StageStore:
         with self._reading():
             artifact = self._get(self.path(key), f"stage {key[:12]}", mapped=isinstance(self.filesystem, fs.LocalFileSystem))
         if artifact is not None:
-            self._note_use(self.path(key, MANIFEST))
+            self.note_use([key])
         return artifact
 
     def values_of(self, key: str) -> dict[str, Any] | None:
@@ -137,6 +137,16 @@ class StageStore:
             return None if text is None else dict(json.loads(text)["values"])
         except (ValueError, KeyError, TypeError):
             return None
+
+    def note_use(self, keys: Sequence[str]) -> None:
+        """Makes artifacts' old manifests new, where there are any: what is removed as unused goes by their age.
+
+        A store that can only be read is left as it is.
+        """
+        with suppress(OSError):
+            for info in self.filesystem.get_file_info([self.path(key, MANIFEST) for key in keys]):
+                if info.mtime is not None and time.time() - info.mtime.timestamp() > _USE_NOTED_AFTER_SECONDS:
+                    self._replace(info.path, self._read(info.path))
 
     def save_progress(self, key: str, phase: str, artifact: Artifact) -> None:
         """Keeps the newest epoch checkpoint of an unfinished stage, in place of the one before.
@@ -213,13 +223,6 @@ class StageStore:
                     return None
                 text = newer
         return None
-
-    def _note_use(self, manifest: str) -> None:
-        """Makes an old manifest new: what is removed as unused goes by its age. A store that can only be read is read all the same."""
-        with suppress(OSError):
-            written = self.filesystem.get_file_info(manifest).mtime
-            if written is not None and time.time() - written.timestamp() > _USE_NOTED_AFTER_SECONDS:
-                self._replace(manifest, self._read(manifest))
 
     def _manifest(self, folder: str) -> bytes | None:
         path = f"{folder}/{MANIFEST}"

@@ -6,6 +6,8 @@ from orchestrator.pipelines.collect_garbage import GarbageReport
 from orchestrator.reporting.quantities import size
 from orchestrator.stages.retention import Kind
 
+_WIDTH = max(map(len, Kind))
+
 
 def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
     """What went from a store, by kind, and what is left; in a dry run, each thing that would go."""
@@ -16,5 +18,5 @@ def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
     for kind in Kind:
         gone, left = report.removed(kind), report.left(kind)
         removed = f"{gone.count:6} {'to remove' if dry_run else 'removed'} {size(gone.num_bytes):>9}"
-        lines.append(f"  {kind.value:23}{removed}   {left.count:6} left {size(left.num_bytes):>9}")
+        lines.append(f"  {kind.value:{_WIDTH}}{removed}   {left.count:6} left {size(left.num_bytes):>9}")
     return lines

@@ -8,8 +8,7 @@ at `FINAL_STEP`. MLflow opens one section for everything before the last `/`: a 
 
 from typing import Literal, TypeAlias
 
-from orchestrator.config.roles import ROLES as ROLES  # noqa: PLC0414 - retraining takes both from here, an export one
-from orchestrator.config.roles import Role as Role  # noqa: PLC0414
+from orchestrator.config.roles import ROLES, Role
 
 SummaryMeasure: TypeAlias = Literal["accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer"]
 FinalMeasure: TypeAlias = Literal["last_accuracy", "average_incremental_accuracy", "forgetting"]

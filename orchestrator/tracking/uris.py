@@ -58,8 +58,3 @@ def experiment_url(uri: str, experiment_id: str = "") -> str:
     """The page of an experiment (or, without id, of all): on the server, or on the one that `ui_command` starts."""
     server = without_password(uri) if uri_scheme(uri) in SERVER_SCHEMES else LOCAL_UI_URL
     return f"{server.rstrip('/')}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
-
-
-def run_url(uri: str, experiment_id: str, run_id: str) -> str:
-    """The page of one run."""
-    return f"{experiment_url(uri, experiment_id)}/runs/{run_id}"

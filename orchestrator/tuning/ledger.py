@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from orchestrator.errors import ConfigError, StorageUnavailableError
+from orchestrator.errors import ConfigError, LockedError, StorageUnavailableError
 from orchestrator.tracking.names import LEDGER_FILE
 from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
@@ -112,7 +112,7 @@ class Ledger:
         """Holds the ledger against other processes, and cuts off a line that a killed one has not finished.
 
         Raises:
-            ConfigError: Another process is at it, or was until now.
+            LockedError: Another process is at it, or was until now.
             StorageUnavailableError: It cannot be written.
         """
         lock = FileLock(f"{self._path}.lock")
@@ -121,7 +121,7 @@ class Ledger:
             lock.acquire(timeout=0)
         except Timeout:
             advice = "wait for it, or choose another --output"
-            raise ConfigError("another sweep is writing here", where=str(self._path.parent), next_step=advice) from None
+            raise LockedError("another sweep is writing here", where=str(self._path.parent), next_step=advice) from None
         except OSError as error:
             raise self._cannot_be_written(error) from None
         try:
@@ -137,7 +137,7 @@ class Ledger:
             whole, end, _ = self._path.read_text(encoding="utf-8").rpartition("\n")
             if whole != self._whole:
                 advice = "the same command once more goes by what it has written"
-                raise ConfigError("another sweep has just written here", where=str(self._path.parent), next_step=advice)
+                raise LockedError("another sweep has just written here", where=str(self._path.parent), next_step=advice)
             with self._path.open("r+", encoding="utf-8") as file:
                 file.truncate(len(whole.encode()) + len(end))
         except OSError as error:

@@ -210,10 +210,15 @@ def test_an_output_folder_that_cannot_be_written(case: Case) -> None:
     assert case.error(3, "--output", str(case.folder / "file" / "out")).startswith(f"{case.folder}/file/out: cannot be written (")
 
 
-def test_a_summary_that_cannot_be_replaced(case: Case) -> None:
+@pytest.mark.parametrize("words", ["run experiment.yaml", "sweep space.yaml --experiment experiment.yaml", "retrain retraining.yaml"])
+def test_a_summary_that_cannot_be_replaced(case: Case, words: str) -> None:
+    (case.folder / "experiment.yaml").write_text(yaml.safe_dump(case.values))
+    space = {"parameters": {"student.temperature": {"kind": "choice", "values": [1, 4]}}, "num_trials": 2}
+    (case.folder / "space.yaml").write_text(yaml.safe_dump(space))
+    (case.folder / "retraining.yaml").write_text("experiment: experiment.yaml\nsource: {path: .}\n")
     (case.folder / "out" / "summary.json").mkdir(parents=True)
-    answer = case.run("--output", "out")
-    assert answer.returncode == 3
+    answer = case.command(*words.split(), "--output", "out")
+    assert answer.returncode == 3, answer.stderr
     [line] = answer.stderr.splitlines()
     assert "out/summary.json: is in the way and cannot be removed" in line
 

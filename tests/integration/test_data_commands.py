@@ -16,7 +16,7 @@ from orchestrator.data import ImageTable, importing, load_images
 from orchestrator.data.decoding import Shape
 from orchestrator.data.samples import HALVES, Half, Sample
 from orchestrator.data.survey import examine
-from orchestrator.errors import DataError, StorageUnavailableError
+from orchestrator.errors import DataError, LockedError
 from orchestrator.pipelines.data_import import ImportReport, import_data
 from orchestrator.pipelines.data_sources import named_source
 
@@ -208,7 +208,7 @@ def test_files_that_no_import_has_written_are_not_overwritten(photos: Path, orch
 
 def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None:
     def second(done: int, total: int) -> None:
-        with pytest.raises(StorageUnavailableError, match="another import is writing there"):
+        with pytest.raises(LockedError, match="another import is writing there"):
             imported(photos)
 
     import_data(config(photos), photos.parent / "out", None, False, second)

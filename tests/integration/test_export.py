@@ -18,8 +18,11 @@ from PIL import Image
 from orchestrator.config import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.data.scenario import LabeledImages, Split
+from orchestrator.errors import StorageUnavailableError
 from orchestrator.export import comparison
 from orchestrator.models.network import predict
+from orchestrator.pipelines.export import export as export_model
+from orchestrator.pipelines.export_outcome import ExportRequest
 from orchestrator.pipelines.run import RunResult, run
 from orchestrator.tracking import RunStatus, names, open_run
 
@@ -229,3 +232,31 @@ def test_what_cannot_be_exported_is_said_with_the_next_step(recorded: Recorded, 
     done = export(recorded.run_id, "--output", str(tmp_path / "file" / "digits.onnx"))
     assert (done.returncode, "choose another --output" in done.stderr) == (3, True)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+class Heard:
+    """A listener that does something at the first step."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+
+    def step(self, what: str) -> None:
+        if what.startswith("fetch"):
+            self.act()
+
+    def progress(self, done: int, total: int) -> None:
+        pass
+
+
+def test_what_cannot_be_read_on_the_way_is_not_blamed_on_the_file(recorded: Recorded, tmp_path: Path) -> None:
+    request = ExportRequest(recorded.run_id, kind="pt2", output=tmp_path / "deep" / "digits.pt2")
+    with pytest.raises(FileNotFoundError, match="nonesuch"):
+        export_model(request, recorded.uri, Heard((tmp_path / "nonesuch").read_bytes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_is_taken_while_the_file_is_made_is_said(recorded: Recorded, tmp_path: Path) -> None:
+    file = tmp_path / "digits.pt2"
+    with pytest.raises(StorageUnavailableError, match=r"digits\.pt2: the file cannot be written .*; choose another --output"):
+        export_model(ExportRequest(recorded.run_id, kind="pt2", output=file), recorded.uri, Heard(lambda: file.mkdir(exist_ok=True)))
+    assert list(tmp_path.iterdir()) == [file]

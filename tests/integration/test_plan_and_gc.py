@@ -280,13 +280,13 @@ def test_gc_removes_what_is_older_than_30_days_and_says_what_went_and_what_is_le
     assert case.keys() == set()
     assert said.splitlines()[0] == f"{case.store}:"
     # two stages and their evaluations
-    assert re.search(rf"stages, evaluations, models +4 removed +{re.escape(size(num_bytes))} +0 left +0 B", said)
+    assert re.search(rf"stages, evaluations, feature tables, models +4 removed +{re.escape(size(num_bytes))} +0 left +0 B", said)
     assert re.search(r"epoch checkpoints +0 removed +0 B +0 left +0 B", said)
 
 
 def test_gc_keeps_what_is_younger_and_the_days_can_be_chosen(case: Case) -> None:
     case.aged(29)
-    assert re.search(r"stages, evaluations, models +0 removed +0 B +4 left", case.said("gc", "--store", str(case.store)))
+    assert re.search(r"stages, evaluations, feature tables, models +0 removed +0 B +4 left", case.said("gc", "--store", str(case.store)))
     assert len(case.keys()) == 4
     case.said("gc", "--store", str(case.store), "--unused-days", "28")
     assert case.keys() == set()
@@ -299,7 +299,7 @@ def test_gc_never_removes_the_stages_and_evaluations_of_a_named_experiment(case:
     os.utime(foreign / "manifest.json", (time.time() - 31 * DAY,) * 2)
     said = case.said("gc", str(case.file))
     assert case.keys() == before
-    assert re.search(r"stages, evaluations, models +1 removed .* 4 left", said)
+    assert re.search(r"stages, evaluations, feature tables, models +1 removed .* 4 left", said)
     # a change of the seed is another experiment: the file no longer needs these stages
     case.file.write_text(yaml.safe_dump({**yaml.safe_load(case.file.read_text()), "seed": 1}))
     case.said("gc", str(case.file))
@@ -318,7 +318,7 @@ def test_a_dry_run_lists_what_would_go_and_removes_nothing(case: Case) -> None:
     before = case.aged(31).keys()
     said = case.said("gc", "--store", str(case.store), "--dry-run")
     assert {line.split()[2].rpartition("/")[2] for line in said.splitlines() if line.startswith("would remove")} == before
-    assert re.search(r"stages, evaluations, models +4 to remove", said)
+    assert re.search(r"stages, evaluations, feature tables, models +4 to remove", said)
     assert case.keys() == before
 
 

@@ -26,7 +26,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from orchestrator.config import Experiment, Retraining
-from orchestrator.errors import LockedError, TrackingUnavailableError, UserInputError
+from orchestrator.errors import LockedError, StorageUnavailableError, TrackingUnavailableError, UserInputError
 from orchestrator.pipelines.retrain import held_lease, retrain
 from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
 from orchestrator.pipelines.rollback import rollback
@@ -419,6 +419,13 @@ def test_a_missing_source_folder_is_the_users_mistake(house: House) -> None:
 def test_a_registry_that_does_not_answer_is_for_later(house: House) -> None:
     house.experiment["tracking"]["uri"] = "http://127.0.0.1:9"
     with pytest.raises(TrackingUnavailableError):
+        house.tick()
+
+
+def test_a_disk_that_is_full_when_the_summary_is_written_is_for_later(house: House) -> None:
+    (house.folder / "out").mkdir()
+    (house.folder / "out" / ".summary.json.tmp").symlink_to("/dev/full")
+    with pytest.raises(StorageUnavailableError, match="the summary cannot be written"):
         house.tick()
 
 

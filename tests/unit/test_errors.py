@@ -1,6 +1,8 @@
 """Errors cross process borders and decide the exit code."""
 
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,14 @@ def test_every_error_pickles_and_keeps_its_text_and_exit_code(error_class: type[
     assert copy.is_retryable == error.is_retryable
 
 
+def test_every_error_stands_in_one_file_and_in_its_drawing() -> None:
+    file = Path(str(errors.__file__))
+    bases = "|".join(re.findall(r"^class (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE))
+    derived = re.compile(rf"^class \w+\((?:{bases})\)", re.MULTILINE)
+    assert [path for path in file.parent.rglob("*.py") if derived.search(path.read_text(encoding="utf-8"))] == [file]
+    assert set(re.findall(r"\w+Error\b", str(errors.__doc__).split("```")[1])) == set(bases.split("|"))
+
+
 def test_an_error_without_place_and_advice_is_just_what_is_wrong() -> None:
     assert str(OrchestratorError("is wrong")) == "is wrong"
 
@@ -40,6 +50,9 @@ def test_exit_codes_and_whether_a_retry_can_help_are_the_contracts() -> None:
         "LaneLostError": (3, True),
         "LockedError": (3, True),
         "LeaseLostError": (3, True),
+        "NotConvertibleError": (2, False),
+        "ModelNotExportableError": (2, False),
         "LaneFailedError": (1, False),
+        "DifferentOutputsError": (1, False),
         "InterruptedRunError": (130, False),
     }

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from orchestrator.errors import DifferentOutputsError
 from orchestrator.export.arrays import Images, Logits
-from orchestrator.export.comparison import TOLERANCE, DifferentOutputsError, compare, median_seconds
+from orchestrator.export.comparison import TOLERANCE, compare, median_seconds
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 1, 2, 2), dtype=np.uint8)
 

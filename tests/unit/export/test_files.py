@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.config.learning import SmallCnnTinyConfig
+from orchestrator.errors import NotConvertibleError
 from orchestrator.export.arrays import Images
 from orchestrator.export.description import Description
 from orchestrator.export.formats import Format, open_file, write_file
 from orchestrator.export.onnx_file import INPUT, OUTPUT
-from orchestrator.export.program import NotConvertibleError, trace
+from orchestrator.export.program import trace
 from orchestrator.export.pt2_file import as_predictor
 from orchestrator.export.quantization import quantize
 from orchestrator.models import build_backbone

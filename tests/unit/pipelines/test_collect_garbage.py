@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from orchestrator.config import Experiment
 from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.pipelines.collect_garbage import Amount, collect_garbage, keys_needed_by
-from orchestrator.stages import StageStore, prepare_work
+from orchestrator.stages import StageRunner, StageStore, prepare_work
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import Kind
 from orchestrator.stages.store import Artifact
@@ -36,6 +37,21 @@ def test_an_experiment_needs_its_stages_and_their_evaluations(tiny_experiment: E
     keys = keys_needed_by(tiny_experiment)
     assert len(keys) == len(set(keys)) == 3 * 2 * 2
     assert set(keys) == {stage.key for stage in work.stages} | {evaluation_key(stage, work.scenario) for stage in work.stages}
+
+
+def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_experiment_is_named(pretrained_experiment: Experiment) -> None:
+    work = prepare_work(pretrained_experiment)
+    runner = StageRunner(work, torch.device("cpu"), lambda _: None)
+    for stage in work.stages:
+        runner.obtain(stage)
+    store = Path(pretrained_experiment.store.uri)
+    stored = {path.parent.name for path in store.glob("*/manifest.json")}
+    num_tables = 3 * 4  # training, validation and test images of four classes
+    assert len(stored) == 2 * 2 * 2 + num_tables
+    for path in store.glob("*/manifest.json"):
+        os.utime(path, (0, 0))
+    collect_garbage([], [pretrained_experiment], 30, dry_run=False)
+    assert {path.parent.name for path in store.glob("*/manifest.json")} == stored
 
 
 def test_every_store_of_the_experiments_is_cleaned_once_and_each_keeps_what_any_of_them_needs(

@@ -1,5 +1,6 @@
 """Tables of features: computed once for each class, the same as the extractor itself gives, and read by every role that can use them."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -150,6 +151,16 @@ def test_a_damaged_table_is_computed_again(experiment: Experiment, caplog: pytes
     assert done, "it was taken as it is"
     assert "damaged" in caplog.text
     assert tables.views([0])[0].clean.isfinite().all()
+
+
+def test_a_run_that_finds_all_its_stages_keeps_their_tables_from_growing_old(experiment: Experiment) -> None:
+    work, _ = computed(experiment)
+    manifests = list(Path(experiment.store.uri).glob("*/manifest.json"))
+    for path in manifests:
+        os.utime(path, (0, 0))
+    computed(experiment)
+    assert all(path.stat().st_mtime > 0 for path in manifests)
+    assert len(manifests) == 2 * len(work.stages) + 3 * 4
 
 
 def test_a_pre_trained_extractor_needs_weights(experiment: Experiment) -> None:

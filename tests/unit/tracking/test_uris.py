@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.config.addresses import absolute_tracking_uri, without_password
 from orchestrator.errors import UserInputError
-from orchestrator.tracking.uris import artifact_root, require_supported, run_url, ui_command
+from orchestrator.tracking.uris import artifact_root, experiment_url, require_supported, ui_command
 
 BASE = Path("/base")
 
@@ -79,9 +79,9 @@ def test_for_a_server_the_way_to_the_ui_is_a_page() -> None:
     assert ui_command("https://host", "12") == "https://host/#/experiments/12"
 
 
-def test_a_run_has_a_page_on_the_server_or_on_the_local_ui() -> None:
-    assert run_url("https://host", "12", "abc") == "https://host/#/experiments/12/runs/abc"
-    assert run_url("sqlite:////a.db", "1", "abc") == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
+def test_an_experiment_has_a_page_on_the_server_or_on_the_local_ui() -> None:
+    assert experiment_url("https://host", "12") == "https://host/#/experiments/12"
+    assert experiment_url("sqlite:////a.db", "1") == "http://127.0.0.1:5000/#/experiments/1"
 
 
 def test_passwords_are_hidden_and_nothing_else() -> None:

@@ -1,0 +1,93 @@
+"""Whether known classes look different: real files, and a network's embeddings of what is in them."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from orchestrator.baselines import BaselineModel
+from orchestrator.config import Experiment, Retraining
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization, build_backbone
+from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
+from orchestrator.retraining.changes import ChangePlan, FindingKind
+from orchestrator.retraining.journal import ModelPair
+from orchestrator.retraining.lineage import Lineage
+from orchestrator.retraining.registration import Registered
+from orchestrator.retraining.scan import scan
+from orchestrator.retraining.shift import find_shifts
+from orchestrator.stages.artifacts import to_artifact
+from orchestrator.stages.store import Artifact
+from orchestrator.training.random_streams import seeded_initialisation
+
+IMAGES_AT_ONCE = 15  # of 160 pixels a side
+
+
+def retraining_of(folder: Path, input_size: int | None = None) -> Retraining:
+    backbone = {"kind": "small_cnn", "input_size": input_size}
+    experiment = {"method": {"kind": "nearest_class_mean"}, "teacher": {"backbone": backbone}}
+    source = {"path": str(folder), "settled_seconds": 0, "image_size": 8, "num_channels": 1, "held_out_fraction": 0.5}
+    return Retraining.model_validate({"experiment": experiment, "source": source})
+
+
+def deliver(retraining: Retraining, name: str, digit: int, label: int, part: slice = slice(None)) -> None:
+    data = load_digits()
+    images = []
+    for image in data.images[data.target == digit][part]:
+        stream = io.BytesIO()
+        Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8)).save(stream, "PNG")
+        images.append(stream.getvalue())
+    pq.write_table(pa.table({"image": images, "label": [label] * len(images)}), Path(retraining.source.path) / f"{name}.parquet")
+
+
+def untrained(role: Role, experiment: Experiment) -> Artifact:
+    backbone = experiment.teacher.backbone if role == "teacher" else experiment.student.backbone
+    with seeded_initialisation(0, role):
+        extractor = build_backbone(backbone, (1, 8, 8))
+    classifier = LinearClassifier(torch.zeros(extractor.num_features, 1), torch.zeros(1))
+    return to_artifact(BaselineModel(Network(extractor, PowerNormalization(), classifier), None))
+
+
+def champion_of(retraining: Retraining) -> Registered:
+    """What knows one class, of the files that are there."""
+    plan = ChangePlan((), new_classes=(0,))
+    draft = draft_lineage(retraining.experiment, Lineage(), scan(retraining.source, Lineage(), []), plan)
+    experiment = candidate_experiment(retraining, None, draft, plan)
+    return Registered(ModelPair("1", "1"), draft, experiment, {role: untrained(role, experiment) for role in ROLES})
+
+
+def test_a_class_whose_new_images_are_other_things_has_shifted_and_one_that_stays_as_it_was_has_not(tmp_path: Path) -> None:
+    retraining = retraining_of(tmp_path)
+    deliver(retraining, "known", 0, label=0, part=slice(100))
+    champion = champion_of(retraining)
+    deliver(retraining, "new", 0, label=0, part=slice(100, 160))
+    assert find_shifts(scan(retraining.source, champion.lineage, []), champion, retraining) == []
+    deliver(retraining, "new", 7, label=0)
+    [found] = find_shifts(scan(retraining.source, champion.lineage, []), champion, retraining)
+    assert (found.kind, found.classes) == (FindingKind.SHIFT, ("0",))
+
+
+def test_no_more_images_are_embedded_at_once_than_an_evaluation_takes(tmp_path: Path) -> None:
+    retraining = retraining_of(tmp_path, input_size=160)
+    deliver(retraining, "known", 0, label=0, part=slice(60))
+    champion = champion_of(retraining)
+    deliver(retraining, "new", 0, label=0, part=slice(60, 80))
+    at_once: list[int] = []
+
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(module, Backbone):
+            at_once.append(len(inputs[0]))
+
+    noting = register_module_forward_pre_hook(note)
+    try:
+        find_shifts(scan(retraining.source, champion.lineage, []), champion, retraining)
+    finally:
+        noting.remove()
+    assert sum(at_once) > 20 + IMAGES_AT_ONCE, "of both sides"
+    assert max(at_once) == IMAGES_AT_ONCE
