@@ -27,6 +27,8 @@ from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.stages import StageStore
 from orchestrator.stages.artifacts import from_artifact
+from orchestrator.stages.feature_tables import is_known_beforehand
+from orchestrator.stages.graph import weights_of
 from orchestrator.stages.store import Artifact
 from orchestrator.tracking.registry import ModelRegistry
 
@@ -66,7 +68,19 @@ class Registered:
                 store.save(key, self.stages[role])
 
     def networks(self) -> dict[Role, AnyNetwork]:
-        """Both networks, on the CPU."""
+        """Both networks, on the CPU.
+
+        Raises:
+            UserInputError: The file of a pre-trained extractor's weights has become another one: they are not part of a stage.
+        """
+        now = weights_of(self.experiment)
+        for role in ROLES:
+            if is_known_beforehand(role, self.experiment) and self.lineage.weights.get(role, now[role]) != now[role]:
+                raise UserInputError(
+                    "these are not the pre-trained weights that the champion was learned with",
+                    where=f"{role}.backbone.weights",
+                    next_step="put them back, and give new ones a file of their own",
+                )
         data, cpu = self.experiment.data, torch.device("cpu")
         assert isinstance(data, ArrivalsConfig)  # noqa: S101 - for the type checker
         shape = (data.num_channels, data.image_size, data.image_size)

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.config import Retraining
 from orchestrator.config.data import DataConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.errors import UserInputError
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage, learned_lineage
 from orchestrator.retraining.changes import ChangePlan
 from orchestrator.retraining.journal import ModelPair
@@ -109,3 +110,11 @@ def test_a_champion_from_before_weights_were_noted_is_gone_on_from(tmp_path: Pat
     values = json.loads(champion.lineage.model_dump_json())
     del values["weights"]
     assert goes_on(replace(champion, lineage=Lineage.model_validate_json(json.dumps(values))), experiment)
+
+
+def test_a_champion_is_not_rebuilt_with_weights_that_it_was_not_learned_with(tmp_path: Path) -> None:
+    """A pre-trained extractor's weights are no part of its stages; those of one that learned are."""
+    champion = champion_of({"teacher": {"backbone": backbone(tmp_path), "extractor": {"kind": "pretrained"}}})
+    (tmp_path / "one.pth").write_bytes(b"other weights")
+    with pytest.raises(UserInputError, match=r"teacher\.backbone\.weights: these are not the pre-trained weights that the champion"):
+        champion.networks()
