@@ -22,7 +22,7 @@ SUMMARY_MEASURES: tuple[SummaryMeasure, ...] = (
 FINAL_MEASURES: tuple[FinalMeasure, ...] = ("last_accuracy", "average_incremental_accuracy", "forgetting")
 TRAINING_PARTS: dict[Role, tuple[str, ...]] = {
     "teacher": ("loss", "push", "pull"),
-    "student": ("loss", "embedding", "drift", "kdr", "tstr", "tssr"),
+    "student": ("loss", "embedding", "kdr", "tstr", "tssr"),
 }
 
 FINAL_STEP = 0
