@@ -71,6 +71,7 @@ def test_each_local_cluster_has_a_token_of_its_own() -> None:
     assert [answer[1] for answer in answers] == ["False", "False"]
 
 
+@pytest.mark.reliability
 def test_a_process_may_use_ray_twice_where_the_user_has_no_token(tmp_path: Path) -> None:
     """Ray itself remembers the first token, and would start the second cluster with none."""
     code = (
