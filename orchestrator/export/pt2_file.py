@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,8 +20,13 @@ def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) ->
         program: The graph.
         texts: Kept as the file's extra files, by name.
         path: The file; its folder exists.
+
+    Raises:
+        OSError: It cannot be written.
     """
-    torch.export.save(program, path, extra_files=dict(texts))
+    content = io.BytesIO()  # torch's own writer ends the whole process where the disk is full
+    torch.export.save(program, content, extra_files=dict(texts))
+    path.write_bytes(content.getbuffer())
 
 
 def open_pt2(path: Path, num_threads: int) -> Predictor:

@@ -145,3 +145,9 @@ def test_an_int8_file_keeps_int8_weights(files: dict[Format, Path], tmp_path: Pa
     large: list[Any] = [each for each in onnx.load(tmp_path / "small.onnx").graph.initializer if np.prod(each.dims) > 1000]
     assert large
     assert {each.data_type for each in large} == {onnx.TensorProto.INT8}
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_a_full_disk_is_an_error_of_the_system_and_not_the_end_of_the_process(classifier: nn.Module, kind: Format) -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        write_file(trace(classifier, SHAPE), kind, DESCRIPTION.texts(), Path("/dev/full"))
