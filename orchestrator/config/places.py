@@ -7,9 +7,9 @@ in other places, and a run that is gone on with keeps what it has logged of its 
 from __future__ import annotations
 
 # Beginnings of dotted paths.
-PLACES = ("execution.", "store.", "tracking.", "data.cache_dir", "data.max_memory_gib")
+_PLACES = ("execution.", "store.", "tracking.", "data.cache_dir", "data.max_memory_gib")
 
 
 def is_place(path: str) -> bool:
     """Whether the setting at a dotted path is one of them."""
-    return path.startswith(PLACES)
+    return path.startswith(_PLACES)

@@ -9,11 +9,11 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.learning import JointConfig
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import Role
-from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.retraining.changes import ChangePlan
 from orchestrator.retraining.lineage import Lineage, sketch
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import Scan
+from orchestrator.stages.feature_tables import is_known_beforehand
 from orchestrator.stages.graph import weights_of
 
 
@@ -79,7 +79,7 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
             for build_from in (
                 lambda it: it.method,
                 lambda it: it.teacher.backbone,
-                lambda it: isinstance(it.teacher.extractor, PretrainedExtractorConfig),
+                lambda it: is_known_beforehand("teacher", it),
                 lambda it: (it.teacher.joint_embedding.dimensions, it.teacher.joint_embedding.adapter_width),
                 lambda it: it.teacher.spread,
                 lambda it: it.student.backbone,
