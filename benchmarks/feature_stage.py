@@ -1,13 +1,16 @@
-"""What it is worth that a pre-trained extractor looks at every image once: twenty teachers of a sweep with tables of features, and without.
+"""What it is worth that a pre-trained extractor looks at every image once: twenty teachers of a
+sweep with tables of features, and without.
 
-    .venv/bin/python benchmarks/feature_stage.py            1,000 images a class, 1 of the 20 trials without tables: 20 minutes
+    .venv/bin/python benchmarks/feature_stage.py            1,000 images a class: 20 minutes
     .venv/bin/python benchmarks/feature_stage.py --quick    50 images a class: some minutes
 
-The trials differ in push and pull margins, as in search_spaces/push_pull_margins.yaml, and learn CIFAR-10's first four classes with a
-frozen EfficientNet-Lite0. With: one store for all, so the first trial computes the tables and the others map them into memory.
-Without: a store for each trial, so each computes them. Trials without are spread evenly among those with, so that a machine that slows
-down slows both. As many images are kept for validation as there are to learn from, and half as many for the test. Needs
-../shared/data/cifar10, or another pair of Parquet files (--train, --test).
+The trials differ in push and pull margins, as in search_spaces/push_pull_margins.yaml, and learn
+CIFAR-10's first four classes with a frozen EfficientNet-Lite0. With: one store for all, so the
+first trial computes the tables and the others map them into memory. Without: a store for each
+trial, so each computes them. Trials without are spread evenly among those with, so that a machine
+that slows down slows both. As many images are kept for validation as there are to learn from, and
+half as many for the test. Needs ../shared/data/cifar10, or another pair of Parquet files (--train,
+--test).
 """
 
 from __future__ import annotations
@@ -43,10 +46,14 @@ def first_images(source: Path, num_images: int, file: Path) -> Path:
 
 
 def overrides_for(train: Path, test: Path, num_images: int, scratch: Path) -> list[str]:
-    """The data of all trials: so many images a class to learn from, as many for validation, and half as many for the test."""
+    """The data of all trials: so many images a class to learn from, as many for validation, and
+    half as many for the test.
+    """
+    train = first_images(train, 2 * num_images, scratch / f"train-{num_images}.parquet")
+    test = first_images(test, num_images // 2, scratch / f"test-{num_images}.parquet")
     return [
-        f"data.train={first_images(train, 2 * num_images, scratch / f'train-{num_images}.parquet')}",
-        f"data.test={first_images(test, num_images // 2, scratch / f'test-{num_images}.parquet')}",
+        f"data.train={train}",
+        f"data.test={test}",
         f"scenario.class_order=[{', '.join(CLASSES)}]",
         "data.validation_fraction=0.5",
     ]
@@ -55,8 +62,14 @@ def overrides_for(train: Path, test: Path, num_images: int, scratch: Path) -> li
 def trial(number: int, store: Path, scratch: Path, overrides: Sequence[str]) -> Work:
     """The teacher's stages of one trial."""
     margin = 0.3 + 0.02 * number
-    own = [f"teacher.joint_embedding.pull_margin={margin}", f"store.uri={store}", f"data.cache_dir={scratch / 'images'}"]
-    work = prepare_work(load_experiment(ROOT / "experiments" / "cifar10_pretrained.yaml", [*overrides, *own]))
+    own = [
+        f"teacher.joint_embedding.pull_margin={margin}",
+        f"store.uri={store}",
+        f"data.cache_dir={scratch / 'images'}",
+    ]
+    work = prepare_work(
+        load_experiment(ROOT / "experiments" / "cifar10_pretrained.yaml", [*overrides, *own])
+    )
     return replace(work, stages=[stage for stage in work.stages if stage.role == "teacher"])
 
 
@@ -71,7 +84,9 @@ def seconds_of(work: Work) -> float:
 
 def main() -> None:
     """Measures both sides, and prints the ratio of their worker-seconds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer images")
     parser.add_argument("--train", type=Path, default=CIFAR10 / "train.parquet")
     parser.add_argument("--test", type=Path, default=CIFAR10 / "test.parquet")
@@ -81,16 +96,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         overrides = overrides_for(arguments.train, arguments.test, num_images, scratch)
-        seconds_of(trial(0, scratch / "warm-up", scratch, overrides_for(arguments.train, arguments.test, 10, scratch)))
+        seconds_of(
+            trial(
+                0,
+                scratch / "warm-up",
+                scratch,
+                overrides_for(arguments.train, arguments.test, 10, scratch),
+            )
+        )
         for number in range(NUM_TRIALS):
             with_tables.append(seconds_of(trial(number, scratch / "store", scratch, overrides)))
             if number % (NUM_TRIALS // num_without) == 0:
-                without.append(seconds_of(trial(number, scratch / f"store-{number}", scratch, overrides)))
-            print(f"trial {number}: {with_tables[-1]:.1f} s with tables; without, so far: {[round(s, 1) for s in without]} s", flush=True)
+                without.append(
+                    seconds_of(trial(number, scratch / f"store-{number}", scratch, overrides))
+                )
+            print(
+                f"trial {number}: {with_tables[-1]:.1f} s with tables; without, so far:"
+                f" {[round(s, 1) for s in without]} s",
+                flush=True,
+            )
     mean_without, total_with = sum(without) / len(without), sum(with_tables)
     later = sum(with_tables[1:]) / (NUM_TRIALS - 1)
-    print(f"\nwith tables     {total_with:8.1f} s for {NUM_TRIALS} trials: {with_tables[0]:.1f} s the first, {later:.2f} s every other")
-    print(f"without tables  {NUM_TRIALS * mean_without:8.1f} s for {NUM_TRIALS} trials, from {len(without)} of {mean_without:.1f} s each")
+    print(
+        f"\nwith tables     {total_with:8.1f} s for {NUM_TRIALS} trials: {with_tables[0]:.1f} s the"
+        f" first, {later:.2f} s every other"
+    )
+    print(
+        f"without tables  {NUM_TRIALS * mean_without:8.1f} s for {NUM_TRIALS} trials, from"
+        f" {len(without)} of {mean_without:.1f} s each"
+    )
     print_figures(
         "feature_stage",
         worker_seconds_ratio=NUM_TRIALS * mean_without / total_with,

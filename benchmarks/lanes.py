@@ -1,12 +1,15 @@
-"""Both lanes at once against one after the other: what running teacher and student side by side is worth on two cores.
+"""Both lanes at once against one after the other: what running teacher and student side by side is
+worth on two cores.
 
     .venv/bin/python benchmarks/lanes.py            about 12 minutes on 2 cores
     .venv/bin/python benchmarks/lanes.py --quick    under 3 minutes
 
-The workload is digits in nine tasks, with epochs chosen so that a teacher stage takes about as long as a student stage. Every
-worker is a Ray Train worker of one CPU and one thread, in both modes. Times run from the first stage's begin to the last one's
-end: what Ray needs to start is counted in neither (`benchmarks/overhead.py` has it); what the student lane needs to start while
-the teacher works is. Beside it the honest alternative on one machine: the same stages in one process with both cores as threads.
+The workload is digits in nine tasks, with epochs chosen so that a teacher stage takes about as long
+as a student stage. Every worker is a Ray Train worker of one CPU and one thread, in both modes.
+Times run from the first stage's begin to the last one's end: what Ray needs to start is counted in
+neither (`benchmarks/overhead.py` has it); what the student lane needs to start while the teacher
+works is. Beside it the honest alternative on one machine: the same stages in one process with both
+cores as threads.
 """
 
 from __future__ import annotations
@@ -24,14 +27,26 @@ NINE_TASKS = [
     "student.training.batch_size=16",
 ]
 WORKLOADS = {
-    "full": [*NINE_TASKS, "teacher.training.epochs=10", "teacher.refinement.epochs=38", "student.training.epochs=16"],
-    "quick": [*NINE_TASKS, "teacher.training.epochs=3", "teacher.refinement.epochs=7", "student.training.epochs=3"],
+    "full": [
+        *NINE_TASKS,
+        "teacher.training.epochs=10",
+        "teacher.refinement.epochs=38",
+        "student.training.epochs=16",
+    ],
+    "quick": [
+        *NINE_TASKS,
+        "teacher.training.epochs=3",
+        "teacher.refinement.epochs=7",
+        "student.training.epochs=3",
+    ],
 }
 
 
 def main() -> None:
     """Measures all three, and prints the ratio of the first two."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="a smaller workload")
     workload = WORKLOADS["quick" if parser.parse_args().quick else "full"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -42,18 +57,25 @@ def main() -> None:
         both.print_stages()
 
         teacher = timed(digits_work(stores / "in turn", workload, roles=("teacher",)))
-        student = timed(digits_work(stores / "in turn", workload))  # the teacher's stages are stored now
+        student = timed(
+            digits_work(stores / "in turn", workload)
+        )  # the teacher's stages are stored now
         in_turn = teacher.wall_seconds() + student.wall_seconds("student")
         print(f"one lane after the other: {in_turn:6.1f} s")
         teacher.print_stages()
         student.print_stages()
 
-        threads = timed(digits_work(stores / "threads", [*workload, *IN_PROCESS, "execution.num_threads=2"]))
+        threads = timed(
+            digits_work(stores / "threads", [*workload, *IN_PROCESS, "execution.num_threads=2"])
+        )
         print(f"in one process, 2 threads:{threads.wall_seconds():6.1f} s")
         threads.print_stages()
 
     ratio = both.wall_seconds() / in_turn
-    print(f"\nat once ÷ one after the other: {ratio:.2f}   at once ÷ in one process: {both.wall_seconds() / threads.wall_seconds():.2f}")
+    print(
+        f"\nat once ÷ one after the other: {ratio:.2f}   at once ÷ in one process:"
+        f" {both.wall_seconds() / threads.wall_seconds():.2f}"
+    )
     print_figures(
         "lanes",
         wall_ratio=ratio,

@@ -1,4 +1,6 @@
-"""What the benchmarks of stages and lanes share: a piece of work, a clock that listens to it, and the closing line for machines."""
+"""What the benchmarks of stages and lanes share: a piece of work, a clock that listens to it, and
+the closing line for machines.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from orchestrator.stages.events import StageEvent, StageFinished, StageStarted
 ROOT = Path(__file__).parents[1]
 EXPERIMENT = ROOT / "experiments" / "digits.yaml"
 SEARCH_SPACES = ROOT / "search_spaces"
-CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10"  # a random subset as Parquet, beside the checkout
+CIFAR10 = (
+    ROOT.parent / "shared" / "data" / "cifar10"
+)  # a random subset as Parquet, beside the checkout
 IN_PROCESS = ["execution.kind=in_process", "execution.device=cpu"]
 
 
@@ -54,18 +58,30 @@ class Clock:
     @property
     def worker_seconds(self) -> float:
         """Spent by all workers in stages that were computed."""
-        return sum(stage.seconds * stage.num_train_workers for stage in self.finished.values() if not stage.cached)
+        return sum(
+            stage.seconds * stage.num_train_workers
+            for stage in self.finished.values()
+            if not stage.cached
+        )
 
     def print_stages(self) -> None:
         """One line a role: how long each stage took."""
         for role in ("teacher", "student"):
-            seconds = [f"{stage.seconds:5.1f}" for name, stage in self.finished.items() if name.startswith(role) and not stage.cached]
+            seconds = [
+                f"{stage.seconds:5.1f}"
+                for name, stage in self.finished.items()
+                if name.startswith(role) and not stage.cached
+            ]
             if seconds:
                 print(f"    {role}: {' '.join(seconds)} s", flush=True)
 
 
-def digits_work(store: str | Path, overrides: Sequence[str] = (), roles: Sequence[Role] = ("teacher", "student")) -> Work:
-    """experiments/digits.yaml with overrides, in a store of its own; only the stages of some roles."""
+def digits_work(
+    store: str | Path, overrides: Sequence[str] = (), roles: Sequence[Role] = ("teacher", "student")
+) -> Work:
+    """experiments/digits.yaml with overrides, in a store of its own; only the stages of some
+    roles.
+    """
     work = prepare_work(load_experiment(EXPERIMENT, [*overrides, f"store.uri={store}"]))
     return replace(work, stages=[stage for stage in work.stages if stage.role in roles])
 
@@ -80,5 +96,8 @@ def timed(work: Work) -> Clock:
 
 def print_figures(benchmark: str, **figures: object) -> None:
     """The last line of every benchmark, for machines."""
-    rounded = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
+    rounded = {
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in figures.items()
+    }
     print(json.dumps({"benchmark": benchmark, **rounded}), flush=True)

@@ -1,12 +1,14 @@
-"""The method against its lower and upper bounds, and against itself with parts switched off, on handwritten digits.
+"""The method against its lower and upper bounds, and against itself with parts switched off, on
+handwritten digits.
 
-    .venv/bin/python benchmarks/methods.py             every table, seeds 0, 1, 2 (about 45 minutes on 2 cores)
-    .venv/bin/python benchmarks/methods.py --quick     one seed, few epochs (under 3 minutes; the numbers mean nothing)
+    .venv/bin/python benchmarks/methods.py            every table, three seeds: 45 minutes
+    .venv/bin/python benchmarks/methods.py --quick    one seed, few epochs: 3 minutes
     .venv/bin/python benchmarks/methods.py --groups methods student
 
-Everything is `experiments/digits.yaml` with the overrides that stand beside each row, so each row is also one `orchestrator run`.
-Stages with equal keys are computed once, and a benchmark that was interrupted goes on where it was. All numbers are of the test
-data, in percent: mean and, after ±, standard deviation over the seeds; nothing here was tuned on them.
+Everything is `experiments/digits.yaml` with the overrides that stand beside each row, so each row
+is also one `orchestrator run`. Stages with equal keys are computed once, and a benchmark that was
+interrupted goes on where it was. All numbers are of the test data, in percent: mean and, after ±,
+standard deviation over the seeds; nothing here was tuned on them.
 """
 
 from __future__ import annotations
@@ -54,7 +56,11 @@ TEACHER = {
 }
 STUDENT = {
     "ours": [],
-    "no teachers": ["student.embedding_weight=0", "student.classifier_weight=0", "student.prototype_weight=0"],
+    "no teachers": [
+        "student.embedding_weight=0",
+        "student.classifier_weight=0",
+        "student.prototype_weight=0",
+    ],
     "no teachers, no consolidation": [
         "student.embedding_weight=0",
         "student.classifier_weight=0",
@@ -85,8 +91,14 @@ GROUPS = {
     "methods": METHODS,
     "teacher": TEACHER,
     "student": STUDENT,
-    "10 images a class": {name: [*overrides, "scenario.max_images_per_class=10"] for name, overrides in EFFICIENCY.items()},
-    "30 images a class": {name: [*overrides, "scenario.max_images_per_class=30"] for name, overrides in EFFICIENCY.items()},
+    "10 images a class": {
+        name: [*overrides, "scenario.max_images_per_class=10"]
+        for name, overrides in EFFICIENCY.items()
+    },
+    "30 images a class": {
+        name: [*overrides, "scenario.max_images_per_class=30"]
+        for name, overrides in EFFICIENCY.items()
+    },
 }
 # Ablations of the teacher leave the student out: it would only take time
 BOTH: tuple[Role, ...] = ("teacher", "student")
@@ -101,13 +113,18 @@ def run_row(job: Job, store_uri: str, common: Sequence[str]) -> Metrics:
     """The final metrics of one row and seed, computing only stages that the store does not have."""
     torch.set_num_threads(1)
     group, name, seed = job
-    work = digits_work(store_uri, [*common, *GROUPS[group][name], f"seed={seed}"], ROLES.get(group, BOTH))
+    work = digits_work(
+        store_uri, [*common, *GROUPS[group][name], f"seed={seed}"], ROLES.get(group, BOTH)
+    )
     runner = StageRunner(work, torch.device("cpu"), lambda _: None)
     matrices: dict[Role, list[list[float]]] = {role: [] for role in ROLES.get(group, BOTH)}
     for stage in work.stages:
         runner.obtain(stage)
         matrices[stage.role].append(work.evaluation_of(stage).rows[Split.TEST])
-    metrics = {role: {measure.__name__: measure(matrix) for measure in MEASURES} for role, matrix in matrices.items()}
+    metrics = {
+        role: {measure.__name__: measure(matrix) for measure in MEASURES}
+        for role, matrix in matrices.items()
+    }
     last = {role: f"{100 * values['last_accuracy']:.1f}" for role, values in metrics.items()}
     print(f"{group}: {name}, seed {seed}: last accuracy {last}", flush=True)
     return metrics
@@ -116,13 +133,17 @@ def run_row(job: Job, store_uri: str, common: Sequence[str]) -> Metrics:
 def print_table(group: str, results: Mapping[Job, Metrics], seeds: Sequence[int]) -> None:
     """One group as a Markdown table."""
     roles = ROLES.get(group, BOTH)
-    header = [f"{role} {measure}" for role in roles for measure in ("last", "avg. inc.", "forgetting")]
+    header = [
+        f"{role} {measure}" for role in roles for measure in ("last", "avg. inc.", "forgetting")
+    ]
     print(f"\n### {group}\n\n| | {' | '.join(header)} |\n|---{'|---' * len(header)}|")
     for name in GROUPS[group]:
         cells = []
         for role in roles:
             for measure in MEASURES:
-                values = [100 * results[group, name, seed][role][measure.__name__] for seed in seeds]
+                values = [
+                    100 * results[group, name, seed][role][measure.__name__] for seed in seeds
+                ]
                 spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
                 cells.append(f"{statistics.mean(values):.1f}{spread}")
         print(f"| {name} | {' | '.join(cells)} |")
@@ -130,24 +151,48 @@ def print_table(group: str, results: Mapping[Job, Metrics], seeds: Sequence[int]
 
 def main() -> None:
     """Runs the chosen groups over the chosen seeds and prints tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--groups", nargs="+", choices=[*GROUPS], default=[*GROUPS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--processes", type=int, default=2, help="rows computed at the same time, one thread each")
-    parser.add_argument("--store", type=Path, default=Path(".orchestrator/benchmarks"), help="stages already here are not computed again")
+    parser.add_argument(
+        "--processes", type=int, default=2, help="rows computed at the same time, one thread each"
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path(".orchestrator/benchmarks"),
+        help="stages already here are not computed again",
+    )
     parser.add_argument("--quick", action="store_true", help="one seed, few epochs")
-    parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="A.B=VALUE", help="overrides of every row")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        nargs="*",
+        default=[],
+        metavar="A.B=VALUE",
+        help="overrides of every row",
+    )
     arguments = parser.parse_args()
     seeds = [0] if arguments.quick else arguments.seeds
     common = [*(QUICK if arguments.quick else []), *arguments.overrides]
     # whoever comes first computes the stages that all others share
-    jobs: list[Job] = [(group, name, seed) for group in arguments.groups for name in GROUPS[group] for seed in seeds]
+    jobs: list[Job] = [
+        (group, name, seed)
+        for group in arguments.groups
+        for name in GROUPS[group]
+        for seed in seeds
+    ]
     with ProcessPoolExecutor(arguments.processes) as pool:
         row = partial(run_row, store_uri=str(arguments.store.absolute()), common=common)
         results = dict(zip(jobs, pool.map(row, jobs), strict=True))
     for group in arguments.groups:
         print_table(group, results, seeds)
-    rows = [{"group": group, "row": name, "seed": seed, **metrics} for (group, name, seed), metrics in results.items()]
+    rows = [
+        {"group": group, "row": name, "seed": seed, **metrics}
+        for (group, name, seed), metrics in results.items()
+    ]
     print(json.dumps({"benchmark": "methods", "rows": rows}))
 
 

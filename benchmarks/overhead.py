@@ -3,12 +3,13 @@
     .venv/bin/python benchmarks/overhead.py            about 14 minutes on 2 cores
     .venv/bin/python benchmarks/overhead.py --quick    under 3 minutes
 
-Worker-seconds are what workers spend in stages: reading what a stage builds on, learning, epoch checkpoints, evaluating,
-storing. In process one CPU is busy; under Ray two are, and on most machines each is then slower: so Ray is also measured with one lane
-after the other. All sides compute with one thread, and each has two turns, in the order A B C C B A: a machine that is now faster and
-now slower is so for all. Every turn has a process of its own, as a user's run has: what torch loads when it first learns (some seconds)
-is in all of them. Start-up is from the call to the first stage's begin; under Ray it holds starting a cluster on this machine and
-the first worker.
+Worker-seconds are what workers spend in stages: reading what a stage builds on, learning, epoch
+checkpoints, evaluating, storing. In process one CPU is busy; under Ray two are, and on most
+machines each is then slower: so Ray is also measured with one lane after the other. All sides
+compute with one thread, and each has two turns, in the order A B C C B A: a machine that is now
+faster and now slower is so for all. Every turn has a process of its own, as a user's run has: what
+torch loads when it first learns (some seconds) is in all of them. Start-up is from the call to the
+first stage's begin; under Ray it holds starting a cluster on this machine and the first worker.
 """
 
 from __future__ import annotations
@@ -24,8 +25,16 @@ from measuring import IN_PROCESS, Clock, digits_work, print_figures, timed
 from orchestrator.config.roles import Role
 
 WORKLOADS = {
-    "full": ["teacher.training.epochs=130", "teacher.refinement.epochs=65", "student.training.epochs=86"],
-    "quick": ["teacher.training.epochs=10", "teacher.refinement.epochs=5", "student.training.epochs=6"],
+    "full": [
+        "teacher.training.epochs=130",
+        "teacher.refinement.epochs=65",
+        "student.training.epochs=86",
+    ],
+    "quick": [
+        "teacher.training.epochs=10",
+        "teacher.refinement.epochs=5",
+        "student.training.epochs=6",
+    ],
 }
 
 
@@ -39,7 +48,9 @@ ORDER = ("in process", "Ray, a lane at a time", "Ray")
 
 def main() -> None:
     """Measures all, and prints the ratios of their worker-seconds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="a smaller workload")
     workload = WORKLOADS["quick" if parser.parse_args().quick else "full"]
     spent: dict[str, list[float]] = {name: [] for name in SIDES}
@@ -49,7 +60,11 @@ def main() -> None:
             clocks = _in_own_process(Path(scratch) / str(turn), name, [*workload, *SIDES[name]])
             spent[name].append(sum(clock.worker_seconds for clock in clocks))
             startups += [clock.startup_seconds for clock in clocks] if name == "Ray" else []
-            print(f"{name:21}  {spent[name][-1]:6.1f} worker-seconds, {clocks[0].startup_seconds:4.1f} s to start", flush=True)
+            print(
+                f"{name:21}  {spent[name][-1]:6.1f} worker-seconds,"
+                f" {clocks[0].startup_seconds:4.1f} s to start",
+                flush=True,
+            )
             for clock in clocks:
                 clock.print_stages()
     reference = sum(spent["in process"])
@@ -73,7 +88,11 @@ def _in_own_process(store: Path, name: str, overrides: list[str]) -> list[Clock]
 
 
 def _turn(store: Path, name: str, overrides: list[str]) -> list[Clock]:
-    parts: list[tuple[Role, ...]] = [("teacher",), ("student",)] if name == "Ray, a lane at a time" else [("teacher", "student")]
+    parts: list[tuple[Role, ...]] = (
+        [("teacher",), ("student",)]
+        if name == "Ray, a lane at a time"
+        else [("teacher", "student")]
+    )
     return [timed(digits_work(store, overrides, roles)) for roles in parts]
 
 

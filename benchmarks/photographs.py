@@ -1,14 +1,17 @@
-"""Photographs with a pre-trained teacher: our method and the others on the same features, with many images a class and with few.
+"""Photographs with a pre-trained teacher: our method and the others on the same features, with many
+images a class and with few.
 
-    .venv/bin/python benchmarks/photographs.py                      teachers: three class orders; 5 to 100 images a class, three draws
-    .venv/bin/python benchmarks/photographs.py --groups student     students: both teachers and parts of them (15 minutes a row and seed)
-    .venv/bin/python benchmarks/photographs.py --groups scratch     a teacher without pre-trained weights (4 to 25 minutes a row)
-    .venv/bin/python benchmarks/photographs.py --quick              one order and draw, few images: the numbers mean nothing
+    .venv/bin/python benchmarks/photographs.py                    teachers, three orders or draws
+    .venv/bin/python benchmarks/photographs.py --groups student   students: 15 minutes a row
+    .venv/bin/python benchmarks/photographs.py --groups scratch   teachers from scratch
+    .venv/bin/python benchmarks/photographs.py --quick            one order and draw, few images
 
-Everything is experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, 112 pixels; five tasks of two classes) on the CIFAR-10
-subset in ../shared/data, with 1,000 training images a class and as many for validation, and the overrides of each row. Features are
-computed once and shared by all rows. What was chosen was chosen on validation images; the tables are of test images, in percent.
-`--set` overrides every row, for example `--set teacher.backbone.precision=bfloat16`, which is faster on processors that have it.
+Everything is experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, 112 pixels; five
+tasks of two classes) on the CIFAR-10 subset in ../shared/data, with 1,000 training images a class
+and as many for validation, and the overrides of each row. Features are computed once and shared by
+all rows. What was chosen was chosen on validation images; the tables are of test images, in
+percent. `--set` overrides every row, for example `--set teacher.backbone.precision=bfloat16`, which
+is faster on processors that have it.
 """
 
 from __future__ import annotations
@@ -38,7 +41,11 @@ METHODS = {
     "joint (upper bound)": ["method.kind=joint"],
     "finetuning (lower bound)": ["method.kind=finetuning"],
 }
-CLOSED_FORM = ["teacher.refinement.learning_rate=1e-12", "teacher.refinement.epochs=1", "teacher.joint_embedding.few_images_shrinkage=0"]
+CLOSED_FORM = [
+    "teacher.refinement.learning_rate=1e-12",
+    "teacher.refinement.epochs=1",
+    "teacher.joint_embedding.few_images_shrinkage=0",
+]
 EFFICIENCY = {
     "ours": [],
     "closed form, shrunk 50 %": [*CLOSED_FORM, "teacher.joint_embedding.shrinkage=0.5"],
@@ -48,10 +55,17 @@ EFFICIENCY = {
 }
 STUDENT = {
     "ours": [],
-    "no teacher": ["student.embedding_weight=0", "student.classifier_weight=0", "student.prototype_weight=0"],
+    "no teacher": [
+        "student.embedding_weight=0",
+        "student.classifier_weight=0",
+        "student.prototype_weight=0",
+    ],
     "embedding teacher only": ["student.classifier_weight=0"],
     "classifier teacher only": ["student.embedding_weight=0"],
-    **{f"TSSR fixed {r}": ["student.transfer.kind=fixed", f"student.transfer.ratio={r}"] for r in (0.1, 0.3, 0.5, 0.7, 0.9)},
+    **{
+        f"TSSR fixed {r}": ["student.transfer.kind=fixed", f"student.transfer.ratio={r}"]
+        for r in (0.1, 0.3, 0.5, 0.7, 0.9)
+    },
     "TSSR linear": ["student.transfer.kind=linear"],
     "joint (upper bound)": ["method.kind=joint"],
 }
@@ -62,11 +76,24 @@ SCRATCH_TEACHER = [
     "teacher.training.epochs=8",
     "teacher.joint_embedding.dimensions=448",
 ]
-GOES_ON = ["teacher.extractor={kind: fine_tuned, learning_rate_fraction: 1, distillation_weight: 3}"]
-SCRATCH = {name: [*SCRATCH_TEACHER, *overrides] for name, overrides in {**METHODS, "ours, goes on learning": GOES_ON}.items()}
-ORDERS = {"alphabetical": [], "order 1": ["scenario.class_order=1"], "order 2": ["scenario.class_order=2"]}
+GOES_ON = [
+    "teacher.extractor={kind: fine_tuned, learning_rate_fraction: 1, distillation_weight: 3}"
+]
+SCRATCH = {
+    name: [*SCRATCH_TEACHER, *overrides]
+    for name, overrides in {**METHODS, "ours, goes on learning": GOES_ON}.items()
+}
+ORDERS = {
+    "alphabetical": [],
+    "order 1": ["scenario.class_order=1"],
+    "order 2": ["scenario.class_order=2"],
+}
 NUM_IMAGES = (5, 10, 30, 100)
-QUICK = ["data.validation_fraction=0.98", "scenario.class_order=[airplane, automobile, bird, cat]", "student.training.epochs=1"]
+QUICK = [
+    "data.validation_fraction=0.98",
+    "scenario.class_order=[airplane, automobile, bird, cat]",
+    "student.training.epochs=1",
+]
 
 
 def rows_of(group: str) -> dict[str, list[str]]:
@@ -114,15 +141,37 @@ def print_table(title: str, rows: Mapping[str, Sequence[dict[str, float]]]) -> N
 
 def main() -> None:
     """Computes the groups, and prints a table of each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     few = [f"{num} images a class" for num in NUM_IMAGES]
     by_default = [f"methods {order}" for order in ORDERS] + few
     groups = [*by_default, "student", "scratch"]
     parser.add_argument("--groups", nargs="+", choices=groups, default=by_default)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="draws of the few images; seeds of the students")
-    parser.add_argument("--store", type=Path, default=Path(".orchestrator/benchmarks"), help="what is already here is not computed again")
-    parser.add_argument("--quick", action="store_true", help="one order and draw, few images and classes")
-    parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="A.B=VALUE", help="overrides of every row")
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[0, 1, 2],
+        help="draws of the few images; seeds of the students",
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path(".orchestrator/benchmarks"),
+        help="what is already here is not computed again",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one order and draw, few images and classes"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        nargs="*",
+        default=[],
+        metavar="A.B=VALUE",
+        help="overrides of every row",
+    )
     arguments = parser.parse_args()
     common = [
         *IN_PROCESS,
@@ -141,13 +190,24 @@ def main() -> None:
         table: dict[str, list[dict[str, float]]] = {}
         for name, overrides in rows_of(group).items():
             started = time.perf_counter()
-            table[name] = [measured([*common, *own, *overrides, *arguments.overrides, f"seed={seed}"], role)[role] for seed in seeds]
+            table[name] = [
+                measured([*common, *own, *overrides, *arguments.overrides, f"seed={seed}"], role)[
+                    role
+                ]
+                for seed in seeds
+            ]
             last = [round(metrics["last_accuracy"], 4) for metrics in table[name]]
             print(f"{group}: {name}: {last}, {time.perf_counter() - started:.0f} s", flush=True)
         print_table(group, table)
         if "bytes_per_class" in table["ours"][0]:
-            print(f"\nstored of a class: {table['ours'][0]['bytes_per_class']:,.0f} bytes, beside one covariance for all")
-        figures[group] = {name: statistics.mean(m["last_accuracy"] for m in repeats) for name, repeats in table.items()}
+            print(
+                f"\nstored of a class: {table['ours'][0]['bytes_per_class']:,.0f} bytes, beside one"
+                " covariance for all"
+            )
+        figures[group] = {
+            name: statistics.mean(m["last_accuracy"] for m in repeats)
+            for name, repeats in table.items()
+        }
     print_figures("photographs", **figures)
 
 

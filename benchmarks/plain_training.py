@@ -1,7 +1,9 @@
-"""The straightforward way, against which `throughput.py` measures: PyTorch's `DataLoader` with PIL transforms, and a loop around it.
+"""The straightforward way, against which `throughput.py` measures: PyTorch's `DataLoader` with PIL
+transforms, and a loop around it.
 
-As most training scripts have it: one of two worker processes varies an image at a time, batches are floating-point and in torch's
-default memory format, and every loss is read at once. Networks and losses are the project's own.
+As most training scripts have it: one of two worker processes varies an image at a time, batches are
+floating-point and in torch's default memory format, and every loss is read at once. Networks and
+losses are the project's own.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ _PROGRESS = 0.5  # how far the training is said to be
 class PlainImages(Dataset[tuple[Tensor, ...]]):
     """Images in memory, each turned into randomly varied views when it is asked for."""
 
-    def __init__(self, data: LabeledImages, changes: ImageAugmentationConfig, num_views: int) -> None:
+    def __init__(
+        self, data: LabeledImages, changes: ImageAugmentationConfig, num_views: int
+    ) -> None:
         """Keeps the pixels as PIL wants them.
 
         Args:
@@ -45,7 +49,10 @@ class PlainImages(Dataset[tuple[Tensor, ...]]):
         self.noise = changes.noise
         shift, scale = changes.shift_fraction, changes.scale_fraction
         affine = transforms.RandomAffine(
-            changes.rotation_degrees, (shift, shift), (1 - scale, 1 + scale), interpolation=transforms.InterpolationMode.BILINEAR
+            changes.rotation_degrees,
+            (shift, shift),
+            (1 - scale, 1 + scale),
+            interpolation=transforms.InterpolationMode.BILINEAR,
         )
         flip = [transforms.RandomHorizontalFlip()] if changes.horizontal_flip else []
         self.transform = transforms.Compose([affine, *flip, transforms.ToTensor()])
@@ -70,7 +77,14 @@ Loader = DataLoader[tuple[Tensor, ...]]
 def plain_loader(images: PlainImages, batch_size: int, device: torch.device) -> Loader:
     """Batches from worker processes that start with the first epoch and live on."""
     pinned = device.type == "cuda"
-    return DataLoader(images, batch_size, shuffle=True, num_workers=NUM_LOADER_WORKERS, persistent_workers=True, pin_memory=pinned)
+    return DataLoader(
+        images,
+        batch_size,
+        shuffle=True,
+        num_workers=NUM_LOADER_WORKERS,
+        persistent_workers=True,
+        pin_memory=pinned,
+    )
 
 
 def batches_of(loader: Loader, device: torch.device) -> Iterator[list[Tensor]]:
@@ -79,7 +93,9 @@ def batches_of(loader: Loader, device: torch.device) -> Iterator[list[Tensor]]:
         yield [tensor.to(device, non_blocking=True) for tensor in batch]
 
 
-def train_plainly(trained: nn.Module, loss: Callable[..., Tensor], loader: Loader, device: torch.device) -> Callable[[], None]:
+def train_plainly(
+    trained: nn.Module, loss: Callable[..., Tensor], loader: Loader, device: torch.device
+) -> Callable[[], None]:
     """A function that trains for one epoch."""
     optimizer = torch.optim.AdamW(trained.parameters())
 
@@ -112,20 +128,33 @@ class PlainDistillation:
         embeddings, logits = _outputs(self.student, both)
         with torch.no_grad():
             taught, teacher_logits = _outputs(self.teacher.network, both)
-        soft = soften(logits[:num].detach(), config.temperature), soften(teacher_logits[:num], config.temperature)
+        soft = (
+            soften(logits[:num].detach(), config.temperature),
+            soften(teacher_logits[:num], config.temperature),
+        )
         ratio = tssr(config.transfer, kdr(*soft, config.transfer.similarity), _PROGRESS)
-        total = config.classifier_weight * transfer_loss(logits[:num], teacher_logits[:num], labels, ratio, config.temperature)
-        imitation = embedding_loss(embeddings[:num], taught[:num]) + config.mixture_weight * embedding_loss(embeddings[num:], taught[num:])
+        total = config.classifier_weight * transfer_loss(
+            logits[:num], teacher_logits[:num], labels, ratio, config.temperature
+        )
+        imitation = embedding_loss(
+            embeddings[:num], taught[:num]
+        ) + config.mixture_weight * embedding_loss(embeddings[num:], taught[num:])
         anchoring = self.student.classifier.residuals.square().sum(dim=1).mean()
         return total + config.embedding_weight * imitation + config.anchor_weight * anchoring
 
 
-def plain_classification(extractor: Backbone, head: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+def plain_classification(
+    extractor: Backbone, head: nn.Module
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Cross-entropy on what the loader gives."""
-    return lambda images, labels: functional.cross_entropy(head(extractor.body(images).flatten(1)), labels)
+    return lambda images, labels: functional.cross_entropy(
+        head(extractor.body(images).flatten(1)), labels
+    )
 
 
 def _outputs(network: AnyNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings and logits of floating-point images, past the backbone's own conversion of pixels."""
+    """Embeddings and logits of floating-point images, past the backbone's own conversion of
+    pixels.
+    """
     embeddings = network.embedding(network.extractor.body(images).flatten(1))
     return embeddings, network.classifier(embeddings)

@@ -1,14 +1,17 @@
-"""A month of a retraining, simulated: classes arrive two at a time, and everything happens that happens in a month.
+"""A month of a retraining, simulated: classes arrive two at a time, and everything happens that
+happens in a month.
 
     .venv/bin/python benchmarks/retraining.py            digits and CIFAR-10
     .venv/bin/python benchmarks/retraining.py --quick    digits only, learned more briefly
 
-A simulation in that the days are short: every tick is `orchestrator retrain` as a schedule would run it, on real images, with a real
-registry. Some ticks find nothing; one finds wrong labels, which are corrected later; one more images of a known class; one comes too
-late; one is killed (SIGKILL) at a random moment and run again. In the end the champion, loaded from the registry, is compared on test
-images, which no tick has seen, with the same tasks learned without disturbance; and the last tick's cost with that of learning all
-classes from scratch, as one task: teacher and student as a tick makes them, and both networks trained plainly.
-Of CIFAR-10 it takes the subset in ../shared/data, where it is there.
+A simulation in that the days are short: every tick is `orchestrator retrain` as a schedule would
+run it, on real images, with a real registry. Some ticks find nothing; one finds wrong labels, which
+are corrected later; one more images of a known class; one comes too late; one is killed (SIGKILL)
+at a random moment and run again. In the end the champion, loaded from the registry, is compared on
+test images, which no tick has seen, with the same tasks learned without disturbance; and the last
+tick's cost with that of learning all classes from scratch, as one task: teacher and student as a
+tick makes them, and both networks trained plainly. Of CIFAR-10 it takes the subset in
+../shared/data, where it is there.
 """
 
 from __future__ import annotations
@@ -57,7 +60,11 @@ class Images:
 
     def of(self, *classes: object, part: slice = slice(None)) -> Images:
         """Those of some classes; of each class only a part."""
-        rows = [row for c in classes for row in [i for i, label in enumerate(self.labels) if label == c][part]]
+        rows = [
+            row
+            for c in classes
+            for row in [i for i, label in enumerate(self.labels) if label == c][part]
+        ]
         return Images([self.images[row] for row in rows], [self.labels[row] for row in rows])
 
     def mislabelled(self, generator: random.Random) -> Images:
@@ -103,12 +110,19 @@ class Month:
     def tick(self, what: str, *expected: str, more: tuple[str, ...] = ()) -> dict[str, Any]:
         """Runs one, and compares its outcome with those that may be."""
         started = time.perf_counter()
-        answer = subprocess.run(self.command(*more), cwd=self.folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        answer = subprocess.run(  # noqa: S603 - our own
+            self.command(*more), cwd=self.folder, capture_output=True, text=True, check=False
+        )
         seconds = time.perf_counter() - started
         if answer.returncode:
-            raise RuntimeError(f"{what}: exit code {answer.returncode}\n{answer.stdout}{answer.stderr}")
+            raise RuntimeError(
+                f"{what}: exit code {answer.returncode}\n{answer.stdout}{answer.stderr}"
+            )
         summary: dict[str, Any] = json.loads((self.folder / "out" / "summary.json").read_text())
-        print(f"  {what:46} {summary['outcome']:13} {seconds:6.1f} s  {summary['reason'][:150]}", flush=True)
+        print(
+            f"  {what:46} {summary['outcome']:13} {seconds:6.1f} s  {summary['reason'][:150]}",
+            flush=True,
+        )
         if summary["outcome"] not in expected:
             self.problems.append(f"{what}: {summary['outcome']} instead of {' or '.join(expected)}")
         self.seconds.append(seconds)
@@ -119,23 +133,41 @@ class Month:
     def killed_tick(self, after_seconds: float) -> None:
         """Runs one, and kills it."""
         nowhere = subprocess.DEVNULL
-        process = subprocess.Popen(self.command(), cwd=self.folder, stdout=nowhere, stderr=nowhere, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            self.command(), cwd=self.folder, stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
         time.sleep(after_seconds)
-        print(f"  killed after {after_seconds:.1f} s{'' if process.poll() is None else ', too late'}", flush=True)
+        print(
+            f"  killed after {after_seconds:.1f} s{'' if process.poll() is None else ', too late'}",
+            flush=True,
+        )
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def command(self, *more: str) -> list[str]:
         """`orchestrator retrain` on this month's file."""
-        return [sys.executable, "-m", "orchestrator", "retrain", "retraining.yaml", "--output", "out", *more]
+        return [
+            sys.executable,
+            "-m",
+            "orchestrator",
+            "retrain",
+            "retraining.yaml",
+            "--output",
+            "out",
+            *more,
+        ]
 
 
 def main() -> None:
     """Lives through the months, and prints what came of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="digits only, learned more briefly")
-    parser.add_argument("--seed", type=int, default=0, help="of the moment of the kill and of the wrong labels")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the moment of the kill and of the wrong labels"
+    )
     arguments = parser.parse_args()
     cases = [digits_case(arguments.quick)]
     if not arguments.quick:
@@ -157,7 +189,11 @@ def lived_through(case: Case, generator: random.Random) -> dict[str, Any]:
     """One month."""
     with tempfile.TemporaryDirectory() as scratch:
         month = Month(case, Path(scratch))
-        print(f"{case.name}: {len(case.train.labels)} images arrive, {len(case.test.labels)} are for the test", flush=True)
+        print(
+            f"{case.name}: {len(case.train.labels)} images arrive, {len(case.test.labels)} are for"
+            " the test",
+            flush=True,
+        )
         _live(month, generator)
         return _compare(month)
 
@@ -165,7 +201,9 @@ def lived_through(case: Case, generator: random.Random) -> dict[str, Any]:
 def _live(month: Month, generator: random.Random) -> None:
     case, source = month.case, month.source
     source.mkdir()
-    (month.folder / "retraining.yaml").write_text(json.dumps(case.settings | {"source": case.settings["source"] | {"path": str(source)}}))
+    (month.folder / "retraining.yaml").write_text(
+        json.dumps(case.settings | {"source": case.settings["source"] | {"path": str(source)}})
+    )
     pairs = [case.classes[i : i + 2] for i in range(0, len(case.classes), 2)]
     first, _ = pairs[0]
     month.tick("an empty folder", "nothing_to_do")
@@ -186,7 +224,11 @@ def _live(month: Month, generator: random.Random) -> None:
     month.tick(f"more images of {pairs[0]}", "promoted" if case.refreshes else "nothing_to_do")
     case.train.of(*pairs[3]).write(source / "05.parquet")
     due = datetime.now(UTC) - TICK_LIMIT - timedelta(minutes=1)
-    month.tick(f"new classes {pairs[3]}, but the tick is late", "nothing_to_do", more=("--scheduled-at", due.isoformat()))
+    month.tick(
+        f"new classes {pairs[3]}, but the tick is late",
+        "nothing_to_do",
+        more=("--scheduled-at", due.isoformat()),
+    )
     month.killed_tick(generator.uniform(1, learning_seconds))
     # who is killed after the promotion has done all that counts
     month.tick("killed at a random moment, run again", "promoted", "nothing_to_do")
@@ -202,25 +244,45 @@ def _compare(month: Month) -> dict[str, Any]:
     client = MlflowClient(f"sqlite:///{month.folder / 'mlflow.db'}")
     name = f"{case.settings['experiment']['name']}-student"
     versions = {str(v.version): v for v in client.search_model_versions(f"name = '{name}'")}
-    aliases = {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
+    aliases = {
+        alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()
+    }
     num = len(case.classes) // 2 + 1 + case.refreshes
     expected = {"champion": str(num), "previous": str(num - 1), "challenger": "3"}
     if aliases != expected or len(versions) != num:
-        month.problems.append(f"aliases {aliases} of {len(versions)} versions instead of {expected} of {num}")
-    statuses = {r.info.status for r in client.search_runs([e.experiment_id for e in client.search_experiments()])}
+        month.problems.append(
+            f"aliases {aliases} of {len(versions)} versions instead of {expected} of {num}"
+        )
+    statuses = {
+        r.info.status
+        for r in client.search_runs([e.experiment_id for e in client.search_experiments()])
+    }
     if "RUNNING" in statuses:
         month.problems.append("a run is left RUNNING")
 
     last = load_experiment(month.folder / "out" / "candidate" / "experiment.yaml")
     of_champion = _accuracies(_champion(client, name), case)
-    undisturbed, _ = _learned(month, last, "dual_teacher", [list(task) for task in last.scenario.tasks or ()])
+    undisturbed, _ = _learned(
+        month, last, "dual_teacher", [list(task) for task in last.scenario.tasks or ()]
+    )
     scratch, cost_of_scratch = _learned(month, last, "dual_teacher", [case.classes])
     joint, cost_of_joint = _learned(month, last, "joint", [case.classes])
-    spent = json.loads((month.folder / "out" / "candidate" / "summary.json").read_text())["worker_seconds"]
+    spent = json.loads((month.folder / "out" / "candidate" / "summary.json").read_text())[
+        "worker_seconds"
+    ]
     gap = undisturbed - of_champion
-    print(f"  student on test images: champion {of_champion:.4f}, the same tasks undisturbed {undisturbed:.4f}")
-    for name, accuracy, cost in (("teacher and student", scratch, cost_of_scratch), ("both without distillation", joint, cost_of_joint)):
-        times = f"{cost:.1f} worker-seconds, {cost / spent:.2f} times those of the last tick ({spent:.1f})"
+    print(
+        f"  student on test images: champion {of_champion:.4f}, the same tasks undisturbed"
+        f" {undisturbed:.4f}"
+    )
+    for name, accuracy, cost in (
+        ("teacher and student", scratch, cost_of_scratch),
+        ("both without distillation", joint, cost_of_joint),
+    ):
+        times = (
+            f"{cost:.1f} worker-seconds, {cost / spent:.2f} times those of the last tick"
+            f" ({spent:.1f})"
+        )
         print(f"  from scratch on all data, {name}: accuracy {accuracy:.4f}, {times}")
     for problem in month.problems:
         print(f"  PROBLEM {problem}")
@@ -238,8 +300,12 @@ def _compare(month: Month) -> dict[str, Any]:
     }
 
 
-def _learned(month: Month, experiment: Experiment, method: str, tasks: list[list[Any]]) -> tuple[float, float]:
-    """Test accuracy of the student that learns the tasks from all that arrived, and the worker-seconds that it cost."""
+def _learned(
+    month: Month, experiment: Experiment, method: str, tasks: list[list[Any]]
+) -> tuple[float, float]:
+    """Test accuracy of the student that learns the tasks from all that arrived, and the
+    worker-seconds that it cost.
+    """
     assert isinstance(experiment.data, ArrivalsConfig)  # noqa: S101 - for the type checker
     last = max(file.delivery for file in experiment.data.files)
     values = {
@@ -250,7 +316,11 @@ def _learned(month: Month, experiment: Experiment, method: str, tasks: list[list
         "store.uri": str(month.folder / f"store of {method} {len(tasks)}"),
         "method.kind": method,
     }
-    result = run(with_values(experiment, values), month.folder / f"out of {method} {len(tasks)}", tracker=NullTracker())
+    result = run(
+        with_values(experiment, values),
+        month.folder / f"out of {method} {len(tasks)}",
+        tracker=NullTracker(),
+    )
     network = result.models["student"].network
 
     def classify(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -262,7 +332,10 @@ def _learned(month: Month, experiment: Experiment, method: str, tasks: list[list
     return _accuracy(classify, named, month.case), float(result.summary["worker_seconds"])
 
 
-def _champion(client: Any, name: str) -> tuple[Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], list[str]]:  # noqa: ANN401
+def _champion(
+    client: Any,  # noqa: ANN401
+    name: str,
+) -> tuple[Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], list[str]]:
     import mlflow  # noqa: PLC0415
 
     version = client.get_model_version_by_alias(name, "champion")
@@ -270,20 +343,42 @@ def _champion(client: Any, name: str) -> tuple[Callable[[np.ndarray[Any, Any]], 
     return model.predict, json.loads(version.tags["class_names"])
 
 
-def _accuracies(champion: tuple[Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], list[str]], case: Case) -> float:
+def _accuracies(
+    champion: tuple[Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], list[str]], case: Case
+) -> float:
     return _accuracy(*champion, case)
 
 
-def _accuracy(classify: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], class_names: list[str], case: Case) -> float:
+def _accuracy(
+    classify: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]],
+    class_names: list[str],
+    case: Case,
+) -> float:
     source = case.settings["source"]
-    decoded = [Image.open(io.BytesIO(content)).convert("L" if source["num_channels"] == 1 else "RGB") for content in case.test.images]
-    pixels = np.stack([np.asarray(image.resize((source["image_size"],) * 2), dtype=np.uint8) for image in decoded])
+    decoded = [
+        Image.open(io.BytesIO(content)).convert("L" if source["num_channels"] == 1 else "RGB")
+        for content in case.test.images
+    ]
+    pixels = np.stack(
+        [np.asarray(image.resize((source["image_size"],) * 2), dtype=np.uint8) for image in decoded]
+    )
     images = pixels[:, None] if source["num_channels"] == 1 else pixels.transpose(0, 3, 1, 2)
-    found = [class_names[index] for index in np.asarray(classify(np.ascontiguousarray(images))).argmax(axis=1)]
-    return float(np.mean([label == str(real) for label, real in zip(found, case.test.labels, strict=True)]))
+    found = [
+        class_names[index]
+        for index in np.asarray(classify(np.ascontiguousarray(images))).argmax(axis=1)
+    ]
+    return float(
+        np.mean([label == str(real) for label, real in zip(found, case.test.labels, strict=True)])
+    )
 
 
-def _settings(name: str, size: int, channels: int, experiment: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def _settings(
+    name: str,
+    size: int,
+    channels: int,
+    experiment: dict[str, Any],
+    **more: Any,  # noqa: ANN401
+) -> dict[str, Any]:
     common = {
         "name": name,
         "execution": {"kind": "in_process", "device": "cpu", "num_threads": 1},
@@ -291,15 +386,25 @@ def _settings(name: str, size: int, channels: int, experiment: dict[str, Any], *
         "tracking": {"uri": "sqlite:///mlflow.db", "spool": "spool"},
     }
     source = {"settled_seconds": 0, "image_size": size, "num_channels": channels}
-    return {"experiment": common | experiment, "source": source, "max_tick_age_seconds": TICK_LIMIT.total_seconds(), **more}
+    return {
+        "experiment": common | experiment,
+        "source": source,
+        "max_tick_age_seconds": TICK_LIMIT.total_seconds(),
+        **more,
+    }
 
 
 def digits_case(quick: bool) -> Case:
     """scikit-learn's digits; 30 % of them are for the test."""
     digits = load_digits()
     images = [_png(np.rint(pixels * (255 / 16)).astype(np.uint8)) for pixels in digits.images]
-    train, test = train_test_split(np.arange(len(images)), test_size=0.3, stratify=digits.target, random_state=0)
-    parts = [Images([images[row] for row in rows], [int(digits.target[row]) for row in rows]) for rows in (sorted(train), sorted(test))]
+    train, test = train_test_split(
+        np.arange(len(images)), test_size=0.3, stratify=digits.target, random_state=0
+    )
+    parts = [
+        Images([images[row] for row in rows], [int(digits.target[row]) for row in rows])
+        for rows in (sorted(train), sorted(test))
+    ]
     briefly = {
         "teacher": {"training": {"epochs": 10}, "refinement": {"epochs": 5}},
         "student": {"training": {"epochs": 15}, "rehearsal": 0},
@@ -317,8 +422,13 @@ def digits_case(quick: bool) -> Case:
 
 def cifar_case() -> Case:
     """A part of CIFAR-10: 400 training images a class, all test images of the subset."""
-    tables = {split: pq.read_table(CIFAR / f"{split}.parquet").to_pydict() for split in ("train", "test")}
-    everything = {split: Images([_bytes(image) for image in table["image"]], table["label"]) for split, table in tables.items()}
+    tables = {
+        split: pq.read_table(CIFAR / f"{split}.parquet").to_pydict() for split in ("train", "test")
+    }
+    everything = {
+        split: Images([_bytes(image) for image in table["image"]], table["label"])
+        for split, table in tables.items()
+    }
     classes = sorted(set(tables["train"]["label"]))
     train = everything["train"].of(*classes, part=slice(400))
     experiment = {
@@ -326,8 +436,20 @@ def cifar_case() -> Case:
         "teacher": {"training": {"epochs": 15}},
         "student": {"training": {"epochs": 15}, "rehearsal": 0},
     }
-    gate = {"min_new_accuracy": 0.25, "old_accuracy_tolerance": 0.3, "max_forgetting": 0.6, "min_agreement": 0.2}
-    return Case("CIFAR-10", classes, train, everything["test"], _settings("cifar-month", 32, 3, experiment, gate=gate), refreshes=False)
+    gate = {
+        "min_new_accuracy": 0.25,
+        "old_accuracy_tolerance": 0.3,
+        "max_forgetting": 0.6,
+        "min_agreement": 0.2,
+    }
+    return Case(
+        "CIFAR-10",
+        classes,
+        train,
+        everything["test"],
+        _settings("cifar-month", 32, 3, experiment, gate=gate),
+        refreshes=False,
+    )
 
 
 def _bytes(image: object) -> bytes:

@@ -1,12 +1,14 @@
-"""Twenty runs, each killed at a random moment and started again until it is done: all must end with the same result.
+"""Twenty runs, each killed at a random moment and started again until it is done: all must end with
+the same result.
 
     .venv/bin/python benchmarks/soak.py            20 kills, about 25 minutes on 2 cores
     .venv/bin/python benchmarks/soak.py --quick    2 kills, under 3 minutes
 
-Each run gets a kill -9 of its driver, of a lane's worker, or of the raylet of its cluster, at a random moment of its learning.
-Where that ends the run, the same command is run again. Then weights, metrics and training curves are compared with those of an
-undisturbed run, bit for bit, and what the kill has left behind is counted: processes, MLflow runs that are still RUNNING, and
-temporary files or epoch checkpoints in the store.
+Each run gets a kill -9 of its driver, of a lane's worker, or of the raylet of its cluster, at a
+random moment of its learning. Where that ends the run, the same command is run again. Then weights,
+metrics and training curves are compared with those of an undisturbed run, bit for bit, and what the
+kill has left behind is counted: processes, MLflow runs that are still RUNNING, and temporary files
+or epoch checkpoints in the store.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ SMALL = [
 ]
 TARGETS = ("driver", "teacher", "student", "raylet")
 MOST_STARTS = 4
-PATIENCE_SECONDS = 90  # Ray's own agents of a node whose driver was killed stay until they have given up calling it, after 60 s
+# Ray's own agents of a node whose driver was killed stay until they have given up calling it, after
+# 60 s
+PATIENCE_SECONDS = 90
 
 
 class Run:
@@ -57,25 +61,43 @@ class Run:
     def start(self) -> subprocess.Popen[bytes]:
         """The command, as a process."""
         settings = [*SMALL, f"store.uri={self.store}", f"tracking.uri={self.tracking}"]
-        command = [str(ORCHESTRATOR), "run", str(EXPERIMENT), *(word for value in settings for word in ("--set", value))]
+        command = [
+            str(ORCHESTRATOR),
+            "run",
+            str(EXPERIMENT),
+            *(word for value in settings for word in ("--set", value)),
+        ]
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "terminal.log").open("ab") as log:
-            return subprocess.Popen([*command, "--output", str(self.folder / "out")], stdout=log, stderr=log)  # noqa: S603 - our own
+            return subprocess.Popen(  # noqa: S603 - our own
+                [*command, "--output", str(self.folder / "out")], stdout=log, stderr=log
+            )
 
     def result(self) -> dict[str, Any]:
-        """All that must be equal: metrics, and a digest of every stage's weights and training curve."""
+        """All that must be equal: metrics, and a digest of every stage's weights and training
+        curve.
+        """
         summary = json.loads((self.folder / "out" / "summary.json").read_text())
         stages = {}
         for stage in summary["stages"]:
             folder = self.store / stage["key"]
             manifest = json.loads((folder / "manifest.json").read_text())
             tensors = (folder / f"{manifest['sha256']}.safetensors").read_bytes()
-            stages[stage["name"]] = [hashlib.sha256(tensors).hexdigest(), manifest["values"]["epochs"]]
+            stages[stage["name"]] = [
+                hashlib.sha256(tensors).hexdigest(),
+                manifest["values"]["epochs"],
+            ]
         return {"stages": stages, **{role: summary[role] for role in ("teacher", "student")}}
 
     def left_behind(self) -> list[str]:
-        """What an interrupted run should not leave: unfinished files in the store, runs that MLflow believes to be running."""
-        files = [str(path) for path in self.store.rglob("*") if path.name.startswith((".tmp-", "damaged-"))]
+        """What an interrupted run should not leave: unfinished files in the store, runs that MLflow
+        believes to be running.
+        """
+        files = [
+            str(path)
+            for path in self.store.rglob("*")
+            if path.name.startswith((".tmp-", "damaged-"))
+        ]
         files += [str(path) for path in self.store.glob("progress/*")]
         client = MlflowClient(tracking_uri=self.tracking)
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
@@ -87,7 +109,9 @@ def processes() -> Iterator[tuple[int, str, str]]:
     """(pid, command line, everything that it holds open) of every process that can be looked at."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = (
+                (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            )
             held = [folder / "cwd", *(folder / "fd").iterdir()]
             yield int(folder.name), command, " ".join(str(path.readlink()) for path in held)
         except OSError:
@@ -99,7 +123,9 @@ def find(target: str, driver: int) -> int | None:
     if target == "driver":
         return driver
     for pid, command, held in processes():
-        if f"_{driver}/" not in f"{command} {held}":  # Ray names its session by the time and the driver's pid
+        if (
+            f"_{driver}/" not in f"{command} {held}"
+        ):  # Ray names its session by the time and the driver's pid
             continue
         if target == "raylet" and "/raylet/raylet " in command:
             return pid
@@ -143,13 +169,20 @@ def kill(target: str, process: subprocess.Popen[bytes]) -> str | None:
 
 
 def living_of(drivers: set[int]) -> list[str]:
-    """What is left of the clusters that these drivers have started, after giving it some time to end."""
+    """What is left of the clusters that these drivers have started, after giving it some time to
+    end.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = [
             f"{pid} {command[:80]}"
             for pid, command, held in processes()
-            if pid in drivers or any("/session_" in text and f"_{driver}/" in text for driver in drivers for text in (command, held))
+            if pid in drivers
+            or any(
+                "/session_" in text and f"_{driver}/" in text
+                for driver in drivers
+                for text in (command, held)
+            )
         ]
         if not found or time.monotonic() > deadline:
             return found
@@ -158,7 +191,9 @@ def living_of(drivers: set[int]) -> list[str]:
 
 def main() -> None:
     """Runs once undisturbed, then again and again with a kill."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="2 kills")
     parser.add_argument("--runs", type=int, default=20, help="how many kills (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="of targets and moments")
@@ -179,8 +214,14 @@ def main() -> None:
         print(f"undisturbed: {learning_seconds:.0f} s from the first epoch to the end", flush=True)
         number = attempts = 0
         while number < num_runs:
-            target, delay = TARGETS[number % len(TARGETS)], chance.uniform(0, 0.8 * learning_seconds)
-            print(f"run {number + 1}: the {target}, {delay:.1f} s after the learning has begun", flush=True)
+            target, delay = (
+                TARGETS[number % len(TARGETS)],
+                chance.uniform(0, 0.8 * learning_seconds),
+            )
+            print(
+                f"run {number + 1}: the {target}, {delay:.1f} s after the learning has begun",
+                flush=True,
+            )
             attempts += 1
             run = Run(Path(scratch) / str(attempts))
             started = time.monotonic()
@@ -193,11 +234,17 @@ def main() -> None:
             num_equal += is_equal
             remaining += living_of(drivers)
             left += run.left_behind()
-            print(f"    {'equal' if is_equal else 'DIFFERENT'} after {starts} starts, {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"    {'equal' if is_equal else 'DIFFERENT'} after {starts} starts,"
+                f" {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
     for name, found in (("process", remaining), ("trace", left)):
         for one in found:
             print(f"left behind, {name}: {one}")
-    print_figures("soak", runs=num_runs, equal=num_equal, orphans=len(remaining), left_behind=len(left))
+    print_figures(
+        "soak", runs=num_runs, equal=num_equal, orphans=len(remaining), left_behind=len(left)
+    )
 
 
 if __name__ == "__main__":

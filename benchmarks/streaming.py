@@ -1,12 +1,14 @@
-"""Images on disk (`data.max_memory_gib`) against the same in memory: memory, speed, and whether the weights are the same.
+"""Images on disk (`data.max_memory_gib`) against the same in memory: memory, speed, and whether the
+weights are the same.
 
     .venv/bin/python benchmarks/streaming.py            some minutes on 2 cores
     .venv/bin/python benchmarks/streaming.py --quick    under 3 minutes
 
-The data are photographs of CIFAR-10, repeated until they are larger than the bound; both sides learn two classes by plain
-training (`finetuning`), one after the other in the order A B B A, each turn in a process of its own. `peak_gib` is the most anonymous
-memory (RssAnon: what the kernel cannot drop and read again) above what the process had before its first stage; images on disk are not in
-it, as their pages make room for whoever needs it.
+The data are photographs of CIFAR-10, repeated until they are larger than the bound; both sides
+learn two classes by plain training (`finetuning`), one after the other in the order A B B A, each
+turn in a process of its own. `peak_gib` is the most anonymous memory (RssAnon: what the kernel
+cannot drop and read again) above what the process had before its first stage; images on disk are
+not in it, as their pages make room for whoever needs it.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ class Turn:
 
 def main() -> None:
     """Measures both sides, and prints the ratio of their times and the peak."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="a smaller workload")
     num_images, bound = WORKLOADS["quick" if parser.parse_args().quick else "full"]
     turns: dict[bool, list[Turn]] = {False: [], True: []}
@@ -66,12 +70,28 @@ def main() -> None:
             turn = _in_own_process(Path(scratch) / f"store {number}", [*settings, *bounded])
             turns[streamed].append(turn)
             where = "on disk" if streamed else "in memory"
-            print(f"{where:9}  {turn.seconds:6.1f} s in stages, peak {turn.peak_bytes / 2**30:.3f} GiB", flush=True)
-    seconds = {streamed: sum(turn.seconds for turn in of_side) for streamed, of_side in turns.items()}
-    peaks = {streamed: max(turn.peak_bytes for turn in of_side) / 2**30 for streamed, of_side in turns.items()}
+            print(
+                f"{where:9}  {turn.seconds:6.1f} s in stages, peak"
+                f" {turn.peak_bytes / 2**30:.3f} GiB",
+                flush=True,
+            )
+    seconds = {
+        streamed: sum(turn.seconds for turn in of_side) for streamed, of_side in turns.items()
+    }
+    peaks = {
+        streamed: max(turn.peak_bytes for turn in of_side) / 2**30
+        for streamed, of_side in turns.items()
+    }
     data = num_images * 3 * SIZE**2 / 2**30
-    same = all(torch.equal(turn.weights, turns[False][0].weights) for of_side in turns.values() for turn in of_side)
-    print(f"\n{data:.3f} GiB of images, bound {bound} GiB; the weights are {'the same, bit for bit' if same else 'NOT the same'}")
+    same = all(
+        torch.equal(turn.weights, turns[False][0].weights)
+        for of_side in turns.values()
+        for turn in of_side
+    )
+    print(
+        f"\n{data:.3f} GiB of images, bound {bound} GiB; the weights are"
+        f" {'the same, bit for bit' if same else 'NOT the same'}"
+    )
     print_figures(
         "streaming",
         speed_ratio=seconds[False] / seconds[True],
@@ -90,8 +110,13 @@ def _data(folder: Path, num_images: int) -> list[str]:
         rows = [row for row in table.to_pylist() if row["label"] in CLASSES]
         rows.sort(key=lambda row: CLASSES.index(row["label"]))
         repeated = [rows[number * len(rows) // num % len(rows)] for number in range(num)]
-        pq.write_table(pa.Table.from_pylist(repeated, schema=table.schema), folder / f"{half}.parquet")
-    data = f"{{kind: parquet, train: {folder}/train.parquet, test: {folder}/test.parquet, image_size: {SIZE}, cache_dir: {folder}/cache}}"
+        pq.write_table(
+            pa.Table.from_pylist(repeated, schema=table.schema), folder / f"{half}.parquet"
+        )
+    data = (
+        f"{{kind: parquet, train: {folder}/train.parquet, test: {folder}/test.parquet, image_size:"
+        f" {SIZE}, cache_dir: {folder}/cache}}"
+    )
     return [f"data={data}", "scenario={num_base_classes: 2, classes_per_task: 1, class_order: 0}"]
 
 

@@ -1,14 +1,16 @@
-"""What it is worth that trials share stages: sixteen trials with one store for all against a store for each.
+"""What it is worth that trials share stages: sixteen trials with one store for all against a store
+for each.
 
     .venv/bin/python benchmarks/sweep_sharing.py            about 12 minutes on 2 cores
     .venv/bin/python benchmarks/sweep_sharing.py --quick    under 3 minutes
 
-The trials are search_spaces/tssr_thresholds.yaml on digits, drawn at random so that both sides have the same ones: the estimator's
-depend on which trial ends first. Such trials differ in their students, so all can have one teacher. Both sides go through the same
-code, as many trials at once as there are cores. Half of the trials without sharing are computed before those that share, half
-after: a machine that slows down meanwhile slows both. Worker-seconds are what workers spend in stages; waiting for a stage that
-another trial computes is not in them, and is told beside them as what trials occupy. The theory takes the stages' times as
-measured without sharing.
+The trials are search_spaces/tssr_thresholds.yaml on digits, drawn at random so that both sides have
+the same ones: the estimator's depend on which trial ends first. Such trials differ in their
+students, so all can have one teacher. Both sides go through the same code, as many trials at once
+as there are cores. Half of the trials without sharing are computed before those that share, half
+after: a machine that slows down meanwhile slows both. Worker-seconds are what workers spend in
+stages; waiting for a stage that another trial computes is not in them, and is told beside them as
+what trials occupy. The theory takes the stages' times as measured without sharing.
 """
 
 from __future__ import annotations
@@ -36,16 +38,25 @@ from orchestrator.tuning.trial import TaskReport
 from orchestrator.tuning.trial_source import TrialPlan
 from orchestrator.tuning.trial_status import TrialStatus
 
-# fewer epochs than by default, so that all sixteen pairs take some minutes; a teacher stage takes about as long as a student stage
+# fewer epochs than by default, so that all sixteen pairs take some minutes; a teacher stage takes
+# about as long as a student stage
 WORKLOADS = {
-    "full": (16, ["teacher.training.epochs=8", "teacher.refinement.epochs=4", "student.training.epochs=10"]),
-    "quick": (4, ["teacher.training.epochs=3", "teacher.refinement.epochs=2", "student.training.epochs=3"]),
+    "full": (
+        16,
+        ["teacher.training.epochs=8", "teacher.refinement.epochs=4", "student.training.epochs=10"],
+    ),
+    "quick": (
+        4,
+        ["teacher.training.epochs=3", "teacher.refinement.epochs=2", "student.training.epochs=3"],
+    ),
 }
 
 
 @dataclass
 class Trials:
-    """Gives the trials of one side, and adds up what they cost (`tuning.trial_source.TrialSource`)."""
+    """Gives the trials of one side, and adds up what they cost
+    (`tuning.trial_source.TrialSource`).
+    """
 
     experiments: Sequence[Experiment]
     num_given: int = 0
@@ -76,7 +87,9 @@ class Trials:
                 role: Role = "teacher" if event["stage"].startswith("teacher") else "student"
                 self.worker_seconds[role] += event["seconds"] * event["num_train_workers"]
 
-    def trial_ended(self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None) -> None:
+    def trial_ended(
+        self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
+    ) -> None:
         """Nothing may fail here."""
         if status is not TrialStatus.FINISHED:
             msg = f"trial {number} is {status}: {reason}"
@@ -95,18 +108,28 @@ def drawn(search_space: SearchSpace, num_trials: int, overrides: Sequence[str]) 
     space = Space(search_space, load_experiment(EXPERIMENT, overrides))
     sampler = Sampler(space)
     configurations = [sampler.ask() for _ in range(num_trials)]
-    return [space.experiment_of(configuration.parameters) for configuration in configurations if configuration is not None]
+    return [
+        space.experiment_of(configuration.parameters)
+        for configuration in configurations
+        if configuration is not None
+    ]
 
 
 def with_store(experiment: Experiment, store: Path) -> Experiment:
     """The same experiment, its stages kept elsewhere."""
-    return experiment.model_copy(update={"store": experiment.store.model_copy(update={"uri": str(store)})})
+    return experiment.model_copy(
+        update={"store": experiment.store.model_copy(update={"uri": str(store)})}
+    )
 
 
-def computed(search_space: SearchSpace, experiments: Sequence[Experiment], log_file: Path) -> Trials:
+def computed(
+    search_space: SearchSpace, experiments: Sequence[Experiment], log_file: Path
+) -> Trials:
     """All trials are computed."""
     set_environment(trial_cluster(experiments[0].execution))
-    from orchestrator.tuning.trials import compute_trials  # noqa: PLC0415 - ray reads the environment when it is imported
+    from orchestrator.tuning.trials import (  # noqa: PLC0415
+        compute_trials,
+    )
 
     trials = Trials(experiments)
     compute_trials(search_space, prepare_work(experiments[0]), trials, log_file)
@@ -123,9 +146,9 @@ def print_side(name: str, sides: Sequence[Trials]) -> dict[Role, float]:
     """Shows what a side has cost, and returns it by role."""
     seconds = {role: sum(side.worker_seconds[role] for side in sides) for role in ROLES}
     print(
-        f"{name:16} {sum(seconds.values()):7.1f} worker-seconds (teacher {seconds['teacher']:.1f}, student {seconds['student']:.1f}), "
-        f"{sum(side.stages_computed for side in sides):3} stages computed, "
-        f"trials occupied {sum(side.occupied_seconds for side in sides):7.1f} s",
+        f"{name:16} {sum(seconds.values()):7.1f} worker-seconds (teacher {seconds['teacher']:.1f},"
+        f" student {seconds['student']:.1f}), {sum(side.stages_computed for side in sides):3}"
+        f" stages computed, trials occupied {sum(side.occupied_seconds for side in sides):7.1f} s",
         flush=True,
     )
     return seconds
@@ -133,26 +156,44 @@ def print_side(name: str, sides: Sequence[Trials]) -> dict[Role, float]:
 
 def main() -> None:
     """Measures both sides, and prints the ratio of their worker-seconds beside the theory's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="4 trials, fewer epochs")
     num_trials, overrides = WORKLOADS["quick" if parser.parse_args().quick else "full"]
-    search_space = load_search_space(SEARCH_SPACES / "tssr_thresholds.yaml").model_copy(update={"searcher": RandomSearchConfig()})
+    search_space = load_search_space(SEARCH_SPACES / "tssr_thresholds.yaml").model_copy(
+        update={"searcher": RandomSearchConfig()}
+    )
     experiments = drawn(search_space, num_trials, overrides)
     with tempfile.TemporaryDirectory() as scratch:
-        alone = [with_store(experiment, Path(scratch) / f"store-{number}") for number, experiment in enumerate(experiments)]
+        alone = [
+            with_store(experiment, Path(scratch) / f"store-{number}")
+            for number, experiment in enumerate(experiments)
+        ]
         together = [with_store(experiment, Path(scratch) / "store") for experiment in experiments]
         half, log_file = num_trials // 2, Path(scratch) / "ray.log"
         before = computed(search_space, alone[:half], log_file)
         sharing = computed(search_space, together, log_file)
         after = computed(search_space, alone[half:], log_file)
-        num_equal = sum(matrices(one) == matrices(other) for one, other in zip(alone, together, strict=True))
-    reference, ours = print_side("a store for each", [before, after]), print_side("one for all", [sharing])
+        num_equal = sum(
+            matrices(one) == matrices(other) for one, other in zip(alone, together, strict=True)
+        )
+    reference, ours = (
+        print_side("a store for each", [before, after]),
+        print_side("one for all", [sharing]),
+    )
     teacher, student = (reference[role] / num_trials for role in ROLES)
     theory = (teacher + student) * num_trials / (teacher + num_trials * student)
     ratio = sum(reference.values()) / sum(ours.values())
     occupied = (before.occupied_seconds + after.occupied_seconds) / sharing.occupied_seconds
-    print(f"\nT_teacher {teacher:.2f} s, T_student {student:.2f} s: ratio {ratio:.3f} of {theory:.3f} in theory ({ratio / theory:.1%})")
-    print(f"{num_equal} of {num_trials} trials have equal accuracies on both sides, on every task and split, to the last digit")
+    print(
+        f"\nT_teacher {teacher:.2f} s, T_student {student:.2f} s: ratio {ratio:.3f} of {theory:.3f}"
+        f" in theory ({ratio / theory:.1%})"
+    )
+    print(
+        f"{num_equal} of {num_trials} trials have equal accuracies on both sides, on every task and"
+        " split, to the last digit"
+    )
     print_figures(
         "sweep_sharing",
         worker_seconds_ratio=ratio,

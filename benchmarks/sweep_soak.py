@@ -1,13 +1,16 @@
-"""Ten sweeps whose driver is killed at a random moment and which are resumed: each must end as one that nobody disturbed.
+"""Ten sweeps whose driver is killed at a random moment and which are resumed: each must end as one
+that nobody disturbed.
 
     .venv/bin/python benchmarks/sweep_soak.py            10 kills, about 15 minutes on 2 cores
     .venv/bin/python benchmarks/sweep_soak.py --quick    2 kills, under 3 minutes
 
-Each sweep gets a kill -9 of its driver at a random moment between its start and its end, and is resumed as a user would: the same
-command with --resume, or without where the kill came before the ledger's first line. Then its trials (numbers, parameters,
-objectives after every task) are compared with those of the undisturbed sweep, to the last digit. What is counted besides: stages
-that were stored twice (a manifest that is replaced has another inode), children in MLflow beyond one a trial, runs that are still
-RUNNING, processes and temporary files. The searcher is random: an estimator's proposals depend on which trial ends first.
+Each sweep gets a kill -9 of its driver at a random moment between its start and its end, and is
+resumed as a user would: the same command with --resume, or without where the kill came before the
+ledger's first line. Then its trials (numbers, parameters, objectives after every task) are compared
+with those of the undisturbed sweep, to the last digit. What is counted besides: stages that were
+stored twice (a manifest that is replaced has another inode), children in MLflow beyond one a trial,
+runs that are still RUNNING, processes and temporary files. The searcher is random: an estimator's
+proposals depend on which trial ends first.
 """
 
 from __future__ import annotations
@@ -65,7 +68,15 @@ class Sweep(Run):
     def start(self) -> subprocess.Popen[bytes]:
         """The command, as a process; with --resume when there is something to resume."""
         settings = [*SMALL, f"store.uri={self.store}", f"tracking.uri={self.tracking}"]
-        command = [str(ORCHESTRATOR), "sweep", str(self.space), "--experiment", str(EXPERIMENT), "--output", str(self.folder / "out")]
+        command = [
+            str(ORCHESTRATOR),
+            "sweep",
+            str(self.space),
+            "--experiment",
+            str(EXPERIMENT),
+            "--output",
+            str(self.folder / "out"),
+        ]
         ledger = self.folder / "out" / "ledger.jsonl"
         resume = ["--resume"] if ledger.exists() and "\n" in ledger.read_text() else []
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +85,9 @@ class Sweep(Run):
             return subprocess.Popen(words, stdout=log, stderr=log)  # noqa: S603 - our own
 
     def note_manifests(self) -> None:
-        """Takes note of every stored stage and evaluation: one that is stored again is another file."""
+        """Takes note of every stored stage and evaluation: one that is stored again is another
+        file.
+        """
         for path in self.store.glob("*/manifest.json"):
             status = path.stat()
             self.manifests[path.parent.name].add((status.st_ino, status.st_mtime_ns))
@@ -82,7 +95,10 @@ class Sweep(Run):
     def result(self) -> dict[str, Any]:
         """All that must be equal: the trials, and the keys of what is stored."""
         summary = json.loads((self.folder / "out" / "summary.json").read_text())
-        trials = {trial["trial"]: [trial[name] for name in ("status", "parameters", "curve", "value")] for trial in summary["trials"]}
+        trials = {
+            trial["trial"]: [trial[name] for name in ("status", "parameters", "curve", "value")]
+            for trial in summary["trials"]
+        }
         return {"trials": trials, "best": summary["best"], "stored": sorted(self.manifests)}
 
     def left_behind(self) -> list[str]:
@@ -92,7 +108,14 @@ class Sweep(Run):
         summary = json.loads((self.folder / "out" / "summary.json").read_text())
         known = {summary["sweep_id"], *(trial["run_id"] for trial in summary["trials"])}
         finished = client.search_runs(experiments, filter_string="attributes.status = 'FINISHED'")
-        return [*super().left_behind(), *(f"MLflow run {run.info.run_id} of no trial" for run in finished if run.info.run_id not in known)]
+        return [
+            *super().left_behind(),
+            *(
+                f"MLflow run {run.info.run_id} of no trial"
+                for run in finished
+                if run.info.run_id not in known
+            ),
+        ]
 
     def computed_twice(self) -> list[str]:
         """Keys of what was stored more than once."""
@@ -125,7 +148,9 @@ def to_the_end(sweep: Sweep, kill_after: float | None) -> tuple[int, bool, set[i
 
 def main() -> None:
     """Sweeps once undisturbed, then again and again with a kill."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="2 kills of a smaller sweep")
     parser.add_argument("--runs", type=int, default=10, help="how many kills (default 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -157,13 +182,28 @@ def main() -> None:
             twice += sweep.computed_twice()
             remaining += living_of(drivers)
             left += sweep.left_behind()
-            print(f"    {'equal' if is_equal else 'DIFFERENT'} after {starts} starts, {time.monotonic() - started:.0f} s", flush=True)
+            print(
+                f"    {'equal' if is_equal else 'DIFFERENT'} after {starts} starts,"
+                f" {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
             if not is_equal:
-                print(f"    expected {json.dumps(expected)}\n    got      {json.dumps(sweep.result())}", flush=True)
+                print(
+                    f"    expected {json.dumps(expected)}\n    got     "
+                    f" {json.dumps(sweep.result())}",
+                    flush=True,
+                )
     for name, found in (("process", remaining), ("trace", left), ("computed twice", twice)):
         for one in found:
             print(f"left behind, {name}: {one}")
-    print_figures("sweep_soak", runs=num_runs, equal=num_equal, computed_twice=len(twice), orphans=len(remaining), left_behind=len(left))
+    print_figures(
+        "sweep_soak",
+        runs=num_runs,
+        equal=num_equal,
+        computed_twice=len(twice),
+        orphans=len(remaining),
+        left_behind=len(left),
+    )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
-"""Images per second: this project's input pipeline and training steps against the straightforward way (`plain_training.py`).
+"""Images per second: this project's input pipeline and training steps against the straightforward
+way (`plain_training.py`).
 
     .venv/bin/python benchmarks/throughput.py            about 10 minutes on 2 cores
     .venv/bin/python benchmarks/throughput.py --quick    fewer images and turns: under 3 minutes
 
-ResNet-20, RGB images of 32x32 in batches of 128, the same changes at the same strengths, on a GPU where there is one. Both sides take
-turns and medians are compared. Pixels are random: neither side is faster for it, and neither has to decode a file. Measured are
+ResNet-20, RGB images of 32x32 in batches of 128, the same changes at the same strengths, on a GPU
+where there is one. Both sides take turns and medians are compared. Pixels are random: neither side
+is faster for it, and neither has to decode a file. Measured are
 
 - input: varied floating-point batches, and nothing done with them;
-- teacher: the training of its extractor to tell classes apart (the project's own `pretrain_extractor`, without quarter turns);
-- student: its distillation in the first task (the project's own `learn_student_task`), with ResNet-20 as the teacher.
+- teacher: the training of its extractor to tell classes apart (the project's own
+  `pretrain_extractor`, without quarter turns);
+- student: its distillation in the first task (the project's own `learn_student_task`), with
+  ResNet-20 as the teacher.
 
-The convolution peak is that of one large 3x3 convolution. The ratios of CPU seconds (of all processes of a side) say the same in a way
-that other programs on the machine disturb less; on a GPU they say only how much the CPU is relieved.
+The convolution peak is that of one large 3x3 convolution. The ratios of CPU seconds (of all
+processes of a side) say the same in a way that other programs on the machine disturb less; on a GPU
+they say only how much the CPU is relieved.
 """
 
 from __future__ import annotations
@@ -27,7 +32,14 @@ from typing import NamedTuple
 import psutil
 import torch
 from measuring import print_figures
-from plain_training import PlainDistillation, PlainImages, batches_of, plain_classification, plain_loader, train_plainly
+from plain_training import (
+    PlainDistillation,
+    PlainImages,
+    batches_of,
+    plain_classification,
+    plain_loader,
+    train_plainly,
+)
 from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
@@ -38,7 +50,13 @@ from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.scenario import LabeledImages
-from orchestrator.models import AnyNetwork, CosineClassifier, Network, ProjectionEmbedding, build_backbone
+from orchestrator.models import (
+    AnyNetwork,
+    CosineClassifier,
+    Network,
+    ProjectionEmbedding,
+    build_backbone,
+)
 from orchestrator.student import learn_student_task
 from orchestrator.teacher import TeacherModel, learn_teacher_task
 from orchestrator.teacher.extractor import pretrain_extractor
@@ -95,8 +113,14 @@ class Comparison:
                     cpu[side].append(_cpu_seconds() - cpu_started)
         for side in sides:
             speeds = " ".join(f"{self.num_images / seconds:8.0f}" for seconds in wall[side])
-            print(f"{self.name:8} {side:6} {speeds} images/s, {statistics.median(cpu[side]):.1f} CPU s a turn", flush=True)
-        (plain, ours), (plain_cpu, ours_cpu) = ([statistics.median(of_side) for of_side in kind.values()] for kind in (wall, cpu))
+            print(
+                f"{self.name:8} {side:6} {speeds} images/s, {statistics.median(cpu[side]):.1f} CPU"
+                " s a turn",
+                flush=True,
+            )
+        (plain, ours), (plain_cpu, ours_cpu) = (
+            [statistics.median(of_side) for of_side in kind.values()] for kind in (wall, cpu)
+        )
         return Measurement(plain / ours, plain_cpu / ours_cpu, self.num_images / ours)
 
 
@@ -122,7 +146,9 @@ def _cpu_seconds() -> float:
 
 def random_images(num: int) -> LabeledImages:
     """As many of each class."""
-    return LabeledImages(torch.randint(0, 256, (num, *SHAPE), dtype=torch.uint8), torch.arange(num) % NUM_CLASSES)
+    return LabeledImages(
+        torch.randint(0, 256, (num, *SHAPE), dtype=torch.uint8), torch.arange(num) % NUM_CLASSES
+    )
 
 
 def input_alone(num_images: int, context: LearningContext) -> Comparison:
@@ -133,7 +159,9 @@ def input_alone(num_images: int, context: LearningContext) -> Comparison:
 
     def ours() -> None:
         for number, rows in enumerate(batches.epoch(0)):
-            context.vary(data.images.index_select(0, rows), context.stream("views", number)).float().div_(255)
+            context.vary(
+                data.images.index_select(0, rows), context.stream("views", number)
+            ).float().div_(255)
 
     def plain() -> None:
         for _ in batches_of(loader, context.device):
@@ -145,12 +173,18 @@ def input_alone(num_images: int, context: LearningContext) -> Comparison:
 def teacher_training(num_images: int, context: LearningContext) -> Comparison:
     """An epoch of the extractor's training."""
     data = random_images(num_images)
-    extractor, plain_extractor = (build_backbone(TEACHER.backbone, SHAPE).to(context.device) for _ in range(2))
+    extractor, plain_extractor = (
+        build_backbone(TEACHER.backbone, SHAPE).to(context.device) for _ in range(2)
+    )
     head = nn.Linear(plain_extractor.num_features, NUM_CLASSES).to(context.device)
     loader = plain_loader(PlainImages(data, CHANGES, num_views=1), BATCH_SIZE, context.device)
     trained = nn.ModuleList([plain_extractor, head])
-    plain = train_plainly(trained, plain_classification(plain_extractor, head), loader, context.device)
-    return Comparison("teacher", num_images, plain, lambda: pretrain_extractor(extractor, data, TEACHER, context))
+    plain = train_plainly(
+        trained, plain_classification(plain_extractor, head), loader, context.device
+    )
+    return Comparison(
+        "teacher", num_images, plain, lambda: pretrain_extractor(extractor, data, TEACHER, context)
+    )
 
 
 def student_training(num_images: int, context: LearningContext) -> Comparison:
@@ -160,8 +194,15 @@ def student_training(num_images: int, context: LearningContext) -> Comparison:
     teacher = learn_teacher_task(None, random_images(BATCH_SIZE), brief, context)
     loader = plain_loader(PlainImages(data, CHANGES, num_views=2), BATCH_SIZE, context.device)
     student = _untrained_student(teacher, context.device)
-    plain = train_plainly(student, PlainDistillation(student, teacher, STUDENT), loader, context.device)
-    return Comparison("student", num_images, plain, lambda: learn_student_task(None, teacher, data, STUDENT, context))
+    plain = train_plainly(
+        student, PlainDistillation(student, teacher, STUDENT), loader, context.device
+    )
+    return Comparison(
+        "student",
+        num_images,
+        plain,
+        lambda: learn_student_task(None, teacher, data, STUDENT, context),
+    )
 
 
 def _untrained_student(teacher: TeacherModel, device: torch.device) -> AnyNetwork:
@@ -169,13 +210,17 @@ def _untrained_student(teacher: TeacherModel, device: torch.device) -> AnyNetwor
     directions = teacher.network.classifier.directions().detach()
     classifier = CosineClassifier(directions.shape[1]).to(device)
     classifier.anchor(directions)
-    return Network(extractor, ProjectionEmbedding(extractor.num_features, directions.shape[1]), classifier).to(device)
+    return Network(
+        extractor, ProjectionEmbedding(extractor.num_features, directions.shape[1]), classifier
+    ).to(device)
 
 
 def convolution_peak(device: torch.device) -> float:
     """The most FLOP/s of a forward pass through a 3x3 convolution from 256 to 256 channels."""
     layer = nn.Conv2d(256, 256, 3, padding=1).to(device, memory_format=torch.channels_last)
-    images = torch.randn(16, 256, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(16, 256, 32, 32, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
     num_operations = 2 * 9 * 256 * 256 * 16 * 32 * 32
     seconds = []
     for _ in range(6):
@@ -192,18 +237,26 @@ def operations_per_image() -> float:
     """FLOP of a training step of the teacher's extractor, forwards and backwards."""
     extractor = build_backbone(TEACHER.backbone, SHAPE)
     with FlopCounterMode(display=False) as counter:
-        functional.mse_loss(extractor(random_images(2).images), torch.zeros(2, extractor.num_features)).backward()
+        functional.mse_loss(
+            extractor(random_images(2).images), torch.zeros(2, extractor.num_features)
+        ).backward()
     return counter.get_total_flops() / 2
 
 
 def main() -> None:
     """Measures all three and prints ratios of seconds, the plain way's by ours."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer images and turns")
     sizes = QUICK if parser.parse_args().quick else FULL
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     context = LearningContext(0, "teacher[0]", device, CHANGES)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    name = (
+        torch.cuda.get_device_name()
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
     peak = convolution_peak(device)
     print(f"{name}; a large convolution reaches {peak / 1e9:.0f} GFLOP/s", flush=True)
     comparisons = [
@@ -219,7 +272,9 @@ def main() -> None:
         print(f"{which}: {measured.ratio:.2f} times as fast, CPU seconds {measured.cpu_ratio:.2f}")
         figures |= {f"{which}_{name}": value for name, value in measured._asdict().items()}
     print(f"the teacher's training reaches {100 * share:.0f} % of the convolution peak")
-    print_figures("throughput", **figures, peak_gflops=peak / 1e9, share_of_peak=share, device=device.type)
+    print_figures(
+        "throughput", **figures, peak_gflops=peak / 1e9, share_of_peak=share, device=device.type
+    )
 
 
 if __name__ == "__main__":

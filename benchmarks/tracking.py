@@ -3,11 +3,13 @@
     .venv/bin/python benchmarks/tracking.py            about 25 minutes on 2 cores
     .venv/bin/python benchmarks/tracking.py --quick    some 5 minutes
 
-One experiment in process with one thread, tracked by nothing, in a SQLite file, on an MLflow server, and on a server that is killed in
-the middle of the run and started again 60 seconds later. Every turn has a process of its own. Each of the first three has two turns, in
-the order A B C C B A: a machine that is now faster and now slower is so for all. Wall time is that of the whole run, from the opened
-tracker to the closed one with everything delivered; of tracking it includes the packaged models, and leaves out importing MLflow, which
-is told beside it. What the outage costs the learning is in the worker-seconds.
+One experiment in process with one thread, tracked by nothing, in a SQLite file, on an MLflow
+server, and on a server that is killed in the middle of the run and started again 60 seconds later.
+Every turn has a process of its own. Each of the first three has two turns, in the order A B C C B
+A: a machine that is now faster and now slower is so for all. Wall time is that of the whole run,
+from the opened tracker to the closed one with everything delivered; of tracking it includes the
+packaged models, and leaves out importing MLflow, which is told beside it. What the outage costs the
+learning is in the worker-seconds.
 """
 
 from __future__ import annotations
@@ -35,8 +37,18 @@ from orchestrator.tracking.tracker import MetricPoint
 from tests.integration.servers import MlflowServer, mlflow_server
 
 WORKLOADS = {
-    "full": (60.0, ["teacher.training.epochs=60", "teacher.refinement.epochs=30", "student.training.epochs=40"]),
-    "quick": (10.0, ["teacher.training.epochs=15", "teacher.refinement.epochs=8", "student.training.epochs=10"]),
+    "full": (
+        60.0,
+        [
+            "teacher.training.epochs=60",
+            "teacher.refinement.epochs=30",
+            "student.training.epochs=40",
+        ],
+    ),
+    "quick": (
+        10.0,
+        ["teacher.training.epochs=15", "teacher.refinement.epochs=8", "student.training.epochs=10"],
+    ),
 }
 SETTINGS = [*IN_PROCESS, "execution.num_threads=1"]
 
@@ -75,29 +87,46 @@ class NotingTracker(NullTracker):
 
 def main() -> None:
     """Measures all, and prints wall time ÷ that without tracking."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smaller workload and a shorter outage")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a smaller workload and a shorter outage"
+    )
     outage_seconds, workload = WORKLOADS["quick" if parser.parse_args().quick else "full"]
     turns: dict[str, list[Turn]] = {}
-    with tempfile.TemporaryDirectory() as scratch, mlflow_server(f"sqlite:///{scratch}/server.db", Path(scratch)) as server:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mlflow_server(f"sqlite:///{scratch}/server.db", Path(scratch)) as server,
+    ):
         uris = {"nothing": "", "SQLite": f"sqlite:///{scratch}/mlflow.db", "server": server.uri}
         for number, name in enumerate([*uris, *reversed(uris)]):
-            turns.setdefault(name, []).append(_measured(name, Path(scratch) / str(number), uris[name], workload))
+            turns.setdefault(name, []).append(
+                _measured(name, Path(scratch) / str(number), uris[name], workload)
+            )
         quarter = turns["server"][0].wall_seconds / 4
         killer = threading.Thread(target=_outage, args=(server, quarter, outage_seconds))
         killer.start()
-        turns["server that dies"] = [_measured("server that dies", Path(scratch) / "outage", server.uri, workload)]
+        turns["server that dies"] = [
+            _measured("server that dies", Path(scratch) / "outage", server.uri, workload)
+        ]
         killer.join()
         expected = turns.pop("nothing")
-        lost = {name: sum(_num_wrong(uris.get(name, server.uri), turn, expected[0]) for turn in own) for name, own in turns.items()}
+        lost = {
+            name: sum(_num_wrong(uris.get(name, server.uri), turn, expected[0]) for turn in own)
+            for name, own in turns.items()
+        }
         turns["nothing"] = expected
     wall = {name: sum(turn.wall_seconds for turn in own) / len(own) for name, own in turns.items()}
-    learning = {name: sum(turn.worker_seconds for turn in own) / len(own) for name, own in turns.items()}
+    learning = {
+        name: sum(turn.worker_seconds for turn in own) / len(own) for name, own in turns.items()
+    }
     for name in ("SQLite", "server"):
         print(f"{name:8} wall time ÷ without tracking: {wall[name] / wall['nothing']:.3f}")
     outage_ratio = learning["server that dies"] / learning["server"]
     print(
-        f"an outage of {outage_seconds:.0f} s: worker-seconds ÷ without it {outage_ratio:.3f}; points lost, doubled or out of order: {lost}"
+        f"an outage of {outage_seconds:.0f} s: worker-seconds ÷ without it {outage_ratio:.3f};"
+        f" points lost, doubled or out of order: {lost}"
     )
     print_figures(
         "tracking",
@@ -112,8 +141,8 @@ def _measured(name: str, folder: Path, uri: str, workload: list[str]) -> Turn:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         turn = process.submit(_turn, folder, uri, workload).result()
     print(
-        f"{name:18} {turn.wall_seconds:6.1f} s of wall clock, {turn.worker_seconds:6.1f} s of them in stages; "
-        f"{turn.import_seconds:4.1f} s to import MLflow",
+        f"{name:18} {turn.wall_seconds:6.1f} s of wall clock, {turn.worker_seconds:6.1f} s of them"
+        f" in stages; {turn.import_seconds:4.1f} s to import MLflow",
         flush=True,
     )
     return turn
@@ -124,12 +153,22 @@ def _turn(folder: Path, uri: str, workload: list[str]) -> Turn:
     import mlflow.pytorch  # noqa: F401, PLC0415
 
     imported = time.perf_counter()
-    places = [f"store.uri={folder}/store", f"tracking.spool={folder}/spool", *([f"tracking.uri={uri}"] if uri else [])]
+    places = [
+        f"store.uri={folder}/store",
+        f"tracking.spool={folder}/spool",
+        *([f"tracking.uri={uri}"] if uri else []),
+    ]
     experiment = load_experiment(EXPERIMENT, [*workload, *SETTINGS, *places])
     nothing = NotingTracker()
     summary = run(experiment, folder / "out", tracker=None if uri else nothing).summary
     ended = time.perf_counter()
-    return Turn(ended - imported, imported - began, summary["worker_seconds"], summary["run_id"], nothing.noted)
+    return Turn(
+        ended - imported,
+        imported - began,
+        summary["worker_seconds"],
+        summary["run_id"],
+        nothing.noted,
+    )
 
 
 def _outage(server: MlflowServer, after_seconds: float, seconds: float) -> None:

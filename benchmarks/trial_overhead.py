@@ -1,13 +1,15 @@
-"""What a trial costs beside its stages: a sweep against the documented pattern of Ray, one trial at a time.
+"""What a trial costs beside its stages: a sweep against the documented pattern of Ray, one trial at
+a time.
 
     .venv/bin/python benchmarks/trial_overhead.py            about 8 minutes on 2 cores
     .venv/bin/python benchmarks/trial_overhead.py --quick    under 3 minutes
 
-The documented pattern is a function trainable of Ray Tune that launches a `TorchTrainer` of one worker for its trial, which hands
-its reports on with `TuneReportCallback`. Both sides compute the same stages, which are made very cheap, with one thread, on the
-same kind of cluster; no two trials have a stage in common. Overhead is the wall clock from the first trial's start to the last
-one's end, less what workers spend in stages, divided by the number of trials. Ours is a whole sweep: sampler, ledger, and MLflow
-with a run for each trial; the pattern has none of these.
+The documented pattern is a function trainable of Ray Tune that launches a `TorchTrainer` of one
+worker for its trial, which hands its reports on with `TuneReportCallback`. Both sides compute the
+same stages, which are made very cheap, with one thread, on the same kind of cluster; no two trials
+have a stage in common. Overhead is the wall clock from the first trial's start to the last one's
+end, less what workers spend in stages, divided by the number of trials. Ours is a whole sweep:
+sampler, ledger, and MLflow with a run for each trial; the pattern has none of these.
 """
 
 from __future__ import annotations
@@ -80,7 +82,10 @@ class Clock(SilentSweepListener):
         self.span.ended()
         self.stage_seconds += trial.worker_seconds
         if trial.status is not TrialStatus.FINISHED or trial.stages_cached:
-            msg = f"trial {trial.number} is {trial.status}, {trial.stages_cached} stages were stored: {trial.reason}"
+            msg = (
+                f"trial {trial.number} is {trial.status}, {trial.stages_cached} stages were stored:"
+                f" {trial.reason}"
+            )
             raise SystemExit(msg)
 
 
@@ -88,7 +93,9 @@ def search_space_of(num_trials: int) -> SearchSpace:
     """Every trial has a teacher of its own, from the first stage on."""
     values = {
         "name": "trial overhead",
-        "parameters": {"teacher.training.learning_rate": {"kind": "log_uniform", "low": 0.0005, "high": 0.002}},
+        "parameters": {
+            "teacher.training.learning_rate": {"kind": "log_uniform", "low": 0.0005, "high": 0.002}
+        },
         "searcher": {"kind": "random"},
         "num_trials": num_trials,
         "max_concurrent_trials": 1,
@@ -102,7 +109,7 @@ def digits(folder: Path, name: str) -> Experiment:
     return load_experiment(EXPERIMENT, [*CHEAP, *places])
 
 
-# --- the documented pattern ------------------------------------------------------------------------------------------
+# --- the documented pattern -----------------------------------------------------------------------
 
 
 def learn(config: dict[str, Any]) -> None:
@@ -139,7 +146,9 @@ def launch(config: dict[str, Any]) -> None:
         learn,
         train_loop_config=config["trial"],
         scaling_config=train.ScalingConfig(num_workers=1),
-        run_config=train.RunConfig(callbacks=[TuneReportCallback()], storage_path=config["trial"]["folder"]),
+        run_config=train.RunConfig(
+            callbacks=[TuneReportCallback()], storage_path=config["trial"]["folder"]
+        ),
     ).fit()
 
 
@@ -152,19 +161,28 @@ def nested(experiments: Sequence[Experiment], folder: Path) -> tuple[Span, float
     span = Span()
 
     class Watch(tune.Callback):  # type: ignore[misc] # Ray is not typed here
-        def on_trial_start(self, iteration: int, trials: list[Any], trial: object, **info: object) -> None:
+        def on_trial_start(
+            self, iteration: int, trials: list[Any], trial: object, **info: object
+        ) -> None:
             span.started()
 
-        def on_trial_complete(self, iteration: int, trials: list[Any], trial: object, **info: object) -> None:
+        def on_trial_complete(
+            self, iteration: int, trials: list[Any], trial: object, **info: object
+        ) -> None:
             span.ended()
 
-    configs = [{"experiment": experiment.model_dump(mode="json"), "folder": str(folder / "train")} for experiment in experiments]
+    configs = [
+        {"experiment": experiment.model_dump(mode="json"), "folder": str(folder / "train")}
+        for experiment in experiments
+    ]
     with cluster(trial_cluster(experiments[0].execution), folder / "ray.log"):
         results = tune.Tuner(
             launch,
             param_space={"trial": tune.grid_search(configs)},
             tune_config=tune.TuneConfig(max_concurrent_trials=1),
-            run_config=tune.RunConfig(storage_path=str(folder / "tune"), callbacks=[Watch()], verbose=0),
+            run_config=tune.RunConfig(
+                storage_path=str(folder / "tune"), callbacks=[Watch()], verbose=0
+            ),
         ).fit()
     for result in results:
         if result.error is not None:
@@ -176,8 +194,8 @@ def print_side(name: str, span: Span, stage_seconds: float, num_trials: int) -> 
     """Shows a side, and returns its overhead per trial."""
     overhead = (span.seconds - stage_seconds) / num_trials
     print(
-        f"{name:20} {num_trials:3} trials in {span.seconds:6.1f} s, {stage_seconds:6.1f} s of them in stages: "
-        f"{overhead:6.2f} s beside them for each trial",
+        f"{name:20} {num_trials:3} trials in {span.seconds:6.1f} s, {stage_seconds:6.1f} s of them"
+        f" in stages: {overhead:6.2f} s beside them for each trial",
         flush=True,
     )
     return overhead
@@ -185,7 +203,9 @@ def print_side(name: str, span: Span, stage_seconds: float, num_trials: int) -> 
 
 def main() -> None:
     """Measures both sides, and prints the ratio of what they cost beside the stages."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer trials")
     num_ours, num_nested = WORKLOADS["quick" if parser.parse_args().quick else "full"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -196,11 +216,26 @@ def main() -> None:
 
         space = Space(search_space, digits(folder, "nested"))
         sampler = Sampler(space)
-        configurations = [configuration for configuration in (sampler.ask() for _ in range(num_nested)) if configuration]
-        span, stage_seconds = nested([space.experiment_of(configuration.parameters) for configuration in configurations], folder)
+        configurations = [
+            configuration
+            for configuration in (sampler.ask() for _ in range(num_nested))
+            if configuration
+        ]
+        span, stage_seconds = nested(
+            [space.experiment_of(configuration.parameters) for configuration in configurations],
+            folder,
+        )
         reference = print_side("a trainer per trial", span, stage_seconds, num_nested)
-    print(f"\nbeside its stages a trial costs {reference / ours:.1f} times less than with a trainer of its own")
-    print_figures("trial_overhead", seconds_per_trial=ours, nested_ratio=reference / ours, nested_seconds_per_trial=reference)
+    print(
+        f"\nbeside its stages a trial costs {reference / ours:.1f} times less than with a trainer"
+        " of its own"
+    )
+    print_figures(
+        "trial_overhead",
+        seconds_per_trial=ours,
+        nested_ratio=reference / ours,
+        nested_seconds_per_trial=reference,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Writes digits of some classes as a Parquet file: stands in for whoever delivers images in your house.
+"""Writes digits of some classes as a Parquet file: stands in for whoever delivers images in your
+house.
 
 .venv/bin/python experiments/deliver_digits.py arrivals 0 1        makes arrivals/digits-0-1.parquet
 """
@@ -18,10 +19,16 @@ from sklearn.datasets import load_digits
 
 def main() -> None:
     """Writes the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="where the file goes; made when it is missing")
-    parser.add_argument("digits", type=int, nargs="+", choices=range(10), metavar="DIGIT", help="classes, 0 to 9")
-    parser.add_argument("--wrong", action="store_true", help="give every image the label of another one")
+    parser.add_argument(
+        "digits", type=int, nargs="+", choices=range(10), metavar="DIGIT", help="classes, 0 to 9"
+    )
+    parser.add_argument(
+        "--wrong", action="store_true", help="give every image the label of another one"
+    )
     arguments = parser.parse_args()
     digits = load_digits()
     rows = np.flatnonzero(np.isin(digits.target, arguments.digits))

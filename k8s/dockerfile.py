@@ -1,4 +1,6 @@
-"""Reads a Dockerfile: its stages, their instructions, and what their variables stand for. Only what ours uses; the rest is refused."""
+"""Reads a Dockerfile: its stages, their instructions, and what their variables stand for. Only what
+ours uses; the rest is refused.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,11 @@ class Stage:
     @property
     def sources(self) -> list[str]:
         """Stages from which files are copied."""
-        return [copy.source for copy in map(read_copy, self.instructions) if copy is not None and copy.source]
+        return [
+            copy.source
+            for copy in map(read_copy, self.instructions)
+            if copy is not None and copy.source
+        ]
 
 
 @dataclass(frozen=True)
@@ -71,19 +77,28 @@ def read_stages(dockerfile: Path) -> dict[str, Stage]:
     """The stages by name, in their order; the last one is what a plain build makes.
 
     Raises:
-        DockerfileError: An instruction that is not among those known here, or a stage without a name.
+        DockerfileError: An instruction that is not among those known here, or a stage without a
+            name.
     """
     stages: dict[str, Stage] = {}
     for instruction in _instructions(dockerfile.read_text(encoding="utf-8").splitlines()):
         if instruction.keyword not in KNOWN:
-            raise DockerfileError(f"line {instruction.line}: {instruction.keyword} is not known here")
+            raise DockerfileError(
+                f"line {instruction.line}: {instruction.keyword} is not known here"
+            )
         if instruction.keyword == "FROM":
             match = re.fullmatch(r"(\S+) AS ([\w-]+)", instruction.text)
             if match is None:
-                raise DockerfileError(f"line {instruction.line}: FROM {instruction.text} is not of the form `FROM IMAGE AS NAME`")
+                raise DockerfileError(
+                    f"line {instruction.line}: FROM {instruction.text} is not of the form `FROM"
+                    " IMAGE AS NAME`"
+                )
             stages[match[2]] = Stage(match[2], match[1])
         elif not stages:
-            raise DockerfileError(f"line {instruction.line}: {instruction.keyword} before the first FROM is not known here")
+            raise DockerfileError(
+                f"line {instruction.line}: {instruction.keyword} before the first FROM is not known"
+                " here"
+            )
         else:
             list(stages.values())[-1].instructions.append(instruction)
     return stages
@@ -109,7 +124,10 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
 
 def read_assignments(text: str, variables: Mapping[str, str]) -> dict[str, str]:
     """The `NAME=VALUE` of an ENV instruction."""
-    return {name: substitute(value, variables) for name, _, value in (word.partition("=") for word in shlex.split(text))}
+    return {
+        name: substitute(value, variables)
+        for name, _, value in (word.partition("=") for word in shlex.split(text))
+    }
 
 
 def read_copy(instruction: Instruction) -> Copy | None:
@@ -124,11 +142,16 @@ def read_copy(instruction: Instruction) -> Copy | None:
     flags = [word for word in words if word.startswith("--")]
     if any(not flag.startswith("--from=") for flag in flags):
         raise DockerfileError(f"line {instruction.line}: COPY knows only --from= here")
-    return Copy("".join(flag.removeprefix("--from=") for flag in flags), [word for word in words if word not in flags], target)
+    return Copy(
+        "".join(flag.removeprefix("--from=") for flag in flags),
+        [word for word in words if word not in flags],
+        target,
+    )
 
 
 def read_run(instruction: Instruction) -> tuple[str, list[str]]:
-    """The shell command of a RUN instruction, and the folders that it wants to find again in the next build.
+    """The shell command of a RUN instruction, and the folders that it wants to find again in the
+    next build.
 
     Raises:
         DockerfileError: It has a flag that is not known here.
@@ -138,5 +161,7 @@ def read_run(instruction: Instruction) -> tuple[str, list[str]]:
         caches.append(match[1])
         command = command[match.end() :]
     if command.startswith("--"):
-        raise DockerfileError(f"line {instruction.line}: RUN knows only --mount=type=cache,target= here")
+        raise DockerfileError(
+            f"line {instruction.line}: RUN knows only --mount=type=cache,target= here"
+        )
     return command, caches

@@ -1,11 +1,14 @@
-"""Carries the Dockerfile's instructions out without Docker, and tries what they make: as root, on Linux, with debootstrap.
+"""Carries the Dockerfile's instructions out without Docker, and tries what they make: as root, on
+Linux, with debootstrap.
 
-    python k8s/replay_dockerfile.py WORK_FOLDER [--target mlflow] [--build-arg NAME=VALUE] [--ca-bundle FILE]
+    python k8s/replay_dockerfile.py WORK_FOLDER [--target mlflow] [--build-arg NAME=VALUE]
+    [--ca-bundle FILE]
 
-This simulates `docker build`: every stage is a folder and every RUN a chroot into it, in mount and process namespaces of its
-own. An image of Debian is made by debootstrap from the same release, with the security updates, instead of fetched. What comes
-out is tried as Kubernetes runs it: as user 1000, on a read-only root file system, with /tmp and /dev/shm to write to; and without
-a network, so that nothing can be fetched.
+This simulates `docker build`: every stage is a folder and every RUN a chroot into it, in mount and
+process namespaces of its own. An image of Debian is made by debootstrap from the same release, with
+the security updates, instead of fetched. What comes out is tried as Kubernetes runs it: as user
+1000, on a read-only root file system, with /tmp and /dev/shm to write to; and without a network, so
+that nothing can be fetched.
 """
 
 from __future__ import annotations
@@ -24,7 +27,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pathspec
-from dockerfile import DockerfileError, Instruction, Stage, read_assignments, read_copy, read_run, read_stages, substitute
+from dockerfile import (
+    DockerfileError,
+    Instruction,
+    Stage,
+    read_assignments,
+    read_copy,
+    read_run,
+    read_stages,
+    substitute,
+)
 
 ROOT = Path(__file__).parents[1]
 _DEBIAN = re.compile(r"docker\.io/library/debian:(\d+)\.\d+-slim")
@@ -46,7 +58,11 @@ class Container:
     """
 
     root: Path
-    environment: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+    environment: dict[str, str] = field(
+        default_factory=lambda: {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        }
+    )
     arguments: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
     user: str = "0:0"
@@ -65,17 +81,38 @@ class Container:
             sealed: Whether all but the mounts is read-only, and there is no network beyond it.
         """
         variables = [f"{name}={value}" for name, value in self.variables.items()]
-        within = ["chroot", f"--userspec={self.user}", str(self.root), "env", f"--chdir={self.workdir}", "-i", *variables, *command]
+        within = [
+            "chroot",
+            f"--userspec={self.user}",
+            str(self.root),
+            "env",
+            f"--chdir={self.workdir}",
+            "-i",
+            *variables,
+            *command,
+        ]
         steps = [*self._mounting(mounts, sealed=sealed), ["exec", *within]]
         script = " && ".join(shlex.join(step) for step in steps)
         network = ["--net"] if sealed else []
-        isolated = ["unshare", "--mount", "--pid", *network, "--fork", "--kill-child", "sh", "-c", script]
+        isolated = [
+            "unshare",
+            "--mount",
+            "--pid",
+            *network,
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            script,
+        ]
         return subprocess.run(isolated, check=False).returncode  # noqa: S603 - ours
 
     def _mounting(self, mounts: dict[Path, str], *, sealed: bool) -> Iterator[list[str]]:
         root = str(self.root)
         yield ["mount", "--bind", root, root]
-        for outside, inside in (mounts | {Path(file): file for file in ("/etc/resolv.conf", "/etc/hosts")}).items():
+        for outside, inside in (
+            mounts | {Path(file): file for file in ("/etc/resolv.conf", "/etc/hosts")}
+        ).items():
             place = self.root / inside.lstrip("/")
             if outside.is_dir():
                 place.mkdir(parents=True, exist_ok=True)
@@ -94,9 +131,11 @@ class Replay:
     """Builds stages, each once, with those that they need.
 
     Args:
-        work: The folder for roots and caches; what is there from before is built anew, caches are used again.
+        work: The folder for roots and caches; what is there from before is built anew, caches are
+            used again.
         build_arguments: Values for ARG.
-        ca_bundle: Certificates that the commands trust, where a proxy looks into TLS; None for Debian's own.
+        ca_bundle: Certificates that the commands trust, where a proxy looks into TLS; None for
+            Debian's own.
     """
 
     def __init__(self, work: Path, build_arguments: dict[str, str], ca_bundle: Path | None) -> None:
@@ -118,7 +157,11 @@ class Replay:
                 started = time.monotonic()
                 self._carry_out(instruction, container)
                 seconds = time.monotonic() - started
-                print(f"=== {name}, line {instruction.line}: {instruction.keyword} {instruction.text[:80]} ({seconds:.1f} s)", flush=True)
+                print(
+                    f"=== {name}, line {instruction.line}: {instruction.keyword}"
+                    f" {instruction.text[:80]} ({seconds:.1f} s)",
+                    flush=True,
+                )
             self._built[name] = container
         return self._built[name]
 
@@ -140,9 +183,19 @@ class Replay:
         root, codename = self.work / f"debian-{match[1]}", _CODENAMES[match[1]]
         if not (root / "etc" / "apt" / "sources.list").exists():
             _call("debootstrap", "--variant=minbase", codename, str(root), _MIRROR)
-            suites = [(_MIRROR, codename), (_MIRROR, f"{codename}-updates"), (f"{_MIRROR}-security", f"{codename}-security")]
-            (root / "etc" / "apt" / "sources.list").write_text("".join(f"deb {mirror} {suite} main\n" for mirror, suite in suites))
-            _run_in_shell(Container(root), "apt-get update && apt-get --yes upgrade && rm -rf /var/lib/apt/lists/*", {})
+            suites = [
+                (_MIRROR, codename),
+                (_MIRROR, f"{codename}-updates"),
+                (f"{_MIRROR}-security", f"{codename}-security"),
+            ]
+            (root / "etc" / "apt" / "sources.list").write_text(
+                "".join(f"deb {mirror} {suite} main\n" for mirror, suite in suites)
+            )
+            _run_in_shell(
+                Container(root),
+                "apt-get update && apt-get --yes upgrade && rm -rf /var/lib/apt/lists/*",
+                {},
+            )
         return root
 
     def _carry_out(self, instruction: Instruction, container: Container) -> None:
@@ -182,20 +235,37 @@ class Replay:
         assert copy is not None  # noqa: S101 - the keyword says so
         source_root = self.build(copy.source).root if copy.source else self.context
         target = container.root / os.path.join(container.workdir, copy.target).lstrip("/")  # noqa: PTH118 - an absolute target wins
-        found = [path for pattern in copy.paths for path in glob.glob(str(source_root / pattern.lstrip("/")))]  # noqa: PTH207 - as text
+        found = [
+            path
+            for pattern in copy.paths
+            for path in glob.glob(str(source_root / pattern.lstrip("/")))  # noqa: PTH207 - as text
+        ]
         if len(found) < len(copy.paths):
-            raise DockerfileError(f"line {instruction.line}: COPY {instruction.text}: not found in {source_root} (.dockerignore?)")
+            raise DockerfileError(
+                f"line {instruction.line}: COPY {instruction.text}: not found in {source_root}"
+                " (.dockerignore?)"
+            )
         as_folder = copy.target.endswith(("/", ".")) or len(found) > 1
         (target if as_folder else target.parent).mkdir(parents=True, exist_ok=True)
         for path in found:
-            _call("cp", "-a", "--no-preserve=ownership", path, str(target if as_folder else target.parent / target.name))
+            _call(
+                "cp",
+                "-a",
+                "--no-preserve=ownership",
+                path,
+                str(target if as_folder else target.parent / target.name),
+            )
 
 
 def _build_context(repository: Path, folder: Path) -> Path:
-    """A folder with what .dockerignore lets through: as in Docker, the last line that matches a file, or a folder above it, decides."""
+    """A folder with what .dockerignore lets through: as in Docker, the last line that matches a
+    file, or a folder above it, decides.
+    """
     lines = (repository / ".dockerignore").read_text(encoding="utf-8").splitlines()
     shutil.rmtree(folder, ignore_errors=True)
-    for name in pathspec.PathSpec.from_lines("gitignore", lines).match_tree_files(repository, negate=True):
+    for name in pathspec.PathSpec.from_lines("gitignore", lines).match_tree_files(
+        repository, negate=True
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(repository / name, folder / name)
     return folder
@@ -212,11 +282,17 @@ def _run_in_shell(container: Container, command: str, mounts: dict[Path, str]) -
 
 
 def check(container: Container, script: Path, scratch: Path) -> None:
-    """Runs a script in a finished image as Kubernetes would: with nothing to write to but /tmp and /dev/shm; and without a network."""
+    """Runs a script in a finished image as Kubernetes would: with nothing to write to but /tmp and
+    /dev/shm; and without a network.
+    """
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     scratch.chmod(0o1777)
-    code = container.run(["bash", "-c", script.read_text(encoding="utf-8")], {scratch: "/tmp"}, sealed=True)  # noqa: S108 - within
+    code = container.run(
+        ["bash", "-c", script.read_text(encoding="utf-8")],
+        {scratch: "/tmp"},  # noqa: S108
+        sealed=True,
+    )
     if code != 0:
         sys.exit(f"error: exit code {code}: {script}; see the line after the last +")
     print(f"passed: {script}")
@@ -224,19 +300,43 @@ def check(container: Container, script: Path, scratch: Path) -> None:
 
 def main() -> None:
     """Builds the target and tries it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path, metavar="WORK_FOLDER", help="Some 25 GB for all; may be removed afterwards.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "work",
+        type=Path,
+        metavar="WORK_FOLDER",
+        help="Some 25 GB for all; may be removed afterwards.",
+    )
     parser.add_argument("--target", choices=("orchestrator", "mlflow"), default="orchestrator")
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--ca-bundle", type=Path, metavar="FILE", help="Certificates to trust, where a proxy looks into TLS.")
+    parser.add_argument(
+        "--ca-bundle",
+        type=Path,
+        metavar="FILE",
+        help="Certificates to trust, where a proxy looks into TLS.",
+    )
     options = parser.parse_args()
     if os.geteuid() != 0:
-        sys.exit("error: mounting and chroot need root; run this with sudo, or in a virtual machine")
+        sys.exit(
+            "error: mounting and chroot need root; run this with sudo, or in a virtual machine"
+        )
     build_arguments = dict(argument.split("=", 1) for argument in options.build_arg)
-    container = Replay(options.work.resolve(), build_arguments, options.ca_bundle).build(options.target)
-    size = sum(path.lstat().st_size for path in container.root.rglob("*") if path.is_file() and not path.is_symlink())
+    container = Replay(options.work.resolve(), build_arguments, options.ca_bundle).build(
+        options.target
+    )
+    size = sum(
+        path.lstat().st_size
+        for path in container.root.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
     print(f"{options.target}: {size / 1e9:.2f} GB", flush=True)
-    check(container, ROOT / "k8s" / "image" / f"check-{options.target}.sh", options.work.resolve() / "tmp")
+    check(
+        container,
+        ROOT / "k8s" / "image" / f"check-{options.target}.sh",
+        options.work.resolve() / "tmp",
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Continual learning of image classifiers: a continually taught teacher, its distilled student, tracked in MLflow.
+"""Continual learning of image classifiers: a continually taught teacher, its distilled student,
+tracked in MLflow.
 
 ```python
 from orchestrator import load_experiment, run
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RunResult", "load_experiment", "run"]
 
-_HOMES = {"load_experiment": "orchestrator.config", "run": "orchestrator.pipelines.run", "RunResult": "orchestrator.pipelines.run"}
+_HOMES = {
+    "load_experiment": "orchestrator.config",
+    "run": "orchestrator.pipelines.run",
+    "RunResult": "orchestrator.pipelines.run",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever has that name

@@ -1,26 +1,27 @@
-"""Every error a user can meet, as one tree; each class knows its exit code and whether trying again can help.
+"""Every error a user can meet, as one tree; each class knows its exit code and whether trying again
+can help.
 
 ```
 OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
-├── LaneFailedError               exit code 1   a worker met an error that this program does not know
-├── DifferentOutputsError         exit code 1   an exported file does not compute what the original computes
-├── UserInputError                exit code 2   the user's input is wrong; the message says what to change
+├── LaneFailedError               exit code 1   a worker met an unknown error
+├── DifferentOutputsError         exit code 1   an exported file computes something else
+├── UserInputError                exit code 2   the user's input is wrong: says what to change
 │   ├── ConfigError               a configuration file or an override
 │   ├── DataError                 images, labels or splits
 │   ├── NotConvertibleError       a model that cannot be brought into an export's format
 │   └── ModelNotExportableError   a model that torch cannot export as a graph
-├── TransientError                exit code 3   storage, tracking or cluster unreachable; trying again can help
-│   ├── StorageUnavailableError   the stage store or the data cache cannot be written or read
+├── TransientError                exit code 3   storage, tracking or cluster unreachable
+│   ├── StorageUnavailableError   store or data cache cannot be written or read
 │   ├── TrackingUnavailableError  the MLflow store cannot be reached
-│   ├── ClusterUnavailableError   the Ray cluster cannot be reached, or does not give a lane its workers
+│   ├── ClusterUnavailableError   Ray is unreachable or gives no workers
 │   ├── LaneLostError             a lane lost its workers more often than it may
 │   ├── LockedError               another process works there right now: waiting helps
-│   └── LeaseLostError            another retraining has taken over: this one may not change anything any more
-└── InterruptedRunError           exit code 130 the user pressed Ctrl-C (or the process was told to end)
+│   └── LeaseLostError            another retraining has taken over
+└── InterruptedRunError           exit code 130 Ctrl-C, or the process was told to end
 ```
 
-An error that crosses a process border must pickle: attributes go through `super().__init__`, the text is built in
-`__str__`.
+An error that crosses a process border must pickle: attributes go through `super().__init__`, the
+text is built in `__str__`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class LaneFailedError(OrchestratorError):
 
 
 class DifferentOutputsError(OrchestratorError):
-    """An exported file does not compute what the original computes: a bug, here or in what has converted it."""
+    """An exported file does not compute what the original computes: a bug, here or in what has
+    converted it.
+    """
 
 
 class UserInputError(OrchestratorError):
@@ -110,7 +113,9 @@ class LockedError(TransientError):
 
 
 class LeaseLostError(TransientError):
-    """Another retraining has taken over from this one, which was taken for dead: it may not change anything any more."""
+    """Another retraining has taken over from this one, which was taken for dead: it may not change
+    anything any more.
+    """
 
 
 class InterruptedRunError(OrchestratorError):

@@ -1,4 +1,6 @@
-"""What all tests share: tensor shapes are run as checks, property tests know no deadline, small real data."""
+"""What all tests share: tensor shapes are run as checks, property tests know no deadline, small
+real data.
+"""
 
 import os
 import shutil
@@ -17,22 +19,36 @@ if TYPE_CHECKING:
     from orchestrator.config import Experiment
     from orchestrator.data import ImageTable
 
-# small networks lose more by several threads than they gain, above all where several processes share the CPUs; torch reads this
-# when it is imported
+# small networks lose more by several threads than they gain, above all where several processes
+# share the CPUs; torch reads this when it is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # else Ray's workers wait for whatever runs beside them
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 _PACKAGE = Path(__file__).parents[1] / "orchestrator"
 
-# The hook runs every jaxtyping shape in a signature as a check. Of `data` only what has such shapes: beartype can check neither
-# protocols nor NDArray[np.str_], which it takes to mean text of length 0.
+# The hook runs every jaxtyping shape in a signature as a check. Of `data` only what has such
+# shapes: beartype can check neither protocols nor NDArray[np.str_], which it takes to mean text of
+# length 0.
 _CHECKED = [
     *(
         f"orchestrator.{name}"
-        for name in ("models", "teacher", "student", "baselines", "training", "evaluation", "export", "retraining.gate")
+        for name in (
+            "models",
+            "teacher",
+            "student",
+            "baselines",
+            "training",
+            "evaluation",
+            "export",
+            "retraining.gate",
+        )
     ),
-    *(f"orchestrator.data.{file.stem}" for file in sorted((_PACKAGE / "data").glob("[a-z]*.py")) if "jaxtyping" in file.read_text()),
+    *(
+        f"orchestrator.data.{file.stem}"
+        for file in sorted((_PACKAGE / "data").glob("[a-z]*.py"))
+        if "jaxtyping" in file.read_text()
+    ),
 ]
 install_import_hook(_CHECKED, "beartype.beartype")
 
@@ -59,7 +75,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Tests of a file share what they have set up: they stay together; and so do all that start Ray, one cluster after another."""
+    """Tests of a file share what they have set up: they stay together; and so do all that start
+    Ray, one cluster after another.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed
@@ -87,7 +105,9 @@ def digits_table(digits_cache: Path) -> "ImageTable":
 
 @pytest.fixture(scope="session")
 def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
-    """Gives the address of an MLflow database without runs in a folder. Making one takes MLflow seconds: this copies one."""
+    """Gives the address of an MLflow database without runs in a folder. Making one takes MLflow
+    seconds: this copies one.
+    """
     from mlflow import MlflowClient
 
     first = tmp_path_factory.mktemp("empty database") / "mlflow.db"
@@ -101,8 +121,14 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], s
 
 
 @pytest.fixture(scope="session")
-def tiny_experiment(digits_cache: Path, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> "Experiment":
-    """Three tasks of two digits each, trained so briefly that a whole run takes seconds; it learns little."""
+def tiny_experiment(
+    digits_cache: Path,
+    new_database: Callable[[Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Experiment":
+    """Three tasks of two digits each, trained so briefly that a whole run takes seconds; it learns
+    little.
+    """
     from orchestrator.config import Experiment
 
     tracking = tmp_path_factory.mktemp("tracking")
@@ -110,7 +136,12 @@ def tiny_experiment(digits_cache: Path, new_database: Callable[[Path], str], tmp
         {
             "name": "tiny",
             "data": {"kind": "digits", "cache_dir": str(digits_cache)},
-            "scenario": {"num_base_classes": 2, "classes_per_task": 2, "class_order": [0, 1, 2, 3, 4, 5], "max_images_per_class": 20},
+            "scenario": {
+                "num_base_classes": 2,
+                "classes_per_task": 2,
+                "class_order": [0, 1, 2, 3, 4, 5],
+                "max_images_per_class": 20,
+            },
             "teacher": {
                 "training": {"epochs": 1},
                 "refinement": {"epochs": 1},
@@ -122,7 +153,11 @@ def tiny_experiment(digits_cache: Path, new_database: Callable[[Path], str], tmp
             "execution": {"kind": "in_process", "num_threads": 1, "device": "cpu"},
             "store": {"uri": str(tmp_path_factory.mktemp("stages"))},
             # exporting models takes longer than all the rest
-            "tracking": {"uri": new_database(tracking), "spool": str(tracking / "spool"), "models": "none"},
+            "tracking": {
+                "uri": new_database(tracking),
+                "spool": str(tracking / "spool"),
+                "models": "none",
+            },
         }
     )
 
@@ -144,9 +179,13 @@ def pretrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_pretrained_experiment(
-    tiny_experiment: "Experiment", pretrained_weights: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_experiment: "Experiment",
+    pretrained_weights: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> "Experiment":
-    """Two tasks of two digits each, with a teacher whose extractor is pre-trained; its store is everybody's."""
+    """Two tasks of two digits each, with a teacher whose extractor is pre-trained; its store is
+    everybody's.
+    """
     from orchestrator.config.loader import with_values
 
     return with_values(
@@ -167,7 +206,9 @@ def shared_pretrained_experiment(
 
 
 @pytest.fixture
-def pretrained_experiment(shared_pretrained_experiment: "Experiment", tmp_path: Path) -> "Experiment":
+def pretrained_experiment(
+    shared_pretrained_experiment: "Experiment", tmp_path: Path
+) -> "Experiment":
     """The same with a store of its own."""
     from orchestrator.config.loader import with_values
 
@@ -178,7 +219,9 @@ def pretrained_experiment(shared_pretrained_experiment: "Experiment", tmp_path: 
 def orchestrator_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """The command line within this process: without the seconds in which a new one imports torch and MLflow."""
+    """The command line within this process: without the seconds in which a new one imports torch
+    and MLflow.
+    """
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         from orchestrator.cli import main
@@ -193,6 +236,8 @@ def orchestrator_command(
             signal.signal(signal.SIGTERM, handler)
         said = capsys.readouterr()
         assert isinstance(ended.value.code, int)
-        return subprocess.CompletedProcess(["orchestrator", *arguments], ended.value.code, said.out, said.err)
+        return subprocess.CompletedProcess(
+            ["orchestrator", *arguments], ended.value.code, said.out, said.err
+        )
 
     return run

@@ -1,7 +1,9 @@
-"""Whether Kubernetes would take what is rendered, as far as that can be told without a cluster: for tests of k8s/ and of `submit`.
+"""Whether Kubernetes would take what is rendered, as far as that can be told without a cluster: for
+tests of k8s/ and of `submit`.
 
-Core kinds are validated strictly against the schemas of several Kubernetes versions, Ray's kinds against KubeRay's own definitions with
-unknown fields as errors, all pods against the restricted Pod Security Standard, and everything against this project's own rules.
+Core kinds are validated strictly against the schemas of several Kubernetes versions, Ray's kinds
+against KubeRay's own definitions with unknown fields as errors, all pods against the restricted Pod
+Security Standard, and everything against this project's own rules.
 """
 
 import copy
@@ -20,16 +22,29 @@ from orchestrator.cluster.rules import problems
 
 CRDS = Path(__file__).parents[2] / "shared" / "kuberay-crds"
 # The newest and the three before: what a cluster that is still maintained may have.
-VERSIONS = tuple(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-4:]  # it names each twice
+VERSIONS = tuple(dict.fromkeys(kubernetes_validate.utils.all_versions()))[
+    -4:
+]  # it names each twice
 
 _RAY_KINDS = {"RayCluster": "rayclusters", "RayJob": "rayjobs", "RayCronJob": "raycronjobs"}
 # Kinds of the cluster's add-ons, which no schema here knows.
 _OTHER_APIS = ("kueue.x-k8s.io/",)
-_SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE|_KEY$|ACCESS_KEY", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"PASSWORD|SECRET|TOKEN|CREDENTIAL|PRIVATE|_KEY$|ACCESS_KEY", re.IGNORECASE
+)
 _PASSWORD_IN_ADDRESS = re.compile(r"://[^:/@\s]*:[^@/\s$]+@")
 _PINNED = re.compile(r"^[^\s]+(@sha256:[0-9a-f]{64}|:(?!latest$)[\w][\w.-]*)$")
 _QUANTITY = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?$")
-_ALLOWED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+_ALLOWED_VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
 _RESTRICTED_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _ALLOWED_SYSCTLS = {
     "kernel.shm_rmid_forced",
@@ -51,10 +66,15 @@ def has_ray_schemas() -> bool:
 
 
 def validate(objects: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Everything that is wrong with these objects, one line each, beginning with the object's kind and name."""
+    """Everything that is wrong with these objects, one line each, beginning with the object's kind
+    and name.
+    """
     found = []
     for each in objects:
-        name = f"{each.get('kind', 'no kind')} {each.get('metadata', {}).get('name', 'without a name')}"
+        name = (
+            f"{each.get('kind', 'no kind')}"
+            f" {each.get('metadata', {}).get('name', 'without a name')}"
+        )
         found += [f"{name}: {problem}" for problem in _problems(dict(each))]
     return found
 
@@ -85,18 +105,27 @@ def _problems(manifest: dict[str, Any]) -> Iterator[str]:
         well_formed = False
         yield problem
     # a StatefulSet's claims are volumes of its pods
-    claims = [{"name": claim["metadata"]["name"]} for claim in manifest.get("spec", {}).get("volumeClaimTemplates", [])]
+    claims = [
+        {"name": claim["metadata"]["name"]}
+        for claim in manifest.get("spec", {}).get("volumeClaimTemplates", [])
+    ]
     for path, spec in pod_specs(manifest):
-        yield from (f"{path}: {problem}" for problem in _pod_problems({**spec, "volumes": [*spec.get("volumes", []), *claims]}))
+        yield from (
+            f"{path}: {problem}"
+            for problem in _pod_problems({**spec, "volumes": [*spec.get("volumes", []), *claims]})
+        )
     for autoscaler in _autoscalers(manifest):  # KubeRay makes a container of it, in the head's pod
-        yield from (f"autoscalerOptions: {problem}" for problem in _container_problems(autoscaler, _RESTRICTED_POD))
+        yield from (
+            f"autoscalerOptions: {problem}"
+            for problem in _container_problems(autoscaler, _RESTRICTED_POD)
+        )
     yield from _images(manifest)
     yield from _inline_secrets(manifest)
     if well_formed:  # the rules go by fields that the schema promises
         yield from problems(manifest)
 
 
-# --- schemas ----------------------------------------------------------------------------------------------------------
+# --- schemas --------------------------------------------------------------------------------------
 
 
 def _schema_problems(manifest: dict[str, Any]) -> Iterator[str]:
@@ -133,10 +162,17 @@ def _ray_problems(manifest: dict[str, Any], kind: str) -> Iterator[str]:
 @functools.cache
 def _ray_validator(kind: str, api: str) -> jsonschema.Draft202012Validator:
     definition = _load(CRDS / f"ray.io_{_RAY_KINDS[kind]}.yaml")
-    [version] = [version for version in definition["spec"]["versions"] if version["name"] == api.partition("/")[2] and version["served"]]
+    [version] = [
+        version
+        for version in definition["spec"]["versions"]
+        if version["name"] == api.partition("/")[2] and version["served"]
+    ]
     schema = _closed(version["schema"]["openAPIV3Schema"])
     schema["properties"]["metadata"] = {"type": "object"}  # its own schema is that of Kubernetes
-    schema["properties"]["apiVersion"], schema["properties"]["kind"] = {"const": api}, {"const": kind}
+    schema["properties"]["apiVersion"], schema["properties"]["kind"] = (
+        {"const": api},
+        {"const": kind},
+    )
     return jsonschema.Draft202012Validator(schema, format_checker=_FORMATS)
 
 
@@ -147,15 +183,24 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _closed(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """The schema with OpenAPI's words put into JSON Schema's, in which a field that it does not name is an error."""
+    """The schema with OpenAPI's words put into JSON Schema's, in which a field that it does not
+    name is an error.
+    """
     if isinstance(schema, list):
         return [_closed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    closed = {key: value if key in ("enum", "default") else _closed(value) for key, value in schema.items() if key != "properties"}
+    closed = {
+        key: value if key in ("enum", "default") else _closed(value)
+        for key, value in schema.items()
+        if key != "properties"
+    }
     if "properties" in schema:
         closed["properties"] = {name: _closed(part) for name, part in schema["properties"].items()}
-        if not schema.get("x-kubernetes-preserve-unknown-fields") and "additionalProperties" not in schema:
+        if (
+            not schema.get("x-kubernetes-preserve-unknown-fields")
+            and "additionalProperties" not in schema
+        ):
             closed["additionalProperties"] = False
     if schema.get("x-kubernetes-int-or-string"):
         closed.pop("anyOf", None)
@@ -174,15 +219,19 @@ _FORMATS.checkers |= {f"int{bits}": (functools.partial(_fits, bits), ()) for bit
 
 
 def _where(error: jsonschema.ValidationError) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    path = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
+    )
     return f"{path.lstrip('.')}: " if path else ""
 
 
-# --- pods -------------------------------------------------------------------------------------------------------------
+# --- pods -----------------------------------------------------------------------------------------
 
 
 def _pod_problems(spec: dict[str, Any]) -> Iterator[str]:
-    """What the restricted Pod Security Standard forbids, and what this project wants of every container besides."""
+    """What the restricted Pod Security Standard forbids, and what this project wants of every
+    container besides.
+    """
     pod = spec.get("securityContext") or {}
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(name):
@@ -190,25 +239,45 @@ def _pod_problems(spec: dict[str, Any]) -> Iterator[str]:
     for volume in spec.get("volumes", []):
         kinds = set(volume) - {"name"}
         if not kinds <= _ALLOWED_VOLUMES:
-            yield f"volume {volume.get('name')} is of a kind that is not restricted: {', '.join(sorted(kinds))}"
+            yield (
+                f"volume {volume.get('name')} is of a kind that is not restricted:"
+                f" {', '.join(sorted(kinds))}"
+            )
     for sysctl in pod.get("sysctls", []):
         if sysctl.get("name") not in _ALLOWED_SYSCTLS:
             yield f"sysctl {sysctl.get('name')} is not restricted"
     yield from _references(spec)
     for group in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(group) or []:
-            yield from (f"container {container.get('name')}: {problem}" for problem in _container_problems(container, pod))
+            yield from (
+                f"container {container.get('name')}: {problem}"
+                for problem in _container_problems(container, pod)
+            )
 
 
 def _references(spec: dict[str, Any]) -> Iterator[str]:
     """Mounts without a volume, and volumes that nobody mounts."""
-    containers = [container for group in ("initContainers", "containers") for container in spec.get(group) or []]
-    mounted = {mount.get("name") for container in containers for mount in container.get("volumeMounts", [])}
+    containers = [
+        container
+        for group in ("initContainers", "containers")
+        for container in spec.get(group) or []
+    ]
+    mounted = {
+        mount.get("name") for container in containers for mount in container.get("volumeMounts", [])
+    }
     volumes = [volume.get("name") for volume in spec.get("volumes", [])]
-    yield from (f"volumeMount {name} has no volume" for name in sorted(mounted - set(volumes), key=str))
-    yield from (f"volume {name} stands there twice" for name in sorted({name for name in volumes if volumes.count(name) > 1}))
+    yield from (
+        f"volumeMount {name} has no volume" for name in sorted(mounted - set(volumes), key=str)
+    )
+    yield from (
+        f"volume {name} stands there twice"
+        for name in sorted({name for name in volumes if volumes.count(name) > 1})
+    )
     names = [container.get("name") for container in containers]
-    yield from (f"container {name} stands there twice" for name in sorted({name for name in names if names.count(name) > 1}))
+    yield from (
+        f"container {name} stands there twice"
+        for name in sorted({name for name in names if names.count(name) > 1})
+    )
 
 
 def _container_problems(container: dict[str, Any], pod: dict[str, Any]) -> Iterator[str]:
@@ -219,12 +288,18 @@ def _container_problems(container: dict[str, Any], pod: dict[str, Any]) -> Itera
         "allowPrivilegeEscalation must be false": own.get("allowPrivilegeEscalation") is not False,
         "runAsNonRoot must be true": effective.get("runAsNonRoot") is not True,
         "runAsUser must not be 0": 0 in (own.get("runAsUser"), pod.get("runAsUser")),
-        "seccompProfile.type must be RuntimeDefault or Localhost": (effective.get("seccompProfile") or {}).get("type")
-        not in ("RuntimeDefault", "Localhost"),
+        "seccompProfile.type must be RuntimeDefault or Localhost": (
+            (effective.get("seccompProfile") or {}).get("type")
+            not in ("RuntimeDefault", "Localhost")
+        ),
         "capabilities.drop must have ALL": "ALL" not in capabilities.get("drop", []),
-        "capabilities.add may have NET_BIND_SERVICE only": set(capabilities.get("add", [])) - {"NET_BIND_SERVICE"},
+        "capabilities.add may have NET_BIND_SERVICE only": (
+            set(capabilities.get("add", [])) - {"NET_BIND_SERVICE"}
+        ),
         "procMount must be Default": own.get("procMount", "Default") != "Default",
-        "hostPort is not restricted": any(port.get("hostPort") for port in container.get("ports", [])),
+        "hostPort is not restricted": any(
+            port.get("hostPort") for port in container.get("ports", [])
+        ),
         "a probe's host is not restricted": any(_hosts(container)),
         "readOnlyRootFilesystem must be true": own.get("readOnlyRootFilesystem") is not True,
     }
@@ -249,7 +324,7 @@ def _resources(resources: dict[str, Any]) -> Iterator[str]:
                 yield f"resources.{kind}.{name} = {amount!r} is no quantity"
 
 
-# --- images and secrets -----------------------------------------------------------------------------------------------
+# --- images and secrets ---------------------------------------------------------------------------
 
 
 def _images(node: object) -> Iterator[str]:
@@ -273,7 +348,12 @@ def _inline_secrets(manifest: dict[str, Any]) -> Iterator[str]:
 def _values_that_look_secret(node: object, key: str = "") -> Iterator[str]:
     if isinstance(node, dict):
         name = node.get("name")
-        if isinstance(name, str) and isinstance(node.get("value"), str) and _SECRET_NAME.search(name) and node["value"]:
+        if (
+            isinstance(name, str)
+            and isinstance(node.get("value"), str)
+            and _SECRET_NAME.search(name)
+            and node["value"]
+        ):
             yield f"the value of {name} stands there for everybody to read; take it from a Secret"
         for inner, value in node.items():
             yield from _values_that_look_secret(value, str(inner))

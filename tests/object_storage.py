@@ -1,4 +1,6 @@
-"""A simulated S3 on loopback (moto), with conditional writes as S3 has them: what stands in for object storage here."""
+"""A simulated S3 on loopback (moto), with conditional writes as S3 has them: what stands in for
+object storage here.
+"""
 
 import http.client
 import importlib.util
@@ -16,7 +18,8 @@ from tests.integration.servers import START_SECONDS, free_port
 
 @contextmanager
 def simulated_s3() -> Iterator[str]:
-    """The address of an empty folder in a bucket, as `store.uri` takes it: `s3://…?endpoint_override=…`.
+    """The address of an empty folder in a bucket, as `store.uri` takes it:
+    `s3://…?endpoint_override=…`.
 
     A process of its own: pyarrow asks it while it holds the interpreter's lock.
     """
@@ -24,7 +27,9 @@ def simulated_s3() -> Iterator[str]:
         pytest.skip("no simulated S3 here")
     port = free_port()
     nowhere = subprocess.DEVNULL
-    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-p", str(port)], stdout=nowhere, stderr=nowhere)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=nowhere, stderr=nowhere
+    )
     try:
         _make_bucket(port)
         with pytest.MonkeyPatch.context() as patch:

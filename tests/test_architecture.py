@@ -1,4 +1,6 @@
-"""Properties of the whole: what loads what, the size of files, the frozen surface of the command line, shapes run as checks."""
+"""Properties of the whole: what loads what, the size of files, the frozen surface of the command
+line, shapes run as checks.
+"""
 
 import ast
 import importlib
@@ -21,7 +23,7 @@ SOURCES = sorted((ROOT / "orchestrator").rglob("*.py"))
 HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyarrow", "numpy")
 
 
-# --- what loads what -------------------------------------------------------------------------------------------------
+# --- what loads what ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -29,11 +31,29 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
     [
         ["--help"],
         *([*command, "--help"] for command in (["data"], ["data", "import"], ["data", "describe"])),
-        *([command, "--help"] for command in ("run", "sweep", "plan", "gc", "ui", "report", "compare", "retrain", "rollback")),
+        *(
+            [command, "--help"]
+            for command in (
+                "run",
+                "sweep",
+                "plan",
+                "gc",
+                "ui",
+                "report",
+                "compare",
+                "retrain",
+                "rollback",
+            )
+        ),
         *([command, "--help"] for command in ("submit", "status", "cancel", "export")),
         ["submit", "run", "experiments/digits.yaml", "--dry-run"],
         ["submit", "sweep", "search_spaces/smoke.yaml", "experiments/nonesuch.yaml"],
-        ["validate", "experiments/digits.yaml", "search_spaces/smoke.yaml", "experiments/retraining_digits.yaml"],
+        [
+            "validate",
+            "experiments/digits.yaml",
+            "search_spaces/smoke.yaml",
+            "experiments/retraining_digits.yaml",
+        ],
         ["retrain", "experiments/nonesuch.yaml"],
         ["run", "experiments/nonesuch.yaml"],
         ["sweep", "search_spaces/smoke.yaml", "--experiment", "experiments/nonesuch.yaml"],
@@ -50,14 +70,25 @@ def test_help_validate_and_a_wrong_file_load_nothing_heavy(arguments: list[str])
         "finally:\n"
         f"    print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules)))\n"
     )
-    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
     assert answer.stdout.splitlines()[-1] == "LOADED []", answer.stdout + answer.stderr
     assert answer.returncode == (2 if "nonesuch" in " ".join(arguments) else 0)
 
 
 def test_the_package_and_its_configuration_load_nothing_heavy() -> None:
-    code = f"import sys, orchestrator, orchestrator.config, orchestrator.errors; sys.exit(' '.join(set({HEAVY!r}) & set(sys.modules)))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    code = (
+        "import sys, orchestrator, orchestrator.config, orchestrator.errors; sys.exit('"
+        f" '.join(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert (answer.returncode, answer.stderr.strip()) in {(0, ""), (1, "")}, answer.stderr
 
 
@@ -67,7 +98,7 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         orchestrator.runn  # noqa: B018 - the access is the test
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -88,7 +119,7 @@ def test_median_file_is_about_120_lines_or_less() -> None:
     assert sizes[len(sizes) // 2] <= 150
 
 
-# --- frozen surfaces -------------------------------------------------------------------------------------------------
+# --- frozen surfaces ------------------------------------------------------------------------------
 
 
 def test_commands_and_flags_are_these() -> None:
@@ -97,11 +128,22 @@ def test_commands_and_flags_are_these() -> None:
     data = commands.pop("data")
     assert isinstance(data, TyperGroup)
     commands |= {f"data {name}": command for name, command in data.commands.items()}
-    found = {name: {flag for parameter in command.params for flag in parameter.opts} for name, command in commands.items()}
+    found = {
+        name: {flag for parameter in command.params for flag in parameter.opts}
+        for name, command in commands.items()
+    }
     assert found == {
         "run": {"experiment", "--set", "--output", "--name"},
         "validate": {"files"},
-        "sweep": {"search_space", "--experiment", "--set", "--num-trials", "--output", "--resume", "--resume-if-begun"},
+        "sweep": {
+            "search_space",
+            "--experiment",
+            "--set",
+            "--num-trials",
+            "--output",
+            "--resume",
+            "--resume-if-begun",
+        },
         "plan": {"experiment", "--set", "--search-space"},
         "gc": {"files", "--store", "--unused-days", "--dry-run"},
         "report": {"run_id", "--output", "--tracking-uri"},
@@ -110,17 +152,46 @@ def test_commands_and_flags_are_these() -> None:
         "ui": {"--tracking-uri", "--port"},
         "retrain": {"retraining", "--set", "--dry-run", "--output", "--scheduled-at"},
         "rollback": {"retraining", "--set", "--reason"},
-        "submit": {"what", "files", "--set", "--dry-run", "--schedule", "--cluster", "--cluster-config", "--namespace"},
+        "submit": {
+            "what",
+            "files",
+            "--set",
+            "--dry-run",
+            "--schedule",
+            "--cluster",
+            "--cluster-config",
+            "--namespace",
+        },
         "status": {"name", "--cluster-config", "--namespace"},
         "cancel": {"name", "--cluster-config", "--namespace"},
-        "data import": {"source", "--output", "--root", "--download", "--test-fraction", "--image-size", "--strict"},
-        "data describe": {"source", "--set", "--root", "--download", "--test-fraction", "--image-size", "--sheet"},
+        "data import": {
+            "source",
+            "--output",
+            "--root",
+            "--download",
+            "--test-fraction",
+            "--image-size",
+            "--strict",
+        },
+        "data describe": {
+            "source",
+            "--set",
+            "--root",
+            "--download",
+            "--test-fraction",
+            "--image-size",
+            "--sheet",
+        },
         "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
     }
 
 
 def test_public_names_are_these() -> None:
-    assert set(importlib.import_module("orchestrator").__all__) == {"RunResult", "load_experiment", "run"}
+    assert set(importlib.import_module("orchestrator").__all__) == {
+        "RunResult",
+        "load_experiment",
+        "run",
+    }
     for name in ("RunResult", "load_experiment", "run"):
         assert getattr(importlib.import_module("orchestrator"), name).__name__ == name
 
@@ -142,7 +213,7 @@ def test_top_level_configuration_keys_are_these() -> None:
     }
 
 
-# --- shapes ----------------------------------------------------------------------------------------------------------
+# --- shapes ---------------------------------------------------------------------------------------
 
 
 def wrong_calls() -> dict[str, Callable[[], object]]:
@@ -171,14 +242,31 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
     }
 
 
-@pytest.mark.parametrize("package", ["models", "teacher", "student", "baselines", "training", "data", "evaluation", "retraining", "export"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "models",
+        "teacher",
+        "student",
+        "baselines",
+        "training",
+        "data",
+        "evaluation",
+        "retraining",
+        "export",
+    ],
+)
 def test_tensor_shapes_in_signatures_are_run_as_checks(package: str) -> None:
     with pytest.raises(jaxtyping.TypeCheckError):
         wrong_calls()[package]()
 
 
 def test_every_package_of_the_learning_code_is_one_that_is_checked() -> None:
-    with_shapes = {file.relative_to(ROOT / "orchestrator").parts[0] for file in SOURCES if "from jaxtyping import" in file.read_text()}
+    with_shapes = {
+        file.relative_to(ROOT / "orchestrator").parts[0]
+        for file in SOURCES
+        if "from jaxtyping import" in file.read_text()
+    }
     assert with_shapes <= set(wrong_calls())
 
 

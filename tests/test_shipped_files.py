@@ -1,4 +1,6 @@
-"""Everything shipped is a test case: experiment files, search spaces, and the commands and examples of README."""
+"""Everything shipped is a test case: experiment files, search spaces, and the commands and examples
+of README.
+"""
 
 import ast
 import importlib
@@ -13,7 +15,15 @@ import yaml
 from typer.core import TyperGroup
 
 from orchestrator.cli import app
-from orchestrator.config import Experiment, Retraining, SearchSpace, load_any, load_experiment, load_retraining, load_search_space
+from orchestrator.config import (
+    Experiment,
+    Retraining,
+    SearchSpace,
+    load_any,
+    load_experiment,
+    load_retraining,
+    load_search_space,
+)
 from orchestrator.config.schema import values_of, variant_kinds
 from orchestrator.tuning.sampler import Sampler
 from orchestrator.tuning.space import Space
@@ -31,18 +41,30 @@ def code_blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """`orchestrator …` lines of README's shell blocks, joined where they go on, without prompt, path and comment."""
-    blocks = [block for language in ("", "sh", "bash", "shell", "console") for block in code_blocks(language)]
+    """`orchestrator …` lines of README's shell blocks, joined where they go on, without prompt,
+    path and comment.
+    """
+    blocks = [
+        block
+        for language in ("", "sh", "bash", "shell", "console")
+        for block in code_blocks(language)
+    ]
     lines = [line for block in blocks for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
-    found = [re.match(r"^(?:\$ )?(?:\S*/)?(?:python3? -m )?orchestrator (.*)", line) for line in lines]
+    found = [
+        re.match(r"^(?:\$ )?(?:\S*/)?(?:python3? -m )?orchestrator (.*)", line) for line in lines
+    ]
     return [match.group(1) for match in found if match]
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    return set(
+        re.findall(
+            r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+    )
 
 
-# --- experiments -----------------------------------------------------------------------------------------------------
+# --- experiments ----------------------------------------------------------------------------------
 
 
 def test_the_default_experiment_is_shipped() -> None:
@@ -57,7 +79,11 @@ def test_every_experiment_is_valid_and_says_what_it_is(file: Path) -> None:
 
 def test_the_default_experiment_runs_this_projects_method_on_five_tasks_of_two_digits() -> None:
     experiment = load_experiment(ROOT / "experiments" / "digits.yaml")
-    assert (experiment.data.kind, experiment.method.kind, experiment.execution.kind) == ("digits", "dual_teacher", "ray")
+    assert (experiment.data.kind, experiment.method.kind, experiment.execution.kind) == (
+        "digits",
+        "dual_teacher",
+        "ray",
+    )
     assert (experiment.scenario.num_base_classes, experiment.scenario.classes_per_task) == (2, 2)
     assert experiment.scenario.class_order == tuple(range(10))
 
@@ -67,16 +93,27 @@ def test_every_retraining_is_valid_and_says_what_it_is(file: Path) -> None:
     assert isinstance(load_any(file), Retraining)
     learned = load_experiment(ROOT / "experiments" / "digits.yaml")
     experiment = load_retraining(file).experiment
-    assert (experiment.name, experiment.method, experiment.teacher) == (learned.name, learned.method, learned.teacher)
+    assert (experiment.name, experiment.method, experiment.teacher) == (
+        learned.name,
+        learned.method,
+        learned.teacher,
+    )
     assert experiment.student == learned.student.model_copy(update={"rehearsal": 0})
     assert file.read_text(encoding="utf-8").startswith("#")
 
 
-# --- search spaces ---------------------------------------------------------------------------------------------------
+# --- search spaces --------------------------------------------------------------------------------
 
 
 def test_search_spaces_are_these() -> None:
-    names = ["augmentation_learning_rate", "baselines", "everything", "push_pull_margins", "smoke", "tssr_thresholds"]
+    names = [
+        "augmentation_learning_rate",
+        "baselines",
+        "everything",
+        "push_pull_margins",
+        "smoke",
+        "tssr_thresholds",
+    ]
     assert [file.stem for file in SEARCH_SPACES] == names
 
 
@@ -86,7 +123,10 @@ def test_every_search_space_fits_the_default_experiment_and_says_what_it_is(file
     assert isinstance(search_space, SearchSpace)
     assert search_space.name == file.stem
     assert file.read_text(encoding="utf-8").startswith("#")
-    assert Sampler(Space(search_space, load_experiment(ROOT / "experiments" / "digits.yaml"))).ask() is not None
+    assert (
+        Sampler(Space(search_space, load_experiment(ROOT / "experiments" / "digits.yaml"))).ask()
+        is not None
+    )
     assert f"| `{file.name}` |" in LANGUAGE
 
 
@@ -107,7 +147,7 @@ def test_the_guide_to_search_spaces_has_every_distribution_and_a_valid_example()
         Space(SearchSpace.model_validate(yaml.safe_load(block)), Experiment())
 
 
-# --- README ----------------------------------------------------------------------------------------------------------
+# --- README ---------------------------------------------------------------------------------------
 
 
 def test_readme_shows_the_command_line() -> None:
@@ -115,7 +155,9 @@ def test_readme_shows_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_of_readme_is_known_with_its_flags_and_files(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_of_readme_is_known_with_its_flags_and_files(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     words = shlex.split(command, comments=True)
     if {"--help", "-h"} & set(words):
@@ -130,7 +172,9 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(command: str,
         if (ROOT / experiment).exists():
             load_experiment(experiment, parsed.params["overrides"] or [])
         else:
-            assert not str(experiment).startswith("experiments/"), "README names an experiment that is not shipped"
+            assert not str(experiment).startswith("experiments/"), (
+                "README names an experiment that is not shipped"
+            )
     if words[0] in ("retrain", "rollback"):
         load_retraining(parsed.params["retraining"], parsed.params["overrides"] or [])
     if words[0] == "sweep":
@@ -138,7 +182,10 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(command: str,
         load_experiment(parsed.params["experiment"], parsed.params["overrides"] or [])
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z]+)", "\n".join(code_blocks("")), flags=re.MULTILINE))))
+@pytest.mark.parametrize(
+    "target",
+    sorted(set(re.findall(r"^make ([a-z]+)", "\n".join(code_blocks("")), flags=re.MULTILINE))),
+)
 def test_every_make_target_of_readme_exists(target: str) -> None:
     assert target in make_targets()
 
@@ -162,7 +209,10 @@ def test_the_python_of_readme_imports_what_exists(block: str) -> None:
                 assert hasattr(importlib.import_module(node.module), name.name)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:orchestrator|experiments|benchmarks|docs)/[\w./-]+)`", README))))
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(re.findall(r"`((?:orchestrator|experiments|benchmarks|docs)/[\w./-]+)`", README))),
+)
 def test_every_path_in_readme_exists(path: str) -> None:
     assert (ROOT / path).exists() or (ROOT / f"{path}.py").exists()
 

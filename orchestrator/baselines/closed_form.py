@@ -1,4 +1,6 @@
-"""Methods that compute their classifier from frozen features: nearest class mean and analytic learning."""
+"""Methods that compute their classifier from frozen features: nearest class mean and analytic
+learning.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from orchestrator.models import LinearClassifier
 
 @dataclass(frozen=True)
 class FeatureMoments:
-    """Sums over all features seen so far; they are updated task by task and never see an old image again.
+    """Sums over all features seen so far; they are updated task by task and never see an old image
+    again.
 
     Attributes:
         second: Sum of `h hᵀ` over all images (features, features).
@@ -38,7 +41,12 @@ class FeatureMoments:
 
 def no_moments(num_features: int, device: torch.device) -> FeatureMoments:
     """Moments of no class."""
-    return FeatureMoments(*(torch.zeros(size, device=device) for size in ((num_features, num_features), (0, num_features), (0,))))
+    return FeatureMoments(
+        *(
+            torch.zeros(size, device=device)
+            for size in ((num_features, num_features), (0, num_features), (0,))
+        )
+    )
 
 
 def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
@@ -48,7 +56,11 @@ def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
 
 
 def ridge_classifier(moments: FeatureMoments, ridge: float) -> LinearClassifier:
-    """Ridge regression of one-hot labels on features: the same solution as on all data at once (ACIL, Zhuang et al. 2022)."""
+    """Ridge regression of one-hot labels on features: the same solution as on all data at once
+    (ACIL, Zhuang et al. 2022).
+    """
     identity = torch.eye(len(moments.second), device=moments.second.device, dtype=torch.float64)
-    weights = torch.linalg.solve(moments.second.double() + ridge * identity, moments.sums.T.double()).float()
+    weights = torch.linalg.solve(
+        moments.second.double() + ridge * identity, moments.sums.T.double()
+    ).float()
     return LinearClassifier(weights, weights.new_zeros(weights.shape[1]))

@@ -1,7 +1,7 @@
 """One task of a comparison method.
 
-Each method runs twice: on the teacher's backbone, reported as the teacher, and on the student's, reported as the student,
-without any distillation. So both sizes of network get their bounds.
+Each method runs twice: on the teacher's backbone, reported as the teacher, and on the student's,
+reported as the student, without any distillation. So both sizes of network get their bounds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator.baselines.closed_form import FeatureMoments, nearest_mean_classifier, no_moments, ridge_classifier
+from orchestrator.baselines.closed_form import (
+    FeatureMoments,
+    nearest_mean_classifier,
+    no_moments,
+    ridge_classifier,
+)
 from orchestrator.config.learning import (
     AnalyticConfig,
     BackboneConfig,
@@ -91,7 +96,8 @@ def learn_baseline_task(
         data: Training images: of the new classes, or of all classes so far for `joint`.
         setting: Method, backbone and budget.
         context: Seed, device, image augmentation, reporter.
-        views: What a pre-trained extractor makes of each class's images; only what comes behind it is then learned.
+        views: What a pre-trained extractor makes of each class's images; only what comes behind it
+            is then learned.
     """
     match setting.method:
         case FinetuningConfig() | JointConfig():
@@ -106,25 +112,42 @@ def learn_baseline_task(
 
 
 def _train_network(
-    previous: BaselineModel | None, data: LabeledImages, setting: BaselineSetting, context: LearningContext
+    previous: BaselineModel | None,
+    data: LabeledImages,
+    setting: BaselineSetting,
+    context: LearningContext,
 ) -> BaselineModel:
-    network: AnyNetwork = copy.deepcopy(previous.network) if previous else _new_network(data, setting, context)
+    network: AnyNetwork = (
+        copy.deepcopy(previous.network) if previous else _new_network(data, setting, context)
+    )
     _grow(network.classifier, int(data.labels.max()) + 1, context)
     network.to(context.device).train()
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        images = context.vary(data.images.index_select(0, rows), context.stream_of_rank("views", step.index))
-        return LossOutput(functional.cross_entropy(network(images).logits, data.labels[rows].to(context.device)))
+        images = context.vary(
+            data.images.index_select(0, rows), context.stream_of_rank("views", step.index)
+        )
+        return LossOutput(
+            functional.cross_entropy(network(images).logits, data.labels[rows].to(context.device))
+        )
 
-    batches = BalancedBatches(data.labels, setting.training.batch_size, partial(context.stream, "batches"))
+    batches = BalancedBatches(
+        data.labels, setting.training.batch_size, partial(context.stream, "batches")
+    )
     train(setting.method.kind, [network], batches, loss, setting.training, context)
     return BaselineModel(network, None)
 
 
 def _train_classifier(
-    previous: BaselineModel | None, data: LabeledImages, views: Sequence[Views], setting: BaselineSetting, context: LearningContext
+    previous: BaselineModel | None,
+    data: LabeledImages,
+    views: Sequence[Views],
+    setting: BaselineSetting,
+    context: LearningContext,
 ) -> BaselineModel:
-    """Softmax regression on power-normalised features, each brought to about 1 so that the learning rates of networks fit."""
+    """Softmax regression on power-normalised features, each brought to about 1 so that the learning
+    rates of networks fit.
+    """
     extractor = previous.network.extractor if previous else _new_extractor(data, setting, context)
     num_classes, scale = int(data.labels.max()) + 1, extractor.num_features**0.5
     classifier = nn.Linear(extractor.num_features, num_classes, device=context.device)
@@ -138,18 +161,26 @@ def _train_classifier(
     features = scale * torch.cat([of_class.normalized().all_views() for of_class in views], dim=1)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        drawn = torch.randint(len(features), rows.shape, generator=context.stream_of_rank("views", step.index))
+        drawn = torch.randint(
+            len(features), rows.shape, generator=context.stream_of_rank("views", step.index)
+        )
         logits = classifier(features[drawn.to(context.device), rows.to(context.device)])
         return LossOutput(functional.cross_entropy(logits, data.labels[rows].to(context.device)))
 
-    batches = BalancedBatches(data.labels, setting.training.batch_size, partial(context.stream, "batches"))
+    batches = BalancedBatches(
+        data.labels, setting.training.batch_size, partial(context.stream, "batches")
+    )
     train(setting.method.kind, [classifier], batches, loss, setting.training, context)
     learned = LinearClassifier(scale * classifier.weight.detach().T, classifier.bias.detach())
     return BaselineModel(Network(extractor, PowerNormalization(), learned), None)
 
 
 def _update_moments(
-    previous: BaselineModel | None, data: LabeledImages, setting: BaselineSetting, context: LearningContext, views: Sequence[Views] | None
+    previous: BaselineModel | None,
+    data: LabeledImages,
+    setting: BaselineSetting,
+    context: LearningContext,
+    views: Sequence[Views] | None,
 ) -> BaselineModel:
     if previous is None or previous.moments is None:
         extractor = _new_extractor(data, setting, context)
@@ -171,20 +202,30 @@ def _update_moments(
     return BaselineModel(Network(extractor, PowerNormalization(), classifier), moments)
 
 
-def _new_extractor(data: LabeledImages, setting: BaselineSetting, context: LearningContext) -> Backbone:
+def _new_extractor(
+    data: LabeledImages, setting: BaselineSetting, context: LearningContext
+) -> Backbone:
     with seeded_initialisation(context.seed_of("network")):
         return build_backbone(setting.backbone, data.shape).to(context.device)
 
 
-def _new_network(data: LabeledImages, setting: BaselineSetting, context: LearningContext) -> Network[ProjectionEmbedding, CosineClassifier]:
+def _new_network(
+    data: LabeledImages, setting: BaselineSetting, context: LearningContext
+) -> Network[ProjectionEmbedding, CosineClassifier]:
     dimensions = setting.teacher.joint_embedding.dimensions
     with seeded_initialisation(context.seed_of("network")):
         extractor = build_backbone(setting.backbone, data.shape)
-        return Network(extractor, ProjectionEmbedding(extractor.num_features, dimensions), CosineClassifier(dimensions))
+        return Network(
+            extractor,
+            ProjectionEmbedding(extractor.num_features, dimensions),
+            CosineClassifier(dimensions),
+        )
 
 
 def _grow(classifier: CosineClassifier, num_classes: int, context: LearningContext) -> None:
-    directions = torch.randn(num_classes, classifier.anchors.shape[1], generator=context.stream("class directions"))
+    directions = torch.randn(
+        num_classes, classifier.anchors.shape[1], generator=context.stream("class directions")
+    )
     directions = functional.normalize(directions, dim=1).to(classifier.anchors.device)
     directions[: classifier.num_classes] = classifier.anchors
     classifier.anchor(directions)

@@ -1,4 +1,6 @@
-"""The command line: parses first and imports heavy modules after, so that `--help` and `validate` answer at once."""
+"""The command line: parses first and imports heavy modules after, so that `--help` and `validate`
+answer at once.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,21 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in this program
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:  # wherever a user's name becomes one of a file
-            _fail(f"{error.filename}: the name is too long for a file; choose a shorter one", UserInputError.exit_code)
+        if (
+            isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+        ):  # wherever a user's name becomes one of a file
+            _fail(
+                f"{error.filename}: the name is too long for a file; choose a shorter one",
+                UserInputError.exit_code,
+            )
         _fail("this is a bug; please report it with the lines above", 1, traceback.format_exc())
     sys.exit(0)
 
 
 def _terminated(signal_number: int, _frame: object) -> NoReturn:
-    """SIGTERM ends a run as Ctrl-C does: closed in MLflow, exit code 130. No `except Exception` on the way can swallow it."""
+    """SIGTERM ends a run as Ctrl-C does: closed in MLflow, exit code 130. No `except Exception` on
+    the way can swallow it.
+    """
     raise KeyboardInterrupt(f"ended by signal {signal_number}")
 
 

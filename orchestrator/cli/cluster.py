@@ -22,37 +22,57 @@ ClusterFile = Annotated[
         help="Image, storage, sizes and deadlines. Default: what k8s/base installs.",
     ),
 ]
-Namespace = Annotated[str | None, typer.Option(metavar="NS", help="Where jobs run, instead of the file's.")]
+Namespace = Annotated[
+    str | None, typer.Option(metavar="NS", help="Where jobs run, instead of the file's.")
+]
 JobName = Annotated[str, typer.Argument(metavar="NAME", help="As `submit` and `status` show it.")]
 
 
 @app.command()
 def submit(  # noqa: PLR0913, PLR0917 - the command's options
-    what: Annotated[Literal["run", "sweep", "retrain"], typer.Argument(metavar="run|sweep|retrain", help="The command to run there.")],
+    what: Annotated[
+        Literal["run", "sweep", "retrain"],
+        typer.Argument(metavar="run|sweep|retrain", help="The command to run there."),
+    ],
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="EXPERIMENT.yaml; or SEARCH_SPACE.yaml EXPERIMENT.yaml; or RETRAINING.yaml."),
+        typer.Argument(
+            metavar="FILE...",
+            help="EXPERIMENT.yaml; or SEARCH_SPACE.yaml EXPERIMENT.yaml; or RETRAINING.yaml.",
+        ),
     ],
     overrides: Overrides = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print YAML for `kubectl apply -f -`, and send nothing.")] = False,
-    schedule: Annotated[str | None, typer.Option(metavar="CRON", help="With retrain: run a tick whenever this is due.")] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print YAML for `kubectl apply -f -`, and send nothing."),
+    ] = False,
+    schedule: Annotated[
+        str | None,
+        typer.Option(metavar="CRON", help="With retrain: run a tick whenever this is due."),
+    ] = None,
     ray_cluster: Annotated[
-        str | None, typer.Option("--cluster", metavar="NAME", help="A RayCluster that is up, instead of one of its own.")
+        str | None,
+        typer.Option(
+            "--cluster", metavar="NAME", help="A RayCluster that is up, instead of one of its own."
+        ),
     ] = None,
     cluster_config: ClusterFile = None,
     namespace: Namespace = None,
 ) -> None:
     """Run an experiment, a sweep or a retraining on Kubernetes, as a RayJob, and follow it.
 
-    The job is called by what it holds: submitted twice it is one job, and the second command follows it again. One that has failed starts
-    again, and goes on from what is in the stage store. Ctrl-C stops following, not the job. The exit code is the job's.
+    The job is called by what it holds: submitted twice it is one job, and the second command
+    follows it again. One that has failed starts again, and goes on from what is in the stage store.
+    Ctrl-C stops following, not the job. The exit code is the job's.
 
     Examples:
     `orchestrator submit run experiments/digits.yaml`
 
-    `orchestrator submit sweep search_spaces/tssr_thresholds.yaml experiments/digits.yaml --cluster-config cluster.yaml`
+    `orchestrator submit sweep search_spaces/tssr_thresholds.yaml experiments/digits.yaml
+    --cluster-config cluster.yaml`
 
-    `orchestrator submit retrain experiments/retraining_digits.yaml --set source.path=s3://bucket/incoming --schedule "0 3 * * *"`
+    `orchestrator submit retrain experiments/retraining_digits.yaml --set
+    source.path=s3://bucket/incoming --schedule "0 3 * * *"`
 
     `orchestrator submit run experiments/digits.yaml --dry-run | kubectl apply -f -`
     """
@@ -77,7 +97,10 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     from orchestrator.terminal.cluster import TerminalJobListener
     from orchestrator.terminal.lines import line_writer
 
-    client, listener = KubernetesClient(cluster.namespace), TerminalJobListener(line_writer(), cluster.tracking)
+    client, listener = (
+        KubernetesClient(cluster.namespace),
+        TerminalJobListener(line_writer(), cluster.tracking),
+    )
     state = send_and_follow(submission, client, listener, tick)
     if state is None:
         return
@@ -89,7 +112,10 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One job or schedule; all where it is left out.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="One job or schedule; all where it is left out."),
+    ] = None,
     cluster_config: ClusterFile = None,
     namespace: Namespace = None,
 ) -> None:
@@ -118,7 +144,8 @@ def status(
 
 @app.command()
 def cancel(name: JobName, cluster_config: ClusterFile = None, namespace: Namespace = None) -> None:
-    """End a job on Kubernetes, or take a schedule away. What is in the stage store stays: the same submission goes on from there.
+    """End a job on Kubernetes, or take a schedule away. What is in the stage store stays: the same
+    submission goes on from there.
 
     Example:
     `orchestrator cancel run-digits-0a1b2c3d4e`

@@ -16,14 +16,23 @@ def run(
     experiment: ExperimentFile,
     overrides: Overrides = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for summary.json and pictures. Default: out/NAME-RUN_ID.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for summary.json and pictures. Default: out/NAME-RUN_ID."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run in MLflow. Default: name, method and seed.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name of the run in MLflow. Default: name, method and seed."
+        ),
+    ] = None,
 ) -> None:
-    """Run an experiment: teach the teacher task by task, distil the student, track everything in MLflow.
+    """Run an experiment: teach the teacher task by task, distil the student, track everything in
+    MLflow.
 
-    Shows progress while it runs; ends with both accuracy matrices, the final metrics, the path of summary.json and the command
-    that opens the run in the MLflow UI.
+    Shows progress while it runs; ends with both accuracy matrices, the final metrics, the path of
+    summary.json and the command that opens the run in the MLflow UI.
 
     Examples:
     `orchestrator run experiments/digits.yaml`
@@ -52,35 +61,68 @@ def run(
 
 @app.command()
 def sweep(  # noqa: PLR0913, PLR0917 - the command's options
-    search_space: Annotated[Path, typer.Argument(metavar="SEARCH_SPACE.yaml", help="What varies, how, and what is made best.")],
-    experiment: Annotated[Path, typer.Option("--experiment", metavar="EXPERIMENT.yaml", help="What is the same for all trials.")],
+    search_space: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SEARCH_SPACE.yaml", help="What varies, how, and what is made best."
+        ),
+    ],
+    experiment: Annotated[
+        Path,
+        typer.Option(
+            "--experiment", metavar="EXPERIMENT.yaml", help="What is the same for all trials."
+        ),
+    ],
     overrides: Overrides = None,
-    num_trials: Annotated[int | None, typer.Option(min=1, metavar="N", help="Configurations to try, instead of the file's.")] = None,
+    num_trials: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Configurations to try, instead of the file's."),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for ledger, summary.json, best.yaml and pictures. Default: out/sweeps/NAME.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=(
+                "Folder for ledger, summary.json, best.yaml and pictures. Default: out/sweeps/NAME."
+            ),
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the sweep in that folder; budget and space may have changed.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the sweep in that folder; budget and space may have changed.",
+        ),
     ] = False,
     resume_if_begun: Annotated[
-        bool, typer.Option("--resume-if-begun", help="The same where there is one, else begin: for what starts commands by itself.")
+        bool,
+        typer.Option(
+            "--resume-if-begun",
+            help="The same where there is one, else begin: for what starts commands by itself.",
+        ),
     ] = False,
 ) -> None:
     """Try many configurations of an experiment side by side, and find the best.
 
-    Stages that trials have in common are computed once. The sweep ends with best.yaml, an experiment file that gives the best
-    trial's numbers when it is run, with a leaderboard and pictures; in MLflow the sweep is a run with one child a trial.
+    Stages that trials have in common are computed once. The sweep ends with best.yaml, an
+    experiment file that gives the best trial's numbers when it is run, with a leaderboard and
+    pictures; in MLflow the sweep is a run with one child a trial.
 
-    After a crash, Ctrl-C or a spent budget, the same command with `--resume` goes on: finished trials are not repeated.
+    After a crash, Ctrl-C or a spent budget, the same command with `--resume` goes on: finished
+    trials are not repeated.
 
     Examples:
     `orchestrator sweep search_spaces/smoke.yaml --experiment experiments/digits.yaml`
 
-    `orchestrator sweep search_spaces/tssr_thresholds.yaml --experiment experiments/digits.yaml --num-trials 32 --resume`
+    `orchestrator sweep search_spaces/tssr_thresholds.yaml --experiment experiments/digits.yaml
+    --num-trials 32 --resume`
     """
     from orchestrator.config import load_experiment, load_search_space
 
-    loaded_space, loaded = load_search_space(search_space, num_trials), load_experiment(experiment, overrides or [])
+    loaded_space, loaded = (
+        load_search_space(search_space, num_trials),
+        load_experiment(experiment, overrides or []),
+    )
 
     from orchestrator.tuning.share import check_trial_fits
 
@@ -101,17 +143,25 @@ def plan(
     experiment: ExperimentFile,
     overrides: Overrides = None,
     search_space: Annotated[
-        Path | None, typer.Option("--search-space", metavar="FILE", help="Plan a sweep of this search space over the experiment.")
+        Path | None,
+        typer.Option(
+            "--search-space",
+            metavar="FILE",
+            help="Plan a sweep of this search space over the experiment.",
+        ),
     ] = None,
 ) -> None:
-    """Say what a run or a sweep would compute, what is stored already, what it needs and roughly costs. Starts nothing.
+    """Say what a run or a sweep would compute, what is stored already, what it needs and roughly
+    costs. Starts nothing.
 
-    Estimates come from the measured times of stages in the same store: seconds per epoch and training image. They are rough.
+    Estimates come from the measured times of stages in the same store: seconds per epoch and
+    training image. They are rough.
 
     Examples:
     `orchestrator plan experiments/digits.yaml`
 
-    `orchestrator plan experiments/digits.yaml --set student.training.epochs=80 --set execution.student.num_train_workers=2`
+    `orchestrator plan experiments/digits.yaml --set student.training.epochs=80 --set
+    execution.student.num_train_workers=2`
 
     `orchestrator plan experiments/digits.yaml --search-space search_spaces/tssr_thresholds.yaml`
     """
@@ -136,9 +186,13 @@ def plan(
 
 @app.command()
 def validate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment, search space and retraining files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Experiment, search space and retraining files."),
+    ],
 ) -> None:
-    """Check experiment, search space and retraining files and say what is wrong, without running anything (and without loading torch).
+    """Check experiment, search space and retraining files and say what is wrong, without running
+    anything (and without loading torch).
 
     Every file is checked; the exit code is 2 when one of them is wrong.
     """
@@ -159,21 +213,38 @@ def validate(
 @app.command()
 def gc(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[EXPERIMENT.yaml]...", help="Experiments whose stages stay, whatever their age.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT.yaml]...",
+            help="Experiments whose stages stay, whatever their age.",
+        ),
     ] = None,
     store: Annotated[
-        str | None, typer.Option(metavar="URI", help="The stage store. Default: that of the experiments, or else .orchestrator/store.")
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="The stage store. Default: that of the experiments, or else .orchestrator/store.",
+        ),
     ] = None,
     unused_days: Annotated[
-        int, typer.Option(min=0, max=36500, metavar="N", help="Remove what nobody used for N days; 0 means for an hour.")
+        int,
+        typer.Option(
+            min=0,
+            max=36500,
+            metavar="N",
+            help="Remove what nobody used for N days; 0 means for an hour.",
+        ),
     ] = 30,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
+    ] = False,
 ) -> None:
     """Remove from the stage store what nobody has used for N days.
 
-    That is stages and their evaluations, tables of a pre-trained extractor's features, epoch checkpoints of runs that nobody went
-    on with, and what interrupted writers left. A run that needs what was removed computes it again. The stages of the experiments
-    named here stay, and their tables: those of the files as they are, without `--set`.
+    That is stages and their evaluations, tables of a pre-trained extractor's features, epoch
+    checkpoints of runs that nobody went on with, and what interrupted writers left. A run that
+    needs what was removed computes it again. The stages of the experiments named here stay, and
+    their tables: those of the files as they are, without `--set`.
 
     Examples:
     `orchestrator gc --dry-run`
@@ -187,8 +258,15 @@ def gc(
 
     experiments = [load_experiment(file) for file in files or []]
     if store == "":
-        raise UserInputError("--store is empty", next_step="give a local folder, s3:// or gs:// address, or leave it out")
-    uris = [] if store is None and experiments else [StoreConfig(uri=store).uri if store else StoreConfig().uri]
+        raise UserInputError(
+            "--store is empty",
+            next_step="give a local folder, s3:// or gs:// address, or leave it out",
+        )
+    uris = (
+        []
+        if store is None and experiments
+        else [StoreConfig(uri=store).uri if store else StoreConfig().uri]
+    )
 
     from orchestrator.pipelines.collect_garbage import collect_garbage
     from orchestrator.terminal.garbage import garbage_lines

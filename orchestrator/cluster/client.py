@@ -1,4 +1,6 @@
-"""The Kubernetes API through its official client: objects as plain values, refusals as this program's errors."""
+"""The Kubernetes API through its official client: objects as plain values, refusals as this
+program's errors.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ from orchestrator.cluster.names import FIELD_MANAGER, Manifest
 
 _APPLY = "application/apply-patch+yaml"
 # The answer as it comes: the client makes nothing of one to an `apply` that has made a new object.
-_RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": (5.0, 30.0)}  # seconds to connect, to answer
+_RAW: dict[str, Any] = {
+    "_preload_content": False,
+    "_request_timeout": (5.0, 30.0),
+}  # seconds to connect, to answer
 _WRITE: dict[str, Any] = {**_RAW, "field_manager": FIELD_MANAGER, "field_validation": "Strict"}
 _PLACES = {
     "RayJob": ("ray.io", "v1", "rayjobs"),
@@ -52,7 +57,9 @@ class KubernetesClient:
         """An object; None where there is none of that name."""
         with self._answers(kind, name):
             try:
-                return _content(self._objects.get_namespaced_custom_object(*self._place(kind), name, **_RAW))
+                return _content(
+                    self._objects.get_namespaced_custom_object(*self._place(kind), name, **_RAW)
+                )
             except ApiException as error:
                 if error.status == 404 and '"NotFound"' in (error.body or ""):
                     return None
@@ -61,26 +68,48 @@ class KubernetesClient:
     def find(self, kind: str, selector: str = "") -> list[Manifest]:
         """Objects whose labels a selector picks, oldest first."""
         with self._answers(kind, ""):
-            return _oldest_first(self._objects.list_namespaced_custom_object(*self._place(kind), label_selector=selector, **_RAW))
+            return _oldest_first(
+                self._objects.list_namespaced_custom_object(
+                    *self._place(kind), label_selector=selector, **_RAW
+                )
+            )
 
     def apply(self, manifest: Manifest) -> Manifest:
-        """Makes an object as it is described: a new one, or the one of that name changed, by the server. Gives it as it is now."""
+        """Makes an object as it is described: a new one, or the one of that name changed, by the
+        server. Gives it as it is now.
+        """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         options = {**_WRITE, "_content_type": _APPLY}
         with self._answers(kind, name):
             if kind == "ConfigMap":
-                return _content(self._core.patch_namespaced_config_map(name, self.namespace, manifest, **options))
-            return _content(self._objects.patch_namespaced_custom_object(*self._place(kind), name, manifest, **options))
+                return _content(
+                    self._core.patch_namespaced_config_map(
+                        name, self.namespace, manifest, **options
+                    )
+                )
+            return _content(
+                self._objects.patch_namespaced_custom_object(
+                    *self._place(kind), name, manifest, **options
+                )
+            )
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Makes a new object, which asks for fewer rights than `apply`; one that is there already stays as it is."""
+        """Makes a new object, which asks for fewer rights than `apply`; one that is there already
+        stays as it is.
+        """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         body: Any = manifest  # the client's types want a model, and a mapping does
         with self._answers(kind, name):
             try:
                 if kind == "ConfigMap":
-                    return _content(self._core.create_namespaced_config_map(self.namespace, body, **_WRITE))
-                return _content(self._objects.create_namespaced_custom_object(*self._place(kind), body, **_WRITE))
+                    return _content(
+                        self._core.create_namespaced_config_map(self.namespace, body, **_WRITE)
+                    )
+                return _content(
+                    self._objects.create_namespaced_custom_object(
+                        *self._place(kind), body, **_WRITE
+                    )
+                )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
                     return manifest if kind == "ConfigMap" else self.get(kind, name) or manifest
@@ -90,7 +119,9 @@ class KubernetesClient:
         """Takes an object away, and with it what belongs to it; nothing where there is none."""
         with self._answers(kind, name):
             try:
-                self._objects.delete_namespaced_custom_object(*self._place(kind), name, propagation_policy="Background", **_RAW)
+                self._objects.delete_namespaced_custom_object(
+                    *self._place(kind), name, propagation_policy="Background", **_RAW
+                )
             except ApiException as error:
                 if error.status != 404:
                     raise
@@ -99,14 +130,18 @@ class KubernetesClient:
         """Pods of a batch Job, oldest first."""
         selector = f"batch.kubernetes.io/job-name={name}"
         with self._answers("Pod", name):
-            pods = _oldest_first(self._core.list_namespaced_pod(self.namespace, label_selector=selector, **_RAW))
+            pods = _oldest_first(
+                self._core.list_namespaced_pod(self.namespace, label_selector=selector, **_RAW)
+            )
         return [str(pod["metadata"]["name"]) for pod in pods]
 
     def log(self, pod: str, since_seconds: int | None) -> str:
         """What a pod has printed, each line after its time; empty while it has not started."""
         with self._answers("Pod", pod):
             try:
-                answer: Any = self._core.read_namespaced_pod_log(pod, self.namespace, timestamps=True, since_seconds=since_seconds, **_RAW)
+                answer: Any = self._core.read_namespaced_pod_log(
+                    pod, self.namespace, timestamps=True, since_seconds=since_seconds, **_RAW
+                )
             except ApiException as error:
                 if error.status in (400, 404):  # waiting to start, or gone
                     return ""
@@ -124,7 +159,9 @@ class KubernetesClient:
         except ApiException as error:
             if not error.status:
                 raise unreachable(error, self._server) from None
-            raise refusal(int(error.status), error.body or "", kind, f"{self.namespace}/{name}".rstrip("/")) from None
+            raise refusal(
+                int(error.status), error.body or "", kind, f"{self.namespace}/{name}".rstrip("/")
+            ) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(error, self._server) from None
 
@@ -135,18 +172,25 @@ def _content(answer: Any) -> Manifest:  # noqa: ANN401 - the client's answers ha
 
 
 def _oldest_first(answer: Any) -> list[Manifest]:  # noqa: ANN401 - as above
-    return sorted(_content(answer)["items"], key=lambda item: str(item["metadata"].get("creationTimestamp", "")))
+    return sorted(
+        _content(answer)["items"],
+        key=lambda item: str(item["metadata"].get("creationTimestamp", "")),
+    )
 
 
 def _configuration() -> api.Configuration:
     configuration = api.Configuration()
-    configuration.retries = 0  # who follows a job asks again anyway, and urllib3 would tell the terminal of each retry
+    configuration.retries = (
+        0  # who follows a job asks again anyway, and urllib3 would tell the terminal of each retry
+    )
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         else:
             # by its name: the client looks into the environment only once
-            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
+            config.load_kube_config(
+                os.environ.get("KUBECONFIG"), client_configuration=configuration
+            )  # type: ignore[no-untyped-call] # as above
     except config.ConfigException as error:
         raise no_access(str(error).strip().splitlines()[0]) from None
     except (yaml.YAMLError, TypeError, AttributeError, UnicodeDecodeError):

@@ -1,4 +1,6 @@
-"""Whether Kubernetes understands a schedule: five fields as cron has them, or a shorthand such as @daily."""
+"""Whether Kubernetes understands a schedule: five fields as cron has them, or a shorthand such as
+@daily.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ _PART = re.compile(r"^(?:\*|\?|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d
 def problem_with_cron(schedule: str) -> Iterator[str]:
     """What is wrong with it, if anything."""
     if "TZ" in schedule:
-        yield f"the schedule {schedule!r} names a time zone; it belongs in schedule.time_zone of the cluster configuration"
+        yield (
+            f"the schedule {schedule!r} names a time zone; it belongs in schedule.time_zone of the"
+            " cluster configuration"
+        )
         return
     if schedule in _SHORTHANDS or re.match(r"^@every (\d+(\.\d+)?(ns|us|ms|s|m|h))+$", schedule):
         return
@@ -39,8 +44,12 @@ def _is_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
     found = _PART.match(part)
     if found is None or found["step"] == "0":
         return False
-    bounds = [_value(text, low, names) for text in (found["first"], found["last"]) if text is not None]
-    return all(bound is not None and low <= bound <= high for bound in bounds) and bounds == sorted(bounds, key=lambda bound: bound or 0)
+    bounds = [
+        _value(text, low, names) for text in (found["first"], found["last"]) if text is not None
+    ]
+    return all(bound is not None and low <= bound <= high for bound in bounds) and bounds == sorted(
+        bounds, key=lambda bound: bound or 0
+    )
 
 
 def _value(text: str, low: int, names: tuple[str, ...]) -> int | None:

@@ -11,19 +11,30 @@ from orchestrator.cluster.names import Manifest
 
 def as_yaml(manifests: Iterable[Manifest]) -> str:
     """One document each."""
-    text: str = yaml.dump_all(manifests, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, explicit_start=True)
+    text: str = yaml.dump_all(
+        manifests,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
+        explicit_start=True,
+    )
     return text
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a value that stands in several places out in each, and texts of several lines as they are."""
+    """Writes a value that stands in several places out in each, and texts of several lines as they
+    are.
+    """
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    )
 
 
 _Dumper.add_representer(str, _text)

@@ -1,4 +1,6 @@
-"""Following a job: its state and its output, until it is over. Asking again and again survives what breaks a stream."""
+"""Following a job: its state and its output, until it is over. Asking again and again survives what
+breaks a stream.
+"""
 
 from __future__ import annotations
 
@@ -50,11 +52,15 @@ def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobSta
                 answered = time.monotonic()
             except TransientError as error:
                 if time.monotonic() - answered > _PATIENCE_SECONDS:
-                    raise type(error)(error.what, error.where, f"the job goes on: `orchestrator status {name}`") from None
+                    raise type(error)(
+                        error.what, error.where, f"the job goes on: `orchestrator status {name}`"
+                    ) from None
                 time.sleep(_PAUSE_SECONDS)
                 continue
             if state is None:
-                raise UserInputError("was cancelled", name, "submit it again to go on from what is stored")
+                raise UserInputError(
+                    "was cancelled", name, "submit it again to go on from what is stored"
+                )
             if last is None or replace(state, message="") != replace(last, message=""):
                 listener.state_changed(state)
                 last = state
@@ -62,12 +68,17 @@ def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobSta
                 return state
             time.sleep(_PAUSE_SECONDS)
     except KeyboardInterrupt:
-        advice = f"the job goes on: `orchestrator status {name}` shows it, `orchestrator cancel {name}` ends it"
+        advice = (
+            f"the job goes on: `orchestrator status {name}` shows it, `orchestrator cancel {name}`"
+            " ends it"
+        )
         raise InterruptedRunError("stopped following", name, advice) from None
 
 
 class _Output:
-    """What the job's command prints: KubeRay's submitter prints it once more, as the pod of a Job of the RayJob's name."""
+    """What the job's command prints: KubeRay's submitter prints it once more, as the pod of a Job
+    of the RayJob's name.
+    """
 
     def __init__(self, client: KubernetesClient, name: str, listener: JobListener) -> None:
         self._client = client
@@ -90,7 +101,9 @@ class _Output:
     def _new_lines(self) -> Iterator[str]:
         for pod in self._client.pods_of_job(self._name):
             now, before = time.monotonic(), self._asked.get(pod)
-            text = self._client.log(pod, None if before is None else math.ceil(now - before) + _OVERLAP_SECONDS)
+            text = self._client.log(
+                pod, None if before is None else math.ceil(now - before) + _OVERLAP_SECONDS
+            )
             last = self._last.get(pod, ("", ""))
             for line in text.splitlines():
                 stamp, _, content = line.partition(" ")
@@ -103,6 +116,8 @@ class _Output:
 
 
 def _sortable(stamp: str) -> tuple[str, str]:
-    """A time as Kubernetes writes it, `…:09.66Z`, with all digits: as text, `.66Z` would come after `.669Z`."""
+    """A time as Kubernetes writes it, `…:09.66Z`, with all digits: as text, `.66Z` would come after
+    `.669Z`.
+    """
     seconds, _, fraction = stamp.removesuffix("Z").partition(".")
     return seconds, fraction.ljust(9, "0")

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.cluster.names import KIND_LABEL, RAY_CRON_JOB_LABEL, SCHEDULE_LABEL, Manifest
-from orchestrator.errors import ClusterUnavailableError, InterruptedRunError, OrchestratorError, UserInputError
+from orchestrator.errors import (
+    ClusterUnavailableError,
+    InterruptedRunError,
+    OrchestratorError,
+    UserInputError,
+)
 
 _EXIT_CODE = re.compile(r"exit code (\d+)")
-_OF_THE_PROGRAM = (OrchestratorError.exit_code, UserInputError.exit_code, ClusterUnavailableError.exit_code, InterruptedRunError.exit_code)
+_OF_THE_PROGRAM = (
+    OrchestratorError.exit_code,
+    UserInputError.exit_code,
+    ClusterUnavailableError.exit_code,
+    InterruptedRunError.exit_code,
+)
 _WORDS = {
     "": "accepted",
     "Initializing": "waiting for its pods",
@@ -80,7 +90,9 @@ class JobState:
 
     @property
     def exit_code(self) -> int:
-        """That of the job's command, or what its end means as one; 0 as long as nothing has failed."""
+        """That of the job's command, or what its end means as one; 0 as long as nothing has
+        failed.
+        """
         if not self.is_over or self.outcome == "SUCCEEDED":
             return 0
         if self.outcome == "STOPPED":
@@ -89,13 +101,19 @@ class JobState:
             return UserInputError.exit_code
         if self.reason == "AppFailed" or self.outcome == "FAILED":
             found = _EXIT_CODE.search(self.message)
-            return int(found[1]) if found and int(found[1]) in _OF_THE_PROGRAM else OrchestratorError.exit_code
+            return (
+                int(found[1])
+                if found and int(found[1]) in _OF_THE_PROGRAM
+                else OrchestratorError.exit_code
+            )
         return ClusterUnavailableError.exit_code  # its pods, or the deadlines
 
     @property
     def words(self) -> str:
         """The state for people."""
-        attempts = f" (attempt {self.num_failed + 1})" if self.num_failed and not self.is_over else ""
+        attempts = (
+            f" (attempt {self.num_failed + 1})" if self.num_failed and not self.is_over else ""
+        )
         stopped = "stopped" if self.outcome == "STOPPED" else _WORDS.get(self.phase, self.phase)
         why = self.reason if self.reason != "AppFailed" else f"exit code {self.exit_code}"
         return f"{stopped}{attempts}{f': {why}' if self.is_over and self.exit_code and why else ''}"

@@ -37,34 +37,49 @@ _DIGITS_OF_DIGEST = 10
 
 def digest_of(content: object) -> str:
     """The same for the same content, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS_OF_DIGEST]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[
+        :_DIGITS_OF_DIGEST
+    ]
 
 
 def job_name(kind: JobKind, name: str, digest: str) -> str:
-    """`run-digits-0123456789`: short enough for a RayJob, and for the RayCluster that is named after it."""
+    """`run-digits-0123456789`: short enough for a RayJob, and for the RayCluster that is named
+    after it.
+    """
     return f"{_shortened(f'{kind}-{slug(name)}', MAX_RAY_JOB_NAME - len(digest) - 1)}-{digest}"
 
 
 def schedule_name(name: str) -> str:
-    """`retrain-digits`: the same whatever the file says, so that submitting again changes the schedule that is there.
+    """`retrain-digits`: the same whatever the file says, so that submitting again changes the
+    schedule that is there.
 
-    A name that does not fit as it is gets some digits: it must not change the schedule of another one that is shortened to the same.
+    A name that does not fit as it is gets some digits: it must not change the schedule of another
+    one that is shortened to the same.
     """
     whole = f"retrain-{name}"
     if slug(name) == name and len(whole) <= MAX_RAY_CRON_JOB_NAME:
         return whole
     digest = digest_of(name)
-    return f"{_shortened(f'retrain-{slug(name)}', MAX_RAY_CRON_JOB_NAME - len(digest) - 1)}-{digest}"
+    return (
+        f"{_shortened(f'retrain-{slug(name)}', MAX_RAY_CRON_JOB_NAME - len(digest) - 1)}-{digest}"
+    )
 
 
 def slug(name: str) -> str:
-    """A user's name in the letters that Kubernetes allows: lower case, digits and single hyphens."""
+    """A user's name in the letters that Kubernetes allows: lower case, digits and single
+    hyphens.
+    """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
 
 
 def labels_of(kind: JobKind, **more: str) -> dict[str, str]:
     """By which people and this program find what it has submitted."""
-    return {"app.kubernetes.io/part-of": PROGRAM, MANAGED_BY_LABEL: PROGRAM, KIND_LABEL: kind, **more}
+    return {
+        "app.kubernetes.io/part-of": PROGRAM,
+        MANAGED_BY_LABEL: PROGRAM,
+        KIND_LABEL: kind,
+        **more,
+    }
 
 
 def _shortened(name: str, length: int) -> str:

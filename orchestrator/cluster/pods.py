@@ -1,4 +1,6 @@
-"""Pods under the restricted Pod Security Standard: as nobody special, without privileges, writing only to what is theirs."""
+"""Pods under the restricted Pod Security Standard: as nobody special, without privileges, writing
+only to what is theirs.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,17 @@ from orchestrator.cluster.names import (
 from orchestrator.config.cluster import ClusterConfig, NodesConfig, VolumeStorageConfig
 
 _USER = 1000  # of the image; a volume is made writable for its group
-_MULTIPLES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_MULTIPLES = {
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
 
 CONTAINER_SECURITY: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -34,7 +46,8 @@ def pod_security() -> dict[str, Any]:
         "runAsUser": _USER,
         "runAsGroup": _USER,
         "fsGroup": _USER,
-        "fsGroupChangePolicy": "OnRootMismatch",  # else a large volume is walked through at every start
+        # else a large volume is walked through at every start
+        "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
@@ -48,19 +61,28 @@ def number(quantity: str) -> float:
 
 
 def resources(cpu: str, memory: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The same amounts as requests and as limits: Ray goes by the limits, nodes by the requests, and both must mean one thing."""
+    """The same amounts as requests and as limits: Ray goes by the limits, nodes by the requests,
+    and both must mean one thing.
+    """
     amounts = {"cpu": cpu, "memory": memory, **(more or {})}
     return {"requests": dict(amounts), "limits": dict(amounts)}
 
 
-def container(cluster: ClusterConfig, name: str, needs: dict[str, Any], mounts: list[dict[str, Any]], **more: object) -> dict[str, Any]:
+def container(
+    cluster: ClusterConfig,
+    name: str,
+    needs: dict[str, Any],
+    mounts: list[dict[str, Any]],
+    **more: object,
+) -> dict[str, Any]:
     """A container of the image.
 
     Args:
         cluster: Its image and environment.
         name: Within its pod.
         needs: See `resources`.
-        mounts: Beside the scratch folder, the only one that it may write to without being given another.
+        mounts: Beside the scratch folder, the only one that it may write to without being given
+            another.
         more: Further fields.
     """
     return {
@@ -78,11 +100,17 @@ def environment(cluster: ClusterConfig) -> dict[str, Any]:
     """Environment of what learns: the Secrets' keys, and what is no secret."""
     variables = {"HOME": SCRATCH_FOLDER, "PYTHONUNBUFFERED": "1", **cluster.environment}
     secrets = [{"secretRef": {"name": name}} for name in cluster.secrets.names]
-    return {"env": [{"name": name, "value": value} for name, value in variables.items()]} | ({"envFrom": secrets} if secrets else {})
+    return {"env": [{"name": name, "value": value} for name, value in variables.items()]} | (
+        {"envFrom": secrets} if secrets else {}
+    )
 
 
 def pod(
-    cluster: ClusterConfig, labels: Mapping[str, str], content: dict[str, Any], volumes: list[dict[str, Any]], *nodes: NodesConfig
+    cluster: ClusterConfig,
+    labels: Mapping[str, str],
+    content: dict[str, Any],
+    volumes: list[dict[str, Any]],
+    *nodes: NodesConfig,
 ) -> dict[str, Any]:
     """A pod template.
 
@@ -93,20 +121,31 @@ def pod(
         volumes: Beside the scratch space.
         nodes: Where it may run; all of them count.
     """
-    # images may come from a bucket although stages lie on a volume, and a webhook is outside as well
-    goes_out = cluster.storage.kind == "object_storage" or cluster.secrets.object_storage or cluster.secrets.webhook
+    # images may come from a bucket although stages lie on a volume, and a webhook is outside as
+    # well
+    goes_out = (
+        cluster.storage.kind == "object_storage"
+        or cluster.secrets.object_storage
+        or cluster.secrets.webhook
+    )
     uses_storage = {USES_OBJECT_STORAGE_LABEL: "true"} if goes_out else {}
     selector = {key: value for rule in nodes for key, value in rule.node_selector.items()}
     tolerations = [
-        toleration.model_dump(exclude_none=True) for toleration in dict.fromkeys(found for rule in nodes for found in rule.tolerations)
+        toleration.model_dump(exclude_none=True)
+        for toleration in dict.fromkeys(found for rule in nodes for found in rule.tolerations)
     ]
     spec = {
         **content,
-        # a Service called mlflow would give the variable MLFLOW_PORT=tcp://…, which MLflow takes for a setting of its own
+        # a Service called mlflow would give the variable MLFLOW_PORT=tcp://…, which MLflow takes
+        # for a setting of its own
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": cluster.scratch}}, *volumes],
-        **({"imagePullSecrets": [{"name": cluster.image_pull_secret}]} if cluster.image_pull_secret else {}),
+        **(
+            {"imagePullSecrets": [{"name": cluster.image_pull_secret}]}
+            if cluster.image_pull_secret
+            else {}
+        ),
         **({"nodeSelector": selector} if selector else {}),
         **({"tolerations": tolerations} if tolerations else {}),
     }
@@ -129,9 +168,18 @@ def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return volume, {"name": "files", "mountPath": FILES_FOLDER, "readOnly": True}
 
 
-def ray_volumes(cluster: ClusterConfig, *, is_head: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volumes and mounts of what learns: Ray's object store, and a volume for the stage store, or of a head's own."""
-    volumes: list[dict[str, Any]] = [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": cluster.shared_memory}}]
+def ray_volumes(
+    cluster: ClusterConfig, *, is_head: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Volumes and mounts of what learns: Ray's object store, and a volume for the stage store, or
+    of a head's own.
+    """
+    volumes: list[dict[str, Any]] = [
+        {
+            "name": "shared-memory",
+            "emptyDir": {"medium": "Memory", "sizeLimit": cluster.shared_memory},
+        }
+    ]
     mounts = [{"name": "shared-memory", "mountPath": "/dev/shm"}]  # noqa: S108 - of a pod, which nobody shares
     storage = cluster.storage
     if isinstance(storage, VolumeStorageConfig) or (is_head and storage.claim):
@@ -141,11 +189,21 @@ def ray_volumes(cluster: ClusterConfig, *, is_head: bool) -> tuple[list[dict[str
 
 
 def object_store_bytes(cluster: ClusterConfig) -> str:
-    """How much of the shared memory Ray's object store takes; Ray would otherwise reckon with more than there is."""
+    """How much of the shared memory Ray's object store takes; Ray would otherwise reckon with more
+    than there is.
+    """
     return str(math.floor(0.9 * number(cluster.shared_memory)))
 
 
-def config_map(name: str, namespace: str, labels: Mapping[str, str], files: Mapping[str, str]) -> Manifest:
+def config_map(
+    name: str, namespace: str, labels: Mapping[str, str], files: Mapping[str, str]
+) -> Manifest:
     """The files of a job. What they hold decides the name, so nothing in them ever changes."""
     metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": dict(files)}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "immutable": True,
+        "data": dict(files),
+    }

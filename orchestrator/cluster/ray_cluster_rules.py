@@ -54,19 +54,32 @@ def _group(group: Manifest, where: str) -> Iterator[str]:
         yield f"{where}: labels do not belong in rayStartParams, but beside it"
     for key, value in group.get("labels", {}).items():
         prefix, slash, name = key.rpartition("/")
-        if not name or not _LABEL_PART.match(name) or (slash and not _LABEL_PREFIX.match(prefix)) or not _LABEL_PART.match(value):
-            yield f"{where}: {key}={value} is no label of Kubernetes: letters, digits, '-', '_' and '.', at most 63"
+        if (
+            not name
+            or not _LABEL_PART.match(name)
+            or (slash and not _LABEL_PREFIX.match(prefix))
+            or not _LABEL_PART.match(value)
+        ):
+            yield (
+                f"{where}: {key}={value} is no label of Kubernetes: letters, digits, '-', '_' and"
+                " '.', at most 63"
+            )
 
 
 def _range(group: Manifest, is_elastic: bool) -> Iterator[str]:
     least, most = group.get("minReplicas"), group.get("maxReplicas")
     if not is_elastic and (least is None or most is None):
-        yield f"worker group {group['groupName']} needs minReplicas and maxReplicas where nothing scales it"
+        yield (
+            f"worker group {group['groupName']} needs minReplicas and maxReplicas where nothing"
+            " scales it"
+        )
     for name in ("replicas", "minReplicas", "maxReplicas"):
         if group.get(name, 0) < 0:
             yield f"worker group {group['groupName']}: {name} = {group[name]} must not be negative"
     if least is not None and most is not None and least > most:
-        yield f"worker group {group['groupName']}: minReplicas = {least} exceeds maxReplicas = {most}"
+        yield (
+            f"worker group {group['groupName']}: minReplicas = {least} exceeds maxReplicas = {most}"
+        )
 
 
 def _only_with_autoscaler_v2(group: Manifest, spec: Manifest) -> Iterator[str]:
@@ -87,26 +100,41 @@ def _only_with_autoscaler_v2(group: Manifest, spec: Manifest) -> Iterator[str]:
 def _authentication(spec: Manifest) -> Iterator[str]:
     options = spec.get("authOptions", {})
     if options.get("mode") != "token":
-        yield "authOptions.mode must be token: without it everybody who reaches the dashboard runs what he likes"
+        yield (
+            "authOptions.mode must be token: without it everybody who reaches the dashboard runs"
+            " what he likes"
+        )
     elif _version(spec) < _TOKENS_SINCE:
-        yield f"authOptions.mode token needs rayVersion 2.52 or newer, it is {spec.get('rayVersion') or 'not given'}"
+        yield (
+            "authOptions.mode token needs rayVersion 2.52 or newer, it is"
+            f" {spec.get('rayVersion') or 'not given'}"
+        )
 
 
 def _autoscaling(spec: Manifest) -> Iterator[str]:
     options, head = spec.get("autoscalerOptions", {}), spec["headGroupSpec"]["template"]["spec"]
     variable = _variable(head, _V2_VARIABLE)
     if options.get("idleTimeoutSeconds", 0) < 0:
-        yield f"autoscalerOptions.idleTimeoutSeconds = {options['idleTimeoutSeconds']} must not be negative"
+        yield (
+            f"autoscalerOptions.idleTimeoutSeconds = {options['idleTimeoutSeconds']} must not be"
+            " negative"
+        )
     if not grows(spec):
         if variable in ("1", "true"):
             yield f"{_V2_VARIABLE} of the head needs enableInTreeAutoscaling: true"
         return
     if "securityContext" not in options:
-        yield "autoscalerOptions.securityContext is missing: KubeRay's own container would be refused, as it is not restricted"
+        yield (
+            "autoscalerOptions.securityContext is missing: KubeRay's own container would be"
+            " refused, as it is not restricted"
+        )
     if "version" in options and variable is not None:
         yield f"autoscalerOptions.version and {_V2_VARIABLE} of the head exclude each other"
     if _has_v2(spec):
-        pods = {"headGroupSpec": head} | {group["groupName"]: group["template"]["spec"] for group in spec.get("workerGroupSpecs", [])}
+        pods = {"headGroupSpec": head} | {
+            group["groupName"]: group["template"]["spec"]
+            for group in spec.get("workerGroupSpecs", [])
+        }
         for name, pod in pods.items():
             if pod.get("restartPolicy", "Never") != "Never":
                 yield f"{name}: restartPolicy must be Never, or left out, with the autoscaler v2"
@@ -117,10 +145,16 @@ def _features(spec: Manifest) -> Iterator[str]:
         if name in spec:
             yield f"{name} needs the feature gate {gate} of KubeRay, which is off by default"
     tolerance = spec.get("gcsFaultToleranceOptions")
-    if tolerance is None and _variable(spec["headGroupSpec"]["template"]["spec"], _REDIS_VARIABLE) is not None:
+    if (
+        tolerance is None
+        and _variable(spec["headGroupSpec"]["template"]["spec"], _REDIS_VARIABLE) is not None
+    ):
         yield f"{_REDIS_VARIABLE} of the head needs gcsFaultToleranceOptions"
     if tolerance is not None and tolerance.get("backend") == "rocksdb":
-        yield "gcsFaultToleranceOptions.backend rocksdb needs the feature gate GCSFaultToleranceEmbeddedStorage, which is off by default"
+        yield (
+            "gcsFaultToleranceOptions.backend rocksdb needs the feature gate"
+            " GCSFaultToleranceEmbeddedStorage, which is off by default"
+        )
 
 
 def _has_v2(spec: Manifest) -> bool:
@@ -137,4 +171,11 @@ def _version(spec: Manifest) -> tuple[int, ...]:
 
 def _variable(pod: Manifest, name: str) -> str | None:
     containers = pod.get("containers") or [{}]
-    return next((variable.get("value", "") for variable in containers[0].get("env", []) if variable["name"] == name), None)
+    return next(
+        (
+            variable.get("value", "")
+            for variable in containers[0].get("env", [])
+            if variable["name"] == name
+        ),
+        None,
+    )

@@ -1,4 +1,6 @@
-"""A workload as a RayJob: a Ray cluster of its own (or one that is up), the command, deadlines and retries."""
+"""A workload as a RayJob: a Ray cluster of its own (or one that is up), the command, deadlines and
+retries.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ from orchestrator.cluster.workloads import Workload
 from orchestrator.config.cluster import ClusterConfig
 
 _AUTOSCALER = resources("500m", "512Mi")
-# How long a run that is cancelled has to end as KILLED in MLflow, before Ray and then its pod are taken from it.
+# How long a run that is cancelled has to end as KILLED in MLflow, before Ray and then its pod are
+# taken from it.
 _ENDING_SECONDS = 15
 _SUBMITTER = resources("500m", "1Gi")  # it runs Ray's command line, which loads Ray
 
@@ -66,8 +69,14 @@ class Submission:
         return [self.files, self.job]
 
 
-def ray_job(workload: Workload, cluster: ClusterConfig, ray_cluster: str | None = None, tick: Tick | None = None) -> Submission:
-    """The RayJob of a workload. Its name is made of all that it holds: the same job twice is one job.
+def ray_job(
+    workload: Workload,
+    cluster: ClusterConfig,
+    ray_cluster: str | None = None,
+    tick: Tick | None = None,
+) -> Submission:
+    """The RayJob of a workload. Its name is made of all that it holds: the same job twice is one
+    job.
 
     Args:
         workload: What it does.
@@ -75,8 +84,12 @@ def ray_job(workload: Workload, cluster: ClusterConfig, ray_cluster: str | None 
         ray_cluster: A RayCluster that is up already; None starts one for the job.
         tick: Of which schedule it is a part; None for a job that a person submits.
     """
-    labels = labels_of(workload.kind, **({SCHEDULE_LABEL: tick.schedule} if tick and tick.schedule else {}))
-    variables = [{"name": TICK_VARIABLE, "value": tick.due.astimezone(UTC).isoformat()}] if tick else []
+    labels = labels_of(
+        workload.kind, **({SCHEDULE_LABEL: tick.schedule} if tick and tick.schedule else {})
+    )
+    variables = (
+        [{"name": TICK_VARIABLE, "value": tick.due.astimezone(UTC).isoformat()}] if tick else []
+    )
 
     def spec(files: str) -> dict[str, Any]:
         if ray_cluster is not None:
@@ -91,7 +104,11 @@ def ray_job(workload: Workload, cluster: ClusterConfig, ray_cluster: str | None 
 
 
 def job_spec(
-    workload: Workload, cluster: ClusterConfig, files: str, labels: Mapping[str, str], variables: list[dict[str, Any]]
+    workload: Workload,
+    cluster: ClusterConfig,
+    files: str,
+    labels: Mapping[str, str],
+    variables: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """A RayJob with a Ray cluster of its own, but for when it is cleared away.
 
@@ -116,7 +133,8 @@ def _attempt(command: list[str], cluster: ClusterConfig) -> dict[str, Any]:
         "submissionMode": "K8sJobMode",
         "activeDeadlineSeconds": cluster.limits.running_seconds,
         "preRunningDeadlineSeconds": cluster.limits.starting_seconds,
-        # a submitter that tried again would follow, or repeat, a job that has failed: retries are the RayJob's
+        # a submitter that tried again would follow, or repeat, a job that has failed: retries are
+        # the RayJob's
         "submitterConfig": {"backoffLimit": 0},
     }
 
@@ -125,8 +143,16 @@ def _cleared_away(cluster: ClusterConfig) -> dict[str, Any]:
     return {"shutdownAfterJobFinishes": True, "ttlSecondsAfterFinished": cluster.limits.ttl_seconds}
 
 
-def _job_on(ray_cluster: str, workload: Workload, cluster: ClusterConfig, files: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """A job on a Ray cluster that is up. Its pods cannot be given files any more: the submitter takes them along as working directory."""
+def _job_on(
+    ray_cluster: str,
+    workload: Workload,
+    cluster: ClusterConfig,
+    files: str,
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    """A job on a Ray cluster that is up. Its pods cannot be given files any more: the submitter
+    takes them along as working directory.
+    """
     volume, mount = files_volume(files)
     return {
         **_attempt(workload.command(""), cluster),
@@ -142,21 +168,35 @@ def _submitter(
     volumes: list[dict[str, Any]] | None = None,
     mounts: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The pod that hands the command to Ray and prints what it says. KubeRay's own would be refused: it is not restricted."""
+    """The pod that hands the command to Ray and prints what it says. KubeRay's own would be
+    refused: it is not restricted.
+    """
     home = [{"name": "HOME", "value": SCRATCH_MOUNT["mountPath"]}]
     submitter = container(cluster, "ray-job-submitter", _SUBMITTER, mounts or [], env=home)
-    content = {"containers": [submitter], "restartPolicy": "Never", **without_kubernetes(cluster.service_account)}
+    content = {
+        "containers": [submitter],
+        "restartPolicy": "Never",
+        **without_kubernetes(cluster.service_account),
+    }
     return pod(cluster, labels, content, volumes or [], cluster.head)
 
 
 def _ray_cluster(
-    workload: Workload, cluster: ClusterConfig, files: str, labels: Mapping[str, str], variables: list[dict[str, Any]]
+    workload: Workload,
+    cluster: ClusterConfig,
+    files: str,
+    labels: Mapping[str, str],
+    variables: list[dict[str, Any]],
 ) -> dict[str, Any]:
     workers = workload.workers
     return {
         "rayVersion": cluster.ray_version,
         "authOptions": {"mode": "token"},  # without the mode KubeRay leaves authentication off
-        **({"enableInTreeAutoscaling": True, "autoscalerOptions": _autoscaler(cluster)} if workers.is_elastic else {}),
+        **(
+            {"enableInTreeAutoscaling": True, "autoscalerOptions": _autoscaler(cluster)}
+            if workers.is_elastic
+            else {}
+        ),
         "headGroupSpec": _head(cluster, files, labels, variables, is_elastic=workers.is_elastic),
         "workerGroupSpecs": [_worker_group(group, cluster, labels) for group in workers.groups],
     }
@@ -175,11 +215,19 @@ def _autoscaler(cluster: ClusterConfig) -> dict[str, Any]:
 
 
 def _head(
-    cluster: ClusterConfig, files: str, labels: Mapping[str, str], variables: list[dict[str, Any]], *, is_elastic: bool
+    cluster: ClusterConfig,
+    files: str,
+    labels: Mapping[str, str],
+    variables: list[dict[str, Any]],
+    *,
+    is_elastic: bool,
 ) -> dict[str, Any]:
     volume, mount = files_volume(files)
     volumes, mounts = ray_volumes(cluster, is_head=True)
-    surroundings, ending = environment(cluster), {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(_ENDING_SECONDS)}
+    surroundings, ending = (
+        environment(cluster),
+        {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(_ENDING_SECONDS)},
+    )
     head = container(
         cluster,
         "ray-head",
@@ -187,21 +235,47 @@ def _head(
         [mount, *mounts],
         **{**surroundings, "env": [*surroundings["env"], ending, *variables]},
         lifecycle={"preStop": {"exec": {"command": ["sleep", str(_ENDING_SECONDS)]}}},
-        ports=[{"name": "gcs-server", "containerPort": 6379}, {"name": "dashboard", "containerPort": 8265}],
+        ports=[
+            {"name": "gcs-server", "containerPort": 6379},
+            {"name": "dashboard", "containerPort": 8265},
+        ],
     )
-    # the autoscaler beside the head speaks to Kubernetes: KubeRay makes an account for it, with no more rights than it needs
+    # the autoscaler beside the head speaks to Kubernetes: KubeRay makes an account for it, with no
+    # more rights than it needs
     account = {} if is_elastic else without_kubernetes(cluster.service_account)
-    content = {"containers": [head], "terminationGracePeriodSeconds": 3 * _ENDING_SECONDS, **account}
-    template = pod(cluster, with_kubernetes(labels) if is_elastic else labels, content, [volume, *volumes], cluster.head)
+    content = {
+        "containers": [head],
+        "terminationGracePeriodSeconds": 3 * _ENDING_SECONDS,
+        **account,
+    }
+    template = pod(
+        cluster,
+        with_kubernetes(labels) if is_elastic else labels,
+        content,
+        [volume, *volumes],
+        cluster.head,
+    )
     # no CPUs: lanes and trials belong on workers
-    parameters = {"dashboard-host": "0.0.0.0", "num-cpus": "0", "object-store-memory": object_store_bytes(cluster)}  # noqa: S104 - of a pod
+    parameters = {
+        "dashboard-host": "0.0.0.0",  # noqa: S104 - of a pod
+        "num-cpus": "0",
+        "object-store-memory": object_store_bytes(cluster),
+    }
     return {"rayStartParams": parameters, "template": template}
 
 
-def _worker_group(group: WorkerGroup, cluster: ClusterConfig, labels: Mapping[str, str]) -> dict[str, Any]:
+def _worker_group(
+    group: WorkerGroup, cluster: ClusterConfig, labels: Mapping[str, str]
+) -> dict[str, Any]:
     volumes, mounts = ray_volumes(cluster, is_head=False)
     gpus = {cluster.gpu.resource: str(group.gpus)} if group.gpus else {}
-    worker = container(cluster, "ray-worker", resources(f"{group.cpus:g}", cluster.workers.memory, gpus), mounts, **environment(cluster))
+    worker = container(
+        cluster,
+        "ray-worker",
+        resources(f"{group.cpus:g}", cluster.workers.memory, gpus),
+        mounts,
+        **environment(cluster),
+    )
     nodes = (cluster.workers, cluster.gpu) if group.gpus else (cluster.workers,)
     content = {"containers": [worker], **without_kubernetes(cluster.service_account)}
     return {
@@ -211,6 +285,10 @@ def _worker_group(group: WorkerGroup, cluster: ClusterConfig, labels: Mapping[st
         "maxReplicas": group.max_pods,
         "rayStartParams": {"object-store-memory": object_store_bytes(cluster)},
         **({"labels": dict(group.labels)} if group.labels else {}),
-        **({"resources": {name: f"{amount:g}" for name, amount in group.resources.items()}} if group.resources else {}),
+        **(
+            {"resources": {name: f"{amount:g}" for name, amount in group.resources.items()}}
+            if group.resources
+            else {}
+        ),
         "template": pod(cluster, labels, content, volumes, *nodes),
     }

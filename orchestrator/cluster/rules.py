@@ -1,4 +1,5 @@
-"""Rules of KubeRay 1.7 and Kubernetes that no schema expresses: KubeRay would take the object, and then never start it.
+"""Rules of KubeRay 1.7 and Kubernetes that no schema expresses: KubeRay would take the object, and
+then never start it.
 
 Checked before anything is sent or printed; each violation is one sentence.
 """
@@ -37,13 +38,19 @@ def check(manifests: Iterable[Manifest]) -> None:
     Raises:
         ConfigError: They would not; one line for each reason.
     """
-    found = [f"{manifest['kind']} {manifest['metadata']['name']}: {text}" for manifest in manifests for text in problems(manifest)]
+    found = [
+        f"{manifest['kind']} {manifest['metadata']['name']}: {text}"
+        for manifest in manifests
+        for text in problems(manifest)
+    ]
     if found:
         raise ConfigError("\n".join(found))
 
 
 def problems(manifest: Manifest) -> list[str]:
-    """What is wrong with an object, one sentence each; nothing for kinds without rules of their own."""
+    """What is wrong with an object, one sentence each; nothing for kinds without rules of their
+    own.
+    """
     rules: dict[str, Callable[[Manifest], Iterator[str]]] = {
         "RayJob": _ray_job,
         "RayCluster": _ray_cluster,
@@ -68,14 +75,19 @@ def _ray_cluster(manifest: Manifest) -> Iterator[str]:
 
 def _ray_cron_job(manifest: Manifest) -> Iterator[str]:
     spec = manifest["spec"]
-    yield from _name(manifest, MAX_RAY_CRON_JOB_NAME, "KubeRay names a RayJob after it and its moment")
+    yield from _name(
+        manifest, MAX_RAY_CRON_JOB_NAME, "KubeRay names a RayJob after it and its moment"
+    )
     yield from problem_with_cron(spec["schedule"])
     zone = spec.get("timeZone")
     if zone is not None and not _is_time_zone(zone):
         yield f"timeZone {zone!r} is not known; write it as in Europe/Berlin, or leave it out"
     yield from _job_spec(spec["jobTemplate"])
     if manifest["metadata"].get("labels", {}).get(QUEUE_LABEL):
-        yield f"the label {QUEUE_LABEL} does not reach the RayJobs of a RayCronJob; use schedule.kind: cron_job"
+        yield (
+            f"the label {QUEUE_LABEL} does not reach the RayJobs of a RayCronJob; use"
+            " schedule.kind: cron_job"
+        )
 
 
 def _cron_job(manifest: Manifest) -> Iterator[str]:
@@ -83,21 +95,32 @@ def _cron_job(manifest: Manifest) -> Iterator[str]:
     yield from _name(manifest, MAX_CRON_JOB_NAME, "Kubernetes names a Job after it and its moment")
     yield from problem_with_cron(spec["schedule"])
     if spec.get("startingDeadlineSeconds", 10) < 10:
-        yield "startingDeadlineSeconds below 10 may keep a CronJob from ever starting: Kubernetes looks every ten seconds"
+        yield (
+            "startingDeadlineSeconds below 10 may keep a CronJob from ever starting: Kubernetes"
+            " looks every ten seconds"
+        )
 
 
 def _config_map(manifest: Manifest) -> Iterator[str]:
     size = sum(len(text.encode()) for item in manifest.get("data", {}).items() for text in item)
     if size > _MAX_FILES_BYTES:
-        yield f"the files have {size / 2**20:.1f} MiB and may have 1: Kubernetes keeps no more in one object; leave defaults out"
+        yield (
+            f"the files have {size / 2**20:.1f} MiB and may have 1: Kubernetes keeps no more in one"
+            " object; leave defaults out"
+        )
 
 
 def _name(manifest: Manifest, length: int, why: str) -> Iterator[str]:
     name = manifest["metadata"]["name"]
     if len(name) > length:
-        yield f"the name has {len(name)} characters and may have {length}: {why}; give a shorter name"
+        yield (
+            f"the name has {len(name)} characters and may have {length}: {why}; give a shorter name"
+        )
     if not _LABEL.match(name):
-        yield f"the name {name!r} must begin with a letter, and hold only lower-case letters, digits and hyphens"
+        yield (
+            f"the name {name!r} must begin with a letter, and hold only lower-case letters, digits"
+            " and hyphens"
+        )
 
 
 def _is_time_zone(name: str) -> bool:
@@ -148,18 +171,35 @@ def _mode(spec: Manifest) -> Iterator[str]:
         for name in ("submitterPodTemplate", "submitterConfig"):
             if name in spec:
                 yield f"{name} does not go with submissionMode SidecarMode"
-        head = spec.get("rayClusterSpec", {}).get("headGroupSpec", {}).get("template", {}).get("spec", {})
+        head = (
+            spec.get("rayClusterSpec", {})
+            .get("headGroupSpec", {})
+            .get("template", {})
+            .get("spec", {})
+        )
         if head.get("restartPolicy", "Never") != "Never":
-            yield "restartPolicy of the head must be Never, or left out, with submissionMode SidecarMode"
+            yield (
+                "restartPolicy of the head must be Never, or left out, with submissionMode"
+                " SidecarMode"
+            )
     if mode == "K8sJobMode":
         if spec.get("submitterConfig", {}).get("backoffLimit") != 0:
-            yield "submitterConfig.backoffLimit must be 0: a submitter that tries again reports a failed job as many times"
+            yield (
+                "submitterConfig.backoffLimit must be 0: a submitter that tries again reports a"
+                " failed job as many times"
+            )
         if "submitterPodTemplate" not in spec:
-            yield "submitterPodTemplate is missing: KubeRay's own pod would be refused, as it is not restricted"
+            yield (
+                "submitterPodTemplate is missing: KubeRay's own pod would be refused, as it is not"
+                " restricted"
+            )
 
 
 def _end(spec: Manifest) -> Iterator[str]:
-    shuts_down, rules = spec.get("shutdownAfterJobFinishes", False), spec.get("deletionStrategy", {}).get("deletionRules", [])
+    shuts_down, rules = (
+        spec.get("shutdownAfterJobFinishes", False),
+        spec.get("deletionStrategy", {}).get("deletionRules", []),
+    )
     if spec.get("ttlSecondsAfterFinished", 0) < 0:
         yield f"ttlSecondsAfterFinished = {spec['ttlSecondsAfterFinished']} must not be negative"
     if spec.get("ttlSecondsAfterFinished", 0) > 0 and not shuts_down:
@@ -169,7 +209,10 @@ def _end(spec: Manifest) -> Iterator[str]:
     if "deletionStrategy" in spec:
         yield from _deletion_strategy(spec, rules)
     if not (shuts_down or rules or spec.get("clusterSelector")):
-        yield "neither shutdownAfterJobFinishes nor deletionRules: the Ray cluster would stay for ever"
+        yield (
+            "neither shutdownAfterJobFinishes nor deletionRules: the Ray cluster would stay for"
+            " ever"
+        )
 
 
 def _deletion_strategy(spec: Manifest, rules: Sequence[Manifest]) -> Iterator[str]:
@@ -187,11 +230,18 @@ def _deletion_strategy(spec: Manifest, rules: Sequence[Manifest]) -> Iterator[st
     for (_, end), by_policy in ages.items():
         in_order = [by_policy[policy] for policy in _DELETION_ORDER if policy in by_policy]
         if in_order != sorted(in_order):
-            yield f"deletionRules for {end} delete in the wrong order: workers come first, then the cluster, then the job itself"
+            yield (
+                f"deletionRules for {end} delete in the wrong order: workers come first, then the"
+                " cluster, then the job itself"
+            )
 
 
-def _deletion_rule(rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], dict[str, int]]) -> Iterator[str]:
-    """What is wrong with one rule; its age is noted in `ages`, by the end that it waits for and by policy."""
+def _deletion_rule(
+    rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], dict[str, int]]
+) -> Iterator[str]:
+    """What is wrong with one rule; its age is noted in `ages`, by the end that it waits for and by
+    policy.
+    """
     policy, condition = rule["policy"], dict(rule["condition"])
     age = condition.pop("ttlSeconds", 0)
     if len(condition) != 1:
@@ -225,7 +275,10 @@ def _on_a_cluster_that_is_up(spec: Manifest) -> Iterator[str]:
 
 def _queued(spec: Manifest) -> Iterator[str]:
     if spec.get("clusterSelector"):
-        yield "a job on a Ray cluster that is up cannot wait in a queue of Kueue: leave `queue` or --cluster out"
+        yield (
+            "a job on a Ray cluster that is up cannot wait in a queue of Kueue: leave `queue` or"
+            " --cluster out"
+        )
         return
     if not spec.get("shutdownAfterJobFinishes"):
         yield "Kueue needs shutdownAfterJobFinishes: true; deletionRules do not do"

@@ -1,4 +1,6 @@
-"""A retraining on a schedule: a CronJob whose small pod submits each tick's RayJob, or KubeRay's own RayCronJob."""
+"""A retraining on a schedule: a CronJob whose small pod submits each tick's RayJob, or KubeRay's
+own RayCronJob.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ from orchestrator.cluster.names import (
     labels_of,
     schedule_name,
 )
-from orchestrator.cluster.pods import config_map, container, files_volume, pod, resources, with_kubernetes
+from orchestrator.cluster.pods import (
+    config_map,
+    container,
+    files_volume,
+    pod,
+    resources,
+    with_kubernetes,
+)
 from orchestrator.cluster.ray_jobs import Submission, job_spec
 from orchestrator.cluster.workloads import CLUSTER_FILE, RETRAINING_FILE, Workload
 from orchestrator.config.cluster import ClusterConfig
@@ -39,16 +48,23 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
     files = config_map(f"{name}-{digest_of(texts)}", cluster.namespace, labels, texts)
     make = _cron_job if cluster.schedule.kind == "cron_job" else _ray_cron_job
     job = make(workload, cluster, cron, files["metadata"]["name"], labels)
-    return Submission(name, {**job, "metadata": {"name": name, "namespace": cluster.namespace, "labels": labels}}, files)
+    return Submission(
+        name,
+        {**job, "metadata": {"name": name, "namespace": cluster.namespace, "labels": labels}},
+        files,
+    )
 
 
-def _cron_job(workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]) -> Manifest:
+def _cron_job(
+    workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]
+) -> Manifest:
     del workload  # the small pod reads it from the files
     limits = cluster.limits
     job = {
         "backoffLimit": 0,  # the next tick comes anyway
         # it follows the RayJob, and so keeps the next tick from starting; but not for ever
-        "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds) * (limits.max_retries + 1),
+        "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
+        * (limits.max_retries + 1),
         "template": _submitting_pod(cluster, files, labels),
     }
     return {
@@ -83,27 +99,54 @@ def _submitting_pod(cluster: ClusterConfig, files: str, labels: dict[str, str]) 
         [mount],
         command=command,
         # which tick it is, see cluster/ticks.py
-        env=[{"name": "HOME", "value": SCRATCH_FOLDER}, _from_label(TICK_VARIABLE, "batch.kubernetes.io/job-name")],
+        env=[
+            {"name": "HOME", "value": SCRATCH_FOLDER},
+            _from_label(TICK_VARIABLE, "batch.kubernetes.io/job-name"),
+        ],
     )
-    account = {"serviceAccountName": cluster.scheduler_account, "automountServiceAccountToken": True}
+    account = {
+        "serviceAccountName": cluster.scheduler_account,
+        "automountServiceAccountToken": True,
+    }
     content = {"containers": [submitter], "restartPolicy": "Never", **account}
     return pod(cluster, with_kubernetes(labels), content, [volume], cluster.head)
 
 
-def _ray_cron_job(workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]) -> Manifest:
+def _ray_cron_job(
+    workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]
+) -> Manifest:
     tick = [_from_label(TICK_VARIABLE, "ray.io/cluster")]
-    template = {**job_spec(workload, cluster, files, labels, tick), "deletionStrategy": {"deletionRules": _deletion_rules(cluster)}}
+    template = {
+        **job_spec(workload, cluster, files, labels, tick),
+        "deletionStrategy": {"deletionRules": _deletion_rules(cluster)},
+    }
     spec = {"schedule": cron, "timeZone": cluster.schedule.time_zone, "jobTemplate": template}
     return {"apiVersion": RAY_API, "kind": "RayCronJob", "spec": spec}
 
 
 def _deletion_rules(cluster: ClusterConfig) -> list[dict[str, Any]]:
-    """A RayCronJob keeps no history of its own and clears nothing away: its jobs delete first their cluster, later themselves."""
-    ends: list[dict[str, Any]] = [{"jobStatus": "SUCCEEDED"}, {"jobStatus": "FAILED"}, {"jobDeploymentStatus": "Failed"}]
+    """A RayCronJob keeps no history of its own and clears nothing away: its jobs delete first their
+    cluster, later themselves.
+    """
+    ends: list[dict[str, Any]] = [
+        {"jobStatus": "SUCCEEDED"},
+        {"jobStatus": "FAILED"},
+        {"jobDeploymentStatus": "Failed"},
+    ]
     cluster_seconds = cluster.limits.ttl_seconds
-    ages = {"DeleteCluster": cluster_seconds, "DeleteSelf": max(cluster_seconds, cluster.schedule.keep_finished_seconds)}
-    return [{"policy": policy, "condition": {**end, "ttlSeconds": age}} for policy, age in ages.items() for end in ends]
+    ages = {
+        "DeleteCluster": cluster_seconds,
+        "DeleteSelf": max(cluster_seconds, cluster.schedule.keep_finished_seconds),
+    }
+    return [
+        {"policy": policy, "condition": {**end, "ttlSeconds": age}}
+        for policy, age in ages.items()
+        for end in ends
+    ]
 
 
 def _from_label(variable: str, label: str) -> dict[str, Any]:
-    return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
+    return {
+        "name": variable,
+        "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}},
+    }

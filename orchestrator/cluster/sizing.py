@@ -1,4 +1,6 @@
-"""Which worker pods a job needs: one worker a pod, as many and as large as the experiment's lanes or a sweep's trials ask for."""
+"""Which worker pods a job needs: one worker a pod, as many and as large as the experiment's lanes
+or a sweep's trials ask for.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class WorkerGroup:
     Attributes:
         name: Of the group, within its Ray cluster.
         min_pods: How many there are always.
-        max_pods: How many there may be; more than `min_pods` only where the cluster grows on demand.
+        max_pods: How many there may be; more than `min_pods` only where the cluster grows on
+            demand.
         cpus: Of each.
         gpus: Of each; a share of a GPU takes a whole one.
         resources: Other resources of each, by Ray's names.
@@ -37,7 +40,9 @@ class WorkerGroup:
 
     def is_like(self, other: WorkerGroup) -> bool:
         """Whether a worker that fits into a pod of one fits into a pod of the other just so."""
-        return replace(self, name="", min_pods=0, max_pods=0) == replace(other, name="", min_pods=0, max_pods=0)
+        return replace(self, name="", min_pods=0, max_pods=0) == replace(
+            other, name="", min_pods=0, max_pods=0
+        )
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,14 @@ def workers_of_run(execution: RayConfig) -> Workers:
 
 
 def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
-    """Pods for as many trials at once as the range allows; a trial without lanes of several workers takes one pod."""
+    """Pods for as many trials at once as the range allows; a trial without lanes of several workers
+    takes one pod.
+    """
     teacher, student = _group("teacher", execution.teacher), _group("student", execution.student)
-    if any(lane.max_train_workers > 1 or lane.node_labels for lane in (execution.teacher, execution.student)):
+    if any(
+        lane.max_train_workers > 1 or lane.node_labels
+        for lane in (execution.teacher, execution.student)
+    ):
         return _in_lanes(*(_for_trials(group, scale) for group in (teacher, student)))
     names = {*teacher.resources, *student.resources}
     trials = WorkerGroup(
@@ -75,7 +85,10 @@ def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
         scale.max_trials,
         max(teacher.cpus, student.cpus),
         max(teacher.gpus, student.gpus),
-        {name: max(teacher.resources.get(name, 0), student.resources.get(name, 0)) for name in sorted(names)},
+        {
+            name: max(teacher.resources.get(name, 0), student.resources.get(name, 0))
+            for name in sorted(names)
+        },
     )
     return Workers((trials,))
 
@@ -83,12 +96,30 @@ def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
 def _in_lanes(teacher: WorkerGroup, student: WorkerGroup) -> Workers:
     """One group where all pods are alike; otherwise two, which the lanes tell apart by a label.
 
-    Without the label a small worker could take a large pod, and the lane with the large ones would wait for ever.
+    Without the label a small worker could take a large pod, and the lane with the large ones would
+    wait for ever.
     """
     if teacher.is_like(student):
-        return Workers((replace(teacher, name="workers", min_pods=teacher.min_pods + student.min_pods, max_pods=_most(teacher, student)),))
-    labelled = [replace(group, labels={**group.labels, _LANE_LABEL: group.name}) for group in (teacher, student)]
-    return Workers(tuple(labelled), tuple(f"execution.{group.name}.node_labels.{_LANE_LABEL}={group.name}" for group in labelled))
+        return Workers(
+            (
+                replace(
+                    teacher,
+                    name="workers",
+                    min_pods=teacher.min_pods + student.min_pods,
+                    max_pods=_most(teacher, student),
+                ),
+            )
+        )
+    labelled = [
+        replace(group, labels={**group.labels, _LANE_LABEL: group.name})
+        for group in (teacher, student)
+    ]
+    return Workers(
+        tuple(labelled),
+        tuple(
+            f"execution.{group.name}.node_labels.{_LANE_LABEL}={group.name}" for group in labelled
+        ),
+    )
 
 
 def _most(teacher: WorkerGroup, student: WorkerGroup) -> int:
@@ -96,7 +127,11 @@ def _most(teacher: WorkerGroup, student: WorkerGroup) -> int:
 
 
 def _for_trials(group: WorkerGroup, scale: SweepScaleConfig) -> WorkerGroup:
-    return replace(group, min_pods=scale.min_trials * group.min_pods, max_pods=scale.max_trials * group.max_pods)
+    return replace(
+        group,
+        min_pods=scale.min_trials * group.min_pods,
+        max_pods=scale.max_trials * group.max_pods,
+    )
 
 
 def _group(role: str, lane: LaneConfig) -> WorkerGroup:
@@ -108,6 +143,9 @@ def _group(role: str, lane: LaneConfig) -> WorkerGroup:
         1 if together > 1 else lane.max_train_workers,
         together * lane.num_cpus_per_worker,
         math.ceil(together * lane.num_gpus_per_worker),
-        {name: together * amount for name, amount in sorted(lane.custom_resources_per_worker.items())},
+        {
+            name: together * amount
+            for name, amount in sorted(lane.custom_resources_per_worker.items())
+        },
         dict(lane.node_labels),
     )

@@ -1,4 +1,6 @@
-"""Configuration files → what is sent to Kubernetes for them. Needs neither a cluster nor torch nor ray."""
+"""Configuration files → what is sent to Kubernetes for them. Needs neither a cluster nor torch nor
+ray.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from orchestrator.cluster.ray_jobs import Submission, ray_job
 from orchestrator.cluster.rules import check
 from orchestrator.cluster.schedules import schedule
 from orchestrator.cluster.ticks import Tick
-from orchestrator.cluster.workloads import Workload, retraining_workload, run_workload, settings_for, sweep_workload
+from orchestrator.cluster.workloads import (
+    Workload,
+    retraining_workload,
+    run_workload,
+    settings_for,
+    sweep_workload,
+)
 from orchestrator.config import load_experiment, load_retraining, load_search_space
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.errors import UserInputError
@@ -65,9 +73,14 @@ def _check_options(request: Request) -> None:
     needed = _FILES[request.kind]
     if len(request.files) != len(needed):
         advice = f"orchestrator submit {request.kind} {' '.join(needed)}"
-        raise UserInputError(f"{request.kind} needs {len(needed)} files, there are {len(request.files)}", next_step=advice)
+        raise UserInputError(
+            f"{request.kind} needs {len(needed)} files, there are {len(request.files)}",
+            next_step=advice,
+        )
     if request.cron is not None and request.kind != "retrain":
-        raise UserInputError("--schedule is for retrainings", next_step=f"submit {request.kind} without it")
+        raise UserInputError(
+            "--schedule is for retrainings", next_step=f"submit {request.kind} without it"
+        )
     if request.cron is not None and request.ray_cluster is not None:
         advice = "leave one of them out: each tick starts a Ray cluster of its own"
         raise UserInputError("--schedule and --cluster exclude each other", next_step=advice)
@@ -77,12 +90,20 @@ def _workload(request: Request, cluster: ClusterConfig) -> Workload:
     settings = settings_for(cluster)
     match request.kind:
         case "run":
-            return run_workload(load_experiment(request.files[0], [*request.overrides, *settings]), cluster)
+            return run_workload(
+                load_experiment(request.files[0], [*request.overrides, *settings]), cluster
+            )
         case "sweep":
             search_space = load_search_space(request.files[0])
-            return sweep_workload(search_space, load_experiment(request.files[1], [*request.overrides, *settings]), cluster)
+            return sweep_workload(
+                search_space,
+                load_experiment(request.files[1], [*request.overrides, *settings]),
+                cluster,
+            )
         case "retrain":
             settings = [f"experiment.{setting}" for setting in settings]
-            return retraining_workload(load_retraining(request.files[0], [*request.overrides, *settings]), cluster)
+            return retraining_workload(
+                load_retraining(request.files[0], [*request.overrides, *settings]), cluster
+            )
         case _:
             assert_never(request.kind)

@@ -1,8 +1,9 @@
 """When a tick of a schedule was due, by the name that Kubernetes has given its job.
 
-Kubernetes tells a pod of a CronJob neither its moment nor the CronJob (the annotation `cronjob-scheduled-timestamp` stands on the Job
-and not on its pods). But the Job is called `NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods carry these
-names as labels.
+Kubernetes tells a pod of a CronJob neither its moment nor the CronJob (the annotation
+`cronjob-scheduled-timestamp` stands on the Job and not on its pods). But the Job is called
+`NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods carry these names
+as labels.
 """
 
 from __future__ import annotations
@@ -41,5 +42,7 @@ def tick_of(text: str) -> Tick:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UserInputError(f"--scheduled-at {text!r} is no time", next_step="write it as 2026-11-22T03:00:00Z") from None
+        raise UserInputError(
+            f"--scheduled-at {text!r} is no time", next_step="write it as 2026-11-22T03:00:00Z"
+        ) from None
     return Tick("", moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -1,4 +1,6 @@
-"""What a job does, as far as it does not depend on Kubernetes: its files, its command, and the workers that it needs."""
+"""What a job does, as far as it does not depend on Kubernetes: its files, its command, and the
+workers that it needs.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class Workload:
         kind: The command.
         name: The user's name for it.
         files: Text by file name, for the command to read.
-        arguments: Of the command, without program and command; a file stands there by its name alone.
+        arguments: Of the command, without program and command; a file stands there by its name
+            alone.
         workers: The pods it needs.
     """
 
@@ -55,11 +58,17 @@ class Workload:
     def command(self, folder: str) -> list[str]:
         """The command line, with the files in a folder; empty means the working directory."""
         files = {name: f"{folder}/{name}" if folder else name for name in self.files}
-        return ["orchestrator", self.kind, *(files.get(argument, argument) for argument in self.arguments)]
+        return [
+            "orchestrator",
+            self.kind,
+            *(files.get(argument, argument) for argument in self.arguments),
+        ]
 
 
 def settings_for(cluster: ClusterConfig) -> list[str]:
-    """What every experiment is told, as for `--set`: join the cluster's Ray, and keep everything where pods can reach it."""
+    """What every experiment is told, as for `--set`: join the cluster's Ray, and keep everything
+    where pods can reach it.
+    """
     return [
         "execution.kind=ray",
         "execution.address=auto",
@@ -84,12 +93,18 @@ def run_workload(experiment: Experiment, cluster: ClusterConfig) -> Workload:
     workers = workers_of_run(_ray(experiment))
     files = {EXPERIMENT_FILE: _text(experiment, _OF_THE_CLUSTER)}
     told = [*_told(cluster, workers)]
-    output = _output(cluster, job_name("run", experiment.name, digest_of([files, told, cluster.image])))
+    output = _output(
+        cluster, job_name("run", experiment.name, digest_of([files, told, cluster.image]))
+    )
     return Workload("run", experiment.name, files, (EXPERIMENT_FILE, *told, *output), workers)
 
 
-def sweep_workload(search_space: SearchSpace, experiment: Experiment, cluster: ClusterConfig) -> Workload:
-    """A sweep; as many trials at once as the cluster may have workers for. Arguments and errors as for a run."""
+def sweep_workload(
+    search_space: SearchSpace, experiment: Experiment, cluster: ClusterConfig
+) -> Workload:
+    """A sweep; as many trials at once as the cluster may have workers for. Arguments and errors as
+    for a run.
+    """
     _check_paths(experiment, cluster)
     if search_space.warm_start is not None:
         _check_reachable("warm_start", str(search_space.warm_start), cluster)
@@ -99,11 +114,24 @@ def sweep_workload(search_space: SearchSpace, experiment: Experiment, cluster: C
         EXPERIMENT_FILE: _text(experiment, _OF_THE_CLUSTER),
     }
     # lanes of a trial wait for nodes that are only now being added
-    waiting = () if len(workers.groups) == 1 and workers.groups[0].name == "trials" else (_waits(cluster),)
+    waiting = (
+        ()
+        if len(workers.groups) == 1 and workers.groups[0].name == "trials"
+        else (_waits(cluster),)
+    )
     told = [*_told(cluster, workers, waiting)]
-    output = _output(cluster, job_name("sweep", search_space.name, digest_of([files, told, cluster.image])))
+    output = _output(
+        cluster, job_name("sweep", search_space.name, digest_of([files, told, cluster.image]))
+    )
     # another attempt, or the same job submitted again, goes by the ledger of the one before
-    arguments = (SEARCH_SPACE_FILE, "--experiment", EXPERIMENT_FILE, *told, *output, "--resume-if-begun")
+    arguments = (
+        SEARCH_SPACE_FILE,
+        "--experiment",
+        EXPERIMENT_FILE,
+        *told,
+        *output,
+        "--resume-if-begun",
+    )
     return Workload("sweep", search_space.name, files, arguments, workers)
 
 
@@ -115,15 +143,23 @@ def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workl
     workers = workers_of_run(_ray(retraining.experiment))
     files = {RETRAINING_FILE: _text(retraining, {"experiment": _OF_THE_CLUSTER})}
     # one folder for all ticks: only one of them works at a time
-    arguments = (RETRAINING_FILE, *_told(cluster, workers, prefix="experiment."), *_output(cluster, schedule_name(retraining.name)))
+    arguments = (
+        RETRAINING_FILE,
+        *_told(cluster, workers, prefix="experiment."),
+        *_output(cluster, schedule_name(retraining.name)),
+    )
     return Workload("retrain", retraining.name, files, arguments, workers)
 
 
 def _within(search_space: SearchSpace, most: int) -> SearchSpace:
-    """With a limit to the trials at once: a searcher that draws all of them on the first day learns nothing from any."""
+    """With a limit to the trials at once: a searcher that draws all of them on the first day learns
+    nothing from any.
+    """
     if search_space.trial_scheduler.kind == "pbt":  # a population learns in turn, all of it
         return search_space
-    return search_space.model_copy(update={"max_concurrent_trials": min(search_space.max_concurrent_trials or most, most)})
+    return search_space.model_copy(
+        update={"max_concurrent_trials": min(search_space.max_concurrent_trials or most, most)}
+    )
 
 
 def _ray(experiment: Experiment) -> RayConfig:
@@ -133,14 +169,18 @@ def _ray(experiment: Experiment) -> RayConfig:
     return experiment.execution
 
 
-def _told(cluster: ClusterConfig, workers: Workers, more: tuple[str, ...] = (), prefix: str = "") -> Iterator[str]:
+def _told(
+    cluster: ClusterConfig, workers: Workers, more: tuple[str, ...] = (), prefix: str = ""
+) -> Iterator[str]:
     growing = ("execution.autoscaling=true",) if workers.is_elastic else ()
     for setting in (*settings_for(cluster), *growing, *workers.settings, *more):
         yield from ("--set", f"{prefix}{setting}")
 
 
 def _output(cluster: ClusterConfig, name: str) -> tuple[str, str]:
-    """Where a job writes: its files, Ray's log and a sweep's ledger stay readable when its pods are gone, if there is a place for that."""
+    """Where a job writes: its files, Ray's log and a sweep's ledger stay readable when its pods are
+    gone, if there is a place for that.
+    """
     return "--output", f"{_state_folder(cluster)}/jobs/{name}"
 
 
@@ -153,7 +193,8 @@ def _waits(cluster: ClusterConfig) -> str:
 
 
 def _text(config: BaseModel, left_out: dict[str, Any] | None = None) -> str:
-    """What the user has written, with `--set` worked in: neither defaults nor what only his machine has.
+    """What the user has written, with `--set` worked in: neither defaults nor what only his machine
+    has.
 
     Raises:
         ConfigError: There is a password in it: everybody who may see the job would see it.
@@ -163,7 +204,9 @@ def _text(config: BaseModel, left_out: dict[str, Any] | None = None) -> str:
     if without_password(text) != text:
         [line, *_] = [line.strip() for line in text.splitlines() if without_password(line) != line]
         advice = "put it into a Secret that `secrets` of the cluster configuration names"
-        raise ConfigError(f"there is a password in the file ({without_password(line)})", next_step=advice)
+        raise ConfigError(
+            f"there is a password in the file ({without_password(line)})", next_step=advice
+        )
     return text
 
 
@@ -181,8 +224,16 @@ def _check_reachable(name: str, path: str, cluster: ClusterConfig) -> None:
     if "://" in path:
         return
     if not isinstance(storage, VolumeStorageConfig):
-        advice = "give an s3:// or gs:// address, or storage.kind=volume in the cluster configuration"
-        raise ConfigError(f"{path} is a path of this machine, and pods have no volume", where=name, next_step=advice)
+        advice = (
+            "give an s3:// or gs:// address, or storage.kind=volume in the cluster configuration"
+        )
+        raise ConfigError(
+            f"{path} is a path of this machine, and pods have no volume",
+            where=name,
+            next_step=advice,
+        )
     if not f"{path}/".startswith(f"{storage.mount_path.rstrip('/')}/"):
         advice = f"copy it onto the volume {storage.claim}, which pods see at {storage.mount_path}"
-        raise ConfigError(f"{path} is a path of this machine, which pods do not see", where=name, next_step=advice)
+        raise ConfigError(
+            f"{path} is a path of this machine, which pods do not see", where=name, next_step=advice
+        )

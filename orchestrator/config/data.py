@@ -14,19 +14,44 @@ Label = int | str
 
 
 class ImageAugmentationConfig(Config):
-    """Random geometric and photometric changes of training images, applied to whole uint8 batches."""
+    """Random geometric and photometric changes of training images, applied to whole uint8
+    batches.
+    """
 
-    rotation_degrees: float = Field(default=7.5, ge=0, le=180, description="Largest rotation either way, in degrees.")
-    scale_fraction: float = Field(default=0.075, ge=0, lt=1, description="Largest relative change of size; 0.1 means 0.9 to 1.1.")
-    shift_fraction: float = Field(default=0.0625, ge=0, lt=1, description="Largest shift, as a fraction of the image's side.")
-    horizontal_flip: bool = Field(default=False, description="Mirror every second image; wrong for digits, right for photographs.")
-    noise: float = Field(default=0.015, ge=0, le=1, description="Standard deviation of pixel noise, as a fraction of the full range.")
+    rotation_degrees: float = Field(
+        default=7.5, ge=0, le=180, description="Largest rotation either way, in degrees."
+    )
+    scale_fraction: float = Field(
+        default=0.075,
+        ge=0,
+        lt=1,
+        description="Largest relative change of size; 0.1 means 0.9 to 1.1.",
+    )
+    shift_fraction: float = Field(
+        default=0.0625, ge=0, lt=1, description="Largest shift, as a fraction of the image's side."
+    )
+    horizontal_flip: bool = Field(
+        default=False,
+        description="Mirror every second image; wrong for digits, right for photographs.",
+    )
+    noise: float = Field(
+        default=0.015,
+        ge=0,
+        le=1,
+        description="Standard deviation of pixel noise, as a fraction of the full range.",
+    )
     border: Literal["black", "reflected"] = Field(
-        default="black", description="What comes in where an image is shifted, turned or shrunk: black, or the image mirrored at its edge."
+        default="black",
+        description=(
+            "What comes in where an image is shifted, turned or shrunk: black, or the image"
+            " mirrored at its edge."
+        ),
     )
 
     def scaled(self, strength: float) -> ImageAugmentationConfig:
-        """The same changes, going `strength` times as far (as far as is possible); mirroring stays as it is."""
+        """The same changes, going `strength` times as far (as far as is possible); mirroring stays
+        as it is.
+        """
         return ImageAugmentationConfig(
             rotation_degrees=min(180.0, strength * self.rotation_degrees),
             scale_fraction=min(0.9, strength * self.scale_fraction),
@@ -39,20 +64,29 @@ class ImageAugmentationConfig(Config):
 
 class _DataSourceConfig(Config):
     validation_fraction: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of each class's training images that is set aside for validation; 0 means none."
+        default=0.1,
+        ge=0,
+        lt=1,
+        description=(
+            "Share of each class's training images that is set aside for validation; 0 means none."
+        ),
     )
     augmentation: ImageAugmentationConfig = Field(
-        default=ImageAugmentationConfig(), description="How training images are varied; every method gets the same."
+        default=ImageAugmentationConfig(),
+        description="How training images are varied; every method gets the same.",
     )
     cache_dir: Path = Field(
-        default=Path(".orchestrator/data"), description="Folder for decoded images, memory-mapped by every process of this machine."
+        default=Path(".orchestrator/data"),
+        description="Folder for decoded images, memory-mapped by every process of this machine.",
     )
 
     max_memory_gib: float | None = Field(
         default=None,
         gt=0,
-        description="Most memory for the images that a stage works on, in GiB; more of them stay on disk, in `cache_dir`, and are read "
-        "batch by batch. null means no bound. Changes no result.",
+        description=(
+            "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
+            " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."
+        ),
     )
 
     @property
@@ -62,7 +96,9 @@ class _DataSourceConfig(Config):
 
     @property
     def of_any_source(self) -> dict[str, Any]:
-        """What holds wherever images come from, by name: for the same experiment on another source."""
+        """What holds wherever images come from, by name: for the same experiment on another
+        source.
+        """
         return {name: getattr(self, name) for name in _DataSourceConfig.model_fields}
 
     @field_validator("cache_dir")
@@ -72,37 +108,61 @@ class _DataSourceConfig(Config):
 
 
 class DigitsConfig(_DataSourceConfig):
-    """scikit-learn's bundled 8x8 handwritten digits: 1,797 images of 10 classes, no network needed."""
+    """scikit-learn's bundled 8x8 handwritten digits: 1,797 images of 10 classes, no network
+    needed.
+    """
 
     kind: Literal["digits"] = "digits"
-    test_fraction: float = Field(default=0.3, gt=0, lt=1, description="Share of each class's images used as test data.")
-    split_seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of the stratified split into training and test data.")
+    test_fraction: float = Field(
+        default=0.3, gt=0, lt=1, description="Share of each class's images used as test data."
+    )
+    split_seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="Seed of the stratified split into training and test data.",
+    )
 
 
 class _ResizedConfig(_DataSourceConfig):
     """Images of whatever size, mode and depth, all brought to one."""
 
     test_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of each class's images used as test data where there are no test images of their own."
+        default=0.2,
+        gt=0,
+        lt=1,
+        description=(
+            "Share of each class's images used as test data where there are no test images of their"
+            " own."
+        ),
     )
-    image_size: int = Field(default=32, ge=8, le=512, description="Side in pixels to which every image is resized.")
+    image_size: int = Field(
+        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
+    )
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
 
 
 class ParquetConfig(_ResizedConfig):
     """Parquet files with the columns `image` and `label`.
 
-    `image` holds encoded bytes (JPEG, PNG, …; also the `{bytes, path}` struct of Hugging Face) or nested lists of pixels
-    (integers in 0..255, or floating-point numbers in [0, 1]); `label` holds text or integers.
+    `image` holds encoded bytes (JPEG, PNG, …; also the `{bytes, path}` struct of Hugging Face) or
+    nested lists of pixels (integers in 0..255, or floating-point numbers in [0, 1]); `label` holds
+    text or integers.
     """
 
     kind: Literal["parquet"] = "parquet"
     train: str = Field(
         min_length=1,
-        description="Training images: a Parquet file, a folder of them, or a pattern such as `data/train-*.parquet`; a local path, or an "
-        "s3:// or gs:// address.",
+        description=(
+            "Training images: a Parquet file, a folder of them, or a pattern such as"
+            " `data/train-*.parquet`; a local path, or an s3:// or gs:// address."
+        ),
     )
-    test: str | None = Field(default=None, min_length=1, description="Test images, likewise; null takes `test_fraction` of the others.")
+    test: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Test images, likewise; null takes `test_fraction` of the others.",
+    )
 
     @field_validator("train", "test")
     @classmethod
@@ -111,11 +171,20 @@ class ParquetConfig(_ResizedConfig):
 
 
 class ImageFolderConfig(_ResizedConfig):
-    """Folders with one sub-folder a class; images may lie deeper within it. Hidden files and what is no image are left out."""
+    """Folders with one sub-folder a class; images may lie deeper within it. Hidden files and what
+    is no image are left out.
+    """
 
     kind: Literal["image_folder"] = "image_folder"
-    train: Path = Field(description="Folder of the training images: the names of its sub-folders are the labels.")
-    test: Path | None = Field(default=None, description="Folder of the test images, likewise; null takes `test_fraction` of the others.")
+    train: Path = Field(
+        description="Folder of the training images: the names of its sub-folders are the labels."
+    )
+    test: Path | None = Field(
+        default=None,
+        description=(
+            "Folder of the test images, likewise; null takes `test_fraction` of the others."
+        ),
+    )
 
     @field_validator("train", "test")
     @classmethod
@@ -124,17 +193,23 @@ class ImageFolderConfig(_ResizedConfig):
 
 
 class TorchvisionDataConfig(_ResizedConfig):
-    """A data set of `torchvision.datasets`. Labels are its class names, or integers where it has none.
+    """A data set of `torchvision.datasets`. Labels are its class names, or integers where it has
+    none.
 
     `test_fraction` is for data sets that torchvision does not split.
     """
 
     kind: Literal["torchvision"] = "torchvision"
-    name: str = Field(min_length=1, description="Its class in torchvision.datasets, such as `CIFAR10`.")
+    name: str = Field(
+        min_length=1, description="Its class in torchvision.datasets, such as `CIFAR10`."
+    )
     root: Path = Field(description="Folder with its files, as torchvision lays them out.")
     download: bool = Field(default=False, description="Download what is missing; needs a network.")
     options: dict[str, bool | int | str] = Field(
-        default={}, description="Further arguments of the data set's class, such as `{split: letters}` for EMNIST."
+        default={},
+        description=(
+            "Further arguments of the data set's class, such as `{split: letters}` for EMNIST."
+        ),
     )
 
     @field_validator("root")
@@ -147,36 +222,57 @@ class ArrivedFile(Config):
     """A Parquet file as a retraining took it in."""
 
     name: str = Field(min_length=1, description="Path within the folder.")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of its content: a file that has changed since is not read.")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of its content: a file that has changed since is not read.",
+    )
     delivery: int = Field(ge=1, description="With which delivery it came; 1 is the first.")
 
 
 class ArrivalsConfig(_DataSourceConfig):
-    """A folder of Parquet files that grows, as far as a retraining has taken it in. Written by `orchestrator retrain`, not by hand.
+    """A folder of Parquet files that grows, as far as a retraining has taken it in. Written by
+    `orchestrator retrain`, not by hand.
 
-    Files have the columns of `ParquetConfig`. Which images are held out, as test data, depends on their content alone: an image that
-    comes twice, or again later, is never on both sides.
+    Files have the columns of `ParquetConfig`. Which images are held out, as test data, depends on
+    their content alone: an image that comes twice, or again later, is never on both sides.
     """
 
     kind: Literal["arrivals"] = "arrivals"
     path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address.")
     files: tuple[ArrivedFile, ...] = Field(min_length=1, description="What is read of it.")
     deliveries: tuple[tuple[str, Annotated[int, Field(ge=1)]], ...] = Field(
-        min_length=1, description="Each class with the last delivery of which its images are taken; classes not named are left out."
+        min_length=1,
+        description=(
+            "Each class with the last delivery of which its images are taken; classes not named are"
+            " left out."
+        ),
     )
     held_out_only: tuple[str, ...] = Field(
-        default=(), description="Classes that have been learned earlier: of them only held-out images are read."
+        default=(),
+        description=(
+            "Classes that have been learned earlier: of them only held-out images are read."
+        ),
     )
-    held_out_fraction: float = Field(default=0.2, gt=0, lt=1, description="Share of the images that is never learned from.")
+    held_out_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the images that is never learned from."
+    )
     validation_fraction: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of each class's training images that is set aside for validation; 0 means none."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "Share of each class's training images that is set aside for validation; 0 means none."
+        ),
     )
-    image_size: int = Field(default=32, ge=8, le=512, description="Side in pixels to which every image is resized.")
+    image_size: int = Field(
+        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
+    )
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
 
 
 DataConfig = Annotated[
-    DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionDataConfig | ArrivalsConfig, Field(discriminator="kind")
+    DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionDataConfig | ArrivalsConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -187,10 +283,14 @@ def _class_order(value: object) -> int | tuple[Label, ...]:
             raise ValueError(msg)
         return value
     labels = tuple(value) if isinstance(value, list | tuple) else ()
-    if not labels or not all(isinstance(label, int | str) and not isinstance(label, bool) for label in labels):
+    if not labels or not all(
+        isinstance(label, int | str) and not isinstance(label, bool) for label in labels
+    ):
         msg = f"{value!r} is neither a seed (an integer) nor a list of labels (integers or text)"
         raise ValueError(msg)
-    repeated = sorted({str(label) for label in labels if [str(other) for other in labels].count(str(label)) > 1})
+    repeated = sorted(
+        {str(label) for label in labels if [str(other) for other in labels].count(str(label)) > 1}
+    )
     if repeated:
         msg = f"{', '.join(repeated)} stands there more than once; name each label once"
         raise ValueError(msg)
@@ -202,19 +302,28 @@ def _plain(order: int | tuple[Label, ...]) -> int | list[Label]:
 
 
 class LearnedTasksConfig(Config):
-    """The first tasks as they have been learned earlier: their last stages are in the stage store. Written by `orchestrator retrain`."""
+    """The first tasks as they have been learned earlier: their last stages are in the stage store.
+    Written by `orchestrator retrain`.
+    """
 
     num_tasks: int = Field(ge=1, description="How many.")
     teacher: str = Field(description="Key of the last one's teacher stage.")
     student: str = Field(description="Key of the last one's student stage.")
-    teacher_accuracies: tuple[tuple[float, ...], ...] = Field(description="Rows of the teacher's accuracy matrix, as measured then.")
-    student_accuracies: tuple[tuple[float, ...], ...] = Field(description="Rows of the student's accuracy matrix, as measured then.")
+    teacher_accuracies: tuple[tuple[float, ...], ...] = Field(
+        description="Rows of the teacher's accuracy matrix, as measured then."
+    )
+    student_accuracies: tuple[tuple[float, ...], ...] = Field(
+        description="Rows of the student's accuracy matrix, as measured then."
+    )
 
     @model_validator(mode="after")
     def _one_row_a_task(self) -> LearnedTasksConfig:
         for rows in (self.teacher_accuracies, self.student_accuracies):
             if [len(row) for row in rows] != [*range(1, self.num_tasks + 1)]:
-                msg = f"{self.num_tasks} tasks need rows of 1 to {self.num_tasks} accuracies; it has {[len(row) for row in rows]}"
+                msg = (
+                    f"{self.num_tasks} tasks need rows of 1 to {self.num_tasks} accuracies; it has"
+                    f" {[len(row) for row in rows]}"
+                )
                 raise ValueError(msg)
         return self
 
@@ -223,18 +332,38 @@ class ScenarioConfig(Config):
     """How classes arrive: the class-incremental scenario."""
 
     num_base_classes: int = Field(default=2, ge=1, description="Classes of the first task.")
-    classes_per_task: int = Field(default=2, ge=1, description="New classes of every later task; the last of several may get fewer.")
-    class_order: Annotated[int | tuple[Label, ...], PlainValidator(_class_order), PlainSerializer(_plain)] = Field(
-        default=0, description="Labels in the order in which they arrive, or a seed that shuffles them. A list may leave classes out."
+    classes_per_task: int = Field(
+        default=2,
+        ge=1,
+        description="New classes of every later task; the last of several may get fewer.",
+    )
+    class_order: Annotated[
+        int | tuple[Label, ...], PlainValidator(_class_order), PlainSerializer(_plain)
+    ] = Field(
+        default=0,
+        description=(
+            "Labels in the order in which they arrive, or a seed that shuffles them. A list may"
+            " leave classes out."
+        ),
     )
     max_images_per_class: int | None = Field(
-        default=None, ge=1, description="Training images a class in every task after the first; null means all."
+        default=None,
+        ge=1,
+        description="Training images a class in every task after the first; null means all.",
     )
     tasks: tuple[tuple[Label, ...], ...] | None = Field(
-        default=None, description="The tasks themselves, each a list of labels, instead of class order and sizes; null cuts by those."
+        default=None,
+        description=(
+            "The tasks themselves, each a list of labels, instead of class order and sizes; null"
+            " cuts by those."
+        ),
     )
     learned: LearnedTasksConfig | None = Field(
-        default=None, description="Tasks that need not be learned again; null learns all. Their training images need not exist any more."
+        default=None,
+        description=(
+            "Tasks that need not be learned again; null learns all. Their training images need not"
+            " exist any more."
+        ),
     )
 
     @model_validator(mode="after")
@@ -245,6 +374,9 @@ class ScenarioConfig(Config):
                 raise ValueError(msg)
             _class_order([label for task in self.tasks for label in task])
         if self.learned is not None and self.learned.num_tasks >= len(self.tasks or ()):
-            msg = f"learned.num_tasks = {self.learned.num_tasks}, but scenario.tasks has {len(self.tasks or ())}; add a task to learn"
+            msg = (
+                f"learned.num_tasks = {self.learned.num_tasks}, but scenario.tasks has"
+                f" {len(self.tasks or ())}; add a task to learn"
+            )
             raise ValueError(msg)
         return self

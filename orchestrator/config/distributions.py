@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.model import Config
 
-# A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw in 5,000.
+# A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw
+# in 5,000.
 NORMAL_REACH = 3.7
 
 
@@ -18,7 +19,10 @@ def require_plain(value: object) -> None:
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        msg = f"{value!r} is neither a finite number nor text, true, false, null, a list or a mapping; put dates in quotes"
+        msg = (
+            f"{value!r} is neither a finite number nor text, true, false, null, a list or a"
+            " mapping; put dates in quotes"
+        )
         raise ValueError(msg) from None
     if json.loads(text) != value:
         msg = f"{value!r} has keys that are no text; put them in quotes"
@@ -28,7 +32,10 @@ def require_plain(value: object) -> None:
 class _DistributionConfig(Config):
     when: dict[str, Any] = Field(
         default_factory=dict,
-        description="Paths with the value, or the list of values, that each must have; otherwise the parameter is left alone.",
+        description=(
+            "Paths with the value, or the list of values, that each must have; otherwise the"
+            " parameter is left alone."
+        ),
     )
 
     @field_validator("when")
@@ -45,7 +52,11 @@ class _RangeConfig(_DistributionConfig):
     @model_validator(mode="after")
     def _low_is_below_high(self) -> _RangeConfig:
         if self.low >= self.high:
-            advice = "swap them" if self.low > self.high else "a parameter with one value is a choice: {kind: choice, values: [VALUE]}"
+            advice = (
+                "swap them"
+                if self.low > self.high
+                else "a parameter with one value is a choice: {kind: choice, values: [VALUE]}"
+            )
             msg = f"low = {self.low:g} is not below high = {self.high:g}; {advice}"
             raise ValueError(msg)
         return self
@@ -74,12 +85,18 @@ class IntUniformConfig(_RangeConfig):
     low: int = Field(description="Smallest value.")
     high: int = Field(description="Largest value.")
     step: int = Field(default=1, ge=1, description="Distance between values, counted from low.")
-    log: bool = Field(default=False, description="Every order of magnitude equally often, instead of every integer.")
+    log: bool = Field(
+        default=False,
+        description="Every order of magnitude equally often, instead of every integer.",
+    )
 
     @model_validator(mode="after")
     def _orders_of_magnitude_need_a_plain_range(self) -> IntUniformConfig:
         if self.log and (self.low < 1 or self.step != 1):
-            msg = f"log goes with low >= 1 and step = 1, not with low = {self.low} and step = {self.step}; leave it out"
+            msg = (
+                f"log goes with low >= 1 and step = 1, not with low = {self.low} and step ="
+                f" {self.step}; leave it out"
+            )
             raise ValueError(msg)
         return self
 
@@ -90,7 +107,10 @@ class _SteppedRangeConfig(_RangeConfig):
     @model_validator(mode="after")
     def _has_more_than_one_step(self) -> _SteppedRangeConfig:
         if self.step > self.high - self.low:
-            msg = f"step = {self.step:g} leaves nothing between low = {self.low:g} and high = {self.high:g}; lower it"
+            msg = (
+                f"step = {self.step:g} leaves nothing between low = {self.low:g} and high ="
+                f" {self.high:g}; lower it"
+            )
             raise ValueError(msg)
         return self
 
@@ -118,8 +138,9 @@ class _BellConfig(_DistributionConfig):
         low, high = self.bounds
         if low >= high:
             msg = (
-                f"low = {self.low} and high = {self.high} leave nothing of mean = {self.mean:g} ± {NORMAL_REACH} sd = "
-                f"{NORMAL_REACH * self.sd:g}; swap them, or move them to the mean"
+                f"low = {self.low} and high = {self.high} leave nothing of mean = {self.mean:g} ±"
+                f" {NORMAL_REACH} sd = {NORMAL_REACH * self.sd:g}; swap them, or move them to the"
+                " mean"
             )
             raise ValueError(msg)
         return self
@@ -128,7 +149,10 @@ class _BellConfig(_DistributionConfig):
     def bounds(self) -> tuple[float, float]:
         """Between what values it is drawn."""
         low, high = self.mean - NORMAL_REACH * self.sd, self.mean + NORMAL_REACH * self.sd
-        return (low if self.low is None else max(low, self.low), high if self.high is None else min(high, self.high))
+        return (
+            low if self.low is None else max(low, self.low),
+            high if self.high is None else min(high, self.high),
+        )
 
 
 class NormalConfig(_BellConfig):
@@ -156,7 +180,10 @@ class ChoiceConfig(_DistributionConfig):
     """One of several values of any kind: text, numbers, lists, mappings."""
 
     kind: Literal["choice"] = "choice"
-    values: tuple[Any, ...] = Field(min_length=1, description="The values, in an order in which neighbours are alike, if there is one.")
+    values: tuple[Any, ...] = Field(
+        min_length=1,
+        description="The values, in an order in which neighbours are alike, if there is one.",
+    )
 
     @field_validator("values")
     @classmethod
@@ -179,21 +206,29 @@ class AscendingConfig(_RangeConfig):
 class FallingTableConfig(_RangeConfig):
     """A table that grows neither along its rows nor along its columns.
 
-    Its first cell is drawn, then by how much each next row and each next column is lower, wherever it is crossed:
-    num_rows + num_columns - 1 numbers instead of num_rows x num_columns. What would fall below `low` is `low`.
+    Its first cell is drawn, then by how much each next row and each next column is lower, wherever
+    it is crossed: num_rows + num_columns - 1 numbers instead of num_rows x num_columns. What would
+    fall below `low` is `low`.
     """
 
     kind: Literal["falling_table"] = "falling_table"
     num_rows: int = Field(ge=1, le=32, description="Rows.")
     num_columns: int = Field(ge=1, le=32, description="Columns.")
     max_drop: float | None = Field(
-        default=None, gt=0, description="Largest fall from a row or column to the next; null spreads the range over all of them."
+        default=None,
+        gt=0,
+        description=(
+            "Largest fall from a row or column to the next; null spreads the range over all of"
+            " them."
+        ),
     )
 
     @property
     def largest_drop(self) -> float:
         """From one row or column to the next."""
-        return self.max_drop or (self.high - self.low) / max(1, self.num_rows + self.num_columns - 2)
+        return self.max_drop or (self.high - self.low) / max(
+            1, self.num_rows + self.num_columns - 2
+        )
 
 
 DistributionConfig = Annotated[

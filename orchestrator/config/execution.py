@@ -15,25 +15,47 @@ class InProcessConfig(Config):
     """Every stage in the calling process: notebooks, tests, one small machine."""
 
     kind: Literal["in_process"] = "in_process"
-    num_threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; null means all that this process may use.")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU when there is one.")
+    num_threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads of torch; null means all that this process may use.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto takes a GPU when there is one."
+    )
 
 
 class LaneConfig(Config):
     """One lane's workers under Ray, and what each of them asks for."""
 
     num_train_workers: NumWorkers | tuple[NumWorkers, NumWorkers] = Field(
-        default=1, description="Workers that share each batch; [min, max] lets the lane grow and shrink with the cluster."
+        default=1,
+        description=(
+            "Workers that share each batch; [min, max] lets the lane grow and shrink with the"
+            " cluster."
+        ),
     )
-    num_cpus_per_worker: float = Field(default=1.0, gt=0, description="CPUs of a worker; it computes with as many threads, rounded down.")
-    num_gpus_per_worker: float = Field(default=0.0, ge=0, description="GPUs of a worker; 0 computes on the CPU.")
+    num_cpus_per_worker: float = Field(
+        default=1.0,
+        gt=0,
+        description="CPUs of a worker; it computes with as many threads, rounded down.",
+    )
+    num_gpus_per_worker: float = Field(
+        default=0.0, ge=0, description="GPUs of a worker; 0 computes on the CPU."
+    )
     custom_resources_per_worker: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="Other resources of a worker, by the names that the cluster's nodes give them."
+        default_factory=dict,
+        description="Other resources of a worker, by the names that the cluster's nodes give them.",
     )
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
-        default="PACK", description="Workers together on few nodes or apart on many; STRICT_ waits until that is possible."
+        default="PACK",
+        description=(
+            "Workers together on few nodes or apart on many; STRICT_ waits until that is possible."
+        ),
     )
-    node_labels: dict[str, str] = Field(default_factory=dict, description="Labels that a node must have to be given a worker.")
+    node_labels: dict[str, str] = Field(
+        default_factory=dict, description="Labels that a node must have to be given a worker."
+    )
 
     @field_validator("custom_resources_per_worker")
     @classmethod
@@ -47,19 +69,30 @@ class LaneConfig(Config):
     @model_validator(mode="after")
     def _range_ascends(self) -> LaneConfig:
         if self.min_train_workers > self.max_train_workers:
-            msg = f"num_train_workers = [{self.min_train_workers}, {self.max_train_workers}] is not [min, max]; swap them"
+            msg = (
+                f"num_train_workers = [{self.min_train_workers}, {self.max_train_workers}] is not"
+                " [min, max]; swap them"
+            )
             raise ValueError(msg)
         return self
 
     @property
     def min_train_workers(self) -> int:
         """Fewest workers that the lane runs with."""
-        return self.num_train_workers if isinstance(self.num_train_workers, int) else self.num_train_workers[0]
+        return (
+            self.num_train_workers
+            if isinstance(self.num_train_workers, int)
+            else self.num_train_workers[0]
+        )
 
     @property
     def max_train_workers(self) -> int:
         """Most workers that the lane runs with."""
-        return self.num_train_workers if isinstance(self.num_train_workers, int) else self.num_train_workers[1]
+        return (
+            self.num_train_workers
+            if isinstance(self.num_train_workers, int)
+            else self.num_train_workers[1]
+        )
 
     @property
     def num_threads(self) -> int:
@@ -80,17 +113,40 @@ class RayConfig(Config):
     address: str | None = Field(
         default=None,
         pattern=r"^(auto|[^\s:/]+:\d{1,5})$",
-        description="Ray cluster to join: host:port of its head (6379, not the ray:// port), or auto; null starts one on this machine.",
+        description=(
+            "Ray cluster to join: host:port of its head (6379, not the ray:// port), or auto; null"
+            " starts one on this machine."
+        ),
     )
     autoscaling: bool = Field(
-        default=False, description="Whether the cluster adds nodes on demand: lanes for which there is no room yet are then waited for."
+        default=False,
+        description=(
+            "Whether the cluster adds nodes on demand: lanes for which there is no room yet are"
+            " then waited for."
+        ),
     )
     teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
     student: LaneConfig = Field(default_factory=LaneConfig, description="The student lane.")
-    max_worker_failures: int = Field(default=3, ge=0, description="How often in a run a lane may lose workers and start them again.")
-    max_preemptions: int = Field(default=20, ge=0, description="How often a lane may lose a node that was taken away with notice.")
-    start_timeout_seconds: float = Field(default=60.0, gt=0, description="How long to wait for a lane's workers before asking once more.")
-    max_start_attempts: int = Field(default=2, ge=1, description="How often in a run to ask for a lane's workers before giving up.")
+    max_worker_failures: int = Field(
+        default=3,
+        ge=0,
+        description="How often in a run a lane may lose workers and start them again.",
+    )
+    max_preemptions: int = Field(
+        default=20,
+        ge=0,
+        description="How often a lane may lose a node that was taken away with notice.",
+    )
+    start_timeout_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How long to wait for a lane's workers before asking once more.",
+    )
+    max_start_attempts: int = Field(
+        default=2,
+        ge=1,
+        description="How often in a run to ask for a lane's workers before giving up.",
+    )
 
 
 ExecutionConfig = Annotated[InProcessConfig | RayConfig, Field(discriminator="kind")]

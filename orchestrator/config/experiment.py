@@ -19,7 +19,11 @@ from orchestrator.config.teacher import TeacherConfig
 class StoreConfig(Config):
     """Where computed stages are kept."""
 
-    uri: str = Field(default=".orchestrator/store", min_length=1, description="Local folder, s3:// or gs:// address.")
+    uri: str = Field(
+        default=".orchestrator/store",
+        min_length=1,
+        description="Local folder, s3:// or gs:// address.",
+    )
 
     @field_validator("uri")
     @classmethod
@@ -31,20 +35,37 @@ class TrackingConfig(Config):
     """Where MLflow keeps the run, and what of it."""
 
     uri: str = Field(
-        default="sqlite:///mlflow.db", min_length=1, description="sqlite:///FILE, a server's http(s):// address, or a database."
+        default="sqlite:///mlflow.db",
+        min_length=1,
+        description="sqlite:///FILE, a server's http(s):// address, or a database.",
     )
-    experiment: str | None = Field(default=None, description="MLflow experiment; null means the experiment's name.")
+    experiment: str | None = Field(
+        default=None, description="MLflow experiment; null means the experiment's name."
+    )
     required: bool = Field(
-        default=True, description="Whether the store must answer at the start; if not, the run keeps its numbers until it does."
+        default=True,
+        description=(
+            "Whether the store must answer at the start; if not, the run keeps its numbers until it"
+            " does."
+        ),
     )
     spool: Path = Field(
-        default=Path(".orchestrator/spool"), description="Folder where numbers wait until the store has them; on a disk of this machine."
+        default=Path(".orchestrator/spool"),
+        description=(
+            "Folder where numbers wait until the store has them; on a disk of this machine."
+        ),
     )
     models: Literal["register", "log", "none"] = Field(
         default="register",
-        description="register: both final models are logged, and are versions of NAME-teacher and NAME-student; log: only logged.",
+        description=(
+            "register: both final models are logged, and are versions of NAME-teacher and"
+            " NAME-student; log: only logged."
+        ),
     )
-    system_metrics: bool = Field(default=False, description="Whether CPU, memory, disk, network and GPU of this machine are logged.")
+    system_metrics: bool = Field(
+        default=False,
+        description="Whether CPU, memory, disk, network and GPU of this machine are logged.",
+    )
 
     @field_validator("uri")
     @classmethod
@@ -60,30 +81,56 @@ class TrackingConfig(Config):
 class Experiment(Config):
     """One run, completely described: together with the data it determines every number."""
 
-    name: str = Field(default="digits", pattern=r"^[\w][\w.\- ]*$", max_length=200, description="Shown in MLflow and in every report.")
+    name: str = Field(
+        default="digits",
+        pattern=r"^[\w][\w.\- ]*$",
+        max_length=200,
+        description="Shown in MLflow and in every report.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Reaches every random generator.")
-    data: DataConfig = Field(default_factory=DigitsConfig, description="Where the images come from.")
-    scenario: ScenarioConfig = Field(default_factory=ScenarioConfig, description="How classes arrive.")
-    method: MethodConfig = Field(default_factory=DualTeacherConfig, description="This project's method, or one to compare it with.")
+    data: DataConfig = Field(
+        default_factory=DigitsConfig, description="Where the images come from."
+    )
+    scenario: ScenarioConfig = Field(
+        default_factory=ScenarioConfig, description="How classes arrive."
+    )
+    method: MethodConfig = Field(
+        default_factory=DualTeacherConfig,
+        description="This project's method, or one to compare it with.",
+    )
     teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="The first model.")
-    student: StudentConfig = Field(default_factory=StudentConfig, description="The second, smaller model.")
-    execution: ExecutionConfig = Field(default_factory=RayConfig, description="Where stages are computed.")
-    store: StoreConfig = Field(default_factory=StoreConfig, description="Where computed stages are kept.")
-    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="Where MLflow keeps the run.")
+    student: StudentConfig = Field(
+        default_factory=StudentConfig, description="The second, smaller model."
+    )
+    execution: ExecutionConfig = Field(
+        default_factory=RayConfig, description="Where stages are computed."
+    )
+    store: StoreConfig = Field(
+        default_factory=StoreConfig, description="Where computed stages are kept."
+    )
+    tracking: TrackingConfig = Field(
+        default_factory=TrackingConfig, description="Where MLflow keeps the run."
+    )
 
     @model_validator(mode="after")
     def _every_worker_has_a_share(self) -> Experiment:
         if isinstance(self.execution, RayConfig):
             for role, trainings in {
-                "teacher": {"teacher.training": self.teacher.training, "teacher.refinement": self.teacher.refinement},
+                "teacher": {
+                    "teacher.training": self.teacher.training,
+                    "teacher.refinement": self.teacher.refinement,
+                },
                 "student": {"student.training": self.student.training},
             }.items():
-                num = (self.execution.teacher if role == "teacher" else self.execution.student).max_train_workers
+                num = (
+                    self.execution.teacher if role == "teacher" else self.execution.student
+                ).max_train_workers
                 for path, training in trainings.items():
                     if training.batch_size < num:
                         msg = (
-                            f"{path}.batch_size = {training.batch_size} is not enough for the {num} workers of execution.{role}: "
-                            "they share each batch; raise it or lower num_train_workers"
+                            f"{path}.batch_size = {training.batch_size} is not enough for the {num}"
+                            f" workers of execution.{role}: they share each batch; raise it or"
+                            " lower num_train_workers"
                         )
                         raise ValueError(msg)
         return self

@@ -1,4 +1,6 @@
-"""What teacher, student and the comparison methods have in common: backbones, training, and the choice of method."""
+"""What teacher, student and the comparison methods have in common: backbones, training, and the
+choice of method.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +12,40 @@ from pydantic import Field, field_validator
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.model import Config
 
-# --- networks and training -------------------------------------------------------------------------------------------
+# --- networks and training ------------------------------------------------------------------------
 
 PooledSize = Annotated[int, Field(ge=1, le=8)]
 
 
 class _BackboneConfig(Config):
     input_size: int | None = Field(
-        default=None, ge=8, le=1024, description="Side in pixels to which the network resizes its images; null takes them as they come."
+        default=None,
+        ge=8,
+        le=1024,
+        description=(
+            "Side in pixels to which the network resizes its images; null takes them as they come."
+        ),
     )
     mirrored: bool = Field(
         default=False,
-        description="Whether features are the mean of those of an image and its mirror image: right for photographs, wrong for digits; "
-        "twice the work.",
+        description=(
+            "Whether features are the mean of those of an image and its mirror image: right for"
+            " photographs, wrong for digits; twice the work."
+        ),
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Of the layers' arithmetic: bfloat16 is faster where the processor has instructions for it."
+        default="float32",
+        description=(
+            "Of the layers' arithmetic: bfloat16 is faster where the processor has instructions"
+            " for it."
+        ),
     )
 
 
 class SmallCnnConfig(_BackboneConfig):
-    """A small convolutional extractor for 8x8 to 32x32 images (about 93,000 parameters at 8x8, 512 features)."""
+    """A small convolutional extractor for 8x8 to 32x32 images (about 93,000 parameters at 8x8, 512
+    features).
+    """
 
     kind: Literal["small_cnn"] = "small_cnn"
 
@@ -42,15 +57,20 @@ class SmallCnnTinyConfig(_BackboneConfig):
 
 
 class ResNet20Config(_BackboneConfig):
-    """The residual network for photographs of about 32x32 (about 272,000 parameters; its stages have 16, 32 and 64 channels)."""
+    """The residual network for photographs of about 32x32 (about 272,000 parameters; its stages
+    have 16, 32 and 64 channels).
+    """
 
     kind: Literal["resnet20"] = "resnet20"
     pooled_sizes: tuple[PooledSize, ...] = Field(
         default=(4, 2, 1),
         min_length=1,
         max_length=3,
-        description="Cells a side to which the features of the last stages are pooled, in the stages' order: (4, 2, 1) joins those of "
-        "all three, as early ones serve classes that are yet to come; (1,) is the smallest student.",
+        description=(
+            "Cells a side to which the features of the last stages are pooled, in the stages'"
+            " order: (4, 2, 1) joins those of all three, as early ones serve classes that are yet"
+            " to come; (1,) is the smallest student."
+        ),
     )
 
 
@@ -61,8 +81,10 @@ class TorchvisionConfig(_BackboneConfig):
     name: str = Field(description="Name in torchvision.models, for example resnet18.")
     weights: str | None = Field(
         default=None,
-        description="Pre-trained weights: a name such as DEFAULT (downloaded once), or a file (.safetensors, or a state dict of torch); "
-        "null means random.",
+        description=(
+            "Pre-trained weights: a name such as DEFAULT (downloaded once), or a file"
+            " (.safetensors, or a state dict of torch); null means random."
+        ),
     )
 
     @field_validator("weights")
@@ -73,15 +95,29 @@ class TorchvisionConfig(_BackboneConfig):
 
 
 class EfficientNetLite0Config(_BackboneConfig):
-    """EfficientNet-Lite0 (3.4 million parameters, 1,280 features); its ImageNet weights come with the extra `pretrained`, offline."""
+    """EfficientNet-Lite0 (3.4 million parameters, 1,280 features); its ImageNet weights come with
+    the extra `pretrained`, offline.
+    """
 
     kind: Literal["efficientnet_lite0"] = "efficientnet_lite0"
-    weights: Literal["imagenet"] | None = Field(default="imagenet", description="imagenet, or null for random ones.")
-    input_size: int = Field(default=112, ge=32, le=1024, description="Side in pixels to which the network resizes its images.")
+    weights: Literal["imagenet"] | None = Field(
+        default="imagenet", description="imagenet, or null for random ones."
+    )
+    input_size: int = Field(
+        default=112,
+        ge=32,
+        le=1024,
+        description="Side in pixels to which the network resizes its images.",
+    )
 
 
 BackboneConfig = Annotated[
-    SmallCnnConfig | SmallCnnTinyConfig | ResNet20Config | TorchvisionConfig | EfficientNetLite0Config, Field(discriminator="kind")
+    SmallCnnConfig
+    | SmallCnnTinyConfig
+    | ResNet20Config
+    | TorchvisionConfig
+    | EfficientNetLite0Config,
+    Field(discriminator="kind"),
 ]
 PretrainedBackboneConfig = TorchvisionConfig | EfficientNetLite0Config
 WEIGHT_FILES = (".safetensors", ".pt", ".pth")
@@ -90,27 +126,40 @@ WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 class TrainingConfig(Config):
     """One optimisation: AdamW with a one-cycle learning rate."""
 
-    epochs: int = Field(default=30, ge=1, description="Epochs; in one, the largest class is seen about once and smaller ones are repeated.")
+    epochs: int = Field(
+        default=30,
+        ge=1,
+        description=(
+            "Epochs; in one, the largest class is seen about once and smaller ones are repeated."
+        ),
+    )
     batch_size: int = Field(default=64, ge=2, description="Images a step, over all workers.")
     learning_rate: float = Field(default=0.002, gt=0, description="Peak learning rate.")
-    weight_decay: float = Field(default=0.0005, ge=0, description="Decoupled weight decay of AdamW.")
+    weight_decay: float = Field(
+        default=0.0005, ge=0, description="Decoupled weight decay of AdamW."
+    )
 
 
 Rehearsal: float = Field(
     default=1.0,
     ge=0,
     le=1,
-    description="By how much every old class makes an epoch of a later task longer, as a share of what a new one does. At 1 each new "
-    "image is seen about once an epoch, however many old classes there are; at 0 a task costs the same early and late. Batches "
-    "are balanced over all classes either way.",
+    description=(
+        "By how much every old class makes an epoch of a later task longer, as a share of what a"
+        " new one does. At 1 each new image is seen about once an epoch, however many old classes"
+        " there are; at 0 a task costs the same early and late. Batches are balanced over all"
+        " classes either way."
+    ),
 )
 
 
-# --- methods ---------------------------------------------------------------------------------------------------------
+# --- methods --------------------------------------------------------------------------------------
 
 
 class DualTeacherConfig(Config):
-    """This project's method: the continually taught teacher and the student distilled from its two halves."""
+    """This project's method: the continually taught teacher and the student distilled from its two
+    halves.
+    """
 
     kind: Literal["dual_teacher"] = "dual_teacher"
 
@@ -128,10 +177,16 @@ class NearestClassMeanConfig(Config):
 
 
 class AnalyticConfig(Config):
-    """Ridge regression on the frozen features, updated task by task in closed form (analytic learning: ACIL, RanPAC)."""
+    """Ridge regression on the frozen features, updated task by task in closed form (analytic
+    learning: ACIL, RanPAC).
+    """
 
     kind: Literal["analytic"] = "analytic"
-    ridge: float = Field(default=0.003, gt=0, description="Ridge strength, added to the features' second-moment matrix.")
+    ridge: float = Field(
+        default=0.003,
+        gt=0,
+        description="Ridge strength, added to the features' second-moment matrix.",
+    )
 
 
 class JointConfig(Config):
@@ -141,5 +196,6 @@ class JointConfig(Config):
 
 
 MethodConfig = Annotated[
-    DualTeacherConfig | FinetuningConfig | NearestClassMeanConfig | AnalyticConfig | JointConfig, Field(discriminator="kind")
+    DualTeacherConfig | FinetuningConfig | NearestClassMeanConfig | AnalyticConfig | JointConfig,
+    Field(discriminator="kind"),
 ]

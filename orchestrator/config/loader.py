@@ -1,4 +1,6 @@
-"""YAML files and `--set` overrides → a validated experiment, search space or retraining; every error names the file and the key path."""
+"""YAML files and `--set` overrides → a validated experiment, search space or retraining; every
+error names the file and the key path.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,12 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
 
     Args:
         path: The YAML file.
-        overrides: `a.b=value` each; the value is read as YAML. Choosing another `kind` drops what the file says about the
-            old kind's own keys.
+        overrides: `a.b=value` each; the value is read as YAML. Choosing another `kind` drops what
+            the file says about the old kind's own keys.
 
     Raises:
-        ConfigError: The file is missing or no YAML, a key is unknown, or a value is of the wrong type or out of range.
+        ConfigError: The file is missing or no YAML, a key is unknown, or a value is of the wrong
+            type or out of range.
     """
     tree = _read_yaml(Path(path))
     source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
@@ -50,17 +53,21 @@ def load_search_space(path: str | Path, num_trials: int | None = None) -> Search
         num_trials: Instead of the file's; None leaves that.
 
     Raises:
-        ConfigError: As for an experiment; also a path that no experiment has, an empty range, conditions in a circle.
+        ConfigError: As for an experiment; also a path that no experiment has, an empty range,
+            conditions in a circle.
     """
     tree = {"name": Path(path).stem, **_read_yaml(Path(path))}
-    return _validated(SearchSpace, tree if num_trials is None else {**tree, "num_trials": num_trials}, str(path))
+    return _validated(
+        SearchSpace, tree if num_trials is None else {**tree, "num_trials": num_trials}, str(path)
+    )
 
 
 def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraining:
     """Reads a retraining file and applies overrides.
 
     Args:
-        path: The YAML file. Its `experiment` is a mapping, or the path of an experiment file, from this file's folder.
+        path: The YAML file. Its `experiment` is a mapping, or the path of an experiment file, from
+            this file's folder.
         overrides: As for an experiment: `source.path=/data`, `experiment.seed=1`.
 
     Raises:
@@ -88,11 +95,16 @@ def load_cluster(path: str | Path | None, namespace: str | None = None) -> Clust
         ConfigError: As for an experiment.
     """
     tree = {} if path is None else _read_yaml(Path(path))
-    return _validated(ClusterConfig, tree if namespace is None else {**tree, "namespace": namespace}, str(path or "--namespace"))
+    return _validated(
+        ClusterConfig,
+        tree if namespace is None else {**tree, "namespace": namespace},
+        str(path or "--namespace"),
+    )
 
 
 def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
-    """Reads an experiment file, a search space file (it has the key `parameters`) or a retraining file (it has the key `source`).
+    """Reads an experiment file, a search space file (it has the key `parameters`) or a retraining
+    file (it has the key `source`).
 
     Raises:
         ConfigError: As for the one or the other.
@@ -100,7 +112,11 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
     tree = _read_yaml(Path(path))
     if "source" in tree:
         return load_retraining(path)
-    return _validated(SearchSpace, tree, str(path)) if "parameters" in tree else _validated(Experiment, tree, str(path))
+    return (
+        _validated(SearchSpace, tree, str(path))
+        if "parameters" in tree
+        else _validated(Experiment, tree, str(path))
+    )
 
 
 def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any]) -> Experiment:
@@ -108,12 +124,15 @@ def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any])
 
     Args:
         base: An experiment, or what its file holds; it is left as it is.
-        values: By dotted path. A `kind` comes before what stands beside it, and drops what only the old kind knows.
+        values: By dotted path. A `kind` comes before what stands beside it, and drops what only the
+            old kind knows.
 
     Raises:
         ConfigError: A path is unknown, or a value is of the wrong type or out of range.
     """
-    tree = base.model_dump(mode="json") if isinstance(base, Experiment) else copy.deepcopy(dict(base))
+    tree = (
+        base.model_dump(mode="json") if isinstance(base, Experiment) else copy.deepcopy(dict(base))
+    )
     for path in sorted(values, key=_outer_first_then_kinds):
         _set_value(tree, path.split("."), copy.deepcopy(values[path]))
     return _validated(Experiment, tree)
@@ -124,13 +143,17 @@ def _outer_first_then_kinds(path: str) -> tuple[int, bool]:
 
 
 def values_to_keep(experiment: Experiment) -> Tree:
-    """The experiment as JSON, complete with every default, but without passwords: what is kept is read by more people than who ran it."""
+    """The experiment as JSON, complete with every default, but without passwords: what is kept is
+    read by more people than who ran it.
+    """
     tree: Tree = without_passwords(experiment.model_dump(mode="json"))
     return tree
 
 
 def dump_experiment(experiment: Experiment) -> str:
-    """The same as YAML text: reading it back gives an equal experiment, where no address has a password."""
+    """The same as YAML text: reading it back gives an equal experiment, where no address has a
+    password.
+    """
     tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read them as blanks
@@ -162,36 +185,55 @@ def _read_yaml(path: Path) -> Tree:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        similar = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1)
+        similar = difflib.get_close_matches(
+            path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1
+        )
         advice = f"did you mean {path.parent / similar[0]}?" if similar else "check the path"
         raise ConfigError("no such file", where=str(path), next_step=advice) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read ({error})", where=str(path), next_step="give a readable YAML text file") from None
+        raise ConfigError(
+            f"cannot be read ({error})", where=str(path), next_step="give a readable YAML text file"
+        ) from None
     try:
         tree = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"is not valid YAML:{line}: {problem}", where=str(path), next_step="correct that line") from None
-    except (ValueError, RecursionError) as error:  # a date that is none, brackets in brackets in brackets
-        raise ConfigError(f"is not valid YAML: {error}", where=str(path), next_step="quote what is text") from None
+        raise ConfigError(
+            f"is not valid YAML:{line}: {problem}", where=str(path), next_step="correct that line"
+        ) from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a date that is none, brackets in brackets in brackets
+        raise ConfigError(
+            f"is not valid YAML: {error}", where=str(path), next_step="quote what is text"
+        ) from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"holds a {type(tree).__name__}, not a mapping", where=str(path), next_step="write `key: value` lines")
+        raise ConfigError(
+            f"holds a {type(tree).__name__}, not a mapping",
+            where=str(path),
+            next_step="write `key: value` lines",
+        )
     return tree
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice in one mapping is an error instead of a silent overwrite."""
+    """YAML in which a key that stands twice in one mapping is an error instead of a silent
+    overwrite.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
+                )
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -202,15 +244,27 @@ def _apply_override(tree: Tree, override: str, root: type[BaseModel] = Experimen
     keys = path.strip().split(".")
     where = f"--set {override}"
     if not equals or not all(keys):
-        raise ConfigError("is not of the form a.b=value", where=where, next_step="for example --set teacher.training.epochs=10")
+        raise ConfigError(
+            "is not of the form a.b=value",
+            where=where,
+            next_step="for example --set teacher.training.epochs=10",
+        )
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise ConfigError(f"the value {text!r} is not valid YAML", where=where, next_step="quote it") from None
+        raise ConfigError(
+            f"the value {text!r} is not valid YAML", where=where, next_step="quote it"
+        ) from None
     _set_value(tree, keys, value, where, root)
 
 
-def _set_value(tree: Tree, keys: Sequence[str], value: object, where: str = "", root: type[BaseModel] = Experiment) -> None:
+def _set_value(
+    tree: Tree,
+    keys: Sequence[str],
+    value: object,
+    where: str = "",
+    root: type[BaseModel] = Experiment,
+) -> None:
     model: Any = root
     node = tree
     for depth, key in enumerate(keys[:-1]):
@@ -230,7 +284,9 @@ def _set_value(tree: Tree, keys: Sequence[str], value: object, where: str = "", 
 
 
 def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
-    """Choosing another kind on the command line leaves behind the file's keys that only the old kind knows."""
+    """Choosing another kind on the command line leaves behind the file's keys that only the old
+    kind knows.
+    """
     known = variant_kinds(union)
     if isinstance(kind, str) and kind in known:
         for key in [key for key in node if key not in known[kind].model_fields]:
@@ -242,7 +298,9 @@ def _validated(root: type[Root], tree: Tree, source: str = "") -> Root:
         return root.model_validate(tree)
     except ValidationError as error:
         where = f"{source}: " if source else ""
-        raise ConfigError("\n".join(where + line for line in _describe(error, root, tree))) from None
+        raise ConfigError(
+            "\n".join(where + line for line in _describe(error, root, tree))
+        ) from None
 
 
 def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list[str]:
@@ -255,31 +313,54 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
         elif item["type"] == "missing":
             message = f"{path} is missing; add it"
         elif item["type"] == "model_type":
-            message = f"{path} = {_shorten(item['input'])}: should be a mapping of `key: value` lines"
+            message = (
+                f"{path} = {_shorten(item['input'])}: should be a mapping of `key: value` lines"
+            )
         elif item["type"] == "union_tag_not_found":
-            message = f"{path}.kind is missing; choose one of {', '.join(variant_kinds(annotation))}"
+            message = (
+                f"{path}.kind is missing; choose one of {', '.join(variant_kinds(annotation))}"
+            )
         elif item["type"] == "union_tag_invalid":
             kinds = item["ctx"]["expected_tags"]
             given = item["ctx"]["tag"]
-            nearest = difflib.get_close_matches(given, [k.strip(" '") for k in kinds.split(",")], n=1)
+            nearest = difflib.get_close_matches(
+                given, [k.strip(" '") for k in kinds.split(",")], n=1
+            )
             advice = f"did you mean {nearest[0]}?" if nearest else f"choose one of {kinds}"
             message = f"{path}.kind = {given!r} is not known; {advice}"
         elif item["type"] in {"too_short", "too_long"}:
-            if any(len(other["loc"]) > len(item["loc"]) and other["loc"][: len(item["loc"])] == item["loc"] for other in items):
+            if any(
+                len(other["loc"]) > len(item["loc"])
+                and other["loc"][: len(item["loc"])] == item["loc"]
+                for other in items
+            ):
                 continue  # pydantic has not counted the entries that are wrong themselves
             context = item["ctx"]
-            bound = f"at least {context['min_length']}" if item["type"] == "too_short" else f"at most {context['max_length']}"
-            message = f"{path} = {_shorten(item['input'])}: its length should be {bound}, not {context['actual_length']}"
+            bound = (
+                f"at least {context['min_length']}"
+                if item["type"] == "too_short"
+                else f"at most {context['max_length']}"
+            )
+            message = (
+                f"{path} = {_shorten(item['input'])}: its length should be {bound}, not"
+                f" {context['actual_length']}"
+            )
         elif item["type"] == "value_error":
-            message = "\n".join(f"{path + ': ' if path else ''}{line}" for line in message.splitlines())
+            message = "\n".join(
+                f"{path + ': ' if path else ''}{line}" for line in message.splitlines()
+            )
         else:
             message = f"{path} = {_shorten(item['input'])}: {message[0].lower()}{message[1:]}"
         lines += message.splitlines()
     return lines
 
 
-def _key_path(location: tuple[int | str, ...], root: type[BaseModel], tree: object) -> tuple[str, Mapping[str, Any], object]:
-    """Pydantic's location as the user's key path (without the names of variants), the fields beside its last key, its annotation."""
+def _key_path(
+    location: tuple[int | str, ...], root: type[BaseModel], tree: object
+) -> tuple[str, Mapping[str, Any], object]:
+    """Pydantic's location as the user's key path (without the names of variants), the fields beside
+    its last key, its annotation.
+    """
     path = ""
     model: Any = root
     node = tree
@@ -292,7 +373,13 @@ def _key_path(location: tuple[int | str, ...], root: type[BaseModel], tree: obje
         fields = fields_of(model, node) if model is not None else {}
         model = fields.get(str(part)) if own is None else own
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-        node = node.get(part) if isinstance(node, dict) else node[part] if isinstance(node, list) and isinstance(part, int) else None
+        node = (
+            node.get(part)
+            if isinstance(node, dict)
+            else node[part]
+            if isinstance(node, list) and isinstance(part, int)
+            else None
+        )
     return path, fields, model
 
 

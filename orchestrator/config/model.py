@@ -1,4 +1,6 @@
-"""The base of every configuration model: immutable, no unknown keys, finite numbers, no `yes` for a number, default variants filled in."""
+"""The base of every configuration model: immutable, no unknown keys, finite numbers, no `yes` for a
+number, default variants filled in.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class Config(BaseModel):
     """A frozen value read from YAML.
 
-    Where a field is a choice between variants told apart by `kind`, a mapping without `kind` means the default variant.
+    Where a field is a choice between variants told apart by `kind`, a mapping without `kind` means
+    the default variant.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -32,7 +37,9 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_meant(cls, values: Any) -> Any:  # noqa: ANN401 - as above
-        """Refuses what pydantic would take for something else: a truth value for 0 or 1, an empty path for the working directory."""
+        """Refuses what pydantic would take for something else: a truth value for 0 or 1, an empty
+        path for the working directory.
+        """
         if not isinstance(values, dict):
             return values
         problems = []
@@ -51,5 +58,7 @@ def _types_in(annotation: object) -> set[object]:
     """The types that an annotation mentions; those of its literals too."""
     arguments = get_args(annotation)
     if not arguments:
-        return {annotation if isinstance(annotation, type) or annotation is Any else type(annotation)}
+        return {
+            annotation if isinstance(annotation, type) or annotation is Any else type(annotation)
+        }
     return set().union(*(_types_in(argument) for argument in arguments))

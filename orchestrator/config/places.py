@@ -1,7 +1,8 @@
 """Which settings say where something is computed and kept, and not what.
 
-No number depends on them. So configurations that differ in nothing else are one to whoever compares them, a sweep may be gone on with
-in other places, and a run that is gone on with keeps what it has logged of its first.
+No number depends on them. So configurations that differ in nothing else are one to whoever compares
+them, a sweep may be gone on with in other places, and a run that is gone on with keeps what it has
+logged of its first.
 """
 
 from __future__ import annotations

@@ -12,26 +12,50 @@ from orchestrator.config.model import Config
 
 
 class SourceConfig(Config):
-    """A folder of Parquet files that grows: columns `image` and `label`, as in the data source `parquet`."""
+    """A folder of Parquet files that grows: columns `image` and `label`, as in the data source
+    `parquet`.
+    """
 
-    path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address; folders within it are read as well.")
+    path: str = Field(
+        min_length=1,
+        description="Local folder, s3:// or gs:// address; folders within it are read as well.",
+    )
     settled_seconds: float = Field(
-        default=60.0, ge=0, description="A file that was written less than so long ago may still be growing, and is left for the next tick."
+        default=60.0,
+        ge=0,
+        description=(
+            "A file that was written less than so long ago may still be growing, and is left for"
+            " the next tick."
+        ),
     )
     marker: str | None = Field(
         default=None,
         min_length=1,
-        description="Instead of waiting: FILE is read once FILE + marker exists beside it, e.g. `.done`; null goes by settled_seconds.",
+        description=(
+            "Instead of waiting: FILE is read once FILE + marker exists beside it, e.g. `.done`;"
+            " null goes by settled_seconds."
+        ),
     )
-    image_size: int = Field(default=32, ge=8, le=512, description="Side in pixels to which every image is resized.")
+    image_size: int = Field(
+        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
+    )
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
     held_out_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of the images that no model learns from: by them the gate judges."
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="Share of the images that no model learns from: by them the gate judges.",
     )
     min_images_per_class: int = Field(
-        default=20, ge=3, description="A new class with fewer images, held-out ones included, waits until more have arrived."
+        default=20,
+        ge=3,
+        description=(
+            "A new class with fewer images, held-out ones included, waits until more have arrived."
+        ),
     )
-    min_base_classes: int = Field(default=2, ge=2, description="The first model waits until so many classes have arrived.")
+    min_base_classes: int = Field(
+        default=2, ge=2, description="The first model waits until so many classes have arrived."
+    )
 
     @field_validator("path")
     @classmethod
@@ -40,25 +64,47 @@ class SourceConfig(Config):
 
 
 class ShiftTestConfig(Config):
-    """A two-sample test of each known class: the champion's embeddings of its new images against those of its held-out ones."""
+    """A two-sample test of each known class: the champion's embeddings of its new images against
+    those of its held-out ones.
+    """
 
     p_value: float = Field(
-        default=0.001, gt=0, lt=1, description="A class counts as shifted below this p-value (of all dimensions together)."
+        default=0.001,
+        gt=0,
+        lt=1,
+        description="A class counts as shifted below this p-value (of all dimensions together).",
     )
-    min_images: int = Field(default=15, ge=5, description="Fewer new, or held-out known, images of a class are not tested.")
-    max_images: int = Field(default=500, ge=20, description="At most so many images a side are embedded.")
+    min_images: int = Field(
+        default=15,
+        ge=5,
+        description="Fewer new, or held-out known, images of a class are not tested.",
+    )
+    max_images: int = Field(
+        default=500, ge=20, description="At most so many images a side are embedded."
+    )
 
 
 class ReactionsConfig(Config):
-    """What to do with what a scan finds. `refuse` ends the tick as rejected, with the reason, before anything is learned."""
+    """What to do with what a scan finds. `refuse` ends the tick as rejected, with the reason,
+    before anything is learned.
+    """
 
-    new_classes: Literal["learn", "warn", "refuse"] = Field(default="learn", description="Classes that the champion does not know.")
+    new_classes: Literal["learn", "warn", "refuse"] = Field(
+        default="learn", description="Classes that the champion does not know."
+    )
     more_samples: Literal["refresh", "warn", "refuse"] = Field(
         default="warn",
-        description="More images of known classes. refresh learns again from the first task that they concern, whose images must be there.",
+        description=(
+            "More images of known classes. refresh learns again from the first task that they"
+            " concern, whose images must be there."
+        ),
     )
     min_refresh_fraction: float = Field(
-        default=0.2, ge=0, description="refresh waits until a class has grown by this share of the images it was learned from."
+        default=0.2,
+        ge=0,
+        description=(
+            "refresh waits until a class has grown by this share of the images it was learned from."
+        ),
     )
     changed_files: Literal["warn", "refuse"] = Field(
         default="refuse", description="Files that the champion learned from and that differ now."
@@ -67,30 +113,64 @@ class ReactionsConfig(Config):
         default="warn", description="Files that the champion learned from, and that are gone."
     )
     vanished_classes: Literal["warn", "refuse"] = Field(
-        default="refuse", description="Known classes of which no file has an image any more: the gate cannot judge them."
+        default="refuse",
+        description=(
+            "Known classes of which no file has an image any more: the gate cannot judge them."
+        ),
     )
     renamed_labels: Literal["warn", "refuse"] = Field(
-        default="refuse", description="New labels whose images are known under another label: a renamed class, or wrong labels."
+        default="refuse",
+        description=(
+            "New labels whose images are known under another label: a renamed class, or wrong"
+            " labels."
+        ),
     )
-    shift: Literal["warn", "refuse"] = Field(default="warn", description="Known classes whose new images differ from those learned.")
+    shift: Literal["warn", "refuse"] = Field(
+        default="warn", description="Known classes whose new images differ from those learned."
+    )
     rejected_files: Literal["quarantine", "retry"] = Field(
         default="quarantine",
-        description="Files with which a candidate was rejected: left out until they change, or tried again with the next that arrive.",
+        description=(
+            "Files with which a candidate was rejected: left out until they change, or tried again"
+            " with the next that arrive."
+        ),
     )
 
 
 class GateConfig(Config):
-    """What a candidate must show, on held-out images, to become the champion. Bounds hold for teacher and student unless said."""
+    """What a candidate must show, on held-out images, to become the champion. Bounds hold for
+    teacher and student unless said.
+    """
 
     old_accuracy_tolerance: float = Field(
-        default=0.02, ge=0, le=1, description="Accuracy on the champion's classes may be lower than the champion's by this much."
+        default=0.02,
+        ge=0,
+        le=1,
+        description=(
+            "Accuracy on the champion's classes may be lower than the champion's by this much."
+        ),
     )
-    min_new_accuracy: float = Field(default=0.5, ge=0, le=1, description="Accuracy on the new classes, among all classes.")
-    max_forgetting: float = Field(default=0.2, ge=-1, le=1, description="Forgetting over all tasks.")
-    min_agreement: float = Field(default=0.5, ge=0, le=1, description="Share of the held-out images on which student and teacher agree.")
-    max_student_parameters: int | None = Field(default=None, ge=1, description="Size of the student; null means any.")
+    min_new_accuracy: float = Field(
+        default=0.5, ge=0, le=1, description="Accuracy on the new classes, among all classes."
+    )
+    max_forgetting: float = Field(
+        default=0.2, ge=-1, le=1, description="Forgetting over all tasks."
+    )
+    min_agreement: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the held-out images on which student and teacher agree.",
+    )
+    max_student_parameters: int | None = Field(
+        default=None, ge=1, description="Size of the student; null means any."
+    )
     max_student_latency_ms: float | None = Field(
-        default=None, gt=0, description="Median time of the student for one image on one CPU thread; null only reports it."
+        default=None,
+        gt=0,
+        description=(
+            "Median time of the student for one image on one CPU thread; null only reports it."
+        ),
     )
 
 
@@ -98,21 +178,31 @@ class LeaseConfig(Config):
     """How ticks keep out of each other's way: one works, the others say `locked`."""
 
     uri: str | None = Field(
-        default=None, description="Folder, s3:// or gs:// address of the journal; null means `retraining` in the experiment's stage store."
+        default=None,
+        description=(
+            "Folder, s3:// or gs:// address of the journal; null means `retraining` in the"
+            " experiment's stage store."
+        ),
     )
-    heartbeat_seconds: float = Field(default=10.0, gt=0, description="How often the holder shows that it lives.")
+    heartbeat_seconds: float = Field(
+        default=10.0, gt=0, description="How often the holder shows that it lives."
+    )
     expires_seconds: float = Field(
         default=60.0,
         gt=0,
-        description="A holder without heartbeat for so long counts as dead; on its own machine that is seen at once.",
+        description=(
+            "A holder without heartbeat for so long counts as dead; on its own machine that is seen"
+            " at once."
+        ),
     )
 
     @model_validator(mode="after")
     def _one_late_heartbeat_is_no_death(self) -> LeaseConfig:
         if self.expires_seconds < 2 * self.heartbeat_seconds:
             msg = (
-                f"expires_seconds = {self.expires_seconds:g} is less than two heartbeats ({2 * self.heartbeat_seconds:g} s): "
-                "a holder that lives would be taken for dead; raise it"
+                f"expires_seconds = {self.expires_seconds:g} is less than two heartbeats"
+                f" ({2 * self.heartbeat_seconds:g} s): a holder that lives would be taken for dead;"
+                " raise it"
             )
             raise ValueError(msg)
         return self
@@ -127,24 +217,44 @@ class WebhookConfig(Config):
     """Who is told every outcome, as a POST of JSON."""
 
     url_variable: str = Field(
-        default="ORCHESTRATOR_WEBHOOK_URL", description="Environment variable that holds the address: it is a secret. Not set means nobody."
+        default="ORCHESTRATOR_WEBHOOK_URL",
+        description=(
+            "Environment variable that holds the address: it is a secret. Not set means nobody."
+        ),
     )
-    timeout_seconds: float = Field(default=10.0, gt=0, description="How long one of three attempts may take.")
+    timeout_seconds: float = Field(
+        default=10.0, gt=0, description="How long one of three attempts may take."
+    )
 
 
 class Retraining(Config):
-    """One retraining, completely described. Its models are NAME-teacher and NAME-student in the registry, by the experiment's name."""
+    """One retraining, completely described. Its models are NAME-teacher and NAME-student in the
+    registry, by the experiment's name.
+    """
 
     experiment: Experiment = Field(
-        description="How to learn: an experiment file's path, from this file's folder, or its content. Data and tasks come from source."
+        description=(
+            "How to learn: an experiment file's path, from this file's folder, or its content. Data"
+            " and tasks come from source."
+        )
     )
     source: SourceConfig = Field(description="Where images arrive.")
-    reactions: ReactionsConfig = Field(default_factory=ReactionsConfig, description="What to do with what is found there.")
-    shift_test: ShiftTestConfig = Field(default_factory=ShiftTestConfig, description="When known classes count as shifted.")
+    reactions: ReactionsConfig = Field(
+        default_factory=ReactionsConfig, description="What to do with what is found there."
+    )
+    shift_test: ShiftTestConfig = Field(
+        default_factory=ShiftTestConfig, description="When known classes count as shifted."
+    )
     gate: GateConfig = Field(default_factory=GateConfig, description="What a candidate must show.")
-    lease: LeaseConfig = Field(default_factory=LeaseConfig, description="How ticks keep out of each other's way.")
+    lease: LeaseConfig = Field(
+        default_factory=LeaseConfig, description="How ticks keep out of each other's way."
+    )
     max_tick_age_seconds: float | None = Field(
-        default=None, gt=0, description="A tick that was due longer ago is skipped, see --scheduled-at; null skips none."
+        default=None,
+        gt=0,
+        description=(
+            "A tick that was due longer ago is skipped, see --scheduled-at; null skips none."
+        ),
     )
     webhook: WebhookConfig = Field(default_factory=WebhookConfig, description="Who is told.")
 

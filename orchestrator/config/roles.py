@@ -1,4 +1,6 @@
-"""The two roles. Everything that is done for both is done in this order: the student learns from the teacher."""
+"""The two roles. Everything that is done for both is done in this order: the student learns from
+the teacher.
+"""
 
 from typing import Literal, TypeAlias
 

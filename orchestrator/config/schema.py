@@ -1,4 +1,6 @@
-"""Looking into the configuration models: which keys a mapping may hold, and which variants a union has."""
+"""Looking into the configuration models: which keys a mapping may hold, and which variants a union
+has.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from pydantic import BaseModel
 
 
 def models_in(annotation: object) -> list[type[BaseModel]]:
-    """The configuration models that an annotation mentions, through `Annotated` and unions; not those inside a mapping."""
+    """The configuration models that an annotation mentions, through `Annotated` and unions; not
+    those inside a mapping.
+    """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is dict:
@@ -31,23 +35,32 @@ def variant_kinds(annotation: object) -> dict[Any, type[BaseModel]]:
 
 
 def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
-    """`{key: annotation}` of what a mapping of this annotation may hold; a union's variant is the one `node` names by `kind`.
+    """`{key: annotation}` of what a mapping of this annotation may hold; a union's variant is the
+    one `node` names by `kind`.
 
     Where `node` names no known kind, the keys of all variants count.
     """
     models = models_in(annotation)
     kind = node.get("kind") if isinstance(node, dict) else None
     chosen = variant_kinds(annotation).get(kind) if isinstance(kind, str) else None
-    return {name: field.annotation for model in ([chosen] if chosen else models) for name, field in model.model_fields.items()}
+    return {
+        name: field.annotation
+        for model in ([chosen] if chosen else models)
+        for name, field in model.model_fields.items()
+    }
 
 
 def values_of(annotation: object) -> Any:  # noqa: ANN401 - an annotation
-    """The annotation of the values of a mapping with keys of the user's own; None for anything else."""
+    """The annotation of the values of a mapping with keys of the user's own; None for anything
+    else.
+    """
     return get_args(annotation)[1] if get_origin(annotation) is dict else None
 
 
 def problem_with_path(root: object, path: str) -> str | None:
-    """What is wrong with a dotted path that no variant of the configuration has; None for one that exists."""
+    """What is wrong with a dotted path that no variant of the configuration has; None for one that
+    exists.
+    """
     for walked, annotation, key in _steps(root, path):
         fields = fields_of(annotation, None)
         if key not in fields and values_of(annotation) is None:
@@ -56,7 +69,9 @@ def problem_with_path(root: object, path: str) -> str | None:
 
 
 def variants_with(root: object, path: str) -> dict[str, set[str]]:
-    """`{"student.transfer.kind": {"fixed"}}`: the kinds that have what a path names, where not all of a union have it."""
+    """`{"student.transfer.kind": {"fixed"}}`: the kinds that have what a path names, where not all
+    of a union have it.
+    """
     found = {}
     for walked, annotation, key in _steps(root, path):
         kinds = variant_kinds(annotation)
@@ -70,7 +85,11 @@ def unknown_key(path: str, known: Mapping[str, Any]) -> str:
     """The message about a key that is not known, with the nearest one that is."""
     parent, _, key = path.rpartition(".")
     nearest = difflib.get_close_matches(key, list(known), n=1)
-    advice = f"did you mean {parent + '.' if parent else ''}{nearest[0]}?" if nearest else f"known here: {', '.join(known) or 'nothing'}"
+    advice = (
+        f"did you mean {parent + '.' if parent else ''}{nearest[0]}?"
+        if nearest
+        else f"known here: {', '.join(known) or 'nothing'}"
+    )
     return f"{path} is not a known key; {advice}"
 
 

@@ -11,16 +11,35 @@ from orchestrator.config.model import Config
 
 
 class AdaptiveAugmentationConfig(Config):
-    """Learnable vectors around each old prototype, optimised through the old classifier [A claims 4, 5]."""
+    """Learnable vectors around each old prototype, optimised through the old classifier [A claims
+    4, 5].
+    """
 
     kind: Literal["adaptive"] = "adaptive"
     num_vectors: int = Field(default=16, ge=1, description="Augmented prototypes per old class.")
-    radius: float = Field(default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread.")
-    learning_rate: float = Field(default=0.05, ge=0, description="Step size of the vectors' own optimiser; 0 leaves them as drawn.")
-    num_steps: int = Field(default=30, ge=0, description="Optimisation steps of the vectors before each task.")
-    margin: float = Field(default=0.1, ge=0, le=2, description="Lead in cosine that the old classifier must keep for the vector's class.")
-    separation_weight: float = Field(default=1.0, ge=0, description="Weight of keeping away from the new classes' embeddings.")
-    diversity_weight: float = Field(default=1.0, ge=0, description="Weight of keeping a class's vectors apart from each other.")
+    radius: float = Field(
+        default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread."
+    )
+    learning_rate: float = Field(
+        default=0.05,
+        ge=0,
+        description="Step size of the vectors' own optimiser; 0 leaves them as drawn.",
+    )
+    num_steps: int = Field(
+        default=30, ge=0, description="Optimisation steps of the vectors before each task."
+    )
+    margin: float = Field(
+        default=0.1,
+        ge=0,
+        le=2,
+        description="Lead in cosine that the old classifier must keep for the vector's class.",
+    )
+    separation_weight: float = Field(
+        default=1.0, ge=0, description="Weight of keeping away from the new classes' embeddings."
+    )
+    diversity_weight: float = Field(
+        default=1.0, ge=0, description="Weight of keeping a class's vectors apart from each other."
+    )
 
 
 class RandomAugmentationConfig(Config):
@@ -28,7 +47,9 @@ class RandomAugmentationConfig(Config):
 
     kind: Literal["random"] = "random"
     num_vectors: int = Field(default=16, ge=1, description="Augmented prototypes per old class.")
-    radius: float = Field(default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread.")
+    radius: float = Field(
+        default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread."
+    )
 
 
 class NoAugmentationConfig(Config):
@@ -38,7 +59,8 @@ class NoAugmentationConfig(Config):
 
 
 PrototypeAugmentationConfig = Annotated[
-    AdaptiveAugmentationConfig | RandomAugmentationConfig | NoAugmentationConfig, Field(discriminator="kind")
+    AdaptiveAugmentationConfig | RandomAugmentationConfig | NoAugmentationConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -61,30 +83,60 @@ class LowRankSpreadConfig(Config):
     rank: int = Field(default=8, ge=1, description="Directions kept per class.")
 
 
-SpreadConfig = Annotated[SharedSpreadConfig | ScalarSpreadConfig | LowRankSpreadConfig, Field(discriminator="kind")]
+SpreadConfig = Annotated[
+    SharedSpreadConfig | ScalarSpreadConfig | LowRankSpreadConfig, Field(discriminator="kind")
+]
 
 
 class JointEmbeddingConfig(Config):
     """The space in which classes are pushed apart and pulled together [A claims 1, 7]."""
 
-    dimensions: int = Field(default=512, ge=2, le=8192, description="Dimensions of the joint embedding space.")
-    pull_margin: float = Field(default=0.5, ge=0, le=2, description="Distance to the class centre below which nothing pulls.")
-    push_margin: float = Field(default=1.2, ge=0, le=2, description="Distance between classes above which nothing pushes.")
-    weight: float = Field(default=0.1, ge=0, description="Weight of push and pull beside the cross-entropy; 0 switches both off.")
-    keep_weight: float = Field(default=1.0, ge=0, description="Weight of staying close to the previous embedding.")
-    shrinkage: float = Field(default=0.05, gt=0, le=1, description="Share of the covariance replaced by an isotropic one before whitening.")
+    dimensions: int = Field(
+        default=512, ge=2, le=8192, description="Dimensions of the joint embedding space."
+    )
+    pull_margin: float = Field(
+        default=0.5,
+        ge=0,
+        le=2,
+        description="Distance to the class centre below which nothing pulls.",
+    )
+    push_margin: float = Field(
+        default=1.2, ge=0, le=2, description="Distance between classes above which nothing pushes."
+    )
+    weight: float = Field(
+        default=0.1,
+        ge=0,
+        description="Weight of push and pull beside the cross-entropy; 0 switches both off.",
+    )
+    keep_weight: float = Field(
+        default=1.0, ge=0, description="Weight of staying close to the previous embedding."
+    )
+    shrinkage: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Share of the covariance replaced by an isotropic one before whitening.",
+    )
     few_images_shrinkage: float = Field(
         default=0.0,
         ge=0,
-        description="How much more where images are few: added to the odds of `shrinkage`, times the covariance's effective dimensions "
-        "per image that it was estimated from. 0 suits features that were learned on such images, about 8 pre-trained ones.",
+        description=(
+            "How much more where images are few: added to the odds of `shrinkage`, times the"
+            " covariance's effective dimensions per image that it was estimated from. 0 suits"
+            " features that were learned on such images, about 8 pre-trained ones."
+        ),
     )
-    adapter_width: int = Field(default=64, ge=1, description="Hidden units of the residual adapter.")
+    adapter_width: int = Field(
+        default=64, ge=1, description="Hidden units of the residual adapter."
+    )
 
     @model_validator(mode="after")
     def _push_beyond_pull(self) -> JointEmbeddingConfig:
         if self.push_margin <= self.pull_margin:
-            msg = f"push_margin = {self.push_margin} must be larger than pull_margin = {self.pull_margin}; raise it or lower pull_margin"
+            msg = (
+                f"push_margin = {self.push_margin} must be larger than pull_margin ="
+                f" {self.pull_margin}; raise it or lower pull_margin"
+            )
             raise ValueError(msg)
         return self
 
@@ -96,9 +148,11 @@ class FrozenExtractorConfig(Config):
 
 
 class PretrainedExtractorConfig(Config):
-    """The feature extractor is used as it comes, with the pre-trained weights of its backbone, and never learns.
+    """The feature extractor is used as it comes, with the pre-trained weights of its backbone, and
+    never learns.
 
-    What it makes of the images is then computed once for each data set, and shared by all runs and trials.
+    What it makes of the images is then computed once for each data set, and shared by all runs and
+    trials.
     """
 
     kind: Literal["pretrained"] = "pretrained"
@@ -108,41 +162,82 @@ class FineTunedExtractorConfig(Config):
     """The feature extractor goes on learning in every task, held back by feature distillation."""
 
     kind: Literal["fine_tuned"] = "fine_tuned"
-    learning_rate_fraction: float = Field(default=0.1, gt=0, le=1, description="Learning rate, as a share of the first task's.")
-    distillation_weight: float = Field(default=10.0, ge=0, description="Weight of keeping the previous features.")
+    learning_rate_fraction: float = Field(
+        default=0.1, gt=0, le=1, description="Learning rate, as a share of the first task's."
+    )
+    distillation_weight: float = Field(
+        default=10.0, ge=0, description="Weight of keeping the previous features."
+    )
 
 
-ExtractorConfig = Annotated[FrozenExtractorConfig | PretrainedExtractorConfig | FineTunedExtractorConfig, Field(discriminator="kind")]
+ExtractorConfig = Annotated[
+    FrozenExtractorConfig | PretrainedExtractorConfig | FineTunedExtractorConfig,
+    Field(discriminator="kind"),
+]
 
 
 class TeacherConfig(Config):
     """The first model: continually taught [A claims 1 to 7]."""
 
-    backbone: BackboneConfig = Field(default=SmallCnnConfig(), description="The feature extractor's architecture.")
-    extractor: ExtractorConfig = Field(default=FrozenExtractorConfig(), description="Whether and when the extractor learns.")
-    self_supervision: Literal["rotation", "none"] = Field(
-        default="rotation", description="rotation: in the first task, every class counts four times, once per quarter turn."
+    backbone: BackboneConfig = Field(
+        default=SmallCnnConfig(), description="The feature extractor's architecture."
     )
-    training: TrainingConfig = Field(default=TrainingConfig(), description="Training of the extractor, in the first task.")
+    extractor: ExtractorConfig = Field(
+        default=FrozenExtractorConfig(), description="Whether and when the extractor learns."
+    )
+    self_supervision: Literal["rotation", "none"] = Field(
+        default="rotation",
+        description=(
+            "rotation: in the first task, every class counts four times, once per quarter turn."
+        ),
+    )
+    training: TrainingConfig = Field(
+        default=TrainingConfig(), description="Training of the extractor, in the first task."
+    )
     refinement: TrainingConfig = Field(
         default=TrainingConfig(epochs=10, learning_rate=0.001, weight_decay=0.0),
         description="Training of embedding module and classifier, in every task.",
     )
     rehearsal: float = Rehearsal
     refinement_gate: bool = Field(
-        default=True, description="Keep of each refinement only as much as helps on held-out features; false keeps all of it."
+        default=True,
+        description=(
+            "Keep of each refinement only as much as helps on held-out features; false keeps all"
+            " of it."
+        ),
     )
-    num_views: int = Field(default=8, ge=0, description="Augmented views of every training image; 0 uses the images as they are.")
+    num_views: int = Field(
+        default=8,
+        ge=0,
+        description="Augmented views of every training image; 0 uses the images as they are.",
+    )
     view_weight: float = Field(
-        default=40.0, ge=0, description="Images' worth of trust in the views' mean: a class of n images weighs them by w / (w + n)."
+        default=40.0,
+        ge=0,
+        description=(
+            "Images' worth of trust in the views' mean: a class of n images weighs them by w / (w"
+            " + n)."
+        ),
     )
-    spread: SpreadConfig = Field(default=SharedSpreadConfig(), description="What is kept of a class's spread.")
-    augmentation: PrototypeAugmentationConfig = Field(default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented.")
-    joint_embedding: JointEmbeddingConfig = Field(default=JointEmbeddingConfig(), description="The joint embedding space.")
+    spread: SpreadConfig = Field(
+        default=SharedSpreadConfig(), description="What is kept of a class's spread."
+    )
+    augmentation: PrototypeAugmentationConfig = Field(
+        default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented."
+    )
+    joint_embedding: JointEmbeddingConfig = Field(
+        default=JointEmbeddingConfig(), description="The joint embedding space."
+    )
 
     @model_validator(mode="after")
     def _pretrained_has_weights(self) -> TeacherConfig:
-        if isinstance(self.extractor, PretrainedExtractorConfig) and getattr(self.backbone, "weights", None) is None:
-            msg = f"extractor.kind = pretrained, but backbone {self.backbone.kind} has no pre-trained weights; give backbone.weights"
+        if (
+            isinstance(self.extractor, PretrainedExtractorConfig)
+            and getattr(self.backbone, "weights", None) is None
+        ):
+            msg = (
+                f"extractor.kind = pretrained, but backbone {self.backbone.kind} has no pre-trained"
+                " weights; give backbone.weights"
+            )
             raise ValueError(msg)
         return self

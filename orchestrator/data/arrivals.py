@@ -1,7 +1,8 @@
 """A folder of Parquet files that grows, on any filesystem that pyarrow knows.
 
-Which images are held out depends on their content alone: an image that comes twice, or again in a later file, is always on the same
-side, so that no model is judged by an image that any earlier one has learned from.
+Which images are held out depends on their content alone: an image that comes twice, or again in a
+later file, is always on the same side, so that no model is judged by an image that any earlier one
+has learned from.
 """
 
 from __future__ import annotations
@@ -56,21 +57,33 @@ class Folder:
         self._filesystem, self._root = connect(uri)
 
     def names(self) -> dict[str, SourceFile]:
-        """All files of whatever kind, by name; those that are hidden (`.…`, `_…`), or lie in a hidden folder, are left out.
+        """All files of whatever kind, by name; those that are hidden (`.…`, `_…`), or lie in a
+        hidden folder, are left out.
 
         Raises:
             DataError: There is no such folder.
             StorageUnavailableError: It cannot be listed.
         """
         with reached(self.uri):
-            if "://" not in self.uri and self._filesystem.get_file_info(self._root).type != fs.FileType.Directory:
-                raise DataError("no such folder", where=self.uri, next_step="create it, or correct source.path")
-            listed = self._filesystem.get_file_info(fs.FileSelector(self._root, recursive=True, allow_not_found=True))
+            if (
+                "://" not in self.uri
+                and self._filesystem.get_file_info(self._root).type != fs.FileType.Directory
+            ):
+                raise DataError(
+                    "no such folder", where=self.uri, next_step="create it, or correct source.path"
+                )
+            listed = self._filesystem.get_file_info(
+                fs.FileSelector(self._root, recursive=True, allow_not_found=True)
+            )
         found = {}
         for info in sorted(listed, key=lambda info: info.path):
             name = posixpath.relpath(info.path, self._root)
-            if info.type == fs.FileType.File and not any(part.startswith((".", "_")) for part in name.split("/")):
-                found[name] = SourceFile(name, info.size, info.mtime.timestamp() if info.mtime else 0.0)
+            if info.type == fs.FileType.File and not any(
+                part.startswith((".", "_")) for part in name.split("/")
+            ):
+                found[name] = SourceFile(
+                    name, info.size, info.mtime.timestamp() if info.mtime else 0.0
+                )
         return found
 
     def content(self, name: str) -> pa.Buffer:
@@ -79,7 +92,10 @@ class Folder:
         Raises:
             StorageUnavailableError: It cannot be read.
         """
-        with reached(self.uri), self._filesystem.open_input_file(posixpath.join(self._root, name)) as file:
+        with (
+            reached(self.uri),
+            self._filesystem.open_input_file(posixpath.join(self._root, name)) as file,
+        ):
             return file.read_buffer()
 
     def where(self, name: str) -> str:
@@ -131,7 +147,9 @@ def is_held_out(digest: bytes, fraction: float) -> bool:
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 
 
-def read_arrivals(config: ArrivalsConfig) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_]]:
+def read_arrivals(
+    config: ArrivalsConfig,
+) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_]]:
     """What a run needs of the files: images, their labels, and which of them are held out.
 
     Raises:
@@ -146,9 +164,15 @@ def read_arrivals(config: ArrivalsConfig) -> tuple[npt.NDArray[np.uint8], list[i
     for file in config.files:
         content = read_content(folder, file.name)
         if content.sha256 != file.sha256:
-            raise DataError("has changed since it was taken in", where=content.where, next_step="run `orchestrator retrain` again")
+            raise DataError(
+                "has changed since it was taken in",
+                where=content.where,
+                next_step="run `orchestrator retrain` again",
+            )
         taken = {label for label, last in last_delivery.items() if file.delivery <= last}
-        rows = [row for row in range(len(content.labels)) if _is_wanted(content, row, taken, config)]
+        rows = [
+            row for row in range(len(content.labels)) if _is_wanted(content, row, taken, config)
+        ]
         parts.append(content.decode(rows, shape))
         labels += [content.labels[row] for row in rows]
         held_out += [is_held_out(content.digests[row], config.held_out_fraction) for row in rows]
@@ -159,4 +183,6 @@ def _is_wanted(content: ParquetContent, row: int, taken: Set[str], config: Arriv
     label = str(content.labels[row])
     if label not in taken:
         return False
-    return label not in config.held_out_only or is_held_out(content.digests[row], config.held_out_fraction)
+    return label not in config.held_out_only or is_held_out(
+        content.digests[row], config.held_out_fraction
+    )

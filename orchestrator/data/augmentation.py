@@ -1,6 +1,8 @@
-"""Random changes of whole uint8 batches: turned, scaled, shifted, mirrored, noisy; on whatever device the batch is on.
+"""Random changes of whole uint8 batches: turned, scaled, shifted, mirrored, noisy; on whatever
+device the batch is on.
 
-All images of a block are changed at once and in few passes: on a CPU it is the memory that takes the time.
+All images of a block are changed at once and in few passes: on a CPU it is the memory that takes
+the time.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ def augment(
         images: uint8 (n, c, h, w); left as they are.
         config: How far each change may go.
         generator: A CPU generator: the same draws on every device.
-        part: Which of the images are wanted. The draws are made for all: a worker that computes a part gets what one worker
-            would have computed.
+        part: Which of the images are wanted. The draws are made for all: a worker that computes a
+            part gets what one worker would have computed.
         device: Where the copies are made; None means where the images are.
     """
     device = device or images.device
@@ -44,14 +46,20 @@ def augment(
     padding = "zeros" if config.border == "black" else "reflection"
     if config.noise:
         sequence, starts = _draw_noise(num, num_values, generator)
-        noise, starts = (255 * config.noise * sequence).to(device).unfold(0, num_values, 1), starts[part].to(device)
+        noise, starts = (
+            (255 * config.noise * sequence).to(device).unfold(0, num_values, 1),
+            starts[part].to(device),
+        )
     chosen = _to_device(images[part], device)
     changed = torch.empty_like(chosen)
     size = max(1, (_BLOCK_VALUES_CPU if device.type == "cpu" else _BLOCK_VALUES_GPU) // num_values)
     for start in range(0, len(chosen), size):
         block = slice(start, start + size)
         pixels = functional.grid_sample(
-            chosen[block].float(), _grid(transforms[block], height, width), padding_mode=padding, align_corners=False
+            chosen[block].float(),
+            _grid(transforms[block], height, width),
+            padding_mode=padding,
+            align_corners=False,
         )
         if config.noise:
             pixels += noise.index_select(0, starts[block]).view_as(pixels)
@@ -60,7 +68,9 @@ def augment(
 
 
 def _to_device(images: Images, device: torch.device) -> Images:
-    """To a GPU they go through pinned memory: the CPU prepares the next batch while they are copied."""
+    """To a GPU they go through pinned memory: the CPU prepares the next batch while they are
+    copied.
+    """
     if device.type == "cuda" and not images.is_cuda:
         return images.pin_memory().to(device, non_blocking=True)
     return images.to(device)
@@ -69,7 +79,9 @@ def _to_device(images: Images, device: torch.device) -> Images:
 def _draw_transforms(
     num: int, config: ImageAugmentationConfig, generator: torch.Generator, size: tuple[int, int]
 ) -> Float[Tensor, "num 2 3"]:
-    """Where in the image each pixel of a changed copy comes from, as a matrix over (x, y, 1); the image goes from -1 to 1."""
+    """Where in the image each pixel of a changed copy comes from, as a matrix over (x, y, 1); the
+    image goes from -1 to 1.
+    """
 
     def uniform(limit: float) -> Tensor:
         return (torch.rand(num, generator=generator) * 2 - 1) * limit
@@ -82,33 +94,58 @@ def _draw_transforms(
     cos, sin = scale * angle.cos(), scale * angle.sin()
     # a shift by the whole side is 2
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
-    if not config.rotation_degrees and not config.scale_fraction:  # by whole pixels: anything else would only blur the image
+    if (
+        not config.rotation_degrees and not config.scale_fraction
+    ):  # by whole pixels: anything else would only blur the image
         height, width = size
-        shift_x, shift_y = (shift_x * width / 2).round() * 2 / width, (shift_y * height / 2).round() * 2 / height
-    return torch.stack([torch.stack([cos * mirror, -sin, shift_x], 1), torch.stack([sin * mirror, cos, shift_y], 1)], 1)
+        shift_x, shift_y = (
+            (shift_x * width / 2).round() * 2 / width,
+            (shift_y * height / 2).round() * 2 / height,
+        )
+    return torch.stack(
+        [
+            torch.stack([cos * mirror, -sin, shift_x], 1),
+            torch.stack([sin * mirror, cos, shift_y], 1),
+        ],
+        1,
+    )
 
 
 def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
-    """The transforms at the centre of every pixel; as a sum of rows and columns it costs a fifth of torch's `affine_grid`."""
-    x, y = ((2 * torch.arange(side, device=transforms.device) + 1) / side - 1 for side in (width, height))
+    """The transforms at the centre of every pixel; as a sum of rows and columns it costs a fifth of
+    torch's `affine_grid`.
+    """
+    x, y = (
+        (2 * torch.arange(side, device=transforms.device) + 1) / side - 1
+        for side in (width, height)
+    )
     of_columns = transforms[:, :, 0, None] * x
     of_rows = transforms[:, :, 1, None] * y + transforms[:, :, 2, None]
     return (of_rows[..., None] + of_columns[:, :, None]).permute(0, 2, 3, 1)
 
 
-def _draw_noise(num: int, num_values: int, generator: torch.Generator) -> tuple[Float[Tensor, " length"], Int64[Tensor, " num"]]:
+def _draw_noise(
+    num: int, num_values: int, generator: torch.Generator
+) -> tuple[Float[Tensor, " length"], Int64[Tensor, " num"]]:
     """Normal noise as one sequence, and where in it each image's stretch starts.
 
-    Many images have stretches that overlap: a number for every pixel of each would take longer to draw than all the rest.
+    Many images have stretches that overlap: a number for every pixel of each would take longer to
+    draw than all the rest.
     """
     length = max(_SEQUENCE_VALUES, _SEQUENCE_IMAGES * num_values)
     if num * num_values <= length:
-        return torch.randn(max(1, num) * num_values, generator=generator), torch.arange(num) * num_values
-    return torch.randn(length, generator=generator), torch.randint(length - num_values + 1, (num,), generator=generator)
+        return torch.randn(max(1, num) * num_values, generator=generator), torch.arange(
+            num
+        ) * num_values
+    return torch.randn(length, generator=generator), torch.randint(
+        length - num_values + 1, (num,), generator=generator
+    )
 
 
 def quarter_turns(images: Images) -> UInt8[Tensor, "4*n c h w"]:
-    """All four quarter turns of square images, (4 n, c, h, w): first all as they are, then all turned once, and so on."""
+    """All four quarter turns of square images, (4 n, c, h, w): first all as they are, then all
+    turned once, and so on.
+    """
     return torch.cat([torch.rot90(images, turns, (2, 3)) for turns in range(4)])
 
 
@@ -116,4 +153,6 @@ def mix(images: Images, generator: torch.Generator) -> Images:
     """Mixes every image with a random other one of the batch in random proportion."""
     partners = images[torch.randperm(len(images), generator=generator)]
     share = torch.rand(len(images), 1, 1, 1, generator=generator).to(images.device)
-    return partners.float().lerp_(images.float(), share).add_(0.5).to(torch.uint8)  # what is behind the point is cut off
+    return (
+        partners.float().lerp_(images.float(), share).add_(0.5).to(torch.uint8)
+    )  # what is behind the point is cut off

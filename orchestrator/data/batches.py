@@ -15,15 +15,16 @@ from torch import Tensor
 class BalancedBatches:
     """Batches of row numbers in which all classes take turns [METHOD §2 (a)].
 
-    In an epoch the largest class is seen about once; smaller ones are repeated, each time in a new order. Without this, one
-    exemplar an old class would drown among the new images.
+    In an epoch the largest class is seen about once; smaller ones are repeated, each time in a new
+    order. Without this, one exemplar an old class would drown among the new images.
 
     Attributes:
         labels: The class of every row.
         batch_size: Rows of a batch.
         generator_of: The random generator of an epoch.
         num_old_classes: Classes before this one are old: a few rows stand for them.
-        rehearsal: By how much an old class makes an epoch longer, as a share of what a new one does, in [0, 1].
+        rehearsal: By how much an old class makes an epoch longer, as a share of what a new one
+            does, in [0, 1].
     """
 
     labels: Int64[Tensor, " n"]
@@ -36,13 +37,20 @@ class BalancedBatches:
     def num_batches(self) -> int:
         """Batches of one epoch."""
         counts = torch.bincount(self.labels)
-        num_old, num_new = (int((part > 0).sum()) for part in (counts[: self.num_old_classes], counts[self.num_old_classes :]))
-        return max(1, math.ceil(int(counts.max()) * (num_new + self.rehearsal * num_old) / self.batch_size))
+        num_old, num_new = (
+            int((part > 0).sum())
+            for part in (counts[: self.num_old_classes], counts[self.num_old_classes :])
+        )
+        return max(
+            1, math.ceil(int(counts.max()) * (num_new + self.rehearsal * num_old) / self.batch_size)
+        )
 
     def epoch(self, index: int) -> list[Int64[Tensor, " batch"]]:
         """One epoch's batches."""
         generator = self.generator_of(index)
-        rows_of = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique().tolist()]
+        rows_of = [
+            torch.nonzero(self.labels == label).flatten() for label in self.labels.unique().tolist()
+        ]
         num_rows = self.num_batches * self.batch_size
         num_turns = math.ceil(num_rows / len(rows_of))
         columns = [_repeated(rows, num_turns, generator) for rows in rows_of]
@@ -52,7 +60,11 @@ class BalancedBatches:
         return list(turns.gather(1, order).flatten()[:num_rows].split(self.batch_size))
 
 
-def _repeated(rows: Int64[Tensor, " rows"], num: int, generator: torch.Generator) -> Int64[Tensor, " num"]:
+def _repeated(
+    rows: Int64[Tensor, " rows"], num: int, generator: torch.Generator
+) -> Int64[Tensor, " num"]:
     """The rows in random order, over and over, each time in a new one."""
     repeats = math.ceil(num / len(rows))
-    return torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(repeats)])[:num]
+    return torch.cat(
+        [rows[torch.randperm(len(rows), generator=generator)] for _ in range(repeats)]
+    )[:num]

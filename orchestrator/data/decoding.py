@@ -1,4 +1,6 @@
-"""Whatever a source stores as an image → uint8 pixels of one shape: all modes, depths and orientations, as a viewer shows them."""
+"""Whatever a source stores as an image → uint8 pixels of one shape: all modes, depths and
+orientations, as a viewer shows them.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,14 @@ Shape = tuple[int, int, int]
 _ORIENTATION = ExifTags.Base.Orientation
 _SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_BROKEN = "replace the image or leave it out; `orchestrator data import` leaves such images out and lists them"
-_PIXELS = "give height x width, or height x width x 1 or 3, of integers in 0..255 or floating-point numbers in [0, 1]"
+_BROKEN = (
+    "replace the image or leave it out; `orchestrator data import` leaves such images out and lists"
+    " them"
+)
+_PIXELS = (
+    "give height x width, or height x width x 1 or 3, of integers in 0..255 or floating-point"
+    " numbers in [0, 1]"
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,8 @@ class DecodedImage:
     Attributes:
         pixels: uint8 (channels, height, width).
         size: (width, height) before resizing, as a viewer shows it; pixels.
-        mode: How the source stores it, in Pillow's words: `L`, `RGB`, `RGBA`, `P`, `I;16`, …; `pixels` for arrays and lists.
+        mode: How the source stores it, in Pillow's words: `L`, `RGB`, `RGBA`, `P`, `I;16`, …;
+            `pixels` for arrays and lists.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -41,8 +50,8 @@ def decode(content: object, shape: Shape, where: str) -> DecodedImage:
     """Decodes one image.
 
     Args:
-        content: Encoded bytes, a mapping with them under `bytes` (as Hugging Face stores them), pixels as an array or nested lists,
-            or an opened image.
+        content: Encoded bytes, a mapping with them under `bytes` (as Hugging Face stores them),
+            pixels as an array or nested lists, or an opened image.
         shape: (channels, height, width) to which it is converted.
         where: What it is called in errors.
 
@@ -54,19 +63,28 @@ def decode(content: object, shape: Shape, where: str) -> DecodedImage:
         raise DataError("has no image", where=where, next_step="remove the row")
     try:
         image = opened(stored, where)
-        mode, (width, height) = image.mode if isinstance(stored, bytes | Image.Image) else "pixels", image.size
-        # large JPEGs are shrunk while they are decoded; twice the size is left for a smooth last step
+        mode, (width, height) = (
+            image.mode if isinstance(stored, bytes | Image.Image) else "pixels",
+            image.size,
+        )
+        # large JPEGs are shrunk while they are decoded; twice the size is left for a smooth last
+        # step
         image.draft(None, (2 * shape[2], 2 * shape[1]))
         turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
-        return DecodedImage(_to_array(upright(image), shape), (height, width) if turned else (width, height), mode)
+        return DecodedImage(
+            _to_array(upright(image), shape), (height, width) if turned else (width, height), mode
+        )
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - a decoder that reads broken bytes may raise anything
-        raise DataError(f"cannot be decoded ({_said(error)})", where=where, next_step=_BROKEN) from None
+        raise DataError(
+            f"cannot be decoded ({_said(error)})", where=where, next_step=_BROKEN
+        ) from None
 
 
 def opened(stored: object, where: str) -> Image.Image:
-    """An image that is not decoded yet, of encoded bytes, an opened image, or pixels; Pillow raises whatever it finds in bytes.
+    """An image that is not decoded yet, of encoded bytes, an opened image, or pixels; Pillow raises
+    whatever it finds in bytes.
 
     Raises:
         DataError: Pixels that are no image.
@@ -146,16 +164,29 @@ def _from_pixels(content: object, where: str) -> Image.Image:
         numeric = np.issubdtype(pixels.dtype, np.number)
     except ValueError:
         numeric = False
-    if not numeric or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or not pixels.size:
+    if (
+        not numeric
+        or pixels.ndim not in (2, 3)
+        or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3))
+        or not pixels.size
+    ):
         raise DataError("is not an image of pixels", where=where, next_step=_PIXELS)
     if not np.isfinite(pixels).all():
         count = int((~np.isfinite(pixels)).sum())
-        raise DataError(f"has {count} pixels that are NaN or infinite", where=where, next_step="replace the image or remove the row")
+        raise DataError(
+            f"has {count} pixels that are NaN or infinite",
+            where=where,
+            next_step="replace the image or remove the row",
+        )
     highest = 1.0 if np.issubdtype(pixels.dtype, np.floating) else 255
     if pixels.min() < 0 or pixels.max() > highest:
-        raise DataError(f"has pixels from {pixels.min()} to {pixels.max()}", where=where, next_step=_PIXELS)
+        raise DataError(
+            f"has pixels from {pixels.min()} to {pixels.max()}", where=where, next_step=_PIXELS
+        )
     scaled = np.rint(pixels * (255 / highest)).astype(np.uint8)
-    return Image.fromarray(scaled.squeeze(axis=2) if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled)
+    return Image.fromarray(
+        scaled.squeeze(axis=2) if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled
+    )
 
 
 def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:

@@ -27,9 +27,15 @@ def connect(uri: str) -> tuple[fs.FileSystem, str]:
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
     except (ValueError, NotImplementedError) as error:
-        raise UserInputError(f"{without_password(uri)!r}: {error}", next_step="use a local path, s3:// or gs://") from None
+        raise UserInputError(
+            f"{without_password(uri)!r}: {error}", next_step="use a local path, s3:// or gs://"
+        ) from None
     except OSError as error:
-        raise StorageUnavailableError(f"cannot be reached ({error})", where=without_password(uri), next_step="check the address") from None
+        raise StorageUnavailableError(
+            f"cannot be reached ({error})",
+            where=without_password(uri),
+            next_step="check the address",
+        ) from None
     return filesystem, path
 
 
@@ -44,5 +50,7 @@ def reached(where: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageUnavailableError(
-            f"cannot be read ({error})", where=without_password(where), next_step="check the address and its rights"
+            f"cannot be read ({error})",
+            where=without_password(where),
+            next_step="check the address and its rights",
         ) from None

@@ -13,7 +13,23 @@ from pathlib import Path
 from orchestrator.data.samples import Half, Sample
 from orchestrator.errors import DataError
 
-SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jp2",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
+)
 _HIDDEN = (".", "__MACOSX")
 
 
@@ -28,7 +44,8 @@ class _ClassFolder:
 class FolderSource:
     """Two folders of class folders, or one with all images in the half `train`.
 
-    Images may lie deeper within their class folder. Hidden files and what is no image by its name are left out.
+    Images may lie deeper within their class folder. Hidden files and what is no image by its name
+    are left out.
     """
 
     def __init__(self, train: Path, test: Path | None) -> None:
@@ -39,11 +56,15 @@ class FolderSource:
             test: The same for test images; None where there is none.
         """
         self._folders: dict[Half, Path | None] = {"train": train, "test": test}
-        self.name = train.parent.name if test is not None and train.parent == test.parent else train.name
+        self.name = (
+            train.parent.name if test is not None and train.parent == test.parent else train.name
+        )
 
     @property
     def stamp(self) -> str:
-        """Of the paths, sizes and times of all files: reading all of a large folder before each run would take minutes."""
+        """Of the paths, sizes and times of all files: reading all of a large folder before each run
+        would take minutes.
+        """
         lines = [sample.stamp for half in self._folders for sample in self.samples(half)]
         empty = [self.empty_classes(half) for half in self._folders]
         return hashlib.sha256(repr((empty, lines)).encode()).hexdigest()
@@ -58,45 +79,82 @@ class FolderSource:
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """Class folders without a file that is an image by its name."""
-        return [f"{self.place(half)}/{folder.name}" for folder in self._classes[half] if not folder.files]
+        return [
+            f"{self.place(half)}/{folder.name}"
+            for folder in self._classes[half]
+            if not folder.files
+        ]
 
     def samples(self, half: Half) -> Iterator[Sample]:
         """Class by class, files in the order of their names."""
         for folder in self._classes[half]:
             for path, stamp in folder.files:
-                yield Sample(_printable(path), _printable(path.name), stamp, partial(_load, folder.name, path))
+                yield Sample(
+                    _printable(path),
+                    _printable(path.name),
+                    stamp,
+                    partial(_load, folder.name, path),
+                )
 
     @cached_property
     def _classes(self) -> dict[Half, list[_ClassFolder]]:
-        return {half: [] if folder is None else _class_folders(folder) for half, folder in self._folders.items()}
+        return {
+            half: [] if folder is None else _class_folders(folder)
+            for half, folder in self._folders.items()
+        }
 
 
 def has_class_folders(folder: Path) -> bool:
     """Whether there is such a folder, and it holds folders with images, at whatever depth."""
-    return folder.is_dir() and any(next(_files_below(inner), None) for inner in _visible_folders(folder))
+    return folder.is_dir() and any(
+        next(_files_below(inner), None) for inner in _visible_folders(folder)
+    )
 
 
 def _class_folders(root: Path) -> list[_ClassFolder]:
     if not root.is_dir():
-        raise DataError("no such folder", where=_printable(root), next_step="correct the path: it holds one folder a class")
-    folders = [_ClassFolder(_class_name(folder), tuple(sorted(_files_below(folder)))) for folder in _visible_folders(root)]
+        raise DataError(
+            "no such folder",
+            where=_printable(root),
+            next_step="correct the path: it holds one folder a class",
+        )
+    folders = [
+        _ClassFolder(_class_name(folder), tuple(sorted(_files_below(folder))))
+        for folder in _visible_folders(root)
+    ]
     if not folders:
-        raise DataError("holds no class folders", where=_printable(root), next_step="put each class's images into a folder of its name")
+        raise DataError(
+            "holds no class folders",
+            where=_printable(root),
+            next_step="put each class's images into a folder of its name",
+        )
     return folders
 
 
 def _class_name(folder: Path) -> str:
     name = folder.name
     if name != _printable(name):
-        raise DataError("the name of a class folder is no valid text", where=_printable(folder), next_step="rename it")
+        raise DataError(
+            "the name of a class folder is no valid text",
+            where=_printable(folder),
+            next_step="rename it",
+        )
     return name
 
 
 def _visible_folders(root: Path) -> list[Path]:
     try:
-        return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(_HIDDEN))
+        return sorted(
+            entry
+            for entry in root.iterdir()
+            if entry.is_dir() and not entry.name.startswith(_HIDDEN)
+        )
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=_printable(root), next_step="make it readable") from None
+        raise DataError(
+            f"cannot be read ({error.strerror})",
+            where=_printable(root),
+            next_step="make it readable",
+        ) from None
 
 
 def _files_below(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -120,7 +178,8 @@ def _stamp(path: Path) -> str:
         status = path.stat()
     except OSError:  # a link to nowhere: whoever loads the image says so
         return f"{path} missing"
-    # the time of the last change also moves where a file is replaced by an older one of the same size
+    # the time of the last change also moves where a file is replaced by an older one of the same
+    # size
     return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 

@@ -1,7 +1,9 @@
-"""The one internal form of a data set: a memory-mapped Arrow IPC file of equally sized uint8 images.
+"""The one internal form of a data set: a memory-mapped Arrow IPC file of equally sized uint8
+images.
 
-Columns: `image` (fixed-size binary, channels x height x width bytes), `label` (text), `split` ("train" or "test"). Every
-process of a machine maps the same file, so that the pages are shared and nothing is decoded twice.
+Columns: `image` (fixed-size binary, channels x height x width bytes), `label` (text), `split`
+("train" or "test"). Every process of a machine maps the same file, so that the pages are shared and
+nothing is decoded twice.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class ImageTable:
         name: What the data set is called.
         shape: (channels, height, width) of every image.
         fingerprint: SHA-256 over shape, images, labels and splits: equal exactly for equal content.
-        integer_labels: Whether the source's labels are integers; the table holds them as text all the same.
+        integer_labels: Whether the source's labels are integers; the table holds them as text all
+            the same.
     """
 
     path: Path
@@ -64,11 +67,17 @@ class ImageTable:
     @cached_property
     def is_test(self) -> npt.NDArray[np.bool_]:
         """Whether an image is test data."""
-        return np.asarray([split == "test" for split in self._table.column("split").to_pylist()], dtype=np.bool_)
+        return np.asarray(
+            [split == "test" for split in self._table.column("split").to_pylist()], dtype=np.bool_
+        )
 
 
 def write_image_table(
-    path: Path, name: str, images: npt.NDArray[np.uint8], labels: Sequence[int] | Sequence[str], is_test: npt.NDArray[np.bool_]
+    path: Path,
+    name: str,
+    images: npt.NDArray[np.uint8],
+    labels: Sequence[int] | Sequence[str],
+    is_test: npt.NDArray[np.bool_],
 ) -> ImageTable:
     """Writes a table atomically and opens it.
 
@@ -87,16 +96,30 @@ def write_image_table(
     texts = [str(label) for label in labels]
     fingerprint = _fingerprint(content, texts, is_test)
     integer_labels = all(isinstance(label, int) for label in labels)
-    metadata = {"name": name, "shape": shape, "fingerprint": fingerprint, "integer_labels": integer_labels}
-    pixels = pa.FixedSizeBinaryArray.from_buffers(pa.binary(int(np.prod(shape))), len(content), [None, pa.py_buffer(content)])
+    metadata = {
+        "name": name,
+        "shape": shape,
+        "fingerprint": fingerprint,
+        "integer_labels": integer_labels,
+    }
+    pixels = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(int(np.prod(shape))), len(content), [None, pa.py_buffer(content)]
+    )
     table = pa.table(
-        {"image": pixels, "label": pa.array(texts, pa.string()), "split": pa.array(np.where(is_test, "test", "train"), pa.string())}
+        {
+            "image": pixels,
+            "label": pa.array(texts, pa.string()),
+            "split": pa.array(np.where(is_test, "test", "train"), pa.string()),
+        }
     ).replace_schema_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            with (
+                pa.OSFile(str(temporary), "wb") as sink,
+                pa.ipc.new_file(sink, table.schema) as writer,
+            ):
                 writer.write_table(table)
             temporary.replace(path)
         finally:
@@ -107,7 +130,8 @@ def write_image_table(
 
 
 def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Room for images that memory need not hold: an array in a file that has no name, and is gone with whoever uses it.
+    """Room for images that memory need not hold: an array in a file that has no name, and is gone
+    with whoever uses it.
 
     Args:
         folder: Where there is room; it is made.
@@ -136,7 +160,13 @@ def open_image_table(path: Path) -> ImageTable | None:
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, json.JSONDecodeError):
         return None
     channels, height, width = metadata["shape"]
-    return ImageTable(path, metadata["name"], (channels, height, width), metadata["fingerprint"], metadata["integer_labels"])
+    return ImageTable(
+        path,
+        metadata["name"],
+        (channels, height, width),
+        metadata["fingerprint"],
+        metadata["integer_labels"],
+    )
 
 
 def _cannot_write(folder: Path, error: OSError) -> StorageUnavailableError:
@@ -147,7 +177,9 @@ def _cannot_write(folder: Path, error: OSError) -> StorageUnavailableError:
     )
 
 
-def _fingerprint(images: npt.NDArray[np.uint8], labels: list[str], is_test: npt.NDArray[np.bool_]) -> str:
+def _fingerprint(
+    images: npt.NDArray[np.uint8], labels: list[str], is_test: npt.NDArray[np.bool_]
+) -> str:
     digest = hashlib.sha256(json.dumps([list(images.shape), labels]).encode())
     digest.update(np.packbits(is_test).tobytes())
     digest.update(images.data)

@@ -1,8 +1,10 @@
-"""Any source → one Parquet file a half: images as they are stored, rows in the order of their labels.
+"""Any source → one Parquet file a half: images as they are stored, rows in the order of their
+labels.
 
-Samples are worked on in chunks, each a file of its own by a key of what it was made of: an interrupted import finds those that are
-done. Then the chunks are put together label by label, so that whoever reads some classes only reads their row groups. Neither step
-holds more than a chunk or a row group in memory.
+Samples are worked on in chunks, each a file of its own by a key of what it was made of: an
+interrupted import finds those that are done. Then the chunks are put together label by label, so
+that whoever reads some classes only reads their row groups. Neither step holds more than a chunk or
+a row group in memory.
 """
 
 from __future__ import annotations
@@ -62,9 +64,13 @@ class Chunk:
     half: Half
 
     def images(self) -> list[ImageFacts | BadImage]:
-        """What is known of each, in the order of the rows; read anew each time, as all chunks' together may be many."""
+        """What is known of each, in the order of the rows; read anew each time, as all chunks'
+        together may be many.
+        """
         with pq.ParquetFile(self.path) as file:
-            rows = file.read(columns=[name for name in _CHUNK_SCHEMA.names if name != "image"]).to_pylist()
+            rows = file.read(
+                columns=[name for name in _CHUNK_SCHEMA.names if name != "image"]
+            ).to_pylist()
         return [_facts(self.half, row) for row in rows]
 
     def labels(self) -> list[str]:
@@ -76,7 +82,9 @@ class Chunk:
     def content(self, row_group: int) -> list[bytes]:
         """The images of one label."""
         with pq.ParquetFile(self.path) as file:
-            images: list[bytes] = file.read_row_group(row_group, columns=["image"]).column("image").to_pylist()
+            images: list[bytes] = (
+                file.read_row_group(row_group, columns=["image"]).column("image").to_pylist()
+            )
         return images
 
 
@@ -85,13 +93,16 @@ def import_key(stamp: str, image_size: int | None) -> str:
     return hashlib.sha256(f"{_FORMAT} {image_size} {stamp}".encode()).hexdigest()
 
 
-def import_chunks(samples: Iterator[Sample], half: Half, image_size: int | None, folder: Path) -> Iterator[tuple[Chunk, int]]:
+def import_chunks(
+    samples: Iterator[Sample], half: Half, image_size: int | None, folder: Path
+) -> Iterator[tuple[Chunk, int]]:
     """Stores a half in chunks, in the order of its samples; what is stored already stays.
 
     Args:
         samples: All of the half.
         half: Which.
-        image_size: Larger images are shrunk until their shorter side has this many pixels; None leaves all as they are.
+        image_size: Larger images are shrunk until their shorter side has this many pixels; None
+            leaves all as they are.
         folder: Where chunks are kept; it exists.
 
     Returns:
@@ -104,12 +115,17 @@ def import_chunks(samples: Iterator[Sample], half: Half, image_size: int | None,
         key = import_key(repr([(sample.where, sample.stamp) for sample in batch]), image_size)
         path = folder / f"{half}-{key[:32]}.parquet"
         if not path.exists():
-            _write_chunk(path, list(in_threads(partial(_row, half=half, image_size=image_size), batch)))
+            _write_chunk(
+                path, list(in_threads(partial(_row, half=half, image_size=image_size), batch))
+            )
         yield Chunk(path, half), len(batch)
 
 
-def merge(chunks: Sequence[Chunk], path: Path, integer_labels: bool, metadata: Mapping[bytes, bytes]) -> None:
-    """Writes a half's file, atomically: rows in the order of their labels, no row group with two labels.
+def merge(
+    chunks: Sequence[Chunk], path: Path, integer_labels: bool, metadata: Mapping[bytes, bytes]
+) -> None:
+    """Writes a half's file, atomically: rows in the order of their labels, no row group with two
+    labels.
 
     Args:
         chunks: All of the half.
@@ -128,7 +144,9 @@ def merge(chunks: Sequence[Chunk], path: Path, integer_labels: bool, metadata: M
     schema = pa.schema({"image": pa.binary(), "label": kind}, metadata=dict(metadata))
     with _written(path, schema, {"image": "none", "label": "zstd"}) as writer:
         for label in sorted(places, key=natural_key):
-            for group in _groups(image for chunk, row_group in places[label] for image in chunk.content(row_group)):
+            for group in _groups(
+                image for chunk, row_group in places[label] for image in chunk.content(row_group)
+            ):
                 labels = [int(label) if integer_labels else label] * len(group)
                 writer.write_table(pa.table({"image": group, "label": labels}, schema=schema))
 
@@ -156,7 +174,10 @@ def _row(sample: Sample, half: Half, image_size: int | None) -> dict[str, Any]:
         "image": _stored(found, image_size),
         "label": str(facts.label),
         "is_integer": isinstance(facts.label, int),
-        **{name: getattr(facts, name) for name in ("where", "name", "digest", "mode", "width", "height")},
+        **{
+            name: getattr(facts, name)
+            for name in ("where", "name", "digest", "mode", "width", "height")
+        },
     }
 
 
@@ -164,11 +185,22 @@ def _facts(half: Half, row: Mapping[str, Any]) -> ImageFacts | BadImage:
     if row["reason"] is not None:
         return BadImage(half, row["where"], row["reason"])
     label = int(row["label"]) if row["is_integer"] else row["label"]
-    return ImageFacts(half, row["where"], row["name"], label, row["digest"], row["mode"], row["width"], row["height"])
+    return ImageFacts(
+        half,
+        row["where"],
+        row["name"],
+        label,
+        row["digest"],
+        row["mode"],
+        row["width"],
+        row["height"],
+    )
 
 
 def _stored(found: Examined, image_size: int | None) -> bytes:
-    """An image's bytes: as they are where it is encoded and not too large; else as JPEG where it was one, or as PNG."""
+    """An image's bytes: as they are where it is encoded and not too large; else as JPEG where it
+    was one, or as PNG.
+    """
     content = encoded_bytes(found.content)
     is_large = image_size is not None and min(found.decoded.size) > image_size
     if isinstance(content, bytes) and not is_large:
@@ -185,22 +217,34 @@ def _write_chunk(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     by_label: dict[str | None, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         by_label[row.get("label")].append(row)
-    labels = sorted(by_label, key=lambda label: (label is None, label or ""))  # what cannot be used comes last
+    labels = sorted(
+        by_label, key=lambda label: (label is None, label or "")
+    )  # what cannot be used comes last
     with _written(path, _CHUNK_SCHEMA, "none") as writer:
         for label in labels:
             writer.write_table(pa.Table.from_pylist(by_label[label], schema=_CHUNK_SCHEMA))
 
 
 @contextmanager
-def _written(path: Path, schema: pa.Schema, compression: str | Mapping[str, str]) -> Iterator[pq.ParquetWriter]:
+def _written(
+    path: Path, schema: pa.Schema, compression: str | Mapping[str, str]
+) -> Iterator[pq.ParquetWriter]:
     """A Parquet file that is there when it is whole, and not before."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with pq.ParquetWriter(temporary, schema, compression=compression, use_dictionary=["label"], write_statistics=["label"]) as writer:
+        with pq.ParquetWriter(
+            temporary,
+            schema,
+            compression=compression,
+            use_dictionary=["label"],
+            write_statistics=["label"],
+        ) as writer:
             yield writer
         temporary.replace(path)
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, where=str(path.parent), next_step="choose another --output, or make room") from None
+        raise StorageUnavailableError(
+            what, where=str(path.parent), next_step="choose another --output, or make room"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -76,13 +76,22 @@ class ParquetSource:
             with _opened(file) as parquet:
                 _check_columns(parquet, file.where)
                 for batch in parquet.iter_batches(_BATCH_ROWS, columns=["image", "label"]):
-                    for cell, label in zip(batch.column("image"), batch.column("label").to_pylist(), strict=True):
+                    for cell, label in zip(
+                        batch.column("image"), batch.column("label").to_pylist(), strict=True
+                    ):
                         where = f"{file.where} row {row}"
-                        yield Sample(where, _name(cell), f"{file.stamp} {row}", partial(_load, cell, label, where))
+                        yield Sample(
+                            where,
+                            _name(cell),
+                            f"{file.stamp} {row}",
+                            partial(_load, cell, label, where),
+                        )
                         row += 1
 
 
-def read_cells(source: pa.BufferReader, where: str) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
+def read_cells(
+    source: pa.BufferReader, where: str
+) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
     """Reads the columns `image`, as it is, and `label`.
 
     Args:
@@ -101,7 +110,9 @@ def read_cells(source: pa.BufferReader, where: str) -> tuple[pa.ChunkedArray, li
     return table.column("image"), labels
 
 
-def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str) -> npt.NDArray[np.uint8]:
+def decode_cells(
+    cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str
+) -> npt.NDArray[np.uint8]:
     """Decodes some rows of a column `image`, (rows, channels, height, width).
 
     Raises:
@@ -114,7 +125,9 @@ def decode_cells(cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, wher
 
 
 def _data_set_name(train: str) -> str:
-    """That of the folder, or of the one in which the file, the pattern or the folder `train` lies."""
+    """That of the folder, or of the one in which the file, the pattern or the folder `train`
+    lies.
+    """
     parts = train.partition("?")[0].rstrip("/").split("/")
     is_part = parts[-1] == "train" or parts[-1].endswith(".parquet") or "*" in parts[-1]
     return parts[-2:][0] if is_part else parts[-1]
@@ -133,7 +146,9 @@ def _readable(where: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"is not a readable Parquet file ({error})", where=where, next_step="write it again") from None
+        raise DataError(
+            f"is not a readable Parquet file ({error})", where=where, next_step="write it again"
+        ) from None
 
 
 def _check_columns(parquet: pq.ParquetFile, where: str) -> None:
@@ -141,20 +156,34 @@ def _check_columns(parquet: pq.ParquetFile, where: str) -> None:
     for name in ("image", "label"):
         if name not in schema.names:
             found = ", ".join(schema.names)
-            raise DataError(f"has no column {name!r} (it has {found})", where=where, next_step="rename the column")
+            raise DataError(
+                f"has no column {name!r} (it has {found})",
+                where=where,
+                next_step="rename the column",
+            )
         if schema.names.count(name) > 1:
-            raise DataError(f"has several columns {name!r}", where=where, next_step="leave one of them")
+            raise DataError(
+                f"has several columns {name!r}", where=where, next_step="leave one of them"
+            )
     stored = schema.field("label").type
     kind = stored.value_type if pa.types.is_dictionary(stored) else stored
-    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise DataError(f"the column 'label' is of type {stored}", where=where, next_step="use text or integers")
+    if not (
+        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    ):
+        raise DataError(
+            f"the column 'label' is of type {stored}", where=where, next_step="use text or integers"
+        )
 
 
 def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, object]:
     if label is None:
         raise _no_label(where)
     if isinstance(label, int) and label > _LARGEST_LABEL:
-        raise DataError(f"the label {label} is larger than {_LARGEST_LABEL}", where=where, next_step="use text for it")
+        raise DataError(
+            f"the label {label} is larger than {_LARGEST_LABEL}",
+            where=where,
+            next_step="use text for it",
+        )
     return label, cell.as_py()
 
 
@@ -164,6 +193,10 @@ def _no_label(where: str) -> DataError:
 
 def _name(cell: pa.Scalar) -> str:
     """The file name that Hugging Face keeps beside the bytes."""
-    if not pa.types.is_struct(cell.type) or "path" not in {field.name for field in cell.type} or not cell.is_valid:
+    if (
+        not pa.types.is_struct(cell.type)
+        or "path" not in {field.name for field in cell.type}
+        or not cell.is_valid
+    ):
         return ""
     return cell["path"].as_py() or ""

@@ -1,4 +1,6 @@
-"""Where Parquet files lie: one file, a folder of them, or those that a pattern names; on a local disk or in object storage."""
+"""Where Parquet files lie: one file, a folder of them, or those that a pattern names; on a local
+disk or in object storage.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class StoredFile(Protocol):
 
 
 def find_parquet_files(place: str) -> list[StoredFile]:
-    """The file itself, a folder's Parquet files, or those that a pattern such as `data/train-*.parquet` names, by name.
+    """The file itself, a folder's Parquet files, or those that a pattern such as
+    `data/train-*.parquet` names, by name.
 
     Args:
         place: A local path, or an address such as `s3://bucket/data/train-*.parquet`.
@@ -58,7 +61,9 @@ def find_parquet_files(place: str) -> list[StoredFile]:
     files, is_folder = _in_object_storage(place) if "://" in place else _on_disk(Path(place))
     if not files:
         what = "holds no *.parquet file" if is_folder else "no such file or folder"
-        raise DataError(what, where=without_password(place), next_step="correct data.train and data.test")
+        raise DataError(
+            what, where=without_password(place), next_step="correct data.train and data.test"
+        )
     return files
 
 
@@ -85,7 +90,11 @@ class _LocalFile:
         try:
             stream = self.path.open("rb")
         except OSError as error:
-            raise DataError(f"cannot be read ({error.strerror})", where=self.where, next_step="give readable Parquet files") from None
+            raise DataError(
+                f"cannot be read ({error.strerror})",
+                where=self.where,
+                next_step="give readable Parquet files",
+            ) from None
         with stream:
             yield stream
 
@@ -94,7 +103,9 @@ class _LocalFile:
 class _RemoteFile:
     where: str
     name: str
-    stamp: str  # of size and time: to read everything only to see that it is the same would cost as much as to decode it
+    # of size and time: to read everything only to see that it is the same would cost as much as to
+    # decode it
+    stamp: str
     filesystem: fs.FileSystem
     path: str
 
@@ -105,7 +116,9 @@ class _RemoteFile:
 
 
 class _RemoteContent(io.RawIOBase):
-    """A file in object storage whose troubles are no longer `OSError`: so Arrow calls the content of a damaged file as well."""
+    """A file in object storage whose troubles are no longer `OSError`: so Arrow calls the content
+    of a damaged file as well.
+    """
 
     def __init__(self, stream: IO[bytes], where: str) -> None:
         self._stream, self._where = stream, where
@@ -150,13 +163,23 @@ def _in_object_storage(address: str) -> tuple[list[StoredFile], bool]:
         pattern = parts[num_fixed:] or ["*.parquet"]
         selector = fs.FileSelector(root, recursive=len(pattern) > 1, allow_not_found=True)
         listed = sorted(filesystem.get_file_info(selector), key=lambda info: info.path)
-    names = {info.path: info.path.removeprefix(root).strip("/").split("/") for info in listed if info.type == fs.FileType.File}
-    files = [_remote_file(info, below(base, *names[info.path]), filesystem) for info in listed if _fits(names.get(info.path, []), pattern)]
+    names = {
+        info.path: info.path.removeprefix(root).strip("/").split("/")
+        for info in listed
+        if info.type == fs.FileType.File
+    }
+    files = [
+        _remote_file(info, below(base, *names[info.path]), filesystem)
+        for info in listed
+        if _fits(names.get(info.path, []), pattern)
+    ]
     return files, num_fixed == len(parts) and info.type == fs.FileType.Directory
 
 
 def _remote_file(info: fs.FileInfo, where: str, filesystem: fs.FileSystem) -> StoredFile:
-    return _RemoteFile(where, info.base_name, f"{info.path} {info.size} {info.mtime_ns}", filesystem, info.path)
+    return _RemoteFile(
+        where, info.base_name, f"{info.path} {info.size} {info.mtime_ns}", filesystem, info.path
+    )
 
 
 def _fits(name: list[str], pattern: list[str]) -> bool:

@@ -30,10 +30,16 @@ def check_sheet(path: Path) -> None:
     """
     kinds = Figure().canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in kinds:
-        raise UserInputError(f"no such kind of picture (one of: {', '.join(sorted(kinds))})", where=str(path), next_step="call it FILE.png")
+        raise UserInputError(
+            f"no such kind of picture (one of: {', '.join(sorted(kinds))})",
+            where=str(path),
+            next_step="call it FILE.png",
+        )
 
 
-def write_sample_sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str, path: Path) -> None:
+def write_sample_sheet(
+    rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str, path: Path
+) -> None:
     """Draws one row a class, its name to the left; of very many classes those at equal distances.
 
     Args:
@@ -46,7 +52,9 @@ def write_sample_sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: s
         StorageUnavailableError: The file cannot be written.
     """
     if not rows:
-        raise DataError("has no image that can be used", where=title, next_step="a sample sheet needs some")
+        raise DataError(
+            "has no image that can be used", where=title, next_step="a sample sheet needs some"
+        )
     shown = _spread([*rows])
     height = len(shown) * _SIDE_INCHES + 0.5 + _MARGIN_INCHES
     width = IMAGES_PER_CLASS * _SIDE_INCHES + _NAME_INCHES + _MARGIN_INCHES
@@ -55,20 +63,41 @@ def write_sample_sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: s
         bottom = (_MARGIN_INCHES + (len(shown) - 1 - row) * _SIDE_INCHES) / height
         name = label if len(label) <= _MAX_NAME else f"{label[: _MAX_NAME - 1]}…"
         middle = bottom + _SIDE_INCHES / 2 / height
-        figure.text((_NAME_INCHES - _MARGIN_INCHES) / width, middle, name, ha="right", va="center", fontsize=9, parse_math=False)
+        figure.text(
+            (_NAME_INCHES - _MARGIN_INCHES) / width,
+            middle,
+            name,
+            ha="right",
+            va="center",
+            fontsize=9,
+            parse_math=False,
+        )
         for column, image in enumerate(rows[label]):
             left = (_NAME_INCHES + column * _SIDE_INCHES) / width
-            axes = figure.add_axes((left, bottom, 0.94 * _SIDE_INCHES / width, 0.94 * _SIDE_INCHES / height))
-            axes.imshow(np.moveaxis(image, 0, 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes = figure.add_axes(
+                (left, bottom, 0.94 * _SIDE_INCHES / width, 0.94 * _SIDE_INCHES / height)
+            )
+            axes.imshow(
+                np.moveaxis(image, 0, 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+            )
             axes.set_axis_off()
     left_out = f", {len(shown)} of {len(rows)} classes" if len(shown) < len(rows) else ""
-    figure.text(_MARGIN_INCHES / width, 1 - 0.25 / height, f"{title}{left_out}", va="center", fontsize=11, parse_math=False)
+    figure.text(
+        _MARGIN_INCHES / width,
+        1 - 0.25 / height,
+        f"{title}{left_out}",
+        va="center",
+        fontsize=11,
+        parse_math=False,
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, where=str(path), next_step="choose another --sheet") from None
+        raise StorageUnavailableError(
+            what, where=str(path), next_step="choose another --sheet"
+        ) from None
 
 
 def _spread(labels: list[str]) -> list[str]:

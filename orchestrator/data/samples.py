@@ -1,4 +1,6 @@
-"""A source of images before they are decoded: what every kind of source gives, and how its images are worked on in parallel."""
+"""A source of images before they are decoded: what every kind of source gives, and how its images
+are worked on in parallel.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,9 @@ class Sample:
         where: What it is called in messages: a path, or a file and a row.
         name: Its file name; empty where it has none.
         stamp: Changes when the image or its label does; unique within the source.
-        load: Reads it: its label, and its content as `decoding.decode` takes it. Safe to call from several threads; raises `OSError`
-            where it cannot be read, and `DataError` where there is no label.
+        load: Reads it: its label, and its content as `decoding.decode` takes it. Safe to call from
+            several threads; raises `OSError` where it cannot be read, and `DataError` where there
+            is no label.
     """
 
     where: str
@@ -78,10 +81,13 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item], batch_size: int = 128) -> Iterator[Result]:
+def in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], batch_size: int = 128
+) -> Iterator[Result]:
     """The results of some work, in the order of the items, by as many threads as there are CPUs.
 
-    Pillow decodes, hashlib digests and files are read without the interpreter's lock. Only a batch is in memory at a time.
+    Pillow decodes, hashlib digests and files are read without the interpreter's lock. Only a batch
+    is in memory at a time.
     """
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
         for batch in in_batches(items, batch_size):

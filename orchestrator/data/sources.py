@@ -10,13 +10,34 @@ from typing import TypeAlias, assert_never
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
+from orchestrator.config.data import (
+    ArrivalsConfig,
+    DataConfig,
+    DigitsConfig,
+    ImageFolderConfig,
+    ParquetConfig,
+    TorchvisionDataConfig,
+)
 from orchestrator.data.arrivals import read_arrivals
 from orchestrator.data.decoding import Shape, decode
 from orchestrator.data.image_folder import FolderSource
-from orchestrator.data.image_table import ImageTable, open_image_table, room_on_disk, write_image_table
+from orchestrator.data.image_table import (
+    ImageTable,
+    open_image_table,
+    room_on_disk,
+    write_image_table,
+)
 from orchestrator.data.parquet import ParquetSource
-from orchestrator.data.samples import HALVES, Half, ImageSource, Label, Progress, Sample, ignore_progress, in_threads
+from orchestrator.data.samples import (
+    HALVES,
+    Half,
+    ImageSource,
+    Label,
+    Progress,
+    Sample,
+    ignore_progress,
+    in_threads,
+)
 from orchestrator.data.splitting import SplitByContent
 from orchestrator.data.table_source import TableSource
 from orchestrator.errors import DataError
@@ -35,7 +56,8 @@ def load_images(config: DataConfig, progress: Progress = ignore_progress) -> Ima
 
     Raises:
         DataError: Images, labels or files that cannot be used, each named.
-        StorageUnavailableError: `data.cache_dir` cannot be written, or what should be downloaded cannot.
+        StorageUnavailableError: `data.cache_dir` cannot be written, or what should be downloaded
+            cannot.
     """
     match config:
         case DigitsConfig():
@@ -60,7 +82,9 @@ def open_source(config: DataConfig) -> ImageSource:
         case ImageFolderConfig():
             return _split(FolderSource(config.train, config.test), config, config.test is not None)
         case TorchvisionDataConfig():
-            from orchestrator.data.torchvision_sets import TorchvisionSource  # noqa: PLC0415 - seconds of imports that other sources do not need
+            from orchestrator.data.torchvision_sets import (  # noqa: PLC0415
+                TorchvisionSource,
+            )
 
             source = TorchvisionSource(config)
             return _split(source, config, source.has_test_half)
@@ -81,16 +105,26 @@ def _load_digits(config: DigitsConfig) -> ImageTable:
     path = config.cache_dir / f"digits-{_FORMAT}-{config.test_fraction}-{config.split_seed}.arrow"
     if (table := open_image_table(path)) is not None:
         return table
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - a second of imports that a cached table does not need
+    from sklearn.datasets import (  # noqa: PLC0415
+        load_digits,
+    )
     from sklearn.model_selection import train_test_split  # noqa: PLC0415
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, np.newaxis]
     labels = digits.target.tolist()
     try:
-        _, test = train_test_split(np.arange(len(labels)), test_size=config.test_fraction, stratify=labels, random_state=config.split_seed)
+        _, test = train_test_split(
+            np.arange(len(labels)),
+            test_size=config.test_fraction,
+            stratify=labels,
+            random_state=config.split_seed,
+        )
     except ValueError as error:
-        what = f"{config.test_fraction} leaves classes of the digits without images on one side ({error})"
+        what = (
+            f"{config.test_fraction} leaves classes of the digits without images on one side"
+            f" ({error})"
+        )
         raise DataError(what, where="data.test_fraction", next_step="the default is 0.3") from None
     is_test = np.zeros(len(labels), dtype=np.bool_)
     is_test[test] = True
@@ -112,13 +146,21 @@ def _load_encoded(source: ImageSource, config: EncodedConfig, progress: Progress
         images[row] = pixels
         labels.append(label)
         progress(row + 1, total)
-    return write_image_table(path, source.name, images, _uniform(labels), np.arange(total) >= num_train)
+    return write_image_table(
+        path, source.name, images, _uniform(labels), np.arange(total) >= num_train
+    )
 
 
 def _num_images(source: ImageSource, half: Half) -> int:
-    """How many images a half has, after checking that it has some, and so has every class that there is a folder of."""
+    """How many images a half has, after checking that it has some, and so has every class that
+    there is a folder of.
+    """
     for folder in source.empty_classes(half):
-        raise DataError("a class folder without images", where=folder, next_step="add images or remove the folder")
+        raise DataError(
+            "a class folder without images",
+            where=folder,
+            next_step="add images or remove the folder",
+        )
     num_images = source.num_images(half)
     if not num_images:
         raise DataError("holds no images", where=source.place(half), next_step="add images")
@@ -130,19 +172,31 @@ def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8]
         label, content = sample.load()
     except OSError as error:
         raise DataError(
-            f"cannot be read ({error.strerror or error})", where=sample.where, next_step="make it readable or remove it"
+            f"cannot be read ({error.strerror or error})",
+            where=sample.where,
+            next_step="make it readable or remove it",
         ) from None
     return label, decode(content, shape, sample.where).pixels
 
 
 def _load_arrivals(config: ArrivalsConfig) -> ImageTable:
-    read = {"files", "path", "deliveries", "held_out_only", "held_out_fraction", "image_size", "num_channels"}
+    read = {
+        "files",
+        "path",
+        "deliveries",
+        "held_out_only",
+        "held_out_fraction",
+        "image_size",
+        "num_channels",
+    }
     source = hashlib.sha256(f"{_FORMAT} {config.model_dump_json(include=read)}".encode())
     path = config.cache_dir / f"arrivals-{source.hexdigest()[:32]}.arrow"
     if (table := open_image_table(path)) is not None:
         return table
     images, labels, is_held_out = read_arrivals(config)
-    return write_image_table(path, config.path.rstrip("/").rpartition("/")[2], images, _uniform(labels), is_held_out)
+    return write_image_table(
+        path, config.path.rstrip("/").rpartition("/")[2], images, _uniform(labels), is_held_out
+    )
 
 
 def _uniform(labels: Sequence[int | str]) -> list[int] | list[str]:

@@ -1,4 +1,6 @@
-"""A source without test images of its own: a share of every class becomes test data, by what the images hold."""
+"""A source without test images of its own: a share of every class becomes test data, by what the
+images hold.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from orchestrator.errors import DataError
 class SplitByContent:
     """Of each class, the images with the lowest digests are test data.
 
-    No seed is needed, the order and the names of files do not matter, and equal images of a class are always on the same side.
+    No seed is needed, the order and the names of files do not matter, and equal images of a class
+    are always on the same side.
     """
 
     def __init__(self, whole: ImageSource, test_fraction: float) -> None:
@@ -58,12 +61,17 @@ class SplitByContent:
 
     @cached_property
     def _is_test(self) -> list[bool]:
-        """For every image of the whole; what cannot be read stays in training, where whoever decodes it names it."""
+        """For every image of the whole; what cannot be read stays in training, where whoever
+        decodes it names it.
+        """
         keys = list(in_threads(_label_and_digest, self._whole.samples("train")))
         digests_of: dict[str, list[bytes]] = defaultdict(list)
         for label, digest in filter(None, keys):
             digests_of[label].append(digest)
-        limits = {label: _limit(sorted(digests), self._test_fraction) for label, digests in digests_of.items()}
+        limits = {
+            label: _limit(sorted(digests), self._test_fraction)
+            for label, digests in digests_of.items()
+        }
         return [key is not None and key[1] <= limits[key[0]] for key in keys]
 
 

@@ -63,7 +63,9 @@ def examine(sample: Sample, half: Half, shape: Shape) -> Examined | BadImage:
         return BadImage(half, sample.where, f"cannot be read ({error.strerror or error})")
     except DataError as error:
         return BadImage(half, sample.where, error.what)
-    facts = ImageFacts(half, sample.where, sample.name, label, content_digest(content), decoded.mode, *decoded.size)
+    facts = ImageFacts(
+        half, sample.where, sample.name, label, content_digest(content), decoded.mode, *decoded.size
+    )
     return Examined(facts, decoded, content)
 
 
@@ -80,12 +82,16 @@ class Survey:
     """
 
     empty_classes: Sequence[str] = ()
-    counts: dict[Half, Counter[str]] = field(default_factory=lambda: {half: Counter() for half in HALVES})
+    counts: dict[Half, Counter[str]] = field(
+        default_factory=lambda: {half: Counter() for half in HALVES}
+    )
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
     bad: list[BadImage] = field(default_factory=list)
     _labels_are_integers: bool = True
-    _by_digest: dict[bytes, list[tuple[Half, str, str]]] = field(default_factory=lambda: defaultdict(list))
+    _by_digest: dict[bytes, list[tuple[Half, str, str]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     _by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, image: ImageFacts | BadImage) -> None:
@@ -119,7 +125,12 @@ class Survey:
 
     def findings(self) -> list[str]:
         """One sentence for each thing that a person should look at, the gravest first."""
-        return [*self._about_classes(), *self._about_bad(), *self._about_duplicates(), *self._about_names()]
+        return [
+            *self._about_classes(),
+            *self._about_bad(),
+            *self._about_duplicates(),
+            *self._about_names(),
+        ]
 
     def _about_classes(self) -> Iterator[str]:
         train, test = (self.counts[half] for half in HALVES)
@@ -134,25 +145,46 @@ class Survey:
     def _about_bad(self) -> Iterator[str]:
         if self.bad:
             first = "; ".join(f"{image.where} {image.reason}" for image in self.bad[:_NUM_EXAMPLES])
-            yield f"{_counted(len(self.bad), 'image')} that cannot be used: {first}{_more(len(self.bad))}"
+            yield (
+                f"{_counted(len(self.bad), 'image')} that cannot be used:"
+                f" {first}{_more(len(self.bad))}"
+            )
 
     def _about_duplicates(self) -> Iterator[str]:
         equal = [places for places in self._by_digest.values() if len(places) > 1]
         kinds = {
-            "in training and in test": [places for places in equal if len({half for half, _, _ in places}) > 1],
-            "under several classes": [places for places in equal if len({label for _, label, _ in places}) > 1],
-            "twice or more in one class": [places for places in equal if len({place[:2] for place in places}) == 1],
+            "in training and in test": [
+                places for places in equal if len({half for half, _, _ in places}) > 1
+            ],
+            "under several classes": [
+                places for places in equal if len({label for _, label, _ in places}) > 1
+            ],
+            "twice or more in one class": [
+                places for places in equal if len({place[:2] for place in places}) == 1
+            ],
         }
         for kind, found in kinds.items():
             if found:
-                examples = "; ".join(" = ".join(where for _, _, where in places[:2]) for places in found[:_NUM_EXAMPLES])
-                yield f"{_counted(len(found), 'image')} with the same content {kind}: {examples}{_more(len(found))}"
+                examples = "; ".join(
+                    " = ".join(where for _, _, where in places[:2])
+                    for places in found[:_NUM_EXAMPLES]
+                )
+                yield (
+                    f"{_counted(len(found), 'image')} with the same content {kind}:"
+                    f" {examples}{_more(len(found))}"
+                )
 
     def _about_names(self) -> Iterator[str]:
         repeated = {name: places for name, places in self._by_name.items() if len(places) > 1}
         if repeated:
-            examples = "; ".join(f"{name} ({len(places)} times)" for name, places in [*repeated.items()][:_NUM_EXAMPLES])
-            yield f"{_counted(len(repeated), 'file name')} that several images have: {examples}{_more(len(repeated))}"
+            examples = "; ".join(
+                f"{name} ({len(places)} times)"
+                for name, places in [*repeated.items()][:_NUM_EXAMPLES]
+            )
+            yield (
+                f"{_counted(len(repeated), 'file name')} that several images have:"
+                f" {examples}{_more(len(repeated))}"
+            )
 
 
 def _counted(number: int, noun: str) -> str:

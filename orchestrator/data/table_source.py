@@ -1,4 +1,6 @@
-"""A decoded data set as a source: what comes with this program, or has been put together by a retraining."""
+"""A decoded data set as a source: what comes with this program, or has been put together by a
+retraining.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +49,17 @@ class TableSource:
     def samples(self, half: Half) -> Iterator[Sample]:
         """In the order of the table."""
         for row in np.flatnonzero(self._table.is_test == (half == "test")).tolist():
-            yield Sample(f"{self.name} row {row}", "", f"{self._table.fingerprint} {row}", partial(_load, self._table, row))
+            yield Sample(
+                f"{self.name} row {row}",
+                "",
+                f"{self._table.fingerprint} {row}",
+                partial(_load, self._table, row),
+            )
 
 
 def _load(table: ImageTable, row: int) -> tuple[Label, object]:
     label = str(table.labels[row])
     # channels last, as images are stored elsewhere; a copy, because the table is only mapped
-    return int(label) if table.integer_labels else label, np.moveaxis(table.images[row], 0, 2).copy()
+    return int(label) if table.integer_labels else label, np.moveaxis(
+        table.images[row], 0, 2
+    ).copy()

@@ -19,11 +19,16 @@ from orchestrator.data.samples import HALVES, Half, Label, Sample
 from orchestrator.errors import DataError, StorageUnavailableError
 
 # What torchvision's data sets call their halves, in the order in which they are tried.
-_SPLITS: dict[Half, tuple[str, ...]] = {"train": ("train", "trainval", "train-standard"), "test": ("test", "val", "valid")}
+_SPLITS: dict[Half, tuple[str, ...]] = {
+    "train": ("train", "trainval", "train-standard"),
+    "test": ("test", "val", "valid"),
+}
 
 
 class TorchvisionSource:
-    """One of `torchvision.datasets`; files that it only opens are handed on as they are, not encoded again."""
+    """One of `torchvision.datasets`; files that it only opens are handed on as they are, not
+    encoded again.
+    """
 
     def __init__(self, config: TorchvisionDataConfig) -> None:
         """Looks up the name; nothing is read yet.
@@ -35,9 +40,18 @@ class TorchvisionSource:
             DataError: torchvision has no data set of this name.
         """
         kind = getattr(torchvision.datasets, config.name, None)
-        if not inspect.isclass(kind) or not hasattr(kind, "__len__") or kind.__len__ is torchvision.datasets.VisionDataset.__len__:
-            advice = f"names are {', '.join(sorted({*torchvision.datasets.__all__} - {'VisionDataset'}))}"
-            raise DataError(f"torchvision has no data set {config.name!r}", where="data.name", next_step=advice)
+        if (
+            not inspect.isclass(kind)
+            or not hasattr(kind, "__len__")
+            or kind.__len__ is torchvision.datasets.VisionDataset.__len__
+        ):
+            advice = (
+                "names are"
+                f" {', '.join(sorted({*torchvision.datasets.__all__} - {'VisionDataset'}))}"
+            )
+            raise DataError(
+                f"torchvision has no data set {config.name!r}", where="data.name", next_step=advice
+            )
         self.name = config.name
         self._config = config
         self._kind: Any = kind
@@ -55,7 +69,9 @@ class TorchvisionSource:
         if not self._files:
             _ = self._sets  # downloads them, or says what is missing
         read = self._config.model_dump_json(include={"name", "options"})
-        return hashlib.sha256(f"{torchvision.__version__} {read} {self._files}".encode(errors="surrogateescape")).hexdigest()
+        return hashlib.sha256(
+            f"{torchvision.__version__} {read} {self._files}".encode(errors="surrogateescape")
+        ).hexdigest()
 
     def num_images(self, half: Half) -> int:
         """As the data set says."""
@@ -76,7 +92,9 @@ class TorchvisionSource:
             where = f"{self.name} {half} {index}"
             yield Sample(where, "", where, partial(self._load, half, index, names, where))
 
-    def _load(self, half: Half, index: int, names: Sequence[str], where: str) -> tuple[Label, object]:
+    def _load(
+        self, half: Half, index: int, names: Sequence[str], where: str
+    ) -> tuple[Label, object]:
         # some data sets draw from torch's global generator, others share an open file
         with nullcontext() if "loader" in self._parameters else self._one_at_a_time:
             content, target = self._sets[half][index]
@@ -86,7 +104,11 @@ class TorchvisionSource:
             number = int(target)
         except (TypeError, ValueError):
             what = f"its target is no class but of type {type(target).__name__}"
-            raise DataError(what, where=where, next_step="choose a data set for classification, or other data.options") from None
+            raise DataError(
+                what,
+                where=where,
+                next_step="choose a data set for classification, or other data.options",
+            ) from None
         return names[number] if names else number, content
 
     @cached_property
@@ -105,31 +127,47 @@ class TorchvisionSource:
             except _UnknownArgumentError:
                 continue
         advice = f"set data.options.split; it takes what torchvision.datasets.{self.name} does"
-        raise DataError(f"has no split called {' or '.join(_SPLITS[half])}", where=self.name, next_step=advice)
+        raise DataError(
+            f"has no split called {' or '.join(_SPLITS[half])}", where=self.name, next_step=advice
+        )
 
     def _open(self, arguments: Mapping[str, object]) -> Sized:
         given = {"root": self._config.root, "download": False, "loader": _read_bytes, **arguments}
-        chosen = {name: value for name, value in given.items() if name in self._parameters} | self._config.options
+        chosen = {
+            name: value for name, value in given.items() if name in self._parameters
+        } | self._config.options
         try:
             return _called(self.name, self._kind, chosen)
         except (RuntimeError, OSError, ImportError) as error:
             if not self._config.download or "download" not in self._parameters:
-                raise DataError(f"{self.name} is not there ({_line(error)})", where=self._root, next_step=self._advice()) from None
+                raise DataError(
+                    f"{self.name} is not there ({_line(error)})",
+                    where=self._root,
+                    next_step=self._advice(),
+                ) from None
         try:
             return _called(self.name, self._kind, chosen | {"download": True})
         except (RuntimeError, OSError) as error:
             what = f"{self.name} is not there and cannot be downloaded ({_line(error)})"
-            raise StorageUnavailableError(what, where=self._root, next_step=self._advice()) from None
+            raise StorageUnavailableError(
+                what, where=self._root, next_step=self._advice()
+            ) from None
 
     @property
     def _files(self) -> list[tuple[str, int, int]]:
         """All files below the root with sizes and times; not our own, should they lie there."""
         found = []
         for place, folders, files in os.walk(self._config.root):
-            folders[:] = [name for name in folders if Path(place, name) != self._config.cache_dir and not name.startswith(".")]
+            folders[:] = [
+                name
+                for name in folders
+                if Path(place, name) != self._config.cache_dir and not name.startswith(".")
+            ]
             for path in (Path(place, name) for name in files):
                 status = path.lstat()
-                found.append((str(path.relative_to(self._config.root)), status.st_size, status.st_mtime_ns))
+                found.append(
+                    (str(path.relative_to(self._config.root)), status.st_size, status.st_mtime_ns)
+                )
         return sorted(found)
 
     @property
@@ -143,7 +181,11 @@ class TorchvisionSource:
             content = f"{self._config.root / folder}, unpacked from {url},"
         else:
             content = f"what torchvision.datasets.{self.name} expects in its root"
-        download = "or set data.download=true" if "download" in self._parameters else "(torchvision cannot download it)"
+        download = (
+            "or set data.download=true"
+            if "download" in self._parameters
+            else "(torchvision cannot download it)"
+        )
         return f"put {content} there, {download} where there is a network"
 
 
@@ -155,15 +197,21 @@ def _called(name: str, kind: Callable[..., Sized], arguments: Mapping[str, objec
     try:
         return kind(**arguments)
     except TypeError as error:
-        raise DataError(_line(error), where=f"torchvision.datasets.{name}", next_step="correct data.options") from None
+        raise DataError(
+            _line(error), where=f"torchvision.datasets.{name}", next_step="correct data.options"
+        ) from None
     except ValueError as error:
         if "split" in arguments:
             raise _UnknownArgumentError from None
-        raise DataError(_line(error), where=f"torchvision.datasets.{name}", next_step="correct data.options") from None
+        raise DataError(
+            _line(error), where=f"torchvision.datasets.{name}", next_step="correct data.options"
+        ) from None
 
 
 def _parameters(kind: type) -> frozenset[str]:
-    """Names of the arguments that a class takes, those that it hands on to the class it is made of included."""
+    """Names of the arguments that a class takes, those that it hands on to the class it is made of
+    included.
+    """
     names: set[str] = set()
     for cls in kind.__mro__[:-1]:
         parameters = inspect.signature(cls).parameters.values()
@@ -174,8 +222,13 @@ def _parameters(kind: type) -> frozenset[str]:
 
 
 def _class_names(dataset: Any) -> Sequence[str]:  # noqa: ANN401 - data sets share no type
-    """The names that it gives its classes; none where these are only numbered, or not told apart by their names."""
-    names = [", ".join(name) if isinstance(name, tuple) else str(name) for name in getattr(dataset, "classes", [])]
+    """The names that it gives its classes; none where these are only numbered, or not told apart by
+    their names.
+    """
+    names = [
+        ", ".join(name) if isinstance(name, tuple) else str(name)
+        for name in getattr(dataset, "classes", [])
+    ]
     return names if len({*names}) == len(names) else []
 
 

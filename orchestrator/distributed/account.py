@@ -1,11 +1,20 @@
-"""What the driver makes of the news: each event once, in the order of the tasks, and what was lost read from the stage store."""
+"""What the driver makes of the news: each event once, in the order of the tasks, and what was lost
+read from the stage store.
+"""
 
 from __future__ import annotations
 
 import logging
 
 from orchestrator.stages import Stage, Work
-from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted, Tell
+from orchestrator.stages.events import (
+    EpochFinished,
+    FeaturesComputed,
+    StageEvent,
+    StageFinished,
+    StageStarted,
+    Tell,
+)
 from orchestrator.training.reports import EpochReport
 
 logger = logging.getLogger(__name__)
@@ -14,8 +23,9 @@ logger = logging.getLogger(__name__)
 class Account:
     """Passes events on.
 
-    A worker that was started again tells of its finished epochs again; a board that has died has taken news along. A lane turns
-    to a stage only when all earlier ones are stored, so whatever is missing of these can be told from the store.
+    A worker that was started again tells of its finished epochs again; a board that has died has
+    taken news along. A lane turns to a stage only when all earlier ones are stored, so whatever is
+    missing of these can be told from the store.
     """
 
     def __init__(self, work: Work, tell: Tell) -> None:
@@ -28,7 +38,9 @@ class Account:
         self._work = work
         self._tell = tell
         self._stages = {stage.name: stage for stage in work.stages}
-        self._stored_before = {stage.name for stage in work.stages if work.store.values_of(stage.key) is not None}
+        self._stored_before = {
+            stage.name for stage in work.stages if work.store.values_of(stage.key) is not None
+        }
         self._known: set[tuple[str, ...]] = set()
 
     @property
@@ -59,7 +71,9 @@ class Account:
         for report in values["epochs"]:
             self._tell_once(EpochFinished(stage.name, EpochReport(**report)))
         cached = stage.name in self._stored_before
-        self._tell_once(StageFinished(stage.name, values["seconds"], values["num_train_workers"], cached))
+        self._tell_once(
+            StageFinished(stage.name, values["seconds"], values["num_train_workers"], cached)
+        )
 
     def _tell_once(self, event: StageEvent) -> None:
         if not self._knows(event):

@@ -1,10 +1,13 @@
-"""The claims of many Ray workers on stages: a small named actor that knows who holds what, and notices when a holder dies.
+"""The claims of many Ray workers on stages: a small named actor that knows who holds what, and
+notices when a holder dies.
 
-It leaves a call with each holder's actor. A holder that is at work answers when it has time for that, be it in hours, which says
-nothing; but when its process dies, Ray ends the call with an error at once, and the claims are free. So there is no lease that
-a holder would have to renew while torch keeps its threads waiting.
+It leaves a call with each holder's actor. A holder that is at work answers when it has time for
+that, be it in hours, which says nothing; but when its process dies, Ray ends the call with an error
+at once, and the claims are free. So there is no lease that a holder would have to renew while torch
+keeps its threads waiting.
 
-Like the notice board it forgets everything when it dies itself: at worst a stage is computed twice then, with the same result.
+Like the notice board it forgets everything when it dies itself: at worst a stage is computed twice
+then, with the same result.
 """
 
 from __future__ import annotations
@@ -33,12 +36,15 @@ class _Holders:
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, ActorHandle[Any]]] = {}
-        # messages may overtake each other: what was released before it was granted must not be granted afterwards
+        # messages may overtake each other: what was released before it was granted must not be
+        # granted afterwards
         self._released: set[str] = set()
         self._watched: dict[ActorHandle[Any], asyncio.Task[None]] = {}
         self._has_changed = asyncio.Event()
 
-    async def take(self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float) -> bool:
+    async def take(
+        self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float
+    ) -> bool:
         """Whether the key is held under this token, now or within some seconds."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._until_free(key, token), patience_seconds)
@@ -76,7 +82,9 @@ class _Holders:
                 await holder.__ray_ready__.remote()
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
         except RayError as error:
-            logger.warning("the holder of %d claims has died: %s", len(self._keys_of(holder)), error)
+            logger.warning(
+                "the holder of %d claims has died: %s", len(self._keys_of(holder)), error
+            )
             self._free(self._keys_of(holder))
         finally:
             del self._watched[holder]
@@ -85,8 +93,9 @@ class _Holders:
 class ClusterClaims:
     """One process's access to the claims.
 
-    They end with the process that has opened them first, or when it lets go of this object: the driver opens them before any
-    holder does, and keeps them open. Should they end all the same, the next one that asks opens them anew.
+    They end with the process that has opened them first, or when it lets go of this object: the
+    driver opens them before any holder does, and keeps them open. Should they end all the same, the
+    next one that asks opens them anew.
     """
 
     def __init__(self, name: str) -> None:
@@ -100,7 +109,9 @@ class ClusterClaims:
         self._silent_since: float | None = None
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Whether a claim is held now; only an actor can hold one. After a minute without an answer it goes on without."""
+        """Whether a claim is held now; only an actor can hold one. After a minute without an answer
+        it goes on without.
+        """
         this_actor = ray.get_runtime_context().current_actor
         question = self._actor.take.remote(key, token, this_actor, patience_seconds)
         try:
@@ -119,7 +130,9 @@ class ClusterClaims:
         if self._silent_since is None:
             self._silent_since = now
         if now - self._silent_since > _HOPE_SECONDS:
-            logger.warning("%s does not answer; a stage may be computed twice: %s", self._name, error)
+            logger.warning(
+                "%s does not answer; a stage may be computed twice: %s", self._name, error
+            )
             return True
         time.sleep(_ASK_AGAIN_SECONDS)
         self._actor = _actor(self._name)

@@ -1,4 +1,6 @@
-"""The Ray cluster of a run: one of its own on this machine, or one that is there already; its log in a file."""
+"""The Ray cluster of a run: one of its own on this machine, or one that is there already; its log
+in a file.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,17 @@ from typing import Any, TextIO
 import ray
 from ray._private import worker as ray_worker
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
+from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import (
+    get_or_create_autoscaling_coordinator,
+)
 from ray.exceptions import AuthenticationError
 
 from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.resources import cpus_of_this_machine
 from orchestrator.errors import ClusterUnavailableError, ConfigError, OrchestratorError
 
-# What Ray says every second or so without meaning anything by it: no dashboard is wanted, and nothing is scaled.
+# What Ray says every second or so without meaning anything by it: no dashboard is wanted, and
+# nothing is scaled.
 _NOISE = ("State API may be temporarily unavailable",)
 _SPEAKERS_OF_NOISE = ("autoscaler",)
 _REACHABLE_SECONDS = 5.0
@@ -30,7 +35,8 @@ _REACHABLE_SECONDS = 5.0
 
 @contextmanager
 def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
-    """Joins or starts a cluster, and leaves or ends it. What Ray and the workers say goes into the file, not into the terminal.
+    """Joins or starts a cluster, and leaves or ends it. What Ray and the workers say goes into the
+    file, not into the terminal.
 
     Args:
         execution: Which cluster.
@@ -42,12 +48,16 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
     """
     if ray.is_initialized():
         raise ConfigError(
-            "Ray is already in use in this process", where="execution", next_step="call ray.shutdown() first, or use kind: in_process"
+            "Ray is already in use in this process",
+            where="execution",
+            next_step="call ray.shutdown() first, or use kind: in_process",
         )
     with log_file.open("a", encoding="utf-8") as file, _words_into(file) as handler:
         try:
             _connect(execution)
-            logging.getLogger("ray").handlers = [handler]  # Ray takes all handlers away when it is told to leave logging alone
+            logging.getLogger("ray").handlers = [
+                handler
+            ]  # Ray takes all handlers away when it is told to leave logging alone
             yield
         finally:
             ray.shutdown()
@@ -62,7 +72,9 @@ def naming_log(log_file: Path) -> Iterator[None]:
     except KeyboardInterrupt as interruption:
         raise KeyboardInterrupt(f"{str(interruption) or 'interrupted'} ({log})") from None
     except OrchestratorError as error:
-        raise type(error)(error.what, error.where, f"{error.next_step}; {log}" if error.next_step else log) from error
+        raise type(error)(
+            error.what, error.where, f"{error.next_step}; {log}" if error.next_step else log
+        ) from error
 
 
 def resources_of_cluster(execution: RayConfig) -> dict[str, float]:
@@ -87,24 +99,41 @@ def _connect(execution: RayConfig) -> None:
             ray.init(address=execution.address or "local", **options)
     except AuthenticationError as error:
         what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"
-        raise ConfigError(what, where=execution.address or "this machine", next_step="set RAY_AUTH_TOKEN to the cluster's") from None
+        raise ConfigError(
+            what,
+            where=execution.address or "this machine",
+            next_step="set RAY_AUTH_TOKEN to the cluster's",
+        ) from None
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-        what = f"the Ray cluster does not answer ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        advice = "check execution.address and RAY_AUTH_TOKEN, or leave the address out to start Ray on this machine"
-        raise ClusterUnavailableError(what, where=execution.address or "this machine", next_step=advice) from None
+        what = (
+            "the Ray cluster does not answer"
+            f" ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        )
+        advice = (
+            "check execution.address and RAY_AUTH_TOKEN, or leave the address out to start Ray on"
+            " this machine"
+        )
+        raise ClusterUnavailableError(
+            what, where=execution.address or "this machine", next_step=advice
+        ) from None
     if execution.address is None:
-        get_or_create_autoscaling_coordinator()  # every lane asks it first: it starts while the first lane's controller does
+        # every lane asks it first: it starts while the first lane's controller does
+        get_or_create_autoscaling_coordinator()
 
 
 def _read_authentication_anew() -> None:
-    """Ray remembers mode and token of the first cluster of this process; the processes of the next one read the environment."""
+    """Ray remembers mode and token of the first cluster of this process; the processes of the next
+    one read the environment.
+    """
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
 def _own_signal_handlers() -> Iterator[None]:
-    """Ray ends the process on SIGTERM by itself: a pod that is told to end would not close its run as KILLED."""
+    """Ray ends the process on SIGTERM by itself: a pod that is told to end would not close its run
+    as KILLED.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -124,7 +153,8 @@ def _check_reachable(address: str | None) -> None:
 
 @contextmanager
 def _words_into(file: TextIO) -> Iterator[logging.Handler]:
-    """Sends to a file what Ray logs in this process, and what it would print for its workers and nodes.
+    """Sends to a file what Ray logs in this process, and what it would print for its workers and
+    nodes.
 
     Ray has no public way to redirect the latter; a test would notice if this one stopped working.
     """
@@ -132,8 +162,13 @@ def _words_into(file: TextIO) -> Iterator[logging.Handler]:
     def write(data: dict[str, Any], **_options: object) -> None:
         if data.get("pid") in _SPEAKERS_OF_NOISE:
             return
-        who = f"({data.get('actor_name') or data.get('task_name') or 'worker'} pid={data.get('pid')} ip={data.get('ip')})"
-        lines = [line for line in data.get("lines", ()) if not any(noise in line for noise in _NOISE)]
+        who = (
+            f"({data.get('actor_name') or data.get('task_name') or 'worker'} pid={data.get('pid')}"
+            f" ip={data.get('ip')})"
+        )
+        lines = [
+            line for line in data.get("lines", ()) if not any(noise in line for noise in _NOISE)
+        ]
         file.writelines(f"{who} {line}\n" for line in lines)
         file.flush()
 

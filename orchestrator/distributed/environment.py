@@ -1,4 +1,6 @@
-"""Settings that Ray reads from the environment, some of them only when it is first imported. This module imports no ray."""
+"""Settings that Ray reads from the environment, some of them only when it is first imported. This
+module imports no ray.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,14 @@ from pathlib import Path
 
 from orchestrator.config.execution import RayConfig
 
-# How long the controller sleeps between two looks at its workers. Ray's 2 s make starting and ending a lane slower; with a quarter
-# of a second the controllers take 3 % of a CPU each from the learning.
+# How long the controller sleeps between two looks at its workers. Ray's 2 s make starting and
+# ending a lane slower; with a quarter of a second the controllers take 3 % of a CPU each from the
+# learning.
 _POLL_SECONDS = "0.75"
 
 
-# Names of the settings that are ours and not the user's: the next run of this process may set them anew.
+# Names of the settings that are ours and not the user's: the next run of this process may set them
+# anew.
 _OURS = "ORCHESTRATOR_RAY_SETTINGS"
 
 
@@ -46,7 +50,10 @@ def _authentication(is_local: bool) -> dict[str, str]:
         return {"RAY_AUTH_MODE": "token"}
     if not is_local:
         return {"RAY_AUTH_MODE": "disabled"}
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # only this run's own processes know it
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }  # only this run's own processes know it
 
 
 def _has_token() -> bool:

@@ -1,4 +1,6 @@
-"""What every worker of a lane runs: all stages of one role, one after the other, in one worker group."""
+"""What every worker of a lane runs: all stages of one role, one after the other, in one worker
+group.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +50,15 @@ class LaneTask:
 def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
     """Learns the stages of one role, each as soon as what it builds on is in the store.
 
-    Ray starts this function again after every failure it may survive; what was stored, and the epochs that have a checkpoint,
-    are not computed again.
+    Ray starts this function again after every failure it may survive; what was stored, and the
+    epochs that have a checkpoint, are not computed again.
 
     Args:
         values: A `LaneTask` as JSON.
 
     Returns:
-        The user's mistake that trying again cannot mend, as the arguments of a `UserInputError`; else None.
+        The user's mistake that trying again cannot mend, as the arguments of a `UserInputError`;
+        else None.
 
     Raises:
         TransientError: The store cannot be reached.
@@ -93,7 +96,9 @@ def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
 def _device(task: LaneTask) -> torch.device:
     if not task.use_gpu:
         return torch.device("cpu")
-    from ray.train.torch import get_device  # noqa: PLC0415 - seconds of imports that a CPU lane does not need
+    from ray.train.torch import (  # noqa: PLC0415
+        get_device,
+    )
 
     return torch.device(get_device())
 
@@ -108,7 +113,10 @@ def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
         different = UserInputError(
             "a worker sees other data than the process that started the run",
             where=work.scenario.table.name,
-            next_step="give paths that lead to the same files on every node, and do not change them during a run",
+            next_step=(
+                "give paths that lead to the same files on every node, and do not change them"
+                " during a run"
+            ),
         )
         return None, _as_values(different)
     return work, None

@@ -1,4 +1,6 @@
-"""Both lanes at once, seen from the process that started the run: started, listened to, and ended whatever happens."""
+"""Both lanes at once, seen from the process that started the run: started, listened to, and ended
+whatever happens.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import (
+    ControllerError,
+    FailureConfig,
+    PreemptionError,
+    RunConfig,
+    ScalingConfig,
+    WorkerGroupError,
+)
 from ray.train.backend import BackendConfig
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
@@ -48,12 +57,17 @@ from orchestrator.stages.events import Tell
 from orchestrator.stages.retention import RAY_FOLDER
 
 _LISTEN_SECONDS = 1.0
-_NO_ROOM = (InsufficientClusterResourcesError, WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError)
+_NO_ROOM = (
+    InsufficientClusterResourcesError,
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+)
 _GO_ON = "the same command goes on where it was"
 
 
 def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path) -> None:
-    """Computes all stages in two Ray Train runs at the same time: the teacher lane, and one behind it the student lane.
+    """Computes all stages in two Ray Train runs at the same time: the teacher lane, and one behind
+    it the student lane.
 
     Args:
         work: What to compute.
@@ -73,14 +87,17 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
         compute_in_lanes(work, execution, tell)
 
 
-def compute_in_lanes(work: Work, execution: RayConfig, tell: Tell, claims: str | None = None) -> None:
+def compute_in_lanes(
+    work: Work, execution: RayConfig, tell: Tell, claims: str | None = None
+) -> None:
     """The same, in a cluster to which this process is connected already.
 
     Args:
         work: What to compute.
         execution: What each lane asks for.
         tell: Told everything that happens, in this process.
-        claims: Name of the claims to stages that others of this cluster may be computing; None when there are no others.
+        claims: Name of the claims to stages that others of this cluster may be computing; None when
+            there are no others.
 
     Raises:
         UserInputError: The learning does not work with this configuration.
@@ -89,10 +106,15 @@ def compute_in_lanes(work: Work, execution: RayConfig, tell: Tell, claims: str |
     """
     token = secrets.token_hex(6)
     try:
-        with tempfile.TemporaryDirectory(prefix="orchestrator-ray-", ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(
+            prefix="orchestrator-ray-", ignore_cleanup_errors=True
+        ) as scratch:
             roles = [role for role in ROLES if any(stage.role == role for stage in work.stages)]
             tasks = [_task(role, work, execution, token, claims) for role in roles]
-            lanes = [_Lane(task.role, _trainer(task, work, execution, token, scratch), execution) for task in tasks]
+            lanes = [
+                _Lane(task.role, _trainer(task, work, execution, token, scratch), execution)
+                for task in tasks
+            ]
             _run(lanes, Account(work, tell), token, _RoomWatch(execution))
     finally:
         with suppress(StorageUnavailableError):
@@ -105,9 +127,12 @@ def _run(lanes: Sequence[_Lane], account: Account, token: str, room: _RoomWatch)
     lanes[0].start()
     board = Board(_board_name(token))
     while not all(lane.has_ended for lane in lanes):
-        # one after the other: lanes that start at once take each other's CPU, and the student has nothing to do yet
+        # one after the other: lanes that start at once take each other's CPU, and the student has
+        # nothing to do yet
         waiting = [lane for lane in lanes if not lane.has_begun]
-        if waiting and (not account.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)):
+        if waiting and (
+            not account.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)
+        ):
             waiting[0].start()
         for event in board.news(_LISTEN_SECONDS):
             account.take(event)
@@ -137,7 +162,9 @@ def _board_name(token: str) -> str:
 
 
 class _RoomWatch:
-    """Sees that an elastic lane does not wait for ever when nodes are gone for good: Ray knows no end there."""
+    """Sees that an elastic lane does not wait for ever when nodes are gone for good: Ray knows no
+    end there.
+    """
 
     def __init__(self, execution: RayConfig) -> None:
         self._execution = execution
@@ -154,7 +181,8 @@ class _RoomWatch:
             roles: Of the lanes that have not ended.
 
         Raises:
-            ClusterUnavailableError: For longer than lanes may take to start it had no room for their fewest workers.
+            ClusterUnavailableError: For longer than lanes may take to start it had no room for
+                their fewest workers.
         """
         if not self._is_needed:
             return
@@ -167,11 +195,15 @@ class _RoomWatch:
             raise shortage
 
     def shortage(self, roles: Collection[Role]) -> ClusterUnavailableError | None:
-        """What is wrong with what is left of the cluster, if it has no room for these lanes' fewest workers and cannot grow."""
+        """What is wrong with what is left of the cluster, if it has no room for these lanes' fewest
+        workers and cannot grow.
+        """
         if self._execution.autoscaling:
             return None
         try:
-            check_fits(self._execution, ray.cluster_resources(), "what is left of the cluster", roles)
+            check_fits(
+                self._execution, ray.cluster_resources(), "what is left of the cluster", roles
+            )
         except ConfigError as error:
             return ClusterUnavailableError(error.what, error.where, f"add nodes; {_GO_ON}")
         return None
@@ -217,13 +249,18 @@ class _Lane:
 class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's own types are not those that run
     """A trainer without two helpers that a cluster of this run alone does not need.
 
-    One removes placement groups of controllers that have died: here the whole cluster ends with the run. Without a dashboard it
-    also fails, once a second, for 5 % of a CPU. The other one waits for data sets of Ray Data: there are none.
+    One removes placement groups of controllers that have died: here the whole cluster ends with the
+    run. Without a dashboard it also fails, once a second, for 5 % of a CPU. The other one waits for
+    data sets of Ray Data: there are none.
     """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
         callbacks = super()._create_default_callbacks()
-        return [callback for callback in callbacks if not isinstance(callback, PlacementGroupCleanerCallback | DatasetsCallback)]
+        return [
+            callback
+            for callback in callbacks
+            if not isinstance(callback, PlacementGroupCleanerCallback | DatasetsCallback)
+        ]
 
 
 def _task(role: Role, work: Work, execution: RayConfig, token: str, claims: str | None) -> LaneTask:
@@ -239,7 +276,9 @@ def _task(role: Role, work: Work, execution: RayConfig, token: str, claims: str 
     )
 
 
-def _trainer(task: LaneTask, work: Work, execution: RayConfig, token: str, scratch: str) -> DataParallelTrainer:
+def _trainer(
+    task: LaneTask, work: Work, execution: RayConfig, token: str, scratch: str
+) -> DataParallelTrainer:
     role, lane = task.role, lanes_of(execution)[task.role]
     scaling = ScalingConfig(
         num_workers=num_workers_within(role, execution, ray.cluster_resources()),
@@ -259,12 +298,18 @@ def _trainer(task: LaneTask, work: Work, execution: RayConfig, token: str, scrat
         train_loop_config=task.as_json(),
         backend_config=_process_group(lane),
         scaling_config=scaling,
-        run_config=RunConfig(name=_lane_name(role, token), failure_config=failures, **_ray_storage(work, execution, scratch)),
+        run_config=RunConfig(
+            name=_lane_name(role, token),
+            failure_config=failures,
+            **_ray_storage(work, execution, scratch),
+        ),
     )
 
 
 def _process_group(lane: LaneConfig) -> BackendConfig | None:
-    """How the workers of a lane reach each other; one alone needs nobody, and Ray's controller then starts without loading torch."""
+    """How the workers of a lane reach each other; one alone needs nobody, and Ray's controller then
+    starts without loading torch.
+    """
     if lane.max_train_workers == 1:
         return None
     from ray.train.torch import TorchConfig  # noqa: PLC0415 - slow to import
@@ -273,36 +318,65 @@ def _process_group(lane: LaneConfig) -> BackendConfig | None:
 
 
 def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, Any]:
-    """Ray Train wants a folder that all nodes see; results and checkpoints are in the stage store."""
+    """Ray Train wants a folder that all nodes see; results and checkpoints are in the stage
+    store.
+    """
     if execution.address is None:
         return {"storage_path": scratch}
-    return {"storage_path": work.store.path(RAY_FOLDER), "storage_filesystem": work.store.filesystem}
+    return {
+        "storage_path": work.store.path(RAY_FOLDER),
+        "storage_filesystem": work.store.filesystem,
+    }
 
 
 def _as_own_error(error: BaseException, lane: str, config: LaneConfig) -> OrchestratorError:
     if isinstance(error, PreemptionError):
-        return LaneLostError("its nodes were taken away more often than execution.max_preemptions allows", lane, _GO_ON)
+        return LaneLostError(
+            "its nodes were taken away more often than execution.max_preemptions allows",
+            lane,
+            _GO_ON,
+        )
     if isinstance(error, ControllerError) and isinstance(error.controller_failure, _NO_ROOM):
-        asked = ", ".join(f"{amount:g} {name}" for name, amount in config.resources_per_worker.items())
+        asked = ", ".join(
+            f"{amount:g} {name}" for name, amount in config.resources_per_worker.items()
+        )
         what = f"the cluster did not give it its {config.min_train_workers} x ({asked}) in time"
-        return ClusterUnavailableError(what, lane, "wait until the cluster has room, or ask for less")
+        return ClusterUnavailableError(
+            what, lane, "wait until the cluster has room, or ask for less"
+        )
     if isinstance(error, WorkerGroupError):
         return _as_own_error_of_worker([*error.worker_failures.values()], lane)
     if isinstance(error, RayError | RayTrainError):
-        return LaneLostError(f"the Ray cluster has ended ({_first_line(getattr(error, 'controller_failure', error))})", lane, _GO_ON)
-    return LaneFailedError(f"{type(error).__name__}: {error}", lane, "this is a bug; please report it")
+        return LaneLostError(
+            "the Ray cluster has ended"
+            f" ({_first_line(getattr(error, 'controller_failure', error))})",
+            lane,
+            _GO_ON,
+        )
+    return LaneFailedError(
+        f"{type(error).__name__}: {error}", lane, "this is a bug; please report it"
+    )
 
 
 def _as_own_error_of_worker(causes: Sequence[BaseException], lane: str) -> OrchestratorError:
-    """The error that says most: when one worker fails, the others of its lane complain of a lost connection."""
+    """The error that says most: when one worker fails, the others of its lane complain of a lost
+    connection.
+    """
     for cause in causes:
         if isinstance(cause, OrchestratorError):
             return cause
     for cause in causes:
-        if isinstance(cause, RayError | RayTrainError) and not isinstance(cause, UserExceptionWithTraceback):
-            what = f"its workers died more often than execution.max_worker_failures allows ({_first_line(cause)})"
+        if isinstance(cause, RayError | RayTrainError) and not isinstance(
+            cause, UserExceptionWithTraceback
+        ):
+            what = (
+                "its workers died more often than execution.max_worker_failures allows"
+                f" ({_first_line(cause)})"
+            )
             return LaneLostError(what, lane, _GO_ON)
-    return LaneFailedError(f"{type(causes[0]).__name__}: {causes[0]}", lane, "this is a bug; please report it")
+    return LaneFailedError(
+        f"{type(causes[0]).__name__}: {causes[0]}", lane, "this is a bug; please report it"
+    )
 
 
 def _first_line(error: BaseException) -> str:

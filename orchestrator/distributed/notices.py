@@ -1,4 +1,6 @@
-"""The actor behind the notice board. This module loads no torch: the actor starts beside the first lane, on the same CPUs."""
+"""The actor behind the notice board. This module loads no torch: the actor starts beside the first
+lane, on the same CPUs.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,18 @@ class Notices:
     async def post(self, notices: list[dict[str, Any]]) -> None:
         """Takes events as JSON (`stages.events`)."""
         self._posted += notices
-        self._finished |= {notice["stage"] for notice in notices if notice["event"] == "StageFinished"}
+        self._finished |= {
+            notice["stage"] for notice in notices if notice["event"] == "StageFinished"
+        }
         self._has_grown.set()
         self._has_grown = asyncio.Event()
 
-    async def since(self, incarnation: str, number: int, patience_seconds: float) -> tuple[str, list[dict[str, Any]]]:
-        """What is new to a reader who has read so much of this incarnation; who knows another one reads from the start."""
+    async def since(
+        self, incarnation: str, number: int, patience_seconds: float
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """What is new to a reader who has read so much of this incarnation; who knows another one
+        reads from the start.
+        """
         start = number if incarnation == self._incarnation else 0
         if start == len(self._posted):
             with suppress(TimeoutError):

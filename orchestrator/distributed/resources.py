@@ -1,4 +1,6 @@
-"""Whether there is room for the lanes, found out before anything starts, with the arithmetic. Imports ray only for a cluster."""
+"""Whether there is room for the lanes, found out before anything starts, with the arithmetic.
+Imports ray only for a cluster.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ def lanes_of(execution: RayConfig) -> dict[str, LaneConfig]:
 
 
 def check_room(execution: RayConfig) -> None:
-    """Checks the lanes against the cluster that runs, or against the one that would be started on this machine.
+    """Checks the lanes against the cluster that runs, or against the one that would be started on
+    this machine.
 
     Raises:
         ConfigError: They ask for more than there is; the message has the arithmetic.
@@ -43,7 +46,9 @@ def available_resources(execution: RayConfig) -> tuple[dict[str, float], str]:
     """
     set_environment(execution)
     if execution.address is not None:
-        from orchestrator.distributed.cluster import resources_of_cluster  # noqa: PLC0415 - ray is slow to import
+        from orchestrator.distributed.cluster import (  # noqa: PLC0415 - ray is slow to import
+            resources_of_cluster,
+        )
 
         return resources_of_cluster(execution), f"the cluster {execution.address}"
     available: dict[str, float] = {"CPU": cpus_of_this_machine()}
@@ -64,14 +69,18 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
             )
         if lane.placement == "STRICT_SPREAD" and lane.min_train_workers > 1:
             raise ConfigError(
-                f"STRICT_SPREAD wants {lane.min_train_workers} workers on as many nodes, and this machine is one",
+                f"STRICT_SPREAD wants {lane.min_train_workers} workers on as many nodes, and this"
+                " machine is one",
                 where=f"execution.{name}.placement",
                 next_step="use SPREAD, or give execution.address of a cluster",
             )
 
 
-def num_workers_within(role: str, execution: RayConfig, available: Mapping[str, float]) -> int | tuple[int, int]:
-    """How many workers a lane may take: an elastic one leaves the other lane what that needs, whichever starts first.
+def num_workers_within(
+    role: str, execution: RayConfig, available: Mapping[str, float]
+) -> int | tuple[int, int]:
+    """How many workers a lane may take: an elastic one leaves the other lane what that needs,
+    whichever starts first.
 
     Args:
         role: The lane's name.
@@ -83,13 +92,21 @@ def num_workers_within(role: str, execution: RayConfig, available: Mapping[str, 
         return lane.num_train_workers
     [other] = [config for name, config in lanes_of(execution).items() if name != role]
     room = [
-        (available.get(name, 0) - other.min_train_workers * other.resources_per_worker.get(name, 0)) // amount
+        (available.get(name, 0) - other.min_train_workers * other.resources_per_worker.get(name, 0))
+        // amount
         for name, amount in lane.resources_per_worker.items()
     ]
-    return lane.min_train_workers, max(lane.min_train_workers, min(lane.max_train_workers, int(min(room))))
+    return lane.min_train_workers, max(
+        lane.min_train_workers, min(lane.max_train_workers, int(min(room)))
+    )
 
 
-def check_fits(execution: RayConfig, available: Mapping[str, float], place: str, roles: Collection[str] = ("teacher", "student")) -> None:
+def check_fits(
+    execution: RayConfig,
+    available: Mapping[str, float],
+    place: str,
+    roles: Collection[str] = ("teacher", "student"),
+) -> None:
     """Checks that the lanes, with the fewest workers they accept, find room at the same time.
 
     Args:
@@ -104,14 +121,21 @@ def check_fits(execution: RayConfig, available: Mapping[str, float], place: str,
     lanes = {role: lane for role, lane in lanes_of(execution).items() if role in roles}
     names = sorted({name for lane in lanes.values() for name in lane.resources_per_worker})
     for name in names:
-        shares = {role: lane.min_train_workers * lane.resources_per_worker.get(name, 0) for role, lane in lanes.items()}
+        shares = {
+            role: lane.min_train_workers * lane.resources_per_worker.get(name, 0)
+            for role, lane in lanes.items()
+        }
         needed, has = sum(shares.values()), available.get(name, 0)
         if needed > has:
             terms = " + ".join(
-                f"{role} lane {lane.min_train_workers} x {lane.resources_per_worker.get(name, 0):g}" for role, lane in lanes.items()
+                f"{role} lane {lane.min_train_workers} x {lane.resources_per_worker.get(name, 0):g}"
+                for role, lane in lanes.items()
             )
             raise ConfigError(
                 f"the lanes need {needed:g} {name} at the same time ({terms}), {place} has {has:g}",
                 where="execution",
-                next_step="lower num_train_workers or the resources per worker, use a larger cluster, or execution.kind=in_process",
+                next_step=(
+                    "lower num_train_workers or the resources per worker, use a larger cluster, or"
+                    " execution.kind=in_process"
+                ),
             )

@@ -1,4 +1,5 @@
-"""The accuracy matrix and every metric derived from it, each with one definition; `classification` counts what is right.
+"""The accuracy matrix and every metric derived from it, each with one definition; `classification`
+counts what is right.
 
 Importing this package does not import torch (some seconds): reports need the metrics only.
 """

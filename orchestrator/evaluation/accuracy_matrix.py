@@ -1,6 +1,7 @@
 """Metrics of continual learning, each with one definition [METHOD §4]. All are fractions.
 
-`R[i][j]` is the accuracy on the test data of task j after learning task i; row i has i + 1 entries. N is the number of rows.
+`R[i][j]` is the accuracy on the test data of task j after learning task i; row i has i + 1 entries.
+N is the number of rows.
 """
 
 from __future__ import annotations
@@ -29,14 +30,21 @@ def average_incremental_accuracy(matrix: AccuracyMatrix) -> float:
 def forgetting_of_task(matrix: AccuracyMatrix, learned: int, task: int) -> float:
     """`max_{j <= l < i} R[l][j] - R[i][j]` of task j after task i > j (Chaudhry et al. 2018).
 
-    The maximum is over *earlier* rows, so the value is negative where a task has become better. In [-1, 1].
+    The maximum is over *earlier* rows, so the value is negative where a task has become better. In
+    [-1, 1].
     """
     return max(matrix[row][task] for row in range(task, learned)) - matrix[learned][task]
 
 
 def forgetting_after(matrix: AccuracyMatrix, learned: int) -> float:
-    """`F_i`: the mean forgetting of all tasks before i; 0 after the first task, which has nothing to forget. In [-1, 1]."""
-    return fmean(forgetting_of_task(matrix, learned, task) for task in range(learned)) if learned else 0.0
+    """`F_i`: the mean forgetting of all tasks before i; 0 after the first task, which has nothing
+    to forget. In [-1, 1].
+    """
+    return (
+        fmean(forgetting_of_task(matrix, learned, task) for task in range(learned))
+        if learned
+        else 0.0
+    )
 
 
 def forgetting(matrix: AccuracyMatrix) -> float:
@@ -45,7 +53,9 @@ def forgetting(matrix: AccuracyMatrix) -> float:
 
 
 def backward_transfer(matrix: AccuracyMatrix) -> float:
-    """`mean_{j < N-1} (R[N-1][j] - R[j][j])`: how much later tasks changed earlier ones; 0 for a single task. In [-1, 1]."""
+    """`mean_{j < N-1} (R[N-1][j] - R[j][j])`: how much later tasks changed earlier ones; 0 for a
+    single task. In [-1, 1].
+    """
     last = len(matrix) - 1
     return fmean(matrix[last][task] - matrix[task][task] for task in range(last)) if last else 0.0
 

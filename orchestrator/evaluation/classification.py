@@ -17,7 +17,8 @@ class Accuracies(NamedTuple):
 
     Attributes:
         by_task: Accuracy on each seen task's samples.
-        over_samples: Accuracy over all seen samples; differs from the tasks' mean where tasks differ in size.
+        over_samples: Accuracy over all seen samples; differs from the tasks' mean where tasks
+            differ in size.
     """
 
     by_task: list[float]
@@ -33,7 +34,9 @@ def accuracies(predictions: Labels, labels: Labels, tasks: Sequence[range]) -> A
         tasks: Each seen task's classes; every task must have samples.
     """
     correct = (predictions == labels).double()
-    by_task = [correct[torch.isin(labels, torch.tensor(list(classes)))].mean().item() for classes in tasks]
+    by_task = [
+        correct[torch.isin(labels, torch.tensor(list(classes)))].mean().item() for classes in tasks
+    ]
     return Accuracies(by_task, correct.mean().item())
 
 

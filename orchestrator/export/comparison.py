@@ -13,7 +13,8 @@ from jaxtyping import Int64
 from orchestrator.errors import DifferentOutputsError
 from orchestrator.export.arrays import Images, Predictor
 
-# Sums of float32 in another order: a millionth of the largest logit is usual, a hundred times that is another model.
+# Sums of float32 in another order: a millionth of the largest logit is usual, a hundred times that
+# is another model.
 TOLERANCE = 1e-4
 _BATCH = 256
 _WARM_UPS = 10
@@ -55,13 +56,19 @@ class Comparison:
         """
         if not self.largest_difference <= self.allowed_difference:  # also where it is NaN
             raise DifferentOutputsError(
-                f"the exported file's logits differ from the original's by up to {self.largest_difference:.3g} "
-                f"(allowed: {self.allowed_difference:.1g}); {self.equal_predictions:.1%} of the predictions are equal",
-                next_step="nothing was written; please report it with the versions of torch and onnxruntime",
+                "the exported file's logits differ from the original's by up to"
+                f" {self.largest_difference:.3g} (allowed: {self.allowed_difference:.1g});"
+                f" {self.equal_predictions:.1%} of the predictions are equal",
+                next_step=(
+                    "nothing was written; please report it with the versions of torch and"
+                    " onnxruntime"
+                ),
             )
 
 
-def compare(file: Predictor, original: Predictor, images: Images, tell: Callable[[int, int], None]) -> Comparison:
+def compare(
+    file: Predictor, original: Predictor, images: Images, tell: Callable[[int, int], None]
+) -> Comparison:
     """Runs file and original over images.
 
     Args:
@@ -79,7 +86,12 @@ def compare(file: Predictor, original: Predictor, images: Images, tell: Callable
         theirs.append(expected.argmax(axis=1))
         tell(rows.stop, len(images))
     # numpy's maximum hands NaN on; Python's may not
-    return Comparison(float(np.max(differences)), float(np.max(logits)), np.concatenate(ours), np.concatenate(theirs))
+    return Comparison(
+        float(np.max(differences)),
+        float(np.max(logits)),
+        np.concatenate(ours),
+        np.concatenate(theirs),
+    )
 
 
 def median_seconds(predict: Predictor, image: Images) -> float:
@@ -100,7 +112,9 @@ def median_seconds(predict: Predictor, image: Images) -> float:
 
 
 def _batches(num: int) -> Iterator[slice]:
-    """One image alone, then large batches: a file that knows only one size of batch does not pass."""
+    """One image alone, then large batches: a file that knows only one size of batch does not
+    pass.
+    """
     yield slice(0, 1)
     for start in range(1, num, _BATCH):
         yield slice(start, min(start + _BATCH, num))

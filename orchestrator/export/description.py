@@ -47,6 +47,6 @@ class Description:
         channels, height, width = self.shape
         colours = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
         return (
-            f"give uint8 pixels from 0 to 255, {colours}, channels first, resized to {height} x {width} (bilinear); "
-            "scaling and normalisation are part of the model"
+            f"give uint8 pixels from 0 to 255, {colours}, channels first, resized to {height} x"
+            f" {width} (bilinear); scaling and normalisation are part of the model"
         )

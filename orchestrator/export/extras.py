@@ -19,4 +19,6 @@ def require_onnx() -> None:
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
         advice = f"{INSTALL}, or choose --format pt2, which needs torch alone"
-        raise UserInputError(f"the optional package {missing[0]} is not installed", "--format onnx", advice)
+        raise UserInputError(
+            f"the optional package {missing[0]} is not installed", "--format onnx", advice
+        )

@@ -14,7 +14,9 @@ Format: TypeAlias = Literal["onnx", "pt2"]
 RUNTIMES: dict[Format, str] = {"onnx": "ONNX Runtime", "pt2": "PyTorch"}
 
 
-def write_file(program: ExportedProgram, kind: Format, texts: Mapping[str, str], path: Path) -> None:
+def write_file(
+    program: ExportedProgram, kind: Format, texts: Mapping[str, str], path: Path
+) -> None:
     """Writes a graph in a format, with metadata.
 
     Raises:

@@ -36,13 +36,19 @@ def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -
         with quiet():
             # the shapes are the graph's own already; here they give the axis a name
             converted = torch.onnx.export(
-                program, input_names=[INPUT], output_names=[OUTPUT], dynamic_shapes=({0: "batch"},), dynamo=True, verbose=False
+                program,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: "batch"},),
+                dynamo=True,
+                verbose=False,
             )
     except Exception as error:  # the exporter raises many kinds
         raise not_convertible("an ONNX file", error) from error
     if converted is None:
         raise not_convertible("an ONNX file", RuntimeError("torch gave none"))
-    # The exporter notes where on this machine each operation was written: nobody's business, and half of a small file.
+    # The exporter notes where on this machine each operation was written: nobody's business, and
+    # half of a small file.
     ClearMetadataAndDocStringPass()(converted.model)
     converted.save(path, external_data=False)
     describe(path, texts)

@@ -32,4 +32,7 @@ def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:
 def not_convertible(what: str, error: Exception) -> NotConvertibleError:
     """The error that says what the model could not be made, and the first line of why."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return NotConvertibleError(f"the model cannot be made {what} ({reason})", next_step="another backbone may be convertible")
+    return NotConvertibleError(
+        f"the model cannot be made {what} ({reason})",
+        next_step="another backbone may be convertible",
+    )

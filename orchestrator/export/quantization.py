@@ -1,8 +1,10 @@
-"""int8 instead of float32: a quarter of the size; the ranges of the activations come from training images.
+"""int8 instead of float32: a quarter of the size; the ranges of the activations come from training
+images.
 
-Static quantisation [Jacob et al. 2018] where training images are at hand: weights by channel, activations by tensor, both rounded
-before each convolution and matrix product. Without images only the weights are rounded beforehand, the activations as they come
-(dynamic). The rest of the graph, normalisation of pixels and of embeddings among it, stays in float32.
+Static quantisation [Jacob et al. 2018] where training images are at hand: weights by channel,
+activations by tensor, both rounded before each convolution and matrix product. Without images only
+the weights are rounded beforehand, the activations as they come (dynamic). The rest of the graph,
+normalisation of pixels and of embeddings among it, stays in float32.
 """
 
 from __future__ import annotations
@@ -12,7 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from orchestrator.export.arrays import Images
@@ -23,13 +31,16 @@ _OPERATIONS = ["Conv", "Gemm", "MatMul"]
 _CALIBRATION_BATCH = 32
 
 
-def quantize(source: Path, target: Path, calibration: Images | None, texts: Mapping[str, str]) -> str:
+def quantize(
+    source: Path, target: Path, calibration: Images | None, texts: Mapping[str, str]
+) -> str:
     """Writes an int8 ONNX file, and returns how it was made.
 
     Args:
         source: The float32 file.
         target: The int8 file.
-        calibration: Training images, never those by which accuracy is judged; None where there are none.
+        calibration: Training images, never those by which accuracy is judged; None where there are
+            none.
         texts: Kept as the model's metadata.
 
     Raises:
@@ -38,7 +49,9 @@ def quantize(source: Path, target: Path, calibration: Images | None, texts: Mapp
     with tempfile.TemporaryDirectory(dir=target.parent) as folder, quiet():
         prepared = Path(folder) / "prepared.onnx"
         try:
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds normalisation into the convolutions
+            quant_pre_process(
+                source, prepared, skip_symbolic_shape=True
+            )  # folds normalisation into the convolutions
             how = _write(prepared, target, calibration)
         except Exception as error:  # ONNX Runtime raises many kinds
             raise not_convertible("an int8 file", error) from error
@@ -48,7 +61,9 @@ def quantize(source: Path, target: Path, calibration: Images | None, texts: Mapp
 
 def _write(prepared: Path, target: Path, calibration: Images | None) -> str:
     if calibration is None or not len(calibration):
-        quantize_dynamic(prepared, target, op_types_to_quantize=_OPERATIONS, weight_type=QuantType.QUInt8)
+        quantize_dynamic(
+            prepared, target, op_types_to_quantize=_OPERATIONS, weight_type=QuantType.QUInt8
+        )
         return "dynamic int8, without calibration"
     quantize_static(
         prepared,
@@ -68,7 +83,9 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime i
     """Images, batch by batch."""
 
     def __init__(self, images: Images) -> None:
-        self._batches: Iterator[Images] = iter(np.array_split(images, -(-len(images) // _CALIBRATION_BATCH)))
+        self._batches: Iterator[Images] = iter(
+            np.array_split(images, -(-len(images) // _CALIBRATION_BATCH))
+        )
 
     def get_next(self) -> dict[str, Images] | None:
         """The next batch; None after the last."""

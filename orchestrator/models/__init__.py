@@ -2,7 +2,11 @@
 
 from orchestrator.models.backbones import Backbone, build_backbone
 from orchestrator.models.classifiers import CosineClassifier, LinearClassifier
-from orchestrator.models.embeddings import PowerNormalization, ProjectionEmbedding, WhitenedEmbedding
+from orchestrator.models.embeddings import (
+    PowerNormalization,
+    ProjectionEmbedding,
+    WhitenedEmbedding,
+)
 from orchestrator.models.network import AnyNetwork, Network, NetworkOutput
 
 __all__ = [

@@ -36,7 +36,8 @@ class Backbone(nn.Module):
 
         Args:
             body: Layers, and what they expect and give.
-            config: Size, precision (weights and features are float32 all the same), and whether images are mirrored.
+            config: Size, precision (weights and features are float32 all the same), and whether
+                images are mirrored.
         """
         super().__init__()
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
@@ -45,30 +46,44 @@ class Backbone(nn.Module):
         self.num_features = body.num_features
         self.num_channels = body.num_channels
         self.input_size = config.input_size
-        self.register_buffer("pixel_mean", torch.tensor(body.pixel_mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("pixel_deviation", torch.tensor(body.pixel_deviation).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer(
+            "pixel_mean", torch.tensor(body.pixel_mean).view(1, -1, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "pixel_deviation",
+            torch.tensor(body.pixel_deviation).view(1, -1, 1, 1),
+            persistent=False,
+        )
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         """Gives each image's features."""
-        # In this order convolutions are faster on a CPU: depthwise ones 1.7 times, a training step of resnet20 1.2 times. Weights stay
-        # as they are: they are stored, exported and gone on with in the usual order.
+        # In this order convolutions are faster on a CPU: depthwise ones 1.7 times, a training step
+        # of resnet20 1.2 times. Weights stay as they are: they are stored, exported and gone on
+        # with in the usual order.
         pixels = images.contiguous(memory_format=torch.channels_last).float() / 255
         if self.input_size is not None and images.shape[-2:] != (self.input_size, self.input_size):
-            shrinks = images.shape[-1] > self.input_size  # without antialiasing most pixels would be skipped
-            pixels = functional.interpolate(pixels, (self.input_size, self.input_size), mode="bilinear", antialias=shrinks)
+            shrinks = (
+                images.shape[-1] > self.input_size
+            )  # without antialiasing most pixels would be skipped
+            pixels = functional.interpolate(
+                pixels, (self.input_size, self.input_size), mode="bilinear", antialias=shrinks
+            )
         if pixels.shape[1] != self.num_channels:
             pixels = pixels.expand(-1, self.num_channels, -1, -1)
         standardized = (pixels - self.pixel_mean) / self.pixel_deviation
         if self.mirrored:
             standardized = torch.cat([standardized, standardized.flip(3)])
-        with torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32):
+        with torch.autocast(
+            images.device.type, self.precision, enabled=self.precision != torch.float32
+        ):
             features: Tensor = self.body(standardized)
         features = features.float().flatten(1)
         return features.unflatten(0, (2, -1)).mean(dim=0) if self.mirrored else features
 
 
 def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
-    """Builds an extractor for images of a shape, with weights from torch's global generator, or pre-trained ones.
+    """Builds an extractor for images of a shape, with weights from torch's global generator, or
+    pre-trained ones.
 
     Raises:
         ConfigError: torchvision has no such model or weights, or they cannot be loaded.
@@ -93,9 +108,11 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
 
 
 def _small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
-    """Blocks of convolution, group normalisation and ReLU, halving the image until it is 4x4, then pooled to 2x2.
+    """Blocks of convolution, group normalisation and ReLU, halving the image until it is 4x4, then
+    pooled to 2x2.
 
-    Group instead of batch normalisation: it neither depends on who else is in the batch nor on how many workers share it.
+    Group instead of batch normalisation: it neither depends on who else is in the batch nor on how
+    many workers share it.
     """
     channels, height, width = shape
     num_halvings = max(1, math.ceil(math.log2(min(height, width) / _MIN_GRID)))
@@ -104,6 +121,14 @@ def _small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
     layers: list[nn.Module] = []
     inputs = channels
     for output, stride in zip(outputs, strides, strict=True):
-        layers += [nn.Conv2d(inputs, output, 3, stride=stride, padding=1, bias=False), nn.GroupNorm(8, output), nn.ReLU()]
+        layers += [
+            nn.Conv2d(inputs, output, 3, stride=stride, padding=1, bias=False),
+            nn.GroupNorm(8, output),
+            nn.ReLU(),
+        ]
         inputs = output
-    return Body(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2)), num_features=4 * inputs, num_channels=channels)
+    return Body(
+        nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2)),
+        num_features=4 * inputs,
+        num_channels=channels,
+    )

@@ -7,14 +7,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-COSINE_SCALE = 16.0  # logits of a cosine lie within ± this: sharp enough to be sure, flat enough to learn
+COSINE_SCALE = (
+    16.0  # logits of a cosine lie within ± this: sharp enough to be sure, flat enough to learn
+)
 
 
 class CosineClassifier(nn.Module):
-    """`logits = 16 · length · cos(z, anchor / length + residual)`: each class is a direction of the joint embedding space.
+    """`logits = 16 · length · cos(z, anchor / length + residual)`: each class is a direction of the
+    joint embedding space.
 
-    The anchors come from a closed-form solution, the residuals are learned on top and start at zero [METHOD §2 (d)]. An anchor of
-    length 1 makes the logit a cosine; the longer it is, the more readily its class is chosen.
+    The anchors come from a closed-form solution, the residuals are learned on top and start at zero
+    [METHOD §2 (d)]. An anchor of length 1 makes the logit a cosine; the longer it is, the more
+    readily its class is chosen.
     """
 
     anchors: Tensor
@@ -37,14 +41,18 @@ class CosineClassifier(nn.Module):
     def anchor(self, directions: Float[Tensor, "classes m"]) -> None:
         """Sets the anchors of all classes; classes that are new get a residual of zero."""
         num_new = len(directions) - len(self.residuals)
-        grown = torch.cat([self.residuals.detach(), directions.new_zeros(max(0, num_new), directions.shape[1])])
+        grown = torch.cat(
+            [self.residuals.detach(), directions.new_zeros(max(0, num_new), directions.shape[1])]
+        )
         self.anchors = directions.detach().clone()
         self.residuals = nn.Parameter(grown)
 
     def rebase(self, change: Float[Tensor, "m m"]) -> None:
-        """Follows the joint embedding space when its axes change, `z` becomes `z change`: anchors take up what the residuals had learned.
+        """Follows the joint embedding space when its axes change, `z` becomes `z change`: anchors
+        take up what the residuals had learned.
 
-        Which class is chosen stays the same. Anchors that come from the new space's own closed form need none of this.
+        Which class is chosen stays the same. Anchors that come from the new space's own closed form
+        need none of this.
         """
         directions = self.directions().detach()
         moved = torch.linalg.solve(change.double(), directions.double().T).T.to(directions.dtype)
@@ -55,7 +63,9 @@ class CosineClassifier(nn.Module):
         """A frozen copy that knows only the oldest classes: the classifier of an earlier task."""
         old = CosineClassifier(self.anchors.shape[1])
         old.anchors = self.anchors[:num_classes].clone()
-        old.residuals = nn.Parameter(self.residuals[:num_classes].detach().clone(), requires_grad=False)
+        old.residuals = nn.Parameter(
+            self.residuals[:num_classes].detach().clone(), requires_grad=False
+        )
         return old
 
     def directions(self) -> Float[Tensor, "classes m"]:
@@ -66,22 +76,32 @@ class CosineClassifier(nn.Module):
         """Gives the logits of all classes."""
         return self.logits(embeddings, self.anchors)
 
-    def logits(self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:
-        """Gives the logits for other anchors than its own: anchors that follow an embedding in training."""
+    def logits(
+        self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]
+    ) -> Float[Tensor, "n classes"]:
+        """Gives the logits for other anchors than its own: anchors that follow an embedding in
+        training.
+        """
         return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self._directions(anchors).T
 
     def _directions(self, anchors: Float[Tensor, "classes m"]) -> Float[Tensor, "classes m"]:
         lengths: Tensor = anchors.norm(dim=1, keepdim=True)
-        return lengths * functional.normalize(functional.normalize(anchors, dim=1) + self.residuals, dim=1)
+        return lengths * functional.normalize(
+            functional.normalize(anchors, dim=1) + self.residuals, dim=1
+        )
 
 
 class LinearClassifier(nn.Module):
-    """`logits = z W + b` with fixed values: nearest class mean, ridge regression, linear discriminants, a trained softmax regression."""
+    """`logits = z W + b` with fixed values: nearest class mean, ridge regression, linear
+    discriminants, a trained softmax regression.
+    """
 
     weights: Tensor
     biases: Tensor
 
-    def __init__(self, weights: Float[Tensor, "m classes"], biases: Float[Tensor, " classes"]) -> None:
+    def __init__(
+        self, weights: Float[Tensor, "m classes"], biases: Float[Tensor, " classes"]
+    ) -> None:
         """Takes the values.
 
         Args:

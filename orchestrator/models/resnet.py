@@ -15,12 +15,14 @@ _BLOCKS_PER_STAGE = 3
 
 
 class ResNet20(nn.Module):
-    """Three stages of three blocks, each stage with half the pixels a side and twice the channels of the one before.
+    """Three stages of three blocks, each stage with half the pixels a side and twice the channels
+    of the one before.
 
-    Features are those of the last stages, each pooled to cells of its own number, and joined. For a network that meets classes one
-    task after the other the early stages count as much as the last: what they see is of use for any class and moves little when
-    training goes on, where the last stage knows most of the classes that were learned. And where in the image something is may
-    tell later classes apart that the first ones did not need to be.
+    Features are those of the last stages, each pooled to cells of its own number, and joined. For a
+    network that meets classes one task after the other the early stages count as much as the last:
+    what they see is of use for any class and moves little when training goes on, where the last
+    stage knows most of the classes that were learned. And where in the image something is may tell
+    later classes apart that the first ones did not need to be.
     """
 
     def __init__(self, num_channels: int, pooled_sizes: Sequence[int]) -> None:
@@ -28,13 +30,19 @@ class ResNet20(nn.Module):
 
         Args:
             num_channels: Of the images.
-            pooled_sizes: Cells a side to which the last stages are pooled, in the order of the stages: one number for each.
+            pooled_sizes: Cells a side to which the last stages are pooled, in the order of the
+                stages: one number for each.
         """
         super().__init__()
         self.stem = nn.Sequential(*_convolution(num_channels, _WIDTHS[0]), nn.ReLU(inplace=True))
-        self.stages = nn.ModuleList(_stage(inputs, outputs) for inputs, outputs in pairwise((_WIDTHS[0], *_WIDTHS)))
+        self.stages = nn.ModuleList(
+            _stage(inputs, outputs) for inputs, outputs in pairwise((_WIDTHS[0], *_WIDTHS))
+        )
         self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(size) for size in pooled_sizes)
-        self.num_features = sum(width * size**2 for width, size in zip(_WIDTHS[-len(pooled_sizes) :], pooled_sizes, strict=True))
+        self.num_features = sum(
+            width * size**2
+            for width, size in zip(_WIDTHS[-len(pooled_sizes) :], pooled_sizes, strict=True)
+        )
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n features"]:
         """Gives the features of the earliest pooled stage first."""
@@ -42,12 +50,17 @@ class ResNet20(nn.Module):
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         last = maps[-len(self.pools) :]
-        return torch.cat([pool(each).flatten(1) for pool, each in zip(self.pools, last, strict=True)], dim=1)
+        return torch.cat(
+            [pool(each).flatten(1) for pool, each in zip(self.pools, last, strict=True)], dim=1
+        )
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
     stride = 1 if inputs == outputs else 2
-    return nn.Sequential(_Block(inputs, outputs, stride), *(_Block(outputs, outputs) for _ in range(_BLOCKS_PER_STAGE - 1)))
+    return nn.Sequential(
+        _Block(inputs, outputs, stride),
+        *(_Block(outputs, outputs) for _ in range(_BLOCKS_PER_STAGE - 1)),
+    )
 
 
 class _Block(nn.Module):
@@ -55,13 +68,27 @@ class _Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
-        self.residual = nn.Sequential(*_convolution(inputs, outputs, stride), nn.ReLU(inplace=True), *_convolution(outputs, outputs))
-        self.shortcut = nn.Identity() if stride == 1 else nn.Sequential(*_convolution(inputs, outputs, stride, size=1))
+        self.residual = nn.Sequential(
+            *_convolution(inputs, outputs, stride),
+            nn.ReLU(inplace=True),
+            *_convolution(outputs, outputs),
+        )
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1
+            else nn.Sequential(*_convolution(inputs, outputs, stride, size=1))
+        )
 
-    def forward(self, images: Float[Tensor, "n inputs h w"]) -> Float[Tensor, "n outputs new_h new_w"]:
+    def forward(
+        self, images: Float[Tensor, "n inputs h w"]
+    ) -> Float[Tensor, "n outputs new_h new_w"]:
         return functional.relu(self.residual(images) + self.shortcut(images), inplace=True)
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> tuple[nn.Module, nn.Module]:
+def _convolution(
+    inputs: int, outputs: int, stride: int = 1, size: int = 3
+) -> tuple[nn.Module, nn.Module]:
     """Group instead of batch normalisation, for the reason that `small_cnn` has."""
-    return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False), nn.GroupNorm(8, outputs)
+    return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False), nn.GroupNorm(
+        8, outputs
+    )

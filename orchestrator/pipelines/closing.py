@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def closed_truthfully(tracker: Tracker) -> Iterator[None]:
-    """Closes the tracked run with the status that is true: FINISHED, KILLED when interrupted, FAILED with the reason.
+    """Closes the tracked run with the status that is true: FINISHED, KILLED when interrupted,
+    FAILED with the reason.
 
     Raises:
         InterruptedRunError: Ctrl-C or a termination signal came.
@@ -50,7 +51,9 @@ def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None
 
 
 def close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:
-    """Closes the run; what made it fail is worth more to the user than that closing it failed as well."""
+    """Closes the run; what made it fail is worth more to the user than that closing it failed as
+    well.
+    """
     try:
         tracker.close(status, reason)
     except OrchestratorError as error:

@@ -1,4 +1,6 @@
-"""Garbage collection: what nobody has used for long leaves the stage store; what named experiments need stays."""
+"""Garbage collection: what nobody has used for long leaves the stage store; what named experiments
+need stays.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +50,15 @@ class GarbageReport:
         return _amount(part for part in self.parts or () if part.kind == kind and not part.goes)
 
 
-def collect_garbage(uris: Sequence[str], experiments: Sequence[Experiment], unused_days: int, dry_run: bool) -> list[GarbageReport]:
+def collect_garbage(
+    uris: Sequence[str], experiments: Sequence[Experiment], unused_days: int, dry_run: bool
+) -> list[GarbageReport]:
     """Removes from stage stores what nobody has used for long.
 
     Args:
         uris: The stores; none means those of the experiments.
-        experiments: Whatever their stages, evaluations and tables of features are, they stay in every store.
+        experiments: Whatever their stages, evaluations and tables of features are, they stay in
+            every store.
         unused_days: How long something may lie unused.
         dry_run: Only look.
 
@@ -61,17 +66,25 @@ def collect_garbage(uris: Sequence[str], experiments: Sequence[Experiment], unus
         One report a store.
 
     Raises:
-        UserInputError: An experiment's data, or a store's address, cannot be used; nothing has been removed.
+        UserInputError: An experiment's data, or a store's address, cannot be used; nothing has been
+            removed.
         StorageUnavailableError: A store cannot be reached, or something in it cannot be removed.
     """
     needed = frozenset(key for experiment in experiments for key in keys_needed_by(experiment))
     rule = RetentionRule(datetime.now(UTC), timedelta(days=unused_days), needed)
-    stores = [StageStore(uri) for uri in dict.fromkeys(uris or [experiment.store.uri for experiment in experiments])]
-    return [GarbageReport(store.uri, clean_up(store, rule, dry_run) if exists(store) else None) for store in stores]
+    stores = [
+        StageStore(uri)
+        for uri in dict.fromkeys(uris or [experiment.store.uri for experiment in experiments])
+    ]
+    return [
+        GarbageReport(store.uri, clean_up(store, rule, dry_run) if exists(store) else None)
+        for store in stores
+    ]
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:
-    """Keys of all stages of an experiment, of their evaluations, and of the tables of features from which both are computed.
+    """Keys of all stages of an experiment, of their evaluations, and of the tables of features from
+    which both are computed.
 
     Raises:
         UserInputError: Its data cannot be used.
@@ -79,8 +92,14 @@ def keys_needed_by(experiment: Experiment) -> list[str]:
     """
     work = prepare_work(experiment)
     tables = tables_of(work)
-    computed = [key for stage in (*work.learned, *work.stages) for key in (stage.key, evaluation_key(stage, work.scenario))]
-    read = dict.fromkeys(images for stage in work.stages for images in tables_read_for(stage, experiment))
+    computed = [
+        key
+        for stage in (*work.learned, *work.stages)
+        for key in (stage.key, evaluation_key(stage, work.scenario))
+    ]
+    read = dict.fromkeys(
+        images for stage in work.stages for images in tables_read_for(stage, experiment)
+    )
     return [*computed, *(tables.key_of(*images) for images in read)]
 
 

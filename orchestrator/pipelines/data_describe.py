@@ -10,7 +10,12 @@ from pathlib import Path
 from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig
 from orchestrator.data import ImageTable, load_images
 from orchestrator.data.decoding import Shape
-from orchestrator.data.sample_sheet import IMAGES_PER_CLASS, SheetRows, check_sheet, write_sample_sheet
+from orchestrator.data.sample_sheet import (
+    IMAGES_PER_CLASS,
+    SheetRows,
+    check_sheet,
+    write_sample_sheet,
+)
 from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
 from orchestrator.data.sources import open_source, shape_of
 from orchestrator.data.survey import BadImage, Survey, examine
@@ -42,7 +47,9 @@ class Description:
         return self.survey.num_usable * channels * height * width
 
 
-def describe_data(config: DataConfig, sheet: Path | None, progress: Progress = ignore_progress) -> Description:
+def describe_data(
+    config: DataConfig, sheet: Path | None, progress: Progress = ignore_progress
+) -> Description:
     """Looks at every image.
 
     Args:
@@ -57,7 +64,11 @@ def describe_data(config: DataConfig, sheet: Path | None, progress: Progress = i
     if sheet is not None:
         check_sheet(sheet)
     source = open_source(config)
-    shape = load_images(config).shape if isinstance(config, DigitsConfig | ArrivalsConfig) else shape_of(config)
+    shape = (
+        load_images(config).shape
+        if isinstance(config, DigitsConfig | ArrivalsConfig)
+        else shape_of(config)
+    )
     survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
     rows: SheetRows = defaultdict(list)
     done, total = 0, sum(source.num_images(half) for half in HALVES)

@@ -1,4 +1,6 @@
-"""Import: any source becomes two Parquet files that every run reads fast, and a list of what could not be used."""
+"""Import: any source becomes two Parquet files that every run reads fast, and a list of what could
+not be used.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class ImportReport:
         return self.files["train"].with_name(BAD_FILES)
 
 
-def import_data(config: DataConfig, output: Path, image_size: int | None, strict: bool, progress: Progress) -> ImportReport:
+def import_data(
+    config: DataConfig, output: Path, image_size: int | None, strict: bool, progress: Progress
+) -> ImportReport:
     """Writes train.parquet, test.parquet and, if something cannot be used, bad_files.csv.
 
     An interrupted import goes on where it was; one of what has been imported already does nothing.
@@ -58,12 +62,14 @@ def import_data(config: DataConfig, output: Path, image_size: int | None, strict
     Args:
         config: Where the images come from.
         output: The folder; it is made.
-        image_size: Larger images are shrunk until their shorter side has this many pixels; None leaves all as they are.
+        image_size: Larger images are shrunk until their shorter side has this many pixels; None
+            leaves all as they are.
         strict: Refuse to leave anything out.
         progress: Told how many images are done.
 
     Raises:
-        UserInputError: There are no images, files that no import has written are in the way, or, if strict, something cannot be used.
+        UserInputError: There are no images, files that no import has written are in the way, or, if
+            strict, something cannot be used.
         StorageUnavailableError: The folder cannot be written.
         LockedError: Another import is writing there.
     """
@@ -84,14 +90,29 @@ def import_data(config: DataConfig, output: Path, image_size: int | None, strict
 
 
 def _check_outside(config: ImageFolderConfig, output: Path) -> None:
-    """Parquet files between the images would be taken for the images next time, and their folder for a class."""
-    folder = config.train.parent if config.test is not None and config.test.parent == config.train.parent else config.train
+    """Parquet files between the images would be taken for the images next time, and their folder
+    for a class.
+    """
+    folder = (
+        config.train.parent
+        if config.test is not None and config.test.parent == config.train.parent
+        else config.train
+    )
     if folder in (output, *output.parents):
-        raise DataError("lies in the folder of the images", where=str(output), next_step="choose another --output")
+        raise DataError(
+            "lies in the folder of the images",
+            where=str(output),
+            next_step="choose another --output",
+        )
 
 
 def _import(
-    source: ImageSource, files: Mapping[Half, Path], key: str, image_size: int | None, progress: Progress, strict: bool
+    source: ImageSource,
+    files: Mapping[Half, Path],
+    key: str,
+    image_size: int | None,
+    progress: Progress,
+    strict: bool,
 ) -> ImportReport:
     output = files["train"].parent
     (output / _CHUNKS).mkdir(exist_ok=True)
@@ -99,20 +120,26 @@ def _import(
     survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
     done, total = 0, sum(source.num_images(half) for half in HALVES)
     for half in HALVES:
-        for chunk, num_samples in import_chunks(source.samples(half), half, image_size, output / _CHUNKS):
+        for chunk, num_samples in import_chunks(
+            source.samples(half), half, image_size, output / _CHUNKS
+        ):
             chunks[half].append(chunk)
             for image in chunk.images():
                 survey.add(image)
             done += num_samples
             progress(done, total)
     _write_bad_files(survey.bad, output / BAD_FILES)
-    report = ImportReport(files, {half: survey.counts[half].total() for half in HALVES}, len(survey.bad), survey)
+    report = ImportReport(
+        files, {half: survey.counts[half].total() for half in HALVES}, len(survey.bad), survey
+    )
     if strict and survey.bad:
         return report
     for half in HALVES:
         if not survey.counts[half]:
             advice = f"look at {output / BAD_FILES}" if survey.bad else "add images"
-            raise DataError("has no image that can be used", where=source.place(half), next_step=advice)
+            raise DataError(
+                "has no image that can be used", where=source.place(half), next_step=advice
+            )
     values = json.dumps({"key": key, "num_bad": len(survey.bad)}).encode()
     for half in HALVES:
         merge(chunks[half], files[half], survey.labels_are_integers, {_METADATA_KEY: values})
@@ -128,11 +155,15 @@ def _imported(file: Path) -> dict[str, Any] | None:
         values: dict[str, Any] = json.loads((pq.read_schema(file).metadata or {})[_METADATA_KEY])
     except (pa.ArrowInvalid, OSError, KeyError):
         advice = "choose another --output, or move it away"
-        raise DataError("is in the way: no import has written it", where=str(file), next_step=advice) from None
+        raise DataError(
+            "is in the way: no import has written it", where=str(file), next_step=advice
+        ) from None
     return values
 
 
-def _counted(files: Mapping[Half, Path], found: Mapping[Half, Mapping[str, Any] | None]) -> tuple[dict[Half, int], int]:
+def _counted(
+    files: Mapping[Half, Path], found: Mapping[Half, Mapping[str, Any] | None]
+) -> tuple[dict[Half, int], int]:
     num_images = {half: pq.read_metadata(file).num_rows for half, file in files.items()}
     before = found["train"]
     return num_images, before["num_bad"] if before else 0
@@ -141,7 +172,9 @@ def _counted(files: Mapping[Half, Path], found: Mapping[Half, Mapping[str, Any] 
 def _refused(report: ImportReport) -> DataError:
     first = f": {report.survey.bad[0].where} {report.survey.bad[0].reason}" if report.survey else ""
     what = f"{report.num_bad:,} images cannot be used{first}"
-    return DataError(what, where=str(report.bad_files), next_step="mend or remove them, or leave --strict out")
+    return DataError(
+        what, where=str(report.bad_files), next_step="mend or remove them, or leave --strict out"
+    )
 
 
 def _write_bad_files(bad: list[BadImage], path: Path) -> None:
@@ -164,7 +197,13 @@ def _locked(output: Path) -> Iterator[None]:
         with lock:
             yield
     except Timeout:
-        raise LockedError("another import is writing there", where=str(output), next_step="wait until it has ended") from None
+        raise LockedError(
+            "another import is writing there",
+            where=str(output),
+            next_step="wait until it has ended",
+        ) from None
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, where=str(output), next_step="choose another --output") from None
+        raise StorageUnavailableError(
+            what, where=str(output), next_step="choose another --output"
+        ) from None

@@ -7,24 +7,41 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.addresses import absolute_path, below
-from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
+from orchestrator.config.data import (
+    DataConfig,
+    DigitsConfig,
+    ImageFolderConfig,
+    ParquetConfig,
+    TorchvisionDataConfig,
+)
 from orchestrator.data.image_folder import has_class_folders
 from orchestrator.data.parquet_files import find_parquet_files
 from orchestrator.errors import DataError, UserInputError
 
 _TORCHVISION = "torchvision:"
 _TEST_NAMES = ("test", "val", "valid", "validation")
-_FORMS = "give a folder with one sub-folder a class, Parquet files (s3:// and gs:// too), torchvision:NAME, or digits"
+_FORMS = (
+    "give a folder with one sub-folder a class, Parquet files (s3:// and gs:// too),"
+    " torchvision:NAME, or digits"
+)
 
 
-def named_source(source: str, root: Path | None, download: bool, test_fraction: float | None, image_size: int = 32) -> DataConfig:
+def named_source(
+    source: str,
+    root: Path | None,
+    download: bool,
+    test_fraction: float | None,
+    image_size: int = 32,
+) -> DataConfig:
     """The configuration that reads a source.
 
     Args:
-        source: A folder; a Parquet file, a pattern or a folder of them, on disk or as an address; `torchvision:NAME` or `digits`.
+        source: A folder; a Parquet file, a pattern or a folder of them, on disk or as an address;
+            `torchvision:NAME` or `digits`.
         root: Where torchvision's files are.
         download: Whether torchvision may download what is missing.
-        test_fraction: Share of each class's images that becomes test data where there are none; None means the source's default.
+        test_fraction: Share of each class's images that becomes test data where there are none;
+            None means the source's default.
         image_size: Side in pixels to which images are resized.
 
     Raises:
@@ -34,24 +51,37 @@ def named_source(source: str, root: Path | None, download: bool, test_fraction: 
     if not source:
         raise UserInputError("the source is empty", next_step=_FORMS)
     if not source.startswith(_TORCHVISION) and (root is not None or download):
-        raise UserInputError("--root and --download are for torchvision:NAME", where=source, next_step="leave them out")
+        raise UserInputError(
+            "--root and --download are for torchvision:NAME",
+            where=source,
+            next_step="leave them out",
+        )
     share: dict[str, Any] = {} if test_fraction is None else {"test_fraction": test_fraction}
     if source == "digits":
         return DigitsConfig(**share)
     if source.startswith(_TORCHVISION):
         name = source.removeprefix(_TORCHVISION)
         if not name:
-            raise UserInputError(f"{source} names no data set", next_step="for example torchvision:CIFAR10")
+            raise UserInputError(
+                f"{source} names no data set", next_step="for example torchvision:CIFAR10"
+            )
         if root is None:
-            raise UserInputError(f"{source} needs --root", next_step="name the folder that has, or shall have, its files")
-        return TorchvisionDataConfig(name=name, root=_local(root), download=download, image_size=image_size, **share)
+            raise UserInputError(
+                f"{source} needs --root",
+                next_step="name the folder that has, or shall have, its files",
+            )
+        return TorchvisionDataConfig(
+            name=name, root=_local(root), download=download, image_size=image_size, **share
+        )
     if "://" in source:
         train, test = _remote_parquet(source)
         return ParquetConfig(train=train, test=test, image_size=image_size, **share)
     path = _local(source)
     if path.is_dir() and not _has_parquet(path):
         train_folder, test_folder = _folders(path)
-        return ImageFolderConfig(train=train_folder, test=test_folder, image_size=image_size, **share)
+        return ImageFolderConfig(
+            train=train_folder, test=test_folder, image_size=image_size, **share
+        )
     train, test = _parquet(path)
     return ParquetConfig(train=train, test=test, image_size=image_size, **share)
 
@@ -68,21 +98,33 @@ def _has_parquet(folder: Path) -> bool:
 
 
 def _folders(folder: Path) -> tuple[Path, Path | None]:
-    """The halves of a folder of images; a class may be called `train`: then it holds images, and no class folders."""
+    """The halves of a folder of images; a class may be called `train`: then it holds images, and no
+    class folders.
+    """
     if not has_class_folders(folder / "train"):
         return folder, None
-    return folder / "train", next((folder / name for name in _TEST_NAMES if (folder / name).is_dir()), None)
+    return folder / "train", next(
+        (folder / name for name in _TEST_NAMES if (folder / name).is_dir()), None
+    )
 
 
 def _parquet(path: Path) -> tuple[str, str | None]:
-    """The halves of Parquet files: folders `train` and `test`, or files whose names begin so, as Hugging Face has them."""
+    """The halves of Parquet files: folders `train` and `test`, or files whose names begin so, as
+    Hugging Face has them.
+    """
     if not path.is_dir():
         if path.suffix != ".parquet" or not (path.is_file() or glob.glob(str(path))):  # noqa: PTH207 - the pattern is absolute
-            what = "no such file or folder" if not path.exists() else "is neither a folder nor a Parquet file"
+            what = (
+                "no such file or folder"
+                if not path.exists()
+                else "is neither a folder nor a Parquet file"
+            )
             raise UserInputError(what, where=str(path), next_step=_FORMS)
         return str(path), None
     if (path / "train").is_dir():
-        return str(path / "train"), next((str(path / name) for name in _TEST_NAMES if (path / name).is_dir()), None)
+        return str(path / "train"), next(
+            (str(path / name) for name in _TEST_NAMES if (path / name).is_dir()), None
+        )
     if not [*path.glob("train*.parquet")]:
         return str(path), None
     pattern = glob.escape(str(path))
@@ -93,7 +135,9 @@ def _parquet(path: Path) -> tuple[str, str | None]:
 def _remote_parquet(address: str) -> tuple[str, str | None]:
     """The same in object storage."""
     for names in ("{}/*.parquet", "{}*.parquet"):
-        train, *tests = (below(address, *names.format(name).split("/")) for name in ("train", *_TEST_NAMES))
+        train, *tests = (
+            below(address, *names.format(name).split("/")) for name in ("train", *_TEST_NAMES)
+        )
         if _is_there(train):
             return train, next(filter(_is_there, tests), None)
     return address, None

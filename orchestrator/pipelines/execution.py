@@ -1,4 +1,6 @@
-"""Where a run's stages are computed: nowhere, when the store has them all; in this process; or by Ray. And whether they can be."""
+"""Where a run's stages are computed: nowhere, when the store has them all; in this process; or by
+Ray. And whether they can be.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def _stored_values(work: Work) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _compute_here(work: Work, device: torch.device, tell: Tell, stored: Mapping[str, dict[str, Any]]) -> None:
+def _compute_here(
+    work: Work, device: torch.device, tell: Tell, stored: Mapping[str, dict[str, Any]]
+) -> None:
     runner = StageRunner(work, device, tell)
     for stage in work.stages:
         runner.obtain(stage, stored.get(stage.key))
@@ -94,5 +98,9 @@ def _threads(execution: InProcessConfig) -> Iterator[None]:
 
 def _device_of(execution: InProcessConfig) -> torch.device:
     if execution.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu")
-    return torch.device("cuda" if execution.device != "cpu" and torch.cuda.is_available() else "cpu")
+        raise ConfigError(
+            "execution.device = 'cuda', but torch sees no GPU here", next_step="use auto or cpu"
+        )
+    return torch.device(
+        "cuda" if execution.device != "cpu" and torch.cuda.is_available() else "cpu"
+    )

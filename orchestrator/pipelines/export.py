@@ -1,4 +1,6 @@
-"""One export: from a run in MLflow to a file that has been compared with the original, and measured beside the other role's model."""
+"""One export: from a run in MLflow to a file that has been compared with the original, and measured
+beside the other role's model.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,20 @@ from orchestrator.export.description import Description
 from orchestrator.export.formats import open_file, write_file
 from orchestrator.export.program import trace
 from orchestrator.export.pt2_file import as_predictor
-from orchestrator.pipelines.export_outcome import Exported, ExportListener, ExportRequest, Measured, Quantized
-from orchestrator.pipelines.export_sources import JudgingImages, Source, fetch, find_source, judging_images
+from orchestrator.pipelines.export_outcome import (
+    Exported,
+    ExportListener,
+    ExportRequest,
+    Measured,
+    Quantized,
+)
+from orchestrator.pipelines.export_sources import (
+    JudgingImages,
+    Source,
+    fetch,
+    find_source,
+    judging_images,
+)
 from orchestrator.tracking.model_reader import ModelReader
 from orchestrator.tracking.packaging import PackagedModel
 from orchestrator.tracking.reading import open_model_reader
@@ -31,7 +45,8 @@ logger = logging.getLogger(__name__)
 
 
 def export(request: ExportRequest, uri: str, listener: ExportListener) -> Exported:
-    """Writes a run's student, or teacher, as one file, once its outputs have been seen to equal the original's.
+    """Writes a run's student, or teacher, as one file, once its outputs have been seen to equal the
+    original's.
 
     Args:
         request: What and how.
@@ -45,7 +60,9 @@ def export(request: ExportRequest, uri: str, listener: ExportListener) -> Export
         TransientError: MLflow, the stage store or the file's folder cannot be reached.
     """
     if request.quantize and request.kind != "onnx":
-        raise UserInputError("int8 is made by ONNX Runtime, and only there", "--quantize", "choose --format onnx")
+        raise UserInputError(
+            "int8 is made by ONNX Runtime, and only there", "--quantize", "choose --format onnx"
+        )
     reader = open_model_reader(uri)
     source = find_source(reader, request.reference, request.role)
     output = request.output or _default_output(request, source)
@@ -77,10 +94,21 @@ class _Export:
         comparison = self._compared(file, model, images)
         comparison.require_equal()
         measured = self._measured(role, file, model, images.accuracy(comparison.predictions))
-        quantized = self._quantized(file, model, description, images) if self.request.quantize else None
+        quantized = (
+            self._quantized(file, model, description, images) if self.request.quantize else None
+        )
         written = self.folder / _int8_name(file) if quantized else file
         other = self._other_role()
-        return written, Exported(self.output, self.request.kind, description, measured, comparison, quantized, other, images.what)
+        return written, Exported(
+            self.output,
+            self.request.kind,
+            description,
+            measured,
+            comparison,
+            quantized,
+            other,
+            images.what,
+        )
 
     def _fetched(self, role: Role) -> PackagedModel:
         self.listener.step(f"fetch the {role}")
@@ -88,7 +116,9 @@ class _Export:
 
     def _description(self, model: PackagedModel) -> Description:
         run, facts = self.source.run, model.facts
-        return Description(facts.class_names, model.shape, facts.role, run.run_id, run.experiment, facts.dataset)
+        return Description(
+            facts.class_names, model.shape, facts.role, run.run_id, run.experiment, facts.dataset
+        )
 
     def _written(self, model: PackagedModel, description: Description) -> Path:
         self.listener.step(f"convert the {description.role}")
@@ -101,13 +131,21 @@ class _Export:
     def _compared(self, file: Path, model: PackagedModel, images: JudgingImages) -> Comparison:
         self.listener.step(f"compare {file.name} with the original on {images.what}")
         predict = open_file(file, self.request.kind)
-        return compare(predict, as_predictor(model.classifier), images.images, self.listener.progress)
+        return compare(
+            predict, as_predictor(model.classifier), images.images, self.listener.progress
+        )
 
-    def _measured(self, name: str, file: Path, model: PackagedModel, accuracy: float | None) -> Measured:
-        seconds = median_seconds(open_file(file, self.request.kind, num_threads=1), np.zeros((1, *model.shape), np.uint8))
+    def _measured(
+        self, name: str, file: Path, model: PackagedModel, accuracy: float | None
+    ) -> Measured:
+        seconds = median_seconds(
+            open_file(file, self.request.kind, num_threads=1), np.zeros((1, *model.shape), np.uint8)
+        )
         return Measured(name, model.facts.num_parameters, file.stat().st_size, seconds, accuracy)
 
-    def _quantized(self, file: Path, model: PackagedModel, description: Description, images: JudgingImages) -> Quantized:
+    def _quantized(
+        self, file: Path, model: PackagedModel, description: Description, images: JudgingImages
+    ) -> Quantized:
         from orchestrator.export.quantization import quantize  # noqa: PLC0415 - optional packages
 
         self.listener.step(f"quantise {file.name}")
@@ -115,14 +153,27 @@ class _Export:
         with _writing(self.output):
             how = quantize(file, small, images.calibration, description.texts())
         comparison = self._compared(small, model, images)
-        return Quantized(how, self._measured(f"{description.role} int8", small, model, images.accuracy(comparison.predictions)), comparison)
+        return Quantized(
+            how,
+            self._measured(
+                f"{description.role} int8", small, model, images.accuracy(comparison.predictions)
+            ),
+            comparison,
+        )
 
     def _other_role(self) -> Measured | None:
-        """What the exported model is to be seen beside; that it cannot be had does not stop an export."""
+        """What the exported model is to be seen beside; that it cannot be had does not stop an
+        export.
+        """
         role: Role = "teacher" if self.source.role == "student" else "student"
         try:
             model = self._fetched(role)
-            return self._measured(role, self._written(model, self._description(model)), model, model.facts.last_accuracy)
+            return self._measured(
+                role,
+                self._written(model, self._description(model)),
+                model,
+                model.facts.last_accuracy,
+            )
         except OrchestratorError as error:
             logger.warning("the %s is not measured: %s", role, error)
             return None
@@ -139,7 +190,8 @@ def _default_output(request: ExportRequest, source: Source) -> Path:
 
 @contextmanager
 def _folder_beside(output: Path) -> Iterator[Path]:
-    """A folder on the file's own disk, from where it takes its place in one piece; gone afterwards, as are parents that stay empty.
+    """A folder on the file's own disk, from where it takes its place in one piece; gone afterwards,
+    as are parents that stay empty.
 
     Raises:
         UserInputError: The file is a folder.
@@ -162,7 +214,8 @@ def _folder_beside(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writing(output: Path) -> Iterator[None]:
-    """Not around all of an export: another thing that cannot be read or written is not mended by another file's name.
+    """Not around all of an export: another thing that cannot be read or written is not mended by
+    another file's name.
 
     Raises:
         StorageUnavailableError: The file cannot be written there.

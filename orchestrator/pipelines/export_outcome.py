@@ -88,7 +88,8 @@ class Exported:
         measured: The file in float32.
         comparison: Of it with the original.
         quantized: The int8 file, which then is the one at `path`; None where it was not asked for.
-        other: The other role's model in the same format; None where the run has none that can be converted.
+        other: The other role's model in the same format; None where the run has none that can be
+            converted.
         judged_on: On which images, for people.
     """
 
@@ -104,5 +105,8 @@ class Exported:
     @property
     def loss(self) -> float:
         """Accuracy that int8 costs; 0 where there is no int8 or no test image."""
-        plain, small = self.measured.accuracy, self.quantized.measured.accuracy if self.quantized else None
+        plain, small = (
+            self.measured.accuracy,
+            self.quantized.measured.accuracy if self.quantized else None,
+        )
         return 0.0 if plain is None or small is None else plain - small

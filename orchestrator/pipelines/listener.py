@@ -17,9 +17,13 @@ class RunListener(Protocol):
     """Told about a run while it happens."""
 
     def images_decoded(self, done: int, total: int) -> None:
-        """Before anything else, where images are decoded for the first time: how many are, and of how many."""
+        """Before anything else, where images are decoded for the first time: how many are, and of
+        how many.
+        """
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
+    def run_started(
+        self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
+    ) -> None:
         """All is checked; computing begins."""
 
     def stage_started(self, stage: Stage) -> None:
@@ -34,8 +38,12 @@ class RunListener(Protocol):
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """A stage is over; the record includes it."""
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
-        """All is computed and written; `view_url` shows the run beside its experiment's others, empty where nothing does."""
+    def run_finished(
+        self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
+    ) -> None:
+        """All is computed and written; `view_url` shows the run beside its experiment's others,
+        empty where nothing does.
+        """
 
 
 class SilentListener:
@@ -44,7 +52,9 @@ class SilentListener:
     def images_decoded(self, done: int, total: int) -> None:
         """Says nothing."""
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
+    def run_started(
+        self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
+    ) -> None:
         """Says nothing."""
 
     def stage_started(self, stage: Stage) -> None:
@@ -59,5 +69,7 @@ class SilentListener:
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
         """Says nothing."""
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+    def run_finished(
+        self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
+    ) -> None:
         """Says nothing."""

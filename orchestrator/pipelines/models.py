@@ -45,7 +45,8 @@ def final_models(work: Work) -> dict[Role, Model]:
 def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Tracker) -> None:
     """Packages both models for MLflow, in a folder of the run, and hands them to the tracker.
 
-    A model that cannot be exported as a graph, such as one of a backbone with branches, is left out with a warning.
+    A model that cannot be exported as a graph, such as one of a backbone with branches, is left out
+    with a warning.
 
     Raises:
         StorageUnavailableError: The folder or the stage store cannot be used any more.
@@ -59,7 +60,11 @@ def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Track
         except ModelNotExportableError as error:
             logger.warning("%s", error)
             continue
-        tracker.log_model(package, role, f"{experiment.name}-{role}" if experiment.tracking.models == "register" else "")
+        tracker.log_model(
+            package,
+            role,
+            f"{experiment.name}-{role}" if experiment.tracking.models == "register" else "",
+        )
 
 
 def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role: Role) -> Path:
@@ -81,12 +86,19 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
         _write_package(work, final_stages(work)[role], ModelFacts.of(summary, role), package)
     except OSError as error:
         what = f"the {role} cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, str(package), "free some space; the learned stages are kept") from None
+        raise StorageUnavailableError(
+            what, str(package), "free some space; the learned stages are kept"
+        ) from None
     except StorageUnavailableError:
         raise
     except Exception as error:  # torch.export raises many kinds
-        what = f"the {role} cannot be exported for MLflow ({(str(error).strip().splitlines() or [type(error).__name__])[0]})"
-        raise ModelNotExportableError(what, next_step="another backbone may be exportable") from error
+        what = (
+            f"the {role} cannot be exported for MLflow"
+            f" ({(str(error).strip().splitlines() or [type(error).__name__])[0]})"
+        )
+        raise ModelNotExportableError(
+            what, next_step="another backbone may be exportable"
+        ) from error
     return package
 
 
@@ -102,8 +114,20 @@ def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -
     from orchestrator.tracking.packaging import package_model  # noqa: PLC0415 - loads MLflow
 
     package_model(_model(work, stage).network, work.scenario.shape, facts, package)
-    files = {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("*") if path.is_file()}
-    work.store.save(key, Artifact({name: torch.frombuffer(bytearray(content), dtype=torch.uint8) for name, content in files.items()}))
+    files = {
+        str(path.relative_to(package)): path.read_bytes()
+        for path in package.rglob("*")
+        if path.is_file()
+    }
+    work.store.save(
+        key,
+        Artifact(
+            {
+                name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+                for name, content in files.items()
+            }
+        ),
+    )
 
 
 def _package_key(stage: Stage, facts: ModelFacts) -> str:

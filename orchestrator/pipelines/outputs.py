@@ -1,4 +1,6 @@
-"""The files of a finished run: summary, resolved experiment, environment, pictures; on disk and in MLflow."""
+"""The files of a finished run: summary, resolved experiment, environment, pictures; on disk and in
+MLflow.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,20 @@ from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.provenance import provenance_tags
 from orchestrator.tracking.tracked_run import TrackedRun, histories_of
 
-_VERSIONS_OF = ("continual-orchestrator", "torch", "torchvision", "numpy", "scikit-learn", "pyarrow", "mlflow")
+_VERSIONS_OF = (
+    "continual-orchestrator",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scikit-learn",
+    "pyarrow",
+    "mlflow",
+)
 
 
-def write_outputs(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog, tracker: Tracker) -> None:
+def write_outputs(
+    folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog, tracker: Tracker
+) -> None:
     """Writes every file and hands it to the tracker.
 
     Args:
@@ -40,8 +52,17 @@ def write_outputs(folder: Path, summary: dict[str, Any], record: RunRecord, log:
         _write_files(folder, summary, record, log)
     except OSError as error:
         what = f"the results cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, where=str(folder), next_step="choose another --output; the learned stages are kept") from None
-    for name in (names.SUMMARY_FILE, names.EXPERIMENT_FILE, names.ENVIRONMENT_FILE, names.REPORT_FILE):
+        raise StorageUnavailableError(
+            what,
+            where=str(folder),
+            next_step="choose another --output; the learned stages are kept",
+        ) from None
+    for name in (
+        names.SUMMARY_FILE,
+        names.EXPERIMENT_FILE,
+        names.ENVIRONMENT_FILE,
+        names.REPORT_FILE,
+    ):
         tracker.log_file(folder / name)
     for picture in (*map(names.accuracy_matrix_file, ROLES), names.OVERVIEW_FILE):
         tracker.log_file(folder / names.FIGURES_FOLDER / picture, names.FIGURES_FOLDER)
@@ -50,7 +71,11 @@ def write_outputs(folder: Path, summary: dict[str, Any], record: RunRecord, log:
 def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog) -> None:
     from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib, as well
     from orchestrator.reporting.run_report import run_report  # noqa: PLC0415
-    from orchestrator.tracking.figures import accuracy_matrix_figure, run_overview_figure, save_figure  # noqa: PLC0415 - matplotlib is slow to import
+    from orchestrator.tracking.figures import (  # noqa: PLC0415 - matplotlib is slow to import
+        accuracy_matrix_figure,
+        run_overview_figure,
+        save_figure,
+    )
 
     experiment, about = record.experiment, environment()
     write_json(folder / names.SUMMARY_FILE, summary)
@@ -61,12 +86,20 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     figures = folder / names.FIGURES_FOLDER
     for role in ROLES:
         title = f"{role.capitalize()}: accuracy on each task"
-        save_figure(accuracy_matrix_figure(record.matrix(role), title, class_names), figures / names.accuracy_matrix_file(role))
+        save_figure(
+            accuracy_matrix_figure(record.matrix(role), title, class_names),
+            figures / names.accuracy_matrix_file(role),
+        )
     title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
-    save_figure(run_overview_figure(record.matrix("teacher"), record.matrix("student"), title), figures / names.OVERVIEW_FILE)
+    save_figure(
+        run_overview_figure(record.matrix("teacher"), record.matrix("student"), title),
+        figures / names.OVERVIEW_FILE,
+    )
 
 
-def _tracked_run(summary: dict[str, Any], record: RunRecord, log: RunLog, about: dict[str, str]) -> TrackedRun:
+def _tracked_run(
+    summary: dict[str, Any], record: RunRecord, log: RunLog, about: dict[str, str]
+) -> TrackedRun:
     """The run as its report sees it, without asking MLflow for what is known here."""
     experiment, ended = record.experiment, datetime.now(UTC)
     return TrackedRun(
@@ -86,7 +119,8 @@ def _tracked_run(summary: dict[str, Any], record: RunRecord, log: RunLog, about:
 
 
 def remove_earlier_summary(folder: Path) -> None:
-    """Removes the summary of whatever was done here before: it must not pass for that of what is done now.
+    """Removes the summary of whatever was done here before: it must not pass for that of what is
+    done now.
 
     Raises:
         StorageUnavailableError: It cannot be removed.
@@ -96,7 +130,9 @@ def remove_earlier_summary(folder: Path) -> None:
         file.unlink(missing_ok=True)
     except OSError as error:
         what = f"is in the way and cannot be removed ({error.strerror})"
-        raise StorageUnavailableError(what, where=str(file), next_step="choose another --output") from None
+        raise StorageUnavailableError(
+            what, where=str(file), next_step="choose another --output"
+        ) from None
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
@@ -109,7 +145,9 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
         write_json(folder / names.SUMMARY_FILE, summary)
     except OSError as error:
         what = f"the summary cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, where=str(folder), next_step="free some space, or choose another --output") from None
+        raise StorageUnavailableError(
+            what, where=str(folder), next_step="free some space, or choose another --output"
+        ) from None
 
 
 def write_json(path: Path, content: object) -> None:
@@ -125,9 +163,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Versions of what a run's numbers depend on, and of the code itself where it runs from a checkout."""
+    """Versions of what a run's numbers depend on, and of the code itself where it runs from a
+    checkout.
+    """
     versions = {name: metadata.version(name) for name in _VERSIONS_OF}
     lock_file = Path(__file__).parents[2] / "requirements.lock"
-    locked = {"requirements_lock_sha256": hashlib.sha256(lock_file.read_bytes()).hexdigest()} if lock_file.exists() else {}
-    commit = {name: value for name, value in provenance_tags().items() if name == names.GIT_COMMIT_TAG}
-    return {"python": platform.python_version(), "platform": platform.platform(), **versions, **locked, **commit}
+    locked = (
+        {"requirements_lock_sha256": hashlib.sha256(lock_file.read_bytes()).hexdigest()}
+        if lock_file.exists()
+        else {}
+    )
+    commit = {
+        name: value for name, value in provenance_tags().items() if name == names.GIT_COMMIT_TAG
+    }
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **versions,
+        **locked,
+        **commit,
+    }

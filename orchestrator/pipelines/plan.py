@@ -1,9 +1,11 @@
-"""A plan: what a run would compute, what it would find in the stage store, and roughly what it would cost. It starts nothing.
+"""A plan: what a run would compute, what it would find in the stage store, and roughly what it
+would cost. It starts nothing.
 
-A stage's cost is taken to be proportional to its *image passes*: its epochs times the training images of its task. That is
-rough. It leaves out that students also see exemplars of old classes, what is not done in epochs, evaluation, and the start of
-Ray; and workers are taken to share the work without loss. What a pre-trained extractor has to look at first counts image by image,
-with the stage that needs it first. Use it to tell minutes from days.
+A stage's cost is taken to be proportional to its *image passes*: its epochs times the training
+images of its task. That is rough. It leaves out that students also see exemplars of old classes,
+what is not done in epochs, evaluation, and the start of Ray; and workers are taken to share the
+work without loss. What a pre-trained extractor has to look at first counts image by image, with the
+stage that needs it first. Use it to tell minutes from days.
 """
 
 from __future__ import annotations
@@ -34,7 +36,12 @@ from orchestrator.errors import ConfigError
 from orchestrator.pipelines.execution import check_execution
 from orchestrator.stages import Stage, StageStore, Work, check_backbones, prepare_work
 from orchestrator.stages.computation import num_training_images
-from orchestrator.stages.feature_tables import FeatureTables, ImagesOfClass, tables_judged_by, tables_learned_from
+from orchestrator.stages.feature_tables import (
+    FeatureTables,
+    ImagesOfClass,
+    tables_judged_by,
+    tables_learned_from,
+)
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys
 from orchestrator.training.context import LearningContext
@@ -94,7 +101,8 @@ class PlannedStage:
         num_images: Training images of its task.
         num_epochs: Of all its phases; 0 where the method computes in closed form.
         num_train_workers: That will share its work; the fewest of an elastic lane.
-        own_worker_seconds: What it will roughly cost by itself, also when it is begun; 0 when it is stored, None when nothing is known.
+        own_worker_seconds: What it will roughly cost by itself, also when it is begun; 0 when it is
+            stored, None when nothing is known.
         tables: Tables of features that are made for it.
     """
 
@@ -119,7 +127,9 @@ class PlannedStage:
     def kinds_without_estimate(self) -> set[Kind]:
         """What of its cost is not known."""
         unknown: set[Kind] = set() if self.own_worker_seconds is not None else {self.stage.role}
-        return unknown | ({"features"} if any(table.worker_seconds is None for table in self.tables) else set())
+        return unknown | (
+            {"features"} if any(table.worker_seconds is None for table in self.tables) else set()
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -134,7 +144,8 @@ class Plan:
     Attributes:
         work: The experiment, cut into stages.
         stages: In an order in which they can be computed.
-        available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere would compute.
+        available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere
+            would compute.
         shortage: Why the run would not start here; empty when nothing is known against it.
     """
 
@@ -145,14 +156,22 @@ class Plan:
 
     @property
     def worker_seconds(self) -> float | None:
-        """What all that is to be computed will roughly cost; None when that is not known of every stage."""
+        """What all that is to be computed will roughly cost; None when that is not known of every
+        stage.
+        """
         return _sum([planned.worker_seconds for planned in self.stages])
 
     @property
     def wall_seconds(self) -> float | None:
-        """How long the run will roughly take: both lanes at the same time under Ray, stage by stage in process."""
+        """How long the run will roughly take: both lanes at the same time under Ray, stage by stage
+        in process.
+        """
         lanes_at_once = isinstance(self.work.experiment.execution, RayConfig)
-        return critical_path_seconds(self.stages) if lanes_at_once else _sum([planned.seconds for planned in self.stages])
+        return (
+            critical_path_seconds(self.stages)
+            if lanes_at_once
+            else _sum([planned.seconds for planned in self.stages])
+        )
 
     @property
     def num_unseen_images(self) -> int:
@@ -171,7 +190,8 @@ class Plan:
 
 
 def plan(experiment: Experiment) -> Plan:
-    """Finds out what a run of an experiment would do. Only decoded images may be written, to the data cache.
+    """Finds out what a run of an experiment would do. Only decoded images may be written, to the
+    data cache.
 
     Raises:
         UserInputError: Data, store address or backbones cannot be used.
@@ -185,14 +205,16 @@ def plan(experiment: Experiment) -> Plan:
     made: set[str] = set()
     tables = tables_of(work)
     for stage in work.stages:
-        left = planned_stage(stage, work, costs, _state(stage, work.store), tables).without_tables(made)
+        left = planned_stage(stage, work, costs, _state(stage, work.store), tables).without_tables(
+            made
+        )
         made |= {table.key for table in left.tables if work.store.values_of(table.key) is not None}
         stages.append(left.without_tables(made))
         made |= {table.key for table in left.tables}
     return Plan(work, stages, available, shortage)
 
 
-# --- the arithmetic --------------------------------------------------------------------------------------------------
+# --- the arithmetic -------------------------------------------------------------------------------
 
 
 def num_epochs_of(role: Role, is_first_task: bool, experiment: Experiment) -> int:
@@ -202,7 +224,9 @@ def num_epochs_of(role: Role, is_first_task: bool, experiment: Experiment) -> in
         case DualTeacherConfig():
             if role == "student":
                 return student.training.epochs
-            trains_extractor = is_first_task or isinstance(teacher.extractor, FineTunedExtractorConfig)
+            trains_extractor = is_first_task or isinstance(
+                teacher.extractor, FineTunedExtractorConfig
+            )
             return teacher.refinement.epochs + (teacher.training.epochs if trains_extractor else 0)
         case FinetuningConfig() | JointConfig():
             return (teacher if role == "teacher" else student).training.epochs
@@ -218,21 +242,29 @@ def num_image_passes(num_epochs: int, num_images: int) -> int:
 
 
 def seconds_per_image_pass(measured: Sequence[Measurement]) -> dict[Kind, float]:
-    """Worker-seconds that one image costs in one epoch, by role, or in a table: the median over all image passes that were measured.
+    """Worker-seconds that one image costs in one epoch, by role, or in a table: the median over all
+    image passes that were measured.
 
-    Over the passes and not the stages: one of ten images mostly takes what is not done image by image.
+    Over the passes and not the stages: one of ten images mostly takes what is not done image by
+    image.
     """
-    return {kind: _median_rate([each for each in measured if each.kind == kind]) for kind in {each.kind for each in measured}}
+    return {
+        kind: _median_rate([each for each in measured if each.kind == kind])
+        for kind in {each.kind for each in measured}
+    }
 
 
 def _median_rate(measured: Sequence[Measurement]) -> float:
-    ordered = sorted((each.worker_seconds / each.num_image_passes, each.num_image_passes) for each in measured)
+    ordered = sorted(
+        (each.worker_seconds / each.num_image_passes, each.num_image_passes) for each in measured
+    )
     ends = [*accumulate(passes for _, passes in ordered)]
     return ordered[bisect_left(ends, ends[-1] / 2)][0]
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
-    """How long both lanes take side by side: a stage waits for the one before it in its lane and for all it builds on.
+    """How long both lanes take side by side: a stage waits for the one before it in its lane and
+    for all it builds on.
 
     Args:
         stages: In an order in which they can be computed.
@@ -256,11 +288,12 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
-# --- what is there ---------------------------------------------------------------------------------------------------
+# --- what is there --------------------------------------------------------------------------------
 
 
 def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measurement]:
-    """What stored stages, of whatever experiment, and tables of features have cost, from the newest manifests.
+    """What stored stages, of whatever experiment, and tables of features have cost, from the newest
+    manifests.
 
     Args:
         store: Where to look.
@@ -270,7 +303,9 @@ def measurements(store: StageStore, backbone: BackboneConfig) -> list[Measuremen
         StorageUnavailableError: The store cannot be read.
     """
     alike = backbone.model_dump(mode="json")
-    found = (_measurement(store.values_of(key) or {}, alike) for key in newest_keys(store, MAX_MANIFESTS))
+    found = (
+        _measurement(store.values_of(key) or {}, alike) for key in newest_keys(store, MAX_MANIFESTS)
+    )
     return [measurement for measurement in found if measurement is not None]
 
 
@@ -286,15 +321,27 @@ def _measurement(values: Mapping[str, object], backbone: object) -> Measurement 
             roles = [role for role in ROLES if name.startswith(f"{role}[")]
             passes = num_image_passes(len(epochs), num_images)
             return Measurement(roles[0], passes, seconds * workers) if roles and passes else None
-        case {"features_of": str(), "num_images": int(num_images), "seconds": float(seconds), "num_train_workers": int(workers)}:
+        case {
+            "features_of": str(),
+            "num_images": int(num_images),
+            "seconds": float(seconds),
+            "num_train_workers": int(workers),
+        }:
             is_alike = values.get("backbone") == backbone
-            return Measurement("features", num_images, seconds * workers) if is_alike and num_images else None
+            return (
+                Measurement("features", num_images, seconds * workers)
+                if is_alike and num_images
+                else None
+            )
         case _:  # an evaluation, or a stage of another version
             return None
 
 
-def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState, tables: FeatureTables) -> PlannedStage:
-    """A stage with its size and cost, and all tables that it and its evaluation read, unless these are stored.
+def planned_stage(
+    stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState, tables: FeatureTables
+) -> PlannedStage:
+    """A stage with its size and cost, and all tables that it and its evaluation read, unless these
+    are stored.
 
     Args:
         stage: Which.
@@ -305,27 +352,48 @@ def planned_stage(stage: Stage, work: Work, costs: Mapping[Kind, float], state: 
     """
     experiment = work.experiment
     is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
-    epochs, images = num_epochs_of(stage.role, is_first, experiment), num_training_images(stage, experiment, work.scenario)
+    epochs, images = (
+        num_epochs_of(stage.role, is_first, experiment),
+        num_training_images(stage, experiment, work.scenario),
+    )
     read = tables_judged_by(stage, experiment)
     if state is StageState.STORED:
         cost: float | None = 0.0
-        is_judged = bool(read) and work.store.values_of(evaluation_key(stage, work.scenario)) is not None
+        is_judged = (
+            bool(read) and work.store.values_of(evaluation_key(stage, work.scenario)) is not None
+        )
         read = [] if is_judged else read
     else:
         cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
         read = [*tables_learned_from(stage, experiment), *read]
-    return PlannedStage(stage, state, images, epochs, workers, cost, _planned_tables(read, tables, costs.get("features")))
+    return PlannedStage(
+        stage,
+        state,
+        images,
+        epochs,
+        workers,
+        cost,
+        _planned_tables(read, tables, costs.get("features")),
+    )
 
 
 def tables_of(work: Work) -> FeatureTables:
-    """The tables of features that a work's stages read, to know their keys: none is computed. One object reads weights once."""
-    nowhere = LearningContext(work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation)
+    """The tables of features that a work's stages read, to know their keys: none is computed. One
+    object reads weights once.
+    """
+    nowhere = LearningContext(
+        work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation
+    )
     return FeatureTables(work.experiment, work.scenario, work.store, nowhere)
 
 
-def _planned_tables(read: Sequence[ImagesOfClass], tables: FeatureTables, cost: float | None) -> list[PlannedTable]:
+def _planned_tables(
+    read: Sequence[ImagesOfClass], tables: FeatureTables, cost: float | None
+) -> list[PlannedTable]:
     sizes = {tables.key_of(*images): tables.num_images_of(*images) for images in read}
-    return [PlannedTable(key, num, None if cost is None else num * cost) for key, num in sizes.items()]
+    return [
+        PlannedTable(key, num, None if cost is None else num * cost) for key, num in sizes.items()
+    ]
 
 
 def _state(stage: Stage, store: StageStore) -> StageState:
@@ -339,7 +407,9 @@ def _num_train_workers(role: Role, execution: ExecutionConfig) -> int:
 
 
 def _room(execution: ExecutionConfig) -> tuple[dict[str, float], str]:
-    """What this machine has, and why it would not be enough; nothing is asked of a cluster elsewhere."""
+    """What this machine has, and why it would not be enough; nothing is asked of a cluster
+    elsewhere.
+    """
     if isinstance(execution, RayConfig) and execution.address is not None:
         return {}, ""
     available: dict[str, float] = {"CPU": cpus_of_this_machine(), "GPU": torch.cuda.device_count()}

@@ -1,4 +1,6 @@
-"""Putting a tracking store in order: what waits in the spool is sent, runs whose process is gone are closed."""
+"""Putting a tracking store in order: what waits in the spool is sent, runs whose process is gone
+are closed.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +37,21 @@ class Reconciliation:
         """Raises what kept something from being done.
 
         Raises:
-            UserInputError: A store refuses access, or an experiment is deleted: what waits for it waits on.
+            UserInputError: A store refuses access, or an experiment is deleted: what waits for it
+                waits on.
             TrackingUnavailableError: A store does not answer.
         """
-        problems = [*self.errors.values(), *(left.error for left in self.left_behind if left.error is not None)]
+        problems = [
+            *self.errors.values(),
+            *(left.error for left in self.left_behind if left.error is not None),
+        ]
         for error in sorted(problems, key=lambda problem: isinstance(problem, TransientError)):
             raise error
 
 
 def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
-    """Sends what waits in a spool, to whichever stores it is for, and closes abandoned runs of those stores and of one more.
+    """Sends what waits in a spool, to whichever stores it is for, and closes abandoned runs of
+    those stores and of one more.
 
     Args:
         uri: A store that is put in order in any case, where it exists.
@@ -57,12 +64,17 @@ def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())
     prepare_mlflow()
-    from orchestrator.tracking.reconciliation import close_abandoned_runs_of_store, deliver_left_behind  # noqa: PLC0415 - MLflow is slow to import
+    from orchestrator.tracking.reconciliation import (  # noqa: PLC0415 - MLflow is slow to import
+        close_abandoned_runs_of_store,
+        deliver_left_behind,
+    )
 
     try:
         left_behind = deliver_left_behind(spool_dir)
     except OSError as error:
-        raise StorageUnavailableError(f"the spool cannot be used ({error.strerror or error})", where=str(spool_dir)) from None
+        raise StorageUnavailableError(
+            f"the spool cannot be used ({error.strerror or error})", where=str(spool_dir)
+        ) from None
     path = sqlite_path(uri)
     here = [uri] if path is None or path.exists() else []
     closed: dict[str, list[str]] = {}

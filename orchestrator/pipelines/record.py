@@ -39,7 +39,9 @@ class StageResult:
     @property
     def worker_seconds(self) -> float:
         """What computing it has cost in this run."""
-        return 0.0 if self.finished.cached else self.finished.seconds * self.finished.num_train_workers
+        return (
+            0.0 if self.finished.cached else self.finished.seconds * self.finished.num_train_workers
+        )
 
 
 @dataclass
@@ -58,7 +60,9 @@ class RunRecord:
     experiment: Experiment
     scenario: Scenario
     name: str = ""
-    results: dict[Role, list[StageResult]] = field(default_factory=lambda: {"teacher": [], "student": []})
+    results: dict[Role, list[StageResult]] = field(
+        default_factory=lambda: {"teacher": [], "student": []}
+    )
     started: float = field(default_factory=time.perf_counter)
 
     def add(self, result: StageResult) -> None:
@@ -66,33 +70,64 @@ class RunRecord:
         self.results[result.stage.role].append(result)
 
     def matrix(self, role: Role, split: Split = Split.TEST) -> list[list[float]]:
-        """The accuracy matrix so far: row i has i + 1 entries; of tasks learned earlier as it was measured then."""
+        """The accuracy matrix so far: row i has i + 1 entries; of tasks learned earlier as it was
+        measured then.
+        """
         learned = self.experiment.scenario.learned
-        earlier = () if learned is None else {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}[role]
+        earlier = (
+            ()
+            if learned is None
+            else {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}[
+                role
+            ]
+        )
         of_earlier_tasks = [list(row) for row in earlier] if split == Split.TEST else []
-        return of_earlier_tasks + [result.evaluation.rows[split] for result in self.results[role] if split in result.evaluation.rows]
+        return of_earlier_tasks + [
+            result.evaluation.rows[split]
+            for result in self.results[role]
+            if split in result.evaluation.rows
+        ]
 
     def summary(self) -> dict[str, Any]:
         """The content of summary.json."""
-        stages = [result for pair in zip(self.results["teacher"], self.results["student"], strict=True) for result in pair]
+        stages = [
+            result
+            for pair in zip(self.results["teacher"], self.results["student"], strict=True)
+            for result in pair
+        ]
         return {
             "run_id": self.run_id,
             "experiment": self.experiment.name,
             "method": self.experiment.method.kind,
             "seed": self.experiment.seed,
-            "dataset": {"name": self.scenario.table.name, "fingerprint": self.scenario.table.fingerprint},
-            "tasks": [{"index": task.index, "classes": self.scenario.labels_of(task)} for task in self.scenario.tasks],
+            "dataset": {
+                "name": self.scenario.table.name,
+                "fingerprint": self.scenario.table.fingerprint,
+            },
+            "tasks": [
+                {"index": task.index, "classes": self.scenario.labels_of(task)}
+                for task in self.scenario.tasks
+            ],
             "teacher": {
                 **self._of_role("teacher"),
-                "refinement_strength": [result.evaluation.refinement_strength for result in self.results["teacher"]],
+                "refinement_strength": [
+                    result.evaluation.refinement_strength for result in self.results["teacher"]
+                ],
             },
             "student": self._of_role("student"),
             "agreement": [
                 agreement(teacher.evaluation.predictions, student.evaluation.predictions)
-                for teacher, student in zip(self.results["teacher"], self.results["student"], strict=True)
+                for teacher, student in zip(
+                    self.results["teacher"], self.results["student"], strict=True
+                )
             ],
             "stages": [
-                {"name": r.stage.name, "key": r.stage.key, "cached": r.finished.cached, "seconds": round(r.finished.seconds, 3)}
+                {
+                    "name": r.stage.name,
+                    "key": r.stage.key,
+                    "cached": r.finished.cached,
+                    "seconds": round(r.finished.seconds, 3),
+                }
                 for r in stages
             ],
             "wall_seconds": round(time.perf_counter() - self.started, 3),

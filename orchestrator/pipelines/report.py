@@ -82,17 +82,26 @@ def compare(run_ids: Sequence[str], uri: str, output: Path | None = None) -> Pat
 def _check_comparable(runs: Sequence[TrackedRun]) -> None:
     sweeps = [run.run_id for run in runs if run.is_sweep]
     if sweeps:
-        advice = f"compare its trials; orchestrator report {sweeps[0][:_ID_LETTERS]} names their runs"
-        raise UserInputError(f"{sweeps[0]} is a sweep, which has no accuracies of its own", next_step=advice)
+        advice = (
+            f"compare its trials; orchestrator report {sweeps[0][:_ID_LETTERS]} names their runs"
+        )
+        raise UserInputError(
+            f"{sweeps[0]} is a sweep, which has no accuracies of its own", next_step=advice
+        )
     if len(runs) < 2:
-        raise UserInputError("that is one run", next_step="name two or more to compare, or use: orchestrator report RUN_ID")
+        raise UserInputError(
+            "that is one run",
+            next_step="name two or more to compare, or use: orchestrator report RUN_ID",
+        )
 
 
 def _run_html(reader: MlflowReader, run: TrackedRun) -> str:
     from orchestrator.reporting.run_report import needed_histories, run_report  # noqa: PLC0415 - see above
 
     run = reader.with_files(run)
-    return run_report(reader.with_histories(run, needed_histories(run)), reader.finished_on_same_data(run))
+    return run_report(
+        reader.with_histories(run, needed_histories(run)), reader.finished_on_same_data(run)
+    )
 
 
 def _sweep_html(reader: MlflowReader, sweep: TrackedRun) -> str:
@@ -102,31 +111,57 @@ def _sweep_html(reader: MlflowReader, sweep: TrackedRun) -> str:
 
 
 def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
-    from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts, best_trials, summary_of_trials  # noqa: PLC0415
+    from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415
+        NUM_BEST,
+        SweepFacts,
+        best_trials,
+        summary_of_trials,
+    )
 
     trials = reader.trials_of(sweep)
     search_space = yaml.safe_load(sweep.files.get(names.SEARCH_SPACE_FILE, "")) or {}
     summary = sweep.summary or summary_of_trials(sweep, trials, search_space)
     best = {trial["run_id"] for trial in best_trials(summary)[:NUM_BEST]}
-    curves = {trial.run_id: _accuracy_curves(reader, trial) for trial in trials if trial.run_id in best}
+    curves = {
+        trial.run_id: _accuracy_curves(reader, trial) for trial in trials if trial.run_id in best
+    }
     rows = [_trial_row(trial, curves.get(trial["run_id"], {})) for trial in summary["trials"]]
-    return SweepFacts(sweep, summary, search_space, rows, _importances(sweep), sweep.files.get(names.BEST_FILE, ""))
+    return SweepFacts(
+        sweep,
+        summary,
+        search_space,
+        rows,
+        _importances(sweep),
+        sweep.files.get(names.BEST_FILE, ""),
+    )
 
 
 def _accuracy_curves(reader: MlflowReader, trial: TrackedRun) -> dict[str, list[float]]:
     metrics = {f"{role}_curve": names.summary_metric(role, "accuracy") for role in ROLES}
     histories = reader.with_histories(trial, metrics.values()).histories
-    return {curve: [value for _, value in histories.get(metric, ())] for curve, metric in metrics.items()}
+    return {
+        curve: [value for _, value in histories.get(metric, ())]
+        for curve, metric in metrics.items()
+    }
 
 
 def _trial_row(trial: dict[str, Any], curves: dict[str, list[float]]) -> TrialRow:
     from orchestrator.tracking.sweep_figures import TrialRow  # noqa: PLC0415 - see above
 
-    return TrialRow(trial["trial"], trial["status"], trial["value"], trial["parameters"], trial["curve"], **curves)
+    return TrialRow(
+        trial["trial"],
+        trial["status"],
+        trial["value"],
+        trial["parameters"],
+        trial["curve"],
+        **curves,
+    )
 
 
 def _importances(sweep: TrackedRun) -> dict[str, float]:
-    """By the ledger; nothing where there is none (yet), or where another version of this program has written it."""
+    """By the ledger; nothing where there is none (yet), or where another version of this program
+    has written it.
+    """
     from orchestrator.pipelines.sweep_trials import sampler_of  # noqa: PLC0415 - optuna is slow to import
     from orchestrator.tuning.space import Space  # noqa: PLC0415
 
@@ -134,7 +169,9 @@ def _importances(sweep: TrackedRun) -> dict[str, float]:
         ledger = _ledger(sweep.files.get(names.LEDGER_FILE, ""))
         if ledger.header is None:
             return {}
-        search_space = SearchSpace.model_validate(ledger.header.search_space).model_copy(update={"warm_start": None})
+        search_space = SearchSpace.model_validate(ledger.header.search_space).model_copy(
+            update={"warm_start": None}
+        )
         space = Space(search_space, Experiment.model_validate(ledger.header.experiment))
         return dict(sampler_of(space, ledger.trials.values()).importances())
     except (ConfigError, ValidationError):

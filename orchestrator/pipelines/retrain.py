@@ -1,7 +1,9 @@
-"""One tick of a retraining: whenever a scheduler runs it, and however often, it does the right thing once.
+"""One tick of a retraining: whenever a scheduler runs it, and however often, it does the right
+thing once.
 
-Take the lease → load the champion → scan the source → decide → learn one more task → measure → gate → promote, or not → release.
-Each step can be interrupted: what was learned is in the stage store, what was decided is in the journal, and the next tick goes on.
+Take the lease → load the champion → scan the source → decide → learn one more task → measure → gate
+→ promote, or not → release. Each step can be interrupted: what was learned is in the stage store,
+what was decided is in the journal, and the next tick goes on.
 """
 
 from __future__ import annotations
@@ -33,8 +35,22 @@ from orchestrator.retraining.journal import Journal, ModelPair, State
 from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
 from orchestrator.retraining.lineage import Lineage, QuarantinedFile
 from orchestrator.retraining.model_pairs import ModelPairs
-from orchestrator.retraining.promotion import CHALLENGER, CHAMPION, PREVIOUS, check_champion, promote, reject, settle
-from orchestrator.retraining.registration import Registered, load_lineage, load_registered, stage_keys, write_state
+from orchestrator.retraining.promotion import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    check_champion,
+    promote,
+    reject,
+    settle,
+)
+from orchestrator.retraining.registration import (
+    Registered,
+    load_lineage,
+    load_registered,
+    stage_keys,
+    write_state,
+)
 from orchestrator.retraining.scan import scan
 from orchestrator.retraining.shift import find_shifts
 from orchestrator.retraining.storage import ObjectStorage
@@ -42,7 +58,13 @@ from orchestrator.retraining.webhook import tell
 from orchestrator.stages import StageStore
 from orchestrator.tracking import NullTracker
 from orchestrator.tracking.reading import open_registry
-from orchestrator.tracking.registry import PREDECESSOR_TAG, REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry
+from orchestrator.tracking.registry import (
+    PREDECESSOR_TAG,
+    REASON_TAG,
+    STATE_TAG,
+    TEACHER_TAG,
+    ModelRegistry,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,15 +80,18 @@ def retrain(
 
     Args:
         retraining: What, from where, and under which conditions.
-        dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias, and nobody is told. What is learned on the
-            way stays in the stage store, where the next tick finds it.
-        output: Folder for summary.json, and for what the candidate's run writes; None means `out/retraining/NAME`.
+        dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias, and
+            nobody is told. What is learned on the way stays in the stage store, where the next tick
+            finds it.
+        output: Folder for summary.json, and for what the candidate's run writes; None means
+            `out/retraining/NAME`.
         scheduled_at: When this tick was due; None means now.
         listener: Told about the learning; None for silence.
 
     Raises:
         UserInputError: Configuration, data or the champion's files cannot be used.
-        TransientError: Source, store, journal, registry or output folder cannot be used, or another retraining has taken over.
+        TransientError: Source, store, journal, registry or output folder cannot be used, or another
+            retraining has taken over.
         InterruptedRunError: It was interrupted.
     """
     folder = Path(output) if output is not None else Path("out") / "retraining" / retraining.name
@@ -90,12 +115,19 @@ def retrain(
 
 
 def _outcome(
-    retraining: Retraining, dry_run: bool, folder: Path, scheduled_at: datetime | None, listener: RunListener | None
+    retraining: Retraining,
+    dry_run: bool,
+    folder: Path,
+    scheduled_at: datetime | None,
+    listener: RunListener | None,
 ) -> RetrainingOutcome:
     limit = retraining.max_tick_age_seconds
     age = (datetime.now(UTC) - scheduled_at).total_seconds() if scheduled_at else 0.0
     if limit is not None and age > limit:
-        return RetrainingOutcome("nothing_to_do", f"this tick was due {age:.0f} s ago; from {limit:.0f} s on it is skipped")
+        return RetrainingOutcome(
+            "nothing_to_do",
+            f"this tick was due {age:.0f} s ago; from {limit:.0f} s on it is skipped",
+        )
     check_execution(retraining.experiment.execution)
     with tempfile.TemporaryDirectory(prefix="orchestrator-champion-") as scratch:
         uri = retraining.experiment.tracking.uri
@@ -105,12 +137,16 @@ def _outcome(
         registry = open_registry(uri, retraining.name)
         pairs = ModelPairs(registry)
         if dry_run:
-            state = State(pairs.holder_of(CHAMPION), pairs.holder_of(PREVIOUS), pairs.holder_of(CHALLENGER))
+            state = State(
+                pairs.holder_of(CHAMPION), pairs.holder_of(PREVIOUS), pairs.holder_of(CHALLENGER)
+            )
             return _Tick(retraining, registry, folder, Path(scratch), state, listener).work(None)
         try:
             with held_lease(retraining, pairs) as lease:
                 check_champion(lease.state, pairs)
-                return _Tick(retraining, registry, folder, Path(scratch), lease.state, listener).work(lease)
+                return _Tick(
+                    retraining, registry, folder, Path(scratch), lease.state, listener
+                ).work(lease)
         except LockedError as locked:
             return RetrainingOutcome("locked", str(locked))
 
@@ -164,7 +200,9 @@ class _Tick:
         found = scan(self._retraining.source, lineage, self._quarantined(lineage))
         shifts = find_shifts(found, champion, self._retraining) if champion else []
         plan = plan_changes(found, lineage, self._retraining, shifts)
-        outcome = RetrainingOutcome.before_learning(plan, found, self._state.champion, is_dry=lease is None)
+        outcome = RetrainingOutcome.before_learning(
+            plan, found, self._state.champion, is_dry=lease is None
+        )
         if not plan.learns:
             return outcome
         draft = draft_lineage(self._retraining.experiment, lineage, found, plan)
@@ -172,21 +210,27 @@ class _Tick:
         if champion is not None:
             champion.restore(self._store)
         tracker = NullTracker() if lease is None else None
-        result = run(experiment, self._folder / "candidate", self._run_name(plan), self._listener, tracker)
+        result = run(
+            experiment, self._folder / "candidate", self._run_name(plan), self._listener, tracker
+        )
         decision = self._judge(result, champion)
         if lease is None:
             return outcome.decided(decision, None, None)
         lease.check()
         pair = self._register(result, draft, champion)
         self._tag(pair, result.summary["run_id"], decision)
-        (promote if decision.promote else reject)(lease, ModelPairs(self._registry), pair, decision.reason)
+        (promote if decision.promote else reject)(
+            lease, ModelPairs(self._registry), pair, decision.reason
+        )
         result.work.scenario.table.path.unlink(missing_ok=True)  # the next tick reads other images
         return outcome.decided(decision, pair, result.summary["run_id"])
 
     def _champion(self) -> Registered | None:
         if self._state.champion is None:
             return None
-        return load_registered(self._registry, self._state.champion, self._scratch / "champion", self._store)
+        return load_registered(
+            self._registry, self._state.champion, self._scratch / "champion", self._store
+        )
 
     def _quarantined(self, champion: Lineage) -> list[QuarantinedFile]:
         """Files of what was rejected, or rolled back, since the champion learned."""
@@ -194,12 +238,20 @@ class _Tick:
         if self._retraining.reactions.rejected_files == "retry":
             return []
         found = list(champion.quarantined)
-        if challenger is not None and (of_champion is None or int(challenger.student) > int(of_champion.student)):
+        if challenger is not None and (
+            of_champion is None or int(challenger.student) > int(of_champion.student)
+        ):
             rejected = load_lineage(self._registry, challenger, self._scratch / "challenger")
             known = {file.sha256 for file in champion.files}
-            reason = self._registry.version("student", challenger.student).tags.get(REASON_TAG, "rejected")
+            reason = self._registry.version("student", challenger.student).tags.get(
+                REASON_TAG, "rejected"
+            )
             found += [
-                QuarantinedFile(name=file.name, sha256=file.sha256, reason=f"version {challenger.student}: {reason}")
+                QuarantinedFile(
+                    name=file.name,
+                    sha256=file.sha256,
+                    reason=f"version {challenger.student}: {reason}",
+                )
                 for file in rejected.files
                 if file.sha256 not in known
             ]
@@ -223,25 +275,44 @@ class _Tick:
         )
         return decide(measured, self._retraining.gate)
 
-    def _register(self, result: RunResult, draft: Lineage, champion: Registered | None) -> ModelPair:
-        """Both versions; of a candidate that an interrupted tick has registered, the same ones again."""
+    def _register(
+        self, result: RunResult, draft: Lineage, champion: Registered | None
+    ) -> ModelPair:
+        """Both versions; of a candidate that an interrupted tick has registered, the same ones
+        again.
+        """
         keys: dict[Role, str] = {stage.role: stage.key for stage in result.work.stages}
-        matrices: dict[Role, list[list[float]]] = {role: result.summary[role]["accuracy_matrix"] for role in ROLES}
+        matrices: dict[Role, list[list[float]]] = {
+            role: result.summary[role]["accuracy_matrix"] for role in ROLES
+        }
         lineage = learned_lineage(draft, keys, matrices)
-        identity = hashlib.sha256(json.dumps([stage_keys(lineage), [file.sha256 for file in draft.files]]).encode()).hexdigest()[:32]
+        identity = hashlib.sha256(
+            json.dumps([stage_keys(lineage), [file.sha256 for file in draft.files]]).encode()
+        ).hexdigest()[:32]
         versions = {}
         for role in ROLES:
             package = package_final_model(result.output_dir, result.summary, result.work, role)
             if role == "teacher":
                 write_state(package, lineage, result.work.experiment, result.work.store)
-            versions[role] = self._registry.register(role, package, result.summary["run_id"], identity)
+            versions[role] = self._registry.register(
+                role, package, result.summary["run_id"], identity
+            )
         pair = ModelPair(**versions)
         predecessor = champion.pair.student if champion else ""
-        self._registry.set_tags("student", pair.student, {TEACHER_TAG: pair.teacher, PREDECESSOR_TAG: predecessor})
+        self._registry.set_tags(
+            "student", pair.student, {TEACHER_TAG: pair.teacher, PREDECESSOR_TAG: predecessor}
+        )
         return pair
 
     def _tag(self, pair: ModelPair, run_id: str, decision: PromotionDecision) -> None:
         tags = outcome_tags(decision)
-        self._registry.tag_run(run_id, {**tags, STATE_TAG: "promoted" if decision.promote else "rejected", REASON_TAG: decision.reason})
+        self._registry.tag_run(
+            run_id,
+            {
+                **tags,
+                STATE_TAG: "promoted" if decision.promote else "rejected",
+                REASON_TAG: decision.reason,
+            },
+        )
         self._registry.set_tags("teacher", pair.teacher, tags)
         self._registry.set_tags("student", pair.student, tags)

@@ -46,19 +46,37 @@ class RetrainingOutcome:
     report: Path | None = None
 
     @classmethod
-    def before_learning(cls, plan: ChangePlan, found: Scan, champion: ModelPair | None, is_dry: bool) -> RetrainingOutcome:
+    def before_learning(
+        cls, plan: ChangePlan, found: Scan, champion: ModelPair | None, is_dry: bool
+    ) -> RetrainingOutcome:
         """What there is to say while nothing has been learned."""
-        known = cls("nothing_to_do", "", champion, new_classes=plan.new_classes, findings=plan.findings, is_dry=is_dry)
+        known = cls(
+            "nothing_to_do",
+            "",
+            champion,
+            new_classes=plan.new_classes,
+            findings=plan.findings,
+            is_dry=is_dry,
+        )
         if plan.refusals:
-            return replace(known, outcome="rejected", reason="refused: " + "; ".join(finding.message for finding in plan.refusals))
+            return replace(
+                known,
+                outcome="rejected",
+                reason="refused: " + "; ".join(finding.message for finding in plan.refusals),
+            )
         if not found.num_files:
             return replace(known, reason="the source holds no file that is ready to be read")
         notable = [finding.message for finding in plan.findings]
         return replace(
-            known, reason="; ".join(notable) if notable else f"{found.num_files} file{'s' if found.num_files > 1 else ''}, nothing new"
+            known,
+            reason="; ".join(notable)
+            if notable
+            else f"{found.num_files} file{'s' if found.num_files > 1 else ''}, nothing new",
         )
 
-    def decided(self, decision: PromotionDecision, candidate: ModelPair | None, run_id: str | None) -> RetrainingOutcome:
+    def decided(
+        self, decision: PromotionDecision, candidate: ModelPair | None, run_id: str | None
+    ) -> RetrainingOutcome:
         """With the gate's verdict."""
         return replace(
             self,
@@ -81,7 +99,12 @@ class RetrainingOutcome:
             "new_classes": list(self.new_classes),
             "dry_run": self.is_dry,
             "findings": [
-                {"kind": finding.kind.value, "reaction": finding.reaction, "message": finding.message, "classes": list(finding.classes)}
+                {
+                    "kind": finding.kind.value,
+                    "reaction": finding.reaction,
+                    "message": finding.message,
+                    "classes": list(finding.classes),
+                }
                 for finding in self.findings
             ],
             "gate": [
@@ -99,7 +122,9 @@ class RetrainingOutcome:
 
 def outcome_tags(decision: PromotionDecision) -> dict[str, str]:
     """Each condition of the gate as a tag: value, bound and verdict."""
-    return {GATE_TAG_PREFIX + condition.key: _verdict(condition) for condition in decision.conditions}
+    return {
+        GATE_TAG_PREFIX + condition.key: _verdict(condition) for condition in decision.conditions
+    }
 
 
 def _verdict(condition: Condition) -> str:

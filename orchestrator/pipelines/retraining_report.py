@@ -20,12 +20,19 @@ from orchestrator.tracking.registry import REASON_TAG, STATE_TAG, TEACHER_TAG, M
 logger = logging.getLogger(__name__)
 
 
-def write_report(outcome: RetrainingOutcome, retraining: Retraining, folder: Path) -> RetrainingOutcome:
-    """Writes the report of a tick that has learned; that it cannot be written is no reason to fail a tick that is done."""
+def write_report(
+    outcome: RetrainingOutcome, retraining: Retraining, folder: Path
+) -> RetrainingOutcome:
+    """Writes the report of a tick that has learned; that it cannot be written is no reason to fail
+    a tick that is done.
+    """
     path = folder / names.REPORT_FILE
     try:
         registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
-        write_page(path, retraining_report(retraining.name, outcome.summary(), registered_versions(registry)))
+        write_page(
+            path,
+            retraining_report(retraining.name, outcome.summary(), registered_versions(registry)),
+        )
     except TransientError as error:
         logger.warning("the report of this tick is missing: %s", error)
         return outcome

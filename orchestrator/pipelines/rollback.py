@@ -1,4 +1,6 @@
-"""Back to the champion before: by a person, when the new one turns out worse than its gate could see."""
+"""Back to the champion before: by a person, when the new one turns out worse than its gate could
+see.
+"""
 
 from __future__ import annotations
 

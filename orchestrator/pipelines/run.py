@@ -1,8 +1,8 @@
 """One run: an experiment from its configuration to its summary.
 
-Everything that can be wrong is found before anything is trained: room for the lanes, data, split, output folder, tracking.
-Then the stages are computed, wherever the configuration says, and every row of both accuracy matrices goes to MLflow as soon as
-it is known.
+Everything that can be wrong is found before anything is trained: room for the lanes, data, split,
+output folder, tracking. Then the stages are computed, wherever the configuration says, and every
+row of both accuracy matrices goes to MLflow as soon as it is known.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from orchestrator.pipelines.outputs import remove_earlier_summary, write_outputs
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.pipelines.run_log import RunLog
 from orchestrator.stages import Model, Work, check_backbones, prepare_work
-from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted
+from orchestrator.stages.events import (
+    EpochFinished,
+    FeaturesComputed,
+    StageEvent,
+    StageFinished,
+    StageStarted,
+)
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views import run_views
 
@@ -44,7 +50,8 @@ class RunResult:
 
     @cached_property
     def models(self) -> dict[Role, Model]:
-        """The last task's teacher and student, read from the stage store when they are first asked for.
+        """The last task's teacher and student, read from the stage store when they are first asked
+        for.
 
         Raises:
             StorageUnavailableError: They are no longer there.
@@ -81,9 +88,15 @@ def run(
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
     if output is not None:
         make_writable(Path(output))
-    tracker = tracker or open_run(experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, {})
+    tracker = tracker or open_run(
+        experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, {}
+    )
     with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
-        output_dir = Path(output) if output is not None else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
+        output_dir = (
+            Path(output)
+            if output is not None
+            else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
+        )
         make_writable(output_dir)
         remove_earlier_summary(output_dir)
         log = RunLog(tracker, experiment, work.scenario)
@@ -102,7 +115,9 @@ def run(
 
 
 class _Teller:
-    """Hands on what happens, from wherever it is computed, to the record, to MLflow and to whoever listens."""
+    """Hands on what happens, from wherever it is computed, to the record, to MLflow and to whoever
+    listens.
+    """
 
     def __init__(self, work: Work, record: RunRecord, log: RunLog, listener: RunListener) -> None:
         self._work = work
@@ -143,5 +158,7 @@ def make_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise StorageUnavailableError(
-            f"cannot be written ({error.strerror or error})", where=str(folder), next_step="choose another --output"
+            f"cannot be written ({error.strerror or error})",
+            where=str(folder),
+            next_step="choose another --output",
         ) from None

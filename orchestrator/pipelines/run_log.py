@@ -9,7 +9,13 @@ from orchestrator.config import flatten
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.data import Scenario
-from orchestrator.evaluation import accuracy_after, average_incremental_accuracy, backward_transfer, forgetting_after, forgetting_of_task
+from orchestrator.evaluation import (
+    accuracy_after,
+    average_incremental_accuracy,
+    backward_transfer,
+    forgetting_after,
+    forgetting_of_task,
+)
 from orchestrator.pipelines.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.tracking import Tracker, names
@@ -55,16 +61,24 @@ class RunLog:
         """The training curves; the step counts epochs over all stages of the lane."""
         self._epochs[stage.role] += 1
         known = names.TRAINING_PARTS[stage.role]
-        values = {names.training_metric(stage.role, part): value for part, value in report.metrics.items() if part in known}
+        values = {
+            names.training_metric(stage.role, part): value
+            for part, value in report.metrics.items()
+            if part in known
+        }
         self._log(values, step=self._epochs[stage.role])
 
     def stage(self, result: StageResult, record: RunRecord) -> None:
-        """A row of the accuracy matrix, and the metrics up to it; the step is the number of tasks learned."""
+        """A row of the accuracy matrix, and the metrics up to it; the step is the number of tasks
+        learned.
+        """
         role, learned = result.stage.role, result.stage.task.index
         matrix = record.matrix(role)
         values = {
             names.summary_metric(role, "accuracy"): accuracy_after(matrix, learned),
-            names.summary_metric(role, "average_incremental_accuracy"): average_incremental_accuracy(matrix),
+            names.summary_metric(
+                role, "average_incremental_accuracy"
+            ): average_incremental_accuracy(matrix),
             names.summary_metric(role, "forgetting"): forgetting_after(matrix, learned),
             names.summary_metric(role, "backward_transfer"): backward_transfer(matrix),
         }
@@ -76,7 +90,11 @@ class RunLog:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """The scalars that sum up the run."""
-        values = {names.final_metric(role, measure): summary[role][measure] for role in ROLES for measure in names.FINAL_MEASURES}
+        values = {
+            names.final_metric(role, measure): summary[role][measure]
+            for role in ROLES
+            for measure in names.FINAL_MEASURES
+        }
         values[names.FINAL_WALL_SECONDS] = summary["wall_seconds"]
         values[names.FINAL_WORKER_SECONDS] = summary["worker_seconds"]
         values[names.FINAL_CACHED_STAGES] = sum(stage["cached"] for stage in summary["stages"])

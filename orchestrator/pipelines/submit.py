@@ -10,7 +10,13 @@ from orchestrator.cluster.api_errors import is_missing_kind
 from orchestrator.cluster.client import KubernetesClient
 from orchestrator.cluster.following import JobListener, follow
 from orchestrator.cluster.job_states import JobState
-from orchestrator.cluster.names import MANAGED_BY_LABEL, PROGRAM, RAY_CRON_JOB_LABEL, SCHEDULE_LABEL, Manifest
+from orchestrator.cluster.names import (
+    MANAGED_BY_LABEL,
+    PROGRAM,
+    RAY_CRON_JOB_LABEL,
+    SCHEDULE_LABEL,
+    Manifest,
+)
 from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.cluster.ticks import Tick
 from orchestrator.errors import ClusterUnavailableError, OrchestratorError, UserInputError
@@ -41,16 +47,23 @@ class Jobs:
     schedules: list[Manifest]
 
 
-def submit(submission: Submission, client: KubernetesClient, listener: SubmitListener, tick: Tick | None = None) -> JobState | None:
+def submit(
+    submission: Submission,
+    client: KubernetesClient,
+    listener: SubmitListener,
+    tick: Tick | None = None,
+) -> JobState | None:
     """Sends a job and follows it to its end; a schedule is only sent.
 
-    The same job twice is one job: it is followed, wherever it stands. One that has failed, or is being cancelled, starts again.
+    The same job twice is one job: it is followed, wherever it stands. One that has failed, or is
+    being cancelled, starts again.
 
     Args:
         submission: What is sent.
         client: Of its namespace.
         listener: Told about it.
-        tick: Of which schedule it is a part; None for a person's. A schedule may create and not change, and starts nothing again.
+        tick: Of which schedule it is a part; None for a person's. A schedule may create and not
+            change, and starts nothing again.
 
     Raises:
         UserInputError: The cluster refuses it.
@@ -89,7 +102,10 @@ def list_jobs(client: KubernetesClient) -> Jobs:
         TransientError: The cluster does not answer.
     """
     jobs = [*client.find("RayJob", _OURS), *_found(client, "RayJob", RAY_CRON_JOB_LABEL)]
-    return Jobs([JobState.of(job) for job in jobs], [schedule for kind in SCHEDULES for schedule in _found(client, kind, _OURS)])
+    return Jobs(
+        [JobState.of(job) for job in jobs],
+        [schedule for kind in SCHEDULES for schedule in _found(client, kind, _OURS)],
+    )
 
 
 def state_of(client: KubernetesClient, name: str) -> JobState | Manifest:
@@ -122,32 +138,49 @@ def cancel(client: KubernetesClient, name: str) -> tuple[Manifest, list[JobState
 
 
 def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None:
-    """Of a job on a Ray cluster that is up: KubeRay would look for one that is not there until the job's deadline."""
+    """Of a job on a Ray cluster that is up: KubeRay would look for one that is not there until the
+    job's deadline.
+    """
     name = submission.job["spec"].get("clusterSelector", {}).get("ray.io/cluster")
     if name is None:
         return
     ray_cluster = client.get("RayCluster", name)
     if ray_cluster is None:
-        there = ", ".join(found["metadata"]["name"] for found in client.find("RayCluster")) or "none"
+        there = (
+            ", ".join(found["metadata"]["name"] for found in client.find("RayCluster")) or "none"
+        )
         advice = f"there are: {there}; leave --cluster out, and the job starts one of its own"
         raise UserInputError(f"there is no RayCluster {name!r}", client.namespace, advice)
     state = ray_cluster.get("status", {}).get("state") or "not up yet"
     if state != "ready":
         raise ClusterUnavailableError(
-            f"the RayCluster is {state}", f"{client.namespace}/{name}", "wait until `kubectl get rayclusters` says ready"
+            f"the RayCluster is {state}",
+            f"{client.namespace}/{name}",
+            "wait until `kubectl get rayclusters` says ready",
         )
 
 
-def _send(submission: Submission, client: KubernetesClient, send: _Send, found: Manifest | None = None) -> None:
+def _send(
+    submission: Submission, client: KubernetesClient, send: _Send, found: Manifest | None = None
+) -> None:
     """The job first: its files belong to it, and go when it goes. Pods wait for them, a moment."""
     job = found or send(submission.job)
-    owner = {"apiVersion": submission.job["apiVersion"], "kind": submission.job["kind"], "name": submission.name}
-    metadata = {**submission.files["metadata"], "ownerReferences": [{**owner, "uid": job["metadata"]["uid"]}]}
+    owner = {
+        "apiVersion": submission.job["apiVersion"],
+        "kind": submission.job["kind"],
+        "name": submission.name,
+    }
+    metadata = {
+        **submission.files["metadata"],
+        "ownerReferences": [{**owner, "uid": job["metadata"]["uid"]}],
+    }
     try:
         send({**submission.files, "metadata": metadata})
     except OrchestratorError:
         if found is None and submission.job["kind"] == "RayJob":
-            client.delete("RayJob", submission.name)  # without its files it would wait until its deadline
+            client.delete(
+                "RayJob", submission.name
+            )  # without its files it would wait until its deadline
         raise
 
 
@@ -160,7 +193,11 @@ def _forget(client: KubernetesClient, name: str) -> None:
     deadline = time.monotonic() + _DELETION_SECONDS
     while client.get("RayJob", name) is not None:
         if time.monotonic() > deadline:
-            raise ClusterUnavailableError("the job of this name does not go away", name, f"see `kubectl describe rayjob {name}`")
+            raise ClusterUnavailableError(
+                "the job of this name does not go away",
+                name,
+                f"see `kubectl describe rayjob {name}`",
+            )
         time.sleep(_PAUSE_SECONDS)
 
 
@@ -186,6 +223,14 @@ def _ours(client: KubernetesClient, name: str) -> Manifest:
             continue
         labels = found["metadata"].get("labels", {})
         if labels.get(MANAGED_BY_LABEL) != PROGRAM and RAY_CRON_JOB_LABEL not in labels:
-            raise UserInputError(f"{kind} {name} was not submitted by this program", client.namespace, "use kubectl for it")
+            raise UserInputError(
+                f"{kind} {name} was not submitted by this program",
+                client.namespace,
+                "use kubectl for it",
+            )
         return {"kind": kind, **found}
-    raise UserInputError(f"there is no job and no schedule {name!r}", client.namespace, "`orchestrator status` lists what there is")
+    raise UserInputError(
+        f"there is no job and no schedule {name!r}",
+        client.namespace,
+        "`orchestrator status` lists what there is",
+    )

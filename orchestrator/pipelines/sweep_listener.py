@@ -12,7 +12,13 @@ from orchestrator.tuning.ledger import LedgerTrial
 class SweepListener(Protocol):
     """Told about a sweep while it happens."""
 
-    def sweep_started(self, search_space: SearchSpace, num_trials: int | None, num_tasks: int, known: list[LedgerTrial]) -> None:
+    def sweep_started(
+        self,
+        search_space: SearchSpace,
+        num_trials: int | None,
+        num_tasks: int,
+        known: list[LedgerTrial],
+    ) -> None:
         """All is checked; computing begins. `known` are the trials of earlier starts."""
 
     def trial_changed(self, trial: LedgerTrial) -> None:
@@ -22,13 +28,21 @@ class SweepListener(Protocol):
         """About a second has passed."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """All is computed and written; `view_url` shows the trials side by side, empty where nothing does."""
+        """All is computed and written; `view_url` shows the trials side by side, empty where
+        nothing does.
+        """
 
 
 class SilentSweepListener:
     """Wants to know nothing."""
 
-    def sweep_started(self, search_space: SearchSpace, num_trials: int | None, num_tasks: int, known: list[LedgerTrial]) -> None:
+    def sweep_started(
+        self,
+        search_space: SearchSpace,
+        num_trials: int | None,
+        num_tasks: int,
+        known: list[LedgerTrial],
+    ) -> None:
         """Says nothing."""
 
     def trial_changed(self, trial: LedgerTrial) -> None:

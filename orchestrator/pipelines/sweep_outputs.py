@@ -1,4 +1,6 @@
-"""The files of a sweep: summary, best experiment, leaderboard, pictures; on disk and with the sweep's run in MLflow."""
+"""The files of a sweep: summary, best experiment, leaderboard, pictures; on disk and with the
+sweep's run in MLflow.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,15 @@ def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
         write_text(path, dump_search_space(setting.search_space))
     except OSError as error:
         what = f"the search space cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, where=str(path), next_step="free some space, or choose another --output") from None
+        raise StorageUnavailableError(
+            what, where=str(path), next_step="free some space, or choose another --output"
+        ) from None
     tracker.log_file(path)
 
 
-def write_sweep_outputs(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker) -> None:
+def write_sweep_outputs(
+    setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker
+) -> None:
     """Writes every file and hands it to the tracker.
 
     Raises:
@@ -52,14 +58,20 @@ def write_sweep_outputs(setting: SweepSetting, summary: dict[str, Any], ledger: 
     except OSError as error:
         what = f"the results cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(
-            what, where=str(setting.output_dir), next_step="free some space; --resume writes them again"
+            what,
+            where=str(setting.output_dir),
+            next_step="free some space; --resume writes them again",
         ) from None
     for path in files:
-        tracker.log_file(path, names.FIGURES_FOLDER if path.parent.name == names.FIGURES_FOLDER else "")
+        tracker.log_file(
+            path, names.FIGURES_FOLDER if path.parent.name == names.FIGURES_FOLDER else ""
+        )
 
 
 def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Path]:
-    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - matplotlib is slow to import
+    from orchestrator.reporting.pages import (  # noqa: PLC0415 - matplotlib is slow to import
+        write_page,
+    )
     from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts  # noqa: PLC0415
     from orchestrator.reporting.sweep_report import sweep_report  # noqa: PLC0415
     from orchestrator.tracking.figures import save_figure  # noqa: PLC0415
@@ -90,8 +102,14 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
         write_text(folder / names.BEST_FILE, best_text)
         files.append(names.BEST_FILE)
     run, search_space = _tracked_run(setting, summary), setting.search_space.model_dump(mode="json")
-    write_page(folder / names.REPORT_FILE, sweep_report(SweepFacts(run, summary, search_space, rows, importances, best_text)))
-    return [*(folder / name for name in files), *(folder / names.FIGURES_FOLDER / name for name in figures)]
+    write_page(
+        folder / names.REPORT_FILE,
+        sweep_report(SweepFacts(run, summary, search_space, rows, importances, best_text)),
+    )
+    return [
+        *(folder / name for name in files),
+        *(folder / names.FIGURES_FOLDER / name for name in figures),
+    ]
 
 
 def _tracked_run(setting: SweepSetting, summary: dict[str, Any]) -> TrackedRun:
@@ -117,14 +135,20 @@ def sweep_name(search_space: SearchSpace) -> str:
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
     """The trials as the figures want them; the best ones with their accuracies on test data."""
-    from orchestrator.reporting.sweep_facts import NUM_BEST  # noqa: PLC0415 - matplotlib is slow to import
+    from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
+        NUM_BEST,
+    )
     from orchestrator.tracking.sweep_figures import TrialRow  # noqa: PLC0415
 
     best = {trial.number for trial in ranked(ledger.trials.values(), summary["mode"])[:NUM_BEST]}
     rows = []
     for row in summary["trials"]:
         trial = ledger.trials[row["trial"]]
-        curves = _accuracy_curves(setting, trial) if trial.number in best else {role: [] for role in ROLES}
+        curves = (
+            _accuracy_curves(setting, trial)
+            if trial.number in best
+            else {role: [] for role in ROLES}
+        )
         rows.append(
             TrialRow(
                 trial.number,
@@ -140,26 +164,47 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
 
 
 def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, list[float]]:
-    """Accuracy on test data after each task, the mean over the seeds; nothing where stages are no longer stored."""
+    """Accuracy on test data after each task, the mean over the seeds; nothing where stages are no
+    longer stored.
+    """
     try:
-        of_seeds = [_curves_of(experiment) for experiment in setting.space.experiments_of(trial.configuration.parameters)]
+        of_seeds = [
+            _curves_of(experiment)
+            for experiment in setting.space.experiments_of(trial.configuration.parameters)
+        ]
     except StorageUnavailableError:
         return {role: [] for role in ROLES}
-    return {role: [fmean(values) for values in zip(*(curves[role] for curves in of_seeds), strict=True)] for role in ROLES}
+    return {
+        role: [fmean(values) for values in zip(*(curves[role] for curves in of_seeds), strict=True)]
+        for role in ROLES
+    }
 
 
 def _curves_of(experiment: Experiment) -> dict[Role, list[float]]:
     work = prepare_work(experiment)
-    rows = {role: [work.evaluation_of(stage).rows[Split.TEST] for stage in work.stages if stage.role == role] for role in ROLES}
-    return {role: [accuracy_after(matrix, task) for task in range(len(matrix))] for role, matrix in rows.items()}
+    rows = {
+        role: [
+            work.evaluation_of(stage).rows[Split.TEST]
+            for stage in work.stages
+            if stage.role == role
+        ]
+        for role in ROLES
+    }
+    return {
+        role: [accuracy_after(matrix, task) for task in range(len(matrix))]
+        for role, matrix in rows.items()
+    }
 
 
 def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> str:
-    """best.yaml: a complete experiment file; running it gives the best trial's numbers again, with its first seed."""
+    """best.yaml: a complete experiment file; running it gives the best trial's numbers again, with
+    its first seed.
+    """
     best, seeds = summary["best"], ", ".join(str(experiment.seed) for experiment in experiments)
     comment = (
-        f"# Trial {best['trial']} of the sweep {summary['name']} (run {summary['sweep_id']}): {summary['metric']} = {best['value']:.4f}\n"
-        f"# on {summary['split']} data, the mean over {'these seeds' if len(experiments) > 1 else 'the seed'}: {seeds}.\n"
+        f"# Trial {best['trial']} of the sweep {summary['name']} (run {summary['sweep_id']}):"
+        f" {summary['metric']} = {best['value']:.4f}\n# on {summary['split']} data, the mean over"
+        f" {'these seeds' if len(experiments) > 1 else 'the seed'}: {seeds}.\n"
     )
     return comment + dump_experiment(experiments[0])
 

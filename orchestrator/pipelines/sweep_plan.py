@@ -1,8 +1,10 @@
-"""A sweep's plan: how many stages its trials have in common, what of that is stored, and roughly what is left. It starts nothing.
+"""A sweep's plan: how many stages its trials have in common, what of that is stored, and roughly
+what is left. It starts nothing.
 
-Costs are those of `pipelines.plan`, just as rough. The time on the clock comes from playing the sweep through: trials begin in
-their order, as many at once as fit, and whoever needs a stage that another trial is computing waits for it. The start of Ray is
-not counted, and neither is what a trial costs beside its stages.
+Costs are those of `pipelines.plan`, just as rough. The time on the clock comes from playing the
+sweep through: trials begin in their order, as many at once as fit, and whoever needs a stage that
+another trial is computing waits for it. The start of Ray is not counted, and neither is what a
+trial costs beside its stages.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ class SweepCost:
     Attributes:
         num_stages: How many stages they compute.
         worker_seconds: Of these stages; None when nothing is known of some.
-        wall_seconds: Until the last trial ends; None when that is not known, or how many trials fit at once.
+        wall_seconds: Until the last trial ends; None when that is not known, or how many trials fit
+            at once.
     """
 
     num_stages: int
@@ -69,8 +72,10 @@ class TrialRoom:
 
     Attributes:
         share: What one trial takes.
-        available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere would compute.
-        num_at_once: How many trials compute beside each other; None when that depends on a cluster elsewhere, 0 when none fits.
+        available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere
+            would compute.
+        num_at_once: How many trials compute beside each other; None when that depends on a cluster
+            elsewhere, 0 when none fits.
         shortage: Why none fits; empty when nothing is known against it.
     """
 
@@ -94,7 +99,8 @@ class SweepPlan:
         shared: If each stage were computed once, whoever needs it.
         left: The same without what the store has.
         room: How many trials fit.
-        kinds_without_estimate: What has to be computed of which nothing in the store tells what it costs.
+        kinds_without_estimate: What has to be computed of which nothing in the store tells what it
+            costs.
     """
 
     search_space: SearchSpace
@@ -112,11 +118,13 @@ class SweepPlan:
 def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     """Finds out what a sweep would do. Only decoded images may be written, to the data cache.
 
-    A grid is taken as it is. Other searchers draw at random what they would draw without any results.
+    A grid is taken as it is. Other searchers draw at random what they would draw without any
+    results.
 
     Raises:
         UserInputError: Space, experiment, data, backbones or store address cannot be used.
-        StorageUnavailableError: The data cache, the store or the ledger of a warm start cannot be reached.
+        StorageUnavailableError: The data cache, the store or the ledger of a warm start cannot be
+            reached.
     """
     work = prepare_work(experiment)
     check_backbones(experiment, work.scenario)
@@ -124,7 +132,11 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     configurations, has_more = _configurations(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
     num_trials = len(configurations) if is_grid else search_space.num_trials or 0
-    chosen = configurations if len(configurations) <= MAX_TRIALS else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311 - no secrets
+    chosen = (
+        configurations
+        if len(configurations) <= MAX_TRIALS
+        else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311 - no secrets
+    )
     costs = seconds_per_image_pass(measurements(work.store, experiment.teacher.backbone))
     trials = _trials(space, chosen, work, costs)
     stored = frozenset(newest_keys(work.store, sys.maxsize))
@@ -143,10 +155,15 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     )
 
 
-# --- the arithmetic --------------------------------------------------------------------------------------------------
+# --- the arithmetic -------------------------------------------------------------------------------
 
 
-def sweep_cost(trials: Sequence[TrialStages], room: TrialRoom, stored: Set[str] = frozenset(), is_shared: bool = True) -> SweepCost:
+def sweep_cost(
+    trials: Sequence[TrialStages],
+    room: TrialRoom,
+    stored: Set[str] = frozenset(),
+    is_shared: bool = True,
+) -> SweepCost:
     """What trials cost together.
 
     Args:
@@ -172,12 +189,22 @@ def sweep_cost(trials: Sequence[TrialStages], room: TrialRoom, stored: Set[str] 
 
 
 def _in_turn(seeds: TrialStages) -> list[PlannedStage]:
-    """One process learns a task with every seed, teacher then student, before it turns to the next task."""
+    """One process learns a task with every seed, teacher then student, before it turns to the next
+    task.
+    """
     return sorted(chain.from_iterable(seeds), key=lambda planned: planned.stage.task.index)
 
 
-def _end_of(stages: Sequence[PlannedStage], start: float, in_lanes: bool, ready: dict[str, float], computed: list[PlannedStage]) -> float:
-    """When the last of a trial's stages is there. What it computes is added to `computed`, and to `ready` when it is."""
+def _end_of(
+    stages: Sequence[PlannedStage],
+    start: float,
+    in_lanes: bool,
+    ready: dict[str, float],
+    computed: list[PlannedStage],
+) -> float:
+    """When the last of a trial's stages is there. What it computes is added to `computed`, and to
+    `ready` when it is.
+    """
     ended: dict[str, float] = {}
     for planned in stages:
         stage = planned.stage
@@ -194,9 +221,14 @@ def _end_of(stages: Sequence[PlannedStage], start: float, in_lanes: bool, ready:
 
 
 def _extrapolated(
-    trials: Sequence[TrialStages], num_trials: int, room: TrialRoom, stored: Set[str] = frozenset(), is_shared: bool = True
+    trials: Sequence[TrialStages],
+    num_trials: int,
+    room: TrialRoom,
+    stored: Set[str] = frozenset(),
+    is_shared: bool = True,
 ) -> SweepCost:
-    """The cost of more trials than are known: each further one adds what those of the second half have added.
+    """The cost of more trials than are known: each further one adds what those of the second half
+    have added.
 
     What all trials share has come up in the first half, and is not counted again.
     """
@@ -207,7 +239,11 @@ def _extrapolated(
     halves = (num_trials - len(trials)) / (len(trials) - len(trials) // 2)
 
     def further(of_half: float | None, of_whole: float | None) -> float | None:
-        return None if of_half is None or of_whole is None else of_whole + (of_whole - of_half) * halves
+        return (
+            None
+            if of_half is None or of_whole is None
+            else of_whole + (of_whole - of_half) * halves
+        )
 
     return SweepCost(
         round(whole.num_stages + (whole.num_stages - half.num_stages) * halves),
@@ -217,16 +253,26 @@ def _extrapolated(
 
 
 def _kinds_without_estimate(trials: Sequence[TrialStages], stored: Set[str]) -> list[Kind]:
-    stages = [planned for seeds in trials for stages in seeds for planned in stages if planned.stage.key not in stored]
-    unknown = set().union(*(planned.without_tables(stored).kinds_without_estimate for planned in stages))
+    stages = [
+        planned
+        for seeds in trials
+        for stages in seeds
+        for planned in stages
+        if planned.stage.key not in stored
+    ]
+    unknown = set().union(
+        *(planned.without_tables(stored).kinds_without_estimate for planned in stages)
+    )
     return [kind for kind in KINDS if kind in unknown]
 
 
-# --- what there will be ----------------------------------------------------------------------------------------------
+# --- what there will be ---------------------------------------------------------------------------
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:
-    """The configurations to look at, or all those of a grid, and whether a grid goes on after them."""
+    """The configurations to look at, or all those of a grid, and whether a grid goes on after
+    them.
+    """
     search_space = space.search_space
     sampler = sampler_of(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
@@ -234,7 +280,9 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     wanted = min(limit, search_space.num_trials or limit)
     found: list[Configuration] = []
     while len(found) < wanted and (configuration := sampler.ask()) is not None:
-        if not is_grid and configuration in found:  # there seems to be no other: further trials repeat these, and asking takes long
+        if (
+            not is_grid and configuration in found
+        ):  # there seems to be no other: further trials repeat these, and asking takes long
             found += random.Random(0).choices(found, k=wanted - len(found))  # noqa: S311 - no secrets
             break
         found.append(configuration)
@@ -242,19 +290,29 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
     return found, is_cut and sampler.ask() is not None
 
 
-def _trials(space: Space, configurations: Sequence[Configuration], base: Work, costs: Mapping[Kind, float]) -> list[TrialStages]:
+def _trials(
+    space: Space, configurations: Sequence[Configuration], base: Work, costs: Mapping[Kind, float]
+) -> list[TrialStages]:
     scenarios: dict[tuple[str, str, int], Scenario] = {}
 
     def stages_of(experiment: Experiment) -> list[PlannedStage]:
         data, cut = experiment.data, experiment.scenario
         key = (data.model_dump_json(), cut.model_dump_json(), experiment.seed)
         if key not in scenarios:
-            scenarios[key] = build_scenario(load_images(data), cut, data.validation_fraction, experiment.seed)
+            scenarios[key] = build_scenario(
+                load_images(data), cut, data.validation_fraction, experiment.seed
+            )
         work = Work(experiment, scenarios[key], stage_graph(experiment, scenarios[key]), base.store)
         tables = tables_of(work)
-        return [planned_stage(stage, work, costs, StageState.TO_COMPUTE, tables) for stage in work.stages]
+        return [
+            planned_stage(stage, work, costs, StageState.TO_COMPUTE, tables)
+            for stage in work.stages
+        ]
 
-    return [[stages_of(experiment) for experiment in space.experiments_of(found.parameters)] for found in configurations]
+    return [
+        [stages_of(experiment) for experiment in space.experiments_of(found.parameters)]
+        for found in configurations
+    ]
 
 
 def _room(execution: ExecutionConfig, most: int | None) -> TrialRoom:

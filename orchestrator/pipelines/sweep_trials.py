@@ -1,4 +1,6 @@
-"""The trials of one sweep as the process sees them that started it: drawn, tracked, and noted in the ledger."""
+"""The trials of one sweep as the process sees them that started it: drawn, tracked, and noted in
+the ledger.
+"""
 
 from __future__ import annotations
 
@@ -50,13 +52,18 @@ class SweepSetting:
 
 
 def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
-    """Knows a warm start's trials that are over, and all of a ledger: an open one will be gone on with, not drawn again.
+    """Knows a warm start's trials that are over, and all of a ledger: an open one will be gone on
+    with, not drawn again.
 
     Raises:
         ConfigError: There is no sweep in the folder of the warm start.
     """
     folder = space.search_space.warm_start
-    earlier = [] if folder is None else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
+    earlier = (
+        []
+        if folder is None
+        else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
+    )
     return Sampler(space, [(trial.configuration, trial.value) for trial in [*earlier, *trials]])
 
 
@@ -70,9 +77,13 @@ class _Open:
 
 
 class SweepTrials:
-    """Gives trials to whoever computes them, and takes in what they tell (`tuning.trials.TrialSource`)."""
+    """Gives trials to whoever computes them, and takes in what they tell
+    (`tuning.trials.TrialSource`).
+    """
 
-    def __init__(self, setting: SweepSetting, ledger: Ledger, tracker: Tracker, listener: SweepListener) -> None:
+    def __init__(
+        self, setting: SweepSetting, ledger: Ledger, tracker: Tracker, listener: SweepListener
+    ) -> None:
         """Draws nothing yet.
 
         Args:
@@ -89,8 +100,12 @@ class SweepTrials:
         self._sampler = sampler_of(setting.space, ledger.trials.values())
         self._to_go_on = [trial for trial in ledger.trials.values() if trial.is_open]
         for trial in self._to_go_on:
-            if trial.status is TrialStatus.RUNNING:  # of a start that was killed; this one may not come so far
-                ledger.write(replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed"))
+            if (
+                trial.status is TrialStatus.RUNNING
+            ):  # of a start that was killed; this one may not come so far
+                ledger.write(
+                    replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
+                )
         self._next: TrialPlan | None = None
         self._configurations: dict[int, Configuration] = {}
         self._parents: dict[int, int] = {}
@@ -99,7 +114,7 @@ class SweepTrials:
         self._chance = random.Random(getattr(search_space.searcher, "seed", 0) + len(ledger.trials))  # noqa: S311 - no secret
         self.errors: list[OrchestratorError] = []
 
-    # --- what the computing side asks for ----------------------------------------------------------------------------
+    # --- what the computing side asks for ---------------------------------------------------------
 
     def next_trial(self) -> TrialPlan | None:
         """One that an earlier start has left open, or else a new one."""
@@ -117,7 +132,8 @@ class SweepTrials:
         return None if configuration is None else self._plan(number, configuration)
 
     def has_work(self) -> bool:
-        """Whether there is anything to compute at all: a resumed sweep may be complete, or its budget spent.
+        """Whether there is anything to compute at all: a resumed sweep may be complete, or its
+        budget spent.
 
         Raises:
             ConfigError: No configuration can be found.
@@ -131,12 +147,17 @@ class SweepTrials:
         """A variation of one that did well."""
         varied = self._next_number()
         self._parents[varied] = number
-        return self._plan(varied, self._sampler.perturbed(self._configurations[number], self._chance))
+        return self._plan(
+            varied, self._sampler.perturbed(self._configurations[number], self._chance)
+        )
 
     def is_budget_spent(self) -> bool:
         """Wall clock of this start, or the worker-seconds of all starts."""
         budget = self._search_space.budget
-        if budget.wall_seconds is not None and time.monotonic() - self._started > budget.wall_seconds:
+        if (
+            budget.wall_seconds is not None
+            and time.monotonic() - self._started > budget.wall_seconds
+        ):
             return True
         return budget.worker_seconds is not None and self.worker_seconds >= budget.worker_seconds
 
@@ -149,17 +170,30 @@ class SweepTrials:
         """Spent by all trials, of earlier starts as well."""
         return sum(trial.worker_seconds for trial in self._ledger.trials.values())
 
-    # --- what it tells -----------------------------------------------------------------------------------------------
+    # --- what it tells ----------------------------------------------------------------------------
 
     def trial_started(self, number: int) -> None:
         """Opens its run, or goes on with it."""
         configuration, known = self._configurations[number], self._ledger.trials.get(number)
         tags = {names.TRIAL_TAG: str(number)}
-        tracker = self._tracker.open_child(f"{self._search_space.name} trial {number}", tags, known.run_id if known else None)
-        trial = known or LedgerTrial(number, configuration, tracker.run_id, variation_of=self._parents.get(number))
+        tracker = self._tracker.open_child(
+            f"{self._search_space.name} trial {number}", tags, known.run_id if known else None
+        )
+        trial = known or LedgerTrial(
+            number, configuration, tracker.run_id, variation_of=self._parents.get(number)
+        )
         # noted before anything else, or a kill would leave a run that no resumed sweep goes on with
         # told again from the start; stages that are stored cost nothing
-        self._note(replace(trial, status=TrialStatus.RUNNING, reason="", is_retryable=False, curve=[], stages_cached=0))
+        self._note(
+            replace(
+                trial,
+                status=TrialStatus.RUNNING,
+                reason="",
+                is_retryable=False,
+                curve=[],
+                stages_cached=0,
+            )
+        )
         self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
@@ -181,7 +215,9 @@ class SweepTrials:
             )
         )
 
-    def trial_ended(self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None) -> None:
+    def trial_ended(
+        self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
+    ) -> None:
         """It is over, for now or for good."""
         opened, trial = self._open.pop(number), self._ledger.trials[number]
         if error is not None:
@@ -194,14 +230,22 @@ class SweepTrials:
         if status is not TrialStatus.INTERRUPTED:
             self._sampler.tell(trial.configuration, value)
         is_retryable = error is not None and error.is_retryable
-        self._note(replace(trial, status=status, value=value, reason=reason, is_retryable=is_retryable))
+        self._note(
+            replace(trial, status=status, value=value, reason=reason, is_retryable=is_retryable)
+        )
 
-    # --- inside ------------------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
-        """None where data and configuration do not go together: the trial's worker finds the same, and the trial fails with it."""
+        """None where data and configuration do not go together: the trial's worker finds the same,
+        and the trial fails with it.
+        """
         try:
-            return TrialLog(tracker, self._setting.space.experiments_of(trial.configuration.parameters), is_resumed)
+            return TrialLog(
+                tracker,
+                self._setting.space.experiments_of(trial.configuration.parameters),
+                is_resumed,
+            )
         except UserInputError:
             return None
 
@@ -240,10 +284,20 @@ class SweepTrials:
         return TrialPlan(number, self._setting.space.experiments_of(configuration.parameters))
 
     def _next_number(self) -> int:
-        """The lowest that is free: a start that was killed may have begun a trial before the one below it."""
-        return next(number for number in count() if number not in self._configurations and number not in self._ledger.trials)
+        """The lowest that is free: a start that was killed may have begun a trial before the one
+        below it.
+        """
+        return next(
+            number
+            for number in count()
+            if number not in self._configurations and number not in self._ledger.trials
+        )
 
     def _num_drawn(self) -> int:
         """Drawn trials, of earlier starts as well; variations do not count."""
-        variations = {number for number, trial in self._ledger.trials.items() if trial.variation_of is not None} | set(self._parents)
+        variations = {
+            number
+            for number, trial in self._ledger.trials.items()
+            if trial.variation_of is not None
+        } | set(self._parents)
         return len({*self._configurations, *self._ledger.trials} - variations)

@@ -20,28 +20,46 @@ from orchestrator.tuning.trial import TaskReport
 class TrialLog:
     """One trial's run in MLflow. Training curves, too, are means over the seeds, epoch by epoch."""
 
-    def __init__(self, tracker: Tracker, experiments: Sequence[Experiment], is_resumed: bool = False) -> None:
+    def __init__(
+        self, tracker: Tracker, experiments: Sequence[Experiment], is_resumed: bool = False
+    ) -> None:
         """Logs the parameters, and the tags by which runs are found.
 
         Args:
             tracker: The trial's run.
             experiments: The configuration with each of its seeds.
-            is_resumed: Whether an earlier start has begun the run, perhaps elsewhere: what that was like stays logged.
+            is_resumed: Whether an earlier start has begun the run, perhaps elsewhere: what that was
+                like stays logged.
         """
         self._tracker = tracker
-        self._seeds = [_SeedLog(tracker.run_id, prepare_work(experiment)) for experiment in experiments]
+        self._seeds = [
+            _SeedLog(tracker.run_id, prepare_work(experiment)) for experiment in experiments
+        ]
         self._values: dict[tuple[str, int], list[float]] = {}
         first = self._seeds[0].told
-        tracker.log_parameters({path: value for path, value in first.parameters.items() if not (is_resumed and is_place(path))})
+        tracker.log_parameters(
+            {
+                path: value
+                for path, value in first.parameters.items()
+                if not (is_resumed and is_place(path))
+            }
+        )
         tracker.log_datasets(first.datasets)
-        tracker.set_tags({**first.tags, names.SEED_TAG: ", ".join(str(experiment.seed) for experiment in experiments)})
+        tracker.set_tags(
+            {
+                **first.tags,
+                names.SEED_TAG: ", ".join(str(experiment.seed) for experiment in experiments),
+            }
+        )
 
     def report(self, report: TaskReport) -> None:
         """One more task is learned."""
         for seed, event in report.events:
             self._seeds[seed].take(event_from_json(event))
         self._send_means()
-        self._tracker.log_metrics({names.TRIAL_OBJECTIVE: report.objective}, step=report.tasks_learned)
+        self._tracker.log_metrics(
+            {names.TRIAL_OBJECTIVE: report.objective}, step=report.tasks_learned
+        )
 
     def finish(self) -> list[dict[str, Any]]:
         """All tasks are learned. Returns each seed's summary, as of a run."""
@@ -54,8 +72,15 @@ class TrialLog:
         for seed in self._seeds:
             for point in seed.news():
                 self._values.setdefault((point.name, point.step), []).append(point.value)
-        told_by_all = [key for key, values in self._values.items() if len(values) == len(self._seeds)]
-        self._tracker.log_points([MetricPoint(name, fmean(self._values.pop((name, step))), step) for name, step in told_by_all])
+        told_by_all = [
+            key for key, values in self._values.items() if len(values) == len(self._seeds)
+        ]
+        self._tracker.log_points(
+            [
+                MetricPoint(name, fmean(self._values.pop((name, step))), step)
+                for name, step in told_by_all
+            ]
+        )
 
 
 class _SeedLog:

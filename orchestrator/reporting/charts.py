@@ -1,4 +1,6 @@
-"""Line charts of a report: every line told apart by colour, marker and dashes, sized so that a phone shows them unscaled."""
+"""Line charts of a report: every line told apart by colour, marker and dashes, sized so that a
+phone shows them unscaled.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Chart:
     drawing: Markup
 
 
-def line_chart(title: str, lines: Sequence[Line], x_label: str, is_share: bool = True) -> Chart | None:
+def line_chart(
+    title: str, lines: Sequence[Line], x_label: str, is_share: bool = True
+) -> Chart | None:
     """Lines over whole numbers; None where none of them has a point.
 
     Args:
@@ -61,12 +65,26 @@ def line_chart(title: str, lines: Sequence[Line], x_label: str, is_share: bool =
     figure = Figure(figsize=(_WIDTH_POINTS / 72, _HEIGHT_POINTS / 72), dpi=72)
     axes = figure.subplots()
     for place, line in enumerate(lines):
-        steps, values = [step for step, _ in line.points], [value if math.isfinite(value) else math.nan for _, value in line.points]
+        steps, values = (
+            [step for step, _ in line.points],
+            [value if math.isfinite(value) else math.nan for _, value in line.points],
+        )
         # When the colours begin again, markers and dashes do not.
         shifted = place + place // len(_COLOURS)
         marker = _MARKERS[shifted % len(_MARKERS)] if len(steps) <= _MOST_MARKERS else ""
-        drawn = axes.plot(steps, values, color=_COLOURS[place % len(_COLOURS)], marker=marker, markersize=4.5, linewidth=1.6)
-        drawn[0].set(linestyle=_DASHES[shifted % len(_DASHES)], label=line.label, zorder=3 - place / len(lines))
+        drawn = axes.plot(
+            steps,
+            values,
+            color=_COLOURS[place % len(_COLOURS)],
+            marker=marker,
+            markersize=4.5,
+            linewidth=1.6,
+        )
+        drawn[0].set(
+            linestyle=_DASHES[shifted % len(_DASHES)],
+            label=line.label,
+            zorder=3 - place / len(lines),
+        )
     axes.set_xlabel(x_label, color=MUTED, fontsize=9.5)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -81,10 +99,18 @@ def line_chart(title: str, lines: Sequence[Line], x_label: str, is_share: bool =
 
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:
-    num_columns = max(1, min(len(labels), int(_LEGEND_POINTS / (_SAMPLE_POINTS + _LETTER_POINTS * max(map(len, labels))))))
+    num_columns = max(
+        1,
+        min(
+            len(labels),
+            int(_LEGEND_POINTS / (_SAMPLE_POINTS + _LETTER_POINTS * max(map(len, labels)))),
+        ),
+    )
     height_points = _LEGEND_LINE_POINTS * math.ceil(len(labels) / num_columns)
-    figure.subplots_adjust(left=0.125, right=0.985, bottom=0.165, top=1 - (height_points + 6) / _HEIGHT_POINTS)
+    figure.subplots_adjust(
+        left=0.125, right=0.985, bottom=0.165, top=1 - (height_points + 6) / _HEIGHT_POINTS
+    )
     figure.legend(
-        loc="upper left", bbox_to_anchor=(0.1, 1.0), ncols=num_columns, frameon=False, fontsize=9, labelcolor=INK, borderpad=0.1,
-        handlelength=2.6, labelspacing=0.3, columnspacing=1.4,
+        loc="upper left", bbox_to_anchor=(0.1, 1.0), ncols=num_columns, frameon=False, fontsize=9,
+        labelcolor=INK, borderpad=0.1, handlelength=2.6, labelspacing=0.3, columnspacing=1.4,
     )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Several runs side by side: first what was different, then what came of it; the first run is the one to compare with."""
+"""Several runs side by side: first what was different, then what came of it; the first run is the
+one to compare with.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class NumberRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparedMatrix:
-    """One run's matrix, and what it has over the first run's (None for that one, and where they are the same)."""
+    """One run's matrix, and what it has over the first run's (None for that one, and where they are
+    the same).
+    """
 
     letter: str
     cells: Cells
@@ -61,7 +65,8 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
     """The comparison as one HTML page.
 
     Args:
-        runs: At least two, with `needed_histories` and their summaries; the others are compared with the first.
+        runs: At least two, with `needed_histories` and their summaries; the others are compared
+            with the first.
     """
     letters = [letter for letter, _ in zip(_letters(), runs, strict=False)]
     matrices = {role: [run.matrix(role) for run in runs] for role in ROLES}
@@ -75,7 +80,11 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
         places=[setting for setting in settings if is_place(setting.path)],
         numbers=_number_rows(matrices),
         charts=_charts(letters, matrices),
-        matrices={role: _compared_matrices(letters, of_role) for role, of_role in matrices.items() if any(of_role)},
+        matrices={
+            role: _compared_matrices(letters, of_role)
+            for role, of_role in matrices.items()
+            if any(of_role)
+        },
     )
 
 
@@ -89,22 +98,38 @@ def _letters() -> Iterator[str]:
         yield from map("".join, product(ascii_uppercase, repeat=length))
 
 
-def _warnings(runs: Sequence[TrackedRun], letters: Sequence[str], matrices: Sequence[Matrix]) -> list[str]:
+def _warnings(
+    runs: Sequence[TrackedRun], letters: Sequence[str], matrices: Sequence[Matrix]
+) -> list[str]:
     """What stands in the way of comparing the numbers."""
     warnings = []
     if len({run.fingerprint for run in runs}) > 1:
         told = ", ".join(
-            f"{letter}: {run.dataset or 'unknown'} ({run.fingerprint[:8] or '?'})" for letter, run in zip(letters, runs, strict=True)
+            f"{letter}: {run.dataset or 'unknown'} ({run.fingerprint[:8] or '?'})"
+            for letter, run in zip(letters, runs, strict=True)
         )
-        warnings.append(f"They learned different data ({told}): their accuracies are of different test images.")
+        warnings.append(
+            f"They learned different data ({told}): their accuracies are of different test images."
+        )
     elif len({run.parameters.get("scenario.class_order") for run in runs}) > 1:
         warnings.append("The classes came in another order: task for task they are not the same.")
     if len(set(map(len, matrices))) > 1:
-        told = ", ".join(f"{letter}: {len(matrix)}" for letter, matrix in zip(letters, matrices, strict=True))
-        warnings.append(f"They have learned different numbers of tasks ({told}): the final numbers are of different tasks.")
-    unfinished = [f"{letter} ({run.status})" for letter, run in zip(letters, runs, strict=True) if run.status != "FINISHED"]
+        told = ", ".join(
+            f"{letter}: {len(matrix)}" for letter, matrix in zip(letters, matrices, strict=True)
+        )
+        warnings.append(
+            f"They have learned different numbers of tasks ({told}): the final numbers are of"
+            " different tasks."
+        )
+    unfinished = [
+        f"{letter} ({run.status})"
+        for letter, run in zip(letters, runs, strict=True)
+        if run.status != "FINISHED"
+    ]
     if unfinished:
-        warnings.append(f"Not finished: {', '.join(unfinished)}; what they have so far is compared.")
+        warnings.append(
+            f"Not finished: {', '.join(unfinished)}; what they have so far is compared."
+        )
     return warnings
 
 
@@ -121,7 +146,11 @@ def _compared(measure: Measure, matrices: Sequence[Matrix]) -> list[ComparedNumb
     numbers = [ComparedNumber(first, None, None)]
     for value in others:
         difference = None if value is None or first is None else value - first
-        is_better = None if difference is None or abs(difference) < _SHOWN else (difference < 0) == measure.is_better_lower
+        is_better = (
+            None
+            if difference is None or abs(difference) < _SHOWN
+            else (difference < 0) == measure.is_better_lower
+        )
         numbers.append(ComparedNumber(value, difference, is_better))
     return numbers
 
@@ -131,10 +160,19 @@ def _charts(letters: Sequence[str], matrices: dict[Role, list[Matrix]]) -> list[
     for role, of_role in matrices.items():
         named = list(zip(letters, of_role, strict=True))
         accuracy = [Line(letter, mean_accuracies(matrix)) for letter, matrix in named]
-        forgetting = [Line(letter, [(i + 1, forgetting_after(matrix, i)) for i in range(len(matrix))]) for letter, matrix in named]
+        forgetting = [
+            Line(letter, [(i + 1, forgetting_after(matrix, i)) for i in range(len(matrix))])
+            for letter, matrix in named
+        ]
         charts += [
-            line_chart(f"{role.capitalize()}: accuracy over the tasks learned so far", accuracy, "tasks learned"),
-            line_chart(f"{role.capitalize()}: forgetting of the earlier tasks", forgetting, "tasks learned"),
+            line_chart(
+                f"{role.capitalize()}: accuracy over the tasks learned so far",
+                accuracy,
+                "tasks learned",
+            ),
+            line_chart(
+                f"{role.capitalize()}: forgetting of the earlier tasks", forgetting, "tasks learned"
+            ),
         ]
     return [chart for chart in charts if chart is not None]
 
@@ -144,6 +182,8 @@ def _compared_matrices(letters: Sequence[str], matrices: Sequence[Matrix]) -> li
     compared = [ComparedMatrix(first[0], first[1], None, is_same=False)]
     for letter, cells, matrix in others:
         is_same = matrix == first[2]
-        difference = difference_cells(matrix, first[2]) if matrix and first[2] and not is_same else None
+        difference = (
+            difference_cells(matrix, first[2]) if matrix and first[2] and not is_same else None
+        )
         compared.append(ComparedMatrix(letter, cells, difference, is_same))
     return compared

@@ -1,4 +1,6 @@
-"""Configurations side by side: what differs from the defaults, between runs, or only by the seed."""
+"""Configurations side by side: what differs from the defaults, between runs, or only by the
+seed.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Setting:
 
 
 def unlike_defaults(parameters: Parameters) -> list[Setting]:
-    """What somebody has chosen: each setting that is not the default (its second value), places and identity left out."""
+    """What somebody has chosen: each setting that is not the default (its second value), places and
+    identity left out.
+    """
     defaults = flatten(Experiment())
     return [
         Setting(path, (value, defaults.get(path, NOTHING)))
@@ -44,12 +48,23 @@ def unlike_defaults(parameters: Parameters) -> list[Setting]:
 
 
 def differences(configurations: Sequence[Parameters]) -> list[Setting]:
-    """The settings that are not the same everywhere, in the order of the first configuration that has them."""
+    """The settings that are not the same everywhere, in the order of the first configuration that
+    has them.
+    """
     paths = dict.fromkeys(path for parameters in configurations for path in parameters)
-    settings = [Setting(path, tuple(parameters.get(path, NOTHING) for parameters in configurations)) for path in paths]
+    settings = [
+        Setting(path, tuple(parameters.get(path, NOTHING) for parameters in configurations))
+        for path in paths
+    ]
     return [setting for setting in settings if len(set(setting.values)) > 1]
 
 
 def same_but_for_the_seed(parameters: Parameters) -> tuple[tuple[str, str], ...]:
     """Equal for two configurations that differ only in seed, name and places."""
-    return tuple(sorted((path, value) for path, value in parameters.items() if not is_place(path) and path not in _IDENTITY))
+    return tuple(
+        sorted(
+            (path, value)
+            for path, value in parameters.items()
+            if not is_place(path) and path not in _IDENTITY
+        )
+    )

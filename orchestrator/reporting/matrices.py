@@ -12,8 +12,11 @@ from orchestrator.evaluation import AccuracyMatrix
 from orchestrator.reporting.quantities import percent_number, signed_points
 from orchestrator.tracking.heat_map import cell_colour, readable_on
 
-# Worse, equal, better: told apart with every kind of colour blindness, and by the sign that stands in each cell.
-_DIFFERENCES = LinearSegmentedColormap.from_list("difference", ["#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f"])
+# Worse, equal, better: told apart with every kind of colour blindness, and by the sign that stands
+# in each cell.
+_DIFFERENCES = LinearSegmentedColormap.from_list(
+    "difference", ["#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f"]
+)
 _FULL_DIFFERENCE = 0.3
 _SPREAD = 0.6  # small differences are what one looks for
 
@@ -36,7 +39,9 @@ def accuracy_cells(matrix: AccuracyMatrix) -> Cells:
     Args:
         matrix: Row i has i + 1 accuracies (fractions).
     """
-    return _square([[_cell(percent_number(value), cell_colour(value)) for value in row] for row in matrix])
+    return _square(
+        [[_cell(percent_number(value), cell_colour(value)) for value in row] for row in matrix]
+    )
 
 
 def difference_cells(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> Cells:
@@ -47,8 +52,16 @@ def difference_cells(matrix: AccuracyMatrix, reference: AccuracyMatrix) -> Cells
         reference: Likewise.
     """
     rows = zip(matrix, reference, strict=False)
-    differences = [[value - before for value, before in zip(row, earlier, strict=True)] for row, earlier in rows]
-    return _square([[_cell(signed_points(value), _difference_colour(value)) for value in row] for row in differences])
+    differences = [
+        [value - before for value, before in zip(row, earlier, strict=True)]
+        for row, earlier in rows
+    ]
+    return _square(
+        [
+            [_cell(signed_points(value), _difference_colour(value)) for value in row]
+            for row in differences
+        ]
+    )
 
 
 def _square(rows: Sequence[Sequence[Cell]]) -> Cells:

@@ -42,7 +42,20 @@ MEASURES = (
         "mean of the accuracies after each task",
         average_incremental_accuracy,
     ),
-    Measure("forgetting", "Forgetting", "from a task’s best accuracy down to its last; lower is better", forgetting, is_better_lower=True),
-    Measure("backward_transfer", "Backward transfer", "what later tasks changed in earlier ones", backward_transfer),
-    Measure("plasticity", "Accuracy on new tasks", "mean, right after each was learned", plasticity),
+    Measure(
+        "forgetting",
+        "Forgetting",
+        "from a task’s best accuracy down to its last; lower is better",
+        forgetting,
+        is_better_lower=True,
+    ),
+    Measure(
+        "backward_transfer",
+        "Backward transfer",
+        "what later tasks changed in earlier ones",
+        backward_transfer,
+    ),
+    Measure(
+        "plasticity", "Accuracy on new tasks", "mean, right after each was learned", plasticity
+    ),
 )

@@ -40,7 +40,13 @@ def write_page(path: Path, html: str) -> None:
 
 def _environment() -> Environment:
     loader = PackageLoader("orchestrator.reporting")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     filters = (
         quantities.percent,
         quantities.percent_number,

@@ -1,4 +1,6 @@
-"""The colours of reports, each for light and for dark: figures are drawn in the light ones, the page turns them."""
+"""The colours of reports, each for light and for dark: figures are drawn in the light ones, the
+page turns them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ PAGE = {
     "good": Colour("#00724f", "#3ecf9e"),
     "bad": Colour("#b34700", "#ff9a57"),
 }
-# After Okabe and Ito: told apart with every kind of colour blindness; darkened on white, lightened on black.
+# After Okabe and Ito: told apart with every kind of colour blindness; darkened on white, lightened
+# on black.
 SERIES = {
     "series-1": Colour("#0072b2", "#5cb8f0"),
     "series-2": Colour("#d55e00", "#ff9147"),

@@ -1,4 +1,6 @@
-"""Other finished runs that learned the same: baselines and ablations, one row a configuration, the mean over its seeds."""
+"""Other finished runs that learned the same: baselines and ablations, one row a configuration, the
+mean over its seeds.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class PeerRow:
     Attributes:
         label: Its method, or what of it differs from the reported run.
         seeds: Of its runs.
-        numbers: Mean ± standard deviation in percent: the final measures of the teacher, then of the student.
+        numbers: Mean ± standard deviation in percent: the final measures of the teacher, then of
+            the student.
         is_this: Whether it is that of the reported run.
     """
 
@@ -34,10 +37,11 @@ class PeerRow:
 
 
 def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
-    """A row for the run's configuration, one for each other method, then those that differ least; none when it is alone.
+    """A row for the run's configuration, one for each other method, then those that differ least;
+    none when it is alone.
 
-    Left out are runs of other classes or another order of them, and configurations that differ in more than three settings
-    without being another method.
+    Left out are runs of other classes or another order of them, and configurations that differ in
+    more than three settings without being another method.
 
     Args:
         run: The reported one.
@@ -48,21 +52,41 @@ def peer_rows(run: TrackedRun, others: Sequence[TrackedRun]) -> list[PeerRow]:
         if other.run_id != run.run_id and _scenario(other) == _scenario(run):
             groups.setdefault(same_but_for_the_seed(other.parameters), []).append(other)
     own, *rest = groups.values()
-    kept = [group for group in rest if group[0].method != run.method or len(_changes(run, group[0])) <= _MOST_DIFFERENCES]
-    kept.sort(key=lambda group: (group[0].method == run.method, len(_changes(run, group[0])), group[0].method))
-    return [_row(run, group) for group in [own, *kept[: _MOST_ROWS - 1]]] if kept or len(own) > 1 else []
+    kept = [
+        group
+        for group in rest
+        if group[0].method != run.method or len(_changes(run, group[0])) <= _MOST_DIFFERENCES
+    ]
+    kept.sort(
+        key=lambda group: (
+            group[0].method == run.method,
+            len(_changes(run, group[0])),
+            group[0].method,
+        )
+    )
+    return (
+        [_row(run, group) for group in [own, *kept[: _MOST_ROWS - 1]]]
+        if kept or len(own) > 1
+        else []
+    )
 
 
 def final_value(run: TrackedRun, role: Role, measure: names.FinalMeasure) -> float | None:
-    """A final number: of the summary, else of the metrics; None where the run has not come so far."""
+    """A final number: of the summary, else of the metrics; None where the run has not come so
+    far.
+    """
     if run.summary is not None and role in run.summary:
         return float(run.summary[role][measure])
     return run.metrics.get(names.final_metric(role, measure))
 
 
 def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
-    # Of several runs with one seed, which are one configuration computed again, the reported one counts, else the newest.
-    newest_last = sorted(group, key=lambda member: (member is run, member.started.timestamp() if member.started else 0.0))
+    # Of several runs with one seed, which are one configuration computed again, the reported one
+    # counts, else the newest.
+    newest_last = sorted(
+        group,
+        key=lambda member: (member is run, member.started.timestamp() if member.started else 0.0),
+    )
     by_seed = {member.seed: member for member in newest_last}
     members = list(by_seed.values())
     numbers = []
@@ -70,7 +94,9 @@ def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
         for measure in names.FINAL_MEASURES:
             values = [final_value(member, role, measure) for member in members]
             numbers.append(mean_and_deviation([value for value in values if value is not None]))
-    return PeerRow(_label(run, group[0]), ", ".join(sorted(by_seed)), numbers, is_this=group[0] is run)
+    return PeerRow(
+        _label(run, group[0]), ", ".join(sorted(by_seed)), numbers, is_this=group[0] is run
+    )
 
 
 def _label(run: TrackedRun, other: TrackedRun) -> str:
@@ -82,7 +108,10 @@ def _label(run: TrackedRun, other: TrackedRun) -> str:
 
 
 def _changes(run: TrackedRun, other: TrackedRun) -> dict[str, str]:
-    own, others = dict(same_but_for_the_seed(run.parameters)), dict(same_but_for_the_seed(other.parameters))
+    own, others = (
+        dict(same_but_for_the_seed(run.parameters)),
+        dict(same_but_for_the_seed(other.parameters)),
+    )
     return {setting.path: setting.values[1] for setting in differences([own, others])}
 
 

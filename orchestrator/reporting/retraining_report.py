@@ -1,4 +1,6 @@
-"""The report of one tick of a retraining: what arrived, what the gate said, and how the champions have done over time."""
+"""The report of one tick of a retraining: what arrived, what the gate said, and how the champions
+have done over time.
+"""
 
 from __future__ import annotations
 
@@ -50,15 +52,39 @@ def retraining_report(name: str, tick: Mapping[str, Any], versions: Sequence[Ver
     champions = [version for version in versions if version.state not in _NEVER_CHAMPION]
     others = [version for version in versions if version.state in _NEVER_CHAMPION]
     lines = [
-        Line("Teacher of a champion", [(version.student, version.teacher_accuracy) for version in champions]),
-        Line("Student of a champion", [(version.student, version.student_accuracy) for version in champions]),
-        Line("Student, rejected", [(version.student, version.student_accuracy) for version in others]),
+        Line(
+            "Teacher of a champion",
+            [(version.student, version.teacher_accuracy) for version in champions],
+        ),
+        Line(
+            "Student of a champion",
+            [(version.student, version.student_accuracy) for version in champions],
+        ),
+        Line(
+            "Student, rejected", [(version.student, version.student_accuracy) for version in others]
+        ),
     ]
-    classes = [Line("Classes known", [(version.student, float(version.num_classes)) for version in champions])]
+    classes = [
+        Line(
+            "Classes known",
+            [(version.student, float(version.num_classes)) for version in champions],
+        )
+    ]
     charts = [
-        line_chart("Accuracy over time: each version on all classes it knows", lines, "version of the student"),
-        line_chart("Classes that the champion knows", classes, "version of the student", is_share=False),
+        line_chart(
+            "Accuracy over time: each version on all classes it knows",
+            lines,
+            "version of the student",
+        ),
+        line_chart(
+            "Classes that the champion knows", classes, "version of the student", is_share=False
+        ),
     ]
     return render(
-        "retraining.html.j2", title=name, tick=tick, versions=versions, number=number, charts=[chart for chart in charts if chart]
+        "retraining.html.j2",
+        title=name,
+        tick=tick,
+        versions=versions,
+        number=number,
+        charts=[chart for chart in charts if chart],
     )

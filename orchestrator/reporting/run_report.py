@@ -1,4 +1,6 @@
-"""The report of one run: what came out, how it went, what it cost, and beside which other runs it stands."""
+"""The report of one run: what came out, how it went, what it cost, and beside which other runs it
+stands.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
 _RATIOS = ("kdr", "tstr", "tssr")
-TRAINING_METRICS = tuple(names.training_metric(role, part) for role in ROLES for part in names.TRAINING_PARTS[role])
+TRAINING_METRICS = tuple(
+    names.training_metric(role, part) for role in ROLES for part in names.TRAINING_PARTS[role]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
 
     Args:
         run: With `needed_histories`, and its summary if it has one.
-        others: Finished runs on the same data set, for the table of baselines and ablations; `run` may be among them.
+        others: Finished runs on the same data set, for the table of baselines and ablations; `run`
+            may be among them.
     """
     matrices = {role: run.matrix(role) for role in ROLES}
     summary = run.summary or {}
@@ -59,7 +64,9 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
 
 
 def needed_histories(run: TrackedRun) -> list[str]:
-    """The metrics whose histories the report draws; the accuracies only of a run without a summary."""
+    """The metrics whose histories the report draws; the accuracies only of a run without a
+    summary.
+    """
     return [*TRAINING_METRICS, *(matrix_metrics(run.metrics) if run.summary is None else ())]
 
 
@@ -69,8 +76,14 @@ def mean_accuracies(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
 
 
 def _results(matrices: dict[Role, list[list[float]]]) -> list[ResultRow]:
-    columns = [{measure.key: measure.of(matrix) for measure in MEASURES} if matrix else {} for matrix in matrices.values()]
-    return [ResultRow(measure.name, measure.meaning, *(column.get(measure.key) for column in columns)) for measure in MEASURES]
+    columns = [
+        {measure.key: measure.of(matrix) for measure in MEASURES} if matrix else {}
+        for matrix in matrices.values()
+    ]
+    return [
+        ResultRow(measure.name, measure.meaning, *(column.get(measure.key) for column in columns))
+        for measure in MEASURES
+    ]
 
 
 def _tasks(summary: Mapping[str, Any]) -> list[list[str]]:
@@ -94,12 +107,19 @@ def _forgotten(matrix: AccuracyMatrix) -> list[tuple[int, float]]:
 
 def _training_charts(run: TrackedRun) -> list[Chart]:
     def lines(role: Role, parts: Sequence[str]) -> list[Line]:
-        return [Line(part, run.histories.get(names.training_metric(role, part), ())) for part in parts]
+        return [
+            Line(part, run.histories.get(names.training_metric(role, part), ())) for part in parts
+        ]
 
     losses = [part for part in names.TRAINING_PARTS["student"] if part not in _RATIOS]
     ratios = [Line(line.label.upper(), line.points) for line in lines("student", _RATIOS)]
     charts = [
-        line_chart("Training the teacher", lines("teacher", names.TRAINING_PARTS["teacher"]), "epoch", is_share=False),
+        line_chart(
+            "Training the teacher",
+            lines("teacher", names.TRAINING_PARTS["teacher"]),
+            "epoch",
+            is_share=False,
+        ),
         line_chart("Training the student", lines("student", losses), "epoch", is_share=False),
         line_chart("Transfer ratios", ratios, "epoch of the student", is_share=False),
     ]

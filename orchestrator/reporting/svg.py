@@ -1,4 +1,6 @@
-"""A figure as part of a page: vector graphics whose text is text and whose colours follow the page's."""
+"""A figure as part of a page: vector graphics whose text is text and whose colours follow the
+page's.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ from matplotlib.figure import Figure
 from orchestrator.reporting.palette import VARIABLES
 from orchestrator.tracking.figures import with_literal_texts
 
-# What Matplotlib says of itself, a style that would hold for the whole page, names of groups that other figures have as well.
-_NOT_FOR_A_PAGE = re.compile(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"", re.DOTALL)
+# What Matplotlib says of itself, a style that would hold for the whole page, names of groups that
+# other figures have as well.
+_NOT_FOR_A_PAGE = re.compile(
+    r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"",
+    re.DOTALL,
+)
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
 _LEAST_SCALE = 0.67
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
@@ -23,9 +29,11 @@ def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Mark
     """The figure to be put into a page.
 
     Args:
-        figure: Drawn with the light colours of `palette`, which become those of the page; other colours stay.
+        figure: Drawn with the light colours of `palette`, which become those of the page; other
+            colours stay.
         title: What it shows, for those who do not see it; on one page every figure has another.
-        is_finished: Whether it keeps its colours (the page turns it as a whole, see `.turned`), and its size but for a third.
+        is_finished: Whether it keeps its colours (the page turns it as a whole, see `.turned`), and
+            its size but for a third.
     """
     text = io.StringIO()
     # The salt keeps names of clip paths and markers apart from those of the page's other figures.

@@ -1,4 +1,6 @@
-"""What the report of a sweep is made of; and a summary for a sweep that has none yet, from its trials."""
+"""What the report of a sweep is made of; and a summary for a sweep that has none yet, from its
+trials.
+"""
 
 from __future__ import annotations
 
@@ -41,19 +43,31 @@ class SweepFacts:
 
 def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The trials that have a value, the best first; of equal ones the earlier."""
-    finished = [trial for trial in summary["trials"] if trial["status"] == "finished" and trial["value"] is not None]
-    return sorted(finished, key=lambda trial: rank_key(trial["value"], trial["trial"], summary["mode"]))
+    finished = [
+        trial
+        for trial in summary["trials"]
+        if trial["status"] == "finished" and trial["value"] is not None
+    ]
+    return sorted(
+        finished, key=lambda trial: rank_key(trial["value"], trial["trial"], summary["mode"])
+    )
 
 
-def summary_of_trials(sweep: TrackedRun, trials: Sequence[TrackedRun], search_space: Mapping[str, Any]) -> dict[str, Any]:
-    """What summary.json will say of a sweep that goes on, or would have said of one that was killed.
+def summary_of_trials(
+    sweep: TrackedRun, trials: Sequence[TrackedRun], search_space: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What summary.json will say of a sweep that goes on, or would have said of one that was
+    killed.
 
     Args:
         sweep: Its run.
         trials: Its children.
-        search_space: Empty where it is not known; then more is taken to be better, and a parameter is what differs.
+        search_space: Empty where it is not known; then more is taken to be better, and a parameter
+            is what differs.
     """
-    varied = search_space.get("parameters") or [setting.path for setting in differences([trial.parameters for trial in trials])]
+    varied = search_space.get("parameters") or [
+        setting.path for setting in differences([trial.parameters for trial in trials])
+    ]
     paths = [path for path in varied if not is_place(path)]
     summary: dict[str, Any] = {
         "sweep_id": sweep.run_id,
@@ -63,7 +77,9 @@ def summary_of_trials(sweep: TrackedRun, trials: Sequence[TrackedRun], search_sp
         "split": search_space.get("split", "validation"),
         "trials": [_row_of(trial, paths) for trial in trials],
         "wall_seconds": sweep.seconds,
-        "worker_seconds": sum(trial.metrics.get(names.FINAL_WORKER_SECONDS, 0.0) for trial in trials),
+        "worker_seconds": sum(
+            trial.metrics.get(names.FINAL_WORKER_SECONDS, 0.0) for trial in trials
+        ),
     }
     best = next(iter(best_trials(summary)), None)
     summary["best"] = best and {key: best[key] for key in ("trial", "value", "parameters")}
@@ -77,7 +93,9 @@ def _row_of(trial: TrackedRun, paths: Sequence[str]) -> dict[str, Any]:
         "run_id": trial.run_id,
         "status": status,
         "value": trial.metrics.get(names.TRIAL_OBJECTIVE) if status == "finished" else None,
-        "parameters": {path: _as_value(trial.parameters[path]) for path in paths if path in trial.parameters},
+        "parameters": {
+            path: _as_value(trial.parameters[path]) for path in paths if path in trial.parameters
+        },
         "stages_computed": int(trial.metrics.get(names.TRIAL_STAGES_COMPUTED, 0)),
         "stages_cached": int(trial.metrics.get(names.TRIAL_STAGES_CACHED, 0)),
         "seconds": trial.metrics.get(names.TRIAL_SECONDS, trial.seconds or 0.0),

@@ -1,4 +1,6 @@
-"""The report of a sweep: its best trials, what the objective depends on, what was tried, what it cost and what sharing saved."""
+"""The report of a sweep: its best trials, what the objective depends on, what was tried, what it
+cost and what sharing saved.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from orchestrator.reporting.quantities import NOTHING
 from orchestrator.reporting.svg import inline_svg
 from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts, best_trials
 from orchestrator.tracking.parallel_axes import is_number, rounded, short_names
-from orchestrator.tracking.sweep_figures import best_curves_figure, importance_figure, parallel_coordinates_figure
+from orchestrator.tracking.sweep_figures import (
+    best_curves_figure,
+    importance_figure,
+    parallel_coordinates_figure,
+)
 
 _MOST_ROWS = 20
 _MOST_INCHES = 26.0  # a page scrolls, where a picture would be crowded
@@ -27,7 +33,8 @@ class Sharing:
     Attributes:
         computed: Stages.
         shared: Stages.
-        seconds_saved: Worker-seconds that the shared stages would have cost, at the mean of the computed ones.
+        seconds_saved: Worker-seconds that the shared stages would have cost, at the mean of the
+            computed ones.
     """
 
     computed: int
@@ -40,7 +47,11 @@ def sweep_report(facts: SweepFacts) -> str:
     summary, trials = facts.summary, facts.summary["trials"]
     ranked = best_trials(summary)
     paths = list(dict.fromkeys(path for trial in trials for path in trial["parameters"]))
-    varied = [path for path in paths if len({json.dumps(trial["parameters"].get(path)) for trial in trials}) > 1] or paths
+    varied = [
+        path
+        for path in paths
+        if len({json.dumps(trial["parameters"].get(path)) for trial in trials}) > 1
+    ] or paths
     return render(
         "sweep.html.j2",
         title=facts.run.name,
@@ -64,7 +75,13 @@ def value_text(value: Any) -> str:  # noqa: ANN401 - whatever a parameter may be
     """A parameter's value as short as it stays exact enough to read."""
     if isinstance(value, list):
         return f"[{', '.join(map(value_text, value))}]"
-    return rounded(float(value), 4) if is_number(value) else value if isinstance(value, str) else json.dumps(value)
+    return (
+        rounded(float(value), 4)
+        if is_number(value)
+        else value
+        if isinstance(value, str)
+        else json.dumps(value)
+    )
 
 
 def _shown(parameters: Mapping[str, Any], paths: Sequence[str]) -> list[str]:
@@ -73,7 +90,11 @@ def _shown(parameters: Mapping[str, Any], paths: Sequence[str]) -> list[str]:
 
 def _best(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     best = summary["best"]
-    return [] if best is None else [(path, value_text(value)) for path, value in best["parameters"].items()]
+    return (
+        []
+        if best is None
+        else [(path, value_text(value)) for path, value in best["parameters"].items()]
+    )
 
 
 def _charts(facts: SweepFacts) -> list[Chart]:
@@ -84,12 +105,19 @@ def _charts(facts: SweepFacts) -> list[Chart]:
     if facts.importances:
         figures["Importance of the parameters"] = importance_figure(facts.importances)
     if any(row.student_curve for row in facts.rows):
-        figures["The best trials from task to task"] = best_curves_figure(facts.rows, mode, NUM_BEST)
-    return [Chart(title, inline_svg(figure, title, is_finished=True)) for title, figure in figures.items()]
+        figures["The best trials from task to task"] = best_curves_figure(
+            facts.rows, mode, NUM_BEST
+        )
+    return [
+        Chart(title, inline_svg(figure, title, is_finished=True))
+        for title, figure in figures.items()
+    ]
 
 
 def _sharing(trials: Sequence[Mapping[str, Any]]) -> Sharing:
-    computed, shared = (sum(trial[key] for trial in trials) for key in ("stages_computed", "stages_cached"))
+    computed, shared = (
+        sum(trial[key] for trial in trials) for key in ("stages_computed", "stages_cached")
+    )
     worker_seconds = sum(trial["worker_seconds"] for trial in trials)
     return Sharing(computed, shared, shared * worker_seconds / computed if computed else 0.0)
 
@@ -103,9 +131,20 @@ def _space_rows(search_space: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _distribution(distribution: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in distribution.items() if key not in ("kind", "low", "high", "when") and value is not None}
-    reach = f" {value_text(distribution['low'])} … {value_text(distribution['high'])}" if {"low", "high"} <= set(distribution) else ""
-    told = ", ".join(value_text(value) if key == "values" else f"{key} {value_text(value)}" for key, value in rest.items())
+    rest = {
+        key: value
+        for key, value in distribution.items()
+        if key not in ("kind", "low", "high", "when") and value is not None
+    }
+    reach = (
+        f" {value_text(distribution['low'])} … {value_text(distribution['high'])}"
+        if {"low", "high"} <= set(distribution)
+        else ""
+    )
+    told = ", ".join(
+        value_text(value) if key == "values" else f"{key} {value_text(value)}"
+        for key, value in rest.items()
+    )
     return f"{distribution['kind']}{reach}" + (f" {told}" if told else "")
 
 
@@ -126,5 +165,9 @@ def _rules(search_space: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _rule_text(value: object) -> str:
     if not isinstance(value, Mapping):
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    rest = [f"{key} {value_text(item)}" for key, item in value.items() if key != "kind" and item is not None]
+    rest = [
+        f"{key} {value_text(item)}"
+        for key, item in value.items()
+        if key != "kind" and item is not None
+    ]
     return ", ".join([str(value["kind"]), *rest] if "kind" in value else rest)

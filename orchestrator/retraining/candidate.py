@@ -1,4 +1,6 @@
-"""A candidate before it has learned: the lineage it will have, and the experiment that teaches it."""
+"""A candidate before it has learned: the lineage it will have, and the experiment that teaches
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from orchestrator.stages.feature_tables import is_known_beforehand
 from orchestrator.stages.graph import weights_of
 
 
-def draft_lineage(experiment: Experiment, champion: Lineage, found: Scan, plan: ChangePlan) -> Lineage:
+def draft_lineage(
+    experiment: Experiment, champion: Lineage, found: Scan, plan: ChangePlan
+) -> Lineage:
     """What the candidate will have learned: all that the champion has, and what the plan says.
 
     Raises:
@@ -25,32 +29,59 @@ def draft_lineage(experiment: Experiment, champion: Lineage, found: Scan, plan: 
     """
     delivery = champion.last_delivery + 1
     learned_now = [str(label) for label in plan.new_classes]
-    digests = {label: [digest for file in found.new for digest in file.digests.get(label, ())] for label in learned_now}
+    digests = {
+        label: [digest for file in found.new for digest in file.digests.get(label, ())]
+        for label in learned_now
+    }
     return Lineage(
         files=(*found.kept, *(file.taken(delivery) for file in found.new)),
         tasks=(*champion.tasks, *([plan.new_classes] if plan.new_classes else [])),
-        deliveries={**champion.deliveries, **dict.fromkeys([*plan.refreshed, *learned_now], delivery)},
-        sketches={**champion.sketches, **{label: sketch(of_class) for label, of_class in digests.items()}},
+        deliveries={
+            **champion.deliveries,
+            **dict.fromkeys([*plan.refreshed, *learned_now], delivery),
+        },
+        sketches={
+            **champion.sketches,
+            **{label: sketch(of_class) for label, of_class in digests.items()},
+        },
         quarantined=tuple(found.quarantined),
         weights=weights_of(experiment),
     )
 
 
-def candidate_experiment(retraining: Retraining, champion: Registered | None, draft: Lineage, plan: ChangePlan) -> Experiment:
+def candidate_experiment(
+    retraining: Retraining, champion: Registered | None, draft: Lineage, plan: ChangePlan
+) -> Experiment:
     """The experiment that teaches a candidate: complete, so that `orchestrator run` repeats it.
 
-    It goes on from the champion's last stages, and reads of old classes only what the gate judges by. It starts from the first task
-    where known classes are refreshed, where the method learns from all images, and where the configuration now builds other networks
-    than the champion's; stages that have not changed are in the store.
+    It goes on from the champion's last stages, and reads of old classes only what the gate judges
+    by. It starts from the first task where known classes are refreshed, where the method learns
+    from all images, and where the configuration now builds other networks than the champion's;
+    stages that have not changed are in the store.
     """
     experiment, source = retraining.experiment, retraining.source
-    goes_on = champion is not None and not plan.refreshed and not isinstance(experiment.method, JointConfig)
-    learned = champion.lineage.learned if goes_on and champion and can_go_on(retraining, champion, draft) else None
+    goes_on = (
+        champion is not None
+        and not plan.refreshed
+        and not isinstance(experiment.method, JointConfig)
+    )
+    learned = (
+        champion.lineage.learned
+        if goes_on and champion and can_go_on(retraining, champion, draft)
+        else None
+    )
     # what is held out is what the gate judges by: of the rest nothing is set aside for validation
-    same = {name: value for name, value in experiment.data.of_any_source.items() if name != "validation_fraction"}
+    same = {
+        name: value
+        for name, value in experiment.data.of_any_source.items()
+        if name != "validation_fraction"
+    }
     data = ArrivalsConfig(
         path=source.path,
-        files=tuple(ArrivedFile(name=file.name, sha256=file.sha256, delivery=file.delivery) for file in draft.files),
+        files=tuple(
+            ArrivedFile(name=file.name, sha256=file.sha256, delivery=file.delivery)
+            for file in draft.files
+        ),
         deliveries=tuple(draft.deliveries.items()),
         held_out_only=champion.lineage.classes if champion and learned else (),
         held_out_fraction=source.held_out_fraction,
@@ -59,28 +90,39 @@ def candidate_experiment(retraining: Retraining, champion: Registered | None, dr
         **same,
     )
     scenario = experiment.scenario.model_copy(update={"tasks": draft.tasks, "learned": learned})
-    tracking = experiment.tracking.model_copy(update={"models": "none"})  # they are registered after the gate
-    return Experiment.model_validate({**dict(experiment), "data": data, "scenario": scenario, "tracking": tracking})
+    tracking = experiment.tracking.model_copy(
+        update={"models": "none"}
+    )  # they are registered after the gate
+    return Experiment.model_validate(
+        {**dict(experiment), "data": data, "scenario": scenario, "tracking": tracking}
+    )
 
 
 def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> bool:
     """Whether the configured networks are the champion's, so that its stages can be learned on.
 
-    An extractor that has learned goes on as frozen or fine-tuned, whichever it was; one that is used as it comes gives other features.
+    An extractor that has learned goes on as frozen or fine-tuned, whichever it was; one that is
+    used as it comes gives other features.
     """
     configured, of_champion = retraining.experiment, champion.experiment
     data, known_weights = of_champion.data, champion.lineage.weights
     return (
         isinstance(data, ArrivalsConfig)
-        and (data.image_size, data.num_channels) == (retraining.source.image_size, retraining.source.num_channels)
-        and all(known_weights.get(role, weights) == weights for role, weights in draft.weights.items())
+        and (data.image_size, data.num_channels)
+        == (retraining.source.image_size, retraining.source.num_channels)
+        and all(
+            known_weights.get(role, weights) == weights for role, weights in draft.weights.items()
+        )
         and all(
             build_from(configured) == build_from(of_champion)
             for build_from in (
                 lambda it: it.method,
                 lambda it: it.teacher.backbone,
                 lambda it: is_known_beforehand("teacher", it),
-                lambda it: (it.teacher.joint_embedding.dimensions, it.teacher.joint_embedding.adapter_width),
+                lambda it: (
+                    it.teacher.joint_embedding.dimensions,
+                    it.teacher.joint_embedding.adapter_width,
+                ),
                 lambda it: it.teacher.spread,
                 lambda it: it.student.backbone,
             )
@@ -88,7 +130,9 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
     )
 
 
-def learned_lineage(draft: Lineage, stages: Mapping[Role, str], matrices: Mapping[Role, Sequence[Sequence[float]]]) -> Lineage:
+def learned_lineage(
+    draft: Lineage, stages: Mapping[Role, str], matrices: Mapping[Role, Sequence[Sequence[float]]]
+) -> Lineage:
     """The lineage of a candidate that has learned.
 
     Args:
@@ -97,4 +141,10 @@ def learned_lineage(draft: Lineage, stages: Mapping[Role, str], matrices: Mappin
         matrices: Accuracy matrix, by role.
     """
     rows = {f"{role}_accuracies": matrix for role, matrix in matrices.items()}
-    return draft.model_copy(update={"learned": LearnedTasksConfig.model_validate({"num_tasks": len(draft.tasks), **stages, **rows})})
+    return draft.model_copy(
+        update={
+            "learned": LearnedTasksConfig.model_validate(
+                {"num_tasks": len(draft.tasks), **stages, **rows}
+            )
+        }
+    )

@@ -82,7 +82,9 @@ class ChangePlan:
         return not self.refusals and not waits and bool(self.new_classes or self.refreshed)
 
 
-def plan_changes(found: Scan, lineage: Lineage, retraining: Retraining, shifts: Sequence[Finding] = ()) -> ChangePlan:
+def plan_changes(
+    found: Scan, lineage: Lineage, retraining: Retraining, shifts: Sequence[Finding] = ()
+) -> ChangePlan:
     """Decides.
 
     Args:
@@ -92,44 +94,74 @@ def plan_changes(found: Scan, lineage: Lineage, retraining: Retraining, shifts: 
         shifts: Findings of the shift test.
     """
     new, waiting = _new_classes(found, lineage, retraining)
-    findings = [*_about_files(found, lineage, retraining), *_renamed(found, lineage, retraining), *shifts]
+    findings = [
+        *_about_files(found, lineage, retraining),
+        *_renamed(found, lineage, retraining),
+        *shifts,
+    ]
     if waiting:
         findings.append(_waiting_finding(waiting, retraining))
     if new and not (not lineage.tasks and len(new) < retraining.source.min_base_classes):
         counts = ", ".join(f"{label} ({_num_images(str(label), found)} images)" for label in new)
-        findings.append(Finding(FindingKind.NEW_CLASSES, retraining.reactions.new_classes, f"new classes: {counts}", tuple(map(str, new))))
+        findings.append(
+            Finding(
+                FindingKind.NEW_CLASSES,
+                retraining.reactions.new_classes,
+                f"new classes: {counts}",
+                tuple(map(str, new)),
+            )
+        )
     else:
         if new:
             what = (
-                f"{len(new)} of the {retraining.source.min_base_classes} classes of a first model have arrived: {', '.join(map(str, new))}"
+                f"{len(new)} of the {retraining.source.min_base_classes} classes of a first model"
+                f" have arrived: {', '.join(map(str, new))}"
             )
-            findings.append(Finding(FindingKind.WAITING_CLASSES, "wait", what, tuple(map(str, new))))
+            findings.append(
+                Finding(FindingKind.WAITING_CLASSES, "wait", what, tuple(map(str, new)))
+            )
         new = ()
     refreshed, about_samples = _more_samples(found, lineage, retraining)
     learned = new if retraining.reactions.new_classes == "learn" else ()
     return ChangePlan([*findings, *about_samples], learned, refreshed)
 
 
-def _new_classes(found: Scan, lineage: Lineage, retraining: Retraining) -> tuple[tuple[Label, ...], dict[str, int]]:
-    """Classes with images enough, in their natural order; and those that wait, with their numbers."""
-    counts = {label: _num_images(label, found) for label in _labels(found) if label not in lineage.classes}
+def _new_classes(
+    found: Scan, lineage: Lineage, retraining: Retraining
+) -> tuple[tuple[Label, ...], dict[str, int]]:
+    """Classes with images enough, in their natural order; and those that wait, with their
+    numbers.
+    """
+    counts = {
+        label: _num_images(label, found) for label in _labels(found) if label not in lineage.classes
+    }
     held_out = found.num_held_out(retraining.source.held_out_fraction)
     earlier = {label for file in found.kept for label in file.num_images}
     enough = [
         label
         for label, num in counts.items()
         if num >= retraining.source.min_images_per_class
-        and (label in earlier or (held_out.get(label, 0) > 0 and num - held_out[label] >= _MIN_LEARNED))
+        and (
+            label in earlier
+            or (held_out.get(label, 0) > 0 and num - held_out[label] >= _MIN_LEARNED)
+        )
     ]
-    integers = all(file.integer_labels for file in found.new) and all(isinstance(label, int) for task in lineage.tasks for label in task)
-    ordered = sorted(enough, key=lambda label: (0, int(label), "") if label.isdecimal() else (1, 0, label))
+    integers = all(file.integer_labels for file in found.new) and all(
+        isinstance(label, int) for task in lineage.tasks for label in task
+    )
+    ordered = sorted(
+        enough, key=lambda label: (0, int(label), "") if label.isdecimal() else (1, 0, label)
+    )
     labels: tuple[Label, ...] = tuple(int(label) if integers else label for label in ordered)
     return labels, {label: num for label, num in counts.items() if label not in enough}
 
 
 def _waiting_finding(waiting: dict[str, int], retraining: Retraining) -> Finding:
     counts = ", ".join(f"{label} ({num})" for label, num in waiting.items())
-    what = f"classes with fewer than {retraining.source.min_images_per_class} images, or none held out, wait for more: {counts}"
+    what = (
+        f"classes with fewer than {retraining.source.min_images_per_class} images, or none held"
+        f" out, wait for more: {counts}"
+    )
     return Finding(FindingKind.WAITING_CLASSES, "wait", what, tuple(waiting))
 
 
@@ -137,17 +169,26 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
     reactions = retraining.reactions
     findings = []
     if found.rewritten:
-        what = f"{_files([file.name for file in found.rewritten])}, known so far, are being written: nothing is learned before that is over"
+        what = (
+            f"{_files([file.name for file in found.rewritten])}, known so far, are being written:"
+            " nothing is learned before that is over"
+        )
         findings.append(Finding(FindingKind.REWRITTEN_FILES, "wait", what))
     if found.unsettled:
         what = f"{_files(found.unsettled)} may still be growing: left for the next tick"
         findings.append(Finding(FindingKind.UNSETTLED_FILES, "wait", what))
     if found.quarantined:
         reasons = {file.reason for file in found.quarantined}
-        what = f"{_files([file.name for file in found.quarantined])} left out until changed: {'; '.join(sorted(reasons))}"
+        what = (
+            f"{_files([file.name for file in found.quarantined])} left out until changed:"
+            f" {'; '.join(sorted(reasons))}"
+        )
         findings.append(Finding(FindingKind.QUARANTINED_FILES, "warn", what))
     if found.changed:
-        what = f"{_files([file.name for file in found.changed])} differ from what the champion learned from"
+        what = (
+            f"{_files([file.name for file in found.changed])} differ from what the champion learned"
+            " from"
+        )
         findings.append(Finding(FindingKind.CHANGED_FILES, reactions.changed_files, what))
     if found.vanished:
         lost = sum(sum(file.num_images.values()) for file in found.vanished)
@@ -162,7 +203,9 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
     gone = tuple(label for label in lineage.classes if label not in there)
     if gone:
         what = f"no image is left of {len(gone)} known classes: {_some(gone)}"
-        findings.append(Finding(FindingKind.VANISHED_CLASSES, reactions.vanished_classes, what, gone))
+        findings.append(
+            Finding(FindingKind.VANISHED_CLASSES, reactions.vanished_classes, what, gone)
+        )
     return findings
 
 
@@ -174,26 +217,47 @@ def _renamed(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Find
         for known, of_known in lineage.sketches.items():
             share = overlap(own, of_known)
             if share >= _RENAMED_FROM:
-                what = f"{share:.0%} of the images labelled {label!r} are known as {known!r}: a renamed class, or wrong labels"
-                findings.append(Finding(FindingKind.RENAMED_LABELS, retraining.reactions.renamed_labels, what, (known, label)))
+                what = (
+                    f"{share:.0%} of the images labelled {label!r} are known as {known!r}: a"
+                    " renamed class, or wrong labels"
+                )
+                findings.append(
+                    Finding(
+                        FindingKind.RENAMED_LABELS,
+                        retraining.reactions.renamed_labels,
+                        what,
+                        (known, label),
+                    )
+                )
     return findings
 
 
-def _more_samples(found: Scan, lineage: Lineage, retraining: Retraining) -> tuple[tuple[str, ...], list[Finding]]:
+def _more_samples(
+    found: Scan, lineage: Lineage, retraining: Retraining
+) -> tuple[tuple[str, ...], list[Finding]]:
     """Known classes to be learned again, and what was found of all that have grown."""
     reactions = retraining.reactions
-    growth = {label: _num_images(label, found) - lineage.num_learned_from(label) for label in lineage.classes}
+    growth = {
+        label: _num_images(label, found) - lineage.num_learned_from(label)
+        for label in lineage.classes
+    }
     grown = {label: num for label, num in growth.items() if num > 0 and label in found.new_images()}
     if not grown:
         return (), []
-    counts = ", ".join(f"{label} (+{num} to {lineage.num_learned_from(label)})" for label, num in grown.items())
+    counts = ", ".join(
+        f"{label} (+{num} to {lineage.num_learned_from(label)})" for label, num in grown.items()
+    )
     what = f"more images of known classes: {counts}"
     if reactions.more_samples != "refresh":
         return (), [Finding(FindingKind.MORE_SAMPLES, reactions.more_samples, what, tuple(grown))]
     if found.vanished or found.changed:
         what += "; not refreshed, for files of what was learned are gone or changed"
         return (), [Finding(FindingKind.MORE_SAMPLES, "warn", what, tuple(grown))]
-    enough = tuple(label for label, num in grown.items() if num >= reactions.min_refresh_fraction * lineage.num_learned_from(label))
+    enough = tuple(
+        label
+        for label, num in grown.items()
+        if num >= reactions.min_refresh_fraction * lineage.num_learned_from(label)
+    )
     if not enough:
         what += f"; refreshed from +{reactions.min_refresh_fraction:.0%} on"
         return (), [Finding(FindingKind.MORE_SAMPLES, "wait", what, tuple(grown))]
@@ -202,12 +266,18 @@ def _more_samples(found: Scan, lineage: Lineage, retraining: Retraining) -> tupl
 
 def _labels(found: Scan) -> list[str]:
     """All labels of the files that are there; each once."""
-    return list(dict.fromkeys([*(label for file in found.kept for label in file.num_images), *found.new_images()]))
+    return list(
+        dict.fromkeys(
+            [*(label for file in found.kept for label in file.num_images), *found.new_images()]
+        )
+    )
 
 
 def _num_images(label: str, found: Scan) -> int:
     """Images of a class in all files that are there, known or new."""
-    return sum(file.num_images.get(label, 0) for file in found.kept) + found.new_images().get(label, 0)
+    return sum(file.num_images.get(label, 0) for file in found.kept) + found.new_images().get(
+        label, 0
+    )
 
 
 def _files(names: Sequence[str]) -> str:

@@ -1,4 +1,6 @@
-"""The gate: what a candidate must show on images that no model has learned from, each condition with its value, bound and verdict."""
+"""The gate: what a candidate must show on images that no model has learned from, each condition
+with its value, bound and verdict.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,11 @@ class Condition:
         return self.value <= self.bound if self.is_upper else self.value >= self.bound
 
     def __str__(self) -> str:
-        bound = "" if self.bound is None else f", {'at most' if self.is_upper else 'at least'} {number(self.bound)}"
+        bound = (
+            ""
+            if self.bound is None
+            else f", {'at most' if self.is_upper else 'at least'} {number(self.bound)}"
+        )
         return f"{self.name} {number(self.value)}{bound}"
 
 
@@ -79,7 +85,8 @@ class Measured:
     Attributes:
         old_accuracy: Of the candidate on the champion's classes, by role; empty without a champion.
         champion_accuracy: Of the champion on the same images, by role.
-        new_accuracy: Of the candidate on the new classes, among all classes, by role; empty where there are none.
+        new_accuracy: Of the candidate on the new classes, among all classes, by role; empty where
+            there are none.
         forgetting: Of the candidate over all tasks, by role.
         agreement: Share of all held-out images on which candidate's student and teacher agree.
         student_parameters: Numbers in the candidate's student.
@@ -102,24 +109,59 @@ def decide(measured: Measured, gate: GateConfig) -> PromotionDecision:
     for role in ROLES:
         if role in measured.old_accuracy:
             bound = measured.champion_accuracy[role] - gate.old_accuracy_tolerance
-            name = f"{role}: accuracy on the champion's classes (the champion's own is {measured.champion_accuracy[role]:.4g})"
-            conditions.append(Condition(name, f"{role}_old_accuracy", measured.old_accuracy[role], bound))
+            name = (
+                f"{role}: accuracy on the champion's classes (the champion's own is"
+                f" {measured.champion_accuracy[role]:.4g})"
+            )
+            conditions.append(
+                Condition(name, f"{role}_old_accuracy", measured.old_accuracy[role], bound)
+            )
         if role in measured.new_accuracy:
             name = f"{role}: accuracy on the new classes"
-            conditions.append(Condition(name, f"{role}_new_accuracy", measured.new_accuracy[role], gate.min_new_accuracy))
+            conditions.append(
+                Condition(
+                    name, f"{role}_new_accuracy", measured.new_accuracy[role], gate.min_new_accuracy
+                )
+            )
         name = f"{role}: forgetting"
-        conditions.append(Condition(name, f"{role}_forgetting", measured.forgetting[role], gate.max_forgetting, is_upper=True))
+        conditions.append(
+            Condition(
+                name,
+                f"{role}_forgetting",
+                measured.forgetting[role],
+                gate.max_forgetting,
+                is_upper=True,
+            )
+        )
     conditions += [
-        Condition("agreement of student and teacher", "agreement", measured.agreement, gate.min_agreement),
-        Condition("student: parameters", "student_parameters", float(measured.student_parameters), largest, is_upper=True),
         Condition(
-            "student: milliseconds for one image", "student_latency_ms", measured.student_latency_ms, gate.max_student_latency_ms, True
+            "agreement of student and teacher", "agreement", measured.agreement, gate.min_agreement
+        ),
+        Condition(
+            "student: parameters",
+            "student_parameters",
+            float(measured.student_parameters),
+            largest,
+            is_upper=True,
+        ),
+        Condition(
+            "student: milliseconds for one image",
+            "student_latency_ms",
+            measured.student_latency_ms,
+            gate.max_student_latency_ms,
+            True,
         ),
     ]
     failed = [condition for condition in conditions if not condition.is_met]
     if failed:
-        return PromotionDecision(False, "; ".join(str(condition) for condition in failed), conditions)
-    return PromotionDecision(True, f"all {sum(condition.bound is not None for condition in conditions)} conditions are met", conditions)
+        return PromotionDecision(
+            False, "; ".join(str(condition) for condition in failed), conditions
+        )
+    return PromotionDecision(
+        True,
+        f"all {sum(condition.bound is not None for condition in conditions)} conditions are met",
+        conditions,
+    )
 
 
 def measure(
@@ -134,18 +176,34 @@ def measure(
     Args:
         candidate: Its networks, on the CPU.
         champion: Its networks; empty without one.
-        held_out: Images of all classes, in the order of learning; the champion's classes come first.
+        held_out: Images of all classes, in the order of learning; the champion's classes come
+            first.
         num_old_classes: How many the champion knows.
         forgetting: Of the candidate.
     """
     old = held_out.labels < num_old_classes
     new = ~old
-    predictions = {role: predict(network, held_out.images).argmax(dim=1) for role, network in candidate.items()}
-    of_champion = {role: predict(network, held_out.images[old]).argmax(dim=1) for role, network in champion.items()}
+    predictions = {
+        role: predict(network, held_out.images).argmax(dim=1) for role, network in candidate.items()
+    }
+    of_champion = {
+        role: predict(network, held_out.images[old]).argmax(dim=1)
+        for role, network in champion.items()
+    }
     return Measured(
-        old_accuracy={role: class_mean_accuracy(predictions[role][old], held_out.labels[old]) for role in champion},
-        champion_accuracy={role: class_mean_accuracy(found, held_out.labels[old]) for role, found in of_champion.items()},
-        new_accuracy={role: class_mean_accuracy(found[new], held_out.labels[new]) for role, found in predictions.items() if new.any()},
+        old_accuracy={
+            role: class_mean_accuracy(predictions[role][old], held_out.labels[old])
+            for role in champion
+        },
+        champion_accuracy={
+            role: class_mean_accuracy(found, held_out.labels[old])
+            for role, found in of_champion.items()
+        },
+        new_accuracy={
+            role: class_mean_accuracy(found[new], held_out.labels[new])
+            for role, found in predictions.items()
+            if new.any()
+        },
         forgetting=forgetting,
         agreement=agreement(predictions["teacher"], predictions["student"]),
         student_parameters=candidate["student"].num_parameters(),
@@ -154,7 +212,9 @@ def measure(
 
 
 def class_mean_accuracy(predictions: Int64[Tensor, " n"], labels: Int64[Tensor, " n"]) -> float:
-    """Mean over the classes of the share that is predicted right: every class weighs the same, however many images it has."""
+    """Mean over the classes of the share that is predicted right: every class weighs the same,
+    however many images it has.
+    """
     correct = (predictions == labels).double()
     return statistics.fmean(correct[labels == label].mean().item() for label in labels.unique())
 

@@ -1,16 +1,18 @@
-"""The journal: who works, and which model is the champion, as numbered entries of which each can be written only once.
+"""The journal: who works, and which model is the champion, as numbered entries of which each can be
+written only once.
 
 ```
-journal/000000000041.json      acquired   by a tick: it works from here on, unless its heartbeat stops
+journal/000000000041.json      acquired   by a tick: it works while its heartbeat beats
 journal/000000000042.json      promoted   the champion is now another one
 journal/000000000043.json      settled    the registry says so, too
 journal/000000000044.json      released
 heartbeats/000000000041        written again and again by the holder of 41
 ```
 
-Entry n + 1 is written by whoever knows entry n to be the last. So two ticks cannot both write it, and a holder that slept while
-another took over cannot write anything any more: its next number is taken. That number is the fence. Everything that must never be
-done by a stale holder is an entry first, and told to the registry after; what the registry was not told because its teller died is
+Entry n + 1 is written by whoever knows entry n to be the last. So two ticks cannot both write it,
+and a holder that slept while another took over cannot write anything any more: its next number is
+taken. That number is the fence. Everything that must never be done by a stale holder is an entry
+first, and told to the registry after; what the registry was not told because its teller died is
 told by the next holder.
 """
 
@@ -65,7 +67,8 @@ class State:
         previous: The champion before it.
         challenger: The candidate that was rejected, or rolled back, last.
         is_settled: Whether the registry has been told.
-        late_tellers: Champions that a holder, taken for dead while it told the registry, may still make champion there when it wakes.
+        late_tellers: Champions that a holder, taken for dead while it told the registry, may still
+            make champion there when it wakes.
     """
 
     champion: ModelPair | None = None
@@ -114,10 +117,16 @@ class Entry:
         """What `as_bytes` was made of."""
         values: dict[str, Any] = json.loads(content)
         state = values.pop("state")
-        pairs = {name: ModelPair(**state[name]) if state[name] else None for name in ("champion", "previous", "challenger")}
+        pairs = {
+            name: ModelPair(**state[name]) if state[name] else None
+            for name in ("champion", "previous", "challenger")
+        }
         values["kind"] = EntryKind(values["kind"])
         late_tellers = tuple(ModelPair(**pair) for pair in state["late_tellers"])
-        return cls(**values, state=State(**pairs, is_settled=state["is_settled"], late_tellers=late_tellers))
+        return cls(
+            **values,
+            state=State(**pairs, is_settled=state["is_settled"], late_tellers=late_tellers),
+        )
 
 
 def entry_name(index: int) -> str:
@@ -148,9 +157,18 @@ class Journal:
             return Entry.from_bytes(content)
         except (ValueError, KeyError, TypeError) as error:
             advice = "restore it from a backup, or remove it to go on from the one before"
-            raise StorageUnavailableError(f"is no entry of a journal ({error})", names[-1], advice) from None
+            raise StorageUnavailableError(
+                f"is no entry of a journal ({error})", names[-1], advice
+            ) from None
 
-    def write_after(self, before: Entry | None, kind: EntryKind, holder: dict[str, str], state: State, token: int | None = None) -> Entry:
+    def write_after(
+        self,
+        before: Entry | None,
+        kind: EntryKind,
+        holder: dict[str, str],
+        state: State,
+        token: int | None = None,
+    ) -> Entry:
         """Writes the entry that follows.
 
         Args:
@@ -162,7 +180,8 @@ class Journal:
 
         Raises:
             LeaseLostError: It was not the last one.
-            StorageUnavailableError: The storage does not answer; the entry may have been written all the same.
+            StorageUnavailableError: The storage does not answer; the entry may have been written
+                all the same.
         """
         index = before.index + 1 if before else 1
         entry = Entry(index, kind, token or index, holder, state, uuid.uuid4().hex)
@@ -184,5 +203,6 @@ class Journal:
     @staticmethod
     def _lost(index: int) -> LeaseLostError:
         return LeaseLostError(
-            f"another process has taken over (entry {index} of the journal is taken)", next_step="what it has done counts; run it again"
+            f"another process has taken over (entry {index} of the journal is taken)",
+            next_step="what it has done counts; run it again",
         )

@@ -1,4 +1,6 @@
-"""The lease: one retraining works at a time. Its holder shows that it lives; who does not is replaced, and can do no harm any more."""
+"""The lease: one retraining works at a time. Its holder shows that it lives; who does not is
+replaced, and can do no harm any more.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,17 @@ logger = logging.getLogger(__name__)
 def this_holder() -> dict[str, str]:
     """This process, as others can tell later whether it is gone."""
     process = this_process()
-    return process.tags() if process else {names.HOST_TAG: socket.gethostname(), names.PROCESS_TAG: str(os.getpid())}
+    return (
+        process.tags()
+        if process
+        else {names.HOST_TAG: socket.gethostname(), names.PROCESS_TAG: str(os.getpid())}
+    )
 
 
 class Lease:
-    """Held from `acquire` to `release`. Whatever is written with it is written only while it is held."""
+    """Held from `acquire` to `release`. Whatever is written with it is written only while it is
+    held.
+    """
 
     def __init__(self, journal: Journal, acquired: Entry) -> None:
         """See `acquire`."""
@@ -44,7 +52,9 @@ class Lease:
         before = journal.last()
         if before is not None and before.kind != EntryKind.RELEASED:
             age = _refuse_if_alive(journal, before, config, holder)
-            logger.warning("the retraining of %s has died (%s): this one takes over", _who(before), age)
+            logger.warning(
+                "the retraining of %s has died (%s): this one takes over", _who(before), age
+            )
         state = before.state if before else State()
         try:
             acquired = journal.write_after(before, EntryKind.ACQUIRED, holder, state)
@@ -72,7 +82,9 @@ class Lease:
             StorageUnavailableError: The storage does not answer.
         """
         with self._writing:
-            self._last = self._journal.write_after(self._last, kind, self._last.holder, state, self._last.token)
+            self._last = self._journal.write_after(
+                self._last, kind, self._last.holder, state, self._last.token
+            )
 
     def check(self) -> None:
         """Makes sure that it is still the holder, before something long or costly.
@@ -83,7 +95,9 @@ class Lease:
         """
         last = self._journal.last()
         if last is None or last.nonce != self._last.nonce:
-            raise LeaseLostError("another process has taken over", next_step="what it has done counts; run it again")
+            raise LeaseLostError(
+                "another process has taken over", next_step="what it has done counts; run it again"
+            )
 
     def beat(self) -> None:
         """Shows that the holder lives."""
@@ -97,19 +111,28 @@ class Lease:
 
 
 class Heartbeat:
-    """Beats in the background for as long as the `with` lasts; a process that hangs or dies stops beating."""
+    """Beats in the background for as long as the `with` lasts; a process that hangs or dies stops
+    beating.
+    """
 
     def __init__(self, lease: Lease, every_seconds: float) -> None:
         """Beats nothing yet."""
         self._lease = lease
         self._every_seconds = every_seconds
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat of the retraining", daemon=True)
+        self._thread = threading.Thread(
+            target=self._beat, name="heartbeat of the retraining", daemon=True
+        )
 
     def __enter__(self) -> None:
         self._thread.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._ended.set()
         self._thread.join(self._every_seconds)
 
@@ -121,7 +144,9 @@ class Heartbeat:
                 logger.warning("%s", error)
 
 
-def _refuse_if_alive(journal: Journal, last: Entry, config: LeaseConfig, here: dict[str, str]) -> str:
+def _refuse_if_alive(
+    journal: Journal, last: Entry, config: LeaseConfig, here: dict[str, str]
+) -> str:
     """Why the holder counts as dead.
 
     Raises:
@@ -139,4 +164,7 @@ def _refuse_if_alive(journal: Journal, last: Entry, config: LeaseConfig, here: d
 
 
 def _who(entry: Entry) -> str:
-    return f"process {entry.holder.get(names.PROCESS_TAG, '?')} on {entry.holder.get(names.HOST_TAG, '?')}"
+    return (
+        f"process {entry.holder.get(names.PROCESS_TAG, '?')} on"
+        f" {entry.holder.get(names.HOST_TAG, '?')}"
+    )

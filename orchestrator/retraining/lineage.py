@@ -1,4 +1,6 @@
-"""What a model has learned, from which files: travels with it through the registry, and is all that the next tick goes by."""
+"""What a model has learned, from which files: travels with it through the registry, and is all that
+the next tick goes by.
+"""
 
 from __future__ import annotations
 
@@ -57,9 +59,11 @@ class Lineage(_Record):
         files: Of all deliveries, in their order.
         tasks: The labels of every task, in the order of learning.
         deliveries: For each known class, the last delivery of which it was learned.
-        sketches: For each known class, the smallest digests of its images: enough to know it again under another name.
+        sketches: For each known class, the smallest digests of its images: enough to know it again
+            under another name.
         quarantined: Files left out when this was learned.
-        weights: What tells the pre-trained weights that its backbones began with from others, by role; empty where nobody noted it.
+        weights: What tells the pre-trained weights that its backbones began with from others, by
+            role; empty where nobody noted it.
         learned: The last stages, and both accuracy matrices; None in a draft.
     """
 
@@ -83,11 +87,17 @@ class Lineage(_Record):
 
     def num_learned_from(self, label: str) -> int:
         """Images of a class in the deliveries of which it was learned, held-out ones among them."""
-        return sum(file.num_images.get(label, 0) for file in self.files if file.delivery <= self.deliveries[label])
+        return sum(
+            file.num_images.get(label, 0)
+            for file in self.files
+            if file.delivery <= self.deliveries[label]
+        )
 
 
 def sketch(digests: Iterable[bytes]) -> tuple[str, ...]:
-    """The smallest digests of some images (a bottom-k sketch, Cohen & Kaplan 2007): equal images, equal sketches."""
+    """The smallest digests of some images (a bottom-k sketch, Cohen & Kaplan 2007): equal images,
+    equal sketches.
+    """
     return tuple(digest[:8].hex() for digest in sorted(set(digests))[:_SKETCH_SIZE])
 
 
@@ -98,7 +108,10 @@ def overlap(one: Sequence[str], other: Sequence[str]) -> float:
     """
     if not one or not other:
         return 0.0
-    limit = min(max(one) if len(one) == _SKETCH_SIZE else "g", max(other) if len(other) == _SKETCH_SIZE else "g")
+    limit = min(
+        max(one) if len(one) == _SKETCH_SIZE else "g",
+        max(other) if len(other) == _SKETCH_SIZE else "g",
+    )
     first, second = ({digest for digest in digests if digest <= limit} for digests in (one, other))
     smaller = min(len(first), len(second))
     return len(first & second) / smaller if smaller else 0.0

@@ -1,4 +1,6 @@
-"""Pairs of a teacher and its student in MLflow's registry, as promotions see them. The student's aliases decide; the teacher's follow."""
+"""Pairs of a teacher and its student in MLflow's registry, as promotions see them. The student's
+aliases decide; the teacher's follow.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,14 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.promotion import CHAMPION, Alias, VersionState
-from orchestrator.tracking.registry import PREDECESSOR_TAG, REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry, VersionFacts
+from orchestrator.tracking.registry import (
+    PREDECESSOR_TAG,
+    REASON_TAG,
+    STATE_TAG,
+    TEACHER_TAG,
+    ModelRegistry,
+    VersionFacts,
+)
 
 
 class ModelPairs:
@@ -20,19 +29,27 @@ class ModelPairs:
         """Who has an alias; None for nobody.
 
         Raises:
-            UserInputError: The champion is a version that no retraining has made, so there is nothing to learn on from.
+            UserInputError: The champion is a version that no retraining has made, so there is
+                nothing to learn on from.
         """
         student = self._registry.with_alias("student", alias)
         pair = None if student is None else self._pair(student)
         if pair is None and student is not None and alias == CHAMPION:
             where = f"{self._registry.model_name('student')} version {student.version}"
-            advice = "give the alias to a version that has one, or begin under another name (experiment.name)"
-            raise UserInputError(f"has the alias {alias!r}, and no teacher: no retraining has made it", where, advice)
+            advice = (
+                "give the alias to a version that has one, or begin under another name"
+                " (experiment.name)"
+            )
+            raise UserInputError(
+                f"has the alias {alias!r}, and no teacher: no retraining has made it", where, advice
+            )
         return pair
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
         """Gives an alias to a pair, from whoever has it; None takes it away."""
-        versions: dict[Role, str | None] = {"teacher": None, "student": None} if pair is None else {**_versions(pair)}
+        versions: dict[Role, str | None] = (
+            {"teacher": None, "student": None} if pair is None else {**_versions(pair)}
+        )
         for role in ROLES:
             self._registry.set_alias(role, alias, versions[role])
 
@@ -50,7 +67,10 @@ class ModelPairs:
 
     def has(self, pair: ModelPair) -> bool:
         """Whether both versions are still there."""
-        return all(self._registry.find(role, version) is not None for role, version in _versions(pair).items())
+        return all(
+            self._registry.find(role, version) is not None
+            for role, version in _versions(pair).items()
+        )
 
     @staticmethod
     def _pair(student: VersionFacts) -> ModelPair | None:

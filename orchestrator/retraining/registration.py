@@ -1,9 +1,10 @@
-"""A candidate's state in the registry, beside its package: all that the next tick needs to learn on, and nothing that must be served.
+"""A candidate's state in the registry, beside its package: all that the next tick needs to learn
+on, and nothing that must be served.
 
 ```
 continual/lineage.json        what it has learned, from which files
 continual/experiment.yaml     how
-continual/stages/<key>/…      its teacher's and its student's last stage, with the prototypes: tensors and checksums
+continual/stages/<key>/…      both roles' last stages: tensors and checksums
 ```
 It lies with the teacher: the student's package holds only what is served.
 """
@@ -58,7 +59,8 @@ class Registered:
         return stage_keys(self.lineage)
 
     def restore(self, store: StageStore) -> None:
-        """Puts its stages into a stage store that does not have them (any more): another cluster's, or a cleaned one.
+        """Puts its stages into a stage store that does not have them (any more): another cluster's,
+        or a cleaned one.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -71,11 +73,15 @@ class Registered:
         """Both networks, on the CPU.
 
         Raises:
-            UserInputError: The file of a pre-trained extractor's weights has become another one: they are not part of a stage.
+            UserInputError: The file of a pre-trained extractor's weights has become another one:
+                they are not part of a stage.
         """
         now = weights_of(self.experiment)
         for role in ROLES:
-            if is_known_beforehand(role, self.experiment) and self.lineage.weights.get(role, now[role]) != now[role]:
+            if (
+                is_known_beforehand(role, self.experiment)
+                and self.lineage.weights.get(role, now[role]) != now[role]
+            ):
                 raise UserInputError(
                     "these are not the pre-trained weights that the champion was learned with",
                     where=f"{role}.backbone.weights",
@@ -84,7 +90,10 @@ class Registered:
         data, cpu = self.experiment.data, torch.device("cpu")
         assert isinstance(data, ArrivalsConfig)  # noqa: S101 - for the type checker
         shape = (data.num_channels, data.image_size, data.image_size)
-        return {role: from_artifact(self.stages[role], role, self.experiment, shape, cpu).network for role in ROLES}
+        return {
+            role: from_artifact(self.stages[role], role, self.experiment, shape, cpu).network
+            for role in ROLES
+        }
 
 
 def stage_keys(lineage: Lineage) -> dict[Role, str]:
@@ -107,7 +116,10 @@ def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: S
     for key in stage_keys(lineage).values():
         artifact = store.load(key)
         if artifact is None:
-            what, advice = f"stage {key[:12]} has just been learned and is gone", "run the same command again"
+            what, advice = (
+                f"stage {key[:12]} has just been learned and is gone",
+                "run the same command again",
+            )
             raise OrchestratorError(what, store.uri, advice)
         own.save(key, artifact)
 
@@ -126,8 +138,11 @@ def load_lineage(registry: ModelRegistry, pair: ModelPair, folder: Path) -> Line
         raise _as_user_error(error, registry, pair) from error
 
 
-def load_registered(registry: ModelRegistry, pair: ModelPair, folder: Path, store: StageStore) -> Registered:
-    """A registered pair with its stages; those that are damaged are taken from the stage store, if they are there.
+def load_registered(
+    registry: ModelRegistry, pair: ModelPair, folder: Path, store: StageStore
+) -> Registered:
+    """A registered pair with its stages; those that are damaged are taken from the stage store, if
+    they are there.
 
     Args:
         registry: Where it is.
@@ -150,7 +165,9 @@ def load_registered(registry: ModelRegistry, pair: ModelPair, folder: Path, stor
     for role, key in stage_keys(lineage).items():
         artifact = own.load(key) or store.load(key)
         if artifact is None:
-            raise _as_user_error(f"the {role}'s stage {key[:12]} is damaged or missing", registry, pair)
+            raise _as_user_error(
+                f"the {role}'s stage {key[:12]} is damaged or missing", registry, pair
+            )
         stages[role] = artifact
     return Registered(pair, lineage, experiment, stages)
 
@@ -159,5 +176,10 @@ def _as_user_error(problem: object, registry: ModelRegistry, pair: ModelPair) ->
     if isinstance(problem, OrchestratorError) and problem.is_retryable:
         return problem
     where = f"{registry.model_name('teacher')} version {pair.teacher}"
-    advice = "restore its files in MLflow's artifact store, or return to the champion before: `orchestrator rollback`"
-    return UserInputError(f"the champion cannot be loaded ({str(problem).splitlines()[0]})", where, advice)
+    advice = (
+        "restore its files in MLflow's artifact store, or return to the champion before:"
+        " `orchestrator rollback`"
+    )
+    return UserInputError(
+        f"the champion cannot be loaded ({str(problem).splitlines()[0]})", where, advice
+    )

@@ -1,4 +1,6 @@
-"""What has arrived in the source since the champion learned: new, changed, vanished files, read as far as they are new."""
+"""What has arrived in the source since the champion learned: new, changed, vanished files, read as
+far as they are new.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ class Scan:
     """The source beside a lineage.
 
     Attributes:
-        kept: Files of the lineage that are there as they were (or under another name, as they are now called).
+        kept: Files of the lineage that are there as they were (or under another name, as they are
+            now called).
         new: Files that are not of the lineage, and settled.
         changed: Files of the lineage whose content differs now.
         vanished: Files of the lineage that are gone.
@@ -85,11 +88,21 @@ class Scan:
         """Images in new files that would be held out, by class."""
         counts: Counter[str] = Counter()
         for file in self.new:
-            counts.update({label: sum(is_held_out(digest, fraction) for digest in set(found)) for label, found in file.digests.items()})
+            counts.update(
+                {
+                    label: sum(is_held_out(digest, fraction) for digest in set(found))
+                    for label, found in file.digests.items()
+                }
+            )
         return dict(counts)
 
 
-def scan(source: SourceConfig, lineage: Lineage, quarantined: Sequence[QuarantinedFile], now: float | None = None) -> Scan:
+def scan(
+    source: SourceConfig,
+    lineage: Lineage,
+    quarantined: Sequence[QuarantinedFile],
+    now: float | None = None,
+) -> Scan:
     """Lists the source, and reads what is new.
 
     A file of the same name, size and time is taken to be the same and not read again.
@@ -108,8 +121,14 @@ def scan(source: SourceConfig, lineage: Lineage, quarantined: Sequence[Quarantin
     listed = folder.names()
     files = {name: file for name, file in listed.items() if name.endswith(_PARQUET)}
     known = {file.name: file for file in lineage.files}
-    same = {name for name, file in files.items() if name in known and _looks_the_same(file, known[name])}
-    unsettled = {name for name, file in files.items() if name not in same and not _is_settled(file, listed, source, now)}
+    same = {
+        name for name, file in files.items() if name in known and _looks_the_same(file, known[name])
+    }
+    unsettled = {
+        name
+        for name, file in files.items()
+        if name not in same and not _is_settled(file, listed, source, now)
+    }
     read = {name: read_content(folder, name) for name in files if name not in same | unsettled}
     moved = {file.sha256: file for file in lineage.files if file.name not in files}
     unwanted = {file.sha256: file for file in quarantined}
@@ -141,7 +160,9 @@ def scan(source: SourceConfig, lineage: Lineage, quarantined: Sequence[Quarantin
     )
 
 
-def _is_settled(file: SourceFile, listed: Mapping[str, SourceFile], source: SourceConfig, now: float) -> bool:
+def _is_settled(
+    file: SourceFile, listed: Mapping[str, SourceFile], source: SourceConfig, now: float
+) -> bool:
     if source.marker is not None:
         return file.name + source.marker in listed
     return now - file.modified >= source.settled_seconds
@@ -156,4 +177,6 @@ def _new_file(file: SourceFile, content: ParquetContent) -> NewFile:
     for label, digest in zip(content.labels, content.digests, strict=True):
         digests.setdefault(str(label), []).append(digest)
     integer_labels = all(isinstance(label, int) for label in content.labels)
-    return NewFile(file.name, content.sha256, file.num_bytes, file.modified, digests, integer_labels)
+    return NewFile(
+        file.name, content.sha256, file.num_bytes, file.modified, digests, integer_labels
+    )

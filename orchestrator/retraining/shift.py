@@ -1,8 +1,9 @@
 """Whether known classes look different now: a two-sample test on embeddings.
 
-Each dimension of the embeddings is put to a Kolmogorov-Smirnov test, and the smallest p-value, times the number of dimensions
-(Bonferroni), decides: among the tests that Rabanser et al. ("Failing Loudly", NeurIPS 2019) compare, the one that needs least of a
-sample. No test can tell good news from bad; it says that somebody should look.
+Each dimension of the embeddings is put to a Kolmogorov-Smirnov test, and the smallest p-value,
+times the number of dimensions (Bonferroni), decides: among the tests that Rabanser et al. ("Failing
+Loudly", NeurIPS 2019) compare, the one that needs least of a sample. No test can tell good news
+from bad; it says that somebody should look.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def shift_p_value(known: Embeddings, new: Embeddings) -> float:
     Returns:
         In [0, 1]; small means shifted.
     """
-    from scipy.stats import ks_2samp  # noqa: PLC0415 - a second of imports that a tick without such images does not need
+    from scipy.stats import (  # noqa: PLC0415
+        ks_2samp,
+    )
 
     p_values = ks_2samp(known, new, axis=0, method="asymp").pvalue
     return float(min(1.0, np.min(p_values) * known.shape[1]))
@@ -53,24 +56,42 @@ def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> li
     classes = [label for label in lineage.classes if arrived.get(label, 0) >= test.min_images]
     if not classes:
         return []
-    new = _images(retraining, {file.name: 1 for file in found.new}, dict.fromkeys(classes, 1), held_out_only=False)
+    new = _images(
+        retraining,
+        {file.name: 1 for file in found.new},
+        dict.fromkeys(classes, 1),
+        held_out_only=False,
+    )
     deliveries = {file.name: file.delivery for file in found.kept}
     # held-out ones: images from which a network has learned look different to it
-    known = _images(retraining, deliveries, {label: lineage.deliveries[label] for label in classes}, held_out_only=True)
+    known = _images(
+        retraining,
+        deliveries,
+        {label: lineage.deliveries[label] for label in classes},
+        held_out_only=True,
+    )
     network = champion.networks()["teacher"]
     findings = []
     for label in classes:
         if len(known[label]) < test.min_images:
             continue
-        p_value = shift_p_value(*(_embeddings(network, images) for images in (known[label], new[label])))
+        p_value = shift_p_value(
+            *(_embeddings(network, images) for images in (known[label], new[label]))
+        )
         if p_value < test.p_value:
-            what = f"class {label}: {len(new[label])} new images differ from {len(known[label])} held-out ones (p = {p_value:.1e})"
+            what = (
+                f"class {label}: {len(new[label])} new images differ from {len(known[label])}"
+                f" held-out ones (p = {p_value:.1e})"
+            )
             findings.append(Finding(FindingKind.SHIFT, retraining.reactions.shift, what, (label,)))
     return findings
 
 
 def _images(
-    retraining: Retraining, deliveries: Mapping[str, int], last_delivery: Mapping[str, int], held_out_only: bool
+    retraining: Retraining,
+    deliveries: Mapping[str, int],
+    last_delivery: Mapping[str, int],
+    held_out_only: bool,
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """Images of some classes, at most as many of each as are tested.
 
@@ -82,17 +103,27 @@ def _images(
     """
     source, limit = retraining.source, retraining.shift_test.max_images
     shape = (source.num_channels, source.image_size, source.image_size)
-    parts: dict[str, list[npt.NDArray[np.uint8]]] = {label: [np.empty((0, *shape), dtype=np.uint8)] for label in last_delivery}
+    parts: dict[str, list[npt.NDArray[np.uint8]]] = {
+        label: [np.empty((0, *shape), dtype=np.uint8)] for label in last_delivery
+    }
     folder = Folder(source.path)
     for name, delivery in deliveries.items():
-        wanted = {label for label, last in last_delivery.items() if delivery <= last and _num(parts[label]) < limit}
+        wanted = {
+            label
+            for label, last in last_delivery.items()
+            if delivery <= last and _num(parts[label]) < limit
+        }
         if not wanted:
             continue
         content = read_content(folder, name)
         for label in wanted:
             rows = [row for row, found in enumerate(content.labels) if str(found) == label]
             if held_out_only:
-                rows = [row for row in rows if is_held_out(content.digests[row], source.held_out_fraction)]
+                rows = [
+                    row
+                    for row in rows
+                    if is_held_out(content.digests[row], source.held_out_fraction)
+                ]
             parts[label].append(content.decode(rows[: limit - _num(parts[label])], shape))
     return {label: np.concatenate(found) for label, found in parts.items()}
 
@@ -103,5 +134,7 @@ def _num(parts: Sequence[npt.NDArray[np.uint8]]) -> int:
 
 def _embeddings(network: AnyNetwork, images: npt.NDArray[np.uint8]) -> Embeddings:
     with torch.inference_mode():
-        embedded: Tensor = network.embedding(extract_features(network.extractor, torch.from_numpy(images)))
+        embedded: Tensor = network.embedding(
+            extract_features(network.extractor, torch.from_numpy(images))
+        )
     return embedded.numpy()

@@ -1,6 +1,8 @@
-"""Small files that several processes agree by: the one thing that they need is a file that only one of them can create.
+"""Small files that several processes agree by: the one thing that they need is a file that only one
+of them can create.
 
-Object stores and local disks offer that through `obstore`; pyarrow's filesystems, which the stage store uses, do not.
+Object stores and local disks offer that through `obstore`; pyarrow's filesystems, which the stage
+store uses, do not.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from orchestrator.errors import StorageUnavailableError, UserInputError
 
 
 class Storage(Protocol):
-    """Files by name, in one folder. Every method raises `StorageUnavailableError` where the storage does not answer."""
+    """Files by name, in one folder. Every method raises `StorageUnavailableError` where the storage
+    does not answer.
+    """
 
     def create(self, name: str, content: bytes) -> bool:
         """Writes a file that does not exist yet; False, and nothing is written, where it does."""
@@ -54,8 +58,8 @@ class ObjectStorage:
         """Connects.
 
         Args:
-            uri: An absolute local path, made when it is missing, or an address as the stage store has it: of its query,
-                `endpoint_override`, `region` and `scheme` are understood.
+            uri: An absolute local path, made when it is missing, or an address as the stage store
+                has it: of its query, `endpoint_override`, `region` and `scheme` are understood.
 
         Raises:
             UserInputError: No storage has this kind of address.
@@ -67,7 +71,10 @@ class ObjectStorage:
         except OSError as error:
             raise self._unavailable(error) from None
         except (BaseError, ValueError) as error:
-            raise UserInputError(f"lease.uri = {uri!r}: {_first_line(error)}", next_step="use a local path, s3:// or gs://") from None
+            raise UserInputError(
+                f"lease.uri = {uri!r}: {_first_line(error)}",
+                next_step="use a local path, s3:// or gs://",
+            ) from None
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Storage`."""
@@ -75,7 +82,8 @@ class ObjectStorage:
             try:
                 obstore.put(self._store, name, content, mode="create")
             except AlreadyExistsError:
-                # A request that was repeated after its answer got lost finds what it has itself created.
+                # A request that was repeated after its answer got lost finds what it has itself
+                # created.
                 return self._read(name) == content
         return True
 
@@ -92,7 +100,9 @@ class ObjectStorage:
     def names(self, prefix: str) -> list[str]:
         """See `Storage`."""
         with self._reached():
-            return sorted(found["path"] for batch in obstore.list(self._store, prefix) for found in batch)
+            return sorted(
+                found["path"] for batch in obstore.list(self._store, prefix) for found in batch
+            )
 
     def age_seconds(self, name: str) -> float | None:
         """See `Storage`."""
@@ -133,7 +143,9 @@ class ObjectStorage:
 
     def _unavailable(self, error: Exception) -> StorageUnavailableError:
         what = f"the journal of the retraining cannot be used ({_first_line(error)})"
-        return StorageUnavailableError(what, self.uri, "check lease.uri and store.uri, their rights and free space")
+        return StorageUnavailableError(
+            what, self.uri, "check lease.uri and store.uri, their rights and free space"
+        )
 
 
 def _remote(uri: str) -> ObjectStore:

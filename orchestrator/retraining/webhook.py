@@ -19,12 +19,18 @@ logger = logging.getLogger(__name__)
 
 
 def tell(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
-    """Posts an outcome as JSON, if there is an address; a failure is a warning that does not show the address, which is a secret."""
-    address = os.environ.get(webhook.url_variable, "").strip()  # a Secret made of a file ends in a line end
+    """Posts an outcome as JSON, if there is an address; a failure is a warning that does not show
+    the address, which is a secret.
+    """
+    address = os.environ.get(
+        webhook.url_variable, ""
+    ).strip()  # a Secret made of a file ends in a line end
     if not address:
         return
     if not address.startswith(("http://", "https://")):
-        logger.warning("the webhook in %s is no http(s) address; nobody is told", webhook.url_variable)
+        logger.warning(
+            "the webhook in %s is no http(s) address; nobody is told", webhook.url_variable
+        )
         return
     body = json.dumps(content).encode()
     problem = ""
@@ -37,4 +43,6 @@ def tell(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
             return
         except (OSError, ValueError, HTTPException) as error:
             problem = type(error).__name__ + (f" {error.code}" if hasattr(error, "code") else "")
-    logger.warning("the webhook in %s was not told (%s, %d attempts)", webhook.url_variable, problem, _ATTEMPTS)
+    logger.warning(
+        "the webhook in %s was not told (%s, %d attempts)", webhook.url_variable, problem, _ATTEMPTS
+    )

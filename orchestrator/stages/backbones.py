@@ -1,4 +1,6 @@
-"""Whether both extractors work on the images, found out before anything is trained: by a run, and by each trial that varies them."""
+"""Whether both extractors work on the images, found out before anything is trained: by a run, and
+by each trial that varies them.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,16 @@ from orchestrator.training.random_streams import seeded_initialisation
 
 
 def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
-    """Builds both extractors for nothing: an unknown model or weights that cannot be had are found before anything is trained.
+    """Builds both extractors for nothing: an unknown model or weights that cannot be had are found
+    before anything is trained.
 
     Raises:
         ConfigError: A backbone cannot be built, or not work on such images.
     """
-    for role, backbone in (("teacher", experiment.teacher.backbone), ("student", experiment.student.backbone)):
+    for role, backbone in (
+        ("teacher", experiment.teacher.backbone),
+        ("student", experiment.student.backbone),
+    ):
         with seeded_initialisation(experiment.seed, "check"):
             extractor = build_backbone(backbone, scenario.shape)
         try:
@@ -25,4 +31,8 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
         except (RuntimeError, ValueError, AttributeError, AssertionError) as error:
             size = "x".join(map(str, scenario.shape))
             what = f"the backbone cannot work on images of {size}: {str(error).splitlines()[0]}"
-            raise ConfigError(what, where=f"{role}.backbone", next_step="choose another backbone or another data.image_size") from None
+            raise ConfigError(
+                what,
+                where=f"{role}.backbone",
+                next_step="choose another backbone or another data.image_size",
+            ) from None

@@ -1,4 +1,6 @@
-"""Epoch checkpoints of a stage in the stage store: found by whoever computes the stage next, in whatever process or cluster."""
+"""Epoch checkpoints of a stage in the stage store: found by whoever computes the stage next, in
+whatever process or cluster.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,15 @@ class StoreCheckpoints:
         return None if artifact is None else _from_artifact(artifact)
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
-        """Keeps a checkpoint. A store that cannot take it costs the chance to resume, not the training."""
+        """Keeps a checkpoint. A store that cannot take it costs the chance to resume, not the
+        training.
+        """
         try:
             self._store.save_progress(self._key, phase, _to_artifact(checkpoint))
         except StorageUnavailableError as error:
-            logger.warning("epoch %d of %s has no checkpoint: %s", len(checkpoint.reports), phase, error)
+            logger.warning(
+                "epoch %d of %s has no checkpoint: %s", len(checkpoint.reports), phase, error
+            )
 
 
 def _to_artifact(checkpoint: EpochCheckpoint) -> Artifact:
@@ -54,7 +60,11 @@ def _to_artifact(checkpoint: EpochCheckpoint) -> Artifact:
 
 
 def _from_artifact(artifact: Artifact) -> EpochCheckpoint:
-    modules = {name.removeprefix(_MODULES): tensor for name, tensor in artifact.tensors.items() if name.startswith(_MODULES)}
+    modules = {
+        name.removeprefix(_MODULES): tensor
+        for name, tensor in artifact.tensors.items()
+        if name.startswith(_MODULES)
+    }
     state: dict[int, dict[str, object]] = {}
     for name, tensor in artifact.tensors.items():
         if name.startswith(_OPTIMIZER):

@@ -1,7 +1,9 @@
-"""Single flight: of all who want the same stage at once, one computes it, and the others wait and find it in the store.
+"""Single flight: of all who want the same stage at once, one computes it, and the others wait and
+find it in the store.
 
-A claim saves work, it does not protect anything: two who compute the same stage store the same content. Whoever cannot know
-whether a holder lives therefore lets the next one go on rather than wait for ever.
+A claim saves work, it does not protect anything: two who compute the same stage store the same
+content. Whoever cannot know whether a holder lives therefore lets the next one go on rather than
+wait for ever.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ class Claims(Protocol):
 
         Args:
             key: What is claimed.
-            token: Stands for this one claim, and never for another. Asked again with the same token, a claim that is held is held.
+            token: Stands for this one claim, and never for another. Asked again with the same
+                token, a claim that is held is held.
             patience_seconds: How long to wait at most.
         """
 
     def release(self, key: str, token: str) -> None:
-        """Ends a claim. One that was not held (any more) is not granted later, and nobody else's is touched."""
+        """Ends a claim. One that was not held (any more) is not granted later, and nobody else's is
+        touched.
+        """
 
 
 class NoClaims:
@@ -48,7 +53,8 @@ NO_CLAIMS = NoClaims()
 
 @contextmanager
 def holding(claims: Claims, key: str, ranks: Ranks = ALONE) -> Iterator[None]:
-    """Enters when nobody else holds the key, and leaves it at the end, whatever happens. It is re-entrant for nobody.
+    """Enters when nobody else holds the key, and leaves it at the end, whatever happens. It is
+    re-entrant for nobody.
 
     Args:
         claims: Who knows; only the first rank asks.

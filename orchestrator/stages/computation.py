@@ -42,7 +42,8 @@ class StageInputs:
         experiment: The configuration.
         scenario: The data.
         upstream: The models it builds on.
-        views: What a pre-trained teacher's extractor makes of each class's training images; None where none is.
+        views: What a pre-trained teacher's extractor makes of each class's training images; None
+            where none is.
     """
 
     stage: Stage
@@ -54,7 +55,11 @@ class StageInputs:
 
 def classes_learned(stage: Stage, experiment: Experiment) -> range:
     """The classes whose training images a stage reads."""
-    return range(stage.task.num_seen_classes) if isinstance(experiment.method, JointConfig) else stage.task.new_classes
+    return (
+        range(stage.task.num_seen_classes)
+        if isinstance(experiment.method, JointConfig)
+        else stage.task.new_classes
+    )
 
 
 def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario) -> int:
@@ -63,7 +68,8 @@ def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario
 
 
 def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
-    """Learns one task. The same inputs give the same model, wherever it is computed on the same kind of machine.
+    """Learns one task. The same inputs give the same model, wherever it is computed on the same
+    kind of machine.
 
     Args:
         inputs: What the result depends on.
@@ -75,11 +81,17 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
     data = inputs.scenario.images_of(Split.TRAIN, classes_learned(stage, experiment))
     if stage.role == "teacher":
         assert not isinstance(upstream.previous, StudentModel | BaselineModel)  # noqa: S101 - for the type checker
-        return learn_teacher_task(upstream.previous, data, experiment.teacher, context, inputs.views)
+        return learn_teacher_task(
+            upstream.previous, data, experiment.teacher, context, inputs.views
+        )
     assert isinstance(upstream.teacher, TeacherModel)  # noqa: S101
     assert not isinstance(upstream.previous, TeacherModel | BaselineModel)  # noqa: S101
-    features = None if inputs.views is None else torch.cat([of_class.clean for of_class in inputs.views])
-    return learn_student_task(upstream.previous, upstream.teacher, data, experiment.student, context, features)
+    features = (
+        None if inputs.views is None else torch.cat([of_class.clean for of_class in inputs.views])
+    )
+    return learn_student_task(
+        upstream.previous, upstream.teacher, data, experiment.student, context, features
+    )
 
 
 def _compute_baseline(inputs: StageInputs, context: LearningContext) -> BaselineModel:

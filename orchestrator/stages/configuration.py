@@ -1,7 +1,8 @@
 """Which part of the configuration each stage reads: that part, and nothing else, is in its key.
 
-A test runs every kind of stage, notes each field that is read on the way, and compares: a field that is read but not listed
-here would give stale results, one that is listed but not read would compute the same thing twice.
+A test runs every kind of stage, notes each field that is read on the way, and compares: a field
+that is read but not listed here would give stale results, one that is listed but not read would
+compute the same thing twice.
 """
 
 from __future__ import annotations
@@ -9,13 +10,26 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import AnalyticConfig, DualTeacherConfig, FinetuningConfig, JointConfig, NearestClassMeanConfig
+from orchestrator.config.learning import (
+    AnalyticConfig,
+    DualTeacherConfig,
+    FinetuningConfig,
+    JointConfig,
+    NearestClassMeanConfig,
+)
 from orchestrator.config.roles import Role
 from orchestrator.config.teacher import FineTunedExtractorConfig, PretrainedExtractorConfig
 
 _IMAGES = ("data.augmentation",)
 _PRETRAINING = ("teacher.self_supervision", "teacher.training")
-_JOINT_LOSS = ("pull_margin", "push_margin", "weight", "keep_weight", "shrinkage", "few_images_shrinkage")
+_JOINT_LOSS = (
+    "pull_margin",
+    "push_margin",
+    "weight",
+    "keep_weight",
+    "shrinkage",
+    "few_images_shrinkage",
+)
 _REFINEMENT = (
     "teacher.num_views",
     "teacher.view_weight",
@@ -49,42 +63,75 @@ def configuration_read(role: Role, is_first_task: bool, experiment: Experiment) 
         experiment: The whole configuration.
     """
     tree = experiment.model_dump(mode="json")
-    return {path: _value(tree, path) for path in sorted({"method", *_IMAGES, *_paths(role, is_first_task, experiment)})}
+    return {
+        path: _value(tree, path)
+        for path in sorted({"method", *_IMAGES, *_paths(role, is_first_task, experiment)})
+    }
 
 
 def _paths(role: Role, is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
-    is_pretrained = role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
+    is_pretrained = role == "teacher" and isinstance(
+        experiment.teacher.extractor, PretrainedExtractorConfig
+    )
     if is_pretrained and not isinstance(experiment.method, DualTeacherConfig):
         trains = isinstance(experiment.method, FinetuningConfig | JointConfig)
-        return ("teacher.backbone", "teacher.extractor", "teacher.num_views", *(("teacher.training",) if trains else ()))
+        return (
+            "teacher.backbone",
+            "teacher.extractor",
+            "teacher.num_views",
+            *(("teacher.training",) if trains else ()),
+        )
     match experiment.method:
         case DualTeacherConfig():
-            return _teacher_paths(is_first_task, experiment) if role == "teacher" else _student_paths(is_first_task)
+            return (
+                _teacher_paths(is_first_task, experiment)
+                if role == "teacher"
+                else _student_paths(is_first_task)
+            )
         case FinetuningConfig():
-            start = (f"{role}.backbone", "teacher.joint_embedding.dimensions") if is_first_task else ()
+            start = (
+                (f"{role}.backbone", "teacher.joint_embedding.dimensions") if is_first_task else ()
+            )
             return (f"{role}.training", *start)
         case JointConfig():
             return (f"{role}.training", f"{role}.backbone", "teacher.joint_embedding.dimensions")
         case NearestClassMeanConfig() | AnalyticConfig():
-            return ("teacher.num_views", *((f"{role}.backbone", *_PRETRAINING) if is_first_task else ()))
+            return (
+                "teacher.num_views",
+                *((f"{role}.backbone", *_PRETRAINING) if is_first_task else ()),
+            )
         case _:
             assert_never(experiment.method)
 
 
 def _teacher_paths(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
     if isinstance(experiment.teacher.extractor, PretrainedExtractorConfig):
-        start = (*_EMBEDDING_SHAPE, "teacher.backbone") if is_first_task else ("teacher.augmentation", "teacher.rehearsal")
+        start = (
+            (*_EMBEDDING_SHAPE, "teacher.backbone")
+            if is_first_task
+            else ("teacher.augmentation", "teacher.rehearsal")
+        )
         return (*_REFINEMENT, "teacher.extractor", *start)
     if is_first_task:
         return (*_REFINEMENT, *_EMBEDDING_SHAPE, *_PRETRAINING, "teacher.backbone")
     fine_tuned = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)
-    return (*_REFINEMENT, "teacher.augmentation", "teacher.rehearsal", "teacher.extractor", *(("teacher.training",) if fine_tuned else ()))
+    return (
+        *_REFINEMENT,
+        "teacher.augmentation",
+        "teacher.rehearsal",
+        "teacher.extractor",
+        *(("teacher.training",) if fine_tuned else ()),
+    )
 
 
 def _student_paths(is_first_task: bool) -> tuple[str, ...]:
     return (
         *_DISTILLATION,
-        *(("student.backbone",) if is_first_task else ("student.consolidation", "student.rehearsal", "student.stability_weight")),
+        *(
+            ("student.backbone",)
+            if is_first_task
+            else ("student.consolidation", "student.rehearsal", "student.stability_weight")
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""How good a stage's model is: one row of the accuracy matrices. It is computed once, like the stage itself, and kept in the store."""
+"""How good a stage's model is: one row of the accuracy matrices. It is computed once, like the
+stage itself, and kept in the store.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ class Evaluation:
         sample_accuracy: Accuracy over all seen test samples.
         predictions: Predicted class of every seen test sample.
         num_parameters: Of the network.
-        refinement_strength: How much of the teacher's refinement its gate let through, in [0, 1]; None for other models.
+        refinement_strength: How much of the teacher's refinement its gate let through, in [0, 1];
+            None for other models.
     """
 
     rows: Rows
@@ -57,7 +60,13 @@ class Evaluation:
         return cls(rows=rows, predictions=artifact.tensors["predictions"], **values)
 
 
-def evaluate(model: Model, stage: Stage, scenario: Scenario, ranks: Ranks = ALONE, features_of: FeaturesOf | None = None) -> Evaluation:
+def evaluate(
+    model: Model,
+    stage: Stage,
+    scenario: Scenario,
+    ranks: Ranks = ALONE,
+    features_of: FeaturesOf | None = None,
+) -> Evaluation:
     """Tests a model on all tasks so far; each rank predicts its share of the images.
 
     Args:
@@ -65,7 +74,8 @@ def evaluate(model: Model, stage: Stage, scenario: Scenario, ranks: Ranks = ALON
         stage: Of which task.
         scenario: The images.
         ranks: This worker among those that evaluate together.
-        features_of: What the model's extractor makes of the images of a split and some classes, where that is known already.
+        features_of: What the model's extractor makes of the images of a split and some classes,
+            where that is known already.
     """
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
     rows: Rows = {}
@@ -82,4 +92,6 @@ def evaluate(model: Model, stage: Stage, scenario: Scenario, ranks: Ranks = ALON
         result = accuracies(predictions, targets, seen)
         rows[split] = result.by_task
     strength = model.refinement_strength if isinstance(model, TeacherModel) else None
-    return Evaluation(rows, result.over_samples, predictions, model.network.num_parameters(), strength)
+    return Evaluation(
+        rows, result.over_samples, predictions, model.network.num_parameters(), strength
+    )

@@ -1,4 +1,6 @@
-"""What is told of stages while they are computed, wherever that happens. As JSON it crosses from a worker to the driver."""
+"""What is told of stages while they are computed, wherever that happens. As JSON it crosses from a
+worker to the driver.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ class StageFinished:
 StageEvent = StageStarted | FeaturesComputed | EpochFinished | StageFinished
 Tell = Callable[[StageEvent], None]
 
-_KINDS: dict[str, type[StageEvent]] = {kind.__name__: kind for kind in (StageStarted, FeaturesComputed, EpochFinished, StageFinished)}
+_KINDS: dict[str, type[StageEvent]] = {
+    kind.__name__: kind for kind in (StageStarted, FeaturesComputed, EpochFinished, StageFinished)
+}
 
 
 def event_as_json(event: StageEvent) -> dict[str, Any]:

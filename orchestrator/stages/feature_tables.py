@@ -1,8 +1,10 @@
-"""What a pre-trained extractor makes of the images: computed once for each class and split, and read memory-mapped by all who need it.
+"""What a pre-trained extractor makes of the images: computed once for each class and split, and
+read memory-mapped by all who need it.
 
-An extractor that never learns gives the same features in every task, trial and run; computing them again would take most of such
-a teacher's time. A table lies in the stage store, under a key of its own: the extractor with its weights, the images, and how views
-of training images are made. Class order, tasks and all other settings of an experiment are not part of it.
+An extractor that never learns gives the same features in every task, trial and run; computing them
+again would take most of such a teacher's time. A table lies in the stage store, under a key of its
+own: the extractor with its weights, the images, and how views of training images are made. Class
+order, tasks and all other settings of an experiment are not part of it.
 """
 
 from __future__ import annotations
@@ -41,13 +43,17 @@ ImagesOfClass = tuple[Split, int]
 def tables_learned_from(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
     """The tables that a stage learns from; none where the extractor is not pre-trained."""
     learned_by: Role = "teacher" if isinstance(experiment.method, DualTeacherConfig) else stage.role
-    classes = classes_learned(stage, experiment) if is_known_beforehand(learned_by, experiment) else ()
+    classes = (
+        classes_learned(stage, experiment) if is_known_beforehand(learned_by, experiment) else ()
+    )
     return [(Split.TRAIN, c) for c in classes]
 
 
 def tables_judged_by(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
     """The tables that a stage's evaluation reads; none where the extractor is not pre-trained."""
-    classes = range(stage.task.num_seen_classes if is_known_beforehand(stage.role, experiment) else 0)
+    classes = range(
+        stage.task.num_seen_classes if is_known_beforehand(stage.role, experiment) else 0
+    )
     return [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
 
 
@@ -65,7 +71,12 @@ class FeatureTables:
     """The tables of an experiment's classes."""
 
     def __init__(
-        self, experiment: Experiment, scenario: Scenario, store: StageStore, context: LearningContext, claims: Claims = NO_CLAIMS
+        self,
+        experiment: Experiment,
+        scenario: Scenario,
+        store: StageStore,
+        context: LearningContext,
+        claims: Claims = NO_CLAIMS,
     ) -> None:
         """Computes and reads nothing yet.
 
@@ -111,7 +122,9 @@ class FeatureTables:
                     self._compute(images, told)
 
     def note_use(self, tables: Sequence[ImagesOfClass]) -> None:
-        """Keeps tables from growing old in the store although whoever needs them had no need to read them."""
+        """Keeps tables from growing old in the store although whoever needs them had no need to
+        read them.
+        """
         keys = {images: self.key_of(*images) for images in tables if images not in self._noted}
         self._store.note_use(list(keys.values()))
         self._noted |= keys.keys()
@@ -119,21 +132,34 @@ class FeatureTables:
     def views(self, classes: Sequence[int]) -> list[Views]:
         """Features of the training images of some classes, which have been obtained."""
         tables = [self._tables[Split.TRAIN, c].tensors for c in classes]
-        return [Views(tensors["clean"].to(self._context.device), tensors["varied"].to(self._context.device)) for tensors in tables]
+        return [
+            Views(
+                tensors["clean"].to(self._context.device),
+                tensors["varied"].to(self._context.device),
+            )
+            for tensors in tables
+        ]
 
     def judged(self, split: Split, classes: Sequence[int]) -> Tensor:
-        """Features (n, d) of the images of some classes, which have been obtained, in the order of `Scenario.images_of`."""
+        """Features (n, d) of the images of some classes, which have been obtained, in the order of
+        `Scenario.images_of`.
+        """
         return torch.cat([self._tables[split, c].tensors["clean"] for c in classes])
 
     def key_of(self, split: Split, c: int) -> str:
         """What a table depends on, as a SHA-256."""
         experiment, num_views = self._experiment, self._num_views(split)
-        varied: dict[str, Any] = {"augmentation": experiment.data.augmentation.model_dump(mode="json"), "seed": experiment.seed}
+        varied: dict[str, Any] = {
+            "augmentation": experiment.data.augmentation.model_dump(mode="json"),
+            "seed": experiment.seed,
+        }
         content = {
             "format": FEATURE_FORMAT,
             "backbone": self._backbone_identity,
             "images": self._scenario.fingerprint_of_images(split, c),
-            "views": {"num_views": num_views, "class": self._scenario.class_names[c], **varied} if num_views else None,
+            "views": {"num_views": num_views, "class": self._scenario.class_names[c], **varied}
+            if num_views
+            else None,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -163,8 +189,13 @@ class FeatureTables:
         generator = views_generator(self._experiment.seed, self._scenario.class_names[c])
         raw, extractor = self._scenario.images_of(split, [c]).images, self._pretrained()
         started = time.perf_counter()
-        views = extract_views(extractor, raw, self._num_views(split), generator, self._context, told)
-        tensors = {"clean": views.clean.cpu(), "varied": views.varied.cpu()}  # a GPU is done only now
+        views = extract_views(
+            extractor, raw, self._num_views(split), generator, self._context, told
+        )
+        tensors = {
+            "clean": views.clean.cpu(),
+            "varied": views.varied.cpu(),
+        }  # a GPU is done only now
         values = {
             "features_of": self._scenario.class_names[c],
             "backbone": self._experiment.teacher.backbone.model_dump(mode="json"),
@@ -180,7 +211,9 @@ class FeatureTables:
     def _pretrained(self) -> Backbone:
         if self._extractor is None:
             with seeded_initialisation(0, "overwritten by pre-trained weights"):
-                self._extractor = build_backbone(self._experiment.teacher.backbone, self._scenario.shape).to(self._context.device)
+                self._extractor = build_backbone(
+                    self._experiment.teacher.backbone, self._scenario.shape
+                ).to(self._context.device)
         return self._extractor
 
 

@@ -1,8 +1,9 @@
 """The stage graph: teacher[0] → teacher[1] → …, and student[t] after teacher[t] and student[t-1].
 
-A stage's key is a SHA-256 over all that determines its result, and nothing else: the part of the configuration it reads, the
-data it reads, the seed, the keys of the stages before it, and a format number that is raised by hand when the code changes
-what it computes. `student.*` is not part of a teacher's key.
+A stage's key is a SHA-256 over all that determines its result, and nothing else: the part of the
+configuration it reads, the data it reads, the seed, the keys of the stages before it, and a format
+number that is raised by hand when the code changes what it computes. `student.*` is not part of a
+teacher's key.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Stage:
         role: Whose.
         task: Which.
         key: Content key: equal keys, equal results.
-        upstream: Keys of the stages whose models it builds on: the same role's before it, and for a distilled student the
-            teacher's of the same task.
+        upstream: Keys of the stages whose models it builds on: the same role's before it, and for a
+            distilled student the teacher's of the same task.
     """
 
     role: Role
@@ -46,7 +47,8 @@ class Stage:
 
 
 def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """The last stages of the tasks that have been learned earlier; none where all are to be learned.
+    """The last stages of the tasks that have been learned earlier; none where all are to be
+    learned.
 
     Raises:
         ConfigError: The method learns every task from all images.
@@ -56,13 +58,21 @@ def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
         return []
     if isinstance(experiment.method, JointConfig):
         advice = "set it to null"
-        raise ConfigError("method joint learns every task from all images, and cannot go on from learned ones", "scenario.learned", advice)
+        raise ConfigError(
+            "method joint learns every task from all images, and cannot go on from learned ones",
+            "scenario.learned",
+            advice,
+        )
     task = scenario.tasks[learned.num_tasks - 1]
-    return [Stage("teacher", task, learned.teacher, ()), Stage("student", task, learned.student, (learned.teacher,))]
+    return [
+        Stage("teacher", task, learned.teacher, ()),
+        Stage("student", task, learned.student, (learned.teacher,)),
+    ]
 
 
 def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """All stages that are to be computed, in an order in which they can be: each task's teacher, then its student.
+    """All stages that are to be computed, in an order in which they can be: each task's teacher,
+    then its student.
 
     Raises:
         ConfigError: As `learned_stages`; or pre-trained weights cannot be read.
@@ -82,12 +92,15 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
         for role in ROLES:
             before = () if learns_from_scratch else newest[role]
             upstream = (*before, *(newest["teacher"] if role == "student" and is_distilled else ()))
-            configuration = configuration_read(role, learns_from_scratch or task.index == 0, experiment)
+            configuration = configuration_read(
+                role, learns_from_scratch or task.index == 0, experiment
+            )
             content = {
                 "format": STAGE_FORMAT[role],
                 "role": role,
                 "task": task.index,
-                "configuration": configuration | {path: identity for path, identity in backbones.items() if path in configuration},
+                "configuration": configuration
+                | {path: identity for path, identity in backbones.items() if path in configuration},
                 "data": data,
                 "upstream": upstream,
                 "seed": experiment.seed,
@@ -99,16 +112,22 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
 
 
 def weights_of(experiment: Experiment) -> dict[Role, str]:
-    """What tells the pre-trained weights that both backbones begin with from others; empty where they are random.
+    """What tells the pre-trained weights that both backbones begin with from others; empty where
+    they are random.
 
     Raises:
         ConfigError: They cannot be read.
     """
-    return {"teacher": weights_identity(experiment.teacher.backbone), "student": weights_identity(experiment.student.backbone)}
+    return {
+        "teacher": weights_identity(experiment.teacher.backbone),
+        "student": weights_identity(experiment.student.backbone),
+    }
 
 
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:
-    """Key of a stage's row of the accuracy matrices: its model, and the images of all seen classes that it is judged by."""
+    """Key of a stage's row of the accuracy matrices: its model, and the images of all seen classes
+    that it is judged by.
+    """
     content = [EVALUATION_FORMAT, stage.key, scenario.fingerprint_of_judging(stage.task)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

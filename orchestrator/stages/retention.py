@@ -1,8 +1,8 @@
 """Retention: which parts of a stage store nobody has used for long, and their removal.
 
-A stage, an evaluation or a table of features is as old as its manifest: whoever loads it, or a stage that was computed from it,
-makes the manifest new again. What a writer may be at right now is never touched, and neither is anything that does not carry one
-of this store's own names.
+A stage, an evaluation or a table of features is as old as its manifest: whoever loads it, or a
+stage that was computed from it, makes the manifest new again. What a writer may be at right now is
+never touched, and neither is anything that does not carry one of this store's own names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from orchestrator.stages.store import MANIFEST, PROGRESS, TEMPORARY, StageStore
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
-JOBS_FOLDER = "jobs"  # where `orchestrator submit` has jobs write, when the store's volume is all they have
+JOBS_FOLDER = (
+    "jobs"  # where `orchestrator submit` has jobs write, when the store's volume is all they have
+)
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _TENSORS = re.compile(r"[0-9a-f]{64}\.safetensors")
@@ -47,7 +49,8 @@ class RetentionRule:
 
     Attributes:
         now: The moment of judgement, with its time zone.
-        unused: How long a stage, or the checkpoints of an unfinished one, may lie unused; less than an hour means an hour.
+        unused: How long a stage, or the checkpoints of an unfinished one, may lie unused; less than
+            an hour means an hour.
         needed: Keys that stay whatever their age.
     """
 
@@ -60,7 +63,9 @@ class RetentionRule:
         return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
 
     def is_older(self, newest: datetime | None, period: timedelta) -> bool:
-        """Whether something has not changed for longer than a period. What has no known age counts as new."""
+        """Whether something has not changed for longer than a period. What has no known age counts
+        as new.
+        """
         return newest is not None and self.now - newest > period
 
 
@@ -94,7 +99,11 @@ def newest_keys(store: StageStore, limit: int) -> list[str]:
     with _reaching(store):
         folders = [info.base_name for info in _children(store, store.root) if _is_key_folder(info)]
         found = store.filesystem.get_file_info([store.path(key, MANIFEST) for key in folders])
-    stored = [(info.mtime.timestamp() if info.mtime else 0.0, key) for key, info in zip(folders, found, strict=True) if info.is_file]
+    stored = [
+        (info.mtime.timestamp() if info.mtime else 0.0, key)
+        for key, info in zip(folders, found, strict=True)
+        if info.is_file
+    ]
     return [key for _, key in sorted(stored, reverse=True)[:limit]]
 
 
@@ -109,7 +118,8 @@ def exists(store: StageStore) -> bool:
 
 
 def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> list[StorePart]:
-    """Removes what a rule removes, each part as soon as it is judged: what is used in the meantime stays.
+    """Removes what a rule removes, each part as soon as it is judged: what is used in the meantime
+    stays.
 
     Args:
         store: Where.
@@ -131,7 +141,7 @@ def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> l
     return parts
 
 
-# --- judging ---------------------------------------------------------------------------------------------------------
+# --- judging --------------------------------------------------------------------------------------
 
 
 def _judged(store: StageStore, rule: RetentionRule) -> Iterator[StorePart]:
@@ -146,13 +156,17 @@ def _judged(store: StageStore, rule: RetentionRule) -> Iterator[StorePart]:
         files, newest = _content(store, info)
         yield StorePart(Kind.JOBS, info.path, _size(files), rule.is_unused(info.base_name, newest))
     children = _children(store, store.root)
-    yield from _judged_leftovers([info for info in children if info.is_file and info.base_name.startswith(TEMPORARY)], rule)
+    yield from _judged_leftovers(
+        [info for info in children if info.is_file and info.base_name.startswith(TEMPORARY)], rule
+    )
     for info in children:
         if _is_key_folder(info):
             yield from _judged_stage(store, info, rule)
 
 
-def _judged_stage(store: StageStore, folder: fs.FileInfo, rule: RetentionRule) -> Iterator[StorePart]:
+def _judged_stage(
+    store: StageStore, folder: fs.FileInfo, rule: RetentionRule
+) -> Iterator[StorePart]:
     files = _children(store, folder.path)
     manifests = [info for info in files if info.base_name == MANIFEST]
     if manifests and rule.is_unused(folder.base_name, manifests[0].mtime):
@@ -160,31 +174,51 @@ def _judged_stage(store: StageStore, folder: fs.FileInfo, rule: RetentionRule) -
         return
     leftovers = _leftovers(store, files)
     if manifests:
-        yield StorePart(Kind.STAGES, folder.path, _size([info for info in files if info not in leftovers]), goes=False)
+        yield StorePart(
+            Kind.STAGES,
+            folder.path,
+            _size([info for info in files if info not in leftovers]),
+            goes=False,
+        )
     yield from _judged_leftovers(leftovers, rule)
 
 
-def _judged_checkpoints(store: StageStore, folder: fs.FileInfo, rule: RetentionRule) -> Iterator[StorePart]:
+def _judged_checkpoints(
+    store: StageStore, folder: fs.FileInfo, rule: RetentionRule
+) -> Iterator[StorePart]:
     files, newest = _content(store, folder)
     is_stored = store.filesystem.get_file_info(store.path(folder.base_name, MANIFEST)).is_file
     goes = is_stored or rule.is_unused(folder.base_name, newest)
     leftovers: list[fs.FileInfo] = []
     if not goes:
         for phase in _children(store, folder.path):
-            leftovers += _leftovers(store, [info for info in files if info.path.startswith(f"{phase.path}/")])
-    yield StorePart(Kind.CHECKPOINTS, folder.path, _size([info for info in files if info not in leftovers]), goes)
+            leftovers += _leftovers(
+                store, [info for info in files if info.path.startswith(f"{phase.path}/")]
+            )
+    yield StorePart(
+        Kind.CHECKPOINTS,
+        folder.path,
+        _size([info for info in files if info not in leftovers]),
+        goes,
+    )
     yield from _judged_leftovers(leftovers, rule)
 
 
 def _judged_leftovers(files: Sequence[fs.FileInfo], rule: RetentionRule) -> Iterator[StorePart]:
     for info in files:
-        yield StorePart(Kind.LEFTOVERS, info.path, _size([info]), rule.is_older(info.mtime, WRITER_PERIOD))
+        yield StorePart(
+            Kind.LEFTOVERS, info.path, _size([info]), rule.is_older(info.mtime, WRITER_PERIOD)
+        )
 
 
 def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
-    """Files of one artifact's folder that no reader looks at: temporary ones, damaged manifests, tensors that none names."""
+    """Files of one artifact's folder that no reader looks at: temporary ones, damaged manifests,
+    tensors that none names.
+    """
     names = {info.base_name for info in files}
-    named = _tensors_named_in(store, files) if any(_TENSORS.fullmatch(name) for name in names) else None
+    named = (
+        _tensors_named_in(store, files) if any(_TENSORS.fullmatch(name) for name in names) else None
+    )
     return [
         info
         for info in files
@@ -197,16 +231,21 @@ def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileI
 def _tensors_named_in(store: StageStore, files: Sequence[fs.FileInfo]) -> str | None:
     for info in files:
         if info.base_name == MANIFEST:
-            with suppress(FileNotFoundError, ValueError, KeyError, TypeError), store.filesystem.open_input_stream(info.path) as stream:
+            with (
+                suppress(FileNotFoundError, ValueError, KeyError, TypeError),
+                store.filesystem.open_input_stream(info.path) as stream,
+            ):
                 return f"{json.loads(stream.read())['sha256']}.safetensors"
     return None
 
 
-# --- the filesystem --------------------------------------------------------------------------------------------------
+# --- the filesystem -------------------------------------------------------------------------------
 
 
 def _remove(store: StageStore, part: StorePart) -> None:
-    """Removes a part. Without its manifest a stage is gone for every reader: none meets one whose tensors are missing."""
+    """Removes a part. Without its manifest a stage is gone for every reader: none meets one whose
+    tensors are missing.
+    """
     with suppress(FileNotFoundError):  # someone else was faster
         if part.kind is Kind.STAGES:
             store.filesystem.delete_file(f"{part.path}/{MANIFEST}")
@@ -220,15 +259,23 @@ def _remove(store: StageStore, part: StorePart) -> None:
 
 
 def _children(store: StageStore, folder: str, recursive: bool = False) -> list[fs.FileInfo]:
-    found = store.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=recursive))
+    found = store.filesystem.get_file_info(
+        fs.FileSelector(folder, allow_not_found=True, recursive=recursive)
+    )
     return sorted(found, key=lambda info: str(info.path))
 
 
 def _content(store: StageStore, info: fs.FileInfo) -> tuple[list[fs.FileInfo], datetime | None]:
-    """All files in a folder, or the one file, and when the newest was written; of a folder without files, when that changed."""
-    inside = _children(store, info.path, recursive=True) if info.type == fs.FileType.Directory else []
+    """All files in a folder, or the one file, and when the newest was written; of a folder without
+    files, when that changed.
+    """
+    inside = (
+        _children(store, info.path, recursive=True) if info.type == fs.FileType.Directory else []
+    )
     files = [each for each in (info, *inside) if each.is_file]
-    return files, max((each.mtime for each in files or (info, *inside) if each.mtime is not None), default=None)
+    return files, max(
+        (each.mtime for each in files or (info, *inside) if each.mtime is not None), default=None
+    )
 
 
 def _is_key_folder(info: fs.FileInfo) -> bool:
@@ -245,4 +292,6 @@ def _reaching(store: StageStore) -> Iterator[None]:
         yield
     except OSError as error:
         what = f"the stage store cannot be looked through or cleaned up ({error})"
-        raise StorageUnavailableError(what, where=store.uri, next_step="check the address and its permissions") from None
+        raise StorageUnavailableError(
+            what, where=store.uri, next_step="check the address and its permissions"
+        ) from None

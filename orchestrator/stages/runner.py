@@ -1,4 +1,6 @@
-"""One way through the code for any stage: found in the store, or else learned, evaluated and stored, by one at a time."""
+"""One way through the code for any stage: found in the store, or else learned, evaluated and
+stored, by one at a time.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,20 @@ from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.computation import StageInputs, Upstream, compute_stage, num_training_images
+from orchestrator.stages.computation import (
+    StageInputs,
+    Upstream,
+    compute_stage,
+    num_training_images,
+)
 from orchestrator.stages.evaluation import evaluate
-from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageFinished, StageStarted, Tell
+from orchestrator.stages.events import (
+    EpochFinished,
+    FeaturesComputed,
+    StageFinished,
+    StageStarted,
+    Tell,
+)
 from orchestrator.stages.feature_tables import (
     FeatureTables,
     ImagesOfClass,
@@ -37,9 +50,18 @@ logger = logging.getLogger(__name__)
 
 
 class StageRunner:
-    """Computes stages one after another and remembers the newest model of each role for the stages that build on it."""
+    """Computes stages one after another and remembers the newest model of each role for the stages
+    that build on it.
+    """
 
-    def __init__(self, work: Work, device: torch.device, tell: Tell, ranks: Ranks = ALONE, claims: Claims = NO_CLAIMS) -> None:
+    def __init__(
+        self,
+        work: Work,
+        device: torch.device,
+        tell: Tell,
+        ranks: Ranks = ALONE,
+        claims: Claims = NO_CLAIMS,
+    ) -> None:
         """Computes nothing yet.
 
         Args:
@@ -56,15 +78,20 @@ class StageRunner:
         self._claims = claims
         self._stages = {stage.key: stage for stage in (*work.learned, *work.stages)}
         self._models: dict[str, tuple[str, Model]] = {}
-        surroundings = LearningContext(work.experiment.seed, "features", device, work.experiment.data.augmentation, ranks=ranks)
-        self._features = FeatureTables(work.experiment, work.scenario, work.store, surroundings, claims)
+        surroundings = LearningContext(
+            work.experiment.seed, "features", device, work.experiment.data.augmentation, ranks=ranks
+        )
+        self._features = FeatureTables(
+            work.experiment, work.scenario, work.store, surroundings, claims
+        )
 
     def obtain(self, stage: Stage, found: dict[str, Any] | None = None) -> None:
         """Sees to it that a stage and its evaluation are in the store.
 
         Args:
             stage: Of the work; what it builds on is in the store.
-            found: Its plain values where both are known to be there (`Work.stored_values`); None to look.
+            found: Its plain values where both are known to be there (`Work.stored_values`); None to
+                look.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -78,7 +105,9 @@ class StageRunner:
             asked = time.perf_counter()
             with holding(self._claims, stage.key, self._ranks):
                 started += time.perf_counter() - asked  # waiting for another one is no work
-                found = self._ranks.from_first(lambda: self._work.store.values_of(stage.key))  # who may have just stored it
+                found = self._ranks.from_first(
+                    lambda: self._work.store.values_of(stage.key)
+                )  # who may have just stored it
                 if found is None:
                     self._learn(stage, started)
                 self._evaluate(stage)
@@ -87,7 +116,14 @@ class StageRunner:
                 self._tell(EpochFinished(stage.name, EpochReport(**report)))
             self._note_use_of_features(stage)
         self._clear_progress(stage)
-        self._tell(StageFinished(stage.name, time.perf_counter() - started, self._ranks.size, cached=found is not None))
+        self._tell(
+            StageFinished(
+                stage.name,
+                time.perf_counter() - started,
+                self._ranks.size,
+                cached=found is not None,
+            )
+        )
 
     def _learn(self, stage: Stage, started: float) -> None:
         experiment, scenario, store = self._work.experiment, self._work.scenario, self._work.store
@@ -109,8 +145,12 @@ class StageRunner:
         asked = time.perf_counter()
         views = self._views(stage)
         seconds_of_features = time.perf_counter() - asked
-        model = compute_stage(StageInputs(stage, experiment, scenario, self._upstream(stage), views), context)
-        learned = self._ranks.from_first(lambda: to_artifact(model, not is_known_beforehand(stage.role, experiment)))
+        model = compute_stage(
+            StageInputs(stage, experiment, scenario, self._upstream(stage), views), context
+        )
+        learned = self._ranks.from_first(
+            lambda: to_artifact(model, not is_known_beforehand(stage.role, experiment))
+        )
         if self._ranks.is_first:
             seconds = time.perf_counter() - started
             values = {
@@ -122,7 +162,8 @@ class StageRunner:
                 "epochs": epochs,
             }
             store.save(stage.key, replace(learned, values={**learned.values, **values}))
-        # not the model as it was learned: all ranks, and who finds it in the store, go on from the same numbers in the same layout
+        # not the model as it was learned: all ranks, and who finds it in the store, go on from the
+        # same numbers in the same layout
         self._models[stage.role] = (stage.key, self._work.model_from(learned, stage, self._device))
 
     def _evaluate(self, stage: Stage) -> None:
@@ -132,18 +173,24 @@ class StageRunner:
         tables = tables_judged_by(stage, self._work.experiment)
         self._obtain_features(stage, tables)
         features_of = self._features.judged if tables else None
-        evaluation = evaluate(self._model(stage), stage, self._work.scenario, self._ranks, features_of)
+        evaluation = evaluate(
+            self._model(stage), stage, self._work.scenario, self._ranks, features_of
+        )
         if self._ranks.is_first:
             self._work.store.save(key, evaluation.as_artifact())
 
     def _views(self, stage: Stage) -> list[Views] | None:
-        """What a pre-trained extractor makes of the training images; the student imitates the teacher on the same views."""
+        """What a pre-trained extractor makes of the training images; the student imitates the
+        teacher on the same views.
+        """
         tables = tables_learned_from(stage, self._work.experiment)
         self._obtain_features(stage, tables)
         return self._features.views([c for _, c in tables]) if tables else None
 
     def _obtain_features(self, stage: Stage, tables: Sequence[ImagesOfClass]) -> None:
-        self._features.obtain(tables, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total)))
+        self._features.obtain(
+            tables, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total))
+        )
 
     def _note_use_of_features(self, stage: Stage) -> None:
         if self._ranks.is_first:
@@ -153,11 +200,16 @@ class StageRunner:
         if self._ranks.is_first:
             try:
                 self._work.store.clear_progress(stage.key)
-            except StorageUnavailableError as error:  # another run may be writing there; the stage itself is stored
+            except (
+                StorageUnavailableError
+            ) as error:  # another run may be writing there; the stage itself is stored
                 logger.warning("epoch checkpoints of %s are left behind: %s", stage.name, error)
 
     def _upstream(self, stage: Stage) -> Upstream:
-        models = {upstream.role: self._model(upstream) for upstream in (self._stages[key] for key in stage.upstream)}
+        models = {
+            upstream.role: self._model(upstream)
+            for upstream in (self._stages[key] for key in stage.upstream)
+        }
         return Upstream(models.get(stage.role), models.get("teacher"))
 
     def _model(self, stage: Stage) -> Model:

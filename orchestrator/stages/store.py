@@ -2,12 +2,13 @@
 
 ```
 <root>/<key>/<sha256>.safetensors                the tensors
-<root>/<key>/manifest.json                       written last, in one piece: checksum of the tensors, and plain values
-<root>/progress/<key>/<phase>/…                  the same, of a stage that is not finished: its newest epoch checkpoint
+<root>/<key>/manifest.json                       written last: checksum, and plain values
+<root>/progress/<key>/<phase>/…                  the newest epoch checkpoint of a stage
 ```
 
-A reader trusts nothing without a manifest whose checksum fits. Two writers of one key cannot hurt each other: files appear in
-one piece, under a name made of their content, and equal keys mean equal content. No pickle: reading an artifact runs no code.
+A reader trusts nothing without a manifest whose checksum fits. Two writers of one key cannot hurt
+each other: files appear in one piece, under a name made of their content, and equal keys mean equal
+content. No pickle: reading an artifact runs no code.
 """
 
 from __future__ import annotations
@@ -68,11 +69,19 @@ class StageStore:
         """
         self.uri = uri
         try:
-            found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
+            found: tuple[fs.FileSystem, str] = (
+                fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
+            )
         except (ValueError, NotImplementedError) as error:
-            raise UserInputError(f"store.uri = {uri!r}: {error}", next_step="use a local path, s3:// or gs://") from None
+            raise UserInputError(
+                f"store.uri = {uri!r}: {error}", next_step="use a local path, s3:// or gs://"
+            ) from None
         except OSError as error:
-            raise StorageUnavailableError(f"the stage store cannot be reached ({error})", where=uri, next_step="check store.uri") from None
+            raise StorageUnavailableError(
+                f"the stage store cannot be reached ({error})",
+                where=uri,
+                next_step="check store.uri",
+            ) from None
         self.filesystem, self.root = found
 
     def check_writable(self) -> None:
@@ -102,7 +111,8 @@ class StageStore:
             self._sweep(folder, lambda name: name.startswith(TEMPORARY))
 
     def load(self, key: str) -> Artifact | None:
-        """Reads an artifact; None when there is none. A torn or corrupt one is moved aside with a warning.
+        """Reads an artifact; None when there is none. A torn or corrupt one is moved aside with a
+        warning.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -114,19 +124,25 @@ class StageStore:
         return artifact
 
     def load_mapped(self, key: str) -> Artifact | None:
-        """Like `load`; of a store on a local disk the tensors are memory-mapped: pages that nobody reads are never in memory.
+        """Like `load`; of a store on a local disk the tensors are memory-mapped: pages that nobody
+        reads are never in memory.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            artifact = self._get(self.path(key), f"stage {key[:12]}", mapped=isinstance(self.filesystem, fs.LocalFileSystem))
+            artifact = self._get(
+                self.path(key),
+                f"stage {key[:12]}",
+                mapped=isinstance(self.filesystem, fs.LocalFileSystem),
+            )
         if artifact is not None:
             self.note_use([key])
         return artifact
 
     def values_of(self, key: str) -> dict[str, Any] | None:
-        """Only the plain values of an artifact, without reading or checking its tensors; None when there is none.
+        """Only the plain values of an artifact, without reading or checking its tensors; None when
+        there is none.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -139,13 +155,17 @@ class StageStore:
             return None
 
     def note_use(self, keys: Sequence[str]) -> None:
-        """Makes artifacts' old manifests new, where there are any: what is removed as unused goes by their age.
+        """Makes artifacts' old manifests new, where there are any: what is removed as unused goes
+        by their age.
 
         A store that can only be read is left as it is.
         """
         with suppress(OSError):
             for info in self.filesystem.get_file_info([self.path(key, MANIFEST) for key in keys]):
-                if info.mtime is not None and time.time() - info.mtime.timestamp() > _USE_NOTED_AFTER_SECONDS:
+                if (
+                    info.mtime is not None
+                    and time.time() - info.mtime.timestamp() > _USE_NOTED_AFTER_SECONDS
+                ):
                     self._replace(info.path, self._read(info.path))
 
     def save_progress(self, key: str, phase: str, artifact: Artifact) -> None:
@@ -160,13 +180,16 @@ class StageStore:
             self._sweep(folder, lambda name: name not in written)
 
     def load_progress(self, key: str, phase: str) -> Artifact | None:
-        """The newest epoch checkpoint of an unfinished stage; None when there is none that is whole.
+        """The newest epoch checkpoint of an unfinished stage; None when there is none that is
+        whole.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            return self._get(self.path(PROGRESS, key, phase), f"epoch checkpoint of stage {key[:12]}")
+            return self._get(
+                self.path(PROGRESS, key, phase), f"epoch checkpoint of stage {key[:12]}"
+            )
 
     def has_progress(self, key: str) -> bool:
         """Whether a stage has been begun and not finished.
@@ -175,7 +198,9 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            return bool(self.filesystem.get_file_info(self.path(PROGRESS, key)).type != fs.FileType.NotFound)
+            return bool(
+                self.filesystem.get_file_info(self.path(PROGRESS, key)).type != fs.FileType.NotFound
+            )
 
     def clear_progress(self, key: str) -> None:
         """Forgets the epoch checkpoints of a stage that is finished.
@@ -198,15 +223,23 @@ class StageStore:
         with self._writing():
             self._remove_folder(self.path(*parts))
 
-    # --- one artifact in one folder ----------------------------------------------------------------------------------
+    # --- one artifact in one folder ---------------------------------------------------------------
 
     def _put(self, folder: str, artifact: Artifact) -> set[str]:
-        content = safetensors.torch.save({name: tensor.detach().cpu().clone().contiguous() for name, tensor in artifact.tensors.items()})
+        content = safetensors.torch.save(
+            {
+                name: tensor.detach().cpu().clone().contiguous()
+                for name, tensor in artifact.tensors.items()
+            }
+        )
         digest = hashlib.sha256(content).hexdigest()
         tensors = f"{digest}.safetensors"
         self.filesystem.create_dir(folder, recursive=True)
         self._replace(f"{folder}/{tensors}", content)
-        self._replace(f"{folder}/{MANIFEST}", json.dumps({"sha256": digest, "values": artifact.values}).encode())
+        self._replace(
+            f"{folder}/{MANIFEST}",
+            json.dumps({"sha256": digest, "values": artifact.values}).encode(),
+        )
         return {tensors, MANIFEST}
 
     def _get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
@@ -217,9 +250,16 @@ class StageStore:
             except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
                 newer = self._manifest(folder)
                 if newer == text:  # else someone has just written it anew
-                    logger.warning("%s in %s is damaged (%s); it is moved aside and computed again", name, self.uri, error)
+                    logger.warning(
+                        "%s in %s is damaged (%s); it is moved aside and computed again",
+                        name,
+                        self.uri,
+                        error,
+                    )
                     with suppress(FileNotFoundError):  # another reader was faster
-                        self.filesystem.move(f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json")
+                        self.filesystem.move(
+                            f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json"
+                        )
                     return None
                 text = newer
         return None
@@ -227,7 +267,11 @@ class StageStore:
     def _manifest(self, folder: str) -> bytes | None:
         path = f"{folder}/{MANIFEST}"
         try:
-            return None if self.filesystem.get_file_info(path).type == fs.FileType.NotFound else self._read(path)
+            return (
+                None
+                if self.filesystem.get_file_info(path).type == fs.FileType.NotFound
+                else self._read(path)
+            )
         except FileNotFoundError:
             return None
 
@@ -246,12 +290,14 @@ class StageStore:
         return Artifact(safetensors.torch.load_file(path), manifest["values"])
 
     def _sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
-        """Removes what interrupted writers, or older content, have left in a folder whose manifest is new."""
+        """Removes what interrupted writers, or older content, have left in a folder whose manifest
+        is new.
+        """
         for info in self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
             if is_refuse(info.base_name):
                 self._remove_file(info.path)
 
-    # --- files -------------------------------------------------------------------------------------------------------
+    # --- files ------------------------------------------------------------------------------------
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -259,7 +305,9 @@ class StageStore:
             yield
         except OSError as error:
             advice = "check store.uri, its permissions and free space"
-            raise StorageUnavailableError(f"the stage store cannot be written ({error})", where=self.uri, next_step=advice) from None
+            raise StorageUnavailableError(
+                f"the stage store cannot be written ({error})", where=self.uri, next_step=advice
+            ) from None
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -267,7 +315,9 @@ class StageStore:
             yield
         except OSError as error:
             advice = "check store.uri and its permissions"
-            raise StorageUnavailableError(f"the stage store cannot be read ({error})", where=self.uri, next_step=advice) from None
+            raise StorageUnavailableError(
+                f"the stage store cannot be read ({error})", where=self.uri, next_step=advice
+            ) from None
 
     def _read(self, path: str) -> bytes:
         with self.filesystem.open_input_stream(path) as stream:
@@ -279,7 +329,9 @@ class StageStore:
             stream.write(content)
 
     def _replace(self, path: str, content: bytes) -> None:
-        """Writes in one piece: object storage shows a file only when it is complete; a local file gets a temporary name first."""
+        """Writes in one piece: object storage shows a file only when it is complete; a local file
+        gets a temporary name first.
+        """
         if not isinstance(self.filesystem, fs.LocalFileSystem):
             self._write(path, content)
             return

@@ -65,7 +65,8 @@ class Work:
         return Evaluation.from_artifact(artifact)
 
     def stored_values(self, stage: Stage) -> dict[str, Any] | None:
-        """A stage's plain values, if it and its evaluation are in the store, whole; what is damaged is moved aside.
+        """A stage's plain values, if it and its evaluation are in the store, whole; what is damaged
+        is moved aside.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -103,7 +104,9 @@ def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -
         StorageUnavailableError: The data cache or the store cannot be reached.
     """
     table = load_images(experiment.data, progress)
-    cut = build_scenario(table, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    cut = build_scenario(
+        table, experiment.scenario, experiment.data.validation_fraction, experiment.seed
+    )
     scenario = replace(cut, max_bytes=experiment.data.max_bytes)
     stages, learned = stage_graph(experiment, scenario), learned_stages(experiment, scenario)
     return Work(experiment, scenario, stages, StageStore(experiment.store.uri), learned)

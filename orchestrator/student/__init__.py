@@ -1,4 +1,6 @@
-"""The smaller second model, distilled from the teacher's two halves [patent A claim 8] with an adaptive transfer ratio [patent B]."""
+"""The smaller second model, distilled from the teacher's two halves [patent A claim 8] with an
+adaptive transfer ratio [patent B].
+"""
 
 from orchestrator.student.learning import StudentModel, learn_student_task
 

@@ -1,7 +1,9 @@
-"""The images that the student learns from, each varied afresh, with what the teacher's extractor makes of them.
+"""The images that the student learns from, each varied afresh, with what the teacher's extractor
+makes of them.
 
-Where the teacher's extractor runs beside the student, both see the same variation of an image. Where its features have been computed
-beforehand, they are those of the image as it is: the student learns to see the same in every variation.
+Where the teacher's extractor runs beside the student, both see the same variation of an image.
+Where its features have been computed beforehand, they are those of the image as it is: the student
+learns to see the same in every variation.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ class VariedAfresh:
         images: uint8.
         extractor: The teacher's.
         context: Device, and how images are varied.
-        with_mixtures: Whether mixtures follow. The teacher's map is nearly the same function at every task: imitating it on any
-            image protects old classes.
+        with_mixtures: Whether mixtures follow. The teacher's map is nearly the same function at
+            every task: imitating it on any image protects old classes.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -87,4 +89,7 @@ class WithKnownFeatures:
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
         """Varies the images."""
         of_rows = self.features.index_select(0, rows.to(self.features.device))
-        return TaughtBatch(self.context.vary(self.images.index_select(0, rows), generator), of_rows.to(self.context.device))
+        return TaughtBatch(
+            self.context.vary(self.images.index_select(0, rows), generator),
+            of_rows.to(self.context.device),
+        )

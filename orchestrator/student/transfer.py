@@ -1,7 +1,8 @@
 """The transfer ratio of patent B: KDR, TSTR and the selection of TSSR from both [B steps 3 to 5].
 
-The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: early or dissimilar leans on the
-teacher (large TSSR), late and similar leans on the real answers (small TSSR).
+The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: early or
+dissimilar leans on the teacher (large TSSR), late and similar leans on the real answers (small
+TSSR).
 """
 
 from __future__ import annotations
@@ -15,13 +16,21 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.config.student import FixedTransferConfig, LinearTransferConfig, Similarity, ThresholdTransferConfig, TransferConfig
+from orchestrator.config.student import (
+    FixedTransferConfig,
+    LinearTransferConfig,
+    Similarity,
+    ThresholdTransferConfig,
+    TransferConfig,
+)
 
 Distribution = Float[Tensor, "n classes"]
 
 
 def soften(logits: Distribution, temperature: float) -> Distribution:
-    """`softmax(logits / temperature)`: STK of the teacher's logits, P of the student's [B steps 1, 2]."""
+    """`softmax(logits / temperature)`: STK of the teacher's logits, P of the student's [B steps 1,
+    2].
+    """
     return functional.softmax(logits / temperature, dim=1)
 
 
@@ -31,12 +40,15 @@ def kdr(student: Distribution, teacher: Distribution, similarity: Similarity) ->
     Args:
         student: P, each row adds up to 1.
         teacher: STK, likewise.
-        similarity: `jensen_shannon` is 1 - JS divergence / ln 2, `cosine` the cosine of the angle between the rows.
+        similarity: `jensen_shannon` is 1 - JS divergence / ln 2, `cosine` the cosine of the angle
+            between the rows.
     """
     match similarity:
         case "jensen_shannon":
             mixture = (student + teacher) / 2
-            divergence = (_relative_entropy(student, mixture) + _relative_entropy(teacher, mixture)) / 2
+            divergence = (
+                _relative_entropy(student, mixture) + _relative_entropy(teacher, mixture)
+            ) / 2
             similarities = 1 - divergence / math.log(2)
         case "cosine":
             similarities = functional.cosine_similarity(student, teacher, dim=1)

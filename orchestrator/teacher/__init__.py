@@ -1,4 +1,6 @@
-"""The continually taught first model [patent A]: prototypes, their augmentation, the joint embedding space."""
+"""The continually taught first model [patent A]: prototypes, their augmentation, the joint
+embedding space.
+"""
 
 from orchestrator.teacher.learning import TeacherModel, learn_teacher_task
 

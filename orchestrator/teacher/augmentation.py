@@ -1,7 +1,9 @@
-"""Adaptive prototype augmentation: learnable vectors around every old prototype [A claims 4, 5; §38, §39, §57, §74].
+"""Adaptive prototype augmentation: learnable vectors around every old prototype [A claims 4, 5;
+§38, §39, §57, §74].
 
-Each old class gets K vectors of direction and magnitude; `prototype + vector` is an augmented prototype. They start as draws
-from the class's spread and are optimised through the old task's classifier, which stays as it is.
+Each old class gets K vectors of direction and magnitude; `prototype + vector` is an augmented
+prototype. They start as draws from the class's spread and are optimised through the old task's
+classifier, which stays as it is.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ class OldClasses:
 
 
 def augmentation_vectors(
-    config: PrototypeAugmentationConfig, drawn: Vectors, old: OldClasses, new_embeddings: Float[Tensor, "n m"]
+    config: PrototypeAugmentationConfig,
+    drawn: Vectors,
+    old: OldClasses,
+    new_embeddings: Float[Tensor, "n m"],
 ) -> Float[Tensor, "old kept m"]:
     """The vectors that the configuration asks for.
 
@@ -54,7 +59,8 @@ def augmentation_vectors(
         new_embeddings: The new task's images in the joint embedding space.
 
     Returns:
-        Vectors to be added to the prototypes; a single zero vector per class where there is no augmentation.
+        Vectors to be added to the prototypes; a single zero vector per class where there is no
+        augmentation.
     """
     if isinstance(config, NoAugmentationConfig):
         return torch.zeros_like(drawn[:, :1])
@@ -68,16 +74,23 @@ def augmentation_vectors(
 def draw_features(
     spread: SpreadConfig, statistics: ClassStatistics, num_draws: int, generator: torch.Generator
 ) -> Float[Tensor, "classes draws d"]:
-    """Random members of each class, as the description of its spread has them, in power-normalised features."""
+    """Random members of each class, as the description of its spread has them, in power-normalised
+    features.
+    """
     num_old, num_features = statistics.means.shape
     match spread:
         case SharedSpreadConfig():
-            deviations = torch.randn(num_old, num_draws, num_features, generator=generator) @ _root(statistics.covariance).T
+            deviations = (
+                torch.randn(num_old, num_draws, num_features, generator=generator)
+                @ _root(statistics.covariance).T
+            )
         case ScalarSpreadConfig():
             scale = statistics.radii[:, None, None] / num_features**0.5
             deviations = torch.randn(num_old, num_draws, num_features, generator=generator) * scale
         case LowRankSpreadConfig():
-            weights = torch.randn(num_old, num_draws, statistics.factors.shape[1], generator=generator)
+            weights = torch.randn(
+                num_old, num_draws, statistics.factors.shape[1], generator=generator
+            )
             deviations = weights @ statistics.factors
         case _:
             assert_never(spread)
@@ -88,7 +101,9 @@ def draw_features(
 def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     """A matrix R with `R Rᵀ` = the covariance."""
     root, flat = torch.linalg.cholesky_ex(covariance.double())
-    if flat:  # in some directions there is no spread: fewer images than features; far slower, but certain
+    if (
+        flat
+    ):  # in some directions there is no spread: fewer images than features; far slower, but certain
         values, directions = torch.linalg.eigh(covariance.double())
         root = directions * values.clamp_min(0).sqrt()
     result: Tensor = root.float()
@@ -117,8 +132,9 @@ def optimize_vectors(
 ) -> Vectors:
     """Optimises the vectors, with their own learning rate, through the old classifier.
 
-    After every step each vector is brought back within range. The range, like the margin, bounds the search: "as confident
-    as possible" would collapse all vectors into the safe middle of the class.
+    After every step each vector is brought back within range. The range, like the margin, bounds
+    the search: "as confident as possible" would collapse all vectors into the safe middle of the
+    class.
     """
     learnable = nn.Parameter(vectors.clone())
     optimizer = torch.optim.Adam([learnable], lr=config.learning_rate)
@@ -132,9 +148,14 @@ def optimize_vectors(
 
 
 def augmentation_loss(
-    config: AdaptiveAugmentationConfig, vectors: Vectors, old: OldClasses, new_embeddings: Float[Tensor, "n m"]
+    config: AdaptiveAugmentationConfig,
+    vectors: Vectors,
+    old: OldClasses,
+    new_embeddings: Float[Tensor, "n m"],
 ) -> Float[Tensor, ""]:
-    """What makes good vectors: the old classifier keeps its margin, new classes stay away, a class's vectors stay apart."""
+    """What makes good vectors: the old classifier keeps its margin, new classes stay away, a
+    class's vectors stay apart.
+    """
     points = (old.prototypes[:, None] + vectors).flatten(0, 1)
     labels = torch.arange(len(vectors), device=vectors.device).repeat_interleave(vectors.shape[1])
     directions = functional.normalize(points, dim=1)
@@ -152,10 +173,16 @@ def augmentation_loss(
     return loss
 
 
-def _margin_loss(cosines: Float[Tensor, "n classes"], labels: Tensor, margin: float) -> Float[Tensor, ""]:
-    """By how much the own class's cosine fails to lead the best other class by the margin; 0 when there is only one class."""
+def _margin_loss(
+    cosines: Float[Tensor, "n classes"], labels: Tensor, margin: float
+) -> Float[Tensor, ""]:
+    """By how much the own class's cosine fails to lead the best other class by the margin; 0 when
+    there is only one class.
+    """
     if cosines.shape[1] == 1:
         return cosines.new_zeros(())
     own = cosines.gather(1, labels[:, None]).squeeze(1)
-    others = cosines.masked_fill(functional.one_hot(labels, cosines.shape[1]) == 1, -torch.inf).amax(dim=1)
+    others = cosines.masked_fill(
+        functional.one_hot(labels, cosines.shape[1]) == 1, -torch.inf
+    ).amax(dim=1)
     return functional.relu(margin - (own - others)).mean()

@@ -1,4 +1,6 @@
-"""How features move when an extractor learns on: found from images that are at hand, applied to what is known of classes that are not."""
+"""How features move when an extractor learns on: found from images that are at hand, applied to
+what is known of classes that are not.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ _LEAST_VARIANCE = 1e-8
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """An affine map from features before a change of the extractor to those after it: `h` becomes `h change + shift`.
+    """An affine map from features before a change of the extractor to those after it: `h` becomes
+    `h change + shift`.
 
     Attributes:
         change: Turns and stretches.
@@ -38,13 +41,17 @@ class FeatureDrift:
         return self.change.T @ covariance @ self.change
 
 
-def drift_between(before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], num_exemplars: int) -> FeatureDrift:
+def drift_between(
+    before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], num_exemplars: int
+) -> FeatureDrift:
     """The drift that images show, by ridge regression that prefers the identity.
 
-    Learnable drift compensation (Gomez-Villa et al. 2024) with a prior: few images tell little of how many features move.
+    Learnable drift compensation (Gomez-Villa et al. 2024) with a prior: few images tell little of
+    how many features move.
 
     Args:
-        before: Features of some images before the change: first of old classes' exemplars, then of new images.
+        before: Features of some images before the change: first of old classes' exemplars, then of
+            new images.
         after: Of the same images after it.
         num_exemplars: How many are exemplars; together they count a tenth of the new images.
     """

@@ -40,7 +40,9 @@ class Views:
         return ClassFeatures(normalization(self.clean), normalization(self.varied))
 
 
-def normalized_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+def normalized_features(
+    extractor: Backbone, images: UInt8[Tensor, "n c h w"]
+) -> Float[Tensor, "n d"]:
     """Power-normalised features of images."""
     normalized: Tensor = PowerNormalization()(extract_features(extractor, images))
     return normalized
@@ -67,7 +69,9 @@ def extract_views(
     ranks, num = context.ranks, len(images)
 
     def gathered(parts: Iterable[Tensor]) -> Tensor:
-        features = ranks.gather(torch.cat([extract_features(extractor, part) for part in parts]), num)
+        features = ranks.gather(
+            torch.cat([extract_features(extractor, part) for part in parts]), num
+        )
         progress(num)
         return features
 
@@ -79,14 +83,20 @@ def extract_views(
 def _varied(
     images: UInt8[Tensor, "n c h w"], generator: torch.Generator, context: LearningContext
 ) -> Iterator[UInt8[Tensor, "part c h w"]]:
-    """Augmented copies of this rank's share, some at a time: memory need not hold a second copy of all."""
+    """Augmented copies of this rank's share, some at a time: memory need not hold a second copy of
+    all.
+    """
     share, drawn = context.ranks.span(len(images)), generator.get_state()
     for start in range(share.start, max(share.stop, share.start + 1), _VARIED_AT_ONCE):
         generator.set_state(drawn)  # each time the draws are those of all images
-        yield context.vary(images, generator, slice(start, min(share.stop, start + _VARIED_AT_ONCE)))
+        yield context.vary(
+            images, generator, slice(start, min(share.stop, start + _VARIED_AT_ONCE))
+        )
 
 
-def features_by_class(extractor: Backbone, data: LabeledImages, num_views: int, context: LearningContext) -> list[ClassFeatures]:
+def features_by_class(
+    extractor: Backbone, data: LabeledImages, num_views: int, context: LearningContext
+) -> list[ClassFeatures]:
     """Power-normalised features of every class's images, in the order of the classes.
 
     Args:
@@ -95,5 +105,7 @@ def features_by_class(extractor: Backbone, data: LabeledImages, num_views: int, 
         num_views: Augmented copies of every image, in addition to the image as it is.
         context: Seed, device, ranks, and how copies are varied.
     """
-    features = extract_views(extractor, data.images, num_views, context.stream("views"), context).normalized()
+    features = extract_views(
+        extractor, data.images, num_views, context.stream("views"), context
+    ).normalized()
     return [features.subset(data.labels == label) for label in data.labels.unique()]

@@ -10,20 +10,30 @@ from torch.nn import functional
 from orchestrator.config.teacher import JointEmbeddingConfig
 
 
-def distances_to(embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]) -> Float[Tensor, "n classes"]:
+def distances_to(
+    embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]
+) -> Float[Tensor, "n classes"]:
     """Distances between directions, in [0, 2]."""
-    squared = 2 - 2 * functional.normalize(embeddings, dim=1) @ functional.normalize(centres, dim=1).T
+    squared = (
+        2 - 2 * functional.normalize(embeddings, dim=1) @ functional.normalize(centres, dim=1).T
+    )
     # the square root's slope is infinite at 0
     return squared.clamp_min(torch.finfo(embeddings.dtype).eps).sqrt()
 
 
-def pull_loss(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
+def pull_loss(
+    distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
+) -> Float[Tensor, ""]:
     """Mean squared excess of each sample's distance to its class centre over the margin."""
     return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
 
 
-def push_loss(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float) -> Float[Tensor, ""]:
-    """Mean squared lack of distance, below the margin, to the centres of all other classes; 0 when there is only one class."""
+def push_loss(
+    distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
+) -> Float[Tensor, ""]:
+    """Mean squared lack of distance, below the margin, to the centres of all other classes; 0 when
+    there is only one class.
+    """
     num_classes = distances.shape[1]
     if num_classes == 1:
         return distances.new_zeros(())
@@ -32,14 +42,21 @@ def push_loss(distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]
     return lack[others].mean()
 
 
-def keep_loss(embeddings: Float[Tensor, "n m"], previous: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
+def keep_loss(
+    embeddings: Float[Tensor, "n m"], previous: Float[Tensor, "n m"]
+) -> Float[Tensor, ""]:
     """Mean of 1 - cosine between what the embedding module gives now and what it gave before."""
     return (1 - functional.cosine_similarity(embeddings, previous, dim=1)).mean()
 
 
 def push_pull(
-    embeddings: Float[Tensor, "n m"], labels: Int64[Tensor, " n"], centres: Float[Tensor, "classes m"], config: JointEmbeddingConfig
+    embeddings: Float[Tensor, "n m"],
+    labels: Int64[Tensor, " n"],
+    centres: Float[Tensor, "classes m"],
+    config: JointEmbeddingConfig,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Push and pull with the configured margins."""
     distances = distances_to(embeddings, centres)
-    return push_loss(distances, labels, config.push_margin), pull_loss(distances, labels, config.pull_margin)
+    return push_loss(distances, labels, config.push_margin), pull_loss(
+        distances, labels, config.pull_margin
+    )

@@ -1,4 +1,6 @@
-"""What remains of a class when its images are gone: one prototype and one representation [A claims 1, 3; §12, §34]."""
+"""What remains of a class when its images are gone: one prototype and one representation [A claims
+1, 3; §12, §34].
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,16 @@ class PrototypeMemory:
 
     @property
     def num_bytes_per_class(self) -> int:
-        """What is stored of each class: its exemplar, mean, spread and count; not the one covariance that all classes share."""
-        own = (self.exemplars, self.statistics.means, self.statistics.counts, self.statistics.radii, self.statistics.factors)
+        """What is stored of each class: its exemplar, mean, spread and count; not the one
+        covariance that all classes share.
+        """
+        own = (
+            self.exemplars,
+            self.statistics.means,
+            self.statistics.counts,
+            self.statistics.radii,
+            self.statistics.factors,
+        )
         return sum(tensor[:1].nbytes for tensor in own)
 
 

@@ -1,7 +1,9 @@
-"""Training of embedding module and classifier on new data and augmented prototypes [A §58, §69; claim 7].
+"""Training of embedding module and classifier on new data and augmented prototypes [A §58, §69;
+claim 7].
 
-Both start from the closed-form solution and learn what is added to it. What was learned is kept only as far as it helps on
-new images that were held out and on old classes drawn afresh from their spread [METHOD §2 (d)].
+Both start from the closed-form solution and learn what is added to it. What was learned is kept
+only as far as it helps on new images that were held out and on old classes drawn afresh from their
+spread [METHOD §2 (d)].
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ class RefinementData:
     """What one task's refinement learns from.
 
     Attributes:
-        new: Power-normalised features of the new classes' images: as they are, then as randomly augmented.
+        new: Power-normalised features of the new classes' images: as they are, then as randomly
+            augmented.
         new_labels: Their classes.
         statistics: Of all seen classes.
         vectors: Augmentation of the old classes; the first ones of the statistics.
@@ -64,25 +67,40 @@ class RefinementData:
     vectors: Float[Tensor, "old vectors m"]
 
 
-def refine(head: Head, data: RefinementData, config: TeacherConfig, context: LearningContext) -> None:
+def refine(
+    head: Head, data: RefinementData, config: TeacherConfig, context: LearningContext
+) -> None:
     """Trains the head in place.
 
-    The loss of a class-balanced batch of new features and augmented prototypes is cross-entropy over all seen classes, plus
-    push and pull, plus what keeps the embedding close to the previous one on prototypes and new data.
+    The loss of a class-balanced batch of new features and augmented prototypes is cross-entropy
+    over all seen classes, plus push and pull, plus what keeps the embedding close to the previous
+    one on prototypes and new data.
     """
     num_old, num_vectors, dimensions = data.vectors.shape
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
     labels = torch.cat([data.new_labels.cpu(), old_labels])
     device, num_new = data.new.device, len(data.new_labels)
     flat_vectors = data.vectors.reshape(-1, dimensions)
-    with torch.no_grad():  # neither the whitening nor what the embedding has been is trained: once is enough
-        new, means = head.embedding.whiten(data.new), head.embedding.whiten(data.statistics.means.to(device))
+    with (
+        torch.no_grad()
+    ):  # neither the whitening nor what the embedding has been is trained: once is enough
+        new, means = (
+            head.embedding.whiten(data.new),
+            head.embedding.whiten(data.statistics.means.to(device)),
+        )
         before_new, before_means = head.embedding.adapt(new), head.embedding.adapt(means)
         spread = spread_within(head.embedding, data.statistics)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        new_rows, old_rows = rows[rows < num_new].to(device), rows[rows >= num_new].to(device) - num_new
-        views = torch.randint(len(data.new), new_rows.shape, generator=context.stream_of_rank("refinement views", step.index))
+        new_rows, old_rows = (
+            rows[rows < num_new].to(device),
+            rows[rows >= num_new].to(device) - num_new,
+        )
+        views = torch.randint(
+            len(data.new),
+            new_rows.shape,
+            generator=context.stream_of_rank("refinement views", step.index),
+        )
         chosen = (views.to(device), new_rows)
         embedded_new, centres = head.embedding.adapt(new[chosen]), head.embedding.adapt(means)
         of_class = torch.div(old_rows, num_vectors, rounding_mode="floor")
@@ -99,13 +117,28 @@ def refine(head: Head, data: RefinementData, config: TeacherConfig, context: Lea
         return LossOutput(total, {"push": push.detach(), "pull": pull.detach()})
 
     generator_of = partial(context.stream, "refinement batches")
-    batches = BalancedBatches(labels, config.refinement.batch_size, generator_of, num_old, config.rehearsal if num_old else 1.0)
-    train("embedding", [head.embedding.adapter, head.classifier], batches, loss, config.refinement, context)
+    batches = BalancedBatches(
+        labels,
+        config.refinement.batch_size,
+        generator_of,
+        num_old,
+        config.rehearsal if num_old else 1.0,
+    )
+    train(
+        "embedding",
+        [head.embedding.adapter, head.classifier],
+        batches,
+        loss,
+        config.refinement,
+        context,
+    )
 
 
 @torch.no_grad()
 def scaled(head: Head, start: Head, strength: float) -> Head:
-    """A copy of the head that has gone only part of the way from `start`: 0 is the start, 1 all of it."""
+    """A copy of the head that has gone only part of the way from `start`: 0 is the start, 1 all of
+    it.
+    """
     result = copy.deepcopy(head)
     for parameter, before in zip(result.learned(), start.learned(), strict=True):
         parameter.copy_(before + strength * (parameter - before))
@@ -121,10 +154,11 @@ def best_strength(
     labels: Int64[Tensor, " n"],
     num_images: int,
 ) -> float:
-    """How far to follow what was learned: as far as it helps most on held-out features, and only if it helps beyond chance.
+    """How far to follow what was learned: as far as it helps most on held-out features, and only if
+    it helps beyond chance.
 
-    The gain in class-balanced accuracy over the start must exceed twice the standard error of the paired difference: on a few
-    dozen held-out images one more hit means nothing.
+    The gain in class-balanced accuracy over the start must exceed twice the standard error of the
+    paired difference: on a few dozen held-out images one more hit means nothing.
 
     Args:
         head: Refined.
@@ -132,8 +166,9 @@ def best_strength(
         statistics: Of all seen classes.
         held_out: Features to judge by.
         labels: Their classes.
-        num_images: Of how many images they are: first of these as they are, then block by block of the same ones, moved to other
-            classes. They stand or fall together, and are no more evidence than so many images.
+        num_images: Of how many images they are: first of these as they are, then block by block of
+            the same ones, moved to other classes. They stand or fall together, and are no more
+            evidence than so many images.
     """
     # the strength changes nothing about the whitening, by far the most of the work
     means = start.embedding.whiten(statistics.means.to(held_out.device))
@@ -146,14 +181,22 @@ def best_strength(
         return (logits.argmax(dim=1).cpu() == labels.cpu()).float()
 
     before = hits(0.0)
-    gains = {strength: _balanced_gain(hits(strength) - before, labels.cpu(), num_images) for strength in STRENGTHS if strength}
+    gains = {
+        strength: _balanced_gain(hits(strength) - before, labels.cpu(), num_images)
+        for strength in STRENGTHS
+        if strength
+    }
     best = max(gains, key=lambda strength: gains[strength][0])
     gain, error = gains[best]
     return best if gain > _STANDARD_ERRORS * error else 0.0
 
 
-def hold_out(features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-    """Per class, rows to learn from and rows to judge by; a class of fewer than five images has none to spare."""
+def hold_out(
+    features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator
+) -> list[tuple[Tensor, Tensor]]:
+    """Per class, rows to learn from and rows to judge by; a class of fewer than five images has
+    none to spare.
+    """
     parts = []
     for of_class in features:
         num = len(of_class.clean)
@@ -166,11 +209,15 @@ def hold_out(features: Sequence[ClassFeatures], fraction: float, generator: torc
 _FEWEST_TO_SPLIT = 5
 
 
-def _balanced_gain(differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int) -> tuple[float, float]:
+def _balanced_gain(
+    differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int
+) -> tuple[float, float]:
     """The mean over classes of their mean difference, and its standard error."""
     classes, of_point, counts = labels.unique(return_inverse=True, return_counts=True)
     shares = differences / (counts[of_point] * len(classes))
     of_image = shares.view(-1, num_images).sum(dim=0)
     own = labels[:num_images]
-    deviations = torch.cat([of_image[own == label] - of_image[own == label].mean() for label in own.unique()])
+    deviations = torch.cat(
+        [of_image[own == label] - of_image[own == label].mean() for label in own.unique()]
+    )
     return float(shares.sum()), float(deviations.square().sum().sqrt())

@@ -1,7 +1,8 @@
-"""One representation per class: its mean, and a compact description of its spread [A §12; METHOD §2, step 6].
+"""One representation per class: its mean, and a compact description of its spread [A §12; METHOD
+§2, step 6].
 
-All of it is in power-normalised features. With a frozen extractor it therefore never goes stale: embeddings are computed
-afresh from it whenever the embedding module has changed.
+All of it is in power-normalised features. With a frozen extractor it therefore never goes stale:
+embeddings are computed afresh from it whenever the embedding module has changed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from torch import Tensor
 
 from orchestrator.teacher.drift import FeatureDrift
 
-_VIEW_SCATTER_SHARE = 0.5  # an image's own variations count half beside the variation between images
+_VIEW_SCATTER_SHARE = (
+    0.5  # an image's own variations count half beside the variation between images
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class ClassStatistics:
         counts: Training images that each class had.
         radii: Root mean square distance of each class's features to their mean.
         factors: Main directions of each class's own spread, scaled by their standard deviation.
-        covariance: Within-class covariance, the mean over classes: a class with ten images weighs as much as one with a thousand.
+        covariance: Within-class covariance, the mean over classes: a class with ten images weighs
+            as much as one with a thousand.
     """
 
     means: Float[Tensor, "classes d"]
@@ -64,7 +68,11 @@ class ClassStatistics:
     def first(self, num_classes: int) -> ClassStatistics:
         """Only the oldest classes (the shared covariance stays that of all)."""
         return ClassStatistics(
-            self.means[:num_classes], self.counts[:num_classes], self.radii[:num_classes], self.factors[:num_classes], self.covariance
+            self.means[:num_classes],
+            self.counts[:num_classes],
+            self.radii[:num_classes],
+            self.factors[:num_classes],
+            self.covariance,
         )
 
 
@@ -79,7 +87,9 @@ def no_classes(num_features: int, rank: int) -> ClassStatistics:
     )
 
 
-def with_class(statistics: ClassStatistics, features: ClassFeatures, view_weight: float) -> ClassStatistics:
+def with_class(
+    statistics: ClassStatistics, features: ClassFeatures, view_weight: float
+) -> ClassStatistics:
     """The statistics with one more class.
 
     Args:
@@ -100,9 +110,15 @@ def with_class(statistics: ClassStatistics, features: ClassFeatures, view_weight
 
 
 def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
-    """The statistics after the extractor itself has changed: means and spread move as the features did."""
+    """The statistics after the extractor itself has changed: means and spread move as the features
+    did.
+    """
     covariance = drift.of_covariance(statistics.covariance)
-    growth = (covariance.trace() / statistics.covariance.trace()).sqrt() if statistics.covariance.any() else 1.0
+    growth = (
+        (covariance.trace() / statistics.covariance.trace()).sqrt()
+        if statistics.covariance.any()
+        else 1.0
+    )
     return ClassStatistics(
         drift.of_points(statistics.means),
         statistics.counts,
@@ -113,7 +129,9 @@ def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
 
 
 def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
-    """Few images say little about their class: the mean leans on their variations, which say where it reaches."""
+    """Few images say little about their class: the mean leans on their variations, which say where
+    it reaches.
+    """
     clean = features.clean.mean(dim=0)
     if not len(features.views):
         return clean

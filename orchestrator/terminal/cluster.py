@@ -36,20 +36,36 @@ class TerminalJobListener:
         name = submission.name
         if submission.job["kind"] in SCHEDULES:
             spec = submission.job["spec"]
-            self._lines.write(f"{name}: scheduled at {spec['schedule']} {spec['timeZone']}; `orchestrator cancel {name}` ends that")
+            self._lines.write(
+                f"{name}: scheduled at {spec['schedule']} {spec['timeZone']}; `orchestrator cancel"
+                f" {name}` ends that"
+            )
             return
         if before is None:
-            self._lines.write(f"{name}: submitted; Ctrl-C stops following it, `orchestrator cancel {name}` ends it")
+            self._lines.write(
+                f"{name}: submitted; Ctrl-C stops following it, `orchestrator cancel {name}`"
+                " ends it"
+            )
         elif not before.is_over:
             self._lines.write(f"{name}: the same job was submitted before and is {before.words}")
         elif before.exit_code:
-            self._lines.write(f"{name}: the same job has {before.words} before; submitted again, to go on from what is stored")
+            self._lines.write(
+                f"{name}: the same job has {before.words} before; submitted again, to go on from"
+                " what is stored"
+            )
         else:
-            self._lines.write(f"{name}: the same job has {before.words} before; `orchestrator cancel {name}` forgets it")
+            self._lines.write(
+                f"{name}: the same job has {before.words} before; `orchestrator cancel {name}`"
+                " forgets it"
+            )
 
     def state_changed(self, state: JobState) -> None:
         """One line a state."""
-        cluster = f", RayCluster {state.ray_cluster}" if state.ray_cluster and state.phase == "Initializing" else ""
+        cluster = (
+            f", RayCluster {state.ray_cluster}"
+            if state.ray_cluster and state.phase == "Initializing"
+            else ""
+        )
         self._lines.write(f"{state.name}: {state.words}{cluster}")
 
     def said(self, line: str) -> None:
@@ -74,9 +90,21 @@ def jobs_table(jobs: Jobs) -> Table:
     """All jobs and schedules of a namespace."""
     table = Table("name", "kind", "state", "since", "schedule")
     for schedule in jobs.schedules:
-        table.add_row(schedule["metadata"]["name"], "schedule", _schedule_words(schedule), "", schedule["spec"]["schedule"])
+        table.add_row(
+            schedule["metadata"]["name"],
+            "schedule",
+            _schedule_words(schedule),
+            "",
+            schedule["spec"]["schedule"],
+        )
     for state in jobs.jobs:
-        table.add_row(state.name, state.kind or "retrain", state.words, _age(state.ended or state.started), state.schedule)
+        table.add_row(
+            state.name,
+            state.kind or "retrain",
+            state.words,
+            _age(state.ended or state.started),
+            state.schedule,
+        )
     return table
 
 
@@ -104,8 +132,16 @@ def state_lines(found: JobState | Manifest) -> Iterator[str]:
 def cancelled_lines(found: Manifest, ticks: Iterable[JobState]) -> Iterator[str]:
     """What was cancelled, and what goes on."""
     name = found["metadata"]["name"]
-    kind = found["metadata"].get("labels", {}).get(KIND_LABEL, "job") if found["kind"] == "RayJob" else "schedule"
-    yield f"{name}: {kind} cancelled" + ("" if kind == "schedule" else "; what it has stored stays, submitting it again goes on from there")
+    kind = (
+        found["metadata"].get("labels", {}).get(KIND_LABEL, "job")
+        if found["kind"] == "RayJob"
+        else "schedule"
+    )
+    yield f"{name}: {kind} cancelled" + (
+        ""
+        if kind == "schedule"
+        else "; what it has stored stays, submitting it again goes on from there"
+    )
     for tick in ticks:
         yield f"{tick.name}: this tick goes on; `orchestrator cancel {tick.name}` ends it"
 

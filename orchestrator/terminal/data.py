@@ -27,7 +27,10 @@ def import_lines(report: ImportReport) -> Iterator[str]:
         yield f"left out {report.num_bad:>7,} images  {report.bad_files}"
     if report.survey is not None:
         yield from (f"note: {finding}" for finding in report.survey.findings())
-    yield f"use it:  data: {{kind: parquet, train: {report.files['train']}, test: {report.files['test']}}}"
+    yield (
+        f"use it:  data: {{kind: parquet, train: {report.files['train']}, test:"
+        f" {report.files['test']}}}"
+    )
 
 
 def show_description(description: Description, console: Console) -> None:
@@ -46,7 +49,10 @@ def _class_table(name: str, survey: Survey) -> Table:
     for label in survey.classes[:_MAX_CLASSES]:
         table.add_row(label, *(count(survey.counts[half][label]) for half in HALVES))
     if rest := survey.classes[_MAX_CLASSES:]:
-        table.add_row(f"{len(rest)} more", *(count(sum(survey.counts[half][label] for label in rest)) for half in HALVES))
+        table.add_row(
+            f"{len(rest)} more",
+            *(count(sum(survey.counts[half][label] for label in rest)) for half in HALVES),
+        )
     table.add_row("all", *(count(survey.counts[half].total()) for half in HALVES))
     return table
 
@@ -54,10 +60,16 @@ def _class_table(name: str, survey: Survey) -> Table:
 def _facts(description: Description) -> Iterator[str]:
     survey = description.survey
     size = "x".join(map(str, description.shape))
-    yield f"sizes        {_most_common({f'{width}x{height}': num for (width, height), num in survey.sizes.items()})}"
+    sizes = {f"{width}x{height}": num for (width, height), num in survey.sizes.items()}
+    yield f"sizes        {_most_common(sizes)}"
     yield f"modes        {_most_common(survey.modes)}"
-    yield f"decoded      {description.decoded_bytes / 2**30:.3f} GiB as {size} (channels, height, width)"
-    yield f"fingerprint  {description.table.fingerprint if description.table else '– (cannot be learned from as it is)'}"
+    yield (
+        f"decoded      {description.decoded_bytes / 2**30:.3f} GiB as {size} (channels, height,"
+        " width)"
+    )
+    table = description.table
+    fingerprint = table.fingerprint if table else "– (cannot be learned from as it is)"
+    yield f"fingerprint  {fingerprint}"
     for finding in survey.findings():
         yield f"note: {finding}"
     if description.refusal:

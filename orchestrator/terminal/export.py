@@ -1,4 +1,6 @@
-"""What a person sees of an export: progress, then the file beside the original and the other role's model."""
+"""What a person sees of an export: progress, then the file beside the original and the other role's
+model.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,15 @@ class TerminalExportListener:
             console: Where to show it.
         """
         self._console = console
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("left"), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
         self._task = self._progress.add_task("", total=None)
         self._progress.start()
 
@@ -53,7 +62,9 @@ def show_export(exported: Exported, console: Console) -> None:
 
 
 def loss_warning(exported: Exported) -> str:
-    """What is to be said on stderr of an int8 file that has lost accuracy; empty where it has not."""
+    """What is to be said on stderr of an int8 file that has lost accuracy; empty where it has
+    not.
+    """
     if exported.loss <= TOLERATED_LOSS:
         return ""
     return (
@@ -64,9 +75,15 @@ def loss_warning(exported: Exported) -> str:
 
 def _table(exported: Exported) -> Table:
     description = exported.description
-    title = f"{description.role} of run {description.run_id}: {len(description.class_names)} classes"
+    title = (
+        f"{description.role} of run {description.run_id}: {len(description.class_names)} classes"
+    )
     table = Table(title=title, title_justify="left")
-    columns = [exported.measured, exported.quantized.measured if exported.quantized else None, exported.other]
+    columns = [
+        exported.measured,
+        exported.quantized.measured if exported.quantized else None,
+        exported.other,
+    ]
     measured = [column for column in columns if column is not None]
     table.add_column("")
     for column in measured:
@@ -93,4 +110,7 @@ def _lines(exported: Exported) -> Iterator[str]:
 
 
 def _agreement(comparison: Comparison) -> str:
-    return f"largest difference of a logit {comparison.largest_difference:.2g}, equal predictions {percent(comparison.equal_predictions)}"
+    return (
+        f"largest difference of a logit {comparison.largest_difference:.2g}, equal predictions"
+        f" {percent(comparison.equal_predictions)}"
+    )

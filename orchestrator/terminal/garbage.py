@@ -13,10 +13,18 @@ def garbage_lines(report: GarbageReport, dry_run: bool) -> list[str]:
     """What went from a store, by kind, and what is left; in a dry run, each thing that would go."""
     if report.parts is None:
         return [f"{report.uri}: there is no store; nothing is removed"]
-    listed = [f"would remove  {part.path}  {size(part.num_bytes)}" for part in report.parts if part.goes] if dry_run else []
+    listed = (
+        [f"would remove  {part.path}  {size(part.num_bytes)}" for part in report.parts if part.goes]
+        if dry_run
+        else []
+    )
     lines = [*listed, f"{report.uri}:"]
     for kind in Kind:
         gone, left = report.removed(kind), report.left(kind)
-        removed = f"{gone.count:6} {'to remove' if dry_run else 'removed'} {size(gone.num_bytes):>9}"
-        lines.append(f"  {kind.value:{_WIDTH}}{removed}   {left.count:6} left {size(left.num_bytes):>9}")
+        removed = (
+            f"{gone.count:6} {'to remove' if dry_run else 'removed'} {size(gone.num_bytes):>9}"
+        )
+        lines.append(
+            f"  {kind.value:{_WIDTH}}{removed}   {left.count:6} left {size(left.num_bytes):>9}"
+        )
     return lines

@@ -14,7 +14,9 @@ _LINE_SECONDS = 10.0
 
 
 class ImageProgress:
-    """Appears with the first image and goes with the last; without a terminal it says a line every ten seconds, none if it takes less."""
+    """Appears with the first image and goes with the last; without a terminal it says a line every
+    ten seconds, none if it takes less.
+    """
 
     def __init__(self, console: Console, what: str) -> None:
         """Shows nothing yet.
@@ -49,7 +51,13 @@ class ImageProgress:
 
     def _show(self, done: int, total: int) -> None:
         if self._bar is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+            )
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._bar.add_task(self._what)
             self._bar.start()

@@ -1,4 +1,6 @@
-"""What a run, a sweep and a retraining say in a pod: the same as to people, a line each, with run, task and stage as fields."""
+"""What a run, a sweep and a retraining say in a pod: the same as to people, a line each, with run,
+task and stage as fields.
+"""
 
 from __future__ import annotations
 
@@ -31,20 +33,33 @@ class JsonRunListener:
         self._run = ""
         self.images_decoded = ImageProgress(new_console(), "decoding")
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
+    def run_started(
+        self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
+    ) -> None:
         """Says what is run."""
         self._run = run_id
-        text = f"{experiment.name}: {experiment.method.kind} on {scenario.table.name}, {len(scenario.tasks)} tasks, seed {experiment.seed}"
+        text = (
+            f"{experiment.name}: {experiment.method.kind} on {scenario.table.name},"
+            f" {len(scenario.tasks)} tasks, seed {experiment.seed}"
+        )
         self._lines.write(text, "info", run_id)
 
     def stage_started(self, stage: Stage) -> None:
         """Says which."""
-        self._lines.write(f"{stage.role} begins task {stage.task.index + 1}", "info", self._run, stage.task.index, stage.name)
+        self._lines.write(
+            f"{stage.role} begins task {stage.task.index + 1}",
+            "info",
+            self._run,
+            stage.task.index,
+            stage.name,
+        )
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
         """Says so when all are done."""
         if num_done == num_images:
-            self._lines.write(f"features of {num_images} images", "info", self._run, stage.task.index, stage.name)
+            self._lines.write(
+                f"features of {num_images} images", "info", self._run, stage.task.index, stage.name
+            )
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """Says nothing: a run has hundreds, and MLflow has them all."""
@@ -54,14 +69,20 @@ class JsonRunListener:
         stage = result.stage
         numbers = " ".join(f"{100 * accuracy:.1f}" for accuracy in record.matrix(stage.role)[-1])
         took = "from the store" if result.finished.cached else f"{result.finished.seconds:.1f} s"
-        text = f"{stage.role} has learned task {stage.task.index + 1} of {len(record.scenario.tasks)}: accuracy by task {numbers} %, {took}"
+        text = (
+            f"{stage.role} has learned task {stage.task.index + 1} of {len(record.scenario.tasks)}:"
+            f" accuracy by task {numbers} %, {took}"
+        )
         self._lines.write(text, "info", self._run, stage.task.index, stage.name)
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+    def run_finished(
+        self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
+    ) -> None:
         """Says the final numbers, and where to look further."""
         for role in ROLES:
             measures = ", ".join(
-                f"{name} {summary[role][name]:.4f}" for name in ("last_accuracy", "average_incremental_accuracy", "forgetting")
+                f"{name} {summary[role][name]:.4f}"
+                for name in ("last_accuracy", "average_incremental_accuracy", "forgetting")
             )
             self._lines.write(f"{role}: {measures}", "info", summary["run_id"])
         for line in page_lines(experiment.tracking.uri, view_url):
@@ -74,16 +95,24 @@ class JsonRunListener:
 class JsonTickListener(JsonRunListener):
     """A run's listener that leaves the end to `show_outcome`."""
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+    def run_finished(
+        self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
+    ) -> None:
         """Says nothing yet."""
 
     def show_outcome(self, outcome: RetrainingOutcome) -> None:
         """Findings and conditions, and as the last line `OUTCOME: reason`."""
         run = outcome.run_id or ""
         for finding in outcome.findings:
-            self._lines.write(f"{finding.reaction}: {finding.message}", "warning" if finding.reaction != "learn" else "info", run)
+            self._lines.write(
+                f"{finding.reaction}: {finding.message}",
+                "warning" if finding.reaction != "learn" else "info",
+                run,
+            )
         for condition in outcome.conditions:
-            verdict = "reported" if condition.bound is None else "met" if condition.is_met else "not met"
+            verdict = (
+                "reported" if condition.bound is None else "met" if condition.is_met else "not met"
+            )
             self._lines.write(f"gate: {condition}: {verdict}", "info", run)
         dry = " (dry run: nothing was changed)" if outcome.is_dry else ""
         self._lines.write(f"{outcome.outcome}{dry}: {outcome.reason}", "info", run)
@@ -102,11 +131,20 @@ class JsonSweepListener:
         self._tracking_uri = tracking_uri
         self._statuses: dict[int, str] = {}
 
-    def sweep_started(self, search_space: SearchSpace, num_trials: int | None, num_tasks: int, known: list[LedgerTrial]) -> None:
+    def sweep_started(
+        self,
+        search_space: SearchSpace,
+        num_trials: int | None,
+        num_tasks: int,
+        known: list[LedgerTrial],
+    ) -> None:
         """Says what is swept."""
         self._statuses = {trial.number: trial.status.value for trial in known}
         number = "all combinations" if num_trials is None else f"{num_trials} trials"
-        self._lines.write(f"{search_space.name}: {number}, {search_space.searcher.kind} search, {len(known)} known")
+        self._lines.write(
+            f"{search_space.name}: {number}, {search_space.searcher.kind} search, {len(known)}"
+            " known"
+        )
 
     def trial_changed(self, trial: LedgerTrial) -> None:
         """Says how it stands, when that is new."""
@@ -114,7 +152,11 @@ class JsonSweepListener:
             self._statuses[trial.number] = trial.status.value
             value = f", objective {trial.value:.4f}" if trial.value is not None else ""
             reason = f": {trial.reason}" if trial.reason else ""
-            self._lines.write(f"trial {trial.number} {trial.status.value}{value}{reason}", "info", trial.run_id or "")
+            self._lines.write(
+                f"trial {trial.number} {trial.status.value}{value}{reason}",
+                "info",
+                trial.run_id or "",
+            )
 
     def tick(self) -> None:
         """Says nothing."""
@@ -123,7 +165,11 @@ class JsonSweepListener:
         """Says the best trial, and where to look further."""
         best, run = summary["best"], summary["sweep_id"]
         if best is not None:
-            self._lines.write(f"best trial {best['trial']}: {best['value']:.4f} with {best['parameters']}", "info", run)
+            self._lines.write(
+                f"best trial {best['trial']}: {best['value']:.4f} with {best['parameters']}",
+                "info",
+                run,
+            )
         self._lines.write(f"{names.BEST_FILE} and all figures are in MLflow", "info", run)
         for line in page_lines(self._tracking_uri, view_url):
             self._lines.write(line, "info", run)

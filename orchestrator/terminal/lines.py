@@ -1,4 +1,6 @@
-"""Lines of progress: text for people, and JSON in a pod, where programs collect them and people search them by field."""
+"""Lines of progress: text for people, and JSON in a pod, where programs collect them and people
+search them by field.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,24 @@ Level = Literal["info", "warning", "error"]
 
 # What is said as progress, apart from what is logged about trouble.
 _PROGRESS = "orchestrator.progress"
-_LEVELS: dict[Level, int] = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LEVELS: dict[Level, int] = {
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 class LineWriter(Protocol):
     """Takes one line after the other."""
 
-    def write(self, message: str, level: Level = "info", run: str = "", task: int | None = None, stage: str = "") -> None:
+    def write(
+        self,
+        message: str,
+        level: Level = "info",
+        run: str = "",
+        task: int | None = None,
+        stage: str = "",
+    ) -> None:
         """Writes a line.
 
         Args:
@@ -36,7 +49,14 @@ class LineWriter(Protocol):
 class PlainLines:
     """For people: the message alone."""
 
-    def write(self, message: str, level: Level = "info", run: str = "", task: int | None = None, stage: str = "") -> None:
+    def write(
+        self,
+        message: str,
+        level: Level = "info",
+        run: str = "",
+        task: int | None = None,
+        stage: str = "",
+    ) -> None:
         """Prints it."""
         typer.echo(message)
 
@@ -44,13 +64,24 @@ class PlainLines:
 class JsonLines:
     """For programs: one JSON object a line; `log_as_json` has been called before."""
 
-    def write(self, message: str, level: Level = "info", run: str = "", task: int | None = None, stage: str = "") -> None:
+    def write(
+        self,
+        message: str,
+        level: Level = "info",
+        run: str = "",
+        task: int | None = None,
+        stage: str = "",
+    ) -> None:
         """Prints it with time, level, run, task and stage."""
-        logging.getLogger(_PROGRESS).log(_LEVELS[level], message, extra={"run": run, "task": task, "stage": stage})
+        logging.getLogger(_PROGRESS).log(
+            _LEVELS[level], message, extra={"run": run, "task": task, "stage": stage}
+        )
 
 
 def is_read_by_programs() -> bool:
-    """Whether this is a pod whose output is collected; in a terminal within one, somebody looks on."""
+    """Whether this is a pod whose output is collected; in a terminal within one, somebody looks
+    on.
+    """
     return "KUBERNETES_SERVICE_HOST" in os.environ and not sys.stdout.isatty()
 
 
@@ -60,13 +91,17 @@ def line_writer() -> LineWriter:
 
 
 def log_as_text() -> None:
-    """Holds on to how Python logs at first: warnings, as they are, on stderr. Else MLflow's PyTorch flavour would hide all of them."""
+    """Holds on to how Python logs at first: warnings, as they are, on stderr. Else MLflow's PyTorch
+    flavour would hide all of them.
+    """
     if logging.lastResort is not None:
         logging.getLogger().addHandler(logging.lastResort)
 
 
 def log_as_json() -> None:
-    """Turns all that this process logs, warnings included, into JSON lines: progress on stdout, the rest on stderr."""
+    """Turns all that this process logs, warnings included, into JSON lines: progress on stdout, the
+    rest on stderr.
+    """
     formatter, progress = _JsonFormatter(), logging.getLogger(_PROGRESS)
     trouble = logging.StreamHandler(sys.stderr)
     trouble.setFormatter(formatter)

@@ -1,10 +1,16 @@
-"""Who listens to a run, a sweep, a retraining: a person's terminal, or in a pod a collector of JSON lines."""
+"""Who listens to a run, a sweep, a retraining: a person's terminal, or in a pod a collector of JSON
+lines.
+"""
 
 from __future__ import annotations
 
 from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
 from orchestrator.terminal.console import new_console
-from orchestrator.terminal.json_listeners import JsonRunListener, JsonSweepListener, JsonTickListener
+from orchestrator.terminal.json_listeners import (
+    JsonRunListener,
+    JsonSweepListener,
+    JsonTickListener,
+)
 from orchestrator.terminal.lines import is_read_by_programs
 from orchestrator.terminal.retraining import TickListener, show_outcome
 from orchestrator.terminal.run import TerminalListener
@@ -18,7 +24,11 @@ def run_listener() -> TerminalListener | JsonRunListener:
 
 def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListener:
     """Of a sweep, whose MLflow store is named at its end."""
-    return JsonSweepListener(tracking_uri) if is_read_by_programs() else TerminalSweepListener(new_console(), tracking_uri)
+    return (
+        JsonSweepListener(tracking_uri)
+        if is_read_by_programs()
+        else TerminalSweepListener(new_console(), tracking_uri)
+    )
 
 
 def tick_listener() -> TickListener | JsonTickListener:

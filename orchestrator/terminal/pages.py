@@ -11,7 +11,8 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, ui_command, uri_scheme
 
 
 def page_lines(uri: str, view_url: str) -> Iterator[str]:
-    """How to see runs in MLflow: a page of its server, or the command that starts one and then the page.
+    """How to see runs in MLflow: a page of its server, or the command that starts one and then the
+    page.
 
     Args:
         uri: The tracking store.
@@ -26,7 +27,13 @@ def page_lines(uri: str, view_url: str) -> Iterator[str]:
 
 
 def on_this_machine(command: str) -> str:
-    """The command with the full path of a program that is not on the search path, such as one in an inactive environment."""
+    """The command with the full path of a program that is not on the search path, such as one in an
+    inactive environment.
+    """
     program, _, arguments = command.partition(" ")
     beside = Path(sys.executable).with_name(program)
-    return command if shutil.which(program) or not beside.exists() else f"{beside} {arguments}".rstrip()
+    return (
+        command
+        if shutil.which(program) or not beside.exists()
+        else f"{beside} {arguments}".rstrip()
+    )

@@ -1,4 +1,6 @@
-"""What a person sees of a tick: how it learns, what was found, the gate, and the outcome as the last line."""
+"""What a person sees of a tick: how it learns, what was found, the gate, and the outcome as the
+last line.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from orchestrator.terminal.run import TerminalListener
 class TickListener(TerminalListener):
     """A run's listener that leaves the end to `show_outcome`."""
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+    def run_finished(
+        self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
+    ) -> None:
         """Takes the bars away."""
         self.close()
 
@@ -38,7 +42,10 @@ def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
         line(f"run      {outcome.run_id}")
     if outcome.report is not None:
         line(f"report   {outcome.report}")
-    line(f"{outcome.outcome}{' (dry run: nothing was changed)' if outcome.is_dry else ''}: {outcome.reason}")
+    line(
+        f"{outcome.outcome}{' (dry run: nothing was changed)' if outcome.is_dry else ''}:"
+        f" {outcome.reason}"
+    )
 
 
 def _gate_table(outcome: RetrainingOutcome) -> Table:
@@ -48,6 +55,8 @@ def _gate_table(outcome: RetrainingOutcome) -> Table:
     for condition in outcome.conditions:
         sign = "≤" if condition.is_upper else "≥"
         bound = "" if condition.bound is None else f"{sign} {number(condition.bound)}"
-        verdict = "reported" if condition.bound is None else "met" if condition.is_met else "NOT MET"
+        verdict = (
+            "reported" if condition.bound is None else "met" if condition.is_met else "NOT MET"
+        )
         table.add_row(condition.name, number(condition.value), bound, verdict)
     return table

@@ -1,4 +1,6 @@
-"""What a person sees of a run: live progress in a terminal, plain lines elsewhere, tables at the end."""
+"""What a person sees of a run: live progress in a terminal, plain lines elsewhere, tables at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from orchestrator.config.experiment import Experiment
@@ -30,7 +39,9 @@ _MEASURES_BY_LABEL = {
 
 
 class TerminalListener:
-    """Shows a bar a lane, with task, epoch, loss and time left, where there is a terminal; one line a stage everywhere."""
+    """Shows a bar a lane, with task, epoch, loss and time left, where there is a terminal; one line
+    a stage everywhere.
+    """
 
     def __init__(self, console: Console) -> None:
         """Shows nothing yet.
@@ -43,7 +54,9 @@ class TerminalListener:
         self._progress: Progress | None = None
         self._lanes: dict[Role, _LaneBar] = {}
 
-    def run_started(self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str) -> None:
+    def run_started(
+        self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
+    ) -> None:
         """Says what is run, and puts up the bars."""
         sizes = sorted({len(task.new_classes) for task in scenario.tasks})
         classes = " or ".join(str(size) for size in sizes)
@@ -52,11 +65,19 @@ class TerminalListener:
             f"{len(scenario.tasks)} tasks of {classes} classes, seed {experiment.seed}"
         )
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+            )
             self._progress = Progress(*columns, console=self._console, transient=True)
             for role in ROLES:
                 work = _LaneWork([stage for stage in stages if stage.role == role])
-                self._lanes[role] = _LaneBar(work, self._progress.add_task(f"{role}  waiting", total=work.total))
+                self._lanes[role] = _LaneBar(
+                    work, self._progress.add_task(f"{role}  waiting", total=work.total)
+                )
             self._progress.start()
 
     def stage_started(self, stage: Stage) -> None:
@@ -70,7 +91,10 @@ class TerminalListener:
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
         """Moves the lane's bar."""
-        text = f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss {report.metrics['loss']:.3f}"
+        text = (
+            f"{report.phase} epoch {report.epoch}/{report.num_epochs} loss"
+            f" {report.metrics['loss']:.3f}"
+        )
         self._show(stage, text, _LaneWork.weight(stage) * report.epoch / report.num_epochs)
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
@@ -82,15 +106,23 @@ class TerminalListener:
         numbers = " ".join(f"{100 * accuracy:5.1f}" for accuracy in row)
         classes = ", ".join(record.scenario.class_names[c] for c in result.stage.task.new_classes)
         self._print(
-            f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}  +{{{classes}}}  "
-            f"accuracy by task {numbers} %  {'from the store' if result.finished.cached else f'{result.finished.seconds:.1f} s'}"
+            f"task {result.stage.task.index + 1}/{len(record.scenario.tasks)} {result.stage.role:7}"
+            f"  +{{{classes}}}  accuracy by task {numbers} % "
+            f" {'from the store' if result.finished.cached else f'{result.finished.seconds:.1f} s'}"
         )
 
-    def run_finished(self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str) -> None:
+    def run_finished(
+        self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
+    ) -> None:
         """Tables, and where to look further."""
         self.close()
         for role in ROLES:
-            self._console.print(matrix_table(f"{role.capitalize()}: accuracy on each task, in percent", summary[role]["accuracy_matrix"]))
+            self._console.print(
+                matrix_table(
+                    f"{role.capitalize()}: accuracy on each task, in percent",
+                    summary[role]["accuracy_matrix"],
+                )
+            )
         self._console.print(measures_table(summary))
         self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
         self._print(f"report   {output_dir / names.REPORT_FILE}")
@@ -113,11 +145,15 @@ class TerminalListener:
         if self._progress:
             lane = self._lanes[stage.role]
             description = f"{stage.role}  task {stage.task.index + 1} {text}"
-            self._progress.update(lane.bar, description=description, completed=lane.work.done + within_stage)
+            self._progress.update(
+                lane.bar, description=description, completed=lane.work.done + within_stage
+            )
 
 
 class _LaneWork:
-    """How much of a lane is done, in units of roughly equal time: students see more exemplars with every task."""
+    """How much of a lane is done, in units of roughly equal time: students see more exemplars with
+    every task.
+    """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.total = sum(self.weight(stage) for stage in stages)
@@ -155,7 +191,9 @@ def measures_table(summary: dict[str, Any]) -> Table:
     table = Table(title="Final metrics, in percent", title_justify="left")
     table.add_column("")
     for role in ROLES:
-        table.add_column(f"{role} ({summary[role]['num_parameters']:,} parameters)", justify="right")
+        table.add_column(
+            f"{role} ({summary[role]['num_parameters']:,} parameters)", justify="right"
+        )
     for label, key in _MEASURES_BY_LABEL.items():
         table.add_row(label, *(f"{100 * summary[role][key]:.1f}" for role in ROLES))
     return table

@@ -1,4 +1,6 @@
-"""What a person sees of a sweep: a live table of its trials in a terminal, one line a trial elsewhere, the best ones at the end."""
+"""What a person sees of a sweep: a live table of its trials in a terminal, one line a trial
+elsewhere, the best ones at the end.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,13 @@ class TerminalSweepListener:
         self._trials: dict[int, LedgerTrial] = {}
         self._began: dict[int, float] = {}
 
-    def sweep_started(self, search_space: SearchSpace, num_trials: int | None, num_tasks: int, known: list[LedgerTrial]) -> None:
+    def sweep_started(
+        self,
+        search_space: SearchSpace,
+        num_trials: int | None,
+        num_tasks: int,
+        known: list[LedgerTrial],
+    ) -> None:
         """Says what is swept, and puts up the table."""
         self._search_space, self._num_trials, self._num_tasks = search_space, num_trials, num_tasks
         self._started = time.monotonic()
@@ -50,12 +58,14 @@ class TerminalSweepListener:
         number = "all combinations" if num_trials is None else f"{num_trials} trials"
         earlier = f", {over} of them done before" if over else ""
         self._print(
-            f"{search_space.name}: {number}{earlier}, {search_space.searcher.kind} search, "
-            f"trial scheduler {search_space.trial_scheduler.kind}, {search_space.mode} {', '.join(search_space.weights)} "
-            f"on {search_space.split} data"
+            f"{search_space.name}: {number}{earlier}, {search_space.searcher.kind} search, trial"
+            f" scheduler {search_space.trial_scheduler.kind}, {search_space.mode}"
+            f" {', '.join(search_space.weights)} on {search_space.split} data"
         )
         if self._console.is_terminal:
-            self._live = Live(self._picture(), console=self._console, transient=True, refresh_per_second=2)
+            self._live = Live(
+                self._picture(), console=self._console, transient=True, refresh_per_second=2
+            )
             self._live.start()
 
     def trial_changed(self, trial: LedgerTrial) -> None:
@@ -77,12 +87,22 @@ class TerminalSweepListener:
         """The best trials, and where to look further."""
         self.close()
         if summary["best"] is not None:
-            self._console.print(_best_table(ranked(self._trials.values(), summary["mode"]), summary))
+            self._console.print(
+                _best_table(ranked(self._trials.values(), summary["mode"]), summary)
+            )
         statuses = [trial["status"] for trial in summary["trials"]]
-        counts = ", ".join(f"{statuses.count(status)} {status}" for status in TrialStatus if status in statuses)
-        shared, computed = (sum(trial[key] for trial in summary["trials"]) for key in ("stages_cached", "stages_computed"))
+        counts = ", ".join(
+            f"{statuses.count(status)} {status}" for status in TrialStatus if status in statuses
+        )
+        shared, computed = (
+            sum(trial[key] for trial in summary["trials"])
+            for key in ("stages_cached", "stages_computed")
+        )
         self._print(f"trials   {counts}; {computed} stages computed, {shared} shared")
-        self._print(f"time     {duration(summary['wall_seconds'])}; {duration(summary['worker_seconds'])} of workers")
+        self._print(
+            f"time     {duration(summary['wall_seconds'])}; {duration(summary['worker_seconds'])}"
+            " of workers"
+        )
         if summary["best"] is not None:
             self._print(f"best     {output_dir / names.BEST_FILE}")
         self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
@@ -90,7 +110,9 @@ class TerminalSweepListener:
         for line in page_lines(self._tracking_uri, view_url):
             self._print(line)
         if TrialStatus.INTERRUPTED.value in statuses:
-            self._print("The budget is spent: the same command with --resume and a larger budget goes on.")
+            self._print(
+                "The budget is spent: the same command with --resume and a larger budget goes on."
+            )
 
     def close(self) -> None:
         """Takes the table away."""
@@ -98,34 +120,56 @@ class TerminalSweepListener:
             self._live.stop()
             self._live = None
 
-    # --- inside ------------------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
 
     def _text(self, trial: LedgerTrial) -> str:
         """Only what is not the same in all trials so far, unless all is."""
-        return parameters_text(trial.configuration.parameters, [other.configuration.parameters for other in self._trials.values()])
+        return parameters_text(
+            trial.configuration.parameters,
+            [other.configuration.parameters for other in self._trials.values()],
+        )
 
     def _line(self, trial: LedgerTrial) -> str:
-        value = f"{trial.value:.4f}" if trial.value is not None else f"after task {len(trial.curve)}"
-        shared = f"{trial.stages_cached} of {trial.stages_cached + trial.stages_computed} stages shared"
+        value = (
+            f"{trial.value:.4f}" if trial.value is not None else f"after task {len(trial.curve)}"
+        )
+        shared = (
+            f"{trial.stages_cached} of {trial.stages_cached + trial.stages_computed} stages shared"
+        )
         reason = f"  {trial.reason}" if trial.reason else ""
-        return f"trial {trial.number:3}  {trial.status:11} {value}  {trial.seconds:5.1f} s  {shared}  {self._text(trial)}{reason}"
+        return (
+            f"trial {trial.number:3}  {trial.status:11} {value}  {trial.seconds:5.1f} s  {shared} "
+            f" {self._text(trial)}{reason}"
+        )
 
     def _picture(self) -> Group:
         running = [trial for trial in self._trials.values() if trial.status is TrialStatus.RUNNING]
-        best = ranked(self._trials.values(), self._search_space.mode)[: max(3, _MOST_ROWS - len(running))]
+        best = ranked(self._trials.values(), self._search_space.mode)[
+            : max(3, _MOST_ROWS - len(running))
+        ]
         table = Table(expand=True)
         for name in ("trial", "task", "objective", "stages shared", "time", "parameters"):
-            table.add_column(name, justify="left" if name == "parameters" else "right", no_wrap=name != "parameters")
+            table.add_column(
+                name,
+                justify="left" if name == "parameters" else "right",
+                no_wrap=name != "parameters",
+            )
         for trial in [*running[:_MOST_ROWS], *best]:
-            table.add_row(*self._row(trial), style="bold" if trial.status is TrialStatus.RUNNING else "")
+            table.add_row(
+                *self._row(trial), style="bold" if trial.status is TrialStatus.RUNNING else ""
+            )
         return Group(table, Text(self._footer(running)))
 
     def _row(self, trial: LedgerTrial) -> Sequence[str]:
         is_running = trial.status is TrialStatus.RUNNING
-        seconds = time.monotonic() - self._began.get(trial.number, time.monotonic()) if is_running else trial.seconds
+        seconds = (
+            time.monotonic() - self._began.get(trial.number, time.monotonic())
+            if is_running
+            else trial.seconds
+        )
         objective = f"{trial.curve[-1]:.4f}" if trial.curve else ""
         shared = f"{trial.stages_cached}/{trial.stages_cached + trial.stages_computed}"
         task = f"{len(trial.curve)}/{self._num_tasks}"
@@ -134,22 +178,36 @@ class TerminalSweepListener:
     def _footer(self, running: Sequence[LedgerTrial]) -> str:
         over = [trial for trial in self._trials.values() if not trial.is_open]
         total = "" if self._num_trials is None else f" of {self._num_trials}"
-        parts = [f"{len(over)}{total} trials over", f"{duration(time.monotonic() - self._started)} so far"]
+        parts = [
+            f"{len(over)}{total} trials over",
+            f"{duration(time.monotonic() - self._started)} so far",
+        ]
         if self._num_trials is not None and over and running:
-            left = max(0, self._num_trials - len(over)) * fmean(trial.seconds for trial in over) / len(running)
+            left = (
+                max(0, self._num_trials - len(over))
+                * fmean(trial.seconds for trial in over)
+                / len(running)
+            )
             parts.append(f"about {duration(left)} left")
         budget = self._search_space.budget
         if budget.wall_seconds is not None:
-            parts.append(f"{duration(max(0.0, budget.wall_seconds - (time.monotonic() - self._started)))} of wall clock in the budget")
+            parts.append(
+                f"{duration(max(0.0, budget.wall_seconds - (time.monotonic() - self._started)))} of"
+                " wall clock in the budget"
+            )
         if budget.worker_seconds is not None:
             spent = sum(trial.worker_seconds for trial in self._trials.values())
-            parts.append(f"{duration(max(0.0, budget.worker_seconds - spent))} of workers in the budget")
+            parts.append(
+                f"{duration(max(0.0, budget.worker_seconds - spent))} of workers in the budget"
+            )
         return " · ".join(parts)
 
 
 def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
     """The best trials: objective, and the parameters that differ."""
-    table = Table(title=f"Best trials: {summary['metric']} on {summary['split']} data", title_justify="left")
+    table = Table(
+        title=f"Best trials: {summary['metric']} on {summary['split']} data", title_justify="left"
+    )
     for name in ("rank", "trial", "objective", "parameters"):
         table.add_column(name, justify="left" if name == "parameters" else "right")
     all_parameters = [trial.configuration.parameters for trial in trials]
@@ -159,10 +217,20 @@ def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Ta
     return table
 
 
-def parameters_text(parameters: Mapping[str, Any], all_parameters: Sequence[Mapping[str, Any]]) -> str:
-    """`learning_rate=0.012 radius=1.3`: the parameters that are not the same everywhere, without the paths that lead there."""
-    differ = [path for path in parameters if any(other.get(path) != parameters[path] for other in all_parameters)]
-    return " ".join(f"{path.rpartition('.')[2]}={_short(parameters[path])}" for path in differ or parameters)
+def parameters_text(
+    parameters: Mapping[str, Any], all_parameters: Sequence[Mapping[str, Any]]
+) -> str:
+    """`learning_rate=0.012 radius=1.3`: the parameters that are not the same everywhere, without
+    the paths that lead there.
+    """
+    differ = [
+        path
+        for path in parameters
+        if any(other.get(path) != parameters[path] for other in all_parameters)
+    ]
+    return " ".join(
+        f"{path.rpartition('.')[2]}={_short(parameters[path])}" for path in differ or parameters
+    )
 
 
 def _short(value: object) -> str:

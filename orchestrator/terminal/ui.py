@@ -18,14 +18,16 @@ from orchestrator.tracking.uris import SERVER_SCHEMES, experiment_url, require_s
 
 
 def show_ui(tracking_uri: str, port: int) -> None:
-    """Serves the pages of a store until it is interrupted; for an MLflow server, says where its pages are.
+    """Serves the pages of a store until it is interrupted; for an MLflow server, says where its
+    pages are.
 
     Args:
         tracking_uri: As `tracking.uri` in an experiment.
         port: On which to serve; 0 takes a free one.
 
     Raises:
-        UserInputError: The URI cannot hold runs, nothing was tracked there yet, or the port is in use.
+        UserInputError: The URI cannot hold runs, nothing was tracked there yet, or the port is in
+            use.
         TrackingUnavailableError: The store or the server does not answer.
     """
     require_supported(tracking_uri)
@@ -41,7 +43,9 @@ def show_ui(tracking_uri: str, port: int) -> None:
 
 
 def _serve(uri: str, port: int) -> None:
-    from orchestrator.tracking.mlflow_database import database_ready  # noqa: PLC0415 - MLflow is slow to import
+    from orchestrator.tracking.mlflow_database import (  # noqa: PLC0415 - MLflow is slow to import
+        database_ready,
+    )
 
     typer.echo(f"starting MLflow for {without_password(uri)} (some seconds)")
     with database_ready(uri):
@@ -52,26 +56,42 @@ def _serve(uri: str, port: int) -> None:
 
 
 def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
-    """Where to look: at the one experiment that there is, with its saved views, or at the list of all."""
-    from orchestrator.tracking.saved_views import view_names, view_url  # noqa: PLC0415 - loads MLflow
+    """Where to look: at the one experiment that there is, with its saved views, or at the list of
+    all.
+    """
+    from orchestrator.tracking.saved_views import (  # noqa: PLC0415 - loads MLflow
+        view_names,
+        view_url,
+    )
 
     lines = [f"MLflow   {experiment_url(url)}"]
     if len(experiments) == 1:
         [experiment] = experiments
-        experiment_id, tags = experiment["experiment_id"], {tag["key"]: tag["value"] for tag in experiment.get("tags", [])}
+        experiment_id, tags = (
+            experiment["experiment_id"],
+            {tag["key"]: tag["value"] for tag in experiment.get("tags", [])},
+        )
         lines = [f"{experiment['name']}   {experiment_url(url, experiment_id)}"]
-        lines += [f"  {name}   {view_url(url, experiment_id, view_id)}" for view_id, name in view_names(tags).items()]
+        lines += [
+            f"  {name}   {view_url(url, experiment_id, view_id)}"
+            for view_id, name in view_names(tags).items()
+        ]
     return [*lines, "Ctrl-C ends it."]
 
 
 def _require_something(uri: str) -> None:
     path = sqlite_path(uri)
     if path is not None and not (path.is_file() and path.stat().st_size):
-        advice = "run an experiment first, or name another store with --tracking-uri or MLFLOW_TRACKING_URI"
+        advice = (
+            "run an experiment first, or name another store with --tracking-uri or"
+            " MLFLOW_TRACKING_URI"
+        )
         raise UserInputError("nothing was tracked here yet", str(path), advice)
 
 
 def _end_with_the_terminal() -> None:
-    """A closed terminal ends the server as Ctrl-C does, unless the caller chose otherwise (nohup)."""
+    """A closed terminal ends the server as Ctrl-C does, unless the caller chose otherwise
+    (nohup).
+    """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))

@@ -1,7 +1,8 @@
-"""The data that a run learns from and is tested on, as MLflow keeps data sets: once in an experiment, by name and digest.
+"""The data that a run learns from and is tested on, as MLflow keeps data sets: once in an
+experiment, by name and digest.
 
-So all that is said here belongs to the data set, and nothing to the run that happens to be the first to name it: how many images
-a run leaves out stands in its parameters.
+So all that is said here belongs to the data set, and nothing to the run that happens to be the
+first to name it: how many images a run leaves out stands in its parameters.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.config.addresses import without_password
-from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
+from orchestrator.config.data import (
+    ArrivalsConfig,
+    DataConfig,
+    DigitsConfig,
+    ImageFolderConfig,
+    ParquetConfig,
+    TorchvisionDataConfig,
+)
 from orchestrator.data.image_table import ImageTable
 from orchestrator.tracking.tracker import DatasetUse
 
@@ -35,7 +43,10 @@ def dataset_uses(config: DataConfig, table: ImageTable) -> list[DatasetUse]:
         config: Where they come from.
         table: What came from there.
     """
-    return [_use(config, table, "train", table.labels[~table.is_test]), _use(config, table, "test", table.labels[table.is_test])]
+    return [
+        _use(config, table, "train", table.labels[~table.is_test]),
+        _use(config, table, "test", table.labels[table.is_test]),
+    ]
 
 
 def log_datasets(client: MlflowClient, run_id: str, uses: Sequence[DatasetUse]) -> None:
@@ -51,14 +62,17 @@ def log_datasets(client: MlflowClient, run_id: str, uses: Sequence[DatasetUse]) 
 
     inputs = [
         DatasetInput(
-            Dataset(use.name, use.digest, use.source_type, use.source, use.schema, use.profile), [InputTag(_CONTEXT_TAG, use.context)]
+            Dataset(use.name, use.digest, use.source_type, use.source, use.schema, use.profile),
+            [InputTag(_CONTEXT_TAG, use.context)],
         )
         for use in uses
     ]
     client.log_inputs(run_id, inputs)
 
 
-def _use(config: DataConfig, table: ImageTable, half: Half, labels: npt.NDArray[np.str_]) -> DatasetUse:
+def _use(
+    config: DataConfig, table: ImageTable, half: Half, labels: npt.NDArray[np.str_]
+) -> DatasetUse:
     source_type, source = _source(config, half)
     return DatasetUse(
         # MLflow takes data sets of one name and digest for one.
@@ -76,11 +90,18 @@ def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
     """Kind and place, as `mlflow.data.get_source` reads them."""
     match config:
         case DigitsConfig():
-            return "code", {"tags": {"package": "scikit-learn", "function": "sklearn.datasets.load_digits"}}
+            return "code", {
+                "tags": {"package": "scikit-learn", "function": "sklearn.datasets.load_digits"}
+            }
         case ParquetConfig() | ImageFolderConfig():
             return _place(str(config.train if half == "train" else config.test or config.train))
         case TorchvisionDataConfig():
-            return "code", {"tags": {"package": "torchvision", "function": f"torchvision.datasets.{config.name}"}}
+            return "code", {
+                "tags": {
+                    "package": "torchvision",
+                    "function": f"torchvision.datasets.{config.name}",
+                }
+            }
         case ArrivalsConfig():
             return _place(config.path)
         case _:

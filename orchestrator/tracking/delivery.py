@@ -1,8 +1,8 @@
 """Entries on their way into MLflow: in their order, many in one request, and never twice.
 
-Sending again what the store has already changes nothing there: a point is known by its name, step and the time at which it was
-logged, settings and tags by their value, a run that is created here by a tag. So after a failure everything is sent again of
-which it is not certain that it arrived.
+Sending again what the store has already changes nothing there: a point is known by its name, step
+and the time at which it was logged, settings and tags by their value, a run that is created here by
+a tag. So after a failure everything is sent again of which it is not certain that it arrived.
 """
 
 from __future__ import annotations
@@ -22,7 +22,19 @@ from orchestrator.errors import OrchestratorError, TransientError, UserInputErro
 from orchestrator.tracking import names
 from orchestrator.tracking.datasets import log_datasets
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog
-from orchestrator.tracking.entries import Begin, Datasets, End, Entry, File, GoOn, Model, Parameters, Points, Tags, Views
+from orchestrator.tracking.entries import (
+    Begin,
+    Datasets,
+    End,
+    Entry,
+    File,
+    GoOn,
+    Model,
+    Parameters,
+    Points,
+    Tags,
+    Views,
+)
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_runs import (
     MAX_TAG_CHARACTERS,
@@ -69,7 +81,9 @@ class Delivery:
         open_runs: The store's ids of those that have begun and not ended.
     """
 
-    def __init__(self, destination: Destination, run_ids: Mapping[str, str], store: Store | None = None) -> None:
+    def __init__(
+        self, destination: Destination, run_ids: Mapping[str, str], store: Store | None = None
+    ) -> None:
         self.destination = destination
         self.run_ids = dict(run_ids)
         self._earlier: dict[str, EarlierLog] = {}
@@ -107,7 +121,9 @@ class Delivery:
         except (TransientError, UserInputError):
             raise
         except OrchestratorError:
-            return [refused for entry in entries if (refused := self._send_alone(entry)) is not None]
+            return [
+                refused for entry in entries if (refused := self._send_alone(entry)) is not None
+            ]
 
     def answers(self) -> bool:
         """Whether the store answers now."""
@@ -119,7 +135,8 @@ class Delivery:
         return True
 
     def beat(self) -> None:
-        """Says of every open run that its process lives. One that another process has taken for dead meanwhile is RUNNING again.
+        """Says of every open run that its process lives. One that another process has taken for
+        dead meanwhile is RUNNING again.
 
         Raises:
             TrackingUnavailableError: The store does not answer.
@@ -131,12 +148,16 @@ class Delivery:
                     self._beat(run_id)
             except (TransientError, UserInputError):
                 raise
-            except OrchestratorError as error:  # a run that somebody has deleted keeps no other from being seen
+            except (
+                OrchestratorError
+            ) as error:  # a run that somebody has deleted keeps no other from being seen
                 logger.debug("no heartbeat of run %s: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
         """The tags, where they name runs by the store's own ids."""
-        return {key: self.id_of(value) if key in _RUN_TAGS else value for key, value in tags.items()}
+        return {
+            key: self.id_of(value) if key in _RUN_TAGS else value for key, value in tags.items()
+        }
 
     def id_of(self, run: str) -> str:
         """The store's id of a run."""
@@ -190,8 +211,11 @@ class Delivery:
         news = earlier.without_repeats(batch.points)
         metrics = [Metric(point.name, point.value, point.time_ms, point.step) for point in news]
         parameters = [Param(key, value) for key, value in batch.parameters.items()]
-        # MlflowClient splits what exceeds MLflow's limits (100 parameters or tags, 1000 metrics a request).
-        self.store.client.log_batch(self.id_of(run), metrics, parameters, run_tags(self.with_ids(batch.tags)))
+        # MlflowClient splits what exceeds MLflow's limits (100 parameters or tags, 1000 metrics a
+        # request).
+        self.store.client.log_batch(
+            self.id_of(run), metrics, parameters, run_tags(self.with_ids(batch.tags))
+        )
         earlier.remember(news)
 
     def _act(self, entry: Begin | GoOn | File | Model | Datasets | Views | End) -> None:
@@ -219,8 +243,12 @@ class Delivery:
     def _begin(self, entry: Begin) -> None:
         tags = self.with_ids(entry.tags) | {names.SPOOL_ID_TAG: entry.run}
         # A delivery that was killed after this request has created the run already.
-        run_id = find_run_of_tag(self.store.client, [self.store.experiment_id], names.SPOOL_ID_TAG, entry.run)
-        self.run_ids[entry.run] = run_id or create_run(self.store.client, self.store.experiment_id, tags, entry.started_ms)
+        run_id = find_run_of_tag(
+            self.store.client, [self.store.experiment_id], names.SPOOL_ID_TAG, entry.run
+        )
+        self.run_ids[entry.run] = run_id or create_run(
+            self.store.client, self.store.experiment_id, tags, entry.started_ms
+        )
 
     def _go_on(self, entry: GoOn) -> None:
         run = self.store.find_run(entry.run)
@@ -235,9 +263,13 @@ class Delivery:
         run = client.get_run(run_id)
         driver = run.data.tags.get(names.PROCESS_STARTED_TAG, "")
         if entry.process and driver and driver != entry.process:
-            return  # what ended waited so long that another process goes on with the run, or has brought it to its end
+            # what ended waited so long that another process goes on with the run, or has brought it
+            # to its end
+            return
         if entry.reason:
-            client.set_tag(run_id, names.STATUS_REASON_TAG, clipped(entry.reason, MAX_TAG_CHARACTERS))
+            client.set_tag(
+                run_id, names.STATUS_REASON_TAG, clipped(entry.reason, MAX_TAG_CHARACTERS)
+            )
         else:
             _forget_reason(client, run)
         client.set_terminated(run_id, entry.status.value, entry.ended_ms)

@@ -18,7 +18,9 @@ class EarlierLog:
         points: Name and step of every metric point.
     """
 
-    def __init__(self, run_id: str, parameters: Mapping[str, str], points: Iterable[tuple[str, int]]) -> None:
+    def __init__(
+        self, run_id: str, parameters: Mapping[str, str], points: Iterable[tuple[str, int]]
+    ) -> None:
         self._run_id = run_id
         self._parameters = dict(parameters)
         self._points = set(points)
@@ -28,11 +30,18 @@ class EarlierLog:
         for key, value in parameters.items():
             before = self._parameters.get(key, value)
             if value != before:
-                what = f"parameter {key} = {value[:_SHOWN_CHARACTERS]!r} was {before[:_SHOWN_CHARACTERS]!r} when run {self._run_id} began"
-                raise UserInputError(what, next_step=f"go on with the value of the beginning, or {NEW_RUN_ADVICE}")
+                what = (
+                    f"parameter {key} = {value[:_SHOWN_CHARACTERS]!r} was"
+                    f" {before[:_SHOWN_CHARACTERS]!r} when run {self._run_id} began"
+                )
+                raise UserInputError(
+                    what, next_step=f"go on with the value of the beginning, or {NEW_RUN_ADVICE}"
+                )
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Those whose metric has no point at that step yet; of several for the same step the first."""
+        """Those whose metric has no point at that step yet; of several for the same step the
+        first.
+        """
         first = {(point.name, point.step): point for point in reversed(points)}
         return [point for key, point in reversed(first.items()) if key not in self._points]
 
@@ -57,4 +66,6 @@ class NoEarlierLog(EarlierLog):
 
 def not_a_child(run_id: str, parent_run_id: str) -> UserInputError:
     """The error for going on with a run that lies below another one, below none, or nowhere."""
-    return UserInputError(f"run {run_id} is no child of run {parent_run_id}", next_step=NEW_RUN_ADVICE)
+    return UserInputError(
+        f"run {run_id} is no child of run {parent_run_id}", next_step=NEW_RUN_ADVICE
+    )

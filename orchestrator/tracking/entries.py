@@ -12,7 +12,9 @@ from orchestrator.tracking.view import View
 
 
 class _Entry(BaseModel):
-    """Every entry names its run by the id that this program gave out; the store may know it by another one."""
+    """Every entry names its run by the id that this program gave out; the store may know it by
+    another one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -42,7 +44,9 @@ class Parameters(_Entry):
 
 
 class Points(_Entry):
-    """Values of metrics; the time is that at which they were logged, so that sending them again adds nothing."""
+    """Values of metrics; the time is that at which they were logged, so that sending them again
+    adds nothing.
+    """
 
     kind: Literal["points"] = "points"
     time_ms: int
@@ -88,7 +92,9 @@ class Views(_Entry):
 
 
 class End(_Entry):
-    """How the run ended, and when; by the value of its process's tag `names.PROCESS_STARTED_TAG` no other process's run is ended."""
+    """How the run ended, and when; by the value of its process's tag `names.PROCESS_STARTED_TAG` no
+    other process's run is ended.
+    """
 
     kind: Literal["end"] = "end"
     process: str = ""

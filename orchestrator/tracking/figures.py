@@ -1,7 +1,8 @@
 """Pictures of a run: one accuracy matrix, or both matrices with their curves in one overview.
 
-Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a display. Everything has its place in
-inches: a layout engine would draw twice, and drawing is what takes longest of all that a run writes.
+Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a
+display. Everything has its place in inches: a layout engine would draw twice, and drawing is what
+takes longest of all that a run writes.
 """
 
 import math
@@ -22,23 +23,27 @@ from orchestrator.tracking.heat_map import INK, MUTED, draw_matrix, draw_scale, 
 
 Matrix: TypeAlias = Sequence[Sequence[float | None]]
 
-# Okabe and Ito's blue and vermilion: told apart with every kind of colour blindness; the markers differ as well.
+# Okabe and Ito's blue and vermilion: told apart with every kind of colour blindness; the markers
+# differ as well.
 ROLE_STYLES = {"Teacher": ("#0072B2", "o"), "Student": ("#D55E00", "s")}
 _GRID = "#e3e7ec"
 _CELL_INCHES = 0.62
 _OVERVIEW_SIDE_INCHES = 4.1
-# Inches around a matrix: its title above, what its axes say on the left and below, a scale on the right.
+# Inches around a matrix: its title above, what its axes say on the left and below, a scale on the
+# right.
 _TOP, _LEFT, _RIGHT, _BOTTOM, _BOTTOM_WITH_NAMES = 0.5, 0.78, 1.0, 0.7, 1.35
 _GAP = 1.1  # between what is left and right in the overview
 _BAR_WIDTH = 0.36
 
 
-def accuracy_matrix_figure(matrix: Matrix, title: str, class_names_per_task: Sequence[Sequence[str]] = ()) -> Figure:
+def accuracy_matrix_figure(
+    matrix: Matrix, title: str, class_names_per_task: Sequence[Sequence[str]] = ()
+) -> Figure:
     """A heat map of one accuracy matrix.
 
     Args:
-        matrix: Row i = accuracies (fractions) on tasks 0 … i after learning task i; either lower-triangular rows or
-            full ones with None or NaN above the diagonal.
+        matrix: Row i = accuracies (fractions) on tasks 0 … i after learning task i; either
+            lower-triangular rows or full ones with None or NaN above the diagonal.
         title: What the matrix belongs to.
         class_names_per_task: Written under each task's number; empty to leave them out.
     """
@@ -55,7 +60,8 @@ def accuracy_matrix_figure(matrix: Matrix, title: str, class_names_per_task: Seq
 
 
 def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: str) -> Figure:
-    """A whole run in one picture: both heat maps, accuracy after each task, forgetting of each task.
+    """A whole run in one picture: both heat maps, accuracy after each task, forgetting of each
+    task.
 
     Args:
         teacher_matrix: As in `accuracy_matrix_figure`.
@@ -88,7 +94,9 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def with_literal_texts(figure: Figure) -> Figure:
-    """The same figure, in which names of classes, runs and parameters stand as they are: no `$` begins a formula."""
+    """The same figure, in which names of classes, runs and parameters stand as they are: no `$`
+    begins a formula.
+    """
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     return figure
@@ -103,7 +111,9 @@ def _new_figure(width_inches: float, height_inches: float) -> Figure:
 def _placed(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """An empty plot, its place in inches."""
     figure_width, figure_height = figure.get_size_inches()
-    return figure.add_axes((left / figure_width, bottom / figure_height, width / figure_width, height / figure_height))
+    return figure.add_axes(
+        (left / figure_width, bottom / figure_height, width / figure_width, height / figure_height)
+    )
 
 
 def _scale_beside(figure: Figure, left: float, bottom: float, side: float) -> Axes:
@@ -129,9 +139,17 @@ def _draw_curve(axes: Axes, role: str, values: NDArray[np.float64], side: float)
     colour, marker = ROLE_STYLES[role]
     steps = np.arange(1, len(values) + 1)
     axes.plot(steps, values, color=colour, marker=marker, markersize=6, linewidth=2, label=role)
-    # The teacher's last value stands a little above its point, the student's below: they may be close together.
+    # The teacher's last value stands a little above its point, the student's below: they may be
+    # close together.
     place, offset = (steps[-1], values[-1]), (9, -14 * side)
-    axes.annotate(f"{100 * values[-1]:.1f} %", place, offset, textcoords="offset points", va="center", color=colour)
+    axes.annotate(
+        f"{100 * values[-1]:.1f} %",
+        place,
+        offset,
+        textcoords="offset points",
+        va="center",
+        color=colour,
+    )
 
 
 def _draw_bars(axes: Axes, role: str, values: NDArray[np.float64], side: float) -> None:
@@ -140,7 +158,9 @@ def _draw_bars(axes: Axes, role: str, values: NDArray[np.float64], side: float) 
     places = np.arange(1, len(values) + 1) + side * _BAR_WIDTH
     bars = axes.bar(places, values, 0.94 * _BAR_WIDTH, color=ROLE_STYLES[role][0], label=role)
     if len(values) <= 9:
-        axes.bar_label(bars, [f"{100 * value:.1f}" for value in values], padding=2, fontsize=8, color=INK)
+        axes.bar_label(
+            bars, [f"{100 * value:.1f}" for value in values], padding=2, fontsize=8, color=INK
+        )
 
 
 def _finish(axes: Axes, title: str, x_label: str) -> None:
@@ -149,7 +169,15 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.tick_params(length=0, colors=INK)
     axes.spines[:].set_visible(False)
     if not axes.has_data():
-        axes.text(0.5, 0.5, "needs two tasks", ha="center", va="center", transform=axes.transAxes, color=MUTED)
+        axes.text(
+            0.5,
+            0.5,
+            "needs two tasks",
+            ha="center",
+            va="center",
+            transform=axes.transAxes,
+            color=MUTED,
+        )
         axes.set(xticks=[], yticks=[])
         return
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
@@ -158,5 +186,6 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.grid(axis="y", color=_GRID)
     axes.set_axisbelow(True)
     axes.margins(x=0.12, y=0.2)
-    # in the margin above: the best place would be searched for, which takes seconds on a busy machine
+    # in the margin above: the best place would be searched for, which takes seconds on a busy
+    # machine
     axes.legend(loc="upper right", ncols=2, frameon=False, labelcolor=INK)

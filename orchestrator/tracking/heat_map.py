@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 INK, MUTED = "#1f2933", "#5b6773"
 # One hue from light to dark: the order survives colour blindness and a black-and-white printer.
 # White is not part of it: it means a task not yet learned.
-_COLOURS = LinearSegmentedColormap.from_list("accuracy", ["#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f"])
-# The same scale on every picture, so that runs compare; the power spreads 80-100 %, where good runs differ.
+_COLOURS = LinearSegmentedColormap.from_list(
+    "accuracy", ["#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f"]
+)
+# The same scale on every picture, so that runs compare; the power spreads 80-100 %, where good runs
+# differ.
 _SCALE = PowerNorm(gamma=3.0, vmin=0.0, vmax=1.0)
 _SCALE_TICKS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
 # Black and white text are equally readable on this luminance (WCAG 2).
@@ -22,7 +25,8 @@ _EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05
 
 
 def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches: float) -> None:
-    """Fill `axes` with the cells of a square matrix of fractions, NaN where there is nothing to show.
+    """Fill `axes` with the cells of a square matrix of fractions, NaN where there is nothing to
+    show.
 
     Args:
         axes: An empty plot.
@@ -37,7 +41,9 @@ def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches
     for (i, j), value in np.ndenumerate(values):
         if not math.isnan(value):
             text = f"{100 * value:.{decimals}f}"
-            axes.text(j, i, text, ha="center", va="center", fontsize=font_size, color=text_colour(value))
+            axes.text(
+                j, i, text, ha="center", va="center", fontsize=font_size, color=text_colour(value)
+            )
     labels = [str(task + 1) for task in range(num_tasks)]
     axes.set_xticks(range(num_tasks), labels)
     axes.set_yticks(range(num_tasks), labels)
@@ -49,7 +55,10 @@ def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches
 
 def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> None:
     """Write each task's classes under its number."""
-    labels = [f"task {task + 1}\n{_listed(class_names)}" for task, class_names in enumerate(class_names_per_task)]
+    labels = [
+        f"task {task + 1}\n{_listed(class_names)}"
+        for task, class_names in enumerate(class_names_per_task)
+    ]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlabel("tested on (its classes below)", color=MUTED)
 
@@ -68,7 +77,9 @@ def text_colour(accuracy: float) -> str:
 
 
 def readable_on(background: tuple[float, float, float]) -> str:
-    """Black or white, whichever stands out more: a contrast of at least 4.5 (WCAG AA) on every colour."""
+    """Black or white, whichever stands out more: a contrast of at least 4.5 (WCAG AA) on every
+    colour.
+    """
     return "white" if luminance(background) < _EQUAL_CONTRAST_LUMINANCE else "black"
 
 
@@ -85,10 +96,15 @@ def luminance(colour: tuple[float, float, float]) -> float:
 
 
 def _listed(class_names: Sequence[str]) -> str:
-    # Beside each other where they are short, else one below the other, and never so many that they push the cells away.
+    # Beside each other where they are short, else one below the other, and never so many that they
+    # push the cells away.
     if len(", ".join(class_names)) <= 8:
         return ", ".join(class_names)
-    shown = list(class_names) if len(class_names) <= 4 else [*class_names[:3], f"+{len(class_names) - 3}"]
+    shown = (
+        list(class_names)
+        if len(class_names) <= 4
+        else [*class_names[:3], f"+{len(class_names) - 3}"]
+    )
     return "\n".join(name if len(name) <= 9 else f"{name[:8]}…" for name in shown)
 
 

@@ -100,7 +100,9 @@ class InMemoryTracker:
         """There is no page."""
         return ""
 
-    def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "InMemoryTracker":
+    def open_child(
+        self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
+    ) -> "InMemoryTracker":
         """Open a child, new or one of `children`."""
         all_tags = self._lifetime.child_tags(run_name, tags)
         if run_id is None:
@@ -115,7 +117,9 @@ class InMemoryTracker:
     def go_on(self, run_name: str) -> None:
         """Open the run again, as if it had never been closed."""
         self._lifetime = Lifetime(self.run_id, self._lifetime.parent_run_id)
-        self._earlier = EarlierLog(self.run_id, self.parameters, ((point.name, point.step) for point in self.metrics))
+        self._earlier = EarlierLog(
+            self.run_id, self.parameters, ((point.name, point.step) for point in self.metrics)
+        )
         self.run_name = run_name
         self.reason = ""
 

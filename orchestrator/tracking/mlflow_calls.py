@@ -1,4 +1,6 @@
-"""What surrounds every call into MLflow: its log lines stay off the terminal, its errors become ours."""
+"""What surrounds every call into MLflow: its log lines stay off the terminal, its errors become
+ours.
+"""
 
 import logging
 import os
@@ -17,13 +19,22 @@ from orchestrator.tracking.uris import SQLITE_ADVICE
 
 _NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")
 _REFUSED = ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED")
-_CREDENTIALS_ADVICE = "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+_CREDENTIALS_ADVICE = (
+    "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)"
+)
 _NOT_OF_MLFLOW = " failed with error code "
-_WRONG_REQUESTS = ("BAD_REQUEST", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
+_WRONG_REQUESTS = (
+    "BAD_REQUEST",
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "RESOURCE_DOES_NOT_EXIST",
+)
 
 
 class _MuteThisThread(logging.Filter):
-    """Drops the records of noisy libraries from the thread that made it; other threads go on being heard."""
+    """Drops the records of noisy libraries from the thread that made it; other threads go on being
+    heard.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,9 +46,11 @@ class _MuteThisThread(logging.Filter):
 
 @contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Keep migration lines, retry warnings and logged tracebacks of MLflow and its libraries off the terminal.
+    """Keep migration lines, retry warnings and logged tracebacks of MLflow and its libraries off
+    the terminal.
 
-    Filters on the handlers, not levels on the loggers: two threads may be inside at once and leave in any order.
+    Filters on the handlers, not levels on the loggers: two threads may be inside at once and leave
+    in any order.
     """
     loggers = [logging.getLogger(), *map(logging.getLogger, _NOISY)]
     handlers = {handler for logger in loggers for handler in logger.handlers}
@@ -70,7 +83,10 @@ def mlflow_calls(uri: str) -> Iterator[None]:
         except (SQLAlchemyError, RequestException, OSError) as error:
             raise unavailable(uri, error) from error
         except (ValueError, TypeError, ArithmeticError) as error:
-            raise OrchestratorError(f"MLflow refuses the request: {type(error).__name__}: {error}", without_password(uri)) from error
+            raise OrchestratorError(
+                f"MLflow refuses the request: {type(error).__name__}: {error}",
+                without_password(uri),
+            ) from error
 
 
 @contextmanager
@@ -91,10 +107,13 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 def _explained(error: MlflowException, uri: str) -> OrchestratorError:
     where, message = without_password(uri), without_password(str(error).strip().splitlines()[0])
     if error.error_code in _REFUSED:
-        return UserInputError(f"the MLflow server refuses access: {message}", where, _CREDENTIALS_ADVICE)
+        return UserInputError(
+            f"the MLflow server refuses access: {message}", where, _CREDENTIALS_ADVICE
+        )
     if error.error_code == "ENDPOINT_NOT_FOUND" or "not in a valid JSON format" in message:
         return UserInputError("something answers, but not an MLflow server", where, SQLITE_ADVICE)
-    # What is not in MLflow's form was not said by MLflow: a proxy answers in the place of a server that is away.
+    # What is not in MLflow's form was not said by MLflow: a proxy answers in the place of a server
+    # that is away.
     if error.error_code in _WRONG_REQUESTS and _NOT_OF_MLFLOW not in message:
         return OrchestratorError(f"MLflow refuses the request: {message}", where)
     return unavailable(uri, message)

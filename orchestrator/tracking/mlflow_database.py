@@ -1,4 +1,6 @@
-"""The schema of an MLflow database: created by one process at a time, migrated when older, refused when newer."""
+"""The schema of an MLflow database: created by one process at a time, migrated when older, refused
+when newer.
+"""
 
 import hashlib
 import sqlite3
@@ -27,16 +29,18 @@ _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 
 @contextmanager
 def database_ready(uri: str) -> Iterator[None]:
-    """Hold off other processes of this machine while MLflow first opens the database, with a schema it accepts.
+    """Hold off other processes of this machine while MLflow first opens the database, with a schema
+    it accepts.
 
     MLflow's own migrations fail when several processes open a new database file at once.
 
     Args:
-        uri: Supported, absolute and reachable. For an MLflow server nothing is done: the database is its own.
+        uri: Supported, absolute and reachable. For an MLflow server nothing is done: the database
+            is its own.
 
     Raises:
-        UserInputError: The schema is newer than the installed MLflow, the older schema of a database server, or a
-            missing database driver.
+        UserInputError: The schema is newer than the installed MLflow, the older schema of a
+            database server, or a missing database driver.
         TrackingUnavailableError: The database refuses the connection, or migrating it failed.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
@@ -57,7 +61,10 @@ def _check_schema(uri: str) -> None:
         scripts.get_revision(current)
     except CommandError as error:
         what = f"schema version {current} is unknown to MLflow {mlflow.__version__}"
-        next_step = "a newer MLflow or another program made this database: upgrade mlflow, or name another database"
+        next_step = (
+            "a newer MLflow or another program made this database: upgrade mlflow, or name another"
+            " database"
+        )
         raise UserInputError(what, where, next_step) from error
     path = sqlite_path(uri)
     if path is None:
@@ -78,7 +85,9 @@ def _schema_revision(uri: str) -> str | None:
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
     except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError) as error:
         next_step = "install it, for PostgreSQL: pip install 'psycopg[binary]'"
-        raise UserInputError(f"the database driver is missing ({error})", without_password(uri), next_step) from error
+        raise UserInputError(
+            f"the database driver is missing ({error})", without_password(uri), next_step
+        ) from error
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
@@ -93,4 +102,6 @@ def _upgrade(uri: str) -> None:
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if answer.returncode != 0:
-        raise unavailable(uri, f"mlflow db upgrade failed: {answer.stderr.strip().splitlines()[-1:]}")
+        raise unavailable(
+            uri, f"mlflow db upgrade failed: {answer.stderr.strip().splitlines()[-1:]}"
+        )

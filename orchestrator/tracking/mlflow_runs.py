@@ -19,7 +19,13 @@ MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
 RUNNING = "RUNNING"
 # What a run says about the process that drove it last, and of how it ended then.
-_TAGS_OF_ONE_PROCESS = (names.HOST_TAG, names.PROCESS_TAG, names.PROCESS_STARTED_TAG, names.HEARTBEAT_TAG, names.STATUS_REASON_TAG)
+_TAGS_OF_ONE_PROCESS = (
+    names.HOST_TAG,
+    names.PROCESS_TAG,
+    names.PROCESS_STARTED_TAG,
+    names.HEARTBEAT_TAG,
+    names.STATUS_REASON_TAG,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ def open_store(uri: str, experiment: str) -> Store:
     """Opens a store, with schema and experiment, made when missing.
 
     Raises:
-        UserInputError: The experiment is deleted, or its name, the schema or the credentials cannot work.
+        UserInputError: The experiment is deleted, or its name, the schema or the credentials cannot
+            work.
         TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
     """
     with mlflow_calls(uri), database_ready(uri):
@@ -56,7 +63,8 @@ def open_store(uri: str, experiment: str) -> Store:
 def connect(uri: str) -> MlflowClient:
     """A client of one store, which makes the schema of an empty database."""
     root = artifact_root(uri)
-    # MLflow makes its "Default" experiment along with the database: its artifacts belong to the same root.
+    # MLflow makes its "Default" experiment along with the database: its artifacts belong to the
+    # same root.
     store_root = {"_MLFLOW_SERVER_ARTIFACT_ROOT": root.as_uri()} if root else {}
     with environment(store_root):
         # The registry is named too: otherwise the client asks the global setting.
@@ -75,12 +83,19 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
         UserInputError: The name is empty or too long, or the experiment is deleted.
     """
     if not name.strip() or len(name) > 500:
-        raise UserInputError(f"the experiment's name {name[:40]!r} is empty or longer than 500", "tracking.experiment")
+        raise UserInputError(
+            f"the experiment's name {name[:40]!r} is empty or longer than 500",
+            "tracking.experiment",
+        )
     found = client.get_experiment_by_name(name)
     if found is None:
         root = artifact_root(uri)
         try:
-            return str(client.create_experiment(name, root.as_uri() if root else None, names.EXPERIMENT_TAGS))
+            return str(
+                client.create_experiment(
+                    name, root.as_uri() if root else None, names.EXPERIMENT_TAGS
+                )
+            )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -88,7 +103,9 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
     return _active(found, uri, name)
 
 
-def create_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str], started_ms: int | None = None) -> str:
+def create_run(
+    client: MlflowClient, experiment_id: str, tags: Mapping[str, str], started_ms: int | None = None
+) -> str:
     """Creates a RUNNING run, and returns its id; without a time it starts now."""
     kept = {key: clipped(value, MAX_TAG_CHARACTERS) for key, value in tags.items()}
     return str(client.create_run(experiment_id, started_ms, tags=kept).info.run_id)
@@ -113,7 +130,9 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
         experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
         found = find_run_of_tag(client, experiment_ids, names.SPOOL_ID_TAG, run_id)
         if found is None:
-            raise UserInputError(f"there is no run {run_id!r} to go on with", without_password(uri), NEW_RUN_ADVICE) from error
+            raise UserInputError(
+                f"there is no run {run_id!r} to go on with", without_password(uri), NEW_RUN_ADVICE
+            ) from error
         run = client.get_run(found)
     if run.info.lifecycle_stage != "active":
         restore = f"restore it (mlflow runs restore --run-id {run_id}) or {NEW_RUN_ADVICE}"
@@ -121,7 +140,9 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
     return run
 
 
-def find_run_of_tag(client: MlflowClient, experiment_ids: Sequence[str], tag: str, value: str) -> str | None:
+def find_run_of_tag(
+    client: MlflowClient, experiment_ids: Sequence[str], tag: str, value: str
+) -> str | None:
     """MLflow's id of the run that has a tag; None when none has."""
     if not value.isalnum():
         return None  # it would be no value in MLflow's search language
@@ -135,7 +156,11 @@ def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experime
     its_own = client.get_experiment(run.info.experiment_id).name
     if its_own != experiment:
         what = f"run {run_id} lies in experiment {its_own!r}, not in {experiment!r}"
-        raise UserInputError(what, without_password(uri), f"name its experiment as tracking.experiment, or {NEW_RUN_ADVICE}")
+        raise UserInputError(
+            what,
+            without_password(uri),
+            f"name its experiment as tracking.experiment, or {NEW_RUN_ADVICE}",
+        )
     return run
 
 
@@ -152,14 +177,21 @@ def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
     for tag in _TAGS_OF_ONE_PROCESS:
         if tag in run.data.tags and tag not in tags:
             client.delete_tag(run_id, tag)
-    # Last: a RUNNING run that still named its earlier process would be closed by whoever looks for abandoned runs.
+    # Last: a RUNNING run that still named its earlier process would be closed by whoever looks for
+    # abandoned runs.
     client.update_run(run_id, status=RUNNING)
 
 
 def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
-    """Everything that a run holds; one request for the run and one for each of its metrics (a page of 25 000 points)."""
+    """Everything that a run holds; one request for the run and one for each of its metrics (a page
+    of 25 000 points).
+    """
     data = client.get_run(run_id).data
-    points = ((name, point.step) for name in data.metrics for point in client.get_metric_history(run_id, name))
+    points = (
+        (name, point.step)
+        for name in data.metrics
+        for point in client.get_metric_history(run_id, name)
+    )
     return EarlierLog(run_id, data.params, points)
 
 
@@ -176,6 +208,11 @@ def clipped(text: str, limit: int) -> str:
 def _active(found: Experiment | None, uri: str, name: str) -> str:
     if found is None or found.lifecycle_stage != "active":
         deleted_id = found.experiment_id if found else "ID"
-        restore = f"restore it (mlflow experiments restore --experiment-id {deleted_id}) or choose another name"
-        raise UserInputError(f"tracking.experiment {name!r} is deleted", without_password(uri), restore)
+        restore = (
+            f"restore it (mlflow experiments restore --experiment-id {deleted_id}) or choose"
+            " another name"
+        )
+        raise UserInputError(
+            f"tracking.experiment {name!r} is deleted", without_password(uri), restore
+        )
     return str(found.experiment_id)

@@ -1,4 +1,6 @@
-"""A run in MLflow, by its explicit id: no active run, no global tracking URI, so many runs fit in one process."""
+"""A run in MLflow, by its explicit id: no active run, no global tracking URI, so many runs fit in
+one process.
+"""
 
 import logging
 import time
@@ -15,7 +17,19 @@ from orchestrator.errors import OrchestratorError, StorageUnavailableError, Trac
 from orchestrator.tracking import names
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
-from orchestrator.tracking.entries import Begin, Datasets, End, Entry, File, GoOn, Model, Parameters, Points, Tags, Views
+from orchestrator.tracking.entries import (
+    Begin,
+    Datasets,
+    End,
+    Entry,
+    File,
+    GoOn,
+    Model,
+    Parameters,
+    Points,
+    Tags,
+    Views,
+)
 from orchestrator.tracking.mlflow_calls import mlflow_calls
 from orchestrator.tracking.mlflow_database import database_ready
 from orchestrator.tracking.mlflow_runs import (
@@ -40,7 +54,8 @@ from orchestrator.tracking.view import View
 
 # How long opening a child may wait for what was logged before and for MLflow's id of it.
 OPENING_SECONDS = 5.0
-# How long nothing may move at the end of a run before what waits is left to the next command. Whoever interrupts a run waits less.
+# How long nothing may move at the end of a run before what waits is left to the next command.
+# Whoever interrupts a run waits less.
 PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
 
 logger = logging.getLogger(__name__)
@@ -58,7 +73,13 @@ class MlflowTracker:
     """
 
     def __init__(
-        self, outbox: Outbox, run_id: str, parent_run_id: str = "", earlier: EarlierLog | None = None, *, is_alone: bool = True
+        self,
+        outbox: Outbox,
+        run_id: str,
+        parent_run_id: str = "",
+        earlier: EarlierLog | None = None,
+        *,
+        is_alone: bool = True,
     ) -> None:
         self._outbox = outbox
         self._delivery = outbox.delivery
@@ -68,7 +89,9 @@ class MlflowTracker:
 
     @property
     def run_id(self) -> str:
-        """MLflow's id of the run; for one that was opened while the store was away, the value of its tag `names.SPOOL_ID_TAG`."""
+        """MLflow's id of the run; for one that was opened while the store was away, the value of
+        its tag `names.SPOOL_ID_TAG`.
+        """
         return self._lifetime.run_id
 
     @property
@@ -78,7 +101,9 @@ class MlflowTracker:
 
     @property
     def experiment_id(self) -> str:
-        """MLflow's id of the experiment; raises `TrackingUnavailableError` while the store was never reached."""
+        """MLflow's id of the experiment; raises `TrackingUnavailableError` while the store was
+        never reached.
+        """
         return self._delivery.store.experiment_id
 
     @property
@@ -109,12 +134,21 @@ class MlflowTracker:
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
         """Copy a file to the run's artifacts."""
         self._lifetime.require_open()
-        self._put(File(run=self.run_id, path=self._outbox.copied(path), artifact_folder=artifact_folder))
+        self._put(
+            File(run=self.run_id, path=self._outbox.copied(path), artifact_folder=artifact_folder)
+        )
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
         """Keep a packaged model, as one of MLflow's logged models."""
         self._lifetime.require_open()
-        self._put(Model(run=self.run_id, folder=self._outbox.copied(folder), name=name, registered_name=registered_name))
+        self._put(
+            Model(
+                run=self.run_id,
+                folder=self._outbox.copied(folder),
+                name=name,
+                registered_name=registered_name,
+            )
+        )
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
         """Keep which data the run learns from and is tested on."""
@@ -126,9 +160,13 @@ class MlflowTracker:
 
     def view_url(self, view: View) -> str:
         """The page that shows a saved view; empty while the store was never reached."""
-        return view_url(self.uri, self.experiment_id, view.id) if self._delivery.is_connected else ""
+        return (
+            view_url(self.uri, self.experiment_id, view.id) if self._delivery.is_connected else ""
+        )
 
-    def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "MlflowTracker":
+    def open_child(
+        self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
+    ) -> "MlflowTracker":
         """Open a child in the same experiment, new or one that this run has."""
         all_tags = self._opening_tags | self._lifetime.child_tags(run_name, tags)
         if run_id is None:
@@ -142,7 +180,8 @@ class MlflowTracker:
         return self._outbox.flush(patience_seconds)
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """Give the run its final status and the reason. A run that is no child waits until the store has everything, or does not answer.
+        """Give the run its final status and the reason. A run that is no child waits until the
+        store has everything, or does not answer.
 
         Raises:
             TrackingUnavailableError: Numbers are lost, as neither the store nor the disk took them.
@@ -150,7 +189,15 @@ class MlflowTracker:
         ended_ms = _milliseconds()
         if not self._lifetime.end(status):
             return
-        self._outbox.put(End(run=self.run_id, process=_process_tag(), status=status, reason=reason, ended_ms=ended_ms))
+        self._outbox.put(
+            End(
+                run=self.run_id,
+                process=_process_tag(),
+                status=status,
+                reason=reason,
+                ended_ms=ended_ms,
+            )
+        )
         if self._is_alone:
             self._outbox.close(PATIENCE_SECONDS[status])
 
@@ -160,14 +207,17 @@ class MlflowTracker:
 
     @cached_property
     def _opening_tags(self) -> dict[str, str]:
-        # Once for all children: they run the code that this process has loaded, whatever becomes of the checkout.
+        # Once for all children: they run the code that this process has loaded, whatever becomes of
+        # the checkout.
         return opening_tags()
 
     def _new_run(self, tags: dict[str, str]) -> str:
         is_failing = self._outbox.is_failing
         run_id = begin_later(self._outbox, tags)
         if not is_failing:
-            self._outbox.flush(OPENING_SECONDS, numbers_only=True)  # a store that hangs does not keep the learning waiting for longer
+            self._outbox.flush(
+                OPENING_SECONDS, numbers_only=True
+            )  # a store that hangs does not keep the learning waiting for longer
         return self._delivery.id_of(run_id)
 
     def _require_child(self, run_id: str) -> EarlierLog:
@@ -188,10 +238,14 @@ class MlflowTracker:
         return MlflowTracker(self._outbox, run_id, self.run_id, earlier, is_alone=False)
 
 
-def start_run(destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None) -> MlflowTracker:
-    """Open a run, new or by its id, and before it what is missing: schema and experiment (see `opening.open_run`).
+def start_run(
+    destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
+) -> MlflowTracker:
+    """Open a run, new or by its id, and before it what is missing: schema and experiment (see
+    `opening.open_run`).
 
-    What earlier processes of this machine left is put in order: what waits in the spool is sent, runs whose process is gone are closed.
+    What earlier processes of this machine left is put in order: what waits in the spool is sent,
+    runs whose process is gone are closed.
 
     Args:
         destination: Its URI is supported, absolute and reachable.
@@ -208,27 +262,47 @@ def start_run(destination: Destination, spool_dir: Path, tags: Mapping[str, str]
     # First: the run to go on with may be among those that wait.
     for left in deliver_left_behind(spool_dir, uri):
         if left.error is not None:
-            logger.warning("what an earlier run left could not be sent: %s; delete %s to give it up", left.error, left.folder)
+            logger.warning(
+                "what an earlier run left could not be sent: %s; delete %s to give it up",
+                left.error,
+                left.folder,
+            )
         elif left.num_refused:
-            logger.warning("the store refused %d entries that an earlier run left; which and why is in %s", left.num_refused, left.folder)
+            logger.warning(
+                "the store refused %d entries that an earlier run left; which and why is in %s",
+                left.num_refused,
+                left.folder,
+            )
     with mlflow_calls(uri):
-        # Looked for before the experiment is made: a wrong run id leaves no empty experiment behind.
+        # Looked for before the experiment is made: a wrong run id leaves no empty experiment
+        # behind.
         earlier = None if run_id is None else _existing_run(destination, run_id)
         store = open_store(uri, destination.experiment)
         _tidy_up(store)
         if earlier is not None:
             reopen_run(store.client, earlier, all_tags)
-        new_run_id = earlier.info.run_id if earlier else create_run(store.client, store.experiment_id, all_tags)
-    outbox = Outbox(_begin_spool(spool_dir, new_run_id, store, destination), Delivery(destination, {}, store))
+        new_run_id = (
+            earlier.info.run_id
+            if earlier
+            else create_run(store.client, store.experiment_id, all_tags)
+        )
+    outbox = Outbox(
+        _begin_spool(spool_dir, new_run_id, store, destination), Delivery(destination, {}, store)
+    )
     if earlier is None:
         return MlflowTracker(outbox, new_run_id)
     outbox.put(GoOn(run=new_run_id, tags=all_tags))
     parent_run_id = earlier.data.tags.get(names.PARENT_RUN_TAG, "")
-    return MlflowTracker(outbox, new_run_id, parent_run_id, EarlierLog(new_run_id, earlier.data.params, ()))
+    return MlflowTracker(
+        outbox, new_run_id, parent_run_id, EarlierLog(new_run_id, earlier.data.params, ())
+    )
 
 
-def start_run_later(destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None) -> MlflowTracker:
-    """Open a run although the store does not answer: everything waits in the spool, from the first number.
+def start_run_later(
+    destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
+) -> MlflowTracker:
+    """Open a run although the store does not answer: everything waits in the spool, from the first
+    number.
 
     Args:
         destination: As `start_run`.
@@ -255,7 +329,9 @@ def begin_later(outbox: Outbox, tags: dict[str, str]) -> str:
 
 
 def opening_tags() -> dict[str, str]:
-    """Who runs what: the process by which others see whether the run is still alive, the user, the state of the code."""
+    """Who runs what: the process by which others see whether the run is still alive, the user, the
+    state of the code.
+    """
     process = this_process()
     return {**(process.tags() if process else {}), **provenance_tags()}
 

@@ -1,8 +1,9 @@
-"""A packaged model on its way into MLflow: a logged model of its run and, where a name is given, a version in the registry.
+"""A packaged model on its way into MLflow: a logged model of its run and, where a name is given, a
+version in the registry.
 
-Explicit ids only, so the run may be another process's, and over for hours. Each step looks first for what an earlier delivery, killed
-at any point, has made already: so there is one logged model and one version, however often this is called. A logged model that is
-READY is whole.
+Explicit ids only, so the run may be another process's, and over for hours. Each step looks first
+for what an earlier delivery, killed at any point, has made already: so there is one logged model
+and one version, however often this is called. A logged model that is READY is whole.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from orchestrator.tracking import entries
 from orchestrator.tracking.model_facts import ModelFacts
 
 DELIVERY_TAG = "orchestrator.delivery"
-_VERSIONS_TAG = "mlflow.modelVersions"  # by which MLflow's pages link a logged model to its versions
+_VERSIONS_TAG = (
+    "mlflow.modelVersions"  # by which MLflow's pages link a logged model to its versions
+)
 _MODEL_FILE = "MLmodel"
 
 
@@ -78,26 +81,40 @@ class _Package:
 
 
 def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str]) -> LoggedModel:
-    """The logged model of this delivery; a new one is PENDING, and carries the delivery's tag from its first moment."""
+    """The logged model of this delivery; a new one is PENDING, and carries the delivery's tag from
+    its first moment.
+    """
     experiment_id = run.info.experiment_id
-    found = client.search_logged_models([experiment_id], f"tags.`{DELIVERY_TAG}` = '{tags[DELIVERY_TAG]}'")
+    found = client.search_logged_models(
+        [experiment_id], f"tags.`{DELIVERY_TAG}` = '{tags[DELIVERY_TAG]}'"
+    )
     if found:
         return found[0]
-    return client.create_logged_model(experiment_id, name, run.info.run_id, tags, model_type="classifier")
+    return client.create_logged_model(
+        experiment_id, name, run.info.run_id, tags, model_type="classifier"
+    )
 
 
 def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Package) -> None:
-    """Sends the files, those of an earlier delivery over again; the MLmodel file, which gets the ids, last."""
+    """Sends the files, those of an earlier delivery over again; the MLmodel file, which gets the
+    ids, last.
+    """
     client.log_model_artifacts(model.model_id, str(package.folder))
     described = package.model
-    described.run_id, described.model_id, described.artifact_path = run_id, model.model_id, model.artifact_location
+    described.run_id, described.model_id, described.artifact_path = (
+        run_id,
+        model.model_id,
+        model.artifact_location,
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / _MODEL_FILE
         described.save(str(file))
         client.log_model_artifact(model.model_id, str(file))
 
 
-def _version(client: MlflowClient, model: LoggedModel, name: str, tags: dict[str, str], facts: ModelFacts) -> ModelVersion:
+def _version(
+    client: MlflowClient, model: LoggedModel, name: str, tags: dict[str, str], facts: ModelFacts
+) -> ModelVersion:
     """The version of this delivery in the registry."""
     run_id = model.source_run_id
     try:
@@ -108,9 +125,12 @@ def _version(client: MlflowClient, model: LoggedModel, name: str, tags: dict[str
     for version in client.search_model_versions(f"run_id = '{run_id}'"):
         if version.name == name and version.tags.get(DELIVERY_TAG) == tags[DELIVERY_TAG]:
             return version
-    # The files' own address: `models:/ID` would be looked up in MLflow's global tracking store, not in this client's.
+    # The files' own address: `models:/ID` would be looked up in MLflow's global tracking store, not
+    # in this client's.
     source = model.artifact_location
-    return client.create_model_version(name, source, run_id, tags, description=facts.description(), model_id=model.model_id)
+    return client.create_model_version(
+        name, source, run_id, tags, description=facts.description(), model_id=model.model_id
+    )
 
 
 def _link_to_version(client: MlflowClient, model: LoggedModel, version: ModelVersion) -> None:

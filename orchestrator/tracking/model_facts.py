@@ -62,15 +62,21 @@ class ModelFacts:
         return asdict(self)
 
     def tags(self) -> dict[str, str]:
-        """The facts as tags: text and numbers as they are, class names as a JSON list, cut where a tag cannot hold them all."""
+        """The facts as tags: text and numbers as they are, class names as a JSON list, cut where a
+        tag cannot hold them all.
+        """
         plain = {name: str(value) for name, value in self.values().items() if name != "class_names"}
-        return plain | {"class_names": fitting_json(self.class_names), "num_classes": str(len(self.class_names))}
+        return plain | {
+            "class_names": fitting_json(self.class_names),
+            "num_classes": str(len(self.class_names)),
+        }
 
     def description(self) -> str:
         """The facts in a sentence."""
         return (
-            f"The {self.role} of {self.method} on {self.dataset}, {len(self.class_names)} classes: last accuracy {self.last_accuracy:.1%}, "
-            f"average incremental accuracy {self.average_incremental_accuracy:.1%}, forgetting {self.forgetting:.1%}."
+            f"The {self.role} of {self.method} on {self.dataset}, {len(self.class_names)} classes:"
+            f" last accuracy {self.last_accuracy:.1%}, average incremental accuracy"
+            f" {self.average_incremental_accuracy:.1%}, forgetting {self.forgetting:.1%}."
         )
 
 

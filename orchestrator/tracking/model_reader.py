@@ -1,4 +1,6 @@
-"""Learned models of an MLflow store: found by their run, or by name in the registry, and fetched."""
+"""Learned models of an MLflow store: found by their run, or by name in the registry, and
+fetched.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,12 @@ class ModelReader(MlflowReader):
             outputs = self._client.get_run(run_id).outputs
             ids = [output.model_id for output in outputs.model_outputs] if outputs else []
             models = [model for model in map(self._logged_model, ids) if model is not None]
-        return {role: model.artifact_location for model in models for role in ROLES if model.name == role}
+        return {
+            role: model.artifact_location
+            for model in models
+            for role in ROLES
+            if model.name == role
+        }
 
     def registered(self, reference: str) -> RegisteredModel:
         """A version in the registry.
@@ -54,20 +61,31 @@ class ModelReader(MlflowReader):
             reference: `NAME@ALIAS` or `NAME/VERSION`.
 
         Raises:
-            UserInputError: It is no reference, there is no such version, or no run of this program has learned it.
+            UserInputError: It is no reference, there is no such version, or no run of this program
+                has learned it.
         """
         found = _REFERENCE.fullmatch(reference.strip())
         if found is None:
-            raise UserInputError(f"{reference!r} names no model", next_step="write NAME@ALIAS or NAME/VERSION, or a run id")
+            raise UserInputError(
+                f"{reference!r} names no model",
+                next_step="write NAME@ALIAS or NAME/VERSION, or a run id",
+            )
         with mlflow_calls(self._uri):
             version = self._version(found["name"], found["alias"], found["version"] or "")
             if version is None:
                 what = f"there is no model {reference} in the registry"
-                raise UserInputError(what, without_password(self._uri), "`orchestrator ui` shows names, aliases and versions")
+                raise UserInputError(
+                    what,
+                    without_password(self._uri),
+                    "`orchestrator ui` shows names, aliases and versions",
+                )
             location = self._client.get_model_version_download_uri(version.name, version.version)
         roles = [role for role in ROLES if version.tags.get("role") == role]
         if not roles or not version.run_id:
-            raise UserInputError(f"the model {reference} was not registered by this program", without_password(self._uri))
+            raise UserInputError(
+                f"the model {reference} was not registered by this program",
+                without_password(self._uri),
+            )
         return RegisteredModel(version.run_id, roles[0], location)
 
     def download(self, location: str, folder: Path) -> Path:
@@ -78,13 +96,19 @@ class ModelReader(MlflowReader):
         """
         with mlflow_calls(self._uri):
             try:
-                return Path(mlflow.artifacts.download_artifacts(artifact_uri=location, dst_path=str(folder), tracking_uri=self._uri))
+                return Path(
+                    mlflow.artifacts.download_artifacts(
+                        artifact_uri=location, dst_path=str(folder), tracking_uri=self._uri
+                    )
+                )
             except (MlflowException, FileNotFoundError) as error:
                 if isinstance(error, MlflowException) and error.error_code not in _MISSING:
                     raise
-                raise UserInputError("the model's files are gone", location, "run the experiment again") from error
+                raise UserInputError(
+                    "the model's files are gone", location, "run the experiment again"
+                ) from error
 
-    # --- inside ------------------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     def _logged_model(self, model_id: str) -> LoggedModel | None:
         """None for one that is deleted, or was never sent whole."""

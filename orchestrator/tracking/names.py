@@ -1,16 +1,20 @@
-"""Every metric name, tag key and artifact path of the contract, in one place: a rename is a visible change.
+"""Every metric name, tag key and artifact path of the contract, in one place: a rename is a visible
+change.
 
-Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks learned (1 … N,
-because MLflow draws a line only from step 1 on), `<role>_training/…` at the epoch counted over the lane, `final/…`
-once, at `FINAL_STEP`. A trial of a sweep adds `trial/objective`, at the number of tasks learned, and the other `trial/…`
-at `FINAL_STEP`. MLflow opens one section for everything before the last `/`: a prefix is a question, not a task.
+Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks
+learned (1 … N, because MLflow draws a line only from step 1 on), `<role>_training/…` at the epoch
+counted over the lane, `final/…` once, at `FINAL_STEP`. A trial of a sweep adds `trial/objective`,
+at the number of tasks learned, and the other `trial/…` at `FINAL_STEP`. MLflow opens one section
+for everything before the last `/`: a prefix is a question, not a task.
 """
 
 from typing import Literal, TypeAlias
 
 from orchestrator.config.roles import ROLES, Role
 
-SummaryMeasure: TypeAlias = Literal["accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer"]
+SummaryMeasure: TypeAlias = Literal[
+    "accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer"
+]
 FinalMeasure: TypeAlias = Literal["last_accuracy", "average_incremental_accuracy", "forgetting"]
 
 SUMMARY_MEASURES: tuple[SummaryMeasure, ...] = (
@@ -19,7 +23,11 @@ SUMMARY_MEASURES: tuple[SummaryMeasure, ...] = (
     "forgetting",
     "backward_transfer",
 )
-FINAL_MEASURES: tuple[FinalMeasure, ...] = ("last_accuracy", "average_incremental_accuracy", "forgetting")
+FINAL_MEASURES: tuple[FinalMeasure, ...] = (
+    "last_accuracy",
+    "average_incremental_accuracy",
+    "forgetting",
+)
 TRAINING_PARTS: dict[Role, tuple[str, ...]] = {
     "teacher": ("loss", "push", "pull"),
     "student": ("loss", "embedding", "kdr", "tstr", "tssr"),
@@ -45,9 +53,12 @@ STATUS_REASON_TAG = "orchestrator.status_reason"
 HOST_TAG = "orchestrator.host"
 PROCESS_TAG = "orchestrator.process"
 PROCESS_STARTED_TAG = "orchestrator.process_started"
-SWEEP_TAG = "orchestrator.sweep"  # the run id of the sweep, on every child: a search for runs loses sight of their parent
+# the run id of the sweep, on every child: a search for runs loses sight of their parent
+SWEEP_TAG = "orchestrator.sweep"
 HEARTBEAT_TAG = "orchestrator.heartbeat"  # when the run's process was last known to live, in UTC
-SPOOL_ID_TAG = "orchestrator.spool_id"  # by which a run is called that was opened while the store was away
+SPOOL_ID_TAG = (
+    "orchestrator.spool_id"  # by which a run is called that was opened while the store was away
+)
 TRIAL_TAG = "orchestrator.trial"
 PARENT_RUN_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"
@@ -112,8 +123,8 @@ def accuracy_matrix_file(role: Role) -> str:
 def all_metrics(num_tasks: int) -> tuple[str, ...]:
     """Every metric name of a run over `num_tasks` tasks.
 
-    A comparison method has no `kdr` to log, and a closed-form one no epochs; every run logs all the others, because the
-    parallel-coordinates chart drops a run that lacks a chosen one.
+    A comparison method has no `kdr` to log, and a closed-form one no epochs; every run logs all the
+    others, because the parallel-coordinates chart drops a run that lacks a chosen one.
     """
     names: list[str] = []
     for role in ROLES:

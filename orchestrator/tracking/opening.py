@@ -23,7 +23,8 @@ _MLFLOW_ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # A bar for each small file that is read back.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # One try: MLflow's own default, 7 retries of up to 120 s, is minutes. The outbox tries again, and keeps what waits.
+    # One try: MLflow's own default, 7 retries of up to 120 s, is minutes. The outbox tries again,
+    # and keeps what waits.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
@@ -32,27 +33,36 @@ logger = logging.getLogger(__name__)
 
 
 def open_run(
-    tracking: TrackingConfig, experiment: str, run_name: str, tags: Mapping[str, str], run_id: str | None = None
+    tracking: TrackingConfig,
+    experiment: str,
+    run_name: str,
+    tags: Mapping[str, str],
+    run_id: str | None = None,
 ) -> "MlflowTracker":
     """Start a run, or go on with one, and return the tracker that writes to it.
 
-    Creates what is missing: the database, its schema, the experiment. Before that it puts in order what earlier processes of this
-    machine left: what waits in the spool is sent, and the experiment's runs whose process is gone are closed as FAILED, so that none
-    stays RUNNING for ever; where that fails it is a warning in the log.
+    Creates what is missing: the database, its schema, the experiment. Before that it puts in order
+    what earlier processes of this machine left: what waits in the spool is sent, and the
+    experiment's runs whose process is gone are closed as FAILED, so that none stays RUNNING for
+    ever; where that fails it is a warning in the log.
 
-    A run that is gone on with is RUNNING again, as a run of this process. What it holds stays, and is not logged twice (see `Tracker`).
+    A run that is gone on with is RUNNING again, as a run of this process. What it holds stays, and
+    is not logged twice (see `Tracker`).
 
     Args:
-        tracking: The store: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server; and the spool.
+        tracking: The store: `sqlite:///FILE`, the http(s) address of an MLflow server, or a
+            database server; and the spool.
         experiment: The experiment's name; created when there is none.
         run_name: What the run is called in the UI.
         tags: Further tags of the run; see `names` for keys.
         run_id: The run to go on with; None for a new one.
 
     Raises:
-        UserInputError: The URI, the experiment's name or the credentials cannot work, the database's schema is newer than
-            the installed MLflow, or `run_id` names a run that does not exist, is deleted, or lies in another experiment.
-        TrackingUnavailableError: The store does not answer (within seconds) or cannot be written, and it is required.
+        UserInputError: The URI, the experiment's name or the credentials cannot work, the
+            database's schema is newer than the installed MLflow, or `run_id` names a run that does
+            not exist, is deleted, or lies in another experiment.
+        TrackingUnavailableError: The store does not answer (within seconds) or cannot be written,
+            and it is required.
         StorageUnavailableError: The spool cannot be written.
     """
     require_supported(tracking.uri)
@@ -68,7 +78,9 @@ def open_run(
     except TrackingUnavailableError as error:
         if tracking.required:
             raise
-        logger.warning("%s; the run's numbers wait in %s until it can be used", error.what, tracking.spool)
+        logger.warning(
+            "%s; the run's numbers wait in %s until it can be used", error.what, tracking.spool
+        )
     prepare_mlflow()
     from orchestrator.tracking.mlflow_tracker import start_run_later  # noqa: PLC0415
 

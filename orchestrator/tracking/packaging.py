@@ -1,7 +1,9 @@
-"""A learned network as a folder that MLflow loads anywhere: no code of this project in it, and no pickle.
+"""A learned network as a folder that MLflow loads anywhere: no code of this project in it, and no
+pickle.
 
-The network is exported as a graph (`torch.export`, MLflow's `pt2` format): uint8 images of any batch size go in, logits in the
-order of the class names come out. Scaling of pixels, normalisation and evaluation mode are part of the graph.
+The network is exported as a graph (`torch.export`, MLflow's `pt2` format): uint8 images of any
+batch size go in, logits in the order of the class names come out. Scaling of pixels, normalisation
+and evaluation mode are part of the graph.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from orchestrator.tracking.model_facts import ModelFacts
 
 _MODEL_FILE = "MLmodel"
 _GRAPH_FILE = Path("data") / "model.pt2"
-# Exactly these: left to itself MLflow loads the model once more, in a process of its own, to see what it imports.
+# Exactly these: left to itself MLflow loads the model once more, in a process of its own, to see
+# what it imports.
 _REQUIREMENTS = ("mlflow", "numpy", "torch")
 _NUM_EXAMPLES = 2  # of one image, torch.export concludes that there is always one
 
@@ -73,7 +76,8 @@ def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: 
 
     Raises:
         OSError: The folder cannot be written.
-        Exception: torch cannot export the network for any number of images, for one of several dozen reasons.
+        Exception: torch cannot export the network for any number of images, for one of several
+            dozen reasons.
     """
     # The model is packaged for the CPU: an exported graph stays on the device on which it was made.
     classifier = _Classifier(copy.deepcopy(network)).cpu().eval()
@@ -96,7 +100,9 @@ def open_package(folder: Path) -> PackagedModel:
             described = Model.load(str(folder))
             classifier: nn.Module = mlflow.pytorch.load_model(str(folder))
             _, channels, height, width = described.signature.inputs.inputs[0].shape
-        return PackagedModel(classifier, (channels, height, width), ModelFacts(**(described.metadata or {})))
+        return PackagedModel(
+            classifier, (channels, height, width), ModelFacts(**(described.metadata or {}))
+        )
     except (MlflowException, OSError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         what = f"is no model that this program has packaged ({str(error).splitlines()[0]})"
         raise OrchestratorError(what, str(folder)) from error
@@ -121,7 +127,8 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
 
 
 def _require_any_batch_size(file: Path) -> None:
-    """MLflow lets torch.export fix the number of images to that of the example where a network's code does not leave it open.
+    """MLflow lets torch.export fix the number of images to that of the example where a network's
+    code does not leave it open.
 
     Raises:
         RuntimeError: It is fixed.
@@ -134,13 +141,16 @@ def _require_any_batch_size(file: Path) -> None:
 
 
 def example_images(shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Images by which the graph is traced and users see what goes in: brightness ramps, for training images are nobody's business."""
+    """Images by which the graph is traced and users see what goes in: brightness ramps, for
+    training images are nobody's business.
+    """
     size = (_NUM_EXAMPLES, *shape)
     return (np.arange(np.prod(size)) % 256).astype(np.uint8).reshape(size)
 
 
 def _signature(shape: Shape, num_classes: int) -> ModelSignature:
-    # without names: MLflow would hand a named array to the model in a dictionary, which its PyTorch flavour refuses
+    # without names: MLflow would hand a named array to the model in a dictionary, which its PyTorch
+    # flavour refuses
     images = TensorSpec(np.dtype(np.uint8), (-1, *shape))
     logits = TensorSpec(np.dtype(np.float32), (-1, num_classes))
     return ModelSignature(inputs=Schema([images]), outputs=Schema([logits]))

@@ -1,4 +1,5 @@
-"""The axes of a sweep's parallel coordinates: which parameters get one, its name, its scale, where each trial stands on it.
+"""The axes of a sweep's parallel coordinates: which parameters get one, its name, its scale, where
+each trial stands on it.
 
 Values only: `sweep_figures` draws them.
 """
@@ -38,9 +39,11 @@ class ParallelAxis:
 
 
 def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[ParallelAxis]:
-    """One axis per parameter that varies; where none does, as in a sweep of one trial, one per parameter.
+    """One axis per parameter that varies; where none does, as in a sweep of one trial, one per
+    parameter.
 
-    A list of up to three numbers has an axis per place while there is room (12 axes), a longer one and a table their mean.
+    A list of up to three numbers has an axis per place while there is room (12 axes), a longer one
+    and a table their mean.
 
     Args:
         parameters_per_trial: Dotted path → JSON value of each trial.
@@ -53,7 +56,8 @@ def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[Pa
 
 
 def value_axis(name: str, values: Mapping[int, Any]) -> ParallelAxis:
-    """An axis for these values: logarithmic where numbers span more than 1.5 decades, one tick per category otherwise.
+    """An axis for these values: logarithmic where numbers span more than 1.5 decades, one tick per
+    category otherwise.
 
     Args:
         name: What stands above it.
@@ -95,7 +99,11 @@ def as_text(value: object) -> str:
 def shortened(value: object) -> str:
     """A value in the room of a tick: three digits, or three short lines."""
     text = as_text(value)
-    return rounded(float(text), 3) if is_number(value) else wrapped(text if len(text) <= _TEXT_LETTERS else f"{text[: _TEXT_LETTERS - 1]}…")
+    return (
+        rounded(float(text), 3)
+        if is_number(value)
+        else wrapped(text if len(text) <= _TEXT_LETTERS else f"{text[: _TEXT_LETTERS - 1]}…")
+    )
 
 
 def rounded(value: float, digits: int) -> str:
@@ -113,7 +121,9 @@ def _short_name(path: str, paths: Sequence[str]) -> str:
     return path
 
 
-def _columns(parameters_per_trial: Sequence[Mapping[str, Any]], *, short_lists_apart: bool) -> dict[str, dict[int, Any]]:
+def _columns(
+    parameters_per_trial: Sequence[Mapping[str, Any]], *, short_lists_apart: bool
+) -> dict[str, dict[int, Any]]:
     whole: dict[str, dict[int, Any]] = {}
     for place, parameters in enumerate(parameters_per_trial):
         for path, value in parameters.items():
@@ -130,7 +140,9 @@ def _columns(parameters_per_trial: Sequence[Mapping[str, Any]], *, short_lists_a
 
 
 def _varies(column: Mapping[int, Any]) -> bool:
-    return len({float(value) if is_number(value) else as_text(value) for value in column.values()}) > 1
+    return (
+        len({float(value) if is_number(value) else as_text(value) for value in column.values()}) > 1
+    )
 
 
 def _parts(value: object, *, short_lists_apart: bool) -> dict[str, Any]:
@@ -139,14 +151,20 @@ def _parts(value: object, *, short_lists_apart: bool) -> dict[str, Any]:
     if short_lists_apart and 0 < len(value) <= 3 and all(map(is_number, value)):
         return {f"[{i}]": item for i, item in enumerate(value)}
     numbers = [item for row in value for item in (row if isinstance(row, list) else [row])]
-    return {" (mean)": statistics.fmean(numbers)} if numbers and all(map(is_number, numbers)) else {"": value}
+    return (
+        {" (mean)": statistics.fmean(numbers)}
+        if numbers and all(map(is_number, numbers))
+        else {"": value}
+    )
 
 
 def _on_categories(texts: Mapping[int, str]) -> tuple[dict[int, float], list[tuple[float, str]]]:
     categories = sorted(set(texts.values()))
     middles = {text: (i + 0.5) / len(categories) for i, text in enumerate(categories)}
     shown = categories[:: math.ceil(len(categories) / _MAX_TICKS) or 1]
-    return {place: middles[text] for place, text in texts.items()}, [(middles[text], shortened(text)) for text in shown]
+    return {place: middles[text] for place, text in texts.items()}, [
+        (middles[text], shortened(text)) for text in shown
+    ]
 
 
 def _on_numbers(values: Mapping[int, float]) -> tuple[dict[int, float], list[tuple[float, str]]]:
@@ -156,14 +174,20 @@ def _on_numbers(values: Mapping[int, float]) -> tuple[dict[int, float], list[tup
     logarithmic = low > _LEAST_LOG and high / low > _LOG_SPAN
 
     def height(value: float) -> float:
-        return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low)) if logarithmic else (value - low) / (high - low)
+        return (
+            (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
+            if logarithmic
+            else (value - low) / (high - low)
+        )
 
     marked = sorted(set(values.values()))
     # A few values chosen by hand are their own ticks, unless they would be written over each other.
     if len(marked) > _MAX_VALUE_TICKS or np.diff([height(value) for value in marked]).min() < 0.06:
         candidates = _decades(low, high) if logarithmic else _round_steps(values.values())
         marked = [tick for tick in candidates if -1e-9 <= height(tick) <= 1 + 1e-9]
-    return {place: height(value) for place, value in values.items()}, [(height(tick), text) for tick, text in _tick_texts(marked)]
+    return {place: height(value) for place, value in values.items()}, [
+        (height(tick), text) for tick, text in _tick_texts(marked)
+    ]
 
 
 def _round_steps(values: Iterable[float]) -> list[float]:
@@ -176,11 +200,22 @@ def _decades(low: float, high: float) -> list[float]:
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = [float(f"{digit}e{exponent}") for exponent in exponents for digit in (1, 2, 5)]
     decades = fine[::3]
-    return fine if sum(low <= tick <= high for tick in fine) <= _MAX_TICKS else decades[:: math.ceil(len(decades) / _MAX_TICKS)]
+    return (
+        fine
+        if sum(low <= tick <= high for tick in fine) <= _MAX_TICKS
+        else decades[:: math.ceil(len(decades) / _MAX_TICKS)]
+    )
 
 
 def _tick_texts(ticks: Sequence[float]) -> list[tuple[float, str]]:
     # As few digits as tell the ticks apart and do not move them visibly.
     tolerance = 0.005 * min(np.diff(ticks), default=math.inf)
-    digits = next((n for n in range(2, 17) if all(abs(float(rounded(tick, n)) - tick) <= tolerance for tick in ticks)), 17)
+    digits = next(
+        (
+            n
+            for n in range(2, 17)
+            if all(abs(float(rounded(tick, n)) - tick) <= tolerance for tick in ticks)
+        ),
+        17,
+    )
     return [(tick, rounded(tick, digits)) for tick in ticks]

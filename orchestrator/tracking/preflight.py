@@ -1,6 +1,8 @@
-"""Quick checks of a tracking URI before MLflow is imported: a store that cannot be reached is said in seconds.
+"""Quick checks of a tracking URI before MLflow is imported: a store that cannot be reached is said
+in seconds.
 
-Left to itself MLflow imports for some seconds, then tries for minutes (a server: 7 times; a database: 10 times).
+Left to itself MLflow imports for some seconds, then tries for minutes (a server: 7 times; a
+database: 10 times).
 """
 
 import http.client
@@ -26,7 +28,11 @@ def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
     """The error for a store that does not work now, with the cause in one line."""
     first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     next_step = "start it or correct tracking.uri, then run the same command again"
-    return TrackingUnavailableError(f"the tracking store cannot be used: {without_password(first_line)}", without_password(uri), next_step)
+    return TrackingUnavailableError(
+        f"the tracking store cannot be used: {without_password(first_line)}",
+        without_password(uri),
+        next_step,
+    )
 
 
 def check_reachable(uri: str) -> None:
@@ -58,26 +64,35 @@ def _check_sqlite_file(uri: str, path: Path) -> None:
     except (sqlite3.OperationalError, OSError) as error:
         raise unavailable(uri, error) from error
     except sqlite3.DatabaseError as error:
-        raise UserInputError(f"not a SQLite database ({error})", str(path), SQLITE_ADVICE) from error
+        raise UserInputError(
+            f"not a SQLite database ({error})", str(path), SQLITE_ADVICE
+        ) from error
 
 
 def _check_port(uri: str) -> None:
     address = urllib.parse.urlsplit(uri)
     port = address.port or DEFAULT_PORTS[uri_scheme(uri)]
     try:
-        socket.create_connection((address.hostname or "localhost", port), timeout=ANSWER_SECONDS).close()
+        socket.create_connection(
+            (address.hostname or "localhost", port), timeout=ANSWER_SECONDS
+        ).close()
     except OSError as error:
         raise unavailable(uri, error) from error
 
 
 def _check_server(uri: str) -> None:
-    # urllib honours the proxy settings that MLflow's client honours; credentials are MLflow's business.
+    # urllib honours the proxy settings that MLflow's client honours; credentials are MLflow's
+    # business.
     address = urllib.parse.urlsplit(uri)
-    bare = address._replace(netloc=address.netloc.rpartition("@")[2], path=f"{address.path.rstrip('/')}/health")
+    bare = address._replace(
+        netloc=address.netloc.rpartition("@")[2], path=f"{address.path.rstrip('/')}/health"
+    )
     try:
         urllib.request.urlopen(bare.geturl(), timeout=ANSWER_SECONDS).close()  # noqa: S310 - http or https, checked
     except urllib.error.HTTPError as error:
         error.close()  # It answers; whether it is an MLflow server shows at the first call.
     except (OSError, http.client.HTTPException) as error:
-        if not isinstance(getattr(error, "reason", None), ssl.SSLError):  # MLflow may be told to accept the certificate
+        if not isinstance(
+            getattr(error, "reason", None), ssl.SSLError
+        ):  # MLflow may be told to accept the certificate
             raise unavailable(uri, getattr(error, "reason", error)) from error

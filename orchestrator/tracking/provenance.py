@@ -12,7 +12,9 @@ _DIRTY = "-dirty"
 
 
 def provenance_tags(project_root: Path = _PROJECT_ROOT) -> dict[str, str]:
-    """The user, and the git commit when `project_root` is the top of a checkout (not when installed from a wheel)."""
+    """The user, and the git commit when `project_root` is the top of a checkout (not when installed
+    from a wheel).
+    """
     tags: dict[str, str] = {}
     # A container's user id need not have a name.
     with suppress(KeyError, OSError, ImportError):
@@ -25,9 +27,15 @@ def provenance_tags(project_root: Path = _PROJECT_ROOT) -> dict[str, str]:
 def _git_tags(checkout: Path) -> dict[str, str]:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        answer = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603 - constant
+        answer = subprocess.run(  # noqa: S603 - constant
+            command, cwd=checkout, capture_output=True, text=True, timeout=5, check=True
+        )
     except (OSError, subprocess.SubprocessError):
-        return {}  # No git, no commit yet, or a checkout of another user: a run is worth more than its tag.
+        # No git, no commit yet, or a checkout of another user: a run is worth more than its tag.
+        return {}
     state = answer.stdout.strip()
     is_dirty = state.endswith(_DIRTY)
-    return {names.GIT_COMMIT_TAG: state.removesuffix(_DIRTY), names.GIT_DIRTY_TAG: str(is_dirty).lower()}
+    return {
+        names.GIT_COMMIT_TAG: state.removesuffix(_DIRTY),
+        names.GIT_DIRTY_TAG: str(is_dirty).lower(),
+    }

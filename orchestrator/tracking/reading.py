@@ -1,4 +1,6 @@
-"""Reading runs back: everything that can be wrong with the address is said here, before MLflow is imported."""
+"""Reading runs back: everything that can be wrong with the address is said here, before MLflow is
+imported.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def open_reader(uri: str) -> MlflowReader:
         uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server.
 
     Raises:
-        UserInputError: The URI cannot work, there is no such database, or its schema is not one of the installed MLflow.
+        UserInputError: The URI cannot work, there is no such database, or its schema is not one of
+            the installed MLflow.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     uri = _existing(uri)
@@ -50,7 +53,8 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
         name: Of the models: NAME-teacher and NAME-student.
 
     Raises:
-        UserInputError: The URI cannot work, or the database's schema is not one of the installed MLflow.
+        UserInputError: The URI cannot work, or the database's schema is not one of the installed
+            MLflow.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     require_supported(uri)

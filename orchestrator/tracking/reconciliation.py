@@ -1,6 +1,8 @@
-"""Putting in order what nobody else will: numbers that wait in the spool, and runs whose process was killed.
+"""Putting in order what nobody else will: numbers that wait in the spool, and runs whose process
+was killed.
 
-A process that is killed leaves its run RUNNING for ever, and what it had logged and not sent in its spool.
+A process that is killed leaves its run RUNNING for ever, and what it had logged and not sent in its
+spool.
 """
 
 import logging
@@ -54,7 +56,8 @@ class LeftBehind:
 
 
 def deliver_left_behind(spool_dir: Path, uri: str | None = None) -> list[LeftBehind]:
-    """Sends what sessions of killed processes, or of runs that ended while the store was away, left in the spool.
+    """Sends what sessions of killed processes, or of runs that ended while the store was away, left
+    in the spool.
 
     Args:
         spool_dir: Where sessions keep what waits.
@@ -73,7 +76,14 @@ def deliver_left_behind(spool_dir: Path, uri: str | None = None) -> list[LeftBeh
 def _deliver(spool: Spool, before: Sequence[LeftBehind]) -> LeftBehind:
     """Sends one, unless the store did not answer for one before: each try may take some seconds."""
     destination, num_sent, num_refused = spool.destination, 0, 0
-    error = next((left.error for left in before if left.is_store_away and left.destination.uri == destination.uri), None)
+    error = next(
+        (
+            left.error
+            for left in before
+            if left.is_store_away and left.destination.uri == destination.uri
+        ),
+        None,
+    )
     if error is not None:
         return LeftBehind(spool.folder, destination, 0, 0, error, is_store_away=True)
     delivery = Delivery(destination, spool.delivered.run_ids)
@@ -84,15 +94,21 @@ def _deliver(spool: Spool, before: Sequence[LeftBehind]) -> LeftBehind:
     except OrchestratorError as reason:
         error = reason
     except OSError as reason:
-        error = StorageUnavailableError(f"the spool cannot be used ({reason.strerror or reason})", str(spool.folder))
+        error = StorageUnavailableError(
+            f"the spool cannot be used ({reason.strerror or reason})", str(spool.folder)
+        )
     except Exception as reason:  # noqa: BLE001 - what cannot be sent keeps no run from beginning, and nothing else waiting
-        error = OrchestratorError(without_password(f"{type(reason).__name__}: {reason}"), str(spool.folder))
+        error = OrchestratorError(
+            without_password(f"{type(reason).__name__}: {reason}"), str(spool.folder)
+        )
     is_store_away = isinstance(error, TrackingUnavailableError) and not delivery.is_connected
     return LeftBehind(spool.folder, destination, num_sent, num_refused, error, is_store_away)
 
 
 def _sent_windows(spool: Spool, delivery: Delivery) -> Iterator[tuple[int, int]]:
-    """Sends what waits, and tells of each window the number of entries and how many of them the store refuses."""
+    """Sends what waits, and tells of each window the number of entries and how many of them the
+    store refuses.
+    """
     waiting, aside = spool.waiting(), spool.aside()
     for start in range(0, len(waiting), WINDOW):
         window = waiting[start : start + WINDOW]
@@ -112,12 +128,15 @@ def _send(spool: Spool, delivery: Delivery, entries: Sequence[Entry]) -> int:
     return len(refused)
 
 
-def close_abandoned_runs(client: MlflowClient, uri: str, experiment_ids: Sequence[str]) -> list[str]:
+def close_abandoned_runs(
+    client: MlflowClient, uri: str, experiment_ids: Sequence[str]
+) -> list[str]:
     """Close as FAILED the runs whose process is gone, and return their ids.
 
-    Gone is a process of this host that has ended, and one that cannot be seen from here (of another host or container) and gave no
-    sign of life for `SILENCE`. Runs of other processes, and runs that name none, are left alone. Several processes may do this at
-    once: they write the same. The end time is when a run is found, for when its process died is not known.
+    Gone is a process of this host that has ended, and one that cannot be seen from here (of another
+    host or container) and gave no sign of life for `SILENCE`. Runs of other processes, and runs
+    that name none, are left alone. Several processes may do this at once: they write the same. The
+    end time is when a run is found, for when its process died is not known.
 
     Args:
         client: Bound to the store.
@@ -131,7 +150,8 @@ def close_abandoned_runs(client: MlflowClient, uri: str, experiment_ids: Sequenc
     """
     closed = []
     with mlflow_calls(uri):
-        # All are found before any is closed: a closed run no longer matches, which would move the pages.
+        # All are found before any is closed: a closed run no longer matches, which would move the
+        # pages.
         for run in list(_running(client, experiment_ids)):
             process = recorded_process(run.data.tags)
             reason = _why_gone(process, run) if process else ""
@@ -152,7 +172,12 @@ def close_abandoned_runs_of_store(uri: str) -> list[str]:
 def _running(client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Run]:
     token: str | None = None
     while True:
-        page = client.search_runs(list(experiment_ids), f"attributes.status = '{RUNNING}'", max_results=RUNS_PER_PAGE, page_token=token)
+        page = client.search_runs(
+            list(experiment_ids),
+            f"attributes.status = '{RUNNING}'",
+            max_results=RUNS_PER_PAGE,
+            page_token=token,
+        )
         yield from page
         token = page.token
         if not token:
@@ -163,17 +188,26 @@ def _why_gone(process: RunProcess, run: Run) -> str:
     """Empty for a process that may live."""
     here = this_process()
     if here is not None and process.is_seen_from(here):
-        return f"its process (pid {process.pid} on {process.host}) is gone" if process.is_gone(here) else ""
+        return (
+            f"its process (pid {process.pid} on {process.host}) is gone"
+            if process.is_gone(here)
+            else ""
+        )
     try:
         last = datetime.fromisoformat(run.data.tags.get(names.HEARTBEAT_TAG, ""))
     except ValueError:
         return ""
     silence = datetime.now(UTC) - last
-    return f"no sign of life from {process.host} for {silence.total_seconds() / 60:.0f} minutes" if silence > SILENCE else ""
+    return (
+        f"no sign of life from {process.host} for {silence.total_seconds() / 60:.0f} minutes"
+        if silence > SILENCE
+        else ""
+    )
 
 
 def _close(client: MlflowClient, run_id: str, process: RunProcess, reason: str) -> bool:
-    # Asked again: after the search the process may have closed the run itself, before it ended; or another one goes on with it.
+    # Asked again: after the search the process may have closed the run itself, before it ended; or
+    # another one goes on with it.
     run = client.get_run(run_id)
     if run.info.status != RUNNING or recorded_process(run.data.tags) != process:
         return False

@@ -1,7 +1,9 @@
-"""The model registry: pairs of a teacher and its student, their aliases, and the files by which the teacher learns on.
+"""The model registry: pairs of a teacher and its student, their aliases, and the files by which the
+teacher learns on.
 
-The student's aliases decide, for it is the student that is served; the teacher's follow. Of a student, the tag `TEACHER_TAG` names
-its teacher. Explicit clients only: nothing here depends on MLflow's global settings.
+The student's aliases decide, for it is the student that is served; the teacher's follow. Of a
+student, the tag `TEACHER_TAG` names its teacher. Explicit clients only: nothing here depends on
+MLflow's global settings.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from orchestrator.tracking.model_delivery import DELIVERY_TAG, deliver_model
 STATE_TAG = "orchestrator.state"
 REASON_TAG = "orchestrator.state_reason"
 TEACHER_TAG = "orchestrator.teacher_version"
-PREDECESSOR_TAG = "orchestrator.predecessor"  # the student version from whose champion it has learned on
+PREDECESSOR_TAG = (  # the student version from whose champion it has learned on
+    "orchestrator.predecessor"
+)
 GATE_TAG_PREFIX = "orchestrator.gate."
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _MAX_TAG = 5000
@@ -53,7 +57,9 @@ class VersionFacts:
 
 
 class ModelRegistry:
-    """The registry of one store, and in it two models; every method raises `TrackingUnavailableError` where it does not answer."""
+    """The registry of one store, and in it two models; every method raises
+    `TrackingUnavailableError` where it does not answer.
+    """
 
     def __init__(self, uri: str, name: str) -> None:
         """Connects.
@@ -73,11 +79,15 @@ class ModelRegistry:
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
         """The version that has an alias; None for nobody."""
-        return self._if_there(lambda: self._client.get_model_version_by_alias(self.model_name(role), alias))
+        return self._if_there(
+            lambda: self._client.get_model_version_by_alias(self.model_name(role), alias)
+        )
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
         """One version; None where it is deleted."""
-        return self._if_there(lambda: self._client.get_model_version(self.model_name(role), version))
+        return self._if_there(
+            lambda: self._client.get_model_version(self.model_name(role), version)
+        )
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
         """Gives an alias to a version, from whoever has it; None takes it away."""
@@ -98,7 +108,9 @@ class ModelRegistry:
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
         """All versions of a role's model, or those with a tag, the oldest first."""
-        wanted = f"name = '{self.model_name(role)}'" + (f" and tags.`{tag}` = '{value}'" if tag else "")
+        wanted = f"name = '{self.model_name(role)}'" + (
+            f" and tags.`{tag}` = '{value}'" if tag else ""
+        )
         found: list[ModelVersion] = []
         token: str | None = None
         with mlflow_calls(self._uri):
@@ -114,7 +126,9 @@ class ModelRegistry:
         """Sets or replaces tags of a version."""
         with mlflow_calls(self._uri):
             for key, value in tags.items():
-                self._client.set_model_version_tag(self.model_name(role), version, key, value[:_MAX_TAG])
+                self._client.set_model_version_tag(
+                    self.model_name(role), version, key, value[:_MAX_TAG]
+                )
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
         """Registers a packaged model as a version, once for each candidate, and returns its number.
@@ -128,7 +142,11 @@ class ModelRegistry:
         name, delivery = self.model_name(role), f"{candidate}/{role}"
         if not self.versions(role, DELIVERY_TAG, delivery):
             with mlflow_calls(self._uri):
-                deliver_model(self._client, run_id, entries.Model(run=candidate, folder=package, name=role, registered_name=name))
+                deliver_model(
+                    self._client,
+                    run_id,
+                    entries.Model(run=candidate, folder=package, name=role, registered_name=name),
+                )
         return self.versions(role, DELIVERY_TAG, delivery)[0].version
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
@@ -151,14 +169,23 @@ class ModelRegistry:
         """
         folder.mkdir(parents=True, exist_ok=True)
         with mlflow_calls(self._uri):
-            source = f"{self._client.get_model_version_download_uri(self.model_name(role), version).rstrip('/')}/{path}"
+            uri = self._client.get_model_version_download_uri(self.model_name(role), version)
+            source = f"{uri.rstrip('/')}/{path}"
             try:
-                return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=self._uri))
+                return Path(
+                    mlflow.artifacts.download_artifacts(
+                        artifact_uri=source, dst_path=str(folder), tracking_uri=self._uri
+                    )
+                )
             except (MlflowException, FileNotFoundError) as error:
                 if isinstance(error, MlflowException) and error.error_code not in _MISSING:
                     raise
-                where = f"{self.model_name(role)} version {version} in {without_password(self._uri)}"
-                raise OrchestratorError(f"its files {path} are missing ({str(error).splitlines()[0]})", where) from error
+                where = (
+                    f"{self.model_name(role)} version {version} in {without_password(self._uri)}"
+                )
+                raise OrchestratorError(
+                    f"its files {path} are missing ({str(error).splitlines()[0]})", where
+                ) from error
 
     def _if_there(self, ask: Callable[[], ModelVersion]) -> VersionFacts | None:
         with mlflow_calls(self._uri):
@@ -172,5 +199,9 @@ class ModelRegistry:
 
 def _facts(version: ModelVersion) -> VersionFacts:
     return VersionFacts(
-        str(version.version), version.run_id or "", dict(version.tags or {}), version.source or "", int(version.creation_timestamp or 0)
+        str(version.version),
+        version.run_id or "",
+        dict(version.tags or {}),
+        version.source or "",
+        int(version.creation_timestamp or 0),
     )

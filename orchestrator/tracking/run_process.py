@@ -1,8 +1,9 @@
 """Which process drives a run, as tags by which another process can tell later that it is gone.
 
-A pid alone would do for neither: pids are used again, and containers count theirs independently. So the tags hold the host's
-name, and the start in the clock ticks since boot that Linux keeps for every process (unlike a time of day it never shifts
-when the clock is set), with the ids of that boot and of the pid namespace within which the pid counts.
+A pid alone would do for neither: pids are used again, and containers count theirs independently. So
+the tags hold the host's name, and the start in the clock ticks since boot that Linux keeps for
+every process (unlike a time of day it never shifts when the clock is set), with the ids of that
+boot and of the pid namespace within which the pid counts.
 
 Where Linux's /proc does not tell, there are no tags, and nothing is concluded.
 """
@@ -40,7 +41,11 @@ class RunProcess:
     def tags(self) -> dict[str, str]:
         """What `recorded_process` reads again."""
         started = f"{self.boot}:{self.pid_namespace}:{self.start_ticks}"
-        return {names.HOST_TAG: self.host, names.PROCESS_TAG: str(self.pid), names.PROCESS_STARTED_TAG: started}
+        return {
+            names.HOST_TAG: self.host,
+            names.PROCESS_TAG: str(self.pid),
+            names.PROCESS_STARTED_TAG: started,
+        }
 
     def is_gone(self, here: "RunProcess") -> bool:
         """Whether this process has certainly ended; False also where `here` cannot see it.
@@ -52,8 +57,11 @@ class RunProcess:
 
     def is_seen_from(self, here: "RunProcess") -> bool:
         """Whether `here` can tell at all whether this process has ended."""
-        # Containers on the host's network share its name: a pid of another namespace says nothing here.
-        return self.host == here.host and (self.boot != here.boot or self.pid_namespace == here.pid_namespace)
+        # Containers on the host's network share its name: a pid of another namespace says nothing
+        # here.
+        return self.host == here.host and (
+            self.boot != here.boot or self.pid_namespace == here.pid_namespace
+        )
 
     def _runs(self) -> bool:
         try:
@@ -90,14 +98,15 @@ def recorded_process(tags: Mapping[str, str]) -> RunProcess | None:
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    # The program's name stands in parentheses, and may itself hold spaces and parentheses. Counted after it (proc_pid_stat(5)):
-    # the state is field 3 of the line, the start field 22.
+    # The program's name stands in parentheses, and may itself hold spaces and parentheses. Counted
+    # after it (proc_pid_stat(5)): the state is field 3 of the line, the start field 22.
     fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     return fields[0], fields[19]
 
 
 def _exists(pid: int) -> bool:
-    # Mounted with hidepid, /proc leaves out the processes of other users; signal 0 asks the kernel itself, and sends nothing.
+    # Mounted with hidepid, /proc leaves out the processes of other users; signal 0 asks the kernel
+    # itself, and sends nothing.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,7 +1,8 @@
 """Saved views of MLflow's experiment page: written as experiment tags, found again by their link.
 
-MLflow 3.16 began to keep what a person saves on the page ("Saved views") in tags `mlflow.sharedViewState.ID` of the experiment. No
-interface for writing them is documented, so nothing is written for a version whose page was not looked at.
+MLflow 3.16 began to keep what a person saves on the page ("Saved views") in tags
+`mlflow.sharedViewState.ID` of the experiment. No interface for writing them is documented, so
+nothing is written for a version whose page was not looked at.
 """
 
 import base64
@@ -26,14 +27,17 @@ from orchestrator.tracking.view import Json, View
 
 VIEW_TAG_PREFIX = "mlflow.sharedViewState."
 CHECKED_VERSIONS = ("3.16", "3.17")
-MAX_VALUE_CHARACTERS = 20_000  # as MLflow checks it; a view has about 1,000, with 5 tasks as with 1,000
+MAX_VALUE_CHARACTERS = (
+    20_000  # as MLflow checks it; a view has about 1,000, with 5 tasks as with 1,000
+)
 _COMPRESSED = "deflate;"
 
 logger = logging.getLogger(__name__)
 
 
 def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) -> None:
-    """Write the views that an experiment lacks, or has in an older form; one that a person saved anew on the page is theirs.
+    """Write the views that an experiment lacks, or has in an older form; one that a person saved
+    anew on the page is theirs.
 
     A view is worth less than the run it belongs to: what goes wrong is a warning in the log.
 
@@ -49,15 +53,23 @@ def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) 
             tags = client.get_experiment(experiment_id).tags
             for view in views:
                 if _is_wanted(view, tags.get(tag_of(view))):
-                    client.set_experiment_tag(experiment_id, tag_of(view), envelope(view, time.time_ns() // 1_000_000))
+                    client.set_experiment_tag(
+                        experiment_id, tag_of(view), envelope(view, time.time_ns() // 1_000_000)
+                    )
     except OrchestratorError as error:
-        logger.warning("the comparison views of experiment %s could not be saved: %s", experiment_id, error)
+        logger.warning(
+            "the comparison views of experiment %s could not be saved: %s", experiment_id, error
+        )
 
 
 def view_url(uri: str, experiment_id: str, view_id: str) -> str:
     """The page that shows a view: on the server, or on the one that `orchestrator ui` starts."""
     # Without the workflow, a browser that is new to MLflow shows the menu for language models.
-    query = {"viewStateShareKey": view_id, "compareRunsMode": "CHART", "workflowType": "machine_learning"}
+    query = {
+        "viewStateShareKey": view_id,
+        "compareRunsMode": "CHART",
+        "workflowType": "machine_learning",
+    }
     return f"{experiment_url(uri, experiment_id)}/runs?{urllib.parse.urlencode(query)}"
 
 
@@ -68,7 +80,11 @@ def tag_of(view: View) -> str:
 
 def view_names(tags: Mapping[str, str]) -> dict[str, str]:
     """Id and name of every saved view among an experiment's tags, whoever saved it."""
-    found = {key.removeprefix(VIEW_TAG_PREFIX): _read(value) for key, value in tags.items() if key.startswith(VIEW_TAG_PREFIX)}
+    found = {
+        key.removeprefix(VIEW_TAG_PREFIX): _read(value)
+        for key, value in tags.items()
+        if key.startswith(VIEW_TAG_PREFIX)
+    }
     return {view_id: str(saved["name"]) for view_id, saved in found.items() if saved}
 
 
@@ -76,7 +92,14 @@ def envelope(view: View, now_milliseconds: int) -> str:
     """The tag's value: name, times and the compressed state."""
     packed = zlib.compress(json.dumps(view.state, separators=(",", ":")).encode(), level=9)
     state = _COMPRESSED + base64.b64encode(packed).decode()
-    return json.dumps({"name": view.name, "createdAt": now_milliseconds, "updatedAt": now_milliseconds, "state": state})
+    return json.dumps(
+        {
+            "name": view.name,
+            "createdAt": now_milliseconds,
+            "updatedAt": now_milliseconds,
+            "state": state,
+        }
+    )
 
 
 def state_of(value: str) -> Json:
@@ -97,7 +120,8 @@ def _is_wanted(view: View, saved: str | None) -> bool:
     if saved is None:
         return True
     before = _read(saved)
-    # The page sets the time of the update when a person overwrites a view; ours have both times alike.
+    # The page sets the time of the update when a person overwrites a view; ours have both times
+    # alike.
     is_ours = before.get("createdAt") == before.get("updatedAt")
     return is_ours and (before.get("name") != view.name or state_of(saved) != view.state)
 
@@ -111,11 +135,15 @@ def _read(value: str) -> dict[str, Any]:
 
 
 def _page_is_known(uri: str) -> bool:
-    """Whether the page is of a checked version: the server's, or for a database that of the MLflow installed here."""
+    """Whether the page is of a checked version: the server's, or for a database that of the MLflow
+    installed here.
+    """
     version = _server_version(uri) if uri_scheme(uri) in SERVER_SCHEMES else mlflow.__version__
     return ".".join(version.split(".")[:2]) in CHECKED_VERSIONS
 
 
 def _server_version(uri: str) -> str:
-    answer = http_request(get_default_host_creds(uri), "/version", "GET", max_retries=0, timeout=ANSWER_SECONDS)
+    answer = http_request(
+        get_default_host_creds(uri), "/version", "GET", max_retries=0, timeout=ANSWER_SECONDS
+    )
     return str(answer.text).strip() if answer.ok else ""

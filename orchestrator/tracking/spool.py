@@ -6,13 +6,14 @@ One folder for each process and run that it opened (a sweep's children are in th
 SPOOL/RUN_ID-xxxxxxxx.lock        held while the process lives
 SPOOL/RUN_ID-xxxxxxxx/
 ├── destination.json              store and experiment
-├── journal.jsonl                 one entry a line, in the order of logging; an incomplete last line was never said
-├── delivered.json                up to which byte the store has them but for which, and the ids it gave to runs
+├── journal.jsonl                 one entry a line, in order; an incomplete last line was never said
+├── delivered.json                up to which byte the store has them, and the ids of runs
 ├── refused.jsonl                 entries that the store refuses for ever, with its reason
 └── files/                        copies of logged files
 ```
 
-A killed process loses nothing that it has logged: the next command, or `orchestrator reconcile`, sends the rest.
+A killed process loses nothing that it has logged: the next command, or `orchestrator reconcile`,
+sends the rest.
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ from filelock import FileLock, Timeout
 from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.tracking.entries import Entry, entry_from_json
 
-_JOURNAL, _DELIVERED, _DESTINATION, _REFUSED, _FILES = "journal.jsonl", "delivered.json", "destination.json", "refused.jsonl", "files"
+_JOURNAL, _DELIVERED, _DESTINATION, _REFUSED, _FILES = (
+    "journal.jsonl",
+    "delivered.json",
+    "destination.json",
+    "refused.jsonl",
+    "files",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +64,8 @@ class Delivered:
     Attributes:
         offset: Bytes of the journal.
         run_ids: The store's id of each run that was opened while it was away, by the id given here.
-        aside: Entries before that offset, as JSON, which the store does not have after all: they come last.
+        aside: Entries before that offset, as JSON, which the store does not have after all: they
+            come last.
     """
 
     offset: int = 0
@@ -93,12 +101,15 @@ class Spool:
         except OSError as error:
             advice = "free some space there, or set tracking.spool to another folder"
             raise StorageUnavailableError(
-                f"the spool of tracked numbers cannot be written ({error.strerror or error})", str(spool_dir), advice
+                f"the spool of tracked numbers cannot be written ({error.strerror or error})",
+                str(spool_dir),
+                advice,
             ) from None
 
     @classmethod
     def left_behind(cls, spool_dir: Path) -> Iterator[Spool]:
-        """The sessions whose process is gone, in the order of their beginnings: a later one may go on with the run of an earlier one.
+        """The sessions whose process is gone, in the order of their beginnings: a later one may go
+        on with the run of an earlier one.
 
         Each is locked for this process until it is removed or released.
         """
@@ -114,7 +125,11 @@ class Spool:
             try:
                 spool = cls(folder, lock)
             except (OSError, ValueError, TypeError) as error:
-                logger.warning("%s cannot be read (%s), so nothing of it is sent; delete it to give it up", folder, error)
+                logger.warning(
+                    "%s cannot be read (%s), so nothing of it is sent; delete it to give it up",
+                    folder,
+                    error,
+                )
                 lock.release()
             else:
                 yield spool
@@ -126,7 +141,9 @@ class Spool:
             OSError: It cannot be written; the journal is as before.
         """
         if self._journal is None:
-            self._journal = os.open(self.folder / _JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._journal = os.open(
+                self.folder / _JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+            )
         line = entry.model_dump_json().encode() + b"\n"
         before = os.fstat(self._journal).st_size
         try:
@@ -188,7 +205,9 @@ class Spool:
             advice = "delete the line to send the others, or the folder to give them up"
             raise UserInputError(what, str(self.folder / _JOURNAL), advice) from None
 
-    def note_delivered(self, offset: int, run_ids: Mapping[str, str], aside: Sequence[Entry] = ()) -> None:
+    def note_delivered(
+        self, offset: int, run_ids: Mapping[str, str], aside: Sequence[Entry] = ()
+    ) -> None:
         """The store has everything up to there, or further where it was so before.
 
         Args:
@@ -199,7 +218,11 @@ class Spool:
         Raises:
             OSError: It cannot be noted; sending the same again does no harm.
         """
-        self.delivered = Delivered(max(offset, self.delivered.offset), dict(run_ids), [entry.model_dump_json() for entry in aside])
+        self.delivered = Delivered(
+            max(offset, self.delivered.offset),
+            dict(run_ids),
+            [entry.model_dump_json() for entry in aside],
+        )
         _write_json(self.folder / _DELIVERED, asdict(self.delivered))
 
     def note_refused(self, entry: Entry, reason: str) -> None:
@@ -209,10 +232,14 @@ class Spool:
             OSError: It cannot be noted.
         """
         with (self.folder / _REFUSED).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"reason": reason, "entry": json.loads(entry.model_dump_json())}) + "\n")
+            file.write(
+                json.dumps({"reason": reason, "entry": json.loads(entry.model_dump_json())}) + "\n"
+            )
 
     def close(self) -> None:
-        """Removes the folder when the store has everything; what was refused stays to be looked at."""
+        """Removes the folder when the store has everything; what was refused stays to be looked
+        at.
+        """
         if self._journal is not None:
             os.close(self._journal)
             self._journal = None
@@ -263,7 +290,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_delivered(folder: Path) -> Delivered:
-    """From the beginning where nothing is noted, or nothing that can be read: sending again does no harm."""
+    """From the beginning where nothing is noted, or nothing that can be read: sending again does no
+    harm.
+    """
     try:
         return Delivered(**_read_json(folder / _DELIVERED))
     except (OSError, ValueError, TypeError):

@@ -1,6 +1,8 @@
-"""What a sweep shows: its trials as parallel coordinates, which parameters matter, the best curves, and a table.
+"""What a sweep shows: its trials as parallel coordinates, which parameters matter, the best curves,
+and a table.
 
-Only a finished trial has an objective that compares: what a trial reported before it was stopped belongs to fewer tasks.
+Only a finished trial has an objective that compares: what a trial reported before it was stopped
+belongs to fewer tasks.
 """
 
 import csv
@@ -18,10 +20,18 @@ from sklearn.isotonic import isotonic_regression
 
 from orchestrator.config.search_space import rank_key
 from orchestrator.tracking.heat_map import INK, MUTED
-from orchestrator.tracking.parallel_axes import as_text, is_number, parameter_axes, rounded, short_names, value_axis
+from orchestrator.tracking.parallel_axes import (
+    as_text,
+    is_number,
+    parameter_axes,
+    rounded,
+    short_names,
+    value_axis,
+)
 from orchestrator.tracking.parallel_coordinates import draw_parallel_coordinates
 
-# After Okabe and Ito, darkened where a text in that colour would be too pale; the best trial comes first.
+# After Okabe and Ito, darkened where a text in that colour would be too pale; the best trial comes
+# first.
 _RANK_COLOURS = ("#0072B2", "#C24E00", "#00805E", "#AD4F84", "#8A5F00", "#5A5FC0", "#000000")
 _GRID = "#e3e7ec"
 # Height of the curves' plot and of one line of its labels.
@@ -36,7 +46,8 @@ class TrialRow:
         trial: Its number.
         status: "finished", "stopped" or "failed".
         value: The objective; None where there is none.
-        parameters: Dotted path → JSON value; a conditional parameter is missing where it does not apply.
+        parameters: Dotted path → JSON value; a conditional parameter is missing where it does not
+            apply.
         curve: Objective after each task.
         teacher_curve: Test accuracy (fraction) after each task.
         student_curve: Test accuracy (fraction) after each task.
@@ -59,10 +70,14 @@ class _Curve:
     line_style: str
 
 
-def parallel_coordinates_figure(trials: Sequence[TrialRow], metric: str, mode: str, max_width_inches: float = 13.5) -> Figure:
-    """Every trial as a line over its parameters to its objective; the best on top, the unfinished ones in grey.
+def parallel_coordinates_figure(
+    trials: Sequence[TrialRow], metric: str, mode: str, max_width_inches: float = 13.5
+) -> Figure:
+    """Every trial as a line over its parameters to its objective; the best on top, the unfinished
+    ones in grey.
 
-    A parameter with one value in all trials is left out. A line passes below the axis of a parameter that its trial lacks.
+    A parameter with one value in all trials is left out. A line passes below the axis of a
+    parameter that its trial lacks.
 
     Args:
         trials: In any order.
@@ -96,7 +111,12 @@ def importance_figure(importances: Mapping[str, float]) -> Figure:
     names = short_names(list(importances))
     figure = _new_figure(8.5, 1.1 + 0.38 * len(ordered))
     axes = figure.subplots()
-    bars = axes.barh([names[path] for path, _ in ordered], [share for _, share in ordered], 0.7, color=_RANK_COLOURS[0])
+    bars = axes.barh(
+        [names[path] for path, _ in ordered],
+        [share for _, share in ordered],
+        0.7,
+        color=_RANK_COLOURS[0],
+    )
     axes.bar_label(bars, [f"{100 * share:.1f} %" for _, share in ordered], padding=4, color=INK)
     _finish(axes, "What the objective depends on: share of each parameter")
     axes.set_xticks([])
@@ -105,7 +125,8 @@ def importance_figure(importances: Mapping[str, float]) -> Figure:
 
 
 def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5) -> Figure:
-    """Accuracy after each task of the best trials: teacher dashed, student solid; a curve that trials share is drawn once.
+    """Accuracy after each task of the best trials: teacher dashed, student solid; a curve that
+    trials share is drawn once.
 
     Args:
         trials: In any order.
@@ -113,14 +134,25 @@ def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5)
         num_best: How many trials to show.
     """
     best = _ranked(trials, mode)[:num_best]
-    teachers = _curves("teacher", "--", [(trial.trial, tuple(trial.teacher_curve)) for trial in best])
-    curves = [*_curves("student", "-", [(trial.trial, tuple(trial.student_curve)) for trial in best]), *teachers]
+    teachers = _curves(
+        "teacher", "--", [(trial.trial, tuple(trial.teacher_curve)) for trial in best]
+    )
+    curves = [
+        *_curves("student", "-", [(trial.trial, tuple(trial.student_curve)) for trial in best]),
+        *teachers,
+    ]
     if not curves:
         return _message("No accuracies yet" if best else _count(trials))
     figure = _new_figure(10.0, 5.8)
     axes = figure.subplots()
     for rank, curve in enumerate(curves):
-        (line,) = axes.plot(range(1, len(curve.values) + 1), curve.values, curve.line_style, label=curve.label, color=curve.colour)
+        (line,) = axes.plot(
+            range(1, len(curve.values) + 1),
+            curve.values,
+            curve.line_style,
+            label=curve.label,
+            color=curve.colour,
+        )
         line.set(marker="o", markersize=4, linewidth=1.8, zorder=3 - rank / len(curves))
     which = "the best trial" if len(best) == 1 else f"the {len(best)} best trials"
     _finish(axes, f"Accuracy after each task, {which}: teacher dashed, student solid")
@@ -133,7 +165,8 @@ def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5)
 
 
 def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
-    """All trials as CSV (RFC 4180), best first, one column per parameter; the unfinished ones follow without a rank.
+    """All trials as CSV (RFC 4180), best first, one column per parameter; the unfinished ones
+    follow without a rank.
 
     Args:
         trials: In any order.
@@ -143,18 +176,29 @@ def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["rank", "trial", "value", "status", *paths])
-    for rank, trial in [*enumerate(_ranked(trials, mode), 1), *(("", trial) for trial in _unranked(trials))]:
-        cells = [as_text(trial.parameters[path]) if path in trial.parameters else "" for path in paths]
+    for rank, trial in [
+        *enumerate(_ranked(trials, mode), 1),
+        *(("", trial) for trial in _unranked(trials)),
+    ]:
+        cells = [
+            as_text(trial.parameters[path]) if path in trial.parameters else "" for path in paths
+        ]
         writer.writerow([rank, trial.trial, trial.value, trial.status, *cells])
     return text.getvalue()
 
 
 def _ranked(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
-    return sorted(filter(_is_finished, trials), key=lambda trial: rank_key(trial.value or 0.0, trial.trial, mode))
+    return sorted(
+        filter(_is_finished, trials),
+        key=lambda trial: rank_key(trial.value or 0.0, trial.trial, mode),
+    )
 
 
 def _unranked(trials: Sequence[TrialRow]) -> list[TrialRow]:
-    return sorted((trial for trial in trials if not _is_finished(trial)), key=lambda trial: (trial.status == "failed", trial.trial))
+    return sorted(
+        (trial for trial in trials if not _is_finished(trial)),
+        key=lambda trial: (trial.status == "failed", trial.trial),
+    )
 
 
 def _is_finished(trial: TrialRow) -> bool:
@@ -162,8 +206,15 @@ def _is_finished(trial: TrialRow) -> bool:
 
 
 def _count(trials: Sequence[TrialRow]) -> str:
-    counts = Counter(trial.status if trial.status != "finished" or _is_finished(trial) else "without a value" for trial in trials)
-    told = ", ".join(f"{counts[status]} {status}" for status in ("finished", "stopped", "failed", "without a value") if counts[status])
+    counts = Counter(
+        trial.status if trial.status != "finished" or _is_finished(trial) else "without a value"
+        for trial in trials
+    )
+    told = ", ".join(
+        f"{counts[status]} {status}"
+        for status in ("finished", "stopped", "failed", "without a value")
+        if counts[status]
+    )
     if counts["finished"]:
         return f"{len(trials)} trial{'s' * (len(trials) > 1)}: {told}"
     return f"No trial has finished ({told})" if trials else "No trial yet"
@@ -174,7 +225,10 @@ def _headline(trials: Sequence[TrialRow], metric: str, mode: str) -> str:
     if not ranked:
         return _count(trials)
     wish = "higher" if mode == "max" else "lower"
-    best = f"Best: trial {ranked[0].trial} with {rounded(ranked[0].value or 0.0, 4)}, the thick line, its values below"
+    best = (
+        f"Best: trial {ranked[0].trial} with {rounded(ranked[0].value or 0.0, 4)}, the thick line,"
+        " its values below"
+    )
     return f"{metric} ({wish} is better)\n{best}\n{_count(trials)}"
 
 
@@ -195,7 +249,9 @@ def _finish(axes: Axes, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _curves(role: str, line_style: str, values_per_trial: Sequence[tuple[int, tuple[float, ...]]]) -> list[_Curve]:
+def _curves(
+    role: str, line_style: str, values_per_trial: Sequence[tuple[int, tuple[float, ...]]]
+) -> list[_Curve]:
     shared: dict[tuple[float, ...], list[int]] = {}
     for trial, values in values_per_trial:
         shared.setdefault(values, []).append(trial)
@@ -214,19 +270,44 @@ def _curves(role: str, line_style: str, values_per_trial: Sequence[tuple[int, tu
 def _label_ends(axes: Axes, curves: Sequence[_Curve]) -> None:
     bottom, top = axes.get_ylim()
     ordered = sorted(curves, key=lambda curve: curve.values[-1])
-    heights = _spread([curve.values[-1] for curve in ordered], (bottom, top), _LABEL_POINTS / _PLOT_POINTS * (top - bottom))
+    heights = _spread(
+        [curve.values[-1] for curve in ordered],
+        (bottom, top),
+        _LABEL_POINTS / _PLOT_POINTS * (top - bottom),
+    )
     last = max(len(curve.values) for curve in curves)
     right = last + 0.04 * last
     for curve, height in zip(ordered, heights, strict=True):
         end = (len(curve.values), curve.values[-1])
-        leader = {"arrowstyle": "-", "color": curve.colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4}
-        axes.annotate(curve.label, end, (right, height), va="center", fontsize=10, color=curve.colour, arrowprops=leader)
+        leader = {
+            "arrowstyle": "-",
+            "color": curve.colour,
+            "linewidth": 0.7,
+            "shrinkA": 0,
+            "shrinkB": 4,
+        }
+        axes.annotate(
+            curve.label,
+            end,
+            (right, height),
+            va="center",
+            fontsize=10,
+            color=curve.colour,
+            arrowprops=leader,
+        )
 
 
 def _spread(heights: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
-    """Ascending heights moved as little as possible (least squares) until neighbours are `gap` apart."""
+    """Ascending heights moved as little as possible (least squares) until neighbours are `gap`
+    apart.
+    """
     gap = min(gap, (limits[1] - limits[0]) / len(heights))
     offsets = [i * gap for i in range(len(heights))]
-    moved = isotonic_regression([height - offset for height, offset in zip(heights, offsets, strict=True)])
+    moved = isotonic_regression(
+        [height - offset for height, offset in zip(heights, offsets, strict=True)]
+    )
     lowest, highest = limits[0], limits[1] - offsets[-1]
-    return [min(max(float(place), lowest), highest) + offset for place, offset in zip(moved, offsets, strict=True)]
+    return [
+        min(max(float(place), lowest), highest) + offset
+        for place, offset in zip(moved, offsets, strict=True)
+    ]

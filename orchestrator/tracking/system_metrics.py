@@ -1,7 +1,8 @@
-"""What the machine does meanwhile: MLflow's own monitors of processors, memory, disk, network and GPUs, asked every few seconds.
+"""What the machine does meanwhile: MLflow's own monitors of processors, memory, disk, network and
+GPUs, asked every few seconds.
 
-Keys are MLflow's, with the node in between (`system/node_0/cpu_utilization_percentage`): its pages draw one chart for all nodes.
-The numbers are those of the whole machine, also inside a container.
+Keys are MLflow's, with the node in between (`system/node_0/cpu_utilization_percentage`): its pages
+draw one chart for all nodes. The numbers are those of the whole machine, also inside a container.
 """
 
 from __future__ import annotations
@@ -25,18 +26,24 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def system_metrics(log: Log, interval_seconds: float, node: int = 0, first_step: int = 1) -> Iterator[None]:
+def system_metrics(
+    log: Log, interval_seconds: float, node: int = 0, first_step: int = 1
+) -> Iterator[None]:
     """Samples this machine in a thread for as long as the body runs.
 
     Args:
-        log: Called with each sample and its step. When it fails, sampling ends with a warning: a run is worth more.
+        log: Called with each sample and its step. When it fails, sampling ends with a warning: a
+            run is worth more.
         interval_seconds: Between two samples; the first comes after as long.
         node: The machine's number among those of the run.
         first_step: Of the first sample; a run that is gone on with has had the steps before.
     """
     told_to_end = threading.Event()
     sampler = threading.Thread(
-        target=_sample, args=(log, interval_seconds, f"system/node_{node}", first_step, told_to_end), name="system metrics", daemon=True
+        target=_sample,
+        args=(log, interval_seconds, f"system/node_{node}", first_step, told_to_end),
+        name="system metrics",
+        daemon=True,
     )
     sampler.start()
     try:
@@ -46,10 +53,13 @@ def system_metrics(log: Log, interval_seconds: float, node: int = 0, first_step:
         sampler.join()
 
 
-def _sample(log: Log, interval_seconds: float, prefix: str, first_step: int, told_to_end: threading.Event) -> None:
+def _sample(
+    log: Log, interval_seconds: float, prefix: str, first_step: int, told_to_end: threading.Event
+) -> None:
     try:
         monitors = _monitors()
-        psutil.cpu_percent()  # counts from this thread's previous call; the first answer means nothing
+        # counts from this thread's previous call; the first answer means nothing
+        psutil.cpu_percent()
         for step in count(first_step):
             if told_to_end.wait(interval_seconds):
                 return

@@ -1,4 +1,6 @@
-"""A run as reports see it: values only, whether read back from MLflow or still in the process that computes it."""
+"""A run as reports see it: values only, whether read back from MLflow or still in the process that
+computes it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ class TrackedRun:
         parameters: The configuration by dotted paths; empty for a sweep.
         tags: See `names` for keys.
         metrics: The latest value of each.
-        histories: (step, value) pairs by metric name, by step; only of those metrics that were asked for.
+        histories: (step, value) pairs by metric name, by step; only of those metrics that were
+            asked for.
         summary: The content of summary.json; None where there is none (yet).
         environment: The content of environment.json; empty where there is none.
         files: Other text artifacts, by path.
@@ -87,13 +90,17 @@ class TrackedRun:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or for an open one has taken; None where the store does not say when it began."""
+        """How long it took, or for an open one has taken; None where the store does not say when it
+        began.
+        """
         if self.started is None:
             return None
         return ((self.ended or datetime.now(UTC)) - self.started).total_seconds()
 
     def matrix(self, role: Role) -> list[list[float]]:
-        """The accuracy matrix: of the summary, else from the metrics as far as they have come; row i has i + 1 entries."""
+        """The accuracy matrix: of the summary, else from the metrics as far as they have come; row
+        i has i + 1 entries.
+        """
         if self.summary is not None and role in self.summary:
             return [list(row) for row in self.summary[role]["accuracy_matrix"]]
         return _matrix_from(self.histories, role)
@@ -101,11 +108,17 @@ class TrackedRun:
 
 def matrix_metrics(metric_names: Iterable[str]) -> list[str]:
     """Those of the names whose histories hold the accuracy matrices."""
-    return [name for name in metric_names if name.startswith(tuple(f"{role}_accuracy/" for role in ROLES))]
+    return [
+        name
+        for name in metric_names
+        if name.startswith(tuple(f"{role}_accuracy/" for role in ROLES))
+    ]
 
 
 def histories_of(points: Iterable[MetricPoint]) -> dict[str, list[tuple[int, float]]]:
-    """Metric points as a process has logged them, by name and step; of several at one step the last counts."""
+    """Metric points as a process has logged them, by name and step; of several at one step the last
+    counts.
+    """
     by_name: dict[str, dict[int, float]] = {}
     for point in points:
         by_name.setdefault(point.name, {})[point.step] = point.value
@@ -114,10 +127,13 @@ def histories_of(points: Iterable[MetricPoint]) -> dict[str, list[tuple[int, flo
 
 def _matrix_from(histories: Mapping[str, History], role: Role) -> list[list[float]]:
     accuracies = {
-        (step, task): value for task in range(len(histories)) for step, value in histories.get(names.task_accuracy(role, task), ())
+        (step, task): value
+        for task in range(len(histories))
+        for step, value in histories.get(names.task_accuracy(role, task), ())
     }
     rows: list[list[float]] = []
-    # A row that has not arrived as a whole, and what follows it, is not shown: its mean would be another number.
+    # A row that has not arrived as a whole, and what follows it, is not shown: its mean would be
+    # another number.
     while all((len(rows) + 1, task) in accuracies for task in range(len(rows) + 1)):
         rows.append([accuracies[len(rows) + 1, task] for task in range(len(rows) + 1)])
     return rows

@@ -62,13 +62,14 @@ class DatasetUse:
 class Tracker(Protocol):
     """Takes the numbers of one run, in the order in which they are handed over.
 
-    A tracker may hand them on later, and keeps them until then; `close` sees to it that they arrive, or wait where the next
-    command finds them.
+    A tracker may hand them on later, and keeps them until then; `close` sees to it that they
+    arrive, or wait where the next command finds them.
 
     Every `log_…`, `set_tags` and `open_child` raises `RuntimeError` once the run is closed.
 
-    A run that is gone on with (by its run id) never gets a point twice: of metrics logged again, those are left out whose name
-    and step it already has. Its parameters may be logged again with the same values; another value is a `UserInputError`.
+    A run that is gone on with (by its run id) never gets a point twice: of metrics logged again,
+    those are left out whose name and step it already has. Its parameters may be logged again with
+    the same values; another value is a `UserInputError`.
     """
 
     @property
@@ -85,7 +86,9 @@ class Tracker(Protocol):
         ...
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Keep values of any steps, in their order: the same as many `log_metrics`, at the price of one."""
+        """Keep values of any steps, in their order: the same as many `log_metrics`, at the price of
+        one.
+        """
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -93,7 +96,9 @@ class Tracker(Protocol):
         ...
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Keep a copy of a file, under its own name, in a folder of the run's artifacts ("" is the top)."""
+        """Keep a copy of a file, under its own name, in a folder of the run's artifacts ("" is the
+        top).
+        """
         ...
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
@@ -111,14 +116,18 @@ class Tracker(Protocol):
         ...
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Offer comparisons on the page of the run's experiment; what a person saved there stays untouched."""
+        """Offer comparisons on the page of the run's experiment; what a person saved there stays
+        untouched.
+        """
         ...
 
     def view_url(self, view: View) -> str:
         """The page that shows a saved view; empty where there is none (yet)."""
         ...
 
-    def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "Tracker":
+    def open_child(
+        self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
+    ) -> "Tracker":
         """Open a run below this one, such as a trial below its sweep; each is closed by itself.
 
         Args:
@@ -128,12 +137,15 @@ class Tracker(Protocol):
 
         Raises:
             RuntimeError: This run is itself a child: there are two levels. Or it is closed.
-            UserInputError: `run_id` names no child of this run (a tracker that keeps nothing believes it).
+            UserInputError: `run_id` names no child of this run (a tracker that keeps nothing
+                believes it).
         """
         ...
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """End the run; only the first call counts, so that a `finally` may close what an `except` has closed."""
+        """End the run; only the first call counts, so that a `finally` may close what an `except`
+        has closed.
+        """
         ...
 
 
@@ -153,15 +165,26 @@ class Lifetime:
     def require_open(self) -> None:
         """Raise `RuntimeError` when the run is closed."""
         if self.status is not None:
-            raise RuntimeError(f"run {self.run_id} is closed ({self.status}); log before close(), or open a new run")
+            raise RuntimeError(
+                f"run {self.run_id} is closed ({self.status}); log before close(), or open a"
+                " new run"
+            )
 
     def child_tags(self, run_name: str, tags: Mapping[str, str]) -> dict[str, str]:
         """All tags of a child; raise `RuntimeError` when this run is closed, or itself a child."""
         self.require_open()
         if self.parent_run_id:
             # MLflow's pages show no third level.
-            raise RuntimeError(f"run {self.run_id} is a child of run {self.parent_run_id}; open the new run from there")
-        return {**tags, names.RUN_NAME_TAG: run_name, names.PARENT_RUN_TAG: self.run_id, names.SWEEP_TAG: self.run_id}
+            raise RuntimeError(
+                f"run {self.run_id} is a child of run {self.parent_run_id}; open the new run from"
+                " there"
+            )
+        return {
+            **tags,
+            names.RUN_NAME_TAG: run_name,
+            names.PARENT_RUN_TAG: self.run_id,
+            names.SWEEP_TAG: self.run_id,
+        }
 
     def end(self, status: RunStatus) -> bool:
         """True the first time, False for every later call."""
@@ -223,7 +246,9 @@ class NullTracker:
         """There is no page."""
         return ""
 
-    def open_child(self, run_name: str, tags: Mapping[str, str], run_id: str | None = None) -> "NullTracker":
+    def open_child(
+        self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
+    ) -> "NullTracker":
         """A child that keeps nothing; its run id is believed."""
         self._lifetime.child_tags(run_name, tags)
         return NullTracker(run_id, self.run_id)

@@ -1,4 +1,6 @@
-"""MLflow's server on this machine, for looking at runs: on loopback, and gone with the command that started it."""
+"""MLflow's server on this machine, for looking at runs: on loopback, and gone with the command that
+started it.
+"""
 
 import contextlib
 import http.client
@@ -44,11 +46,18 @@ class UiServer:
         return f"http://{LOOPBACK}:{self.port}"
 
     def experiments(self) -> list[dict[str, Any]]:
-        """The active experiments as MLflow's REST interface gives them, without the empty one that MLflow makes itself."""
+        """The active experiments as MLflow's REST interface gives them, without the empty one that
+        MLflow makes itself.
+        """
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
         with contextlib.closing(connection):
             body = json.dumps({"max_results": 1000, "filter": "name != 'Default'"})
-            connection.request("POST", "/api/2.0/mlflow/experiments/search", body, {"Content-Type": "application/json"})
+            connection.request(
+                "POST",
+                "/api/2.0/mlflow/experiments/search",
+                body,
+                {"Content-Type": "application/json"},
+            )
             found: list[dict[str, Any]] = json.load(connection.getresponse()).get("experiments", [])
         return found
 
@@ -69,12 +78,18 @@ def free_port(port: int) -> int:
         UserInputError: It is in use, or not allowed to this user.
     """
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: a port whose last user has just left is free
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as the server: a port whose last user has just left is free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            advice = "end what listens there, or choose another port with --port (0 takes a free one)"
-            raise UserInputError(f"port {port} cannot be used ({error.strerror})", next_step=advice) from None
+            advice = (
+                "end what listens there, or choose another port with --port (0 takes a free one)"
+            )
+            raise UserInputError(
+                f"port {port} cannot be used ({error.strerror})", next_step=advice
+            ) from None
         return int(probe.getsockname()[1])
 
 
@@ -90,7 +105,9 @@ def ui_server(uri: str, port: int) -> Iterator[UiServer]:
         TrackingUnavailableError: The server ends at once, or does not answer within two minutes.
     """
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(_command(port), env=_environment(uri), stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            _command(port), env=_environment(uri), stdout=log, stderr=log, start_new_session=True
+        )
         try:
             _wait_for_answer(process, port, log)
             yield UiServer(port, process, log)
@@ -99,12 +116,26 @@ def ui_server(uri: str, port: int) -> Iterator[UiServer]:
 
 
 def _command(port: int) -> list[str]:
-    return [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
 
 
 def _environment(uri: str) -> dict[str, str]:
     # Not as arguments: every user of the machine sees those, and the URI may hold a password.
-    store = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(artifact_root(uri))}
+    store = {
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(artifact_root(uri)),
+    }
     defaults = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return defaults | dict(os.environ) | store
 
@@ -129,7 +160,9 @@ def _answers(port: int) -> bool:
 def _ended(log: IO[bytes]) -> TrackingUnavailableError:
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return TrackingUnavailableError(f"the MLflow server does not answer: {lines[-1] if lines else 'it said nothing'}")
+    return TrackingUnavailableError(
+        f"the MLflow server does not answer: {lines[-1] if lines else 'it said nothing'}"
+    )
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

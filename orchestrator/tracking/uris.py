@@ -1,4 +1,6 @@
-"""Tracking URIs: making them absolute, showing them, and the way from one to the MLflow UI. Does not import MLflow."""
+"""Tracking URIs: making them absolute, showing them, and the way from one to the MLflow UI. Does
+not import MLflow.
+"""
 
 import shlex
 import urllib.parse
@@ -24,13 +26,19 @@ def require_supported(uri: str) -> None:
     scheme = uri_scheme(uri)
     if scheme in ("", "file"):
         what = f"{uri!r} is a file store, which MLflow has retired"
-        raise UserInputError(what, "tracking.uri", f"{SQLITE_ADVICE} (old runs: mlflow migrate-filestore)")
+        raise UserInputError(
+            what, "tracking.uri", f"{SQLITE_ADVICE} (old runs: mlflow migrate-filestore)"
+        )
     if scheme not in ("sqlite", *DATABASE_SERVER_SCHEMES, *SERVER_SCHEMES):
-        raise UserInputError(f"{without_password(uri)!r} has an unsupported scheme", "tracking.uri", SQLITE_ADVICE)
+        raise UserInputError(
+            f"{without_password(uri)!r} has an unsupported scheme", "tracking.uri", SQLITE_ADVICE
+        )
     try:
         _ = urllib.parse.urlsplit(uri).port
     except ValueError as error:
-        raise UserInputError(f"{without_password(uri)!r} is no address ({error})", "tracking.uri", SQLITE_ADVICE) from None
+        raise UserInputError(
+            f"{without_password(uri)!r} is no address ({error})", "tracking.uri", SQLITE_ADVICE
+        ) from None
     if scheme == "sqlite" and sqlite_path(uri) is None:
         raise UserInputError(f"{uri!r} names no database file", "tracking.uri", SQLITE_ADVICE)
 
@@ -47,14 +55,24 @@ def artifact_root(uri: str) -> Path | None:
 
 
 def ui_command(uri: str, experiment_id: str = "") -> str:
-    """What a person types to see the runs: a shell command, or for an MLflow server the page's address."""
+    """What a person types to see the runs: a shell command, or for an MLflow server the page's
+    address.
+    """
     if uri_scheme(uri) in SERVER_SCHEMES:
         return experiment_url(uri, experiment_id)
     found_unasked = sqlite_path(uri) == Path.cwd() / "mlflow.db"
-    return shlex.join(["orchestrator", "ui", *([] if found_unasked else ["--tracking-uri", without_password(uri)])])
+    return shlex.join(
+        [
+            "orchestrator",
+            "ui",
+            *([] if found_unasked else ["--tracking-uri", without_password(uri)]),
+        ]
+    )
 
 
 def experiment_url(uri: str, experiment_id: str = "") -> str:
-    """The page of an experiment (or, without id, of all): on the server, or on the one that `ui_command` starts."""
+    """The page of an experiment (or, without id, of all): on the server, or on the one that
+    `ui_command` starts.
+    """
     server = without_password(uri) if uri_scheme(uri) in SERVER_SCHEMES else LOCAL_UI_URL
     return f"{server.rstrip('/')}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")

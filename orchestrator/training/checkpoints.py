@@ -13,7 +13,8 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class EpochCheckpoint:
-    """One training after some of its epochs. Random streams are not part of it: they derive from the step.
+    """One training after some of its epochs. Random streams are not part of it: they derive from
+    the step.
 
     Attributes:
         reports: Of the epochs that are done.
@@ -30,7 +31,9 @@ class EpochCheckpoint:
 
 @runtime_checkable
 class EpochCheckpoints(Protocol):
-    """Where one stage's epoch checkpoints are kept. A stage may train in several phases, one after the other."""
+    """Where one stage's epoch checkpoints are kept. A stage may train in several phases, one after
+    the other.
+    """
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
         """The newest checkpoint of a phase; None when there is none."""

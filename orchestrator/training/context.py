@@ -1,4 +1,6 @@
-"""What a learner is handed beside data and configuration: random streams, the device, and someone to report to."""
+"""What a learner is handed beside data and configuration: random streams, the device, and someone
+to report to.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,26 @@ class LearningContext:
         return stream(self.seed, self.stage, *purpose)
 
     def stream_of_rank(self, *purpose: str | int) -> torch.Generator:
-        """A CPU generator for what each rank draws for its own share of a batch; the first rank's is that of `stream`."""
-        return self.stream(*purpose) if self.ranks.is_first else self.stream(*purpose, "rank", self.ranks.index)
+        """A CPU generator for what each rank draws for its own share of a batch; the first rank's
+        is that of `stream`.
+        """
+        return (
+            self.stream(*purpose)
+            if self.ranks.is_first
+            else self.stream(*purpose, "rank", self.ranks.index)
+        )
 
     def seed_of(self, *purpose: str | int) -> int:
         """A seed for one purpose within this stage."""
         return derive_seed(self.seed, self.stage, *purpose)
 
-    def vary(self, images: UInt8[Tensor, "n c h w"], generator: torch.Generator, part: slice = slice(None)) -> UInt8[Tensor, "part c h w"]:
-        """Randomly changed copies of some of the images, on this stage's device; the draws are those of all."""
+    def vary(
+        self,
+        images: UInt8[Tensor, "n c h w"],
+        generator: torch.Generator,
+        part: slice = slice(None),
+    ) -> UInt8[Tensor, "part c h w"]:
+        """Randomly changed copies of some of the images, on this stage's device; the draws are
+        those of all.
+        """
         return augment(images, self.image_augmentation, generator, part, self.device)

@@ -1,4 +1,6 @@
-"""The one epoch loop. What is learned comes in as a loss; where the batches come from, as a function of the epoch."""
+"""The one epoch loop. What is learned comes in as a loss; where the batches come from, as a
+function of the epoch.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ class LossOutput:
 
     Attributes:
         total: The scalar that is minimised.
-        parts: Values to report, by name. Those that are tensors are read at the end of the epoch, so that nobody waits for a GPU.
+        parts: Values to report, by name. Those that are tensors are read at the end of the epoch,
+            so that nobody waits for a GPU.
     """
 
     total: Float[Tensor, ""]
@@ -58,7 +61,9 @@ Loss = Callable[[Tensor, Step], LossOutput]
 
 
 class _Objective(nn.Module):
-    """A loss as a module, so that gradients can be averaged over ranks whatever the loss does with what is trained."""
+    """A loss as a module, so that gradients can be averaged over ranks whatever the loss does with
+    what is trained.
+    """
 
     def __init__(self, trained: nn.ModuleList, loss: Loss) -> None:
         super().__init__()
@@ -78,10 +83,12 @@ def train(
     config: TrainingConfig,
     context: LearningContext,
 ) -> None:
-    """Minimises a loss with AdamW under a one-cycle learning rate, reporting the means of every epoch.
+    """Minimises a loss with AdamW under a one-cycle learning rate, reporting the means of every
+    epoch.
 
-    With several ranks each sees its share of every batch and gradients are averaged: the batch stays the same whatever their
-    number. After every epoch a checkpoint is kept; training goes on from the newest one there is.
+    With several ranks each sees its share of every batch and gradients are averaged: the batch
+    stays the same whatever their number. After every epoch a checkpoint is kept; training goes on
+    from the newest one there is.
 
     Args:
         phase: What is being trained, for people; unique within the stage.
@@ -97,7 +104,9 @@ def train(
     ranks, num_batches = context.ranks, batches.num_batches
     trained = nn.ModuleList(modules)
     num_steps = config.epochs * num_batches
-    optimizer = torch.optim.AdamW(trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        trained.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
     lr_scheduler = OneCycleLR(optimizer, config.learning_rate, total_steps=num_steps + 1)
     reports = _go_on(phase, trained, optimizer, lr_scheduler, context)
     objective = ranks.parallel(_Objective(trained, loss))
@@ -107,17 +116,29 @@ def train(
             for number, batch in enumerate(batches.epoch(epoch)):
                 share = ranks.share(batch)
                 weight = len(share) * ranks.size / len(batch)
-                total, parts = objective(share, Step(epoch * num_batches + number, num_steps, epoch))
+                total, parts = objective(
+                    share, Step(epoch * num_batches + number, num_steps, epoch)
+                )
                 optimizer.zero_grad(set_to_none=True)
                 (total * weight).backward()
                 optimizer.step()
                 lr_scheduler.step()
                 means.add({"loss": total.detach(), **parts}, weight)
-        report = EpochReport(phase, epoch + 1, config.epochs, {name: ranks.mean(value) for name, value in means.read().items()})
+        report = EpochReport(
+            phase,
+            epoch + 1,
+            config.epochs,
+            {name: ranks.mean(value) for name, value in means.read().items()},
+        )
         _check_finite(report, config, context)
         reports.append(report)
         if ranks.is_first:
-            state = EpochCheckpoint(tuple(reports), trained.state_dict(), optimizer.state_dict(), lr_scheduler.state_dict())
+            state = EpochCheckpoint(
+                tuple(reports),
+                trained.state_dict(),
+                optimizer.state_dict(),
+                lr_scheduler.state_dict(),
+            )
             context.checkpoints.save(phase, state)
             context.reporter(report)
     ranks.align(trained)
@@ -135,12 +156,17 @@ class _EpochMeans:
             self._terms[name].append((value, weight))
 
     def read(self) -> dict[str, float]:
-        return {name: self._sum(*zip(*terms, strict=True)) / self._num_steps for name, terms in self._terms.items()}
+        return {
+            name: self._sum(*zip(*terms, strict=True)) / self._num_steps
+            for name, terms in self._terms.items()
+        }
 
     @staticmethod
     def _sum(values: Sequence[float | Tensor], weights: Sequence[float]) -> float:
         on_device = [value for value in values if isinstance(value, Tensor)]
-        numbers = torch.stack(on_device).tolist() if on_device else values  # one wait for the device instead of one a step
+        numbers = (
+            torch.stack(on_device).tolist() if on_device else values
+        )  # one wait for the device instead of one a step
         return float(sum(value * weight for value, weight in zip(numbers, weights, strict=True)))
 
 
@@ -154,9 +180,15 @@ def _check_finite(report: EpochReport, config: TrainingConfig, context: Learning
 
 
 def _go_on(
-    phase: str, trained: nn.ModuleList, optimizer: torch.optim.Optimizer, lr_scheduler: OneCycleLR, context: LearningContext
+    phase: str,
+    trained: nn.ModuleList,
+    optimizer: torch.optim.Optimizer,
+    lr_scheduler: OneCycleLR,
+    context: LearningContext,
 ) -> list[EpochReport]:
-    """Takes up the newest checkpoint where there is one; gives the reports of the epochs that are done, told once more."""
+    """Takes up the newest checkpoint where there is one; gives the reports of the epochs that are
+    done, told once more.
+    """
     checkpoint = context.ranks.from_first(lambda: context.checkpoints.restore(phase))
     if checkpoint is None:
         return []

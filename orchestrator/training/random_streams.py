@@ -1,4 +1,6 @@
-"""Random generators, each derived from the seed and a purpose: no draw depends on what was drawn elsewhere."""
+"""Random generators, each derived from the seed and a purpose: no draw depends on what was drawn
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def stream(seed: int, *purpose: str | int) -> torch.Generator:
 
 @contextmanager
 def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Modules made inside draw their weights from this purpose's stream; the caller's global CPU generator is left as it was."""
+    """Modules made inside draw their weights from this purpose's stream; the caller's global CPU
+    generator is left as it was.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
@@ -29,7 +33,8 @@ def seeded_initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
 
 @contextmanager
 def seeded_layers(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Layers that draw by themselves while they learn, such as dropout, do it from this stream; the caller's generators stay as they were.
+    """Layers that draw by themselves while they learn, such as dropout, do it from this stream; the
+    caller's generators stay as they were.
 
     They ask torch's global generators, which every process seeds by chance.
 

@@ -1,8 +1,10 @@
-"""Learning on several workers at once: who has which share of a batch, and how their results come together.
+"""Learning on several workers at once: who has which share of a batch, and how their results come
+together.
 
-Every rank runs the same learning code on the same configuration. What is cheap is computed by all of them alike; what is
-expensive, features and gradients, is computed by each on its share of the rows and then put together, so that one worker and
-many agree. Alone, every operation is the identity and nothing is set up.
+Every rank runs the same learning code on the same configuration. What is cheap is computed by all
+of them alike; what is expensive, features and gradients, is computed by each on its share of the
+rows and then put together, so that one worker and many agree. Alone, every operation is the
+identity and nothing is set up.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Ranks:
         return rows[self.span(len(rows))]
 
     def span(self, num_rows: int) -> slice:
-        """Which of so many rows are this rank's; the ranks' parts differ in length by one at most."""
+        """Which of so many rows are this rank's; the ranks' parts differ in length by one at
+        most.
+        """
         return self._spans(num_rows)[self.index]
 
     def _spans(self, num_rows: int) -> list[slice]:
@@ -65,7 +69,9 @@ class Ranks:
         return torch.cat([rows[:length] for rows, length in zip(received, lengths, strict=True)])
 
     def mean(self, value: float, weight: float = 1.0) -> float:
-        """The mean of a number over all ranks; each rank's weight is its part of the whole, and the weights' mean is 1."""
+        """The mean of a number over all ranks; each rank's weight is its part of the whole, and the
+        weights' mean is 1.
+        """
         if self.size == 1:
             return value
         summed = torch.tensor(value * weight, dtype=torch.float64)
@@ -73,7 +79,9 @@ class Ranks:
         return float(summed) / self.size
 
     def from_first(self, value: Callable[[], Value]) -> Value:
-        """What the first rank finds, on every rank: two that look for themselves could find different things."""
+        """What the first rank finds, on every rank: two that look for themselves could find
+        different things.
+        """
         if self.size == 1:
             return value()
         box = [value() if self.is_first else None]
@@ -93,7 +101,9 @@ class Ranks:
         return module if self.size == 1 else DistributedDataParallel(module)
 
     def align(self, module: nn.Module) -> None:
-        """Gives every rank the first one's state: running statistics are not averaged like gradients."""
+        """Gives every rank the first one's state: running statistics are not averaged like
+        gradients.
+        """
         if self.size > 1:
             for tensor in module.state_dict().values():
                 distributed.broadcast(tensor, 0)

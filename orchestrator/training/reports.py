@@ -25,7 +25,12 @@ class EpochReport:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for an artifact."""
-        return {"phase": self.phase, "epoch": self.epoch, "num_epochs": self.num_epochs, "metrics": dict(self.metrics)}
+        return {
+            "phase": self.phase,
+            "epoch": self.epoch,
+            "num_epochs": self.num_epochs,
+            "metrics": dict(self.metrics),
+        }
 
 
 Reporter = Callable[[EpochReport], None]

@@ -1,7 +1,9 @@
-"""What a search draws: the primitive dimensions of each distribution, and the parameter's value made of them.
+"""What a search draws: the primitive dimensions of each distribution, and the parameter's value
+made of them.
 
-A dimension is drawn in the parameter's own units wherever that is possible, so that what was drawn from a space still lies in a
-wider one. Bells are the exception: drawn is the quantile, evenly, which makes a bell of the values.
+A dimension is drawn in the parameter's own units wherever that is possible, so that what was drawn
+from a space still lies in a wider one. Bells are the exception: drawn is the quantile, evenly,
+which makes a bell of the values.
 """
 
 from __future__ import annotations
@@ -44,17 +46,30 @@ def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dime
         case LogUniformConfig() | QuantizedLogUniformConfig():
             return {path: FloatDistribution(distribution.low, distribution.high, log=True)}
         case IntUniformConfig(low=low, high=high, step=step):
-            return {path: IntDistribution(low, high - (high - low) % step, log=distribution.log, step=step)}
+            return {
+                path: IntDistribution(
+                    low, high - (high - low) % step, log=distribution.log, step=step
+                )
+            }
         case QuantizedUniformConfig(low=low, step=step):
-            return {path: FloatDistribution(low, _on_step(distribution.high, low, step, math.floor), step=step)}
+            return {
+                path: FloatDistribution(
+                    low, _on_step(distribution.high, low, step, math.floor), step=step
+                )
+            }
         case NormalConfig() | QuantizedNormalConfig():
             bell = NormalDist(distribution.mean, distribution.sd)
             smallest, largest = distribution.bounds
             return {f"{path}/quantile": FloatDistribution(bell.cdf(smallest), bell.cdf(largest))}
         case ChoiceConfig():
-            return {path: CategoricalDistribution([_category(value) for value in distribution.values])}
+            return {
+                path: CategoricalDistribution([_category(value) for value in distribution.values])
+            }
         case AscendingConfig():
-            return {f"{path}/{index}": FloatDistribution(distribution.low, distribution.high) for index in range(distribution.num_values)}
+            return {
+                f"{path}/{index}": FloatDistribution(distribution.low, distribution.high)
+                for index in range(distribution.num_values)
+            }
         case FallingTableConfig():
             return _table_dimensions(path, distribution)
         case _:
@@ -69,13 +84,18 @@ def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, An
         case QuantizedUniformConfig(low=low, step=step):
             return _on_step(draws[path], low, step)
         case QuantizedLogUniformConfig(low=low, step=step):
-            return min(_on_step(draws[path], low, step), _on_step(distribution.high, low, step, math.floor))
+            return min(
+                _on_step(draws[path], low, step), _on_step(distribution.high, low, step, math.floor)
+            )
         case NormalConfig():
             return _bell_value(distribution, draws[f"{path}/quantile"])
         case QuantizedNormalConfig(step=step):
             low, high = distribution.bounds
             value = _on_step(_bell_value(distribution, draws[f"{path}/quantile"]), 0.0, step)
-            return min(max(value, _on_step(low, 0.0, step, math.ceil)), _on_step(high, 0.0, step, math.floor))
+            return min(
+                max(value, _on_step(low, 0.0, step, math.ceil)),
+                _on_step(high, 0.0, step, math.floor),
+            )
         case ChoiceConfig():
             return next(value for value in distribution.values if _category(value) == draws[path])
         case AscendingConfig():
@@ -87,7 +107,9 @@ def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, An
 
 
 def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws:
-    """The one of several draws with the same value that stands for all: ascending numbers in their order."""
+    """The one of several draws with the same value that stands for all: ascending numbers in their
+    order.
+    """
     if not isinstance(distribution, AscendingConfig):
         return draws
     return dict(zip(draws, value_of(path, distribution, draws), strict=True))
@@ -102,7 +124,9 @@ def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
             return [{path: value} for value in range(low, high + 1, step)]
         case QuantizedUniformConfig(low=low, high=high, step=step):
             num_steps = round((_on_step(high, low, step, math.floor) - low) / step)
-            return [{path: _on_step(low + index * step, low, step)} for index in range(num_steps + 1)]
+            return [
+                {path: _on_step(low + index * step, low, step)} for index in range(num_steps + 1)
+            ]
         case _:
             msg = f"{path}: a grid cannot list the values of {distribution.kind}"
             raise TypeError(msg)
@@ -112,7 +136,9 @@ def lies_in(dimension: Dimension, drawn: object) -> bool:
     """Whether a dimension has this value."""
     if isinstance(dimension, CategoricalDistribution):
         return any(drawn == choice and type(drawn) is type(choice) for choice in dimension.choices)
-    if isinstance(drawn, bool) or not isinstance(drawn, int if isinstance(dimension, IntDistribution) else int | float):
+    if isinstance(drawn, bool) or not isinstance(
+        drawn, int if isinstance(dimension, IntDistribution) else int | float
+    ):
         return False
     steps = (drawn - dimension.low) / dimension.step if dimension.step else 0.0
     return dimension.low <= drawn <= dimension.high and abs(steps - round(steps)) < 1e-8
@@ -123,7 +149,9 @@ def drawn_anew(dimension: Dimension, chance: random.Random) -> Any:  # noqa: ANN
     if isinstance(dimension, CategoricalDistribution):
         return chance.choice(dimension.choices)
     if dimension.log:
-        return _fitted(dimension, math.exp(chance.uniform(math.log(dimension.low), math.log(dimension.high))))
+        return _fitted(
+            dimension, math.exp(chance.uniform(math.log(dimension.low), math.log(dimension.high)))
+        )
     return _fitted(dimension, chance.uniform(dimension.low, dimension.high))
 
 
@@ -166,13 +194,25 @@ def _category(value: object) -> Any:  # noqa: ANN401 - any plain JSON value
 
 
 def _table_dimensions(path: str, table: FallingTableConfig) -> dict[str, Dimension]:
-    drops = [*(f"row_drop_{row}" for row in range(1, table.num_rows)), *(f"column_drop_{column}" for column in range(1, table.num_columns))]
+    drops = [
+        *(f"row_drop_{row}" for row in range(1, table.num_rows)),
+        *(f"column_drop_{column}" for column in range(1, table.num_columns)),
+    ]
     start: dict[str, Dimension] = {f"{path}/start": FloatDistribution(table.low, table.high)}
     return start | {f"{path}/{name}": FloatDistribution(0.0, table.largest_drop) for name in drops}
 
 
 def _table(path: str, table: FallingTableConfig, draws: Mapping[str, Any]) -> list[list[float]]:
-    rows = list(accumulate((draws[f"{path}/row_drop_{row}"] for row in range(1, table.num_rows)), initial=0.0))
-    columns = list(accumulate((draws[f"{path}/column_drop_{column}"] for column in range(1, table.num_columns)), initial=0.0))
+    rows = list(
+        accumulate(
+            (draws[f"{path}/row_drop_{row}"] for row in range(1, table.num_rows)), initial=0.0
+        )
+    )
+    columns = list(
+        accumulate(
+            (draws[f"{path}/column_drop_{column}"] for column in range(1, table.num_columns)),
+            initial=0.0,
+        )
+    )
     start = draws[f"{path}/start"]
     return [[max(table.low, start - (row + column)) for column in columns] for row in rows]

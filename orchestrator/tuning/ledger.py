@@ -1,7 +1,8 @@
-"""A sweep's ledger: what became of each trial, one JSON line after another; what a resumed sweep goes by.
+"""A sweep's ledger: what became of each trial, one JSON line after another; what a resumed sweep
+goes by.
 
-The first line says which sweep it is. Each line is on the disk before anything else happens, so a killed sweep loses no more
-than the line it was writing: a last line without an end is left out.
+The first line says which sweep it is. Each line is on the disk before anything else happens, so a
+killed sweep loses no more than the line it was writing: a last line without an end is left out.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class LedgerTrial:
         seconds: Wall-clock time.
         worker_seconds: Spent in the stages it has computed.
         is_retryable: Whether it failed for something that may work another time.
-        variation_of: The better trial of which population-based training has made it; None for one that was drawn.
+        variation_of: The better trial of which population-based training has made it; None for one
+            that was drawn.
     """
 
     number: int
@@ -98,18 +100,25 @@ class Ledger:
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise StorageUnavailableError(f"the sweep's ledger cannot be read ({error})", where=str(path)) from None
+            raise StorageUnavailableError(
+                f"the sweep's ledger cannot be read ({error})", where=str(path)
+            ) from None
         self._whole, _, _ = text.rpartition("\n")
         for number, line in enumerate(self._whole.splitlines(), start=1):
             try:
                 self._take(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 advice = "choose another --output, or remove that line"
-                raise ConfigError(f"line {number} is not a ledger's ({error!r})", where=str(path), next_step=advice) from None
+                raise ConfigError(
+                    f"line {number} is not a ledger's ({error!r})",
+                    where=str(path),
+                    next_step=advice,
+                ) from None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the ledger against other processes, and cuts off a line that a killed one has not finished.
+        """Holds the ledger against other processes, and cuts off a line that a killed one has not
+        finished.
 
         Raises:
             LockedError: Another process is at it, or was until now.
@@ -121,7 +130,9 @@ class Ledger:
             lock.acquire(timeout=0)
         except Timeout:
             advice = "wait for it, or choose another --output"
-            raise LockedError("another sweep is writing here", where=str(self._path.parent), next_step=advice) from None
+            raise LockedError(
+                "another sweep is writing here", where=str(self._path.parent), next_step=advice
+            ) from None
         except OSError as error:
             raise self._cannot_be_written(error) from None
         try:
@@ -137,7 +148,11 @@ class Ledger:
             whole, end, _ = self._path.read_text(encoding="utf-8").rpartition("\n")
             if whole != self._whole:
                 advice = "the same command once more goes by what it has written"
-                raise LockedError("another sweep has just written here", where=str(self._path.parent), next_step=advice)
+                raise LockedError(
+                    "another sweep has just written here",
+                    where=str(self._path.parent),
+                    next_step=advice,
+                )
             with self._path.open("r+", encoding="utf-8") as file:
                 file.truncate(len(whole.encode()) + len(end))
         except OSError as error:
@@ -171,13 +186,20 @@ class Ledger:
             self.header = SweepHeader(**line["sweep"])
             return
         values = line["trial"]
-        configuration, status = Configuration(**values["configuration"]), TrialStatus(values["status"])
+        configuration, status = (
+            Configuration(**values["configuration"]),
+            TrialStatus(values["status"]),
+        )
         trial = replace(LedgerTrial(**values), configuration=configuration, status=status)
         self.trials[trial.number] = trial
 
     def _cannot_be_written(self, error: OSError) -> StorageUnavailableError:
         advice = "free some space or repair the folder; the same command with --resume goes on"
-        return StorageUnavailableError(f"the sweep's ledger cannot be written ({error})", where=str(self._path), next_step=advice)
+        return StorageUnavailableError(
+            f"the sweep's ledger cannot be written ({error})",
+            where=str(self._path),
+            next_step=advice,
+        )
 
 
 def ledger_of(folder: Path) -> Ledger:
@@ -189,5 +211,9 @@ def ledger_of(folder: Path) -> Ledger:
     """
     ledger = Ledger(folder / LEDGER_FILE)
     if ledger.header is None:
-        raise ConfigError("warm_start: there is no sweep", where=str(folder), next_step="name the output folder of an earlier one")
+        raise ConfigError(
+            "warm_start: there is no sweep",
+            where=str(folder),
+            next_step="name the output folder of an earlier one",
+        )
     return ledger

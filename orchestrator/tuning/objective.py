@@ -1,4 +1,6 @@
-"""What a sweep makes large or small: metrics of both accuracy matrices, weighted, on validation data unless told otherwise."""
+"""What a sweep makes large or small: metrics of both accuracy matrices, weighted, on validation
+data unless told otherwise.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from dataclasses import dataclass
 from orchestrator.config.roles import Role
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Split
-from orchestrator.evaluation import AccuracyMatrix, average_incremental_accuracy, backward_transfer, forgetting, last_accuracy
+from orchestrator.evaluation import (
+    AccuracyMatrix,
+    average_incremental_accuracy,
+    backward_transfer,
+    forgetting,
+    last_accuracy,
+)
 
 MEASURE_FUNCTIONS: dict[str, Callable[[AccuracyMatrix], float]] = {
     "last_accuracy": last_accuracy,

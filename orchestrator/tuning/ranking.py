@@ -16,5 +16,9 @@ def ranked(trials: Iterable[LedgerTrial], mode: str) -> list[LedgerTrial]:
         trials: In any order.
         mode: "max" or "min": which objective is best.
     """
-    places = [(rank_key(trial.value, trial.number, mode), trial) for trial in trials if trial.value is not None]
+    places = [
+        (rank_key(trial.value, trial.number, mode), trial)
+        for trial in trials
+        if trial.value is not None
+    ]
     return [trial for _, trial in sorted(places, key=itemgetter(0))]

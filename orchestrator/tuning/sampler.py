@@ -1,7 +1,9 @@
-"""Which configuration to try next: drawn at random, by Optuna's estimator, or from a grid; and which parameters have mattered.
+"""Which configuration to try next: drawn at random, by Optuna's estimator, or from a grid; and
+which parameters have mattered.
 
-All of it stands on one Optuna study in memory. It is made anew from the sweep's own ledger after a crash, so that nothing has to
-be read back that another version, or another search space, has written.
+All of it stands on one Optuna study in memory. It is made anew from the sweep's own ledger after a
+crash, so that nothing has to be read back that another version, or another search space, has
+written.
 """
 
 from __future__ import annotations
@@ -21,11 +23,18 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from orchestrator.config.search_space import GridSearchConfig, OptunaSearchConfig, PbtConfig, RandomSearchConfig, SearcherConfig
+from orchestrator.config.search_space import (
+    GridSearchConfig,
+    OptunaSearchConfig,
+    PbtConfig,
+    RandomSearchConfig,
+    SearcherConfig,
+)
 from orchestrator.tuning.dimensions import Dimension, Draws, drawn_anew, lies_in, varied
 from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
 
-# So often a configuration that is known already is drawn again; a space of few points has no other in the end.
+# So often a configuration that is known already is drawn again; a space of few points has no other
+# in the end.
 MAX_REPEATS = 100
 # So many of the draws for one configuration are the estimator's.
 MAX_PROPOSALS = 50
@@ -37,11 +46,14 @@ class Sampler:
 
     Args:
         space: What there is to try.
-        history: Earlier trials and their values, of this sweep or another; None where a trial failed. What does not lie in the
-            space any more, or means something else there, is left out.
+        history: Earlier trials and their values, of this sweep or another; None where a trial
+            failed. What does not lie in the space any more, or means something else there, is left
+            out.
     """
 
-    def __init__(self, space: Space, history: Sequence[tuple[Configuration, float | None]] = ()) -> None:
+    def __init__(
+        self, space: Space, history: Sequence[tuple[Configuration, float | None]] = ()
+    ) -> None:
         self._space = space
         self._known = {_key(configuration) for configuration, _ in history}
         self._running: defaultdict[str, list[optuna.Trial]] = defaultdict(list)
@@ -54,7 +66,8 @@ class Sampler:
         self._num_drawn = len(history)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(
-            sampler=_build_sampler(searcher, seed), direction="maximize" if space.search_space.mode == "max" else "minimize"
+            sampler=_build_sampler(searcher, seed),
+            direction="maximize" if space.search_space.mode == "max" else "minimize",
         )
         for configuration, value in history:
             self._record(configuration, value)
@@ -62,17 +75,21 @@ class Sampler:
     def ask(self, number: int | None = None) -> Configuration | None:
         """The next configuration to try; None when a grid has no more.
 
-        A configuration that was tried or asked for already is proposed only when there seems to be no other.
+        A configuration that was tried or asked for already is proposed only when there seems to be
+        no other.
 
         Args:
-            number: Of the trial: a random search draws by it, so that a resumed one goes on as if nothing had happened. None means
-                the one after all that are known.
+            number: Of the trial: a random search draws by it, so that a resumed one goes on as if
+                nothing had happened. None means the one after all that are known.
 
         Raises:
-            ConfigError: Nothing but refused configurations could be found; the message has the last reason.
+            ConfigError: Nothing but refused configurations could be found; the message has the last
+                reason.
         """
         if self._grid is not None:
-            configuration = next((point for point in self._grid if _key(point) not in self._known), None)
+            configuration = next(
+                (point for point in self._grid if _key(point) not in self._known), None
+            )
             self._known |= {_key(configuration)} if configuration else set()
             return configuration
         if self._is_random:
@@ -86,14 +103,17 @@ class Sampler:
             draws = self._space.draw(partial(self._drawn, trial))
             configuration = self._space.configuration_of(draws)
             if configuration is None:
-                continue  # its trial goes on for ever: the estimator keeps away from where others are at work
+                # its trial goes on for ever: the estimator keeps away from where others are at work
+                continue
             if _key(configuration) not in self._known:
                 return self._asked(configuration, trial, repeated)
             repeated.append((configuration, trial))
             if len(repeated) == MAX_REPEATS:
                 break
         if not repeated:
-            raise self._space.no_configuration(draws, f"each of {MAX_REFUSALS} drawn configurations")
+            raise self._space.no_configuration(
+                draws, f"each of {MAX_REFUSALS} drawn configurations"
+            )
         return self._asked(*repeated.pop(), repeated)
 
     def tell(self, configuration: Configuration, value: float | None) -> None:
@@ -111,9 +131,11 @@ class Sampler:
         self._record(configuration, value)
 
     def perturbed(self, configuration: Configuration, chance: random.Random) -> Configuration:
-        """A valid configuration near another, for population-based training; the same one where there is no other.
+        """A valid configuration near another, for population-based training; the same one where
+        there is no other.
 
-        Numbers become a fifth larger or smaller, choices change to their neighbours; some values are drawn anew.
+        Numbers become a fifth larger or smaller, choices change to their neighbours; some values
+        are drawn anew.
 
         Args:
             configuration: From which to go.
@@ -125,7 +147,11 @@ class Sampler:
         def draw(name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
             before = configuration.draws.get(name)
             is_anew = chance.random() < settings.resample_probability
-            return drawn_anew(dimension, chance) if is_anew or not lies_in(dimension, before) else varied(dimension, before, chance)
+            return (
+                drawn_anew(dimension, chance)
+                if is_anew or not lies_in(dimension, before)
+                else varied(dimension, before, chance)
+            )
 
         num_same = 0
         for _ in range(MAX_REFUSALS):
@@ -138,11 +164,16 @@ class Sampler:
         return configuration
 
     def importances(self) -> dict[str, float]:
-        """How much each parameter has mattered for being among the best, by path, most important first; together 1.
+        """How much each parameter has mattered for being among the best, by path, most important
+        first; together 1.
 
-        Optuna's PED-ANOVA: a parameter that is not always there counts by the trials that have it. Empty after fewer than four.
+        Optuna's PED-ANOVA: a parameter that is not always there counts by the trials that have it.
+        Empty after fewer than four.
         """
-        if len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < MIN_TRIALS_FOR_IMPORTANCES:
+        if (
+            len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+            < MIN_TRIALS_FOR_IMPORTANCES
+        ):
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there are few trials
@@ -153,10 +184,17 @@ class Sampler:
         return dict(sorted(by_path.items(), key=lambda item: -item[1]))
 
     def _drawn(self, trial: optuna.Trial | None, name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
-        return drawn_anew(dimension, self._chance) if trial is None else _suggested(trial, name, dimension)
+        return (
+            drawn_anew(dimension, self._chance)
+            if trial is None
+            else _suggested(trial, name, dimension)
+        )
 
     def _asked(
-        self, configuration: Configuration, trial: optuna.Trial | None, repeated: Sequence[tuple[Configuration, optuna.Trial | None]]
+        self,
+        configuration: Configuration,
+        trial: optuna.Trial | None,
+        repeated: Sequence[tuple[Configuration, optuna.Trial | None]],
     ) -> Configuration:
         for unused in (unused for _, unused in repeated if unused):
             self._study.tell(unused, state=TrialState.FAIL)
@@ -194,9 +232,15 @@ def _build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
             return RandomSampler(seed=seed)
         case OptunaSearchConfig():
             with warnings.catch_warnings():
-                # `group` is new: it keeps parameters together that are there together, although others are not always there
+                # `group` is new: it keeps parameters together that are there together, although
+                # others are not always there
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return TPESampler(n_startup_trials=searcher.num_startup_trials, multivariate=True, group=True, seed=seed)
+                return TPESampler(
+                    n_startup_trials=searcher.num_startup_trials,
+                    multivariate=True,
+                    group=True,
+                    seed=seed,
+                )
         case _:
             assert_never(searcher)
 
@@ -211,5 +255,13 @@ def _suggested(trial: optuna.Trial, name: str, dimension: Dimension) -> Any:  # 
     if isinstance(dimension, CategoricalDistribution):
         return trial.suggest_categorical(name, dimension.choices)
     if isinstance(dimension, IntDistribution):
-        return int(trial.suggest_int(name, dimension.low, dimension.high, step=dimension.step, log=dimension.log))
-    return float(trial.suggest_float(name, dimension.low, dimension.high, step=dimension.step, log=dimension.log))
+        return int(
+            trial.suggest_int(
+                name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+            )
+        )
+    return float(
+        trial.suggest_float(
+            name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+        )
+    )

@@ -1,4 +1,6 @@
-"""What a trial takes of the cluster, and how many trials fit beside each other: the arithmetic, without Ray."""
+"""What a trial takes of the cluster, and how many trials fit beside each other: the arithmetic,
+without Ray.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ class TrialShare:
     Attributes:
         resources: In Ray's names, all its workers together.
         threads: CPU threads by role.
-        in_lanes: Whether its stages are learned by lanes of several workers, or in the trial's own process.
+        in_lanes: Whether its stages are learned by lanes of several workers, or in the trial's own
+            process.
         uses_gpu: Whether the trial's own process has a GPU.
     """
 
@@ -29,17 +32,24 @@ class TrialShare:
 
     @classmethod
     def of(cls, execution: ExecutionConfig) -> TrialShare:
-        """What a trial of an experiment takes: lanes only when one of them has more than one worker, or wants nodes by their labels.
+        """What a trial of an experiment takes: lanes only when one of them has more than one
+        worker, or wants nodes by their labels.
 
-        Otherwise both roles share one process and learn in turn: a sweep has other trials to keep the cluster busy.
+        Otherwise both roles share one process and learn in turn: a sweep has other trials to keep
+        the cluster busy.
         """
         execution = trial_cluster(execution)
         lanes = [execution.teacher, execution.student]
-        threads: dict[Role, int] = {"teacher": execution.teacher.num_threads, "student": execution.student.num_threads}
+        threads: dict[Role, int] = {
+            "teacher": execution.teacher.num_threads,
+            "student": execution.student.num_threads,
+        }
         in_lanes = any(lane.max_train_workers > 1 or lane.node_labels for lane in lanes)
         together = sum if in_lanes else max
         names = {name for lane in lanes for name in lane.resources_per_worker}
-        resources = {name: float(together(_fewest(lane, name) for lane in lanes)) for name in sorted(names)}
+        resources = {
+            name: float(together(_fewest(lane, name) for lane in lanes)) for name in sorted(names)
+        }
         return cls(resources, threads, in_lanes, uses_gpu=resources.get("GPU", 0) > 0)
 
     def num_that_fit(self, available: Mapping[str, float], place: str) -> int:
@@ -57,9 +67,14 @@ class TrialShare:
                 raise ConfigError(
                     f"a trial needs {amount:g} {name}, {place} has {available.get(name, 0):g}",
                     where="execution",
-                    next_step="lower num_train_workers or the resources per worker, or use a larger cluster",
+                    next_step=(
+                        "lower num_train_workers or the resources per worker, or use a larger"
+                        " cluster"
+                    ),
                 )
-        return int(min(available[name] // amount for name, amount in self.resources.items() if amount))
+        return int(
+            min(available[name] // amount for name, amount in self.resources.items() if amount)
+        )
 
 
 def check_trial_fits(execution: ExecutionConfig) -> None:
@@ -76,13 +91,18 @@ def check_trial_fits(execution: ExecutionConfig) -> None:
 
 
 def trial_cluster(execution: ExecutionConfig) -> RayConfig:
-    """The cluster on which trials of an experiment run: its own, or for one that computes in process one on this machine.
+    """The cluster on which trials of an experiment run: its own, or for one that computes in
+    process one on this machine.
 
-    There a trial takes as many CPUs as it has threads, one when their number is left open, and a GPU only where `cuda` is asked for.
+    There a trial takes as many CPUs as it has threads, one when their number is left open, and a
+    GPU only where `cuda` is asked for.
     """
     if isinstance(execution, RayConfig):
         return execution
-    lane = LaneConfig(num_cpus_per_worker=execution.num_threads or 1, num_gpus_per_worker=1 if execution.device == "cuda" else 0)
+    lane = LaneConfig(
+        num_cpus_per_worker=execution.num_threads or 1,
+        num_gpus_per_worker=1 if execution.device == "cuda" else 0,
+    )
     return RayConfig(teacher=lane, student=lane)
 
 

@@ -1,4 +1,6 @@
-"""The points of a search space on one experiment: which there are, what each means, and which are refused."""
+"""The points of a search space on one experiment: which there are, what each means, and which are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,22 @@ from orchestrator.config.distributions import AscendingConfig, ChoiceConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.loader import with_values
 from orchestrator.config.schema import variants_with
-from orchestrator.config.search_space import Constraint, SearchSpace, order_of_draws, parse_constraint
+from orchestrator.config.search_space import (
+    Constraint,
+    SearchSpace,
+    order_of_draws,
+    parse_constraint,
+)
 from orchestrator.errors import ConfigError
-from orchestrator.tuning.dimensions import Dimension, Draws, dimensions_of, grid_of, in_order, lies_in, value_of
+from orchestrator.tuning.dimensions import (
+    Dimension,
+    Draws,
+    dimensions_of,
+    grid_of,
+    in_order,
+    lies_in,
+    value_of,
+)
 
 MAX_REFUSALS = 1000
 
@@ -28,7 +43,8 @@ class Configuration:
 
     Attributes:
         draws: What was drawn, by name of the primitive dimension: plain JSON values.
-        parameters: What it means, by path in the experiment: plain JSON values. Only the parameters that are active.
+        parameters: What it means, by path in the experiment: plain JSON values. Only the parameters
+            that are active.
     """
 
     draws: dict[str, Any]
@@ -43,7 +59,8 @@ class Space:
         experiment: What stays as it is.
 
     Raises:
-        ConfigError: The experiment has not what is varied, no validation images to measure on, or no number to compare.
+        ConfigError: The experiment has not what is varied, no validation images to measure on, or
+            no number to compare.
     """
 
     def __init__(self, search_space: SearchSpace, experiment: Experiment) -> None:
@@ -61,7 +78,8 @@ class Space:
             self._numbers(constraint, self._tree)
 
     def draw(self, draw: Draw) -> Draws:
-        """Draws a point, dimension after dimension; those of parameters whose conditions do not hold are left out.
+        """Draws a point, dimension after dimension; those of parameters whose conditions do not
+        hold are left out.
 
         Args:
             draw: Gives the value of a dimension, by its name.
@@ -93,7 +111,9 @@ class Space:
             return False
 
     def configuration_of(self, draws: Mapping[str, Any]) -> Configuration | None:
-        """The point with its meaning; None where it is refused: by a constraint, or because the experiment would be invalid."""
+        """The point with its meaning; None where it is refused: by a constraint, or because the
+        experiment would be invalid.
+        """
         point = self._point(lambda name, _: draws[name])
         return None if self._refusal(point) else point
 
@@ -107,7 +127,9 @@ class Space:
         Raises:
             ConfigError: The experiment is invalid with these values.
         """
-        return with_values(self.experiment, {**parameters, **({} if seed is None else {"seed": seed})})
+        return with_values(
+            self.experiment, {**parameters, **({} if seed is None else {"seed": seed})}
+        )
 
     def experiments_of(self, parameters: Mapping[str, Any]) -> list[Experiment]:
         """The complete experiments of a configuration, one for each seed of the search space.
@@ -141,7 +163,11 @@ class Space:
             which: How many or which were refused.
         """
         reason = self._refusal(self._point(lambda name, _: draws[name]))
-        return ConfigError(f"{which} was refused, the last because: {reason}", self._where, "change the ranges or the constraints")
+        return ConfigError(
+            f"{which} was refused, the last because: {reason}",
+            self._where,
+            "change the ranges or the constraints",
+        )
 
     def _point(self, draw: Draw) -> Configuration:
         draws: Draws = {}
@@ -149,17 +175,27 @@ class Space:
         for path in self._order:
             distribution = self._parameters[path]
             if self._is_active(path, values):
-                drawn = {name: draw(name, dimension) for name, dimension in dimensions_of(path, distribution).items()}
+                drawn = {
+                    name: draw(name, dimension)
+                    for name, dimension in dimensions_of(path, distribution).items()
+                }
                 drawn = in_order(path, distribution, drawn)
                 draws |= drawn
                 values[path] = value_of(path, distribution, drawn)
-        return Configuration(draws, {path: values[path] for path in self._parameters if path in values})
+        return Configuration(
+            draws, {path: values[path] for path in self._parameters if path in values}
+        )
 
     def _is_active(self, path: str, values: Mapping[str, Any]) -> bool:
-        return all(_meets(self._value_at(condition, values), wanted) for condition, wanted in self._parameters[path].when.items())
+        return all(
+            _meets(self._value_at(condition, values), wanted)
+            for condition, wanted in self._parameters[path].when.items()
+        )
 
     def _value_at(self, path: str, values: Mapping[str, Any]) -> object:
-        """What a path has: as drawn, where it or something around it varies, or else as in the experiment."""
+        """What a path has: as drawn, where it or something around it varies, or else as in the
+        experiment.
+        """
         keys = path.split(".")
         for depth in range(len(keys), 0, -1):
             swept = ".".join(keys[:depth])
@@ -172,7 +208,11 @@ class Space:
             yield draws
             return
         path = self._order[index]
-        known = {at: value_of(at, self._parameters[at], draws) for at in self._order[:index] if at in draws}
+        known = {
+            at: value_of(at, self._parameters[at], draws)
+            for at in self._order[:index]
+            if at in draws
+        }
         options = grid_of(path, self._parameters[path]) if self._is_active(path, known) else [{}]
         for drawn in options:
             yield from self._combinations(index + 1, draws | drawn)
@@ -180,7 +220,9 @@ class Space:
     def _refusal(self, point: Configuration) -> str:
         """Why a point is refused; empty when it is not."""
         for path, values in point.parameters.items():
-            if isinstance(self._parameters[path], AscendingConfig) and any(lower == upper for lower, upper in pairwise(values)):
+            if isinstance(self._parameters[path], AscendingConfig) and any(
+                lower == upper for lower, upper in pairwise(values)
+            ):
                 return f"{path} = {values} does not ascend"
         try:
             tree = self.experiment_of(point.parameters).model_dump(mode="json")
@@ -189,7 +231,10 @@ class Space:
         for text, constraint in self._constraints:
             numbers = self._numbers(constraint, tree)
             if len(numbers) == len(set(constraint.paths)) and not constraint.holds(numbers):
-                return f"{text} does not hold with {', '.join(f'{path} = {number:g}' for path, number in numbers.items())}"
+                return (
+                    f"{text} does not hold with"
+                    f" {', '.join(f'{path} = {number:g}' for path, number in numbers.items())}"
+                )
         return ""
 
     def _numbers(self, constraint: Constraint, tree: object) -> dict[str, float]:
@@ -200,29 +245,45 @@ class Space:
             if value is _ABSENT:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ConfigError(f"a constraint compares {path} = {value!r}, which is no number", self._where, "name another path")
+                raise ConfigError(
+                    f"a constraint compares {path} = {value!r}, which is no number",
+                    self._where,
+                    "name another path",
+                )
             numbers[path] = float(value)
         return numbers
 
     def _check_validation_data(self) -> None:
         varies = {"data", "data.validation_fraction"} & self._parameters.keys()
-        if self.search_space.split == "validation" and self.experiment.data.validation_fraction == 0 and not varies:
+        if (
+            self.search_space.split == "validation"
+            and self.experiment.data.validation_fraction == 0
+            and not varies
+        ):
             raise ConfigError(
-                "the metric is measured on validation images, and data.validation_fraction = 0 sets none aside",
+                "the metric is measured on validation images, and data.validation_fraction = 0 sets"
+                " none aside",
                 self._where,
                 "raise it in the experiment, or measure with `split: test`",
             )
 
     def _check_variants(self, path: str) -> None:
-        """Refuses a parameter that not every variant has that can be chosen with it: its draws would decide nothing, or the variant."""
+        """Refuses a parameter that not every variant has that can be chosen with it: its draws
+        would decide nothing, or the variant.
+        """
         for kind_path, having in variants_with(Experiment, path).items():
             others = sorted(set(map(str, self._possible(kind_path, path))) - having)
             if others:
                 wanted = ", ".join(sorted(having))
                 is_swept = kind_path in self._parameters
-                advice = f"add when: {{{kind_path}: [{wanted}]}}" if is_swept else "change it in the experiment, or let it vary too"
+                advice = (
+                    f"add when: {{{kind_path}: [{wanted}]}}"
+                    if is_swept
+                    else "change it in the experiment, or let it vary too"
+                )
                 raise ConfigError(
-                    f"parameters.{path} is there with {kind_path} = {wanted} only, and it {'can be' if is_swept else 'is'} {others[0]}",
+                    f"parameters.{path} is there with {kind_path} = {wanted} only, and it"
+                    f" {'can be' if is_swept else 'is'} {others[0]}",
                     self._where,
                     advice,
                 )
@@ -233,13 +294,25 @@ class Space:
         if any(swept == union or union.startswith(f"{swept}.") for swept in self._parameters):
             return []
         distribution = self._parameters.get(kind_path)
-        options = distribution.values if isinstance(distribution, ChoiceConfig) else [_found(self._tree, kind_path.split("."))]
-        return [option for option in options if option is not _ABSENT and self._goes_with(kind_path, option, path)]
+        options = (
+            distribution.values
+            if isinstance(distribution, ChoiceConfig)
+            else [_found(self._tree, kind_path.split("."))]
+        )
+        return [
+            option
+            for option in options
+            if option is not _ABSENT and self._goes_with(kind_path, option, path)
+        ]
 
     def _goes_with(self, kind_path: str, option: object, path: str) -> bool:
         conditions = self._parameters[path].when
         own = kind_path not in conditions or _meets(option, conditions[kind_path])
-        return own and all(self._goes_with(kind_path, option, other) for other in conditions if other in self._parameters)
+        return own and all(
+            self._goes_with(kind_path, option, other)
+            for other in conditions
+            if other in self._parameters
+        )
 
 
 def _found(tree: object, keys: Sequence[str]) -> object:

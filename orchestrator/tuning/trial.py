@@ -1,4 +1,6 @@
-"""One trial: a configuration, learned task by task, with every seed. No Ray Tune here; `trials` has that."""
+"""One trial: a configuration, learned task by task, with every seed. No Ray Tune here; `trials` has
+that.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,13 @@ class Trial(Protocol):
 class TrialInProcess:
     """Learns in the calling process: both roles, one stage after the other."""
 
-    def __init__(self, experiments: Sequence[Experiment], objective: Objective, share: TrialShare, claims: Claims) -> None:
+    def __init__(
+        self,
+        experiments: Sequence[Experiment],
+        objective: Objective,
+        share: TrialShare,
+        claims: Claims,
+    ) -> None:
         """Learns nothing yet.
 
         Args:
@@ -95,7 +103,10 @@ class TrialInProcess:
         self._news = _News(_works_of(experiments), objective)
         self._threads = share.threads
         device = torch.device("cuda" if share.uses_gpu else "cpu")
-        self._runners = [StageRunner(work, device, self._news.teller(seed), claims=claims) for seed, work in enumerate(self._news.works)]
+        self._runners = [
+            StageRunner(work, device, self._news.teller(seed), claims=claims)
+            for seed, work in enumerate(self._news.works)
+        ]
 
     def learn_next_task(self) -> TaskReport:
         """Learns one more task with every seed.
@@ -112,12 +123,20 @@ class TrialInProcess:
 
 
 class TrialInLanes:
-    """Learns in two lanes of its own, seed after seed; the lanes' workers live for all tasks of a seed.
+    """Learns in two lanes of its own, seed after seed; the lanes' workers live for all tasks of a
+    seed.
 
-    All seeds but the last are learned before the first report: a trial of several seeds can only be stopped early in its last one.
+    All seeds but the last are learned before the first report: a trial of several seeds can only be
+    stopped early in its last one.
     """
 
-    def __init__(self, experiments: Sequence[Experiment], objective: Objective, execution: RayConfig, claims: str) -> None:
+    def __init__(
+        self,
+        experiments: Sequence[Experiment],
+        objective: Objective,
+        execution: RayConfig,
+        claims: str,
+    ) -> None:
         """Starts to learn.
 
         Args:
@@ -161,7 +180,11 @@ class TrialInLanes:
 
         def tell(event: StageEvent) -> None:
             record(event)
-            if is_last_seed and isinstance(event, StageFinished) and event.stage.startswith("student["):
+            if (
+                is_last_seed
+                and isinstance(event, StageFinished)
+                and event.stage.startswith("student[")
+            ):
                 self._learned.put(None)
 
         return tell
@@ -174,7 +197,9 @@ class _News:
         self.works = works
         self.tasks_learned = 0
         self._objective = objective
-        self._rows: list[dict[Role, list[list[float]]]] = [{role: [] for role in ROLES} for _ in works]
+        self._rows: list[dict[Role, list[list[float]]]] = [
+            {role: [] for role in ROLES} for _ in works
+        ]
         self._events: list[tuple[int, StageEvent]] = []
         self._since = time.perf_counter()
 
@@ -209,7 +234,9 @@ class _News:
 
 def _works_of(experiments: Sequence[Experiment]) -> list[Work]:
     works = [prepare_work(experiment) for experiment in experiments]
-    check_backbones(experiments[0], works[0].scenario)  # the sweep has checked the base experiment's; seeds do not matter
+    check_backbones(
+        experiments[0], works[0].scenario
+    )  # the sweep has checked the base experiment's; seeds do not matter
     return works
 
 

@@ -1,6 +1,7 @@
 """The process that computes trials, as Ray Tune sees it.
 
-Whoever has a handle of this actor imports this module, the actor of the claims among them: torch is loaded by those who compute.
+Whoever has a handle of this actor imports this module, the actor of the claims among them: torch is
+loaded by those who compute.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         return True
 
     def step(self) -> dict[str, Any]:
-        """Learns the next task; a trial that goes on where another one was first learns what that one had learned.
+        """Learns the next task; a trial that goes on where another one was first learns what that
+        one had learned.
 
         Raises:
             TransientError: Tune starts the trial again, a few times.
@@ -62,7 +64,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         except TransientError:
             raise
         except Exception as error:  # noqa: BLE001 - learning the same once more would fail the same way
-            return {"failure": _as_own_error(error, self._plan.number), OBJECTIVE: float("nan"), "done": True}
+            return {
+                "failure": _as_own_error(error, self._plan.number),
+                OBJECTIVE: float("nan"),
+                "done": True,
+            }
         if self._is_told_already:
             del reports[:-1]
         report = reports[0].followed_by(reports[1:])
@@ -75,7 +81,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         return {TASKS_LEARNED: self._tasks_reported, "number": self._plan.number}
 
     def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
-        """Goes on from there: after a pause, or where the better trial was of which this one is a variation."""
+        """Goes on from there: after a pause, or where the better trial was of which this one is a
+        variation.
+        """
         checkpoint = checkpoint or {}
         self._tasks_reported = checkpoint.get(TASKS_LEARNED, 0)
         self._is_told_already = checkpoint.get("number") == self._plan.number
@@ -85,11 +93,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         from orchestrator.tuning.trial import TrialInLanes, TrialInProcess  # noqa: PLC0415
 
         if self._share.in_lanes:
-            return TrialInLanes(self._plan.experiments, self._objective, self._cluster, self._claims)
-        return TrialInProcess(self._plan.experiments, self._objective, self._share, ClusterClaims(self._claims))
+            return TrialInLanes(
+                self._plan.experiments, self._objective, self._cluster, self._claims
+            )
+        return TrialInProcess(
+            self._plan.experiments, self._objective, self._share, ClusterClaims(self._claims)
+        )
 
 
 def _as_own_error(error: Exception, number: int) -> OrchestratorError:
     if isinstance(error, OrchestratorError):
         return error
-    return OrchestratorError(f"{type(error).__name__}: {error}", f"trial {number}", "this is a bug; please report it")
+    return OrchestratorError(
+        f"{type(error).__name__}: {error}", f"trial {number}", "this is a bug; please report it"
+    )

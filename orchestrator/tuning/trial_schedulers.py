@@ -1,4 +1,5 @@
-"""Which trials go on: none is stopped, the worse ones are stopped at a rung, or they go over to variations of better ones.
+"""Which trials go on: none is stopped, the worse ones are stopped at a rung, or they go over to
+variations of better ones.
 
 A rung is a task: Tune's training iteration counts the tasks that a trial has learned.
 """
@@ -11,16 +12,31 @@ from types import SimpleNamespace
 from typing import Any, assert_never
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, PopulationBasedTraining, TrialScheduler
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+    TrialScheduler,
+)
 
-from orchestrator.config.search_space import AshaConfig, MedianConfig, NoTrialSchedulerConfig, PbtConfig, TrialSchedulerConfig
+from orchestrator.config.search_space import (
+    AshaConfig,
+    MedianConfig,
+    NoTrialSchedulerConfig,
+    PbtConfig,
+    TrialSchedulerConfig,
+)
 
 TASKS_LEARNED = "training_iteration"
 OBJECTIVE = "objective"
 
 
 def build_trial_scheduler(
-    config: TrialSchedulerConfig, mode: str, num_tasks: int, vary: Callable[[dict[str, Any]], dict[str, Any]]
+    config: TrialSchedulerConfig,
+    mode: str,
+    num_tasks: int,
+    vary: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> TrialScheduler:
     """Ray Tune's scheduler for a configuration.
 
@@ -28,7 +44,8 @@ def build_trial_scheduler(
         config: Which, and its settings, in tasks.
         mode: `max` or `min`.
         num_tasks: Of the whole sequence.
-        vary: Makes a trial's Tune configuration from a better trial's, for population-based training.
+        vary: Makes a trial's Tune configuration from a better trial's, for population-based
+            training.
     """
     match config:
         case NoTrialSchedulerConfig():
@@ -58,7 +75,9 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
-                synch=True,  # with few tasks, a trial is over before one that began later can be compared with it
+                # with few tasks, a trial is over before one that began later can be compared with
+                # it
+                synch=True,
                 log_config=False,
             )
         case _:
@@ -77,14 +96,18 @@ class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray i
 
 
 class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] # Ray is not typed here
-    """Tune's, which refuses searchers because they do not hear of variations; ours is asked for each of them."""
+    """Tune's, which refuses searchers because they do not hear of variations; ours is asked for
+    each of them.
+    """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401 - Tune's
         """A trial joins the population."""
         super().on_trial_add(SimpleNamespace(search_alg=None), trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401 - Tune's
-        """The next one. When the last that all others wait for has failed, they go on without having been compared."""
+        """The next one. When the last that all others wait for has failed, they go on without
+        having been compared.
+        """
         chosen = super().choose_trial_to_run(tune_controller)
         live = tune_controller.get_live_trials()
         if chosen is None and live and all(trial.status == Trial.PAUSED for trial in live):

@@ -1,4 +1,6 @@
-"""Where trials come from, and who is told about them. No Ray here: this is what both sides of a sweep agree on."""
+"""Where trials come from, and who is told about them. No Ray here: this is what both sides of a
+sweep agree on.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,23 @@ class TrialPlan:
     experiments: list[Experiment]
 
     def as_tune_config(self) -> dict[str, Any]:
-        """As Tune hands it on: one string, in which Tune does not look for parameters of its own."""
-        values = {"number": self.number, "experiments": [experiment.model_dump(mode="json") for experiment in self.experiments]}
+        """As Tune hands it on: one string, in which Tune does not look for parameters of its
+        own.
+        """
+        values = {
+            "number": self.number,
+            "experiments": [experiment.model_dump(mode="json") for experiment in self.experiments],
+        }
         return {"trial": json.dumps(values)}
 
     @classmethod
     def from_tune_config(cls, config: Mapping[str, Any]) -> TrialPlan:
         """What `as_tune_config` was made of."""
         values = json.loads(config["trial"])
-        return cls(values["number"], [Experiment.model_validate(experiment) for experiment in values["experiments"]])
+        return cls(
+            values["number"],
+            [Experiment.model_validate(experiment) for experiment in values["experiments"]],
+        )
 
 
 def number_in(tune_config: Mapping[str, Any]) -> int:
@@ -63,7 +73,9 @@ class TrialSource(Protocol):
         """It has learned one more task."""
         ...
 
-    def trial_ended(self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None) -> None:
+    def trial_ended(
+        self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
+    ) -> None:
         """It is over, for now or for good."""
         ...
 

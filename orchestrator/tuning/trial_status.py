@@ -6,8 +6,8 @@ from enum import StrEnum
 class TrialStatus(StrEnum):
     """How a trial stands.
 
-    `stopped`: by the trial scheduler, for good. `interrupted`: by the end of a budget or of the program; a resumed sweep goes on
-    with it.
+    `stopped`: by the trial scheduler, for good. `interrupted`: by the end of a budget or of the
+    program; a resumed sweep goes on with it.
     """
 
     RUNNING = "running"

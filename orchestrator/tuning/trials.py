@@ -1,7 +1,8 @@
-"""All trials of a sweep on a Ray cluster, by Ray Tune: one reused actor computes one trial after another.
+"""All trials of a sweep on a Ray cluster, by Ray Tune: one reused actor computes one trial after
+another.
 
-Tune keeps nothing that a resumed sweep needs: its own folder is thrown away. What counts is in the sweep's ledger and in the
-stage store.
+Tune keeps nothing that a resumed sweep needs: its own folder is thrown away. What counts is in the
+sweep's ledger and in the stage store.
 """
 
 from __future__ import annotations
@@ -40,12 +41,15 @@ _MAX_RESTARTS = 2
 _NO_LIMIT = 10**6
 
 
-def compute_trials(search_space: SearchSpace, work: Work, source: TrialSource, log_file: Path) -> None:
+def compute_trials(
+    search_space: SearchSpace, work: Work, source: TrialSource, log_file: Path
+) -> None:
     """Computes trials until there are no more or the budget is spent.
 
     Args:
         search_space: Trial scheduler, objective and the most trials at once.
-        work: The experiment from which all trials vary: what a trial asks for, the cluster, the store, the tasks.
+        work: The experiment from which all trials vary: what a trial asks for, the cluster, the
+            store, the tasks.
         source: Gives trials, and is told about them.
         log_file: Where Ray's own words go.
 
@@ -55,21 +59,37 @@ def compute_trials(search_space: SearchSpace, work: Work, source: TrialSource, l
         LaneLostError: The cluster has ended.
     """
     _set_environment()
-    config, share = trial_cluster(work.experiment.execution), TrialShare.of(work.experiment.execution)
+    config, share = (
+        trial_cluster(work.experiment.execution),
+        TrialShare.of(work.experiment.execution),
+    )
     token = secrets.token_hex(6)
-    with naming_log(log_file), cluster(config, log_file), _folder_of_tune(work, config, f"sweep-{token}") as folder:
+    with (
+        naming_log(log_file),
+        cluster(config, log_file),
+        _folder_of_tune(work, config, f"sweep-{token}") as folder,
+    ):
         limit = search_space.max_concurrent_trials or _NO_LIMIT
         if not config.autoscaling:
             place = f"the cluster {config.address}" if config.address else "this machine"
             num_that_fit = share.num_that_fit(ray.cluster_resources(), place)
-            if not isinstance(search_space.trial_scheduler, PbtConfig):  # a population learns in turn, all of it
+            if not isinstance(
+                search_space.trial_scheduler, PbtConfig
+            ):  # a population learns in turn, all of it
                 limit = min(limit, num_that_fit)
         claims = f"orchestrator-claims-{token}"
         keep = ClusterClaims(claims)  # the actor lives as long as this process knows it
-        settings = {"search_space": search_space.model_dump(mode="json"), "claims": claims, "share": share, "cluster": config}
+        settings = {
+            "search_space": search_space.model_dump(mode="json"),
+            "claims": claims,
+            "share": share,
+            "cluster": config,
+        }
         listener = _Listener(source)
         num_tasks = len(work.scenario.tasks)
-        scheduler = build_trial_scheduler(search_space.trial_scheduler, search_space.mode, num_tasks, listener.vary)
+        scheduler = build_trial_scheduler(
+            search_space.trial_scheduler, search_space.mode, num_tasks, listener.vary
+        )
         tune_config = tune.TuneConfig(
             search_alg=ConcurrencyLimiter(_Suggestions(source), limit),
             scheduler=scheduler,
@@ -78,9 +98,17 @@ def compute_trials(search_space: SearchSpace, work: Work, source: TrialSource, l
             trial_dirname_creator=lambda trial: trial.trial_id,
         )
         try:
-            tune.Tuner(_trainable(settings), tune_config=tune_config, run_config=_run_config(listener, folder)).fit()
+            tune.Tuner(
+                _trainable(settings),
+                tune_config=tune_config,
+                run_config=_run_config(listener, folder),
+            ).fit()
         except RayError as error:
-            raise LaneLostError(f"the Ray cluster has ended ({error})", "sweep", "the same command with --resume goes on") from error
+            raise LaneLostError(
+                f"the Ray cluster has ended ({error})",
+                "sweep",
+                "the same command with --resume goes on",
+            ) from error
         finally:
             del keep
             listener.end_all()
@@ -103,19 +131,29 @@ def _trainable(settings: dict[str, Any]) -> type:
     share: TrialShare = settings["share"]
     # lanes ask for themselves; Tune takes no trial that asks for nothing, and every node has a byte
     bundle = {"memory": 1.0} if share.in_lanes else dict(share.resources)
-    trainable: type = tune.with_resources(tune.with_parameters(TrialActor, settings=settings), PlacementGroupFactory([bundle]))
+    trainable: type = tune.with_resources(
+        tune.with_parameters(TrialActor, settings=settings), PlacementGroupFactory([bundle])
+    )
     return trainable
 
 
 @contextmanager
 def _folder_of_tune(work: Work, config: RayConfig, name: str) -> Iterator[dict[str, Any]]:
-    """A folder that all nodes see, for as long as the sweep runs: Tune wants one. On this machine any will do."""
+    """A folder that all nodes see, for as long as the sweep runs: Tune wants one. On this machine
+    any will do.
+    """
     if config.address is None:
-        with tempfile.TemporaryDirectory(prefix="orchestrator-tune-", ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(
+            prefix="orchestrator-tune-", ignore_cleanup_errors=True
+        ) as scratch:
             yield {"name": name, "storage_path": scratch}
         return
     try:
-        yield {"name": name, "storage_path": work.store.path(RAY_FOLDER), "storage_filesystem": work.store.filesystem}
+        yield {
+            "name": name,
+            "storage_path": work.store.path(RAY_FOLDER),
+            "storage_filesystem": work.store.filesystem,
+        }
     finally:
         with suppress(StorageUnavailableError):
             work.store.remove_folder(RAY_FOLDER, name)
@@ -133,7 +171,9 @@ def _run_config(listener: _Listener, folder: dict[str, Any]) -> tune.RunConfig:
 
 
 class _OfThisProcess:
-    """Tune writes a pickle of all it is given into its folder. Nobody reads it there, and ours is not for pickling."""
+    """Tune writes a pickle of all it is given into its folder. Nobody reads it there, and ours is
+    not for pickling.
+    """
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -151,7 +191,9 @@ class _Suggestions(_OfThisProcess, Searcher):  # type: ignore[misc] # Ray is not
         planned = None if self._source.is_budget_spent() else self._source.next_trial()
         return planned.as_tune_config() if planned else Searcher.FINISHED
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """The listener tells the source."""
 
     def save(self, checkpoint_path: str) -> None:
@@ -194,24 +236,43 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
             self._ticked = time.monotonic()
             self.source.tick()
 
-    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object) -> None:
-        """An actor has been given the trial; also after it was started again or has gone over to another configuration."""
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """An actor has been given the trial; also after it was started again or has gone over to
+        another configuration.
+        """
         number = number_in(trial.config)
         before = self._running.get(trial.trial_id)
         if before not in (None, number):
-            self._end(trial, TrialStatus.STOPPED, f"gone over to trial {number}, a variation of a better one")
+            self._end(
+                trial,
+                TrialStatus.STOPPED,
+                f"gone over to trial {number}, a variation of a better one",
+            )
         if before != number:
             self.source.trial_started(number)
             self._running[trial.trial_id] = number
 
-    def on_trial_result(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: object) -> None:
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
         """The trial has learned a task, or cannot go on."""
-        number = self._running[trial.trial_id]  # its configuration may be the one already to which it goes over now
+        number = self._running[
+            trial.trial_id
+        ]  # its configuration may be the one already to which it goes over now
         if "report" in result and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
             self._tasks_learned[number] = result[TASKS_LEARNED]
             self.source.trial_reported(number, TaskReport(**result["report"]))
 
-    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object) -> None:
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
         """The trial has learned all tasks, was stopped, or has found that it cannot go on."""
         result = trial.last_result or {}
         if "failure" in result:
@@ -222,25 +283,47 @@ class _Listener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is n
         elif self.source.is_budget_spent():
             self._end(trial, TrialStatus.INTERRUPTED, "the budget is spent")
         else:
-            self._end(trial, TrialStatus.STOPPED, f"by the trial scheduler after task {result.get(TASKS_LEARNED, 0)}")
+            self._end(
+                trial,
+                TrialStatus.STOPPED,
+                f"by the trial scheduler after task {result.get(TASKS_LEARNED, 0)}",
+            )
 
-    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object) -> None:
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
         """The trial's process died, or could not reach something, more often than it may."""
-        if trial.trial_id not in self._running:  # died while it started, each time: too little memory even to load everything
+        if (
+            trial.trial_id not in self._running
+        ):  # died while it started, each time: too little memory even to load everything
             self.on_trial_start(iteration, trials, trial)
         cause = _cause_of(trial.get_pickled_error())
         what = f"its process ended {_MAX_RESTARTS + 1} times ({_first_line(cause)}): out of memory?"
-        error = cause if isinstance(cause, OrchestratorError) else LaneLostError(what, f"trial {number_in(trial.config)}")
+        error = (
+            cause
+            if isinstance(cause, OrchestratorError)
+            else LaneLostError(what, f"trial {number_in(trial.config)}")
+        )
         self._end(trial, TrialStatus.FAILED, str(error), error)
 
     def end_all(self) -> None:
-        """What still runs is interrupted: every trial, even if the end of another one raises an error."""
+        """What still runs is interrupted: every trial, even if the end of another one raises an
+        error.
+        """
         with ExitStack() as endings:
             for number in self._running.values():
-                endings.callback(self.source.trial_ended, number, TrialStatus.INTERRUPTED, "interrupted")
+                endings.callback(
+                    self.source.trial_ended, number, TrialStatus.INTERRUPTED, "interrupted"
+                )
             self._running.clear()
 
-    def _end(self, trial: TuneTrial, status: TrialStatus, reason: str, error: OrchestratorError | None = None) -> None:
+    def _end(
+        self,
+        trial: TuneTrial,
+        status: TrialStatus,
+        reason: str,
+        error: OrchestratorError | None = None,
+    ) -> None:
         number = self._running.pop(trial.trial_id, None)
         if number is not None:
             self.source.trial_ended(number, status, reason, error)

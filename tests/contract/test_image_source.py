@@ -11,7 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrator.config.data import DataConfig, DigitsConfig, ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
+from orchestrator.config.data import (
+    DataConfig,
+    DigitsConfig,
+    ImageFolderConfig,
+    ParquetConfig,
+    TorchvisionDataConfig,
+)
 from orchestrator.data import load_images
 from orchestrator.data.decoding import decode
 from orchestrator.data.samples import HALVES, ImageSource
@@ -46,7 +52,12 @@ def image_folder(tmp_path: Path) -> DataConfig:
 
 def image_folder_without_test(tmp_path: Path) -> DataConfig:
     fill(tmp_path / "animals", ("train",))
-    return ImageFolderConfig(train=tmp_path / "animals" / "train", test_fraction=0.34, image_size=8, cache_dir=tmp_path / "cache")
+    return ImageFolderConfig(
+        train=tmp_path / "animals" / "train",
+        test_fraction=0.34,
+        image_size=8,
+        cache_dir=tmp_path / "cache",
+    )
 
 
 def parquet(tmp_path: Path) -> DataConfig:
@@ -54,7 +65,11 @@ def parquet(tmp_path: Path) -> DataConfig:
     for half in HALVES:
         files = sorted((tmp_path / "animals" / half).rglob("*.png"))
         images, labels = [file.read_bytes() for file in files], [file.parent.name for file in files]
-        pq.write_table(pa.table({"image": images, "label": labels}), tmp_path / "animals" / f"{half}.parquet", row_group_size=4)
+        pq.write_table(
+            pa.table({"image": images, "label": labels}),
+            tmp_path / "animals" / f"{half}.parquet",
+            row_group_size=4,
+        )
     train, test = (str(tmp_path / "animals" / f"{half}.parquet") for half in HALVES)
     return ParquetConfig(train=train, test=test, image_size=8, cache_dir=tmp_path / "cache")
 
@@ -69,7 +84,9 @@ def torchvision_split(tmp_path: Path) -> DataConfig:
     """A data set with `split=` of files: two of its halves are used, the third one is not."""
     fill(tmp_path / "country211", ("train", "test"))
     (tmp_path / "country211" / "valid" / "ant").mkdir(parents=True)
-    return TorchvisionDataConfig(name="Country211", root=tmp_path, image_size=8, cache_dir=tmp_path / "cache")
+    return TorchvisionDataConfig(
+        name="Country211", root=tmp_path, image_size=8, cache_dir=tmp_path / "cache"
+    )
 
 
 def torchvision_train(tmp_path: Path) -> DataConfig:
@@ -83,14 +100,26 @@ def torchvision_train(tmp_path: Path) -> DataConfig:
         for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):
             header = struct.pack(f">{1 + array.ndim}I", 2048 + array.ndim, *array.shape)
             (folder / f"{name}-{kind}-ubyte").write_bytes(header + array.tobytes())
-            (folder / f"{name}-{kind}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    return TorchvisionDataConfig(name="MNIST", root=tmp_path, image_size=8, num_channels=1, cache_dir=tmp_path / "cache")
+            (folder / f"{name}-{kind}-ubyte.gz").write_bytes(
+                gzip.compress(header + array.tobytes())
+            )
+    return TorchvisionDataConfig(
+        name="MNIST", root=tmp_path, image_size=8, num_channels=1, cache_dir=tmp_path / "cache"
+    )
 
 
 def torchvision_unsplit(tmp_path: Path) -> DataConfig:
-    """A data set that torchvision does not split; its images are random ones, made by torchvision."""
+    """A data set that torchvision does not split; its images are random ones, made by
+    torchvision.
+    """
     options: dict[str, bool | int | str] = {"size": 30, "num_classes": 2}
-    return TorchvisionDataConfig(name="FakeData", root=tmp_path / "none", options=options, image_size=8, cache_dir=tmp_path / "cache")
+    return TorchvisionDataConfig(
+        name="FakeData",
+        root=tmp_path / "none",
+        options=options,
+        image_size=8,
+        cache_dir=tmp_path / "cache",
+    )
 
 
 def digits(tmp_path: Path) -> DataConfig:
@@ -125,11 +154,19 @@ def test_it_gives_as_many_images_as_it_says(source: ImageSource) -> None:
         assert len(list(source.samples(half))) == source.num_images(half) > 0
 
 
-def test_it_gives_the_same_images_in_the_same_order_again(source: ImageSource, config: DataConfig) -> None:
+def test_it_gives_the_same_images_in_the_same_order_again(
+    source: ImageSource, config: DataConfig
+) -> None:
     for half in HALVES:
-        first, again, anew = (list(given.samples(half)) for given in (source, source, open_source(config)))
+        first, again, anew = (
+            list(given.samples(half)) for given in (source, source, open_source(config))
+        )
         names = [(sample.where, sample.stamp) for sample in first]
-        assert names == [(sample.where, sample.stamp) for sample in again] == [(sample.where, sample.stamp) for sample in anew]
+        assert (
+            names
+            == [(sample.where, sample.stamp) for sample in again]
+            == [(sample.where, sample.stamp) for sample in anew]
+        )
         assert len({stamp for _, stamp in names}) == len(names)
 
 
@@ -142,7 +179,9 @@ def test_every_image_can_be_loaded_twice_and_decoded(source: ImageSource) -> Non
             assert np.array_equal(pixels, decode(content_again, (3, 8, 8), sample.where).pixels)
 
 
-def test_its_stamp_is_the_same_until_something_changes(source: ImageSource, config: DataConfig) -> None:
+def test_its_stamp_is_the_same_until_something_changes(
+    source: ImageSource, config: DataConfig
+) -> None:
     assert source.stamp == open_source(config).stamp
 
 
@@ -168,4 +207,6 @@ def test_the_table_is_decoded_once(config: DataConfig) -> None:
     first = load_images(config)
     inode = first.path.stat().st_ino
     assert load_images(config).path.stat().st_ino == inode
-    assert [file.name for file in first.path.parent.iterdir()] == [first.path.name], "nothing is left beside it"
+    assert [file.name for file in first.path.parent.iterdir()] == [first.path.name], (
+        "nothing is left beside it"
+    )

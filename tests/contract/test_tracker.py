@@ -49,7 +49,11 @@ def tracker(request: pytest.FixtureRequest) -> Iterator[Tracker]:
 def keeper(request: pytest.FixtureRequest) -> InMemoryTracker | MlflowTracker:
     """The trackers from which what was logged can be read again."""
     kept: InMemoryTracker | MlflowTracker
-    kept = InMemoryTracker() if request.param == "in_memory" else request.getfixturevalue("mlflow_tracker")
+    kept = (
+        InMemoryTracker()
+        if request.param == "in_memory"
+        else request.getfixturevalue("mlflow_tracker")
+    )
     return kept
 
 
@@ -57,7 +61,9 @@ def history(keeper: InMemoryTracker | MlflowTracker, name: str) -> list[tuple[in
     if isinstance(keeper, InMemoryTracker):
         return keeper.history(name)
     assert keeper.flush()
-    return [(point.step, point.value) for point in keeper.client.get_metric_history(keeper.run_id, name)]
+    return [
+        (point.step, point.value) for point in keeper.client.get_metric_history(keeper.run_id, name)
+    ]
 
 
 def tags(keeper: InMemoryTracker | MlflowTracker) -> dict[str, str]:
@@ -107,20 +113,31 @@ def test_metrics_keep_their_names_steps_and_order(keeper: InMemoryTracker | Mlfl
     assert history(keeper, "student_accuracy/task_00") == [(1, 0.5), (2, 0.25), (3, 0.375)]
 
 
-def test_every_metric_name_of_the_contract_is_accepted(keeper: InMemoryTracker | MlflowTracker) -> None:
+def test_every_metric_name_of_the_contract_is_accepted(
+    keeper: InMemoryTracker | MlflowTracker,
+) -> None:
     keeper.log_metrics(dict.fromkeys(names.all_metrics(12), 0.5), step=1)
     assert history(keeper, names.task_forgetting("student", 11)) == [(1, 0.5)]
 
 
-def test_parameters_and_tags_are_kept_and_a_tag_may_change(keeper: InMemoryTracker | MlflowTracker) -> None:
-    keeper.log_parameters({"teacher.training.epochs": "30", "student.transfer.ratios": "[[1.0, 0.9]]"})
+def test_parameters_and_tags_are_kept_and_a_tag_may_change(
+    keeper: InMemoryTracker | MlflowTracker,
+) -> None:
+    keeper.log_parameters(
+        {"teacher.training.epochs": "30", "student.transfer.ratios": "[[1.0, 0.9]]"}
+    )
     keeper.set_tags({names.METHOD_TAG: "joint"})
     keeper.set_tags({names.METHOD_TAG: "dual_teacher"})
-    assert parameters(keeper) == {"teacher.training.epochs": "30", "student.transfer.ratios": "[[1.0, 0.9]]"}
+    assert parameters(keeper) == {
+        "teacher.training.epochs": "30",
+        "student.transfer.ratios": "[[1.0, 0.9]]",
+    }
     assert tags(keeper)[names.METHOD_TAG] == "dual_teacher"
 
 
-def test_a_file_is_kept_in_its_folder_under_its_own_name(keeper: InMemoryTracker | MlflowTracker, tmp_path: Path) -> None:
+def test_a_file_is_kept_in_its_folder_under_its_own_name(
+    keeper: InMemoryTracker | MlflowTracker, tmp_path: Path
+) -> None:
     file = tmp_path / names.OVERVIEW_FILE
     file.write_bytes(b"picture")
     keeper.log_file(file, names.FIGURES_FOLDER)
@@ -135,7 +152,9 @@ def test_a_file_is_kept_in_its_folder_under_its_own_name(keeper: InMemoryTracker
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
-def test_the_first_close_decides_status_and_reason(keeper: InMemoryTracker | MlflowTracker, status: RunStatus) -> None:
+def test_the_first_close_decides_status_and_reason(
+    keeper: InMemoryTracker | MlflowTracker, status: RunStatus
+) -> None:
     keeper.close(status, "the first reason")
     keeper.close(RunStatus.FINISHED, "another reason")
     if isinstance(keeper, InMemoryTracker):
@@ -149,7 +168,9 @@ def test_the_first_close_decides_status_and_reason(keeper: InMemoryTracker | Mlf
 
 
 def test_a_child_is_a_run_of_its_own(tracker: Tracker) -> None:
-    first, second = (tracker.open_child(name, {names.TRIAL_TAG: name}) for name in ("trial 0", "trial 1"))
+    first, second = (
+        tracker.open_child(name, {names.TRIAL_TAG: name}) for name in ("trial 0", "trial 1")
+    )
     assert len({tracker.run_id, first.run_id, second.run_id}) == 3
     first.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=1)
     first.close(RunStatus.KILLED, "pruned after task 1")
@@ -163,7 +184,9 @@ def test_a_child_has_no_children(tracker: Tracker) -> None:
     child = tracker.open_child("trial 0", {})
     again = tracker.open_child("trial 0", {}, run_id=child.run_id)
     for level_two in (child, again):
-        with pytest.raises(RuntimeError, match=f"run {child.run_id} is a child of run {tracker.run_id}"):
+        with pytest.raises(
+            RuntimeError, match=f"run {child.run_id} is a child of run {tracker.run_id}"
+        ):
             level_two.open_child("trial 0 of trial 0", {})
 
 
@@ -182,7 +205,9 @@ def test_a_child_that_is_gone_on_with_keeps_its_id_and_can_be_logged_to(tracker:
     again.close(RunStatus.FINISHED)
 
 
-def test_a_child_names_its_parent_its_sweep_and_itself(keeper: InMemoryTracker | MlflowTracker) -> None:
+def test_a_child_names_its_parent_its_sweep_and_itself(
+    keeper: InMemoryTracker | MlflowTracker,
+) -> None:
     child = keeper.open_child("trial 3", {names.TRIAL_TAG: "3"})
     assert {
         "mlflow.parentRunId": keeper.run_id,
@@ -192,7 +217,9 @@ def test_a_child_names_its_parent_its_sweep_and_itself(keeper: InMemoryTracker |
     }.items() <= tags(child).items()
 
 
-def test_what_a_child_holds_is_no_part_of_its_parent(keeper: InMemoryTracker | MlflowTracker) -> None:
+def test_what_a_child_holds_is_no_part_of_its_parent(
+    keeper: InMemoryTracker | MlflowTracker,
+) -> None:
     child = keeper.open_child("trial 0", {names.TRIAL_TAG: "0"})
     child.log_parameters({"seed": "1"})
     child.log_metrics({names.TRIAL_OBJECTIVE: 0.5}, step=1)
@@ -203,7 +230,9 @@ def test_what_a_child_holds_is_no_part_of_its_parent(keeper: InMemoryTracker | M
     assert names.TRIAL_TAG not in tags(keeper)
 
 
-def test_a_run_that_is_gone_on_with_gets_only_the_points_it_lacks(keeper: InMemoryTracker | MlflowTracker) -> None:
+def test_a_run_that_is_gone_on_with_gets_only_the_points_it_lacks(
+    keeper: InMemoryTracker | MlflowTracker,
+) -> None:
     child = keeper.open_child("trial 0", {})
     child.log_metrics({"teacher/accuracy": 1.0, "student/accuracy": 0.9}, step=1)
     child.log_metrics({"teacher/accuracy": 0.8}, step=2)
@@ -215,24 +244,36 @@ def test_a_run_that_is_gone_on_with_gets_only_the_points_it_lacks(keeper: InMemo
     assert history(again, "student/accuracy") == [(1, 0.9), (2, 0.2), (3, 0.2)]
 
 
-def test_a_parameter_of_a_run_that_is_gone_on_with_keeps_its_value(keeper: InMemoryTracker | MlflowTracker) -> None:
+def test_a_parameter_of_a_run_that_is_gone_on_with_keeps_its_value(
+    keeper: InMemoryTracker | MlflowTracker,
+) -> None:
     long = "x" * 7000
     child = keeper.open_child("trial 0", {})
     child.log_parameters({"seed": "1", "student.transfer.ratios": long})
     assert isinstance(child, InMemoryTracker) or child.flush()
     again = keeper.open_child("trial 0", {}, run_id=child.run_id)
     again.log_parameters({"seed": "1", "student.transfer.ratios": long, "name": "digits"})
-    with pytest.raises(UserInputError, match=f"parameter seed = '2' was '1' when run {child.run_id} began"):
+    with pytest.raises(
+        UserInputError, match=f"parameter seed = '2' was '1' when run {child.run_id} began"
+    ):
         again.log_parameters({"seed": "2", "store.uri": "elsewhere"})
     assert parameters(again).keys() == {"seed", "student.transfer.ratios", "name"}
     assert parameters(again)["seed"] == "1"
 
 
-def test_going_on_may_rename_a_run_and_forgets_how_it_ended(keeper: InMemoryTracker | MlflowTracker) -> None:
+def test_going_on_may_rename_a_run_and_forgets_how_it_ended(
+    keeper: InMemoryTracker | MlflowTracker,
+) -> None:
     child = keeper.open_child("trial 0", {names.SEED_TAG: "7", names.METHOD_TAG: "joint"})
     child.close(RunStatus.FAILED, "out of memory")
-    again = keeper.open_child("trial 0 again", {names.METHOD_TAG: "dual_teacher"}, run_id=child.run_id)
-    expected = {names.RUN_NAME_TAG: "trial 0 again", names.SEED_TAG: "7", names.METHOD_TAG: "dual_teacher"}
+    again = keeper.open_child(
+        "trial 0 again", {names.METHOD_TAG: "dual_teacher"}, run_id=child.run_id
+    )
+    expected = {
+        names.RUN_NAME_TAG: "trial 0 again",
+        names.SEED_TAG: "7",
+        names.METHOD_TAG: "dual_teacher",
+    }
     assert expected.items() <= tags(again).items()
     if isinstance(again, InMemoryTracker):
         assert (again.run_name, again.status, again.reason) == ("trial 0 again", None, "")
@@ -243,12 +284,27 @@ def test_going_on_may_rename_a_run_and_forgets_how_it_ended(keeper: InMemoryTrac
         assert names.STATUS_REASON_TAG not in run.data.tags
     again.close(RunStatus.FINISHED)
     assert isinstance(again, InMemoryTracker) or again.flush()
-    assert (again.status if isinstance(again, InMemoryTracker) else again.client.get_run(again.run_id).info.status) == "FINISHED"
+    assert (
+        again.status
+        if isinstance(again, InMemoryTracker)
+        else again.client.get_run(again.run_id).info.status
+    ) == "FINISHED"
 
 
-def test_a_run_that_is_no_child_of_this_one_is_not_gone_on_with(keeper: InMemoryTracker | MlflowTracker, uri: str) -> None:
-    of_another: Tracker = InMemoryTracker() if isinstance(keeper, InMemoryTracker) else open_run(at(uri), EXPERIMENT, "another", {})
-    for run_id in (keeper.run_id, of_another.run_id, of_another.open_child("trial 0", {}).run_id, "f" * 32):
+def test_a_run_that_is_no_child_of_this_one_is_not_gone_on_with(
+    keeper: InMemoryTracker | MlflowTracker, uri: str
+) -> None:
+    of_another: Tracker = (
+        InMemoryTracker()
+        if isinstance(keeper, InMemoryTracker)
+        else open_run(at(uri), EXPERIMENT, "another", {})
+    )
+    for run_id in (
+        keeper.run_id,
+        of_another.run_id,
+        of_another.open_child("trial 0", {}).run_id,
+        "f" * 32,
+    ):
         with pytest.raises(UserInputError, match=f"{run_id}.*leave out the run id"):
             keeper.open_child("trial 0", {}, run_id=run_id)
 
@@ -262,11 +318,23 @@ def test_children_in_memory_are_looked_at_through_their_parent() -> None:
     assert [child.tags[names.TRIAL_TAG] for child in sweep.children] == ["0", "1", "2"]
 
 
-def test_a_child_in_mlflow_lies_in_its_parents_experiment_and_knows_its_origin(mlflow_tracker: MlflowTracker) -> None:
+def test_a_child_in_mlflow_lies_in_its_parents_experiment_and_knows_its_origin(
+    mlflow_tracker: MlflowTracker,
+) -> None:
     child = mlflow_tracker.open_child("trial 0", {names.SEED_TAG: "8"})
     run, parent = (tracker.client.get_run(tracker.run_id) for tracker in (child, mlflow_tracker))
-    assert (run.info.experiment_id, run.info.status, run.info.run_name) == (parent.info.experiment_id, "RUNNING", "trial 0")
-    own = {names.RUN_NAME_TAG, names.SEED_TAG, names.PARENT_RUN_TAG, names.SWEEP_TAG, names.SPOOL_ID_TAG}
+    assert (run.info.experiment_id, run.info.status, run.info.run_name) == (
+        parent.info.experiment_id,
+        "RUNNING",
+        "trial 0",
+    )
+    own = {
+        names.RUN_NAME_TAG,
+        names.SEED_TAG,
+        names.PARENT_RUN_TAG,
+        names.SWEEP_TAG,
+        names.SPOOL_ID_TAG,
+    }
     assert {key: value for key, value in run.data.tags.items() if key not in own} == {
         key: value for key, value in parent.data.tags.items() if key not in own
     }
@@ -302,7 +370,9 @@ def test_batches_over_mlflows_limits_arrive_whole(mlflow_tracker: MlflowTracker)
     assert data.metrics == many_metrics
 
 
-def test_the_experiment_is_made_once_with_absolute_artifacts_and_its_primary_metric(uri: str) -> None:
+def test_the_experiment_is_made_once_with_absolute_artifacts_and_its_primary_metric(
+    uri: str,
+) -> None:
     first, second = (open_run(at(uri), EXPERIMENT, name, {}) for name in ("first", "second"))
     assert first.experiment_id == second.experiment_id
     assert first.run_id != second.run_id
@@ -321,7 +391,9 @@ def test_the_experiment_is_made_once_with_absolute_artifacts_and_its_primary_met
 def test_a_deleted_experiment_is_said_with_its_way_back(uri: str) -> None:
     tracker = open_run(at(uri), "deleted", "a run", {})
     tracker.client.delete_experiment(tracker.experiment_id)
-    with pytest.raises(UserInputError, match=f"restore --experiment-id {tracker.experiment_id}.*another name"):
+    with pytest.raises(
+        UserInputError, match=f"restore --experiment-id {tracker.experiment_id}.*another name"
+    ):
         open_run(at(uri), "deleted", "a run", {})
 
 
@@ -340,7 +412,9 @@ def test_opening_a_run_is_silent_and_leaves_nothing_in_the_working_directory(
     assert not list(tmp_path.iterdir())
 
 
-def test_telemetry_is_off_and_requests_are_tried_once_for_the_outbox_tries_again(mlflow_tracker: MlflowTracker) -> None:
+def test_telemetry_is_off_and_requests_are_tried_once_for_the_outbox_tries_again(
+    mlflow_tracker: MlflowTracker,
+) -> None:
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
     assert "_MLFLOW_SERVER_ARTIFACT_ROOT" not in os.environ
@@ -361,4 +435,7 @@ def test_a_request_that_mlflow_refuses_is_set_aside_with_its_reason_and_the_othe
     assert "no: such ; name" in refused[1]["reason"]
     assert "refused 2 entries" in caplog.text
     assert history(tracker, "teacher/accuracy") == [(1, 1.0)]
-    assert (parameters(tracker), tracker.client.get_run(tracker.run_id).info.status) == ({"seed": "0"}, "FINISHED")
+    assert (parameters(tracker), tracker.client.get_run(tracker.run_id).info.status) == (
+        {"seed": "0"},
+        "FINISHED",
+    )

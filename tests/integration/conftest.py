@@ -19,7 +19,9 @@ def browser() -> Iterator["Browser"]:
     program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright here: it drives Chromium")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright here: it drives Chromium"
+    )
     with playwright.sync_playwright() as driver:
         # no sandbox: as root, and in most containers, Chromium cannot make one
         chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -29,7 +31,9 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def page(browser: "Browser") -> Iterator["Page"]:
-    """An empty tab of a large window, in which charts are drawn without scrolling; it remembers nothing of other tests."""
+    """An empty tab of a large window, in which charts are drawn without scrolling; it remembers
+    nothing of other tests.
+    """
     context = browser.new_context(viewport={"width": 1600, "height": 2000})
     context.set_default_timeout(_WAIT_MILLISECONDS)
     yield context.new_page()

@@ -34,13 +34,37 @@ class MlflowServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it, and waits until it answers; one that did not answer in time on a loaded machine is ended first."""
+        """Starts it, and waits until it answers; one that did not answer in time on a loaded
+        machine is ended first.
+        """
         self.kill()
-        store = ["--backend-store-uri", self.backend_uri, "--artifacts-destination", (self.folder / "artifacts").as_uri()]
-        command = [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        store = [
+            "--backend-store-uri",
+            self.backend_uri,
+            "--artifacts-destination",
+            (self.folder / "artifacts").as_uri(),
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            *store,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+        ]
+        environment = os.environ | {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             log_text = (self.folder / "server.log").read_text()
@@ -94,14 +118,33 @@ def postgres(folder: Path) -> Iterator[str]:
         account = pwd.getpwnam(user)
         os.chown(folder, account.pw_uid, account.pw_gid)
         for parent in folder.parents:
-            parent.chmod(parent.stat().st_mode | 0o111) if parent.owner() == "root" and parent != Path("/") else None
+            parent.chmod(
+                parent.stat().st_mode | 0o111
+            ) if parent.owner() == "root" and parent != Path("/") else None
 
     def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, user=user, cwd="/", env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
+        subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            user=user,
+            cwd="/",
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        )
 
     run(str(programs / "initdb"), "-D", str(data), "-U", "mlflow", "--auth=trust", "--no-sync")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    run(str(programs / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start")
+    run(
+        str(programs / "pg_ctl"),
+        "-D",
+        str(data),
+        "-l",
+        str(folder / "log"),
+        "-o",
+        options,
+        "-w",
+        "start",
+    )
     try:
         yield f"postgresql://mlflow@127.0.0.1:{port}/postgres"
     finally:

@@ -1,4 +1,6 @@
-"""Whatever the user gets wrong: one clear error, the right exit code, no traceback, nothing in MLflow."""
+"""Whatever the user gets wrong: one clear error, the right exit code, no traceback, nothing in
+MLflow.
+"""
 
 import io
 import socket
@@ -51,7 +53,10 @@ class Case:
         if spoiled is not None:
             images[-1] = spoiled
         pixels = pa.list_(pa.list_(pa.float64()))
-        pq.write_table(pa.table({"image": pa.array(images, pixels), "label": pa.array(labels, pa.string())}), file)
+        pq.write_table(
+            pa.table({"image": pa.array(images, pixels), "label": pa.array(labels, pa.string())}),
+            file,
+        )
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         file = self.folder / "experiment.yaml"
@@ -59,7 +64,9 @@ class Case:
         return self.command("run", str(file), "--output", str(self.folder / "out"), *arguments)
 
     def error(self, exit_code: int, *arguments: str) -> str:
-        """The one error that is said, after checking that it is one and that nothing else happened."""
+        """The one error that is said, after checking that it is one and that nothing else
+        happened.
+        """
         answer = self.run(*arguments)
         assert answer.returncode == exit_code, answer.stderr
         assert answer.stdout == ""
@@ -81,31 +88,44 @@ def test_the_case_itself_is_good(case: Case) -> None:
     assert (case.folder / "mlflow.db").exists()
 
 
-# --- the experiment file ---------------------------------------------------------------------------------------------
+# --- the experiment file --------------------------------------------------------------------------
 
 
 def test_unknown_key(case: Case) -> None:
     case.values["teacher"]["trainng"] = {}
-    assert case.error(2).endswith("experiment.yaml: teacher.trainng is not a known key; did you mean teacher.training?")
+    assert case.error(2).endswith(
+        "experiment.yaml: teacher.trainng is not a known key; did you mean teacher.training?"
+    )
 
 
 def test_wrong_type(case: Case) -> None:
     case.values["teacher"]["training"]["epochs"] = "many"
-    assert "experiment.yaml: teacher.training.epochs = 'many': input should be a valid integer" in case.error(2)
+    assert (
+        "experiment.yaml: teacher.training.epochs = 'many': input should be a valid integer"
+        in case.error(2)
+    )
 
 
 def test_wrong_override(case: Case) -> None:
-    assert "--set teacher.training.epochs=0: teacher.training.epochs = 0: " in case.error(2, "--set", "teacher.training.epochs=0")
+    assert "--set teacher.training.epochs=0: teacher.training.epochs = 0: " in case.error(
+        2, "--set", "teacher.training.epochs=0"
+    )
 
 
 def test_missing_experiment_file(orchestrator_command: Command, tmp_path: Path) -> None:
     (tmp_path / "digits.yaml").touch()
     answer = orchestrator_command("run", str(tmp_path / "digit.yaml"))
     assert answer.returncode == 2
-    assert answer.stderr == f"error: {tmp_path}/digit.yaml: no such file; did you mean {tmp_path}/digits.yaml?\n"
+    assert (
+        answer.stderr
+        == f"error: {tmp_path}/digit.yaml: no such file; did you mean {tmp_path}/digits.yaml?\n"
+    )
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["run", "--nonesuch", "x.yaml"], ["nonesuch"], ["run", "x.yaml", "--set"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["run"], ["run", "--nonesuch", "x.yaml"], ["nonesuch"], ["run", "x.yaml", "--set"]],
+)
 def test_wrong_usage_of_the_command(orchestrator_command: Command, arguments: list[str]) -> None:
     answer = orchestrator_command(*arguments)
     assert answer.returncode == 2
@@ -113,21 +133,30 @@ def test_wrong_usage_of_the_command(orchestrator_command: Command, arguments: li
     assert "Traceback" not in answer.stderr
 
 
-def test_validate_names_every_wrong_file_and_exits_with_2(orchestrator_command: Command, tmp_path: Path) -> None:
+def test_validate_names_every_wrong_file_and_exits_with_2(
+    orchestrator_command: Command, tmp_path: Path
+) -> None:
     (tmp_path / "good.yaml").write_text("seed: 1")
     (tmp_path / "bad.yaml").write_text("sed: 1")
-    answer = orchestrator_command("validate", *(str(tmp_path / name) for name in ("bad.yaml", "good.yaml", "none.yaml")))
+    answer = orchestrator_command(
+        "validate", *(str(tmp_path / name) for name in ("bad.yaml", "good.yaml", "none.yaml"))
+    )
     assert answer.returncode == 2
     assert answer.stdout == f"{tmp_path}/good.yaml: valid\n"
-    assert [line.split(": ")[0] for line in answer.stderr.splitlines()] == [f"{tmp_path}/bad.yaml", f"{tmp_path}/none.yaml"]
+    assert [line.split(": ")[0] for line in answer.stderr.splitlines()] == [
+        f"{tmp_path}/bad.yaml",
+        f"{tmp_path}/none.yaml",
+    ]
 
 
-# --- the data --------------------------------------------------------------------------------------------------------
+# --- the data -------------------------------------------------------------------------------------
 
 
 def test_missing_data_file(case: Case) -> None:
     case.train.unlink()
-    assert case.error(2) == f"{case.train}: no such file or folder; correct data.train and data.test"
+    assert (
+        case.error(2) == f"{case.train}: no such file or folder; correct data.train and data.test"
+    )
 
 
 def test_a_label_missing_from_the_test_split(case: Case) -> None:
@@ -147,7 +176,11 @@ def test_an_empty_class(case: Case) -> None:
 
 
 def test_nan_pixels(case: Case) -> None:
-    case.write(case.train, {"cat": 6, "dog": 6, "fox": 6, "owl": 6}, spoiled=[[0.5, float("nan")], [0.5, 0.5]])
+    case.write(
+        case.train,
+        {"cat": 6, "dog": 6, "fox": 6, "owl": 6},
+        spoiled=[[0.5, float("nan")], [0.5, 0.5]],
+    )
     assert case.error(2).startswith(f"{case.train} row 23: has 1 pixels that are NaN or infinite")
 
 
@@ -190,30 +223,46 @@ def test_more_classes_a_task_than_classes(case: Case, key: str, limit: int) -> N
     assert said.endswith(f"set it to at most {limit}")
 
 
-# --- where it runs ---------------------------------------------------------------------------------------------------
+# --- where it runs --------------------------------------------------------------------------------
 
 
 def test_a_gpu_that_is_not_there(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "execution.device = 'cuda', but torch sees no GPU here" in case.error(2, "--set", "execution.device=cuda")
+    assert "execution.device = 'cuda', but torch sees no GPU here" in case.error(
+        2, "--set", "execution.device=cuda"
+    )
 
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
 def test_an_unknown_backbone(case: Case, role: str) -> None:
     case.values[role]["backbone"] = {"kind": "torchvision", "name": "resnet81"}
-    assert "torchvision has no classification model 'resnet81'; did you mean resnet" in case.error(2)
+    assert "torchvision has no classification model 'resnet81'; did you mean resnet" in case.error(
+        2
+    )
 
 
 def test_an_output_folder_that_cannot_be_written(case: Case) -> None:
     # below a file: not even root can write there
     (case.folder / "file").touch()
-    assert case.error(3, "--output", str(case.folder / "file" / "out")).startswith(f"{case.folder}/file/out: cannot be written (")
+    assert case.error(3, "--output", str(case.folder / "file" / "out")).startswith(
+        f"{case.folder}/file/out: cannot be written ("
+    )
 
 
-@pytest.mark.parametrize("words", ["run experiment.yaml", "sweep space.yaml --experiment experiment.yaml", "retrain retraining.yaml"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run experiment.yaml",
+        "sweep space.yaml --experiment experiment.yaml",
+        "retrain retraining.yaml",
+    ],
+)
 def test_a_summary_that_cannot_be_replaced(case: Case, words: str) -> None:
     (case.folder / "experiment.yaml").write_text(yaml.safe_dump(case.values))
-    space = {"parameters": {"student.temperature": {"kind": "choice", "values": [1, 4]}}, "num_trials": 2}
+    space = {
+        "parameters": {"student.temperature": {"kind": "choice", "values": [1, 4]}},
+        "num_trials": 2,
+    }
     (case.folder / "space.yaml").write_text(yaml.safe_dump(space))
     (case.folder / "retraining.yaml").write_text("experiment: experiment.yaml\nsource: {path: .}\n")
     (case.folder / "out" / "summary.json").mkdir(parents=True)

@@ -1,8 +1,9 @@
 """The command of a rendered RayJob really works, with everything around it real but Kubernetes.
 
-A Ray cluster with token authentication, Ray's Jobs API, the environments that the images are made of, and an MLflow server behind
-basic-auth and PostgreSQL. What KubeRay does with a RayJob is done by hand: `ray start --head`, the files of the ConfigMap in a folder,
-and the shell command of KubeRay's submitter.
+A Ray cluster with token authentication, Ray's Jobs API, the environments that the images are made
+of, and an MLflow server behind basic-auth and PostgreSQL. What KubeRay does with a RayJob is done
+by hand: `ray start --head`, the files of the ConfigMap in a folder, and the shell command of
+KubeRay's submitter.
 """
 
 import json
@@ -38,50 +39,94 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 # What the Dockerfile makes its two images of.
-LOCKS = {"orchestrator": ROOT / "k8s" / "requirements.lock", "mlflow": ROOT / "k8s" / "image" / "mlflow.lock"}
+LOCKS = {
+    "orchestrator": ROOT / "k8s" / "requirements.lock",
+    "mlflow": ROOT / "k8s" / "image" / "mlflow.lock",
+}
 USER, PASSWORD = "runner", "a-long-enough-password"
 UV = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".uv" / "bin"))
 
 pytestmark = [
     pytest.mark.reliability,
-    pytest.mark.skipif(postgres_programs() is None, reason="PostgreSQL is not installed (apt-get install postgresql)"),
-    pytest.mark.skipif(UV is None, reason="uv is not installed (pip install uv): it makes the image's environment"),
-    pytest.mark.skipif(not all(lock.exists() for lock in LOCKS.values()), reason="the image's lock files are not here"),
+    pytest.mark.skipif(
+        postgres_programs() is None,
+        reason="PostgreSQL is not installed (apt-get install postgresql)",
+    ),
+    pytest.mark.skipif(
+        UV is None, reason="uv is not installed (pip install uv): it makes the image's environment"
+    ),
+    pytest.mark.skipif(
+        not all(lock.exists() for lock in LOCKS.values()),
+        reason="the image's lock files are not here",
+    ),
 ]
 
 
-# --- the surroundings -------------------------------------------------------------------------------------------------
+# --- the surroundings -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folders of programs of both images' environments; links into uv's cache, which makes them a matter of seconds."""
+    """The folders of programs of both images' environments; links into uv's cache, which makes them
+    a matter of seconds.
+    """
     folder = tmp_path_factory.mktemp("environments")
     for name, lock in LOCKS.items():
         python = folder / name / "bin" / "python"
-        subprocess.run([str(UV), "venv", "-q", "--python", sys.executable, str(folder / name)], check=True)
-        sync = [str(UV), "pip", "sync", "-q", "--python", str(python), "--require-hashes", str(lock)]
+        subprocess.run(
+            [str(UV), "venv", "-q", "--python", sys.executable, str(folder / name)], check=True
+        )
+        sync = [
+            str(UV),
+            "pip",
+            "sync",
+            "-q",
+            "--python",
+            str(python),
+            "--require-hashes",
+            str(lock),
+        ]
         made = subprocess.run(sync, capture_output=True, text=True, check=False)
         if made.returncode:
-            pytest.skip(f"the environment of the image {name} cannot be made here: {made.stderr.strip().splitlines()[-1]}")
+            pytest.skip(
+                f"the environment of the image {name} cannot be made here:"
+                f" {made.stderr.strip().splitlines()[-1]}"
+            )
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     [wheel] = folder.glob("*.whl")
-    install = [str(UV), "pip", "install", "-q", "--no-deps", "--python", str(folder / "orchestrator" / "bin" / "python"), str(wheel)]
+    install = [
+        str(UV),
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--python",
+        str(folder / "orchestrator" / "bin" / "python"),
+        str(wheel),
+    ]
     subprocess.run(install, check=True)
     return {name: folder / name / "bin" for name in LOCKS}
 
 
 @pytest.fixture(scope="module")
-def mlflow_uri(environments: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_uri(
+    environments: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """MLflow as k8s/base runs it: basic-auth, PostgreSQL, files through the server."""
     folder = tmp_path_factory.mktemp("mlflow")
     port = free_port()
-    # not below pytest's own folder: the next pytest of this user takes that away from PostgreSQL's user
+    # not below pytest's own folder: the next pytest of this user takes that away from PostgreSQL's
+    # user
     with tempfile.TemporaryDirectory(prefix="pg") as database, postgres(Path(database)) as backend:
         (folder / "basic_auth.ini").write_text(
-            (ROOT / "k8s" / "base" / "basic_auth.ini").read_text().replace("postgresql:///mlflow", backend)
+            (ROOT / "k8s" / "base" / "basic_auth.ini")
+            .read_text()
+            .replace("postgresql:///mlflow", backend)
         )
         environment = {
             "PATH": f"{environments['mlflow']}:{os.environ['PATH']}",
@@ -93,8 +138,25 @@ def mlflow_uri(environments: dict[str, Path], tmp_path_factory: pytest.TempPathF
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        store = ["--backend-store-uri", backend, "--artifacts-destination", str(folder / "artifacts")]
-        command = ["mlflow", "server", "--app-name", "basic-auth", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        store = [
+            "--backend-store-uri",
+            backend,
+            "--artifacts-destination",
+            str(folder / "artifacts"),
+        ]
+        command = [
+            "mlflow",
+            "server",
+            "--app-name",
+            "basic-auth",
+            *store,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ]
         with (folder / "log").open("ab") as log:
             server = subprocess.Popen(
                 command,
@@ -123,7 +185,9 @@ def credentials() -> Iterator[None]:
 
 
 def _answers(url: str, token: str = "") -> bool:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310 - our own server
+    request = urllib.request.Request(  # noqa: S310 - our own server
+        url, headers={"Authorization": f"Bearer {token}"} if token else {}
+    )
     try:
         urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - as above
     except OSError:
@@ -132,7 +196,9 @@ def _answers(url: str, token: str = "") -> bool:
 
 
 class RayCluster:
-    """One node with Ray's head, as the pod of the head has it; files and scratch space of its own."""
+    """One node with Ray's head, as the pod of the head has it; files and scratch space of its
+    own.
+    """
 
     def __init__(self, programs: Path, scratch: Path, num_cpus: int) -> None:
         self.scratch = scratch
@@ -153,13 +219,29 @@ class RayCluster:
             "MLFLOW_TRACKING_USERNAME": USER,
             "MLFLOW_TRACKING_PASSWORD": PASSWORD,
         }
-        options = {"port": free_port(), "dashboard-port": self.port, "temp-dir": scratch / "ray", "num-cpus": num_cpus}
+        options = {
+            "port": free_port(),
+            "dashboard-port": self.port,
+            "temp-dir": scratch / "ray",
+            "num-cpus": num_cpus,
+        }
         # a pod has these to itself; here two clusters may be up at once
-        options |= {f"{name}-port": free_port() for name in ("dashboard-agent-listen", "ray-client-server", "metrics-export")}
+        options |= {
+            f"{name}-port": free_port()
+            for name in ("dashboard-agent-listen", "ray-client-server", "metrics-export")
+        }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         with (scratch / "head.log").open("ab") as log:
             self.head = subprocess.Popen(
-                [str(programs / "ray"), "start", "--head", "--block", "--include-dashboard", "true", *words],
+                [
+                    str(programs / "ray"),
+                    "start",
+                    "--head",
+                    "--block",
+                    "--include-dashboard",
+                    "true",
+                    *words,
+                ],
                 env=self.environment,
                 cwd=scratch,
                 stdout=log,
@@ -169,7 +251,9 @@ class RayCluster:
         wait_until(lambda: _answers(f"{self.address}/api/version", self.token), 120, 0.5)
 
     def submit(self, submission: Submission, job_id: str) -> "subprocess.Popen[str]":
-        """The submitter's pod: the command that KubeRay 1.7 gives it, with the files of the ConfigMap."""
+        """The submitter's pod: the command that KubeRay 1.7 gives it, with the files of the
+        ConfigMap.
+        """
         files = self.mount(submission)
         spec = {
             key: _here(value, files, self.scratch)
@@ -177,12 +261,14 @@ class RayCluster:
             if key in ("entrypoint", "runtimeEnvYAML")
         }
         runtime_env = (
-            f"--runtime-env-json {json.dumps(json.dumps(yaml.safe_load(spec['runtimeEnvYAML'])))}" if "runtimeEnvYAML" in spec else ""
+            f"--runtime-env-json {json.dumps(json.dumps(yaml.safe_load(spec['runtimeEnvYAML'])))}"
+            if "runtimeEnvYAML" in spec
+            else ""
         )
         script = (
-            f"if ! ray job status --address {self.address} {job_id} >/dev/null 2>&1 ; "
-            f"then ray job submit --address {self.address} --no-wait {runtime_env} --submission-id {job_id} -- {spec['entrypoint']} ; "
-            f"fi ; ray job logs --address {self.address} --follow {job_id}"
+            f"if ! ray job status --address {self.address} {job_id} >/dev/null 2>&1 ; then ray job"
+            f" submit --address {self.address} --no-wait {runtime_env} --submission-id {job_id} --"
+            f" {spec['entrypoint']} ; fi ; ray job logs --address {self.address} --follow {job_id}"
         )
         return subprocess.Popen(
             ["/bin/bash", "-ce", "--", script],
@@ -197,13 +283,21 @@ class RayCluster:
         """Waits for the end, which has to be a good one; gives what the program has said."""
         said, trouble = self.submit(submission, job_id).communicate(timeout=400)
         # on a busy machine the submitter may lose the connection by which it follows
-        wait_until(lambda: self.ask("GET", job_id)["status"] in ("SUCCEEDED", "FAILED", "STOPPED"), 300, 1)
+        wait_until(
+            lambda: self.ask("GET", job_id)["status"] in ("SUCCEEDED", "FAILED", "STOPPED"), 300, 1
+        )
         state = self.ask("GET", job_id)
         assert state["status"] == "SUCCEEDED", f"{said}\n{trouble}\n{state}"
-        return [json.loads(line) for line in self.ask("GET", f"{job_id}/logs")["logs"].splitlines() if line.startswith("{")]
+        return [
+            json.loads(line)
+            for line in self.ask("GET", f"{job_id}/logs")["logs"].splitlines()
+            if line.startswith("{")
+        ]
 
     def mount(self, submission: Submission) -> Path:
-        """The ConfigMap as kubelet shows it: links into a folder that could be exchanged at once."""
+        """The ConfigMap as kubelet shows it: links into a folder that could be exchanged at
+        once.
+        """
         folder = self.scratch / "files" / str(submission.files["metadata"]["name"])
         if not folder.exists():
             (folder / "..2026_11_22").mkdir(parents=True)
@@ -216,7 +310,9 @@ class RayCluster:
     def ask(self, method: str, path: str) -> dict[str, Any]:
         """What Ray's Jobs API answers, asked as KubeRay asks it."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        request = urllib.request.Request(f"{self.address}/api/jobs/{path}", headers=headers, method=method)  # noqa: S310 - our own server
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.address}/api/jobs/{path}", headers=headers, method=method
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
             found: dict[str, Any] = json.load(answer)
         return found
@@ -237,13 +333,17 @@ class RayCluster:
 
 def _here(text: str, files: Path, scratch: Path) -> str:
     """A pod has these folders to itself."""
-    return re.sub(r"/tmp/(?=(jobs|spool|data)\b)", f"{scratch}/", text).replace("/etc/orchestrator", str(files))  # noqa: S108 - of a pod
+    return re.sub(r"/tmp/(?=(jobs|spool|data)\b)", f"{scratch}/", text).replace(  # noqa: S108
+        "/etc/orchestrator", str(files)
+    )
 
 
 @contextmanager
 def ray_cluster(programs: Path, num_cpus: int = 2) -> Iterator[RayCluster]:
     """A running cluster, gone at the end."""
-    scratch = Path(tempfile.mkdtemp(prefix="rc", dir="/tmp"))  # the paths of Ray's sockets may only be so long
+    scratch = Path(
+        tempfile.mkdtemp(prefix="rc", dir="/tmp")
+    )  # the paths of Ray's sockets may only be so long
     cluster = RayCluster(programs, scratch, num_cpus)
     try:
         yield cluster
@@ -270,15 +370,27 @@ class Team:
         self.name = values["name"] = f"team-{folder.name[:40]}"
         self.experiment = folder / "experiment.yaml"
         self.experiment.write_text(yaml.safe_dump(values))
-        self.config = ClusterConfig.model_validate({"tracking": {"uri": mlflow_uri}, "storage": {"mount_path": str(folder / "store")}})
+        self.config = ClusterConfig.model_validate(
+            {"tracking": {"uri": mlflow_uri}, "storage": {"mount_path": str(folder / "store")}}
+        )
 
-    def submission(self, kind: Any, *files: Path, overrides: tuple[str, ...] = (), **options: Any) -> Submission:  # noqa: ANN401 - a request's
+    def submission(
+        self,
+        kind: Any,  # noqa: ANN401
+        *files: Path,
+        overrides: tuple[str, ...] = (),
+        **options: Any,  # noqa: ANN401
+    ) -> Submission:
         """What `orchestrator submit` would send."""
         return render(Request(kind, files, [*overrides], **options), self.config)
 
     def runs(self) -> list[tuple[str, Mapping[str, float]]]:
         """State and metrics of all runs, oldest first."""
-        experiments = [found.experiment_id for found in self.client.search_experiments() if found.name == self.name]
+        experiments = [
+            found.experiment_id
+            for found in self.client.search_experiments()
+            if found.name == self.name
+        ]
         found = self.client.search_runs(experiments, order_by=["attributes.start_time ASC"])
         return [(run.info.status, run.data.metrics) for run in found]
 
@@ -288,39 +400,59 @@ def team(tmp_path: Path, tiny_experiment: "Experiment", mlflow_uri: str) -> Team
     return Team(tmp_path, tiny_experiment, mlflow_uri)
 
 
-# --- what must work ---------------------------------------------------------------------------------------------------
+# --- what must work -------------------------------------------------------------------------------
 
 
 def test_a_run_ends_in_mlflow_and_speaks_json(cluster: RayCluster, team: Team) -> None:
-    spoken = cluster.run(team.submission("run", team.experiment, overrides=("tracking.models=none",)), "run-1")
+    spoken = cluster.run(
+        team.submission("run", team.experiment, overrides=("tracking.models=none",)), "run-1"
+    )
     assert [status for status, _ in team.runs()] == ["FINISHED"]
     [(_, metrics)] = team.runs()
     assert metrics["final/cached_stages"] == 0
-    assert {frozenset(line) for line in spoken} == {frozenset({"time", "level", "run", "task", "stage", "message"})}
-    assert {(line["task"], line["stage"]) for line in spoken} >= {(0, "teacher[0]"), (2, "student[2]")}
+    assert {frozenset(line) for line in spoken} == {
+        frozenset({"time", "level", "run", "task", "stage", "message"})
+    }
+    assert {(line["task"], line["stage"]) for line in spoken} >= {
+        (0, "teacher[0]"),
+        (2, "student[2]"),
+    }
     [folder] = (team.folder / "store" / "jobs").iterdir()
     assert (folder / "summary.json").exists(), "what it has written is on the volume"
-    assert not list((team.folder / "store" / "spool").glob("*/journal.jsonl")), "MLflow has taken everything"
+    assert not list((team.folder / "store" / "spool").glob("*/journal.jsonl")), (
+        "MLflow has taken everything"
+    )
 
 
 def test_who_has_not_the_token_is_turned_away(cluster: RayCluster) -> None:
     for token in ("", "wrong"):
-        request = urllib.request.Request(f"{cluster.address}/api/jobs/", headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
+        request = urllib.request.Request(  # noqa: S310
+            f"{cluster.address}/api/jobs/",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+        )
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=30)  # noqa: S310 - our own server
         with refused.value as answer:
             assert answer.code in (401, 403)
 
 
-def test_a_job_on_a_cluster_that_is_up_takes_its_files_along(cluster: RayCluster, team: Team) -> None:
-    submission = team.submission("run", team.experiment, overrides=("tracking.models=none",), ray_cluster="up")
+def test_a_job_on_a_cluster_that_is_up_takes_its_files_along(
+    cluster: RayCluster, team: Team
+) -> None:
+    submission = team.submission(
+        "run", team.experiment, overrides=("tracking.models=none",), ray_cluster="up"
+    )
     assert "/etc" not in submission.job["spec"]["entrypoint"]
     cluster.run(submission, "up-1")
     assert [status for status, _ in team.runs()] == ["FINISHED"]
 
 
-def test_a_wrong_experiment_ends_the_job_with_its_exit_code(cluster: RayCluster, team: Team) -> None:
-    submission = team.submission("run", team.experiment, overrides=("scenario.class_order=[0, 1, 77]",))
+def test_a_wrong_experiment_ends_the_job_with_its_exit_code(
+    cluster: RayCluster, team: Team
+) -> None:
+    submission = team.submission(
+        "run", team.experiment, overrides=("scenario.class_order=[0, 1, 77]",)
+    )
     cluster.submit(submission, "wrong-1").communicate(timeout=200)
     state = cluster.ask("GET", "wrong-1")
     assert (state["status"], state["driver_exit_code"]) == ("FAILED", 2)
@@ -329,9 +461,16 @@ def test_a_wrong_experiment_ends_the_job_with_its_exit_code(cluster: RayCluster,
 
 def test_a_cancelled_job_is_killed_in_mlflow(cluster: RayCluster, team: Team) -> None:
     """KubeRay stops the command when its RayJob is deleted, as this does."""
-    submission = team.submission("run", team.experiment, overrides=("tracking.models=none", "student.training.epochs=2000"))
-    [head] = submission.job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"]
-    assert {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": cluster.environment["RAY_JOB_STOP_WAIT_TIME_S"]} in head["env"]
+    submission = team.submission(
+        "run", team.experiment, overrides=("tracking.models=none", "student.training.epochs=2000")
+    )
+    [head] = submission.job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"][
+        "containers"
+    ]
+    assert {
+        "name": "RAY_JOB_STOP_WAIT_TIME_S",
+        "value": cluster.environment["RAY_JOB_STOP_WAIT_TIME_S"],
+    } in head["env"]
     submitter = cluster.submit(submission, "stopped-1")
     wait_until(lambda: [status for status, _ in team.runs()] == ["RUNNING"], 300, 0.5)
     cluster.ask("POST", "stopped-1/stop")
@@ -342,7 +481,9 @@ def test_a_cancelled_job_is_killed_in_mlflow(cluster: RayCluster, team: Team) ->
 
 def test_a_sweep_ends_in_mlflow(cluster: RayCluster, team: Team) -> None:
     space = team.folder / "space.yaml"
-    space.write_text("parameters: {student.temperature: {kind: choice, values: [2, 4]}}\nsearcher: grid\n")
+    space.write_text(
+        "parameters: {student.temperature: {kind: choice, values: [2, 4]}}\nsearcher: grid\n"
+    )
     cluster.run(team.submission("sweep", space, team.experiment), "sweep-1")
     assert [status for status, _ in team.runs()] == ["FINISHED"] * 3
 
@@ -352,29 +493,64 @@ def test_a_retraining_tick_promotes_and_a_late_one_is_skipped(
 ) -> None:
     arrivals = team.folder / "store" / "incoming"
     deliver(arrivals, "first")
-    source = {"path": str(arrivals), "settled_seconds": 0, "image_size": 8, "num_channels": 1, "min_images_per_class": 5}
-    gate = {"min_new_accuracy": 0, "old_accuracy_tolerance": 1, "max_forgetting": 1, "min_agreement": 0}
+    source = {
+        "path": str(arrivals),
+        "settled_seconds": 0,
+        "image_size": 8,
+        "num_channels": 1,
+        "min_images_per_class": 5,
+    }
+    gate = {
+        "min_new_accuracy": 0,
+        "old_accuracy_tolerance": 1,
+        "max_forgetting": 1,
+        "min_agreement": 0,
+    }
     file = team.folder / "retraining.yaml"
-    file.write_text(yaml.safe_dump({"experiment": "experiment.yaml", "source": source, "gate": gate}))
-    assert cluster.run(team.submission("retrain", file), "tick-1")[-1]["message"].startswith("promoted: ")
+    file.write_text(
+        yaml.safe_dump({"experiment": "experiment.yaml", "source": source, "gate": gate})
+    )
+    assert cluster.run(team.submission("retrain", file), "tick-1")[-1]["message"].startswith(
+        "promoted: "
+    )
     aliases = team.client.get_registered_model(f"{team.name}-student").aliases
     assert {alias: str(version) for alias, version in aliases.items()} == {"champion": "1"}
-    late = team.submission("retrain", file, overrides=("max_tick_age_seconds=60",), tick=tick_of("retrain-x-29384756"))
+    late = team.submission(
+        "retrain", file, overrides=("max_tick_age_seconds=60",), tick=tick_of("retrain-x-29384756")
+    )
     [head] = late.job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"]
-    [moment] = [variable["value"] for variable in head["env"] if variable["name"] == "ORCHESTRATOR_SCHEDULED_AT"]
-    late.job["spec"]["entrypoint"] = f"env ORCHESTRATOR_SCHEDULED_AT={moment} {late.job['spec']['entrypoint']}"
+    [moment] = [
+        variable["value"]
+        for variable in head["env"]
+        if variable["name"] == "ORCHESTRATOR_SCHEDULED_AT"
+    ]
+    late.job["spec"]["entrypoint"] = (
+        f"env ORCHESTRATOR_SCHEDULED_AT={moment} {late.job['spec']['entrypoint']}"
+    )
     assert cluster.run(late, "tick-2")[-1]["message"].startswith("nothing_to_do: this tick was due")
 
 
-def test_a_retry_on_a_new_cluster_goes_on_from_the_store(environments: dict[str, Path], team: Team) -> None:
-    """Everything of the first attempt is killed once a stage is stored; the second has the same command on a new cluster."""
-    submission = team.submission("run", team.experiment, overrides=("tracking.models=none", "student.training.epochs=40"))
+def test_a_retry_on_a_new_cluster_goes_on_from_the_store(
+    environments: dict[str, Path], team: Team
+) -> None:
+    """Everything of the first attempt is killed once a stage is stored; the second has the same
+    command on a new cluster.
+    """
+    submission = team.submission(
+        "run", team.experiment, overrides=("tracking.models=none", "student.training.epochs=40")
+    )
 
     def num_stages() -> int:
         """Those that are stored; their evaluations are artifacts as well."""
-        return sum('"stage":' in manifest.read_text() for manifest in (team.folder / "store").glob("*/manifest.json"))
+        return sum(
+            '"stage":' in manifest.read_text()
+            for manifest in (team.folder / "store").glob("*/manifest.json")
+        )
 
-    with ray_cluster(environments["orchestrator"]) as first, first.submit(submission, "attempt-1") as submitter:
+    with (
+        ray_cluster(environments["orchestrator"]) as first,
+        first.submit(submission, "attempt-1") as submitter,
+    ):
         try:
             wait_until(lambda: num_stages() >= 2, 300, 0.1)
         finally:
@@ -392,22 +568,38 @@ def test_a_retry_on_a_new_cluster_goes_on_from_the_store(environments: dict[str,
 def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], team: Team) -> None:
     """No trial is counted twice, and in MLflow it is one sweep.
 
-    A trial that was killed while the server was making its run is not in the ledger yet: that run stays as it is, empty and failed.
+    A trial that was killed while the server was making its run is not in the ledger yet: that run
+    stays as it is, empty and failed.
     """
     space = team.folder / "space.yaml"
-    space.write_text("parameters: {student.temperature: {kind: choice, values: [2, 3, 4, 5]}}\nsearcher: grid\n")
-    submission = team.submission("sweep", space, team.experiment, overrides=("student.training.epochs=30",))
+    space.write_text(
+        "parameters: {student.temperature: {kind: choice, values: [2, 3, 4, 5]}}\nsearcher: grid\n"
+    )
+    submission = team.submission(
+        "sweep", space, team.experiment, overrides=("student.training.epochs=30",)
+    )
     jobs = team.folder / "store" / "jobs"
-    with ray_cluster(environments["orchestrator"]) as first, first.submit(submission, "attempt-1") as submitter:
+    with (
+        ray_cluster(environments["orchestrator"]) as first,
+        first.submit(submission, "attempt-1") as submitter,
+    ):
         try:
-            wait_until(lambda: any('"finished"' in ledger.read_text() for ledger in jobs.glob("*/ledger.jsonl")), 300, 0.1)
+            wait_until(
+                lambda: any(
+                    '"finished"' in ledger.read_text() for ledger in jobs.glob("*/ledger.jsonl")
+                ),
+                300,
+                0.1,
+            )
         finally:
             first.kill()
             submitter.kill()
     assert not list(jobs.glob("*/summary.json")), "the sweep was over before it was killed"
     with ray_cluster(environments["orchestrator"]) as second:
         spoken = second.run(submission, "attempt-2")
-    assert any(re.search("all combinations, grid search, [1-4] known", line["message"]) for line in spoken)
+    assert any(
+        re.search("all combinations, grid search, [1-4] known", line["message"]) for line in spoken
+    )
     complete = [status for status, metrics in team.runs() if status == "FINISHED" or metrics]
     assert complete == ["FINISHED"] * 5
     assert len(team.runs()) <= 6
@@ -431,8 +623,13 @@ def deliver() -> Callable[[Path, str], None]:
         images = []
         for row in rows:
             stream = io.BytesIO()
-            Image.fromarray(np.rint(data.images[row] * (255 / 16)).astype(np.uint8)).save(stream, "PNG")
+            Image.fromarray(np.rint(data.images[row] * (255 / 16)).astype(np.uint8)).save(
+                stream, "PNG"
+            )
             images.append(stream.getvalue())
-        pq.write_table(pa.table({"image": images, "label": [int(data.target[row]) for row in rows]}), folder / f"{name}.parquet")
+        pq.write_table(
+            pa.table({"image": images, "label": [int(data.target[row]) for row in rows]}),
+            folder / f"{name}.parquet",
+        )
 
     return put

@@ -27,7 +27,9 @@ PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
 
 
 def picture(number: int, size: tuple[int, int] = (10, 10)) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(number).integers(0, 256, (*size[::-1], 3), np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(number).integers(0, 256, (*size[::-1], 3), np.uint8)
+    )
 
 
 @pytest.fixture
@@ -46,41 +48,65 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(photos: Path) -> ImageFolderConfig:
-    return ImageFolderConfig(train=photos / "train", test=photos / "test", image_size=8, cache_dir=photos.parent / "cache")
+    return ImageFolderConfig(
+        train=photos / "train",
+        test=photos / "test",
+        image_size=8,
+        cache_dir=photos.parent / "cache",
+    )
 
 
 def imported(photos: Path, image_size: int | None = None, strict: bool = False) -> ImportReport:
-    return import_data(config(photos), photos.parent / "out", image_size, strict, lambda done, total: None)
+    return import_data(
+        config(photos), photos.parent / "out", image_size, strict, lambda done, total: None
+    )
 
 
 def bad_files(photos: Path) -> list[list[str]]:
     return list(csv.reader(io.StringIO((photos.parent / "out" / "bad_files.csv").read_text())))
 
 
-# --- import ----------------------------------------------------------------------------------------------------------
+# --- import ---------------------------------------------------------------------------------------
 
 
-def test_files_are_stored_as_they_are_in_the_order_of_their_labels(photos: Path, orchestrator_command: Command) -> None:
+def test_files_are_stored_as_they_are_in_the_order_of_their_labels(
+    photos: Path, orchestrator_command: Command
+) -> None:
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.splitlines()[:2] == ["train         24 images  out/train.parquet", "test           6 images  out/test.parquet"]
+    assert answer.stdout.splitlines()[:2] == [
+        "train         24 images  out/train.parquet",
+        "test           6 images  out/test.parquet",
+    ]
     for half in HALVES:
-        files = sorted((photos / half).rglob("*.jpg"), key=lambda file: (file.parent.name, str(file)))
+        files = sorted(
+            (photos / half).rglob("*.jpg"), key=lambda file: (file.parent.name, str(file))
+        )
         table = pq.read_table(f"out/{half}.parquet")
         assert table.column_names == ["image", "label"]
         assert table["label"].to_pylist() == [file.parent.name for file in files]
         assert table["image"].to_pylist() == [file.read_bytes() for file in files]
-    assert sorted(path.name for path in Path("out").iterdir()) == [".import.lock", "test.parquet", "train.parquet"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        ".import.lock",
+        "test.parquet",
+        "train.parquet",
+    ]
 
 
 def test_what_was_imported_gives_the_same_images_as_its_source(photos: Path) -> None:
     imported(photos)
     train, test = (photos.parent / "out" / f"{half}.parquet" for half in HALVES)
-    table = load_images(ParquetConfig(train=str(train), test=str(test), image_size=8, cache_dir=photos.parent / "cache"))
+    table = load_images(
+        ParquetConfig(
+            train=str(train), test=str(test), image_size=8, cache_dir=photos.parent / "cache"
+        )
+    )
     assert table.fingerprint == load_images(config(photos)).fingerprint
 
 
-def test_a_row_group_has_one_label_and_says_so(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_group_has_one_label_and_says_so(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importing, "_GROUP_IMAGES", 3)
     imported(photos)
     metadata = pq.read_metadata(photos.parent / "out" / "train.parquet")
@@ -96,19 +122,25 @@ def test_row_groups_are_bounded_in_bytes(photos: Path, monkeypatch: pytest.Monke
     assert pq.read_metadata(photos.parent / "out" / "train.parquet").num_row_groups == 24
 
 
-def test_a_second_import_does_nothing_until_something_changes(photos: Path, orchestrator_command: Command) -> None:
+def test_a_second_import_does_nothing_until_something_changes(
+    photos: Path, orchestrator_command: Command
+) -> None:
     imported(photos)
     file = photos.parent / "out" / "train.parquet"
     inode = file.stat().st_ino
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
-    assert answer.stdout.startswith("nothing new: all of it has been imported before\ntrain         24 images")
+    assert answer.stdout.startswith(
+        "nothing new: all of it has been imported before\ntrain         24 images"
+    )
     assert file.stat().st_ino == inode
     picture(99).save(photos / "train" / "ant" / "99.jpg")
     assert imported(photos).num_images == {"train": 25, "test": 6}
     assert pq.read_metadata(file).num_rows == 25
 
 
-def test_an_interrupted_import_goes_on_where_it_was(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_import_goes_on_where_it_was(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importing, "_CHUNK_IMAGES", 4)
     examined: list[str] = []
 
@@ -137,7 +169,11 @@ def test_bad_files_are_left_out_and_listed(photos: Path, orchestrator_command: C
     assert answer.returncode == 0
     assert "left out       2 images  out/bad_files.csv" in answer.stdout
     reason = "cannot be decoded (not an image of a known format)"
-    assert bad_files(photos) == [["split", "path", "reason"], ["train", str(zero), reason], ["test", str(text), reason]]
+    assert bad_files(photos) == [
+        ["split", "path", "reason"],
+        ["train", str(zero), reason],
+        ["test", str(text), reason],
+    ]
     again = orchestrator_command("data", "import", "photos", "--output", "out")
     assert "left out       2 images  out/bad_files.csv" in again.stdout
     zero.unlink()
@@ -165,12 +201,22 @@ def test_larger_images_are_shrunk_and_others_left(photos: Path) -> None:
     imported(photos, image_size=32)
     stored = pq.read_table(photos.parent / "out" / "train.parquet")["image"].to_pylist()
     images = [Image.open(io.BytesIO(content)) for content in stored[:3]]
-    assert [(image.size, image.format) for image in images] == [((64, 32), "JPEG"), ((32, 48), "PNG"), ((10, 10), "JPEG")]
-    assert stored[2:] == [file.read_bytes() for file in sorted((photos / "train").rglob("*.jpg"))[1:]]
+    assert [(image.size, image.format) for image in images] == [
+        ((64, 32), "JPEG"),
+        ((32, 48), "PNG"),
+        ((10, 10), "JPEG"),
+    ]
+    assert stored[2:] == [
+        file.read_bytes() for file in sorted((photos / "train").rglob("*.jpg"))[1:]
+    ]
 
 
-def test_a_folder_without_halves_is_split_by_content(photos: Path, orchestrator_command: Command) -> None:
-    answer = orchestrator_command("data", "import", "photos/train", "--output", "out", "--test-fraction", "0.25")
+def test_a_folder_without_halves_is_split_by_content(
+    photos: Path, orchestrator_command: Command
+) -> None:
+    answer = orchestrator_command(
+        "data", "import", "photos/train", "--output", "out", "--test-fraction", "0.25"
+    )
     assert answer.returncode == 0, answer.stderr
     train, test = (pq.read_table(f"out/{half}.parquet") for half in HALVES)
     assert sorted(test["label"].to_pylist()) == sorted(LABELS * 2)
@@ -181,29 +227,60 @@ def test_a_folder_without_halves_is_split_by_content(photos: Path, orchestrator_
 def test_digits_are_split_as_asked(tmp_path: Path, digits_cache: Path) -> None:
     source = named_source("digits", None, False, 0.5)
     assert isinstance(source, DigitsConfig)
-    report = import_data(source.model_copy(update={"cache_dir": digits_cache}), tmp_path / "out", None, False, lambda done, total: None)
+    report = import_data(
+        source.model_copy(update={"cache_dir": digits_cache}),
+        tmp_path / "out",
+        None,
+        False,
+        lambda done, total: None,
+    )
     assert report.num_images == {"train": 898, "test": 899}
-    with pytest.raises(DataError, match=r"data\.test_fraction: 0\.001 leaves classes of the digits without images"):
+    with pytest.raises(
+        DataError, match=r"data\.test_fraction: 0\.001 leaves classes of the digits without images"
+    ):
         load_images(DigitsConfig(test_fraction=0.001, cache_dir=tmp_path))
 
 
-def test_digits_are_imported_pixel_by_pixel(tmp_path: Path, digits_cache: Path, digits_table: ImageTable) -> None:
-    report = import_data(DigitsConfig(cache_dir=digits_cache), tmp_path, None, False, lambda done, total: None)
+def test_digits_are_imported_pixel_by_pixel(
+    tmp_path: Path, digits_cache: Path, digits_table: ImageTable
+) -> None:
+    report = import_data(
+        DigitsConfig(cache_dir=digits_cache), tmp_path, None, False, lambda done, total: None
+    )
     train, test = (report.files[half] for half in HALVES)
-    copied = load_images(ParquetConfig(train=str(train), test=str(test), image_size=8, num_channels=1, cache_dir=tmp_path / "cache"))
+    copied = load_images(
+        ParquetConfig(
+            train=str(train),
+            test=str(test),
+            image_size=8,
+            num_channels=1,
+            cache_dir=tmp_path / "cache",
+        )
+    )
     assert copied.integer_labels
     for label in range(10):
         for is_test in (False, True):
-            original, copy = (t.images[(t.labels == str(label)) & (t.is_test == is_test)] for t in (digits_table, copied))
+            original, copy = (
+                t.images[(t.labels == str(label)) & (t.is_test == is_test)]
+                for t in (digits_table, copied)
+            )
             assert np.array_equal(original, copy)
 
 
-def test_files_that_no_import_has_written_are_not_overwritten(photos: Path, orchestrator_command: Command) -> None:
+def test_files_that_no_import_has_written_are_not_overwritten(
+    photos: Path, orchestrator_command: Command
+) -> None:
     Path("out").mkdir()
-    pq.write_table(pq.read_table(imported(photos).files["train"]).replace_schema_metadata(None), "out/train.parquet")
+    pq.write_table(
+        pq.read_table(imported(photos).files["train"]).replace_schema_metadata(None),
+        "out/train.parquet",
+    )
     answer = orchestrator_command("data", "import", "photos", "--output", "out")
     assert answer.returncode == 2
-    assert "out/train.parquet: is in the way: no import has written it; choose another --output" in answer.stderr
+    assert (
+        "out/train.parquet: is in the way: no import has written it; choose another --output"
+        in answer.stderr
+    )
 
 
 def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None:
@@ -217,13 +294,19 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonesuch"], "nonesuch: no such file or folder; give a folder with one sub-folder a class"),
+        (
+            ["nonesuch"],
+            "nonesuch: no such file or folder; give a folder with one sub-folder a class",
+        ),
         (["photos/train/ant/1.jpg"], "1.jpg: is neither a folder nor a Parquet file"),
         (["photos/train/ant"], "photos/train/ant: holds no class folders"),
         (["torchvision:CIFAR10"], "torchvision:CIFAR10 needs --root"),
         (["torchvision:CIFAR10", "--root", "none"], "CIFAR10 is not there"),
         (["torchvision:", "--root", "none"], "torchvision: names no data set"),
-        (["torchvision:VisionDataset", "--root", "none"], "torchvision has no data set 'VisionDataset'; names are CIFAR10"),
+        (
+            ["torchvision:VisionDataset", "--root", "none"],
+            "torchvision has no data set 'VisionDataset'; names are CIFAR10",
+        ),
         ([""], "the source is empty"),
         (["~nobody-of-this-name/x"], "~nobody-of-this-name/x: there is no such home directory"),
         (["x" * 300], "the name is too long for a file"),
@@ -231,7 +314,9 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
         (["photos", "--output", "photos/out"], "photos/out: lies in the folder of the images"),
     ],
 )
-def test_a_source_that_is_none_is_one_error(photos: Path, orchestrator_command: Command, arguments: list[str], said: str) -> None:
+def test_a_source_that_is_none_is_one_error(
+    photos: Path, orchestrator_command: Command, arguments: list[str], said: str
+) -> None:
     answer = orchestrator_command("data", "import", "--output", "out", *arguments)
     assert answer.returncode == 2
     [line] = answer.stderr.splitlines()
@@ -243,7 +328,9 @@ def test_real_photographs_from_parquet(tmp_path: Path) -> None:
         pytest.skip(f"{PHOTOS} is not there")
     photographs = pq.read_table(PHOTOS / "test.parquet").slice(0, 600)
     pq.write_table(photographs, tmp_path / "photographs.parquet")
-    source = ParquetConfig(train=str(tmp_path / "photographs.parquet"), cache_dir=tmp_path / "cache")
+    source = ParquetConfig(
+        train=str(tmp_path / "photographs.parquet"), cache_dir=tmp_path / "cache"
+    )
     report = import_data(source, tmp_path / "out", None, False, lambda done, total: None)
     assert report.num_bad == 0
     stored = {half: pq.read_table(report.files[half])["image"].to_pylist() for half in HALVES}
@@ -251,11 +338,15 @@ def test_real_photographs_from_parquet(tmp_path: Path) -> None:
     assert 110 <= len(stored["test"]) <= 130
 
 
-# --- describe --------------------------------------------------------------------------------------------------------
+# --- describe -------------------------------------------------------------------------------------
 
 
-def test_describe_says_what_there_is_and_draws_it(photos: Path, orchestrator_command: Command) -> None:
-    answer = orchestrator_command("data", "describe", "photos", "--image-size", "8", "--sheet", "sheet.png")
+def test_describe_says_what_there_is_and_draws_it(
+    photos: Path, orchestrator_command: Command
+) -> None:
+    answer = orchestrator_command(
+        "data", "describe", "photos", "--image-size", "8", "--sheet", "sheet.png"
+    )
     assert answer.returncode == 0, answer.stderr
     lines = [" ".join(line.split()) for line in answer.stdout.splitlines()]
     assert "sizes 10x10 (30)" in lines
@@ -269,7 +360,9 @@ def test_describe_says_what_there_is_and_draws_it(photos: Path, orchestrator_com
 
 
 @pytest.mark.parametrize("name", ["sheet", "sheet.exe"])
-def test_a_sheet_that_is_no_picture_is_refused_before_images_are_looked_at(name: str, photos: Path, orchestrator_command: Command) -> None:
+def test_a_sheet_that_is_no_picture_is_refused_before_images_are_looked_at(
+    name: str, photos: Path, orchestrator_command: Command
+) -> None:
     answer = orchestrator_command("data", "describe", str(photos), "--sheet", name)
     assert answer.returncode == 2
     assert f"{name}: no such kind of picture" in answer.stderr
@@ -277,9 +370,14 @@ def test_a_sheet_that_is_no_picture_is_refused_before_images_are_looked_at(name:
 
 
 def test_describe_takes_an_experiment(photos: Path, orchestrator_command: Command) -> None:
-    text = f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8, cache_dir: {photos.parent}/cache}}\n"
+    text = (
+        f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8,"
+        f" cache_dir: {photos.parent}/cache}}\n"
+    )
     Path("experiment.yaml").write_text(text)
-    answer = orchestrator_command("data", "describe", "experiment.yaml", "--set", "data.num_channels=1")
+    answer = orchestrator_command(
+        "data", "describe", "experiment.yaml", "--set", "data.num_channels=1"
+    )
     assert answer.returncode == 0, answer.stderr
     assert "as 1x8x8" in answer.stdout
 
@@ -291,15 +389,24 @@ def test_names_are_shown_as_they_are(photos: Path, orchestrator_command: Command
     answer = orchestrator_command("data", "describe", "photos", "--sheet", "sheet.png")
     assert answer.returncode == 0, answer.stderr
     assert all(f"│ {name} " in answer.stdout for name in ("[red]dog", ":cat:", "$_$"))
-    Path("experiment.yaml").write_text(f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8}}")
+    Path("experiment.yaml").write_text(
+        f"data: {{kind: image_folder, train: {photos}/train, test: {photos}/test, image_size: 8}}"
+    )
     planned = orchestrator_command(
-        "plan", "experiment.yaml", "--set", "scenario.class_order=['[red]dog', ':cat:', '$_$']", "--set", "scenario.classes_per_task=1"
+        "plan",
+        "experiment.yaml",
+        "--set",
+        "scenario.class_order=['[red]dog', ':cat:', '$_$']",
+        "--set",
+        "scenario.classes_per_task=1",
     )
     assert planned.returncode == 0, planned.stderr
     assert "[red]dog, :cat:" in planned.stdout
 
 
-def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(photos: Path, orchestrator_command: Command) -> None:
+def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(
+    photos: Path, orchestrator_command: Command
+) -> None:
     (photos / "train" / "yak").mkdir()
     picture(50).save(photos / "test" / "ant" / "x.jpg")
     (photos / "test" / "owl").mkdir()
@@ -307,7 +414,10 @@ def test_what_is_odd_is_said_by_import_and_describe_and_refused_by_a_run(photos:
     expected = [
         f"note: class folder without images: {photos}/train/yak",
         "note: class 'owl' is in test but not in training",
-        f"note: 1 image with the same content under several classes: {photos}/test/ant/x.jpg = {photos}/test/owl/x.jpg",
+        (
+            f"note: 1 image with the same content under several classes: {photos}/test/ant/x.jpg ="
+            f" {photos}/test/owl/x.jpg"
+        ),
         "note: 1 file name that several images have: x.jpg (2 times)",
     ]
     described = orchestrator_command("data", "describe", "photos")

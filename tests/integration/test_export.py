@@ -1,4 +1,6 @@
-"""Models that leave as files: by the command, from real runs in a real MLflow store, beside what the network itself computes."""
+"""Models that leave as files: by the command, from real runs in a real MLflow store, beside what
+the network itself computes.
+"""
 
 import json
 import re
@@ -45,17 +47,30 @@ class Recorded(NamedTuple):
         scenario = self.result.work.scenario
         return scenario.images_of(Split.TEST, range(len(scenario.class_names)))
 
-    def logits(self, role: str, num: int | None = None) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        return predict(self.result.models["teacher" if role == "teacher" else "student"].network, self.test_images().images[:num]).numpy()
+    def logits(
+        self, role: str, num: int | None = None
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        return predict(
+            self.result.models["teacher" if role == "teacher" else "student"].network,
+            self.test_images().images[:num],
+        ).numpy()
 
 
 def tracked(experiment: Experiment, folder: Path, models: str, **values: object) -> Experiment:
-    tracking = {"uri": f"sqlite:///{folder}/mlflow.db", "spool": str(folder / "spool"), "models": models}
+    tracking = {
+        "uri": f"sqlite:///{folder}/mlflow.db",
+        "spool": str(folder / "spool"),
+        "models": models,
+    }
     return Experiment.model_validate({**experiment.model_dump(), "tracking": tracking, **values})
 
 
 @pytest.fixture(scope="module")
-def recorded(tiny_experiment: Experiment, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def recorded(
+    tiny_experiment: Experiment,
+    new_database: Callable[[Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Recorded:
     folder = tmp_path_factory.mktemp("exports")
     uri = new_database(folder)
     experiment = tracked(tiny_experiment, folder, "register", student={"training": {"epochs": 20}})
@@ -77,12 +92,16 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", *texts: str) -> Non
         assert text in done.stderr
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def said_by_recipe(model: Path, photo: Path) -> str:
     """What README's example prints of a model and a photograph."""
-    [recipe] = [block for block in re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL) if "onnxruntime" in block]
+    [recipe] = [
+        block
+        for block in re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+        if "onnxruntime" in block
+    ]
     for name, file in (("digits.onnx", model), ("photo.png", photo)):
         assert f'"{name}"' in recipe
         recipe = recipe.replace(f'"{name}"', repr(str(file)))
@@ -101,10 +120,17 @@ def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teach
     images, expected = recorded.test_images(), recorded.logits("student")
     for num in (1, 7, len(images)):
         [logits] = session.run(None, {"images": images.images[:num].numpy()})
-        assert np.abs(logits - expected[:num]).max() < 1e-4 / 16 * np.abs(expected).max()  # of cosines, which lie within 16, 1e-4
+        assert (
+            np.abs(logits - expected[:num]).max() < 1e-4 / 16 * np.abs(expected).max()
+        )  # of cosines, which lie within 16, 1e-4
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["class_names"]) == ["0", "1", "2", "3", "4", "5"]
-    assert (about["run_id"], about["role"], about["experiment"], about["dataset"]) == (recorded.run_id, "student", "tiny", "digits")
+    assert (about["run_id"], about["role"], about["experiment"], about["dataset"]) == (
+        recorded.run_id,
+        "student",
+        "tiny",
+        "digits",
+    )
     assert re.search(r"student ┃ +teacher", done.stdout), done.stdout
     for role in ROLES:
         measures = recorded.result.summary[role]
@@ -118,40 +144,79 @@ def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teach
     assert said_by_recipe(file, tmp_path / "photo.png") == str(expected[100].argmax())
 
 
-def test_a_pt2_file_gives_exactly_the_networks_logits(recorded: Recorded, export: Command, tmp_path: Path) -> None:
-    done = export(recorded.run_id, "--format", "pt2", "--role", "teacher", "--output", str(tmp_path / "digits.pt2"))
+def test_a_pt2_file_gives_exactly_the_networks_logits(
+    recorded: Recorded, export: Command, tmp_path: Path
+) -> None:
+    done = export(
+        recorded.run_id,
+        "--format",
+        "pt2",
+        "--role",
+        "teacher",
+        "--output",
+        str(tmp_path / "digits.pt2"),
+    )
     assert (done.returncode, done.stderr) == (0, "")
     about = {"class_names": "", "role": "", "input_shape": ""}
     module = torch.export.load(tmp_path / "digits.pt2", extra_files=about).module()
-    assert about | {"class_names": '["0", "1", "2", "3", "4", "5"]', "role": "teacher", "input_shape": "[1, 8, 8]"} == about
+    assert (
+        about
+        | {
+            "class_names": '["0", "1", "2", "3", "4", "5"]',
+            "role": "teacher",
+            "input_shape": "[1, 8, 8]",
+        }
+        == about
+    )
     for num in (1, 7):
         with torch.no_grad():
-            assert np.array_equal(module(recorded.test_images().images[:num]).numpy(), recorded.logits("teacher", num))
+            assert np.array_equal(
+                module(recorded.test_images().images[:num]).numpy(), recorded.logits("teacher", num)
+            )
     assert "largest difference of a logit 0, equal predictions 100.0 %" in done.stdout
     assert "one image, one thread, PyTorch" in done.stdout
 
 
-def test_int8_is_calibrated_on_training_images_and_shown_beside_float32(recorded: Recorded, export: Command, tmp_path: Path) -> None:
+def test_int8_is_calibrated_on_training_images_and_shown_beside_float32(
+    recorded: Recorded, export: Command, tmp_path: Path
+) -> None:
     done = export(recorded.run_id, "--quantize", "--output", str(tmp_path / "small.onnx"))
     assert done.returncode == 0, done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["small.onnx"]
-    how = re.search(r"static int8, calibrated on (\d+) training images: largest difference .* equal predictions (\d+\.\d) %", done.stdout)
+    how = re.search(
+        r"static int8, calibrated on (\d+) training images: largest difference .* equal predictions"
+        r" (\d+\.\d) %",
+        done.stdout,
+    )
     assert how is not None, done.stdout
-    assert int(how[1]) == sum(min(43, len(rows)) for rows in recorded.result.work.scenario.indices[Split.TRAIN])  # 43 = ⌈256 / 6⌉
-    assert onnx.TensorProto.INT8 in {each.data_type for each in onnx.load(tmp_path / "small.onnx").graph.initializer}
+    assert int(how[1]) == sum(
+        min(43, len(rows)) for rows in recorded.result.work.scenario.indices[Split.TRAIN]
+    )  # 43 = ⌈256 / 6⌉
+    assert onnx.TensorProto.INT8 in {
+        each.data_type for each in onnx.load(tmp_path / "small.onnx").graph.initializer
+    }
     session = onnxruntime.InferenceSession(tmp_path / "small.onnx")
     assert session.get_modelmeta().custom_metadata_map["quantization"].startswith("static int8")
     images = recorded.test_images()
     predictions = session.run(None, {"images": images.images.numpy()})[0].argmax(axis=1)
-    assert f"{100 * (predictions == recorded.logits('student').argmax(axis=1)).mean():.1f}" == how[2]
-    by_task = [(predictions == images.labels.numpy())[np.isin(images.labels.numpy(), task)].mean() for task in ((0, 1), (2, 3), (4, 5))]
+    assert (
+        f"{100 * (predictions == recorded.logits('student').argmax(axis=1)).mean():.1f}" == how[2]
+    )
+    by_task = [
+        (predictions == images.labels.numpy())[np.isin(images.labels.numpy(), task)].mean()
+        for task in ((0, 1), (2, 3), (4, 5))
+    ]
     assert f"{100 * np.mean(by_task):.1f} %" in done.stdout
     loss = recorded.result.summary["student"]["last_accuracy"] - np.mean(by_task)
     assert ("warning: int8 costs" in done.stderr) == (loss > 0.01)
 
 
-def test_a_registered_model_is_exported_by_alias_and_version(recorded: Recorded, export: Command, tmp_path: Path) -> None:
-    MlflowClient(recorded.uri, recorded.uri).set_registered_model_alias("tiny-teacher", "champion", "1")
+def test_a_registered_model_is_exported_by_alias_and_version(
+    recorded: Recorded, export: Command, tmp_path: Path
+) -> None:
+    MlflowClient(recorded.uri, recorded.uri).set_registered_model_alias(
+        "tiny-teacher", "champion", "1"
+    )
     done = export("tiny-teacher@champion", "--format", "pt2", "--output", str(tmp_path / "a.pt2"))
     assert (done.returncode, done.stderr) == (0, "")
     about = {"role": "", "run_id": ""}
@@ -159,13 +224,22 @@ def test_a_registered_model_is_exported_by_alias_and_version(recorded: Recorded,
     assert about | {"role": "teacher", "run_id": recorded.run_id} == about
     assert_refused(export("tiny-teacher/1", "--role", "student"), "tiny-teacher/1 is a teacher")
     assert_refused(export("tiny-teacher/7"), "there is no model tiny-teacher/7 in the registry")
-    assert_refused(export("tiny-student@champion"), "there is no model tiny-student@champion in the registry")
+    assert_refused(
+        export("tiny-student@champion"), "there is no model tiny-student@champion in the registry"
+    )
     assert_refused(export("a/b/c"), "'a/b/c' names no model")
 
 
-def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(recorded: Recorded, export: Command, tmp_path: Path) -> None:
+def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(
+    recorded: Recorded, export: Command, tmp_path: Path
+) -> None:
     tracking = {**recorded.experiment.tracking.model_dump(), "models": "none"}
-    again = run(recorded.experiment.model_copy(update={"tracking": type(recorded.experiment.tracking)(**tracking)}), tmp_path / "out")
+    again = run(
+        recorded.experiment.model_copy(
+            update={"tracking": type(recorded.experiment.tracking)(**tracking)}
+        ),
+        tmp_path / "out",
+    )
     run_id = again.summary["run_id"]
     file = tmp_path / "again.pt2"
     assert export(run_id, "--format", "pt2", "--output", str(file)).returncode == 0
@@ -174,15 +248,21 @@ def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(recorde
     assert np.array_equal(logits, recorded.logits("student", 7))
     client = MlflowClient(recorded.uri)
     described = Path(client.download_artifacts(run_id, names.EXPERIMENT_FILE, str(tmp_path)))
-    described.write_text(described.read_text(encoding="utf-8").replace("epochs: 20", "epochs: 21"), encoding="utf-8")
+    described.write_text(
+        described.read_text(encoding="utf-8").replace("epochs: 20", "epochs: 21"), encoding="utf-8"
+    )
     client.log_artifact(run_id, str(described))
     nowhere = tmp_path / "exports" / "deep" / "digits.pt2"
     refused = export(run_id, "--format", "pt2", "--output", str(nowhere))
-    assert_refused(refused, f"run {run_id} has no student in MLflow, and its stages are no longer in the store")
+    assert_refused(
+        refused, f"run {run_id} has no student in MLflow, and its stages are no longer in the store"
+    )
     assert not nowhere.parents[1].exists()
 
 
-def test_where_the_data_has_changed_random_images_are_compared(recorded: Recorded, export: Command, tmp_path: Path) -> None:
+def test_where_the_data_has_changed_random_images_are_compared(
+    recorded: Recorded, export: Command, tmp_path: Path
+) -> None:
     client = MlflowClient(recorded.uri)
     fingerprint = client.get_run(recorded.run_id).data.tags[names.DATASET_FINGERPRINT_TAG]
     client.set_tag(recorded.run_id, names.DATASET_FINGERPRINT_TAG, "0" * 64)
@@ -191,16 +271,21 @@ def test_where_the_data_has_changed_random_images_are_compared(recorded: Recorde
     finally:
         client.set_tag(recorded.run_id, names.DATASET_FINGERPRINT_TAG, fingerprint)
     assert done.returncode == 0
-    assert "on 256 random images, as the data set cannot be used (digits: it has changed since the run)" in done.stdout
+    assert (
+        "on 256 random images, as the data set cannot be used (digits: it has changed since the"
+        " run)" in done.stdout
+    )
 
 
-# --- refused ---------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 def test_a_file_that_computes_something_else_is_refused_and_an_earlier_file_stays(
     recorded: Recorded, export: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "TOLERANCE", -1.0)  # equal outputs are now taken for different ones
+    monkeypatch.setattr(
+        comparison, "TOLERANCE", -1.0
+    )  # equal outputs are now taken for different ones
     file = tmp_path / "digits.pt2"
     file.write_bytes(b"earlier")
     done = export(recorded.run_id, "--format", "pt2", "--output", str(file))
@@ -210,7 +295,9 @@ def test_a_file_that_computes_something_else_is_refused_and_an_earlier_file_stay
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_cannot_be_exported_is_said_with_the_next_step(recorded: Recorded, export: Command, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_said_with_the_next_step(
+    recorded: Recorded, export: Command, tmp_path: Path
+) -> None:
     experiment = recorded.experiment
     failed = open_run(experiment.tracking, "tiny", "broken", {})
     failed.close(RunStatus.FAILED, "the disk is full")
@@ -222,12 +309,21 @@ def test_what_cannot_be_exported_is_said_with_the_next_step(recorded: Recorded, 
     running = MlflowClient(recorded.uri).create_run("1").info.run_id
     assert_refused(export("ffffffff"), "there is no run ffffffff")
     assert_refused(export("my-run"), "'my-run' is no run id")
-    assert_refused(export(failed.run_id), "has no student in MLflow: it is FAILED: the disk is full")
-    assert_refused(export(sweep.run_id), "is a sweep, which has no model of its own; run its best.yaml")
+    assert_refused(
+        export(failed.run_id), "has no student in MLflow: it is FAILED: the disk is full"
+    )
+    assert_refused(
+        export(sweep.run_id), "is a sweep, which has no model of its own; run its best.yaml"
+    )
     assert_refused(export(trial.run_id), "has no student in MLflow: it is a trial of a sweep")
     assert_refused(export(running), "still goes on; wait for its end")
-    assert_refused(export(recorded.run_id, "--format", "pt2", "--quantize"), "--quantize: int8 is made by ONNX Runtime")
-    assert_refused(export(recorded.run_id, "--output", str(tmp_path)), "is a folder; name a file with --output")
+    assert_refused(
+        export(recorded.run_id, "--format", "pt2", "--quantize"),
+        "--quantize: int8 is made by ONNX Runtime",
+    )
+    assert_refused(
+        export(recorded.run_id, "--output", str(tmp_path)), "is a folder; name a file with --output"
+    )
     (tmp_path / "file").touch()
     done = export(recorded.run_id, "--output", str(tmp_path / "file" / "digits.onnx"))
     assert (done.returncode, "choose another --output" in done.stderr) == (3, True)
@@ -248,15 +344,26 @@ class Heard:
         pass
 
 
-def test_what_cannot_be_read_on_the_way_is_not_blamed_on_the_file(recorded: Recorded, tmp_path: Path) -> None:
+def test_what_cannot_be_read_on_the_way_is_not_blamed_on_the_file(
+    recorded: Recorded, tmp_path: Path
+) -> None:
     request = ExportRequest(recorded.run_id, kind="pt2", output=tmp_path / "deep" / "digits.pt2")
     with pytest.raises(FileNotFoundError, match="nonesuch"):
         export_model(request, recorded.uri, Heard((tmp_path / "nonesuch").read_bytes))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_is_taken_while_the_file_is_made_is_said(recorded: Recorded, tmp_path: Path) -> None:
+def test_a_place_that_is_taken_while_the_file_is_made_is_said(
+    recorded: Recorded, tmp_path: Path
+) -> None:
     file = tmp_path / "digits.pt2"
-    with pytest.raises(StorageUnavailableError, match=r"digits\.pt2: the file cannot be written .*; choose another --output"):
-        export_model(ExportRequest(recorded.run_id, kind="pt2", output=file), recorded.uri, Heard(lambda: file.mkdir(exist_ok=True)))
+    with pytest.raises(
+        StorageUnavailableError,
+        match=r"digits\.pt2: the file cannot be written .*; choose another --output",
+    ):
+        export_model(
+            ExportRequest(recorded.run_id, kind="pt2", output=file),
+            recorded.uri,
+            Heard(lambda: file.mkdir(exist_ok=True)),
+        )
     assert list(tmp_path.iterdir()) == [file]

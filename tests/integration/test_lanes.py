@@ -1,4 +1,6 @@
-"""Real Ray on this machine: both lanes, and what happens when their processes are killed, their store fails, or they do not fit."""
+"""Real Ray on this machine: both lanes, and what happens when their processes are killed, their
+store fails, or they do not fit.
+"""
 
 import hashlib
 import json
@@ -53,14 +55,24 @@ class Driver(NamedTuple):
         return subprocess.CompletedProcess(process.args, process.returncode, said, complaints)
 
     def run_here(self, *settings: str) -> "Driver":
-        """In this process, which has imported everything already; without Ray unless told otherwise."""
+        """In this process, which has imported everything already; without Ray unless told
+        otherwise.
+        """
         with patch.dict(os.environ):  # preparing for Ray sets variables of this process
-            run(load_experiment(self.file, [*self.places, *settings]), self.output, tracker=InMemoryTracker())
+            run(
+                load_experiment(self.file, [*self.places, *settings]),
+                self.output,
+                tracker=InMemoryTracker(),
+            )
         return self
 
     @property
     def places(self) -> list[str]:
-        return [f"store.uri={self.store}", f"tracking.uri=sqlite:///{self.folder}/mlflow.db", "tracking.models=none"]
+        return [
+            f"store.uri={self.store}",
+            f"tracking.uri=sqlite:///{self.folder}/mlflow.db",
+            "tracking.models=none",
+        ]
 
     @property
     def store(self) -> Path:
@@ -84,17 +96,28 @@ class Driver(NamedTuple):
         for stage in self.summary["stages"]:
             folder = self.store / stage["key"]
             manifest = json.loads((folder / "manifest.json").read_text())
-            weights[stage["name"]] = hashlib.sha256((folder / f"{manifest['sha256']}.safetensors").read_bytes()).hexdigest()
+            weights[stage["name"]] = hashlib.sha256(
+                (folder / f"{manifest['sha256']}.safetensors").read_bytes()
+            ).hexdigest()
             curves[stage["name"]] = manifest["values"]["epochs"]
-        return {"weights": weights, "curves": curves, "teacher": self.summary["teacher"], "student": self.summary["student"]}
+        return {
+            "weights": weights,
+            "curves": curves,
+            "teacher": self.summary["teacher"],
+            "student": self.summary["student"],
+        }
 
     def unfinished_files(self) -> list[Path]:
-        return [path for path in self.store.rglob("*") if path.name.startswith(".tmp-")] + [*self.store.glob("progress/*")]
+        return [path for path in self.store.rglob("*") if path.name.startswith(".tmp-")] + [
+            *self.store.glob("progress/*")
+        ]
 
 
 @pytest.fixture(scope="module")
 def new_driver(
-    tiny_experiment: Experiment, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+    tiny_experiment: Experiment,
+    new_database: Callable[[Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[], Driver]]:
     started: list[subprocess.Popen[str]] = []
 
@@ -112,14 +135,18 @@ def new_driver(
 
 
 @pytest.fixture(scope="module")
-def undisturbed(new_driver: Callable[[], Driver]) -> tuple[Driver, "subprocess.CompletedProcess[str]"]:
+def undisturbed(
+    new_driver: Callable[[], Driver],
+) -> tuple[Driver, "subprocess.CompletedProcess[str]"]:
     driver = new_driver()
     return driver, driver.run(*ON_RAY)
 
 
 @pytest.fixture(scope="module")
 def long_result(new_driver: Callable[[], Driver]) -> dict[str, Any]:
-    """What the long experiment gives when nobody disturbs it; without Ray, which is quicker and must give the same."""
+    """What the long experiment gives when nobody disturbs it; without Ray, which is quicker and
+    must give the same.
+    """
     return new_driver().run_here(*LONG).result()
 
 
@@ -129,8 +156,12 @@ def in_the_middle_of(driver: Driver, stage: int) -> bool:
     return num_stored >= stage and any(driver.store.glob("progress/*/*/manifest.json"))
 
 
-def kill_in_the_middle_of(driver: Driver, process: "subprocess.Popen[str]", target: str, stage: int) -> None:
-    """Kills the driver, or a process of its session, with signal 9, and loses no time when the moment has come."""
+def kill_in_the_middle_of(
+    driver: Driver, process: "subprocess.Popen[str]", target: str, stage: int
+) -> None:
+    """Kills the driver, or a process of its session, with signal 9, and loses no time when the
+    moment has come.
+    """
     victims = {"driver": process.pid}
 
     def is_found() -> bool:
@@ -138,11 +169,13 @@ def kill_in_the_middle_of(driver: Driver, process: "subprocess.Popen[str]", targ
         return target in victims or process.poll() is not None
 
     wait_until(is_found)
-    wait_until(lambda: in_the_middle_of(driver, stage) or process.poll() is not None, pause_seconds=0.005)
+    wait_until(
+        lambda: in_the_middle_of(driver, stage) or process.poll() is not None, pause_seconds=0.005
+    )
     os.kill(victims[target], signal.SIGKILL)
 
 
-# --- undisturbed -----------------------------------------------------------------------------------------------------
+# --- undisturbed ----------------------------------------------------------------------------------
 
 
 def test_lanes_give_the_same_weights_and_metrics_as_one_process(
@@ -166,7 +199,9 @@ def test_the_terminal_hears_nothing_of_ray_and_is_told_where_its_log_is(
     assert len(answer.stdout.splitlines()) < 45
 
 
-def test_a_second_run_computes_nothing_and_starts_no_ray(undisturbed: tuple[Driver, "subprocess.CompletedProcess[str]"]) -> None:
+def test_a_second_run_computes_nothing_and_starts_no_ray(
+    undisturbed: tuple[Driver, "subprocess.CompletedProcess[str]"],
+) -> None:
     driver, _ = undisturbed
     first = driver.summary
     (driver.output / "ray.log").unlink()
@@ -185,23 +220,39 @@ def test_a_run_leaves_no_unfinished_file_and_is_finished_in_mlflow(
     assert set(driver.statuses()) == {"FINISHED"}
 
 
-# --- does not fit, does not answer -----------------------------------------------------------------------------------
+# --- does not fit, does not answer ----------------------------------------------------------------
 
 
-def test_too_few_cpus_are_said_at_once_with_the_arithmetic(new_driver: Callable[[], Driver]) -> None:
+def test_too_few_cpus_are_said_at_once_with_the_arithmetic(
+    new_driver: Callable[[], Driver],
+) -> None:
     started = time.monotonic()
-    answer = new_driver().run(*ON_RAY, "execution.teacher.num_cpus_per_worker=300", "execution.student.num_cpus_per_worker=0.5")
+    answer = new_driver().run(
+        *ON_RAY,
+        "execution.teacher.num_cpus_per_worker=300",
+        "execution.student.num_cpus_per_worker=0.5",
+    )
     seconds = time.monotonic() - started
     assert answer.returncode == 2
-    assert "the lanes need 300.5 CPU at the same time (teacher lane 1 x 300 + student lane 1 x 0.5), this machine has" in answer.stderr
+    assert (
+        "the lanes need 300.5 CPU at the same time (teacher lane 1 x 300 + student lane 1 x 0.5),"
+        " this machine has" in answer.stderr
+    )
     assert len(answer.stderr.splitlines()) == 1
     assert seconds < 20  # two on a machine that has nothing else to do
 
 
-def test_a_resource_that_this_machine_lacks_is_the_users_error(new_driver: Callable[[], Driver], orchestrator_command: Command) -> None:
-    answer = orchestrator_command(*new_driver().words(*ON_RAY, "execution.teacher.custom_resources_per_worker={big_disk: 1}"))
+def test_a_resource_that_this_machine_lacks_is_the_users_error(
+    new_driver: Callable[[], Driver], orchestrator_command: Command
+) -> None:
+    answer = orchestrator_command(
+        *new_driver().words(*ON_RAY, "execution.teacher.custom_resources_per_worker={big_disk: 1}")
+    )
     assert answer.returncode == 2
-    assert "1 big_disk at the same time (teacher lane 1 x 1 + student lane 1 x 0), this machine has 0" in answer.stderr
+    assert (
+        "1 big_disk at the same time (teacher lane 1 x 1 + student lane 1 x 0), this machine has 0"
+        in answer.stderr
+    )
 
 
 def test_a_cluster_that_does_not_answer_is_worth_a_retry(new_driver: Callable[[], Driver]) -> None:
@@ -211,13 +262,19 @@ def test_a_cluster_that_does_not_answer_is_worth_a_retry(new_driver: Callable[[]
     assert "Traceback" not in answer.stderr
 
 
-# --- interrupted -----------------------------------------------------------------------------------------------------
+# --- interrupted ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "how", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, marks=pytest.mark.reliability, id="sigterm")]
+    "how",
+    [
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.reliability, id="sigterm"),
+    ],
 )
-def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(new_driver: Callable[[], Driver], how: signal.Signals) -> None:
+def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(
+    new_driver: Callable[[], Driver], how: signal.Signals
+) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, "student.training.epochs=100000")
     wait_until(lambda: in_the_middle_of(driver, 2) or process.poll() is not None)
@@ -233,7 +290,9 @@ def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(new_driver: C
 
 
 @pytest.mark.reliability
-def test_a_killed_worker_is_started_again_and_the_result_is_the_same(new_driver: Callable[[], Driver]) -> None:
+def test_a_killed_worker_is_started_again_and_the_result_is_the_same(
+    new_driver: Callable[[], Driver],
+) -> None:
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG_TEACHER)
     kill_in_the_middle_of(driver, process, "teacher", 0)
@@ -253,10 +312,23 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
     process = driver.start(*ON_RAY, *LONG)
     kill_in_the_middle_of(driver, process, target, 3)
     process.communicate(timeout=300)
-    # with the raylet beside it gone, the workers may still finish; or Ray's client ends the driver before it says a word: README, "Limits"
-    assert process.returncode in {"driver": (-signal.SIGKILL,), "raylet": (0, 1, 3), "student": (0,)}[target]
-    # where the driver is killed, Ray's two agents wait for it for a minute; all that computes is gone in seconds
-    wait_until(lambda: not any(who in ("teacher", "student", "raylet") for who in processes_of(process.pid).values()), 40)
+    # with the raylet beside it gone, the workers may still finish; or Ray's client ends the driver
+    # before it says a word: README, "Limits"
+    assert (
+        process.returncode
+        in {"driver": (-signal.SIGKILL,), "raylet": (0, 1, 3), "student": (0,)}[target]
+    )
+    # where the driver is killed, Ray's two agents wait for it for a minute; all that computes is
+    # gone in seconds
+    wait_until(
+        lambda: (
+            not any(
+                who in ("teacher", "student", "raylet")
+                for who in processes_of(process.pid).values()
+            )
+        ),
+        40,
+    )
     wait_until(lambda: not processes_of(process.pid), 100)
     is_over = process.returncode == 0
     if not is_over:
@@ -276,17 +348,27 @@ def test_a_lane_that_loses_its_workers_too_often_says_so_and_the_same_command_go
     kill_in_the_middle_of(driver, process, "teacher", 0)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 3, said
-    assert "teacher lane: its workers died more often than execution.max_worker_failures allows" in said
+    assert (
+        "teacher lane: its workers died more often than execution.max_worker_failures allows"
+        in said
+    )
     assert driver.run(*ON_RAY, *LONG).returncode == 0
     assert driver.result() == long_result
 
 
 @pytest.mark.reliability
-def test_two_drivers_of_one_experiment_do_not_hurt_each_other(new_driver: Callable[[], Driver], long_result: dict[str, Any]) -> None:
+def test_two_drivers_of_one_experiment_do_not_hurt_each_other(
+    new_driver: Callable[[], Driver], long_result: dict[str, Any]
+) -> None:
     driver = new_driver()
     second = Driver(driver.folder / "second", driver.file, driver.started)
     second.folder.mkdir()
-    shared = [*ON_RAY, *LONG, "execution.teacher.num_cpus_per_worker=0.5", "execution.student.num_cpus_per_worker=0.5"]
+    shared = [
+        *ON_RAY,
+        *LONG,
+        "execution.teacher.num_cpus_per_worker=0.5",
+        "execution.student.num_cpus_per_worker=0.5",
+    ]
     processes = [one.start(*shared, f"store.uri={driver.store}") for one in (driver, second)]
     for process in processes:
         _, said = process.communicate(timeout=400)
@@ -296,26 +378,45 @@ def test_two_drivers_of_one_experiment_do_not_hurt_each_other(new_driver: Callab
     assert second.summary["student"] == driver.summary["student"]
 
 
-# --- more than one worker, more than one node ------------------------------------------------------------------------
+# --- more than one worker, more than one node -----------------------------------------------------
 
 
 @pytest.mark.reliability
-def test_two_workers_learn_as_well_as_one(new_driver: Callable[[], Driver], undisturbed: tuple[Driver, object]) -> None:
+def test_two_workers_learn_as_well_as_one(
+    new_driver: Callable[[], Driver], undisturbed: tuple[Driver, object]
+) -> None:
     driver = new_driver()
-    half = ["execution.teacher.num_cpus_per_worker=0.5", "execution.student.num_cpus_per_worker=0.5"]
-    answer = driver.run(*ON_RAY, *half, "execution.teacher.num_train_workers=2", "execution.student.num_train_workers=2")
+    half = [
+        "execution.teacher.num_cpus_per_worker=0.5",
+        "execution.student.num_cpus_per_worker=0.5",
+    ]
+    answer = driver.run(
+        *ON_RAY,
+        *half,
+        "execution.teacher.num_train_workers=2",
+        "execution.student.num_train_workers=2",
+    )
     assert answer.returncode == 0, answer.stderr
-    one, two = undisturbed[0].summary["teacher"]["last_accuracy"], driver.summary["teacher"]["last_accuracy"]
+    one, two = (
+        undisturbed[0].summary["teacher"]["last_accuracy"],
+        driver.summary["teacher"]["last_accuracy"],
+    )
     assert two == pytest.approx(one, abs=0.1)
 
 
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    """Ray as on several machines: a head without CPUs and, beside it, nodes that can be killed; they are simulated by processes."""
+    """Ray as on several machines: a head without CPUs and, beside it, nodes that can be killed;
+    they are simulated by processes.
+    """
     os.environ["RAY_AUTH_MODE"] = "disabled"
     from ray.cluster_utils import Cluster
 
-    system = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+    system = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 500,
+        "health_check_failure_threshold": 3,
+    }
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": system})
     yield nodes
     nodes.shutdown()
@@ -323,15 +424,26 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.mark.reliability
-def test_a_lost_node_is_replaced_by_a_spare_one(new_driver: Callable[[], Driver], long_result: dict[str, Any], cluster: Any) -> None:  # noqa: ANN401
+def test_a_lost_node_is_replaced_by_a_spare_one(
+    new_driver: Callable[[], Driver],
+    long_result: dict[str, Any],
+    cluster: Any,  # noqa: ANN401
+) -> None:
     driver = new_driver()
     nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
     cluster.wait_for_nodes()
     process = driver.start(*ON_RAY, *LONG, f"execution.address={cluster.address}")
     wait_until(lambda: in_the_middle_of(driver, 1))
     # the node of the teacher's worker: the raylet that is its parent
-    workers = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if b"RayTrainWorker" in path.read_bytes()]
-    parents = {int(Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()[1]) for worker in workers}
+    workers = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if b"RayTrainWorker" in path.read_bytes()
+    ]
+    parents = {
+        int(Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        for worker in workers
+    }
     busy = [node for node in nodes if node.all_processes["raylet"][0].process.pid in parents]
     cluster.remove_node(busy[0], allow_graceful=False)
     _, said = process.communicate(timeout=400)
@@ -348,25 +460,38 @@ def test_an_elastic_lane_whose_nodes_are_gone_for_good_ends_with_the_arithmetic(
     driver = new_driver()
     nodes = [cluster.add_node(num_cpus=2), cluster.add_node(num_cpus=1)]
     cluster.wait_for_nodes()
-    elastic = ("execution.teacher.num_train_workers=[2, 3]", "execution.start_timeout_seconds=10", "execution.max_start_attempts=1")
+    elastic = (
+        "execution.teacher.num_train_workers=[2, 3]",
+        "execution.start_timeout_seconds=10",
+        "execution.max_start_attempts=1",
+    )
     process = driver.start(*ON_RAY, *LONG, *elastic, f"execution.address={cluster.address}")
     wait_until(lambda: in_the_middle_of(driver, 1))
     cluster.remove_node(nodes[0], allow_graceful=False)
     _, said = process.communicate(timeout=200)
     assert process.returncode == 3, said
-    assert "the lanes need 3 CPU at the same time (teacher lane 2 x 1 + student lane 1 x 1), what is left of the cluster has 1" in said
+    assert (
+        "the lanes need 3 CPU at the same time (teacher lane 2 x 1 + student lane 1 x 1), what is"
+        " left of the cluster has 1" in said
+    )
 
 
 @pytest.mark.reliability
-def test_a_cluster_that_is_too_small_says_so_with_the_arithmetic(new_driver: Callable[[], Driver], cluster: Any) -> None:  # noqa: ANN401
+def test_a_cluster_that_is_too_small_says_so_with_the_arithmetic(
+    new_driver: Callable[[], Driver],
+    cluster: Any,  # noqa: ANN401
+) -> None:
     cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     answer = new_driver().run(*ON_RAY, f"execution.address={cluster.address}")
     assert answer.returncode == 2
-    assert "the lanes need 2 CPU at the same time (teacher lane 1 x 1 + student lane 1 x 1), the cluster" in answer.stderr
+    assert (
+        "the lanes need 2 CPU at the same time (teacher lane 1 x 1 + student lane 1 x 1), the"
+        " cluster" in answer.stderr
+    )
 
 
-# --- a store that fails ----------------------------------------------------------------------------------------------
+# --- a store that fails ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -376,11 +501,15 @@ def work(tiny_experiment: Experiment, tmp_path: Path) -> Work:
     return prepare_work(load_experiment(file, [f"store.uri={tmp_path}/store"]))
 
 
-def test_a_store_that_vanishes_in_the_middle_gives_the_right_result_or_an_error_that_a_retry_mends(work: Work, tmp_path: Path) -> None:
+def test_a_store_that_vanishes_in_the_middle_gives_the_right_result_or_an_error_that_a_retry_mends(
+    work: Work, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
 
     def remove_store(event: StageEvent) -> None:
-        if isinstance(event, EpochFinished) or (isinstance(event, StageFinished) and event.stage == "student[0]"):
+        if isinstance(event, EpochFinished) or (
+            isinstance(event, StageFinished) and event.stage == "student[0]"
+        ):
             shutil.rmtree(store, ignore_errors=True)
 
     compute(work, remove_store, tmp_path / "ray.log")
@@ -394,7 +523,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of two megabytes."""
     folder = tmp_path / "small disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode != 0:
         pytest.skip(f"mounting needs root: {mounted.stderr.decode().strip()}")
     yield folder
@@ -436,7 +569,9 @@ def test_a_flipped_byte_is_noticed_and_the_stage_learned_again(work: Work, tmp_p
     tensors.write_bytes(content)
     told: list[StageEvent] = []
     compute(work, told.append, tmp_path / "ray.log")
-    assert [event.stage for event in told if isinstance(event, StageFinished) and not event.cached] == ["teacher[1]"]
+    assert [
+        event.stage for event in told if isinstance(event, StageFinished) and not event.cached
+    ] == ["teacher[1]"]
     for stage in work.stages:
         after = work.artifact_of(stage).tensors
         assert all((after[name] == tensor).all() for name, tensor in before[stage.name].items())

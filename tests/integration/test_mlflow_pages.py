@@ -1,4 +1,6 @@
-"""MLflow's own page in a real Chromium: `orchestrator ui` serves it, and the saved views draw what they promise."""
+"""MLflow's own page in a real Chromium: `orchestrator ui` serves it, and the saved views draw what
+they promise.
+"""
 
 import math
 import os
@@ -29,18 +31,22 @@ ROOT = Path(__file__).parents[2]
 NUM_TASKS, NUM_EPOCHS, NUM_TRIALS = 4, 12, 9
 pytestmark = pytest.mark.slow
 
-# What is drawn of each chart of plotly's: its titles, and the lines, points and bars that have a shape.
+# What is drawn of each chart of plotly's: its titles, and the lines, points and bars that have a
+# shape.
 _PLOTS = """() => [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
-    lines: [...plot.querySelectorAll('.scatterlayer .js-line')].filter(line => line.getAttribute('d')).length,
+    lines: [...plot.querySelectorAll('.scatterlayer .js-line')]
+        .filter(line => line.getAttribute('d')).length,
     points: plot.querySelectorAll('.scatterlayer .point').length,
     bars: plot.querySelectorAll('.barlayer .point path').length,
-    x: plot.querySelector('.xtitle')?.textContent ?? '', y: plot.querySelector('.ytitle')?.textContent ?? '',
+    x: plot.querySelector('.xtitle')?.textContent ?? '',
+    y: plot.querySelector('.ytitle')?.textContent ?? '',
 }))"""
 # Pixels with ink on the canvas of each parallel-coordinates chart, and the names of its axes.
 _PARALLELS = """() => [...document.querySelectorAll('.parcoords')].map(chart => ({
     axes: [...chart.querySelectorAll('.dimension .label')].map(label => label.textContent),
     ink: Math.max(...[...chart.querySelectorAll('canvas')].map(canvas =>
-        canvas.width ? canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.filter(Boolean).length : 0)),
+        canvas.width ? canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+            .data.filter(Boolean).length : 0)),
 }))"""
 
 
@@ -50,18 +56,35 @@ def run_metrics(goodness: float) -> list[Metric]:
     def at(name: str, value: float, step: int) -> Metric:
         return Metric(name, value, 0, step)
 
-    points = [at(names.final_metric(role, m), goodness * 0.9, 0) for role in ROLES for m in names.FINAL_MEASURES]
-    points += [at(name, 1.0, 0) for name in (names.FINAL_WALL_SECONDS, names.FINAL_WORKER_SECONDS, names.FINAL_CACHED_STAGES)]
+    points = [
+        at(names.final_metric(role, m), goodness * 0.9, 0)
+        for role in ROLES
+        for m in names.FINAL_MEASURES
+    ]
+    points += [
+        at(name, 1.0, 0)
+        for name in (
+            names.FINAL_WALL_SECONDS,
+            names.FINAL_WORKER_SECONDS,
+            names.FINAL_CACHED_STAGES,
+        )
+    ]
     for role in ROLES:
         for step in range(1, NUM_TASKS + 1):
-            points += [at(names.summary_metric(role, m), goodness ** (step - 1), step) for m in names.SUMMARY_MEASURES]
+            points += [
+                at(names.summary_metric(role, m), goodness ** (step - 1), step)
+                for m in names.SUMMARY_MEASURES
+            ]
             for task in range(step):
                 points += [
                     at(names.task_accuracy(role, task), goodness ** (step - task), step),
                     at(names.task_forgetting(role, task), 1 - goodness ** (step - 1 - task), step),
                 ]
         for part in names.TRAINING_PARTS[role]:
-            points += [at(names.training_metric(role, part), math.exp(-step * goodness / 4), step) for step in range(1, NUM_EPOCHS + 1)]
+            points += [
+                at(names.training_metric(role, part), math.exp(-step * goodness / 4), step)
+                for step in range(1, NUM_EPOCHS + 1)
+            ]
     return points
 
 
@@ -72,24 +95,44 @@ def write_run(client: MlflowClient, experiment_id: str, number: int, sweep_id: s
     parameters: dict[str, object] = {"seed": number}
     points = run_metrics(goodness)
     if sweep_id:
-        tags += [RunTag(names.SWEEP_TAG, sweep_id), RunTag(names.PARENT_RUN_TAG, sweep_id), RunTag(names.TRIAL_TAG, str(number))]
-        parameters = {"student.temperature": 1 + number, "student.transfer.kind": "fixed" if number % 3 else "linear"}
+        tags += [
+            RunTag(names.SWEEP_TAG, sweep_id),
+            RunTag(names.PARENT_RUN_TAG, sweep_id),
+            RunTag(names.TRIAL_TAG, str(number)),
+        ]
+        parameters = {
+            "student.temperature": 1 + number,
+            "student.transfer.kind": "fixed" if number % 3 else "linear",
+        }
         parameters |= {"student.transfer.ratio": number / 10} if number % 3 else {}
-        points += [Metric(names.TRIAL_OBJECTIVE, goodness, 0, step) for step in range(1, NUM_TASKS + 1)]
-    run = client.create_run(experiment_id, run_name=f"trial {number}" if sweep_id else f"run {number}")
-    client.log_batch(run.info.run_id, points, [Param(key, str(value)) for key, value in parameters.items()], tags)
+        points += [
+            Metric(names.TRIAL_OBJECTIVE, goodness, 0, step) for step in range(1, NUM_TASKS + 1)
+        ]
+    run = client.create_run(
+        experiment_id, run_name=f"trial {number}" if sweep_id else f"run {number}"
+    )
+    client.log_batch(
+        run.info.run_id, points, [Param(key, str(value)) for key, value in parameters.items()], tags
+    )
     client.set_terminated(run.info.run_id)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A store with an experiment of three runs, and one of a sweep of nine trials, both with their views."""
+    """A store with an experiment of three runs, and one of a sweep of nine trials, both with their
+    views.
+    """
     uri = f"sqlite:///{tmp_path_factory.mktemp('pages')}/mlflow.db"
     client = MlflowClient(uri)
-    runs, sweeps = (str(client.create_experiment(name, tags=names.EXPERIMENT_TAGS)) for name in ("runs", "sweeps"))
+    runs, sweeps = (
+        str(client.create_experiment(name, tags=names.EXPERIMENT_TAGS))
+        for name in ("runs", "sweeps")
+    )
     for number in range(3):
         write_run(client, runs, number)
-    sweep_id = client.create_run(sweeps, run_name="sweep smoke", tags={names.SWEEP_TAG: "self"}).info.run_id
+    sweep_id = client.create_run(
+        sweeps, run_name="sweep smoke", tags={names.SWEEP_TAG: "self"}
+    ).info.run_id
     for number in range(NUM_TRIALS):
         write_run(client, sweeps, number, sweep_id)
     swept = sweep_view(sweep_id, load_search_space(ROOT / "search_spaces" / "smoke.yaml"))
@@ -115,13 +158,22 @@ def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
 
 def group_members(group: int) -> list[str]:
     """The command lines of a process group's living members."""
-    found = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    found = subprocess.run(
+        ["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     fields = [line.split(maxsplit=2) for line in found]
     return [args for pgid, stat, args in fields if int(pgid) == group and not stat.startswith("Z")]
 
 
 def child_of(process: "subprocess.Popen[str]") -> int:
-    return int(subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True).stdout)
+    return int(
+        subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(process.pid)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +192,9 @@ def url(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def opened(page: "Page", url: str, store: dict[str, str]) -> Callable[[str, str], "Page"]:
-    """Opens a saved view of an experiment, with the panel closed that MLflow shows to a new browser."""
+    """Opens a saved view of an experiment, with the panel closed that MLflow shows to a new
+    browser.
+    """
 
     def open_view(experiment: str, view_id: str) -> "Page":
         page.goto(view_url(url, store[experiment], view_id))
@@ -150,7 +204,9 @@ def opened(page: "Page", url: str, store: dict[str, str]) -> Callable[[str, str]
     return open_view
 
 
-def drawn(page: "Page", script: str, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+def drawn(
+    page: "Page", script: str, condition: Callable[[list[dict[str, Any]]], bool]
+) -> list[dict[str, Any]]:
     """What the page has drawn as soon as the condition holds; the charts follow one by one."""
     deadline = time.monotonic() + 120
     while not condition(found := page.evaluate(script)):
@@ -165,12 +221,14 @@ def look(page: "Page", name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-# --- views -----------------------------------------------------------------------------------------------------------
+# --- views ----------------------------------------------------------------------------------------
 
 
 def test_forgetting_is_drawn_for_every_run_and_task(opened: Callable[[str, str], "Page"]) -> None:
     page = opened("runs", f"orchestrator-forgetting-{NUM_TASKS}-tasks")
-    plots = drawn(page, _PLOTS, lambda found: len(found) >= 6 and all(plot["lines"] for plot in found[:6]))
+    plots = drawn(
+        page, _PLOTS, lambda found: len(found) >= 6 and all(plot["lines"] for plot in found[:6])
+    )
     look(page, "forgetting")
     assert page.get_by_text("Student forgetting").is_visible()
     assert page.get_by_text("Forgetting of each task").count() == 2
@@ -181,19 +239,38 @@ def test_forgetting_is_drawn_for_every_run_and_task(opened: Callable[[str, str],
 
 def test_student_is_drawn_against_teacher(opened: Callable[[str, str], "Page"]) -> None:
     page = opened("runs", "orchestrator-student-against-teacher")
-    plots = drawn(page, _PLOTS, lambda found: len(found) >= 6 and all(plot["lines"] or plot["points"] for plot in found[:6]))
+    plots = drawn(
+        page,
+        _PLOTS,
+        lambda found: (
+            len(found) >= 6 and all(plot["lines"] or plot["points"] for plot in found[:6])
+        ),
+    )
     look(page, "student")
-    assert (plots[0]["x"], plots[0]["y"]) == ("final/teacher_last_accuracy", "final/student_last_accuracy")
+    assert (plots[0]["x"], plots[0]["y"]) == (
+        "final/teacher_last_accuracy",
+        "final/student_last_accuracy",
+    )
     assert [plot["points"] for plot in plots[:2]] == [3, 3]
     assert [plot["lines"] for plot in plots[2:6]] == [2 * 3 * 2, 2 * 3, 2 * 3, 2 * 3]
 
 
-def test_a_sweep_is_drawn_over_its_parameters_and_only_its_trials(opened: Callable[[str, str], "Page"], store: dict[str, str]) -> None:
+def test_a_sweep_is_drawn_over_its_parameters_and_only_its_trials(
+    opened: Callable[[str, str], "Page"], store: dict[str, str]
+) -> None:
     page = opened("sweeps", store["sweep_view"])
-    parallels = drawn(page, _PARALLELS, lambda found: len(found) == 2 and all(chart["ink"] > 1000 for chart in found))
+    parallels = drawn(
+        page,
+        _PARALLELS,
+        lambda found: len(found) == 2 and all(chart["ink"] > 1000 for chart in found),
+    )
     plots = drawn(page, _PLOTS, lambda found: len(found) >= 3 and found[2]["bars"] == NUM_TRIALS)
     look(page, "sweep")
-    assert parallels[0]["axes"] == ["student.transfer.kind", "student.temperature", "trial/objective"]
+    assert parallels[0]["axes"] == [
+        "student.transfer.kind",
+        "student.temperature",
+        "trial/objective",
+    ]
     assert parallels[1]["axes"] == ["student.transfer.ratio", "trial/objective"]
     assert [plot["points"] for plot in plots[:2]] == [NUM_TRIALS, NUM_TRIALS]
     assert page.get_by_text(f"{NUM_TRIALS} matching runs").is_visible()
@@ -208,7 +285,9 @@ def test_trials_are_compared_like_runs(opened: Callable[[str, str], "Page"]) -> 
 
 
 @pytest.mark.reliability
-def test_the_charts_of_200_runs_are_drawn_soon(opened: Callable[[str, str], "Page"], store: dict[str, str]) -> None:
+def test_the_charts_of_200_runs_are_drawn_soon(
+    opened: Callable[[str, str], "Page"], store: dict[str, str]
+) -> None:
     client = MlflowClient(store["uri"])
     store["many"] = str(client.create_experiment("many", tags=names.EXPERIMENT_TAGS))
     for number in range(200):
@@ -216,7 +295,9 @@ def test_the_charts_of_200_runs_are_drawn_soon(opened: Callable[[str, str], "Pag
     save_views(client, store["many"], run_views(NUM_TASKS))
     started = time.monotonic()
     page = opened("many", f"orchestrator-forgetting-{NUM_TASKS}-tasks")
-    plots = drawn(page, _PLOTS, lambda found: len(found) >= 3 and all(plot["lines"] for plot in found[:3]))
+    plots = drawn(
+        page, _PLOTS, lambda found: len(found) >= 3 and all(plot["lines"] for plot in found[:3])
+    )
     seconds = time.monotonic() - started
     look(page, "many")
     print(f"200 runs: charts drawn after {seconds:.1f} s")  # noqa: T201 - shown with -s
@@ -224,18 +305,26 @@ def test_the_charts_of_200_runs_are_drawn_soon(opened: Callable[[str, str], "Pag
     assert seconds < 90
 
 
-# --- the command -----------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
-def test_ui_prints_the_views_of_a_single_experiment_and_ends_with_its_terminal(tmp_path: Path) -> None:
+def test_ui_prints_the_views_of_a_single_experiment_and_ends_with_its_terminal(
+    tmp_path: Path,
+) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(uri)
     experiment_id = str(client.create_experiment("digits"))
     save_views(client, experiment_id, run_views(2))
     process = start_ui(uri, tmp_path)
     printed = "".join(lines_until(process, "Ctrl-C"))
-    assert re.search(rf"^digits +http://127\.0\.0\.1:\d+/#/experiments/{experiment_id}$", printed, re.MULTILINE)
-    assert re.search(r"Student against teacher +http://\S+viewStateShareKey=orchestrator-student-against-teacher", printed)
+    assert re.search(
+        rf"^digits +http://127\.0\.0\.1:\d+/#/experiments/{experiment_id}$", printed, re.MULTILINE
+    )
+    assert re.search(
+        r"Student against teacher"
+        r" +http://\S+viewStateShareKey=orchestrator-student-against-teacher",
+        printed,
+    )
     server = child_of(process)
     assert group_members(server)
     process.send_signal(signal.SIGHUP)
@@ -254,27 +343,41 @@ def test_ui_says_so_when_the_server_dies(tmp_path: Path) -> None:
     assert said.startswith("error: the MLflow server does not answer: ")
 
 
-def test_ui_of_a_server_is_the_server(url: str, orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
+def test_ui_of_a_server_is_the_server(
+    url: str, orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
     answer = orchestrator_command("ui", "--tracking-uri", url)
-    assert (answer.returncode, answer.stdout) == (0, f"an MLflow server shows its own pages: {url}/#/experiments\n")
+    assert (answer.returncode, answer.stdout) == (
+        0,
+        f"an MLflow server shows its own pages: {url}/#/experiments\n",
+    )
 
 
 def test_a_port_in_use_is_said_before_anything_starts(
-    url: str, store: dict[str, str], orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]
+    url: str,
+    store: dict[str, str],
+    orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"],
 ) -> None:
     port = url.rpartition(":")[2]
     answer = orchestrator_command("ui", "--tracking-uri", store["uri"], "--port", port)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr.startswith(f"error: port {port} cannot be used (Address already in use); end what listens there, or choose")
+    assert answer.stderr.startswith(
+        f"error: port {port} cannot be used (Address already in use); end what listens there, or"
+        " choose"
+    )
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
 def test_a_store_without_runs_is_said(
-    content: bytes | None, tmp_path: Path, orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]
+    content: bytes | None,
+    tmp_path: Path,
+    orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"],
 ) -> None:
     if content is not None:
         (tmp_path / "mlflow.db").write_bytes(content)
     answer = orchestrator_command("ui", "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr.startswith(f"error: {tmp_path}/mlflow.db: nothing was tracked here yet; run an experiment first")
+    assert answer.stderr.startswith(
+        f"error: {tmp_path}/mlflow.db: nothing was tracked here yet; run an experiment first"
+    )
     assert len(list(tmp_path.iterdir())) == (content is not None)

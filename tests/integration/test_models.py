@@ -1,4 +1,6 @@
-"""Models that leave the system: learned, packaged, delivered to real stores, and loaded where this project is not installed."""
+"""Models that leave the system: learned, packaged, delivered to real stores, and loaded where this
+project is not installed.
+"""
 
 import json
 import os
@@ -36,13 +38,16 @@ class Learned:
     """A finished run of a method: its models, and images to judge them by."""
 
     def __init__(self, experiment: Experiment, method: str) -> None:
-        self.work: Work = prepare_work(Experiment.model_validate({**experiment.model_dump(), "method": {"kind": method}}))
+        self.work: Work = prepare_work(
+            Experiment.model_validate({**experiment.model_dump(), "method": {"kind": method}})
+        )
         runner = StageRunner(self.work, CPU, lambda _: None)
         for stage in self.work.stages:
             runner.obtain(stage)
         last = {stage.role: stage for stage in self.work.stages}
         self.models: dict[str, Model] = {
-            role: self.work.model_from(self.work.artifact_of(stage), stage, CPU) for role, stage in last.items()
+            role: self.work.model_from(self.work.artifact_of(stage), stage, CPU)
+            for role, stage in last.items()
         }
 
     def images(self, num: int) -> torch.Tensor:
@@ -94,7 +99,9 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 def new_entry(store: Store, package: Path, registered_name: str = REGISTERED) -> entries.Model:
     run_id = store.client.create_run(store.experiment_id).info.run_id
-    return entries.Model(run=run_id, folder=package, name="student", registered_name=registered_name)
+    return entries.Model(
+        run=run_id, folder=package, name="student", registered_name=registered_name
+    )
 
 
 def logged(store: Store, run_id: str) -> list[LoggedModel]:
@@ -116,17 +123,25 @@ def assert_delivered_once(store: Store, run_id: str) -> None:
     [version] = versions(store, run_id)
     assert model.status == LoggedModelStatus.READY
     assert outputs(store, run_id) == [model.model_id]
-    assert (version.name, version.status, version.source) == (REGISTERED, "READY", model.artifact_location)
+    assert (version.name, version.status, version.source) == (
+        REGISTERED,
+        "READY",
+        model.artifact_location,
+    )
     links = json.loads(model.tags["mlflow.modelVersions"])
-    assert [(link["name"], str(link["version"])) for link in links] == [(version.name, str(version.version))]
+    assert [(link["name"], str(link["version"])) for link in links] == [
+        (version.name, str(version.version))
+    ]
 
 
-# --- learned by every method -----------------------------------------------------------------------------------------
+# --- learned by every method ----------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_both_models_of_every_method_predict_outside_as_they_do_inside(method: str, tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_both_models_of_every_method_predict_outside_as_they_do_inside(
+    method: str, tiny_experiment: Experiment, tmp_path: Path
+) -> None:
     learned = Learned(tiny_experiment, method)
     for role, model in learned.models.items():
         loaded = mlflow.pyfunc.load_model(str(learned.package(role, tmp_path / role)))
@@ -135,10 +150,12 @@ def test_both_models_of_every_method_predict_outside_as_they_do_inside(method: s
             assert np.array_equal(loaded.predict(learned.images(num).numpy()), expected)
 
 
-# --- delivered -------------------------------------------------------------------------------------------------------
+# --- delivered ------------------------------------------------------------------------------------
 
 
-def test_a_delivered_model_is_an_output_of_its_run_with_its_facts_as_tags(store: Store, package: Path, learned: Learned) -> None:
+def test_a_delivered_model_is_an_output_of_its_run_with_its_facts_as_tags(
+    store: Store, package: Path, learned: Learned
+) -> None:
     entry = new_entry(store, package)
     model_id = deliver_model(store.client, entry.run, entry)
     assert_delivered_once(store, entry.run)
@@ -146,10 +163,16 @@ def test_a_delivered_model_is_an_output_of_its_run_with_its_facts_as_tags(store:
     assert (model.model_id, model.name, model.model_type) == (model_id, "student", "classifier")
     for tags in (model.tags, version.tags):
         assert json.loads(tags["class_names"]) == list(learned.work.scenario.class_names)
-        assert (tags["role"], tags["last_accuracy"], tags["forgetting"]) == ("student", "0.9538", "0.0384")
+        assert (tags["role"], tags["last_accuracy"], tags["forgetting"]) == (
+            "student",
+            "0.9538",
+            "0.0384",
+        )
         assert tags["dataset_fingerprint"] == learned.work.scenario.table.fingerprint
-    assert version.description == (
-        "The student of dual_teacher on digits, 6 classes: last accuracy 95.4%, average incremental accuracy 97.6%, forgetting 3.8%."
+    assert (
+        version.description
+        == "The student of dual_teacher on digits, 6 classes: last accuracy 95.4%, average"
+        " incremental accuracy 97.6%, forgetting 3.8%."
     )
 
 
@@ -167,7 +190,9 @@ def test_a_model_without_a_registered_name_is_not_registered(sqlite: Store, pack
     assert versions(sqlite, entry.run) == []
 
 
-def test_teacher_and_student_of_a_run_are_two_models_and_versions_of_a_name_count_on(sqlite: Store, package: Path) -> None:
+def test_teacher_and_student_of_a_run_are_two_models_and_versions_of_a_name_count_on(
+    sqlite: Store, package: Path
+) -> None:
     entry = new_entry(sqlite, package, "both")
     for name in ("teacher", "student"):
         deliver_model(sqlite.client, entry.run, entry.model_copy(update={"name": name}))
@@ -182,7 +207,9 @@ def test_what_is_no_package_is_said_before_anything_is_sent(sqlite: Store, tmp_p
     assert logged(sqlite, entry.run) == []
 
 
-def test_delivering_says_nothing(sqlite: Store, package: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_delivering_says_nothing(
+    sqlite: Store, package: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     entry = new_entry(sqlite, package)
     deliver_model(sqlite.client, entry.run, entry)
     assert capfd.readouterr() == ("", "")
@@ -193,7 +220,9 @@ class Killed(BaseException):
 
 
 class DyingClient:
-    """A client whose process is killed at one of its requests: before it is sent, or when it has been answered."""
+    """A client whose process is killed at one of its requests: before it is sent, or when it has
+    been answered.
+    """
 
     def __init__(self, client: MlflowClient, num_requests: int, *, answered: bool) -> None:
         self._client = client
@@ -223,18 +252,23 @@ def is_killed(store: Store, entry: entries.Model, num_requests: int, *, answered
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_a_delivery_killed_at_any_request_is_completed_by_the_next(sqlite: Store, package: Path, answered: bool) -> None:
+def test_a_delivery_killed_at_any_request_is_completed_by_the_next(
+    sqlite: Store, package: Path, answered: bool
+) -> None:
     num_requests = 1
     while is_killed(sqlite, entry := new_entry(sqlite, package), num_requests, answered=answered):
         deliver_model(sqlite.client, entry.run, entry)
         assert_delivered_once(sqlite, entry.run)
         num_requests += 1
-    assert num_requests > 10  # the last delivery made fewer requests than it would have been killed at
+    assert (
+        num_requests > 10
+    )  # the last delivery made fewer requests than it would have been killed at
 
 
 def test_a_model_is_whole_or_not_ready(sqlite: Store, package: Path) -> None:
     entry = new_entry(sqlite, package, registered_name="")
-    # run, search, create, files: killed when the files are there and the one that names the ids is not
+    # run, search, create, files: killed when the files are there and the one that names the ids is
+    # not
     assert is_killed(sqlite, entry, 4, answered=True)
     [model] = logged(sqlite, entry.run)
     assert model.status == LoggedModelStatus.PENDING
@@ -242,10 +276,12 @@ def test_a_model_is_whole_or_not_ready(sqlite: Store, package: Path) -> None:
     folder = Path(mlflow.artifacts.download_artifacts(model.artifact_location))
     described = mlflow.models.Model.load(str(folder))
     assert (described.run_id, described.model_id) == (entry.run, model.model_id)
-    assert (folder / "data" / "model.pt2").read_bytes() == (package / "data" / "model.pt2").read_bytes()
+    assert (folder / "data" / "model.pt2").read_bytes() == (
+        package / "data" / "model.pt2"
+    ).read_bytes()
 
 
-# --- loaded elsewhere ------------------------------------------------------------------------------------------------
+# --- loaded elsewhere -----------------------------------------------------------------------------
 
 OUTSIDE = """
 import json, sys
@@ -265,7 +301,8 @@ for store, (uri, addresses) in json.loads(sys.argv[2]).items():
         model = mlflow.pyfunc.load_model(address)
         numpy.save(f"{store}_pyfunc_{number}.npy", model.predict(images))
         with torch.no_grad():
-            numpy.save(f"{store}_pytorch_{number}.npy", mlflow.pytorch.load_model(address)(torch.from_numpy(images)).numpy())
+            logits = mlflow.pytorch.load_model(address)(torch.from_numpy(images))
+            numpy.save(f"{store}_pytorch_{number}.npy", logits.numpy())
     print(",".join(model.metadata.metadata["class_names"]), model.metadata.run_id)
 """
 
@@ -278,15 +315,38 @@ def test_a_delivered_model_predicts_the_same_where_this_project_is_not_installed
         entry = new_entry(store, package)
         model_id = deliver_model(store.client, entry.run, entry)
         [version] = versions(store, entry.run)
-        addresses[name] = (store.uri, [f"models:/{model_id}", f"models:/{REGISTERED}/{version.version}", f"runs:/{entry.run}/student"])
+        addresses[name] = (
+            store.uri,
+            [
+                f"models:/{model_id}",
+                f"models:/{REGISTERED}/{version.version}",
+                f"runs:/{entry.run}/student",
+            ],
+        )
         runs.append(entry.run)
     np.save(tmp_path / "images.npy", learned.images(7).numpy())
     # -S reads no .pth file: this project, installed in place, is not on the path
-    command = [sys.executable, "-I", "-S", "-c", OUTSIDE, sysconfig.get_path("purelib"), json.dumps(addresses)]
-    environment = {**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        OUTSIDE,
+        sysconfig.get_path("purelib"),
+        json.dumps(addresses),
+    ]
+    environment = {
+        **os.environ,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    said = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert said.returncode == 0, said.stderr
-    assert said.stdout.splitlines() == [f"{','.join(learned.work.scenario.class_names)} {run}" for run in runs]
+    assert said.stdout.splitlines() == [
+        f"{','.join(learned.work.scenario.class_names)} {run}" for run in runs
+    ]
     expected = predict(learned.models["student"].network, learned.images(7)).numpy()
     found = sorted(tmp_path.glob("*_py*.npy"))
     assert len(found) == 12  # two stores, three addresses, two flavours

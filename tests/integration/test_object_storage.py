@@ -1,4 +1,6 @@
-"""Stage store, images, source and journal in a bucket. The bucket is a simulation (moto); the clients that talk to it are the real ones."""
+"""Stage store, images, source and journal in a bucket. The bucket is a simulation (moto); the
+clients that talk to it are the real ones.
+"""
 
 import json
 import shutil
@@ -37,8 +39,12 @@ def bucket(server: str, tmp_path: Path) -> str:
     return below(server, tmp_path.name)
 
 
-def test_a_second_run_finds_every_stage_in_the_bucket(bucket: str, tiny_experiment: Experiment, tmp_path: Path) -> None:
-    experiment = Experiment.model_validate({**tiny_experiment.model_dump(), "store": {"uri": below(bucket, "stages")}})
+def test_a_second_run_finds_every_stage_in_the_bucket(
+    bucket: str, tiny_experiment: Experiment, tmp_path: Path
+) -> None:
+    experiment = Experiment.model_validate(
+        {**tiny_experiment.model_dump(), "store": {"uri": below(bucket, "stages")}}
+    )
     first = run(experiment, tmp_path / "first", tracker=NullTracker()).summary
     second = run(experiment, tmp_path / "second", tracker=NullTracker()).summary
     assert not any(stage["cached"] for stage in first["stages"])
@@ -46,8 +52,12 @@ def test_a_second_run_finds_every_stage_in_the_bucket(bucket: str, tiny_experime
     assert first["student"]["accuracy_matrix"] == second["student"]["accuracy_matrix"]
 
 
-def test_a_damaged_artifact_in_the_bucket_is_computed_again(bucket: str, tiny_experiment: Experiment, tmp_path: Path) -> None:
-    experiment = Experiment.model_validate({**tiny_experiment.model_dump(), "store": {"uri": below(bucket, "stages")}})
+def test_a_damaged_artifact_in_the_bucket_is_computed_again(
+    bucket: str, tiny_experiment: Experiment, tmp_path: Path
+) -> None:
+    experiment = Experiment.model_validate(
+        {**tiny_experiment.model_dump(), "store": {"uri": below(bucket, "stages")}}
+    )
     result = run(experiment, tmp_path / "first", tracker=NullTracker())
     last = result.work.stages[-1]
     store = StageStore(experiment.store.uri)
@@ -56,7 +66,9 @@ def test_a_damaged_artifact_in_the_bucket_is_computed_again(bucket: str, tiny_ex
     with store.filesystem.open_output_stream(tensors) as stream:
         stream.write(b"torn")
     again = run(experiment, tmp_path / "second", tracker=NullTracker())
-    assert [stage["name"] for stage in again.summary["stages"] if not stage["cached"]] == [last.name]
+    assert [stage["name"] for stage in again.summary["stages"] if not stage["cached"]] == [
+        last.name
+    ]
     (report,) = collect_garbage([experiment.store.uri], [experiment], unused_days=0, dry_run=True)
     assert report.parts
 
@@ -65,11 +77,25 @@ def test_a_retraining_lives_in_a_bucket(
     bucket: str, tiny_experiment: Experiment, tmp_path: Path, new_database: Callable[[Path], str]
 ) -> None:
     arrivals = StageStore(below(bucket, "arrivals"))  # for its file system
-    experiment = tiny_experiment.model_dump(mode="json") | {"name": "bucket", "store": {"uri": below(bucket, "stages")}}
-    experiment["tracking"] |= {"uri": new_database(tmp_path), "spool": str(tmp_path / "spool"), "experiment": None}
-    gate = {"min_new_accuracy": 0, "old_accuracy_tolerance": 1, "max_forgetting": 1, "min_agreement": 0}
+    experiment = tiny_experiment.model_dump(mode="json") | {
+        "name": "bucket",
+        "store": {"uri": below(bucket, "stages")},
+    }
+    experiment["tracking"] |= {
+        "uri": new_database(tmp_path),
+        "spool": str(tmp_path / "spool"),
+        "experiment": None,
+    }
+    gate = {
+        "min_new_accuracy": 0,
+        "old_accuracy_tolerance": 1,
+        "max_forgetting": 1,
+        "min_agreement": 0,
+    }
     source = {"path": arrivals.uri, "settled_seconds": 0, "image_size": 8, "num_channels": 1}
-    retraining = Retraining.model_validate({"experiment": experiment, "source": source, "gate": gate})
+    retraining = Retraining.model_validate(
+        {"experiment": experiment, "source": source, "gate": gate}
+    )
 
     def tick() -> str:
         return retrain(retraining, output=tmp_path / "out").outcome
@@ -92,7 +118,7 @@ def test_a_retraining_lives_in_a_bucket(
     assert [stage["name"] for stage in stages] == ["teacher[1]", "student[1]"]
 
 
-# --- images ---------------------------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------
 
 NUM_IMAGES = 30
 
@@ -113,15 +139,27 @@ def images_of(*classes: int) -> bytes:
 
 
 def load(folder: Path, train: str, test: str | None = None) -> ImageTable:
-    return load_images(ParquetConfig(train=train, test=test, image_size=8, num_channels=1, cache_dir=folder / "cache"))
+    return load_images(
+        ParquetConfig(
+            train=train, test=test, image_size=8, num_channels=1, cache_dir=folder / "cache"
+        )
+    )
 
 
 def test_files_are_found_by_name_folder_and_pattern(bucket: str, tmp_path: Path) -> None:
-    for name in ("train-0.parquet", "train-1.parquet", "test.parquet", "deep/train-2.parquet", "notes.txt"):
+    for name in (
+        "train-0.parquet",
+        "train-1.parquet",
+        "test.parquet",
+        "deep/train-2.parquet",
+        "notes.txt",
+    ):
         put(below(bucket, "photos", name), images_of(len(name)))
 
     def num_images(*place: str) -> int:
-        return ParquetSource(below(bucket, "photos", *place), None).num_images("train") // NUM_IMAGES
+        return (
+            ParquetSource(below(bucket, "photos", *place), None).num_images("train") // NUM_IMAGES
+        )
 
     assert num_images("test.parquet") == 1
     assert num_images("train-*.parquet") == 2
@@ -129,16 +167,29 @@ def test_files_are_found_by_name_folder_and_pattern(bucket: str, tmp_path: Path)
     assert num_images() == num_images("*.parquet") == 3
 
 
-def test_a_run_on_a_bucket_equals_one_on_the_same_files_on_disk(bucket: str, tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_a_run_on_a_bucket_equals_one_on_the_same_files_on_disk(
+    bucket: str, tiny_experiment: Experiment, tmp_path: Path
+) -> None:
     matrices: list[object] = []
     for place in (below(bucket, "photos"), str(tmp_path / "photos")):
         Path(tmp_path / "photos").mkdir(exist_ok=True)
         put(below(place, "train.parquet"), images_of(*range(6)))
-        data = {"kind": "parquet", "train": below(place, "train.parquet"), "image_size": 8, "num_channels": 1}
+        data = {
+            "kind": "parquet",
+            "train": below(place, "train.parquet"),
+            "image_size": 8,
+            "num_channels": 1,
+        }
         data["cache_dir"] = str(tmp_path / f"cache-{len(matrices)}")
         update = {"data": data, "store": {"uri": str(tmp_path / f"store-{len(matrices)}")}}
-        summary = run(Experiment.model_validate(tiny_experiment.model_dump() | update), tmp_path / "out", tracker=NullTracker()).summary
-        matrices.append((summary["teacher"]["accuracy_matrix"], summary["student"]["accuracy_matrix"]))
+        summary = run(
+            Experiment.model_validate(tiny_experiment.model_dump() | update),
+            tmp_path / "out",
+            tracker=NullTracker(),
+        ).summary
+        matrices.append(
+            (summary["teacher"]["accuracy_matrix"], summary["student"]["accuracy_matrix"])
+        )
     assert matrices[0] == matrices[1]
 
 
@@ -156,7 +207,9 @@ def test_images_are_decoded_once_until_a_file_is_written_again(bucket: str, tmp_
     [(b"PAR1 torn PAR1", "is not a readable Parquet file"), (None, "no such file or folder")],
     ids=["torn", "missing"],
 )
-def test_a_file_that_cannot_be_used_is_named(bucket: str, tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_a_file_that_cannot_be_used_is_named(
+    bucket: str, tmp_path: Path, content: bytes | None, said: str
+) -> None:
     file = below(bucket, "train.parquet")
     if content is not None:
         put(file, content)

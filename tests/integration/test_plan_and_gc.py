@@ -1,4 +1,6 @@
-"""The commands that look at a stage store: `plan` starts nothing, `gc` removes what nobody used. Real stages on a real disk."""
+"""The commands that look at a stage store: `plan` starts nothing, `gc` removes what nobody used.
+Real stages on a real disk.
+"""
 
 import os
 import re
@@ -35,10 +37,16 @@ class Case:
         self.file.write_text(dump_experiment(experiment))
 
     def search_space(self, **changes: object) -> Path:
-        """A file with three trials, that differ in the students' epochs; the second is the experiment as it is."""
+        """A file with three trials, that differ in the students' epochs; the second is the
+        experiment as it is.
+        """
         parameters = {"student.training.epochs": {"kind": "choice", "values": [1, 2, 3]}}
         file = self.folder / "space.yaml"
-        file.write_text(yaml.safe_dump({"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}, **changes}))
+        file.write_text(
+            yaml.safe_dump(
+                {"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}, **changes}
+            )
+        )
         return file
 
     def keys(self) -> set[str]:
@@ -57,11 +65,20 @@ class Case:
 
 
 def _experiment(tiny: Experiment, folder: Path) -> Experiment:
-    scenario = {"num_base_classes": 2, "classes_per_task": 2, "class_order": [0, 1, 2, 3], "max_images_per_class": 20}
+    scenario = {
+        "num_base_classes": 2,
+        "classes_per_task": 2,
+        "class_order": [0, 1, 2, 3],
+        "max_images_per_class": 20,
+    }
     changes: dict[str, Any] = {
         "scenario": scenario,
         "store": {"uri": f"{folder}/store"},
-        "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool", "models": "none"},
+        "tracking": {
+            "uri": f"sqlite:///{folder}/mlflow.db",
+            "spool": f"{folder}/spool",
+            "models": "none",
+        },
     }
     return Experiment.model_validate({**tiny.model_dump(), **changes})
 
@@ -78,7 +95,9 @@ def half_done(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def case(tiny_experiment: Experiment, half_done: Path, tmp_path: Path, orchestrator_command: Command) -> Iterator[Case]:
+def case(
+    tiny_experiment: Experiment, half_done: Path, tmp_path: Path, orchestrator_command: Command
+) -> Iterator[Case]:
     shutil.copytree(half_done, tmp_path / "store")
     with patch.dict(os.environ):  # preparing for Ray sets variables of this process
         yield Case(tmp_path, _experiment(tiny_experiment, tmp_path), orchestrator_command)
@@ -86,11 +105,15 @@ def case(tiny_experiment: Experiment, half_done: Path, tmp_path: Path, orchestra
 
 def _rows(table: str) -> dict[str, list[str]]:
     """The cells of each row of a table, by its first one."""
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in table.splitlines() if line.startswith("│")]
+    rows = [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in table.splitlines()
+        if line.startswith("│")
+    ]
     return {row[0]: row[1:] for row in rows}
 
 
-# --- plan ------------------------------------------------------------------------------------------------------------
+# --- plan -----------------------------------------------------------------------------------------
 
 
 def test_a_plan_shows_every_stage_with_its_key_state_and_estimate(case: Case) -> None:
@@ -98,14 +121,17 @@ def test_a_plan_shows_every_stage_with_its_key_state_and_estimate(case: Case) ->
     said = case.said("plan", str(case.file))
     rows = _rows(said)
     assert [(name, rows[name][2], rows[name][3]) for name in rows] == [
-        (stage.name, stage.key[:12], "stored" if stage.task.index == 0 else "to compute") for stage in stages
+        (stage.name, stage.key[:12], "stored" if stage.task.index == 0 else "to compute")
+        for stage in stages
     ]
     assert [rows[stage.name][0] for stage in stages] == ["0, 1", "0, 1", "2, 3", "2, 3"]
     assert [rows[stage.name][1] for stage in stages[2:]] == ["40", "40"]
     assert [rows[stage.name][4] for stage in stages[:2]] == ["", ""]
     assert all(float(rows[stage.name][4]) >= 0 for stage in stages[2:])
     assert "2 stored, 0 begun, 2 to compute" in said
-    assert re.search(r"cost +roughly \d+ s of workers, \d+ s of wall time: one stage after another", said)
+    assert re.search(
+        r"cost +roughly \d+ s of workers, \d+ s of wall time: one stage after another", said
+    )
     assert "no estimate" not in said
 
 
@@ -123,22 +149,42 @@ def test_without_measured_stages_the_plan_says_that_it_cannot_estimate(case: Cas
     assert "roughly" not in said
 
 
-def test_another_seed_is_to_be_computed_and_estimated_from_the_first_ones_stages(case: Case) -> None:
+def test_another_seed_is_to_be_computed_and_estimated_from_the_first_ones_stages(
+    case: Case,
+) -> None:
     said = case.said("plan", str(case.file), "--set", "seed=1")
     assert "0 stored, 0 begun, 4 to compute" in said
     assert "no estimate" not in said
 
 
 def test_a_plan_under_ray_shows_both_lanes_against_this_machine(case: Case) -> None:
-    overrides = ["execution.kind=ray", "execution.teacher.num_cpus_per_worker=500", "execution.student.num_train_workers=[1,3]"]
-    said = case.said("plan", str(case.file), *(word for override in overrides for word in ("--set", override)))
-    assert re.search(r"teacher lane 1 x 500 CPU, student lane 1 to 3 x 1 CPU; this machine has \d+ CPU", said)
-    assert "the lanes need 501 CPU at the same time (teacher lane 1 x 500 + student lane 1 x 1)" in said
+    overrides = [
+        "execution.kind=ray",
+        "execution.teacher.num_cpus_per_worker=500",
+        "execution.student.num_train_workers=[1,3]",
+    ]
+    said = case.said(
+        "plan", str(case.file), *(word for override in overrides for word in ("--set", override))
+    )
+    assert re.search(
+        r"teacher lane 1 x 500 CPU, student lane 1 to 3 x 1 CPU; this machine has \d+ CPU", said
+    )
+    assert (
+        "the lanes need 501 CPU at the same time (teacher lane 1 x 500 + student lane 1 x 1)"
+        in said
+    )
     assert "both lanes at the same time" in said
 
 
 def test_a_cluster_elsewhere_is_named_and_not_asked(case: Case) -> None:
-    said = case.said("plan", str(case.file), "--set", "execution.kind=ray", "--set", "execution.address=127.0.0.1:1")
+    said = case.said(
+        "plan",
+        str(case.file),
+        "--set",
+        "execution.kind=ray",
+        "--set",
+        "execution.address=127.0.0.1:1",
+    )
     assert "the cluster at 127.0.0.1:1 is asked when the run starts" in said
 
 
@@ -155,7 +201,13 @@ def test_a_plan_starts_and_writes_nothing(case: Case, is_sweep: bool) -> None:
         "    print('LOADED', sorted({'ray', 'mlflow'} & set(sys.modules)))\n"
     )
     arguments = ["plan", str(case.file), "--set", "execution.kind=ray", *search]
-    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=case.folder)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=case.folder,
+    )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1] == "LOADED []"
     assert {path: path.stat().st_mtime_ns for path in case.folder.rglob("*")} == before
@@ -177,26 +229,33 @@ def test_a_plan_of_bad_input_is_one_error(case: Case, override: str, expected: s
     assert expected in line
 
 
-# --- plan of a sweep -------------------------------------------------------------------------------------------------
+# --- plan of a sweep ------------------------------------------------------------------------------
 
 
 def test_a_sweeps_plan_shows_what_its_trials_share_and_what_is_stored(case: Case) -> None:
     said = case.said("plan", str(case.file), "--search-space", str(case.search_space()))
     rows = _rows(said)
-    # three trials of two tasks; they share both teachers, and one of them has the experiment's own students
+    # three trials of two tasks; they share both teachers, and one of them has the experiment's own
+    # students
     assert [cells[0] for cells in rows.values()] == ["12", "8", "6"]
     assert said.splitlines()[0].strip() == "test: 3 trials of tiny"
-    assert all(re.fullmatch(r"(\d+ min )?\d+ s", cell) for cells in rows.values() for cell in cells[1:])
+    assert all(
+        re.fullmatch(r"(\d+ min )?\d+ s", cell) for cells in rows.values() for cell in cells[1:]
+    )
     assert "3: every combination of the grid" in said
     assert "8 different ones, 2 stored, 6 to compute" in said
-    assert re.search(r"resources +a trial takes 1 CPU; this machine has \d+ CPU and \d+ GPU; \d+ at once", said)
+    assert re.search(
+        r"resources +a trial takes 1 CPU; this machine has \d+ CPU and \d+ GPU; \d+ at once", said
+    )
     assert "no estimate" not in said
 
 
 def test_after_the_trials_stages_are_stored_nothing_is_left(case: Case) -> None:
     for epochs in (1, 2, 3):
         changed = {**case.experiment.student.model_dump(), "training": {"epochs": epochs}}
-        work = prepare_work(Experiment.model_validate({**case.experiment.model_dump(), "student": changed}))
+        work = prepare_work(
+            Experiment.model_validate({**case.experiment.model_dump(), "student": changed})
+        )
         runner = StageRunner(work, torch.device("cpu"), lambda _: None)
         for stage in work.stages:
             runner.obtain(stage)
@@ -206,7 +265,14 @@ def test_after_the_trials_stages_are_stored_nothing_is_left(case: Case) -> None:
 
 
 def test_without_measured_stages_a_sweeps_plan_says_that_it_cannot_estimate(case: Case) -> None:
-    said = case.said("plan", str(case.file), "--search-space", str(case.search_space()), "--set", f"store.uri={case.folder}/empty")
+    said = case.said(
+        "plan",
+        str(case.file),
+        "--search-space",
+        str(case.search_space()),
+        "--set",
+        f"store.uri={case.folder}/empty",
+    )
     assert [cells[1:] for cells in _rows(said).values()] == [["no estimate", "no estimate"]] * 3
     for role in ("teacher", "student"):
         assert f"{role}: no measured stage of this role in the store: no estimate" in said
@@ -218,43 +284,94 @@ def test_without_measured_stages_a_sweeps_plan_says_that_it_cannot_estimate(case
         ({"seeds": [0, 1]}, "3 with 2 seeds each: every combination of the grid"),
         ({"num_trials": 2}, "2: the first combinations of the grid"),
         ({"num_trials": 9}, "3: every combination of the grid"),
-        ({"num_trials": 2, "searcher": {"kind": "random"}}, "2: drawn at random, as the sweep draws them"),
-        ({"num_trials": 2, "searcher": {"kind": "optuna"}}, "what the sweep draws depends on its results"),
+        (
+            {"num_trials": 2, "searcher": {"kind": "random"}},
+            "2: drawn at random, as the sweep draws them",
+        ),
+        (
+            {"num_trials": 2, "searcher": {"kind": "optuna"}},
+            "what the sweep draws depends on its results",
+        ),
         ({"num_trials": 5000, "searcher": {"kind": "random"}}, "5,000 trials of tiny"),
-        ({"num_trials": 5000, "searcher": {"kind": "random"}}, "200 of them were looked at, the figures are extrapolated from these"),
-        ({"trial_scheduler": {"kind": "asha"}}, "every trial is counted to its end: asha stops some earlier"),
-        ({"trial_scheduler": {"kind": "pbt"}}, "variations of good trials, made by pbt, are not counted"),
+        (
+            {"num_trials": 5000, "searcher": {"kind": "random"}},
+            "200 of them were looked at, the figures are extrapolated from these",
+        ),
+        (
+            {"trial_scheduler": {"kind": "asha"}},
+            "every trial is counted to its end: asha stops some earlier",
+        ),
+        (
+            {"trial_scheduler": {"kind": "pbt"}},
+            "variations of good trials, made by pbt, are not counted",
+        ),
         ({"budget": {"wall_seconds": 3600}}, "the sweep ends after 1 h 00 min of wall time"),
         ({"budget": {"worker_seconds": 90}}, "the sweep ends after 1 min 30 s of worker time"),
         ({"max_concurrent_trials": 1}, "; 1 at once"),
     ],
 )
-def test_a_sweeps_plan_says_where_its_figures_come_from(case: Case, changes: dict[str, Any], expected: str) -> None:
-    assert expected in case.said("plan", str(case.file), "--search-space", str(case.search_space(**changes)))
+def test_a_sweeps_plan_says_where_its_figures_come_from(
+    case: Case, changes: dict[str, Any], expected: str
+) -> None:
+    assert expected in case.said(
+        "plan", str(case.file), "--search-space", str(case.search_space(**changes))
+    )
 
 
-def test_a_sweeps_plan_names_a_cluster_elsewhere_and_says_what_does_not_fit_here(case: Case) -> None:
-    arguments = ["plan", str(case.file), "--search-space", str(case.search_space()), "--set", "execution.kind=ray"]
+def test_a_sweeps_plan_names_a_cluster_elsewhere_and_says_what_does_not_fit_here(
+    case: Case,
+) -> None:
+    arguments = [
+        "plan",
+        str(case.file),
+        "--search-space",
+        str(case.search_space()),
+        "--set",
+        "execution.kind=ray",
+    ]
     said = case.said(*arguments, "--set", "execution.address=127.0.0.1:1")
-    assert "a trial takes 1 CPU; the cluster at 127.0.0.1:1 is asked when the sweep starts\n" in said
+    assert (
+        "a trial takes 1 CPU; the cluster at 127.0.0.1:1 is asked when the sweep starts\n" in said
+    )
     assert [cells[2] for cells in _rows(said).values()] == ["no estimate"] * 3
-    said = case.said(*arguments, "--set", "execution.teacher.num_train_workers=2", "--set", "execution.teacher.num_cpus_per_worker=200")
+    said = case.said(
+        *arguments,
+        "--set",
+        "execution.teacher.num_train_workers=2",
+        "--set",
+        "execution.teacher.num_cpus_per_worker=200",
+    )
     assert "a trial takes 401 CPU in lanes; this machine has" in said
-    assert re.search(r"no room +execution: a trial needs 401 CPU, this machine has \d+; lower num_train_workers", said)
+    assert re.search(
+        r"no room +execution: a trial needs 401 CPU, this machine has \d+; lower num_train_workers",
+        said,
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "overrides", "expected"),
     [
-        ({"parameters": {"student.temprature": {"kind": "choice", "values": [1]}}}, [], "did you mean student.temperature?"),
+        (
+            {"parameters": {"student.temprature": {"kind": "choice", "values": [1]}}},
+            [],
+            "did you mean student.temperature?",
+        ),
         ({"constraints": ["student.training.epochs > 9"]}, [], "every combination was refused"),
-        ({}, ["--set", "data.validation_fraction=0"], "data.validation_fraction = 0 sets none aside"),
+        (
+            {},
+            ["--set", "data.validation_fraction=0"],
+            "data.validation_fraction = 0 sets none aside",
+        ),
         ({}, ["--set", "scenario.class_order=[0,1,2,33]"], "the data set digits has no label 33"),
         ({}, ["--set", "sed=1"], "sed is not a known key; did you mean seed?"),
     ],
 )
-def test_a_sweeps_plan_of_bad_input_is_one_error(case: Case, changes: dict[str, Any], overrides: list[str], expected: str) -> None:
-    answer = case.command("plan", str(case.file), "--search-space", str(case.search_space(**changes)), *overrides)
+def test_a_sweeps_plan_of_bad_input_is_one_error(
+    case: Case, changes: dict[str, Any], overrides: list[str], expected: str
+) -> None:
+    answer = case.command(
+        "plan", str(case.file), "--search-space", str(case.search_space(**changes)), *overrides
+    )
     assert (answer.returncode, answer.stdout) == (2, "")
     [line] = answer.stderr.splitlines()
     assert line.startswith("error: ")
@@ -264,29 +381,44 @@ def test_a_sweeps_plan_of_bad_input_is_one_error(case: Case, changes: dict[str, 
 @pytest.mark.parametrize("command", ["plan", "gc"])
 def test_a_store_that_cannot_be_read_exits_with_3(case: Case, command: str) -> None:
     (case.folder / "file").touch()
-    arguments = [str(case.file), "--set", f"store.uri={case.folder}/file"] if command == "plan" else ["--store", f"{case.folder}/file"]
+    arguments = (
+        [str(case.file), "--set", f"store.uri={case.folder}/file"]
+        if command == "plan"
+        else ["--store", f"{case.folder}/file"]
+    )
     answer = case.command(command, *arguments)
     assert (answer.returncode, answer.stdout) == (3, "")
     [line] = answer.stderr.splitlines()
     assert line.startswith(f"error: {case.folder}/file: the stage store cannot be ")
 
 
-# --- gc --------------------------------------------------------------------------------------------------------------
+# --- gc -------------------------------------------------------------------------------------------
 
 
-def test_gc_removes_what_is_older_than_30_days_and_says_what_went_and_what_is_left(case: Case) -> None:
-    num_bytes = sum(path.stat().st_size for path in case.aged(31).store.rglob("*") if path.is_file())
+def test_gc_removes_what_is_older_than_30_days_and_says_what_went_and_what_is_left(
+    case: Case,
+) -> None:
+    num_bytes = sum(
+        path.stat().st_size for path in case.aged(31).store.rglob("*") if path.is_file()
+    )
     said = case.said("gc", "--store", str(case.store))
     assert case.keys() == set()
     assert said.splitlines()[0] == f"{case.store}:"
     # two stages and their evaluations
-    assert re.search(rf"stages, evaluations, feature tables, models +4 removed +{re.escape(size(num_bytes))} +0 left +0 B", said)
+    assert re.search(
+        rf"stages, evaluations, feature tables, models +4 removed +{re.escape(size(num_bytes))} +0"
+        r" left +0 B",
+        said,
+    )
     assert re.search(r"epoch checkpoints +0 removed +0 B +0 left +0 B", said)
 
 
 def test_gc_keeps_what_is_younger_and_the_days_can_be_chosen(case: Case) -> None:
     case.aged(29)
-    assert re.search(r"stages, evaluations, feature tables, models +0 removed +0 B +4 left", case.said("gc", "--store", str(case.store)))
+    assert re.search(
+        r"stages, evaluations, feature tables, models +0 removed +0 B +4 left",
+        case.said("gc", "--store", str(case.store)),
+    )
     assert len(case.keys()) == 4
     case.said("gc", "--store", str(case.store), "--unused-days", "28")
     assert case.keys() == set()
@@ -317,25 +449,39 @@ def test_gc_with_a_store_and_an_experiment_keeps_its_stages_in_that_store(case: 
 def test_a_dry_run_lists_what_would_go_and_removes_nothing(case: Case) -> None:
     before = case.aged(31).keys()
     said = case.said("gc", "--store", str(case.store), "--dry-run")
-    assert {line.split()[2].rpartition("/")[2] for line in said.splitlines() if line.startswith("would remove")} == before
+    assert {
+        line.split()[2].rpartition("/")[2]
+        for line in said.splitlines()
+        if line.startswith("would remove")
+    } == before
     assert re.search(r"stages, evaluations, feature tables, models +4 to remove", said)
     assert case.keys() == before
 
 
 def test_gc_of_a_store_that_is_not_there_says_so_and_makes_none(case: Case) -> None:
     nowhere = case.folder / "nowhere"
-    assert case.said("gc", "--store", str(nowhere)) == f"{nowhere}: there is no store; nothing is removed\n"
+    assert (
+        case.said("gc", "--store", str(nowhere))
+        == f"{nowhere}: there is no store; nothing is removed\n"
+    )
     assert not nowhere.exists()
 
 
-def test_without_store_and_files_gc_takes_the_default_store(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_store_and_files_gc_takes_the_default_store(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(case.folder)
-    assert case.said("gc") == f"{case.folder}/.orchestrator/store: there is no store; nothing is removed\n"
+    assert (
+        case.said("gc")
+        == f"{case.folder}/.orchestrator/store: there is no store; nothing is removed\n"
+    )
 
 
 def test_gc_with_a_wrong_experiment_file_removes_nothing(case: Case) -> None:
     before = case.aged(31).keys()
-    answer = case.command("gc", str(case.file), str(case.folder / "none.yaml"), "--store", str(case.store))
+    answer = case.command(
+        "gc", str(case.file), str(case.folder / "none.yaml"), "--store", str(case.store)
+    )
     assert (answer.returncode, answer.stdout) == (2, "")
     assert case.keys() == before
 
@@ -361,11 +507,13 @@ def test_after_gc_the_same_experiment_computes_its_stages_again(case: Case) -> N
     assert "0 stored, 0 begun, 4 to compute" in case.said("plan", str(case.file))
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["plan", "gc"])
-def test_help_shows_examples_with_files_that_are_there(command: str, orchestrator_command: Command) -> None:
+def test_help_shows_examples_with_files_that_are_there(
+    command: str, orchestrator_command: Command
+) -> None:
     answer = orchestrator_command(command, "--help")
     assert answer.returncode == 0
     assert f"orchestrator {command} " in answer.stdout
@@ -375,7 +523,8 @@ def test_help_shows_examples_with_files_that_are_there(command: str, orchestrato
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
+    ("seconds", "expected"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
 )
 def test_durations_are_written_for_people(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected

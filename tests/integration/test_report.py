@@ -1,4 +1,6 @@
-"""Reports and comparisons of real runs in a real MLflow store, by the command, looked at in a real Chromium."""
+"""Reports and comparisons of real runs in a real MLflow store, by the command, looked at in a real
+Chromium.
+"""
 
 import json
 import re
@@ -27,13 +29,15 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 RATE = "student.training.learning_rate"
 RATES = {"kind": "log_uniform", "low": 1e-4, "high": 0.1}
 NUM_TRIALS = 25
-# Of every chart: its width on the page, its texts, and its lines or bars (coloured, and larger than a marker).
+# Of every chart: its width on the page, its texts, and its lines or bars (coloured, and larger than
+# a marker).
 CHARTS = """[...document.querySelectorAll('svg')].map(svg => [
     svg.getBoundingClientRect().width,
     [...svg.querySelectorAll('text')].filter(text => text.textContent.trim()).length,
     [...svg.querySelectorAll('path')].filter(path => {
         const {width, height} = path.getBBox(), style = getComputedStyle(path);
-        return !path.closest('defs') && width + height > 40 && (style.stroke !== 'none' || style.fill !== 'none');
+        return !path.closest('defs') && width + height > 40
+            && (style.stroke !== 'none' || style.fill !== 'none');
     }).length,
 ])"""
 
@@ -57,9 +61,18 @@ def changed(experiment: Experiment, **values: Any) -> Experiment:  # noqa: ANN40
 def recorded(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     folder = tmp_path_factory.mktemp("reports")
     uri = f"sqlite:///{folder}/mlflow.db"
-    experiment = changed(tiny_experiment, tracking={"uri": uri, "spool": str(folder / "spool"), "models": "log"})
-    variants = [experiment, changed(experiment, seed=1), changed(experiment, method={"kind": "finetuning"})]
-    ids = [run(variant, folder / f"out {place}").summary["run_id"] for place, variant in enumerate(variants)]
+    experiment = changed(
+        tiny_experiment, tracking={"uri": uri, "spool": str(folder / "spool"), "models": "log"}
+    )
+    variants = [
+        experiment,
+        changed(experiment, seed=1),
+        changed(experiment, method={"kind": "finetuning"}),
+    ]
+    ids = [
+        run(variant, folder / f"out {place}").summary["run_id"]
+        for place, variant in enumerate(variants)
+    ]
     failed = open_run(experiment.tracking, "tiny", "broken", {})
     failed.log_parameters({"teacher.training.epochs": "3"})
     failed.close(RunStatus.FAILED, "the disk is full")
@@ -69,28 +82,49 @@ def recorded(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFacto
 
 
 def record_sweep(folder: Path, experiment: Experiment, num_trials: int, *, whole: bool) -> str:
-    """A sweep as MLflow holds it, without the minutes of computing one; a killed one has only its trials."""
+    """A sweep as MLflow holds it, without the minutes of computing one; a killed one has only its
+    trials.
+    """
     tracker = open_run(experiment.tracking, "tiny", "sweep rates", {})
     tracker.set_tags({names.SWEEP_TAG: tracker.run_id})
-    space = SearchSpace.model_validate({"name": "rates", "num_trials": num_trials, "parameters": {RATE: RATES}})
+    space = SearchSpace.model_validate(
+        {"name": "rates", "num_trials": num_trials, "parameters": {RATE: RATES}}
+    )
     ledger = Ledger(folder / f"{tracker.run_id}" / names.LEDGER_FILE)
     with ledger.writing():
-        ledger.begin(SweepHeader(tracker.run_id, experiment.model_dump(mode="json"), space.model_dump(mode="json")))
+        ledger.begin(
+            SweepHeader(
+                tracker.run_id, experiment.model_dump(mode="json"), space.model_dump(mode="json")
+            )
+        )
         for number in range(num_trials):
             rate, value = 10 ** (-4 + 3 * number / num_trials), 0.5 + 0.4 * number / num_trials
             child = tracker.open_child(f"rates trial {number}", {names.TRIAL_TAG: str(number)})
             child.log_parameters({RATE: str(rate)})
             for task in range(3):
-                values = {names.summary_metric(role, "accuracy"): value - 0.1 * task for role in ROLES}
+                values = {
+                    names.summary_metric(role, "accuracy"): value - 0.1 * task for role in ROLES
+                }
                 child.log_metrics({**values, names.TRIAL_OBJECTIVE: value}, step=task + 1)
             child.close(RunStatus.FINISHED)
-            trial = LedgerTrial(number, Configuration({RATE: rate}, {RATE: rate}), child.run_id, TrialStatus.FINISHED, value, [value])
+            trial = LedgerTrial(
+                number,
+                Configuration({RATE: rate}, {RATE: rate}),
+                child.run_id,
+                TrialStatus.FINISHED,
+                value,
+                [value],
+            )
             ledger.write(trial)
     if whole:
         summary = sweep_summary(tracker.run_id, ledger)
         (folder / names.SUMMARY_FILE).write_text(json.dumps(summary))
         (folder / names.SEARCH_SPACE_FILE).write_text(yaml.safe_dump(space.model_dump(mode="json")))
-        for path in (folder / names.SUMMARY_FILE, folder / names.SEARCH_SPACE_FILE, folder / tracker.run_id / names.LEDGER_FILE):
+        for path in (
+            folder / names.SUMMARY_FILE,
+            folder / names.SEARCH_SPACE_FILE,
+            folder / tracker.run_id / names.LEDGER_FILE,
+        ):
             tracker.log_file(path)
     tracker.close(RunStatus.FINISHED if whole else RunStatus.KILLED, "" if whole else "interrupted")
     return tracker.run_id
@@ -128,18 +162,29 @@ def sweep_summary(sweep_id: str, ledger: Ledger) -> dict[str, Any]:
 
 def text_of(path: Path) -> str:
     html = path.read_text(encoding="utf-8")
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html[html.index("<body") :].replace("<wbr>", "")))
+    return re.sub(
+        r"\s+", " ", re.sub(r"<[^>]+>", " ", html[html.index("<body") :].replace("<wbr>", ""))
+    )
 
 
-# --- what the commands write -----------------------------------------------------------------------------------------
+# --- what the commands write ----------------------------------------------------------------------
 
 
-def test_the_report_of_a_run_has_the_numbers_of_its_summary(recorded: Recorded, orchestrator_command: Command) -> None:
+def test_the_report_of_a_run_has_the_numbers_of_its_summary(
+    recorded: Recorded, orchestrator_command: Command
+) -> None:
     output = recorded.folder / "first.html"
-    answer = orchestrator_command("report", recorded.runs[0][:10], "--tracking-uri", recorded.uri, "--output", str(output))
+    answer = orchestrator_command(
+        "report", recorded.runs[0][:10], "--tracking-uri", recorded.uri, "--output", str(output)
+    )
     assert (answer.returncode, answer.stdout.strip()) == (0, str(output)), answer.stderr
-    summary, text = json.loads((recorded.folder / "out 0" / "summary.json").read_text()), text_of(output)
-    last = " ".join(f"{100 * summary[role]['last_accuracy']:.1f}" for role in ("teacher", "student"))
+    summary, text = (
+        json.loads((recorded.folder / "out 0" / "summary.json").read_text()),
+        text_of(output),
+    )
+    last = " ".join(
+        f"{100 * summary[role]['last_accuracy']:.1f}" for role in ("teacher", "student")
+    )
     assert f"Last accuracy mean over all tasks, at the end {last}" in text
     assert "Transfer ratios" in text
     assert "this configuration (dual_teacher) 0, 1" in text
@@ -149,8 +194,14 @@ def test_the_report_of_a_run_has_the_numbers_of_its_summary(recorded: Recorded, 
 
 
 def test_the_run_has_left_the_same_report_with_mlflow(recorded: Recorded) -> None:
-    left, read_back = recorded.folder / "out 0" / names.REPORT_FILE, report(recorded.runs[0], recorded.uri, recorded.folder / "again.html")
-    summaries = [re.findall(r'<td style="background[^>]*>([\d.]+)</td>', path.read_text()) for path in (left, read_back)]
+    left, read_back = (
+        recorded.folder / "out 0" / names.REPORT_FILE,
+        report(recorded.runs[0], recorded.uri, recorded.folder / "again.html"),
+    )
+    summaries = [
+        re.findall(r'<td style="background[^>]*>([\d.]+)</td>', path.read_text())
+        for path in (left, read_back)
+    ]
     assert summaries[0] == summaries[1] != []
     assert left.read_text().count("<svg") == read_back.read_text().count("<svg") == 5
 
@@ -178,28 +229,51 @@ def test_a_killed_sweep_is_told_by_its_trials(recorded: Recorded) -> None:
     assert "■ stopped" in text
 
 
-def test_compared_runs_show_settings_numbers_and_differences(recorded: Recorded, orchestrator_command: Command) -> None:
+def test_compared_runs_show_settings_numbers_and_differences(
+    recorded: Recorded, orchestrator_command: Command
+) -> None:
     output = recorded.folder / "comparison.html"
     ids = [recorded.runs[0], recorded.runs[1][:8], recorded.runs[2]]
-    answer = orchestrator_command("compare", *ids, "--tracking-uri", recorded.uri, "--output", str(output))
+    answer = orchestrator_command(
+        "compare", *ids, "--tracking-uri", recorded.uri, "--output", str(output)
+    )
     assert answer.returncode == 0, answer.stderr
-    summaries, text = [json.loads((recorded.folder / f"out {place}" / "summary.json").read_text()) for place in range(3)], text_of(output)
+    summaries, text = (
+        [
+            json.loads((recorded.folder / f"out {place}" / "summary.json").read_text())
+            for place in range(3)
+        ],
+        text_of(output),
+    )
     assert "method.kind dual_teacher dual_teacher finetuning" in text
     assert "seed 0 1 0" in text
     first, *others = [summary["student"]["last_accuracy"] for summary in summaries]
-    shown = [f"{100 * value:.1f} {100 * (value - first):+.1f}".replace("-", "−").replace("+0.0", "0.0") for value in others]
+    shown = [
+        f"{100 * value:.1f} {100 * (value - first):+.1f}".replace("-", "−").replace("+0.0", "0.0")
+        for value in others
+    ]
     assert f"Student {100 * first:.1f} {' '.join(shown)}" in text
 
 
-def test_without_an_output_the_file_has_a_name_of_its_own(recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_an_output_the_file_has_a_name_of_its_own(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    written = [report(recorded.runs[0], recorded.uri), compare([recorded.runs[0], recorded.runs[1]], recorded.uri)]
-    assert written[1] == Path("out/reports") / f"compare-{recorded.runs[0][:8]}-{recorded.runs[1][:8]}.html"
+    written = [
+        report(recorded.runs[0], recorded.uri),
+        compare([recorded.runs[0], recorded.runs[1]], recorded.uri),
+    ]
+    assert (
+        written[1]
+        == Path("out/reports") / f"compare-{recorded.runs[0][:8]}-{recorded.runs[1][:8]}.html"
+    )
     assert written[0].name.endswith(f"-{recorded.runs[0][:8]}.html")
-    assert sorted(path.name for path in (tmp_path / "out" / "reports").iterdir()) == sorted(path.name for path in written)
+    assert sorted(path.name for path in (tmp_path / "out" / "reports").iterdir()) == sorted(
+        path.name for path in written
+    )
 
 
-# --- what cannot be ----------------------------------------------------------------------------------------------------
+# --- what cannot be -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -212,34 +286,52 @@ def test_without_an_output_the_file_has_a_name_of_its_own(recorded: Recorded, mo
         (["compare", "FIRST", "SWEEP"], "is a sweep"),
     ],
 )
-def test_a_wrong_id_is_the_users_mistake(recorded: Recorded, orchestrator_command: Command, arguments: list[str], said: str) -> None:
+def test_a_wrong_id_is_the_users_mistake(
+    recorded: Recorded, orchestrator_command: Command, arguments: list[str], said: str
+) -> None:
     meant = {"FIRST": recorded.runs[0], "SWEEP": recorded.sweep}
-    answer = orchestrator_command(*(meant.get(word, word) for word in arguments), "--tracking-uri", recorded.uri)
+    answer = orchestrator_command(
+        *(meant.get(word, word) for word in arguments), "--tracking-uri", recorded.uri
+    )
     assert answer.returncode == 2
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
-def test_a_store_that_is_not_there_is_not_made(orchestrator_command: Command, tmp_path: Path) -> None:
-    answer = orchestrator_command("report", "a" * 32, "--tracking-uri", f"sqlite:///{tmp_path}/none.db")
+def test_a_store_that_is_not_there_is_not_made(
+    orchestrator_command: Command, tmp_path: Path
+) -> None:
+    answer = orchestrator_command(
+        "report", "a" * 32, "--tracking-uri", f"sqlite:///{tmp_path}/none.db"
+    )
     assert (answer.returncode, list(tmp_path.iterdir())) == (2, [])
     assert "there is no tracking database" in answer.stderr
 
 
 def test_a_server_that_does_not_answer_is_worth_a_retry(orchestrator_command: Command) -> None:
-    assert orchestrator_command("report", "a" * 32, "--tracking-uri", "http://127.0.0.1:9").returncode == 3
+    assert (
+        orchestrator_command("report", "a" * 32, "--tracking-uri", "http://127.0.0.1:9").returncode
+        == 3
+    )
 
 
-def test_a_file_that_cannot_be_written_is_worth_a_retry(recorded: Recorded, orchestrator_command: Command) -> None:
+def test_a_file_that_cannot_be_written_is_worth_a_retry(
+    recorded: Recorded, orchestrator_command: Command
+) -> None:
     (recorded.folder / "a file").touch()
     answer = orchestrator_command(
-        "report", recorded.runs[0], "--tracking-uri", recorded.uri, "--output", str(recorded.folder / "a file" / "x.html")
+        "report",
+        recorded.runs[0],
+        "--tracking-uri",
+        recorded.uri,
+        "--output",
+        str(recorded.folder / "a file" / "x.html"),
     )
     assert answer.returncode == 3
     assert "cannot be written" in answer.stderr
 
 
-# --- as a person sees it -------------------------------------------------------------------------------------------------
+# --- as a person sees it --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +339,9 @@ def pages(recorded: Recorded) -> dict[str, Path]:
     return {
         "run": report(recorded.runs[0], recorded.uri, recorded.folder / "run page.html"),
         "sweep": report(recorded.sweep, recorded.uri, recorded.folder / "sweep page.html"),
-        "comparison": compare(recorded.runs, recorded.uri, recorded.folder / "comparison page.html"),
+        "comparison": compare(
+            recorded.runs, recorded.uri, recorded.folder / "comparison page.html"
+        ),
     }
 
 
@@ -258,17 +352,35 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_fits_and_its_charts_are_drawn(browser: "Browser", pages: dict[str, Path], kind: str, width: int, scheme: Any) -> None:  # noqa: ANN401 - playwright's literal
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+def test_a_page_fits_and_its_charts_are_drawn(
+    browser: "Browser",
+    pages: dict[str, Path],
+    kind: str,
+    width: int,
+    scheme: Any,  # noqa: ANN401
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+    )
     try:
         page, problems = context.new_page(), []
         page.on("console", lambda message: problems.append(message.text))
-        page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith(("file:", "data:")) else problems.append(request.url)
+            ),
+        )
         page.goto(pages[kind].as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") == width, "the page itself does not scroll sideways"
+        assert page.evaluate("document.documentElement.scrollWidth") == width, (
+            "the page itself does not scroll sideways"
+        )
         drawn = page.evaluate(CHARTS)
         assert len(drawn) >= 3
-        assert all(shown > 200 and num_texts >= 2 and num_shapes >= 1 for shown, num_texts, num_shapes in drawn), drawn
+        assert all(
+            shown > 200 and num_texts >= 2 and num_shapes >= 1
+            for shown, num_texts, num_shapes in drawn
+        ), drawn
         panel = page.evaluate("getComputedStyle(document.querySelector('section')).backgroundColor")
         colour = PAGE["panel"].light if scheme == "light" else PAGE["panel"].dark
         assert panel == f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
@@ -277,7 +389,9 @@ def test_a_page_fits_and_its_charts_are_drawn(browser: "Browser", pages: dict[st
         context.close()
 
 
-def test_ink_is_the_pages_own_in_dark_and_black_on_paper(browser: "Browser", pages: dict[str, Path]) -> None:
+def test_ink_is_the_pages_own_in_dark_and_black_on_paper(
+    browser: "Browser", pages: dict[str, Path]
+) -> None:
     context = browser.new_context(color_scheme="dark")
     try:
         page = context.new_page()
@@ -286,7 +400,9 @@ def test_ink_is_the_pages_own_in_dark_and_black_on_paper(browser: "Browser", pag
         in_dark = page.evaluate(ink)
         page.emulate_media(media="print")
         assert in_dark != page.evaluate(ink)
-        assert page.evaluate(ink) in {f"rgb({r}, {g}, {b})" for r, g, b in [(31, 41, 51), (91, 103, 115)]}
+        assert page.evaluate(ink) in {
+            f"rgb({r}, {g}, {b})" for r, g, b in [(31, 41, 51), (91, 103, 115)]
+        }
         assert len(page.pdf(format="A4")) > 20_000
     finally:
         context.close()

@@ -1,4 +1,6 @@
-"""Ticks of a retraining on real digits, with a real registry: each outcome, and what is left behind by it."""
+"""Ticks of a retraining on real digits, with a real registry: each outcome, and what is left behind
+by it.
+"""
 
 import hashlib
 import io
@@ -26,7 +28,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from orchestrator.config import Experiment, Retraining
-from orchestrator.errors import LockedError, StorageUnavailableError, TrackingUnavailableError, UserInputError
+from orchestrator.errors import (
+    LockedError,
+    StorageUnavailableError,
+    TrackingUnavailableError,
+    UserInputError,
+)
 from orchestrator.pipelines.retrain import held_lease, retrain
 from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
 from orchestrator.pipelines.rollback import rollback
@@ -34,7 +41,12 @@ from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.tracking.reading import open_registry
 from tests.integration.servers import mlflow_server
 
-ANYTHING = {"min_new_accuracy": 0, "old_accuracy_tolerance": 1, "max_forgetting": 1, "min_agreement": 0}
+ANYTHING = {
+    "min_new_accuracy": 0,
+    "old_accuracy_tolerance": 1,
+    "max_forgetting": 1,
+    "min_agreement": 0,
+}
 NOTHING = ANYTHING | {"max_student_parameters": 1}
 
 
@@ -54,35 +66,58 @@ class House:
 
     def retraining(self, **changes: object) -> Retraining:
         """The configuration; a section given here comes on top."""
-        source = {"path": str(self.arrivals), "settled_seconds": 0, "image_size": 8, "num_channels": 1, "min_images_per_class": 5}
+        source = {
+            "path": str(self.arrivals),
+            "settled_seconds": 0,
+            "image_size": 8,
+            "num_channels": 1,
+            "min_images_per_class": 5,
+        }
         values: dict[str, Any] = {"experiment": self.experiment, "source": source, "gate": ANYTHING}
         for section, content in changes.items():
-            values[section] = values.get(section, {}) | content if isinstance(content, dict) else content
+            values[section] = (
+                values.get(section, {}) | content if isinstance(content, dict) else content
+            )
         return Retraining.model_validate(values)
 
-    def tick(self, dry_run: bool = False, scheduled_at: datetime | None = None, **changes: object) -> RetrainingOutcome:
+    def tick(
+        self, dry_run: bool = False, scheduled_at: datetime | None = None, **changes: object
+    ) -> RetrainingOutcome:
         """One tick."""
         return retrain(self.retraining(**changes), dry_run, self.folder / "out", scheduled_at)
 
-    def deliver(self, name: str, *digits: int, part: slice = slice(30), label: Callable[[int], Any] = int) -> Path:
+    def deliver(
+        self, name: str, *digits: int, part: slice = slice(30), label: Callable[[int], Any] = int
+    ) -> Path:
         """A file with images of some digits."""
         data = load_digits()
         rows = [row for digit in digits for row in np.flatnonzero(data.target == digit)[part]]
         images = [_png(np.rint(data.images[row] * (255 / 16)).astype(np.uint8)) for row in rows]
         file = self.arrivals / f"{name}.parquet"
-        pq.write_table(pa.table({"image": images, "label": [label(int(data.target[row])) for row in rows]}), file)
+        pq.write_table(
+            pa.table({"image": images, "label": [label(int(data.target[row])) for row in rows]}),
+            file,
+        )
         return file
 
     def tick_again_after_rollback(self) -> dict[str, str]:
-        """The aliases, once somebody has returned to the champion before, and a tick has found nothing to do."""
+        """The aliases, once somebody has returned to the champion before, and a tick has found
+        nothing to do.
+        """
         rollback(self.retraining(), "lost")
-        assert self.tick(reactions={"vanished_classes": "warn", "new_classes": "warn"}).outcome == "nothing_to_do"
+        assert (
+            self.tick(reactions={"vanished_classes": "warn", "new_classes": "warn"}).outcome
+            == "nothing_to_do"
+        )
         return self.aliases()
 
     def aliases(self) -> dict[str, str]:
         """Who has which alias, of the students; of the teachers it is the same."""
         client = MlflowClient(self.uri, self.uri)
-        found = {role: client.get_registered_model(f"house-{role}").aliases for role in ("student", "teacher")}
+        found = {
+            role: client.get_registered_model(f"house-{role}").aliases
+            for role in ("student", "teacher")
+        }
         assert found["student"].keys() == found["teacher"].keys()
         return {alias: str(version) for alias, version in found["student"].items()}
 
@@ -93,7 +128,9 @@ class House:
 
 
 def _content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but those of the tick's output: the database, its models, stages, journal, spool."""
+    """Every file below a folder but those of the tick's output: the database, its models, stages,
+    journal, spool.
+    """
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest()
         for path in folder.rglob("*")
@@ -108,13 +145,17 @@ def _png(pixels: "np.ndarray[Any, Any]") -> bytes:
 
 
 @pytest.fixture
-def house(tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]) -> House:
+def house(
+    tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]
+) -> House:
     return House(tmp_path, tiny_experiment, new_database(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def first_champion(
-    tmp_path_factory: pytest.TempPathFactory, tiny_experiment: Experiment, new_database: Callable[[Path], str]
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_experiment: Experiment,
+    new_database: Callable[[Path], str],
 ) -> tuple[House, Path]:
     """A house with a champion of 0 and 1, and a copy of all that lies in it then."""
     house = House(folder := tmp_path_factory.mktemp("house"), tiny_experiment, new_database(folder))
@@ -132,14 +173,19 @@ def founded(first_champion: tuple[House, Path]) -> House:
             shutil.rmtree(path)
         elif not path.name.startswith("mlflow.db"):
             path.unlink()
-    shutil.copytree(copy, house.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("mlflow.db*"))
+    shutil.copytree(
+        copy, house.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("mlflow.db*")
+    )
     # MLflow keeps the database open: its content is replaced, not its file
-    with closing(sqlite3.connect(copy / "mlflow.db")) as before, closing(sqlite3.connect(house.folder / "mlflow.db")) as now:
+    with (
+        closing(sqlite3.connect(copy / "mlflow.db")) as before,
+        closing(sqlite3.connect(house.folder / "mlflow.db")) as now,
+    ):
         before.backup(now)
     return house
 
 
-# --- the course of things ---------------------------------------------------------------------------------------------
+# --- the course of things -------------------------------------------------------------------------
 
 
 def test_a_first_tick_makes_a_champion_and_a_second_has_nothing_to_do(founded: House) -> None:
@@ -147,7 +193,10 @@ def test_a_first_tick_makes_a_champion_and_a_second_has_nothing_to_do(founded: H
     assert (again.outcome, again.candidate, again.run_id) == ("nothing_to_do", None, None)
     assert again.reason == "1 file, nothing new"
     assert founded.aliases() == {"champion": "1"}
-    assert json.loads((founded.folder / "out" / "summary.json").read_text())["outcome"] == "nothing_to_do"
+    assert (
+        json.loads((founded.folder / "out" / "summary.json").read_text())["outcome"]
+        == "nothing_to_do"
+    )
 
 
 def test_an_empty_source_is_nothing_to_do(house: House) -> None:
@@ -175,7 +224,9 @@ def test_a_candidate_equals_what_an_undisturbed_sequence_learns(founded: House) 
     founded.tick()
     candidate = load_experiment(founded.folder / "out" / "candidate" / "experiment.yaml")
     whole = with_values(candidate, {"scenario.learned": None, "data.held_out_only": []})
-    assert [stage.key for stage in prepare_work(whole).stages][-2:] == [stage.key for stage in prepare_work(candidate).stages]
+    assert [stage.key for stage in prepare_work(whole).stages][-2:] == [
+        stage.key for stage in prepare_work(candidate).stages
+    ]
 
 
 def test_the_old_images_and_the_stage_store_may_be_gone(house: House) -> None:
@@ -191,7 +242,9 @@ def test_the_old_images_and_the_stage_store_may_be_gone(house: House) -> None:
     assert house.stages() == {"teacher[1]": False, "student[1]": False}
 
 
-def test_a_rejected_candidate_becomes_the_challenger_and_its_files_are_left_out_until_they_change(founded: House) -> None:
+def test_a_rejected_candidate_becomes_the_challenger_and_its_files_are_left_out_until_they_change(
+    founded: House,
+) -> None:
     founded.deliver("second", 2, 3)
     rejected = founded.tick(gate=NOTHING)
     assert rejected.outcome == "rejected"
@@ -212,18 +265,27 @@ def test_rejected_files_are_tried_again_where_that_is_configured(founded: House)
     founded.deliver("second", 2, 3)
     assert founded.tick(gate=NOTHING, reactions={"rejected_files": "retry"}).outcome == "rejected"
     assert founded.tick(reactions={"rejected_files": "retry"}).outcome == "promoted"
-    assert founded.aliases() == {"champion": "2", "previous": "1"}, "the same candidate is not registered twice"
+    assert founded.aliases() == {"champion": "2", "previous": "1"}, (
+        "the same candidate is not registered twice"
+    )
 
 
 def test_a_dry_run_decides_and_changes_nothing(founded: House) -> None:
     founded.deliver("second", 2, 3)
     before = _content(founded.folder)
     outcome = founded.tick(dry_run=True)
-    assert (outcome.outcome, outcome.is_dry, outcome.run_id, outcome.candidate) == ("promoted", True, None, None)
+    assert (outcome.outcome, outcome.is_dry, outcome.run_id, outcome.candidate) == (
+        "promoted",
+        True,
+        None,
+        None,
+    )
     after = _content(founded.folder)
     assert {path: content for path, content in after.items() if path in before} == before
     new = {re.sub("[0-9a-f]{32,}.*", "KEY", path) for path in after.keys() - before.keys()}
-    assert new <= {"store/KEY", "store/progress/KEY", "cache/arrivals-KEY"}, "what it has learned on the way, and from which images"
+    assert new <= {"store/KEY", "store/progress/KEY", "cache/arrivals-KEY"}, (
+        "what it has learned on the way, and from which images"
+    )
     founded.tick()
     assert founded.stages() == {"teacher[1]": True, "student[1]": True}
 
@@ -235,7 +297,12 @@ def test_known_classes_are_refreshed_with_more_images(founded: House) -> None:
     assert founded.tick().outcome == "nothing_to_do"  # the default is to say so
     outcome = founded.tick(reactions={"more_samples": "refresh"})
     assert outcome.outcome == "promoted"
-    assert founded.stages() == {"teacher[0]": True, "student[0]": True, "teacher[1]": False, "student[1]": False}
+    assert founded.stages() == {
+        "teacher[0]": True,
+        "student[0]": True,
+        "teacher[1]": False,
+        "student[1]": False,
+    }
     assert founded.tick(reactions={"more_samples": "refresh"}).outcome == "nothing_to_do"
 
 
@@ -267,7 +334,9 @@ def test_a_file_that_may_still_grow_is_not_read(founded: House) -> None:
     assert founded.tick(source={"settled_seconds": 3600}).outcome == "nothing_to_do"
     assert founded.tick(source={"marker": ".done"}).outcome == "nothing_to_do"
     (founded.arrivals / f"{file.name}.done").touch()
-    assert founded.tick(source={"marker": ".done"}).outcome == "promoted"  # what is known and unchanged needs none
+    assert (
+        founded.tick(source={"marker": ".done"}).outcome == "promoted"
+    )  # what is known and unchanged needs none
 
 
 def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
@@ -277,10 +346,12 @@ def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
     assert founded.tick(scheduled_at=due, max_tick_age_seconds=7300.0).outcome == "promoted"
 
 
-# --- people -----------------------------------------------------------------------------------------------------------
+# --- people ---------------------------------------------------------------------------------------
 
 
-def test_a_rollback_returns_to_previous_and_what_was_rolled_back_is_not_learned_again(founded: House) -> None:
+def test_a_rollback_returns_to_previous_and_what_was_rolled_back_is_not_learned_again(
+    founded: House,
+) -> None:
     founded.deliver("second", 2, 3)
     founded.tick()
     champion, rolled_back = rollback(founded.retraining(), "worse in the shop")
@@ -296,10 +367,17 @@ def test_a_rollback_returns_to_previous_and_what_was_rolled_back_is_not_learned_
 def test_an_alias_that_a_person_has_moved_is_followed(founded: House) -> None:
     founded.deliver("second", 2, 3)
     founded.tick()
-    MlflowClient(founded.uri, founded.uri).set_registered_model_alias("house-student", "champion", "1")
+    MlflowClient(founded.uri, founded.uri).set_registered_model_alias(
+        "house-student", "champion", "1"
+    )
     again = founded.tick()
-    assert (again.outcome, "moved back to teacher version 1, student version 1 by hand" in again.reason) == ("nothing_to_do", True)
-    assert founded.aliases() == {"champion": "1", "challenger": "2"}, "the next tick must not undo it"
+    assert (
+        again.outcome,
+        "moved back to teacher version 1, student version 1 by hand" in again.reason,
+    ) == ("nothing_to_do", True)
+    assert founded.aliases() == {"champion": "1", "challenger": "2"}, (
+        "the next tick must not undo it"
+    )
 
 
 def test_old_versions_may_be_deleted(founded: House) -> None:
@@ -321,7 +399,9 @@ def test_old_versions_may_be_deleted(founded: House) -> None:
 
 
 @pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "without its alias"])
-def test_a_champion_that_somebody_took_away_is_not_begun_anew(founded: House, is_deleted: bool) -> None:
+def test_a_champion_that_somebody_took_away_is_not_begun_anew(
+    founded: House, is_deleted: bool
+) -> None:
     """The images of its classes may be gone: a first model of what is left would know less."""
     client = MlflowClient(founded.uri, founded.uri)
     founded.deliver("second", 2, 3)
@@ -335,7 +415,9 @@ def test_a_champion_that_somebody_took_away_is_not_begun_anew(founded: House, is
     for _ in range(2):
         with pytest.raises(UserInputError, match=f"the champion .* {said}"):
             founded.tick(reactions={"vanished_classes": "warn"})
-    assert founded.tick_again_after_rollback() == {"champion": "1"} | ({} if is_deleted else {"challenger": "2"})
+    assert founded.tick_again_after_rollback() == {"champion": "1"} | (
+        {} if is_deleted else {"challenger": "2"}
+    )
 
 
 def test_a_version_that_no_retraining_has_made_is_no_champion(founded: House) -> None:
@@ -344,7 +426,10 @@ def test_a_version_that_no_retraining_has_made_is_no_champion(founded: House) ->
     foreign = client.create_model_version("house-student", str(source))
     client.set_registered_model_alias("house-student", "champion", foreign.version)
     for dry_run in (True, False):
-        with pytest.raises(UserInputError, match="house-student version 2: has the alias 'champion', and no teacher"):
+        with pytest.raises(
+            UserInputError,
+            match="house-student version 2: has the alias 'champion', and no teacher",
+        ):
             founded.tick(dry_run)
 
 
@@ -363,23 +448,34 @@ def test_another_retraining_is_waited_for_by_nobody(founded: House) -> None:
 def test_the_champion_is_served_without_this_project_and_without_its_memory(founded: House) -> None:
     client = MlflowClient(founded.uri, founded.uri)
     version = client.get_model_version_by_alias("house-student", "champion")
-    assert mlflow.pyfunc.load_model(version.source).predict(np.zeros((3, 1, 8, 8), np.uint8)).shape == (3, 2)
-    assert not list(Path(str(version.source).removeprefix("file://")).glob("continual*")), "prototypes are images: they are not served"
+    assert mlflow.pyfunc.load_model(version.source).predict(
+        np.zeros((3, 1, 8, 8), np.uint8)
+    ).shape == (3, 2)
+    assert not list(Path(str(version.source).removeprefix("file://")).glob("continual*")), (
+        "prototypes are images: they are not served"
+    )
 
 
-# --- trouble ----------------------------------------------------------------------------------------------------------
+# --- trouble --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("spoil", "finding"),
     [
-        (lambda house: house.deliver("first", 0, 1, part=slice(30), label=lambda digit: digit + 5), "changed_files"),
+        (
+            lambda house: house.deliver(
+                "first", 0, 1, part=slice(30), label=lambda digit: digit + 5
+            ),
+            "changed_files",
+        ),
         (lambda house: (house.arrivals / "first.parquet").unlink(), "vanished_classes"),
         (lambda house: house.deliver("again", 0, label=lambda digit: "zero"), "renamed_labels"),
     ],
     ids=["a file has changed", "a class is gone", "a label is renamed"],
 )
-def test_what_is_not_to_be_learned_from_is_refused(founded: House, spoil: Callable[[House], object], finding: str) -> None:
+def test_what_is_not_to_be_learned_from_is_refused(
+    founded: House, spoil: Callable[[House], object], finding: str
+) -> None:
     spoil(founded)
     founded.deliver("second", 2, 3)
     outcome = founded.tick()
@@ -398,7 +494,9 @@ def test_what_is_not_to_be_learned_from_is_refused(founded: House, spoil: Callab
     ],
     ids=["no Parquet", "schema changed", "labels of another type"],
 )
-def test_a_file_that_cannot_be_used_is_one_clear_error(founded: House, content: "bytes | pa.Table", said: str) -> None:
+def test_a_file_that_cannot_be_used_is_one_clear_error(
+    founded: House, content: "bytes | pa.Table", said: str
+) -> None:
     file = founded.arrivals / "broken.parquet"
     if isinstance(content, bytes):
         file.write_bytes(content)
@@ -429,9 +527,17 @@ def test_a_disk_that_is_full_when_the_summary_is_written_is_for_later(house: Hou
         house.tick()
 
 
-def test_a_damaged_champion_is_taken_from_the_store_and_refused_where_that_is_gone_too(founded: House) -> None:
-    source = MlflowClient(founded.uri, founded.uri).get_model_version_by_alias("house-teacher", "champion").source
-    for tensors in Path(str(source).removeprefix("file://")).glob("continual/stages/*/*.safetensors"):
+def test_a_damaged_champion_is_taken_from_the_store_and_refused_where_that_is_gone_too(
+    founded: House,
+) -> None:
+    source = (
+        MlflowClient(founded.uri, founded.uri)
+        .get_model_version_by_alias("house-teacher", "champion")
+        .source
+    )
+    for tensors in Path(str(source).removeprefix("file://")).glob(
+        "continual/stages/*/*.safetensors"
+    ):
         content = bytearray(tensors.read_bytes())
         content[-1] ^= 1
         tensors.write_bytes(content)
@@ -444,7 +550,7 @@ def test_a_damaged_champion_is_taken_from_the_store_and_refused_where_that_is_go
     assert founded.aliases() == {"champion": "1"}
 
 
-# --- who is told ------------------------------------------------------------------------------------------------------
+# --- who is told ----------------------------------------------------------------------------------
 
 
 class Listener:
@@ -470,7 +576,9 @@ class Listener:
 @pytest.fixture(params=[200, 500])
 def webhook(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     listener = Listener(request.param)
-    monkeypatch.setenv("ORCHESTRATOR_WEBHOOK_URL", f"http://127.0.0.1:{listener.server.server_port}/secret-path")
+    monkeypatch.setenv(
+        "ORCHESTRATOR_WEBHOOK_URL", f"http://127.0.0.1:{listener.server.server_port}/secret-path"
+    )
     monkeypatch.setattr("orchestrator.retraining.webhook._PAUSE_SECONDS", 0.0)
     yield listener
     listener.server.shutdown()
@@ -484,7 +592,9 @@ def test_a_dry_run_makes_no_database(house: House) -> None:
     assert not database.exists()
 
 
-def test_a_webhook_is_told_and_its_failure_changes_nothing(house: House, webhook: Listener, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_webhook_is_told_and_its_failure_changes_nothing(
+    house: House, webhook: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
     assert house.tick().outcome == "nothing_to_do"
     assert webhook.heard[0]["outcome"] == "nothing_to_do"
     with pytest.raises(UserInputError):
@@ -496,10 +606,14 @@ def test_a_webhook_is_told_and_its_failure_changes_nothing(house: House, webhook
     assert len(webhook.heard) == num_heard, "a dry run is nobody else's business"
 
 
-def test_an_answer_that_is_no_http_changes_nothing(house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_that_is_no_http_changes_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("orchestrator.retraining.webhook._PAUSE_SECONDS", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        monkeypatch.setenv("ORCHESTRATOR_WEBHOOK_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/\n")
+        monkeypatch.setenv(
+            "ORCHESTRATOR_WEBHOOK_URL", f"http://127.0.0.1:{listening.getsockname()[1]}/\n"
+        )
 
         def answer() -> None:
             for _ in range(3):
@@ -515,7 +629,7 @@ def test_an_answer_that_is_no_http_changes_nothing(house: House, monkeypatch: py
     assert "was not told (BadStatusLine, 3 attempts)" in caplog.text
 
 
-# --- the command, and a real server -----------------------------------------------------------------------------------
+# --- the command, and a real server ---------------------------------------------------------------
 
 
 def _words(house: House, command: str, *more: str) -> Sequence[str]:
@@ -524,7 +638,9 @@ def _words(house: House, command: str, *more: str) -> Sequence[str]:
     return [command, str(file), *more]
 
 
-def test_the_command_ends_with_its_outcome(house: House, orchestrator_command: Callable[..., Any]) -> None:
+def test_the_command_ends_with_its_outcome(
+    house: House, orchestrator_command: Callable[..., Any]
+) -> None:
     house.deliver("first", 0, 1)
     output = ["--output", str(house.folder / "out")]
     answer = orchestrator_command(*_words(house, "retrain", *output))
@@ -536,7 +652,9 @@ def test_the_command_ends_with_its_outcome(house: House, orchestrator_command: C
     assert (back.returncode, "nothing to roll back to" in back.stderr) == (2, True)
 
 
-def test_an_mlflow_server_serves_as_the_registry(tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]) -> None:
+def test_an_mlflow_server_serves_as_the_registry(
+    tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]
+) -> None:
     with mlflow_server(new_database(tmp_path), tmp_path) as server:
         house = House(tmp_path, tiny_experiment, server.uri)
         house.deliver("first", 0, 1)

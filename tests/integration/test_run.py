@@ -1,4 +1,6 @@
-"""One whole run on real digits, tracked in a real MLflow database: the command, Python, interruption, failure."""
+"""One whole run on real digits, tracked in a real MLflow database: the command, Python,
+interruption, failure.
+"""
 
 import json
 import math
@@ -20,7 +22,18 @@ from tests.integration.processes import start_orchestrator
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # DESIGN.md: a rename is a visible change
-SUMMARY_KEYS = {"run_id", "experiment", "seed", "dataset", "tasks", "teacher", "student", "stages", "wall_seconds", "worker_seconds"}
+SUMMARY_KEYS = {
+    "run_id",
+    "experiment",
+    "seed",
+    "dataset",
+    "tasks",
+    "teacher",
+    "student",
+    "stages",
+    "wall_seconds",
+    "worker_seconds",
+}
 ROLE_KEYS = {
     "accuracy_matrix",
     "average_incremental_accuracy",
@@ -58,20 +71,34 @@ class Tracked:
         [self.run] = [found for found in runs if run_id in (None, found.info.run_id)]
 
     def history(self, metric: str) -> list[tuple[int, Any]]:
-        return sorted((point.step, point.value) for point in self.client.get_metric_history(self.run.info.run_id, metric))
+        return sorted(
+            (point.step, point.value)
+            for point in self.client.get_metric_history(self.run.info.run_id, metric)
+        )
 
     def artifacts(self, folder: str = "") -> set[str]:
         found = self.client.list_artifacts(self.run.info.run_id, folder or None)
-        return {path for item in found for path in (self.artifacts(item.path) if item.is_dir else {item.path})}
+        return {
+            path
+            for item in found
+            for path in (self.artifacts(item.path) if item.is_dir else {item.path})
+        }
 
 
 def matrices(summary: dict[str, Any]) -> list[Any]:
-    return [summary[role][key] for role in ("teacher", "student") for key in ("accuracy_matrix", "validation_accuracy_matrix")]
+    return [
+        summary[role][key]
+        for role in ("teacher", "student")
+        for key in ("accuracy_matrix", "validation_accuracy_matrix")
+    ]
 
 
 def kept_in(experiment: Experiment, folder: Path) -> Experiment:
     """The experiment with its own stage store and its own MLflow database."""
-    own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"}}
+    own = {
+        "store": {"uri": f"{folder}/store"},
+        "tracking": {"uri": f"sqlite:///{folder}/mlflow.db", "spool": f"{folder}/spool"},
+    }
     return Experiment.model_validate({**experiment.model_dump(), **own})
 
 
@@ -81,7 +108,17 @@ def finished(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFacto
     experiment = kept_in(tiny_experiment, folder)
     file = folder / "tiny.yaml"
     file.write_text(dump_experiment(experiment), encoding="utf-8")
-    command = [sys.executable, "-m", "orchestrator", "run", str(file), "--output", str(folder / "output"), "--name", "a tiny run"]
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator",
+        "run",
+        str(file),
+        "--output",
+        str(folder / "output"),
+        "--name",
+        "a tiny run",
+    ]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return Finished(answer, file, folder / "output", experiment.tracking.uri)
@@ -97,7 +134,7 @@ def from_python(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFa
     return run(tiny_experiment, tmp_path_factory.mktemp("from python"), tracker=InMemoryTracker())
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def test_the_summary_has_the_keys_of_the_contract(finished: Finished) -> None:
@@ -112,9 +149,17 @@ def test_the_summary_has_the_keys_of_the_contract(finished: Finished) -> None:
 
 def test_the_summary_tells_what_was_run(finished: Finished) -> None:
     summary = finished.summary
-    assert (summary["experiment"], summary["seed"], summary["dataset"]["name"]) == ("tiny", 0, "digits")
-    assert summary["tasks"] == [{"index": i, "classes": [2 * i, 2 * i + 1]} for i in range(NUM_TASKS)]
-    assert [stage["name"] for stage in summary["stages"]] == [f"{role}[{i}]" for i in range(NUM_TASKS) for role in ("teacher", "student")]
+    assert (summary["experiment"], summary["seed"], summary["dataset"]["name"]) == (
+        "tiny",
+        0,
+        "digits",
+    )
+    assert summary["tasks"] == [
+        {"index": i, "classes": [2 * i, 2 * i + 1]} for i in range(NUM_TASKS)
+    ]
+    assert [stage["name"] for stage in summary["stages"]] == [
+        f"{role}[{i}]" for i in range(NUM_TASKS) for role in ("teacher", "student")
+    ]
     assert not any(stage["cached"] for stage in summary["stages"])
     assert summary["wall_seconds"] >= summary["worker_seconds"] > 0
     assert summary["student"]["num_parameters"] < summary["teacher"]["num_parameters"]
@@ -127,10 +172,14 @@ def test_the_summarys_metrics_are_those_of_its_matrix(finished: Finished, role: 
     assert [len(row) for row in matrix] == [1, 2, 3]
     assert all(0 <= accuracy <= 1 for row in matrix for accuracy in row)
     assert found["last_accuracy"] == pytest.approx(sum(matrix[2]) / 3)
-    assert found["average_incremental_accuracy"] == pytest.approx((matrix[0][0] + sum(matrix[1]) / 2 + sum(matrix[2]) / 3) / 3)
+    assert found["average_incremental_accuracy"] == pytest.approx(
+        (matrix[0][0] + sum(matrix[1]) / 2 + sum(matrix[2]) / 3) / 3
+    )
     lost = [max(matrix[0][0], matrix[1][0]) - matrix[2][0], matrix[1][1] - matrix[2][1]]
     assert found["forgetting"] == pytest.approx(sum(lost) / 2)
-    assert found["backward_transfer"] == pytest.approx((matrix[2][0] - matrix[0][0] + matrix[2][1] - matrix[1][1]) / 2)
+    assert found["backward_transfer"] == pytest.approx(
+        (matrix[2][0] - matrix[0][0] + matrix[2][1] - matrix[1][1]) / 2
+    )
 
 
 def test_two_classes_are_learned_even_in_a_tiny_run(finished: Finished) -> None:
@@ -143,7 +192,11 @@ def test_the_resolved_experiment_reads_back_as_what_was_run(finished: Finished) 
 
 
 def test_the_output_folder_holds_nothing_but_its_files(finished: Finished) -> None:
-    found = {str(path.relative_to(finished.output)) for path in finished.output.rglob("*") if path.is_file()}
+    found = {
+        str(path.relative_to(finished.output))
+        for path in finished.output.rglob("*")
+        if path.is_file()
+    }
     models = {path for path in found if path.startswith("models/")}
     assert {"models/teacher/MLmodel", "models/student/MLmodel"} <= models
     assert found - models == {
@@ -155,10 +208,14 @@ def test_the_output_folder_holds_nothing_but_its_files(finished: Finished) -> No
         "figures/teacher_accuracy_matrix.png",
         "figures/student_accuracy_matrix.png",
     }
-    assert all((finished.output / path).read_bytes().startswith(b"\x89PNG") for path in found if path.endswith(".png"))
+    assert all(
+        (finished.output / path).read_bytes().startswith(b"\x89PNG")
+        for path in found
+        if path.endswith(".png")
+    )
 
 
-# --- MLflow ----------------------------------------------------------------------------------------------------------
+# --- MLflow ---------------------------------------------------------------------------------------
 
 
 def test_the_run_is_finished_under_its_name_with_tags(finished: Finished, tracked: Tracked) -> None:
@@ -180,28 +237,45 @@ def test_every_metric_of_the_contract_is_logged_and_no_other(tracked: Tracked) -
     assert all(math.isfinite(value) for value in tracked.run.data.metrics.values())
 
 
-def test_metrics_of_the_sequence_have_the_number_of_tasks_learned_as_their_step(finished: Finished, tracked: Tracked) -> None:
+def test_metrics_of_the_sequence_have_the_number_of_tasks_learned_as_their_step(
+    finished: Finished, tracked: Tracked
+) -> None:
     for role in ("teacher", "student"):
         matrix = finished.summary[role]["accuracy_matrix"]
-        assert tracked.history(f"{role}/accuracy") == [(i + 1, pytest.approx(sum(row) / len(row))) for i, row in enumerate(matrix)]
+        assert tracked.history(f"{role}/accuracy") == [
+            (i + 1, pytest.approx(sum(row) / len(row))) for i, row in enumerate(matrix)
+        ]
         for task in range(NUM_TASKS):
             by_task = [(i + 1, pytest.approx(matrix[i][task])) for i in range(task, NUM_TASKS)]
             assert tracked.history(f"{role}_accuracy/task_{task:02d}") == by_task
         best = max(matrix[0][0], matrix[1][0])
-        forgotten = [(1, pytest.approx(0)), (2, pytest.approx(matrix[0][0] - matrix[1][0])), (3, pytest.approx(best - matrix[2][0]))]
+        forgotten = [
+            (1, pytest.approx(0)),
+            (2, pytest.approx(matrix[0][0] - matrix[1][0])),
+            (3, pytest.approx(best - matrix[2][0])),
+        ]
         assert tracked.history(f"{role}_forgetting/task_00") == forgotten
 
 
 def test_training_curves_count_epochs_over_the_lane(tracked: Tracked) -> None:
-    # the student trains 2 epochs a task; the teacher 1 of the extractor once and 1 of the embedding a task
+    # the student trains 2 epochs a task; the teacher 1 of the extractor once and 1 of the embedding
+    # a task
     assert [step for step, _ in tracked.history("student_training/loss")] == [1, 2, 3, 4, 5, 6]
     assert [step for step, _ in tracked.history("teacher_training/loss")] == [1, 2, 3, 4]
-    assert all(0 <= value <= 1 for part in ("kdr", "tstr", "tssr") for _, value in tracked.history(f"student_training/{part}"))
+    assert all(
+        0 <= value <= 1
+        for part in ("kdr", "tstr", "tssr")
+        for _, value in tracked.history(f"student_training/{part}")
+    )
 
 
 def test_final_scalars_are_logged_once_at_step_zero(finished: Finished, tracked: Tracked) -> None:
-    assert tracked.history("final/student_last_accuracy") == [(0, pytest.approx(finished.summary["student"]["last_accuracy"]))]
-    assert tracked.history("final/teacher_forgetting") == [(0, pytest.approx(finished.summary["teacher"]["forgetting"]))]
+    assert tracked.history("final/student_last_accuracy") == [
+        (0, pytest.approx(finished.summary["student"]["last_accuracy"]))
+    ]
+    assert tracked.history("final/teacher_forgetting") == [
+        (0, pytest.approx(finished.summary["teacher"]["forgetting"]))
+    ]
     assert tracked.history("final/cached_stages") == [(0, 0)]
 
 
@@ -209,8 +283,14 @@ def test_the_parameters_are_the_flattened_experiment(finished: Finished, tracked
     assert tracked.run.data.params == flatten(load_experiment(finished.file))
 
 
-def test_every_file_of_the_output_folder_is_an_artifact(finished: Finished, tracked: Tracked) -> None:
-    on_disk = {str(path.relative_to(finished.output)) for path in finished.output.rglob("*") if path.is_file()}
+def test_every_file_of_the_output_folder_is_an_artifact(
+    finished: Finished, tracked: Tracked
+) -> None:
+    on_disk = {
+        str(path.relative_to(finished.output))
+        for path in finished.output.rglob("*")
+        if path.is_file()
+    }
     assert {path for path in on_disk if not path.startswith("models/")} <= tracked.artifacts()
 
 
@@ -219,25 +299,38 @@ def test_both_models_are_logged_and_registered(tracked: Tracked) -> None:
     assert {(model.name, model.status, model.source_run_id) for model in models} == {
         (role, "READY", tracked.run.info.run_id) for role in ("teacher", "student")
     }
-    assert {model.name for model in tracked.client.search_registered_models()} == {"tiny-teacher", "tiny-student"}
+    assert {model.name for model in tracked.client.search_registered_models()} == {
+        "tiny-teacher",
+        "tiny-student",
+    }
 
 
-def test_the_data_sets_are_logged_with_their_fingerprint(finished: Finished, tracked: Tracked) -> None:
+def test_the_data_sets_are_logged_with_their_fingerprint(
+    finished: Finished, tracked: Tracked
+) -> None:
     assert tracked.run.inputs is not None
     inputs = tracked.run.inputs.dataset_inputs
     assert {used.dataset.name for used in inputs} == {"digits-train", "digits-test"}
-    assert {used.dataset.digest for used in inputs} == {finished.summary["dataset"]["fingerprint"][:36]}
+    assert {used.dataset.digest for used in inputs} == {
+        finished.summary["dataset"]["fingerprint"][:36]
+    }
 
 
 def test_the_experiment_offers_its_views(tracked: Tracked) -> None:
-    views = [key for key in tracked.client.get_experiment(tracked.run.info.experiment_id).tags if key.startswith("mlflow.sharedViewState.")]
+    views = [
+        key
+        for key in tracked.client.get_experiment(tracked.run.info.experiment_id).tags
+        if key.startswith("mlflow.sharedViewState.")
+    ]
     assert len(views) == 2
 
 
-# --- what is said ----------------------------------------------------------------------------------------------------
+# --- what is said ---------------------------------------------------------------------------------
 
 
-def test_without_a_terminal_the_output_is_lines_without_control_characters(finished: Finished) -> None:
+def test_without_a_terminal_the_output_is_lines_without_control_characters(
+    finished: Finished,
+) -> None:
     said = finished.answer.stdout
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", said)
     assert "Traceback" not in finished.answer.stderr
@@ -260,16 +353,22 @@ def test_the_last_lines_tell_where_to_look_and_how_to_open_mlflow(finished: Fini
         assert f"{100 * finished.summary[role]['last_accuracy']:.1f}" in said
 
 
-# --- the same numbers ------------------------------------------------------------------------------------------------
+# --- the same numbers -----------------------------------------------------------------------------
 
 
-def test_the_same_command_gives_the_same_numbers_twice(finished: Finished, orchestrator_command: Command, tmp_path: Path) -> None:
+def test_the_same_command_gives_the_same_numbers_twice(
+    finished: Finished, orchestrator_command: Command, tmp_path: Path
+) -> None:
     fresh = ["--set", f"store.uri={tmp_path}/store"]  # nothing is there: all is computed again
-    again = orchestrator_command("run", str(finished.file), "--output", str(tmp_path), "--name", "again", *fresh)
+    again = orchestrator_command(
+        "run", str(finished.file), "--output", str(tmp_path), "--name", "again", *fresh
+    )
     assert again.returncode == 0, again.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert matrices(summary) == matrices(finished.summary)
-    assert [stage["key"] for stage in summary["stages"]] == [stage["key"] for stage in finished.summary["stages"]]
+    assert [stage["key"] for stage in summary["stages"]] == [
+        stage["key"] for stage in finished.summary["stages"]
+    ]
     assert not any(stage["cached"] for stage in summary["stages"])
     assert summary["run_id"] != finished.summary["run_id"]
     assert Tracked(finished.uri, summary["run_id"]).run.info.run_name == "again"
@@ -289,7 +388,9 @@ def test_the_same_command_on_the_same_store_computes_nothing_and_tells_the_same(
     assert second.history("student_training/loss") == tracked.history("student_training/loss")
 
 
-def test_python_gives_the_same_numbers_as_the_command(finished: Finished, from_python: RunResult) -> None:
+def test_python_gives_the_same_numbers_as_the_command(
+    finished: Finished, from_python: RunResult
+) -> None:
     assert matrices(from_python.summary) == matrices(finished.summary)
     assert json.loads((from_python.output_dir / "summary.json").read_text()) == from_python.summary
 
@@ -299,27 +400,40 @@ def test_python_hands_over_the_trained_networks(from_python: RunResult) -> None:
         assert model.network.num_parameters() == from_python.summary[role]["num_parameters"]
 
 
-def test_another_seed_gives_other_numbers(tiny_experiment: Experiment, from_python: RunResult, tmp_path: Path) -> None:
+def test_another_seed_gives_other_numbers(
+    tiny_experiment: Experiment, from_python: RunResult, tmp_path: Path
+) -> None:
     other = run(tiny_experiment.model_copy(update={"seed": 1}), tmp_path, tracker=InMemoryTracker())
     assert matrices(other.summary) != matrices(from_python.summary)
 
 
-def test_a_run_leaves_the_threads_and_the_generator_of_torch_as_they_were(tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_a_run_leaves_the_threads_and_the_generator_of_torch_as_they_were(
+    tiny_experiment: Experiment, tmp_path: Path
+) -> None:
     import torch
 
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     execution = tiny_experiment.execution.model_copy(update={"num_threads": threads + 1})
     changes = {"execution": execution, "method": {"kind": "nearest_class_mean"}}
-    run(Experiment.model_validate({**tiny_experiment.model_dump(), **changes}), tmp_path, tracker=InMemoryTracker())
+    run(
+        Experiment.model_validate({**tiny_experiment.model_dump(), **changes}),
+        tmp_path,
+        tracker=InMemoryTracker(),
+    )
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("method", ["finetuning", "nearest_class_mean", "analytic", "joint"])
-def test_each_comparison_method_runs(tiny_experiment: Experiment, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_comparison_method_runs(
+    tiny_experiment: Experiment, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     tracker = InMemoryTracker()
-    result = run(Experiment.model_validate({**tiny_experiment.model_dump(), "method": {"kind": method}}), tracker=tracker)
+    result = run(
+        Experiment.model_validate({**tiny_experiment.model_dump(), "method": {"kind": method}}),
+        tracker=tracker,
+    )
     assert result.output_dir == Path("out") / f"tiny-{tracker.run_id[:8]}"
     assert result.summary["method"] == method
     assert set(result.summary) >= SUMMARY_KEYS
@@ -331,13 +445,24 @@ def test_each_comparison_method_runs(tiny_experiment: Experiment, method: str, t
     assert expected <= {point.name for point in tracker.metrics}
 
 
-# --- interruption and failure ----------------------------------------------------------------------------------------
+# --- interruption and failure ---------------------------------------------------------------------
 
 
-def test_ctrl_c_closes_the_run_as_killed(finished: Finished, new_database: Callable[[Path], str], tmp_path: Path) -> None:
+def test_ctrl_c_closes_the_run_as_killed(
+    finished: Finished, new_database: Callable[[Path], str], tmp_path: Path
+) -> None:
     uri = new_database(tmp_path)
-    settings = ["student.training.epochs=100000", f"store.uri={tmp_path}/store", f"tracking.uri={uri}"]
-    words = [str(finished.file), *(word for value in settings for word in ("--set", value)), "--output", str(tmp_path)]
+    settings = [
+        "student.training.epochs=100000",
+        f"store.uri={tmp_path}/store",
+        f"tracking.uri={uri}",
+    ]
+    words = [
+        str(finished.file),
+        *(word for value in settings for word in ("--set", value)),
+        "--output",
+        str(tmp_path),
+    ]
     with start_orchestrator("run", *words, folder=tmp_path) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -359,19 +484,27 @@ def failing(
     orchestrator_command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Any]:
-    """Runs the command with a stage that does something else; gives the answer and what MLflow holds."""
+    """Runs the command with a stage that does something else; gives the answer and what MLflow
+    holds.
+    """
 
-    def run_with(compute: Callable[..., object]) -> tuple["subprocess.CompletedProcess[str]", Tracked]:
+    def run_with(
+        compute: Callable[..., object],
+    ) -> tuple["subprocess.CompletedProcess[str]", Tracked]:
         monkeypatch.setattr("orchestrator.stages.runner.compute_stage", compute)
         uri = new_database(tmp_path)
         fresh = ["--set", f"tracking.uri={uri}", "--set", f"store.uri={tmp_path}/store"]
-        answer = orchestrator_command("run", str(finished.file), "--output", str(tmp_path / "out"), *fresh)
+        answer = orchestrator_command(
+            "run", str(finished.file), "--output", str(tmp_path / "out"), *fresh
+        )
         return answer, Tracked(uri)
 
     return run_with
 
 
-def test_an_exception_closes_the_run_as_failed_with_its_reason(failing: Callable[..., Any], tmp_path: Path) -> None:
+def test_an_exception_closes_the_run_as_failed_with_its_reason(
+    failing: Callable[..., Any], tmp_path: Path
+) -> None:
     def burn(*_: object) -> NoReturn:
         msg = "the disk is on fire"
         raise RuntimeError(msg)
@@ -379,9 +512,13 @@ def test_an_exception_closes_the_run_as_failed_with_its_reason(failing: Callable
     answer, tracked = failing(burn)
     assert answer.returncode == 1
     assert "Traceback" in answer.stderr
-    assert answer.stderr.rstrip().endswith("error: this is a bug; please report it with the lines above")
+    assert answer.stderr.rstrip().endswith(
+        "error: this is a bug; please report it with the lines above"
+    )
     assert tracked.run.info.status == "FAILED"
-    assert tracked.run.data.tags["orchestrator.status_reason"] == "RuntimeError: the disk is on fire"
+    assert (
+        tracked.run.data.tags["orchestrator.status_reason"] == "RuntimeError: the disk is on fire"
+    )
     assert not (tmp_path / "out" / "summary.json").exists()
 
 

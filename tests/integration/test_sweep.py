@@ -1,4 +1,6 @@
-"""Whole sweeps on a local Ray, with a real MLflow database: what they compute, share, keep, stop, tell and refuse."""
+"""Whole sweeps on a local Ray, with a real MLflow database: what they compute, share, keep, stop,
+tell and refuse.
+"""
 
 import csv
 import json
@@ -23,7 +25,16 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # DESIGN.md: a rename is a visible change
 SUMMARY_KEYS = {"sweep_id", "metric", "mode", "best", "trials", "wall_seconds", "worker_seconds"}
-TRIAL_KEYS = {"trial", "run_id", "status", "value", "parameters", "stages_computed", "stages_cached", "seconds"}
+TRIAL_KEYS = {
+    "trial",
+    "run_id",
+    "status",
+    "value",
+    "parameters",
+    "stages_computed",
+    "stages_cached",
+    "seconds",
+}
 ARTIFACTS = {
     "summary.json",
     "best.yaml",
@@ -65,7 +76,9 @@ class Place(NamedTuple):
 
     def trials(self) -> list[dict[str, Any]]:
         """The newest line of each trial in the ledger."""
-        lines = [json.loads(line) for line in (self.output / "ledger.jsonl").read_text().splitlines()]
+        lines = [
+            json.loads(line) for line in (self.output / "ledger.jsonl").read_text().splitlines()
+        ]
         newest = {line["trial"]["number"]: line["trial"] for line in lines if "trial" in line}
         return [newest[number] for number in sorted(newest)]
 
@@ -90,19 +103,34 @@ class Place(NamedTuple):
 
     def space(self, parameters: Mapping[str, Sequence[Any]], **fields: Any) -> Path:  # noqa: ANN401 - plain values of YAML
         """Writes a search space: a grid over choices, unless told otherwise."""
-        choices = {path: {"kind": "choice", "values": list(values)} for path, values in parameters.items()}
+        choices = {
+            path: {"kind": "choice", "values": list(values)} for path, values in parameters.items()
+        }
         file = self.folder / "space.yaml"
-        file.write_text(yaml.safe_dump({"name": "test", "searcher": {"kind": "grid"}, **fields, "parameters": choices}))
+        file.write_text(
+            yaml.safe_dump(
+                {"name": "test", "searcher": {"kind": "grid"}, **fields, "parameters": choices}
+            )
+        )
         return file
 
     def sweep(self, space: Path, resume: bool = False) -> dict[str, Any]:
         """From Python: without the seconds in which a new process imports everything."""
-        return sweep(SearchSpace.model_validate(yaml.safe_load(space.read_text())), self.experiment, self.output, resume).summary
+        return sweep(
+            SearchSpace.model_validate(yaml.safe_load(space.read_text())),
+            self.experiment,
+            self.output,
+            resume,
+        ).summary
 
 
 def artifacts(place: Place, run_id: str, folder: str | None = None) -> set[str]:
     found = place.client().list_artifacts(run_id, folder)
-    return {path for item in found for path in (artifacts(place, run_id, item.path) if item.is_dir else {item.path})}
+    return {
+        path
+        for item in found
+        for path in (artifacts(place, run_id, item.path) if item.is_dir else {item.path})
+    }
 
 
 def statuses(summary: Mapping[str, Any]) -> list[str]:
@@ -114,17 +142,24 @@ def objective(summary: Mapping[str, Any], forgetting_weight: float = 0.0) -> flo
     matrix = summary["student"]["validation_accuracy_matrix"]
     means: list[float] = [sum(row) / len(row) for row in matrix]
     last = len(matrix) - 1
-    lost: list[float] = [max(matrix[i][j] for i in range(j, last)) - matrix[last][j] for j in range(last)]
+    lost: list[float] = [
+        max(matrix[i][j] for i in range(j, last)) - matrix[last][j] for j in range(last)
+    ]
     return sum(means) / len(means) + forgetting_weight * sum(lost) / len(lost)
 
 
 @pytest.fixture(scope="module")
 def new_place(
-    tiny_experiment: Experiment, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+    tiny_experiment: Experiment,
+    new_database: Callable[[Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Place]:
     def make(**changes: Any) -> Place:  # noqa: ANN401 - plain values of YAML
         folder = tmp_path_factory.mktemp("sweep")
-        own = {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"}}
+        own = {
+            "store": {"uri": f"{folder}/store"},
+            "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"},
+        }
         values = tiny_experiment.model_dump()
         # discriminants of features that learned nothing are not hopeless
         values["student"]["classifier"] = "taught"
@@ -135,7 +170,7 @@ def new_place(
     return make
 
 
-# --- three trials, by the command ------------------------------------------------------------------------------------
+# --- three trials, by the command -----------------------------------------------------------------
 
 
 class Swept(NamedTuple):
@@ -150,7 +185,17 @@ def swept(new_place: Callable[..., Place]) -> Swept:
     place = new_place()
     metric = {"student/average_incremental_accuracy": 1.0, "student/forgetting": -0.5}
     space = place.space({"student.temperature": TEMPERATURES}, metric=metric)
-    command = [sys.executable, "-m", "orchestrator", "sweep", str(space), "--experiment", str(place.file), "--output", str(place.output)]
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator",
+        "sweep",
+        str(space),
+        "--experiment",
+        str(place.file),
+        "--output",
+        str(place.output),
+    ]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place.folder)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return Swept(place, answer)
@@ -161,7 +206,9 @@ def test_the_summary_has_the_keys_of_the_contract(swept: Swept) -> None:
     assert set(summary) >= SUMMARY_KEYS
     assert set(summary["best"]) == {"trial", "value", "parameters"}
     assert all(set(trial) >= TRIAL_KEYS for trial in summary["trials"])
-    assert [trial["parameters"] for trial in summary["trials"]] == [{"student.temperature": value} for value in TEMPERATURES]
+    assert [trial["parameters"] for trial in summary["trials"]] == [
+        {"student.temperature": value} for value in TEMPERATURES
+    ]
     assert statuses(summary) == ["finished"] * 3
     assert summary["best"]["value"] == max(trial["value"] for trial in summary["trials"])
 
@@ -171,7 +218,9 @@ def test_stages_that_trials_have_in_common_are_computed_once(swept: Swept) -> No
     assert len(swept.place.stored("student")) == NUM_TASKS * len(TEMPERATURES)
     trials = swept.place.summary["trials"]
     assert sum(trial["stages_computed"] for trial in trials) == NUM_TASKS * (1 + len(TEMPERATURES))
-    assert [trial["stages_computed"] + trial["stages_cached"] for trial in trials] == [2 * NUM_TASKS] * 3
+    assert [trial["stages_computed"] + trial["stages_cached"] for trial in trials] == [
+        2 * NUM_TASKS
+    ] * 3
 
 
 def test_each_trial_gives_the_numbers_of_a_single_run(swept: Swept, tmp_path: Path) -> None:
@@ -180,16 +229,28 @@ def test_each_trial_gives_the_numbers_of_a_single_run(swept: Swept, tmp_path: Pa
         values = place.experiment.model_dump()
         values["student"]["temperature"] = trial["parameters"]["student.temperature"]
         alone = InMemoryTracker()
-        single = run(Experiment.model_validate({**values, "store": {"uri": f"{tmp_path}/store"}}), tmp_path / "out", tracker=alone)
-        of_seed = json.loads((place.output / "trials" / f"{trial['trial']:04}" / "summary-seed-0.json").read_text())
+        single = run(
+            Experiment.model_validate({**values, "store": {"uri": f"{tmp_path}/store"}}),
+            tmp_path / "out",
+            tracker=alone,
+        )
+        of_seed = json.loads(
+            (place.output / "trials" / f"{trial['trial']:04}" / "summary-seed-0.json").read_text()
+        )
         assert of_seed["teacher"] == single.summary["teacher"]
         assert of_seed["student"] == single.summary["student"]
         assert trial["value"] == objective(single.summary, -0.5)
         tracked = runs[trial["run_id"]].data
         newest = {point.name: point.value for point in alone.metrics}
         assert set(tracked.metrics) == set(names.all_metrics(NUM_TASKS)) | set(names.TRIAL_METRICS)
-        same = set(names.all_metrics(NUM_TASKS)) - {names.FINAL_WALL_SECONDS, names.FINAL_WORKER_SECONDS, names.FINAL_CACHED_STAGES}
-        assert {name: tracked.metrics[name] for name in same} == {name: newest[name] for name in same}
+        same = set(names.all_metrics(NUM_TASKS)) - {
+            names.FINAL_WALL_SECONDS,
+            names.FINAL_WORKER_SECONDS,
+            names.FINAL_CACHED_STAGES,
+        }
+        assert {name: tracked.metrics[name] for name in same} == {
+            name: newest[name] for name in same
+        }
         differ = {key for key, value in alone.parameters.items() if tracked.params[key] != value}
         assert differ == {"store.uri"}
 
@@ -197,8 +258,15 @@ def test_each_trial_gives_the_numbers_of_a_single_run(swept: Swept, tmp_path: Pa
 def test_the_best_experiment_file_gives_the_best_objective_bit_for_bit(
     swept: Swept, orchestrator_command: Command, new_database: Callable[[Path], str], tmp_path: Path
 ) -> None:
-    fresh = ["--set", f"store.uri={tmp_path}/store", "--set", f"tracking.uri={new_database(tmp_path)}"]
-    answer = orchestrator_command("run", str(swept.place.output / "best.yaml"), "--output", str(tmp_path / "out"), *fresh)
+    fresh = [
+        "--set",
+        f"store.uri={tmp_path}/store",
+        "--set",
+        f"tracking.uri={new_database(tmp_path)}",
+    ]
+    answer = orchestrator_command(
+        "run", str(swept.place.output / "best.yaml"), "--output", str(tmp_path / "out"), *fresh
+    )
     assert answer.returncode == 0, answer.stderr
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert not any(stage["cached"] for stage in found["stages"])
@@ -214,22 +282,37 @@ def test_mlflow_has_the_sweep_with_its_files_and_one_child_a_trial(swept: Swept)
     for trial in summary["trials"]:
         child = runs[trial["run_id"]]
         assert child.info.status == "FINISHED"
-        assert child.data.tags["mlflow.parentRunId"] == child.data.tags["orchestrator.sweep"] == summary["sweep_id"]
+        assert (
+            child.data.tags["mlflow.parentRunId"]
+            == child.data.tags["orchestrator.sweep"]
+            == summary["sweep_id"]
+        )
         assert child.data.tags["orchestrator.trial"] == str(trial["trial"])
         assert child.data.tags["orchestrator.seed"] == "0"
         history = swept.place.client().get_metric_history(trial["run_id"], "trial/objective")
-        assert sorted((point.step, point.value) for point in history) == list(enumerate(trial["curve"], start=1))
+        assert sorted((point.step, point.value) for point in history) == list(
+            enumerate(trial["curve"], start=1)
+        )
         assert child.data.metrics["trial/stages_computed"] == trial["stages_computed"]
 
 
 def test_the_files_on_disk_are_whole(swept: Swept) -> None:
     output, summary = swept.place.output, swept.place.summary
     assert all((output / path).is_file() for path in ARTIFACTS)
-    assert all((output / path).read_bytes().startswith(b"\x89PNG") for path in ARTIFACTS if path.endswith(".png"))
+    assert all(
+        (output / path).read_bytes().startswith(b"\x89PNG")
+        for path in ARTIFACTS
+        if path.endswith(".png")
+    )
     rows = list(csv.DictReader((output / "leaderboard.csv").read_text().splitlines()))
     ranked = sorted(summary["trials"], key=lambda trial: -trial["value"])
     assert [int(row["trial"]) for row in rows] == [trial["trial"] for trial in ranked]
-    assert SearchSpace.model_validate(yaml.safe_load((output / "search_space.yaml").read_text())).searcher.kind == "grid"
+    assert (
+        SearchSpace.model_validate(
+            yaml.safe_load((output / "search_space.yaml").read_text())
+        ).searcher.kind
+        == "grid"
+    )
 
 
 def test_the_terminal_has_few_lines_and_none_of_ray(swept: Swept) -> None:
@@ -242,7 +325,9 @@ def test_the_terminal_has_few_lines_and_none_of_ray(swept: Swept) -> None:
     assert (swept.place.output / "ray.log").exists()
 
 
-def test_a_second_start_needs_resume_and_the_same_experiment(swept: Swept, orchestrator_command: Command, tmp_path: Path) -> None:
+def test_a_second_start_needs_resume_and_the_same_experiment(
+    swept: Swept, orchestrator_command: Command, tmp_path: Path
+) -> None:
     place, space = swept.place, str(swept.place.folder / "space.yaml")
     words = ["sweep", space, "--experiment", str(place.file)]
     before = (place.output / "ledger.jsonl").read_bytes()
@@ -255,8 +340,12 @@ def test_a_second_start_needs_resume_and_the_same_experiment(swept: Swept, orche
         return answer.stderr
 
     assert "there is a sweep already; add --resume" in refused("--output", str(place.output))
-    assert "there is no sweep to go on with" in refused("--output", str(tmp_path / "nothing"), "--resume")
-    assert "with another experiment (seed differ)" in refused("--output", str(place.output), "--resume", "--set", "seed=1")
+    assert "there is no sweep to go on with" in refused(
+        "--output", str(tmp_path / "nothing"), "--resume"
+    )
+    assert "with another experiment (seed differ)" in refused(
+        "--output", str(place.output), "--resume", "--set", "seed=1"
+    )
     assert place.summary["best"] is not None
 
 
@@ -265,7 +354,9 @@ def test_a_second_start_needs_resume_and_the_same_experiment(swept: Swept, orche
     [{"metric": "student/last_accuracy"}, {"split": "test"}, {"seeds": [0, 1]}],
     ids=["metric", "split", "seeds"],
 )
-def test_what_makes_the_values_of_trials_comparable_cannot_change_on_resume(swept: Swept, change: dict[str, Any]) -> None:
+def test_what_makes_the_values_of_trials_comparable_cannot_change_on_resume(
+    swept: Swept, change: dict[str, Any]
+) -> None:
     place = swept.place
     before = yaml.safe_load((place.output / "search_space.yaml").read_text())
     changed = SearchSpace.model_validate({**before, **change})
@@ -273,10 +364,24 @@ def test_what_makes_the_values_of_trials_comparable_cannot_change_on_resume(swep
         sweep(changed, place.experiment, place.output, resume=True)
 
 
-def test_a_complete_sweep_goes_on_without_ray_and_tells_the_same(swept: Swept, orchestrator_command: Command, tmp_path: Path) -> None:
+def test_a_complete_sweep_goes_on_without_ray_and_tells_the_same(
+    swept: Swept, orchestrator_command: Command, tmp_path: Path
+) -> None:
     place, before = swept.place, swept.place.summary
-    words = ["sweep", str(place.folder / "space.yaml"), "--experiment", str(place.file), "--output", str(place.output)]
-    elsewhere = ["--set", f"data.cache_dir={tmp_path}", "--set", "data.max_memory_gib=1"]  # as on another machine
+    words = [
+        "sweep",
+        str(place.folder / "space.yaml"),
+        "--experiment",
+        str(place.file),
+        "--output",
+        str(place.output),
+    ]
+    elsewhere = [
+        "--set",
+        f"data.cache_dir={tmp_path}",
+        "--set",
+        "data.max_memory_gib=1",
+    ]  # as on another machine
     for flags in (["--resume"], ["--resume-if-begun", *elsewhere]):
         answer = orchestrator_command(*words, *flags, "--num-trials", str(len(TEMPERATURES)))
         assert answer.returncode == 0, answer.stderr
@@ -284,21 +389,28 @@ def test_a_complete_sweep_goes_on_without_ray_and_tells_the_same(swept: Swept, o
     assert place.runs()[before["sweep_id"]].info.status == "FINISHED"
 
 
-# --- several seeds; a budget, and more of it --------------------------------------------------------------------------
+# --- several seeds; a budget, and more of it ------------------------------------------------------
 
 
 @pytest.mark.reliability
-def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_seeds(new_place: Callable[..., Place]) -> None:
+def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_seeds(
+    new_place: Callable[..., Place],
+) -> None:
     place = new_place()
     settings: dict[str, Any] = {"seeds": [0, 1], "max_concurrent_trials": 1}
-    first = place.sweep(place.space({"student.temperature": [1, 4]}, budget={"worker_seconds": 0.01}, **settings))
+    first = place.sweep(
+        place.space({"student.temperature": [1, 4]}, budget={"worker_seconds": 0.01}, **settings)
+    )
     assert statuses(first) == ["interrupted"]
     assert first["best"] is None
     assert place.runs()[first["trials"][0]["run_id"]].info.status == "KILLED"
     stored = place.stored("teacher") | place.stored("student")
     assert stored
 
-    second = place.sweep(place.space({"student.temperature": [1, 4]}, budget={"worker_seconds": 10000}, **settings), resume=True)
+    second = place.sweep(
+        place.space({"student.temperature": [1, 4]}, budget={"worker_seconds": 10000}, **settings),
+        resume=True,
+    )
     assert statuses(second) == ["finished", "finished"]
     assert second["sweep_id"] == first["sweep_id"]
     assert second["trials"][0]["run_id"] == first["trials"][0]["run_id"]
@@ -308,7 +420,10 @@ def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_s
     assert {run.info.status for run in place.runs().values()} == {"FINISHED"}
     for trial in second["trials"]:
         folder = place.output / "trials" / f"{trial['trial']:04}"
-        values = [objective(json.loads((folder / f"summary-seed-{seed}.json").read_text())) for seed in (0, 1)]
+        values = [
+            objective(json.loads((folder / f"summary-seed-{seed}.json").read_text()))
+            for seed in (0, 1)
+        ]
         assert values[0] != values[1]
         assert trial["value"] == pytest.approx(sum(values) / 2, abs=1e-12)
         history = place.client().get_metric_history(trial["run_id"], "student/accuracy")
@@ -316,22 +431,34 @@ def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_s
         assert place.runs()[trial["run_id"]].data.tags["orchestrator.seed"] == "0, 1"
 
 
-# --- trial schedulers, and trials that fail ---------------------------------------------------------------------------
+# --- trial schedulers, and trials that fail -------------------------------------------------------
 
 
-def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_hurt_the_others(new_place: Callable[..., Place]) -> None:
+def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_hurt_the_others(
+    new_place: Callable[..., Place],
+) -> None:
     place = new_place()
     asha = {"kind": "asha", "grace_tasks": 1, "reduction_factor": 2}
-    summary = place.sweep(place.space({RATE: [FAILING, GOOD, HOPELESS]}, trial_scheduler=asha, max_concurrent_trials=1))
+    summary = place.sweep(
+        place.space(
+            {RATE: [FAILING, GOOD, HOPELESS]}, trial_scheduler=asha, max_concurrent_trials=1
+        )
+    )
     assert statuses(summary) == ["failed", "finished", "stopped"]
     assert summary["best"]["trial"] == 1
     failed, _, stopped = summary["trials"]
-    assert failed["reason"].startswith("student[0]: the loss is nan after epoch 1 of student; lower the learning rate")
+    assert failed["reason"].startswith(
+        "student[0]: the loss is nan after epoch 1 of student; lower the learning rate"
+    )
     assert stopped["reason"] == "by the trial scheduler after task 1"
     assert len(stopped["curve"]) == 1
     assert failed["value"] is stopped["value"] is None
     runs = place.runs()
-    assert [runs[trial["run_id"]].info.status for trial in summary["trials"]] == ["FAILED", "FINISHED", "KILLED"]
+    assert [runs[trial["run_id"]].info.status for trial in summary["trials"]] == [
+        "FAILED",
+        "FINISHED",
+        "KILLED",
+    ]
     for trial in (failed, stopped):
         assert runs[trial["run_id"]].data.tags["orchestrator.status_reason"] == trial["reason"]
     # the hopeless trial has learned one task only
@@ -339,17 +466,30 @@ def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_hurt_the_others(
 
 
 @pytest.mark.reliability
-def test_the_median_rule_stops_what_is_worse_than_the_others(new_place: Callable[..., Place]) -> None:
+def test_the_median_rule_stops_what_is_worse_than_the_others(
+    new_place: Callable[..., Place],
+) -> None:
     place = new_place()
     median = {"kind": "median", "grace_tasks": 1, "min_trials": 2}
-    summary = place.sweep(place.space({RATE: [GOOD, 0.003, HOPELESS]}, trial_scheduler=median, max_concurrent_trials=1))
+    summary = place.sweep(
+        place.space(
+            {RATE: [GOOD, 0.003, HOPELESS]}, trial_scheduler=median, max_concurrent_trials=1
+        )
+    )
     assert statuses(summary) == ["finished", "finished", "stopped"]
 
 
 @pytest.mark.reliability
-def test_in_population_based_training_every_variation_is_a_trial_of_its_own(new_place: Callable[..., Place]) -> None:
+def test_in_population_based_training_every_variation_is_a_trial_of_its_own(
+    new_place: Callable[..., Place],
+) -> None:
     place = new_place()
-    pbt = {"kind": "pbt", "perturbation_tasks": 1, "quantile_fraction": 0.5, "resample_probability": 0}
+    pbt = {
+        "kind": "pbt",
+        "perturbation_tasks": 1,
+        "quantile_fraction": 0.5,
+        "resample_probability": 0,
+    }
     space = place.space({RATE: [GOOD, HOPELESS, FAILING]}, trial_scheduler=pbt)
     summary = place.sweep(space)
     trials = place.trials()
@@ -360,17 +500,24 @@ def test_in_population_based_training_every_variation_is_a_trial_of_its_own(new_
     assert statuses(summary).count("finished") == 2
     assert set(statuses(summary)) == {"finished", "stopped", "failed"}
     left = [trial for trial in trials if trial["status"] == "stopped"]
-    assert all(re.fullmatch(r"gone over to trial \d+, a variation of a better one", trial["reason"]) for trial in left)
+    assert all(
+        re.fullmatch(r"gone over to trial \d+, a variation of a better one", trial["reason"])
+        for trial in left
+    )
     runs = place.runs()
     assert set(runs) == {summary["sweep_id"], *(trial["run_id"] for trial in summary["trials"])}
     assert len(runs) == 1 + len(trials)
     finished = [trial for trial in trials if trial["status"] == "finished"]
-    assert all(trial["stages_computed"] + trial["stages_cached"] == 2 * NUM_TASKS for trial in finished)
+    assert all(
+        trial["stages_computed"] + trial["stages_cached"] == 2 * NUM_TASKS for trial in finished
+    )
     assert all(trial["value"] == trial["curve"][-1] for trial in finished)
 
 
 @pytest.mark.reliability
-def test_when_all_trials_fail_so_does_the_sweep_and_again_on_resume(new_place: Callable[..., Place]) -> None:
+def test_when_all_trials_fail_so_does_the_sweep_and_again_on_resume(
+    new_place: Callable[..., Place],
+) -> None:
     place = new_place()
     space = place.space({RATE: [FAILING]}, num_trials=1)
     for resume in (False, True):
@@ -380,32 +527,56 @@ def test_when_all_trials_fail_so_does_the_sweep_and_again_on_resume(new_place: C
     assert len(place.runs()) == 2
 
 
-# --- lanes of several workers ----------------------------------------------------------------------------------------
+# --- lanes of several workers ---------------------------------------------------------------------
 
 
 @pytest.mark.reliability
 @pytest.mark.parametrize("temperatures", [[4], [1, 4]], ids=["one trial", "two trials"])
-def test_trials_of_several_workers_learn_in_lanes_and_share_their_teacher(new_place: Callable[..., Place], temperatures: list[int]) -> None:
-    lanes = {"teacher": {"num_train_workers": 2, "num_cpus_per_worker": 0.5}, "student": {"num_cpus_per_worker": 0.5}}
+def test_trials_of_several_workers_learn_in_lanes_and_share_their_teacher(
+    new_place: Callable[..., Place], temperatures: list[int]
+) -> None:
+    lanes = {
+        "teacher": {"num_train_workers": 2, "num_cpus_per_worker": 0.5},
+        "student": {"num_cpus_per_worker": 0.5},
+    }
     place = new_place(execution={"kind": "ray", **lanes})
     summary = place.sweep(place.space({"student.temperature": temperatures}))
     assert statuses(summary) == ["finished"] * len(temperatures)
     assert len(place.stored("teacher")) == NUM_TASKS
-    assert sum(trial["stages_computed"] for trial in summary["trials"]) == (1 + len(temperatures)) * NUM_TASKS
+    assert (
+        sum(trial["stages_computed"] for trial in summary["trials"])
+        == (1 + len(temperatures)) * NUM_TASKS
+    )
     manifests = [json.loads(Path(path).read_text())["values"] for path in place.stored("teacher")]
     assert [values["num_train_workers"] for values in manifests] == [2] * NUM_TASKS
 
 
-# --- refused before anything starts ----------------------------------------------------------------------------------
+# --- refused before anything starts ---------------------------------------------------------------
 
 
-def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(new_place: Callable[..., Place]) -> None:
+def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(
+    new_place: Callable[..., Place],
+) -> None:
     place = new_place()
     space = place.space({"student.temperature": [1]})
-    lanes = ["--set", "execution={kind: ray, teacher: {num_train_workers: 2, num_cpus_per_worker: 300}}"]
-    command = [sys.executable, "-m", "orchestrator", "sweep", str(space), "--experiment", str(place.file), *lanes]
+    lanes = [
+        "--set",
+        "execution={kind: ray, teacher: {num_train_workers: 2, num_cpus_per_worker: 300}}",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "orchestrator",
+        "sweep",
+        str(space),
+        "--experiment",
+        str(place.file),
+        *lanes,
+    ]
     started = time.monotonic()
-    answer = subprocess.run([*command, "--output", str(place.output)], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [*command, "--output", str(place.output)], capture_output=True, text=True, check=False
+    )
     seconds = time.monotonic() - started
     assert answer.returncode == 2
     assert "a trial needs 601 CPU, this machine has" in answer.stderr
@@ -417,13 +588,27 @@ def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(new_place
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"parameters": {"student.temperatur": {"kind": "choice", "values": [1]}}}, "did you mean student.temperature"),
+        (
+            {"parameters": {"student.temperatur": {"kind": "choice", "values": [1]}}},
+            "did you mean student.temperature",
+        ),
         ({"parameters": {"student.temperature": {"kind": "uniform", "low": 4, "high": 1}}}, "high"),
         (
-            {"parameters": {"student.temperature": {"kind": "choice", "values": [1], "when": {"student.transfr.kind": "fixed"}}}},
+            {
+                "parameters": {
+                    "student.temperature": {
+                        "kind": "choice",
+                        "values": [1],
+                        "when": {"student.transfr.kind": "fixed"},
+                    }
+                }
+            },
             "student.transfer",
         ),
-        ({"metric": "student/averge_incremental_accuracy"}, "did you mean student/average_incremental_accuracy"),
+        (
+            {"metric": "student/averge_incremental_accuracy"},
+            "did you mean student/average_incremental_accuracy",
+        ),
         ({"constraints": ["student.temperature >> 1"]}, "is not of the form"),
         ({"constraints": ["student.temperature > 100"]}, "every combination was refused"),
         ({"warm_start": "/nowhere/at/all"}, "/nowhere/at/all"),
@@ -431,13 +616,22 @@ def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(new_place
     ids=["path", "range", "condition", "metric", "constraint", "impossible", "warm start"],
 )
 def test_a_wrong_search_space_is_one_line_on_stderr(
-    new_place: Callable[..., Place], orchestrator_command: Command, fields: dict[str, Any], expected: str
+    new_place: Callable[..., Place],
+    orchestrator_command: Command,
+    fields: dict[str, Any],
+    expected: str,
 ) -> None:
     place = new_place()
     space = place.folder / "space.yaml"
     temperature = {"student.temperature": {"kind": "choice", "values": [1, 4]}}
-    space.write_text(yaml.safe_dump({"name": "test", "searcher": {"kind": "grid"}, "parameters": temperature, **fields}))
-    answer = orchestrator_command("sweep", str(space), "--experiment", str(place.file), "--output", str(place.output))
+    space.write_text(
+        yaml.safe_dump(
+            {"name": "test", "searcher": {"kind": "grid"}, "parameters": temperature, **fields}
+        )
+    )
+    answer = orchestrator_command(
+        "sweep", str(space), "--experiment", str(place.file), "--output", str(place.output)
+    )
     assert answer.returncode == 2, answer.stderr
     assert expected in answer.stderr
     assert len(answer.stderr.splitlines()) == 1

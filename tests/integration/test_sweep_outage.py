@@ -1,4 +1,6 @@
-"""A sweep whose MLflow server dies in its middle and returns when it is over: nothing is missing, nothing is there twice."""
+"""A sweep whose MLflow server dies in its middle and returns when it is over: nothing is missing,
+nothing is there twice.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,12 +48,22 @@ def test_a_sweep_loses_nothing_when_its_server_dies_in_its_middle(
     server: MlflowServer, tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
     tracking = {"uri": server.uri, "spool": str(tmp_path / "spool"), "models": "none"}
-    values = tiny_experiment.model_dump() | {"store": {"uri": f"{tmp_path}/store"}, "tracking": tracking}
+    values = tiny_experiment.model_dump() | {
+        "store": {"uri": f"{tmp_path}/store"},
+        "tracking": tracking,
+    }
     temperature = {"student.temperature": {"kind": "choice", "values": TEMPERATURES}}
     space = SearchSpace.model_validate(
-        {"name": "outage", "searcher": {"kind": "grid"}, "parameters": temperature, "max_concurrent_trials": 1}
+        {
+            "name": "outage",
+            "searcher": {"kind": "grid"},
+            "parameters": temperature,
+            "max_concurrent_trials": 1,
+        }
     )
-    summary = sweep(space, Experiment.model_validate(values), tmp_path / "out", listener=Killer(server)).summary
+    summary = sweep(
+        space, Experiment.model_validate(values), tmp_path / "out", listener=Killer(server)
+    ).summary
     assert [trial["status"] for trial in summary["trials"]] == ["finished"] * len(TEMPERATURES)
     assert not server.answers()
     assert list((tmp_path / "spool").iterdir()), "nothing waits: the server did not die in time"
@@ -65,15 +77,27 @@ def test_a_sweep_loses_nothing_when_its_server_dies_in_its_middle(
     client = MlflowClient(server.uri)
     parent = client.get_run(summary["sweep_id"])
     assert parent.info.status == "FINISHED"
-    assert {"summary.json", "best.yaml", "ledger.jsonl", "report.html"} <= {file.path for file in client.list_artifacts(parent.info.run_id)}
-    runs = client.search_runs([parent.info.experiment_id], f"tags.`{names.SWEEP_TAG}` = '{parent.info.run_id}'")
+    assert {"summary.json", "best.yaml", "ledger.jsonl", "report.html"} <= {
+        file.path for file in client.list_artifacts(parent.info.run_id)
+    }
+    runs = client.search_runs(
+        [parent.info.experiment_id], f"tags.`{names.SWEEP_TAG}` = '{parent.info.run_id}'"
+    )
     trials = [find_run(client, server.uri, trial["run_id"]) for trial in summary["trials"]]
-    assert {run.info.run_id for run in runs} == {parent.info.run_id, *(run.info.run_id for run in trials)}
+    assert {run.info.run_id for run in runs} == {
+        parent.info.run_id,
+        *(run.info.run_id for run in trials),
+    }
     for trial, run in zip(summary["trials"], trials, strict=True):
         check_trial(client, run, trial, parent)
-    assert [trial.run_id for trial in ledger_of(tmp_path / "out").trials.values()] == [trial["run_id"] for trial in summary["trials"]]
+    assert [trial.run_id for trial in ledger_of(tmp_path / "out").trials.values()] == [
+        trial["run_id"] for trial in summary["trials"]
+    ]
     # the id that the summary names is enough for a report
-    assert report(summary["trials"][-1]["run_id"], server.uri, tmp_path / "report.html").stat().st_size > 10_000
+    assert (
+        report(summary["trials"][-1]["run_id"], server.uri, tmp_path / "report.html").stat().st_size
+        > 10_000
+    )
 
 
 def check_trial(client: MlflowClient, run: Run, trial: dict[str, Any], parent: Run) -> None:
@@ -81,9 +105,13 @@ def check_trial(client: MlflowClient, run: Run, trial: dict[str, Any], parent: R
     assert run.data.tags[names.PARENT_RUN_TAG] == parent.info.run_id
     assert names.STATUS_REASON_TAG not in run.data.tags
     assert set(run.data.metrics) == set(names.all_metrics(NUM_TASKS)) | set(names.TRIAL_METRICS)
-    assert float(run.data.params["student.temperature"]) == trial["parameters"]["student.temperature"]
+    assert (
+        float(run.data.params["student.temperature"]) == trial["parameters"]["student.temperature"]
+    )
     objective = client.get_metric_history(run.info.run_id, names.TRIAL_OBJECTIVE)
-    assert [(point.step, point.value) for point in objective] == list(enumerate(trial["curve"], start=1))
+    assert [(point.step, point.value) for point in objective] == list(
+        enumerate(trial["curve"], start=1)
+    )
     for name in names.all_metrics(NUM_TASKS):
         steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
         assert sorted(set(steps)) == steps, f"{name} twice, or not in order"

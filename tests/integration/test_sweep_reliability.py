@@ -1,4 +1,6 @@
-"""Sweeps whose processes are killed: what was computed is kept, nothing is computed twice, nothing is left behind."""
+"""Sweeps whose processes are killed: what was computed is kept, nothing is computed twice, nothing
+is left behind.
+"""
 
 import json
 import os
@@ -27,8 +29,14 @@ class Driver(NamedTuple):
     folder: Path
 
     def start(self, *more: str) -> "subprocess.Popen[str]":
-        files = [str(self.folder / "space.yaml"), "--experiment", str(self.folder / "experiment.yaml")]
-        return start_orchestrator("sweep", *files, "--output", str(self.output), *more, folder=self.folder)
+        files = [
+            str(self.folder / "space.yaml"),
+            "--experiment",
+            str(self.folder / "experiment.yaml"),
+        ]
+        return start_orchestrator(
+            "sweep", *files, "--output", str(self.output), *more, folder=self.folder
+        )
 
     def finish(self, *more: str) -> dict[str, Any]:
         process = self.start(*more)
@@ -54,10 +62,15 @@ class Driver(NamedTuple):
 
     def stored(self) -> dict[str, int]:
         """When each stage was stored, by the path of its manifest; evaluations too."""
-        return {str(path): path.stat().st_mtime_ns for path in (self.folder / "store").glob("[0-9a-f]*/manifest.json")}
+        return {
+            str(path): path.stat().st_mtime_ns
+            for path in (self.folder / "store").glob("[0-9a-f]*/manifest.json")
+        }
 
     def num_stages(self) -> int:
-        return sum("epochs" in json.loads(Path(path).read_text())["values"] for path in self.stored())
+        return sum(
+            "epochs" in json.loads(Path(path).read_text())["values"] for path in self.stored()
+        )
 
     def statuses(self) -> list[str]:
         return run_statuses(f"sqlite:///{self.folder}/mlflow.db")
@@ -65,16 +78,23 @@ class Driver(NamedTuple):
 
 @pytest.fixture(scope="module")
 def new_driver(
-    tiny_experiment: Experiment, new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory
+    tiny_experiment: Experiment,
+    new_database: Callable[[Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[], Driver]:
     def make() -> Driver:
         folder = tmp_path_factory.mktemp("sweep driver")
         values = tiny_experiment.model_dump()
         values["student"]["training"]["epochs"] = 40  # long enough to be killed in the middle of it
-        values |= {"store": {"uri": f"{folder}/store"}, "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"}}
+        values |= {
+            "store": {"uri": f"{folder}/store"},
+            "tracking": {"uri": new_database(folder), "spool": f"{folder}/spool"},
+        }
         (folder / "experiment.yaml").write_text(dump_experiment(Experiment.model_validate(values)))
         parameters = {"student.temperature": {"kind": "choice", "values": TEMPERATURES}}
-        (folder / "space.yaml").write_text(yaml.safe_dump({"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}}))
+        (folder / "space.yaml").write_text(
+            yaml.safe_dump({"name": "test", "parameters": parameters, "searcher": {"kind": "grid"}})
+        )
         return Driver(folder)
 
     return make
@@ -87,7 +107,10 @@ def undisturbed(new_driver: Callable[[], Driver]) -> dict[str, Any]:
 
 def outcome(summary: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
     """What must not depend on who was killed when: parameters, status and value of each trial."""
-    return {trial["trial"]: (trial["parameters"], trial["status"], trial["value"]) for trial in summary["trials"]}
+    return {
+        trial["trial"]: (trial["parameters"], trial["status"], trial["value"])
+        for trial in summary["trials"]
+    }
 
 
 @pytest.mark.parametrize("num_stages", [0, 5])
@@ -96,12 +119,19 @@ def test_a_killed_sweep_goes_on_with_the_same_trials_and_computes_no_stage_twice
 ) -> None:
     driver = new_driver()
     process = driver.start()
-    wait_until(lambda: (bool(driver.trials()) and driver.num_stages() >= num_stages) or process.poll() is not None)
+    wait_until(
+        lambda: (
+            (bool(driver.trials()) and driver.num_stages() >= num_stages)
+            or process.poll() is not None
+        )
+    )
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     # what computes is gone at once; Ray's two agents of a node look for the dead head for a minute
-    wait_until(lambda: all("Agent" in command for command in processes_of(process.pid).values()), 20)
+    wait_until(
+        lambda: all("Agent" in command for command in processes_of(process.pid).values()), 20
+    )
     wait_until(lambda: not processes_of(process.pid), 120)
     before, stored = driver.trials(), driver.stored()
     assert any(trial["status"] == "running" for trial in before.values())
@@ -159,14 +189,18 @@ def test_ctrl_c_ends_within_ten_seconds_closes_every_run_and_resume_goes_on(
     assert driver.statuses() == ["FINISHED"] * (1 + len(TEMPERATURES))
 
 
-def test_a_trial_whose_process_dies_each_time_fails_and_is_tried_again_on_resume(new_driver: Callable[[], Driver]) -> None:
+def test_a_trial_whose_process_dies_each_time_fails_and_is_tried_again_on_resume(
+    new_driver: Callable[[], Driver],
+) -> None:
     driver = new_driver()
     process = driver.start()
     killed: set[int] = set()
 
     def kill_all() -> bool:
         """Every trial process that shows up, until three trials have failed for it."""
-        actors = {pid for pid, command in processes_of(process.pid).items() if "Trainable" in command} - killed
+        actors = {
+            pid for pid, command in processes_of(process.pid).items() if "Trainable" in command
+        } - killed
         for pid in actors:
             os.kill(pid, signal.SIGKILL)
         killed.update(actors)

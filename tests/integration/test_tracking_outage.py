@@ -1,4 +1,6 @@
-"""A real MLflow server that dies: no number is lost, none arrives twice, and nobody waits for it."""
+"""A real MLflow server that dies: no number is lost, none arrives twice, and nobody waits for
+it.
+"""
 
 import shutil
 import subprocess
@@ -59,7 +61,9 @@ def values(steps: range) -> list[tuple[int, float]]:
     return [(step, step / 10) for step in steps]
 
 
-def test_a_server_that_is_killed_and_returns_has_every_number_once_and_in_order(up: MlflowServer, tracking: TrackingConfig) -> None:
+def test_a_server_that_is_killed_and_returns_has_every_number_once_and_in_order(
+    up: MlflowServer, tracking: TrackingConfig
+) -> None:
     tracker = open_run(tracking, "outage", "a run", {})
     log(tracker, range(1, 40))
     assert tracker.flush(30)
@@ -111,10 +115,16 @@ def test_what_a_run_leaves_when_the_server_stays_away_is_sent_by_reconcile(
 
     client = MlflowClient(up.uri)
     assert history(client, child.run_id) == values(range(1, 30))
-    assert client.get_run(tracker.run_id).info.status == client.get_run(child.run_id).info.status == "FINISHED"
+    assert (
+        client.get_run(tracker.run_id).info.status
+        == client.get_run(child.run_id).info.status
+        == "FINISHED"
+    )
     copy = client.download_artifacts(tracker.run_id, "results/result.txt", str(tmp_path))
     assert Path(copy).read_text() == "as it was when it was logged"
-    (found,) = client.search_runs([tracker.experiment_id], f"tags.`orchestrator.spool_id` = '{late.run_id}'")
+    (found,) = client.search_runs(
+        [tracker.experiment_id], f"tags.`orchestrator.spool_id` = '{late.run_id}'"
+    )
     assert history(client, found.info.run_id) == values(range(1, 5))
     assert (found.info.status, found.data.tags["mlflow.parentRunId"]) == ("KILLED", tracker.run_id)
     assert found.data.tags["orchestrator.status_reason"] == "stopped by asha"
@@ -136,13 +146,17 @@ class Absent(NamedTuple):
 @pytest.fixture
 def absent(tmp_path: Path) -> Absent:
     (tmp_path / "database").touch()
-    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path}/database/mlflow.db", spool=tmp_path / "spool", required=False)
+    tracking = TrackingConfig(
+        uri=f"sqlite:///{tmp_path}/database/mlflow.db", spool=tmp_path / "spool", required=False
+    )
     return Absent(tracking, tmp_path / "database")
 
 
 def test_a_store_that_must_answer_is_said_before_anything_is_learned(absent: Absent) -> None:
     with pytest.raises(TrackingUnavailableError, match="cannot be used"):
-        open_run(absent.tracking.model_copy(update={"required": True}), "begun without", "a run", {})
+        open_run(
+            absent.tracking.model_copy(update={"required": True}), "begun without", "a run", {}
+        )
 
 
 def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(absent: Absent) -> None:
@@ -162,7 +176,11 @@ def test_a_store_that_is_not_required_may_be_away_from_the_first_number_on(absen
     assert sorted(runs) == ["a run", "the next", "trial 0"]
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     run = runs["a run"]
-    assert (run.data.params, run.data.tags["mine"], run.data.tags["orchestrator.spool_id"]) == ({"seed": "3"}, "yes", tracker.run_id)
+    assert (run.data.params, run.data.tags["mine"], run.data.tags["orchestrator.spool_id"]) == (
+        {"seed": "3"},
+        "yes",
+        tracker.run_id,
+    )
     assert runs["trial 0"].data.tags["mlflow.parentRunId"] == run.info.run_id
     assert history(client, run.info.run_id) == values(range(1, 10))
 
@@ -179,7 +197,10 @@ def test_a_run_that_began_without_a_store_is_gone_on_with_by_the_id_it_had(absen
     trial.close(RunStatus.FINISHED)
     again.close(RunStatus.FINISHED)
     runs = {run.info.run_name: run for run in client.search_runs([again.experiment_id])}
-    assert {name: run.info.status for name, run in runs.items()} == {"a sweep": "FINISHED", "trial 0": "FINISHED"}
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "a sweep": "FINISHED",
+        "trial 0": "FINISHED",
+    }
     assert history(client, runs["trial 0"].info.run_id) == values(range(1, 8))
 
 
@@ -191,7 +212,10 @@ def test_a_delivery_that_is_repeated_adds_nothing(absent: Absent, tmp_path: Path
     client = absent.mount()
     from orchestrator.tracking.reconciliation import deliver_left_behind
 
-    first, second = deliver_left_behind(absent.tracking.spool), deliver_left_behind(tmp_path / "again")
+    first, second = (
+        deliver_left_behind(absent.tracking.spool),
+        deliver_left_behind(tmp_path / "again"),
+    )
     assert [left.num_sent for left in (*first, *second)] == [11, 11]
     experiment = client.get_experiment_by_name("repeated")
     assert experiment is not None
@@ -204,7 +228,11 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for the folder of a session, and little more."""
     folder = tmp_path / "full disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode != 0:
         pytest.skip(f"mounting needs root: {mounted.stderr.decode().strip()}")
     yield folder
@@ -223,12 +251,17 @@ def test_a_full_disk_costs_no_number_while_the_server_answers(
     tracker.close(RunStatus.FINISHED)
     client = MlflowClient(up.uri)
     assert history(client, tracker.run_id) == values(range(1, 50))
-    assert Path(client.download_artifacts(tracker.run_id, "result.txt", str(tmp_path))).read_text() == "kept"
+    assert (
+        Path(client.download_artifacts(tracker.run_id, "result.txt", str(tmp_path))).read_text()
+        == "kept"
+    )
     assert client.get_run(tracker.run_id).info.status == "FINISHED"
     assert caplog.text.count("the spool cannot be written") == 1
 
 
-def test_a_full_disk_and_a_server_that_stays_away_is_said_when_the_run_ends(up: MlflowServer, full_disk: Path) -> None:
+def test_a_full_disk_and_a_server_that_stays_away_is_said_when_the_run_ends(
+    up: MlflowServer, full_disk: Path
+) -> None:
     tracker = open_run(TrackingConfig(uri=up.uri, spool=full_disk), "full disk", "a run", {})
     assert tracker.flush(30)
     up.kill()
@@ -238,10 +271,17 @@ def test_a_full_disk_and_a_server_that_stays_away_is_said_when_the_run_ends(up: 
         tracker.close(RunStatus.FINISHED)
 
 
-def test_a_spool_that_cannot_be_made_is_said_before_anything_is_learned(up: MlflowServer, tmp_path: Path) -> None:
+def test_a_spool_that_cannot_be_made_is_said_before_anything_is_learned(
+    up: MlflowServer, tmp_path: Path
+) -> None:
     (tmp_path / "a file").touch()
-    with pytest.raises(StorageUnavailableError, match=r"the spool of tracked numbers cannot be written.*tracking\.spool"):
-        open_run(TrackingConfig(uri=up.uri, spool=tmp_path / "a file" / "spool"), "no spool", "a run", {})
+    with pytest.raises(
+        StorageUnavailableError,
+        match=r"the spool of tracked numbers cannot be written.*tracking\.spool",
+    ):
+        open_run(
+            TrackingConfig(uri=up.uri, spool=tmp_path / "a file" / "spool"), "no spool", "a run", {}
+        )
 
 
 def fill(folder: Path) -> None:
@@ -251,18 +291,22 @@ def fill(folder: Path) -> None:
             ballast.write(b"x" * 512)
 
 
-def test_a_process_that_is_killed_leaves_every_number_to_the_next_command(up: MlflowServer, tracking: TrackingConfig) -> None:
+def test_a_process_that_is_killed_leaves_every_number_to_the_next_command(
+    up: MlflowServer, tracking: TrackingConfig
+) -> None:
     code = (
-        "import os, signal, sys\n"
-        "from orchestrator.config.experiment import TrackingConfig\n"
-        "from orchestrator.tracking import open_run\n"
-        "tracker = open_run(TrackingConfig(uri=sys.argv[1], spool=sys.argv[2]), 'killed', 'a run', {})\n"
-        "for step in range(1, 200):\n"
-        "    tracker.log_metrics({'teacher_training/loss': step / 10}, step)\n"
-        "print(tracker.run_id, flush=True)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal, sys\nfrom orchestrator.config.experiment import TrackingConfig\nfrom"
+        " orchestrator.tracking import open_run\ntracker = open_run(TrackingConfig(uri=sys.argv[1],"
+        " spool=sys.argv[2]), 'killed', 'a run', {})\nfor step in range(1, 200):\n   "
+        " tracker.log_metrics({'teacher_training/loss': step / 10}, step)\nprint(tracker.run_id,"
+        " flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code, up.uri, str(tracking.spool)], capture_output=True, text=True, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", code, up.uri, str(tracking.spool)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert killed.returncode == -9, killed.stderr
     open_run(tracking, "killed", "the next", {}).close(RunStatus.FINISHED)
     client = MlflowClient(up.uri)

@@ -1,4 +1,6 @@
-"""The same numbers on every store: a SQLite file, and an MLflow server with PostgreSQL behind it."""
+"""The same numbers on every store: a SQLite file, and an MLflow server with PostgreSQL behind
+it.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -17,11 +19,18 @@ from tests.integration.servers import MlflowServer, mlflow_server, postgres, pos
 if TYPE_CHECKING:
     from orchestrator.config import Experiment
 
-pytestmark = pytest.mark.skipif(postgres_programs() is None, reason="PostgreSQL is not installed (apt-get install postgresql)")
+pytestmark = pytest.mark.skipif(
+    postgres_programs() is None, reason="PostgreSQL is not installed (apt-get install postgresql)"
+)
 
 NUM_TRIALS, NUM_STEPS = 4, 200
 # These tell two runs apart, and are none of the store's business.
-OWN_TAGS = {"mlflow.runName", "orchestrator.process_started", "orchestrator.process", "orchestrator.heartbeat"}
+OWN_TAGS = {
+    "mlflow.runName",
+    "orchestrator.process_started",
+    "orchestrator.process",
+    "orchestrator.heartbeat",
+}
 OWN_METRICS = {"final/wall_seconds", "final/worker_seconds", "final/cached_stages"}
 OWN_PARAMETERS = {"tracking.uri", "tracking.spool"}
 
@@ -34,33 +43,54 @@ class Tracked(NamedTuple):
 
     def histories(self) -> dict[str, list[tuple[int, float]]]:
         kept = self.run.data.metrics.keys() - OWN_METRICS
-        return {name: [(p.step, p.value) for p in self.client.get_metric_history(self.run.info.run_id, name)] for name in kept}
+        return {
+            name: [
+                (p.step, p.value)
+                for p in self.client.get_metric_history(self.run.info.run_id, name)
+            ]
+            for name in kept
+        }
 
     def artifacts(self, folder: str = "") -> dict[str, int]:
         found: dict[str, int] = {}
         for artifact in self.client.list_artifacts(self.run.info.run_id, folder or None):
-            found |= self.artifacts(artifact.path) if artifact.is_dir else {artifact.path: artifact.file_size or 0}
+            found |= (
+                self.artifacts(artifact.path)
+                if artifact.is_dir
+                else {artifact.path: artifact.file_size or 0}
+            )
         return found
 
     def models(self) -> set[tuple[str, str]]:
         found = self.client.search_logged_models([self.run.info.experiment_id])
-        return {(model.name, str(model.status)) for model in found if model.source_run_id == self.run.info.run_id}
+        return {
+            (model.name, str(model.status))
+            for model in found
+            if model.source_run_id == self.run.info.run_id
+        }
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     folder = tmp_path_factory.mktemp("server")
-    with postgres(tmp_path_factory.mktemp("postgres")) as backend, mlflow_server(backend, folder) as running:
+    with (
+        postgres(tmp_path_factory.mktemp("postgres")) as backend,
+        mlflow_server(backend, folder) as running,
+    ):
         yield running
 
 
 @pytest.fixture(scope="module")
-def runs(server: MlflowServer, tiny_experiment: "Experiment", tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tracked]:
+def runs(
+    server: MlflowServer, tiny_experiment: "Experiment", tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Tracked]:
     """The same experiment, tracked by both; the second one takes its stages from the store."""
     folder, found = tmp_path_factory.mktemp("runs"), {}
     for name, uri in {"SQLite": f"sqlite:///{folder}/mlflow.db", "PostgreSQL": server.uri}.items():
         tracking = TrackingConfig(uri=uri, spool=folder / "spool")
-        result = run(tiny_experiment.model_copy(update={"tracking": tracking}), folder / name, "the run")
+        result = run(
+            tiny_experiment.model_copy(update={"tracking": tracking}), folder / name, "the run"
+        )
         client = MlflowClient(uri)
         found[name] = Tracked(client, client.get_run(result.summary["run_id"]))
     return found
@@ -73,12 +103,18 @@ def test_both_have_the_same_metrics_in_the_same_order(runs: dict[str, Tracked]) 
 
 
 def test_both_have_the_same_parameters(runs: dict[str, Tracked]) -> None:
-    first, second = ({key: value for key, value in t.run.data.params.items() if key not in OWN_PARAMETERS} for t in runs.values())
+    first, second = (
+        {key: value for key, value in t.run.data.params.items() if key not in OWN_PARAMETERS}
+        for t in runs.values()
+    )
     assert first == second
 
 
 def test_both_have_the_same_tags_and_status(runs: dict[str, Tracked]) -> None:
-    first, second = ({key: value for key, value in t.run.data.tags.items() if key not in OWN_TAGS} for t in runs.values())
+    first, second = (
+        {key: value for key, value in t.run.data.tags.items() if key not in OWN_TAGS}
+        for t in runs.values()
+    )
     assert first == second
     assert {tracked.run.info.status for tracked in runs.values()} == {"FINISHED"}
 
@@ -88,12 +124,18 @@ def test_both_have_the_same_artifacts_models_and_data(runs: dict[str, Tracked]) 
     assert first.artifacts().keys() == second.artifacts().keys()
     assert all(second.artifacts().values())
     assert first.models() == second.models() == {("teacher", "READY"), ("student", "READY")}
-    digests = [{used.dataset.digest for used in tracked.run.inputs.dataset_inputs} for tracked in runs.values() if tracked.run.inputs]
+    digests = [
+        {used.dataset.digest for used in tracked.run.inputs.dataset_inputs}
+        for tracked in runs.values()
+        if tracked.run.inputs
+    ]
     assert digests[0] == digests[1]
 
 
 def test_trials_that_log_at_once_lose_nothing(server: MlflowServer, tmp_path: Path) -> None:
-    tracker = open_run(TrackingConfig(uri=server.uri, spool=tmp_path / "spool"), "at once", "a sweep", {})
+    tracker = open_run(
+        TrackingConfig(uri=server.uri, spool=tmp_path / "spool"), "at once", "a sweep", {}
+    )
     trials = [tracker.open_child(f"trial {number}", {}) for number in range(NUM_TRIALS)]
 
     def log(number: int) -> None:
@@ -110,12 +152,16 @@ def test_trials_that_log_at_once_lose_nothing(server: MlflowServer, tmp_path: Pa
     client: Any = MlflowClient(server.uri)
     for number, trial in enumerate(trials):
         points = client.get_metric_history(trial.run_id, "teacher_training/loss")
-        assert [(point.step, point.value) for point in points] == [(step, number + step / 1000) for step in range(1, NUM_STEPS + 1)]
+        assert [(point.step, point.value) for point in points] == [
+            (step, number + step / 1000) for step in range(1, NUM_STEPS + 1)
+        ]
         assert client.get_run(trial.run_id).info.status == "FINISHED"
 
 
 @pytest.mark.parametrize("password", ["wrong"])
-def test_a_database_server_that_refuses_the_user_is_said_at_once(server: MlflowServer, password: str, tmp_path: Path) -> None:
+def test_a_database_server_that_refuses_the_user_is_said_at_once(
+    server: MlflowServer, password: str, tmp_path: Path
+) -> None:
     from orchestrator.errors import OrchestratorError
 
     uri = server.backend_uri.replace("mlflow@", f"nobody:{password}@")

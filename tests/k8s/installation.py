@@ -1,4 +1,6 @@
-"""What stands for the namespace in tests: the workloads' commands and settings, in processes of this machine, with Secrets as here."""
+"""What stands for the namespace in tests: the workloads' commands and settings, in processes of
+this machine, with Secrets as here.
+"""
 
 import os
 import subprocess
@@ -27,10 +29,14 @@ def environment_of(kind: str, name: str) -> dict[str, str]:
     container = container_of(kind, name)
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
-        found |= named(objects, "ConfigMap", source["configMapRef"]["name"].rpartition("-")[0])["data"]
+        found |= named(objects, "ConfigMap", source["configMapRef"]["name"].rpartition("-")[0])[
+            "data"
+        ]
     for variable in container.get("env", []):
         secret = variable.get("valueFrom", {}).get("secretKeyRef")
-        found[variable["name"]] = PASSWORDS[secret["name"], secret["key"]] if secret else variable["value"]
+        found[variable["name"]] = (
+            PASSWORDS[secret["name"], secret["key"]] if secret else variable["value"]
+        )
     return found
 
 
@@ -65,8 +71,15 @@ class Installation:
 
     def environment(self, kind: str, name: str) -> dict[str, str]:
         """Of a workload's container: its own, but for where things are here."""
-        path = {"PATH": f"{self.programs / 'bin'}:{os.environ['PATH']}", "HOME": str(self.folder), "MLFLOW_AUTH_CONFIG_PATH": str(self.ini)}
-        places = {"MLFLOW_ARTIFACTS_DESTINATION": str(self.folder / "artifacts"), "BACKUPS": str(self.folder / "backups")}
+        path = {
+            "PATH": f"{self.programs / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "MLFLOW_AUTH_CONFIG_PATH": str(self.ini),
+        }
+        places = {
+            "MLFLOW_ARTIFACTS_DESTINATION": str(self.folder / "artifacts"),
+            "BACKUPS": str(self.folder / "backups"),
+        }
         return environment_of(kind, name) | self.database | path | places
 
     @property
@@ -74,21 +87,38 @@ class Installation:
         """The ConfigMap's file."""
         return self.folder / "basic_auth.ini"
 
-    def run(self, workload: tuple[str, str], *command: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, workload: tuple[str, str], *command: str, stdin: str = "", **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Runs something as in a workload's container."""
         environment = self.environment(*workload) | variables
-        return subprocess.run(command, env=environment, cwd=self.folder, input=stdin, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            env=environment,
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def add_user(self, name: str, password: str) -> "subprocess.CompletedProcess[str]":
         """What README does with `kubectl exec`."""
         command = ("python", str(SCRIPTS / "add_user.py"), name)
-        return self.run(("Deployment", "mlflow"), *command, stdin=password, MLFLOW_TRACKING_URI=self.uri)
+        return self.run(
+            ("Deployment", "mlflow"), *command, stdin=password, MLFLOW_TRACKING_URI=self.uri
+        )
 
     def status(self, path: str, host: str = "mlflow:5000", user: str = "") -> int:
         """The HTTP status of a request."""
-        headers = {"Host": host} | ({"Authorization": f"Basic {b64encode(user.encode()).decode()}"} if user else {})
+        headers = {"Host": host} | (
+            {"Authorization": f"Basic {b64encode(user.encode()).decode()}"} if user else {}
+        )
         try:
-            answer = urllib.request.urlopen(urllib.request.Request(self.uri + path, headers=headers), timeout=20)  # noqa: S310 - our own
+            answer = urllib.request.urlopen(  # noqa: S310 - our own
+                urllib.request.Request(self.uri + path, headers=headers),  # noqa: S310
+                timeout=20,
+            )
         except urllib.error.HTTPError as error:
             error.close()
             return error.code
@@ -100,12 +130,24 @@ def start_mlflow(here: Installation) -> "subprocess.Popen[bytes]":
     """The server by the Deployment's command, on a port of our own."""
     container = container_of("Deployment", "mlflow")
     [listening] = [str(port["containerPort"]) for port in container["ports"]]
-    command = [str(here.port) if word == listening else word for word in [*container["command"], *container["args"]]]
-    assert str(here.port) in command, "the server listens on another port than the one that is declared"
+    command = [
+        str(here.port) if word == listening else word
+        for word in [*container["command"], *container["args"]]
+    ]
+    assert str(here.port) in command, (
+        "the server listens on another port than the one that is declared"
+    )
     environment = here.environment("Deployment", "mlflow")
     with (here.folder / "log").open("wb") as log:
         program = [str(here.programs / "bin" / command[0]), *command[1:]]
-        return subprocess.Popen(program, env=environment, cwd=here.folder, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            program,
+            env=environment,
+            cwd=here.folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def wait_for_mlflow(here: Installation, process: "subprocess.Popen[bytes]") -> None:

@@ -1,4 +1,6 @@
-"""What is wrong between objects, and against this installation's own rules; what is wrong within one finds tests/kubernetes_objects.py."""
+"""What is wrong between objects, and against this installation's own rules; what is wrong within
+one finds tests/kubernetes_objects.py.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,9 +13,23 @@ from tests.kubernetes_objects import pod_specs
 NAMESPACE = "orchestrator"
 _CLUSTER_KINDS = {"Namespace", "ClusterQueue", "ResourceFlavor"}
 _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-_NEVER_GRANTED = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "pods/portforward", "roles", "rolebindings", "nodes"}
+_NEVER_GRANTED = {
+    "secrets",
+    "serviceaccounts/token",
+    "pods/exec",
+    "pods/attach",
+    "pods/portforward",
+    "roles",
+    "rolebindings",
+    "nodes",
+}
 _NEVER_DONE = {"*", "escalate", "bind", "impersonate", "deletecollection", "update"}
-_KINDS_OF_FIELDS = {"configMapRef": "ConfigMap", "configMapKeyRef": "ConfigMap", "secretRef": "Secret", "secretKeyRef": "Secret"}
+_KINDS_OF_FIELDS = {
+    "configMapRef": "ConfigMap",
+    "configMapKeyRef": "ConfigMap",
+    "secretRef": "Secret",
+    "secretKeyRef": "Secret",
+}
 _KINDS_OF_VOLUMES = {
     "configMap": ("ConfigMap", "name"),
     "secret": ("Secret", "secretName"),
@@ -47,8 +63,14 @@ def problems_between(objects: list[Object], documented: str) -> list[str]:
 
 def documented_keys(text: str, kind: str, name: str) -> set[str] | None:
     """Keys of a Secret or ConfigMap in the command that makes it; None when no command does."""
-    command = re.search(rf"^kubectl .*create {kind} {re.escape(name)} ((?:\\\n|[^\n])*)", text, flags=re.MULTILINE)
-    return None if command is None else set(re.findall(r"--from-(?:literal|file)=\"?([\w.-]+)=", command[1]))
+    command = re.search(
+        rf"^kubectl .*create {kind} {re.escape(name)} ((?:\\\n|[^\n])*)", text, flags=re.MULTILINE
+    )
+    return (
+        None
+        if command is None
+        else set(re.findall(r"--from-(?:literal|file)=\"?([\w.-]+)=", command[1]))
+    )
 
 
 def _names(objects: Iterable[Object]) -> Iterator[str]:
@@ -56,7 +78,10 @@ def _names(objects: Iterable[Object]) -> Iterator[str]:
     for each in objects:
         kind, metadata = each["kind"], each["metadata"]
         if not _DNS_LABEL.match(metadata["name"]):
-            yield f"{kind} {metadata['name']}: the name is longer than 63, or has other letters than a-z, 0-9 and -"
+            yield (
+                f"{kind} {metadata['name']}: the name is longer than 63, or has other letters than"
+                " a-z, 0-9 and -"
+            )
         if kind not in _CLUSTER_KINDS and metadata.get("namespace") != NAMESPACE:
             yield f"{kind} {metadata['name']} is not in the namespace {NAMESPACE}"
         if (kind, metadata["name"]) in seen:
@@ -64,7 +89,7 @@ def _names(objects: Iterable[Object]) -> Iterator[str]:
         seen.add((kind, metadata["name"]))
 
 
-# --- what refers to something ------------------------------------------------------------------------------------------
+# --- what refers to something ---------------------------------------------------------------------
 
 
 def _references(objects: list[Object], documented: str) -> Iterator[str]:
@@ -83,30 +108,44 @@ def _references(objects: list[Object], documented: str) -> Iterator[str]:
         ends = [(binding["roleRef"]["kind"], binding["roleRef"]["name"])]
         ends += [(subject["kind"], subject["name"]) for subject in binding["subjects"]]
         yield from (
-            f"RoleBinding {binding['metadata']['name']}: there is no {kind} {name}" for kind, name in ends if (kind, name) not in there
+            f"RoleBinding {binding['metadata']['name']}: there is no {kind} {name}"
+            for kind, name in ends
+            if (kind, name) not in there
         )
 
 
 def _referenced(spec: Object) -> Iterator[tuple[str, str, str | None, bool]]:
     """Kind, name, key and whether it may be missing, of all that a pod takes values from."""
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
-        sources = [*container.get("envFrom", []), *(variable.get("valueFrom", {}) for variable in container.get("env", []))]
+        sources = [
+            *container.get("envFrom", []),
+            *(variable.get("valueFrom", {}) for variable in container.get("env", [])),
+        ]
         for field, reference in (pair for source in sources for pair in source.items()):
             if kind := _KINDS_OF_FIELDS.get(field):
-                yield kind, reference["name"], reference.get("key"), reference.get("optional", False)
+                yield (
+                    kind,
+                    reference["name"],
+                    reference.get("key"),
+                    reference.get("optional", False),
+                )
     for volume in spec.get("volumes", []):
         for field, (kind, name) in _KINDS_OF_VOLUMES.items():
             if reference := volume.get(field):
                 yield kind, reference[name], None, reference.get("optional", False)
 
 
-def _missing_key(objects: list[Object], where: str, kind: str, name: str, key: str | None) -> Iterator[str]:
+def _missing_key(
+    objects: list[Object], where: str, kind: str, name: str, key: str | None
+) -> Iterator[str]:
     [found] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     if key is not None and key not in found.get("data", {}):
         yield f"{where}: {kind} {name} has no key {key}"
 
 
-def _undocumented(documented: str, where: str, kind: str, name: str, key: str | None) -> Iterator[str]:
+def _undocumented(
+    documented: str, where: str, kind: str, name: str, key: str | None
+) -> Iterator[str]:
     command_kind = {"Secret": "secret generic", "ConfigMap": "configmap"}.get(kind)
     keys = documented_keys(documented, command_kind, name) if command_kind else None
     if keys is None:
@@ -119,9 +158,13 @@ def _selectors(objects: list[Object]) -> Iterator[str]:
     own = [template["metadata"]["labels"] for each in objects if (template := pod_template(each))]
     for each in objects:
         where = f"{each['kind']} {each['metadata']['name']}"
-        if each["kind"] == "Service" and not any(selects({"matchLabels": each["spec"]["selector"]}, labels) for labels in own):
+        if each["kind"] == "Service" and not any(
+            selects({"matchLabels": each["spec"]["selector"]}, labels) for labels in own
+        ):
             yield f"{where} selects no pod"
-        if each["kind"] == "PodDisruptionBudget" and not any(selects(each["spec"]["selector"], labels) for labels in own):
+        if each["kind"] == "PodDisruptionBudget" and not any(
+            selects(each["spec"]["selector"], labels) for labels in own
+        ):
             yield f"{where} selects no pod"
         if each["kind"] in ("Deployment", "StatefulSet"):
             template = each["spec"]["template"]["metadata"]["labels"]
@@ -145,13 +188,22 @@ def _ports(objects: list[Object]) -> Iterator[str]:
     templates = [template for each in objects if (template := pod_template(each))]
     for service in of_kind(objects, "Service"):
         for template in templates:
-            if selects({"matchLabels": service["spec"]["selector"]}, template["metadata"]["labels"]):
-                names = {port["name"] for container in template["spec"]["containers"] for port in container.get("ports", [])}
+            if selects(
+                {"matchLabels": service["spec"]["selector"]}, template["metadata"]["labels"]
+            ):
+                names = {
+                    port["name"]
+                    for container in template["spec"]["containers"]
+                    for port in container.get("ports", [])
+                }
                 wanted = {port["targetPort"] for port in service["spec"]["ports"]}
-                yield from (f"Service {service['metadata']['name']}: its pods have no port {port}" for port in sorted(wanted - names))
+                yield from (
+                    f"Service {service['metadata']['name']}: its pods have no port {port}"
+                    for port in sorted(wanted - names)
+                )
 
 
-# --- this installation's own rules ------------------------------------------------------------------------------------
+# --- this installation's own rules ----------------------------------------------------------------
 
 
 def _rights(objects: list[Object]) -> Iterator[str]:
@@ -160,8 +212,16 @@ def _rights(objects: list[Object]) -> Iterator[str]:
     for role in of_kind(objects, "Role"):
         for rule in role["rules"]:
             where = f"Role {role['metadata']['name']}"
-            for field, forbidden in {"resources": {"*", *_NEVER_GRANTED}, "verbs": _NEVER_DONE, "apiGroups": {"*"}}.items():
-                yield from (f"{where} grants {name} in {field}" for name in rule.get(field, []) if name in forbidden)
+            for field, forbidden in {
+                "resources": {"*", *_NEVER_GRANTED},
+                "verbs": _NEVER_DONE,
+                "apiGroups": {"*"},
+            }.items():
+                yield from (
+                    f"{where} grants {name} in {field}"
+                    for name in rule.get(field, [])
+                    if name in forbidden
+                )
 
 
 def _pods(objects: list[Object]) -> Iterator[str]:
@@ -173,10 +233,17 @@ def _pods(objects: list[Object]) -> Iterator[str]:
         if spec.get("automountServiceAccountToken") is not False:
             yield f"{where}: its pods hold a token of Kubernetes, which none of them needs"
         if spec.get("enableServiceLinks") is not False:
-            yield f"{where}: enableServiceLinks must be false, or the Service mlflow gives it MLFLOW_PORT=tcp://…"
+            yield (
+                f"{where}: enableServiceLinks must be false, or the Service mlflow gives it"
+                " MLFLOW_PORT=tcp://…"
+            )
         if each["kind"] in ("Deployment", "StatefulSet"):
             for container in spec["containers"]:
-                missing = [probe for probe in ("startupProbe", "readinessProbe", "livenessProbe") if probe not in container]
+                missing = [
+                    probe
+                    for probe in ("startupProbe", "readinessProbe", "livenessProbe")
+                    if probe not in container
+                ]
                 yield from (f"{where}: {container['name']} has no {probe}" for probe in missing)
         if each["kind"] == "CronJob":
             yield from (f"{where}: {problem}" for problem in _cron_job(each["spec"]))
@@ -195,7 +262,10 @@ def _cron_job(spec: Mapping[str, Any]) -> Iterator[str]:
 def _standing(objects: list[Object]) -> Iterator[str]:
     [namespace] = of_kind(objects, "Namespace")
     if namespace["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
-        yield f"Namespace {namespace['metadata']['name']} does not enforce the restricted Pod Security Standard"
+        yield (
+            f"Namespace {namespace['metadata']['name']} does not enforce the restricted Pod"
+            " Security Standard"
+        )
     deny_all = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     if not any(policy["spec"] == deny_all for policy in of_kind(objects, "NetworkPolicy")):
         yield "no NetworkPolicy denies what no other allows"

@@ -43,8 +43,12 @@ def _rendered(overlay: str, components: tuple[str, ...]) -> list[Object]:
             "resources": [f"{k8s}/overlays/{overlay}"],
             "components": [f"{k8s}/components/{component}" for component in components],
         }
-        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-        done = subprocess.run([kubectl(), "kustomize", folder], capture_output=True, text=True, check=False)
+        (Path(folder) / "kustomization.yaml").write_text(
+            yaml.safe_dump(kustomization), encoding="utf-8"
+        )
+        done = subprocess.run(
+            [kubectl(), "kustomize", folder], capture_output=True, text=True, check=False
+        )
     assert done.returncode == 0, done.stderr
     return [each for each in yaml.safe_load_all(done.stdout) if each]
 
@@ -56,21 +60,29 @@ def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
 
 def named(objects: Iterable[Object], kind: str, name: str) -> Object:
     """The one of that kind and name; a generated name goes on with its hash."""
-    [found] = [each for each in of_kind(objects, kind) if name in (each["metadata"]["name"], each["metadata"]["name"].rpartition("-")[0])]
+    [found] = [
+        each
+        for each in of_kind(objects, kind)
+        if name in (each["metadata"]["name"], each["metadata"]["name"].rpartition("-")[0])
+    ]
     return found
 
 
 def pod_template(workload: Object) -> Object | None:
     """The pod template of a Deployment, StatefulSet, Job or CronJob; None for everything else."""
     spec = workload.get("spec", {})
-    template: Object | None = spec.get("jobTemplate", {}).get("spec", {}).get("template") or spec.get("template")
+    template: Object | None = spec.get("jobTemplate", {}).get("spec", {}).get(
+        "template"
+    ) or spec.get("template")
     return template if workload["kind"] in ("Deployment", "StatefulSet", "Job", "CronJob") else None
 
 
 def selects(selector: Object, labels: Mapping[str, str]) -> bool:
     """Whether a label selector takes an object with these labels, as Kubernetes decides it."""
     expressions = selector.get("matchExpressions", [])
-    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
+    return all(
+        labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()
+    ) and all(
         {
             "Exists": each["key"] in labels,
             "DoesNotExist": each["key"] not in labels,

@@ -1,4 +1,6 @@
-"""Pods of jobs as `orchestrator submit` renders them for an overlay, with the labels that KubeRay and Kubernetes add."""
+"""Pods of jobs as `orchestrator submit` renders them for an overlay, with the labels that KubeRay
+and Kubernetes add.
+"""
 
 import functools
 
@@ -12,8 +14,19 @@ from tests.k8s.rendering import K8S, Object, named, pod_template
 ROOT = K8S.parent
 _COMMANDS = {
     "RayJob run": ("run", f"{ROOT}/experiments/digits.yaml"),
-    "RayJob sweep": ("sweep", f"{ROOT}/search_spaces/smoke.yaml", f"{ROOT}/experiments/digits.yaml"),
-    "CronJob": ("retrain", f"{ROOT}/experiments/retraining_digits.yaml", "--schedule", "0 3 * * *", "--set", "source.path=s3://bucket/in"),
+    "RayJob sweep": (
+        "sweep",
+        f"{ROOT}/search_spaces/smoke.yaml",
+        f"{ROOT}/experiments/digits.yaml",
+    ),
+    "CronJob": (
+        "retrain",
+        f"{ROOT}/experiments/retraining_digits.yaml",
+        "--schedule",
+        "0 3 * * *",
+        "--set",
+        "source.path=s3://bucket/in",
+    ),
 }
 _OF_RAY = {"ray.io/is-ray-node": "yes", "ray.io/cluster": "digits"}
 
@@ -22,7 +35,9 @@ _OF_RAY = {"ray.io/is-ray-node": "yes", "ray.io/cluster": "digits"}
 def submitted(overlay: str, command: str) -> Object:
     """The job or schedule that a command submits, for an overlay or with another cluster.yaml."""
     config = overlay if overlay.endswith(".yaml") else K8S / "overlays" / overlay / "cluster.yaml"
-    done = CliRunner().invoke(app, ["submit", *_COMMANDS[command], "--dry-run", "--cluster-config", str(config)])
+    done = CliRunner().invoke(
+        app, ["submit", *_COMMANDS[command], "--dry-run", "--cluster-config", str(config)]
+    )
     assert done.exit_code == 0, done.output
     [job] = [each for each in yaml.safe_load_all(done.output) if each["kind"] != "ConfigMap"]
     return dict(job)
@@ -36,22 +51,38 @@ def head(overlay: str, command: str = "RayJob run") -> Peer:
 
 def worker(overlay: str) -> Peer:
     """A worker of a run."""
-    template = submitted(overlay, "RayJob run")["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]
+    template = submitted(overlay, "RayJob run")["spec"]["rayClusterSpec"]["workerGroupSpecs"][0][
+        "template"
+    ]
     return Peer({**template["metadata"]["labels"], **_OF_RAY, "ray.io/node-type": "worker"})
 
 
 def submitter(overlay: str) -> Peer:
     """The pod by which KubeRay hands a job over."""
     template = submitted(overlay, "RayJob run")["spec"]["submitterPodTemplate"]
-    of_kuberay = {"ray.io/originated-from-crd": "RayJob", "app.kubernetes.io/created-by": "kuberay-operator"}
-    return Peer({**template["metadata"]["labels"], **of_kuberay, "batch.kubernetes.io/job-name": "run-digits"})
+    of_kuberay = {
+        "ray.io/originated-from-crd": "RayJob",
+        "app.kubernetes.io/created-by": "kuberay-operator",
+    }
+    return Peer(
+        {
+            **template["metadata"]["labels"],
+            **of_kuberay,
+            "batch.kubernetes.io/job-name": "run-digits",
+        }
+    )
 
 
 def tick(overlay: str) -> Peer:
     """The small pod of a schedule."""
     template = pod_template(submitted(overlay, "CronJob"))
     assert template is not None
-    return Peer({**template["metadata"]["labels"], "batch.kubernetes.io/job-name": "retrain-digits-29700000"})
+    return Peer(
+        {
+            **template["metadata"]["labels"],
+            "batch.kubernetes.io/job-name": "retrain-digits-29700000",
+        }
+    )
 
 
 def own(objects: list[Object], kind: str, name: str) -> Peer:

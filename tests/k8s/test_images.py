@@ -1,4 +1,6 @@
-"""The Dockerfile, the lock files that it installs, and the program that carries it out without Docker."""
+"""The Dockerfile, the lock files that it installs, and the program that carries it out without
+Docker.
+"""
 
 import importlib
 import os
@@ -35,10 +37,12 @@ def replay(dockerfile: ModuleType) -> ModuleType:
         sys.path.remove(str(ROOT / "k8s"))
 
 
-# --- the Dockerfile ----------------------------------------------------------------------------------------------------
+# --- the Dockerfile -------------------------------------------------------------------------------
 
 
-def test_a_plain_build_makes_the_orchestrator_and_a_target_the_mlflow_server(dockerfile: ModuleType) -> None:
+def test_a_plain_build_makes_the_orchestrator_and_a_target_the_mlflow_server(
+    dockerfile: ModuleType,
+) -> None:
     stages = dockerfile.read_stages(DOCKERFILE)
     assert list(stages)[-1] == "orchestrator"
     assert "mlflow" in stages
@@ -58,7 +62,12 @@ def test_images_come_from_a_pinned_base_and_locked_packages(dockerfile: ModuleTy
     stages = dockerfile.read_stages(DOCKERFILE)
     images = {stage.base for stage in stages.values()} - set(stages)
     assert all(re.fullmatch(r"docker\.io/library/debian:\d+\.\d+-slim", image) for image in images)
-    installing = [each.text for stage in stages.values() for each in stage.instructions if re.search(r"pip (install|sync)", each.text)]
+    installing = [
+        each.text
+        for stage in stages.values()
+        for each in stage.instructions
+        if re.search(r"pip (install|sync)", each.text)
+    ]
     assert installing
     for command in installing:
         for part in re.findall(r"pip (?:install|sync)[^&;]*", command):
@@ -67,11 +76,17 @@ def test_images_come_from_a_pinned_base_and_locked_packages(dockerfile: ModuleTy
 
 
 def test_the_command_without_cuda_takes_out_torch_and_nothing_else(dockerfile: ModuleType) -> None:
-    [command] = [each.text for each in dockerfile.read_stages(DOCKERFILE)["orchestrator-environment"].instructions if "awk" in each.text]
+    [command] = [
+        each.text
+        for each in dockerfile.read_stages(DOCKERFILE)["orchestrator-environment"].instructions
+        if "awk" in each.text
+    ]
     found = re.search(r"awk '(.*?)'", command)
     assert found is not None
     lock = ROOT / "k8s" / "requirements.lock"
-    left = subprocess.run(["awk", found[1], str(lock)], capture_output=True, text=True, check=True).stdout
+    left = subprocess.run(
+        ["awk", found[1], str(lock)], capture_output=True, text=True, check=True
+    ).stdout
     before = _blocks(lock.read_text(encoding="utf-8"))
     gone = {block.split("==")[0] for block in set(before) - set(_blocks(left))}
     assert {"torch", "torchvision", "triton", "nvidia-cublas", "cuda-bindings"} <= gone
@@ -79,7 +94,9 @@ def test_the_command_without_cuda_takes_out_torch_and_nothing_else(dockerfile: M
     assert _blocks(left) == [block for block in before if block.split("==")[0] not in gone]
 
 
-def test_a_dockerfile_with_something_unknown_is_refused(dockerfile: ModuleType, tmp_path: Path) -> None:
+def test_a_dockerfile_with_something_unknown_is_refused(
+    dockerfile: ModuleType, tmp_path: Path
+) -> None:
     for text, problem in {
         "FROM a AS b\nHEALTHCHECK NONE\n": "line 2: HEALTHCHECK is not known",
         "FROM a\n": "line 1: FROM a is not of the form",
@@ -91,22 +108,36 @@ def test_a_dockerfile_with_something_unknown_is_refused(dockerfile: ModuleType, 
 
 
 def test_lines_are_joined_and_comments_left_out(dockerfile: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("# first\nFROM a AS b\nRUN one \\\n    # between\n    && two\n\nENV A=1 B=$A\n", encoding="utf-8")
+    (tmp_path / "Dockerfile").write_text(
+        "# first\nFROM a AS b\nRUN one \\\n    # between\n    && two\n\nENV A=1 B=$A\n",
+        encoding="utf-8",
+    )
     run, env = dockerfile.read_stages(tmp_path / "Dockerfile")["b"].instructions
     assert (run.text, run.line) == ("one && two", 3)
     assert dockerfile.read_assignments(env.text, {"A": "outside"}) == {"A": "1", "B": "outside"}
 
 
 def test_flags_that_are_not_known_are_refused(dockerfile: ModuleType) -> None:
-    for text, read in {"--mount=type=secret,id=x true": dockerfile.read_run, "--chown=1:1 a b": dockerfile.read_copy}.items():
+    for text, read in {
+        "--mount=type=secret,id=x true": dockerfile.read_run,
+        "--chown=1:1 a b": dockerfile.read_copy,
+    }.items():
         keyword = "RUN" if "mount" in text else "COPY"
         with pytest.raises(dockerfile.DockerfileError, match="line 7"):
             read(dockerfile.Instruction(keyword, text, 7))
 
 
-def test_only_what_the_dockerfile_copies_reaches_a_build(dockerfile: ModuleType, replay: ModuleType, tmp_path: Path) -> None:
+def test_only_what_the_dockerfile_copies_reaches_a_build(
+    dockerfile: ModuleType, replay: ModuleType, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
-    names = ["orchestrator/cli/x.py", "k8s/image/mlflow.lock", "k8s/requirements.lock", "README.md", "experiments/a.yaml"]
+    names = [
+        "orchestrator/cli/x.py",
+        "k8s/image/mlflow.lock",
+        "k8s/requirements.lock",
+        "README.md",
+        "experiments/a.yaml",
+    ]
     ignored = [
         ".git/config",
         ".venv/bin/python",
@@ -119,36 +150,69 @@ def test_only_what_the_dockerfile_copies_reaches_a_build(dockerfile: ModuleType,
     for name in (*names, *ignored):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).touch()
-    (source / ".dockerignore").write_text((ROOT / ".dockerignore").read_text(encoding="utf-8"), encoding="utf-8")
+    (source / ".dockerignore").write_text(
+        (ROOT / ".dockerignore").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     context = replay._build_context(source, tmp_path / "context")
-    assert {str(file.relative_to(context)) for file in context.rglob("*") if file.is_file()} == set(names)
+    assert {str(file.relative_to(context)) for file in context.rglob("*") if file.is_file()} == set(
+        names
+    )
     copied = [
-        copy for stage in dockerfile.read_stages(DOCKERFILE).values() for copy in map(dockerfile.read_copy, stage.instructions) if copy
+        copy
+        for stage in dockerfile.read_stages(DOCKERFILE).values()
+        for copy in map(dockerfile.read_copy, stage.instructions)
+        if copy
     ]
     needed = {path for copy in copied if not copy.source for path in copy.paths}
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")}
-    assert all(any(path == each or path.startswith(f"{each}/") for each in allowed) for path in needed)
+    allowed = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    }
+    assert all(
+        any(path == each or path.startswith(f"{each}/") for each in allowed) for path in needed
+    )
 
 
 def test_without_root_the_replay_says_what_to_do(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         done = subprocess.run(
-            [sys.executable, "k8s/replay_dockerfile.py", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+            [sys.executable, "k8s/replay_dockerfile.py", str(tmp_path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     else:
-        command = ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "k8s/replay_dockerfile.py", "/nowhere"]
+        command = [
+            "setpriv",
+            "--reuid=65534",
+            "--clear-groups",
+            sys.executable,
+            "k8s/replay_dockerfile.py",
+            "/nowhere",
+        ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if "Permission denied" in done.stderr:
             pytest.skip("nobody may not read this checkout")
-    assert (done.returncode, done.stderr.strip().startswith("error: mounting and chroot need root")) == (1, True), done.stderr
+    assert (
+        done.returncode,
+        done.stderr.strip().startswith("error: mounting and chroot need root"),
+    ) == (1, True), done.stderr
 
 
-# --- lock files --------------------------------------------------------------------------------------------------------
+# --- lock files -----------------------------------------------------------------------------------
 
 
 def _blocks(text: str) -> list[str]:
-    """Each package with its hashes; one that differs between platforms stands there several times."""
-    return [block for block in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE) if "==" in block.split("\n")[0]]
+    """Each package with its hashes; one that differs between platforms stands there several
+    times.
+    """
+    return [
+        block
+        for block in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
+        if "==" in block.split("\n")[0]
+    ]
 
 
 def _packages(text: str) -> dict[str, str]:
@@ -156,7 +220,11 @@ def _packages(text: str) -> dict[str, str]:
 
 
 def test_there_is_a_lock_for_each_image_and_for_what_builds_them() -> None:
-    assert [str(file.relative_to(ROOT)) for file in LOCKS] == ["k8s/image/build.lock", "k8s/image/mlflow.lock", "k8s/requirements.lock"]
+    assert [str(file.relative_to(ROOT)) for file in LOCKS] == [
+        "k8s/image/build.lock",
+        "k8s/image/mlflow.lock",
+        "k8s/requirements.lock",
+    ]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda file: file.name)
@@ -171,7 +239,9 @@ def test_the_server_has_the_mlflow_that_jobs_and_tests_have() -> None:
         _packages((ROOT / name).read_text(encoding="utf-8"))
         for name in ("k8s/image/mlflow.lock", "k8s/requirements.lock", "requirements.lock")
     )
-    assert {name: version for name, version in server.items() if jobs.get(name, version) != version} == {}
+    assert {
+        name: version for name, version in server.items() if jobs.get(name, version) != version
+    } == {}
     assert server["mlflow"] == jobs["mlflow"] == tests["mlflow"]
     assert jobs["ray"] == tests["ray"]
     assert {"flask-wtf", "psycopg", "boto3"} <= set(server)

@@ -1,4 +1,6 @@
-"""The MLflow server as the Deployment starts it: its packages, command and settings, with a real PostgreSQL, and what tends that."""
+"""The MLflow server as the Deployment starts it: its packages, command and settings, with a real
+PostgreSQL, and what tends that.
+"""
 
 import os
 import shutil
@@ -13,12 +15,21 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tests.integration.servers import free_port, postgres, postgres_programs
-from tests.k8s.installation import SCRIPTS, Installation, container_of, start_mlflow, wait_for_mlflow
+from tests.k8s.installation import (
+    SCRIPTS,
+    Installation,
+    container_of,
+    start_mlflow,
+    wait_for_mlflow,
+)
 from tests.k8s.rendering import K8S, named, render
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(postgres_programs() is None, reason="no PostgreSQL here (Debian: apt-get install postgresql)"),
+    pytest.mark.skipif(
+        postgres_programs() is None,
+        reason="no PostgreSQL here (Debian: apt-get install postgresql)",
+    ),
 ]
 
 
@@ -31,23 +42,42 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no uv here: it installs the packages of the server's image")
     folder = tmp_path_factory.mktemp("mlflow image") / "venv"
     subprocess.run([uv, "venv", "--quiet", "--python", "3.11", folder], check=True)
-    install = [uv, "pip", "sync", "--quiet", "--python", str(folder), "--require-hashes", str(K8S / "image" / "mlflow.lock")]
+    install = [
+        uv,
+        "pip",
+        "sync",
+        "--quiet",
+        "--python",
+        str(folder),
+        "--require-hashes",
+        str(K8S / "image" / "mlflow.lock"),
+    ]
     if subprocess.run(install, check=False, capture_output=True).returncode != 0:
         pytest.skip("the packages of the server's image cannot be fetched")
     return folder
 
 
 @pytest.fixture(scope="module")
-def installation(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(
+    programs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     """A running server."""
     folder = tmp_path_factory.mktemp("mlflow")
     (folder / "backups").mkdir()
     with postgres(tmp_path_factory.mktemp("postgres")) as uri:
         port = uri.rpartition(":")[2].partition("/")[0]
-        database = {"PGHOST": "127.0.0.1", "PGPORT": port, "PGUSER": "mlflow", "PGDATABASE": "mlflow"}
+        database = {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": port,
+            "PGUSER": "mlflow",
+            "PGDATABASE": "mlflow",
+        }
         subprocess.run(["createdb", "mlflow"], env={**os.environ, **database}, check=True)
         here = Installation(programs, folder, database, free_port())
-        here.ini.write_text(named(render("local"), "ConfigMap", "mlflow-auth")["data"]["basic_auth.ini"], encoding="utf-8")
+        here.ini.write_text(
+            named(render("local"), "ConfigMap", "mlflow-auth")["data"]["basic_auth.ini"],
+            encoding="utf-8",
+        )
         process = start_mlflow(here)
         try:
             wait_for_mlflow(here, process)
@@ -79,11 +109,15 @@ def test_users_are_added_and_given_new_passwords(installation: Installation) -> 
     assert (added.returncode, added.stdout) == (0, "added newcomer\n"), added.stderr
     assert installation.status(path, user="newcomer:first-password-of-newcomer") == 200
     changed = installation.add_user("newcomer", "second-password-of-newcomer")
-    assert (changed.returncode, changed.stdout) == (0, "newcomer has the new password\n"), changed.stderr
+    assert (changed.returncode, changed.stdout) == (0, "newcomer has the new password\n"), (
+        changed.stderr
+    )
     assert installation.status(path, user="newcomer:second-password-of-newcomer") == 200
 
 
-def test_runs_survive_a_backup_and_a_restore(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_survive_a_backup_and_a_restore(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for user in ("orchestrator", "colleague"):
         assert installation.add_user(user, f"password-of-{user}").returncode == 0
     client = _client(installation, monkeypatch, "orchestrator")
@@ -103,7 +137,9 @@ def test_runs_survive_a_backup_and_a_restore(installation: Installation, monkeyp
     assert backup.returncode == 0, backup.stderr
     client.log_metric(run.info.run_id, "after/backup", 1.0)
     restored = _restore(installation)
-    assert (restored.returncode, restored.stdout.startswith("restored mlflow-")) == (0, True), restored.stderr
+    assert (restored.returncode, restored.stdout.startswith("restored mlflow-")) == (0, True), (
+        restored.stderr
+    )
     assert client.get_run(run.info.run_id).data.metrics == {"final/accuracy": 0.9}
 
 
@@ -113,23 +149,39 @@ def _client(installation: Installation, monkeypatch: pytest.MonkeyPatch, user: s
     return MlflowClient(installation.uri)
 
 
-def _restore(installation: Installation, backup: str = "newest") -> "subprocess.CompletedProcess[str]":
-    return installation.run(("CronJob", "postgres-restore"), "bash", str(SCRIPTS / "restore.sh"), BACKUP=backup)
+def _restore(
+    installation: Installation, backup: str = "newest"
+) -> "subprocess.CompletedProcess[str]":
+    return installation.run(
+        ("CronJob", "postgres-restore"), "bash", str(SCRIPTS / "restore.sh"), BACKUP=backup
+    )
 
 
 def _tables(installation: Installation) -> str:
     query = "select count(*) from experiments"
     return subprocess.run(
-        ["psql", "-At", "-c", query], env={**os.environ, **installation.database}, capture_output=True, text=True, check=True
+        ["psql", "-At", "-c", query],
+        env={**os.environ, **installation.database},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
 
 def test_a_backup_that_cannot_be_read_changes_nothing(installation: Installation) -> None:
-    assert installation.run(("CronJob", "postgres-backup"), "bash", str(SCRIPTS / "backup.sh")).returncode == 0
+    assert (
+        installation.run(
+            ("CronJob", "postgres-backup"), "bash", str(SCRIPTS / "backup.sh")
+        ).returncode
+        == 0
+    )
     backups = installation.folder / "backups"
     whole = max(backups.glob("mlflow-*.dump")).read_bytes()
     before = _tables(installation)
-    for name, content in {"mlflow-torn.dump": whole[: len(whole) // 2], "mlflow-empty.dump": b""}.items():
+    for name, content in {
+        "mlflow-torn.dump": whole[: len(whole) // 2],
+        "mlflow-empty.dump": b"",
+    }.items():
         (backups / name).write_bytes(content)
         assert _restore(installation, name).returncode != 0
         assert _tables(installation) == before
@@ -140,17 +192,23 @@ def test_a_backup_that_cannot_be_read_changes_nothing(installation: Installation
     assert max(backups.glob("mlflow-*.dump")).name in missing.stderr
 
 
-def test_the_newest_backups_are_kept_and_a_failed_one_removes_none(installation: Installation) -> None:
+def test_the_newest_backups_are_kept_and_a_failed_one_removes_none(
+    installation: Installation,
+) -> None:
     backups = installation.folder / "backups"
     for day in range(1, 6):
         (backups / f"mlflow-2020010{day}T000000Z.dump").touch()
     script = ("bash", str(SCRIPTS / "backup.sh"))
-    failed = installation.run(("CronJob", "postgres-backup"), *script, BACKUPS_KEPT="2", PGPORT=str(free_port()))
+    failed = installation.run(
+        ("CronJob", "postgres-backup"), *script, BACKUPS_KEPT="2", PGPORT=str(free_port())
+    )
     assert failed.returncode != 0
     assert len(list(backups.glob("mlflow-2020*.dump"))) == 5
     assert list(backups.glob("*.part")) == []
     time.sleep(1.1)  # names count seconds
-    assert installation.run(("CronJob", "postgres-backup"), *script, BACKUPS_KEPT="2").returncode == 0
+    assert (
+        installation.run(("CronJob", "postgres-backup"), *script, BACKUPS_KEPT="2").returncode == 0
+    )
     kept = sorted(file.name for file in backups.glob("mlflow-*.dump"))
     assert len(kept) == 2
     assert not any("2020" in name for name in kept)
@@ -161,6 +219,8 @@ def test_an_upgrade_of_what_is_new_already_changes_nothing(installation: Install
     [program, *arguments] = container_of("CronJob", "mlflow-upgrade")["command"]
     environment = installation.environment("CronJob", "mlflow-upgrade")
     words = [environment[word[2:-1]] if word.startswith("$(") else word for word in arguments]
-    done = installation.run(("CronJob", "mlflow-upgrade"), str(installation.programs / "bin" / program), *words)
+    done = installation.run(
+        ("CronJob", "mlflow-upgrade"), str(installation.programs / "bin" / program), *words
+    )
     assert done.returncode == 0, done.stderr
     assert _tables(installation) == before

@@ -30,10 +30,24 @@ def test_what_needs_to_talk_can(overlay: str) -> None:
         "the submitter to the dashboard": (submitter(overlay), head(overlay), 8265),
         "a person's shell to MLflow": (own(objects, "CronJob", "shell"), mlflow, 5000),
         "a schedule to Kubernetes": (tick(overlay), API_SERVER, 6443),
-        "the head of a sweep, which grows, to Kubernetes": (head(overlay, "RayJob sweep"), API_SERVER, 6443),
+        "the head of a sweep, which grows, to Kubernetes": (
+            head(overlay, "RayJob sweep"),
+            API_SERVER,
+            6443,
+        ),
     }
-    assert [name for name, (source, target, port) in needed.items() if not lets_through(objects, source, target, port)] == []
-    for peer in (worker(overlay), submitter(overlay), tick(overlay), mlflow, own(objects, "CronJob", "store-gc")):
+    assert [
+        name
+        for name, (source, target, port) in needed.items()
+        if not lets_through(objects, source, target, port)
+    ] == []
+    for peer in (
+        worker(overlay),
+        submitter(overlay),
+        tick(overlay),
+        mlflow,
+        own(objects, "CronJob", "store-gc"),
+    ):
         assert lets_through(objects, peer, DNS, 53, "UDP")
         assert lets_through(objects, peer, DNS, 53)
 
@@ -44,15 +58,31 @@ def test_what_need_not_talk_cannot(overlay: str) -> None:
     mlflow = own(objects, "Deployment", "mlflow")
     denied = {
         "a stranger to MLflow": (STRANGER, mlflow, 5000),
-        "another namespace to MLflow": (Peer(head(overlay).labels, namespace="elsewhere"), mlflow, 5000),
+        "another namespace to MLflow": (
+            Peer(head(overlay).labels, namespace="elsewhere"),
+            mlflow,
+            5000,
+        ),
         "the submitter to MLflow": (submitter(overlay), mlflow, 5000),
         "a stranger to the dashboard": (STRANGER, head(overlay), 8265),
         "a schedule to the dashboard": (tick(overlay), head(overlay), 8265),
-        "another operator to the dashboard": (Peer({"app.kubernetes.io/name": "other"}, namespace="kuberay-system"), head(overlay), 8265),
-        "an operator elsewhere to the dashboard": (Peer(OPERATOR.labels, namespace="elsewhere"), head(overlay), 8265),
+        "another operator to the dashboard": (
+            Peer({"app.kubernetes.io/name": "other"}, namespace="kuberay-system"),
+            head(overlay),
+            8265,
+        ),
+        "an operator elsewhere to the dashboard": (
+            Peer(OPERATOR.labels, namespace="elsewhere"),
+            head(overlay),
+            8265,
+        ),
         "the operator to the head's own port": (OPERATOR, head(overlay), 6379),
         "the submitter to the head's own port": (submitter(overlay), head(overlay), 6379),
-        "a person's shell to the dashboard": (own(objects, "CronJob", "shell"), head(overlay), 8265),
+        "a person's shell to the dashboard": (
+            own(objects, "CronJob", "shell"),
+            head(overlay),
+            8265,
+        ),
         "MLflow to jobs": (mlflow, head(overlay), 8265),
         "a job to Kubernetes": (head(overlay), API_SERVER, 6443),
         "a schedule to the metadata service": (tick(overlay), METADATA, 443),
@@ -60,24 +90,51 @@ def test_what_need_not_talk_cannot(overlay: str) -> None:
         "a worker to any port outside": (worker(overlay), INTERNET, 80),
         "a worker to the metadata service": (worker(overlay), METADATA, 443),
     }
-    assert [name for name, (source, target, port) in denied.items() if lets_through(objects, source, target, port)] == []
+    assert [
+        name
+        for name, (source, target, port) in denied.items()
+        if lets_through(objects, source, target, port)
+    ] == []
 
 
 @pytest.mark.parametrize("overlay", ["local", "gpu"])
 def test_the_database_takes_mlflow_and_what_tends_it_only(overlay: str) -> None:
     objects = render(overlay)
     database = own(objects, "StatefulSet", "postgres")
-    tending = [own(objects, "CronJob", name) for name in ("postgres-backup", "postgres-restore", "mlflow-upgrade")]
-    assert all(lets_through(objects, peer, database, 5432) for peer in (own(objects, "Deployment", "mlflow"), *tending))
-    others = (head(overlay), worker(overlay), submitter(overlay), tick(overlay), STRANGER, OPERATOR, own(objects, "CronJob", "store-gc"))
+    tending = [
+        own(objects, "CronJob", name)
+        for name in ("postgres-backup", "postgres-restore", "mlflow-upgrade")
+    ]
+    assert all(
+        lets_through(objects, peer, database, 5432)
+        for peer in (own(objects, "Deployment", "mlflow"), *tending)
+    )
+    others = (
+        head(overlay),
+        worker(overlay),
+        submitter(overlay),
+        tick(overlay),
+        STRANGER,
+        OPERATOR,
+        own(objects, "CronJob", "store-gc"),
+    )
     assert not any(lets_through(objects, peer, database, 5432) for peer in others)
 
 
 @pytest.mark.parametrize("overlay", ["local", "gpu"])
 def test_without_a_bucket_nothing_reaches_the_internet(overlay: str) -> None:
     objects = render(overlay)
-    workloads = {"mlflow": "Deployment", "postgres": "StatefulSet", "store-gc": "CronJob", "shell": "CronJob"}
-    for peer in (head(overlay), worker(overlay), *(own(objects, kind, name) for name, kind in workloads.items())):
+    workloads = {
+        "mlflow": "Deployment",
+        "postgres": "StatefulSet",
+        "store-gc": "CronJob",
+        "shell": "CronJob",
+    }
+    for peer in (
+        head(overlay),
+        worker(overlay),
+        *(own(objects, kind, name) for name, kind in workloads.items()),
+    ):
         assert not lets_through(objects, peer, INTERNET, 443)
 
 
@@ -88,14 +145,24 @@ def test_jobs_that_go_out_do_so_with_the_component_on_every_cluster(tmp_path: Pa
         config.write_text(f"secrets: {{{secret}: a-secret}}")
         peers = [worker(str(config)), head(str(config))]
         assert not any(lets_through(render("local"), peer, INTERNET, 443) for peer in peers)
-        assert all(lets_through(render("local", "object-storage"), peer, INTERNET, 443) for peer in peers)
+        assert all(
+            lets_through(render("local", "object-storage"), peer, INTERNET, 443) for peer in peers
+        )
     assert not lets_through(render("local", "object-storage"), worker("local"), INTERNET, 443)
 
 
 def test_production_reaches_its_database_and_its_bucket() -> None:
     objects = render("production")
-    mlflow, upgrade = own(objects, "Deployment", "mlflow"), own(objects, "CronJob", "mlflow-upgrade")
+    mlflow, upgrade = (
+        own(objects, "Deployment", "mlflow"),
+        own(objects, "CronJob", "mlflow-upgrade"),
+    )
     assert all(lets_through(objects, peer, DATABASE_SERVER, 5432) for peer in (mlflow, upgrade))
     assert not lets_through(objects, worker("production"), DATABASE_SERVER, 5432)
-    for peer in (mlflow, head("production"), worker("production"), own(objects, "CronJob", "store-gc")):
+    for peer in (
+        mlflow,
+        head("production"),
+        worker("production"),
+        own(objects, "CronJob", "store-gc"),
+    ):
         assert lets_through(objects, peer, INTERNET, 443)

@@ -1,4 +1,6 @@
-"""Every overlay, with every component, is what Kubernetes takes, hangs together, and keeps this installation's rules."""
+"""Every overlay, with every component, is what Kubernetes takes, hangs together, and keeps this
+installation's rules.
+"""
 
 import functools
 import itertools
@@ -9,14 +11,28 @@ import pytest
 
 from orchestrator.config import load_cluster
 from tests.k8s.relations import problems_between
-from tests.k8s.rendering import COMPONENTS, K8S, OVERLAYS, Object, named, of_kind, pod_template, render
+from tests.k8s.rendering import (
+    COMPONENTS,
+    K8S,
+    OVERLAYS,
+    Object,
+    named,
+    of_kind,
+    pod_template,
+    render,
+)
 from tests.kubernetes_objects import validate
 
 README = (K8S / "README.md").read_text(encoding="utf-8")
 # what an overlay has already cannot be added once more
-ADDABLE = {overlay: [name for name in COMPONENTS if (overlay, name) != ("production", "object-storage")] for overlay in OVERLAYS}
+ADDABLE = {
+    overlay: [name for name in COMPONENTS if (overlay, name) != ("production", "object-storage")]
+    for overlay in OVERLAYS
+}
 INSTALLATIONS = [
-    (overlay, components) for overlay, names in ADDABLE.items() for components in [(), *((name,) for name in names), tuple(names)]
+    (overlay, components)
+    for overlay, names in ADDABLE.items()
+    for components in [(), *((name,) for name in names), tuple(names)]
 ]
 
 
@@ -25,8 +41,14 @@ def test_overlays_and_components_are_these() -> None:
     assert COMPONENTS == ["kueue", "object-storage", "raycronjob", "spot"]
 
 
-@pytest.mark.parametrize(("overlay", "components"), INSTALLATIONS, ids=lambda value: value if isinstance(value, str) else "+".join(value))
-def test_every_installation_is_valid_and_hangs_together(overlay: str, components: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("overlay", "components"),
+    INSTALLATIONS,
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
+)
+def test_every_installation_is_valid_and_hangs_together(
+    overlay: str, components: tuple[str, ...]
+) -> None:
     objects = render(overlay, *components)
     assert [problem for each in objects for problem in problems_within(json.dumps(each))] == []
     assert problems_between(objects, README) == []
@@ -34,13 +56,17 @@ def test_every_installation_is_valid_and_hangs_together(overlay: str, components
 
 @functools.cache
 def problems_within(text: str) -> list[str]:
-    """What is wrong with one object, of which most stand in every installation: loading schemas takes its time."""
+    """What is wrong with one object, of which most stand in every installation: loading schemas
+    takes its time.
+    """
     return validate([json.loads(text)])
 
 
 def test_what_a_schedule_may_do_is_exactly_this() -> None:
     role = named(render("local"), "Role", "orchestrator-scheduler")
-    assert {(*rule["apiGroups"], *rule["resources"]): set(rule["verbs"]) for rule in role["rules"]} == {
+    assert {
+        (*rule["apiGroups"], *rule["resources"]): set(rule["verbs"]) for rule in role["rules"]
+    } == {
         ("ray.io", "rayjobs"): {"create", "get", "list", "watch", "delete"},
         ("", "configmaps"): {"create", "get", "list", "watch", "delete"},
         ("", "pods"): {"get", "list", "watch"},
@@ -65,7 +91,10 @@ def test_ray_cron_jobs_may_be_made_only_with_their_component() -> None:
 def test_what_a_person_starts_is_not_repeated_by_itself() -> None:
     """A half-done migration, or restore, is for him to look at."""
     jobs = {each["metadata"]["name"]: each["spec"] for each in of_kind(render("local"), "CronJob")}
-    retried = {name: (bool(spec.get("suspend")), spec["jobTemplate"]["spec"]["backoffLimit"]) for name, spec in jobs.items()}
+    retried = {
+        name: (bool(spec.get("suspend")), spec["jobTemplate"]["spec"]["backoffLimit"])
+        for name, spec in jobs.items()
+    }
     by_hand, by_night = (True, 0), (False, 1)
     assert retried == {
         "mlflow-upgrade": by_hand,
@@ -82,13 +111,19 @@ def test_production_keeps_nothing_in_the_cluster() -> None:
     settings = named(objects, "ConfigMap", "mlflow-settings")["data"]
     assert settings["PGSSLMODE"] == "verify-full"
     assert settings["MLFLOW_ARTIFACTS_DESTINATION"].startswith("s3://")
-    assert named(objects, "ConfigMap", "orchestrator-settings")["data"]["ORCHESTRATOR_STORE_URI"].startswith("s3://")
+    assert named(objects, "ConfigMap", "orchestrator-settings")["data"][
+        "ORCHESTRATOR_STORE_URI"
+    ].startswith("s3://")
     assert named(objects, "Deployment", "mlflow")["spec"]["replicas"] == 2
 
 
 def test_spot_keeps_everything_that_stays_off_spot_nodes() -> None:
     for workload in of_kind(render("production", "spot"), "Deployment", "StatefulSet"):
-        assert {"cloud.google.com/gke-spot", "karpenter.sh/capacity-type", "nvidia.com/gpu.present"} <= set(_node_expressions(workload))
+        assert {
+            "cloud.google.com/gke-spot",
+            "karpenter.sh/capacity-type",
+            "nvidia.com/gpu.present",
+        } <= set(_node_expressions(workload))
 
 
 def test_nothing_that_stays_takes_a_gpu_node() -> None:
@@ -100,7 +135,9 @@ def test_nothing_that_stays_takes_a_gpu_node() -> None:
 def _node_expressions(workload: Object) -> dict[str, str]:
     template = pod_template(workload)
     assert template is not None
-    [term] = template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    [term] = template["spec"]["affinity"]["nodeAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]["nodeSelectorTerms"]
     return {each["key"]: each["operator"] for each in term["matchExpressions"]}
 
 
@@ -110,15 +147,21 @@ def test_queues_lead_to_each_other_and_cover_what_jobs_ask_for() -> None:
     assert queue["spec"]["clusterQueue"] == cluster_queue["metadata"]["name"]
     [group] = cluster_queue["spec"]["resourceGroups"]
     assert set(group["coveredResources"]) == {"cpu", "memory", "nvidia.com/gpu"}
-    assert [flavor["name"] for flavor in group["flavors"]] == [flavor["metadata"]["name"] for flavor in of_kind(objects, "ResourceFlavor")]
+    assert [flavor["name"] for flavor in group["flavors"]] == [
+        flavor["metadata"]["name"] for flavor in of_kind(objects, "ResourceFlavor")
+    ]
     for flavor in group["flavors"]:
         assert [resource["name"] for resource in flavor["resources"]] == group["coveredResources"]
     resources = [each for flavor in group["flavors"] for each in flavor["resources"]]
     quota = named(objects, "ResourceQuota", "gpus")["spec"]["hard"]["requests.nvidia.com/gpu"]
-    assert int(quota) >= sum(int(each["nominalQuota"]) for each in resources if each["name"] == "nvidia.com/gpu")
+    assert int(quota) >= sum(
+        int(each["nominalQuota"]) for each in resources if each["name"] == "nvidia.com/gpu"
+    )
 
 
-@pytest.mark.parametrize("file", sorted(K8S.rglob("cluster.yaml")), ids=lambda file: str(file.relative_to(K8S)))
+@pytest.mark.parametrize(
+    "file", sorted(K8S.rglob("cluster.yaml")), ids=lambda file: str(file.relative_to(K8S))
+)
 def test_cluster_configurations_fit_what_their_overlay_installs(file: Path) -> None:
     cluster = load_cluster(file)
     objects = render(file.parent.name if file.parent.parent.name == "overlays" else "gpu")
@@ -130,7 +173,10 @@ def test_cluster_configurations_fit_what_their_overlay_installs(file: Path) -> N
         mount = _store_mount(objects)
         assert mount == cluster.storage.mount_path
     else:
-        assert named(objects, "ConfigMap", "orchestrator-settings")["data"]["ORCHESTRATOR_STORE_URI"] == cluster.storage.uri
+        assert (
+            named(objects, "ConfigMap", "orchestrator-settings")["data"]["ORCHESTRATOR_STORE_URI"]
+            == cluster.storage.uri
+        )
     for secret in cluster.secrets.names:
         assert f"create secret generic {secret} " in README
 
@@ -138,6 +184,13 @@ def test_cluster_configurations_fit_what_their_overlay_installs(file: Path) -> N
 def _store_mount(objects: list[Object]) -> str:
     template = pod_template(named(objects, "CronJob", "store-gc"))
     assert template is not None
-    [mount] = [mount["mountPath"] for mount in template["spec"]["containers"][0]["volumeMounts"] if mount["name"] == "store"]
-    assert named(objects, "ConfigMap", "orchestrator-settings")["data"]["ORCHESTRATOR_STORE_URI"] == mount
+    [mount] = [
+        mount["mountPath"]
+        for mount in template["spec"]["containers"][0]["volumeMounts"]
+        if mount["name"] == "store"
+    ]
+    assert (
+        named(objects, "ConfigMap", "orchestrator-settings")["data"]["ORCHESTRATOR_STORE_URI"]
+        == mount
+    )
     return str(mount)

@@ -1,4 +1,6 @@
-"""k8s/README.md: every command is known, every path exists, and what it says of the installation is so."""
+"""k8s/README.md: every command is known, every path exists, and what it says of the installation is
+so.
+"""
 
 import os
 import re
@@ -17,7 +19,9 @@ from tests.k8s.rendering import K8S, OVERLAYS, kubectl, named, of_kind, pod_temp
 ROOT = K8S.parent
 README = (K8S / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in re.sub(r" *\\\n *", " ", block).splitlines() if line]
+COMMANDS = [
+    line for block in BLOCKS for line in re.sub(r" *\\\n *", " ", block).splitlines() if line
+]
 # every program of a line, also behind pipes and &&
 PARTS = [part for command in COMMANDS for part in re.split(r" \| | && ", command)]
 # also within a pod
@@ -25,7 +29,17 @@ OURS = [part.rpartition(" -- ")[2] for part in PARTS if re.search("(^| -- )orche
 
 
 def test_there_are_commands() -> None:
-    assert {part.split()[0] for part in PARTS} <= {"docker", "kind", "helm", "kubectl", "orchestrator", "base64", "grep", "sort", "tar"}
+    assert {part.split()[0] for part in PARTS} <= {
+        "docker",
+        "kind",
+        "helm",
+        "kubectl",
+        "orchestrator",
+        "base64",
+        "grep",
+        "sort",
+        "tar",
+    }
     assert len(COMMANDS) >= 30
 
 
@@ -39,52 +53,87 @@ def test_every_command_of_this_program_is_known_with_its_flags_and_files(command
             assert (ROOT / word).is_file(), word
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"--(?:kustomize|filename|values|cluster-config) (k8s/[\w./-]*\w)", README))))
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        set(re.findall(r"--(?:kustomize|filename|values|cluster-config) (k8s/[\w./-]*\w)", README))
+    ),
+)
 def test_every_folder_and_file_of_a_command_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:base|overlays|components|image)/[\w./-]*|[\w]+\.py)`", README))))
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(re.findall(r"`((?:base|overlays|components|image)/[\w./-]*|[\w]+\.py)`", README))),
+)
 def test_every_path_exists(path: str) -> None:
     assert (K8S / path).exists() or (K8S / "base" / "scripts" / path).exists()
 
 
-@pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL))
+@pytest.mark.parametrize(
+    "block", re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+)
 def test_every_experiment_is_valid(block: str) -> None:
     Experiment.model_validate(yaml.safe_load(block))
 
 
-@pytest.mark.parametrize(("kind", "name"), sorted(set(re.findall(r"\b(cronjob|deployment|service)/([a-z-]+)", README))))
+@pytest.mark.parametrize(
+    ("kind", "name"), sorted(set(re.findall(r"\b(cronjob|deployment|service)/([a-z-]+)", README)))
+)
 def test_every_object_of_a_command_is_installed(kind: str, name: str) -> None:
     kinds = {"cronjob": "CronJob", "deployment": "Deployment", "service": "Service"}
     named(render("local"), kinds[kind], name)
 
 
 def test_every_policy_is_explained_and_no_other() -> None:
-    explained = set(re.findall(r"`([a-z-]+)`", " ".join(re.findall(r"^\| (`[^|]*) \| .* \| .* \|$", README, flags=re.MULTILINE))))
-    there = {policy["metadata"]["name"] for overlay in OVERLAYS for policy in of_kind(render(overlay), "NetworkPolicy")}
+    explained = set(
+        re.findall(
+            r"`([a-z-]+)`",
+            " ".join(re.findall(r"^\| (`[^|]*) \| .* \| .* \|$", README, flags=re.MULTILINE)),
+        )
+    )
+    there = {
+        policy["metadata"]["name"]
+        for overlay in OVERLAYS
+        for policy in of_kind(render(overlay), "NetworkPolicy")
+    }
     assert there - explained == {"deny-all"}
 
 
 def test_sizes_are_those_of_the_manifests() -> None:
-    sizes = dict(re.findall(r"^\| ([\w ]+) \| ([^|]+) \|", README.partition("## Sizes")[2], flags=re.MULTILINE))
+    sizes = dict(
+        re.findall(
+            r"^\| ([\w ]+) \| ([^|]+) \|", README.partition("## Sizes")[2], flags=re.MULTILINE
+        )
+    )
     objects = render("gpu")
-    for row, (kind, name) in {"MLflow": ("Deployment", "mlflow"), "PostgreSQL": ("StatefulSet", "postgres")}.items():
+    for row, (kind, name) in {
+        "MLflow": ("Deployment", "mlflow"),
+        "PostgreSQL": ("StatefulSet", "postgres"),
+    }.items():
         template = pod_template(named(objects, kind, name))
         assert template is not None
         requests = template["spec"]["containers"][0]["resources"]["requests"]
         memory = re.sub(r"([MG]i)$", r" \1B", requests["memory"])
         assert f"{int(requests['cpu'].removesuffix('m')) / 1000:g} CPU, {memory}" in sizes[row]
-    for row, claim in {"artifacts": "mlflow-artifacts", "stage store": "orchestrator-store"}.items():
-        assert named(objects, "PersistentVolumeClaim", claim)["spec"]["resources"]["requests"]["storage"] == sizes[row].replace(
-            " GiB", "Gi"
-        )
+    for row, claim in {
+        "artifacts": "mlflow-artifacts",
+        "stage store": "orchestrator-store",
+    }.items():
+        assert named(objects, "PersistentVolumeClaim", claim)["spec"]["resources"]["requests"][
+            "storage"
+        ] == sizes[row].replace(" GiB", "Gi")
 
 
 def test_the_operator_is_let_in_from_the_namespace_into_which_it_is_installed() -> None:
     [namespace] = set(re.findall(r"helm install kuberay-operator .* --namespace (\S+)", README))
     ray = named(render("local"), "NetworkPolicy", "ray")
-    selected = [peer["namespaceSelector"]["matchLabels"] for peer in ray["spec"]["ingress"][1]["from"] if "namespaceSelector" in peer]
+    selected = [
+        peer["namespaceSelector"]["matchLabels"]
+        for peer in ray["spec"]["ingress"][1]["from"]
+        if "namespaceSelector" in peer
+    ]
     assert selected == [{"kubernetes.io/metadata.name": namespace}]
 
 
@@ -98,18 +147,41 @@ def test_images_are_built_under_the_names_that_are_installed() -> None:
         if container["image"].startswith("continual-")
     }
     assert built == used
-    assert all(f"--tag {image}" in (ROOT / "Dockerfile").read_text(encoding="utf-8") for image in built)
+    assert all(
+        f"--tag {image}" in (ROOT / "Dockerfile").read_text(encoding="utf-8") for image in built
+    )
 
 
 @pytest.mark.parametrize(
-    "command", [command for command in COMMANDS if re.match(r"kubectl create (secret|configmap|rolebinding) ", command)]
+    "command",
+    [
+        command
+        for command in COMMANDS
+        if re.match(r"kubectl create (secret|configmap|rolebinding) ", command)
+    ],
 )
 def test_kubectl_understands_what_makes_objects_by_hand(command: str, tmp_path: Path) -> None:
     (tmp_path / "database-ca.pem").touch()
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": os.devnull, "KEY": "a", "SECRET": "b", "URL": "c"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "KUBECONFIG": os.devnull,
+        "KEY": "a",
+        "SECRET": "b",
+        "URL": "c",
+    }
     words = f"{kubectl()} {command.removeprefix('kubectl ')} --dry-run=client --output yaml"
-    done = subprocess.run(["sh", "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     made = yaml.safe_load(done.stdout)
     assert made["metadata"]["name"] == command.split()[4 if " generic " in command else 3]
-    assert all(made.get("data", {"": "-"}).values()) or made["kind"] == "ConfigMap", "a value is empty"
+    assert all(made.get("data", {"": "-"}).values()) or made["kind"] == "ConfigMap", (
+        "a value is empty"
+    )

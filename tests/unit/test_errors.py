@@ -10,12 +10,16 @@ from orchestrator import errors
 from orchestrator.errors import OrchestratorError
 
 
-def all_error_classes(root: type[OrchestratorError] = OrchestratorError) -> list[type[OrchestratorError]]:
+def all_error_classes(
+    root: type[OrchestratorError] = OrchestratorError,
+) -> list[type[OrchestratorError]]:
     return [root, *(found for child in root.__subclasses__() for found in all_error_classes(child))]
 
 
 @pytest.mark.parametrize("error_class", all_error_classes())
-def test_every_error_pickles_and_keeps_its_text_and_exit_code(error_class: type[OrchestratorError]) -> None:
+def test_every_error_pickles_and_keeps_its_text_and_exit_code(
+    error_class: type[OrchestratorError],
+) -> None:
     error = error_class("is wrong", where="file.yaml", next_step="correct it")
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert type(copy) is error_class
@@ -29,8 +33,14 @@ def test_every_error_stands_in_one_file_and_in_its_drawing() -> None:
     file = Path(str(errors.__file__))
     bases = "|".join(re.findall(r"^class (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE))
     derived = re.compile(rf"^class \w+\((?:{bases})\)", re.MULTILINE)
-    assert [path for path in file.parent.rglob("*.py") if derived.search(path.read_text(encoding="utf-8"))] == [file]
-    assert set(re.findall(r"\w+Error\b", str(errors.__doc__).split("```")[1])) == set(bases.split("|"))
+    assert [
+        path
+        for path in file.parent.rglob("*.py")
+        if derived.search(path.read_text(encoding="utf-8"))
+    ] == [file]
+    assert set(re.findall(r"\w+Error\b", str(errors.__doc__).split("```")[1])) == set(
+        bases.split("|")
+    )
 
 
 def test_an_error_without_place_and_advice_is_just_what_is_wrong() -> None:
@@ -38,7 +48,11 @@ def test_an_error_without_place_and_advice_is_just_what_is_wrong() -> None:
 
 
 def test_exit_codes_and_whether_a_retry_can_help_are_the_contracts() -> None:
-    assert {c.__name__: (c.exit_code, c.is_retryable) for c in all_error_classes() if c.__module__ == errors.__name__} == {
+    assert {
+        c.__name__: (c.exit_code, c.is_retryable)
+        for c in all_error_classes()
+        if c.__module__ == errors.__name__
+    } == {
         "OrchestratorError": (1, False),
         "UserInputError": (2, False),
         "ConfigError": (2, False),

@@ -1,7 +1,8 @@
-"""Each mechanism of the two patents, as METHOD.md describes them: every test fails when its mechanism is switched off.
+"""Each mechanism of the two patents, as METHOD.md describes them: every test fails when its
+mechanism is switched off.
 
-Patent A claims 9 to 16 are claims 1 to 8 as an apparatus. The apparatus is the command line: it is tested as such, run from
-end to end, in tests/integration.
+Patent A claims 9 to 16 are claims 1 to 8 as an apparatus. The apparatus is the command line: it is
+tested as such, run from end to end, in tests/integration.
 """
 
 from __future__ import annotations
@@ -51,23 +52,43 @@ from orchestrator.training.reports import EpochReport
 OLD, NEW = range(3), range(3, 6)
 DIMENSIONS = 32
 TEMPERATURE = 4.0
-AS_THEY_ARE = ImageAugmentationConfig(rotation_degrees=0, scale_fraction=0, shift_fraction=0, noise=0)
-VARIED = ImageAugmentationConfig(rotation_degrees=7.5, scale_fraction=0.075, shift_fraction=0.0625, noise=0.015)
+AS_THEY_ARE = ImageAugmentationConfig(
+    rotation_degrees=0, scale_fraction=0, shift_fraction=0, noise=0
+)
+VARIED = ImageAugmentationConfig(
+    rotation_degrees=7.5, scale_fraction=0.075, shift_fraction=0.0625, noise=0.015
+)
 JOINT = JointEmbeddingConfig(
-    dimensions=DIMENSIONS, pull_margin=0.3, push_margin=1.3, weight=1.0, keep_weight=1.0, shrinkage=0.1, adapter_width=16
+    dimensions=DIMENSIONS,
+    pull_margin=0.3,
+    push_margin=1.3,
+    weight=1.0,
+    keep_weight=1.0,
+    shrinkage=0.1,
+    adapter_width=16,
 )
 VECTORS = AdaptiveAugmentationConfig(
-    num_vectors=8, radius=1.0, learning_rate=0.05, num_steps=20, margin=0.1, separation_weight=1.0, diversity_weight=1.0
+    num_vectors=8,
+    radius=1.0,
+    learning_rate=0.05,
+    num_steps=20,
+    margin=0.1,
+    separation_weight=1.0,
+    diversity_weight=1.0,
 )
 TABLE = ThresholdTransferConfig(
-    similarity_thresholds=(0.6, 0.9), progress_thresholds=(0.25, 0.75), ratios=((0.95, 0.85, 0.75), (0.65, 0.55, 0.45), (0.35, 0.25, 0.15))
+    similarity_thresholds=(0.6, 0.9),
+    progress_thresholds=(0.25, 0.75),
+    ratios=((0.95, 0.85, 0.75), (0.65, 0.55, 0.45), (0.35, 0.25, 0.15)),
 )
 
 
 def _teacher_config(**changes: object) -> TeacherConfig:
     settings: dict[str, object] = {
         "training": TrainingConfig(epochs=5, batch_size=32, learning_rate=0.005),
-        "refinement": TrainingConfig(epochs=4, batch_size=32, learning_rate=0.003, weight_decay=0.0),
+        "refinement": TrainingConfig(
+            epochs=4, batch_size=32, learning_rate=0.003, weight_decay=0.0
+        ),
         "self_supervision": "none",
         "num_views": 2,
         "view_weight": 5.0,
@@ -84,7 +105,8 @@ def _student_config(**changes: object) -> StudentConfig:
         "classifier_weight": 1.0,
         "prototype_weight": 1.0,
         "mixture_weight": 0.5,
-        # what would hide a mechanism behind another is off: each is measured by itself in benchmarks/methods.py
+        # what would hide a mechanism behind another is off: each is measured by itself in
+        # benchmarks/methods.py
         "anchor_weight": 0.0,
         "augmentation_strength": 1.0,
         "consolidation": 1.0,
@@ -96,8 +118,15 @@ def _student_config(**changes: object) -> StudentConfig:
     return StudentConfig.model_validate(settings | changes)
 
 
-def _context(stage: str, images: ImageAugmentationConfig = VARIED, reports: list[EpochReport] | None = None) -> LearningContext:
-    return LearningContext(0, stage, image_augmentation=images, reporter=(reports if reports is not None else []).append)
+def _context(
+    stage: str, images: ImageAugmentationConfig = VARIED, reports: list[EpochReport] | None = None
+) -> LearningContext:
+    return LearningContext(
+        0,
+        stage,
+        image_augmentation=images,
+        reporter=(reports if reports is not None else []).append,
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,27 +138,46 @@ class Course:
     teachers: tuple[TeacherModel, TeacherModel]
     students: tuple[StudentModel, StudentModel]
 
-    def second_teacher(self, images: ImageAugmentationConfig = VARIED, **changes: object) -> TeacherModel:
+    def second_teacher(
+        self, images: ImageAugmentationConfig = VARIED, **changes: object
+    ) -> TeacherModel:
         """The second task taught once more, with something changed."""
-        return learn_teacher_task(self.teachers[0], self.train[NEW], _teacher_config(**changes), _context("teacher[1]", images))
+        return learn_teacher_task(
+            self.teachers[0],
+            self.train[NEW],
+            _teacher_config(**changes),
+            _context("teacher[1]", images),
+        )
 
     def second_student(
-        self, images: ImageAugmentationConfig = VARIED, reports: list[EpochReport] | None = None, **changes: object
+        self,
+        images: ImageAugmentationConfig = VARIED,
+        reports: list[EpochReport] | None = None,
+        **changes: object,
     ) -> StudentModel:
         """The second task distilled once more, with something changed."""
         context = _context("student[1]", images, reports)
-        return learn_student_task(self.students[0], self.teachers[1], self.train[NEW], _student_config(**changes), context)
+        return learn_student_task(
+            self.students[0], self.teachers[1], self.train[NEW], _student_config(**changes), context
+        )
 
 
 @pytest.fixture(scope="module")
 def course(digits_table: ImageTable) -> Course:
     scenario = build_scenario(
-        digits_table, ScenarioConfig(num_base_classes=len(OLD), classes_per_task=len(NEW), class_order=tuple(range(10))), 0.0, 0
+        digits_table,
+        ScenarioConfig(
+            num_base_classes=len(OLD), classes_per_task=len(NEW), class_order=tuple(range(10))
+        ),
+        0.0,
+        0,
     )
 
     def some(split: Split, classes: range) -> LabeledImages:
         each = [scenario.images_of(split, [label]) for label in classes]
-        return LabeledImages(torch.cat([of.images[:40] for of in each]), torch.cat([of.labels[:40] for of in each]))
+        return LabeledImages(
+            torch.cat([of.images[:40] for of in each]), torch.cat([of.labels[:40] for of in each])
+        )
 
     train = {classes: some(Split.TRAIN, classes) for classes in (OLD, NEW)}
     test = {classes: some(Split.TEST, classes) for classes in (OLD, NEW)}
@@ -140,7 +188,7 @@ def course(digits_table: ImageTable) -> Course:
     return Course(train, test, (first, second), (small, large))
 
 
-# --- looking on -------------------------------------------------------------------------------------------------------
+# --- looking on -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, repr=False)
@@ -214,33 +262,53 @@ def _accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 
-# --- patent A, claim 1: prototypes of the old classes, new data in the same space --------------------------------------
+# --- patent A, claim 1: prototypes of the old classes, new data in the same space -----------------
 
 
-def test_claim_a1_of_an_old_class_one_prototype_and_one_representation_remain(course: Course) -> None:
-    """At the end of a task its data set is reduced to one old prototype and one representation a class; no other image is kept."""
+def test_claim_a1_of_an_old_class_one_prototype_and_one_representation_remain(
+    course: Course,
+) -> None:
+    """At the end of a task its data set is reduced to one old prototype and one representation a
+    class; no other image is kept.
+    """
     for task, model in enumerate(course.teachers):
         classes = range((OLD, NEW)[task].stop)
         memory = model.memory
-        assert len(memory.exemplars) == memory.statistics.num_classes == len(memory.statistics.means) == len(classes)
+        assert (
+            len(memory.exemplars)
+            == memory.statistics.num_classes
+            == len(memory.statistics.means)
+            == len(classes)
+        )
         for label in classes:
             data = course.train[OLD if label in OLD else NEW]
-            assert _pixels(memory.exemplars[label : label + 1]) <= _pixels(data.images[data.labels == label])
+            assert _pixels(memory.exemplars[label : label + 1]) <= _pixels(
+                data.images[data.labels == label]
+            )
         images = [tensor for tensor in _tensors_in(model) if tensor.dtype == torch.uint8]
         assert [len(tensor) for tensor in images] == [len(classes)]
-    assert torch.equal(course.teachers[1].memory.exemplars[: len(OLD)], course.teachers[0].memory.exemplars)
+    assert torch.equal(
+        course.teachers[1].memory.exemplars[: len(OLD)], course.teachers[0].memory.exemplars
+    )
 
 
 def test_claim_a1_old_data_is_never_read_again(course: Course) -> None:
-    """Learning new classes reads the second data set and the old prototypes, nothing of the first data set."""
+    """Learning new classes reads the second data set and the old prototypes, nothing of the first
+    data set.
+    """
     new, exemplars = _pixels(course.train[NEW].images), _pixels(course.teachers[0].memory.exemplars)
     old = _pixels(course.train[OLD].images)
     with _images_read() as frozen:
         course.second_teacher(AS_THEY_ARE)
     with _images_read() as fine_tuned:
-        course.second_teacher(AS_THEY_ARE, extractor=FineTunedExtractorConfig(learning_rate_fraction=0.1, distillation_weight=1.0))
+        course.second_teacher(
+            AS_THEY_ARE,
+            extractor=FineTunedExtractorConfig(learning_rate_fraction=0.1, distillation_weight=1.0),
+        )
     with _images_read() as distilled:
-        course.second_student(AS_THEY_ARE, training=TrainingConfig(epochs=1, batch_size=32), mixture_weight=0.0)
+        course.second_student(
+            AS_THEY_ARE, training=TrainingConfig(epochs=1, batch_size=32), mixture_weight=0.0
+        )
     assert frozen == new
     assert fine_tuned == distilled == new | exemplars
     assert old & distilled == exemplars  # and so the look-out would have seen any old image
@@ -251,23 +319,42 @@ def test_claim_a1_old_data_is_never_read_again(course: Course) -> None:
 
 
 def test_claim_a1_new_data_is_embedded_in_the_space_of_the_old_prototypes(course: Course) -> None:
-    """New samples and old prototypes are points of one joint embedding space: the nearest prototype tells old and new apart."""
+    """New samples and old prototypes are points of one joint embedding space: the nearest prototype
+    tells old and new apart.
+    """
     before, now = course.teachers
     with torch.no_grad():
         current = now.network.embedding.embed_normalized(now.memory.statistics.means)
         stale = before.network.embedding.embed_normalized(before.memory.statistics.means)
-    images, labels = (torch.cat([getattr(course.test[classes], part) for classes in (OLD, NEW)]) for part in ("images", "labels"))
-    assert _accuracy(functional.normalize(_embeddings(now, images), dim=1) @ functional.normalize(current, dim=1).T, labels) > 0.9
+    images, labels = (
+        torch.cat([getattr(course.test[classes], part) for classes in (OLD, NEW)])
+        for part in ("images", "labels")
+    )
+    assert (
+        _accuracy(
+            functional.normalize(_embeddings(now, images), dim=1)
+            @ functional.normalize(current, dim=1).T,
+            labels,
+        )
+        > 0.9
+    )
 
-    # switched off: old prototypes left where the previous task had them are not where their classes lie now
+    # switched off: old prototypes left where the previous task had them are not where their classes
+    # lie now
     for label in OLD:
-        samples = _embeddings(now, course.train[OLD].images[course.train[OLD].labels == label]).mean(dim=0)
+        samples = _embeddings(
+            now, course.train[OLD].images[course.train[OLD].labels == label]
+        ).mean(dim=0)
         assert functional.cosine_similarity(samples, current[label], dim=0) > 0.98
         assert functional.cosine_similarity(samples, stale[label], dim=0) < 0.95
 
 
-def test_claim_a1_the_memory_follows_when_the_space_changes(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that lives in the joint embedding space moves with it: anchors and vectors belong to the space after the task."""
+def test_claim_a1_the_memory_follows_when_the_space_changes(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything that lives in the joint embedding space moves with it: anchors and vectors belong
+    to the space after the task.
+    """
     spaces = _spy(monkeypatch, "orchestrator.teacher.learning.joint_space")
     drawn = _spy(monkeypatch, "orchestrator.teacher.learning.augmentation_vectors")
     model = course.second_teacher()
@@ -276,8 +363,12 @@ def test_claim_a1_the_memory_follows_when_the_space_changes(course: Course, monk
 
     # back to where the features differ, and from there into the space after the task
     in_features = drawn[0].result.double() @ torch.linalg.inv(learned_in.whitening.double())
-    torch.testing.assert_close(model.vectors.double(), in_features @ lives_in.whitening.double(), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(model.network.embedding.whitening, lives_in.basis @ lives_in.whitening)
+    torch.testing.assert_close(
+        model.vectors.double(), in_features @ lives_in.whitening.double(), rtol=1e-3, atol=1e-3
+    )
+    torch.testing.assert_close(
+        model.network.embedding.whitening, lives_in.basis @ lives_in.whitening
+    )
     torch.testing.assert_close(model.network.embedding.offset, lives_in.offset)
     with torch.no_grad():
         expected = class_directions(model.network.embedding, model.memory.statistics)
@@ -285,13 +376,15 @@ def test_claim_a1_the_memory_follows_when_the_space_changes(course: Course, monk
 
 
 def test_claim_a1_representations_follow_an_extractor_that_changes(course: Course) -> None:
-    """Where the extractor goes on learning, old representations move as features do that can still be seen, instead of going stale."""
+    """Where the extractor goes on learning, old representations move as features do that can still
+    be seen, instead of going stale.
+    """
     before = course.teachers[0]
     option = FineTunedExtractorConfig(learning_rate_fraction=1.0, distillation_weight=0.1)
     model = course.second_teacher(extractor=option)
-    moved = normalized_features(model.network.extractor, before.memory.exemplars) - normalized_features(
-        before.network.extractor, before.memory.exemplars
-    )
+    moved = normalized_features(
+        model.network.extractor, before.memory.exemplars
+    ) - normalized_features(before.network.extractor, before.memory.exemplars)
     assert moved.norm(dim=1).min() > 0.01
     features = normalized_features(model.network.extractor, course.train[OLD].images)
     truth = torch.stack([features[course.train[OLD].labels == label].mean(dim=0) for label in OLD])
@@ -301,13 +394,21 @@ def test_claim_a1_representations_follow_an_extractor_that_changes(course: Cours
     assert torch.equal(course.teachers[1].memory.statistics.means[: len(OLD)], stale)
 
 
-# --- patent A, claim 2: the parts of the first model -------------------------------------------------------------------
+# --- patent A, claim 2: the parts of the first model ----------------------------------------------
 
 
-def test_claim_a2_the_model_is_extractor_then_embedding_module_then_classifier(course: Course) -> None:
-    """The first model embeds an extractor's features and classifies the embedding, over all classes seen so far."""
+def test_claim_a2_the_model_is_extractor_then_embedding_module_then_classifier(
+    course: Course,
+) -> None:
+    """The first model embeds an extractor's features and classifies the embedding, over all classes
+    seen so far.
+    """
     images = course.test[NEW].images
-    for model, num_classes in ((course.teachers[0], 3), (course.teachers[1], 6), (course.students[1], 6)):
+    for model, num_classes in (
+        (course.teachers[0], 3),
+        (course.teachers[1], 6),
+        (course.students[1], 6),
+    ):
         network = model.network.eval()
         with torch.no_grad():
             embeddings = network.embedding(network.extractor(images))
@@ -316,15 +417,19 @@ def test_claim_a2_the_model_is_extractor_then_embedding_module_then_classifier(c
         assert network.classifier.num_classes == num_classes
         # switched off: without its embedding module the network says something else
         swapped = copy.deepcopy(network)
-        swapped.embedding.load_state_dict({name: 0 * value for name, value in network.embedding.state_dict().items()})
+        swapped.embedding.load_state_dict(
+            {name: 0 * value for name, value in network.embedding.state_dict().items()}
+        )
         assert not torch.allclose(swapped(images).logits, network(images).logits)
 
 
-# --- patent A, claim 3: selection of the old prototype ------------------------------------------------------------------
+# --- patent A, claim 3: selection of the old prototype --------------------------------------------
 
 
 def test_claim_a3_the_prototype_is_the_sample_nearest_the_mean_of_its_class(course: Course) -> None:
-    """A class's samples are embedded and averaged; the sample nearest the average becomes the old prototype."""
+    """A class's samples are embedded and averaged; the sample nearest the average becomes the old
+    prototype.
+    """
     chosen = []
     for classes, model in zip((OLD, NEW), course.teachers, strict=True):
         data = course.train[classes]
@@ -338,7 +443,7 @@ def test_claim_a3_the_prototype_is_the_sample_nearest_the_mean_of_its_class(cour
     assert len(set(chosen)) > 1  # no fixed position would do
 
 
-# --- patent A, claims 4 and 5: adaptive prototype augmentation ----------------------------------------------------------
+# --- patent A, claims 4 and 5: adaptive prototype augmentation ------------------------------------
 
 
 @dataclass(frozen=True, repr=False)
@@ -350,10 +455,14 @@ class Surroundings:
     new: Tensor
 
     def vectors(self, **changes: float) -> Tensor:
-        return augmentation_vectors(VECTORS.model_copy(update=changes), self.drawn, self.old, self.new)
+        return augmentation_vectors(
+            VECTORS.model_copy(update=changes), self.drawn, self.old, self.new
+        )
 
     def random(self) -> Tensor:
-        return augmentation_vectors(RandomAugmentationConfig(num_vectors=8, radius=1.0), self.drawn, self.old, self.new)
+        return augmentation_vectors(
+            RandomAugmentationConfig(num_vectors=8, radius=1.0), self.drawn, self.old, self.new
+        )
 
     def limits(self, radius: float) -> Tensor:
         """The range, from its definition: so many root mean square lengths of the class's draws."""
@@ -370,25 +479,39 @@ def surroundings(course: Course) -> Surroundings:
 
 
 @pytest.mark.parametrize("radius", [0.5, 1.0, 2.0])
-def test_claim_a4_augmented_prototypes_stay_within_range_of_their_prototype(surroundings: Surroundings, radius: float) -> None:
-    """However far the optimisation would go, prototype + vector stays within the configured range of the prototype."""
+def test_claim_a4_augmented_prototypes_stay_within_range_of_their_prototype(
+    surroundings: Surroundings, radius: float
+) -> None:
+    """However far the optimisation would go, prototype + vector stays within the configured range
+    of the prototype.
+    """
     far = surroundings.vectors(radius=radius, learning_rate=2.0, diversity_weight=5.0)
     lengths, limits = far.norm(dim=2), surroundings.limits(radius)[:, None]
     assert (lengths <= limits * (1 + 1e-5)).all()
-    assert (lengths >= limits * 0.999).any()  # the range is in use: it holds back some of the vectors
+    assert (
+        lengths >= limits * 0.999
+    ).any()  # the range is in use: it holds back some of the vectors
 
 
-def test_claim_a4_without_its_range_the_optimisation_leaves_it(surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claim_a4_without_its_range_the_optimisation_leaves_it(
+    surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The counter-case: the same optimisation without the range goes beyond it."""
-    monkeypatch.setattr("orchestrator.teacher.augmentation.within_range", lambda vectors, limits: vectors)
+    monkeypatch.setattr(
+        "orchestrator.teacher.augmentation.within_range", lambda vectors, limits: vectors
+    )
     far = surroundings.vectors(learning_rate=2.0, diversity_weight=5.0)
     assert (far.norm(dim=2) > surroundings.limits(1.0)[:, None]).any()
 
 
 def test_claim_a4_the_range_is_a_matter_of_configuration(course: Course) -> None:
-    """`radius` reaches the vectors of the teacher: a quarter of the range, vectors at most a quarter as long."""
+    """`radius` reaches the vectors of the teacher: a quarter of the range, vectors at most a
+    quarter as long.
+    """
     narrow, wide = (
-        course.second_teacher(augmentation=VECTORS.model_copy(update={"radius": radius})).vectors.norm(dim=2).mean()
+        course.second_teacher(augmentation=VECTORS.model_copy(update={"radius": radius}))
+        .vectors.norm(dim=2)
+        .mean()
         for radius in (0.25, 1.0)
     )
     assert 0 < narrow < 0.5 * wide
@@ -408,14 +531,22 @@ class _Counting(nn.Module):
         return logits
 
 
-def test_claim_a5_vectors_receive_their_gradient_through_the_old_classifier(surroundings: Surroundings) -> None:
-    """The loss of the vectors is what the old task's classifier says of prototype + vector; that classifier does not change."""
-    config = VECTORS.model_copy(update={"margin": 1.5, "separation_weight": 0.0, "diversity_weight": 0.0})
+def test_claim_a5_vectors_receive_their_gradient_through_the_old_classifier(
+    surroundings: Surroundings,
+) -> None:
+    """The loss of the vectors is what the old task's classifier says of prototype + vector; that
+    classifier does not change.
+    """
+    config = VECTORS.model_copy(
+        update={"margin": 1.5, "separation_weight": 0.0, "diversity_weight": 0.0}
+    )
     counting = _Counting(surroundings.old.classifier)
     old = replace(surroundings.old, classifier=counting)
     before = _state(counting)
     vectors = surroundings.random().requires_grad_()
-    (gradient,) = torch.autograd.grad(augmentation_loss(config, vectors, old, surroundings.new), [vectors])
+    (gradient,) = torch.autograd.grad(
+        augmentation_loss(config, vectors, old, surroundings.new), [vectors]
+    )
     assert counting.num_calls == 1
     assert (gradient.norm(dim=2) > 0).all()
 
@@ -424,18 +555,25 @@ def test_claim_a5_vectors_receive_their_gradient_through_the_old_classifier(surr
     assert counting.num_calls == config.num_steps
     assert _same(before, _state(counting))
     assert all(parameter.grad is None for parameter in counting.parameters())
-    lost, kept = (float(augmentation_loss(config, v, old, surroundings.new)) for v in (surroundings.random(), optimised))
+    lost, kept = (
+        float(augmentation_loss(config, v, old, surroundings.new))
+        for v in (surroundings.random(), optimised)
+    )
     assert kept < lost
 
     # switched off: a classifier that says the same of every point teaches nothing
     indifferent = _Counting(nn.Sequential(nn.Linear(DIMENSIONS, len(OLD))))
     for parameter in indifferent.parameters():
         nn.init.zeros_(parameter)
-    unmoved = augmentation_vectors(config, surroundings.drawn, replace(old, classifier=indifferent), surroundings.new)
+    unmoved = augmentation_vectors(
+        config, surroundings.drawn, replace(old, classifier=indifferent), surroundings.new
+    )
     torch.testing.assert_close(unmoved, surroundings.random())
 
 
-def test_claim_a5_the_old_classifier_knows_the_old_classes_only(course: Course, surroundings: Surroundings) -> None:
+def test_claim_a5_the_old_classifier_knows_the_old_classes_only(
+    course: Course, surroundings: Surroundings
+) -> None:
     """Vectors are judged by the classifier of the old task: it knows none of the new classes."""
     with torch.no_grad():
         logits = surroundings.old.classifier(surroundings.old.prototypes)
@@ -444,11 +582,17 @@ def test_claim_a5_the_old_classifier_knows_the_old_classes_only(course: Course, 
     assert course.teachers[1].network.classifier.num_classes == NEW.stop
 
 
-def test_claim_a5_vectors_change_with_a_learning_rate_of_their_own(surroundings: Surroundings) -> None:
-    """The larger their learning rate the further the vectors go in the same number of steps; 0 leaves them as drawn."""
+def test_claim_a5_vectors_change_with_a_learning_rate_of_their_own(
+    surroundings: Surroundings,
+) -> None:
+    """The larger their learning rate the further the vectors go in the same number of steps; 0
+    leaves them as drawn.
+    """
 
     def distance(learning_rate: float) -> float:
-        vectors = surroundings.vectors(learning_rate=learning_rate, num_steps=3, margin=1.0, radius=3.0)
+        vectors = surroundings.vectors(
+            learning_rate=learning_rate, num_steps=3, margin=1.0, radius=3.0
+        )
         start = surroundings.vectors(learning_rate=0.0, num_steps=3, margin=1.0, radius=3.0)
         return float((vectors - start).norm())
 
@@ -458,53 +602,75 @@ def test_claim_a5_vectors_change_with_a_learning_rate_of_their_own(surroundings:
 
 
 def test_claim_a5_the_networks_learning_rate_does_not_move_the_vectors(course: Course) -> None:
-    """The vectors' learning rate is theirs alone: that of the network leaves them as they are, their own changes them."""
+    """The vectors' learning rate is theirs alone: that of the network leaves them as they are,
+    their own changes them.
+    """
     faster = TrainingConfig(epochs=4, batch_size=32, learning_rate=0.02, weight_decay=0.0)
     assert torch.equal(course.second_teacher(refinement=faster).vectors, course.teachers[1].vectors)
     eager = VECTORS.model_copy(update={"learning_rate": 0.2})
-    assert not torch.allclose(course.second_teacher(augmentation=eager).vectors, course.teachers[1].vectors)
+    assert not torch.allclose(
+        course.second_teacher(augmentation=eager).vectors, course.teachers[1].vectors
+    )
 
 
 def test_claim_a5_vectors_keep_away_from_the_new_classes(surroundings: Surroundings) -> None:
-    """Where augmented prototypes lie nearer to new images than to their own prototype, they move away from them."""
+    """Where augmented prototypes lie nearer to new images than to their own prototype, they move
+    away from them.
+    """
     # new images in the middle of the augmented points, where keeping away takes doing
-    crowded = (surroundings.old.prototypes[:, None] + 0.7 * surroundings.random()).flatten(0, 1)[::2]
+    crowded = (surroundings.old.prototypes[:, None] + 0.7 * surroundings.random()).flatten(0, 1)[
+        ::2
+    ]
     there = replace(surroundings, new=crowded)
 
     def intrusion(vectors: Tensor) -> float:
         points = functional.normalize(there.old.prototypes[:, None] + vectors, dim=2)
         to_own = (points - functional.normalize(there.old.prototypes, dim=1)[:, None]).norm(dim=2)
-        to_new = torch.stack([(points - image).norm(dim=2) for image in functional.normalize(crowded, dim=1)]).amin(dim=0)
+        to_new = torch.stack(
+            [(points - image).norm(dim=2) for image in functional.normalize(crowded, dim=1)]
+        ).amin(dim=0)
         return float((to_own - to_new).clamp_min(0).mean())
 
     optimised = there.vectors(separation_weight=3.0, diversity_weight=0.0)
     assert intrusion(optimised) < 0.8 * intrusion(there.random())
-    assert intrusion(optimised) < 0.8 * intrusion(there.vectors(separation_weight=0.0, diversity_weight=0.0))
+    assert intrusion(optimised) < 0.8 * intrusion(
+        there.vectors(separation_weight=0.0, diversity_weight=0.0)
+    )
 
 
 def test_claim_a5_the_vectors_of_a_class_keep_apart(surroundings: Surroundings) -> None:
-    """K vectors stand for K different places around the prototype: they do not collapse into one point."""
+    """K vectors stand for K different places around the prototype: they do not collapse into one
+    point.
+    """
 
     def nearest_other(vectors: Tensor) -> float:
         points = functional.normalize(surroundings.old.prototypes[:, None] + vectors, dim=2)
         distances = torch.cdist(points, points) + 9 * torch.eye(points.shape[1])
         return float(distances.amin(dim=2).mean())
 
-    wishes: dict[str, float] = {"margin": 1.5, "separation_weight": 0.0, "num_steps": 60}  # "as confident as possible" collapses them
+    wishes: dict[str, float] = {
+        "margin": 1.5,
+        "separation_weight": 0.0,
+        "num_steps": 60,
+    }  # "as confident as possible" collapses them
     apart = nearest_other(surroundings.vectors(diversity_weight=5.0, **wishes))
     assert apart > nearest_other(surroundings.vectors(diversity_weight=0.0, **wishes))
-    assert nearest_other(surroundings.vectors(diversity_weight=5.0)) > nearest_other(surroundings.random())
+    assert nearest_other(surroundings.vectors(diversity_weight=5.0)) > nearest_other(
+        surroundings.random()
+    )
 
 
-# --- patent A, claims 6 and 7: training with push and pull ---------------------------------------------------------------
+# --- patent A, claims 6 and 7: training with push and pull ----------------------------------------
 
 
 def test_claim_a6_new_data_and_augmented_prototypes_are_learned_together_in_balance(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every batch joins new data with augmented prototypes of the old classes, over all seen classes in equal shares.
+    """Every batch joins new data with augmented prototypes of the old classes, over all seen
+    classes in equal shares.
 
-    METHOD.md gives claims 3 to 7 for the teacher's steps and does not single out claim 6; this is what its step 5 adds to them.
+    METHOD.md gives claims 3 to 7 for the teacher's steps and does not single out claim 6; this is
+    what its step 5 adds to them.
     """
     calls = _spy(monkeypatch, "orchestrator.teacher.refinement.push_pull")
     course.second_teacher()
@@ -514,13 +680,22 @@ def test_claim_a6_new_data_and_augmented_prototypes_are_learned_together_in_bala
         assert int(shares.max() - shares.min()) <= 2  # 32 places for 6 classes, in turns
 
     # switched off: a batch in plain random order is not balanced
-    labels = torch.cat([course.train[NEW].labels, torch.arange(len(OLD)).repeat_interleave(VECTORS.num_vectors)])
-    shares = torch.bincount(labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:32]], minlength=NEW.stop)
+    labels = torch.cat(
+        [course.train[NEW].labels, torch.arange(len(OLD)).repeat_interleave(VECTORS.num_vectors)]
+    )
+    shares = torch.bincount(
+        labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:32]],
+        minlength=NEW.stop,
+    )
     assert int(shares.max() - shares.min()) > 2
 
 
-def test_claim_a6_old_classes_take_part_as_prototype_plus_vector(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands for an old class in training are its augmented prototypes, many different ones; without augmentation one point."""
+def test_claim_a6_old_classes_take_part_as_prototype_plus_vector(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands for an old class in training are its augmented prototypes, many different ones;
+    without augmentation one point.
+    """
 
     def different_places() -> int:
         with monkeypatch.context() as patch:
@@ -546,7 +721,12 @@ class Material:
         head = copy.deepcopy(self.start)
         training = TrainingConfig(epochs=15, batch_size=64, learning_rate=0.01, weight_decay=0.0)
         joint = JOINT.model_copy(update=changes)
-        refine(head, self.data, _teacher_config(refinement=training, joint_embedding=joint), _context("teacher[1]"))
+        refine(
+            head,
+            self.data,
+            _teacher_config(refinement=training, joint_embedding=joint),
+            _context("teacher[1]"),
+        )
         return head
 
     @torch.no_grad()
@@ -559,9 +739,14 @@ class Material:
 
     @torch.no_grad()
     def distances(self, head: Head) -> tuple[float, float]:
-        """Mean distance of new images to the centres of all other classes, old and new, and to that of their own."""
+        """Mean distance of new images to the centres of all other classes, old and new, and to that
+        of their own.
+        """
         means, features = self.data.statistics.means, self.data.new[0]
-        embeddings, centres = (functional.normalize(head.embedding.embed_normalized(x), dim=1) for x in (features, means))
+        embeddings, centres = (
+            functional.normalize(head.embedding.embed_normalized(x), dim=1)
+            for x in (features, means)
+        )
         distances = torch.stack([(embeddings - centre).norm(dim=1) for centre in centres], dim=1)
         own = functional.one_hot(self.data.new_labels, len(centres)).bool()
         return float(distances[~own].mean()), float(distances[own].mean())
@@ -590,8 +775,14 @@ def test_claim_a7_training_pulls_the_samples_of_a_class_together(material: Mater
 
 
 def test_claim_a7_training_pushes_different_classes_apart(material: Material) -> None:
-    """Samples are pushed away from the centres of all other classes, old and new; without a weight nothing does."""
-    pushing = {"pull_margin": 1.2, "push_margin": 1.5, "keep_weight": 0.0}  # nothing within 1.2 of its centre is pulled
+    """Samples are pushed away from the centres of all other classes, old and new; without a weight
+    nothing does.
+    """
+    pushing = {
+        "pull_margin": 1.2,
+        "push_margin": 1.5,
+        "keep_weight": 0.0,
+    }  # nothing within 1.2 of its centre is pulled
     before, _ = material.distances(material.start)
     pushed, _ = material.distances(material.refined(weight=20.0, **pushing))
     idle, _ = material.distances(material.refined(weight=0.0, **pushing))
@@ -600,40 +791,69 @@ def test_claim_a7_training_pushes_different_classes_apart(material: Material) ->
 
 
 def test_claim_a7_what_is_left_to_push_and_pull_falls_in_training(material: Material) -> None:
-    """Both forces together, as the loss measures them, fall in training, and further than without them."""
+    """Both forces together, as the loss measures them, fall in training, and further than without
+    them.
+    """
     left = material.forces(material.refined(weight=5.0, keep_weight=0.0))
     assert left < 0.7 * material.forces(material.start)
     assert left < 0.7 * material.forces(material.refined(weight=0.0, keep_weight=0.0))
 
 
-def test_claim_a7_training_keeps_the_embedding_close_to_the_previous_one(material: Material) -> None:
-    """The further the embedding would move from where old prototypes and new data were, the more it is held back."""
+def test_claim_a7_training_keeps_the_embedding_close_to_the_previous_one(
+    material: Material,
+) -> None:
+    """The further the embedding would move from where old prototypes and new data were, the more it
+    is held back.
+    """
 
     def moved(head: Head) -> float:
         with torch.no_grad():
-            before, after = (h.embedding.embed_normalized(material.data.new[0]) for h in (material.start, head))
+            before, after = (
+                h.embedding.embed_normalized(material.data.new[0]) for h in (material.start, head)
+            )
         return float((1 - functional.cosine_similarity(before, after, dim=1)).mean())
 
-    assert moved(material.refined(keep_weight=100.0)) < 0.5 * moved(material.refined(keep_weight=0.0))
+    assert moved(material.refined(keep_weight=100.0)) < 0.5 * moved(
+        material.refined(keep_weight=0.0)
+    )
 
 
 def _changes(before: TeacherModel, after: TeacherModel) -> set[str]:
-    """Which parts learned something: the classifier by its residuals, the embedding module by its adapter."""
+    """Which parts learned something: the classifier by its residuals, the embedding module by its
+    adapter.
+    """
     learned = {
         "extractor": (before.network.extractor.state_dict(), after.network.extractor.state_dict()),
-        "embedding": (before.network.embedding.adapter.state_dict(), after.network.embedding.adapter.state_dict()),
+        "embedding": (
+            before.network.embedding.adapter.state_dict(),
+            after.network.embedding.adapter.state_dict(),
+        ),
     }
     changed = {name for name, states in learned.items() if not _same(*states)}
     residuals = functional.pad(before.network.classifier.residuals, (0, 0, 0, len(NEW)))
-    return changed if torch.equal(residuals, after.network.classifier.residuals) else changed | {"classifier"}
+    return (
+        changed
+        if torch.equal(residuals, after.network.classifier.residuals)
+        else changed | {"classifier"}
+    )
 
 
-def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_not(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exactly two parts are trained with a new task: classifier and embedding module. A fine-tuned extractor is an option."""
-    monkeypatch.setattr("orchestrator.teacher.learning.best_strength", lambda *_: 1.0)  # follow all of what is learned
+def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_not(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exactly two parts are trained with a new task: classifier and embedding module. A fine-tuned
+    extractor is an option.
+    """
+    monkeypatch.setattr(
+        "orchestrator.teacher.learning.best_strength", lambda *_: 1.0
+    )  # follow all of what is learned
     assert _changes(course.teachers[0], course.second_teacher()) == {"embedding", "classifier"}
     option = FineTunedExtractorConfig(learning_rate_fraction=0.1, distillation_weight=1.0)
-    assert _changes(course.teachers[0], course.second_teacher(extractor=option)) == {"extractor", "embedding", "classifier"}
+    assert _changes(course.teachers[0], course.second_teacher(extractor=option)) == {
+        "extractor",
+        "embedding",
+        "classifier",
+    }
     # switched off: without this training neither changes
     monkeypatch.setattr("orchestrator.teacher.learning.refine", lambda *_: None)
     assert not _changes(course.teachers[0], course.second_teacher())
@@ -642,21 +862,31 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
 def test_claim_a7_learning_a_task_leaves_the_previous_teacher_as_it_was(course: Course) -> None:
     """The old task's model is what the new one starts from and is judged by: it does not change."""
     before = _state(course.teachers[0].network)
-    course.second_teacher(extractor=FineTunedExtractorConfig(learning_rate_fraction=1.0, distillation_weight=0.0))
+    course.second_teacher(
+        extractor=FineTunedExtractorConfig(learning_rate_fraction=1.0, distillation_weight=0.0)
+    )
     assert _same(before, course.teachers[0].network.state_dict())
 
 
 def test_the_taught_teacher_classifies_old_and_new_classes(course: Course) -> None:
     """All of it together: after the second task both the old and the new classes are known."""
     for classes in (OLD, NEW):
-        assert _accuracy(predict(course.teachers[1].network, course.test[classes].images), course.test[classes].labels) > 0.9
+        assert (
+            _accuracy(
+                predict(course.teachers[1].network, course.test[classes].images),
+                course.test[classes].labels,
+            )
+            > 0.9
+        )
 
 
-# --- patent A, claim 8: the second model is taught by both halves of the first -------------------------------------------
+# --- patent A, claim 8: the second model is taught by both halves of the first --------------------
 
 
 def test_claim_a8_the_students_embedding_approaches_the_teachers(course: Course) -> None:
-    """First half: the student's embedding imitates the teacher's, of new images and of old ones that it never sees again."""
+    """First half: the student's embedding imitates the teacher's, of new images and of old ones
+    that it never sees again.
+    """
     reports: list[EpochReport] = []
     taught = course.second_student(reports=reports)
     untaught = course.second_student(embedding_weight=0.0)
@@ -665,23 +895,35 @@ def test_claim_a8_the_students_embedding_approaches_the_teachers(course: Course)
     for classes in (OLD, NEW):
         images = course.test[classes].images
         wanted = _embeddings(course.teachers[1], images)
-        assert embedding_loss(_embeddings(taught, images), wanted) < 0.7 * embedding_loss(_embeddings(untaught, images), wanted)
+        assert embedding_loss(_embeddings(taught, images), wanted) < 0.7 * embedding_loss(
+            _embeddings(untaught, images), wanted
+        )
 
 
 def test_claim_a8_both_embeddings_lie_in_one_space(course: Course) -> None:
-    """The student's module maps into the teacher's space: one model's classifier can be read with the other's embedding."""
+    """The student's module maps into the teacher's space: one model's classifier can be read with
+    the other's embedding.
+    """
     images, labels = course.test[NEW].images, course.test[NEW].labels
     classifier = course.teachers[1].network.classifier
     # one that was never taught the embedding, not even in the first task
     never = _student_config(embedding_weight=0.0)
-    untaught = learn_student_task(None, course.teachers[1], course.train[NEW], never, _context("student[1]"))
-    swapped, without = (classifier(_embeddings(student, images)) for student in (course.students[1], untaught))
+    untaught = learn_student_task(
+        None, course.teachers[1], course.train[NEW], never, _context("student[1]")
+    )
+    swapped, without = (
+        classifier(_embeddings(student, images)) for student in (course.students[1], untaught)
+    )
     assert _accuracy(swapped, labels) > 0.8
     assert _accuracy(without, labels) < _accuracy(swapped, labels) - 0.2
 
 
-def test_claim_a8_the_student_follows_the_space_to_the_next_task(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the joint embedding space moves with a new task, the student's embedding starts where the teacher's has gone."""
+def test_claim_a8_the_student_follows_the_space_to_the_next_task(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the joint embedding space moves with a new task, the student's embedding starts where
+    the teacher's has gone.
+    """
     before, images = course.students[0], course.train[OLD].images
     starts = _spy(monkeypatch, "orchestrator.student.learning._start")
     monkeypatch.setattr("orchestrator.student.learning.train", lambda *_: None)
@@ -690,7 +932,10 @@ def test_claim_a8_the_student_follows_the_space_to_the_next_task(course: Course,
         moved = starts[0].result.embedding(starts[0].result.extractor(images))
     # the map between the spaces, found from the teacher's own points: least squares with a constant
     features = normalized_features(course.teachers[1].network.extractor, images)
-    old, new = (features @ space.basis @ space.whitening - space.offset for space in (course.teachers[0].space, course.teachers[1].space))
+    old, new = (
+        features @ space.basis @ space.whitening - space.offset
+        for space in (course.teachers[0].space, course.teachers[1].space)
+    )
     constant = torch.ones(len(old), 1)
     fitted = torch.linalg.lstsq(torch.cat([old, constant], dim=1).double(), new.double()).solution
     expected = torch.cat([_embeddings(before, images), constant], dim=1).double() @ fitted
@@ -699,7 +944,9 @@ def test_claim_a8_the_student_follows_the_space_to_the_next_task(course: Course,
 
 
 def test_claim_a8_the_students_distribution_approaches_the_teachers(course: Course) -> None:
-    """Second half: the student's class distribution imitates the teacher's; KDR rises over the stage."""
+    """Second half: the student's class distribution imitates the teacher's; KDR rises over the
+    stage.
+    """
     reports: list[EpochReport] = []
     taught = course.second_student(reports=reports, transfer=FixedTransferConfig(ratio=1.0))
     rising = [report.metrics["kdr"] for report in reports]
@@ -709,18 +956,26 @@ def test_claim_a8_the_students_distribution_approaches_the_teachers(course: Cour
     wanted = soften(predict(course.teachers[1].network, images), TEMPERATURE)
 
     def difference(student: StudentModel) -> float:
-        return 1 - kdr(soften(predict(student.network, images), TEMPERATURE), wanted, "jensen_shannon")
+        return 1 - kdr(
+            soften(predict(student.network, images), TEMPERATURE), wanted, "jensen_shannon"
+        )
 
     # switched off in two ways: no classifier teacher, or one whose word has no weight
     assert difference(taught) < 0.8 * difference(course.second_student(classifier_weight=0.0))
-    assert difference(taught) < 0.8 * difference(course.second_student(transfer=FixedTransferConfig(ratio=0.0)))
+    assert difference(taught) < 0.8 * difference(
+        course.second_student(transfer=FixedTransferConfig(ratio=0.0))
+    )
 
 
 def test_claim_a8_augmented_prototypes_train_the_students_classifier(course: Course) -> None:
-    """Augmented prototypes are points of the joint embedding space: they teach the student's classifier the old classes."""
+    """Augmented prototypes are points of the joint embedding space: they teach the student's
+    classifier the old classes.
+    """
     teacher = course.teachers[1]
     with torch.no_grad():
-        prototypes = teacher.network.embedding.embed_normalized(teacher.memory.statistics.means[: len(OLD)])
+        prototypes = teacher.network.embedding.embed_normalized(
+            teacher.memory.statistics.means[: len(OLD)]
+        )
     points = (prototypes[:, None] + teacher.vectors).flatten(0, 1)
     labels = torch.tensor(OLD).repeat_interleave(VECTORS.num_vectors)
 
@@ -742,43 +997,61 @@ def test_claim_a8_the_student_learns_from_new_data_and_one_exemplar_a_class_in_b
         assert shares.tolist() == [5] * 6
 
 
-def test_claim_a8_distilling_leaves_the_teacher_and_the_previous_student_as_they_were(course: Course) -> None:
+def test_claim_a8_distilling_leaves_the_teacher_and_the_previous_student_as_they_were(
+    course: Course,
+) -> None:
     """The teachers are read, not trained."""
     networks: list[nn.Module] = [course.teachers[1].network, course.students[0].network]
     before = [_state(network) for network in networks]
     course.second_student(training=TrainingConfig(epochs=1))
-    assert all(_same(state, network.state_dict()) for state, network in zip(before, networks, strict=True))
+    assert all(
+        _same(state, network.state_dict()) for state, network in zip(before, networks, strict=True)
+    )
 
 
 def test_claim_a8_the_teacher_is_asked_in_evaluation_mode(course: Course) -> None:
-    """What the teacher says must not depend on the batch, as layers in training mode would have it (batch norm, dropout)."""
+    """What the teacher says must not depend on the batch, as layers in training mode would have it
+    (batch norm, dropout).
+    """
     modes: set[bool] = set()
-    teacher = replace(course.teachers[1], network=copy.deepcopy(course.teachers[1].network).train())  # as if just loaded
+    teacher = replace(
+        course.teachers[1], network=copy.deepcopy(course.teachers[1].network).train()
+    )  # as if just loaded
     teacher.network.extractor.register_forward_hook(lambda module, *_: modes.add(module.training))
     config = _student_config(training=TrainingConfig(epochs=1))
-    learn_student_task(course.students[0], teacher, course.train[NEW], config, _context("student[1]"))
+    learn_student_task(
+        course.students[0], teacher, course.train[NEW], config, _context("student[1]")
+    )
     assert modes == {False}
 
 
 def test_claim_a8_the_student_is_smaller(course: Course) -> None:
     """The second model has fewer parameters: at most a third of the first's."""
     for teacher, student in zip(course.teachers, course.students, strict=True):
-        assert 3 * sum(p.numel() for p in student.network.parameters()) <= sum(p.numel() for p in teacher.network.parameters())
+        assert 3 * sum(p.numel() for p in student.network.parameters()) <= sum(
+            p.numel() for p in teacher.network.parameters()
+        )
         assert 3 * student.network.num_parameters() <= teacher.network.num_parameters()
         assert student.network.extractor.num_features < teacher.network.extractor.num_features
 
 
-def test_claim_a8_without_its_teachers_the_student_is_less_sure_of_the_old_classes(course: Course) -> None:
+def test_claim_a8_without_its_teachers_the_student_is_less_sure_of_the_old_classes(
+    course: Course,
+) -> None:
     """All of claim 8 together, on old classes of which the student sees one image each."""
     alone = course.second_student(embedding_weight=0.0, classifier_weight=0.0, prototype_weight=0.0)
 
     def surprise(student: StudentModel) -> float:
-        return float(functional.cross_entropy(predict(student.network, course.test[OLD].images), course.test[OLD].labels))
+        return float(
+            functional.cross_entropy(
+                predict(student.network, course.test[OLD].images), course.test[OLD].labels
+            )
+        )
 
     assert surprise(course.students[1]) < surprise(alone)
 
 
-# --- patent B: the transfer ratio, step by step, as a stage computes it ---------------------------------------------------
+# --- patent B: the transfer ratio, step by step, as a stage computes it ---------------------------
 
 
 @dataclass(frozen=True, repr=False)
@@ -803,9 +1076,12 @@ def observe(course: Course) -> Callable[..., list[Batch]]:
     def observed(**changes: object) -> list[Batch]:
         with pytest.MonkeyPatch.context() as monkeypatch:
             similarities, ratios, losses = (
-                _spy(monkeypatch, f"orchestrator.student.learning.{name}") for name in ("kdr", "tssr", "transfer_loss")
+                _spy(monkeypatch, f"orchestrator.student.learning.{name}")
+                for name in ("kdr", "tssr", "transfer_loss")
             )
-            changes.setdefault("training", TrainingConfig(epochs=4, batch_size=32, learning_rate=0.01))
+            changes.setdefault(
+                "training", TrainingConfig(epochs=4, batch_size=32, learning_rate=0.01)
+            )
             course.second_student(VARIED, None, **changes)
         batches = []
         for similarity, ratio, loss in zip(similarities, ratios, losses, strict=True):
@@ -837,14 +1113,20 @@ def _softmax(logits: Tensor) -> Tensor:
     return powers / powers.sum(dim=1, keepdim=True)
 
 
-def test_step_b1_the_teachers_knowledge_is_the_softmax_of_its_softened_logits(batches: list[Batch]) -> None:
+def test_step_b1_the_teachers_knowledge_is_the_softmax_of_its_softened_logits(
+    batches: list[Batch],
+) -> None:
     """STK = softmax(teacher logits / temperature)."""
     for batch in batches:
         torch.testing.assert_close(batch.teacher, _softmax(batch.teacher_logits / TEMPERATURE))
-        assert not torch.allclose(batch.teacher, _softmax(batch.teacher_logits), atol=0.05)  # unsoftened
+        assert not torch.allclose(
+            batch.teacher, _softmax(batch.teacher_logits), atol=0.05
+        )  # unsoftened
 
 
-def test_step_b1_the_teachers_logits_are_the_continually_taught_teachers(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_step_b1_the_teachers_logits_are_the_continually_taught_teachers(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The knowledge is that of the first model after this task, over all seen classes."""
     calls = _spy(monkeypatch, "orchestrator.student.learning.transfer_loss")
     course.second_student(AS_THEY_ARE, training=TrainingConfig(epochs=1, batch_size=32))
@@ -854,7 +1136,9 @@ def test_step_b1_the_teachers_logits_are_the_continually_taught_teachers(course:
         assert (known - row).abs().amax(dim=1).min() < 1e-3
 
 
-def test_step_b2_the_students_distribution_is_softened_by_the_same_temperature(batches: list[Batch]) -> None:
+def test_step_b2_the_students_distribution_is_softened_by_the_same_temperature(
+    batches: list[Batch],
+) -> None:
     """P = softmax(student logits / temperature)."""
     for batch in batches:
         torch.testing.assert_close(batch.student, _softmax(batch.student_logits / TEMPERATURE))
@@ -862,30 +1146,43 @@ def test_step_b2_the_students_distribution_is_softened_by_the_same_temperature(b
 
 
 def test_step_b3_kdr_is_the_similarity_of_both_distributions(batches: list[Batch]) -> None:
-    """KDR = 1 - Jensen-Shannon divergence / ln 2, the mean over the batch, in [0, 1]; it rises while the student learns."""
+    """KDR = 1 - Jensen-Shannon divergence / ln 2, the mean over the batch, in [0, 1]; it rises
+    while the student learns.
+    """
     for batch in batches:
         p, q = batch.student.double(), batch.teacher.double()
         middle = (p + q) / 2
         divergence = (p * (p / middle).log() + q * (q / middle).log()).sum(dim=1) / 2
-        assert batch.similarity == pytest.approx(1 - float(divergence.mean()) / math.log(2), abs=1e-5)
+        assert batch.similarity == pytest.approx(
+            1 - float(divergence.mean()) / math.log(2), abs=1e-5
+        )
         assert 0 <= batch.similarity <= 1
     assert batches[-1].similarity > batches[0].similarity
 
 
 def test_step_b3_kdr_can_be_the_cosine(observe: Callable[..., list[Batch]]) -> None:
     """Which similarity is a choice: the cosine is the other one."""
-    for batch in observe(transfer=TABLE.model_copy(update={"similarity": "cosine"}), training=TrainingConfig(epochs=1)):
+    for batch in observe(
+        transfer=TABLE.model_copy(update={"similarity": "cosine"}),
+        training=TrainingConfig(epochs=1),
+    ):
         expected = functional.cosine_similarity(batch.student, batch.teacher, dim=1).mean()
         assert batch.similarity == pytest.approx(float(expected), abs=1e-5)
 
 
 def test_step_b4_tstr_is_the_share_of_the_stages_steps_that_is_done(batches: list[Batch]) -> None:
     """TSTR = current step / all steps of the stage, over all of its epochs."""
-    assert [batch.progress for batch in batches] == pytest.approx([index / len(batches) for index in range(len(batches))])
+    assert [batch.progress for batch in batches] == pytest.approx(
+        [index / len(batches) for index in range(len(batches))]
+    )
 
 
-def test_step_b5_tssr_is_selected_from_kdr_and_tstr(batches: list[Batch], observe: Callable[..., list[Batch]]) -> None:
-    """TSSR is the cell of the table into which KDR and TSTR fall: it leans on the teacher early, on the answers late."""
+def test_step_b5_tssr_is_selected_from_kdr_and_tstr(
+    batches: list[Batch], observe: Callable[..., list[Batch]]
+) -> None:
+    """TSSR is the cell of the table into which KDR and TSTR fall: it leans on the teacher early, on
+    the answers late.
+    """
     for batch in batches:
         row = sum(batch.similarity >= threshold for threshold in TABLE.similarity_thresholds)
         column = sum(batch.progress >= threshold for threshold in TABLE.progress_thresholds)
@@ -899,27 +1196,40 @@ def test_step_b6_the_student_learns_the_mixture_of_the_teachers_knowledge_and_th
     observe: Callable[..., list[Batch]],
 ) -> None:
     """Target = TSSR · STK + (1 - TSSR) · EK; the loss is the divergence of P from it."""
-    batches = observe(temperature=1.0, training=TrainingConfig(epochs=2, batch_size=32, learning_rate=0.01))
+    batches = observe(
+        temperature=1.0, training=TrainingConfig(epochs=2, batch_size=32, learning_rate=0.01)
+    )
     losses = []
     for batch in batches:
         answers = functional.one_hot(batch.labels, NEW.stop).float()
         target = batch.ratio * batch.teacher + (1 - batch.ratio) * answers
-        torch.testing.assert_close(transfer_target(batch.teacher, batch.labels, batch.ratio), target)
+        torch.testing.assert_close(
+            transfer_target(batch.teacher, batch.labels, batch.ratio), target
+        )
         cross_entropy = -(target * batch.student.log()).sum(dim=1).mean()
         entropy = -(torch.xlogy(batch.teacher, batch.teacher)).sum(dim=1).mean()
         # up to the teacher's entropy, which no gradient sees
-        torch.testing.assert_close(batch.loss, cross_entropy - batch.ratio * entropy, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            batch.loss, cross_entropy - batch.ratio * entropy, rtol=1e-3, atol=1e-4
+        )
         losses.append(float(batch.loss))
     assert losses[-1] < losses[0]
 
 
 def test_step_b6_the_ratio_decides_whom_the_student_resembles(course: Course) -> None:
-    """With TSSR 1 the student comes to say what the teacher says; with TSSR 0 it only learns the answers."""
+    """With TSSR 1 the student comes to say what the teacher says; with TSSR 0 it only learns the
+    answers.
+    """
     images = course.test[NEW].images
     wanted = soften(predict(course.teachers[1].network, images), TEMPERATURE)
     leaning, answering = (
         kdr(
-            soften(predict(course.second_student(transfer=FixedTransferConfig(ratio=ratio)).network, images), TEMPERATURE),
+            soften(
+                predict(
+                    course.second_student(transfer=FixedTransferConfig(ratio=ratio)).network, images
+                ),
+                TEMPERATURE,
+            ),
             wanted,
             "jensen_shannon",
         )
@@ -928,19 +1238,30 @@ def test_step_b6_the_ratio_decides_whom_the_student_resembles(course: Course) ->
     assert leaning > answering
 
 
-def test_a_classifier_and_an_embedding_module_are_what_the_student_shares_with_the_teacher(course: Course) -> None:
-    """The student's classifier starts from the teacher's class directions in the joint space, unless a teacher is off."""
-    taught, lone = course.students[1].network.classifier, course.second_student(embedding_weight=0.0).network.classifier
+def test_a_classifier_and_an_embedding_module_are_what_the_student_shares_with_the_teacher(
+    course: Course,
+) -> None:
+    """The student's classifier starts from the teacher's class directions in the joint space,
+    unless a teacher is off.
+    """
+    taught, lone = (
+        course.students[1].network.classifier,
+        course.second_student(embedding_weight=0.0).network.classifier,
+    )
     directions = course.teachers[1].network.classifier.directions().detach()
     torch.testing.assert_close(taught.anchors, directions)
     assert not torch.allclose(lone.anchors[len(OLD) :], directions[len(OLD) :], atol=0.1)
 
 
 def test_untrained_parts_start_from_the_closed_form(course: Course) -> None:
-    """A new adapter adds nothing and new residuals are zero: training can only start from the closed-form solution."""
+    """A new adapter adds nothing and new residuals are zero: training can only start from the
+    closed-form solution.
+    """
     embedding, classifier = WhitenedEmbedding(8, 4, 3), CosineClassifier(4)
     statistics: ClassStatistics = course.teachers[0].memory.statistics
     features = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(embedding.embed_normalized(features), features @ embedding.whitening - embedding.offset)
+    torch.testing.assert_close(
+        embedding.embed_normalized(features), features @ embedding.whitening - embedding.offset
+    )
     classifier.anchor(torch.eye(4)[: statistics.num_classes])
     assert not classifier.residuals.any()

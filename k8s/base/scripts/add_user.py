@@ -1,6 +1,7 @@
 """Adds a user to MLflow, or gives a known one another password, which is read from standard input.
 
-Runs in the pod of the MLflow server, as its administrator: kubectl exec --stdin deploy/mlflow -- python /etc/mlflow/add_user.py NAME
+Runs in the pod of the MLflow server, as its administrator: kubectl exec --stdin deploy/mlflow --
+python /etc/mlflow/add_user.py NAME
 """
 
 import os

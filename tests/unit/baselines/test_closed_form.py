@@ -6,11 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from orchestrator.baselines.closed_form import FeatureMoments, nearest_mean_classifier, no_moments, ridge_classifier
+from orchestrator.baselines.closed_form import (
+    FeatureMoments,
+    nearest_mean_classifier,
+    no_moments,
+    ridge_classifier,
+)
 
 RIDGE = 0.5
 _RANDOM = np.random.default_rng(0)
-CLASSES = [_RANDOM.normal(size=(num, 6)).astype(np.float32) + 2 * label for label, num in enumerate((20, 5, 11, 3))]
+CLASSES = [
+    _RANDOM.normal(size=(num, 6)).astype(np.float32) + 2 * label
+    for label, num in enumerate((20, 5, 11, 3))
+]
 
 
 def _moments() -> FeatureMoments:
@@ -32,7 +40,9 @@ def _ridge_on_all_data_at_once() -> npt.NDArray[np.float64]:
 
 def test_ridge_updated_class_by_class_equals_ridge_on_all_data_at_once() -> None:
     classifier = ridge_classifier(_moments(), RIDGE)
-    np.testing.assert_allclose(classifier.weights.numpy(), _ridge_on_all_data_at_once(), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        classifier.weights.numpy(), _ridge_on_all_data_at_once(), rtol=1e-3, atol=1e-5
+    )
     assert not classifier.biases.any()
 
 

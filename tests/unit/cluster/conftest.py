@@ -18,15 +18,24 @@ RETRAINING = ROOT / "experiments" / "retraining_digits.yaml"
 SPACE = ROOT / "search_spaces" / "smoke.yaml"
 
 BUCKET: dict[str, Any] = {
-    "storage": {"kind": "object_storage", "uri": "s3://bucket/stages?endpoint_override=minio:9000&scheme=http"},
+    "storage": {
+        "kind": "object_storage",
+        "uri": "s3://bucket/stages?endpoint_override=minio:9000&scheme=http",
+    },
     "secrets": {"object_storage": "bucket-credentials", "webhook": "webhook-url"},
     "image": "ghcr.io/example/orchestrator@sha256:" + "0" * 64,
     "image_pull_secret": "registry",
     "environment": {"AWS_REGION": "eu-central-1"},
     "tracking": {"uri": "http://mlflow:5000", "ui_url": "https://mlflow.example.org"},
-    "workers": {"node_selector": {"pool": "workers"}, "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}]},
+    "workers": {
+        "node_selector": {"pool": "workers"},
+        "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+    },
 }
-IN_THE_BUCKET, ON_THE_VOLUME = "source.path=s3://bucket/incoming", "source.path=/var/lib/orchestrator/store/incoming"
+IN_THE_BUCKET, ON_THE_VOLUME = (
+    "source.path=s3://bucket/incoming",
+    "source.path=/var/lib/orchestrator/store/incoming",
+)
 LARGE = (
     "execution.teacher.num_gpus_per_worker=0.5",
     "execution.teacher.num_cpus_per_worker=4",
@@ -42,7 +51,10 @@ _CASES: dict[str, tuple[Request, dict[str, Any]]] = {
     "sweep": (Request("sweep", [SPACE, DIGITS]), {}),
     "sweep with lanes": (Request("sweep", [SPACE, DIGITS], LARGE), BUCKET),
     "retraining": (Request("retrain", [RETRAINING], [ON_THE_VOLUME]), {}),
-    "tick": (Request("retrain", [RETRAINING], [IN_THE_BUCKET], tick=tick_of("retrain-digits-29384756")), BUCKET),
+    "tick": (
+        Request("retrain", [RETRAINING], [IN_THE_BUCKET], tick=tick_of("retrain-digits-29384756")),
+        BUCKET,
+    ),
     "schedule": (Request("retrain", [RETRAINING], [ON_THE_VOLUME], cron="0 3 * * *"), {}),
     "schedule by KubeRay": (
         Request("retrain", [RETRAINING], [IN_THE_BUCKET], cron="@daily"),

@@ -1,7 +1,8 @@
 """A SIMULATION of the Kubernetes API server: there is no cluster here.
 
-It keeps objects, answers in the shapes in which API servers of Kubernetes 1.30 and newer answer (bodies taken from such servers), and
-can be told to refuse. It checks nothing: whether objects are valid is tested elsewhere.
+It keeps objects, answers in the shapes in which API servers of Kubernetes 1.30 and newer answer
+(bodies taken from such servers), and can be told to refuse. It checks nothing: whether objects are
+valid is tested elsewhere.
 """
 
 import json
@@ -97,17 +98,36 @@ class SimulatedApi:
                 else (400, status(400, "BadRequest", "container is waiting to start"))
             )
         if asked.method == "GET" and not asked.name:
-            return 200, json.dumps({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": list(self._selected(asked))})
+            return 200, json.dumps(
+                {
+                    "kind": "List",
+                    "apiVersion": "v1",
+                    "metadata": {},
+                    "items": list(self._selected(asked)),
+                }
+            )
         if asked.method == "GET":
             self.on_get(*key)
         if asked.method == "POST":
             key = asked.plural, asked.body["metadata"]["name"]
             if key in self.objects:
-                return 409, status(409, "AlreadyExists", f'{asked.plural} "{key[1]}" already exists', name=key[1], kind=asked.plural)
+                return 409, status(
+                    409,
+                    "AlreadyExists",
+                    f'{asked.plural} "{key[1]}" already exists',
+                    name=key[1],
+                    kind=asked.plural,
+                )
         if asked.method in ("POST", "PATCH"):
             return 201 if key not in self.objects else 200, json.dumps(self._put(key, asked.body))
         if key not in self.objects:
-            return 404, status(404, "NotFound", f'{asked.plural} "{asked.name}" not found', name=asked.name, kind=asked.plural)
+            return 404, status(
+                404,
+                "NotFound",
+                f'{asked.plural} "{asked.name}" not found',
+                name=asked.name,
+                kind=asked.plural,
+            )
         found = self.objects[key]
         if asked.method == "DELETE":
             del self.objects[key]
@@ -115,16 +135,28 @@ class SimulatedApi:
 
     def _put(self, key: tuple[str, str], body: dict[str, Any]) -> dict[str, Any]:
         before = self.objects.get(
-            key, {"metadata": {"uid": str(uuid.uuid4()), "creationTimestamp": f"2026-11-22T12:00:{len(self.asked):02}Z"}}
+            key,
+            {
+                "metadata": {
+                    "uid": str(uuid.uuid4()),
+                    "creationTimestamp": f"2026-11-22T12:00:{len(self.asked):02}Z",
+                }
+            },
         )
-        self.objects[key] = {**before, **body, "metadata": {**before["metadata"], **body["metadata"]}}
+        self.objects[key] = {
+            **before,
+            **body,
+            "metadata": {**before["metadata"], **body["metadata"]},
+        }
         return self.objects[key]
 
     def _selected(self, asked: Asked) -> Iterator[dict[str, Any]]:
         wanted, equals, value = asked.query.get("labelSelector", "").partition("=")
         for (plural, _), found in self.objects.items():
             labels = found["metadata"].get("labels", {})
-            if plural == asked.plural and (not wanted or (labels.get(wanted) == value if equals else wanted in labels)):
+            if plural == asked.plural and (
+                not wanted or (labels.get(wanted) == value if equals else wanted in labels)
+            ):
                 yield found
 
 
@@ -145,11 +177,21 @@ def simulated_api(folder: Path) -> Iterator[tuple[SimulatedApi, Path]]:
             else:
                 query = {name: values[0] for name, values in parse_qs(url.query).items()}
                 content_type = self.headers.get("Content-Type", "")
-                asked = Asked(self.command, place["plural"], place["name"] or "", query, content_type, json.loads(text) if text else {})
+                asked = Asked(
+                    self.command,
+                    place["plural"],
+                    place["name"] or "",
+                    query,
+                    content_type,
+                    json.loads(text) if text else {},
+                )
                 code, body = api.answer(asked, log=place["log"] is not None)
             data = body.encode()
             self.send_response(code)
-            self.send_header("Content-Type", "application/json" if body.startswith("{") else "text/plain; charset=utf-8")
+            self.send_header(
+                "Content-Type",
+                "application/json" if body.startswith("{") else "text/plain; charset=utf-8",
+            )
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

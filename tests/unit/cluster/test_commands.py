@@ -1,4 +1,6 @@
-"""submit, status and cancel against a simulated API server (see simulated_api): what is sent, what is shown, what the exit code is."""
+"""submit, status and cancel against a simulated API server (see simulated_api): what is sent, what
+is shown, what the exit code is.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +15,13 @@ from tests.unit.cluster.simulated_api import SimulatedApi, kubeconfig_for, simul
 
 ROOT = Path(__file__).parents[3]
 DIGITS = str(ROOT / "experiments" / "digits.yaml")
-RETRAIN = ("submit", "retrain", str(ROOT / "experiments" / "retraining_digits.yaml"), "--set", "source.path=s3://bucket/incoming")
+RETRAIN = (
+    "submit",
+    "retrain",
+    str(ROOT / "experiments" / "retraining_digits.yaml"),
+    "--set",
+    "source.path=s3://bucket/incoming",
+)
 RUN = ("submit", "run", DIGITS)
 
 Command = Callable[..., "CompletedProcess[str]"]
@@ -28,11 +36,24 @@ RUNNING = {
     "failed": 0,
     "succeeded": 0,
 }
-SUCCEEDED = {**RUNNING, "jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED", "endTime": "2026-11-22T12:05:00Z", "succeeded": 1}
+SUCCEEDED = {
+    **RUNNING,
+    "jobDeploymentStatus": "Complete",
+    "jobStatus": "SUCCEEDED",
+    "endTime": "2026-11-22T12:05:00Z",
+    "succeeded": 1,
+}
 
 
 def failed(reason: str = "AppFailed", message: str = "", job: str = "FAILED") -> dict[str, Any]:
-    return {**RUNNING, "jobDeploymentStatus": "Failed", "jobStatus": job, "reason": reason, "message": message, "failed": 3}
+    return {
+        **RUNNING,
+        "jobDeploymentStatus": "Failed",
+        "jobStatus": job,
+        "reason": reason,
+        "message": message,
+        "failed": 3,
+    }
 
 
 @pytest.fixture
@@ -46,7 +67,9 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedAp
 
 
 def goes_through(api: SimulatedApi, states: Sequence[dict[str, Any]]) -> None:
-    """The job of the namespace has each of these states in turn, whenever it is asked for once more."""
+    """The job of the namespace has each of these states in turn, whenever it is asked for once
+    more.
+    """
     left = list(states)
 
     def next_state(plural: str, name: str) -> None:
@@ -58,7 +81,13 @@ def goes_through(api: SimulatedApi, states: Sequence[dict[str, Any]]) -> None:
 
 def pod_of(api: SimulatedApi, job: str, log: str) -> None:
     labels = {"batch.kubernetes.io/job-name": job}
-    api.objects["pods", f"{job}-pod"] = {"metadata": {"name": f"{job}-pod", "labels": labels, "creationTimestamp": "2026-11-22T12:00:30Z"}}
+    api.objects["pods", f"{job}-pod"] = {
+        "metadata": {
+            "name": f"{job}-pod",
+            "labels": labels,
+            "creationTimestamp": "2026-11-22T12:00:30Z",
+        }
+    }
     api.logs[f"{job}-pod"] = log
 
 
@@ -73,26 +102,36 @@ def name_of(command: Command, *words: str) -> str:
     return name
 
 
-# --- sent and followed ------------------------------------------------------------------------------------------------
+# --- sent and followed ----------------------------------------------------------------------------
 
 
-def test_a_dry_run_needs_no_cluster(orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_needs_no_cluster(
+    orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     answer = orchestrator_command(*RUN, "--dry-run", "--namespace", "mine")
     assert (answer.returncode, answer.stderr) == (0, "")
     files, job = yaml.safe_load_all(answer.stdout)
-    assert (files["kind"], job["kind"], job["metadata"]["namespace"]) == ("ConfigMap", "RayJob", "mine")
+    assert (files["kind"], job["kind"], job["metadata"]["namespace"]) == (
+        "ConfigMap",
+        "RayJob",
+        "mine",
+    )
 
 
-def test_a_job_is_applied_by_the_server_and_followed_to_its_end(api: SimulatedApi, orchestrator_command: Command) -> None:
+def test_a_job_is_applied_by_the_server_and_followed_to_its_end(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
     name = name_of(orchestrator_command, *RUN)
     log = (
-        "2026-11-22T12:00:31.5Z plain line\n"
-        '2026-11-22T12:00:31.59Z {"time": "x", "level": "info", "message": "teacher begins task 1"}\n'
-        "2026-11-22T12:00:31.591Z MLflow   http://mlflow:5000/#/experiments/1/runs/abc\n"
+        '2026-11-22T12:00:31.5Z plain line\n2026-11-22T12:00:31.59Z {"time": "x", "level": "info",'
+        ' "message": "teacher begins task 1"}\n2026-11-22T12:00:31.591Z MLflow  '
+        " http://mlflow:5000/#/experiments/1/runs/abc\n"
     )
     pod_of(api, name, log)
-    goes_through(api, [{}, {**RUNNING, "jobDeploymentStatus": "Initializing"}, RUNNING, RUNNING, SUCCEEDED])
+    goes_through(
+        api, [{}, {**RUNNING, "jobDeploymentStatus": "Initializing"}, RUNNING, RUNNING, SUCCEEDED]
+    )
     answer = orchestrator_command(*RUN)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines() == [
@@ -112,25 +151,60 @@ def test_a_job_is_applied_by_the_server_and_followed_to_its_end(api: SimulatedAp
     assert {asked.query["fieldManager"] for asked in sent} == {"continual-orchestrator"}
     assert {asked.query["fieldValidation"] for asked in sent} == {"Strict"}
     [owner] = api.objects["configmaps", name]["metadata"]["ownerReferences"]
-    assert owner == {"apiVersion": "ray.io/v1", "kind": "RayJob", "name": name, "uid": the_job(api)["metadata"]["uid"]}
+    assert owner == {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "name": name,
+        "uid": the_job(api)["metadata"]["uid"],
+    }
 
 
 @pytest.mark.parametrize(
     ("end", "code"),
     [
-        (failed(message="Job entrypoint command failed with exit code 2, last available logs:\nerror: …"), 2),
+        (
+            failed(
+                message=(
+                    "Job entrypoint command failed with exit code 2, last available logs:\nerror: …"
+                )
+            ),
+            2,
+        ),
         (failed(message="Job entrypoint command failed with exit code 3. No logs available."), 3),
         (failed(message="Job entrypoint command failed with exit code 137."), 1),
         (failed(message=""), 1),
-        (failed("DeadlineExceeded", "The RayJob has passed the activeDeadlineSeconds.", "RUNNING"), 3),
-        (failed("PreRunningDeadlineExceeded", "The RayJob has passed the preRunningDeadlineSeconds.", ""), 3),
+        (
+            failed(
+                "DeadlineExceeded", "The RayJob has passed the activeDeadlineSeconds.", "RUNNING"
+            ),
+            3,
+        ),
+        (
+            failed(
+                "PreRunningDeadlineExceeded",
+                "The RayJob has passed the preRunningDeadlineSeconds.",
+                "",
+            ),
+            3,
+        ),
         (failed("SubmissionFailed", "Job submission has failed.", ""), 3),
-        ({"jobDeploymentStatus": "ValidationFailed", "reason": "ValidationFailed", "message": "The RayJob spec is invalid"}, 2),
+        (
+            {
+                "jobDeploymentStatus": "ValidationFailed",
+                "reason": "ValidationFailed",
+                "message": "The RayJob spec is invalid",
+            },
+            2,
+        ),
         ({**SUCCEEDED, "jobStatus": "STOPPED"}, 130),
     ],
-    ids=lambda value: str(value.get("reason", "stopped")) if isinstance(value, dict) else str(value),
+    ids=lambda value: (
+        str(value.get("reason", "stopped")) if isinstance(value, dict) else str(value)
+    ),
 )
-def test_the_exit_code_is_the_jobs(api: SimulatedApi, orchestrator_command: Command, end: dict[str, Any], code: int) -> None:
+def test_the_exit_code_is_the_jobs(
+    api: SimulatedApi, orchestrator_command: Command, end: dict[str, Any], code: int
+) -> None:
     goes_through(api, [RUNNING, end])
     answer = orchestrator_command(*RUN)
     assert answer.returncode == code, answer.stdout
@@ -148,7 +222,9 @@ def test_the_same_job_twice_is_one_job(api: SimulatedApi, orchestrator_command: 
     assert "the same job was submitted before and is running" in orchestrator_command(*RUN).stdout
 
 
-def test_a_job_that_has_failed_starts_again(api: SimulatedApi, orchestrator_command: Command) -> None:
+def test_a_job_that_has_failed_starts_again(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
     goes_through(api, [failed()])
     orchestrator_command(*RUN)
     first = the_job(api)["metadata"]["uid"]
@@ -159,7 +235,9 @@ def test_a_job_that_has_failed_starts_again(api: SimulatedApi, orchestrator_comm
     assert the_job(api)["metadata"]["uid"] != first
 
 
-def test_a_job_that_is_just_being_cancelled_is_waited_for_and_starts_again(api: SimulatedApi, orchestrator_command: Command) -> None:
+def test_a_job_that_is_just_being_cancelled_is_waited_for_and_starts_again(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
     goes_through(api, [RUNNING, SUCCEEDED])
     orchestrator_command(*RUN)
     first = the_job(api)
@@ -182,7 +260,11 @@ def test_a_job_that_is_just_being_cancelled_is_waited_for_and_starts_again(api: 
     ids=["missing", "starting", "suspended", "ready"],
 )
 def test_a_ray_cluster_that_is_to_be_used_must_be_up(
-    api: SimulatedApi, orchestrator_command: Command, state: dict[str, str] | None, code: int, said: str
+    api: SimulatedApi,
+    orchestrator_command: Command,
+    state: dict[str, str] | None,
+    code: int,
+    said: str,
 ) -> None:
     api.objects["rayclusters", "other"] = {"metadata": {"name": "other"}}
     if state is not None:
@@ -201,11 +283,19 @@ def test_retries_and_queues_are_shown(api: SimulatedApi, orchestrator_command: C
     ]
     goes_through(api, [*states, {**RUNNING, "failed": 1}, SUCCEEDED])
     said = [line.partition(": ")[2] for line in orchestrator_command(*RUN).stdout.splitlines()]
-    expected = ["waiting in its queue", "running", "trying again on a new cluster (attempt 2)", "running (attempt 2)", "finished"]
+    expected = [
+        "waiting in its queue",
+        "running",
+        "trying again on a new cluster (attempt 2)",
+        "running (attempt 2)",
+        "finished",
+    ]
     assert [line for line in said if line in expected] == expected
 
 
-def test_ctrl_c_stops_following_and_not_the_job(api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_stops_following_and_not_the_job(
+    api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     goes_through(api, [RUNNING])
 
     def pressed(seconds: float) -> None:
@@ -215,13 +305,17 @@ def test_ctrl_c_stops_following_and_not_the_job(api: SimulatedApi, orchestrator_
     answer = orchestrator_command(*RUN)
     assert answer.returncode == 130
     name = the_job(api)["metadata"]["name"]
-    assert answer.stderr == (
-        f"error: {name}: stopped following; the job goes on: `orchestrator status {name}` shows it, `orchestrator cancel {name}` ends it\n"
+    assert (
+        answer.stderr
+        == f"error: {name}: stopped following; the job goes on: `orchestrator status {name}` shows"
+        f" it, `orchestrator cancel {name}` ends it\n"
     )
     assert not [asked for asked in api.asked if asked.method == "DELETE"]
 
 
-def test_a_job_that_somebody_cancels_is_followed_no_more(api: SimulatedApi, orchestrator_command: Command) -> None:
+def test_a_job_that_somebody_cancels_is_followed_no_more(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
     seen: list[str] = []
 
     def taken_away(plural: str, name: str) -> None:
@@ -234,15 +328,22 @@ def test_a_job_that_somebody_cancels_is_followed_no_more(api: SimulatedApi, orch
     assert (answer.returncode, "was cancelled" in answer.stderr) == (2, True)
 
 
-def test_a_short_outage_of_the_api_is_waited_for(api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_outage_of_the_api_is_waited_for(
+    api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     count = 0
 
     def trouble(plural: str, name: str) -> None:
         nonlocal count
         count += plural == "rayjobs"
         if count == 2:
-            api.refusals["GET", "rayjobs"] = 503, status(503, "ServiceUnavailable", "apiserver is shutting down")
-            monkeypatch.setattr("orchestrator.cluster.following.time.sleep", lambda _: api.refusals.clear())
+            api.refusals["GET", "rayjobs"] = (
+                503,
+                status(503, "ServiceUnavailable", "apiserver is shutting down"),
+            )
+            monkeypatch.setattr(
+                "orchestrator.cluster.following.time.sleep", lambda _: api.refusals.clear()
+            )
         if ("rayjobs", name) in api.objects:
             api.objects["rayjobs", name]["status"] = SUCCEEDED if count > 2 else RUNNING
 
@@ -250,21 +351,34 @@ def test_a_short_outage_of_the_api_is_waited_for(api: SimulatedApi, orchestrator
     assert orchestrator_command(*RUN).returncode == 0
 
 
-def test_a_long_outage_leaves_the_job_alone(api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_outage_leaves_the_job_alone(
+    api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.cluster.following._PATIENCE_SECONDS", 0.05)
 
     def trouble(plural: str, name: str) -> None:
         if (plural, name) in api.objects:
-            api.refusals["GET", "rayjobs"] = 503, status(503, "ServiceUnavailable", "apiserver is shutting down")
+            api.refusals["GET", "rayjobs"] = (
+                503,
+                status(503, "ServiceUnavailable", "apiserver is shutting down"),
+            )
 
     api.on_get = trouble
     answer = orchestrator_command(*RUN)
-    assert (answer.returncode, "the job goes on: `orchestrator status run-digits-" in answer.stderr) == (3, True)
+    assert (
+        answer.returncode,
+        "the job goes on: `orchestrator status run-digits-" in answer.stderr,
+    ) == (3, True)
     assert not [asked for asked in api.asked if asked.method == "DELETE"]
 
 
-def test_output_that_may_not_be_read_does_not_end_following(api: SimulatedApi, orchestrator_command: Command) -> None:
-    message = 'pods is forbidden: User "ann" cannot list resource "pods" in API group "" in the namespace "orchestrator"'
+def test_output_that_may_not_be_read_does_not_end_following(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
+    message = (
+        'pods is forbidden: User "ann" cannot list resource "pods" in API group "" in the namespace'
+        ' "orchestrator"'
+    )
     api.refusals["GET", "pods"] = 403, status(403, "Forbidden", message, kind="pods")
     goes_through(api, [RUNNING, RUNNING, SUCCEEDED])
     answer = orchestrator_command(*RUN)
@@ -272,47 +386,90 @@ def test_output_that_may_not_be_read_does_not_end_following(api: SimulatedApi, o
     assert answer.stdout.count("its output cannot be shown: orchestrator/run-digits") == 1
 
 
-# --- schedules and ticks ----------------------------------------------------------------------------------------------
+# --- schedules and ticks --------------------------------------------------------------------------
 
 
-def test_a_schedule_is_applied_and_not_followed(api: SimulatedApi, orchestrator_command: Command, tmp_path: Path) -> None:
-    (tmp_path / "cluster.yaml").write_text("storage: {kind: object_storage, uri: 's3://bucket/stages'}")
-    words = (*RETRAIN, "--schedule", "0 3 * * *", "--cluster-config", str(tmp_path / "cluster.yaml"))
+def test_a_schedule_is_applied_and_not_followed(
+    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "cluster.yaml").write_text(
+        "storage: {kind: object_storage, uri: 's3://bucket/stages'}"
+    )
+    words = (
+        *RETRAIN,
+        "--schedule",
+        "0 3 * * *",
+        "--cluster-config",
+        str(tmp_path / "cluster.yaml"),
+    )
     answer = orchestrator_command(*words)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout == "retrain-digits: scheduled at 0 3 * * * Etc/UTC; `orchestrator cancel retrain-digits` ends that\n"
+    assert (
+        answer.stdout
+        == "retrain-digits: scheduled at 0 3 * * * Etc/UTC; `orchestrator cancel retrain-digits`"
+        " ends that\n"
+    )
     assert [asked.plural for asked in api.asked] == ["cronjobs", "configmaps"]
 
 
 def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
-    api: SimulatedApi, orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    api: SimulatedApi,
+    orchestrator_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """In the small pod of the CronJob, with the files that the schedule has given it, and the rights of its account."""
-    (tmp_path / "cluster.yaml").write_text("storage: {kind: object_storage, uri: 's3://bucket/stages'}\nschedule: {keep_finished: 2}")
-    orchestrator_command(*RETRAIN, "--schedule", "@daily", "--cluster-config", str(tmp_path / "cluster.yaml"))
-    [files] = [found["data"] for (plural, _), found in api.objects.items() if plural == "configmaps"]
+    """In the small pod of the CronJob, with the files that the schedule has given it, and the
+    rights of its account.
+    """
+    (tmp_path / "cluster.yaml").write_text(
+        "storage: {kind: object_storage, uri: 's3://bucket/stages'}\nschedule: {keep_finished: 2}"
+    )
+    orchestrator_command(
+        *RETRAIN, "--schedule", "@daily", "--cluster-config", str(tmp_path / "cluster.yaml")
+    )
+    [files] = [
+        found["data"] for (plural, _), found in api.objects.items() if plural == "configmaps"
+    ]
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    forbidden = status(403, "Forbidden", 'rayjobs.ray.io is forbidden: User "x" cannot patch resource "rayjobs"')
-    api.refusals |= {("PATCH", plural): (403, forbidden) for plural in ("rayjobs", "configmaps", "cronjobs")}
+    forbidden = status(
+        403, "Forbidden", 'rayjobs.ray.io is forbidden: User "x" cannot patch resource "rayjobs"'
+    )
+    api.refusals |= {
+        ("PATCH", plural): (403, forbidden) for plural in ("rayjobs", "configmaps", "cronjobs")
+    }
     goes_through(api, [SUCCEEDED])
     for minutes in range(29384756, 29384760):
         monkeypatch.setenv("ORCHESTRATOR_SCHEDULED_AT", f"retrain-digits-{minutes}")
-        words = ("submit", "retrain", str(tmp_path / "retraining.yaml"), "--cluster-config", str(tmp_path / "cluster.yaml"))
+        words = (
+            "submit",
+            "retrain",
+            str(tmp_path / "retraining.yaml"),
+            "--cluster-config",
+            str(tmp_path / "cluster.yaml"),
+        )
         answer = orchestrator_command(*words)
         assert answer.returncode == 0, answer.stderr
     ticks = [found for (plural, _), found in api.objects.items() if plural == "rayjobs"]
     assert len(ticks) == 2
     head = ticks[-1]["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
-    assert {"name": "ORCHESTRATOR_SCHEDULED_AT", "value": "2025-11-14T01:59:00+00:00"} in head["env"]
+    assert {"name": "ORCHESTRATOR_SCHEDULED_AT", "value": "2025-11-14T01:59:00+00:00"} in head[
+        "env"
+    ]
     methods = {(asked.method, asked.plural) for asked in api.asked if asked.plural == "rayjobs"}
     assert methods == {("GET", "rayjobs"), ("POST", "rayjobs"), ("DELETE", "rayjobs")}
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
-CANNOT = 'rayjobs.ray.io "x" is forbidden: User "ann" cannot patch resource "rayjobs" in API group "ray.io" in the namespace "orchestrator"'
-QUOTA = 'rayjobs.ray.io "run-digits" is forbidden: exceeded quota: jobs, requested: count/rayjobs.ray.io=1, used: 5, limited: 5'
+CANNOT = (
+    'rayjobs.ray.io "x" is forbidden: User "ann" cannot patch resource "rayjobs" in API group'
+    ' "ray.io" in the namespace "orchestrator"'
+)
+QUOTA = (
+    'rayjobs.ray.io "run-digits" is forbidden: exceeded quota: jobs, requested:'
+    " count/rayjobs.ray.io=1, used: 5, limited: 5"
+)
 
 
 @pytest.mark.parametrize(
@@ -324,36 +481,72 @@ QUOTA = 'rayjobs.ray.io "run-digits" is forbidden: exceeded quota: jobs, request
             "ann may not patch rayjobs; ask for the role .* of k8s/base/accounts.yaml",
             2,
         ),
-        (403, status(403, "Forbidden", QUOTA, kind="rayjobs"), "exceeded quota: jobs.*; wait until other jobs have ended", 3),
+        (
+            403,
+            status(403, "Forbidden", QUOTA, kind="rayjobs"),
+            "exceeded quota: jobs.*; wait until other jobs have ended",
+            3,
+        ),
         (
             404,
             "404 page not found\n",
-            "the cluster knows no RayJob: KubeRay is missing there; install it: helm install kuberay-operator",
+            (
+                "the cluster knows no RayJob: KubeRay is missing there; install it: helm install"
+                " kuberay-operator"
+            ),
             2,
         ),
-        (404, status(404, "NotFound", 'namespaces "orchestrator" not found', kind="namespaces"), "namespaces .* not found; create it", 2),
+        (
+            404,
+            status(404, "NotFound", 'namespaces "orchestrator" not found', kind="namespaces"),
+            "namespaces .* not found; create it",
+            2,
+        ),
         (
             409,
-            status(409, "Conflict", 'Apply failed with 1 conflict: conflict with "kubectl-edit": .spec.suspend'),
+            status(
+                409,
+                "Conflict",
+                'Apply failed with 1 conflict: conflict with "kubectl-edit": .spec.suspend',
+            ),
             "kubectl-edit.*; undo",
             2,
         ),
-        (422, status(422, "Invalid", 'RayJob.ray.io "run-digits" is invalid: spec.x: Required value'), "refuses it .*Required value", 2),
+        (
+            422,
+            status(422, "Invalid", 'RayJob.ray.io "run-digits" is invalid: spec.x: Required value'),
+            "refuses it .*Required value",
+            2,
+        ),
         (
             400,
-            status(400, "BadRequest", 'strict decoding error: unknown field "spec.preRunningDeadlineSeconds"'),
+            status(
+                400,
+                "BadRequest",
+                'strict decoding error: unknown field "spec.preRunningDeadlineSeconds"',
+            ),
             "KubeRay .* too old .*1.7",
             2,
         ),
         (401, status(401, "Unauthorized", "Unauthorized"), "does not know you; log in again", 2),
         (429, status(429, "TooManyRequests", "too many requests"), "has trouble .*; try again", 3),
-        (500, status(500, "InternalError", "Internal error occurred: failed calling webhook"), "has trouble .*failed calling webhook", 3),
+        (
+            500,
+            status(500, "InternalError", "Internal error occurred: failed calling webhook"),
+            "has trouble .*failed calling webhook",
+            3,
+        ),
         (503, "upstream connect error", "has trouble .*upstream connect error", 3),
     ],
     ids=lambda value: str(value)[:24] if isinstance(value, int) else "",
 )
 def test_a_refusal_says_the_next_step(
-    api: SimulatedApi, orchestrator_command: Command, code: int, body: str, said: str, exit_code: int
+    api: SimulatedApi,
+    orchestrator_command: Command,
+    code: int,
+    body: str,
+    said: str,
+    exit_code: int,
 ) -> None:
     api.refusals["PATCH", "rayjobs"] = code, body
     answer = orchestrator_command(*RUN)
@@ -363,40 +556,59 @@ def test_a_refusal_says_the_next_step(
     assert "Traceback" not in answer.stderr
 
 
-def test_a_job_whose_files_are_refused_is_taken_back(api: SimulatedApi, orchestrator_command: Command) -> None:
-    api.refusals["PATCH", "configmaps"] = 403, status(403, "Forbidden", 'User "ann" cannot patch resource "configmaps"')
+def test_a_job_whose_files_are_refused_is_taken_back(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
+    api.refusals["PATCH", "configmaps"] = (
+        403,
+        status(403, "Forbidden", 'User "ann" cannot patch resource "configmaps"'),
+    )
     answer = orchestrator_command(*RUN)
     assert (answer.returncode, "ann may not patch configmaps" in answer.stderr) == (2, True)
     assert api.objects == {}
 
 
-def test_without_a_kubeconfig_there_is_no_access(orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_kubeconfig_there_is_no_access(
+    orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     for words in (RUN, ("status",), ("cancel", "x")):
         answer = orchestrator_command(*words)
-        assert (answer.returncode, "no access to a Kubernetes cluster" in answer.stderr) == (2, True), answer.stderr
+        assert (answer.returncode, "no access to a Kubernetes cluster" in answer.stderr) == (
+            2,
+            True,
+        ), answer.stderr
 
 
-def test_a_server_that_is_away_is_for_later(orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_for_later(
+    orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "kubeconfig").write_text(kubeconfig_for("http://127.0.0.1:9"))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     answer = orchestrator_command(*RUN)
     assert answer.returncode == 3
-    assert answer.stderr == (
-        "error: http://127.0.0.1:9: the Kubernetes API does not answer (Connection refused); check the network, or kubectl's context\n"
+    assert (
+        answer.stderr
+        == "error: http://127.0.0.1:9: the Kubernetes API does not answer (Connection refused);"
+        " check the network, or kubectl's context\n"
     ), answer.stderr
 
 
-# --- listed and cancelled ---------------------------------------------------------------------------------------------
+# --- listed and cancelled -------------------------------------------------------------------------
 
 
-def test_status_lists_jobs_and_schedules_and_shows_one(api: SimulatedApi, orchestrator_command: Command) -> None:
+def test_status_lists_jobs_and_schedules_and_shows_one(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
     assert orchestrator_command("status").stdout == "no jobs in the namespace orchestrator\n"
     goes_through(api, [failed(message="Job entrypoint command failed with exit code 2.\nmore")])
     orchestrator_command(*RUN)
     api.objects["cronjobs", "retrain-digits"] = {
-        "metadata": {"name": "retrain-digits", "labels": {"app.kubernetes.io/managed-by": "continual-orchestrator"}},
+        "metadata": {
+            "name": "retrain-digits",
+            "labels": {"app.kubernetes.io/managed-by": "continual-orchestrator"},
+        },
         "spec": {"schedule": "0 3 * * *", "timeZone": "Etc/UTC", "suspend": True},
     }
     name = the_job(api)["metadata"]["name"]
@@ -410,24 +622,49 @@ def test_status_lists_jobs_and_schedules_and_shows_one(api: SimulatedApi, orches
     assert "schedule 0 3 * * * Etc/UTC" in orchestrator_command("status", "retrain-digits").stdout
 
 
-@pytest.mark.parametrize("body", ["404 page not found\n", status(403, "Forbidden", 'User "ann" cannot list resource "raycronjobs"')])
-def test_kinds_that_the_cluster_does_not_have_are_left_out(api: SimulatedApi, orchestrator_command: Command, body: str) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        "404 page not found\n",
+        status(403, "Forbidden", 'User "ann" cannot list resource "raycronjobs"'),
+    ],
+)
+def test_kinds_that_the_cluster_does_not_have_are_left_out(
+    api: SimulatedApi, orchestrator_command: Command, body: str
+) -> None:
     api.refusals |= {("GET", "raycronjobs"): (404 if body.startswith("404") else 403, body)}
     assert orchestrator_command("status").returncode == 0
     missing = orchestrator_command("cancel", "nothing")
-    assert (missing.returncode, "there is no job and no schedule 'nothing'" in missing.stderr) == (2, True)
+    assert (missing.returncode, "there is no job and no schedule 'nothing'" in missing.stderr) == (
+        2,
+        True,
+    )
 
 
-def test_cancel_ends_a_job_and_names_the_ticks_of_a_schedule_that_go_on(api: SimulatedApi, orchestrator_command: Command) -> None:
+def test_cancel_ends_a_job_and_names_the_ticks_of_a_schedule_that_go_on(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
     goes_through(api, [SUCCEEDED])
     orchestrator_command(*RUN)
     name = the_job(api)["metadata"]["name"]
-    assert orchestrator_command("cancel", name).stdout.startswith(f"{name}: run cancelled; what it has stored stays")
+    assert orchestrator_command("cancel", name).stdout.startswith(
+        f"{name}: run cancelled; what it has stored stays"
+    )
     assert ("rayjobs", name) not in api.objects
-    ours = {"app.kubernetes.io/managed-by": "continual-orchestrator", "orchestrator/schedule": "retrain-digits"}
-    api.objects["cronjobs", "retrain-digits"] = {"metadata": {"name": "retrain-digits", "labels": ours}, "spec": {"schedule": "@daily"}}
+    ours = {
+        "app.kubernetes.io/managed-by": "continual-orchestrator",
+        "orchestrator/schedule": "retrain-digits",
+    }
+    api.objects["cronjobs", "retrain-digits"] = {
+        "metadata": {"name": "retrain-digits", "labels": ours},
+        "spec": {"schedule": "@daily"},
+    }
     for tick, state in (("tick-1", SUCCEEDED), ("tick-2", RUNNING)):
-        api.objects["rayjobs", tick] = {"kind": "RayJob", "metadata": {"name": tick, "labels": ours}, "status": state}
+        api.objects["rayjobs", tick] = {
+            "kind": "RayJob",
+            "metadata": {"name": tick, "labels": ours},
+            "status": state,
+        }
     answer = orchestrator_command("cancel", "retrain-digits")
     assert answer.stdout.splitlines() == [
         "retrain-digits: schedule cancelled",
@@ -435,8 +672,13 @@ def test_cancel_ends_a_job_and_names_the_ticks_of_a_schedule_that_go_on(api: Sim
     ]
 
 
-def test_what_others_have_made_is_left_alone(api: SimulatedApi, orchestrator_command: Command) -> None:
-    api.objects["rayjobs", "theirs"] = {"metadata": {"name": "theirs", "labels": {}}, "status": RUNNING}
+def test_what_others_have_made_is_left_alone(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
+    api.objects["rayjobs", "theirs"] = {
+        "metadata": {"name": "theirs", "labels": {}},
+        "status": RUNNING,
+    }
     answer = orchestrator_command("cancel", "theirs")
     assert (answer.returncode, "was not submitted by this program" in answer.stderr) == (2, True)
     assert ("rayjobs", "theirs") in api.objects

@@ -36,7 +36,9 @@ def spec_of(submission: Submission) -> dict[str, Any]:
     return spec.get("jobTemplate", spec) if submission.job["kind"] == "RayCronJob" else spec
 
 
-@pytest.mark.skipif(not has_ray_schemas(), reason="KubeRay's definitions are not here (../shared/kuberay-crds)")
+@pytest.mark.skipif(
+    not has_ray_schemas(), reason="KubeRay's definitions are not here (../shared/kuberay-crds)"
+)
 def test_all_objects_are_valid(submission: Submission) -> None:
     assert validate(submission.manifests) == []
 
@@ -48,14 +50,25 @@ def test_the_yaml_is_the_objects_without_anchors(submission: Submission) -> None
 
 
 def test_all_that_a_pod_mounts_or_reads_is_there(submission: Submission) -> None:
-    named = {volume["configMap"]["name"] for _, pod in pod_specs(submission.job) for volume in pod["volumes"] if "configMap" in volume}
+    named = {
+        volume["configMap"]["name"]
+        for _, pod in pod_specs(submission.job)
+        for volume in pod["volumes"]
+        if "configMap" in volume
+    }
     assert named == {submission.files["metadata"]["name"]}
     assert submission.files["immutable"] is True
-    assert {manifest["metadata"]["namespace"] for manifest in submission.manifests} == {"orchestrator"}
+    assert {manifest["metadata"]["namespace"] for manifest in submission.manifests} == {
+        "orchestrator"
+    }
 
 
-def test_the_command_reads_files_that_are_there_and_gives_the_users_experiment(submission: Submission, tmp_path: Path) -> None:
-    """The file and the settings of the entrypoint together are what the user has, but for what the cluster decides."""
+def test_the_command_reads_files_that_are_there_and_gives_the_users_experiment(
+    submission: Submission, tmp_path: Path
+) -> None:
+    """The file and the settings of the entrypoint together are what the user has, but for what the
+    cluster decides.
+    """
     for name, text in submission.files["data"].items():
         (tmp_path / name).write_text(text)
     spec = spec_of(submission)
@@ -69,11 +82,21 @@ def test_the_command_reads_files_that_are_there_and_gives_the_users_experiment(s
     assert {file.rpartition("/")[2] for file in files} == set(submission.files["data"])
     settings = [word for before, word in pairwise(words) if before == "--set"]
     last = tmp_path / files[-1].rpartition("/")[2]
-    experiment = load_retraining(last, settings).experiment if words[1] == "retrain" else load_experiment(last, settings)
+    experiment = (
+        load_retraining(last, settings).experiment
+        if words[1] == "retrain"
+        else load_experiment(last, settings)
+    )
     assert experiment.execution.kind == "ray"
     assert experiment.execution.address == "auto"
-    original = load_retraining(RETRAINING).experiment if words[1] == "retrain" else load_experiment(DIGITS)
-    decided = {"execution": original.execution, "store": original.store, "tracking": original.tracking}
+    original = (
+        load_retraining(RETRAINING).experiment if words[1] == "retrain" else load_experiment(DIGITS)
+    )
+    decided = {
+        "execution": original.execution,
+        "store": original.store,
+        "tracking": original.tracking,
+    }
     data = experiment.data.model_copy(update={"cache_dir": original.data.cache_dir})
     assert experiment.model_copy(update={**decided, "data": data}) == original
     if words[1] == "sweep":
@@ -83,7 +106,10 @@ def test_the_command_reads_files_that_are_there_and_gives_the_users_experiment(s
 def test_jobs_are_bounded_authenticated_and_retried(submission: Submission) -> None:
     spec = spec_of(submission)
     if submission.job["kind"] == "CronJob":
-        assert (spec["concurrencyPolicy"], spec["jobTemplate"]["spec"]["backoffLimit"]) == ("Forbid", 0)
+        assert (spec["concurrencyPolicy"], spec["jobTemplate"]["spec"]["backoffLimit"]) == (
+            "Forbid",
+            0,
+        )
         return
     assert spec["activeDeadlineSeconds"] > 0
     assert spec["preRunningDeadlineSeconds"] > 0
@@ -109,18 +135,30 @@ def test_the_same_content_has_the_same_name_and_other_content_another() -> None:
     assert len({name(), *others}) == 5
 
 
-def test_where_the_user_works_and_what_his_machine_has_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_user_works_and_what_his_machine_has_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = render(Request("run", [DIGITS]), ClusterConfig())
     monkeypatch.chdir(tmp_path)
-    here = render(Request("run", [DIGITS], ["store.uri=elsewhere", "tracking.uri=sqlite:///other.db"]), ClusterConfig())
+    here = render(
+        Request("run", [DIGITS], ["store.uri=elsewhere", "tracking.uri=sqlite:///other.db"]),
+        ClusterConfig(),
+    )
     assert here == there
     assert str(tmp_path) not in as_yaml(here.manifests)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "k8s").rglob("cluster.yaml")), ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "file",
+    sorted((ROOT / "k8s").rglob("cluster.yaml")),
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
 def test_jobs_for_every_shipped_cluster_are_valid(file: Path) -> None:
     cluster = load_cluster(file)
-    kinds = [Request("run", [DIGITS]), Request("sweep", [ROOT / "search_spaces" / "smoke.yaml", DIGITS])]
+    kinds = [
+        Request("run", [DIGITS]),
+        Request("sweep", [ROOT / "search_spaces" / "smoke.yaml", DIGITS]),
+    ]
     manifests = [manifest for request in kinds for manifest in render(request, cluster).manifests]
     assert (validate(manifests) if has_ray_schemas() else []) == []
 
@@ -132,35 +170,55 @@ def test_names_are_valid_whatever_the_user_calls_it(name: str, kind: str) -> Non
         submission = render(Request("run", [DIGITS], [f"name='{name}'"]), ClusterConfig())
     else:
         overrides = [f"experiment.name='{name}'", "source.path=/var/lib/orchestrator/store/x"]
-        request = Request("retrain", [ROOT / "experiments" / "retraining_digits.yaml"], overrides, "@hourly")
-        submission = render(request, ClusterConfig.model_validate({"schedule": {"kind": "ray_cron_job"}}))
+        request = Request(
+            "retrain", [ROOT / "experiments" / "retraining_digits.yaml"], overrides, "@hourly"
+        )
+        submission = render(
+            request, ClusterConfig.model_validate({"schedule": {"kind": "ray_cron_job"}})
+        )
     problems = validate(submission.manifests) if has_ray_schemas() else []
     assert problems == []
 
 
 def test_what_must_outlive_a_pod_lies_on_a_volume_if_there_is_one(case: Case) -> None:
-    """Numbers that MLflow does not have yet, Ray's log, the ledger by which another attempt goes on."""
+    """Numbers that MLflow does not have yet, Ray's log, the ledger by which another attempt goes
+    on.
+    """
 
     def places(submission: Submission) -> list[str]:
         words = shlex.split(spec_of(submission)["entrypoint"])
-        settings = [word.partition("=")[2] for word in words if word.startswith(("tracking.spool=", "experiment.tracking.spool="))]
+        settings = [
+            word.partition("=")[2]
+            for word in words
+            if word.startswith(("tracking.spool=", "experiment.tracking.spool="))
+        ]
         return [*settings, words[words.index("--output") + 1].rpartition("/")[0]]
 
     def mounts(submission: Submission) -> dict[str, list[str]]:
         found = {}
         for _, pod in pod_specs(submission.job):
-            claims = [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+            claims = [
+                volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume
+            ]
             found[pod["containers"][0]["name"]] = [
-                mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] in claims
+                mount["mountPath"]
+                for mount in pod["containers"][0]["volumeMounts"]
+                if mount["name"] in claims
             ]
         return found
 
     store, state = "/var/lib/orchestrator/store", "/var/lib/orchestrator/state"
     for name in ("run", "sweep", "retraining"):
         assert places(case(name)) == [f"{store}/spool", f"{store}/jobs"]
-    assert mounts(case("run")) == {"ray-head": [store], "ray-worker": [store], "ray-job-submitter": []}
+    assert mounts(case("run")) == {
+        "ray-head": [store],
+        "ray-worker": [store],
+        "ray-job-submitter": [],
+    }
     assert places(case("sweep with lanes")) == ["/tmp/spool", "/tmp/jobs"]  # noqa: S108 - of a pod
-    bucket = ClusterConfig.model_validate({"storage": {"kind": "object_storage", "uri": "s3://bucket/stages", "claim": "state"}})
+    bucket = ClusterConfig.model_validate(
+        {"storage": {"kind": "object_storage", "uri": "s3://bucket/stages", "claim": "state"}}
+    )
     beside = render(Request("run", [DIGITS]), bucket)
     assert places(beside) == [f"{state}/spool", f"{state}/jobs"]
     assert mounts(beside) == {"ray-head": [state], "ray-worker": [], "ray-job-submitter": []}
@@ -169,13 +227,20 @@ def test_what_must_outlive_a_pod_lies_on_a_volume_if_there_is_one(case: Case) ->
 def test_every_attempt_of_a_sweep_has_the_same_folder_and_no_other_sweep_has_it() -> None:
     def words(*overrides: str, **cluster: object) -> list[str]:
         request = Request("sweep", [ROOT / "search_spaces" / "smoke.yaml", DIGITS], overrides)
-        return shlex.split(render(request, ClusterConfig.model_validate(cluster)).job["spec"]["entrypoint"])
+        return shlex.split(
+            render(request, ClusterConfig.model_validate(cluster)).job["spec"]["entrypoint"]
+        )
 
     assert words()[-1] == "--resume-if-begun"
-    folders = [found[found.index("--output") + 1] for found in (words(), words("seed=0"), words("seed=1"), words(image="orchestrator:2"))]
+    folders = [
+        found[found.index("--output") + 1]
+        for found in (words(), words("seed=0"), words("seed=1"), words(image="orchestrator:2"))
+    ]
     assert folders[0] == folders[1]
     assert len(set(folders)) == 3
-    assert all(folder.startswith(f"{ClusterConfig().storage.uri}/{JOBS_FOLDER}/") for folder in folders), "gc of the store finds them"
+    assert all(
+        folder.startswith(f"{ClusterConfig().storage.uri}/{JOBS_FOLDER}/") for folder in folders
+    ), "gc of the store finds them"
 
 
 def test_ticks_of_a_retraining_share_a_folder(case: Case) -> None:
@@ -184,33 +249,59 @@ def test_ticks_of_a_retraining_share_a_folder(case: Case) -> None:
 
 
 def test_files_that_no_object_can_hold_are_refused() -> None:
-    with pytest.raises(UserInputError, match=r"ConfigMap big: the files have 1\.1 MiB and may have 1"):
+    with pytest.raises(
+        UserInputError, match=r"ConfigMap big: the files have 1\.1 MiB and may have 1"
+    ):
         check([config_map("big", "orchestrator", {}, {"experiment.yaml": "ä" * 600_000})])
 
 
 def test_a_tick_is_told_when_it_was_due_and_each_is_a_job_of_its_own() -> None:
-    file, source = ROOT / "experiments" / "retraining_digits.yaml", "source.path=/var/lib/orchestrator/store/x"
+    file, source = (
+        ROOT / "experiments" / "retraining_digits.yaml",
+        "source.path=/var/lib/orchestrator/store/x",
+    )
 
     def tick(minutes: int) -> Submission:
         due = datetime.fromtimestamp(60 * minutes, UTC)
-        return render(Request("retrain", [file], [source], tick=Tick("retrain-digits", due)), ClusterConfig())
+        return render(
+            Request("retrain", [file], [source], tick=Tick("retrain-digits", due)), ClusterConfig()
+        )
 
     first, second = tick(29384756), tick(29384757)
     assert first.name != second.name
     head = first.job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
-    assert {"name": "ORCHESTRATOR_SCHEDULED_AT", "value": "2025-11-14T01:56:00+00:00"} in head["env"]
+    assert {"name": "ORCHESTRATOR_SCHEDULED_AT", "value": "2025-11-14T01:56:00+00:00"} in head[
+        "env"
+    ]
     assert first.job["metadata"]["labels"]["orchestrator/schedule"] == "retrain-digits"
 
 
 def test_submitting_a_schedule_again_changes_the_one_that_is_there() -> None:
-    file, source = ROOT / "experiments" / "retraining_digits.yaml", "source.path=/var/lib/orchestrator/store/x"
-    first, second = (render(Request("retrain", [file], [source, f"experiment.seed={seed}"], "@daily"), ClusterConfig()) for seed in (0, 1))
+    file, source = (
+        ROOT / "experiments" / "retraining_digits.yaml",
+        "source.path=/var/lib/orchestrator/store/x",
+    )
+    first, second = (
+        render(
+            Request("retrain", [file], [source, f"experiment.seed={seed}"], "@daily"),
+            ClusterConfig(),
+        )
+        for seed in (0, 1)
+    )
     assert first.name == second.name == "retrain-digits"
     assert first.files["metadata"]["name"] != second.files["metadata"]["name"]
 
 
 def test_schedules_of_different_names_never_meet() -> None:
-    names = ["digits", "Digits", "digits.", "my digits", "my-digits", f"{'x' * 100}1", f"{'x' * 100}2"]
+    names = [
+        "digits",
+        "Digits",
+        "digits.",
+        "my digits",
+        "my-digits",
+        f"{'x' * 100}1",
+        f"{'x' * 100}2",
+    ]
     found = [schedule_name(name) for name in names]
     assert len(set(found)) == len(names)
     assert found[0] == "retrain-digits"
@@ -218,7 +309,9 @@ def test_schedules_of_different_names_never_meet() -> None:
     assert [tick_of(f"{name}-29384756-x7k2p").schedule for name in found] == found
 
 
-def test_an_autoscaling_head_has_no_account_of_ours_and_no_other_pod_has_a_token(case: Case) -> None:
+def test_an_autoscaling_head_has_no_account_of_ours_and_no_other_pod_has_a_token(
+    case: Case,
+) -> None:
     def pods(name: str) -> list[dict[str, Any]]:
         return [pod for _, pod in pod_specs(case(name).job)]
 
@@ -233,7 +326,11 @@ def test_gpus_labels_tolerations_and_environment_reach_the_pods(case: Case) -> N
     cluster = case("run with GPUs, growing").job["spec"]["rayClusterSpec"]
     teacher, student = cluster["workerGroupSpecs"]
     pod = teacher["template"]["spec"]
-    assert pod["containers"][0]["resources"]["limits"] == {"cpu": "4", "memory": "4Gi", "nvidia.com/gpu": "1"}
+    assert pod["containers"][0]["resources"]["limits"] == {
+        "cpu": "4",
+        "memory": "4Gi",
+        "nvidia.com/gpu": "1",
+    }
     assert pod["nodeSelector"] == {"pool": "workers"}
     assert [toleration["key"] for toleration in pod["tolerations"]] == ["spot", "nvidia.com/gpu"]
     assert (teacher["labels"], student["labels"]) == ({"lane": "teacher"}, {"lane": "student"})
@@ -255,11 +352,24 @@ def test_gpus_labels_tolerations_and_environment_reach_the_pods(case: Case) -> N
         (Request("run", [DIGITS], cron="@daily"), "--schedule is for retrainings"),
         (Request("run", [DIGITS], ray_cluster="Team A"), "'Team A' is no name of a RayCluster"),
         (Request("retrain", [DIGITS], cron="@daily", ray_cluster="up"), "exclude each other"),
-        (Request("run", [DIGITS], ["data.kind=parquet", "data.train=/home/me/a", "data.test=/home/me/b"]), "pods do not see"),
-        (Request("retrain", [ROOT / "experiments" / "retraining_digits.yaml"]), "source.path: .*arrivals is a path of this machine"),
         (
             Request(
-                "retrain", [ROOT / "experiments" / "retraining_digits.yaml"], ["source.path=/var/lib/orchestrator/store/x"], "0 25 * * *"
+                "run",
+                [DIGITS],
+                ["data.kind=parquet", "data.train=/home/me/a", "data.test=/home/me/b"],
+            ),
+            "pods do not see",
+        ),
+        (
+            Request("retrain", [ROOT / "experiments" / "retraining_digits.yaml"]),
+            "source.path: .*arrivals is a path of this machine",
+        ),
+        (
+            Request(
+                "retrain",
+                [ROOT / "experiments" / "retraining_digits.yaml"],
+                ["source.path=/var/lib/orchestrator/store/x"],
+                "0 25 * * *",
             ),
             "'25' is no hour",
         ),
@@ -272,6 +382,10 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(request_: Request, 
 
 
 def test_a_password_never_gets_into_a_manifest() -> None:
-    request = Request("retrain", [ROOT / "experiments" / "retraining_digits.yaml"], ["source.path=s3://me:secret@bucket/x"])
+    request = Request(
+        "retrain",
+        [ROOT / "experiments" / "retraining_digits.yaml"],
+        ["source.path=s3://me:secret@bucket/x"],
+    )
     with pytest.raises(UserInputError, match=r"there is a password in the file .*://me:\*\*\*@"):
         render(request, ClusterConfig())

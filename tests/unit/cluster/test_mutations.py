@@ -1,4 +1,6 @@
-"""What somebody may get wrong in an object is found: each case is a valid object with one change, and what must be said of it."""
+"""What somebody may get wrong in an object is found: each case is a valid object with one change,
+and what must be said of it.
+"""
 
 import copy
 import re
@@ -12,7 +14,9 @@ from orchestrator.cluster.rules import check
 from orchestrator.errors import ConfigError
 from tests.kubernetes_objects import has_ray_schemas, validate
 
-pytestmark = pytest.mark.skipif(not has_ray_schemas(), reason="KubeRay's definitions are not here (../shared/kuberay-crds)")
+pytestmark = pytest.mark.skipif(
+    not has_ray_schemas(), reason="KubeRay's definitions are not here (../shared/kuberay-crds)"
+)
 
 GONE = object()
 SPEC = "spec"
@@ -49,9 +53,19 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
     ("run", "metadata.name", GONE, "name is missing"),
     # pods that are not restricted
     ("run", f"{HEAD_BOX}.securityContext.privileged", True, "is privileged"),
-    ("run", f"{HEAD_BOX}.securityContext.allowPrivilegeEscalation", GONE, "allowPrivilegeEscalation"),
+    (
+        "run",
+        f"{HEAD_BOX}.securityContext.allowPrivilegeEscalation",
+        GONE,
+        "allowPrivilegeEscalation",
+    ),
     ("run", f"{SUBMITTER}.securityContext", GONE, "capabilities.drop"),
-    ("run", f"{SUBMITTER}.securityContext.capabilities", {"drop": ["NET_RAW"]}, "capabilities.drop"),
+    (
+        "run",
+        f"{SUBMITTER}.securityContext.capabilities",
+        {"drop": ["NET_RAW"]},
+        "capabilities.drop",
+    ),
     ("run", f"{SUBMITTER}.securityContext.capabilities.add", ["SYS_ADMIN"], "capabilities.add"),
     ("run", f"{HEAD}.securityContext.runAsNonRoot", GONE, "runAsNonRoot"),
     ("run", f"{HEAD}.securityContext.runAsUser", 0, "runAsUser must not be 0"),
@@ -63,8 +77,18 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
     ("run", f"{HEAD_BOX}.securityContext.procMount", "Unmasked", "procMount"),
     ("run", f"{HEAD_BOX}.securityContext.readOnlyRootFilesystem", False, "readOnlyRootFilesystem"),
     ("run", f"{HEAD}.securityContext.sysctls", [{"name": "kernel.msgmax", "value": "1"}], "sysctl"),
-    ("sweep", f"{RAY}.autoscalerOptions.securityContext.allowPrivilegeEscalation", True, "autoscalerOptions: allowPrivilegeEscalation"),
-    ("schedule", f"{CRON_POD}.containers.0.securityContext.capabilities", GONE, "capabilities.drop"),
+    (
+        "sweep",
+        f"{RAY}.autoscalerOptions.securityContext.allowPrivilegeEscalation",
+        True,
+        "autoscalerOptions: allowPrivilegeEscalation",
+    ),
+    (
+        "schedule",
+        f"{CRON_POD}.containers.0.securityContext.capabilities",
+        GONE,
+        "capabilities.drop",
+    ),
     # resources, volumes, images, secrets
     ("run", f"{HEAD_BOX}.resources.limits.memory", GONE, "limits.memory is missing"),
     ("schedule", f"{CRON_POD}.containers.0.resources", GONE, "requests.cpu is missing"),
@@ -74,7 +98,12 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
     ("run", f"{HEAD_BOX}.image", "registry:5000/continual-orchestrator", "is not pinned"),
     ("run", f"{HEAD_BOX}.env.0", SECRET_VALUE, "MLFLOW_TRACKING_PASSWORD"),
     ("run", f"{HEAD_BOX}.env.0.value", "postgresql://mlflow:hunter2@db/mlflow", "password in it"),
-    ("run", f"{SPEC}.entrypoint", "orchestrator run x --set tracking.uri=http://me:hunter2@mlflow", "password in it"),
+    (
+        "run",
+        f"{SPEC}.entrypoint",
+        "orchestrator run x --set tracking.uri=http://me:hunter2@mlflow",
+        "password in it",
+    ),
     # what no schema says
     ("run", "metadata.name", "r" * 48, "may have 47"),
     ("run", "metadata.name", "1-run", "must begin with a letter"),
@@ -93,7 +122,12 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
         {"deletionRules": [{"policy": "DeleteSelf", "condition": {"jobStatus": "FAILED"}}]},
         "exclude each other",
     ),
-    ("run", f"{SPEC}.submissionMode", "InteractiveMode", "does not go with submissionMode InteractiveMode"),
+    (
+        "run",
+        f"{SPEC}.submissionMode",
+        "InteractiveMode",
+        "does not go with submissionMode InteractiveMode",
+    ),
     ("run", f"{SPEC}.submissionMode", "SidecarMode", "submitterPodTemplate does not go with"),
     ("run", f"{SPEC}.runtimeEnvYAML", "- a list", "not a YAML mapping"),
     ("run", f"{SPEC}.runtimeEnvYAML", "a: [", "not a YAML mapping"),
@@ -108,32 +142,87 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
     ("run", f"{GROUP}.idleTimeoutSeconds", 60, "needs autoscalerOptions.version"),
     ("run", f"{GROUP}.priority", 2, "needs autoscalerOptions.version"),
     ("run", f"{GROUP}.labels", {"lane": "a lane"}, "is no label"),
-    ("run", f"{GROUP}.rayStartParams.labels", "lane=teacher", "labels do not belong in rayStartParams"),
+    (
+        "run",
+        f"{GROUP}.rayStartParams.labels",
+        "lane=teacher",
+        "labels do not belong in rayStartParams",
+    ),
     ("run", f"{RAY}.headGroupSpec.resources", {"CPU": "0"}, "KubeRay takes only one"),
     ("run", f"{RAY}.networkPolicy", {}, "feature gate RayClusterNetworkPolicy"),
     ("run", f"{RAY}.gcsFaultToleranceOptions", {"backend": "rocksdb"}, "feature gate"),
-    ("run", f"{HEAD_BOX}.env.0", {"name": "RAY_REDIS_ADDRESS", "value": "redis"}, "needs gcsFaultToleranceOptions"),
-    ("run", f"{HEAD_BOX}.env.0", {"name": "RAY_enable_autoscaler_v2", "value": "true"}, "needs enableInTreeAutoscaling"),
-    ("sweep", f"{HEAD_BOX}.env.0", {"name": "RAY_enable_autoscaler_v2", "value": "true"}, "exclude each other"),
+    (
+        "run",
+        f"{HEAD_BOX}.env.0",
+        {"name": "RAY_REDIS_ADDRESS", "value": "redis"},
+        "needs gcsFaultToleranceOptions",
+    ),
+    (
+        "run",
+        f"{HEAD_BOX}.env.0",
+        {"name": "RAY_enable_autoscaler_v2", "value": "true"},
+        "needs enableInTreeAutoscaling",
+    ),
+    (
+        "sweep",
+        f"{HEAD_BOX}.env.0",
+        {"name": "RAY_enable_autoscaler_v2", "value": "true"},
+        "exclude each other",
+    ),
     ("sweep", f"{HEAD}.restartPolicy", "Always", "restartPolicy must be Never"),
     ("sweep", f"{GROUP}.template.spec.restartPolicy", "OnFailure", "restartPolicy must be Never"),
     ("sweep", f"{GROUP}.suspend", True, "suspend does not go with autoscaling"),
     ("sweep", f"{RAY}.autoscalerOptions.securityContext", GONE, "securityContext is missing"),
     ("sweep", f"{RAY}.autoscalerOptions.idleTimeoutSeconds", -1, "must not be negative"),
-    ("run on a cluster that is up", f"{SPEC}.backoffLimit", 1, "backoffLimit does not go with clusterSelector"),
-    ("run on a cluster that is up", f"{SPEC}.suspend", True, "suspend does not go with clusterSelector"),
-    ("run on a cluster that is up", f"{SPEC}.clusterSelector", {"ray.io/cluster": ""}, "the name of the RayCluster"),
+    (
+        "run on a cluster that is up",
+        f"{SPEC}.backoffLimit",
+        1,
+        "backoffLimit does not go with clusterSelector",
+    ),
+    (
+        "run on a cluster that is up",
+        f"{SPEC}.suspend",
+        True,
+        "suspend does not go with clusterSelector",
+    ),
+    (
+        "run on a cluster that is up",
+        f"{SPEC}.clusterSelector",
+        {"ray.io/cluster": ""},
+        "the name of the RayCluster",
+    ),
     ("run on a cluster that is up", f"{SPEC}.clusterSelector", GONE, "nothing to run on"),
-    ("run on a cluster that is up", "metadata.labels.kueue\\.x-k8s\\.io/queue-name", "team", "cannot wait in a queue"),
-    ("run in a queue", f"{SPEC}.shutdownAfterJobFinishes", GONE, "Kueue needs shutdownAfterJobFinishes"),
-    ("schedule by KubeRay", "metadata.labels.kueue\\.x-k8s\\.io/queue-name", "team", "does not reach the RayJobs"),
+    (
+        "run on a cluster that is up",
+        "metadata.labels.kueue\\.x-k8s\\.io/queue-name",
+        "team",
+        "cannot wait in a queue",
+    ),
+    (
+        "run in a queue",
+        f"{SPEC}.shutdownAfterJobFinishes",
+        GONE,
+        "Kueue needs shutdownAfterJobFinishes",
+    ),
+    (
+        "schedule by KubeRay",
+        "metadata.labels.kueue\\.x-k8s\\.io/queue-name",
+        "team",
+        "does not reach the RayJobs",
+    ),
     ("schedule by KubeRay", f"{SPEC}.timeZone", "Mars/Olympus", "is not known"),
     ("schedule by KubeRay", f"{SPEC}.schedule", "CRON_TZ=UTC 0 3 * * *", "names a time zone"),
     ("schedule by KubeRay", f"{SPEC}.concurrencyPolicy", "Forbid", "concurrencyPolicy"),
     ("schedule by KubeRay", f"{RULES}.0.policy", "DeleteWorker", "is not one of"),
     ("schedule by KubeRay", f"{RULES}.0.condition.jobDeploymentStatus", "Failed", "exactly one of"),
     ("schedule by KubeRay", f"{RULES}.0.condition.ttlSeconds", 10**6, "in the wrong order"),
-    ("schedule by KubeRay", f"{RULES}.1.condition.jobStatus", "SUCCEEDED", "twice for the same end"),
+    (
+        "schedule by KubeRay",
+        f"{RULES}.1.condition.jobStatus",
+        "SUCCEEDED",
+        "twice for the same end",
+    ),
     ("schedule by KubeRay", "spec.jobTemplate.deletionStrategy", GONE, "would stay for ever"),
     ("schedule", f"{SPEC}.startingDeadlineSeconds", 5, "startingDeadlineSeconds below 10"),
     ("schedule", f"{SPEC}.schedule", "every night", "has 2 fields"),
@@ -141,7 +230,9 @@ MUTATIONS: list[tuple[str, str, object, str]] = [
 
 
 def changed(manifest: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """A copy with another value, or none, at a path, in which a dot within a key has a backslash."""
+    """A copy with another value, or none, at a path, in which a dot within a key has a
+    backslash.
+    """
     copied = copy.deepcopy(manifest)
     *parents, last = (part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", path))
     node: Any = copied
@@ -155,8 +246,14 @@ def changed(manifest: dict[str, Any], path: str, value: object) -> dict[str, Any
     return copied
 
 
-@pytest.mark.parametrize(("name", "path", "value", "said"), MUTATIONS, ids=[f"{name}: {path} {said}" for name, path, _, said in MUTATIONS])
-def test_a_mistake_is_found(name: str, path: str, value: object, said: str, case: Callable[[str], Submission]) -> None:
+@pytest.mark.parametrize(
+    ("name", "path", "value", "said"),
+    MUTATIONS,
+    ids=[f"{name}: {path} {said}" for name, path, _, said in MUTATIONS],
+)
+def test_a_mistake_is_found(
+    name: str, path: str, value: object, said: str, case: Callable[[str], Submission]
+) -> None:
     valid = case(name).job
     assert validate([valid]) == []
     problems = validate([changed(valid, path, value)])
@@ -168,33 +265,62 @@ def test_a_mistake_is_found(name: str, path: str, value: object, said: str, case
     [
         (
             "schedule by KubeRay",
-            {f"{RULES}.0.policy": "DeleteWorkers", "spec.jobTemplate.rayClusterSpec.enableInTreeAutoscaling": True},
+            {
+                f"{RULES}.0.policy": "DeleteWorkers",
+                "spec.jobTemplate.rayClusterSpec.enableInTreeAutoscaling": True,
+            },
             "DeleteWorkers does not go with autoscaling",
         ),
         (
             "run on a cluster that is up",
             {
-                f"{SPEC}.deletionStrategy": {"deletionRules": [{"policy": "DeleteCluster", "condition": {"jobStatus": "FAILED"}}]},
+                f"{SPEC}.deletionStrategy": {
+                    "deletionRules": [
+                        {"policy": "DeleteCluster", "condition": {"jobStatus": "FAILED"}}
+                    ]
+                },
             },
             "the cluster belongs to somebody else",
         ),
-        ("sweep", {f"{RAY}.autoscalerOptions.version": "v1", f"{GROUP}.priority": 3}, "priority needs autoscalerOptions.version: v2"),
-        ("sweep", {f"{RAY}.rayVersion": "2.55.0", f"{GROUP}.priority": 3}, "priority needs rayVersion 2.56"),
+        (
+            "sweep",
+            {f"{RAY}.autoscalerOptions.version": "v1", f"{GROUP}.priority": 3},
+            "priority needs autoscalerOptions.version: v2",
+        ),
+        (
+            "sweep",
+            {f"{RAY}.rayVersion": "2.55.0", f"{GROUP}.priority": 3},
+            "priority needs rayVersion 2.56",
+        ),
         (
             "run",
-            {f"{SPEC}.submissionMode": "SidecarMode", f"{HEAD}.restartPolicy": "Always", f"{SPEC}.submitterPodTemplate": GONE},
+            {
+                f"{SPEC}.submissionMode": "SidecarMode",
+                f"{HEAD}.restartPolicy": "Always",
+                f"{SPEC}.submitterPodTemplate": GONE,
+            },
             "restartPolicy of the head must be Never",
         ),
         (
             "run",
-            {f"{SPEC}.shutdownAfterJobFinishes": GONE, f"{SPEC}.ttlSecondsAfterFinished": GONE, f"{SPEC}.deletionStrategy": {}},
+            {
+                f"{SPEC}.shutdownAfterJobFinishes": GONE,
+                f"{SPEC}.ttlSecondsAfterFinished": GONE,
+                f"{SPEC}.deletionStrategy": {},
+            },
             "needs deletionRules, or both",
         ),
-        ("run", {f"{SPEC}.shutdownAfterJobFinishes": GONE, f"{SPEC}.suspend": True}, "suspend needs shutdownAfterJobFinishes"),
+        (
+            "run",
+            {f"{SPEC}.shutdownAfterJobFinishes": GONE, f"{SPEC}.suspend": True},
+            "suspend needs shutdownAfterJobFinishes",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_mistake_of_several_fields_is_found(name: str, changes: dict[str, object], said: str, case: Callable[[str], Submission]) -> None:
+def test_a_mistake_of_several_fields_is_found(
+    name: str, changes: dict[str, object], said: str, case: Callable[[str], Submission]
+) -> None:
     manifest = case(name).job
     for path, value in changes.items():
         manifest = changed(manifest, path, value)
@@ -205,15 +331,26 @@ def test_there_are_enough_mistakes() -> None:
     assert len(MUTATIONS) >= 50
 
 
-def test_rules_are_checked_before_anything_is_sent_with_one_line_for_each(case: Callable[[str], Submission]) -> None:
-    broken = changed(changed(case("run").job, f"{RAY}.rayVersion", "2.51.0"), f"{SPEC}.backoffLimit", -1)
+def test_rules_are_checked_before_anything_is_sent_with_one_line_for_each(
+    case: Callable[[str], Submission],
+) -> None:
+    broken = changed(
+        changed(case("run").job, f"{RAY}.rayVersion", "2.51.0"), f"{SPEC}.backoffLimit", -1
+    )
     with pytest.raises(ConfigError) as error:
         check([broken])
     assert len(str(error.value).splitlines()) == 2
-    assert all(line.startswith(f"RayJob {case('run').name}: ") for line in str(error.value).splitlines())
+    assert all(
+        line.startswith(f"RayJob {case('run').name}: ") for line in str(error.value).splitlines()
+    )
     assert error.value.exit_code == 2
 
 
 def test_a_secret_with_its_values_is_found() -> None:
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"password": "hunter2"}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "x"},
+        "stringData": {"password": "hunter2"},
+    }
     assert validate([secret]) == ["Secret x: a Secret with its values has no place in a file"]

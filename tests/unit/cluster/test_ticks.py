@@ -17,7 +17,10 @@ DUE = datetime(2025, 11, 14, 1, 56, tzinfo=UTC)
     ("text", "schedule"),
     [
         ("retrain-digits-29384756", "retrain-digits"),  # the Job of a CronJob
-        ("retrain-digits-29384756-x7k2p", "retrain-digits"),  # the RayCluster of a RayJob of a RayCronJob
+        (
+            "retrain-digits-29384756-x7k2p",
+            "retrain-digits",
+        ),  # the RayCluster of a RayJob of a RayCronJob
         ("retrain-2-29384756", "retrain-2"),
         ("2025-11-14T01:56:00Z", ""),
         ("2025-11-14T02:56:00+01:00", ""),
@@ -40,7 +43,16 @@ def test_what_kubernetes_names_is_read_back(minutes: int, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "schedule", ["0 3 * * *", "*/15 * * * *", "0 0 1 jan,JUL *", "5/10 0-23/2 ? * MON-FRI", "@daily", "@every 1h30m", "59 23 31 12 6"]
+    "schedule",
+    [
+        "0 3 * * *",
+        "*/15 * * * *",
+        "0 0 1 jan,JUL *",
+        "5/10 0-23/2 ? * MON-FRI",
+        "@daily",
+        "@every 1h30m",
+        "59 23 31 12 6",
+    ],
 )
 def test_a_schedule_that_kubernetes_takes_is_taken(schedule: str) -> None:
     assert list(problem_with_cron(schedule)) == []
@@ -49,7 +61,18 @@ def test_a_schedule_that_kubernetes_takes_is_taken(schedule: str) -> None:
 @pytest.mark.parametrize(
     "schedule",
     [
-        *("", "0 3 * *", "0 3 * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 7", "5-1 * * * *", "*/0 * * * *"),
+        *(
+            "",
+            "0 3 * *",
+            "0 3 * * * *",
+            "60 * * * *",
+            "* 24 * * *",
+            "* * 0 * *",
+            "* * * 13 *",
+            "* * * * 7",
+            "5-1 * * * *",
+            "*/0 * * * *",
+        ),
         *(
             "a * * * *",
             "* * * * monday",

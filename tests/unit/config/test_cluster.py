@@ -32,7 +32,10 @@ def test_every_field_has_a_default() -> None:
         ("namespace: My_Team", "namespace = 'My_Team'"),
         ("head: {memory: 6 GB}", "head.memory = '6 GB'"),
         ("workers: {tolerations: [{key: spot, operator: Maybe}]}", "operator"),
-        ("workers: {tolerations: [{key: spot, operator: Exists, value: 'yes'}]}", "Exists has no value"),
+        (
+            "workers: {tolerations: [{key: spot, operator: Exists, value: 'yes'}]}",
+            "Exists has no value",
+        ),
         ("workers: {tolerations: [{key: spot}]}", "Equal needs key and value"),
         ("workers: {node_selector: {pool: 'two words'}}", "node_selector"),
         ("workers: {node_selector: {/pool: a}}", "node_selector"),
@@ -49,6 +52,13 @@ def test_what_cannot_work_is_refused_with_the_path(text: str, said: str, tmp_pat
     assert str(error.value).startswith(str(file))
 
 
-@pytest.mark.parametrize("image", ["orchestrator:0.1.0", "ghcr.io/team/orchestrator:2026-11-22", "orchestrator@sha256:" + "0" * 64])
+@pytest.mark.parametrize(
+    "image",
+    [
+        "orchestrator:0.1.0",
+        "ghcr.io/team/orchestrator:2026-11-22",
+        "orchestrator@sha256:" + "0" * 64,
+    ],
+)
 def test_an_image_that_stays_the_same_is_taken(image: str) -> None:
     assert ClusterConfig(image=image).image == image

@@ -1,4 +1,6 @@
-"""Reading experiment files: what is wrong is said with file, key path and the nearest right thing."""
+"""Reading experiment files: what is wrong is said with file, key path and the nearest right
+thing.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ def value_at(experiment: Experiment, path: str) -> Any:  # noqa: ANN401 - whatev
     return node
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def test_an_empty_file_means_every_default(file: Path) -> None:
@@ -48,7 +50,10 @@ def test_a_missing_file_suggests_the_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "cifar.yml").touch()
     with pytest.raises(ConfigError) as error:
         load_experiment(tmp_path / "digit.yaml")
-    assert str(error.value) == f"{tmp_path}/digit.yaml: no such file; did you mean {tmp_path}/digits.yaml?"
+    assert (
+        str(error.value)
+        == f"{tmp_path}/digit.yaml: no such file; did you mean {tmp_path}/digits.yaml?"
+    )
 
 
 def test_a_missing_file_with_nothing_near_says_to_check_the_path(tmp_path: Path) -> None:
@@ -89,14 +94,16 @@ def test_a_value_that_yaml_cannot_read_is_said(file: Path, value: str) -> None:
 
 
 def test_a_key_that_stands_twice_is_named(file: Path) -> None:
-    assert "the key 'epochs' stands twice" in message(file, "teacher: {training: {epochs: 1, epochs: 2}}")
+    assert "the key 'epochs' stands twice" in message(
+        file, "teacher: {training: {epochs: 1, epochs: 2}}"
+    )
 
 
 def test_a_file_that_holds_no_mapping_is_said(file: Path) -> None:
     assert "holds a list, not a mapping" in message(file, "- name: digits")
 
 
-# --- keys and values -------------------------------------------------------------------------------------------------
+# --- keys and values ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -105,12 +112,26 @@ def test_a_file_that_holds_no_mapping_is_said(file: Path) -> None:
         ("sed: 1", "sed", "seed"),
         ("teacher: {trainng: {}}", "teacher.trainng", "teacher.training"),
         ("teacher: {training: {epoch: 1}}", "teacher.training.epoch", "teacher.training.epochs"),
-        ("teacher: {augmentation: {kind: random, raduis: 2}}", "teacher.augmentation.raduis", "teacher.augmentation.radius"),
-        ("teacher: {augmentation: {raduis: 2}}", "teacher.augmentation.raduis", "teacher.augmentation.radius"),
-        ("data: {kind: parquet, train: a, test: b, imagesize: 8}", "data.imagesize", "data.image_size"),
+        (
+            "teacher: {augmentation: {kind: random, raduis: 2}}",
+            "teacher.augmentation.raduis",
+            "teacher.augmentation.radius",
+        ),
+        (
+            "teacher: {augmentation: {raduis: 2}}",
+            "teacher.augmentation.raduis",
+            "teacher.augmentation.radius",
+        ),
+        (
+            "data: {kind: parquet, train: a, test: b, imagesize: 8}",
+            "data.imagesize",
+            "data.image_size",
+        ),
     ],
 )
-def test_an_unknown_key_is_named_with_file_and_path_and_the_nearest_is_suggested(file: Path, text: str, unknown: str, nearest: str) -> None:
+def test_an_unknown_key_is_named_with_file_and_path_and_the_nearest_is_suggested(
+    file: Path, text: str, unknown: str, nearest: str
+) -> None:
     assert message(file, text) == f"{file}: {unknown} is not a known key; did you mean {nearest}?"
 
 
@@ -122,7 +143,9 @@ def test_an_unknown_key_with_nothing_near_lists_what_is_known(file: Path) -> Non
 
 
 def test_a_key_of_another_variant_is_unknown(file: Path) -> None:
-    assert "teacher.augmentation.margin is not a known key" in message(file, "teacher: {augmentation: {kind: random, margin: 0.1}}")
+    assert "teacher.augmentation.margin is not a known key" in message(
+        file, "teacher: {augmentation: {kind: random, margin: 0.1}}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,22 +153,46 @@ def test_a_key_of_another_variant_is_unknown(file: Path) -> None:
     [
         ("seed: one", "seed = 'one': input should be a valid integer"),
         ("seed: -1", "seed = -1: input should be greater than or equal to 0"),
-        ("teacher: {training: {epochs: many}}", "teacher.training.epochs = 'many': input should be a valid integer"),
-        ("teacher: {training: {learning_rate: .inf}}", "teacher.training.learning_rate = inf: input should be a finite number"),
-        ("student: {temperature: .nan}", "student.temperature = nan: input should be a finite number"),
-        ("student: {transfer: {kind: fixed, ratio: 1.5}}", "student.transfer.ratio = 1.5: input should be less than or equal to 1"),
-        ("teacher: {self_supervision: jigsaw}", "teacher.self_supervision = 'jigsaw': input should be 'rotation' or 'none'"),
+        (
+            "teacher: {training: {epochs: many}}",
+            "teacher.training.epochs = 'many': input should be a valid integer",
+        ),
+        (
+            "teacher: {training: {learning_rate: .inf}}",
+            "teacher.training.learning_rate = inf: input should be a finite number",
+        ),
+        (
+            "student: {temperature: .nan}",
+            "student.temperature = nan: input should be a finite number",
+        ),
+        (
+            "student: {transfer: {kind: fixed, ratio: 1.5}}",
+            "student.transfer.ratio = 1.5: input should be less than or equal to 1",
+        ),
+        (
+            "teacher: {self_supervision: jigsaw}",
+            "teacher.self_supervision = 'jigsaw': input should be 'rotation' or 'none'",
+        ),
         ("teacher: 3", "teacher = 3: should be a mapping"),
         ("method: finetuning", "method = 'finetuning': input should be a valid dictionary"),
         ("name: ''", "name = '': string should match pattern"),
         ("data: {kind: parquet, test: a}", "data.train is missing; add it"),
-        ("data: {validation_fraction: 1.0}", "data.validation_fraction = 1.0: input should be less than 1"),
+        (
+            "data: {validation_fraction: 1.0}",
+            "data.validation_fraction = 1.0: input should be less than 1",
+        ),
         (
             "student: {backbone: {kind: resnet20, pooled_sizes: [4, 2, 2, 1]}}",
             "student.backbone.pooled_sizes = [4, 2, 2, 1]: its length should be at most 3, not 4",
         ),
-        ("student: {backbone: {kind: resnet20, pooled_sizes: []}}", "student.backbone.pooled_sizes = []: its length should be at least 1"),
-        ("student: {backbone: {kind: resnet20, pooled_sizes: [9]}}", "student.backbone.pooled_sizes[0] = 9: input should be less than"),
+        (
+            "student: {backbone: {kind: resnet20, pooled_sizes: []}}",
+            "student.backbone.pooled_sizes = []: its length should be at least 1",
+        ),
+        (
+            "student: {backbone: {kind: resnet20, pooled_sizes: [9]}}",
+            "student.backbone.pooled_sizes[0] = 9: input should be less than",
+        ),
     ],
 )
 def test_a_wrong_value_is_said_with_file_path_and_value(file: Path, text: str, start: str) -> None:
@@ -166,9 +213,18 @@ def test_a_wrong_class_order_is_one_error_without_names_of_types(file: Path, val
     ("text", "said"),
     [
         ("seed: true", "seed is yes; give a number"),
-        ("student: {training: {learning_rate: no}}", "student.training: learning_rate is no; give a number"),
-        ("scenario: {max_images_per_class: yes}", "scenario: max_images_per_class is yes; give a number"),
-        ("data: {kind: image_folder, train: a, num_channels: true}", "data: num_channels is yes; give a number"),
+        (
+            "student: {training: {learning_rate: no}}",
+            "student.training: learning_rate is no; give a number",
+        ),
+        (
+            "scenario: {max_images_per_class: yes}",
+            "scenario: max_images_per_class is yes; give a number",
+        ),
+        (
+            "data: {kind: image_folder, train: a, num_channels: true}",
+            "data: num_channels is yes; give a number",
+        ),
         ("data: {kind: image_folder, train: ''}", "data: train is an empty path; give one"),
         (
             "store: {uri: ~no-such-user/x}",
@@ -189,21 +245,35 @@ def test_truth_values_are_taken_where_they_are_meant(file: Path) -> None:
     file.write_text(f"data: {{kind: torchvision, name: EMNIST, root: a, {values}}}")
     data = load_experiment(file).data
     assert isinstance(data, TorchvisionDataConfig)
-    assert (data.download, data.options, data.augmentation.horizontal_flip) == (True, {"balanced": True}, True)
+    assert (data.download, data.options, data.augmentation.horizontal_flip) == (
+        True,
+        {"balanced": True},
+        True,
+    )
 
 
 def test_every_wrong_value_of_a_file_is_said_at_once(file: Path) -> None:
     said = message(file, "seed: x\nteacher: {num_views: y}\nstudnt: {}")
-    assert [line.split(" ")[1] for line in said.splitlines()] == ["seed", "teacher.num_views", "studnt"]
+    assert [line.split(" ")[1] for line in said.splitlines()] == [
+        "seed",
+        "teacher.num_views",
+        "studnt",
+    ]
 
 
 def test_an_unknown_kind_suggests_the_nearest(file: Path) -> None:
-    assert message(file, "method: {kind: finetunning}") == f"{file}: method.kind = 'finetunning' is not known; did you mean finetuning?"
+    assert (
+        message(file, "method: {kind: finetunning}")
+        == f"{file}: method.kind = 'finetunning' is not known; did you mean finetuning?"
+    )
 
 
 def test_an_unknown_kind_with_nothing_near_lists_the_choices(file: Path) -> None:
     said = message(file, "teacher: {spread: {kind: qqq}}")
-    assert "teacher.spread.kind = 'qqq' is not known; choose one of 'shared', 'scalar', 'low_rank'" in said
+    assert (
+        "teacher.spread.kind = 'qqq' is not known; choose one of 'shared', 'scalar', 'low_rank'"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,11 +288,13 @@ def test_an_unknown_kind_with_nothing_near_lists_the_choices(file: Path) -> None
         ("teacher: {backbone: {}}", "teacher.backbone", "small_cnn"),
     ],
 )
-def test_a_mapping_without_kind_means_the_default_variant(file: Path, text: str, path: str, kind: str) -> None:
+def test_a_mapping_without_kind_means_the_default_variant(
+    file: Path, text: str, path: str, kind: str
+) -> None:
     assert value_at(load(file, text), path).kind == kind
 
 
-# --- overrides -------------------------------------------------------------------------------------------------------
+# --- overrides ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -260,20 +332,30 @@ def test_the_last_override_of_a_key_wins(file: Path) -> None:
 
 
 def test_an_override_leaves_its_neighbours_as_the_file_has_them(file: Path) -> None:
-    training = load(file, "teacher: {training: {epochs: 7}}", "teacher.training.batch_size=8").teacher.training
+    training = load(
+        file, "teacher: {training: {epochs: 7}}", "teacher.training.batch_size=8"
+    ).teacher.training
     assert (training.epochs, training.batch_size) == (7, 8)
 
 
 @pytest.mark.parametrize("override", ["seed", "=3", "a..b=1", ".seed=1", "seed.=1"])
 def test_an_override_of_another_form_is_refused_with_an_example(file: Path, override: str) -> None:
-    assert f"--set {override}: is not of the form a.b=value; for example --set " in message(file, "", override)
+    assert f"--set {override}: is not of the form a.b=value; for example --set " in message(
+        file, "", override
+    )
 
 
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("teacher.trainng.epochs=1", "teacher.trainng is not a known key; did you mean teacher.training?"),
-        ("teacher.training.epoch=1", "teacher.training.epoch is not a known key; did you mean teacher.training.epochs?"),
+        (
+            "teacher.trainng.epochs=1",
+            "teacher.trainng is not a known key; did you mean teacher.training?",
+        ),
+        (
+            "teacher.training.epoch=1",
+            "teacher.training.epoch is not a known key; did you mean teacher.training.epochs?",
+        ),
         ("sed=1", "sed is not a known key; did you mean seed?"),
         ("seed=x", "seed = 'x': input should be a valid integer"),
         ("seed.deeper=1", "seed = {'deeper': 1}: input should be a valid integer"),
@@ -298,12 +380,22 @@ def test_choosing_another_kind_drops_the_files_keys_of_the_old_kind(file: Path) 
 
 
 def test_choosing_another_kind_than_the_default_drops_the_defaults_keys_too(file: Path) -> None:
-    assert load(file, "teacher: {augmentation: {margin: 0.3}}", "teacher.augmentation.kind=none").teacher.augmentation.kind == "none"
+    assert (
+        load(
+            file, "teacher: {augmentation: {margin: 0.3}}", "teacher.augmentation.kind=none"
+        ).teacher.augmentation.kind
+        == "none"
+    )
 
 
 def test_choosing_the_same_kind_keeps_the_files_keys(file: Path) -> None:
     text = "teacher: {augmentation: {kind: adaptive, margin: 0.3}}"
-    assert load(file, text, "teacher.augmentation.kind=adaptive").teacher.augmentation.model_dump()["margin"] == 0.3
+    assert (
+        load(file, text, "teacher.augmentation.kind=adaptive").teacher.augmentation.model_dump()[
+            "margin"
+        ]
+        == 0.3
+    )
 
 
 def test_a_key_of_the_old_kind_set_after_the_new_kind_is_an_error(file: Path) -> None:

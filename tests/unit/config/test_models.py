@@ -10,10 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment, values_to_keep
+from orchestrator.config import (
+    Experiment,
+    dump_experiment,
+    flatten,
+    load_experiment,
+    values_to_keep,
+)
 from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.config.schema import models_in
-from orchestrator.config.student import FixedTransferConfig, LinearTransferConfig, ThresholdTransferConfig
+from orchestrator.config.student import (
+    FixedTransferConfig,
+    LinearTransferConfig,
+    ThresholdTransferConfig,
+)
 from orchestrator.config.teacher import JointEmbeddingConfig
 
 
@@ -33,12 +43,16 @@ def problem(values: dict[str, Any]) -> str:
     return str(error.value)
 
 
-# --- every model -----------------------------------------------------------------------------------------------------
+# --- every model ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", ALL_MODELS)
 def test_every_field_has_a_sentence_of_description(model: type[BaseModel]) -> None:
-    undescribed = [name for name, field in model.model_fields.items() if name != "kind" and not (field.description or "").endswith(".")]
+    undescribed = [
+        name
+        for name, field in model.model_fields.items()
+        if name != "kind" and not (field.description or "").endswith(".")
+    ]
     assert undescribed == []
 
 
@@ -56,21 +70,32 @@ def test_an_experiment_cannot_be_changed() -> None:
         experiment.teacher.training.epochs = 1  # type: ignore[misc]
 
 
-# --- relations between fields ----------------------------------------------------------------------------------------
+# --- relations between fields ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("ratios", "said"),
     [
-        ([[0.7, 0.6], [0.8, 0.5]], "ratios[1][0] = 0.8 exceeds ratios[0][0] = 0.7: the ratio may not grow with similarity"),
-        ([[0.7, 0.9], [0.6, 0.5]], "ratios[0][1] = 0.9 exceeds ratios[0][0] = 0.7: the ratio may not grow with progress"),
+        (
+            [[0.7, 0.6], [0.8, 0.5]],
+            "ratios[1][0] = 0.8 exceeds ratios[0][0] = 0.7: the ratio may not grow with similarity",
+        ),
+        (
+            [[0.7, 0.9], [0.6, 0.5]],
+            "ratios[0][1] = 0.9 exceeds ratios[0][0] = 0.7: the ratio may not grow with progress",
+        ),
         ([[0.7, 0.6]], "ratios has 1 rows; 1 similarity_thresholds cut KDR into 2"),
         ([[0.7, 0.6], [0.5]], "ratios[1] has 1 values; 1 progress_thresholds cut TSTR into 2"),
     ],
     ids=["grows with similarity", "grows with progress", "too few rows", "too few columns"],
 )
 def test_a_wrong_transfer_table_is_said_cell_by_cell(ratios: list[list[float]], said: str) -> None:
-    transfer = {"kind": "threshold", "similarity_thresholds": [0.5], "progress_thresholds": [0.5], "ratios": ratios}
+    transfer = {
+        "kind": "threshold",
+        "similarity_thresholds": [0.5],
+        "progress_thresholds": [0.5],
+        "ratios": ratios,
+    }
     assert said in problem({"student": {"transfer": transfer}})
 
 
@@ -82,12 +107,16 @@ def test_thresholds_ascend_on_both_axes(axis: str, thresholds: list[float]) -> N
 
 
 @pytest.mark.parametrize("axis", ["similarity_thresholds", "progress_thresholds"])
-@pytest.mark.parametrize(("threshold", "said"), [(1.1, "less than or equal to 1"), (-0.1, "greater than or equal to 0")])
+@pytest.mark.parametrize(
+    ("threshold", "said"), [(1.1, "less than or equal to 1"), (-0.1, "greater than or equal to 0")]
+)
 def test_thresholds_are_fractions_on_both_axes(axis: str, threshold: float, said: str) -> None:
     assert said in problem({"student": {"transfer": {axis: [threshold]}}})
 
 
-@pytest.mark.parametrize(("ratio", "said"), [(1.1, "less than or equal to 1"), (-0.1, "greater than or equal to 0")])
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(1.1, "less than or equal to 1"), (-0.1, "greater than or equal to 0")]
+)
 def test_ratios_are_fractions(ratio: float, said: str) -> None:
     transfer = {"similarity_thresholds": [], "progress_thresholds": [], "ratios": [[ratio]]}
     assert said in problem({"student": {"transfer": transfer}})
@@ -114,36 +143,49 @@ def test_a_table_sorted_along_both_axes_is_always_accepted(high: float, low: flo
     high, low = max(high, low), min(high, low)
     middle = (high + low) / 2
     ratios = [[high, middle, low], [middle, middle, low], [low, low, low]]
-    assert ThresholdTransferConfig.model_validate({**THREE_BY_THREE, "ratios": ratios}).ratios == tuple(tuple(row) for row in ratios)
+    assert ThresholdTransferConfig.model_validate(
+        {**THREE_BY_THREE, "ratios": ratios}
+    ).ratios == tuple(tuple(row) for row in ratios)
 
 
 def test_a_table_of_one_cell_needs_no_thresholds() -> None:
-    table = ThresholdTransferConfig(similarity_thresholds=(), progress_thresholds=(), ratios=((0.4,),))
+    table = ThresholdTransferConfig(
+        similarity_thresholds=(), progress_thresholds=(), ratios=((0.4,),)
+    )
     assert table.ratios == ((0.4,),)
 
 
 def test_a_linear_transfer_ratio_does_not_grow() -> None:
-    with pytest.raises(ValidationError, match=r"end = 0.6 exceeds start = 0.5: the ratio may not grow with progress"):
+    with pytest.raises(
+        ValidationError,
+        match=r"end = 0.6 exceeds start = 0.5: the ratio may not grow with progress",
+    ):
         LinearTransferConfig(start=0.5, end=0.6)
     assert LinearTransferConfig(start=0.5, end=0.5).end == 0.5
 
 
 @pytest.mark.parametrize(("pull", "push"), [(0.5, 0.5), (0.6, 0.5)])
 def test_the_push_margin_is_larger_than_the_pull_margin(pull: float, push: float) -> None:
-    with pytest.raises(ValidationError, match=f"push_margin = {push} must be larger than pull_margin = {pull}"):
+    with pytest.raises(
+        ValidationError, match=f"push_margin = {push} must be larger than pull_margin = {pull}"
+    ):
         JointEmbeddingConfig(pull_margin=pull, push_margin=push)
 
 
 @pytest.mark.parametrize("order", [[1, 2, 1], ["a", "b", "a"], [1, "1"]])
 def test_a_class_order_names_no_class_twice(order: list[int | str]) -> None:
-    assert f"{order[-1]} stands there more than once" in problem({"scenario": {"class_order": order}})
+    assert f"{order[-1]} stands there more than once" in problem(
+        {"scenario": {"class_order": order}}
+    )
 
 
 def test_a_class_order_is_not_empty() -> None:
-    assert "[] is neither a seed (an integer) nor a list of labels" in problem({"scenario": {"class_order": []}})
+    assert "[] is neither a seed (an integer) nor a list of labels" in problem(
+        {"scenario": {"class_order": []}}
+    )
 
 
-# --- image augmentation ----------------------------------------------------------------------------------------------
+# --- image augmentation ---------------------------------------------------------------------------
 
 augmentations = st.builds(
     ImageAugmentationConfig,
@@ -156,7 +198,9 @@ augmentations = st.builds(
 
 
 @given(augmentations, st.floats(0, 1000))
-def test_image_augmentation_can_be_scaled_by_any_strength(augmentation: ImageAugmentationConfig, strength: float) -> None:
+def test_image_augmentation_can_be_scaled_by_any_strength(
+    augmentation: ImageAugmentationConfig, strength: float
+) -> None:
     scaled = augmentation.scaled(strength)
     assert scaled.horizontal_flip == augmentation.horizontal_flip
     assert 0 <= scaled.shift_fraction < 1
@@ -164,20 +208,39 @@ def test_image_augmentation_can_be_scaled_by_any_strength(augmentation: ImageAug
 
 
 def test_scaled_image_augmentation_goes_that_many_times_as_far() -> None:
-    once = ImageAugmentationConfig(rotation_degrees=10, scale_fraction=0.1, shift_fraction=0.05, horizontal_flip=True, noise=0.02)
-    twice = ImageAugmentationConfig(rotation_degrees=20, scale_fraction=0.2, shift_fraction=0.1, horizontal_flip=True, noise=0.04)
+    once = ImageAugmentationConfig(
+        rotation_degrees=10,
+        scale_fraction=0.1,
+        shift_fraction=0.05,
+        horizontal_flip=True,
+        noise=0.02,
+    )
+    twice = ImageAugmentationConfig(
+        rotation_degrees=20,
+        scale_fraction=0.2,
+        shift_fraction=0.1,
+        horizontal_flip=True,
+        noise=0.04,
+    )
     assert once.scaled(2) == twice
     assert once.scaled(1) == once
 
 
-# --- paths -----------------------------------------------------------------------------------------------------------
+# --- paths ----------------------------------------------------------------------------------------
 
 
-def test_relative_paths_and_sqlite_files_are_absolute_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_and_sqlite_files_are_absolute_when_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     experiment = Experiment.model_validate(
         {
-            "data": {"kind": "parquet", "train": "images/train", "test": "images/test", "cache_dir": "cache"},
+            "data": {
+                "kind": "parquet",
+                "train": "images/train",
+                "test": "images/test",
+                "cache_dir": "cache",
+            },
             "store": {"uri": "a store"},
             "tracking": {"uri": "sqlite:///runs/mlflow.db"},
         }
@@ -192,7 +255,9 @@ def test_relative_paths_and_sqlite_files_are_absolute_when_read(tmp_path: Path, 
     assert experiment.tracking.uri == f"sqlite:///{here}/runs/mlflow.db"
 
 
-def test_default_paths_are_below_the_folder_in_which_the_experiment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_paths_are_below_the_folder_in_which_the_experiment_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     experiment = Experiment()
     here = Path.cwd()
@@ -203,12 +268,16 @@ def test_default_paths_are_below_the_folder_in_which_the_experiment_is_read(tmp_
 
 def test_a_home_folder_is_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
-    experiment = Experiment.model_validate({"store": {"uri": "~/store"}, "data": {"cache_dir": "~/cache"}})
+    experiment = Experiment.model_validate(
+        {"store": {"uri": "~/store"}, "data": {"cache_dir": "~/cache"}}
+    )
     assert experiment.store.uri == "/home/somebody/store"
     assert experiment.data.cache_dir == Path("/home/somebody/cache")
 
 
-@pytest.mark.parametrize("uri", ["http://host:5000", "sqlite:////absolute/mlflow.db", "postgresql://host/runs"])
+@pytest.mark.parametrize(
+    "uri", ["http://host:5000", "sqlite:////absolute/mlflow.db", "postgresql://host/runs"]
+)
 def test_other_tracking_addresses_stay_as_they_are(uri: str) -> None:
     assert Experiment.model_validate({"tracking": {"uri": uri}}).tracking.uri == uri
 
@@ -218,24 +287,37 @@ def test_other_store_addresses_stay_as_they_are(uri: str) -> None:
     assert Experiment.model_validate({"store": {"uri": uri}}).store.uri == uri
 
 
-# --- writing down ----------------------------------------------------------------------------------------------------
+# --- writing down ---------------------------------------------------------------------------------
 
-labels = st.one_of(st.integers(-(10**6), 10**6), st.text(st.characters(codec="utf-8"), min_size=1, max_size=8))
+labels = st.one_of(
+    st.integers(-(10**6), 10**6), st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
+)
 experiments = st.fixed_dictionaries(
     {},
     optional={
         "name": st.from_regex(r"\A[a-zA-Z0-9_äß][a-zA-Z0-9_.äß\- ]{0,20}\Z"),
         "seed": st.integers(0, 2**63 - 1),
         "scenario": st.fixed_dictionaries(
-            {"class_order": st.one_of(st.integers(min_value=0), st.lists(labels, min_size=1, max_size=5, unique_by=str))},
+            {
+                "class_order": st.one_of(
+                    st.integers(min_value=0),
+                    st.lists(labels, min_size=1, max_size=5, unique_by=str),
+                )
+            },
             optional={"max_images_per_class": st.one_of(st.none(), st.integers(1, 1000))},
         ),
-        "method": st.sampled_from([{"kind": "finetuning"}, {"kind": "joint"}, {"kind": "analytic", "ridge": 1e-7}, {}]),
+        "method": st.sampled_from(
+            [{"kind": "finetuning"}, {"kind": "joint"}, {"kind": "analytic", "ridge": 1e-7}, {}]
+        ),
         "teacher": st.fixed_dictionaries(
             {},
             optional={
-                "training": st.fixed_dictionaries({"learning_rate": st.floats(1e-12, 10), "epochs": st.integers(1, 500)}),
-                "augmentation": st.sampled_from([{"kind": "none"}, {"kind": "random", "radius": 0.3}, {"margin": 0.0}]),
+                "training": st.fixed_dictionaries(
+                    {"learning_rate": st.floats(1e-12, 10), "epochs": st.integers(1, 500)}
+                ),
+                "augmentation": st.sampled_from(
+                    [{"kind": "none"}, {"kind": "random", "radius": 0.3}, {"margin": 0.0}]
+                ),
                 "spread": st.sampled_from([{"kind": "low_rank", "rank": 3}, {"kind": "scalar"}]),
             },
         ),
@@ -250,13 +332,20 @@ experiments = st.fixed_dictionaries(
                 "backbone": st.just({"kind": "torchvision", "name": "resnet18"}),
             },
         ),
-        "execution": st.sampled_from([{"kind": "ray", "teacher": {"num_train_workers": 2}}, {"kind": "in_process", "num_threads": 2}]),
+        "execution": st.sampled_from(
+            [
+                {"kind": "ray", "teacher": {"num_train_workers": 2}},
+                {"kind": "in_process", "num_threads": 2},
+            ]
+        ),
     },
 )
 
 
 @given(experiments)
-def test_an_experiment_that_was_written_down_reads_back_equal(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
+def test_an_experiment_that_was_written_down_reads_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]
+) -> None:
     experiment = Experiment.model_validate(values)
     file = tmp_path_factory.getbasetemp() / "round trip.yaml"
     file.write_text(dump_experiment(experiment), encoding="utf-8")
@@ -264,14 +353,33 @@ def test_an_experiment_that_was_written_down_reads_back_equal(tmp_path_factory: 
 
 
 def test_what_is_written_down_is_complete(tmp_path: Path) -> None:
-    text = dump_experiment(Experiment(student=Experiment().student.model_copy(update={"transfer": FixedTransferConfig(ratio=0.25)})))
-    for line in ("seed: 0", "kind: digits", "validation_fraction: 0.1", "kind: fixed", "ratio: 0.25", "max_images_per_class: null"):
+    text = dump_experiment(
+        Experiment(
+            student=Experiment().student.model_copy(
+                update={"transfer": FixedTransferConfig(ratio=0.25)}
+            )
+        )
+    )
+    for line in (
+        "seed: 0",
+        "kind: digits",
+        "validation_fraction: 0.1",
+        "kind: fixed",
+        "ratio: 0.25",
+        "max_images_per_class: null",
+    ):
         assert line in text
 
 
 def test_what_is_written_down_has_no_password() -> None:
-    values = {"store": {"uri": "s3://KEY:SECRET@bucket/x"}, "tracking": {"uri": "http://me:pw@host/a@b"}}
-    hidden = {"store": {"uri": "s3://KEY:***@bucket/x"}, "tracking": {"uri": "http://me:***@host/a@b"}}
+    values = {
+        "store": {"uri": "s3://KEY:SECRET@bucket/x"},
+        "tracking": {"uri": "http://me:pw@host/a@b"},
+    }
+    hidden = {
+        "store": {"uri": "s3://KEY:***@bucket/x"},
+        "tracking": {"uri": "http://me:***@host/a@b"},
+    }
     experiment, shown = Experiment.model_validate(values), Experiment.model_validate(hidden)
     assert values_to_keep(experiment) == shown.model_dump(mode="json")
     assert dump_experiment(experiment) == dump_experiment(shown)
@@ -281,7 +389,8 @@ def test_what_is_written_down_has_no_password() -> None:
 def test_flattened_keys_and_values_are_acceptable_to_mlflow(values: dict[str, Any]) -> None:
     flat = flatten(Experiment.model_validate(values))
     for key, value in flat.items():
-        # mlflow/utils/validation.py; a colon is refused on Windows, and so are "." and ".." as parts of a path
+        # mlflow/utils/validation.py; a colon is refused on Windows, and so are "." and ".." as
+        # parts of a path
         assert re.fullmatch(r"[/\w.\- ]{1,250}", key)
         assert not set(key.split("/")) & {"", ".", ".."}
         assert isinstance(value, str)
@@ -290,5 +399,10 @@ def test_flattened_keys_and_values_are_acceptable_to_mlflow(values: dict[str, An
 
 def test_flattened_parameters_are_named_by_their_dotted_path() -> None:
     flat = flatten(Experiment.model_validate({"seed": 3, "teacher": {"training": {"epochs": 7}}}))
-    expected = {"seed": "3", "teacher.training.epochs": "7", "method.kind": "dual_teacher", "scenario.max_images_per_class": "None"}
+    expected = {
+        "seed": "3",
+        "teacher.training.epochs": "7",
+        "method.kind": "dual_teacher",
+        "scenario.max_images_per_class": "None",
+    }
     assert expected.items() <= flat.items()

@@ -25,8 +25,14 @@ def test_the_experiment_is_a_file_beside_it_or_stands_inside(file: Path) -> None
 
 
 def test_overrides_reach_both(file: Path) -> None:
-    loaded = load_retraining(file, ["experiment.seed=5", "source.path=/data", "gate.min_new_accuracy=0.9"])
-    assert (loaded.experiment.seed, loaded.source.path, loaded.gate.min_new_accuracy) == (5, "/data", 0.9)
+    loaded = load_retraining(
+        file, ["experiment.seed=5", "source.path=/data", "gate.min_new_accuracy=0.9"]
+    )
+    assert (loaded.experiment.seed, loaded.source.path, loaded.gate.min_new_accuracy) == (
+        5,
+        "/data",
+        0.9,
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,9 @@ def test_a_missing_experiment_file_is_named(file: Path) -> None:
 
 
 def test_the_journal_lies_beside_the_stage_store(file: Path) -> None:
-    assert load_retraining(file, ["experiment.store.uri=/stages"]).journal_uri == "/stages/retraining"
+    assert (
+        load_retraining(file, ["experiment.store.uri=/stages"]).journal_uri == "/stages/retraining"
+    )
     assert load_retraining(file, ["lease.uri=/journal"]).journal_uri == "/journal"
 
 

@@ -12,7 +12,11 @@ from orchestrator.config.distributions import NormalConfig
 from orchestrator.config.search_space import METRICS, metric_text, order_of_draws, parse_constraint
 from orchestrator.errors import ConfigError
 
-SMALLEST = {"name": "small", "parameters": {"student.temperature": {"kind": "uniform", "low": 1, "high": 8}}, "num_trials": 4}
+SMALLEST = {
+    "name": "small",
+    "parameters": {"student.temperature": {"kind": "uniform", "low": 1, "high": 8}},
+    "num_trials": 4,
+}
 UNIFORM = {"kind": "uniform", "low": 0, "high": 1}
 
 
@@ -37,27 +41,41 @@ def distribution(**fields: object) -> dict[str, Any]:
     return {"parameters": {"student.temperature": fields}}
 
 
-# --- what a file means -----------------------------------------------------------------------------------------------
+# --- what a file means ----------------------------------------------------------------------------
 
 
 def test_what_a_file_leaves_out_has_a_default(file: Path) -> None:
     space = load(file)
-    assert (space.mode, space.split, space.seeds, space.constraints) == ("max", "validation", None, ())
+    assert (space.mode, space.split, space.seeds, space.constraints) == (
+        "max",
+        "validation",
+        None,
+        (),
+    )
     assert (space.searcher.kind, space.trial_scheduler.kind) == ("optuna", "none")
     assert space.weights == {"student/average_incremental_accuracy": 1.0}
 
 
 def test_a_weighted_metric_has_its_weights(file: Path) -> None:
     weights = {"student/last_accuracy": 1, "student/forgetting": -0.5}
-    assert load(file, metric=weights).weights == {"student/last_accuracy": 1.0, "student/forgetting": -0.5}
+    assert load(file, metric=weights).weights == {
+        "student/last_accuracy": 1.0,
+        "student/forgetting": -0.5,
+    }
 
 
 @pytest.mark.parametrize(
     ("metric", "text"),
     [
         ("student/forgetting", "student/forgetting"),
-        ({"student/last_accuracy": 1.0, "student/forgetting": -0.5}, "1 * student/last_accuracy - 0.5 * student/forgetting"),
-        ({"student/forgetting": -0.2, "teacher/last_accuracy": 2.0}, "- 0.2 * student/forgetting + 2 * teacher/last_accuracy"),
+        (
+            {"student/last_accuracy": 1.0, "student/forgetting": -0.5},
+            "1 * student/last_accuracy - 0.5 * student/forgetting",
+        ),
+        (
+            {"student/forgetting": -0.2, "teacher/last_accuracy": 2.0},
+            "- 0.2 * student/forgetting + 2 * teacher/last_accuracy",
+        ),
     ],
     ids=["name", "weights", "negative first"],
 )
@@ -67,7 +85,9 @@ def test_what_is_made_best_is_told_as_a_sum(metric: str | dict[str, float], text
 
 def test_metrics_are_these() -> None:
     measures = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
-    assert set(METRICS) == {f"{role}/{measure}" for role in ("teacher", "student") for measure in measures}
+    assert set(METRICS) == {
+        f"{role}/{measure}" for role in ("teacher", "student") for measure in measures
+    }
 
 
 def test_a_search_space_comes_back_from_json_as_it_was(file: Path) -> None:
@@ -75,91 +95,189 @@ def test_a_search_space_comes_back_from_json_as_it_was(file: Path) -> None:
         file,
         metric={"student/last_accuracy": 1, "student/forgetting": -0.5},
         parameters={
-            "student.transfer": {"kind": "choice", "values": [{"kind": "fixed", "ratio": 0.5}, {"kind": "linear"}]},
-            "student.temperature": UNIFORM | {"low": 0.5, "when": {"student.transfer.kind": ["fixed", "linear"]}},
+            "student.transfer": {
+                "kind": "choice",
+                "values": [{"kind": "fixed", "ratio": 0.5}, {"kind": "linear"}],
+            },
+            "student.temperature": (
+                UNIFORM | {"low": 0.5, "when": {"student.transfer.kind": ["fixed", "linear"]}}
+            ),
         },
         warm_start="out/earlier",
         seeds=[3, 1],
     )
-    assert SearchSpace.model_validate(json.loads(json.dumps(space.model_dump(mode="json")))) == space
+    assert (
+        SearchSpace.model_validate(json.loads(json.dumps(space.model_dump(mode="json")))) == space
+    )
     assert space.warm_start == Path.cwd() / "out" / "earlier"
 
 
-@pytest.mark.parametrize(("text", "kind"), [("name: digits", Experiment), (yaml.safe_dump(SMALLEST), SearchSpace)])
-def test_parameters_tell_a_search_space_from_an_experiment(file: Path, text: str, kind: type) -> None:
+@pytest.mark.parametrize(
+    ("text", "kind"), [("name: digits", Experiment), (yaml.safe_dump(SMALLEST), SearchSpace)]
+)
+def test_parameters_tell_a_search_space_from_an_experiment(
+    file: Path, text: str, kind: type
+) -> None:
     file.write_text(text, encoding="utf-8")
     assert isinstance(load_any(file), kind)
 
 
 def test_a_wrong_file_is_told_as_what_it_is(file: Path) -> None:
-    file.write_text("parameters: {student.temprature: {kind: uniform, low: 1, high: 2}}\nname: x\nnum_trials: 1", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"parameters: student\.temprature is not a known key; did you mean student\.temperature\?"):
+    file.write_text(
+        "parameters: {student.temprature: {kind: uniform, low: 1, high: 2}}\nname:"
+        " x\nnum_trials: 1",
+        encoding="utf-8",
+    )
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"parameters: student\.temprature is not a known key; did you mean"
+            r" student\.temperature\?"
+        ),
+    ):
         load_any(file)
     file.write_text("sed: 1", encoding="utf-8")
     with pytest.raises(ConfigError, match="sed is not a known key; did you mean seed"):
         load_any(file)
 
 
-# --- wrong files -----------------------------------------------------------------------------------------------------
+# --- wrong files ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"parameters": {}}, "parameters = {}: its length should be at least 1, not 0"),
-        ({"parameters": {"student.transfer.ratos": UNIFORM}}, "parameters: student.transfer.ratos is not a known key; did you mean"),
-        ({"parameters": {"teachr.num_views": UNIFORM}}, "parameters: teachr is not a known key; did you mean teacher?"),
-        ({"parameters": {"seed": UNIFORM}}, "parameters: seed cannot vary between trials: list seeds instead"),
-        ({"parameters": {"store.uri": UNIFORM}}, "parameters: store.uri cannot vary between trials"),
+        (
+            {"parameters": {"student.transfer.ratos": UNIFORM}},
+            "parameters: student.transfer.ratos is not a known key; did you mean",
+        ),
+        (
+            {"parameters": {"teachr.num_views": UNIFORM}},
+            "parameters: teachr is not a known key; did you mean teacher?",
+        ),
+        (
+            {"parameters": {"seed": UNIFORM}},
+            "parameters: seed cannot vary between trials: list seeds instead",
+        ),
+        (
+            {"parameters": {"store.uri": UNIFORM}},
+            "parameters: store.uri cannot vary between trials",
+        ),
         (
             distribution(kind="unifrom", low=0, high=1),
             "parameters.student.temperature.kind = 'unifrom' is not known; did you mean uniform?",
         ),
-        (distribution(low=0, high=1), "parameters.student.temperature.kind is missing; choose one of uniform, log_uniform, "),
-        (distribution(kind="uniform", low=0), "parameters.student.temperature.high is missing; add it"),
+        (
+            distribution(low=0, high=1),
+            "parameters.student.temperature.kind is missing; choose one of uniform, log_uniform, ",
+        ),
+        (
+            distribution(kind="uniform", low=0),
+            "parameters.student.temperature.high is missing; add it",
+        ),
         (
             distribution(kind="uniform", low=0, high=1, hihg=1),
             "parameters.student.temperature.hihg is not a known key; did you mean parameters.",
         ),
-        (distribution(kind="uniform", low="x", high=1), "parameters.student.temperature.low = 'x': input should be a valid number"),
-        (distribution(kind="uniform", low=2, high=1), "parameters.student.temperature: low = 2 is not below high = 1; swap them"),
+        (
+            distribution(kind="uniform", low="x", high=1),
+            "parameters.student.temperature.low = 'x': input should be a valid number",
+        ),
+        (
+            distribution(kind="uniform", low=2, high=1),
+            "parameters.student.temperature: low = 2 is not below high = 1; swap them",
+        ),
         (
             distribution(kind="log_uniform", low=8, high=8),
             "parameters.student.temperature: low = 8 is not below high = 8; a parameter with",
         ),
-        (distribution(kind="ascending", num_values=2, low=1, high=0), "parameters.student.temperature: low = 1 is not below high = 0"),
-        (distribution(kind="log_uniform", low=0, high=1), "parameters.student.temperature.low = 0: input should be greater than 0"),
-        (distribution(kind="int_uniform", low=0, high=5, log=True), "parameters.student.temperature: log goes with low >= 1 and step = 1"),
-        (distribution(kind="quantized_uniform", low=0, high=1, step=2), "parameters.student.temperature: step = 2 leaves nothing between"),
-        (distribution(kind="normal", mean=0, sd=1, low=5), "parameters.student.temperature: low = 5.0 and high = None leave nothing of"),
+        (
+            distribution(kind="ascending", num_values=2, low=1, high=0),
+            "parameters.student.temperature: low = 1 is not below high = 0",
+        ),
+        (
+            distribution(kind="log_uniform", low=0, high=1),
+            "parameters.student.temperature.low = 0: input should be greater than 0",
+        ),
+        (
+            distribution(kind="int_uniform", low=0, high=5, log=True),
+            "parameters.student.temperature: log goes with low >= 1 and step = 1",
+        ),
+        (
+            distribution(kind="quantized_uniform", low=0, high=1, step=2),
+            "parameters.student.temperature: step = 2 leaves nothing between",
+        ),
+        (
+            distribution(kind="normal", mean=0, sd=1, low=5),
+            "parameters.student.temperature: low = 5.0 and high = None leave nothing of",
+        ),
         (
             distribution(kind="normal", mean=0, sd=1, low=1, high=-1),
             "parameters.student.temperature: low = 1.0 and high = -1.0 leave nothing",
         ),
-        (distribution(kind="quantized_normal", mean=0, sd=1, low=0.1, high=0.9, step=1), "step = 1 has no multiple from 0.1 to 0.9"),
+        (
+            distribution(kind="quantized_normal", mean=0, sd=1, low=0.1, high=0.9, step=1),
+            "step = 1 has no multiple from 0.1 to 0.9",
+        ),
         (distribution(kind="choice", values=[]), "parameters.student.temperature.values"),
-        (distribution(kind="choice", values=[1, 2, 1]), "parameters.student.temperature.values: 1 stands there more than once"),
-        (distribution(kind="choice", values=[1, True]), "parameters.student.temperature.values: True stands there more than once"),
-        (distribution(kind="choice", values=[float("nan")]), "parameters.student.temperature.values: nan is neither"),
-        (distribution(kind="choice", values=[{1: 2}]), "parameters.student.temperature.values: {1: 2} has keys that are no text"),
-        (distribution(**UNIFORM, when={"student.transfr.kind": "fixed"}), "when: student.transfr is not a known key; did you mean"),
-        ({"metric": "student/accurracy"}, "metric: 'student/accurracy' is not a metric that trials report; did you mean student/"),
+        (
+            distribution(kind="choice", values=[1, 2, 1]),
+            "parameters.student.temperature.values: 1 stands there more than once",
+        ),
+        (
+            distribution(kind="choice", values=[1, True]),
+            "parameters.student.temperature.values: True stands there more than once",
+        ),
+        (
+            distribution(kind="choice", values=[float("nan")]),
+            "parameters.student.temperature.values: nan is neither",
+        ),
+        (
+            distribution(kind="choice", values=[{1: 2}]),
+            "parameters.student.temperature.values: {1: 2} has keys that are no text",
+        ),
+        (
+            distribution(**UNIFORM, when={"student.transfr.kind": "fixed"}),
+            "when: student.transfr is not a known key; did you mean",
+        ),
+        (
+            {"metric": "student/accurracy"},
+            "metric: 'student/accurracy' is not a metric that trials report; did you mean student/",
+        ),
         ({"metric": {"student/forgeting": 1}}, "did you mean student/forgetting?"),
-        ({"metric": {"student/forgetting": 0}}, "metric: student/forgetting has the weight 0; give a finite number other than 0"),
+        (
+            {"metric": {"student/forgetting": 0}},
+            "metric: student/forgetting has the weight 0; give a finite number other than 0",
+        ),
         ({"metric": {}}, "metric: {} is neither the name of a metric nor a mapping"),
         ({"mode": "maximum"}, "mode = 'maximum': input should be 'max' or 'min'"),
-        ({"constraints": ["student.temperature ~ 1"]}, "constraints: 'student.temperature ~ 1' is not of the form PATH|number <=|"),
-        ({"constraints": ["student.temprature > 1"]}, "student.temprature is not a known key; did you mean student.temperature?"),
+        (
+            {"constraints": ["student.temperature ~ 1"]},
+            "constraints: 'student.temperature ~ 1' is not of the form PATH|number <=|",
+        ),
+        (
+            {"constraints": ["student.temprature > 1"]},
+            "student.temprature is not a known key; did you mean student.temperature?",
+        ),
         ({"constraints": ["1 < 2"]}, "constraints: '1 < 2': compares two numbers; name a path"),
         ({"seeds": [1, 2, 1]}, "seeds: 1 stands there more than once"),
         ({"seeds": []}, "seeds"),
         ({"num_trials": None}, "num_trials is missing: only a grid has an end of its own"),
-        ({"searcher": {"kind": "grid"}}, "parameters.student.temperature: a grid cannot list the values of uniform; use choice"),
+        (
+            {"searcher": {"kind": "grid"}},
+            "parameters.student.temperature: a grid cannot list the values of uniform; use choice",
+        ),
         ({"searcher": {"kind": "tpe"}}, "searcher.kind = 'tpe' is not known; choose one of"),
-        ({"trial_scheduler": {"kind": "asha", "grace_task": 1}}, "trial_scheduler.grace_task is not a known key; did you mean"),
+        (
+            {"trial_scheduler": {"kind": "asha", "grace_task": 1}},
+            "trial_scheduler.grace_task is not a known key; did you mean",
+        ),
     ],
 )
-def test_a_wrong_file_is_said_with_file_path_and_value(file: Path, changes: dict[str, Any], said: str) -> None:
+def test_a_wrong_file_is_said_with_file_path_and_value(
+    file: Path, changes: dict[str, Any], said: str
+) -> None:
     text = message(file, **changes)
     assert text.startswith(f"{file}: ")
     assert said in text
@@ -167,7 +285,11 @@ def test_a_wrong_file_is_said_with_file_path_and_value(file: Path, changes: dict
 
 
 def test_a_date_that_is_no_text_is_refused(file: Path) -> None:
-    file.write_text("name: a\nnum_trials: 1\nparameters: {data.augmentation.noise: {kind: choice, values: [2024-01-01]}}", encoding="utf-8")
+    file.write_text(
+        "name: a\nnum_trials: 1\nparameters: {data.augmentation.noise: {kind: choice, values:"
+        " [2024-01-01]}}",
+        encoding="utf-8",
+    )
     with pytest.raises(ConfigError, match="put dates in quotes"):
         load_search_space(file)
 
@@ -181,9 +303,16 @@ def test_every_wrong_path_is_said_at_once_each_with_the_file(file: Path) -> None
 def test_conditions_in_a_circle_are_said_with_the_circle(file: Path) -> None:
     circle = {
         "student.temperature": UNIFORM | {"when": {"student.transfer.kind": "fixed"}},
-        "student.transfer": {"kind": "choice", "values": [{"kind": "fixed"}], "when": {"student.temperature": 1}},
+        "student.transfer": {
+            "kind": "choice",
+            "values": [{"kind": "fixed"}],
+            "when": {"student.temperature": 1},
+        },
     }
-    assert "circle: student.temperature → student.transfer → student.temperature; remove one" in message(file, parameters=circle)
+    assert (
+        "circle: student.temperature → student.transfer → student.temperature; remove one"
+        in message(file, parameters=circle)
+    )
 
 
 def test_a_parameter_comes_after_what_it_depends_on_and_else_in_the_files_order(file: Path) -> None:
@@ -192,7 +321,11 @@ def test_a_parameter_comes_after_what_it_depends_on_and_else_in_the_files_order(
         parameters={
             "student.transfer.ratio": UNIFORM | {"when": {"student.transfer.kind": "fixed"}},
             "student.temperature": UNIFORM,
-            "student.transfer.kind": {"kind": "choice", "values": ["fixed", "linear"], "when": {"student.consolidation": 1}},
+            "student.transfer.kind": {
+                "kind": "choice",
+                "values": ["fixed", "linear"],
+                "when": {"student.consolidation": 1},
+            },
             "student.consolidation": {"kind": "choice", "values": [0.5, 1]},
         },
     )
@@ -204,7 +337,7 @@ def test_a_parameter_comes_after_what_it_depends_on_and_else_in_the_files_order(
     ]
 
 
-# --- constraints -----------------------------------------------------------------------------------------------------
+# --- constraints ----------------------------------------------------------------------------------
 
 PULL, PUSH = "teacher.joint_embedding.pull_margin", "teacher.joint_embedding.push_margin"
 
@@ -225,7 +358,9 @@ PULL, PUSH = "teacher.joint_embedding.pull_margin", "teacher.joint_embedding.pus
         (f"__import__('os').system('true') < {PUSH}", 1, 1, None),
     ],
 )
-def test_a_constraint_is_a_comparison_and_nothing_else(text: str, push: float, pull: float, holds: bool | None) -> None:
+def test_a_constraint_is_a_comparison_and_nothing_else(
+    text: str, push: float, pull: float, holds: bool | None
+) -> None:
     if holds is None:
         with pytest.raises(ValueError, match="is not of the form"):
             parse_constraint(text)
@@ -233,7 +368,7 @@ def test_a_constraint_is_a_comparison_and_nothing_else(text: str, push: float, p
         assert parse_constraint(text).holds({PUSH: push, PULL: pull}) is holds
 
 
-# --- distributions and values ----------------------------------------------------------------------------------------
+# --- distributions and values ---------------------------------------------------------------------
 
 
 def test_a_bell_ends_where_it_is_cut_and_3_7_standard_deviations_from_its_mean() -> None:
@@ -243,22 +378,38 @@ def test_a_bell_ends_where_it_is_cut_and_3_7_standard_deviations_from_its_mean()
 
 def test_values_are_set_whatever_their_order_and_leave_the_base_as_it_was() -> None:
     base = {"teacher": {"augmentation": {"kind": "adaptive", "margin": 0.3, "radius": 2.0}}}
-    values = {"teacher.augmentation.num_vectors": 5, "teacher.augmentation.kind": "random", "seed": 7}
+    values = {
+        "teacher.augmentation.num_vectors": 5,
+        "teacher.augmentation.kind": "random",
+        "seed": 7,
+    }
     experiment = with_values(base, values)
-    assert experiment.teacher.augmentation.model_dump() == {"kind": "random", "num_vectors": 5, "radius": 2.0}
+    assert experiment.teacher.augmentation.model_dump() == {
+        "kind": "random",
+        "num_vectors": 5,
+        "radius": 2.0,
+    }
     assert experiment.seed == 7
     assert base == {"teacher": {"augmentation": {"kind": "adaptive", "margin": 0.3, "radius": 2.0}}}
 
 
 def test_values_are_set_in_an_experiment() -> None:
-    experiment = with_values(Experiment(seed=3), {"student.transfer.ratio": 0.25, "student.transfer.kind": "fixed"})
-    assert experiment.student.transfer.model_dump() == {"kind": "fixed", "similarity": "jensen_shannon", "ratio": 0.25}
+    experiment = with_values(
+        Experiment(seed=3), {"student.transfer.ratio": 0.25, "student.transfer.kind": "fixed"}
+    )
+    assert experiment.student.transfer.model_dump() == {
+        "kind": "fixed",
+        "similarity": "jensen_shannon",
+        "ratio": 0.25,
+    }
     assert experiment.seed == 3
     assert with_values(experiment, {}) == experiment
 
 
 def test_a_whole_mapping_comes_before_what_is_inside_it() -> None:
-    experiment = with_values({}, {"student.transfer.ratio": 0.25, "student.transfer": {"kind": "fixed", "ratio": 0.5}})
+    experiment = with_values(
+        {}, {"student.transfer.ratio": 0.25, "student.transfer": {"kind": "fixed", "ratio": 0.5}}
+    )
     assert experiment.student.transfer.model_dump()["ratio"] == 0.25
 
 
@@ -271,27 +422,37 @@ def test_a_wrong_value_or_path_is_said_without_a_file() -> None:
 
 
 def test_keys_of_the_users_own_are_no_unknown_keys() -> None:
-    lane = with_values({}, {"execution.teacher.custom_resources_per_worker.tpu": 2}).execution.model_dump()["teacher"]
+    lane = with_values(
+        {}, {"execution.teacher.custom_resources_per_worker.tpu": 2}
+    ).execution.model_dump()["teacher"]
     assert lane["custom_resources_per_worker"] == {"tpu": 2.0}
 
 
 def test_a_kind_alone_stands_for_a_mapping_with_that_kind(tmp_path: Path) -> None:
     file = tmp_path / "short.yaml"
-    file.write_text("searcher: grid\ntrial_scheduler: asha\nparameters: {student.temperature: {kind: choice, values: [1, 2]}}\n")
+    file.write_text(
+        "searcher: grid\ntrial_scheduler: asha\nparameters: {student.temperature: {kind: choice,"
+        " values: [1, 2]}}\n"
+    )
     short = load_search_space(file)
     file.write_text(
-        "searcher: {kind: grid}\ntrial_scheduler: {kind: asha}\nparameters: {student.temperature: {kind: choice, values: [1, 2]}}\n"
+        "searcher: {kind: grid}\ntrial_scheduler: {kind: asha}\nparameters: {student.temperature:"
+        " {kind: choice, values: [1, 2]}}\n"
     )
     assert short == load_search_space(file)
 
 
 def test_a_search_space_without_a_name_has_its_files(tmp_path: Path) -> None:
     file = tmp_path / "margins.yaml"
-    file.write_text("num_trials: 1\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n")
+    file.write_text(
+        "num_trials: 1\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n"
+    )
     assert load_search_space(file).name == "margins"
 
 
 def test_a_number_of_trials_from_outside_wins_also_where_the_file_has_none(tmp_path: Path) -> None:
     file = tmp_path / "open.yaml"
-    file.write_text("searcher: random\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n")
+    file.write_text(
+        "searcher: random\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n"
+    )
     assert load_search_space(file, num_trials=3).num_trials == 3

@@ -23,13 +23,17 @@ from orchestrator.retraining.scan import Scan, scan
 
 def png(number: int) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(np.full((8, 8), number % 256, np.uint8) ^ np.uint8(number // 256)).save(stream, "PNG")
+    Image.fromarray(np.full((8, 8), number % 256, np.uint8) ^ np.uint8(number // 256)).save(
+        stream, "PNG"
+    )
     return stream.getvalue()
 
 
 def deliver(file: Path, labels: Sequence[object], start: int = 0) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"image": [png(start + i) for i in range(len(labels))], "label": labels}), file)
+    pq.write_table(
+        pa.table({"image": [png(start + i) for i in range(len(labels))], "label": labels}), file
+    )
     return file
 
 
@@ -37,13 +41,20 @@ def config(folder: Path, **changes: object) -> ArrivalsConfig:
     arrived = Folder(str(folder))
     names = [name for name in arrived.names() if name.endswith(".parquet")]
     files = [
-        ArrivedFile(name=name, sha256=read_content(arrived, name).sha256, delivery=number) for number, name in enumerate(names, start=1)
+        ArrivedFile(name=name, sha256=read_content(arrived, name).sha256, delivery=number)
+        for number, name in enumerate(names, start=1)
     ]
-    values = {"path": str(folder), "files": files, "image_size": 8, "num_channels": 1, "cache_dir": folder.parent / "cache"}
+    values = {
+        "path": str(folder),
+        "files": files,
+        "image_size": 8,
+        "num_channels": 1,
+        "cache_dir": folder.parent / "cache",
+    }
     return ArrivalsConfig.model_validate(values | changes)
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def test_each_class_is_taken_up_to_its_last_delivery(tmp_path: Path) -> None:
@@ -58,7 +69,10 @@ def test_what_is_held_out_goes_by_the_image_alone(tmp_path: Path) -> None:
     """The same images in another file, order and under other names: the same ones are held out."""
     deliver(tmp_path / "in" / "1.parquet", ["a"] * 400)
     deliver(tmp_path / "other" / "x.parquet", ["b"] * 200, start=200)
-    one, other = (load_images(config(tmp_path / name, deliveries=[[label, 1]])) for name, label in (("in", "a"), ("other", "b")))
+    one, other = (
+        load_images(config(tmp_path / name, deliveries=[[label, 1]]))
+        for name, label in (("in", "a"), ("other", "b"))
+    )
     assert one.is_test[200:].tolist() == other.is_test.tolist()
     assert 0.12 < one.is_test.mean() < 0.28  # 0.2 of 400: four standard deviations either way
     digests = read_content(Folder(str(tmp_path / "in")), "1.parquet").digests
@@ -71,12 +85,18 @@ def test_of_classes_learned_earlier_only_held_out_images_are_read(tmp_path: Path
     whole = config(tmp_path / "in", deliveries=[["0", 1], ["1", 1], ["2", 2]])
     part = whole.model_copy(update={"held_out_only": ("0", "1")})
     rows = {"teacher_accuracies": [[1.0]], "student_accuracies": [[1.0]]}
-    learned = LearnedTasksConfig.model_validate({"num_tasks": 1, "teacher": "t", "student": "s", **rows})
+    learned = LearnedTasksConfig.model_validate(
+        {"num_tasks": 1, "teacher": "t", "student": "s", **rows}
+    )
     of_all = build_scenario(load_images(whole), ScenarioConfig(tasks=((0, 1), (2,))), 0.0, 0)
-    of_part = build_scenario(load_images(part), ScenarioConfig(tasks=((0, 1), (2,)), learned=learned), 0.0, 0)
+    of_part = build_scenario(
+        load_images(part), ScenarioConfig(tasks=((0, 1), (2,)), learned=learned), 0.0, 0
+    )
     assert len(of_part.images_of(Split.TRAIN, [0, 1])) == 0
     assert of_part.fingerprint_of(of_part.tasks[1]) == of_all.fingerprint_of(of_all.tasks[1])
-    assert of_part.fingerprint_of_judging(of_part.tasks[1]) == of_all.fingerprint_of_judging(of_all.tasks[1])
+    assert of_part.fingerprint_of_judging(of_part.tasks[1]) == of_all.fingerprint_of_judging(
+        of_all.tasks[1]
+    )
     assert of_part.num_learned_tasks == 1
 
 
@@ -96,7 +116,7 @@ def test_pixels_are_as_good_as_encoded_images(tmp_path: Path) -> None:
     assert load_images(config(tmp_path / "in", deliveries=[["a", 1]])).images[7].max() == 7
 
 
-# --- scanning ---------------------------------------------------------------------------------------------------------
+# --- scanning -------------------------------------------------------------------------------------
 
 
 class Source:
@@ -106,7 +126,12 @@ class Source:
         self.folder = folder
         self.lineage = Lineage()
 
-    def scan(self, quarantined: Sequence[QuarantinedFile] = (), now: float | None = None, **settings: object) -> Scan:
+    def scan(
+        self,
+        quarantined: Sequence[QuarantinedFile] = (),
+        now: float | None = None,
+        **settings: object,
+    ) -> Scan:
         values = {"path": str(self.folder), "settled_seconds": 0} | settings
         return scan(SourceConfig.model_validate(values), self.lineage, quarantined, now)
 
@@ -131,7 +156,9 @@ def test_a_new_file_is_counted_by_class(source: Source) -> None:
 
 def test_a_known_file_is_not_read_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     source.learn()
-    monkeypatch.setattr("orchestrator.retraining.scan.read_content", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(
+        "orchestrator.retraining.scan.read_content", lambda *_: pytest.fail("it was read")
+    )
     assert [file.name for file in source.scan().kept] == ["1.parquet"]
 
 
@@ -147,7 +174,11 @@ def test_a_file_that_was_renamed_is_the_same(source: Source) -> None:
     source.learn()
     (source.folder / "1.parquet").rename(source.folder / "one.parquet")
     found = source.scan()
-    assert ([file.name for file in found.kept], found.new, found.vanished) == (["one.parquet"], [], [])
+    assert ([file.name for file in found.kept], found.new, found.vanished) == (
+        ["one.parquet"],
+        [],
+        [],
+    )
 
 
 def test_changed_and_vanished_files_are_told_apart(source: Source) -> None:

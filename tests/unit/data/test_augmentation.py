@@ -14,7 +14,9 @@ from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.data import augmentation
 from orchestrator.data.augmentation import augment, mix, quarter_turns
 
-NO_CHANGE = ImageAugmentationConfig(rotation_degrees=0, scale_fraction=0, shift_fraction=0, horizontal_flip=False, noise=0)
+NO_CHANGE = ImageAugmentationConfig(
+    rotation_degrees=0, scale_fraction=0, shift_fraction=0, horizontal_flip=False, noise=0
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -22,7 +24,9 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def some_images(num: int = 5, channels: int = 3, height: int = 8, width: int = 8) -> Tensor:
-    return torch.randint(0, 256, (num, channels, height, width), generator=generator(1), dtype=torch.uint8)
+    return torch.randint(
+        0, 256, (num, channels, height, width), generator=generator(1), dtype=torch.uint8
+    )
 
 
 def only(**limits: float) -> ImageAugmentationConfig:
@@ -30,11 +34,17 @@ def only(**limits: float) -> ImageAugmentationConfig:
 
 
 @given(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(2, 12), st.integers(2, 12))
-def test_shape_type_and_device_stay_and_the_input_too(num: int, channels: int, height: int, width: int) -> None:
+def test_shape_type_and_device_stay_and_the_input_too(
+    num: int, channels: int, height: int, width: int
+) -> None:
     images = some_images(num, channels, height, width)
     before = images.clone()
     changed = augment(images, ImageAugmentationConfig(horizontal_flip=True), generator())
-    assert (changed.shape, changed.dtype, changed.device) == (images.shape, torch.uint8, images.device)
+    assert (changed.shape, changed.dtype, changed.device) == (
+        images.shape,
+        torch.uint8,
+        images.device,
+    )
     assert torch.equal(images, before)
 
 
@@ -53,7 +63,9 @@ def test_limits_of_zero_change_nothing(size: int) -> None:
 def test_the_same_generator_seed_gives_the_same_images() -> None:
     images, config = some_images(), ImageAugmentationConfig()
     assert torch.equal(augment(images, config, generator(3)), augment(images, config, generator(3)))
-    assert not torch.equal(augment(images, config, generator(3)), augment(images, config, generator(4)))
+    assert not torch.equal(
+        augment(images, config, generator(3)), augment(images, config, generator(4))
+    )
 
 
 def test_each_image_draws_its_own_change() -> None:
@@ -72,14 +84,23 @@ def test_a_horizontal_flip_mirrors_about_half_of_the_images_exactly() -> None:
 
 
 @pytest.mark.parametrize("border", ["black", "reflected"])
-def test_a_shift_alone_keeps_every_pixel_sharp_and_fills_what_comes_in(border: Literal["black", "reflected"]) -> None:
+def test_a_shift_alone_keeps_every_pixel_sharp_and_fills_what_comes_in(
+    border: Literal["black", "reflected"],
+) -> None:
     images = some_images(100, height=16, width=16)
-    changed = augment(images, only(shift_fraction=0.25).model_copy(update={"border": border}), generator())
+    changed = augment(
+        images, only(shift_fraction=0.25).model_copy(update={"border": border}), generator()
+    )
     mode: Literal["constant", "symmetric"] = "constant" if border == "black" else "symmetric"
     shifts = set()
     for before, after in zip(images.numpy(), changed.numpy(), strict=True):
         around = np.pad(before, [(0, 0), (4, 4), (4, 4)], mode=mode)
-        shifts |= {(y, x) for y in range(9) for x in range(9) if np.array_equal(around[:, y : y + 16, x : x + 16], after)}
+        shifts |= {
+            (y, x)
+            for y in range(9)
+            for x in range(9)
+            if np.array_equal(around[:, y : y + 16, x : x + 16], after)
+        }
     assert len(shifts) > 40
     assert {y for y, _ in shifts} == {x for _, x in shifts} == set(range(9))
 
@@ -118,7 +139,9 @@ def test_noise_has_its_standard_deviation() -> None:
 
 def test_noise_stays_within_the_range_of_pixels() -> None:
     for level in (0, 255):
-        changed = augment(torch.full((4, 1, 16, 16), level, dtype=torch.uint8), only(noise=0.2), generator()).float()
+        changed = augment(
+            torch.full((4, 1, 16, 16), level, dtype=torch.uint8), only(noise=0.2), generator()
+        ).float()
         # half of the noise is cut off: what wrapped around would be at the other end
         assert (changed - level).abs().max() < 255 * 0.2 * 5
         assert (changed == level).float().mean().item() == pytest.approx(0.5, abs=0.05)
@@ -140,7 +163,9 @@ def test_quarter_turns_are_all_four_in_blocks() -> None:
 
 
 def test_a_mixture_lies_between_the_image_and_another_of_the_batch() -> None:
-    images = torch.stack([torch.full((1, 4, 4), level, dtype=torch.uint8) for level in (0, 100, 200)])
+    images = torch.stack(
+        [torch.full((1, 4, 4), level, dtype=torch.uint8) for level in (0, 100, 200)]
+    )
     mixed = mix(images.repeat(50, 1, 1, 1), generator())
     assert mixed.dtype == torch.uint8
     assert (mixed == mixed[:, :, :1, :1]).all(), "one share for the whole image"
@@ -159,19 +184,27 @@ def test_mixing_one_image_gives_it_back_and_is_reproducible() -> None:
     assert torch.equal(many, before)
 
 
-# --- many images at once ---------------------------------------------------------------------------------------------
+# --- many images at once --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("num", [3, 40])  # few images have noise of their own, many share a sequence
+@pytest.mark.parametrize(
+    "num", [3, 40]
+)  # few images have noise of their own, many share a sequence
 def test_a_part_is_what_all_together_would_have_been(num: int) -> None:
-    images, config = some_images(num, height=32, width=32), ImageAugmentationConfig(horizontal_flip=True)
+    images, config = (
+        some_images(num, height=32, width=32),
+        ImageAugmentationConfig(horizontal_flip=True),
+    )
     expected = augment(images, config, generator())
     for part in (slice(0, 2), slice(2, num), slice(num, num)):
         assert torch.equal(augment(images, config, generator(), part), expected[part])
 
 
 def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, config = some_images(30, height=32, width=32), ImageAugmentationConfig(horizontal_flip=True)
+    images, config = (
+        some_images(30, height=32, width=32),
+        ImageAugmentationConfig(horizontal_flip=True),
+    )
     expected = augment(images, config, generator())
     for num_values in (1, 7 * 3 * 32 * 32):
         monkeypatch.setattr(augmentation, "_BLOCK_VALUES_CPU", num_values)
@@ -179,7 +212,11 @@ def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_many_images_have_noise_that_is_not_the_same() -> None:
-    changed = augment(torch.full((100, 3, 32, 32), 128, dtype=torch.uint8), only(noise=0.1), generator()).float().flatten(1)
+    changed = (
+        augment(torch.full((100, 3, 32, 32), 128, dtype=torch.uint8), only(noise=0.1), generator())
+        .float()
+        .flatten(1)
+    )
     assert changed.std().item() == pytest.approx(25.5, rel=0.02)
     assert changed.std(dim=1).min() > 20
     correlations = torch.corrcoef(changed) - torch.eye(100)

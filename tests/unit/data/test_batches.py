@@ -16,11 +16,15 @@ class_sizes = st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(any)
 def batches_of(sizes: list[int], batch_size: int, seed: int = 0) -> BalancedBatches:
     labels = torch.cat([torch.full((size,), label) for label, size in enumerate(sizes)])
     shuffled = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(9))]
-    return BalancedBatches(shuffled, batch_size, lambda epoch: torch.Generator().manual_seed(100 * seed + epoch))
+    return BalancedBatches(
+        shuffled, batch_size, lambda epoch: torch.Generator().manual_seed(100 * seed + epoch)
+    )
 
 
 @given(class_sizes, st.integers(2, 16))
-def test_every_class_has_the_same_share_within_one_in_every_whole_turn(sizes: list[int], batch_size: int) -> None:
+def test_every_class_has_the_same_share_within_one_in_every_whole_turn(
+    sizes: list[int], batch_size: int
+) -> None:
     batches = batches_of(sizes, batch_size)
     sequence = batches.labels[torch.cat(batches.epoch(0))].tolist()
     present = {label for label, size in enumerate(sizes) if size}
@@ -31,17 +35,24 @@ def test_every_class_has_the_same_share_within_one_in_every_whole_turn(sizes: li
 
 
 @given(class_sizes, st.integers(2, 16))
-def test_the_shares_within_one_batch_differ_by_at_most_two(sizes: list[int], batch_size: int) -> None:
+def test_the_shares_within_one_batch_differ_by_at_most_two(
+    sizes: list[int], batch_size: int
+) -> None:
     batches = batches_of(sizes, batch_size)
     present = [label for label, size in enumerate(sizes) if size]
     for batch in batches.epoch(0):
         counts = Counter(batches.labels[batch].tolist())
-        # whole turns count every class once; only the turn cut at either end of the batch can differ
-        assert max(counts[label] for label in present) - min(counts[label] for label in present) <= 2
+        # whole turns count every class once; only the turn cut at either end of the batch can
+        # differ
+        assert (
+            max(counts[label] for label in present) - min(counts[label] for label in present) <= 2
+        )
 
 
 @given(class_sizes, st.integers(2, 16))
-def test_an_epoch_sees_every_image_of_the_largest_class_except_for_a_last_turn_cut_short(sizes: list[int], batch_size: int) -> None:
+def test_an_epoch_sees_every_image_of_the_largest_class_except_for_a_last_turn_cut_short(
+    sizes: list[int], batch_size: int
+) -> None:
     batches = batches_of(sizes, batch_size)
     epoch = batches.epoch(0)
     num_classes, largest = sum(1 for size in sizes if size), max(sizes)
@@ -53,7 +64,9 @@ def test_an_epoch_sees_every_image_of_the_largest_class_except_for_a_last_turn_c
 
 
 @given(class_sizes, st.integers(2, 16))
-def test_a_smaller_class_is_gone_through_whole_before_any_image_comes_again(sizes: list[int], batch_size: int) -> None:
+def test_a_smaller_class_is_gone_through_whole_before_any_image_comes_again(
+    sizes: list[int], batch_size: int
+) -> None:
     batches = batches_of(sizes, batch_size)
     sequence = torch.cat(batches.epoch(0))
     for label in (label for label, size in enumerate(sizes) if size):
@@ -77,9 +90,19 @@ def test_one_exemplar_comes_as_often_as_a_class_of_many() -> None:
 
 
 @pytest.mark.parametrize(("rehearsal", "num_batches"), [(1.0, 5), (0.5, 4), (0.0, 2)])
-def test_old_classes_make_an_epoch_longer_by_as_much_as_they_are_rehearsed(rehearsal: float, num_batches: int) -> None:
+def test_old_classes_make_an_epoch_longer_by_as_much_as_they_are_rehearsed(
+    rehearsal: float, num_batches: int
+) -> None:
     labels = torch.tensor([0, 1, 2, *[3] * 20, *[4] * 20])
-    batches = BalancedBatches(labels, 20, lambda epoch: torch.Generator().manual_seed(epoch), num_old_classes=3, rehearsal=rehearsal)
+    batches = BalancedBatches(
+        labels,
+        20,
+        lambda epoch: torch.Generator().manual_seed(epoch),
+        num_old_classes=3,
+        rehearsal=rehearsal,
+    )
     assert batches.num_batches == num_batches
     rows = torch.cat(batches.epoch(0))
-    assert torch.bincount(labels[rows]).tolist() == [4 * num_batches] * 5, "batches are balanced all the same"
+    assert torch.bincount(labels[rows]).tolist() == [4 * num_batches] * 5, (
+        "batches are balanced all the same"
+    )

@@ -23,7 +23,12 @@ def encoded(image: Image.Image, image_format: str = "PNG", **options: Any) -> by
     return stream.getvalue()
 
 
-def decoded(image: Image.Image, shape: tuple[int, int, int] = GREY, image_format: str = "PNG", **options: Any) -> DecodedImage:  # noqa: ANN401
+def decoded(
+    image: Image.Image,
+    shape: tuple[int, int, int] = GREY,
+    image_format: str = "PNG",
+    **options: Any,  # noqa: ANN401
+) -> DecodedImage:
     return decode(encoded(image, image_format, **options), shape, "here")
 
 
@@ -50,18 +55,29 @@ def test_sixteen_bits_are_scaled_to_eight_not_clipped(image_format: str) -> None
 
 
 def test_sixteen_bits_in_another_byte_order_are_the_same() -> None:
-    deep = Image.frombytes("I;16B", (8, 8), (np.arange(64, dtype=np.uint16) * 1000).astype(">u2").tobytes())
-    assert decode(deep, GREY, "here").pixels.flatten().tolist() == [round(value * 1000 / 257) for value in range(64)]
+    deep = Image.frombytes(
+        "I;16B", (8, 8), (np.arange(64, dtype=np.uint16) * 1000).astype(">u2").tobytes()
+    )
+    assert decode(deep, GREY, "here").pixels.flatten().tolist() == [
+        round(value * 1000 / 257) for value in range(64)
+    ]
 
 
 def test_floating_point_pixels_are_shares_of_the_full_range() -> None:
     image = Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))
-    assert decoded(image, image_format="TIFF").pixels.flatten().tolist() == np.rint(np.linspace(0, 255, 64)).tolist()
+    assert (
+        decoded(image, image_format="TIFF").pixels.flatten().tolist()
+        == np.rint(np.linspace(0, 255, 64)).tolist()
+    )
 
 
 def test_pixels_of_no_known_range_are_refused_with_their_values() -> None:
-    assert "grey values from -1 to 70000" in said(encoded(Image.fromarray(np.array([[-1, 70000]] * 2, np.int32)), "TIFF"))
-    assert "has pixels from 0.0 to 3.0" in said(encoded(Image.fromarray(np.array([[0, 3]] * 2, np.float32)), "TIFF"))
+    assert "grey values from -1 to 70000" in said(
+        encoded(Image.fromarray(np.array([[-1, 70000]] * 2, np.int32)), "TIFF")
+    )
+    assert "has pixels from 0.0 to 3.0" in said(
+        encoded(Image.fromarray(np.array([[0, 3]] * 2, np.float32)), "TIFF")
+    )
 
 
 def test_what_is_transparent_lies_on_white() -> None:
@@ -97,7 +113,9 @@ def test_cmyk_is_turned_into_colours() -> None:
 
 
 def views() -> dict[int, Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]]:
-    """What a camera stores so that a viewer who follows the EXIF orientation shows the given image."""
+    """What a camera stores so that a viewer who follows the EXIF orientation shows the given
+    image.
+    """
     return {
         1: lambda shown: shown,
         2: lambda shown: shown[:, ::-1],
@@ -123,7 +141,9 @@ def test_images_are_turned_as_their_exif_data_say(orientation: int) -> None:
 
 def test_large_jpegs_are_shrunk_on_the_way_and_look_the_same() -> None:
     random = np.random.default_rng(0)
-    smooth = Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).resize((1024, 768), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).resize(
+        (1024, 768), Image.Resampling.BICUBIC
+    )
     image = decoded(smooth, (3, 32, 32), "JPEG", quality=95)
     plain = np.asarray(smooth.resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
     assert image.size == (1024, 768)
@@ -136,7 +156,10 @@ def test_large_jpegs_are_shrunk_on_the_way_and_look_the_same() -> None:
         (b"", "here: cannot be decoded (not an image of a known format)"),
         (b"plain text", "here: cannot be decoded (not an image of a known format)"),
         (encoded(Image.fromarray(NOISE))[:600], "here: cannot be decoded ("),
-        (encoded(Image.fromarray(NOISE), "JPEG")[:-200], "here: cannot be decoded (image file is truncated"),
+        (
+            encoded(Image.fromarray(NOISE), "JPEG")[:-200],
+            "here: cannot be decoded (image file is truncated",
+        ),
         (encoded(Image.fromarray(RAMP))[:20] + b"\0" * 100, "here: cannot be decoded ("),
         (None, "here: has no image"),
         ({"bytes": None}, "here: has no image"),
@@ -149,7 +172,9 @@ def test_what_cannot_be_decoded_is_said(content: object, what: str) -> None:
 
 @pytest.mark.parametrize("position", range(0, 160, 3))
 def test_no_broken_byte_is_more_than_a_data_error(position: int) -> None:
-    """A decoder that reads broken bytes may raise anything: here every third byte of a PNG with a palette, in turn."""
+    """A decoder that reads broken bytes may raise anything: here every third byte of a PNG with a
+    palette, in turn.
+    """
     palette = Image.fromarray(RAMP).convert("P")
     content = bytearray(encoded(palette))
     content[position] ^= 0xFF
@@ -160,7 +185,11 @@ def test_no_broken_byte_is_more_than_a_data_error(position: int) -> None:
 
 
 def test_the_digest_goes_by_what_is_stored() -> None:
-    assert content_digest(b"x") == content_digest({"bytes": b"x", "path": "a.png"}) != content_digest(b"y")
+    assert (
+        content_digest(b"x")
+        == content_digest({"bytes": b"x", "path": "a.png"})
+        != content_digest(b"y")
+    )
     assert content_digest(RAMP) == content_digest(RAMP.copy()) != content_digest(RAMP.T)
     assert content_digest(RAMP) == content_digest(Image.fromarray(RAMP))
     assert content_digest([[1, 2]]) != content_digest([[2, 1]])

@@ -21,7 +21,12 @@ def save(file: Path, number: int = 0) -> Path:
 
 
 def load(folder: Path, **values: object) -> ImageTable:
-    settings = {"train": folder / "train", "image_size": 8, "num_channels": 1, "cache_dir": folder / "cache"} | values
+    settings = {
+        "train": folder / "train",
+        "image_size": 8,
+        "num_channels": 1,
+        "cache_dir": folder / "cache",
+    } | values
     return load_images(ImageFolderConfig.model_validate(settings))
 
 
@@ -58,13 +63,18 @@ def test_a_link_into_itself_ends(tmp_path: Path) -> None:
     elsewhere = save(tmp_path / "elsewhere" / "b.png").parent
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "dog").symlink_to(elsewhere)
-    assert names(FolderSource(tmp_path / "photos", None)) == [str(tmp_path / "photos" / "dog" / "b.png")]
+    assert names(FolderSource(tmp_path / "photos", None)) == [
+        str(tmp_path / "photos" / "dog" / "b.png")
+    ]
     assert str(tmp_path / "cat" / "a.png") in names(FolderSource(tmp_path, None))
 
 
 def test_a_share_of_every_class_is_test_data_whatever_files_are_called(folder: Path) -> None:
     table = load(folder, test_fraction=0.3)
-    assert {label: int(table.is_test[table.labels == label].sum()) for label in ("cat", "dog")} == {"cat": 3, "dog": 3}
+    assert {label: int(table.is_test[table.labels == label].sum()) for label in ("cat", "dog")} == {
+        "cat": 3,
+        "dog": 3,
+    }
     tested = {image.tobytes() for image in table.images[table.is_test]}
     for number, file in enumerate(sorted((folder / "train").rglob("*.png"))):
         file.rename(file.with_name(f"{100 - number}.png"))
@@ -78,12 +88,16 @@ def test_equal_images_of_a_class_are_never_on_both_sides(folder: Path) -> None:
         for copy in range(3):
             save(folder / "train" / "cat" / f"copy {copy} of {number}.png", number)
     table = load(folder, test_fraction=0.3)
-    train, test = ({image.tobytes() for image in table.images[table.is_test == side]} for side in (False, True))
+    train, test = (
+        {image.tobytes() for image in table.images[table.is_test == side]} for side in (False, True)
+    )
     assert test
     assert not train & test
 
 
-def test_an_image_that_has_changed_is_decoded_anew_also_with_size_and_time_as_before(folder: Path) -> None:
+def test_an_image_that_has_changed_is_decoded_anew_also_with_size_and_time_as_before(
+    folder: Path,
+) -> None:
     first = load(folder)
     file = folder / "train" / "cat" / "0.png"
     before = file.stat()
@@ -107,14 +121,18 @@ def test_a_broken_image_is_named_before_anything_else_happens(folder: Path) -> N
     (folder / "train" / "dog" / "11.png").write_bytes(b"")
     with pytest.raises(DataError) as error:
         load(folder)
-    assert str(error.value).startswith(f"{folder}/train/dog/11.png: cannot be decoded (not an image of a known format)")
+    assert str(error.value).startswith(
+        f"{folder}/train/dog/11.png: cannot be decoded (not an image of a known format)"
+    )
     assert "orchestrator data import" in str(error.value)
     assert not list((folder / "cache").iterdir()), "nothing is left of what was decoded"
 
 
 def test_a_link_to_nowhere_is_named(folder: Path) -> None:
     (folder / "train" / "dog" / "x.png").symlink_to(folder / "gone.png")
-    with pytest.raises(DataError, match=r"dog/x\.png: cannot be read \(No such file or directory\)"):
+    with pytest.raises(
+        DataError, match=r"dog/x\.png: cannot be read \(No such file or directory\)"
+    ):
         load(folder)
 
 
@@ -126,7 +144,9 @@ def test_a_pipe_is_named_and_not_waited_for(folder: Path) -> None:
 
 def test_a_class_folder_without_images_is_named(folder: Path) -> None:
     (folder / "train" / "owl").mkdir()
-    with pytest.raises(DataError, match="train/owl: a class folder without images; add images or remove the folder"):
+    with pytest.raises(
+        DataError, match="train/owl: a class folder without images; add images or remove the folder"
+    ):
         load(folder)
 
 

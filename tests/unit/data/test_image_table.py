@@ -1,4 +1,6 @@
-"""The one internal form of a data set: its fingerprint, its mapping into memory, and what happens to torn files."""
+"""The one internal form of a data set: its fingerprint, its mapping into memory, and what happens
+to torn files.
+"""
 
 from pathlib import Path
 
@@ -17,14 +19,19 @@ IS_TEST = np.asarray([False, False, True, True])
 
 
 def fingerprint(
-    folder: Path, images: npt.NDArray[np.uint8] = IMAGES, labels: list[str] = LABELS, is_test: npt.NDArray[np.bool_] = IS_TEST
+    folder: Path,
+    images: npt.NDArray[np.uint8] = IMAGES,
+    labels: list[str] = LABELS,
+    is_test: npt.NDArray[np.bool_] = IS_TEST,
 ) -> str:
     return write_image_table(folder / "any.arrow", "any", images, labels, is_test).fingerprint
 
 
 def test_equal_content_has_an_equal_fingerprint_wherever_it_lies(tmp_path: Path) -> None:
     first = write_image_table(tmp_path / "one.arrow", "one", IMAGES, LABELS, IS_TEST)
-    second = write_image_table(tmp_path / "deeper" / "two.arrow", "two", IMAGES.copy(), list(LABELS), IS_TEST.copy())
+    second = write_image_table(
+        tmp_path / "deeper" / "two.arrow", "two", IMAGES.copy(), list(LABELS), IS_TEST.copy()
+    )
     assert first.fingerprint == second.fingerprint
     assert len(first.fingerprint) == 64
 
@@ -65,7 +72,11 @@ def test_images_are_mapped_not_copied_and_cannot_be_written(digits_table: ImageT
     assert not digits_table.images.flags.writeable
     with pytest.raises(ValueError, match="read-only"):
         digits_table.images[0, 0, 0, 0] = 1
-    mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(digits_table.path) in line]
+    mapped = [
+        line
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if str(digits_table.path) in line
+    ]
     assert mapped, "the file is mapped into this process"
 
 
@@ -78,10 +89,14 @@ def test_the_digits_are_scikit_learns(digits_table: ImageTable) -> None:
     assert digits_table.images[0, 0, 0, 2] == 80
     # stratified: each class keeps its share in the test data
     for digit in range(10):
-        assert digits_table.is_test[digits_table.labels == str(digit)].mean() == pytest.approx(0.3, abs=0.01)
+        assert digits_table.is_test[digits_table.labels == str(digit)].mean() == pytest.approx(
+            0.3, abs=0.01
+        )
 
 
-def test_the_split_of_the_digits_follows_its_seed(digits_cache: Path, digits_table: ImageTable) -> None:
+def test_the_split_of_the_digits_follows_its_seed(
+    digits_cache: Path, digits_table: ImageTable
+) -> None:
     other = load_images(DigitsConfig(cache_dir=digits_cache, split_seed=1))
     assert (other.is_test != digits_table.is_test).any()
     assert other.fingerprint != digits_table.fingerprint
@@ -92,11 +107,17 @@ def test_decoded_images_are_taken_from_the_cache(tmp_path: Path) -> None:
     first = load_images(config)
     inode = first.path.stat().st_ino
     assert load_images(config).path.stat().st_ino == inode
-    assert [file.name for file in tmp_path.iterdir()] == [first.path.name], "no temporary file is left"
+    assert [file.name for file in tmp_path.iterdir()] == [first.path.name], (
+        "no temporary file is left"
+    )
 
 
-@pytest.mark.parametrize("length", [0, 5, 1000, -8], ids=["empty", "header torn", "half", "end torn"])
-def test_a_torn_cache_file_is_rebuilt(tmp_path: Path, digits_table: ImageTable, length: int) -> None:
+@pytest.mark.parametrize(
+    "length", [0, 5, 1000, -8], ids=["empty", "header torn", "half", "end torn"]
+)
+def test_a_torn_cache_file_is_rebuilt(
+    tmp_path: Path, digits_table: ImageTable, length: int
+) -> None:
     config = DigitsConfig(cache_dir=tmp_path)
     path = tmp_path / digits_table.path.name
     path.write_bytes(digits_table.path.read_bytes()[:length])
@@ -109,6 +130,9 @@ def test_a_torn_cache_file_is_rebuilt(tmp_path: Path, digits_table: ImageTable, 
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageUnavailableError, match=r"cannot write decoded images.*set data\.cache_dir to a writable folder") as error:
+    with pytest.raises(
+        StorageUnavailableError,
+        match=r"cannot write decoded images.*set data\.cache_dir to a writable folder",
+    ) as error:
         load_images(DigitsConfig(cache_dir=tmp_path / "file" / "cache"))
     assert error.value.exit_code == 3

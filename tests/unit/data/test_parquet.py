@@ -36,8 +36,12 @@ def write(file: Path, images: list[Any] | pa.Array, labels: list[Any] | pa.Array
 
 def read_parquet_images(file: Path, shape: Shape) -> tuple[Any, list[Label]]:
     """As `load_images` does, without the table."""
-    loaded = [(*sample.load(), sample.where) for sample in ParquetSource(str(file), None).samples("train")]
-    return np.stack([decode(content, shape, where).pixels for _, content, where in loaded]), [label for label, _, _ in loaded]
+    loaded = [
+        (*sample.load(), sample.where) for sample in ParquetSource(str(file), None).samples("train")
+    ]
+    return np.stack([decode(content, shape, where).pixels for _, content, where in loaded]), [
+        label for label, _, _ in loaded
+    ]
 
 
 def read_one(file: Path, image: object, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401 - an array
@@ -65,7 +69,9 @@ def test_jpeg_is_decoded_up_to_its_loss(file: Path) -> None:
 
 
 def test_the_struct_of_hugging_face_is_decoded(file: Path) -> None:
-    assert np.array_equal(read_one(file, {"bytes": encoded(GREY), "path": "a.png"}, (1, 8, 8))[0], GREY)
+    assert np.array_equal(
+        read_one(file, {"bytes": encoded(GREY), "path": "a.png"}, (1, 8, 8))[0], GREY
+    )
 
 
 @pytest.mark.parametrize("pixels", [GREY, GREY[:, :, np.newaxis]], ids=["h w", "h w 1"])
@@ -98,7 +104,11 @@ def test_images_are_resized_and_converted(file: Path) -> None:
     ],
     ids=["integers", "text", "dictionary", "large text"],
 )
-def test_labels_keep_whether_they_are_integers_or_text(file: Path, labels: Any, expected: list[int] | list[str]) -> None:  # noqa: ANN401
+def test_labels_keep_whether_they_are_integers_or_text(
+    file: Path,
+    labels: Any,  # noqa: ANN401
+    expected: list[int] | list[str],
+) -> None:
     assert read_parquet_images(write(file, [GREY.tolist()] * 2, labels), (1, 8, 8))[1] == expected
 
 
@@ -142,10 +152,24 @@ def test_rows_keep_their_order_over_many_row_groups(file: Path) -> None:
     ],
 )
 def test_an_unusable_image_is_named_by_file_and_row(file: Path, image: object, said: str) -> None:
-    good: object = {"bytes": encoded(GREY), "path": None} if isinstance(image, dict) else encoded(GREY)
+    good: object = (
+        {"bytes": encoded(GREY), "path": None} if isinstance(image, dict) else encoded(GREY)
+    )
     if isinstance(image, list):
-        good = [[0.0]] if any(isinstance(value, float) for row in image if isinstance(row, list) for value in row) else [[0]]
-        good = [0] if image == [1, 2, 3] or not image else [[[0]]] if image == [[[1, 2], [3, 4]]] else good
+        good = (
+            [[0.0]]
+            if any(
+                isinstance(value, float) for row in image if isinstance(row, list) for value in row
+            )
+            else [[0]]
+        )
+        good = (
+            [0]
+            if image == [1, 2, 3] or not image
+            else [[[0]]]
+            if image == [[[1, 2], [3, 4]]]
+            else good
+        )
     rows = [image] if good == [0] else [good, image]
     with pytest.raises(DataError) as error:
         read_parquet_images(write(file, rows, ["x"] * len(rows)), (1, 8, 8))
@@ -168,30 +192,48 @@ def test_a_missing_column_is_named_with_those_that_are_there(file: Path) -> None
 @pytest.mark.parametrize("name", ["image", "label"])
 def test_a_column_that_is_there_twice_is_named(file: Path, name: str) -> None:
     columns = {"image": pa.array([encoded(GREY)]), "label": pa.array(["x"])}
-    pq.write_table(pa.Table.from_arrays([*columns.values(), columns[name]], names=[*columns, name]), file)
+    pq.write_table(
+        pa.Table.from_arrays([*columns.values(), columns[name]], names=[*columns, name]), file
+    )
     with pytest.raises(DataError, match=f"has several columns '{name}'; leave one of them"):
         read_parquet_images(file, (1, 8, 8))
 
 
 def test_labels_that_are_no_valid_text_are_said(file: Path) -> None:
-    labels = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\x00\x00\x00\x00\x01\x00\x00\x00"), pa.py_buffer(b"\xff")])
+    labels = pa.Array.from_buffers(
+        pa.string(),
+        1,
+        [None, pa.py_buffer(b"\x00\x00\x00\x00\x01\x00\x00\x00"), pa.py_buffer(b"\xff")],
+    )
     with pytest.raises(DataError, match="is not a readable Parquet file"):
         read_parquet_images(write(file, [encoded(GREY)], labels), (1, 8, 8))
 
 
 def test_a_label_that_no_table_can_hold_is_named_by_its_row(file: Path) -> None:
-    with pytest.raises(DataError, match=f"row 1: the label {2**63} is larger than {2**63 - 1}; use text for it"):
-        read_parquet_images(write(file, [encoded(GREY)] * 2, pa.array([1, 2**63], pa.uint64())), (1, 8, 8))
+    with pytest.raises(
+        DataError, match=f"row 1: the label {2**63} is larger than {2**63 - 1}; use text for it"
+    ):
+        read_parquet_images(
+            write(file, [encoded(GREY)] * 2, pa.array([1, 2**63], pa.uint64())), (1, 8, 8)
+        )
 
 
 def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> None:
     images = [np.random.default_rng(number).bytes(2**13) for number in range(5000)]
-    pq.write_table(pa.table({"image": images, "label": [0] * 5000}), file, compression="none", use_dictionary=False)
+    pq.write_table(
+        pa.table({"image": images, "label": [0] * 5000}),
+        file,
+        compression="none",
+        use_dictionary=False,
+    )
     del images
     before = pa.total_allocated_bytes()
     tracemalloc.start()  # what is read of a file are bytes of Python
     try:
-        used = [pa.total_allocated_bytes() - before for _ in ParquetSource(str(file), None).samples("train")]
+        used = [
+            pa.total_allocated_bytes() - before
+            for _ in ParquetSource(str(file), None).samples("train")
+        ]
         read = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -202,11 +244,14 @@ def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> Non
 @pytest.mark.parametrize(
     ("train", "name"),
     [
-        ("photos", "photos"), ("photos/", "photos"), ("photos/train", "photos"), ("photos/train.parquet", "photos"),
-        ("photos/train-*.parquet", "photos"), ("photos/train/*", "train"), ("s3://bucket/photos?region=x", "photos"),
+        ("photos", "photos"), ("photos/", "photos"), ("photos/train", "photos"),
+        ("photos/train.parquet", "photos"), ("photos/train-*.parquet", "photos"),
+        ("photos/train/*", "train"), ("s3://bucket/photos?region=x", "photos"),
     ],
 )  # fmt: skip
-def test_a_data_set_is_called_by_its_folder(train: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_is_called_by_its_folder(
+    train: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.data.parquet.find_parquet_files", lambda place: [])
     assert ParquetSource(train, None).name == name
 
@@ -223,7 +268,13 @@ def test_a_file_that_is_no_parquet_is_said(file: Path) -> None:
 
 
 def config(folder: Path, **values: Any) -> ParquetConfig:  # noqa: ANN401
-    settings = {"train": str(folder / "train"), "test": str(folder / "test"), "cache_dir": folder / "cache", "image_size": 8, **values}
+    settings = {
+        "train": str(folder / "train"),
+        "test": str(folder / "test"),
+        "cache_dir": folder / "cache",
+        "image_size": 8,
+        **values,
+    }
     return ParquetConfig.model_validate(settings)
 
 
@@ -233,7 +284,11 @@ def load(folder: Path, **values: Any) -> ImageTable:  # noqa: ANN401
 
 def test_folders_are_read_in_the_order_of_their_file_names(tmp_path: Path) -> None:
     for name, value in (("b", 20), ("a", 10)):
-        write(tmp_path / "train" / f"{name}.parquet", [np.full((8, 8), value, np.uint8).tolist()], [name])
+        write(
+            tmp_path / "train" / f"{name}.parquet",
+            [np.full((8, 8), value, np.uint8).tolist()],
+            [name],
+        )
     write(tmp_path / "test" / "c.parquet", [np.full((8, 8), 30, np.uint8).tolist()], ["a"])
     table = load(tmp_path)
     assert table.labels.tolist() == ["a", "b", "a"]
@@ -257,12 +312,18 @@ def test_a_changed_file_or_size_is_decoded_anew(tmp_path: Path) -> None:
 def test_a_split_without_images_is_named(tmp_path: Path, split: str) -> None:
     for name in ("train", "test"):
         rows = [] if name == split else [encoded(GREY)]
-        write(tmp_path / name / "a.parquet", pa.array(rows, pa.binary()), pa.array(["a"] * len(rows), pa.string()))
+        write(
+            tmp_path / name / "a.parquet",
+            pa.array(rows, pa.binary()),
+            pa.array(["a"] * len(rows), pa.string()),
+        )
     with pytest.raises(DataError, match=f"{tmp_path}/{split}: holds no images"):
         load(tmp_path)
 
 
-@pytest.mark.parametrize(("make", "said"), [(False, "no such file or folder"), (True, "holds no *.parquet file")])
+@pytest.mark.parametrize(
+    ("make", "said"), [(False, "no such file or folder"), (True, "holds no *.parquet file")]
+)
 def test_a_place_without_parquet_files_is_named(tmp_path: Path, make: bool, said: str) -> None:
     if make:
         (tmp_path / "train").mkdir()
@@ -272,9 +333,13 @@ def test_a_place_without_parquet_files_is_named(tmp_path: Path, make: bool, said
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "integers"), [(3, 3, True), ("3", "3", False), (3, "3", False)], ids=["integers", "text", "mixed"]
+    ("train", "test", "integers"),
+    [(3, 3, True), ("3", "3", False), (3, "3", False)],
+    ids=["integers", "text", "mixed"],
 )
-def test_a_table_knows_labels_as_text_and_whether_all_were_integers(tmp_path: Path, train: object, test: object, integers: bool) -> None:
+def test_a_table_knows_labels_as_text_and_whether_all_were_integers(
+    tmp_path: Path, train: object, test: object, integers: bool
+) -> None:
     write(tmp_path / "train" / "a.parquet", [GREY.tolist()], [train])
     write(tmp_path / "test" / "a.parquet", [GREY.tolist()], [test])
     for table in (load(tmp_path), load(tmp_path)):  # decoded, then from the cache

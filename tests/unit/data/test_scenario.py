@@ -16,7 +16,12 @@ from orchestrator.data.scenario import build_scenario
 from orchestrator.errors import DataError
 
 
-def build(table: ImageTable, validation_fraction: float = 0.1, seed: int = 0, **config: Any) -> Scenario:  # noqa: ANN401 - fields
+def build(
+    table: ImageTable,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    **config: Any,  # noqa: ANN401
+) -> Scenario:
     return build_scenario(table, ScenarioConfig(**config), validation_fraction, seed)
 
 
@@ -24,27 +29,37 @@ def rows(scenario: Scenario, split: Split) -> set[int]:
     return {int(row) for of_class in scenario.indices[split] for row in of_class}
 
 
-def small_table(folder: Path, counts: dict[str, tuple[int, int]], change: int | None = None) -> ImageTable:
-    """A table of 1x2x2 images with (training, test) images of each class; every pixel tells the row."""
+def small_table(
+    folder: Path, counts: dict[str, tuple[int, int]], change: int | None = None
+) -> ImageTable:
+    """A table of 1x2x2 images with (training, test) images of each class; every pixel tells the
+    row.
+    """
     labels = [name for name, sizes in counts.items() for _ in range(sum(sizes))]
-    is_test = np.asarray([row >= sizes[0] for sizes in counts.values() for row in range(sum(sizes))], dtype=np.bool_)
+    is_test = np.asarray(
+        [row >= sizes[0] for sizes in counts.values() for row in range(sum(sizes))], dtype=np.bool_
+    )
     images = np.repeat(np.arange(len(labels), dtype=np.uint8), 4).reshape(-1, 1, 2, 2)
     if change is not None:
         images[change] += 100
     return write_image_table(folder / f"{change}.arrow", "small", images, labels, is_test)
 
 
-# --- class order and tasks -------------------------------------------------------------------------------------------
+# --- class order and tasks ------------------------------------------------------------------------
 
 
-def test_classes_arrive_in_the_listed_order_and_the_unlisted_not_at_all(digits_table: ImageTable) -> None:
+def test_classes_arrive_in_the_listed_order_and_the_unlisted_not_at_all(
+    digits_table: ImageTable,
+) -> None:
     scenario = build(digits_table, class_order=[7, 3, "1", 9])
     assert scenario.class_names == ("7", "3", "1", "9")
     data = scenario.images_of(Split.TEST, range(4))
     for position, name in enumerate(scenario.class_names):
         expected = digits_table.images[(digits_table.labels == name) & digits_table.is_test]
         assert np.array_equal(data.images[data.labels == position].numpy(), expected)
-    assert rows(scenario, Split.TRAIN) <= set(np.flatnonzero(np.isin(digits_table.labels, ["7", "3", "1", "9"])).tolist())
+    assert rows(scenario, Split.TRAIN) <= set(
+        np.flatnonzero(np.isin(digits_table.labels, ["7", "3", "1", "9"])).tolist()
+    )
 
 
 def test_a_seed_shuffles_all_classes_and_always_in_the_same_way(digits_table: ImageTable) -> None:
@@ -60,9 +75,19 @@ def test_the_class_order_does_not_depend_on_the_experiments_seed(digits_table: I
 
 @pytest.mark.parametrize(
     ("base", "step", "sizes"),
-    [(2, 2, [2, 2, 2, 2, 2]), (4, 3, [4, 3, 3]), (2, 3, [2, 3, 3, 2]), (5, 4, [5, 4, 1]), (10, 2, [10]), (1, 9, [1, 9]), (9, 1, [9, 1])],
+    [
+        (2, 2, [2, 2, 2, 2, 2]),
+        (4, 3, [4, 3, 3]),
+        (2, 3, [2, 3, 3, 2]),
+        (5, 4, [5, 4, 1]),
+        (10, 2, [10]),
+        (1, 9, [1, 9]),
+        (9, 1, [9, 1]),
+    ],
 )
-def test_tasks_are_cut_and_the_last_may_be_smaller(digits_table: ImageTable, base: int, step: int, sizes: list[int]) -> None:
+def test_tasks_are_cut_and_the_last_may_be_smaller(
+    digits_table: ImageTable, base: int, step: int, sizes: list[int]
+) -> None:
     tasks = build(digits_table, num_base_classes=base, classes_per_task=step).tasks
     assert [len(task.new_classes) for task in tasks] == sizes
     assert [task.index for task in tasks] == list(range(len(sizes)))
@@ -71,10 +96,17 @@ def test_tasks_are_cut_and_the_last_may_be_smaller(digits_table: ImageTable, bas
 
 
 def test_more_classes_than_there_are_is_an_error_with_the_numbers(digits_table: ImageTable) -> None:
-    with pytest.raises(DataError, match="num_base_classes = 11, but there are only 10 classes; set it to at most 10"):
+    with pytest.raises(
+        DataError,
+        match="num_base_classes = 11, but there are only 10 classes; set it to at most 10",
+    ):
         build(digits_table, num_base_classes=11)
     with pytest.raises(
-        DataError, match="classes_per_task = 9, but only 8 of 10 classes are left after the first task; set it to at most 8"
+        DataError,
+        match=(
+            "classes_per_task = 9, but only 8 of 10 classes are left after the first task; set it"
+            " to at most 8"
+        ),
     ):
         build(digits_table, classes_per_task=9)
 
@@ -87,16 +119,22 @@ def test_an_unknown_label_suggests_the_nearest(tmp_path: Path) -> None:
         build(table, num_base_classes=1, class_order=[5, "zebra"])
 
 
-# --- splits ----------------------------------------------------------------------------------------------------------
+# --- splits ---------------------------------------------------------------------------------------
 
 
-def test_validation_images_are_taken_from_the_training_images_only(digits_table: ImageTable) -> None:
+def test_validation_images_are_taken_from_the_training_images_only(
+    digits_table: ImageTable,
+) -> None:
     scenario = build(digits_table, validation_fraction=0.2)
-    train, validation, test = (rows(scenario, split) for split in (Split.TRAIN, Split.VALIDATION, Split.TEST))
+    train, validation, test = (
+        rows(scenario, split) for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)
+    )
     assert not train & validation
     assert test == set(np.flatnonzero(digits_table.is_test).tolist())
     assert train | validation == set(np.flatnonzero(~digits_table.is_test).tolist())
-    for learned, held_out in zip(scenario.indices[Split.TRAIN], scenario.indices[Split.VALIDATION], strict=True):
+    for learned, held_out in zip(
+        scenario.indices[Split.TRAIN], scenario.indices[Split.VALIDATION], strict=True
+    ):
         assert len(held_out) == round(0.2 * (len(learned) + len(held_out)))
 
 
@@ -128,36 +166,61 @@ def test_the_limit_of_images_counts_only_after_the_first_task(digits_table: Imag
 
 
 def test_the_seed_decides_which_images_are_kept_under_the_limit(digits_table: ImageTable) -> None:
-    kept = [rows(build(digits_table, validation_fraction=0.0, seed=seed, max_images_per_class=10), Split.TRAIN) for seed in (0, 0, 1)]
+    kept = [
+        rows(
+            build(digits_table, validation_fraction=0.0, seed=seed, max_images_per_class=10),
+            Split.TRAIN,
+        )
+        for seed in (0, 0, 1)
+    ]
     assert kept[0] == kept[1] != kept[2]
 
 
 @pytest.mark.parametrize(("counts", "split"), [((4, 0), "test"), ((0, 4), "training")])
-def test_a_class_missing_from_a_split_is_named(tmp_path: Path, counts: tuple[int, int], split: str) -> None:
+def test_a_class_missing_from_a_split_is_named(
+    tmp_path: Path, counts: tuple[int, int], split: str
+) -> None:
     table = small_table(tmp_path, {"a": (4, 1), "b": counts})
-    with pytest.raises(DataError, match=rf"class 'b' has no {split} images; add {split} images or leave it out of scenario\.class_order"):
+    with pytest.raises(
+        DataError,
+        match=(
+            rf"class 'b' has no {split} images; add {split} images or leave it out of"
+            r" scenario\.class_order"
+        ),
+    ):
         build(table, num_base_classes=1, classes_per_task=1)
     assert build(table, num_base_classes=1, class_order=["a"]).class_names == ("a",)
 
 
 @pytest.mark.parametrize(("num_images", "fraction"), [(1, 0.0), (2, 0.1)])
-def test_a_class_with_too_few_images_to_learn_from_is_named(tmp_path: Path, num_images: int, fraction: float) -> None:
+def test_a_class_with_too_few_images_to_learn_from_is_named(
+    tmp_path: Path, num_images: int, fraction: float
+) -> None:
     with pytest.raises(DataError, match=f"class 'b' has {num_images} training images"):
-        build(small_table(tmp_path, {"a": (4, 1), "b": (num_images, 1)}), fraction, num_base_classes=2)
+        build(
+            small_table(tmp_path, {"a": (4, 1), "b": (num_images, 1)}), fraction, num_base_classes=2
+        )
 
 
-def test_labels_of_a_task_are_as_the_source_has_them(tmp_path: Path, digits_table: ImageTable) -> None:
+def test_labels_of_a_task_are_as_the_source_has_them(
+    tmp_path: Path, digits_table: ImageTable
+) -> None:
     digits = build(digits_table, class_order=[7, "3", 1, 0])
     assert [digits.labels_of(task) for task in digits.tasks] == [[7, 3], [1, 0]]
     animals = build(small_table(tmp_path, {"7": (4, 1), "3": (4, 1)}), class_order=[7, 3])
     assert animals.labels_of(animals.tasks[0]) == ["7", "3"]
 
 
-# --- images ----------------------------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------
 
 
 def test_images_come_class_by_class_in_the_asked_order(tmp_path: Path) -> None:
-    scenario = build(small_table(tmp_path, {"a": (3, 1), "b": (2, 2)}), 0.0, num_base_classes=2, class_order=["a", "b"])
+    scenario = build(
+        small_table(tmp_path, {"a": (3, 1), "b": (2, 2)}),
+        0.0,
+        num_base_classes=2,
+        class_order=["a", "b"],
+    )
     data = scenario.images_of(Split.TRAIN, [1, 0])
     assert data.labels.tolist() == [1, 1, 0, 0, 0]
     assert data.images[:, 0, 0, 0].tolist() == [4, 5, 0, 1, 2]
@@ -181,12 +244,20 @@ def is_in_a_file(images: torch.Tensor) -> bool:
     return False
 
 
-def test_images_that_are_too_many_for_memory_lie_on_disk_and_are_the_same(digits_table: ImageTable) -> None:
+def test_images_that_are_too_many_for_memory_lie_on_disk_and_are_the_same(
+    digits_table: ImageTable,
+) -> None:
     files_before = {path.name for path in digits_table.path.parent.iterdir()}
     in_memory = build(digits_table)
     num_bytes = in_memory.images_of(Split.TRAIN, [0, 1]).images.numel()
-    at_the_bound, bounded = replace(in_memory, max_bytes=num_bytes), replace(in_memory, max_bytes=num_bytes - 1)
-    data, on_disk = at_the_bound.images_of(Split.TRAIN, [0, 1]), bounded.images_of(Split.TRAIN, [0, 1])
+    at_the_bound, bounded = (
+        replace(in_memory, max_bytes=num_bytes),
+        replace(in_memory, max_bytes=num_bytes - 1),
+    )
+    data, on_disk = (
+        at_the_bound.images_of(Split.TRAIN, [0, 1]),
+        bounded.images_of(Split.TRAIN, [0, 1]),
+    )
     assert (is_in_a_file(data.images), is_in_a_file(on_disk.images)) == (False, True)
     assert torch.equal(data.images, on_disk.images)
     assert torch.equal(data.labels, on_disk.labels)
@@ -198,7 +269,11 @@ def test_images_that_are_too_many_for_memory_lie_on_disk_and_are_the_same(digits
 def test_exemplars_go_before_images_in_memory_and_on_disk(digits_table: ImageTable) -> None:
     exemplars = torch.full((2, 1, 8, 8), 7, dtype=torch.uint8)
     in_memory = build(digits_table).images_of(Split.TRAIN, [2, 3]).preceded_by(exemplars)
-    on_disk = replace(build(digits_table), max_bytes=1).images_of(Split.TRAIN, [2, 3]).preceded_by(exemplars)
+    on_disk = (
+        replace(build(digits_table), max_bytes=1)
+        .images_of(Split.TRAIN, [2, 3])
+        .preceded_by(exemplars)
+    )
     assert is_in_a_file(on_disk.images)
     assert torch.equal(on_disk.images, in_memory.images)
     assert on_disk.labels.tolist() == in_memory.labels.tolist()
@@ -215,7 +290,11 @@ def test_images_get_another_size_in_memory_and_on_disk(digits_table: ImageTable)
     in_memory = build(digits_table).images_of(Split.TRAIN, [2, 3, 4])
     on_disk = replace(build(digits_table), max_bytes=1).images_of(Split.TRAIN, [2, 3, 4]).resized(5)
     assert len(on_disk) > 256, "more than are resized at once"
-    wanted = functional.interpolate(in_memory.images.float(), (5, 5), mode="bilinear", antialias=True).round().to(torch.uint8)
+    wanted = (
+        functional.interpolate(in_memory.images.float(), (5, 5), mode="bilinear", antialias=True)
+        .round()
+        .to(torch.uint8)
+    )
     assert torch.equal(in_memory.resized(5).images, wanted)
     assert is_in_a_file(on_disk.images)
     assert torch.equal(on_disk.images, wanted)
@@ -225,7 +304,9 @@ def test_images_get_another_size_in_memory_and_on_disk(digits_table: ImageTable)
 
 def test_targets_are_known_without_the_images(digits_table: ImageTable) -> None:
     scenario = build(digits_table)
-    assert torch.equal(scenario.targets_of(Split.TRAIN, [3, 1]), scenario.images_of(Split.TRAIN, [3, 1]).labels)
+    assert torch.equal(
+        scenario.targets_of(Split.TRAIN, [3, 1]), scenario.images_of(Split.TRAIN, [3, 1]).labels
+    )
     assert scenario.targets_of(Split.TRAIN, []).tolist() == []
 
 
@@ -233,12 +314,22 @@ def test_a_tasks_fingerprint_changes_only_with_its_own_training_images(tmp_path:
     counts = {"a": (4, 2), "b": (4, 2), "c": (4, 2)}
 
     def fingerprints(change: int | None) -> list[str]:
-        scenario = build(small_table(tmp_path, counts, change), 0.0, num_base_classes=1, classes_per_task=1, class_order=["a", "b", "c"])
+        scenario = build(
+            small_table(tmp_path, counts, change),
+            0.0,
+            num_base_classes=1,
+            classes_per_task=1,
+            class_order=["a", "b", "c"],
+        )
         return [scenario.fingerprint_of(task) for task in scenario.tasks]
 
     original = fingerprints(None)
     # row 6 is the first training image of b, row 10 its first test image
-    assert [new == old for new, old in zip(fingerprints(6), original, strict=True)] == [True, False, True]
+    assert [new == old for new, old in zip(fingerprints(6), original, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
     assert fingerprints(10) == original
     assert len(set(original)) == 3
 
@@ -246,4 +337,6 @@ def test_a_tasks_fingerprint_changes_only_with_its_own_training_images(tmp_path:
 def test_a_tasks_fingerprint_tells_classes_apart_that_swap_their_images(tmp_path: Path) -> None:
     table = small_table(tmp_path, {"a": (4, 1), "b": (4, 1)})
     orders = [build(table, 0.0, class_order=order) for order in (["a", "b"], ["b", "a"])]
-    assert orders[0].fingerprint_of(orders[0].tasks[0]) != orders[1].fingerprint_of(orders[1].tasks[0])
+    assert orders[0].fingerprint_of(orders[0].tasks[0]) != orders[1].fingerprint_of(
+        orders[1].tasks[0]
+    )

@@ -1,4 +1,6 @@
-"""What is odd about a data set is said: each finding from images made so that the answer is known."""
+"""What is odd about a data set is said: each finding from images made so that the answer is
+known.
+"""
 
 from pathlib import Path
 
@@ -13,14 +15,18 @@ from orchestrator.data.survey import BadImage, Survey, examine
 
 def save(file: Path, number: int, size: tuple[int, int] = (8, 8), mode: str = "L") -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(number).integers(0, 256, size[::-1], np.uint8)).convert(mode).save(file)
+    Image.fromarray(np.random.default_rng(number).integers(0, 256, size[::-1], np.uint8)).convert(
+        mode
+    ).save(file)
     return file
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two classes of two images in each half: nothing is odd about it."""
-    for number, (half, label) in enumerate((half, label) for half in HALVES for label in ("cat", "dog")):
+    for number, (half, label) in enumerate(
+        (half, label) for half in HALVES for label in ("cat", "dog")
+    ):
         for index in range(2):
             save(tmp_path / half / label / f"{number}-{index}.png", 10 * number + index)
     return tmp_path
@@ -40,7 +46,11 @@ def test_a_good_data_set_has_no_findings(folder: Path) -> None:
     found = survey(folder)
     assert found.findings() == []
     assert found.counts == {"train": {"cat": 2, "dog": 2}, "test": {"cat": 2, "dog": 2}}
-    assert (found.classes, found.num_usable, found.labels_are_integers) == (["cat", "dog"], 8, False)
+    assert (found.classes, found.num_usable, found.labels_are_integers) == (
+        ["cat", "dog"],
+        8,
+        False,
+    )
 
 
 def test_sizes_and_modes_are_counted(folder: Path) -> None:
@@ -55,7 +65,9 @@ def test_images_that_cannot_be_used_are_named_with_the_reason(folder: Path) -> N
     bad.write_bytes(b"")
     found = survey(folder)
     assert found.bad == [("train", str(bad), "cannot be decoded (not an image of a known format)")]
-    assert found.findings() == [f"1 image that cannot be used: {bad} cannot be decoded (not an image of a known format)"]
+    assert found.findings() == [
+        f"1 image that cannot be used: {bad} cannot be decoded (not an image of a known format)"
+    ]
     assert found.num_usable == 8
 
 
@@ -71,24 +83,41 @@ def test_classes_of_one_half_and_empty_ones_are_named(folder: Path) -> None:
 
 
 def test_the_same_image_on_both_sides_is_named(folder: Path) -> None:
-    first, second = save(folder / "train" / "cat" / "a.png", 70), save(folder / "test" / "cat" / "b.png", 70)
-    assert survey(folder).findings() == [f"1 image with the same content in training and in test: {first} = {second}"]
+    first, second = (
+        save(folder / "train" / "cat" / "a.png", 70),
+        save(folder / "test" / "cat" / "b.png", 70),
+    )
+    assert survey(folder).findings() == [
+        f"1 image with the same content in training and in test: {first} = {second}"
+    ]
 
 
 def test_the_same_image_under_two_classes_is_named(folder: Path) -> None:
-    first, second = save(folder / "train" / "cat" / "a.png", 70), save(folder / "train" / "dog" / "b.png", 70)
-    assert survey(folder).findings() == [f"1 image with the same content under several classes: {first} = {second}"]
+    first, second = (
+        save(folder / "train" / "cat" / "a.png", 70),
+        save(folder / "train" / "dog" / "b.png", 70),
+    )
+    assert survey(folder).findings() == [
+        f"1 image with the same content under several classes: {first} = {second}"
+    ]
 
 
 def test_the_same_image_twice_in_a_class_is_named(folder: Path) -> None:
-    first, second = save(folder / "train" / "cat" / "a.png", 70), save(folder / "train" / "cat" / "b.png", 70)
-    assert survey(folder).findings() == [f"1 image with the same content twice or more in one class: {first} = {second}"]
+    first, second = (
+        save(folder / "train" / "cat" / "a.png", 70),
+        save(folder / "train" / "cat" / "b.png", 70),
+    )
+    assert survey(folder).findings() == [
+        f"1 image with the same content twice or more in one class: {first} = {second}"
+    ]
 
 
 def test_a_file_name_that_comes_twice_is_named(folder: Path) -> None:
     for number in range(4):
         for label in ("cat", "dog"):
-            save(folder / "train" / label / f"same {number}.png", 80 + 2 * number + (label == "cat"))
+            save(
+                folder / "train" / label / f"same {number}.png", 80 + 2 * number + (label == "cat")
+            )
     [finding] = survey(folder).findings()
     names = "; ".join(f"same {number}.png (2 times)" for number in range(3))
     assert finding == f"4 file names that several images have: {names}; …"

@@ -1,4 +1,6 @@
-"""Data sets by torchvision's names: what is said when they are not there, and how their labels and files are taken."""
+"""Data sets by torchvision's names: what is said when they are not there, and how their labels and
+files are taken.
+"""
 
 import gc
 from pathlib import Path
@@ -12,10 +14,14 @@ from orchestrator.errors import DataError, OrchestratorError, StorageUnavailable
 
 
 def config(root: Path, name: str, **values: object) -> TorchvisionDataConfig:
-    return TorchvisionDataConfig.model_validate({"name": name, "root": root, "cache_dir": root / "cache", "image_size": 8} | values)
+    return TorchvisionDataConfig.model_validate(
+        {"name": name, "root": root, "cache_dir": root / "cache", "image_size": 8} | values
+    )
 
 
-def said(root: Path, name: str, error_type: type[OrchestratorError] = DataError, **values: object) -> str:
+def said(
+    root: Path, name: str, error_type: type[OrchestratorError] = DataError, **values: object
+) -> str:
     with pytest.raises(error_type) as error:
         load_images(config(root, name, **values))
     return str(error.value)
@@ -24,7 +30,10 @@ def said(root: Path, name: str, error_type: type[OrchestratorError] = DataError,
 def test_a_data_set_that_is_not_there_says_what_must_lie_where(tmp_path: Path) -> None:
     message = said(tmp_path / "x", "CIFAR10")
     assert message.startswith(f"data.root = {tmp_path}/x: CIFAR10 is not there (Dataset not found")
-    assert f"put {tmp_path}/x/cifar-10-batches-py, unpacked from https://www.cs.toronto.edu/" in message
+    assert (
+        f"put {tmp_path}/x/cifar-10-batches-py, unpacked from https://www.cs.toronto.edu/"
+        in message
+    )
     assert "or set data.download=true where there is a network" in message
 
 
@@ -32,9 +41,13 @@ def test_one_that_torchvision_cannot_download_says_so(tmp_path: Path) -> None:
     assert "torchvision cannot download it" in said(tmp_path, "ImageNet", download=True)
 
 
-def test_a_download_without_a_network_can_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_without_a_network_can_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The network is cut off: its address leads nowhere."""
-    monkeypatch.setattr("torchvision.datasets.CIFAR10.url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    monkeypatch.setattr(
+        "torchvision.datasets.CIFAR10.url", "http://127.0.0.1:9/cifar-10-python.tar.gz"
+    )
     message = said(tmp_path, "CIFAR10", StorageUnavailableError, download=True)
     assert "CIFAR10 is not there and cannot be downloaded" in message
     assert "where there is a network" in message
@@ -58,7 +71,9 @@ def test_labels_are_class_names_and_files_are_taken_as_they_are(tmp_path: Path) 
             folder.mkdir(parents=True)
             Image.new("RGB", (9, 9), "red").save(folder / "1.jpg")
     (tmp_path / "country211" / "valid").mkdir()
-    first, second = (sample.load() for sample in open_source(config(tmp_path, "Country211")).samples("test"))
+    first, second = (
+        sample.load() for sample in open_source(config(tmp_path, "Country211")).samples("test")
+    )
     assert (first[0], second[0]) == ("AD", "ZW")
     assert first[1] == (tmp_path / "country211" / "test" / "AD" / "1.jpg").read_bytes()
 
@@ -69,7 +84,9 @@ def test_a_data_set_without_class_names_has_integers(tmp_path: Path) -> None:
     assert set(table.labels.tolist()) == {"0", "1"}
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # torchvision leaves the masks' files open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # torchvision leaves the masks' files open
 def test_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "oxford-iiit-pet"
     (folder / "annotations" / "trimaps").mkdir(parents=True)
@@ -78,6 +95,8 @@ def test_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     Image.new("L", (9, 9)).save(folder / "annotations" / "trimaps" / "Pug_1.png")
     for name in ("trainval", "test"):
         (folder / "annotations" / f"{name}.txt").write_text("Pug_1 1 1 1\n")
-    assert "its target is no class" in said(tmp_path, "OxfordIIITPet", options={"target_types": "segmentation"})
+    assert "its target is no class" in said(
+        tmp_path, "OxfordIIITPet", options={"target_types": "segmentation"}
+    )
     gc.collect()
     assert load_images(config(tmp_path, "OxfordIIITPet")).labels.tolist() == ["Pug", "Pug"]

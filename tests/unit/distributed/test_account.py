@@ -1,4 +1,6 @@
-"""The driver's account of the news: each event once, in order, and what was lost is read from the store."""
+"""The driver's account of the news: each event once, in order, and what was lost is read from the
+store.
+"""
 
 import logging
 from pathlib import Path
@@ -30,7 +32,9 @@ def news(work: Work, tmp_path_factory: pytest.TempPathFactory) -> list[StageEven
 @pytest.fixture
 def empty(work: Work, tmp_path: Path) -> Work:
     """The same work, of which nothing is stored yet when the account is opened."""
-    return prepare_work(work.experiment.model_copy(update={"store": StoreConfig(uri=str(tmp_path))}))
+    return prepare_work(
+        work.experiment.model_copy(update={"store": StoreConfig(uri=str(tmp_path))})
+    )
 
 
 def told_of(work: Work, events: list[StageEvent], complete: bool = True) -> list[StageEvent]:
@@ -48,14 +52,21 @@ def by_lane(events: list[StageEvent], role: str) -> list[StageEvent]:
 
 
 def without_seconds(events: list[StageEvent]) -> list[StageEvent]:
-    return [StageFinished(e.stage, 0.0, e.num_train_workers, cached=False) if isinstance(e, StageFinished) else e for e in events]
+    return [
+        StageFinished(e.stage, 0.0, e.num_train_workers, cached=False)
+        if isinstance(e, StageFinished)
+        else e
+        for e in events
+    ]
 
 
 def test_all_news_are_passed_on_as_they_come(work: Work, news: list[StageEvent]) -> None:
     assert told_of(work, news) == news
 
 
-def test_what_a_restarted_worker_tells_again_is_told_once(work: Work, news: list[StageEvent], caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_restarted_worker_tells_again_is_told_once(
+    work: Work, news: list[StageEvent], caplog: pytest.LogCaptureFixture
+) -> None:
     middle = next(index for index, event in enumerate(news) if isinstance(event, EpochFinished)) + 1
     with caplog.at_level(logging.WARNING):
         assert told_of(work, [*news[:middle], *news]) == news
@@ -71,19 +82,27 @@ def test_a_stage_that_is_finished_and_found_again_is_no_restart(
 
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
-def test_a_lost_end_of_a_stage_is_told_from_the_store_before_the_next_stage(work: Work, news: list[StageEvent], role: str) -> None:
-    lost = next(event for event in news if isinstance(event, StageFinished) and event.stage == f"{role}[0]")
+def test_a_lost_end_of_a_stage_is_told_from_the_store_before_the_next_stage(
+    work: Work, news: list[StageEvent], role: str
+) -> None:
+    lost = next(
+        event for event in news if isinstance(event, StageFinished) and event.stage == f"{role}[0]"
+    )
     told = told_of(work, [event for event in news if event is not lost])
     assert without_seconds(by_lane(told, role)) == without_seconds(by_lane(news, role))
 
 
-def test_when_all_news_are_lost_everything_is_told_from_the_store(work: Work, news: list[StageEvent]) -> None:
+def test_when_all_news_are_lost_everything_is_told_from_the_store(
+    work: Work, news: list[StageEvent]
+) -> None:
     told = told_of(work, [])
     for role in ("teacher", "student"):
         assert without_seconds(by_lane(told, role)) == without_seconds(by_lane(news, role))
 
 
-def test_lost_stages_that_were_stored_before_are_told_as_cached(work: Work, news: list[StageEvent]) -> None:
+def test_lost_stages_that_were_stored_before_are_told_as_cached(
+    work: Work, news: list[StageEvent]
+) -> None:
     assert news
     assert all(event.cached for event in told_of(work, []) if isinstance(event, StageFinished))
 

@@ -1,4 +1,6 @@
-"""Claims among real Ray actors: one holder at a time, none behind who has died, and a chain of stages that is computed once."""
+"""Claims among real Ray actors: one holder at a time, none behind who has died, and a chain of
+stages that is computed once.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,13 @@ class Holder:
 class Learner:
     """An actor that computes an experiment's stages, and notes each computation that it begins."""
 
-    def learn(self, experiment: dict[str, Any], claims: str, notes: str, dies_after_epochs: int | None = None) -> list[str]:
+    def learn(
+        self,
+        experiment: dict[str, Any],
+        claims: str,
+        notes: str,
+        dies_after_epochs: int | None = None,
+    ) -> list[str]:
         """Names of the stages that it has computed itself; or it kills itself in the middle."""
         from orchestrator.distributed.claims import ClusterClaims
 
@@ -80,7 +88,9 @@ class Learner:
             if isinstance(event, StageFinished) and not event.cached:
                 learned.append(event.stage)
 
-        pytest.MonkeyPatch().setattr(runner, "compute_stage", noted)  # as long as this process lives
+        pytest.MonkeyPatch().setattr(
+            runner, "compute_stage", noted
+        )  # as long as this process lives
         work = prepare_work(Experiment.model_validate(experiment))
         stages = StageRunner(work, torch.device("cpu"), tell, claims=ClusterClaims(claims))
         for stage in work.stages:
@@ -95,7 +105,9 @@ def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     from orchestrator.distributed.cluster import cluster
 
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers cannot import tests
+    ray.cloudpickle.register_pickle_by_value(
+        sys.modules[__name__]
+    )  # the workers cannot import tests
     with cluster(RayConfig(), tmp_path_factory.mktemp("log") / "ray.log"):
         yield ray
     ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
@@ -128,7 +140,9 @@ def make(ray: ModuleType) -> Iterator[MakeActor]:
 
 @pytest.fixture(scope="module")
 def learners(ray: ModuleType) -> list[Any]:
-    """Actors that have imported all they need, and begin at the same moment when they are told to."""
+    """Actors that have imported all they need, and begin at the same moment when they are told
+    to.
+    """
     made = [ray.remote(Learner).options(num_cpus=0).remote() for _ in range(4)]
     ray.get([learner.__ray_ready__.remote() for learner in made])
     return made
@@ -142,10 +156,12 @@ def seconds_until(condition: Callable[[], bool]) -> float:
     return time.monotonic() - started
 
 
-# --- one holder at a time --------------------------------------------------------------------------------------------
+# --- one holder at a time -------------------------------------------------------------------------
 
 
-def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(ray: ModuleType, name: str, make: MakeActor) -> None:
+def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(
+    ray: ModuleType, name: str, make: MakeActor
+) -> None:
     first, second = make(Holder, name), make(Holder, name)
     assert ray.get(first.try_hold.remote("key", "1"))
     assert ray.get(first.try_hold.remote("key", "1"))  # the answer may have been lost
@@ -162,7 +178,9 @@ def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(ray: ModuleType, n
     assert not ray.get(first.try_hold.remote("key", "7"))
 
 
-def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(ray: ModuleType, name: str, make: MakeActor) -> None:
+def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(
+    ray: ModuleType, name: str, make: MakeActor
+) -> None:
     first, second, third = (make(Holder, name) for _ in range(3))
     ray.get(first.release.remote("key", "withdrawn"))
     seconds_until(lambda: not ray.get(first.try_hold.remote("key", "withdrawn")))
@@ -175,11 +193,13 @@ def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(ray:
     assert ray.get(third.try_hold.remote("key", "4", PATIENCE))
 
 
-# --- who dies --------------------------------------------------------------------------------------------------------
+# --- who dies -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
-def test_a_killed_holders_claims_are_free_soon(ray: ModuleType, name: str, make: MakeActor, is_busy: bool) -> None:
+def test_a_killed_holders_claims_are_free_soon(
+    ray: ModuleType, name: str, make: MakeActor, is_busy: bool
+) -> None:
     first, second = make(Holder, name), make(Holder, name)
     keys = ["key", "other key"]
     pid = ray.get(first.pid.remote())
@@ -196,7 +216,9 @@ def test_a_killed_holders_claims_are_free_soon(ray: ModuleType, name: str, make:
     assert time.monotonic() - started < SOON
 
 
-def test_a_holder_that_answers_nothing_for_long_keeps_its_claim(ray: ModuleType, name: str, make: MakeActor) -> None:
+def test_a_holder_that_answers_nothing_for_long_keeps_its_claim(
+    ray: ModuleType, name: str, make: MakeActor
+) -> None:
     """As in a long call that lets no other thread of the process run."""
     first, second = make(Holder, name), make(Holder, name)
     pid = ray.get(first.pid.remote())
@@ -210,7 +232,9 @@ def test_a_holder_that_answers_nothing_for_long_keeps_its_claim(ray: ModuleType,
     assert ray.get(second.try_hold.remote("key", "3", PATIENCE))
 
 
-def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(ray: ModuleType, name: str, make: MakeActor) -> None:
+def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(
+    ray: ModuleType, name: str, make: MakeActor
+) -> None:
     first, second, third = (make(Holder, name) for _ in range(3))
     pid = ray.get(second.pid.remote())
     assert ray.get(first.try_hold.remote("key", "1"))
@@ -225,7 +249,9 @@ def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(ray: ModuleType, 
 
 
 @pytest.mark.parametrize("comes_back", [True, False], ids=["restarted by Ray", "gone for good"])
-def test_claims_that_die_come_back_empty(ray: ModuleType, name: str, make: MakeActor, comes_back: bool) -> None:
+def test_claims_that_die_come_back_empty(
+    ray: ModuleType, name: str, make: MakeActor, comes_back: bool
+) -> None:
     first, second = make(Holder, name), make(Holder, name)
     assert ray.get(first.try_hold.remote("key", "1"))
     waiting = second.try_hold.remote("key", "2", PATIENCE)
@@ -239,7 +265,7 @@ def test_claims_that_die_come_back_empty(ray: ModuleType, name: str, make: MakeA
     assert ray.get(first.try_hold.remote("key", "4", PATIENCE))
 
 
-# --- a chain of stages -----------------------------------------------------------------------------------------------
+# --- a chain of stages ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -252,7 +278,9 @@ class Chain:
     expected: Work
 
     def computed_by(self, learner: Any, dies_after_epochs: int | None = None) -> Any:  # noqa: ANN401
-        return learner.learn.remote(self.experiment.model_dump(mode="json"), self.claims, str(self.notes), dies_after_epochs)
+        return learner.learn.remote(
+            self.experiment.model_dump(mode="json"), self.claims, str(self.notes), dies_after_epochs
+        )
 
     @property
     def stages(self) -> list[str]:
@@ -264,8 +292,13 @@ class Chain:
     def assert_whole(self) -> None:
         work = prepare_work(self.experiment)
         for stage in work.stages:
-            found, tensors = work.artifact_of(stage).tensors, self.expected.artifact_of(stage).tensors
-            assert [one for one, tensor in tensors.items() if not torch.equal(found[one], tensor)] == []
+            found, tensors = (
+                work.artifact_of(stage).tensors,
+                self.expected.artifact_of(stage).tensors,
+            )
+            assert [
+                one for one, tensor in tensors.items() if not torch.equal(found[one], tensor)
+            ] == []
             assert work.is_stored(stage)
         assert not list(Path(self.experiment.store.uri).glob("progress/*"))
 
@@ -280,11 +313,15 @@ def expected(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def chain(tiny_experiment: Experiment, expected: Work, name: str, tmp_path: Path) -> Chain:
-    experiment = tiny_experiment.model_copy(update={"store": StoreConfig(uri=str(tmp_path / "store"))})
+    experiment = tiny_experiment.model_copy(
+        update={"store": StoreConfig(uri=str(tmp_path / "store"))}
+    )
     return Chain(experiment, name, tmp_path / "notes", expected)
 
 
-def test_a_chain_that_many_want_is_computed_once(ray: ModuleType, chain: Chain, learners: list[Any]) -> None:
+def test_a_chain_that_many_want_is_computed_once(
+    ray: ModuleType, chain: Chain, learners: list[Any]
+) -> None:
     learned = ray.get([chain.computed_by(learner) for learner in learners], timeout=PATIENCE)
     assert sorted(stage for stages in learned for stage in stages) == chain.stages
     assert chain.begun() == Counter(chain.stages)
@@ -301,7 +338,9 @@ def test_when_the_one_that_computes_is_killed_another_one_goes_on(
         ray.get(death, timeout=PATIENCE)
     learned = [stage for stages in ray.get(others, timeout=PATIENCE) for stage in stages]
     assert sorted(learned) == chain.stages
-    assert chain.begun() - Counter(learned) == Counter(["teacher[0]"])  # begun by one, ended by another
+    assert chain.begun() - Counter(learned) == Counter(
+        ["teacher[0]"]
+    )  # begun by one, ended by another
     chain.assert_whole()
 
 

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from orchestrator.config.execution import RayConfig
-from orchestrator.distributed.resources import check_fits, check_room, cpus_of_this_machine, num_workers_within
+from orchestrator.distributed.resources import (
+    check_fits,
+    check_room,
+    cpus_of_this_machine,
+    num_workers_within,
+)
 from orchestrator.errors import ConfigError
 
 
@@ -14,7 +19,11 @@ def lanes(**fields: Any) -> RayConfig:  # noqa: ANN401 - parts of a configuratio
 
 
 def test_lanes_that_need_all_there_is_fit() -> None:
-    check_fits(lanes(teacher={"num_train_workers": 3}, student={"num_cpus_per_worker": 2}), {"CPU": 5}, "here")
+    check_fits(
+        lanes(teacher={"num_train_workers": 3}, student={"num_cpus_per_worker": 2}),
+        {"CPU": 5},
+        "here",
+    )
 
 
 @pytest.mark.parametrize(
@@ -22,15 +31,24 @@ def test_lanes_that_need_all_there_is_fit() -> None:
     [
         (
             lanes(teacher={"num_train_workers": 4}, student={"num_cpus_per_worker": 2}),
-            "the lanes need 6 CPU at the same time (teacher lane 4 x 1 + student lane 1 x 2), here has 5",
+            (
+                "the lanes need 6 CPU at the same time (teacher lane 4 x 1 + student lane 1 x 2),"
+                " here has 5"
+            ),
         ),
         (
             lanes(student={"num_gpus_per_worker": 1}),
-            "the lanes need 1 GPU at the same time (teacher lane 1 x 0 + student lane 1 x 1), here has 0",
+            (
+                "the lanes need 1 GPU at the same time (teacher lane 1 x 0 + student lane 1 x 1),"
+                " here has 0"
+            ),
         ),
         (
             lanes(teacher={"custom_resources_per_worker": {"disk": 2}}),
-            "the lanes need 2 disk at the same time (teacher lane 1 x 2 + student lane 1 x 0), here has 0",
+            (
+                "the lanes need 2 disk at the same time (teacher lane 1 x 2 + student lane 1 x 0),"
+                " here has 0"
+            ),
         ),
     ],
     ids=["CPU", "GPU", "custom"],
@@ -50,11 +68,20 @@ def test_an_elastic_lane_needs_its_fewest_workers() -> None:
 
 @pytest.mark.parametrize(
     ("lane", "field"),
-    [({"node_labels": {"pool": "gpu"}}, "node_labels"), ({"num_train_workers": 2, "placement": "STRICT_SPREAD"}, "placement")],
+    [
+        ({"node_labels": {"pool": "gpu"}}, "node_labels"),
+        ({"num_train_workers": 2, "placement": "STRICT_SPREAD"}, "placement"),
+    ],
 )
-def test_what_only_a_cluster_has_is_refused_on_this_machine(lane: dict[str, Any], field: str) -> None:
+def test_what_only_a_cluster_has_is_refused_on_this_machine(
+    lane: dict[str, Any], field: str
+) -> None:
     with pytest.raises(ConfigError, match=rf"execution\.student\.{field}"):
-        check_room(lanes(teacher={"num_cpus_per_worker": 0.01}, student={"num_cpus_per_worker": 0.01, **lane}))
+        check_room(
+            lanes(
+                teacher={"num_cpus_per_worker": 0.01}, student={"num_cpus_per_worker": 0.01, **lane}
+            )
+        )
 
 
 def test_an_elastic_lane_leaves_the_other_one_its_fewest_workers() -> None:
@@ -87,5 +114,8 @@ def test_this_machine_has_at_least_one_cpu() -> None:
 def test_a_lane_that_has_ended_needs_no_room_any_more() -> None:
     config = lanes(teacher={"num_train_workers": 3}, student={"num_train_workers": [1, 2]})
     check_fits(config, {"CPU": 1}, "what is left", ["student"])
-    with pytest.raises(ConfigError, match=r"the lanes need 3 CPU at the same time \(teacher lane 3 x 1\), what is left has 1"):
+    with pytest.raises(
+        ConfigError,
+        match=r"the lanes need 3 CPU at the same time \(teacher lane 3 x 1\), what is left has 1",
+    ):
         check_fits(config, {"CPU": 1}, "what is left", ["teacher"])

@@ -65,12 +65,18 @@ def test_forgetting_is_negative_when_a_task_improves() -> None:
 
 def test_a_single_task_has_nothing_to_forget() -> None:
     matrix = [[0.8]]
-    assert (last_accuracy(matrix), average_incremental_accuracy(matrix), plasticity(matrix)) == (0.8, 0.8, 0.8)
+    assert (last_accuracy(matrix), average_incremental_accuracy(matrix), plasticity(matrix)) == (
+        0.8,
+        0.8,
+        0.8,
+    )
     assert (forgetting(matrix), backward_transfer(matrix)) == (0, 0)
 
 
 fractions = st.floats(0, 1)
-matrices = st.integers(1, 6).flatmap(lambda n: st.tuples(*(st.lists(fractions, min_size=i, max_size=i) for i in range(1, n + 1))))
+matrices = st.integers(1, 6).flatmap(
+    lambda n: st.tuples(*(st.lists(fractions, min_size=i, max_size=i) for i in range(1, n + 1)))
+)
 
 
 @given(matrices)
@@ -83,7 +89,9 @@ def test_every_metric_stays_within_its_bounds(matrix: tuple[list[float], ...]) -
 
 
 @given(matrices)
-def test_forgetting_is_never_less_than_what_backward_transfer_lost(matrix: tuple[list[float], ...]) -> None:
+def test_forgetting_is_never_less_than_what_backward_transfer_lost(
+    matrix: tuple[list[float], ...],
+) -> None:
     # the best earlier accuracy is at least the first one
     assert forgetting(matrix) >= -backward_transfer(matrix) - 1e-12
 
@@ -91,6 +99,12 @@ def test_forgetting_is_never_less_than_what_backward_transfer_lost(matrix: tuple
 @given(matrices)
 def test_metrics_leave_the_matrix_as_it_was(matrix: tuple[list[float], ...]) -> None:
     before = [list(row) for row in matrix]
-    for measure in (last_accuracy, average_incremental_accuracy, forgetting, backward_transfer, plasticity):
+    for measure in (
+        last_accuracy,
+        average_incremental_accuracy,
+        forgetting,
+        backward_transfer,
+        plasticity,
+    ):
         measure(matrix)
     assert [list(row) for row in matrix] == before

@@ -17,7 +17,11 @@ def original(images: Images) -> Logits:
 def test_equal_outputs_pass() -> None:
     comparison = compare(original, original, IMAGES, lambda done, total: None)
     comparison.require_equal()
-    assert (comparison.largest_difference, comparison.equal_predictions, comparison.largest_logit) == (0.0, 1.0, 255.0)
+    assert (
+        comparison.largest_difference,
+        comparison.equal_predictions,
+        comparison.largest_logit,
+    ) == (0.0, 1.0, 255.0)
     assert np.array_equal(comparison.predictions, IMAGES.reshape(600, 4).argmax(axis=1))
 
 
@@ -33,7 +37,9 @@ def test_a_difference_is_measured_by_the_largest_logit(share: float, passes: boo
     if passes:
         comparison.require_equal()
     else:
-        with pytest.raises(DifferentOutputsError, match=r"differ .* by up to .*% of the predictions are equal"):
+        with pytest.raises(
+            DifferentOutputsError, match=r"differ .* by up to .*% of the predictions are equal"
+        ):
             comparison.require_equal()
 
 
@@ -50,7 +56,9 @@ def test_one_image_alone_and_batches_of_several_sizes_are_tried_and_every_image_
     assert len(set(sizes)) >= 3
     assert sum(sizes) == 600
     assert told[-1] == (600, 600)
-    assert compare(original, original, IMAGES[:1], lambda done, total: None).equal_predictions == 1.0
+    assert (
+        compare(original, original, IMAGES[:1], lambda done, total: None).equal_predictions == 1.0
+    )
 
 
 def test_the_time_of_an_image_is_a_median_of_many() -> None:

@@ -10,8 +10,13 @@ def test_nothing_is_said_where_all_packages_are_there() -> None:
     extras.require_onnx()
 
 
-def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(extras, "_PACKAGES", ("onnx", "a_package_that_nobody_has"))
     with pytest.raises(UserInputError) as raised:
         extras.require_onnx()
-    assert 'a_package_that_nobody_has is not installed; pip install "continual-orchestrator[export]"' in str(raised.value)
+    assert (
+        'a_package_that_nobody_has is not installed; pip install "continual-orchestrator[export]"'
+        in str(raised.value)
+    )

@@ -1,4 +1,6 @@
-"""Files of both formats compute what the module computes, and say what they are; int8 files are close and small."""
+"""Files of both formats compute what the module computes, and say what they are; int8 files are
+close and small.
+"""
 
 import json
 from pathlib import Path
@@ -23,7 +25,9 @@ from orchestrator.export.quantization import quantize
 from orchestrator.models import build_backbone
 
 SHAPE = (3, 16, 16)
-DESCRIPTION = Description(("cat", "Bär, brown", "9"), SHAPE, "student", "3f2a9c1e", "pets", "pets of 2026")
+DESCRIPTION = Description(
+    ("cat", "Bär, brown", "9"), SHAPE, "student", "3f2a9c1e", "pets", "pets of 2026"
+)
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), dtype=np.uint8)
 
 
@@ -72,11 +76,19 @@ def test_a_file_computes_what_the_module_computes_for_any_number_of_images(
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_so_does_that_of_a_network_that_resizes_and_mirrors_its_images(kind: Format, tmp_path: Path) -> None:
+def test_so_does_that_of_a_network_that_resizes_and_mirrors_its_images(
+    kind: Format, tmp_path: Path
+) -> None:
     mirrored = Classifier(SmallCnnTinyConfig(input_size=24, mirrored=True)).eval()
     write_file(trace(mirrored, SHAPE), kind, DESCRIPTION.texts(), tmp_path / "model")
     for num in (1, 2, 40):
-        assert np.abs(open_file(tmp_path / "model", kind)(IMAGES[:num]) - as_predictor(mirrored)(IMAGES[:num])).max() <= 1e-5
+        assert (
+            np.abs(
+                open_file(tmp_path / "model", kind)(IMAGES[:num])
+                - as_predictor(mirrored)(IMAGES[:num])
+            ).max()
+            <= 1e-5
+        )
 
 
 def test_both_formats_say_the_same_of_the_model(files: dict[Format, Path]) -> None:
@@ -88,13 +100,19 @@ def test_both_formats_say_the_same_of_the_model(files: dict[Format, Path]) -> No
     assert "RGB, channels first, resized to 16 x 16" in extra["preprocessing"]
 
 
-def test_an_onnx_file_is_whole_valid_and_names_its_input_and_output(files: dict[Format, Path]) -> None:
+def test_an_onnx_file_is_whole_valid_and_names_its_input_and_output(
+    files: dict[Format, Path],
+) -> None:
     model = onnx.load(files["onnx"], load_external_data=False)
     onnx.checker.check_model(model, full_check=True)
     assert not list(files["onnx"].parent.glob("*.data"))
     session = onnxruntime.InferenceSession(files["onnx"])
     [images], [logits] = session.get_inputs(), session.get_outputs()
-    assert (images.name, images.type, images.shape) == (INPUT, "tensor(uint8)", ["batch", 3, 16, 16])
+    assert (images.name, images.type, images.shape) == (
+        INPUT,
+        "tensor(uint8)",
+        ["batch", 3, 16, 16],
+    )
     assert (logits.name, logits.type, logits.shape) == (OUTPUT, "tensor(float)", ["batch", 3])
 
 
@@ -107,7 +125,11 @@ def test_an_onnx_file_holds_no_path_of_this_machine(files: dict[Format, Path]) -
 def test_a_module_without_a_graph_is_refused_with_the_reason() -> None:
     class Branching(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            return images.float().sum((1, 2, 3))[:, None] if bool(images.sum() > 7) else images.float().mean((1, 2, 3))[:, None]
+            return (
+                images.float().sum((1, 2, 3))[:, None]
+                if bool(images.sum() > 7)
+                else images.float().mean((1, 2, 3))[:, None]
+            )
 
     with pytest.raises(NotConvertibleError, match=r"the model cannot be made a graph \(.+\)"):
         trace(Branching(), SHAPE)
@@ -124,9 +146,16 @@ def test_an_operation_that_onnx_does_not_have_is_refused_with_the_reason(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("calibration", "how"), [(IMAGES[:33], "static int8, calibrated on 33"), (None, "dynamic int8, without")])
+@pytest.mark.parametrize(
+    ("calibration", "how"),
+    [(IMAGES[:33], "static int8, calibrated on 33"), (None, "dynamic int8, without")],
+)
 def test_an_int8_file_is_smaller_and_close(
-    files: dict[Format, Path], classifier: nn.Module, calibration: Images | None, how: str, tmp_path: Path
+    files: dict[Format, Path],
+    classifier: nn.Module,
+    calibration: Images | None,
+    how: str,
+    tmp_path: Path,
 ) -> None:
     small = tmp_path / "small.onnx"
     assert quantize(files["onnx"], small, calibration, DESCRIPTION.texts()).startswith(how)
@@ -142,12 +171,18 @@ def test_an_int8_file_is_smaller_and_close(
 
 def test_an_int8_file_keeps_int8_weights(files: dict[Format, Path], tmp_path: Path) -> None:
     quantize(files["onnx"], tmp_path / "small.onnx", IMAGES[:8], {})
-    large: list[Any] = [each for each in onnx.load(tmp_path / "small.onnx").graph.initializer if np.prod(each.dims) > 1000]
+    large: list[Any] = [
+        each
+        for each in onnx.load(tmp_path / "small.onnx").graph.initializer
+        if np.prod(each.dims) > 1000
+    ]
     assert large
     assert {each.data_type for each in large} == {onnx.TensorProto.INT8}
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_a_full_disk_is_an_error_of_the_system_and_not_the_end_of_the_process(classifier: nn.Module, kind: Format) -> None:
+def test_a_full_disk_is_an_error_of_the_system_and_not_the_end_of_the_process(
+    classifier: nn.Module, kind: Format
+) -> None:
     with pytest.raises(OSError, match="No space left on device"):
         write_file(trace(classifier, SHAPE), kind, DESCRIPTION.texts(), Path("/dev/full"))

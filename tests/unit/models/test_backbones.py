@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from orchestrator.config.learning import BackboneConfig, ResNet20Config, SmallCnnConfig, SmallCnnTinyConfig, TorchvisionConfig
+from orchestrator.config.learning import (
+    BackboneConfig,
+    ResNet20Config,
+    SmallCnnConfig,
+    SmallCnnTinyConfig,
+    TorchvisionConfig,
+)
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.errors import ConfigError
 from orchestrator.models import (
@@ -18,14 +24,21 @@ from orchestrator.models.network import extract_features, predict
 
 
 def images(num: int, shape: tuple[int, int, int]) -> torch.Tensor:
-    return torch.randint(0, 256, (num, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0, 256, (num, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
 
 
 @pytest.mark.parametrize("size", [8, 16, 28, 32])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     ("config", "num_features"),
-    [(SmallCnnConfig(), 512), (SmallCnnTinyConfig(), 128), (ResNet20Config(), 448), (ResNet20Config(pooled_sizes=(2,)), 256)],
+    [
+        (SmallCnnConfig(), 512),
+        (SmallCnnTinyConfig(), 128),
+        (ResNet20Config(), 448),
+        (ResNet20Config(pooled_sizes=(2,)), 256),
+    ],
     ids=str,
 )
 def test_small_networks_give_the_same_number_of_features_for_every_image_size(
@@ -48,7 +61,9 @@ def test_an_images_features_do_not_depend_on_the_rest_of_the_batch(config: Backb
 def test_features_of_several_stages_are_those_of_each_of_them() -> None:
     def features(*pooled_sizes: int) -> torch.Tensor:
         torch.manual_seed(0)
-        found: torch.Tensor = build_backbone(ResNet20Config(pooled_sizes=pooled_sizes), (3, 32, 32))(images(2, (3, 32, 32)))
+        found: torch.Tensor = build_backbone(
+            ResNet20Config(pooled_sizes=pooled_sizes), (3, 32, 32)
+        )(images(2, (3, 32, 32)))
         return found
 
     every, last = features(4, 2, 1), features(1)
@@ -65,12 +80,23 @@ def test_features_follow_the_image() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
-def test_the_student_has_at_most_a_third_of_the_teachers_parameters(shape: tuple[int, int, int]) -> None:
+def test_the_student_has_at_most_a_third_of_the_teachers_parameters(
+    shape: tuple[int, int, int],
+) -> None:
     config = TeacherConfig()
     dimensions, width = config.joint_embedding.dimensions, config.joint_embedding.adapter_width
-    large, tiny = build_backbone(SmallCnnConfig(), shape), build_backbone(SmallCnnTinyConfig(), shape)
-    teacher = Network(large, WhitenedEmbedding(large.num_features, dimensions, width), CosineClassifier(dimensions))
-    student = Network(tiny, ProjectionEmbedding(tiny.num_features, dimensions), CosineClassifier(dimensions))
+    large, tiny = (
+        build_backbone(SmallCnnConfig(), shape),
+        build_backbone(SmallCnnTinyConfig(), shape),
+    )
+    teacher = Network(
+        large,
+        WhitenedEmbedding(large.num_features, dimensions, width),
+        CosineClassifier(dimensions),
+    )
+    student = Network(
+        tiny, ProjectionEmbedding(tiny.num_features, dimensions), CosineClassifier(dimensions)
+    )
     for network in (teacher, student):
         network.classifier.anchor(torch.randn(10, dimensions))
     assert student.num_parameters() <= teacher.num_parameters() / 3
@@ -80,7 +106,8 @@ def test_the_number_of_parameters_counts_buffers_that_were_learned_from_data_too
     backbone = build_backbone(SmallCnnTinyConfig(), (1, 8, 8))
     network = Network(backbone, WhitenedEmbedding(128, 8, 4), CosineClassifier(8))
     network.classifier.anchor(torch.randn(5, 8))
-    # an 8x8 image is halved once, so: convolutions 1→16→32→32 of 3x3 without bias, a scale and a shift for each of their outputs
+    # an 8x8 image is halved once, so: convolutions 1→16→32→32 of 3x3 without bias, a scale and a
+    # shift for each of their outputs
     extractor = 9 * (1 * 16 + 16 * 32 + 32 * 32) + 2 * (16 + 32 + 32)
     # whitening, offset, adapter 8→4→8 with biases
     embedding = 128 * 8 + 8 + (8 * 4 + 4) + (4 * 8 + 8)
@@ -111,7 +138,9 @@ def resnet() -> Backbone:
     return build_backbone(TorchvisionConfig(name="resnet18"), (1, 32, 32))
 
 
-def test_a_torchvision_model_works_without_its_last_layer_on_grey_images_too(resnet: Backbone) -> None:
+def test_a_torchvision_model_works_without_its_last_layer_on_grey_images_too(
+    resnet: Backbone,
+) -> None:
     resnet.eval()
     assert resnet.num_features == 512
     assert resnet(images(2, (1, 32, 32))).shape == (2, 512)
@@ -125,17 +154,26 @@ def test_a_torchvision_model_sees_the_statistics_of_imagenet(resnet: Backbone) -
     resnet.eval()(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8))
     handle.remove()
     # (1 - mean) / deviation of the published ImageNet statistics
-    torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]))
+    torch.testing.assert_close(
+        seen[0][0, :, 0, 0],
+        torch.tensor([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]),
+    )
 
 
 def test_an_unknown_torchvision_model_suggests_the_nearest() -> None:
     with pytest.raises(
-        ConfigError, match=r"backbone\.name: torchvision has no classification model 'resnet81'; did you mean resnet"
+        ConfigError,
+        match=(
+            r"backbone\.name: torchvision has no classification model 'resnet81'; did you mean"
+            r" resnet"
+        ),
     ) as error:
         build_backbone(TorchvisionConfig(name="resnet81"), (3, 32, 32))
     assert error.value.exit_code == 2
 
 
 def test_unknown_weights_are_said() -> None:
-    with pytest.raises(ConfigError, match=r"backbone\.weights: the weights 'NONESUCH' of resnet18 cannot be loaded"):
+    with pytest.raises(
+        ConfigError, match=r"backbone\.weights: the weights 'NONESUCH' of resnet18 cannot be loaded"
+    ):
         build_backbone(TorchvisionConfig(name="resnet18", weights="NONESUCH"), (3, 32, 32))

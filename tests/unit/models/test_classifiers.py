@@ -27,7 +27,9 @@ def test_logits_are_sixteen_times_length_and_cosine() -> None:
     logits = classifier(torch.tensor([[5.0, 0.0], [2.0, 2.0]]))
     # by hand: lengths (3, 1/2, √2), cosines (1, 0, -1/√2) and (1/√2, 1/√2, -1)
     root = 1 / math.sqrt(2)
-    torch.testing.assert_close(logits, 16 * torch.tensor([[3.0, 0.0, -1.0], [3 * root, root / 2, -2 * root]]))
+    torch.testing.assert_close(
+        logits, 16 * torch.tensor([[3.0, 0.0, -1.0], [3 * root, root / 2, -2 * root]])
+    )
 
 
 def test_a_classifier_starts_without_classes() -> None:
@@ -36,7 +38,9 @@ def test_a_classifier_starts_without_classes() -> None:
     assert classifier(torch.randn(3, 4)).shape == (3, 0)
 
 
-def test_growing_keeps_what_old_classes_have_learned_and_gives_new_ones_zero(grown: CosineClassifier) -> None:
+def test_growing_keeps_what_old_classes_have_learned_and_gives_new_ones_zero(
+    grown: CosineClassifier,
+) -> None:
     assert grown.num_classes == 3
     torch.manual_seed(0)
     torch.randn(2, 4)
@@ -46,7 +50,9 @@ def test_growing_keeps_what_old_classes_have_learned_and_gives_new_ones_zero(gro
     assert grown.residuals.requires_grad
 
 
-def test_directions_turn_with_what_is_learned_and_stay_as_long_as_their_anchors(grown: CosineClassifier) -> None:
+def test_directions_turn_with_what_is_learned_and_stay_as_long_as_their_anchors(
+    grown: CosineClassifier,
+) -> None:
     torch.testing.assert_close(grown.directions().norm(dim=1), grown.anchors.norm(dim=1))
     torch.testing.assert_close(grown.directions()[2], grown.anchors[2])
     assert not torch.allclose(grown.directions()[:2], grown.anchors[:2])
@@ -60,17 +66,23 @@ def test_anchoring_again_replaces_anchors_and_keeps_residuals(grown: CosineClass
     torch.testing.assert_close(grown.residuals, before)
 
 
-def test_a_rebased_classifier_answers_as_before_where_the_axes_have_changed(grown: CosineClassifier) -> None:
+def test_a_rebased_classifier_answers_as_before_where_the_axes_have_changed(
+    grown: CosineClassifier,
+) -> None:
     embeddings, change = torch.randn(5, 4), torch.randn(4, 4)
     # logits are dot products with normalised embeddings: only those lengths differ
     expected = grown(embeddings) * embeddings.norm(dim=1, keepdim=True)
     grown.rebase(change)
     moved = embeddings @ change
-    torch.testing.assert_close(grown(moved) * moved.norm(dim=1, keepdim=True), expected, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        grown(moved) * moved.norm(dim=1, keepdim=True), expected, rtol=1e-4, atol=1e-3
+    )
     assert (grown.residuals == 0).all()
 
 
-def test_the_classifier_of_an_earlier_task_knows_only_its_classes_and_stays_as_it_is(grown: CosineClassifier) -> None:
+def test_the_classifier_of_an_earlier_task_knows_only_its_classes_and_stays_as_it_is(
+    grown: CosineClassifier,
+) -> None:
     embeddings = torch.randn(5, 4)
     old = grown.restricted_to(2)
     expected = grown(embeddings)[:, :2].detach().clone()
@@ -86,12 +98,20 @@ def test_logits_for_other_anchors_use_the_own_residuals(grown: CosineClassifier)
     embeddings = torch.randn(5, 4)
     torch.testing.assert_close(grown.logits(embeddings, grown.anchors), grown(embeddings))
     others = functional.normalize(torch.randn(3, 4), dim=1)
-    expected = torch.stack([16 * functional.cosine_similarity(embeddings, others[c] + grown.residuals[c], dim=1) for c in range(3)], dim=1)
+    expected = torch.stack(
+        [
+            16 * functional.cosine_similarity(embeddings, others[c] + grown.residuals[c], dim=1)
+            for c in range(3)
+        ],
+        dim=1,
+    )
     torch.testing.assert_close(grown.logits(embeddings, others), expected)
 
 
 def test_a_linear_classifier_computes_what_it_was_given() -> None:
-    classifier = LinearClassifier(torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]), torch.tensor([0.0, 0.0, 10.0]))
+    classifier = LinearClassifier(
+        torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]), torch.tensor([0.0, 0.0, 10.0])
+    )
     assert classifier.num_classes == 3
     assert classifier(torch.tensor([[1.0, 2.0]])).tolist() == [[1.0, 4.0, 12.0]]
     assert not list(classifier.parameters())

@@ -21,7 +21,9 @@ def test_power_normalisation_is_the_signed_root_at_length_one() -> None:
     torch.testing.assert_close(result, torch.tensor([[0.6, -0.8, 0.0], [0.0, 0.0, 0.0]]))
 
 
-def test_the_teachers_embedding_starts_as_exactly_the_linear_map(embedding: WhitenedEmbedding) -> None:
+def test_the_teachers_embedding_starts_as_exactly_the_linear_map(
+    embedding: WhitenedEmbedding,
+) -> None:
     normalized = torch.randn(5, 6)
     expected = normalized @ embedding.whitening - embedding.offset
     assert torch.equal(embedding.embed_normalized(normalized), expected)
@@ -29,12 +31,16 @@ def test_the_teachers_embedding_starts_as_exactly_the_linear_map(embedding: Whit
 
 def test_features_are_normalised_before_they_are_embedded(embedding: WhitenedEmbedding) -> None:
     features = torch.randn(5, 6)
-    torch.testing.assert_close(embedding(features), embedding.embed_normalized(PowerNormalization()(features)))
+    torch.testing.assert_close(
+        embedding(features), embedding.embed_normalized(PowerNormalization()(features))
+    )
     torch.testing.assert_close(embedding(features), embedding(7 * features))
 
 
 def test_only_the_adapter_learns(embedding: WhitenedEmbedding) -> None:
-    assert {name for name, _ in embedding.named_parameters()} == {f"adapter.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")}
+    assert {name for name, _ in embedding.named_parameters()} == {
+        f"adapter.{i}.{part}" for i in (0, 2) for part in ("weight", "bias")
+    }
     assert {"whitening", "offset"} <= set(embedding.state_dict())
     embedding(torch.randn(5, 6)).square().sum().backward()
     gradient = dict(embedding.named_parameters())["adapter.2.weight"].grad

@@ -20,7 +20,9 @@ FOREIGN = "f" * 64
 
 
 def _in_store(experiment: Experiment, folder: Path, seed: int = 0) -> Experiment:
-    return Experiment.model_validate({**experiment.model_dump(), "store": {"uri": str(folder)}, "seed": seed})
+    return Experiment.model_validate(
+        {**experiment.model_dump(), "store": {"uri": str(folder)}, "seed": seed}
+    )
 
 
 def _fill(folder: Path, *keys: str) -> StageStore:
@@ -36,10 +38,14 @@ def test_an_experiment_needs_its_stages_and_their_evaluations(tiny_experiment: E
     work = prepare_work(tiny_experiment)
     keys = keys_needed_by(tiny_experiment)
     assert len(keys) == len(set(keys)) == 3 * 2 * 2
-    assert set(keys) == {stage.key for stage in work.stages} | {evaluation_key(stage, work.scenario) for stage in work.stages}
+    assert set(keys) == {stage.key for stage in work.stages} | {
+        evaluation_key(stage, work.scenario) for stage in work.stages
+    }
 
 
-def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_experiment_is_named(pretrained_experiment: Experiment) -> None:
+def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_experiment_is_named(
+    pretrained_experiment: Experiment,
+) -> None:
     work = prepare_work(pretrained_experiment)
     runner = StageRunner(work, torch.device("cpu"), lambda _: None)
     for stage in work.stages:
@@ -57,7 +63,10 @@ def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_expe
 def test_every_store_of_the_experiments_is_cleaned_once_and_each_keeps_what_any_of_them_needs(
     tiny_experiment: Experiment, tmp_path: Path
 ) -> None:
-    one, two = _in_store(tiny_experiment, tmp_path / "one"), _in_store(tiny_experiment, tmp_path / "two", seed=1)
+    one, two = (
+        _in_store(tiny_experiment, tmp_path / "one"),
+        _in_store(tiny_experiment, tmp_path / "two", seed=1),
+    )
     needed = [keys_needed_by(one)[0], keys_needed_by(two)[0]]
     for folder in ("one", "two"):
         _fill(tmp_path / folder, *needed, FOREIGN)
@@ -67,7 +76,9 @@ def test_every_store_of_the_experiments_is_cleaned_once_and_each_keeps_what_any_
         assert {path.name for path in (tmp_path / folder).iterdir()} == set(needed)
 
 
-def test_a_store_that_is_named_is_the_only_one_cleaned(tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_a_store_that_is_named_is_the_only_one_cleaned(
+    tiny_experiment: Experiment, tmp_path: Path
+) -> None:
     experiment = _in_store(tiny_experiment, tmp_path / "its own")
     for folder in ("its own", "named"):
         _fill(tmp_path / folder, FOREIGN)
@@ -81,7 +92,10 @@ def test_a_report_counts_parts_and_bytes_by_kind(tmp_path: Path) -> None:
     os.utime(store.path(FOREIGN, "manifest.json"))
     size = sum(file.stat().st_size for file in (tmp_path / "store" / FOREIGN).iterdir())
     [report] = collect_garbage([store.uri], [], 30, dry_run=True)
-    assert (report.removed(Kind.STAGES), report.left(Kind.STAGES)) == (Amount(2, 2 * size), Amount(1, size))
+    assert (report.removed(Kind.STAGES), report.left(Kind.STAGES)) == (
+        Amount(2, 2 * size),
+        Amount(1, size),
+    )
     assert report.removed(Kind.RAY) == report.left(Kind.CHECKPOINTS) == Amount(0, 0)
 
 
@@ -91,17 +105,23 @@ def test_a_store_that_is_not_there_is_reported_as_such(tmp_path: Path) -> None:
     assert report.removed(Kind.STAGES) == Amount(0, 0)
 
 
-def test_all_addresses_and_experiments_are_checked_before_anything_is_removed(tiny_experiment: Experiment, tmp_path: Path) -> None:
+def test_all_addresses_and_experiments_are_checked_before_anything_is_removed(
+    tiny_experiment: Experiment, tmp_path: Path
+) -> None:
     _fill(tmp_path / "store", FOREIGN)
     with pytest.raises(UserInputError, match="foo://bar"):
         collect_garbage([str(tmp_path / "store"), "foo://bar"], [], 30, dry_run=False)
-    lost = Experiment.model_validate({**tiny_experiment.model_dump(), "scenario": {"class_order": [0, 1, 2, 33]}})
+    lost = Experiment.model_validate(
+        {**tiny_experiment.model_dump(), "scenario": {"class_order": [0, 1, 2, 33]}}
+    )
     with pytest.raises(UserInputError, match="no label 33"):
         collect_garbage([str(tmp_path / "store")], [lost], 30, dry_run=False)
     assert (tmp_path / "store" / FOREIGN).exists()
 
 
-def test_what_cannot_be_removed_is_a_retryable_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_removed_is_a_retryable_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _fill(tmp_path / "store", FOREIGN)
 
     def refuse(*arguments: object) -> None:

@@ -27,7 +27,10 @@ def summary_of(teacher: list[list[float]], student: list[list[float]]) -> dict[s
         }
 
     return {
-        "tasks": [{"index": index, "classes": [f"class {index}a", f"class {index}b"]} for index in range(len(teacher))],
+        "tasks": [
+            {"index": index, "classes": [f"class {index}a", f"class {index}b"]}
+            for index in range(len(teacher))
+        ],
         "teacher": of_role(teacher, 4000),
         "student": of_role(student, 1000),
         "agreement": [0.95] * len(teacher),
@@ -39,9 +42,15 @@ def summary_of(teacher: list[list[float]], student: list[list[float]]) -> dict[s
 
 @pytest.fixture
 def new_run() -> Callable[..., TrackedRun]:
-    """A run with an id of one repeated letter; other settings by dotted path, other fields by name."""
+    """A run with an id of one repeated letter; other settings by dotted path, other fields by
+    name.
+    """
 
-    def make(letter: str = "a", settings: dict[str, str] | None = None, **fields: Any) -> TrackedRun:  # noqa: ANN401 - any field
+    def make(
+        letter: str = "a",
+        settings: dict[str, str] | None = None,
+        **fields: Any,  # noqa: ANN401
+    ) -> TrackedRun:
         parameters = {**flatten(Experiment()), **(settings or {})}
         tags = {
             names.METHOD_TAG: parameters["method.kind"],

@@ -17,7 +17,9 @@ def drawn(*lines: Line) -> str:
 def test_a_chart_is_well_formed_and_takes_its_colours_from_the_page() -> None:
     svg = drawn(Line("Teacher", [(1, 0.9), (2, 0.8)]), Line("Student", [(1, 0.7), (2, 0.6)]))
     ET.fromstring(svg)  # noqa: S314 - our own text
-    assert {"var(--series-1)", "var(--series-2)", "var(--ink)", "var(--grid)"} <= set(re.findall(r"var\(--[\w-]+\)", svg))
+    assert {"var(--series-1)", "var(--series-2)", "var(--ink)", "var(--grid)"} <= set(
+        re.findall(r"var\(--[\w-]+\)", svg)
+    )
     assert not set(re.findall(r"#[0-9a-f]{6}\b", svg)), "a colour that no page can turn dark"
     assert 'aria-label="A &lt;chart&gt; &amp; more"' in svg
     assert "<style" not in svg
@@ -32,8 +34,12 @@ def test_lines_differ_by_more_than_colour() -> None:
 
 def test_no_two_of_twenty_lines_look_the_same() -> None:
     svg = drawn(*(Line(str(place), [(1, place), (2, place + 1.0)]) for place in range(20)))
-    styles = re.findall(r'style="(fill: none; stroke-dasharray[^"]*|fill: none; stroke: var\(--series[^"]*)"', svg)
-    looks = {re.sub(r"(?:stroke-width|stroke-linecap|fill)[^;]*;? ?", "", style) for style in styles}
+    styles = re.findall(
+        r'style="(fill: none; stroke-dasharray[^"]*|fill: none; stroke: var\(--series[^"]*)"', svg
+    )
+    looks = {
+        re.sub(r"(?:stroke-width|stroke-linecap|fill)[^;]*;? ?", "", style) for style in styles
+    }
     assert len(looks) == 20
 
 
@@ -48,7 +54,10 @@ def test_without_a_point_there_is_no_chart() -> None:
 
 
 def test_two_charts_on_one_page_share_no_names() -> None:
-    first, second = (line_chart(title, [Line("a", [(1, 0.5), (2, 0.6)])], "task") for title in ("first", "second"))
+    first, second = (
+        line_chart(title, [Line("a", [(1, 0.5), (2, 0.6)])], "task")
+        for title in ("first", "second")
+    )
     assert first is not None
     assert second is not None
     ids = [set(re.findall(r' id="([^"]*)"', chart.drawing)) for chart in (first, second)]
@@ -59,7 +68,10 @@ def test_two_charts_on_one_page_share_no_names() -> None:
 @pytest.mark.parametrize("name", [*SERIES, "ink", "muted", "good", "bad"])
 def test_colours_of_text_and_lines_stand_out_in_light_and_in_dark(name: str) -> None:
     for colour, panel in zip(COLOURS[name], COLOURS["panel"], strict=True):
-        dark, light = sorted(luminance((int(c[1:3], 16) / 255, int(c[3:5], 16) / 255, int(c[5:], 16) / 255)) for c in (colour, panel))
+        dark, light = sorted(
+            luminance((int(c[1:3], 16) / 255, int(c[3:5], 16) / 255, int(c[5:], 16) / 255))
+            for c in (colour, panel)
+        )
         # text: 4.5; lines: 3 (WCAG 2)
         assert (light + 0.05) / (dark + 0.05) >= (3.0 if name in SERIES else 4.5)
 

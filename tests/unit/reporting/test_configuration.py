@@ -1,16 +1,32 @@
 from orchestrator.config import Experiment, flatten
 from orchestrator.config.loader import with_values
-from orchestrator.reporting.configuration import Setting, differences, same_but_for_the_seed, unlike_defaults
+from orchestrator.reporting.configuration import (
+    Setting,
+    differences,
+    same_but_for_the_seed,
+    unlike_defaults,
+)
 
 
 def changed(**values: object) -> dict[str, str]:
-    return flatten(with_values(Experiment(), {path.replace("__", "."): value for path, value in values.items()}))
+    return flatten(
+        with_values(
+            Experiment(), {path.replace("__", "."): value for path, value in values.items()}
+        )
+    )
 
 
-def test_the_defaults_differ_in_nothing_from_themselves_wherever_they_are_computed_and_kept() -> None:
+def test_the_defaults_differ_in_nothing_from_themselves_wherever_they_are_computed_and_kept() -> (
+    None
+):
     assert unlike_defaults(flatten(Experiment())) == []
     assert unlike_defaults(changed(data__max_memory_gib=4)) == []
-    assert unlike_defaults(changed(name="mine", seed=7, store__uri="/tmp/x", execution__kind="in_process")) == []  # noqa: S108 - only a name
+    assert (
+        unlike_defaults(
+            changed(name="mine", seed=7, store__uri="/tmp/x", execution__kind="in_process")  # noqa: S108
+        )
+        == []
+    )
 
 
 def test_what_was_chosen_stands_beside_its_default() -> None:
@@ -21,11 +37,20 @@ def test_what_was_chosen_stands_beside_its_default() -> None:
 
 def test_differences_are_only_what_is_not_the_same_everywhere() -> None:
     found = differences([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1", "c": "4"}])
-    assert [(setting.path, setting.values) for setting in found] == [("b", ("2", "3", "–")), ("c", ("–", "–", "4"))]
+    assert [(setting.path, setting.values) for setting in found] == [
+        ("b", ("2", "3", "–")),
+        ("c", ("–", "–", "4")),
+    ]
     assert [found[0].is_other(place) for place in range(3)] == [False, True, True]
 
 
 def test_configurations_are_the_same_whatever_their_seed_and_places() -> None:
-    assert same_but_for_the_seed(changed(seed=1, tracking__experiment="x")) == same_but_for_the_seed(changed(seed=2))
-    assert same_but_for_the_seed(changed(data__max_memory_gib=4)) == same_but_for_the_seed(changed())
-    assert same_but_for_the_seed(changed(seed=1)) != same_but_for_the_seed(changed(student__temperature=3))
+    assert same_but_for_the_seed(
+        changed(seed=1, tracking__experiment="x")
+    ) == same_but_for_the_seed(changed(seed=2))
+    assert same_but_for_the_seed(changed(data__max_memory_gib=4)) == same_but_for_the_seed(
+        changed()
+    )
+    assert same_but_for_the_seed(changed(seed=1)) != same_but_for_the_seed(
+        changed(student__temperature=3)
+    )

@@ -17,7 +17,12 @@ def metrics(*values: float) -> dict[str, float]:
 
 
 def finetuned(new_run: NewRun, letter: str, seed: str, last: float) -> TrackedRun:
-    return new_run(letter, {"method.kind": "finetuning", "seed": seed}, summary=None, metrics=metrics(last, 0.5, 0.9, last, 0.5, 0.9))
+    return new_run(
+        letter,
+        {"method.kind": "finetuning", "seed": seed},
+        summary=None,
+        metrics=metrics(last, 0.5, 0.9, last, 0.5, 0.9),
+    )
 
 
 def test_a_run_alone_has_no_table(new_run: NewRun) -> None:
@@ -27,7 +32,9 @@ def test_a_run_alone_has_no_table(new_run: NewRun) -> None:
 
 def test_seeds_of_a_method_are_one_row_with_mean_and_deviation(new_run: NewRun) -> None:
     run = new_run()
-    rows = peer_rows(run, [run, finetuned(new_run, "b", "0", 0.2), finetuned(new_run, "c", "1", 0.3)])
+    rows = peer_rows(
+        run, [run, finetuned(new_run, "b", "0", 0.2), finetuned(new_run, "c", "1", 0.3)]
+    )
     assert [row.label for row in rows] == ["this configuration (dual_teacher)", "finetuning"]
     assert [row.is_this for row in rows] == [True, False]
     assert rows[0].numbers[:3] == ["85.0", "92.5", "10.0"]
@@ -37,30 +44,48 @@ def test_seeds_of_a_method_are_one_row_with_mean_and_deviation(new_run: NewRun) 
 
 def test_an_ablation_is_named_by_what_it_changes(new_run: NewRun) -> None:
     ablation = new_run("b", {"student.embedding_weight": "0.0"})
-    assert [row.label for row in peer_rows(new_run(), [ablation])][1] == "student.embedding_weight = 0.0"
+    assert [row.label for row in peer_rows(new_run(), [ablation])][
+        1
+    ] == "student.embedding_weight = 0.0"
 
 
 def test_two_configurations_of_another_method_have_two_names(new_run: NewRun) -> None:
     plain = new_run("b", {"method.kind": "finetuning"})
     hot = new_run("c", {"method.kind": "finetuning", "student.temperature": "9"})
-    assert [row.label for row in peer_rows(new_run(), [hot, plain])][1:] == ["finetuning", "finetuning, student.temperature = 9"]
+    assert [row.label for row in peer_rows(new_run(), [hot, plain])][1:] == [
+        "finetuning",
+        "finetuning, student.temperature = 9",
+    ]
 
 
 def test_a_quite_different_configuration_and_other_classes_are_no_peers(new_run: NewRun) -> None:
-    far = new_run("b", {f"student.{name}": "9" for name in ("temperature", "embedding_weight", "anchor_weight", "mixture_weight")})
+    far = new_run(
+        "b",
+        {
+            f"student.{name}": "9"
+            for name in ("temperature", "embedding_weight", "anchor_weight", "mixture_weight")
+        },
+    )
     other_classes = new_run("c", {"scenario.class_order": "3", "method.kind": "finetuning"})
     assert peer_rows(new_run(), [far, other_classes]) == []
 
 
-def test_other_methods_come_before_ablations_and_small_changes_before_larger_ones(new_run: NewRun) -> None:
+def test_other_methods_come_before_ablations_and_small_changes_before_larger_ones(
+    new_run: NewRun,
+) -> None:
     two = new_run("b", {"student.temperature": "9", "student.anchor_weight": "9"})
     one = new_run("c", {"student.temperature": "9"})
     rows = peer_rows(new_run(), [two, one, finetuned(new_run, "d", "0", 0.2)])
     assert [row.label for row in rows[1:3]] == ["finetuning", "student.temperature = 9"]
-    assert set(rows[3].label.split(", ")) == {"student.temperature = 9", "student.anchor_weight = 9"}
+    assert set(rows[3].label.split(", ")) == {
+        "student.temperature = 9",
+        "student.anchor_weight = 9",
+    }
 
 
-def test_of_one_seed_computed_twice_the_newest_counts_but_the_reported_run_wins(new_run: NewRun) -> None:
+def test_of_one_seed_computed_twice_the_newest_counts_but_the_reported_run_wins(
+    new_run: NewRun,
+) -> None:
     run = new_run()
     assert run.started is not None
     later = run.started + timedelta(hours=1)

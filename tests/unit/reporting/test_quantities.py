@@ -10,13 +10,18 @@ from orchestrator.reporting.quantities import (
 )
 
 
-@pytest.mark.parametrize(("fraction", "text"), [(0.9516, "95.2"), (-0.009, "−0.9"), (-0.0001, "0.0"), (None, "–"), (float("nan"), "–")])
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.9516, "95.2"), (-0.009, "−0.9"), (-0.0001, "0.0"), (None, "–"), (float("nan"), "–")],
+)
 def test_a_fraction_is_shown_in_percent_with_one_digit(fraction: float | None, text: str) -> None:
     assert percent_number(fraction) == text
     assert percent(fraction) == ("–" if text == "–" else f"{text} %")
 
 
-@pytest.mark.parametrize(("difference", "text"), [(0.012, "+1.2"), (-0.25, "−25.0"), (0.0004, "0.0"), (-0.0004, "0.0")])
+@pytest.mark.parametrize(
+    ("difference", "text"), [(0.012, "+1.2"), (-0.25, "−25.0"), (0.0004, "0.0"), (-0.0004, "0.0")]
+)
 def test_a_difference_has_its_sign_unless_it_is_nothing(difference: float, text: str) -> None:
     assert signed_points(difference) == text
 

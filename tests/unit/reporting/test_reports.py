@@ -1,4 +1,6 @@
-"""Whole pages from values: what stands on them for runs that have finished, go on, have failed, or differ."""
+"""Whole pages from values: what stands on them for runs that have finished, go on, have failed, or
+differ.
+"""
 
 import re
 import subprocess
@@ -30,7 +32,9 @@ class Balance(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.scripts += tag == "script"
-        self.references += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data")]
+        self.references += [
+            value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data")
+        ]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -44,7 +48,9 @@ def text_of(html: str) -> str:
     balance.feed(html)
     assert balance.open == []
     assert balance.scripts == 0
-    assert all(reference.startswith(("#", "data:")) for reference in balance.references), "nothing is fetched"
+    assert all(reference.startswith(("#", "data:")) for reference in balance.references), (
+        "nothing is fetched"
+    )
     assert not re.search(r"@import|url\((?!#)", html)
     body = html[html.index("<body") :]
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body.replace("<wbr>", "")))
@@ -53,15 +59,21 @@ def text_of(html: str) -> str:
 def test_reports_need_neither_torch_nor_ray_nor_mlflow() -> None:
     pages = "orchestrator.reporting.run_report, orchestrator.reporting.comparison"
     code = f"import sys, {pages}; print({{'torch', 'ray', 'mlflow'}} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "set()"
+    )
 
 
-# --- one run ---------------------------------------------------------------------------------------------------------
+# --- one run --------------------------------------------------------------------------------------
 
 
 def test_a_finished_run_shows_both_models_side_by_side(new_run: NewRun) -> None:
     text = text_of(run_report(new_run()))
-    # by hand: teacher last (0.9 + 0.8) / 2, average (1.0 + 0.85) / 2, forgetting 1.0 - 0.9; student 0.75, 0.825, 0.2
+    # by hand: teacher last (0.9 + 0.8) / 2, average (1.0 + 0.85) / 2, forgetting 1.0 - 0.9; student
+    # 0.75, 0.825, 0.2
     assert "Last accuracy mean over all tasks, at the end 85.0 75.0" in text
     assert "mean of the accuracies after each task 92.5 82.5" in text
     assert "lower is better 10.0 20.0" in text
@@ -73,7 +85,12 @@ def test_a_finished_run_shows_both_models_side_by_side(new_run: NewRun) -> None:
 
 
 def test_what_users_have_named_is_escaped(new_run: NewRun) -> None:
-    run = new_run(name=EVIL, experiment=EVIL, tags={names.STATUS_REASON_TAG: EVIL, names.DATASET_TAG: EVIL}, settings={"name": EVIL})
+    run = new_run(
+        name=EVIL,
+        experiment=EVIL,
+        tags={names.STATUS_REASON_TAG: EVIL, names.DATASET_TAG: EVIL},
+        settings={"name": EVIL},
+    )
     html = run_report(run)
     text_of(html)
     assert html.count("&lt;script&gt;") >= 4
@@ -82,7 +99,10 @@ def test_what_users_have_named_is_escaped(new_run: NewRun) -> None:
 
 def test_a_failed_run_without_a_number_says_why_and_what_was_to_be_run(new_run: NewRun) -> None:
     run = new_run(
-        summary=None, status="FAILED", tags={names.STATUS_REASON_TAG: "the disk is full"}, settings={"teacher.training.epochs": "3"}
+        summary=None,
+        status="FAILED",
+        tags={names.STATUS_REASON_TAG: "the disk is full"},
+        settings={"teacher.training.epochs": "3"},
     )
     text = text_of(run_report(run))
     assert "✕ failed" in text
@@ -94,7 +114,10 @@ def test_a_failed_run_without_a_number_says_why_and_what_was_to_be_run(new_run: 
 def test_a_running_one_shows_the_rows_that_have_come_whole(new_run: NewRun) -> None:
     histories = {
         "teacher_accuracy/task_00": [(1, 1.0), (2, 0.5), (3, 0.4)],
-        "teacher_accuracy/task_01": [(2, 0.7), (3, 0.4)],  # the third task's own accuracy is still under way
+        "teacher_accuracy/task_01": [
+            (2, 0.7),
+            (3, 0.4),
+        ],  # the third task's own accuracy is still under way
         "teacher_training/loss": [(1, 2.0), (2, 1.0)],
     }
     run = new_run(summary=None, status="RUNNING", ended=None, histories=histories)
@@ -125,13 +148,16 @@ def test_one_task_is_a_report_as_well(new_run: NewRun) -> None:
     assert "Last accuracy mean over all tasks, at the end 75.0 75.0" in text
 
 
-# --- several ---------------------------------------------------------------------------------------------------------
+# --- several --------------------------------------------------------------------------------------
 
 
 def test_a_comparison_begins_with_what_was_different(new_run: NewRun) -> None:
     first = new_run("a")
     other = new_run(
-        "b", {"student.temperature": "9.0", "store.uri": "/elsewhere"}, summary=None, histories=as_histories([[0.9], [0.8, 0.9]])
+        "b",
+        {"student.temperature": "9.0", "store.uri": "/elsewhere"},
+        summary=None,
+        histories=as_histories([[0.9], [0.8, 0.9]]),
     )
     text = text_of(comparison([first, other]))
     assert text.index("What was different") < text.index("What came of it")
@@ -144,8 +170,15 @@ def test_a_comparison_begins_with_what_was_different(new_run: NewRun) -> None:
 
 
 def test_less_forgetting_is_better_and_less_accuracy_is_worse(new_run: NewRun) -> None:
-    html = comparison([new_run("a"), new_run("b", summary=None, histories=as_histories([[0.6], [0.55, 0.6]]))])
-    classes = dict(re.findall(r"Student</td>.*?<span class=\"(better|worse)\">([+−][\d.]+)</span>", html.replace("\n", "")))
+    html = comparison(
+        [new_run("a"), new_run("b", summary=None, histories=as_histories([[0.6], [0.55, 0.6]]))]
+    )
+    classes = dict(
+        re.findall(
+            r"Student</td>.*?<span class=\"(better|worse)\">([+−][\d.]+)</span>",
+            html.replace("\n", ""),
+        )
+    )
     assert classes.keys() == {"better", "worse"}
     assert '<span class="better">−15.0</span>' in html, "forgetting 20.0 became 5.0"
     assert '<span class="worse">−17.5</span>' in html, "last accuracy 75.0 became 57.5"
@@ -154,12 +187,19 @@ def test_less_forgetting_is_better_and_less_accuracy_is_worse(new_run: NewRun) -
 def test_what_cannot_be_compared_is_said_on_top(new_run: NewRun) -> None:
     runs = [
         new_run("a"),
-        new_run("b", tags={names.DATASET_FINGERPRINT_TAG: "0" * 64, names.DATASET_TAG: "animals"}, status="KILLED"),
+        new_run(
+            "b",
+            tags={names.DATASET_FINGERPRINT_TAG: "0" * 64, names.DATASET_TAG: "animals"},
+            status="KILLED",
+        ),
         new_run("c", summary=None, histories=as_histories([[0.9]])),
     ]
     text = text_of(comparison(runs))
     top = text[: text.index("Runs")]
-    assert "They learned different data (A: digits (ffffffff), B: animals (00000000), C: digits (ffffffff))" in top
+    assert (
+        "They learned different data (A: digits (ffffffff), B: animals (00000000), C: digits"
+        " (ffffffff))" in top
+    )
     assert "different numbers of tasks (A: 2, B: 2, C: 1)" in top
     assert "Not finished: B (KILLED)" in top
 
@@ -169,18 +209,26 @@ def test_runs_that_fit_together_have_no_warning(new_run: NewRun) -> None:
 
 
 def test_another_order_of_classes_is_said(new_run: NewRun) -> None:
-    assert "The classes came in another order" in text_of(comparison([new_run("a"), new_run("b", {"scenario.class_order": "7"})]))
+    assert "The classes came in another order" in text_of(
+        comparison([new_run("a"), new_run("b", {"scenario.class_order": "7"})])
+    )
 
 
 def test_a_run_without_numbers_keeps_its_letter(new_run: NewRun) -> None:
     text = text_of(comparison([new_run("a", summary=None), new_run("b"), new_run("c")]))
     assert "at the end Student – 75.0 75.0" in text
-    assert "No task has been learned" in text_of(comparison([new_run("a", summary=None), new_run("b", summary=None)]))
+    assert "No task has been learned" in text_of(
+        comparison([new_run("a", summary=None), new_run("b", summary=None)])
+    )
 
 
 @pytest.mark.parametrize("num_runs", [2, 30])
 def test_equal_matrices_are_said_to_be_equal(new_run: NewRun, num_runs: int) -> None:
-    text = text_of(comparison([new_run(letter) for letter in ("0123456789abcdefghijklmnopqrstuvwxyz"[:num_runs])]))
+    text = text_of(
+        comparison(
+            [new_run(letter) for letter in "0123456789abcdefghijklmnopqrstuvwxyz"[:num_runs]]
+        )
+    )
     assert text.count("is the same as A’s") == 2 * (num_runs - 1)
     assert ("AD" in text) == (num_runs == 30), "after Z comes AA"
 
@@ -188,7 +236,9 @@ def test_equal_matrices_are_said_to_be_equal(new_run: NewRun, num_runs: int) -> 
 def as_histories(matrix: list[list[float]]) -> dict[str, list[tuple[int, float]]]:
     """The metrics that a run with this matrix of both models has logged."""
     return {
-        f"{role}_accuracy/task_{task:02}": [(row + 1, matrix[row][task]) for row in range(task, len(matrix))]
+        f"{role}_accuracy/task_{task:02}": [
+            (row + 1, matrix[row][task]) for row in range(task, len(matrix))
+        ]
         for role in ROLES
         for task in range(len(matrix))
     }

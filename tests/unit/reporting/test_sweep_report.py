@@ -36,14 +36,40 @@ def sweep(new_run: NewRun) -> TrackedRun:
 
 @pytest.fixture
 def trials(new_run: NewRun) -> list[TrackedRun]:
-    def trial(number: int, rate: float, objective: float | None, status: str, **metrics: float) -> TrackedRun:
-        tags = {names.TRIAL_TAG: str(number), names.PARENT_RUN_TAG: "a" * 32, names.SWEEP_TAG: "a" * 32}
+    def trial(
+        number: int, rate: float, objective: float | None, status: str, **metrics: float
+    ) -> TrackedRun:
+        tags = {
+            names.TRIAL_TAG: str(number),
+            names.PARENT_RUN_TAG: "a" * 32,
+            names.SWEEP_TAG: "a" * 32,
+        }
         tags |= {names.STATUS_REASON_TAG: "the loss is not finite"} if status == "FAILED" else {}
-        values = {**({names.TRIAL_OBJECTIVE: objective} if objective is not None else {}), **metrics}
-        return new_run("bcde"[number], {RATE: str(rate)}, status=status, tags=tags, metrics=values, summary=None)
+        values = {
+            **({names.TRIAL_OBJECTIVE: objective} if objective is not None else {}),
+            **metrics,
+        }
+        return new_run(
+            "bcde"[number],
+            {RATE: str(rate)},
+            status=status,
+            tags=tags,
+            metrics=values,
+            summary=None,
+        )
 
-    cost = {names.TRIAL_STAGES_COMPUTED: 4, names.TRIAL_STAGES_CACHED: 0, names.FINAL_WORKER_SECONDS: 40.0, names.TRIAL_SECONDS: 41.0}
-    shared = {**cost, names.TRIAL_STAGES_COMPUTED: 2, names.TRIAL_STAGES_CACHED: 2, names.FINAL_WORKER_SECONDS: 20.0}
+    cost = {
+        names.TRIAL_STAGES_COMPUTED: 4,
+        names.TRIAL_STAGES_CACHED: 0,
+        names.FINAL_WORKER_SECONDS: 40.0,
+        names.TRIAL_SECONDS: 41.0,
+    }
+    shared = {
+        **cost,
+        names.TRIAL_STAGES_COMPUTED: 2,
+        names.TRIAL_STAGES_CACHED: 2,
+        names.FINAL_WORKER_SECONDS: 20.0,
+    }
     return [
         trial(0, 0.001, 0.5, "FINISHED", **cost),
         trial(1, 0.01, 0.75, "FINISHED", **shared),
@@ -53,15 +79,24 @@ def trials(new_run: NewRun) -> list[TrackedRun]:
 
 
 def facts(sweep: TrackedRun, summary: dict[str, Any], space: dict[str, Any]) -> SweepFacts:
-    rows = [TrialRow(row["trial"], row["status"], row["value"], row["parameters"]) for row in summary["trials"]]
-    return SweepFacts(sweep, summary, space, rows, {RATE: 0.8, KIND: 0.2} if space else {}, "name: best\n")
+    rows = [
+        TrialRow(row["trial"], row["status"], row["value"], row["parameters"])
+        for row in summary["trials"]
+    ]
+    return SweepFacts(
+        sweep, summary, space, rows, {RATE: 0.8, KIND: 0.2} if space else {}, "name: best\n"
+    )
 
 
 def text_of(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html[html.index("<body") :].replace("<wbr>", "")))
+    return re.sub(
+        r"\s+", " ", re.sub(r"<[^>]+>", " ", html[html.index("<body") :].replace("<wbr>", ""))
+    )
 
 
-def test_the_trials_runs_tell_what_the_summary_would_have(sweep: TrackedRun, trials: list[TrackedRun]) -> None:
+def test_the_trials_runs_tell_what_the_summary_would_have(
+    sweep: TrackedRun, trials: list[TrackedRun]
+) -> None:
     summary = summary_of_trials(sweep, trials, SPACE)
     assert [(row["trial"], row["status"], row["value"]) for row in summary["trials"]] == [
         (0, "finished", 0.5),
@@ -69,23 +104,39 @@ def test_the_trials_runs_tell_what_the_summary_would_have(sweep: TrackedRun, tri
         (2, "failed", None),
         (3, "stopped", None),  # what it had reached belongs to fewer tasks
     ]
-    assert summary["best"] == {"trial": 1, "value": 0.75, "parameters": {RATE: 0.01, KIND: "threshold"}}
+    assert summary["best"] == {
+        "trial": 1,
+        "value": 0.75,
+        "parameters": {RATE: 0.01, KIND: "threshold"},
+    }
     assert summary["worker_seconds"] == 60.0
     assert summary["metric"] == "1 * student/last_accuracy - 0.5 * student/forgetting"
 
 
-def test_without_a_search_space_the_parameters_are_what_differs(sweep: TrackedRun, trials: list[TrackedRun]) -> None:
+def test_without_a_search_space_the_parameters_are_what_differs(
+    sweep: TrackedRun, trials: list[TrackedRun]
+) -> None:
     summary = summary_of_trials(sweep, trials, {})
-    assert [row["parameters"] for row in summary["trials"]] == [{RATE: 0.001}, {RATE: 0.01}, {RATE: 0.1}, {RATE: 0.05}]
+    assert [row["parameters"] for row in summary["trials"]] == [
+        {RATE: 0.001},
+        {RATE: 0.01},
+        {RATE: 0.1},
+        {RATE: 0.05},
+    ]
 
 
 def test_the_smallest_is_best_where_that_is_asked_for() -> None:
-    rows = [{"trial": number, "status": "finished", "value": value} for number, value in enumerate((0.3, 0.1, 0.1))]
+    rows = [
+        {"trial": number, "status": "finished", "value": value}
+        for number, value in enumerate((0.3, 0.1, 0.1))
+    ]
     assert [row["trial"] for row in best_trials({"mode": "min", "trials": rows})] == [1, 2, 0]
     assert [row["trial"] for row in best_trials({"mode": "max", "trials": rows})] == [0, 1, 2]
 
 
-def test_the_page_tells_the_best_the_space_the_failures_and_what_sharing_saved(sweep: TrackedRun, trials: list[TrackedRun]) -> None:
+def test_the_page_tells_the_best_the_space_the_failures_and_what_sharing_saved(
+    sweep: TrackedRun, trials: list[TrackedRun]
+) -> None:
     text = text_of(sweep_report(facts(sweep, summary_of_trials(sweep, trials, SPACE), SPACE)))
     assert "Best is trial 1" in text
     assert "stages computed 6 stages shared 2" in text
@@ -106,11 +157,17 @@ def test_a_sweep_that_was_killed_at_once_has_a_page(sweep: TrackedRun) -> None:
     assert "The search space is not stored with this sweep" in text
 
 
-def test_all_trials_but_the_best_twenty_are_folded(sweep: TrackedRun, trials: list[TrackedRun]) -> None:
+def test_all_trials_but_the_best_twenty_are_folded(
+    sweep: TrackedRun, trials: list[TrackedRun]
+) -> None:
     summary = summary_of_trials(sweep, trials, SPACE)
     first = summary["trials"][0]
     summary["trials"] = [{**first, "trial": number, "value": number / 100} for number in range(25)]
     html = sweep_report(facts(sweep, summary, SPACE))
     assert "The other 5 finished trials" in html
-    assert html.index("The other 5 finished trials") < html.index('<th scope="row" class="number">4</th>')
-    assert html.index("The other 5 finished trials") > html.index('<th scope="row" class="number">5</th>')
+    assert html.index("The other 5 finished trials") < html.index(
+        '<th scope="row" class="number">4</th>'
+    )
+    assert html.index("The other 5 finished trials") > html.index(
+        '<th scope="row" class="number">5</th>'
+    )

@@ -1,4 +1,6 @@
-"""The experiment that teaches a candidate: what it has of the configured one, and whether it goes on from the champion."""
+"""The experiment that teaches a candidate: what it has of the configured one, and whether it goes
+on from the champion.
+"""
 
 import json
 from dataclasses import replace
@@ -28,23 +30,33 @@ def retraining(experiment: dict[str, Any]) -> Retraining:
 
 def first_candidate(experiment: dict[str, Any]) -> Experiment:
     configured = retraining(experiment)
-    return candidate_experiment(configured, None, draft_lineage(configured.experiment, Lineage(), FOUND, PLAN), PLAN)
+    return candidate_experiment(
+        configured, None, draft_lineage(configured.experiment, Lineage(), FOUND, PLAN), PLAN
+    )
 
 
 def test_what_holds_for_images_from_anywhere_is_the_candidates_as_well(tmp_path: Path) -> None:
-    of_all = set.intersection(*(set(kind.model_fields) for kind in get_args(get_args(DataConfig)[0])))
-    set_here: dict[str, Any] = {"augmentation": {"noise": 0.2}, "cache_dir": str(tmp_path), "max_memory_gib": 0.5}
+    of_all = set.intersection(
+        *(set(kind.model_fields) for kind in get_args(get_args(DataConfig)[0]))
+    )
+    set_here: dict[str, Any] = {
+        "augmentation": {"noise": 0.2},
+        "cache_dir": str(tmp_path),
+        "max_memory_gib": 0.5,
+    }
     assert of_all - {"kind", "validation_fraction"} == set(set_here), "a field is new: set it here"
     data = first_candidate({"data": set_here}).data
     configured = retraining({"data": set_here}).experiment.data
-    assert {name: getattr(data, name) for name in set_here} == {name: getattr(configured, name) for name in set_here}
+    assert {name: getattr(data, name) for name in set_here} == {
+        name: getattr(configured, name) for name in set_here
+    }
 
 
 def test_of_a_candidates_training_images_none_are_set_aside_for_validation() -> None:
     assert first_candidate({"data": {"validation_fraction": 0.3}}).data.validation_fraction == 0
 
 
-# --- going on --------------------------------------------------------------------------------------------------------
+# --- going on -------------------------------------------------------------------------------------
 
 
 def backbone(folder: Path, file: str = "one.pth") -> dict[str, Any]:
@@ -58,14 +70,21 @@ def champion_of(experiment: dict[str, Any]) -> Registered:
     """What has learned 0 and 1 as configured."""
     configured = retraining(experiment)
     draft = draft_lineage(configured.experiment, Lineage(), FOUND, PLAN)
-    lineage = learned_lineage(draft, {"teacher": "t" * 64, "student": "s" * 64}, {"teacher": [[1.0]], "student": [[1.0]]})
-    return Registered(ModelPair("1", "1"), lineage, candidate_experiment(configured, None, draft, PLAN), {})
+    lineage = learned_lineage(
+        draft, {"teacher": "t" * 64, "student": "s" * 64}, {"teacher": [[1.0]], "student": [[1.0]]}
+    )
+    return Registered(
+        ModelPair("1", "1"), lineage, candidate_experiment(configured, None, draft, PLAN), {}
+    )
 
 
 def goes_on(champion: Registered, experiment: dict[str, Any]) -> bool:
     """Whether the next candidate learns on from a champion's stages."""
     configured = retraining(experiment)
-    found = Scan(kept=champion.lineage.files, new=[NewFile("b", "b" * 64, 1, 0.0, {"2": [b"2"]}, integer_labels=True)])
+    found = Scan(
+        kept=champion.lineage.files,
+        new=[NewFile("b", "b" * 64, 1, 0.0, {"2": [b"2"]}, integer_labels=True)],
+    )
     plan = ChangePlan((), new_classes=(2,))
     draft = draft_lineage(configured.experiment, champion.lineage, found, plan)
     return candidate_experiment(configured, champion, draft, plan).scenario.learned is not None
@@ -84,10 +103,14 @@ def goes_on(champion: Registered, experiment: dict[str, Any]) -> bool:
         ("pretrained", "fine_tuned", False),
     ],
 )
-def test_only_extractors_that_learn_go_on_from_each_other(tmp_path: Path, before: str, now: str, expected: bool) -> None:
+def test_only_extractors_that_learn_go_on_from_each_other(
+    tmp_path: Path, before: str, now: str, expected: bool
+) -> None:
     body = backbone(tmp_path)
     champion = champion_of({"teacher": {"backbone": body, "extractor": {"kind": before}}})
-    assert goes_on(champion, {"teacher": {"backbone": body, "extractor": {"kind": now}}}) == expected
+    assert (
+        goes_on(champion, {"teacher": {"backbone": body, "extractor": {"kind": now}}}) == expected
+    )
 
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
@@ -109,12 +132,25 @@ def test_a_champion_from_before_weights_were_noted_is_gone_on_from(tmp_path: Pat
     champion = champion_of(experiment)
     values = json.loads(champion.lineage.model_dump_json())
     del values["weights"]
-    assert goes_on(replace(champion, lineage=Lineage.model_validate_json(json.dumps(values))), experiment)
+    assert goes_on(
+        replace(champion, lineage=Lineage.model_validate_json(json.dumps(values))), experiment
+    )
 
 
-def test_a_champion_is_not_rebuilt_with_weights_that_it_was_not_learned_with(tmp_path: Path) -> None:
-    """A pre-trained extractor's weights are no part of its stages; those of one that learned are."""
-    champion = champion_of({"teacher": {"backbone": backbone(tmp_path), "extractor": {"kind": "pretrained"}}})
+def test_a_champion_is_not_rebuilt_with_weights_that_it_was_not_learned_with(
+    tmp_path: Path,
+) -> None:
+    """A pre-trained extractor's weights are no part of its stages; those of one that learned
+    are.
+    """
+    champion = champion_of(
+        {"teacher": {"backbone": backbone(tmp_path), "extractor": {"kind": "pretrained"}}}
+    )
     (tmp_path / "one.pth").write_bytes(b"other weights")
-    with pytest.raises(UserInputError, match=r"teacher\.backbone\.weights: these are not the pre-trained weights that the champion"):
+    with pytest.raises(
+        UserInputError,
+        match=(
+            r"teacher\.backbone\.weights: these are not the pre-trained weights that the champion"
+        ),
+    ):
         champion.networks()

@@ -11,12 +11,24 @@ from orchestrator.retraining.scan import NewFile, Scan
 
 KNOWN = Lineage(
     files=(
-        TakenFile(name="a", sha256="a" * 64, num_bytes=1, modified=0.0, delivery=1, num_images={"0": 50, "1": 50}),
-        TakenFile(name="b", sha256="b" * 64, num_bytes=1, modified=0.0, delivery=2, num_images={"2": 50}),
+        TakenFile(
+            name="a",
+            sha256="a" * 64,
+            num_bytes=1,
+            modified=0.0,
+            delivery=1,
+            num_images={"0": 50, "1": 50},
+        ),
+        TakenFile(
+            name="b", sha256="b" * 64, num_bytes=1, modified=0.0, delivery=2, num_images={"2": 50}
+        ),
     ),
     tasks=((0, 1), (2,)),
     deliveries={"0": 1, "1": 1, "2": 2},
-    sketches={label: sketch(hashlib.sha256(f"{label} {i}".encode()).digest() for i in range(50)) for label in "012"},
+    sketches={
+        label: sketch(hashlib.sha256(f"{label} {i}".encode()).digest() for i in range(50))
+        for label in "012"
+    },
 )
 
 
@@ -26,11 +38,22 @@ def digests(label: str, num: int, start: int = 1000) -> list[bytes]:
 
 def new_file(name: str = "new", **images: list[bytes]) -> NewFile:
     found = {label.removeprefix("_"): of_class for label, of_class in images.items()}
-    return NewFile(name, hashlib.sha256(name.encode()).hexdigest(), 1, 0.0, found, all(label.isdecimal() for label in found))
+    return NewFile(
+        name,
+        hashlib.sha256(name.encode()).hexdigest(),
+        1,
+        0.0,
+        found,
+        all(label.isdecimal() for label in found),
+    )
 
 
 def planned(found: Scan, lineage: Lineage = KNOWN, **reactions: object) -> ChangePlan:
-    values = {"experiment": {}, "source": {"path": "/nowhere", "min_images_per_class": 20}, "reactions": reactions}
+    values = {
+        "experiment": {},
+        "source": {"path": "/nowhere", "min_images_per_class": 20},
+        "reactions": reactions,
+    }
     return plan_changes(found, lineage, Retraining.model_validate(values))
 
 
@@ -45,14 +68,18 @@ def test_nothing_new_is_nothing_to_learn() -> None:
 
 
 def test_new_classes_become_one_task_in_their_natural_order() -> None:
-    plan = planned(Scan(kept=KNOWN.files, new=[new_file(_10=digests("10", 30), _9=digests("9", 30))]))
+    plan = planned(
+        Scan(kept=KNOWN.files, new=[new_file(_10=digests("10", 30), _9=digests("9", 30))])
+    )
     assert plan.new_classes == (9, 10)
     assert plan.learns
     assert "9 (30 images), 10 (30 images)" in plan.findings[0].message
 
 
 def test_labels_of_text_stay_text() -> None:
-    assert planned(Scan(new=[new_file(cat=digests("c", 30), dog=digests("d", 30))]), Lineage()).new_classes == ("cat", "dog")
+    assert planned(
+        Scan(new=[new_file(cat=digests("c", 30), dog=digests("d", 30))]), Lineage()
+    ).new_classes == ("cat", "dog")
 
 
 def test_a_first_model_waits_for_two_classes() -> None:
@@ -64,14 +91,22 @@ def test_a_first_model_waits_for_two_classes() -> None:
 def test_a_class_with_too_few_images_waits_and_counts_what_came_before() -> None:
     few = Scan(kept=KNOWN.files, new=[new_file(_7=digests("7", 19))])
     assert kinds(planned(few)) == {FindingKind.WAITING_CLASSES: "wait"}
-    earlier = TakenFile(name="e", sha256="e" * 64, num_bytes=1, modified=0.0, delivery=2, num_images={"7": 10})
+    earlier = TakenFile(
+        name="e", sha256="e" * 64, num_bytes=1, modified=0.0, delivery=2, num_images={"7": 10}
+    )
     lineage = KNOWN.model_copy(update={"files": (*KNOWN.files, earlier)})
-    assert planned(Scan(kept=lineage.files, new=[new_file(_7=digests("7", 19))]), lineage).new_classes == (7,)
+    assert planned(
+        Scan(kept=lineage.files, new=[new_file(_7=digests("7", 19))]), lineage
+    ).new_classes == (7,)
 
 
-@pytest.mark.parametrize(("reaction", "learns"), [("learn", True), ("warn", False), ("refuse", False)])
+@pytest.mark.parametrize(
+    ("reaction", "learns"), [("learn", True), ("warn", False), ("refuse", False)]
+)
 def test_new_classes_may_be_only_reported_or_refused(reaction: str, learns: bool) -> None:
-    plan = planned(Scan(kept=KNOWN.files, new=[new_file(_7=digests("7", 30))]), new_classes=reaction)
+    plan = planned(
+        Scan(kept=KNOWN.files, new=[new_file(_7=digests("7", 30))]), new_classes=reaction
+    )
     assert plan.learns == learns
     assert bool(plan.refusals) == (reaction == "refuse")
 
@@ -86,7 +121,10 @@ def test_a_refusal_keeps_everything_from_being_learned() -> None:
 
 def test_a_class_without_images_is_refused_and_named() -> None:
     plan = planned(Scan(kept=KNOWN.files[:1], vanished=KNOWN.files[1:]))
-    assert kinds(plan) == {FindingKind.VANISHED_FILES: "warn", FindingKind.VANISHED_CLASSES: "refuse"}
+    assert kinds(plan) == {
+        FindingKind.VANISHED_FILES: "warn",
+        FindingKind.VANISHED_CLASSES: "refuse",
+    }
     assert plan.refusals[0].classes == ("2",)
 
 
@@ -103,7 +141,9 @@ def test_more_images_are_learned_only_where_that_is_configured_and_worth_it() ->
     waiting = planned(found, more_samples="refresh", min_refresh_fraction=0.5)
     assert not waiting.learns
     assert kinds(waiting) == {FindingKind.MORE_SAMPLES: "wait"}
-    assert not planned(Scan(kept=KNOWN.files[1:], new=found.new, vanished=KNOWN.files[:1]), more_samples="refresh").refreshed
+    assert not planned(
+        Scan(kept=KNOWN.files[1:], new=found.new, vanished=KNOWN.files[:1]), more_samples="refresh"
+    ).refreshed
 
 
 def test_a_sketch_tells_how_many_images_two_sets_share() -> None:

@@ -1,7 +1,9 @@
-"""Two retrainings at once, in every order that hypothesis thinks of, killed and put to sleep wherever it likes.
+"""Two retrainings at once, in every order that hypothesis thinks of, killed and put to sleep
+wherever it likes.
 
-A simulation: storage and registry are in memory, and learning is a set union; journal, lease and promotion are the real ones. Every
-call to storage or registry is one step; between two steps of one process the other may do anything, and time may pass.
+A simulation: storage and registry are in memory, and learning is a set union; journal, lease and
+promotion are the real ones. Every call to storage or registry is one step; between two steps of one
+process the other may do anything, and time may pass.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ from orchestrator.config.retraining import LeaseConfig
 from orchestrator.errors import LeaseLostError, LockedError, UserInputError
 from orchestrator.retraining.journal import Entry, EntryKind, Journal, ModelPair
 from orchestrator.retraining.lease import Lease, this_holder
-from orchestrator.retraining.promotion import CHAMPION, VersionState, promote, reject, roll_back, settle
+from orchestrator.retraining.promotion import (
+    CHAMPION,
+    VersionState,
+    promote,
+    reject,
+    roll_back,
+    settle,
+)
 
 LEASE = LeaseConfig(expires_seconds=60)
 
@@ -29,7 +38,9 @@ class Killed(BaseException):
 
 @dataclass
 class World:
-    """What survives processes: files, aliases, versions, the clock, and the classes that have arrived."""
+    """What survives processes: files, aliases, versions, the clock, and the classes that have
+    arrived.
+    """
 
     now: float = 0.0
     files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
@@ -47,7 +58,9 @@ class World:
         if entry.kind == EntryKind.ACQUIRED:
             self.tokens.append(entry.token)
         assert entry.token == self.tokens[-1], "a stale holder has written"
-        assert entry.kind != EntryKind.ADOPTED or self.is_moved_by_hand, "nobody moves aliases by hand here: a stale holder has"
+        assert entry.kind != EntryKind.ADOPTED or self.is_moved_by_hand, (
+            "nobody moves aliases by hand here: a stale holder has"
+        )
         if entry.kind == EntryKind.PROMOTED:
             assert entry.state.champion is not None
             self.promotions.append(entry.state.champion)
@@ -200,7 +213,9 @@ def tick(world: World) -> Callable[[Process], None]:
             if world.arrived - known:
                 candidate = registry.register(world.arrived | known, champion)
                 lease.check()
-                (promote if world.gate_is_open else reject)(lease, registry, candidate, "by the gate")
+                (promote if world.gate_is_open else reject)(
+                    lease, registry, candidate, "by the gate"
+                )
             if lease.state.late_tellers:
                 settle(lease, registry)
         except LeaseLostError:
@@ -235,12 +250,16 @@ ACTIONS = st.lists(st.one_of(BURSTS, BURSTS, st.sampled_from(EVENTS)), min_size=
 
 
 def last_entry(world: World) -> Entry:
-    return Entry.from_bytes(world.files[max(name for name in world.files if name.startswith("journal/"))][0])
+    return Entry.from_bytes(
+        world.files[max(name for name in world.files if name.startswith("journal/"))][0]
+    )
 
 
 @settings(max_examples=200)
 @given(ACTIONS, st.booleans())
-def test_no_interleaving_of_two_retrainings_harms_the_champion(actions: list[tuple[str, int] | str], second_rolls_back: bool) -> None:
+def test_no_interleaving_of_two_retrainings_harms_the_champion(
+    actions: list[tuple[str, int] | str], second_rolls_back: bool
+) -> None:
     world = World(arrived=frozenset({0, 1}))
     works = {"A": tick(world), "B": rolling_back(world) if second_rolls_back else tick(world)}
     running = {name: Process(work) for name, work in works.items()}
@@ -319,7 +338,9 @@ def test_an_older_champion_by_hand_is_a_rollback_wherever_it_is_interrupted(num_
 
 
 def test_what_a_late_teller_says_is_taken_back() -> None:
-    """It sleeps with the request on its lips; another takes over and promotes; it wakes, is heard, and dies."""
+    """It sleeps with the request on its lips; another takes over and promotes; it wakes, is heard,
+    and dies.
+    """
     world = World(arrived=frozenset({0, 1}))
     sleeper = Process(tick(world))
     while sleeper.is_about_to != "give champion":

@@ -85,7 +85,9 @@ def test_who_does_not_know_the_last_entry_writes_nothing(journal: Journal) -> No
     assert journal.last() == second
 
 
-def test_a_place_that_is_free_again_is_not_the_next(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_that_is_free_again_is_not_the_next(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.retraining.journal._KEPT_ENTRIES", 5)
     last = first = journal.write_after(None, EntryKind.ACQUIRED, this_holder(), State())
     for _ in range(15):
@@ -108,7 +110,9 @@ def test_a_second_one_is_locked_out_until_the_first_is_done(journal: Journal) ->
     assert following.token > lease.token
 
 
-def test_a_holder_that_stops_beating_is_replaced_and_can_do_nothing_any_more(journal: Journal) -> None:
+def test_a_holder_that_stops_beating_is_replaced_and_can_do_nothing_any_more(
+    journal: Journal,
+) -> None:
     sleeping = Lease.acquire(journal, CONFIG, ELSEWHERE)
     with Heartbeat(sleeping, CONFIG.heartbeat_seconds):
         time.sleep(1.2)  # a store may tell times in whole seconds
@@ -131,8 +135,13 @@ def replace_expiry(seconds: float) -> LeaseConfig:
 
 
 def test_a_holder_whose_process_is_gone_is_replaced_at_once(journal: Journal) -> None:
-    code = "import json; from orchestrator.retraining.lease import this_holder; print(json.dumps(this_holder()))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import json; from orchestrator.retraining.lease import this_holder;"
+        " print(json.dumps(this_holder()))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     Lease.acquire(journal, CONFIG, json.loads(answer.stdout))
     Lease.acquire(journal, LeaseConfig(), this_holder()).release()
 

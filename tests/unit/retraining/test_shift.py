@@ -1,4 +1,6 @@
-"""Whether known classes look different: real files, and a network's embeddings of what is in them."""
+"""Whether known classes look different: real files, and a network's embeddings of what is in
+them.
+"""
 
 import io
 from pathlib import Path
@@ -14,7 +16,13 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from orchestrator.baselines import BaselineModel
 from orchestrator.config import Experiment, Retraining
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization, build_backbone
+from orchestrator.models import (
+    Backbone,
+    LinearClassifier,
+    Network,
+    PowerNormalization,
+    build_backbone,
+)
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
 from orchestrator.retraining.changes import ChangePlan, FindingKind
 from orchestrator.retraining.journal import ModelPair
@@ -32,18 +40,29 @@ IMAGES_AT_ONCE = 15  # of 160 pixels a side
 def retraining_of(folder: Path, input_size: int | None = None) -> Retraining:
     backbone = {"kind": "small_cnn", "input_size": input_size}
     experiment = {"method": {"kind": "nearest_class_mean"}, "teacher": {"backbone": backbone}}
-    source = {"path": str(folder), "settled_seconds": 0, "image_size": 8, "num_channels": 1, "held_out_fraction": 0.5}
+    source = {
+        "path": str(folder),
+        "settled_seconds": 0,
+        "image_size": 8,
+        "num_channels": 1,
+        "held_out_fraction": 0.5,
+    }
     return Retraining.model_validate({"experiment": experiment, "source": source})
 
 
-def deliver(retraining: Retraining, name: str, digit: int, label: int, part: slice = slice(None)) -> None:
+def deliver(
+    retraining: Retraining, name: str, digit: int, label: int, part: slice = slice(None)
+) -> None:
     data = load_digits()
     images = []
     for image in data.images[data.target == digit][part]:
         stream = io.BytesIO()
         Image.fromarray(np.rint(image * (255 / 16)).astype(np.uint8)).save(stream, "PNG")
         images.append(stream.getvalue())
-    pq.write_table(pa.table({"image": images, "label": [label] * len(images)}), Path(retraining.source.path) / f"{name}.parquet")
+    pq.write_table(
+        pa.table({"image": images, "label": [label] * len(images)}),
+        Path(retraining.source.path) / f"{name}.parquet",
+    )
 
 
 def untrained(role: Role, experiment: Experiment) -> Artifact:
@@ -57,12 +76,21 @@ def untrained(role: Role, experiment: Experiment) -> Artifact:
 def champion_of(retraining: Retraining) -> Registered:
     """What knows one class, of the files that are there."""
     plan = ChangePlan((), new_classes=(0,))
-    draft = draft_lineage(retraining.experiment, Lineage(), scan(retraining.source, Lineage(), []), plan)
+    draft = draft_lineage(
+        retraining.experiment, Lineage(), scan(retraining.source, Lineage(), []), plan
+    )
     experiment = candidate_experiment(retraining, None, draft, plan)
-    return Registered(ModelPair("1", "1"), draft, experiment, {role: untrained(role, experiment) for role in ROLES})
+    return Registered(
+        ModelPair("1", "1"),
+        draft,
+        experiment,
+        {role: untrained(role, experiment) for role in ROLES},
+    )
 
 
-def test_a_class_whose_new_images_are_other_things_has_shifted_and_one_that_stays_as_it_was_has_not(tmp_path: Path) -> None:
+def test_a_class_whose_new_images_are_other_things_has_shifted_and_one_that_stays_as_it_was_has_not(
+    tmp_path: Path,
+) -> None:
     retraining = retraining_of(tmp_path)
     deliver(retraining, "known", 0, label=0, part=slice(100))
     champion = champion_of(retraining)

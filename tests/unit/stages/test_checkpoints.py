@@ -21,7 +21,9 @@ NUM_STEPS = 10
 
 
 class Halfway:
-    """A network with batch normalisation and an unused parameter, its optimiser and learning rate after some steps."""
+    """A network with batch normalisation and an unused parameter, its optimiser and learning rate
+    after some steps.
+    """
 
     def __init__(self, num_steps: int) -> None:
         with seeded_initialisation(0, "network"):
@@ -40,8 +42,16 @@ class Halfway:
         self.lr_scheduler.step()
 
     def checkpoint(self) -> EpochCheckpoint:
-        reports = tuple(EpochReport("student", epoch, 3, {"loss": 1 / (3 * epoch), "kdr": 1e-17}) for epoch in (1, 2))
-        return EpochCheckpoint(reports, self.network.state_dict(), self.optimizer.state_dict(), self.lr_scheduler.state_dict())
+        reports = tuple(
+            EpochReport("student", epoch, 3, {"loss": 1 / (3 * epoch), "kdr": 1e-17})
+            for epoch in (1, 2)
+        )
+        return EpochCheckpoint(
+            reports,
+            self.network.state_dict(),
+            self.optimizer.state_dict(),
+            self.lr_scheduler.state_dict(),
+        )
 
     def take_up(self, checkpoint: EpochCheckpoint) -> None:
         self.network.load_state_dict(dict(checkpoint.modules))
@@ -81,7 +91,9 @@ def test_a_checkpoint_comes_back_bit_for_bit(checkpoints: StoreCheckpoints) -> N
             assert torch.equal(found.optimizer["state"][parameter][quantity], tensor)
 
 
-def test_optimiser_and_learning_rate_go_on_from_it_as_if_nothing_had_happened(checkpoints: StoreCheckpoints) -> None:
+def test_optimiser_and_learning_rate_go_on_from_it_as_if_nothing_had_happened(
+    checkpoints: StoreCheckpoints,
+) -> None:
     expected, found = Halfway(num_steps=4), Halfway(num_steps=0)
     checkpoints.save("student", expected.checkpoint())
     found.take_up(restored(checkpoints))
@@ -89,12 +101,16 @@ def test_optimiser_and_learning_rate_go_on_from_it_as_if_nothing_had_happened(ch
         expected.step(number)
         found.step(number)
         assert found.optimizer.param_groups[0]["lr"] == expected.optimizer.param_groups[0]["lr"]
-        assert tuple(found.optimizer.param_groups[0]["betas"]) == tuple(expected.optimizer.param_groups[0]["betas"])
+        assert tuple(found.optimizer.param_groups[0]["betas"]) == tuple(
+            expected.optimizer.param_groups[0]["betas"]
+        )
     for name, tensor in expected.network.state_dict().items():
         assert torch.equal(found.network.state_dict()[name], tensor)
 
 
-def test_each_phase_and_each_stage_has_its_own_and_only_the_newest_is_kept(checkpoints: StoreCheckpoints, store: StageStore) -> None:
+def test_each_phase_and_each_stage_has_its_own_and_only_the_newest_is_kept(
+    checkpoints: StoreCheckpoints, store: StageStore
+) -> None:
     older, newer = (Halfway(num_steps).checkpoint() for num_steps in (1, 2))
     checkpoints.save("student", older)
     checkpoints.save("student", newer)
@@ -125,10 +141,14 @@ def test_a_damaged_checkpoint_is_not_used_and_the_next_one_takes_its_place(
     assert len(list(folder.iterdir())) == 2
 
 
-def test_a_store_that_cannot_be_written_costs_the_checkpoint_and_not_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_cannot_be_written_costs_the_checkpoint_and_not_the_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").touch()
     with caplog.at_level(logging.WARNING):
-        StoreCheckpoints(StageStore(str(tmp_path / "file" / "store")), KEY).save("student", Halfway(num_steps=1).checkpoint())
+        StoreCheckpoints(StageStore(str(tmp_path / "file" / "store")), KEY).save(
+            "student", Halfway(num_steps=1).checkpoint()
+        )
     assert "epoch 2 of student has no checkpoint" in caplog.text
 
 

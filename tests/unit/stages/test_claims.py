@@ -1,4 +1,6 @@
-"""Single flight: whoever holds a key holds it alone, leaves it whatever happens, and many ranks claim as one."""
+"""Single flight: whoever holds a key holds it alone, leaves it whatever happens, and many ranks
+claim as one.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ def interrupted(claims: ThreadClaims, error: BaseException) -> None:
         raise error
 
 
-# --- one process -----------------------------------------------------------------------------------------------------
+# --- one process ----------------------------------------------------------------------------------
 
 
 def test_a_run_alone_waits_for_nobody_not_even_for_itself() -> None:
@@ -85,7 +87,11 @@ def test_a_key_is_held_by_one_at_a_time_and_another_key_meanwhile_by_another_one
     assert order == ["other key", "first", "second"]
 
 
-@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt(), SystemExit(0)], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [ValueError(), KeyboardInterrupt(), SystemExit(0)],
+    ids=lambda error: type(error).__name__,
+)
 def test_an_error_leaves_no_claim_behind(error: BaseException) -> None:
     claims = ThreadClaims()
     interrupted(claims, error)
@@ -100,7 +106,9 @@ def test_every_claim_has_a_token_of_its_own() -> None:
 
 
 def test_who_is_interrupted_while_waiting_withdraws() -> None:
-    """Its claim may have been granted without its knowing; released with its token, it is nobody's."""
+    """Its claim may have been granted without its knowing; released with its token, it is
+    nobody's.
+    """
 
     class LostAnswer(ThreadClaims):
         def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
@@ -114,7 +122,7 @@ def test_who_is_interrupted_while_waiting_withdraws() -> None:
     assert claims.held == {}
 
 
-# --- two ranks -------------------------------------------------------------------------------------------------------
+# --- two ranks ------------------------------------------------------------------------------------
 
 
 class BusyForThreeRounds(ThreadClaims):
@@ -129,16 +137,24 @@ class BusyForThreeRounds(ThreadClaims):
 
 def be_one_of_the_ranks(index: int, folder: Path) -> None:
     rendezvous, timeout = f"file://{folder / 'rendezvous'}", timedelta(seconds=PATIENCE_SECONDS)
-    distributed.init_process_group("gloo", init_method=rendezvous, rank=index, world_size=NUM_RANKS, timeout=timeout)
+    distributed.init_process_group(
+        "gloo", init_method=rendezvous, rank=index, world_size=NUM_RANKS, timeout=timeout
+    )
     claims = BusyForThreeRounds()
     with holding(claims, "key", Ranks(index, NUM_RANKS)):
         held_inside = len(claims.held)
-    torch.save({"asked": len(claims.tokens), "inside": held_inside, "after": len(claims.held)}, folder / f"{index}.pt")
+    torch.save(
+        {"asked": len(claims.tokens), "inside": held_inside, "after": len(claims.held)},
+        folder / f"{index}.pt",
+    )
     distributed.destroy_process_group()
 
 
 def test_the_first_rank_alone_claims_and_all_enter_when_it_does(tmp_path: Path) -> None:
-    processes = [subprocess.Popen([sys.executable, __file__, str(index), str(tmp_path)]) for index in range(NUM_RANKS)]
+    processes = [
+        subprocess.Popen([sys.executable, __file__, str(index), str(tmp_path)])
+        for index in range(NUM_RANKS)
+    ]
     try:
         assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0] * NUM_RANKS
     finally:

@@ -1,4 +1,6 @@
-"""A stage is a pure function: the same stage gives the same model, and leaves no trace beside it."""
+"""A stage is a pure function: the same stage gives the same model, and leaves no trace beside
+it.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,7 +22,9 @@ class Setting(NamedTuple):
 
     def compute(self, index: int, upstream: Upstream, seed: int = 0) -> Model:
         stage = stage_graph(self.experiment, self.scenario)[index]
-        context = LearningContext(seed, stage.name, torch.device("cpu"), self.experiment.data.augmentation)
+        context = LearningContext(
+            seed, stage.name, torch.device("cpu"), self.experiment.data.augmentation
+        )
         return compute_stage(StageInputs(stage, self.experiment, self.scenario, upstream), context)
 
 
@@ -42,7 +46,9 @@ def equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_the_same_stage_gives_the_same_weights_whatever_was_drawn_before(setting: Setting, teacher: Model) -> None:
+def test_the_same_stage_gives_the_same_weights_whatever_was_drawn_before(
+    setting: Setting, teacher: Model
+) -> None:
     torch.manual_seed(123)
     torch.rand(10)
     assert equal(weights(setting.compute(0, Upstream(None))), weights(teacher))
@@ -52,7 +58,9 @@ def test_another_seed_gives_other_weights(setting: Setting, teacher: Model) -> N
     assert not equal(weights(setting.compute(0, Upstream(None), seed=1)), weights(teacher))
 
 
-def test_a_stage_leaves_torchs_generator_and_its_upstream_as_they_were(setting: Setting, teacher: Model) -> None:
+def test_a_stage_leaves_torchs_generator_and_its_upstream_as_they_were(
+    setting: Setting, teacher: Model
+) -> None:
     state, upstream = torch.get_rng_state(), weights(teacher)
     student = setting.compute(1, Upstream(None, teacher))
     grown = setting.compute(2, Upstream(teacher))
@@ -65,7 +73,9 @@ def test_a_stage_leaves_torchs_generator_and_its_upstream_as_they_were(setting: 
 
 @pytest.mark.parametrize("method", ["finetuning", "nearest_class_mean", "analytic", "joint"])
 def test_a_comparison_methods_stages_are_pure_too(setting: Setting, method: str) -> None:
-    experiment = Experiment.model_validate({**setting.experiment.model_dump(), "method": {"kind": method}})
+    experiment = Experiment.model_validate(
+        {**setting.experiment.model_dump(), "method": {"kind": method}}
+    )
     own = setting._replace(experiment=experiment)
     state = torch.get_rng_state()
     first = own.compute(0, Upstream(None))

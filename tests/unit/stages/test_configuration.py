@@ -1,4 +1,6 @@
-"""A stage's key holds each field of the configuration that its learning reads, and no other: found out by watching it learn."""
+"""A stage's key holds each field of the configuration that its learning reads, and no other: found
+out by watching it learn.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "student": {"backbone": TORCHVISION, "transfer": {"kind": "fixed"}},
     },
     "a third kind": {
-        "teacher": {"backbone": {"kind": "small_cnn_tiny"}, "spread": {"kind": "scalar"}, "augmentation": {"kind": "none"}},
+        "teacher": {
+            "backbone": {"kind": "small_cnn_tiny"},
+            "spread": {"kind": "scalar"},
+            "augmentation": {"kind": "none"},
+        },
         "student": {"transfer": {"kind": "linear"}},
     },
     "everything switched off": {
@@ -41,41 +47,65 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "num_views": 0,
             "refinement_gate": False,
             "joint_embedding": {"weight": 0.0, "keep_weight": 0.0},
-            "augmentation": {"learning_rate": 0.0, "separation_weight": 0.0, "diversity_weight": 0.0},
+            "augmentation": {
+                "learning_rate": 0.0,
+                "separation_weight": 0.0,
+                "diversity_weight": 0.0,
+            },
         },
         "student": {"embedding_weight": 0.0, "classifier_weight": 0.0, "prototype_weight": 0.0},
     },
 }
-_WITHOUT_VIEWS = {f"data.augmentation.{name}": "no views, and no extractor to train" for name in ImageAugmentationConfig.model_fields}
+_WITHOUT_VIEWS = {
+    f"data.augmentation.{name}": "no views, and no extractor to train"
+    for name in ImageAugmentationConfig.model_fields
+}
 _OFF = "everything switched off"
 # What may be in a key unread, and why: with these values of other fields nothing comes of it.
 UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
     ("dual_teacher", "another kind of everything", "teacher[1]"): {
-        "teacher.spread.rank": "the statistics of the first task have the rank already, and that task's key is part of this one",
+        "teacher.spread.rank": (
+            "the statistics of the first task have the rank already, and that task's key is part of"
+            " this one"
+        ),
     },
     ("dual_teacher", _OFF, "teacher[1]"): {
         **_WITHOUT_VIEWS,
         **{
-            f"teacher.augmentation.{name}": "with a learning rate of 0 the vectors stay as they are drawn"
+            f"teacher.augmentation.{name}": (
+                "with a learning rate of 0 the vectors stay as they are drawn"
+            )
             for name in ("diversity_weight", "margin", "num_steps", "separation_weight")
         },
     },
     **{
         ("dual_teacher", _OFF, f"student[{task}]"): {
-            "student.anchor_weight": "without both of its teachers the student's classifier has no anchors to stay near",
-            "student.mixture_weight": "without its embedding teacher the student imitates no mixtures",
-            "student.transfer.progress_thresholds": "without its classifier teacher only the real answers remain",
+            "student.anchor_weight": (
+                "without both of its teachers the student's classifier has no anchors to stay near"
+            ),
+            "student.mixture_weight": (
+                "without its embedding teacher the student imitates no mixtures"
+            ),
+            "student.transfer.progress_thresholds": (
+                "without its classifier teacher only the real answers remain"
+            ),
             "student.transfer.similarity_thresholds": "likewise",
             "student.transfer.ratios": "likewise",
         }
         for task in (0, 1)
     },
-    **{(method, _OFF, f"{role}[1]"): _WITHOUT_VIEWS for method in ("nearest_class_mean", "analytic") for role in ("teacher", "student")},
+    **{
+        (method, _OFF, f"{role}[1]"): _WITHOUT_VIEWS
+        for method in ("nearest_class_mean", "analytic")
+        for role in ("teacher", "student")
+    },
 }
 
 
 class FieldReads:
-    """Notes which fields of an experiment are read, by dotted path: those that hold a value, not a group of others."""
+    """Notes which fields of an experiment are read, by dotted path: those that hold a value, not a
+    group of others.
+    """
 
     def __init__(self, experiment: Experiment) -> None:
         self.paths: set[str] = set()
@@ -93,7 +123,9 @@ class FieldReads:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Every read inside is noted; what pydantic does by itself goes through `__dict__` and is none."""
+        """Every read inside is noted; what pydantic does by itself goes through `__dict__` and is
+        none.
+        """
 
         def read(config: Config, name: str) -> Any:  # noqa: ANN401 - any attribute
             value = object.__getattribute__(config, name)
@@ -130,8 +162,15 @@ def watch(experiment: Experiment) -> dict[str, Watched]:
     for stage in work.stages[:4]:
         reads = FieldReads(experiment)
         before = {stages[key].role: models[key] for key in stage.upstream}
-        inputs = StageInputs(stage, experiment, work.scenario, Upstream(before.get(stage.role), before.get("teacher")))
-        context = LearningContext(experiment.seed, stage.name, torch.device("cpu"), experiment.data.augmentation)
+        inputs = StageInputs(
+            stage,
+            experiment,
+            work.scenario,
+            Upstream(before.get(stage.role), before.get("teacher")),
+        )
+        context = LearningContext(
+            experiment.seed, stage.name, torch.device("cpu"), experiment.data.augmentation
+        )
         with reads.watching():
             models[stage.key] = compute_stage(inputs, context)
         result[stage.name] = Watched(reads.paths, set(leaves(listed_for(stage, experiment))))
@@ -161,12 +200,18 @@ def merged(one: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     inner = {
         name: merged(one[name], change)
         for name, change in changes.items()
-        if isinstance(change, Mapping) and "kind" not in change and isinstance(one.get(name), Mapping)
+        if isinstance(change, Mapping)
+        and "kind" not in change
+        and isinstance(one.get(name), Mapping)
     }
     return {**one, **changes, **inner}
 
 
-@pytest.fixture(scope="module", params=[(method, variant) for method in METHODS for variant in VARIANTS], ids=" with ".join)
+@pytest.fixture(
+    scope="module",
+    params=[(method, variant) for method in METHODS for variant in VARIANTS],
+    ids=" with ".join,
+)
 def setting(request: pytest.FixtureRequest) -> tuple[str, str]:
     method, variant = request.param
     return str(method), str(variant)
@@ -182,15 +227,21 @@ def watched(tiny_experiment: Experiment, setting: tuple[str, str]) -> dict[str, 
 
 
 def test_what_a_stage_reads_is_in_its_key(watched: dict[str, Watched]) -> None:
-    assert {name: stage.read - stage.listed for name, stage in watched.items()} == {name: set() for name in watched}
+    assert {name: stage.read - stage.listed for name, stage in watched.items()} == {
+        name: set() for name in watched
+    }
 
 
-def test_what_is_in_a_stages_key_is_read_by_it(watched: dict[str, Watched], setting: tuple[str, str]) -> None:
+def test_what_is_in_a_stages_key_is_read_by_it(
+    watched: dict[str, Watched], setting: tuple[str, str]
+) -> None:
     unread = {name: without_kinds(stage.listed - stage.read) for name, stage in watched.items()}
     assert unread == {name: set(UNREAD.get((*setting, name), {})) for name in watched}
 
 
-def test_reads_are_noted_also_through_copies_but_not_when_pydantic_looks(tiny_experiment: Experiment) -> None:
+def test_reads_are_noted_also_through_copies_but_not_when_pydantic_looks(
+    tiny_experiment: Experiment,
+) -> None:
     experiment = Experiment.model_validate(tiny_experiment.model_dump())
     reads = FieldReads(experiment)
     with reads.watching():

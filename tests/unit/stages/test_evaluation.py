@@ -1,4 +1,6 @@
-"""A model's evaluation: accuracies that a count by hand confirms, and the same after its way through the store."""
+"""A model's evaluation: accuracies that a count by hand confirms, and the same after its way
+through the store.
+"""
 
 from pathlib import Path
 
@@ -21,7 +23,9 @@ from orchestrator.stages.store import StageStore
 
 
 class FirstPixel(nn.Module):
-    """One feature: the brightness of the first pixel; the parameter only says on which device it works."""
+    """One feature: the brightness of the first pixel; the parameter only says on which device it
+    works.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,27 +38,47 @@ class FirstPixel(nn.Module):
 @pytest.fixture
 def model() -> BaselineModel:
     """Says class 0 below a brightness of 0.5, and class 1 from there on."""
-    classifier = LinearClassifier(torch.tensor([[-1.0, 1.0, 0.0, 0.0]]), torch.tensor([0.5, -0.5, -9.0, -9.0]))
+    classifier = LinearClassifier(
+        torch.tensor([[-1.0, 1.0, 0.0, 0.0]]), torch.tensor([0.5, -0.5, -9.0, -9.0])
+    )
     return BaselineModel(
-        Network(Backbone(Body(FirstPixel(), num_features=1, num_channels=1), SmallCnnConfig()), nn.Identity(), classifier), None
+        Network(
+            Backbone(Body(FirstPixel(), num_features=1, num_channels=1), SmallCnnConfig()),
+            nn.Identity(),
+            classifier,
+        ),
+        None,
     )
 
 
-def scenario_of(folder: Path, test_pixels: list[list[int]], validation_fraction: float = 0.0) -> Scenario:
-    """Two classes a task; ten black training images a class, and test images of the given brightness."""
+def scenario_of(
+    folder: Path, test_pixels: list[list[int]], validation_fraction: float = 0.0
+) -> Scenario:
+    """Two classes a task; ten black training images a class, and test images of the given
+    brightness.
+    """
     labels = [str(c) for c, pixels in enumerate(test_pixels) for _ in range(10 + len(pixels))]
     pixels = [value for of_class in test_pixels for value in [0] * 10 + of_class]
-    is_test = [is_one for of_class in test_pixels for is_one in [False] * 10 + [True] * len(of_class)]
+    is_test = [
+        is_one for of_class in test_pixels for is_one in [False] * 10 + [True] * len(of_class)
+    ]
     images = np.array(pixels, dtype=np.uint8).repeat(4).reshape(-1, 1, 2, 2)
     table = write_image_table(folder / "table.arrow", "pixels", images, labels, np.array(is_test))
-    return build_scenario(table, ScenarioConfig(class_order=tuple(range(len(test_pixels)))), validation_fraction, seed=0)
+    return build_scenario(
+        table,
+        ScenarioConfig(class_order=tuple(range(len(test_pixels)))),
+        validation_fraction,
+        seed=0,
+    )
 
 
 def stage_of(scenario: Scenario, task: int) -> Stage:
     return Stage("teacher", scenario.tasks[task], "d" * 64, ())
 
 
-def test_a_row_has_the_accuracy_on_every_seen_task_and_the_sample_accuracy_is_over_all(tmp_path: Path, model: BaselineModel) -> None:
+def test_a_row_has_the_accuracy_on_every_seen_task_and_the_sample_accuracy_is_over_all(
+    tmp_path: Path, model: BaselineModel
+) -> None:
     # task 0: class 0 right 2 of 3, class 1 right 1 of 2; task 1: none of its 3 images can be right
     scenario = scenario_of(tmp_path, [[0, 10, 255], [200, 0], [0], [0, 255]])
     evaluation = evaluate(model, stage_of(scenario, 1), scenario)
@@ -64,10 +88,14 @@ def test_a_row_has_the_accuracy_on_every_seen_task_and_the_sample_accuracy_is_ov
     # the one of the extractor, four weights and four biases
     assert evaluation.num_parameters == 9
     assert evaluation.refinement_strength is None
-    assert evaluate(model, stage_of(scenario, 0), scenario).rows == {Split.TEST: [pytest.approx(3 / 5)]}
+    assert evaluate(model, stage_of(scenario, 0), scenario).rows == {
+        Split.TEST: [pytest.approx(3 / 5)]
+    }
 
 
-def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_test_images(tmp_path: Path, model: BaselineModel) -> None:
+def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_test_images(
+    tmp_path: Path, model: BaselineModel
+) -> None:
     # all training images are black: half of those set aside are of class 0
     scenario = scenario_of(tmp_path, [[255], [255]], validation_fraction=0.2)
     evaluation = evaluate(model, stage_of(scenario, 0), scenario)
@@ -76,8 +104,16 @@ def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_te
 
 
 @pytest.mark.parametrize("strength", [None, 0.25])
-def test_an_evaluation_is_the_same_after_its_way_through_the_store(tmp_path: Path, strength: float | None) -> None:
-    saved = Evaluation({Split.VALIDATION: [0.1, 1 / 3], Split.TEST: [1.0, 0.0]}, 2 / 3, torch.tensor([3, 0, 1]), 7, strength)
+def test_an_evaluation_is_the_same_after_its_way_through_the_store(
+    tmp_path: Path, strength: float | None
+) -> None:
+    saved = Evaluation(
+        {Split.VALIDATION: [0.1, 1 / 3], Split.TEST: [1.0, 0.0]},
+        2 / 3,
+        torch.tensor([3, 0, 1]),
+        7,
+        strength,
+    )
     store = StageStore(str(tmp_path))
     store.save("e" * 64, saved.as_artifact())
     artifact = store.load("e" * 64)

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted, event_as_json, event_from_json
+from orchestrator.stages.events import (
+    EpochFinished,
+    StageEvent,
+    StageFinished,
+    StageStarted,
+    event_as_json,
+    event_from_json,
+)
 from orchestrator.training.reports import EpochReport
 
 EVENTS: list[StageEvent] = [
@@ -28,9 +35,20 @@ def test_the_names_in_the_json_are_frozen() -> None:
         {
             "event": "EpochFinished",
             "stage": "student[3]",
-            "report": {"phase": "student", "epoch": 2, "num_epochs": 40, "metrics": {"loss": 0.30000000000000004, "kdr": 1e-300}},
+            "report": {
+                "phase": "student",
+                "epoch": 2,
+                "num_epochs": 40,
+                "metrics": {"loss": 0.30000000000000004, "kdr": 1e-300},
+            },
         },
-        {"event": "StageFinished", "stage": "teacher[0]", "seconds": 1.5, "num_train_workers": 2, "cached": False},
+        {
+            "event": "StageFinished",
+            "stage": "teacher[0]",
+            "seconds": 1.5,
+            "num_train_workers": 2,
+            "cached": False,
+        },
     ]
 
 

@@ -1,4 +1,6 @@
-"""Tables of features: computed once for each class, the same as the extractor itself gives, and read by every role that can use them."""
+"""Tables of features: computed once for each class, the same as the extractor itself gives, and
+read by every role that can use them.
+"""
 
 import os
 import shutil
@@ -30,7 +32,9 @@ def experiment(pretrained_experiment: Experiment) -> Experiment:
     return pretrained_experiment
 
 
-def computed(experiment: Experiment, roles: tuple[str, ...] = ("teacher", "student")) -> tuple[Work, list[FeaturesComputed]]:
+def computed(
+    experiment: Experiment, roles: tuple[str, ...] = ("teacher", "student")
+) -> tuple[Work, list[FeaturesComputed]]:
     """Computes an experiment's stages; what was told of features."""
     work, events = prepare_work(experiment), list[StageEvent]()
     runner = StageRunner(work, torch.device("cpu"), events.append)
@@ -47,11 +51,15 @@ def founded(shared_pretrained_experiment: Experiment) -> Work:
 
 
 def tables_of(work: Work) -> FeatureTables:
-    context = LearningContext(work.experiment.seed, "features", image_augmentation=work.experiment.data.augmentation)
+    context = LearningContext(
+        work.experiment.seed, "features", image_augmentation=work.experiment.data.augmentation
+    )
     return FeatureTables(work.experiment, work.scenario, work.store, context)
 
 
-def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(experiment: Experiment) -> None:
+def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(
+    experiment: Experiment,
+) -> None:
     work, told = computed(experiment)
     images = {split: sum(len(rows) for rows in work.scenario.indices[split]) for split in Split}
     finished = [event for event in told if event.num_done == event.num_images]
@@ -70,19 +78,32 @@ def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(experime
     ],
     ids=["another margin", "another class order", "another method"],
 )
-def test_whoever_needs_the_same_features_finds_them(founded: Work, changes: dict[str, object]) -> None:
+def test_whoever_needs_the_same_features_finds_them(
+    founded: Work, changes: dict[str, object]
+) -> None:
     work, told = computed(with_values(founded.experiment, changes), ("teacher",))
     assert not {stage.key for stage in work.stages} & {stage.key for stage in founded.stages}
     assert told == []
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"data.augmentation.noise": 0.2}, {"teacher.backbone.input_size": 48}], ids=str)
-def test_other_views_other_images_or_another_extractor_are_other_features(experiment: Experiment, changes: dict[str, object]) -> None:
-    one, other = (tables_of(prepare_work(changed)) for changed in (experiment, with_values(experiment, changes)))
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"data.augmentation.noise": 0.2}, {"teacher.backbone.input_size": 48}],
+    ids=str,
+)
+def test_other_views_other_images_or_another_extractor_are_other_features(
+    experiment: Experiment, changes: dict[str, object]
+) -> None:
+    one, other = (
+        tables_of(prepare_work(changed))
+        for changed in (experiment, with_values(experiment, changes))
+    )
     assert one.key_of(Split.TRAIN, 0) != other.key_of(Split.TRAIN, 0)
 
 
-def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, tmp_path: Path) -> None:
+def test_other_weights_in_the_same_file_give_other_keys(
+    experiment: Experiment, tmp_path: Path
+) -> None:
     file = tmp_path / "weights.pth"
     state = models.get_model(NETWORK).state_dict()
     keys = []
@@ -94,9 +115,18 @@ def test_other_weights_in_the_same_file_give_other_keys(experiment: Experiment, 
     assert not set(keys[0]) & set(keys[1])
 
 
-def test_where_the_weights_lie_is_in_no_key(experiment: Experiment, pretrained_weights: Path, tmp_path: Path) -> None:
+def test_where_the_weights_lie_is_in_no_key(
+    experiment: Experiment, pretrained_weights: Path, tmp_path: Path
+) -> None:
     """Machines that share a store may keep them in other places."""
-    elsewhere = with_values(experiment, {"teacher.backbone.weights": str(shutil.copy(pretrained_weights, tmp_path / "copy.safetensors"))})
+    elsewhere = with_values(
+        experiment,
+        {
+            "teacher.backbone.weights": str(
+                shutil.copy(pretrained_weights, tmp_path / "copy.safetensors")
+            )
+        },
+    )
     one, other = prepare_work(experiment), prepare_work(elsewhere)
     assert [stage.key for stage in one.stages] == [stage.key for stage in other.stages]
     assert tables_of(one).key_of(Split.TRAIN, 0) == tables_of(other).key_of(Split.TRAIN, 0)
@@ -104,25 +134,39 @@ def test_where_the_weights_lie_is_in_no_key(experiment: Experiment, pretrained_w
 
 def test_features_in_a_table_are_those_of_the_images_and_of_their_views(founded: Work) -> None:
     work, experiment, tables = founded, founded.experiment, tables_of(founded)
-    tables.obtain([(split, c) for c in range(4) for split in Split], lambda done, total: pytest.fail("they were there"))
+    tables.obtain(
+        [(split, c) for c in range(4) for split in Split],
+        lambda done, total: pytest.fail("they were there"),
+    )
     extractor = build_backbone(experiment.teacher.backbone, work.scenario.shape)
-    context = LearningContext(experiment.seed, "any", image_augmentation=experiment.data.augmentation)
+    context = LearningContext(
+        experiment.seed, "any", image_augmentation=experiment.data.augmentation
+    )
     for c, views in enumerate(tables.views(range(4))):
         images = work.scenario.images_of(Split.TRAIN, [c]).images
         generator = views_generator(experiment.seed, work.scenario.class_names[c])
-        seen = [images, *(context.vary(images, generator) for _ in range(experiment.teacher.num_views))]
+        seen = [
+            images,
+            *(context.vary(images, generator) for _ in range(experiment.teacher.num_views)),
+        ]
         for features, view in zip(views.all_views(), seen, strict=True):
             torch.testing.assert_close(features, extract_features(extractor, view))
 
 
-@pytest.mark.parametrize("method", ["dual_teacher", "nearest_class_mean", "analytic", "joint", "finetuning"])
+@pytest.mark.parametrize(
+    "method", ["dual_teacher", "nearest_class_mean", "analytic", "joint", "finetuning"]
+)
 def test_an_evaluation_by_features_is_that_of_the_images(founded: Work, method: str) -> None:
     work, _ = computed(with_values(founded.experiment, {"method.kind": method}), ("teacher",))
     last = [stage for stage in work.stages if stage.role == "teacher"][-1]
     model = work.model_from(work.artifact_of(last), last, torch.device("cpu"))
-    predictions = predict(model.network, work.scenario.images_of(Split.TEST, range(4)).images).argmax(dim=1)
+    predictions = predict(
+        model.network, work.scenario.images_of(Split.TEST, range(4)).images
+    ).argmax(dim=1)
     evaluation: Evaluation = work.evaluation_of(last)
-    assert (evaluation.predictions == predictions).double().mean() > 0.99  # a tie may fall either way
+    assert (
+        evaluation.predictions == predictions
+    ).double().mean() > 0.99  # a tie may fall either way
 
 
 def test_a_stage_does_not_keep_the_weights_that_are_known_already(founded: Work) -> None:
@@ -130,30 +174,47 @@ def test_a_stage_does_not_keep_the_weights_that_are_known_already(founded: Work)
     assert not [name for name in artifact.tensors if "extractor" in name]
     model = work.model_from(artifact, work.stages[0], torch.device("cpu"))
     fresh = build_backbone(work.experiment.teacher.backbone, work.scenario.shape)
-    assert all(torch.equal(tensor, fresh.state_dict()[name]) for name, tensor in model.network.extractor.state_dict().items())
+    assert all(
+        torch.equal(tensor, fresh.state_dict()[name])
+        for name, tensor in model.network.extractor.state_dict().items()
+    )
 
 
-def test_images_that_lie_on_disk_give_the_same_stages(experiment: Experiment, tmp_path: Path) -> None:
+def test_images_that_lie_on_disk_give_the_same_stages(
+    experiment: Experiment, tmp_path: Path
+) -> None:
     in_memory, _ = computed(experiment)
-    on_disk, _ = computed(with_values(experiment, {"data.max_memory_gib": 1e-9, "store.uri": str(tmp_path / "another")}))
+    on_disk, _ = computed(
+        with_values(
+            experiment, {"data.max_memory_gib": 1e-9, "store.uri": str(tmp_path / "another")}
+        )
+    )
     for stage in in_memory.stages:
         expected, found = (work.artifact_of(stage).tensors for work in (in_memory, on_disk))
-        assert [name for name, tensor in expected.items() if not torch.equal(found[name], tensor)] == []
+        assert [
+            name for name, tensor in expected.items() if not torch.equal(found[name], tensor)
+        ] == []
 
 
-def test_a_damaged_table_is_computed_again(experiment: Experiment, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_table_is_computed_again(
+    experiment: Experiment, caplog: pytest.LogCaptureFixture
+) -> None:
     work, _ = computed(experiment, ("teacher",))
     tables = tables_of(work)
     file = next((Path(experiment.store.uri) / tables.key_of(Split.TRAIN, 0)).glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-8] + b"\xff" * 8)
     done: list[int] = []
-    tables.obtain([(split, c) for c in (0, 1) for split in Split], lambda num_done, _: done.append(num_done))
+    tables.obtain(
+        [(split, c) for c in (0, 1) for split in Split], lambda num_done, _: done.append(num_done)
+    )
     assert done, "it was taken as it is"
     assert "damaged" in caplog.text
     assert tables.views([0])[0].clean.isfinite().all()
 
 
-def test_a_run_that_finds_all_its_stages_keeps_their_tables_from_growing_old(experiment: Experiment) -> None:
+def test_a_run_that_finds_all_its_stages_keeps_their_tables_from_growing_old(
+    experiment: Experiment,
+) -> None:
     work, _ = computed(experiment)
     manifests = list(Path(experiment.store.uri).glob("*/manifest.json"))
     for path in manifests:
@@ -168,15 +229,29 @@ def test_a_pre_trained_extractor_needs_weights(experiment: Experiment) -> None:
         with_values(experiment, {"teacher.backbone.weights": None})
 
 
-def test_a_misspelt_network_is_what_is_said_also_where_it_has_weights(experiment: Experiment) -> None:
-    with pytest.raises(ConfigError, match=r"no classification model 'resnet81'; did you mean resnet18\?"):
-        prepare_work(with_values(experiment, {"teacher.backbone.name": "resnet81", "teacher.backbone.weights": "DEFAULT"}))
+def test_a_misspelt_network_is_what_is_said_also_where_it_has_weights(
+    experiment: Experiment,
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"no classification model 'resnet81'; did you mean resnet18\?"
+    ):
+        prepare_work(
+            with_values(
+                experiment,
+                {"teacher.backbone.name": "resnet81", "teacher.backbone.weights": "DEFAULT"},
+            )
+        )
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(None, "No such file"), (b"", "cannot be loaded"), (b"no weights", "cannot be loaded"), (b"\x80\x02.", "cannot be loaded")],
+    [
+        (None, "No such file"),
+        (b"", "cannot be loaded"),
+        (b"no weights", "cannot be loaded"),
+        (b"\x80\x02.", "cannot be loaded"),
+    ],
     ids=["missing", "empty", "text", "binary"],
 )
 def test_weights_that_cannot_be_had_are_one_clear_error(
@@ -186,5 +261,8 @@ def test_weights_that_cannot_be_had_are_one_clear_error(
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=why) as caught:
-        build_backbone(with_values(experiment, {"teacher.backbone.weights": str(file)}).teacher.backbone, (1, 8, 8))
+        build_backbone(
+            with_values(experiment, {"teacher.backbone.weights": str(file)}).teacher.backbone,
+            (1, 8, 8),
+        )
     assert caught.value.where == "backbone.weights"

@@ -26,7 +26,9 @@ def small_table(folder: Path, change: int | None = None) -> ImageTable:
     images = np.repeat(np.arange(40, dtype=np.uint8), 4).reshape(-1, 1, 2, 2)
     if change is not None:
         images[change] += 100
-    return write_image_table(folder / f"{change}.arrow", "small", images, labels, np.arange(40) % 5 == 4)
+    return write_image_table(
+        folder / f"{change}.arrow", "small", images, labels, np.arange(40) % 5 == 4
+    )
 
 
 def keys(table: ImageTable, **changes: Any) -> dict[str, str]:  # noqa: ANN401 - parts of an experiment
@@ -49,7 +51,9 @@ ALL = of_role("teacher") | of_role("student")
 
 
 def test_each_tasks_teacher_comes_before_its_student(table: ImageTable) -> None:
-    assert list(keys(table)) == [f"{role}[{task}]" for task in range(4) for role in ("teacher", "student")]
+    assert list(keys(table)) == [
+        f"{role}[{task}]" for task in range(4) for role in ("teacher", "student")
+    ]
 
 
 def test_keys_are_the_same_each_time_and_all_different(table: ImageTable) -> None:
@@ -70,16 +74,25 @@ def test_keys_are_the_same_each_time_and_all_different(table: ImageTable) -> Non
     ],
     ids=["seed", "image augmentation", "teacher", "backbone", "method", "class order"],
 )
-def test_what_every_stage_reads_changes_every_key(table: ImageTable, changes: dict[str, Any]) -> None:
+def test_what_every_stage_reads_changes_every_key(
+    table: ImageTable, changes: dict[str, Any]
+) -> None:
     assert changed(keys(table), keys(table, **changes)) == ALL
 
 
 @pytest.mark.parametrize(
     "student",
-    [{"temperature": 3.75}, {"training": {"epochs": 7}}, {"transfer": {"kind": "fixed"}}, {"backbone": {"kind": "small_cnn"}}],
+    [
+        {"temperature": 3.75},
+        {"training": {"epochs": 7}},
+        {"transfer": {"kind": "fixed"}},
+        {"backbone": {"kind": "small_cnn"}},
+    ],
     ids=["temperature", "epochs", "transfer", "backbone"],
 )
-def test_the_students_configuration_changes_no_teachers_key(table: ImageTable, student: dict[str, Any]) -> None:
+def test_the_students_configuration_changes_no_teachers_key(
+    table: ImageTable, student: dict[str, Any]
+) -> None:
     assert changed(keys(table), keys(table, student=student)) == of_role("student")
 
 
@@ -95,7 +108,9 @@ def test_names_and_places_change_no_key(table: ImageTable) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_tasks_data_changes_no_key_before_that_task(table: ImageTable, tmp_path: Path, method: str) -> None:
+def test_a_tasks_data_changes_no_key_before_that_task(
+    table: ImageTable, tmp_path: Path, method: str
+) -> None:
     # row 30 is the first training image of class 6, which arrives in task 3
     other = small_table(tmp_path, change=30)
     found = changed(keys(table, method={"kind": method}), keys(other, method={"kind": method}))
@@ -103,9 +118,13 @@ def test_a_tasks_data_changes_no_key_before_that_task(table: ImageTable, tmp_pat
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_first_tasks_data_changes_every_key(table: ImageTable, tmp_path: Path, method: str) -> None:
+def test_the_first_tasks_data_changes_every_key(
+    table: ImageTable, tmp_path: Path, method: str
+) -> None:
     other = small_table(tmp_path, change=0)
-    assert changed(keys(table, method={"kind": method}), keys(other, method={"kind": method})) == ALL
+    assert (
+        changed(keys(table, method={"kind": method}), keys(other, method={"kind": method})) == ALL
+    )
 
 
 def test_test_images_change_no_key(table: ImageTable, tmp_path: Path) -> None:
@@ -118,15 +137,27 @@ def test_more_tasks_leave_the_keys_of_the_first_ones(table: ImageTable) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-def test_a_comparison_methods_two_networks_know_nothing_of_each_other(table: ImageTable, method: str) -> None:
+def test_a_comparison_methods_two_networks_know_nothing_of_each_other(
+    table: ImageTable, method: str
+) -> None:
     before = keys(table, method={"kind": method})
-    assert changed(before, keys(table, method={"kind": method}, teacher={"backbone": {"kind": "small_cnn_tiny"}})) == of_role("teacher")
-    assert changed(before, keys(table, method={"kind": method}, student={"backbone": {"kind": "small_cnn"}})) == of_role("student")
+    assert changed(
+        before,
+        keys(table, method={"kind": method}, teacher={"backbone": {"kind": "small_cnn_tiny"}}),
+    ) == of_role("teacher")
+    assert changed(
+        before, keys(table, method={"kind": method}, student={"backbone": {"kind": "small_cnn"}})
+    ) == of_role("student")
 
 
 def test_what_only_distillation_reads_changes_no_comparison_methods_key(table: ImageTable) -> None:
     method = {"kind": "finetuning"}
-    assert changed(keys(table, method=method), keys(table, method=method, student={"temperature": 3.75})) == set()
+    assert (
+        changed(
+            keys(table, method=method), keys(table, method=method, student={"temperature": 3.75})
+        )
+        == set()
+    )
 
 
 def test_the_key_follows_the_parameters_of_the_method(table: ImageTable) -> None:
@@ -134,29 +165,62 @@ def test_the_key_follows_the_parameters_of_the_method(table: ImageTable) -> None
     assert changed(keys(table, method=weak), keys(table, method=strong)) == ALL
 
 
-@pytest.mark.parametrize(("method", "expected"), [("finetuning", ALL), ("joint", ALL), ("nearest_class_mean", set()), ("analytic", set())])
-def test_the_joint_embeddings_size_is_in_the_keys_of_the_methods_that_have_one(table: ImageTable, method: str, expected: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("finetuning", ALL), ("joint", ALL), ("nearest_class_mean", set()), ("analytic", set())],
+)
+def test_the_joint_embeddings_size_is_in_the_keys_of_the_methods_that_have_one(
+    table: ImageTable, method: str, expected: set[str]
+) -> None:
     chosen = {"kind": method}
-    assert changed(keys(table, method=chosen), keys(table, method=chosen, teacher={"joint_embedding": {"dimensions": 7}})) == expected
+    assert (
+        changed(
+            keys(table, method=chosen),
+            keys(table, method=chosen, teacher={"joint_embedding": {"dimensions": 7}}),
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
-    ("method", "expected"), [("finetuning", of_role("student")), ("joint", of_role("student")), ("nearest_class_mean", set())]
+    ("method", "expected"),
+    [
+        ("finetuning", of_role("student")),
+        ("joint", of_role("student")),
+        ("nearest_class_mean", set()),
+    ],
 )
 def test_a_comparison_methods_student_follows_its_own_training_only_where_it_trains(
     table: ImageTable, method: str, expected: set[str]
 ) -> None:
     chosen = {"kind": method}
-    assert changed(keys(table, method=chosen), keys(table, method=chosen, student={"training": {"epochs": 7}})) == expected
+    assert (
+        changed(
+            keys(table, method=chosen),
+            keys(table, method=chosen, student={"training": {"epochs": 7}}),
+        )
+        == expected
+    )
 
 
-def test_what_learns_from_scratch_builds_on_no_stage_and_all_others_on_the_task_before(table: ImageTable) -> None:
+def test_what_learns_from_scratch_builds_on_no_stage_and_all_others_on_the_task_before(
+    table: ImageTable,
+) -> None:
     def upstream(method: str) -> list[tuple[str, ...]]:
-        experiment = Experiment.model_validate({"scenario": {"class_order": list(range(8))}, "method": {"kind": method}})
-        stages = stage_graph(experiment, build_scenario(table, experiment.scenario, 0.0, experiment.seed))
+        experiment = Experiment.model_validate(
+            {"scenario": {"class_order": list(range(8))}, "method": {"kind": method}}
+        )
+        stages = stage_graph(
+            experiment, build_scenario(table, experiment.scenario, 0.0, experiment.seed)
+        )
         names = {stage.key: stage.name for stage in stages}
         return [tuple(names[key] for key in stage.upstream) for stage in stages[:4]]
 
     assert upstream("joint") == [(), (), (), ()]
     assert upstream("finetuning") == [(), (), ("teacher[0]",), ("student[0]",)]
-    assert upstream("dual_teacher") == [(), ("teacher[0]",), ("teacher[0]",), ("student[0]", "teacher[1]")]
+    assert upstream("dual_teacher") == [
+        (),
+        ("teacher[0]",),
+        ("teacher[0]",),
+        ("student[0]", "teacher[1]"),
+    ]

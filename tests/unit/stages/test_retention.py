@@ -1,4 +1,6 @@
-"""Retention: what nobody used goes, what someone may need or may be writing stays. Real stores; ages are set on the files."""
+"""Retention: what nobody used goes, what someone may need or may be writing stays. Real stores;
+ages are set on the files.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import torch
 from pyarrow import fs
 
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.stages.retention import JOBS_FOLDER, Kind, RetentionRule, StorePart, clean_up, exists, newest_keys
+from orchestrator.stages.retention import (
+    JOBS_FOLDER,
+    Kind,
+    RetentionRule,
+    StorePart,
+    clean_up,
+    exists,
+    newest_keys,
+)
 from orchestrator.stages.store import Artifact, StageStore
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -68,7 +78,7 @@ def _removed(parts: Sequence[StorePart]) -> set[tuple[Kind, str]]:
     return {(part.kind, part.path) for part in parts if part.goes}
 
 
-# --- stages ----------------------------------------------------------------------------------------------------------
+# --- stages ---------------------------------------------------------------------------------------
 
 
 def test_a_stage_goes_when_its_manifest_is_older_than_the_days(store: StageStore) -> None:
@@ -116,10 +126,14 @@ def test_a_dry_run_judges_the_same_and_removes_nothing(store: StageStore, root: 
 def test_a_part_counts_all_its_files(store: StageStore) -> None:
     folder = _stored(store, A, DAY)
     [part] = clean_up(store, RULE)
-    assert part == StorePart(Kind.STAGES, str(folder), sum(file.stat().st_size for file in folder.iterdir()), goes=False)
+    assert part == StorePart(
+        Kind.STAGES, str(folder), sum(file.stat().st_size for file in folder.iterdir()), goes=False
+    )
 
 
-def test_a_stage_loses_its_manifest_first_so_that_no_reader_meets_half_of_it(store: StageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_loses_its_manifest_first_so_that_no_reader_meets_half_of_it(
+    store: StageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = _stored(store, A, 31 * DAY)
     filesystem, seen = store.filesystem, []
 
@@ -138,7 +152,7 @@ def test_a_stage_loses_its_manifest_first_so_that_no_reader_meets_half_of_it(sto
     assert not folder.exists()
 
 
-# --- epoch checkpoints -----------------------------------------------------------------------------------------------
+# --- epoch checkpoints ----------------------------------------------------------------------------
 
 
 def test_checkpoints_go_when_untouched_for_the_days(store: StageStore) -> None:
@@ -173,12 +187,16 @@ def test_checkpoints_of_a_needed_stage_stay_until_it_is_stored(store: StageStore
     assert not store.has_progress(A)
 
 
-# --- leftovers -------------------------------------------------------------------------------------------------------
+# --- leftovers ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["damaged-12ab34cd.json", f".tmp-{'1' * 32}-manifest.json", TENSORS])
+@pytest.mark.parametrize(
+    "name", ["damaged-12ab34cd.json", f".tmp-{'1' * 32}-manifest.json", TENSORS]
+)
 @pytest.mark.parametrize("folder", [A, f"progress/{A}/student"])
-def test_leftovers_go_when_they_are_older_than_an_hour(store: StageStore, root: Path, folder: str, name: str) -> None:
+def test_leftovers_go_when_they_are_older_than_an_hour(
+    store: StageStore, root: Path, folder: str, name: str
+) -> None:
     (_stored if folder == A else _begun)(store, A, DAY)
     leftover = _file(root / folder / name, HOUR + SECOND)
     assert _removed(clean_up(store, RULE)) == {(Kind.LEFTOVERS, str(leftover))}
@@ -190,7 +208,9 @@ def test_leftovers_go_when_they_are_older_than_an_hour(store: StageStore, root: 
     assert leftover.exists()
 
 
-def test_tensors_without_any_manifest_go_with_their_folder_after_an_hour(store: StageStore, root: Path) -> None:
+def test_tensors_without_any_manifest_go_with_their_folder_after_an_hour(
+    store: StageStore, root: Path
+) -> None:
     tensors = _file(root / A / TENSORS, HOUR - SECOND)
     clean_up(store, RULE)
     assert tensors.exists()
@@ -199,20 +219,29 @@ def test_tensors_without_any_manifest_go_with_their_folder_after_an_hour(store: 
     assert not tensors.parent.exists()
 
 
-def test_a_probe_for_writing_that_was_left_in_the_root_goes_after_an_hour(store: StageStore, root: Path) -> None:
+def test_a_probe_for_writing_that_was_left_in_the_root_goes_after_an_hour(
+    store: StageStore, root: Path
+) -> None:
     old, young = _file(root / ".tmp-old", HOUR + SECOND), _file(root / ".tmp-young", HOUR - SECOND)
     clean_up(store, RULE)
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_folders_of_ray_go_when_nothing_was_written_in_them_for_a_week(store: StageStore, root: Path) -> None:
-    old, young = _file(root / "ray" / "teacher-1" / "x", 7 * DAY + SECOND), _file(root / "ray" / "student-1" / "x", 7 * DAY - SECOND)
+def test_folders_of_ray_go_when_nothing_was_written_in_them_for_a_week(
+    store: StageStore, root: Path
+) -> None:
+    old, young = (
+        _file(root / "ray" / "teacher-1" / "x", 7 * DAY + SECOND),
+        _file(root / "ray" / "student-1" / "x", 7 * DAY - SECOND),
+    )
     assert _removed(clean_up(store, RULE)) == {(Kind.RAY, str(old.parent))}
     assert not old.parent.exists()
     assert young.exists()
 
 
-def test_outputs_of_jobs_go_when_nothing_was_written_for_as_long_as_stages_may_lie_unused(store: StageStore, root: Path) -> None:
+def test_outputs_of_jobs_go_when_nothing_was_written_for_as_long_as_stages_may_lie_unused(
+    store: StageStore, root: Path
+) -> None:
     old = _file(root / JOBS_FOLDER / "run-digits-1" / "summary.json", 30 * DAY + SECOND)
     tick = root / JOBS_FOLDER / "retrain-digits"
     kept = [_file(tick / "first.json", 300 * DAY), _file(tick / "last.json", 30 * DAY - SECOND)]
@@ -221,7 +250,7 @@ def test_outputs_of_jobs_go_when_nothing_was_written_for_as_long_as_stages_may_l
     assert all(file.exists() for file in kept)
 
 
-# --- what is not ours, and what is not there -------------------------------------------------------------------------
+# --- what is not ours, and what is not there ------------------------------------------------------
 
 
 def test_what_does_not_look_like_ours_is_never_touched(store: StageStore, root: Path) -> None:
@@ -255,7 +284,9 @@ def test_an_empty_store_and_none_at_all_have_no_parts(store: StageStore, root: P
 
 def test_a_store_that_cannot_be_read_is_a_retryable_error(store: StageStore, root: Path) -> None:
     root.touch()
-    with pytest.raises(StorageUnavailableError, match="cannot be looked through or cleaned up") as raised:
+    with pytest.raises(
+        StorageUnavailableError, match="cannot be looked through or cleaned up"
+    ) as raised:
         clean_up(store, RULE)
     assert raised.value.exit_code == 3
     assert raised.value.where == str(root)
@@ -267,7 +298,10 @@ def test_any_filesystem_of_pyarrow_will_do(store: StageStore, root: Path) -> Non
     _begun(store, C, 31 * DAY)
     store.filesystem = fs.SubTreeFileSystem(str(root.parent), fs.LocalFileSystem())
     store.root = root.name
-    assert _removed(clean_up(store, RULE)) == {(Kind.STAGES, f"store/{A}"), (Kind.CHECKPOINTS, f"store/progress/{C}")}
+    assert _removed(clean_up(store, RULE)) == {
+        (Kind.STAGES, f"store/{A}"),
+        (Kind.CHECKPOINTS, f"store/progress/{C}"),
+    }
     assert [path.name for path in root.iterdir() if path.name != "progress"] == [B]
 
 
@@ -276,10 +310,12 @@ def test_what_has_no_known_age_stays() -> None:
     assert not RULE.is_older(None, timedelta(0))
 
 
-# --- keys ------------------------------------------------------------------------------------------------------------
+# --- keys -----------------------------------------------------------------------------------------
 
 
-def test_the_newest_keys_come_first_and_no_more_than_asked_for(store: StageStore, root: Path) -> None:
+def test_the_newest_keys_come_first_and_no_more_than_asked_for(
+    store: StageStore, root: Path
+) -> None:
     for key, age in ((A, 2 * DAY), (B, DAY), (C, 3 * DAY)):
         _stored(store, key, age)
     _file(root / ("d" * 64) / TENSORS, SECOND)

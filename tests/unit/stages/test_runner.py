@@ -1,4 +1,6 @@
-"""One way through the code for any stage: found, or learned, evaluated and stored; and never learned twice."""
+"""One way through the code for any stage: found, or learned, evaluated and stored; and never
+learned twice.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,24 @@ from orchestrator.config import Experiment
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario import Split, build_scenario
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.stages import NO_CLAIMS, Claims, Stage, StageRunner, Work, prepare_work, runner, stage_graph
+from orchestrator.stages import (
+    NO_CLAIMS,
+    Claims,
+    Stage,
+    StageRunner,
+    Work,
+    prepare_work,
+    runner,
+    stage_graph,
+)
 from orchestrator.stages.evaluation import Evaluation
-from orchestrator.stages.events import EpochFinished, FeaturesComputed, StageEvent, StageFinished, StageStarted
+from orchestrator.stages.events import (
+    EpochFinished,
+    FeaturesComputed,
+    StageEvent,
+    StageFinished,
+    StageStarted,
+)
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import StageStore
@@ -32,7 +49,11 @@ def small(experiment: Experiment) -> Experiment:
     values = experiment.model_dump(mode="json")
     values["data"]["validation_fraction"] = 0.8
     values["teacher"] |= {"backbone": {"kind": "small_cnn_tiny"}}
-    for role, phase in (("teacher", "training"), ("teacher", "refinement"), ("student", "training")):
+    for role, phase in (
+        ("teacher", "training"),
+        ("teacher", "refinement"),
+        ("student", "training"),
+    ):
         values[role][phase] |= {"epochs": 2, "batch_size": 16}
     return Experiment.model_validate(values)
 
@@ -68,7 +89,12 @@ def no_learning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "compute_stage", learns)
 
 
-def obtain(work: Work, *indices: int, tell: Callable[[StageEvent], None] = lambda _: None, claims: Claims = NO_CLAIMS) -> list[StageEvent]:
+def obtain(
+    work: Work,
+    *indices: int,
+    tell: Callable[[StageEvent], None] = lambda _: None,
+    claims: Claims = NO_CLAIMS,
+) -> list[StageEvent]:
     events: list[StageEvent] = []
 
     def told(event: StageEvent) -> None:
@@ -85,7 +111,10 @@ def obtain_until(work: Work, index: int, phase: str, epoch: int) -> None:
     """As far as the end of one epoch, where the process is interrupted."""
 
     def interrupt(event: StageEvent) -> None:
-        if isinstance(event, EpochFinished) and (event.report.phase, event.report.epoch) == (phase, epoch):
+        if isinstance(event, EpochFinished) and (event.report.phase, event.report.epoch) == (
+            phase,
+            epoch,
+        ):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -136,14 +165,19 @@ def damage(work: Work, key: str) -> None:
     flip_last_bit(next(Path(work.store.path(key)).glob("*.safetensors")))
 
 
-# --- found in the store ----------------------------------------------------------------------------------------------
+# --- found in the store ---------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("no_learning")
 def test_a_stored_stage_is_not_learned_again_and_its_epochs_are_told_again(finished: Work) -> None:
     assert summary(obtain(finished, TEACHER, STUDENT)) == [
         "teacher[0] started",
-        *("teacher[0] extractor 1", "teacher[0] extractor 2", "teacher[0] embedding 1", "teacher[0] embedding 2"),
+        *(
+            "teacher[0] extractor 1",
+            "teacher[0] extractor 2",
+            "teacher[0] embedding 1",
+            "teacher[0] embedding 2",
+        ),
         "teacher[0] cached",
         "student[0] started",
         *("student[0] student 1", "student[0] student 2"),
@@ -154,7 +188,9 @@ def test_a_stored_stage_is_not_learned_again_and_its_epochs_are_told_again(finis
 def test_a_cached_stages_reports_are_those_of_its_learning(empty: Work) -> None:
     learned, cached = (obtain(empty, TEACHER) for _ in range(2))
     assert learned[:-1] == cached[:-1]
-    assert [event.cached for event in (learned[-1], cached[-1]) if isinstance(event, StageFinished)] == [False, True]
+    assert [
+        event.cached for event in (learned[-1], cached[-1]) if isinstance(event, StageFinished)
+    ] == [False, True]
 
 
 def test_a_finished_stage_has_no_progress_and_says_what_it_cost(finished: Work) -> None:
@@ -169,7 +205,9 @@ def test_a_finished_stage_has_no_progress_and_says_what_it_cost(finished: Work) 
 
 
 @pytest.mark.parametrize("index", [TEACHER, STUDENT, NEXT_TEACHER, NEXT_STUDENT])
-def test_a_damaged_artifact_is_learned_again_to_the_same_weights(finished: Work, copied: Work, index: int) -> None:
+def test_a_damaged_artifact_is_learned_again_to_the_same_weights(
+    finished: Work, copied: Work, index: int
+) -> None:
     damage(copied, copied.stages[index].key)
     events = obtain(copied, index)
     assert isinstance(events[-1], StageFinished)
@@ -180,11 +218,14 @@ def test_a_damaged_artifact_is_learned_again_to_the_same_weights(finished: Work,
 def test_a_stage_whose_upstream_is_gone_says_what_to_do(copied: Work) -> None:
     shutil.rmtree(copied.store.path(copied.stages[NEXT_TEACHER].key))
     shutil.rmtree(copied.store.path(copied.stages[TEACHER].key))
-    with pytest.raises(StorageUnavailableError, match=r"teacher\[0\] has been stored and is gone or damaged.*run the same command again"):
+    with pytest.raises(
+        StorageUnavailableError,
+        match=r"teacher\[0\] has been stored and is gone or damaged.*run the same command again",
+    ):
         obtain(copied, NEXT_TEACHER)
 
 
-# --- going on after an interruption ----------------------------------------------------------------------------------
+# --- going on after an interruption ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -214,7 +255,9 @@ def test_an_interrupted_stage_goes_on_and_ends_with_the_same_weights(
     events = obtain(copied, index)
     assert_same_model(copied, finished, index)
     assert not copied.store.has_progress(stage.key)
-    assert summary(events) == [text.replace("cached", "learned") for text in summary(obtain(finished, index))]
+    assert summary(events) == [
+        text.replace("cached", "learned") for text in summary(obtain(finished, index))
+    ]
 
 
 def test_a_stage_goes_on_from_its_progress_and_does_not_begin_again(copied: Work) -> None:
@@ -225,13 +268,20 @@ def test_a_stage_goes_on_from_its_progress_and_does_not_begin_again(copied: Work
     obtain_until(copied, STUDENT, "student", 1)
     progress = copied.store.load_progress(stage.key, "student")
     assert progress is not None
-    shifted = {name: tensor + 1 if name.startswith("modules.") else tensor for name, tensor in progress.tensors.items()}
+    shifted = {
+        name: tensor + 1 if name.startswith("modules.") else tensor
+        for name, tensor in progress.tensors.items()
+    }
     copied.store.save_progress(stage.key, "student", replace(progress, tensors=shifted))
     obtain(copied, STUDENT)
-    assert not torch.equal(tensors_of(copied, STUDENT)["network.embedding.weight"], before["network.embedding.weight"])
+    assert not torch.equal(
+        tensors_of(copied, STUDENT)["network.embedding.weight"], before["network.embedding.weight"]
+    )
 
 
-def test_damaged_progress_is_not_used_and_the_weights_are_the_same(finished: Work, copied: Work) -> None:
+def test_damaged_progress_is_not_used_and_the_weights_are_the_same(
+    finished: Work, copied: Work
+) -> None:
     stage = copied.stages[STUDENT]
     shutil.rmtree(copied.store.path(stage.key))
     obtain_until(copied, STUDENT, "student", 1)
@@ -240,11 +290,13 @@ def test_damaged_progress_is_not_used_and_the_weights_are_the_same(finished: Wor
     assert_same_model(copied, finished, STUDENT)
 
 
-# --- evaluations -----------------------------------------------------------------------------------------------------
+# --- evaluations ----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("no_learning")
-def test_a_stored_evaluation_is_not_computed_again(finished: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stored_evaluation_is_not_computed_again(
+    finished: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def judges(*_: object) -> Evaluation:
         msg = "a model was judged again"
         raise AssertionError(msg)
@@ -256,7 +308,9 @@ def test_a_stored_evaluation_is_not_computed_again(finished: Work, monkeypatch: 
 @pytest.mark.usefixtures("no_learning")
 @pytest.mark.parametrize("how", ["gone", "damaged"])
 @pytest.mark.parametrize("index", range(4))
-def test_a_lost_evaluation_is_computed_again_from_the_stored_model(finished: Work, copied: Work, index: int, how: str) -> None:
+def test_a_lost_evaluation_is_computed_again_from_the_stored_model(
+    finished: Work, copied: Work, index: int, how: str
+) -> None:
     stage = copied.stages[index]
     key = evaluation_key(stage, copied.scenario)
     if how == "gone":
@@ -282,7 +336,9 @@ def test_other_test_images_are_judged_anew_without_learning(copied: Work, tmp_pa
     for stage in other.stages[:2]:
         assert_same_evaluation(other.evaluation_of(stage), before[stage.name])
     for stage in other.stages[2:4]:
-        assert not torch.equal(other.evaluation_of(stage).predictions, before[stage.name].predictions)
+        assert not torch.equal(
+            other.evaluation_of(stage).predictions, before[stage.name].predictions
+        )
         assert_same_evaluation(copied.evaluation_of(stage), before[stage.name])
 
 
@@ -292,16 +348,22 @@ def with_inverted_images(work: Work, split: Split, c: int, folder: Path) -> Work
     images = table.images.copy()
     rows = work.scenario.indices[split][c]
     images[rows] = 255 - images[rows]
-    changed = write_image_table(folder / "changed.arrow", table.name, images, list(table.labels), table.is_test)
-    scenario = build_scenario(changed, experiment.scenario, experiment.data.validation_fraction, experiment.seed)
+    changed = write_image_table(
+        folder / "changed.arrow", table.name, images, list(table.labels), table.is_test
+    )
+    scenario = build_scenario(
+        changed, experiment.scenario, experiment.data.validation_fraction, experiment.seed
+    )
     return replace(work, scenario=scenario, stages=stage_graph(experiment, scenario))
 
 
-# --- one at a time ---------------------------------------------------------------------------------------------------
+# --- one at a time --------------------------------------------------------------------------------
 
 
 class Contested:
-    """Claims that are held by others at first, for as long as `others` do something; notes what is held and released."""
+    """Claims that are held by others at first, for as long as `others` do something; notes what is
+    held and released.
+    """
 
     def __init__(self, others: Callable[[], object] = lambda: None) -> None:
         self._others = others
@@ -360,7 +422,9 @@ def test_the_claim_is_held_until_the_stage_and_its_evaluation_are_stored(empty: 
     assert claims.held == claims.released == [stage.key]
 
 
-def test_waiting_for_a_claim_is_no_work(empty: Work, finished: Work, let_hours_pass: Callable[[], None]) -> None:
+def test_waiting_for_a_claim_is_no_work(
+    empty: Work, finished: Work, let_hours_pass: Callable[[], None]
+) -> None:
     learned = obtain(empty, TEACHER, claims=Contested(let_hours_pass))[-1]
     assert isinstance(learned, StageFinished)
     assert 0 < learned.seconds < 3600
@@ -404,7 +468,7 @@ def test_a_claim_does_not_outlive_an_interrupted_stage(empty: Work) -> None:
     assert claims.held == claims.released == [empty.stages[TEACHER].key]
 
 
-# --- keys of a real experiment ---------------------------------------------------------------------------------------
+# --- keys of a real experiment --------------------------------------------------------------------
 
 
 def different(work: Work, other: Work) -> set[str]:
@@ -414,20 +478,34 @@ def different(work: Work, other: Work) -> set[str]:
     return {name for name, key in keys(work).items() if keys(other)[name] != key}
 
 
-@pytest.mark.parametrize("transfer", [{"kind": "fixed"}, {"similarity": "cosine"}, {"similarity_thresholds": [0.8, 0.9]}])
-def test_another_transfer_ratio_learns_no_teacher_again(copied: Work, transfer: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "transfer", [{"kind": "fixed"}, {"similarity": "cosine"}, {"similarity_thresholds": [0.8, 0.9]}]
+)
+def test_another_transfer_ratio_learns_no_teacher_again(
+    copied: Work, transfer: dict[str, object]
+) -> None:
     values = copied.experiment.model_dump(mode="json")
-    experiment = Experiment.model_validate({**values, "student": {**values["student"], "transfer": transfer}})
+    experiment = Experiment.model_validate(
+        {**values, "student": {**values["student"], "transfer": transfer}}
+    )
     other = replace(copied, experiment=experiment, stages=stage_graph(experiment, copied.scenario))
     assert different(copied, other) == {"student[0]", "student[1]", "student[2]"}
-    assert [event.cached for event in obtain(other, TEACHER, STUDENT) if isinstance(event, StageFinished)] == [True, False]
+    assert [
+        event.cached
+        for event in obtain(other, TEACHER, STUDENT)
+        if isinstance(event, StageFinished)
+    ] == [True, False]
 
 
 @pytest.mark.parametrize("split", [Split.TRAIN, Split.TEST])
-def test_a_later_tasks_images_change_nothing_before_it(finished: Work, tmp_path: Path, split: Split) -> None:
+def test_a_later_tasks_images_change_nothing_before_it(
+    finished: Work, tmp_path: Path, split: Split
+) -> None:
     # class 4 arrives in task 2
     other = with_inverted_images(finished, split, 4, tmp_path)
-    assert different(finished, other) == ({"teacher[2]", "student[2]"} if split == Split.TRAIN else set())
+    assert different(finished, other) == (
+        {"teacher[2]", "student[2]"} if split == Split.TRAIN else set()
+    )
 
     def evaluations(work: Work) -> list[str]:
         return [evaluation_key(stage, work.scenario) for stage in work.stages]
@@ -440,4 +518,7 @@ def test_stages_know_their_upstream_by_key(finished: Work) -> None:
     stages: dict[str, Stage] = {stage.name: stage for stage in finished.stages}
     assert stages["teacher[0]"].upstream == ()
     assert stages["student[0]"].upstream == (stages["teacher[0]"].key,)
-    assert set(stages["student[1]"].upstream) == {stages["student[0]"].key, stages["teacher[1]"].key}
+    assert set(stages["student[1]"].upstream) == {
+        stages["student[0]"].key,
+        stages["teacher[1]"].key,
+    }

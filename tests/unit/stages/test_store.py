@@ -24,7 +24,11 @@ def store(tmp_path: Path) -> StageStore:
 
 
 def _artifact() -> Artifact:
-    tensors = {"weights": torch.arange(6.0).view(2, 3).T, "images": torch.zeros(0, 1, 8, 8, dtype=torch.uint8), "count": torch.tensor(3)}
+    tensors = {
+        "weights": torch.arange(6.0).view(2, 3).T,
+        "images": torch.zeros(0, 1, 8, 8, dtype=torch.uint8),
+        "count": torch.tensor(3),
+    }
     return Artifact(tensors, {"epochs": [{"loss": 0.5}]})
 
 
@@ -42,7 +46,9 @@ def test_an_unknown_key_loads_nothing(store: StageStore) -> None:
     assert store.load(KEY) is None
 
 
-def test_an_address_with_scheme_and_a_path_reach_the_same_store(store: StageStore, tmp_path: Path) -> None:
+def test_an_address_with_scheme_and_a_path_reach_the_same_store(
+    store: StageStore, tmp_path: Path
+) -> None:
     store.save(KEY, _artifact())
     assert StageStore(f"file://{tmp_path / 'store'}").load(KEY) is not None
 
@@ -109,7 +115,9 @@ def test_the_plain_values_are_read_without_the_tensors(store: StageStore, tmp_pa
 def test_progress_is_the_newest_of_each_phase_until_it_is_cleared(store: StageStore) -> None:
     assert not store.has_progress(KEY)
     for number in (1, 2):
-        store.save_progress(KEY, "extractor", Artifact({"weights": torch.tensor(number)}, {"epoch": number}))
+        store.save_progress(
+            KEY, "extractor", Artifact({"weights": torch.tensor(number)}, {"epoch": number})
+        )
     store.save_progress(KEY, "embedding", _artifact())
     assert store.has_progress(KEY)
     newest = store.load_progress(KEY, "extractor")
@@ -123,7 +131,9 @@ def test_progress_is_the_newest_of_each_phase_until_it_is_cleared(store: StageSt
     assert store.load_progress(KEY, "extractor") is None
 
 
-def test_clearing_progress_leaves_that_of_other_stages_and_what_is_finished(store: StageStore) -> None:
+def test_clearing_progress_leaves_that_of_other_stages_and_what_is_finished(
+    store: StageStore,
+) -> None:
     other = "b" * 64
     store.save(KEY, _artifact())
     for key in (KEY, other):
@@ -134,7 +144,9 @@ def test_clearing_progress_leaves_that_of_other_stages_and_what_is_finished(stor
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_two_writers_of_one_key_leave_one_whole_artifact_and_nothing_else(store: StageStore, tmp_path: Path, attempt: int) -> None:
+def test_two_writers_of_one_key_leave_one_whole_artifact_and_nothing_else(
+    store: StageStore, tmp_path: Path, attempt: int
+) -> None:
     start = Barrier(2)
     artifact = Artifact({"weights": torch.arange(200_000.0)}, {"epochs": []})
 
@@ -172,7 +184,9 @@ def test_a_writer_whose_temporary_file_another_one_sweeps_writes_it_again(
     assert len(list((tmp_path / "store" / KEY).iterdir())) == 2
 
 
-def test_what_an_interrupted_writer_has_left_is_swept_by_the_next_one(store: StageStore, tmp_path: Path) -> None:
+def test_what_an_interrupted_writer_has_left_is_swept_by_the_next_one(
+    store: StageStore, tmp_path: Path
+) -> None:
     folder = tmp_path / "store" / KEY
     folder.mkdir(parents=True)
     (folder / ".tmp-0123-manifest.json").write_text("{")
@@ -208,13 +222,17 @@ def test_a_full_disk_is_a_retryable_error_and_leaves_no_half_file(
             save()
     assert raised.value.is_retryable
     assert len(written) == full_from
-    assert [file.suffix for file in (tmp_path / "store").rglob("*") if file.is_file()] == [".safetensors"] * (full_from - 1)
+    assert [file.suffix for file in (tmp_path / "store").rglob("*") if file.is_file()] == [
+        ".safetensors"
+    ] * (full_from - 1)
     assert store.load(KEY) is None
     assert store.load_progress(KEY, "extractor") is None
     save()
     assert (store.load(KEY) or store.load_progress(KEY, "extractor")) is not None
 
 
-def test_a_store_that_answers_leaves_no_trace_of_the_question(store: StageStore, tmp_path: Path) -> None:
+def test_a_store_that_answers_leaves_no_trace_of_the_question(
+    store: StageStore, tmp_path: Path
+) -> None:
     store.check_writable()
     assert list((tmp_path / "store").iterdir()) == []

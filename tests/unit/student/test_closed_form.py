@@ -1,4 +1,6 @@
-"""The student's classifier in closed form: class means that follow the features, and linear discriminants of them."""
+"""The student's classifier in closed form: class means that follow the features, and linear
+discriminants of them.
+"""
 
 import pytest
 import torch
@@ -15,7 +17,9 @@ def drawn(seed: int = 0, num: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(CLASSES).repeat_interleave(num)
     means = 3 * torch.randn(CLASSES, FEATURES, generator=generator)
-    stretched = torch.randn(len(labels), FEATURES, generator=generator) @ torch.randn(FEATURES, FEATURES, generator=generator)
+    stretched = torch.randn(len(labels), FEATURES, generator=generator) @ torch.randn(
+        FEATURES, FEATURES, generator=generator
+    )
     return means[labels] + stretched, labels
 
 
@@ -42,7 +46,9 @@ def test_the_discriminants_are_those_of_scikit_learn() -> None:
     theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(features.numpy(), labels.numpy())
     assert (ours(features).argmax(dim=1).numpy() == theirs.predict(features.numpy())).mean() > 0.99
     probable = torch.softmax(ours(features), dim=1)
-    assert (probable - torch.from_numpy(theirs.predict_proba(features.numpy())).float()).abs().mean() < 0.01
+    assert (
+        probable - torch.from_numpy(theirs.predict_proba(features.numpy())).float()
+    ).abs().mean() < 0.01
 
 
 def test_statistics_follow_a_drift() -> None:
@@ -51,11 +57,15 @@ def test_statistics_follow_a_drift() -> None:
     followed = no_statistics(FEATURES).with_classes(features, labels).followed(drift)
     moved = no_statistics(FEATURES).with_classes(drift.of_points(features), labels)
     for name in ("means", "counts", "covariance"):
-        torch.testing.assert_close(getattr(followed, name), getattr(moved, name), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            getattr(followed, name), getattr(moved, name), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_a_class_with_few_images_is_not_chosen_too_seldom() -> None:
-    """Two classes alike but for their number of images: with the noise in its mean taken away the smaller one gets its share."""
+    """Two classes alike but for their number of images: with the noise in its mean taken away the
+    smaller one gets its share.
+    """
     generator = torch.Generator().manual_seed(0)
     counts, dimensions, shares = torch.tensor([400, 5]), 40, []
     for _ in range(50):
@@ -69,7 +79,9 @@ def test_a_class_with_few_images_is_not_chosen_too_seldom() -> None:
 @pytest.mark.parametrize("num", [1, 2])
 def test_a_handful_of_equal_images_gives_numbers(num: int) -> None:
     features = torch.zeros(2 * num, FEATURES)
-    logits = discriminant(no_statistics(FEATURES).with_classes(features, torch.arange(2).repeat_interleave(num)), 0.1)(features)
+    logits = discriminant(
+        no_statistics(FEATURES).with_classes(features, torch.arange(2).repeat_interleave(num)), 0.1
+    )(features)
     assert torch.isfinite(logits).all()
 
 
@@ -79,4 +91,7 @@ def test_more_classes_leave_the_statistics_before_as_they_were() -> None:
     kept = [tensor.clone() for tensor in (before.means, before.counts, before.covariance)]
     after = before.with_classes(features[labels >= 2], labels[labels >= 2])
     assert accuracy(discriminant(after, 0.1)(features), labels) > 0.9
-    assert all(torch.equal(one, other) for one, other in zip(kept, (before.means, before.counts, before.covariance), strict=True))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(kept, (before.means, before.counts, before.covariance), strict=True)
+    )

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from orchestrator.student.distillation import embedding_loss, stability_loss, transfer_loss, transfer_target
+from orchestrator.student.distillation import (
+    embedding_loss,
+    stability_loss,
+    transfer_loss,
+    transfer_target,
+)
 
 fractions = st.floats(0, 1, allow_nan=False)
 
@@ -47,17 +52,23 @@ def test_transfer_target_is_a_distribution(seed: int, ratio: float) -> None:
 
 def test_transfer_target_mixes_the_teacher_with_the_real_answers() -> None:
     teacher = torch.tensor([[0.5, 0.3, 0.2]])
-    np.testing.assert_allclose(transfer_target(teacher, torch.tensor([2]), 0.4).numpy(), [[0.2, 0.12, 0.68]], rtol=1e-6)
+    np.testing.assert_allclose(
+        transfer_target(teacher, torch.tensor([2]), 0.4).numpy(), [[0.2, 0.12, 0.68]], rtol=1e-6
+    )
 
 
 def test_transfer_target_leans_on_the_teacher_at_1_and_on_the_answers_at_0() -> None:
     teacher = torch.tensor([[0.5, 0.3, 0.2]])
     assert torch.equal(transfer_target(teacher, torch.tensor([1]), 1.0), teacher)
-    assert torch.equal(transfer_target(teacher, torch.tensor([1]), 0.0), torch.tensor([[0.0, 1.0, 0.0]]))
+    assert torch.equal(
+        transfer_target(teacher, torch.tensor([1]), 0.0), torch.tensor([[0.0, 1.0, 0.0]])
+    )
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 0.8, 1.0])
-def test_transfer_loss_at_temperature_1_has_the_gradient_of_the_divergence_from_the_target(ratio: float) -> None:
+def test_transfer_loss_at_temperature_1_has_the_gradient_of_the_divergence_from_the_target(
+    ratio: float,
+) -> None:
     labels = torch.tensor([0, 3, 2, 1, 1])
     teacher_logits, student_logits = _random(1, 5, 4), _random(2, 5, 4).requires_grad_()
     transfer_loss(student_logits, teacher_logits, labels, ratio, 1.0).backward()
@@ -79,12 +90,16 @@ def test_transfer_loss_weighs_the_soft_part_by_temperature_squared() -> None:
         soft.append(float((q * np.log(q / p)).sum()))
         hard.append(float(-np.log(np.exp(s[label]) / np.exp(s).sum())))
     expected = ratio * temperature**2 * np.mean(soft) + (1 - ratio) * np.mean(hard)
-    assert float(transfer_loss(student, teacher, labels, ratio, temperature)) == pytest.approx(expected)
+    assert float(transfer_loss(student, teacher, labels, ratio, temperature)) == pytest.approx(
+        expected
+    )
 
 
 def test_transfer_loss_is_zero_where_the_student_equals_a_trusted_teacher() -> None:
     logits = _random(0, 3, 4)
-    assert float(transfer_loss(logits, logits, torch.tensor([0, 1, 2]), 1.0, 4.0)) == pytest.approx(0, abs=1e-12)
+    assert float(transfer_loss(logits, logits, torch.tensor([0, 1, 2]), 1.0, 4.0)) == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_stability_is_the_distance_in_units_of_the_variance() -> None:
@@ -92,7 +107,9 @@ def test_stability_is_the_distance_in_units_of_the_variance() -> None:
     assert float(stability_loss(before, before)) == 0
     moved = before + torch.tensor([2.0, 0, 0, 0])
     torch.testing.assert_close(stability_loss(moved, before), 4 / before.var(dim=0).sum())
-    torch.testing.assert_close(stability_loss(10 * moved, 10 * before), stability_loss(moved, before))
+    torch.testing.assert_close(
+        stability_loss(10 * moved, 10 * before), stability_loss(moved, before)
+    )
 
 
 def test_stability_of_a_single_image_is_a_number() -> None:

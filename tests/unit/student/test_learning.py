@@ -1,4 +1,6 @@
-"""What a student answers with, and what keeps its features. That it is taught as the patents say is in test_patent_claims.py."""
+"""What a student answers with, and what keeps its features. That it is taught as the patents say is
+in test_patent_claims.py.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class Course:
     def accuracy(self, student: StudentModel, classes: range) -> float:
         """On test images of some classes."""
         test = self.test[classes]
-        return float((predict(student.network, test.images).argmax(dim=1) == test.labels).double().mean())
+        return float(
+            (predict(student.network, test.images).argmax(dim=1) == test.labels).double().mean()
+        )
 
 
 def _config(**changes: float | str | TrainingConfig) -> StudentConfig:
@@ -54,18 +58,30 @@ def _config(**changes: float | str | TrainingConfig) -> StudentConfig:
 def _learned(course: Course, **changes: float | str) -> tuple[StudentModel, list[EpochReport]]:
     reports: list[EpochReport] = []
     context = LearningContext(0, "student[1]", reporter=reports.append)
-    return learn_student_task(course.student, course.teacher, course.train[NEW], _config(**changes), context), reports
+    return learn_student_task(
+        course.student, course.teacher, course.train[NEW], _config(**changes), context
+    ), reports
 
 
 @pytest.fixture(scope="module")
 def course(digits_table: ImageTable) -> Course:
     settings = ScenarioConfig(num_base_classes=2, classes_per_task=2, class_order=tuple(range(10)))
     scenario = build_scenario(digits_table, settings, 0.0, 0)
-    train, test = ({classes: scenario.images_of(split, classes) for classes in (OLD, NEW)} for split in (Split.TRAIN, Split.TEST))
-    teacher = TeacherConfig(training=BRIEF, refinement=BRIEF, num_views=2, joint_embedding=JointEmbeddingConfig(dimensions=32))
+    train, test = (
+        {classes: scenario.images_of(split, classes) for classes in (OLD, NEW)}
+        for split in (Split.TRAIN, Split.TEST)
+    )
+    teacher = TeacherConfig(
+        training=BRIEF,
+        refinement=BRIEF,
+        num_views=2,
+        joint_embedding=JointEmbeddingConfig(dimensions=32),
+    )
     first = learn_teacher_task(None, train[OLD], teacher, LearningContext(0, "teacher[0]"))
     second = learn_teacher_task(first, train[NEW], teacher, LearningContext(0, "teacher[1]"))
-    student = learn_student_task(None, first, train[OLD], _config(), LearningContext(0, "student[0]"))
+    student = learn_student_task(
+        None, first, train[OLD], _config(), LearningContext(0, "student[0]")
+    )
     return Course(train, test, second, student)
 
 
@@ -74,19 +90,28 @@ def test_it_answers_with_the_discriminants_of_its_own_features(course: Course) -
     assert isinstance(student.network.classifier, LinearClassifier)
     assert student.network.extractor is student.taught.extractor
     wanted = discriminant(student.statistics, StudentConfig().classifier_shrinkage)
-    torch.testing.assert_close(predict(student.network, images), wanted(extract_features(student.network.extractor, images)))
-    assert student.statistics.counts.tolist() == [int((course.train[c].labels == k).sum()) for c in (OLD, NEW) for k in c]
+    torch.testing.assert_close(
+        predict(student.network, images),
+        wanted(extract_features(student.network.extractor, images)),
+    )
+    assert student.statistics.counts.tolist() == [
+        int((course.train[c].labels == k).sum()) for c in (OLD, NEW) for k in c
+    ]
 
 
 def test_it_answers_as_it_was_taught_where_that_is_wanted(course: Course) -> None:
     student = course.second(classifier="taught")
     assert student.network is student.taught
     other = course.second()
-    for one, same in zip(student.taught.state_dict().values(), other.taught.state_dict().values(), strict=True):
+    for one, same in zip(
+        student.taught.state_dict().values(), other.taught.state_dict().values(), strict=True
+    ):
         assert torch.equal(one, same), "what it answers with changes nothing that is taught"
 
 
-def test_means_of_old_classes_are_nearer_to_the_truth_than_those_from_before(course: Course) -> None:
+def test_means_of_old_classes_are_nearer_to_the_truth_than_those_from_before(
+    course: Course,
+) -> None:
     student = course.second(stability_weight=0.0)
     old = course.train[OLD]
     features = extract_features(student.taught.extractor, old.images)
@@ -100,12 +125,20 @@ def test_old_classes_and_new_ones_are_told_apart(course: Course) -> None:
     assert min(course.accuracy(student, OLD), course.accuracy(student, NEW)) > 0.95
 
 
-def test_without_the_classifier_teacher_old_class_directions_follow_the_space(course: Course) -> None:
-    """Its next task starts in the new joint embedding space, and answers there as it did, but for the space's shift."""
-    training = TrainingConfig(epochs=1, learning_rate=1e-9, weight_decay=0)  # how it starts is how it ends
+def test_without_the_classifier_teacher_old_class_directions_follow_the_space(
+    course: Course,
+) -> None:
+    """Its next task starts in the new joint embedding space, and answers there as it did, but for
+    the space's shift.
+    """
+    training = TrainingConfig(
+        epochs=1, learning_rate=1e-9, weight_decay=0
+    )  # how it starts is how it ends
     config = _config(training=training, classifier_weight=0.0, prototype_weight=0.0)
     images, before = course.test[OLD].images, course.student.taught
-    after = learn_student_task(course.student, course.teacher, course.train[NEW], config, LearningContext(0, "student[1]")).taught
+    after = learn_student_task(
+        course.student, course.teacher, course.train[NEW], config, LearningContext(0, "student[1]")
+    ).taught
     wanted = predict(before, images).argmax(dim=1)
 
     def share_as_before(classifier: CosineClassifier) -> float:
@@ -113,7 +146,10 @@ def test_without_the_classifier_teacher_old_class_directions_follow_the_space(co
             logits = classifier(after.embedding(extract_features(after.extractor, images)))
         return float((logits.argmax(dim=1) == wanted).double().mean())
 
-    assert share_as_before(after.classifier.restricted_to(len(OLD))) > share_as_before(before.classifier) + 0.05
+    assert (
+        share_as_before(after.classifier.restricted_to(len(OLD)))
+        > share_as_before(before.classifier) + 0.05
+    )
 
 
 def test_stability_keeps_the_features(course: Course) -> None:
@@ -134,4 +170,9 @@ def test_the_student_before_stays_as_it_was(course: Course) -> None:
 
     before = state(course.student.network) + state(course.student.taught)
     replace(course).second()  # learned now
-    assert all(torch.equal(a, b) for a, b in zip(before, state(course.student.network) + state(course.student.taught), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            before, state(course.student.network) + state(course.student.taught), strict=True
+        )
+    )

@@ -20,7 +20,9 @@ def extractor() -> Backbone:
 
 @pytest.fixture(scope="module")
 def images() -> torch.Tensor:
-    return torch.randint(0, 256, (6, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return torch.randint(
+        0, 256, (6, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
 
 
 @pytest.fixture
@@ -36,15 +38,21 @@ def generator() -> torch.Generator:
 def test_features_are_those_of_the_varied_images(
     extractor: Backbone, images: torch.Tensor, context: LearningContext, with_mixtures: bool
 ) -> None:
-    batch = VariedAfresh(images, extractor, context, with_mixtures).batch(torch.tensor([4, 1, 4]), generator())
+    batch = VariedAfresh(images, extractor, context, with_mixtures).batch(
+        torch.tensor([4, 1, 4]), generator()
+    )
     assert len(batch.images) == (6 if with_mixtures else 3)
     assert not torch.equal(batch.images[0], batch.images[2]), "the same image, varied twice"
     torch.testing.assert_close(batch.features, extract_features(extractor, batch.images))
 
 
-def test_known_features_are_those_of_the_images_as_they_are(extractor: Backbone, images: torch.Tensor, context: LearningContext) -> None:
+def test_known_features_are_those_of_the_images_as_they_are(
+    extractor: Backbone, images: torch.Tensor, context: LearningContext
+) -> None:
     rows = torch.tensor([4, 1, 4])
-    batch = WithKnownFeatures(images, extract_features(extractor, images), context).batch(rows, generator())
+    batch = WithKnownFeatures(images, extract_features(extractor, images), context).batch(
+        rows, generator()
+    )
     torch.testing.assert_close(batch.features, extract_features(extractor, images[rows]))
     assert torch.equal(batch.images, context.vary(images[rows], generator()))
     assert not torch.equal(batch.images[0], batch.images[2]), "the same image, varied twice"

@@ -1,4 +1,6 @@
-"""Prototype augmentation: draws from each description of the spread, their range, and what makes good vectors [A claims 4, 5]."""
+"""Prototype augmentation: draws from each description of the spread, their range, and what makes
+good vectors [A claims 4, 5].
+"""
 
 from __future__ import annotations
 
@@ -34,18 +36,29 @@ def _random(seed: int, *shape: int) -> Tensor:
 
 
 def _statistics(is_flat: bool) -> ClassStatistics:
-    """Two classes of three correlated features, the last of which may be the same in all images; rank 3 keeps all of their spread."""
+    """Two classes of three correlated features, the last of which may be the same in all images;
+    rank 3 keeps all of their spread.
+    """
     last = 0.0 if is_flat else 0.3
     statistics = no_classes(3, rank=3)
     for seed, scale in ((0, 1.0), (1, 2.0)):
-        clean = scale * _random(seed, 30, 3) @ torch.tensor([[1.0, 0.8, 0.0], [0.0, 0.6, 0.0], [0.0, 0.0, last]]) + 5 * seed
+        clean = (
+            scale
+            * _random(seed, 30, 3)
+            @ torch.tensor([[1.0, 0.8, 0.0], [0.0, 0.6, 0.0], [0.0, 0.0, last]])
+            + 5 * seed
+        )
         statistics = with_class(statistics, ClassFeatures(clean, torch.zeros(0, 30, 3)), 0.0)
     return statistics
 
 
-@pytest.mark.parametrize("spread", [SharedSpreadConfig(), ScalarSpreadConfig(), LowRankSpreadConfig(rank=3)])
+@pytest.mark.parametrize(
+    "spread", [SharedSpreadConfig(), ScalarSpreadConfig(), LowRankSpreadConfig(rank=3)]
+)
 @pytest.mark.parametrize("is_flat", [False, True])
-def test_draws_have_the_mean_and_covariance_that_the_spread_describes(spread: SpreadConfig, is_flat: bool) -> None:
+def test_draws_have_the_mean_and_covariance_that_the_spread_describes(
+    spread: SpreadConfig, is_flat: bool
+) -> None:
     statistics = _statistics(is_flat)
     draws = draw_features(spread, statistics, 40_000, torch.Generator().manual_seed(0)).numpy()
     for label in range(2):
@@ -56,19 +69,27 @@ def test_draws_have_the_mean_and_covariance_that_the_spread_describes(spread: Sp
             "low_rank": factors.T @ factors,
         }[spread.kind]
         tolerance = 0.03 * np.trace(expected)
-        np.testing.assert_allclose(draws[label].mean(axis=0), statistics.means[label].numpy(), atol=tolerance)
+        np.testing.assert_allclose(
+            draws[label].mean(axis=0), statistics.means[label].numpy(), atol=tolerance
+        )
         np.testing.assert_allclose(np.cov(draws[label].T), expected, atol=tolerance)
 
 
 def test_the_radius_of_a_class_is_the_root_mean_square_length_of_its_draws() -> None:
     drawn = _random(0, 2, 5, 3)
-    expected = [np.sqrt(np.mean([np.linalg.norm(v) ** 2 for v in of_class])) for of_class in drawn.numpy()]
+    expected = [
+        np.sqrt(np.mean([np.linalg.norm(v) ** 2 for v in of_class])) for of_class in drawn.numpy()
+    ]
     np.testing.assert_allclose(spread_radii(drawn).flatten().numpy(), expected, rtol=1e-5)
 
 
 def test_long_vectors_are_shortened_and_short_ones_left_alone() -> None:
     vectors = torch.tensor([[[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]]])
-    np.testing.assert_allclose(within_range(vectors, torch.full((1, 1, 1), 2.0)).numpy(), [[[1.2, 1.6], [0.3, 0.4], [0.0, 0.0]]], rtol=1e-6)
+    np.testing.assert_allclose(
+        within_range(vectors, torch.full((1, 1, 1), 2.0)).numpy(),
+        [[[1.2, 1.6], [0.3, 0.4], [0.0, 0.0]]],
+        rtol=1e-6,
+    )
 
 
 class _Cosines(nn.Module):
@@ -83,7 +104,14 @@ class _Cosines(nn.Module):
 
 
 def _config(**fields: float) -> AdaptiveAugmentationConfig:
-    values = {"margin": 0.1, "separation_weight": 0.0, "diversity_weight": 0.0, "learning_rate": 0.05, "num_steps": 10, "radius": 1.0}
+    values = {
+        "margin": 0.1,
+        "separation_weight": 0.0,
+        "diversity_weight": 0.0,
+        "learning_rate": 0.05,
+        "num_steps": 10,
+        "radius": 1.0,
+    }
     return AdaptiveAugmentationConfig.model_validate({"num_vectors": 5, **values, **fields})
 
 
@@ -99,7 +127,9 @@ def test_the_margin_term_is_the_mean_lack_of_lead_in_cosine() -> None:
             point = prototypes[label] + vector
             others = [_cosine(point, prototypes[other]) for other in range(3) if other != label]
             lacks.append(max(0.0, 0.3 - (_cosine(point, prototypes[label]) - max(others))))
-    loss = augmentation_loss(_config(margin=0.3), vectors, OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4))
+    loss = augmentation_loss(
+        _config(margin=0.3), vectors, OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4)
+    )
     assert 0 < np.mean(lacks) == pytest.approx(float(loss), rel=1e-4)
 
 
@@ -109,10 +139,20 @@ def test_the_separation_term_counts_points_nearer_to_a_new_image_than_to_their_p
     for label in range(3):
         for vector in vectors[label]:
             point = functional.normalize(prototypes[label] + vector, dim=0)
-            to_new = min(float((point - functional.normalize(image, dim=0)).norm()) for image in new)
-            lacks.append(max(0.0, float((point - functional.normalize(prototypes[label], dim=0)).norm()) - to_new))
+            to_new = min(
+                float((point - functional.normalize(image, dim=0)).norm()) for image in new
+            )
+            lacks.append(
+                max(
+                    0.0,
+                    float((point - functional.normalize(prototypes[label], dim=0)).norm()) - to_new,
+                )
+            )
     old = OldClasses(prototypes, _Cosines(prototypes))
-    with_term, without = (augmentation_loss(_config(separation_weight=weight), vectors, old, new) for weight in (2.0, 0.0))
+    with_term, without = (
+        augmentation_loss(_config(separation_weight=weight), vectors, old, new)
+        for weight in (2.0, 0.0)
+    )
     assert 0 < 2 * np.mean(lacks) == pytest.approx(float(with_term - without), rel=1e-4)
 
 
@@ -126,13 +166,20 @@ def test_the_diversity_term_wants_vectors_as_far_apart_as_their_class_reaches() 
             nearest = min(float((points[i] - points[j]).norm()) for j in range(5) if j != i)
             lacks.append(max(0.0, reach - nearest))
     old = OldClasses(prototypes, _Cosines(prototypes))
-    with_term, without = (augmentation_loss(_config(diversity_weight=3.0 * on), vectors, old, new) for on in (1, 0))
+    with_term, without = (
+        augmentation_loss(_config(diversity_weight=3.0 * on), vectors, old, new) for on in (1, 0)
+    )
     assert 0 < 3 * np.mean(lacks) == pytest.approx(float(with_term - without), rel=1e-3)
 
 
 def test_a_single_old_class_has_no_margin_to_keep() -> None:
     prototypes = _random(0, 1, 4)
-    loss = augmentation_loss(_config(), _random(1, 1, 5, 4), OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4))
+    loss = augmentation_loss(
+        _config(),
+        _random(1, 1, 5, 4),
+        OldClasses(prototypes, _Cosines(prototypes)),
+        _random(2, 6, 4),
+    )
     assert float(loss) == 0
 
 
@@ -140,14 +187,19 @@ def test_equal_vectors_do_not_break_the_optimisation() -> None:
     prototypes = 3 * _random(0, 2, 4)
     drawn = _random(1, 2, 1, 4).expand(2, 5, 4).contiguous()
     config = _config(diversity_weight=1.0, separation_weight=1.0)
-    vectors = augmentation_vectors(config, drawn, OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4))
+    vectors = augmentation_vectors(
+        config, drawn, OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4)
+    )
     assert vectors.isfinite().all()
 
 
 def test_no_augmentation_is_one_zero_vector_per_class() -> None:
     prototypes = _random(0, 3, 4)
     vectors = augmentation_vectors(
-        NoAugmentationConfig(), _random(1, 3, 5, 4), OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4)
+        NoAugmentationConfig(),
+        _random(1, 3, 5, 4),
+        OldClasses(prototypes, _Cosines(prototypes)),
+        _random(2, 6, 4),
     )
     assert torch.equal(vectors, torch.zeros(3, 1, 4))
 
@@ -155,7 +207,10 @@ def test_no_augmentation_is_one_zero_vector_per_class() -> None:
 def test_random_augmentation_is_the_draw_scaled_by_the_radius_and_kept_in_range() -> None:
     prototypes, drawn = _random(0, 3, 4), _random(1, 3, 5, 4)
     vectors = augmentation_vectors(
-        RandomAugmentationConfig(num_vectors=5, radius=0.5), drawn, OldClasses(prototypes, _Cosines(prototypes)), _random(2, 6, 4)
+        RandomAugmentationConfig(num_vectors=5, radius=0.5),
+        drawn,
+        OldClasses(prototypes, _Cosines(prototypes)),
+        _random(2, 6, 4),
     )
     for of_class, draws in zip(vectors.numpy(), drawn.numpy(), strict=True):
         limit = 0.5 * np.sqrt((draws**2).sum(axis=1).mean())

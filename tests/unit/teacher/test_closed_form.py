@@ -1,4 +1,6 @@
-"""The joint embedding space and the class directions in closed form, against numpy [METHOD §2 (c), (d)]."""
+"""The joint embedding space and the class directions in closed form, against numpy [METHOD §2 (c),
+(d)].
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from torch import Tensor
 
 from orchestrator.config.teacher import JointEmbeddingConfig
 from orchestrator.models import WhitenedEmbedding
-from orchestrator.teacher.closed_form import JointSpace, class_directions, joint_space, principal_basis, shrinkage_for, whitening
+from orchestrator.teacher.closed_form import (
+    JointSpace,
+    class_directions,
+    joint_space,
+    principal_basis,
+    shrinkage_for,
+    whitening,
+)
 from orchestrator.teacher.statistics import ClassStatistics
 
 DIMENSIONS = (3, 6, 9)  # below, equal to and above the number of features
@@ -26,7 +35,9 @@ def _covariance(seed: int) -> Tensor:
     return factor @ factor.T / NUM_FEATURES + 0.1 * torch.eye(NUM_FEATURES)
 
 
-def _statistics(means: Tensor, counts: list[int], covariance: Tensor | None = None) -> ClassStatistics:
+def _statistics(
+    means: Tensor, counts: list[int], covariance: Tensor | None = None
+) -> ClassStatistics:
     num_classes, num_features = means.shape
     return ClassStatistics(
         means=means,
@@ -39,12 +50,16 @@ def _statistics(means: Tensor, counts: list[int], covariance: Tensor | None = No
 
 def _space(seed: int, basis: Tensor) -> JointSpace:
     return joint_space(
-        _statistics(_random(seed, 4, NUM_FEATURES), [9] * 4, _covariance(seed + 50)), basis, JointEmbeddingConfig(shrinkage=0.1)
+        _statistics(_random(seed, 4, NUM_FEATURES), [9] * 4, _covariance(seed + 50)),
+        basis,
+        JointEmbeddingConfig(shrinkage=0.1),
     )
 
 
 def _place(space: JointSpace, features: Tensor) -> npt.NDArray[np.float64]:
-    h, basis, inside, offset = (x.double().numpy() for x in (features, space.basis, space.whitening, space.offset))
+    h, basis, inside, offset = (
+        x.double().numpy() for x in (features, space.basis, space.whitening, space.offset)
+    )
     return np.asarray(h @ basis @ inside - offset)
 
 
@@ -53,7 +68,9 @@ def test_the_basis_has_one_column_per_dimension_and_does_not_stretch(dimensions:
     basis = principal_basis(_covariance(0), dimensions).numpy()
     assert basis.shape == (NUM_FEATURES, dimensions)
     kept = min(dimensions, NUM_FEATURES)
-    np.testing.assert_allclose(basis.T @ basis, np.diag([1.0] * kept + [0.0] * (dimensions - kept)), atol=1e-5)
+    np.testing.assert_allclose(
+        basis.T @ basis, np.diag([1.0] * kept + [0.0] * (dimensions - kept)), atol=1e-5
+    )
 
 
 def test_fewer_dimensions_than_features_keep_the_widest_directions() -> None:
@@ -72,7 +89,9 @@ def test_with_room_for_all_features_the_basis_leaves_them_as_they_are(dimensions
 
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
 @pytest.mark.parametrize("shrinkage", [0.1, 0.9])
-def test_after_whitening_the_shrunk_covariance_is_the_identity(dimensions: int, shrinkage: float) -> None:
+def test_after_whitening_the_shrunk_covariance_is_the_identity(
+    dimensions: int, shrinkage: float
+) -> None:
     covariance = _covariance(0)
     basis = principal_basis(covariance, dimensions)
     inside = (basis.T @ covariance @ basis).double().numpy()
@@ -96,7 +115,12 @@ def test_an_embedding_module_maps_into_the_space_it_was_given(dimensions: int) -
     embedding = WhitenedEmbedding(NUM_FEATURES, dimensions, 4)
     space.install(embedding)
     features = _random(3, 5, NUM_FEATURES)
-    np.testing.assert_allclose(embedding.embed_normalized(features).detach().numpy(), _place(space, features), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        embedding.embed_normalized(features).detach().numpy(),
+        _place(space, features),
+        rtol=1e-3,
+        atol=1e-4,
+    )
 
 
 def test_the_space_lies_around_nine_tenths_of_the_mean_of_all_classes() -> None:
@@ -120,8 +144,17 @@ def test_a_change_of_space_moves_every_point_exactly(dimensions: int) -> None:
 def test_changes_of_space_compose() -> None:
     first, second, third = (_space(seed, torch.eye(NUM_FEATURES)) for seed in (1, 2, 3))
     points = _random(4, 20, NUM_FEATURES)
-    (a, shift_a), (b, shift_b), (direct, shift) = second.change_from(first), third.change_from(second), third.change_from(first)
-    np.testing.assert_allclose(((points @ a + shift_a) @ b + shift_b).numpy(), (points @ direct + shift).numpy(), rtol=1e-3, atol=1e-3)
+    (a, shift_a), (b, shift_b), (direct, shift) = (
+        second.change_from(first),
+        third.change_from(second),
+        third.change_from(first),
+    )
+    np.testing.assert_allclose(
+        ((points @ a + shift_a) @ b + shift_b).numpy(),
+        (points @ direct + shift).numpy(),
+        rtol=1e-3,
+        atol=1e-3,
+    )
 
 
 def test_no_change_is_the_identity() -> None:
@@ -138,17 +171,23 @@ def _directions(means: Tensor, counts: list[int]) -> npt.NDArray[np.float32]:
 
 def test_directions_are_as_much_longer_than_one_as_error_made_their_means_longer() -> None:
     means, counts = 4 * _random(0, 3, NUM_FEATURES), [2, 8, 1000]
-    for direction, mean, count in zip(_directions(means, counts), means.numpy(), counts, strict=True):
+    for direction, mean, count in zip(
+        _directions(means, counts), means.numpy(), counts, strict=True
+    ):
         error = NUM_FEATURES / count  # the spread is 1 in every dimension
         np.testing.assert_allclose(direction, mean / np.sqrt((mean**2).sum() - error), rtol=1e-4)
 
 
 def test_many_images_leave_length_one_and_nothing_but_error_gets_a_bounded_one() -> None:
     means = _random(0, 3, NUM_FEATURES)
-    np.testing.assert_allclose(np.linalg.norm(_directions(means, [10**9] * 3), axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(_directions(means, [10**9] * 3), axis=1), 1, atol=1e-5
+    )
     squared = (0.01 * means).square().sum(dim=1)
     expected = (squared / (0.1 * squared.median())).sqrt()
-    np.testing.assert_allclose(np.linalg.norm(_directions(0.01 * means, [1] * 3), axis=1), expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        np.linalg.norm(_directions(0.01 * means, [1] * 3), axis=1), expected, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("counts", [[5, 5, 5], [5, 1000, 1000], [1000] * 3])
@@ -157,7 +196,9 @@ def test_shrinkage_follows_the_images_and_the_dimensions_that_they_fill(counts: 
     statistics = _statistics(torch.zeros(3, NUM_FEATURES), counts, covariance)
     freedom = 9 / sum(1 / (count - 1) for count in counts)
     trace_squared, of_square = 7.7**2, 16 + 4 + 1 + 0.25 + 0.02
-    effective = trace_squared / max(of_square - trace_squared / freedom, trace_squared / NUM_FEATURES)
+    effective = trace_squared / max(
+        of_square - trace_squared / freedom, trace_squared / NUM_FEATURES
+    )
     odds = 0.1 / 0.9 + 8 * effective / freedom
     found = shrinkage_for(statistics, JointEmbeddingConfig(shrinkage=0.1, few_images_shrinkage=8))
     assert found == pytest.approx(odds / (1 + odds), rel=1e-5)
@@ -166,7 +207,9 @@ def test_shrinkage_follows_the_images_and_the_dimensions_that_they_fill(counts: 
 
 @pytest.mark.parametrize("shrinkage", [0.1, 1.0])
 def test_one_image_alike_or_full_shrinkage_breaks_no_formula(shrinkage: float) -> None:
-    statistics = _statistics(torch.zeros(2, NUM_FEATURES), [1, 1], torch.zeros(NUM_FEATURES, NUM_FEATURES))
+    statistics = _statistics(
+        torch.zeros(2, NUM_FEATURES), [1, 1], torch.zeros(NUM_FEATURES, NUM_FEATURES)
+    )
     config = JointEmbeddingConfig(shrinkage=shrinkage, few_images_shrinkage=8)
     assert shrinkage_for(statistics, config) == pytest.approx(shrinkage)
     assert joint_space(statistics, torch.eye(NUM_FEATURES), config).whitening.isfinite().all()

@@ -10,10 +10,15 @@ from orchestrator.teacher.features import extract_views
 from orchestrator.training.context import LearningContext
 
 
-def test_views_are_the_same_however_many_images_are_varied_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_views_are_the_same_however_many_images_are_varied_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (10, 1, 8, 8), generator=generator, dtype=torch.uint8)
-    extractor, context = build_backbone(SmallCnnConfig(), (1, 8, 8)), LearningContext(seed=0, stage="teacher[0]")
+    extractor, context = (
+        build_backbone(SmallCnnConfig(), (1, 8, 8)),
+        LearningContext(seed=0, stage="teacher[0]"),
+    )
     whole = extract_views(extractor, images, 2, context.stream("views"), context)
     monkeypatch.setattr(features, "_VARIED_AT_ONCE", 3)
     parts = extract_views(extractor, images, 2, context.stream("views"), context)

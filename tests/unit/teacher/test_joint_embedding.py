@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from orchestrator.config.teacher import JointEmbeddingConfig
-from orchestrator.teacher.joint_embedding import distances_to, keep_loss, pull_loss, push_loss, push_pull
+from orchestrator.teacher.joint_embedding import (
+    distances_to,
+    keep_loss,
+    pull_loss,
+    push_loss,
+    push_pull,
+)
 
 LABELS = torch.tensor([0, 0, 1, 2, 2, 2, 1])
 
@@ -32,13 +38,19 @@ def test_pull_is_the_mean_squared_excess_over_the_margin() -> None:
     excesses = []
     for point, label in zip(EMBEDDINGS.numpy(), LABELS.tolist(), strict=True):
         excesses.append(max(0.0, _distance(point, CENTRES[label].numpy()) - 0.9) ** 2)
-    assert 0 < np.mean(excesses) == pytest.approx(float(pull_loss(DISTANCES, LABELS, 0.9)), rel=1e-4)
+    assert (
+        0 < np.mean(excesses) == pytest.approx(float(pull_loss(DISTANCES, LABELS, 0.9)), rel=1e-4)
+    )
 
 
 def test_push_is_the_mean_squared_lack_of_distance_to_all_other_centres() -> None:
     lacks = []
     for point, label in zip(EMBEDDINGS.numpy(), LABELS.tolist(), strict=True):
-        lacks += [max(0.0, 1.3 - _distance(point, CENTRES[other].numpy())) ** 2 for other in range(3) if other != label]
+        lacks += [
+            max(0.0, 1.3 - _distance(point, CENTRES[other].numpy())) ** 2
+            for other in range(3)
+            if other != label
+        ]
     assert 0 < np.mean(lacks) == pytest.approx(float(push_loss(DISTANCES, LABELS, 1.3)), rel=1e-4)
 
 
@@ -63,15 +75,22 @@ def test_nothing_pushes_when_there_is_only_one_class() -> None:
 
 
 @pytest.mark.parametrize(("force", "margin"), [(push_loss, 1.3), (pull_loss, 0.3)])
-def test_following_its_gradient_lowers_each_force(force: Callable[..., Tensor], margin: float) -> None:
+def test_following_its_gradient_lowers_each_force(
+    force: Callable[..., Tensor], margin: float
+) -> None:
     embeddings = EMBEDDINGS.clone().requires_grad_()
     before = force(distances_to(embeddings, CENTRES), LABELS, margin)
     (gradient,) = torch.autograd.grad(before, [embeddings])
-    assert force(distances_to(embeddings.detach() - 0.1 * gradient, CENTRES), LABELS, margin) < before.detach()
+    assert (
+        force(distances_to(embeddings.detach() - 0.1 * gradient, CENTRES), LABELS, margin)
+        < before.detach()
+    )
 
 
 def test_push_pull_uses_the_configured_margins() -> None:
-    push, pull = push_pull(EMBEDDINGS, LABELS, CENTRES, JointEmbeddingConfig(pull_margin=0.4, push_margin=1.1))
+    push, pull = push_pull(
+        EMBEDDINGS, LABELS, CENTRES, JointEmbeddingConfig(pull_margin=0.4, push_margin=1.1)
+    )
     assert push == push_loss(DISTANCES, LABELS, 1.1)
     assert pull == pull_loss(DISTANCES, LABELS, 0.4)
 

@@ -1,4 +1,6 @@
-"""The teacher on data at the edge: few images, single classes, more dimensions than features, every kind of memory."""
+"""The teacher on data at the edge: few images, single classes, more dimensions than features, every
+kind of memory.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from orchestrator.training.context import LearningContext
 def _images(classes: range, num: int) -> LabeledImages:
     """Each class is a bright row of its own in noise."""
     generator = torch.Generator().manual_seed(classes.start)
-    images = torch.randint(0, 60, (len(classes) * num, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    images = torch.randint(
+        0, 60, (len(classes) * num, 1, 8, 8), generator=generator, dtype=torch.uint8
+    )
     labels = torch.tensor(list(classes)).repeat_interleave(num)
     images[torch.arange(len(labels)), 0, labels] = 250
     return LabeledImages(images, labels)

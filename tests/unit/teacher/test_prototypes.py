@@ -23,7 +23,9 @@ def test_a_class_of_one_sample_has_that_sample_as_its_prototype() -> None:
 
 
 @pytest.mark.parametrize("num_classes", [2, 7])
-def test_a_class_costs_an_exemplar_and_a_representation_however_many_there_are(num_classes: int) -> None:
+def test_a_class_costs_an_exemplar_and_a_representation_however_many_there_are(
+    num_classes: int,
+) -> None:
     statistics = ClassStatistics(
         means=torch.zeros(num_classes, 100),
         counts=torch.ones(num_classes, dtype=torch.int64),

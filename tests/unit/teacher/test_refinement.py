@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from orchestrator.models import CosineClassifier, WhitenedEmbedding
-from orchestrator.teacher.refinement import STRENGTHS, Head, _balanced_gain, best_strength, hold_out, scaled
+from orchestrator.teacher.refinement import (
+    STRENGTHS,
+    Head,
+    _balanced_gain,
+    best_strength,
+    hold_out,
+    scaled,
+)
 from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics
 
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -27,7 +34,9 @@ def _statistics() -> ClassStatistics:
 
 
 def _heads(swap: float) -> tuple[Head, Head]:
-    """A head as it starts, and one whose classes have gone the given share of the way to each other's place."""
+    """A head as it starts, and one whose classes have gone the given share of the way to each
+    other's place.
+    """
     start = Head(WhitenedEmbedding(2, 2, 4), CosineClassifier(2)).anchored(_statistics())
     learned = copy.deepcopy(start)
     with torch.no_grad():
@@ -54,22 +63,31 @@ def test_a_refinement_that_changes_no_decision_is_dropped() -> None:
 
 # the classes have changed places as soon as strength x swap exceeds a half
 @pytest.mark.parametrize(("swap", "expected"), [(0.6, 1.0), (1.5, 0.5), (3.0, 0.25)])
-def test_a_refinement_that_helps_is_followed_no_further_than_needed(swap: float, expected: float) -> None:
+def test_a_refinement_that_helps_is_followed_no_further_than_needed(
+    swap: float, expected: float
+) -> None:
     assert _strength(swap, SWAPPED) == expected
 
 
 def test_gain_is_balanced_over_classes_of_different_size() -> None:
-    # 100 images of class 0, 80 of them as known, and 20 of class 1 that look like class 0. As it starts, the head has 80/100 and
-    # 0/20 right; with the classes swapped 20/100 and 20/20: fewer images in all, but 0.6 instead of 0.4 in the mean of classes.
-    # The standard error of that 0.2 is sqrt((1 - 0.6²) / 100) / 2 = 0.04
+    # 100 images of class 0, 80 of them as known, and 20 of class 1 that look like class 0. As it
+    # starts, the head has 80/100 and 0/20 right; with the classes swapped 20/100 and 20/20: fewer
+    # images in all, but 0.6 instead of 0.4 in the mean of classes. The standard error of that 0.2
+    # is sqrt((1 - 0.6²) / 100) / 2 = 0.04
     start, learned = _heads(3.0)
     held_out = torch.tensor([[1.0, 0.1]] * 80 + [[0.1, 1.0]] * 20 + [[1.0, 0.1]] * 20)
-    assert best_strength(learned, start, _statistics(), held_out, torch.tensor([0] * 100 + [1] * 20), 120) == 0.25
+    assert (
+        best_strength(
+            learned, start, _statistics(), held_out, torch.tensor([0] * 100 + [1] * 20), 120
+        )
+        == 0.25
+    )
 
 
 def test_one_more_hit_among_few_images_is_chance() -> None:
-    # class 0 is as known; of class 1 only the last of ten looks like class 0, which one hit more would mend at no cost:
-    # a gain of 0.05 with a standard error of sqrt(0.1 · 0.9 / 10) / 2 = 0.047
+    # class 0 is as known; of class 1 only the last of ten looks like class 0, which one hit more
+    # would mend at no cost: a gain of 0.05 with a standard error of sqrt(0.1 · 0.9 / 10) / 2 =
+    # 0.047
     start, learned = _heads(0.0)
     with torch.no_grad():
         learned.classifier.residuals[1] = torch.tensor([0.9, 0.0])
@@ -83,7 +101,9 @@ def test_one_more_hit_among_few_images_is_chance() -> None:
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
 def test_a_strength_is_judged_by_the_head_that_would_be_kept(strength: float) -> None:
-    """Where one strength's head has every answer right, it is chosen: also when the embedding has moved, and the anchors with it."""
+    """Where one strength's head has every answer right, it is chosen: also when the embedding has
+    moved, and the anchors with it.
+    """
     start, learned = _heads(0.0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -98,7 +118,9 @@ def test_a_strength_is_judged_by_the_head_that_would_be_kept(strength: float) ->
 
     labels = answers(strength)
     for other in set(STRENGTHS) - {strength}:
-        assert float((answers(other) != labels).float().mean()) > 0.02, "these heads must differ for the test to say anything"
+        assert float((answers(other) != labels).float().mean()) > 0.02, (
+            "these heads must differ for the test to say anything"
+        )
     assert best_strength(learned, start, _statistics(), held_out, labels, 400) == strength
 
 
@@ -109,7 +131,12 @@ def test_scaling_goes_part_of_the_way_and_changes_neither_head() -> None:
             parameter.add_(1.0)
     before = [parameter.detach().clone() for parameter in (*start.learned(), *learned.learned())]
     for strength in (0.0, 0.25, 1.0):
-        for got, a, b in zip(scaled(learned, start, strength).learned(), start.learned(), learned.learned(), strict=True):
+        for got, a, b in zip(
+            scaled(learned, start, strength).learned(),
+            start.learned(),
+            learned.learned(),
+            strict=True,
+        ):
             torch.testing.assert_close(got, a + strength * (b - a))
     for parameter, was in zip((*start.learned(), *learned.learned()), before, strict=True):
         assert torch.equal(parameter, was)
@@ -131,8 +158,9 @@ def test_a_class_is_never_held_out_as_a_whole() -> None:
 
 
 def test_an_image_that_stands_for_many_classes_is_one_piece_of_evidence() -> None:
-    # One of ten images is mended, and with it its copies in another class: a gain of 0.1 whose standard error is that of ten images,
-    # sqrt(0.1 · 0.9 / 10) = 0.095; twenty images of their own would have had sqrt(0.1 · 0.9 / 20) = 0.067
+    # One of ten images is mended, and with it its copies in another class: a gain of 0.1 whose
+    # standard error is that of ten images, sqrt(0.1 · 0.9 / 10) = 0.095; twenty images of their own
+    # would have had sqrt(0.1 · 0.9 / 20) = 0.067
     differences = torch.tensor([1.0] + [0.0] * 9)
     labels = torch.tensor([1] * 10 + [0] * 10)
     assert _balanced_gain(differences.repeat(2), labels, 10) == pytest.approx((0.1, 0.3 / 10**0.5))

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from orchestrator.teacher.drift import FeatureDrift
-from orchestrator.teacher.statistics import ClassFeatures, ClassStatistics, carry, no_classes, with_class
+from orchestrator.teacher.statistics import (
+    ClassFeatures,
+    ClassStatistics,
+    carry,
+    no_classes,
+    with_class,
+)
 
 
 def _random(seed: int, *shape: int) -> Tensor:
@@ -29,7 +35,12 @@ def _without_views(clean: Tensor) -> ClassFeatures:
 def test_the_shared_covariance_is_the_mean_over_classes_whatever_their_size() -> None:
     small, large = _random(0, 6, 4), 3 * _random(1, 300, 4)
     expected = (np.cov(small.numpy().T) + np.cov(large.numpy().T)) / 2
-    np.testing.assert_allclose(_of(_without_views(small), _without_views(large)).covariance.numpy(), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        _of(_without_views(small), _without_views(large)).covariance.numpy(),
+        expected,
+        rtol=1e-3,
+        atol=1e-4,
+    )
 
 
 def test_means_counts_and_radii_are_those_of_each_class() -> None:
@@ -37,13 +48,20 @@ def test_means_counts_and_radii_are_those_of_each_class() -> None:
     statistics = _of(_without_views(first), _without_views(second))
     assert statistics.num_classes == 2
     assert statistics.counts.tolist() == [6, 9]
-    np.testing.assert_allclose(statistics.means.numpy(), [first.numpy().mean(0), second.numpy().mean(0)], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        statistics.means.numpy(),
+        [first.numpy().mean(0), second.numpy().mean(0)],
+        rtol=1e-4,
+        atol=1e-6,
+    )
     expected = [np.sqrt(x.numpy().var(axis=0, ddof=1).sum()) for x in (first, second)]
     np.testing.assert_allclose(statistics.radii.numpy(), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("view_weight", "trust"), [(0.0, 0.0), (2.0, 0.25), (18.0, 0.75)])
-def test_the_mean_trusts_views_by_their_weight_against_the_number_of_images(view_weight: float, trust: float) -> None:
+def test_the_mean_trusts_views_by_their_weight_against_the_number_of_images(
+    view_weight: float, trust: float
+) -> None:
     clean, views = _random(0, 6, 4), _random(1, 3, 6, 4)
     everything = np.concatenate([clean.numpy()[None], views.numpy()]).mean(axis=(0, 1))
     expected = (1 - trust) * clean.numpy().mean(axis=0) + trust * everything
@@ -55,13 +73,18 @@ def test_the_spread_adds_half_of_the_images_own_variation() -> None:
     clean, views = _random(0, 6, 4), _random(1, 5, 6, 4)
     within = np.mean([np.cov(views[:, image].numpy().T) for image in range(6)], axis=0)
     expected = np.cov(clean.numpy().T) + 0.5 * within
-    np.testing.assert_allclose(_of(ClassFeatures(clean, views)).covariance.numpy(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        _of(ClassFeatures(clean, views)).covariance.numpy(), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_one_view_says_nothing_about_variation() -> None:
     clean = _random(0, 6, 4)
     np.testing.assert_allclose(
-        _of(ClassFeatures(clean, _random(1, 1, 6, 4))).covariance.numpy(), np.cov(clean.numpy().T), rtol=1e-4, atol=1e-5
+        _of(ClassFeatures(clean, _random(1, 1, 6, 4))).covariance.numpy(),
+        np.cov(clean.numpy().T),
+        rtol=1e-4,
+        atol=1e-5,
     )
 
 
@@ -78,7 +101,9 @@ def test_factors_of_full_rank_reproduce_the_covariance(with_views: bool) -> None
     views = _random(1, 3, 9, 4) if with_views else torch.zeros(0, 9, 4)
     statistics = _of(ClassFeatures(clean, views), rank=6)
     factors = statistics.factors[0]
-    np.testing.assert_allclose((factors.T @ factors).numpy(), statistics.covariance.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        (factors.T @ factors).numpy(), statistics.covariance.numpy(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_factors_of_low_rank_are_the_widest_directions() -> None:
@@ -111,7 +136,9 @@ def test_carried_statistics_are_those_of_the_moved_features() -> None:
     carried = carry(_of(*map(_without_views, features)), drift)
     moved = _of(*(_without_views(drift.of_points(of_class)) for of_class in features))
     for name in ("means", "counts", "covariance"):
-        torch.testing.assert_close(getattr(carried, name), getattr(moved, name), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            getattr(carried, name), getattr(moved, name), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_the_spread_of_each_class_grows_as_that_of_all() -> None:
@@ -124,4 +151,6 @@ def test_the_spread_of_each_class_grows_as_that_of_all() -> None:
 def test_a_subset_of_images_keeps_their_views() -> None:
     features = ClassFeatures(_random(0, 6, 4), _random(1, 3, 6, 4))
     chosen = features.subset(torch.tensor([4, 1]))
-    assert torch.equal(chosen.all_views(), torch.stack([features.clean[[4, 1]], *features.views[:, [4, 1]]]))
+    assert torch.equal(
+        chosen.all_views(), torch.stack([features.clean[[4, 1]], *features.views[:, [4, 1]]])
+    )

@@ -1,4 +1,6 @@
-"""How far work on images is: a bar for people at a terminal, a line now and again for everybody else."""
+"""How far work on images is: a bar for people at a terminal, a line now and again for everybody
+else.
+"""
 
 import io
 
@@ -25,7 +27,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_without_a_terminal_a_line_every_ten_seconds_says_what_is_left(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_line_every_ten_seconds_says_what_is_left(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     progress = ImageProgress(Console(file=io.StringIO()), "decoding")
     for done in range(1, 101):
         progress(done, 100)
@@ -45,7 +49,9 @@ def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_at_a_terminal_there_is_a_bar_until_all_is_done() -> None:
     shown = io.StringIO()
-    progress = ImageProgress(Console(file=shown, force_terminal=True, width=100, _environ={"TERM": "xterm"}), "decoding")
+    progress = ImageProgress(
+        Console(file=shown, force_terminal=True, width=100, _environ={"TERM": "xterm"}), "decoding"
+    )
     progress(1, 2)
     progress(2, 2)
     assert "decoding" in shown.getvalue()

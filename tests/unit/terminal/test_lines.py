@@ -34,7 +34,14 @@ lines.write("two\\nlines, and ünïcode")
 
 def in_a_pod(*command: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
     environment = os.environ | {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=environment, cwd=cwd)
+    return subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=cwd,
+    )
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -45,7 +52,10 @@ def test_progress_warnings_and_tracebacks_are_one_object_a_line() -> None:
     answer = in_a_pod("-c", _LOGS)
     said, trouble = objects(answer.stdout), objects(answer.stderr)
     assert all(set(line) == FIELDS for line in [*said, *trouble])
-    assert [(line["level"], line["message"]) for line in said] == [("info", "begins"), ("info", "two\nlines, and ünïcode")]
+    assert [(line["level"], line["message"]) for line in said] == [
+        ("info", "begins"),
+        ("info", "two\nlines, and ünïcode"),
+    ]
     assert (said[0]["run"], said[0]["task"], said[0]["stage"]) == ("run-1", 2, "teacher[2]")
     assert [line["level"] for line in trouble] == ["warning", "warning", "warning", "error"]
     assert [line["run"] for line in trouble] == [None, "run-1", "run-1", "run-1"]
@@ -55,10 +65,12 @@ def test_progress_warnings_and_tracebacks_are_one_object_a_line() -> None:
 
 def test_in_a_terminal_warnings_are_still_seen_when_libraries_have_set_up_logging() -> None:
     code = (
-        "import logging; from orchestrator.terminal.lines import log_as_text; log_as_text(); import mlflow.pytorch\n"
-        "logging.getLogger('orchestrator.stages').warning('seen once')"
+        "import logging; from orchestrator.terminal.lines import log_as_text; log_as_text(); import"
+        " mlflow.pytorch\nlogging.getLogger('orchestrator.stages').warning('seen once')"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert (answer.stdout, answer.stderr) == ("", "seen once\n")
 
 
@@ -72,7 +84,10 @@ def test_errors_of_the_command_are_one_object(tmp_path: Path) -> None:
 def test_yaml_stays_yaml_in_a_pod() -> None:
     experiment = Path(__file__).parents[3] / "experiments" / "digits.yaml"
     answer = in_a_pod("-m", "orchestrator", "submit", "run", str(experiment), "--dry-run")
-    assert [document["kind"] for document in yaml.safe_load_all(answer.stdout)] == ["ConfigMap", "RayJob"]
+    assert [document["kind"] for document in yaml.safe_load_all(answer.stdout)] == [
+        "ConfigMap",
+        "RayJob",
+    ]
 
 
 @pytest.mark.slow
@@ -86,5 +101,7 @@ def test_a_run_says_run_task_and_stage(tiny_experiment: "Experiment", tmp_path: 
     run = json.loads((tmp_path / "out" / "summary.json").read_text())["run_id"]
     assert {line["run"] for line in lines} == {run}
     stages = [(line["task"], line["stage"]) for line in lines if "has learned" in line["message"]]
-    assert sorted(stages) == [(task, f"{role}[{task}]") for task in range(3) for role in ("student", "teacher")]
+    assert sorted(stages) == [
+        (task, f"{role}[{task}]") for task in range(3) for role in ("student", "teacher")
+    ]
     assert all(line["run"] == run for line in lines if "has learned" in line["message"])

@@ -25,7 +25,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def pets(tmp_path: Path) -> ImageTable:
     images = np.zeros((5, 3, 8, 8), dtype=np.uint8)
-    return write_image_table(tmp_path / "pets.arrow", "pets", images, ["cat", "dog", "cat", "cat", "dog"], np.arange(5) >= 3)
+    return write_image_table(
+        tmp_path / "pets.arrow",
+        "pets",
+        images,
+        ["cat", "dog", "cat", "cat", "dog"],
+        np.arange(5) >= 3,
+    )
 
 
 def new_run(store: Store) -> str:
@@ -34,7 +40,10 @@ def new_run(store: Store) -> str:
 
 def contexts(run: Run) -> dict[str, str]:
     assert run.inputs is not None
-    return {one.dataset.name: next(tag.value for tag in one.tags if tag.key == "mlflow.data.context") for one in run.inputs.dataset_inputs}
+    return {
+        one.dataset.name: next(tag.value for tag in one.tags if tag.key == "mlflow.data.context")
+        for one in run.inputs.dataset_inputs
+    }
 
 
 def entity(use: DatasetUse) -> Dataset:
@@ -43,16 +52,31 @@ def entity(use: DatasetUse) -> Dataset:
 
 def test_training_and_test_data_are_told_apart_and_counted_by_class(pets: ImageTable) -> None:
     train, test = dataset_uses(ParquetConfig(train="/data/train.parquet", test="/data/test"), pets)
-    assert (train.name, train.context, test.name, test.context) == ("pets-train", "training", "pets-test", "testing")
+    assert (train.name, train.context, test.name, test.context) == (
+        "pets-train",
+        "training",
+        "pets-test",
+        "testing",
+    )
     assert train.digest == test.digest == pets.fingerprint[:36]
-    assert json.loads(train.profile) == {"num_images": 3, "num_classes": 2, "images_per_class": {"cat": 2, "dog": 1}}
-    assert json.loads(test.profile) == {"num_images": 2, "num_classes": 2, "images_per_class": {"cat": 1, "dog": 1}}
+    assert json.loads(train.profile) == {
+        "num_images": 3,
+        "num_classes": 2,
+        "images_per_class": {"cat": 2, "dog": 1},
+    }
+    assert json.loads(test.profile) == {
+        "num_images": 2,
+        "num_classes": 2,
+        "images_per_class": {"cat": 1, "dog": 1},
+    }
 
 
 def test_mlflow_reads_the_schema_and_finds_the_place(pets: ImageTable) -> None:
     train, test = dataset_uses(ParquetConfig(train="/data/train.parquet", test="/data/test"), pets)
     schema = TensorDatasetSchema.from_dict(json.loads(train.schema))
-    assert [(spec.type, spec.shape) for spec in schema.features.inputs] == [(np.dtype("uint8"), (-1, 3, 8, 8))]
+    assert [(spec.type, spec.shape) for spec in schema.features.inputs] == [
+        (np.dtype("uint8"), (-1, 3, 8, 8))
+    ]
     assert schema.targets is not None
     assert [mlflow.data.get_source(entity(use)).to_dict() for use in (train, test)] == [
         {"uri": "/data/train.parquet"},
@@ -78,10 +102,17 @@ def test_data_sets_named_twice_are_there_once_and_other_content_is_another_data_
     runs = [store.client.get_run(run_id) for run_id in (first, second)]
     assert [contexts(run) for run in runs] == [
         {"digits-train": "training", "digits-test": "testing"},
-        {"digits-train": "training", "digits-test": "testing", "pets-train": "training", "pets-test": "testing"},
+        {
+            "digits-train": "training",
+            "digits-test": "testing",
+            "pets-train": "training",
+            "pets-test": "testing",
+        },
     ]
     assert runs[0].inputs is not None
-    assert {one.dataset.profile for one in runs[0].inputs.dataset_inputs} == {use.profile for use in digits}
+    assert {one.dataset.profile for one in runs[0].inputs.dataset_inputs} == {
+        use.profile for use in digits
+    }
 
 
 def test_a_bucket_is_named_without_its_password(pets: ImageTable) -> None:

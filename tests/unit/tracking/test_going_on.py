@@ -31,7 +31,10 @@ def first(uri: str) -> MlflowTracker:
 
 def history(tracker: MlflowTracker, name: str) -> list[tuple[int, float]]:
     assert tracker.flush()
-    return [(point.step, point.value) for point in tracker.client.get_metric_history(tracker.run_id, name)]
+    return [
+        (point.step, point.value)
+        for point in tracker.client.get_metric_history(tracker.run_id, name)
+    ]
 
 
 def test_an_mlflow_run_is_gone_on_with_by_its_id(uri: str, first: MlflowTracker) -> None:
@@ -52,26 +55,38 @@ def test_an_mlflow_run_is_gone_on_with_by_its_id(uri: str, first: MlflowTracker)
     again.open_child("trial 0", {})
 
 
-def test_a_child_in_mlflow_that_is_opened_by_its_id_alone_is_still_a_child(uri: str, first: MlflowTracker) -> None:
+def test_a_child_in_mlflow_that_is_opened_by_its_id_alone_is_still_a_child(
+    uri: str, first: MlflowTracker
+) -> None:
     child = first.open_child("trial 0", {})
     alone = open_run(at(uri), EXPERIMENT, "trial 0", {}, run_id=child.run_id)
     with pytest.raises(RuntimeError, match=f"child of run {first.run_id}"):
         alone.open_child("trial 0 of trial 0", {})
 
 
-def test_points_over_a_page_of_mlflows_history_are_known(uri: str, first: MlflowTracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_points_over_a_page_of_mlflows_history_are_known(
+    uri: str, first: MlflowTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for step in range(1, 8):
         first.log_metrics({"teacher_training/loss": 1.0}, step)
     assert first.flush()
-    monkeypatch.setattr("mlflow.tracking._tracking_service.client.GET_METRIC_HISTORY_MAX_RESULTS", 3)
+    monkeypatch.setattr(
+        "mlflow.tracking._tracking_service.client.GET_METRIC_HISTORY_MAX_RESULTS", 3
+    )
     again = open_run(at(uri), EXPERIMENT, "a run", {}, run_id=first.run_id)
     for step in range(1, 9):
         again.log_metrics({"teacher_training/loss": 2.0}, step)
-    assert history(again, "teacher_training/loss") == [*((step, 1.0) for step in range(1, 8)), (8, 2.0)]
+    assert history(again, "teacher_training/loss") == [
+        *((step, 1.0) for step in range(1, 8)),
+        (8, 2.0),
+    ]
 
 
 def test_points_that_did_not_arrive_are_sent_again(
-    uri: str, first: MlflowTracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    uri: str,
+    first: MlflowTracker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise MlflowException("the server is on fire")
@@ -86,7 +101,9 @@ def test_points_that_did_not_arrive_are_sent_again(
     assert history(again, "teacher/accuracy") == [(1, 0.5)]
 
 
-def test_the_history_of_a_run_is_read_once(uri: str, first: MlflowTracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_history_of_a_run_is_read_once(
+    uri: str, first: MlflowTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first.log_metrics({"teacher/accuracy": 1.0, "student/accuracy": 1.0}, step=1)
     assert first.flush()
     again = open_run(at(uri), EXPERIMENT, "a run", {}, run_id=first.run_id)
@@ -106,7 +123,9 @@ def test_the_history_of_a_run_is_read_once(uri: str, first: MlflowTracker, monke
 
 
 @pytest.mark.parametrize("run_id", ["f" * 32, "no run", ""])
-def test_an_unknown_run_id_is_said_and_leaves_nothing_behind(uri: str, first: MlflowTracker, run_id: str) -> None:
+def test_an_unknown_run_id_is_said_and_leaves_nothing_behind(
+    uri: str, first: MlflowTracker, run_id: str
+) -> None:
     with pytest.raises(UserInputError, match=f"there is no run '{run_id}' to go on with"):
         open_run(at(uri), "made for nobody", "a run", {}, run_id=run_id)
     assert first.client.get_experiment_by_name("made for nobody") is None
@@ -116,13 +135,21 @@ def test_a_deleted_run_is_said_with_its_way_back(uri: str, first: MlflowTracker)
     child = first.open_child("trial 0", {})
     for run_id in (first.run_id, child.run_id):
         first.client.delete_run(run_id)
-        with pytest.raises(UserInputError, match=f"run {run_id} is deleted; restore it .mlflow runs restore --run-id {run_id}"):
+        with pytest.raises(
+            UserInputError,
+            match=f"run {run_id} is deleted; restore it .mlflow runs restore --run-id {run_id}",
+        ):
             open_run(at(uri), EXPERIMENT, "a run", {}, run_id=run_id)
     with pytest.raises(UserInputError, match=f"run {child.run_id} is deleted"):
         first.open_child("trial 0", {}, run_id=child.run_id)
 
 
-def test_a_run_of_another_experiment_is_said_with_its_experiment(uri: str, first: MlflowTracker) -> None:
-    with pytest.raises(UserInputError, match=f"run {first.run_id} lies in experiment 'going on', not in 'elsewhere'"):
+def test_a_run_of_another_experiment_is_said_with_its_experiment(
+    uri: str, first: MlflowTracker
+) -> None:
+    with pytest.raises(
+        UserInputError,
+        match=f"run {first.run_id} lies in experiment 'going on', not in 'elsewhere'",
+    ):
         open_run(at(uri), "elsewhere", "a run", {}, run_id=first.run_id)
     assert first.client.get_experiment_by_name("elsewhere") is None

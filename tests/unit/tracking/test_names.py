@@ -1,4 +1,6 @@
-"""Frozen surface: a renamed metric, tag or artifact breaks dashboards and saved views, so it must be seen here."""
+"""Frozen surface: a renamed metric, tag or artifact breaks dashboards and saved views, so it must
+be seen here.
+"""
 
 import pytest
 
@@ -44,10 +46,17 @@ def test_the_metric_names_of_a_run_of_two_tasks_are_these() -> None:
 
 
 def test_the_metric_names_that_a_trial_adds_are_these() -> None:
-    assert set(names.TRIAL_METRICS) == {"trial/objective", "trial/stages_computed", "trial/stages_cached", "trial/seconds"}
-    assert {value for key, value in vars(names).items() if key.startswith("TRIAL_") and not key.endswith(("_TAG", "_METRICS"))} == set(
-        names.TRIAL_METRICS
-    )
+    assert set(names.TRIAL_METRICS) == {
+        "trial/objective",
+        "trial/stages_computed",
+        "trial/stages_cached",
+        "trial/seconds",
+    }
+    assert {
+        value
+        for key, value in vars(names).items()
+        if key.startswith("TRIAL_") and not key.endswith(("_TAG", "_METRICS"))
+    } == set(names.TRIAL_METRICS)
 
 
 def test_no_metric_is_named_twice() -> None:
@@ -56,7 +65,9 @@ def test_no_metric_is_named_twice() -> None:
 
 
 @pytest.mark.parametrize(("num_tasks", "num_metrics"), [(5, 45), (20, 105)])
-def test_a_run_has_few_metrics_four_for_each_task_and_none_for_each_pair_of_tasks(num_tasks: int, num_metrics: int) -> None:
+def test_a_run_has_few_metrics_four_for_each_task_and_none_for_each_pair_of_tasks(
+    num_tasks: int, num_metrics: int
+) -> None:
     """MLflow's pages draw one chart for each, and stand still at a thousand."""
     assert len(names.all_metrics(num_tasks)) == num_metrics == 25 + 4 * num_tasks
     assert len(names.TRIAL_METRICS) == 4

@@ -1,4 +1,6 @@
-"""The thread that sends: whatever the store or the network does, it goes on, loses nothing and sends nothing twice."""
+"""The thread that sends: whatever the store or the network does, it goes on, loses nothing and
+sends nothing twice.
+"""
 
 import math
 import os
@@ -65,7 +67,11 @@ def tracker(store: Store, tmp_path: Path) -> Iterator[MlflowTracker]:
 
 
 def points(run: str, *steps: int, value: float | None = None) -> Points:
-    return Points(run=run, time_ms=1_000, values=[("loss", step / 10 if value is None else value, step) for step in steps])
+    return Points(
+        run=run,
+        time_ms=1_000,
+        values=[("loss", step / 10 if value is None else value, step) for step in steps],
+    )
 
 
 def history(store: Store, run: str) -> list[tuple[int, float]]:
@@ -87,8 +93,12 @@ def soon(is_so: Callable[[], bool]) -> bool:
     return is_so()
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, call: str, *errors: Exception, also_acts: bool = False) -> None:
-    """The first calls fail with these errors; those that also act have reached the store, and their answer is lost."""
+def failing(
+    monkeypatch: pytest.MonkeyPatch, call: str, *errors: Exception, also_acts: bool = False
+) -> None:
+    """The first calls fail with these errors; those that also act have reached the store, and their
+    answer is lost.
+    """
     real, left = getattr(MlflowClient, call), list(errors)
 
     def fail_first(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - handed on as they are
@@ -104,7 +114,9 @@ def failing(monkeypatch: pytest.MonkeyPatch, call: str, *errors: Exception, also
 
 @pytest.fixture
 def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], threading.Event]]:
-    """Lets calls hang from now on, as a server does that takes connections and never answers, until the event is set."""
+    """Lets calls hang from now on, as a server does that takes connections and never answers, until
+    the event is set.
+    """
     answers = threading.Event()
 
     def start(call: str) -> threading.Event:
@@ -122,8 +134,15 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], threading.
 
 
 @pytest.mark.parametrize("also_acts", [False, True], ids=["not arrived", "answer lost"])
-def test_what_is_sent_again_is_there_once(outbox: Outbox, store: Store, run: str, monkeypatch: pytest.MonkeyPatch, also_acts: bool) -> None:
-    failing(monkeypatch, "log_batch", *[MlflowException("the server is on fire")] * 2, also_acts=also_acts)
+def test_what_is_sent_again_is_there_once(
+    outbox: Outbox, store: Store, run: str, monkeypatch: pytest.MonkeyPatch, also_acts: bool
+) -> None:
+    failing(
+        monkeypatch,
+        "log_batch",
+        *[MlflowException("the server is on fire")] * 2,
+        also_acts=also_acts,
+    )
     for step in range(1, 50):
         outbox.put(points(run, step))
     outbox.put(points(run, 50, value=math.nan))
@@ -139,14 +158,24 @@ def test_what_is_sent_again_is_there_once(outbox: Outbox, store: Store, run: str
 @pytest.mark.parametrize(
     "error",
     [
-        MlflowException("refused", UNAUTHENTICATED),  # credentials may be repaired while the run goes on
-        MlflowException("API request to endpoint /x failed with error code 400 != 200. Response body: '<html>'", BAD_REQUEST),
+        MlflowException(
+            "refused", UNAUTHENTICATED
+        ),  # credentials may be repaired while the run goes on
+        MlflowException(
+            "API request to endpoint /x failed with error code 400 != 200. Response body: '<html>'",
+            BAD_REQUEST,
+        ),
         KeyError("nobody has thought of this"),
     ],
     ids=["credentials", "proxy", "unknown"],
 )
 def test_what_may_be_over_soon_is_waited_for(
-    outbox: Outbox, store: Store, run: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+    outbox: Outbox,
+    store: Store,
+    run: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: Exception,
 ) -> None:
     failing(monkeypatch, "log_batch", error, error)
     outbox.put(points(run, 1))
@@ -155,7 +184,11 @@ def test_what_may_be_over_soon_is_waited_for(
 
 
 def test_what_the_store_never_takes_is_kept_with_the_reason_and_keeps_nothing_else(
-    store: Store, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: Store,
+    run: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     destination = Destination(store.uri, "outbox")
     outbox = Outbox(Spool.begin(tmp_path, run, destination), Delivery(destination, {}, store))
@@ -167,7 +200,12 @@ def test_what_the_store_never_takes_is_kept_with_the_reason_and_keeps_nothing_el
         real(client, run_id, metrics, *others)
 
     monkeypatch.setattr(MlflowClient, "log_batch", picky)
-    for entry in (points(run, 1), points(run, 2), Points(run=run, time_ms=1, values=[("no name!", 0.0, 1)]), points(run, 3)):
+    for entry in (
+        points(run, 1),
+        points(run, 2),
+        Points(run=run, time_ms=1, values=[("no name!", 0.0, 1)]),
+        points(run, 3),
+    ):
         outbox.put(entry)
     outbox.close(5)
     assert history(store, run) == [(1, 0.1), (3, 0.3)]
@@ -180,9 +218,15 @@ def test_what_the_store_never_takes_is_kept_with_the_reason_and_keeps_nothing_el
 
 @pytest.mark.parametrize("is_repaired", [True, False], ids=["repaired", "left to the next command"])
 def test_files_for_which_there_is_no_place_keep_no_numbers_waiting(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_repaired: bool
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_repaired: bool,
 ) -> None:
-    tracker = open_run(TrackingConfig(uri=store.uri, spool=tmp_path / "spool"), "outbox", "a run", {})
+    tracker = open_run(
+        TrackingConfig(uri=store.uri, spool=tmp_path / "spool"), "outbox", "a run", {}
+    )
     file = tmp_path / "result.txt"
     file.write_text("kept")
     with monkeypatch.context() as broken:
@@ -203,7 +247,10 @@ def test_files_for_which_there_is_no_place_keep_no_numbers_waiting(
         assert "2 tracked entries wait" in caplog.text
         (left,) = deliver_left_behind(tmp_path / "spool")
         assert (left.num_sent, left.error) == (2, None)
-    assert {item.path for item in store.client.list_artifacts(tracker.run_id)} == {"first", "second"}
+    assert {item.path for item in store.client.list_artifacts(tracker.run_id)} == {
+        "first",
+        "second",
+    }
     assert history(store, tracker.run_id) == [(1, 0.1), (2, 0.2)]
     assert list((tmp_path / "spool").iterdir()) == []
     assert caplog.text.count("boto3") == 1
@@ -219,7 +266,9 @@ def test_a_heartbeat_that_fails_in_whatever_way_does_not_end_the_thread(
     assert soon(lambda: history(store, run) == [(1, 0.1), (2, 0.2)])
 
 
-def test_a_run_that_was_deleted_keeps_no_other_from_showing_that_it_lives(store: Store, run: str) -> None:
+def test_a_run_that_was_deleted_keeps_no_other_from_showing_that_it_lives(
+    store: Store, run: str
+) -> None:
     delivery = Delivery(Destination(store.uri, "outbox"), {}, store)
     delivery.send([points(run, 1)])
     deleted: list[str] = []
@@ -232,7 +281,9 @@ def test_a_run_that_was_deleted_keeps_no_other_from_showing_that_it_lives(store:
     assert names.HEARTBEAT_TAG in store.client.get_run(run).data.tags
 
 
-def test_a_number_that_comes_after_the_end_does_not_open_the_run_again(store: Store, run: str) -> None:
+def test_a_number_that_comes_after_the_end_does_not_open_the_run_again(
+    store: Store, run: str
+) -> None:
     delivery = Delivery(Destination(store.uri, "outbox"), {}, store)
     delivery.send([points(run, 1), ended(run)])
     delivery.send([points(run, 2)])
@@ -274,7 +325,10 @@ def test_what_comes_after_the_outbox_is_closed_is_an_error(outbox: Outbox, run: 
 
 
 def test_a_child_is_opened_soon_although_the_store_hangs_and_is_created_once(
-    tracker: MlflowTracker, store: Store, hang: Callable[[str], threading.Event], monkeypatch: pytest.MonkeyPatch
+    tracker: MlflowTracker,
+    store: Store,
+    hang: Callable[[str], threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.mlflow_tracker.OPENING_SECONDS", 0.3)
     assert tracker.flush(5)
@@ -289,7 +343,9 @@ def test_a_child_is_opened_soon_although_the_store_hangs_and_is_created_once(
     answers.set()
     child.close(RunStatus.FINISHED)
     assert tracker.flush(5)
-    children = store.client.search_runs([store.experiment_id], f"tags.`{names.PARENT_RUN_TAG}` = '{tracker.run_id}'")
+    children = store.client.search_runs(
+        [store.experiment_id], f"tags.`{names.PARENT_RUN_TAG}` = '{tracker.run_id}'"
+    )
     (found,) = (run for run in children if run.info.run_name == "trial 0")
     assert len(children) == 2
     assert found.data.tags[names.SPOOL_ID_TAG] == child.run_id
@@ -308,10 +364,13 @@ def test_a_child_has_the_id_by_which_mlflow_knows_it(tracker: MlflowTracker, sto
 def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
     store: Store, tmp_path: Path, hang: Callable[[str], threading.Event]
 ) -> None:
-    tracker = open_run(TrackingConfig(uri=store.uri, spool=tmp_path / "spool"), "outbox", "a run", {})
+    tracker = open_run(
+        TrackingConfig(uri=store.uri, spool=tmp_path / "spool"), "outbox", "a run", {}
+    )
     hang("log_batch")
     tracker.log_metrics({"loss": 0.1}, 1)
-    # where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is inherited
+    # where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is
+    # inherited
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
@@ -322,10 +381,15 @@ def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
     assert len(journal.read_text().splitlines()) == 2
 
 
-def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_and_adds_nothing_when_it_ends_after_all(
-    store: Store, tmp_path: Path, hang: Callable[[str], threading.Event], caplog: pytest.LogCaptureFixture
+def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_and_adds_nothing_later(
+    store: Store,
+    tmp_path: Path,
+    hang: Callable[[str], threading.Event],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tracker = open_run(TrackingConfig(uri=store.uri, spool=tmp_path / "spool"), "outbox", "a run", {})
+    tracker = open_run(
+        TrackingConfig(uri=store.uri, spool=tmp_path / "spool"), "outbox", "a run", {}
+    )
     answers = hang("log_batch")
     tracker.log_metrics({"loss": 0.1}, 1)
     tracker._outbox.put(ended(tracker.run_id))
@@ -335,7 +399,10 @@ def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_and_adds_no
     assert soon(lambda: history(store, tracker.run_id) == [(1, 0.1)])
     (left,) = deliver_left_behind(tmp_path / "spool")
     assert (left.num_sent, left.error) == (2, None)
-    assert (history(store, tracker.run_id), status(store, tracker.run_id)) == ([(1, 0.1)], "FINISHED")
+    assert (history(store, tracker.run_id), status(store, tracker.run_id)) == (
+        [(1, 0.1)],
+        "FINISHED",
+    )
     assert list((tmp_path / "spool").iterdir()) == []
     assert "cannot be written" not in caplog.text
 
@@ -343,7 +410,12 @@ def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_and_adds_no
 def test_a_run_whose_spool_cannot_be_made_is_closed_as_failed(store: Store, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     with pytest.raises(StorageUnavailableError, match="spool"):
-        open_run(TrackingConfig(uri=store.uri, spool=tmp_path / "a file" / "spool"), "no spool", "a run", {})
+        open_run(
+            TrackingConfig(uri=store.uri, spool=tmp_path / "a file" / "spool"),
+            "no spool",
+            "a run",
+            {},
+        )
     experiment = store.client.get_experiment_by_name("no spool")
     assert experiment is not None
     (run,) = store.client.search_runs([experiment.experiment_id])

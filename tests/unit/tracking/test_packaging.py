@@ -37,7 +37,9 @@ DIMENSIONS = 16
 
 
 def facts(class_names: list[str] = NAMES) -> ModelFacts:
-    return ModelFacts("student", "dual_teacher", "digits", "ab" * 32, class_names, 1234, 0.9538, 0.9761, 0.0384)
+    return ModelFacts(
+        "student", "dual_teacher", "digits", "ab" * 32, class_names, 1234, 0.9538, 0.9761, 0.0384
+    )
 
 
 def cosine() -> CosineClassifier:
@@ -63,7 +65,9 @@ def distilled() -> AnyNetwork:
 def closed_form() -> AnyNetwork:
     extractor = build_backbone(SmallCnnTinyConfig(), GREY)
     weights = torch.randn(extractor.num_features, len(NAMES))
-    return Network(extractor, PowerNormalization(), LinearClassifier(weights, torch.randn(len(NAMES))))
+    return Network(
+        extractor, PowerNormalization(), LinearClassifier(weights, torch.randn(len(NAMES)))
+    )
 
 
 def residual() -> AnyNetwork:
@@ -78,7 +82,9 @@ def mirrored() -> AnyNetwork:
 
 
 def images_of(num: int, shape: tuple[int, int, int] = GREY) -> torch.Tensor:
-    return torch.randint(0, 256, (num, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(num))
+    return torch.randint(
+        0, 256, (num, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(num)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +108,9 @@ def test_a_packaged_network_of_any_kind_gives_the_same_logits_for_one_image_and_
         assert np.array_equal(logits, predict(network, images).numpy())
 
 
-def test_a_network_in_training_mode_is_packaged_as_it_evaluates_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_network_in_training_mode_is_packaged_as_it_evaluates_and_left_as_it_is(
+    tmp_path: Path,
+) -> None:
     network = residual()
     network.train()
     network(images_of(32))  # moves the statistics of batch normalisation away from where they start
@@ -114,7 +122,9 @@ def test_a_network_in_training_mode_is_packaged_as_it_evaluates_and_left_as_it_i
     assert torch.equal(logits, predict(network, images_of(7)))
 
 
-def test_a_package_needs_no_pickle(packaged: tuple[AnyNetwork, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_needs_no_pickle(
+    packaged: tuple[AnyNetwork, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, folder = packaged
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     logits = mlflow.pytorch.load_model(str(folder))(images_of(3))
@@ -131,14 +141,20 @@ class Branching(nn.Module):
 
 def test_a_network_that_cannot_be_exported_leaves_no_half_package(tmp_path: Path) -> None:
     extractor = build_backbone(SmallCnnTinyConfig(), GREY)
-    network = Network(extractor, Branching(), LinearClassifier(torch.randn(extractor.num_features, 5), torch.randn(5)))
+    network = Network(
+        extractor,
+        Branching(),
+        LinearClassifier(torch.randn(extractor.num_features, 5), torch.randn(5)),
+    )
     with pytest.raises(Exception, match="data-dependent"):
         package_model(network, GREY, facts(), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 class Counting(nn.Module):
-    """What a graph can hold for one number of images only: torch.export takes the number for a constant."""
+    """What a graph can hold for one number of images only: torch.export takes the number for a
+    constant.
+    """
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return features * len(features)
@@ -146,13 +162,19 @@ class Counting(nn.Module):
 
 def test_a_network_whose_graph_takes_one_number_of_images_is_refused(tmp_path: Path) -> None:
     extractor = build_backbone(SmallCnnTinyConfig(), GREY)
-    network = Network(extractor, Counting(), LinearClassifier(torch.randn(extractor.num_features, 5), torch.randn(5)))
+    network = Network(
+        extractor,
+        Counting(),
+        LinearClassifier(torch.randn(extractor.num_features, 5), torch.randn(5)),
+    )
     with pytest.raises(RuntimeError, match="2 images at once and no other number"):
         package_model(network, GREY, facts(), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
-def test_images_of_another_size_or_type_are_refused_with_the_expected_shape(packaged: tuple[AnyNetwork, Path]) -> None:
+def test_images_of_another_size_or_type_are_refused_with_the_expected_shape(
+    packaged: tuple[AnyNetwork, Path],
+) -> None:
     loaded = mlflow.pyfunc.load_model(str(packaged[1]))
     with pytest.raises(Exception, match=r"\(-1, 1, 8, 8\)"):
         loaded.predict(images_of(2, COLOUR).numpy())
@@ -160,10 +182,16 @@ def test_images_of_another_size_or_type_are_refused_with_the_expected_shape(pack
         loaded.predict(images_of(2).float().numpy())
 
 
-def test_a_package_tells_what_goes_in_what_comes_out_and_whose_model_it_is(packaged: tuple[AnyNetwork, Path]) -> None:
+def test_a_package_tells_what_goes_in_what_comes_out_and_whose_model_it_is(
+    packaged: tuple[AnyNetwork, Path],
+) -> None:
     model = Model.load(str(packaged[1]))
-    assert model.signature.inputs.to_dict() == [{"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": (-1, 1, 8, 8)}}]
-    assert model.signature.outputs.to_dict() == [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": (-1, len(NAMES))}}]
+    assert model.signature.inputs.to_dict() == [
+        {"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": (-1, 1, 8, 8)}}
+    ]
+    assert model.signature.outputs.to_dict() == [
+        {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": (-1, len(NAMES))}}
+    ]
     assert model.metadata == {
         "role": "student",
         "method": "dual_teacher",
@@ -175,15 +203,23 @@ def test_a_package_tells_what_goes_in_what_comes_out_and_whose_model_it_is(packa
         "average_incremental_accuracy": 0.9761,
         "forgetting": 0.0384,
     }
-    assert np.array_equal(np.asarray(model.load_input_example(str(packaged[1]))), example_images(GREY))
+    assert np.array_equal(
+        np.asarray(model.load_input_example(str(packaged[1]))), example_images(GREY)
+    )
 
 
-def test_a_package_asks_for_exactly_the_versions_it_was_made_with(packaged: tuple[AnyNetwork, Path]) -> None:
+def test_a_package_asks_for_exactly_the_versions_it_was_made_with(
+    packaged: tuple[AnyNetwork, Path],
+) -> None:
     asked = (packaged[1] / "requirements.txt").read_text().splitlines()
-    assert asked == [f"{name}=={metadata.version(name).split('+')[0]}" for name in ("mlflow", "numpy", "torch")]
+    assert asked == [
+        f"{name}=={metadata.version(name).split('+')[0]}" for name in ("mlflow", "numpy", "torch")
+    ]
 
 
-def test_a_package_is_loaded_on_the_cpu_also_where_there_is_a_gpu(packaged: tuple[AnyNetwork, Path]) -> None:
+def test_a_package_is_loaded_on_the_cpu_also_where_there_is_a_gpu(
+    packaged: tuple[AnyNetwork, Path],
+) -> None:
     assert Model.load(str(packaged[1])).flavors["python_function"]["config"] == {"device": "cpu"}
 
 
@@ -193,7 +229,13 @@ def test_packaging_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str
 
 
 def test_the_facts_are_those_of_the_summary() -> None:
-    measures = {"num_parameters": 7, "last_accuracy": 0.5, "average_incremental_accuracy": 0.75, "forgetting": 0.25, "plasticity": 1.0}
+    measures = {
+        "num_parameters": 7,
+        "last_accuracy": 0.5,
+        "average_incremental_accuracy": 0.75,
+        "forgetting": 0.25,
+        "plasticity": 1.0,
+    }
     summary = {
         "method": "analytic",
         "dataset": {"name": "digits", "fingerprint": "cd" * 32},
@@ -223,8 +265,10 @@ def test_the_facts_as_tags_are_text_and_class_names_are_a_list_in_json() -> None
 
 
 def test_the_description_is_a_sentence_in_percent() -> None:
-    assert facts().description() == (
-        "The student of dual_teacher on digits, 5 classes: last accuracy 95.4%, average incremental accuracy 97.6%, forgetting 3.8%."
+    assert (
+        facts().description()
+        == "The student of dual_teacher on digits, 5 classes: last accuracy 95.4%, average"
+        " incremental accuracy 97.6%, forgetting 3.8%."
     )
 
 

@@ -50,29 +50,41 @@ def other_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 
 
 def test_importing_the_package_does_not_import_mlflow() -> None:
-    code = "import sys, orchestrator.tracking; sys.exit(any(m in sys.modules for m in ('mlflow', 'matplotlib')))"
+    code = (
+        "import sys, orchestrator.tracking; sys.exit(any(m in sys.modules for m in ('mlflow',"
+        " 'matplotlib')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "postgresql://me:secret@127.0.0.1:9/runs"])
 def test_a_store_that_does_not_answer_is_said_within_ten_seconds(uri: str) -> None:
     start = time.monotonic()
-    with pytest.raises(TrackingUnavailableError, match=r"127\.0\.0\.1:9.*cannot be used.*start it") as unavailable:
+    with pytest.raises(
+        TrackingUnavailableError, match=r"127\.0\.0\.1:9.*cannot be used.*start it"
+    ) as unavailable:
         open_run(at(uri), "experiment", "run", {})
     assert time.monotonic() - start < 10
     assert unavailable.value.exit_code == 3
     assert "secret" not in str(unavailable.value)
 
 
-def test_a_server_that_accepts_but_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_accepts_but_never_answers_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("orchestrator.tracking.preflight.ANSWER_SECONDS", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TrackingUnavailableError, match="timed out"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(TrackingUnavailableError, match="timed out"),
+    ):
         check_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_a_server_that_is_not_mlflows_is_the_users_mistake(other_server: tuple[str, int]) -> None:
     uri, status = other_server
-    expected = {200: "not an MLflow server", 403: "refuses access.*MLFLOW_TRACKING_USERNAME"}[status]
+    expected = {200: "not an MLflow server", 403: "refuses access.*MLFLOW_TRACKING_USERNAME"}[
+        status
+    ]
     with pytest.raises(UserInputError, match=expected):
         open_run(at(uri), "experiment", "run", {})
 
@@ -89,7 +101,9 @@ def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
         open_run(at(f"sqlite:///{tmp_path}/file/mlflow.db"), "experiment", "run", {})
 
 
-def test_a_database_that_another_program_keeps_locked_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_another_program_keeps_locked_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.tracking.preflight.LOCK_SECONDS", 0.1)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -131,6 +145,8 @@ def test_an_older_database_is_backed_up_and_migrated(tmp_path: Path) -> None:
         command.upgrade(config, older)
     engine.dispose()
     with database_ready(uri), closing(sqlite3.connect(tmp_path / "mlflow.db")) as migrated:
-        assert migrated.execute("SELECT version_num FROM alembic_version").fetchall() == [(scripts.get_heads()[0],)]
+        assert migrated.execute("SELECT version_num FROM alembic_version").fetchall() == [
+            (scripts.get_heads()[0],)
+        ]
     with closing(sqlite3.connect(tmp_path / f"mlflow.db.before-{older}")) as backup:
         assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [(older,)]

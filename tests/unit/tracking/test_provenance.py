@@ -8,7 +8,9 @@ from orchestrator.tracking.provenance import provenance_tags
 
 def git(folder: Path, *arguments: str) -> str:
     command = ["git", *arguments]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -34,7 +36,9 @@ def test_a_changed_file_makes_the_checkout_dirty(checkout: Path) -> None:
     assert len(tags["mlflow.source.git.commit"]) == 40
 
 
-def test_an_installed_package_inside_someone_elses_checkout_claims_no_commit(checkout: Path) -> None:
+def test_an_installed_package_inside_someone_elses_checkout_claims_no_commit(
+    checkout: Path,
+) -> None:
     installed = checkout / "site-packages"
     installed.mkdir()
     assert "mlflow.source.git.commit" not in provenance_tags(installed)

@@ -26,13 +26,16 @@ from orchestrator.tracking.reconciliation import close_abandoned_runs, deliver_l
 from orchestrator.tracking.run_process import RunProcess, this_process
 from orchestrator.tracking.spool import Destination, Spool
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is recorded, and every run is left alone")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere no process is recorded, and every run is left alone"
+)
 
 DRIVER = """
 import sys, time
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.tracking import open_run
-print(open_run(TrackingConfig(uri=sys.argv[1], spool=sys.argv[3]), sys.argv[2], "a driver", {}).run_id, flush=True)
+config = TrackingConfig(uri=sys.argv[1], spool=sys.argv[3])
+print(open_run(config, sys.argv[2], "a driver", {}).run_id, flush=True)
 time.sleep(600)
 """
 SWEEP_DRIVER = """
@@ -77,10 +80,14 @@ def gone() -> RunProcess:
 
 
 @pytest.fixture
-def driver(uri: str, experiment: str, mine: MlflowTracker) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def driver(
+    uri: str, experiment: str, mine: MlflowTracker
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Another living process, and the run that it opened."""
     with subprocess.Popen(
-        [sys.executable, "-c", DRIVER, uri, experiment, str(at(uri).spool)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", DRIVER, uri, experiment, str(at(uri).spool)],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None
@@ -115,12 +122,17 @@ def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_befor
     opened = open_run(at(uri), experiment, "the next", {})
     run = mine.client.get_run(run_id)
     assert run.info.status == "FAILED"
-    assert run.data.tags["orchestrator.status_reason"] == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
+    assert (
+        run.data.tags["orchestrator.status_reason"]
+        == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
+    )
     assert run.info.end_time >= run.info.start_time
     assert status(mine, opened.run_id) == status(mine, mine.run_id) == "RUNNING"
 
 
-def test_a_sweep_whose_driver_is_killed_is_closed_with_its_open_trials(uri: str, experiment: str, mine: MlflowTracker) -> None:
+def test_a_sweep_whose_driver_is_killed_is_closed_with_its_open_trials(
+    uri: str, experiment: str, mine: MlflowTracker
+) -> None:
     command = [sys.executable, "-c", SWEEP_DRIVER, uri, experiment, str(at(uri).spool)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -139,7 +151,12 @@ def test_going_on_with_a_killed_sweep_closes_its_trials_and_neither_itself_nor_t
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     sweep = left_by(gone, mine)
-    trials = [mine.client.create_run(mine.experiment_id, tags=gone.tags() | {"mlflow.parentRunId": sweep}).info.run_id for _ in range(2)]
+    trials = [
+        mine.client.create_run(
+            mine.experiment_id, tags=gone.tags() | {"mlflow.parentRunId": sweep}
+        ).info.run_id
+        for _ in range(2)
+    ]
     reopened = open_run(at(uri), experiment, "a sweep", {}, run_id=sweep)
     assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "FAILED", "FAILED"]
     assert reopened.open_child("trial 0", {}, run_id=trials[0]).flush()
@@ -148,7 +165,11 @@ def test_going_on_with_a_killed_sweep_closes_its_trials_and_neither_itself_nor_t
 
 
 def test_a_run_that_another_process_goes_on_with_after_the_search_stays_open(
-    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = left_by(gone, mine)
     search = mine.client.search_runs
@@ -164,7 +185,11 @@ def test_a_run_that_another_process_goes_on_with_after_the_search_stays_open(
 
 
 def test_a_run_that_is_gone_on_with_names_the_process_that_does_so_before_it_is_running(
-    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = left_by(gone, mine)
     mine.client.set_terminated(run_id, RunStatus.FAILED)
@@ -176,12 +201,19 @@ def test_a_run_that_is_gone_on_with_names_the_process_that_does_so_before_it_is_
         broken.setattr(MlflowClient, "update_run", refuse)
         with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
             open_run(at(uri), experiment, "a run", {}, run_id=run_id)
-    assert mine.client.get_run(run_id).data.tags["orchestrator.process_started"] == this_process_tags()["orchestrator.process_started"]
+    assert (
+        mine.client.get_run(run_id).data.tags["orchestrator.process_started"]
+        == this_process_tags()["orchestrator.process_started"]
+    )
     assert status(mine, run_id) == "FAILED"
 
 
 def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_earlier_process(
-    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = left_by(gone, mine)
     with monkeypatch.context() as elsewhere:
@@ -195,11 +227,16 @@ def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_ear
 
 def test_a_run_says_which_process_drives_it(mine: MlflowTracker) -> None:
     tags = mine.client.get_run(mine.run_id).data.tags
-    assert (tags["orchestrator.host"], tags["orchestrator.process"]) == (socket.gethostname(), str(os.getpid()))
+    assert (tags["orchestrator.host"], tags["orchestrator.process"]) == (
+        socket.gethostname(),
+        str(os.getpid()),
+    )
     assert tags["orchestrator.process_started"]
 
 
-def test_a_pid_that_another_process_has_now_keeps_no_run_open(uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess) -> None:
+def test_a_pid_that_another_process_has_now_keeps_no_run_open(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
     run_id = left_by(gone, mine)
     open_run(at(uri), experiment, "the next", {})
     assert status(mine, run_id) == "FAILED"
@@ -210,14 +247,22 @@ def test_runs_of_other_hosts_runs_without_tags_and_other_experiments_are_left_al
 ) -> None:
     elsewhere = left_by(replace(gone, host="another-host"), mine)
     unknown = str(mine.client.create_run(mine.experiment_id).info.run_id)
-    of_another_experiment = left_by(gone, open_run(at(uri), f"{experiment}, another", "another", {}))
+    of_another_experiment = left_by(
+        gone, open_run(at(uri), f"{experiment}, another", "another", {})
+    )
     open_run(at(uri), experiment, "the next", {})
-    assert [status(mine, run_id) for run_id in (elsewhere, unknown, of_another_experiment)] == ["RUNNING"] * 3
+    assert [status(mine, run_id) for run_id in (elsewhere, unknown, of_another_experiment)] == [
+        "RUNNING"
+    ] * 3
 
 
 def unseen(gone: RunProcess, where: str) -> RunProcess:
     """A process that cannot be seen from here."""
-    return replace(gone, host="another-host") if where == "another host" else replace(gone, pid_namespace="1")
+    return (
+        replace(gone, host="another-host")
+        if where == "another host"
+        else replace(gone, pid_namespace="1")
+    )
 
 
 @pytest.mark.parametrize("where", ["another host", "another container of this host"])
@@ -227,7 +272,11 @@ def test_a_process_that_cannot_be_seen_is_taken_for_dead_after_15_minutes_withou
     process, now = unseen(gone, where), datetime.now(UTC)
     silent, lively, ahead = (left_by(process, mine) for _ in range(3))
     for run_id, minutes in ((silent, -16), (lively, -14), (ahead, 600)):  # its clock may be wrong
-        mine.client.set_tag(run_id, names.HEARTBEAT_TAG, (now + timedelta(minutes=minutes)).isoformat(timespec="seconds"))
+        mine.client.set_tag(
+            run_id,
+            names.HEARTBEAT_TAG,
+            (now + timedelta(minutes=minutes)).isoformat(timespec="seconds"),
+        )
     assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == [silent]
     reason = mine.client.get_run(silent).data.tags[names.STATUS_REASON_TAG]
     assert reason == f"no sign of life from {process.host} for 16 minutes"
@@ -238,23 +287,38 @@ def test_a_run_that_is_gone_on_with_does_not_keep_the_sign_of_life_of_its_earlie
     uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
 ) -> None:
     run_id = left_by(gone, mine)
-    mine.client.set_tag(run_id, names.HEARTBEAT_TAG, (datetime.now(UTC) - timedelta(days=3)).isoformat())
+    mine.client.set_tag(
+        run_id, names.HEARTBEAT_TAG, (datetime.now(UTC) - timedelta(days=3)).isoformat()
+    )
     open_run(at(uri), experiment, "a run", {}, run_id=run_id)
     assert names.HEARTBEAT_TAG not in mine.client.get_run(run_id).data.tags
 
 
-def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_did(uri: str, experiment: str, mine: MlflowTracker) -> None:
+def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_did(
+    uri: str, experiment: str, mine: MlflowTracker
+) -> None:
     run_id = mine.run_id
     delivery = Delivery(Destination(uri, experiment), {})
     delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
     for number in range(2):
-        mine.client.set_tag(run_id, names.STATUS_REASON_TAG, "no sign of life from here for 16 minutes")
+        mine.client.set_tag(
+            run_id, names.STATUS_REASON_TAG, "no sign of life from here for 16 minutes"
+        )
         mine.client.set_terminated(run_id, "FAILED")
         if number == 0:
             delivery.beat()
             assert status(mine, run_id) == "RUNNING"
             assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
-    delivery.send([End(run=run_id, status=RunStatus.FINISHED, reason="", ended_ms=mine.client.get_run(run_id).info.start_time + 1)])
+    delivery.send(
+        [
+            End(
+                run=run_id,
+                status=RunStatus.FINISHED,
+                reason="",
+                ended_ms=mine.client.get_run(run_id).info.start_time + 1,
+            )
+        ]
+    )
     assert status(mine, run_id) == "FINISHED"
     assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
 
@@ -268,7 +332,9 @@ def test_a_run_that_another_process_goes_on_with_is_neither_opened_nor_ended_by_
     delivery = Delivery(Destination(uri, experiment), {})
     delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
     delivery.beat()
-    delivery.send([End(run=run_id, process=here, status=RunStatus.KILLED, reason="interrupted", ended_ms=1)])
+    delivery.send(
+        [End(run=run_id, process=here, status=RunStatus.KILLED, reason="interrupted", ended_ms=1)]
+    )
     assert status(mine, run_id) == "FINISHED"
     assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
 
@@ -304,7 +370,11 @@ def test_a_store_that_is_away_is_asked_once_whatever_waits_for_it(
     asked: list[str] = []
     monkeypatch.setattr("orchestrator.tracking.delivery.check_reachable", _noting(asked))
     found = deliver_left_behind(tmp_path / "spool")
-    assert (len(found), {type(left.error) for left in found}, len(asked)) == (3, {TrackingUnavailableError}, 1)
+    assert (len(found), {type(left.error) for left in found}, len(asked)) == (
+        3,
+        {TrackingUnavailableError},
+        1,
+    )
 
 
 def _noting(asked: list[str]) -> Callable[[str], None]:
@@ -315,7 +385,9 @@ def _noting(asked: list[str]) -> Callable[[str], None]:
     return note
 
 
-def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(mine: MlflowTracker, tmp_path: Path) -> None:
+def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(
+    mine: MlflowTracker, tmp_path: Path
+) -> None:
     folder = left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/new.db", 1, 2)
     (left,) = deliver_left_behind(tmp_path / "spool")
     assert (left.num_sent, left.num_refused, left.error) == (0, 2, None)
@@ -323,7 +395,9 @@ def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(mine: Mlflow
     assert deliver_left_behind(tmp_path / "spool") == []
 
 
-def test_a_run_that_was_closed_keeps_its_status(uri: str, mine: MlflowTracker, gone: RunProcess) -> None:
+def test_a_run_that_was_closed_keeps_its_status(
+    uri: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
     run_id = left_by(gone, mine)
     mine.client.set_terminated(run_id, RunStatus.KILLED)
     assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
@@ -348,7 +422,9 @@ def test_a_process_that_closes_its_run_and_ends_after_the_search_keeps_its_statu
     assert "orchestrator.status_reason" not in run.data.tags
 
 
-def test_runs_on_every_page_are_closed_once(uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_on_every_page_are_closed_once(
+    uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.tracking.reconciliation.RUNS_PER_PAGE", 2)
     left = {left_by(gone, mine) for _ in range(5)}
     closed = close_abandoned_runs(mine.client, uri, [mine.experiment_id])
@@ -375,14 +451,22 @@ def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
         with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
             close_abandoned_runs(mine.client, mine.uri, [mine.experiment_id])
     # the thread that sends numbers may have met the broken call as well, and says so
-    said = [(record.levelname, record.getMessage()) for record in caplog.records if "could not be closed" in record.getMessage()]
+    said = [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if "could not be closed" in record.getMessage()
+    ]
     assert [level for level, _ in said] == ["WARNING"]
     assert "the server is on fire" in said[0][1]
     assert status(mine, opened.run_id) == "RUNNING"
 
 
 def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_closed(
-    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = left_by(gone, mine)
     for module in ("mlflow_tracker", "reconciliation"):

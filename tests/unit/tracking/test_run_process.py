@@ -13,7 +13,9 @@ import pytest
 
 from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc, and no process is recorded")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere there is no /proc, and no process is recorded"
+)
 
 
 @pytest.fixture
@@ -42,12 +44,21 @@ def test_this_process_knows_its_host_and_its_pid(here: RunProcess) -> None:
 
 
 def test_a_process_knows_when_it_started() -> None:
-    code = "from orchestrator.tracking.run_process import this_process; print(this_process().start_ticks)"
+    code = (
+        "from orchestrator.tracking.run_process import this_process;"
+        " print(this_process().start_ticks)"
+    )
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     # One tick of tolerance: both ends are rounded.
     num_ticks_per_second = os.sysconf("SC_CLK_TCK")
-    assert before - 1 / num_ticks_per_second <= int(said) / num_ticks_per_second <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert (
+        before - 1 / num_ticks_per_second
+        <= int(said) / num_ticks_per_second
+        <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    )
 
 
 def test_the_tags_are_read_as_they_were_written(here: RunProcess) -> None:
@@ -73,17 +84,28 @@ def test_a_killed_process_is_gone_even_before_its_parent_asks(
     assert child_process.is_gone(here)
 
 
-def test_a_process_whose_pid_another_one_has_now_is_gone(child_process: RunProcess, here: RunProcess) -> None:
+def test_a_process_whose_pid_another_one_has_now_is_gone(
+    child_process: RunProcess, here: RunProcess
+) -> None:
     assert replace(child_process, start_ticks=str(int(child_process.start_ticks) - 1)).is_gone(here)
 
 
-def test_a_process_from_before_the_machine_was_restarted_is_gone(child_process: RunProcess, here: RunProcess) -> None:
+def test_a_process_from_before_the_machine_was_restarted_is_gone(
+    child_process: RunProcess, here: RunProcess
+) -> None:
     assert replace(child_process, boot="0b00feed-0000-4000-8000-000000000000").is_gone(here)
 
 
-@pytest.mark.parametrize("elsewhere", [{"host": "another-host"}, {"host": "another-host", "boot": "b"}, {"pid_namespace": "1"}], ids=str)
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"host": "another-host"}, {"host": "another-host", "boot": "b"}, {"pid_namespace": "1"}],
+    ids=str,
+)
 def test_a_process_that_cannot_be_seen_from_here_is_not_called_gone(
-    elsewhere: dict[str, str], child: "subprocess.Popen[bytes]", child_process: RunProcess, here: RunProcess
+    elsewhere: dict[str, str],
+    child: "subprocess.Popen[bytes]",
+    child_process: RunProcess,
+    here: RunProcess,
 ) -> None:
     child.kill()
     child.wait()
@@ -91,7 +113,11 @@ def test_a_process_that_cannot_be_seen_from_here_is_not_called_gone(
 
 
 def test_a_process_that_proc_hides_is_not_gone_while_the_kernel_knows_it(
-    child: "subprocess.Popen[bytes]", child_process: RunProcess, here: RunProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    child: "subprocess.Popen[bytes]",
+    child_process: RunProcess,
+    here: RunProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.run_process.PROC", tmp_path)
     assert not child_process.is_gone(here)
@@ -100,23 +126,34 @@ def test_a_process_that_proc_hides_is_not_gone_while_the_kernel_knows_it(
     assert child_process.is_gone(here)
 
 
-def test_where_proc_does_not_tell_no_process_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_proc_does_not_tell_no_process_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestrator.tracking.run_process.PROC", tmp_path)
     assert this_process() is None
 
 
-def test_a_proc_of_another_pid_namespace_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proc_of_another_pid_namespace_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "self").symlink_to(str(os.getpid() + 1))
     monkeypatch.setattr("orchestrator.tracking.run_process.PROC", tmp_path)
     assert this_process() is None
 
 
-def test_a_program_may_have_parentheses_and_spaces_in_its_name(tmp_path: Path, here: RunProcess) -> None:
+def test_a_program_may_have_parentheses_and_spaces_in_its_name(
+    tmp_path: Path, here: RunProcess
+) -> None:
     program = tmp_path / "a) Z 1 (b"
     program.symlink_to("/bin/sleep")
     with subprocess.Popen([program, "600"]) as odd:
         try:
-            ticks = Path(f"/proc/{odd.pid}/stat").read_text().replace(f"({program.name})", "(name)").split()[21]
+            ticks = (
+                Path(f"/proc/{odd.pid}/stat")
+                .read_text()
+                .replace(f"({program.name})", "(name)")
+                .split()[21]
+            )
             assert not replace(here, pid=odd.pid, start_ticks=ticks).is_gone(here)
         finally:
             odd.kill()

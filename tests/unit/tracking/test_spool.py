@@ -29,7 +29,9 @@ def points(step: int, value: float = 0.5) -> Points:
 
 
 def killed(spool: Spool) -> Path:
-    """As when the session's process is killed: nothing is tidied up, and the kernel takes back the lock."""
+    """As when the session's process is killed: nothing is tidied up, and the kernel takes back the
+    lock.
+    """
     spool._lock.release()
     return spool.folder
 
@@ -53,7 +55,9 @@ def file_size_limit(num_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_what_waits_is_read_in_the_order_of_logging_from_where_the_store_has_it(spool: Spool) -> None:
+def test_what_waits_is_read_in_the_order_of_logging_from_where_the_store_has_it(
+    spool: Spool,
+) -> None:
     ends = [spool.append(points(step)) for step in range(1, 6)]
     spool.note_delivered(ends[1], {"here": "there"})
     (again,) = Spool.left_behind(killed(spool).parent)
@@ -78,7 +82,9 @@ def test_only_its_owner_may_read_it(spool: Spool) -> None:
     assert {stat.S_IMODE(file.stat().st_mode) for file in spool.folder.iterdir()} == {0o600}
 
 
-def test_what_was_put_aside_waits_on_although_the_store_has_what_came_after_it(spool: Spool) -> None:
+def test_what_was_put_aside_waits_on_although_the_store_has_what_came_after_it(
+    spool: Spool,
+) -> None:
     first, last = spool.append(points(1)), spool.append(points(2))
     spool.note_delivered(last, {}, [points(1)])
     spool.close()
@@ -121,10 +127,14 @@ def test_sessions_are_found_in_the_order_of_their_beginnings(tmp_path: Path) -> 
         spool.append(points(1))
         os.utime(spool.folder / "destination.json", (second, second))
         killed(spool)
-    assert [spool.folder for spool in Spool.left_behind(tmp_path)] == [spool.folder for spool in begun]
+    assert [spool.folder for spool in Spool.left_behind(tmp_path)] == [
+        spool.folder for spool in begun
+    ]
 
 
-def test_the_session_of_a_living_process_is_left_alone_and_one_that_is_looked_at_by_another(spool: Spool) -> None:
+def test_the_session_of_a_living_process_is_left_alone_and_one_that_is_looked_at_by_another(
+    spool: Spool,
+) -> None:
     spool.append(points(1))
     assert list(Spool.left_behind(spool.folder.parent)) == []
     killed(spool)
@@ -134,8 +144,12 @@ def test_the_session_of_a_living_process_is_left_alone_and_one_that_is_looked_at
     assert len(list(Spool.left_behind(spool.folder.parent))) == 1
 
 
-def test_a_lock_is_held_until_nobody_can_find_it(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a lock that is removed after its release holds one that is nowhere: what he keeps there would never be found."""
+def test_a_lock_is_held_until_nobody_can_find_it(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for a lock that is removed after its release holds one that is nowhere: what he
+    keeps there would never be found.
+    """
     lock_file = spool.folder.with_name(f"{spool.folder.name}.lock")
     there_at_release = []
     release = FileLock.release
@@ -157,7 +171,9 @@ def test_a_process_that_was_killed_while_it_began_leaves_nothing(tmp_path: Path)
     assert names_in(tmp_path) == []
 
 
-def test_a_session_that_cannot_be_read_keeps_no_other_from_being_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_session_that_cannot_be_read_keeps_no_other_from_being_found(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     broken, whole = (Spool.begin(tmp_path, run_id, DESTINATION) for run_id in ("broken", "whole"))
     for spool in (broken, whole):
         spool.append(points(1))
@@ -169,7 +185,9 @@ def test_a_session_that_cannot_be_read_keeps_no_other_from_being_found(tmp_path:
     assert "delete it" in caplog.text
 
 
-def test_where_it_cannot_be_read_how_far_the_store_is_everything_is_sent_again(spool: Spool) -> None:
+def test_where_it_cannot_be_read_how_far_the_store_is_everything_is_sent_again(
+    spool: Spool,
+) -> None:
     spool.note_delivered(spool.append(points(1)), {})
     (spool.folder / "delivered.json").write_bytes(b"")
     (again,) = Spool.left_behind(killed(spool).parent)
@@ -180,7 +198,9 @@ def test_a_line_that_is_no_entry_is_said_with_its_place(spool: Spool) -> None:
     end = spool.append(points(1))
     with (spool.folder / "journal.jsonl").open("ab") as journal:
         journal.write(b"gibberish\n")
-    with pytest.raises(UserInputError, match=rf"the line at byte {end} is no entry .*gibberish.*delete the line"):
+    with pytest.raises(
+        UserInputError, match=rf"the line at byte {end} is no entry .*gibberish.*delete the line"
+    ):
         spool.waiting()
 
 
@@ -208,7 +228,12 @@ def test_a_copy_stays_as_the_file_was(spool: Spool, tmp_path: Path) -> None:
     (folder / "weights").write_text("before")
     first, second = spool.copy(folder), spool.copy(folder / "weights")
     (folder / "weights").write_text("after")
-    assert (first.name, (first / "weights").read_text(), second.name, second.read_text()) == ("package", "before", "weights", "before")
+    assert (first.name, (first / "weights").read_text(), second.name, second.read_text()) == (
+        "package",
+        "before",
+        "weights",
+        "before",
+    )
 
 
 def test_a_folder_that_cannot_be_made_is_said_with_what_to_do(tmp_path: Path) -> None:

@@ -15,7 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from orchestrator.tracking.heat_map import luminance
-from orchestrator.tracking.parallel_axes import ParallelAxis, parameter_axes, short_names, value_axis
+from orchestrator.tracking.parallel_axes import (
+    ParallelAxis,
+    parameter_axes,
+    short_names,
+    value_axis,
+)
 from orchestrator.tracking.parallel_coordinates import colour_scale
 from orchestrator.tracking.sweep_figures import (
     TrialRow,
@@ -25,7 +30,11 @@ from orchestrator.tracking.sweep_figures import (
     parallel_coordinates_figure,
 )
 
-RATE, KIND, PROGRESS = "teacher.training.learning_rate", "student.transfer.kind", "student.transfer.progress_thresholds"
+RATE, KIND, PROGRESS = (
+    "teacher.training.learning_rate",
+    "student.transfer.kind",
+    "student.transfer.progress_thresholds",
+)
 TRIALS = [
     TrialRow(4, "finished", 0.8, {RATE: 0.001, KIND: "fixed", "seed": 0}),
     TrialRow(5, "finished", 0.9, {RATE: 0.1, KIND: "threshold", PROGRESS: [0.3, 0.7], "seed": 0}),
@@ -37,7 +46,9 @@ UNFINISHED = [trial for trial in TRIALS if trial.status != "finished"]
 
 
 def many(num_trials: int, num_parameters: int) -> list[TrialRow]:
-    """Trials over numbers of all sizes, long categories, lists, and parameters that every second trial lacks."""
+    """Trials over numbers of all sizes, long categories, lists, and parameters that every second
+    trial lacks.
+    """
     random = np.random.default_rng(num_trials)
     trials = []
     for i in range(num_trials):
@@ -52,7 +63,16 @@ def many(num_trials: int, num_parameters: int) -> list[TrialRow]:
             if j % 3 or i % 2:
                 parameters[f"teacher.part_{j}.{('joint_', '')[j % 2]}learning_rate"] = value[j % 4]
         curves = random.uniform(0.90, 0.91, (2, 5)).tolist()
-        trials.append(TrialRow(i, "failed" if i % 7 == 6 else "finished", float(random.normal(0.9, 0.02)), parameters, [], *curves))
+        trials.append(
+            TrialRow(
+                i,
+                "failed" if i % 7 == 6 else "finished",
+                float(random.normal(0.9, 0.02)),
+                parameters,
+                [],
+                *curves,
+            )
+        )
     return trials
 
 
@@ -62,7 +82,11 @@ def texts(figure: Figure) -> list[Text]:
         low, high = sorted(axis.get_view_interval())
         ticks = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
         outside |= {label for tick in ticks for label in (tick.label1, tick.label2)}
-    return [text for text in figure.findobj(Text) if text.get_text() and text.get_visible() and text not in outside]
+    return [
+        text
+        for text in figure.findobj(Text)
+        if text.get_text() and text.get_visible() and text not in outside
+    ]
 
 
 def heights(axes: Axes, label: str) -> list[list[float]]:
@@ -79,7 +103,7 @@ def axis_of(values: list[Any]) -> ParallelAxis:
     return value_axis("name", dict(enumerate(values)))
 
 
-# --- parallel coordinates --------------------------------------------------------------------------------------------
+# --- parallel coordinates -------------------------------------------------------------------------
 
 
 def test_there_is_an_axis_for_each_value_that_varies_and_one_for_the_objective() -> None:
@@ -93,12 +117,22 @@ def test_each_trial_is_drawn_at_its_values_and_the_better_lie_on_top() -> None:
     axes = parallel_coordinates_figure(TRIALS, "accuracy", "max").axes[0]
     below = heights(axes, "unfinished")[0][-1]
     assert below < 0
-    # Worked by hand: 0.001 … 0.1 is logarithmic, two categories stand at 1/4 and 3/4, 0.6 … 0.9 is linear.
+    # Worked by hand: 0.001 … 0.1 is logarithmic, two categories stand at 1/4 and 3/4, 0.6 … 0.9 is
+    # linear.
     np.testing.assert_allclose(heights(axes, "best"), [[1, 3 / 4, 0, 1]], atol=1e-12)
-    np.testing.assert_allclose(heights(axes, "finished"), [[1 / 2, 1 / 4, below, 0], [0, 1 / 4, below, 2 / 3]], atol=1e-12)
+    np.testing.assert_allclose(
+        heights(axes, "finished"), [[1 / 2, 1 / 4, below, 0], [0, 1 / 4, below, 2 / 3]], atol=1e-12
+    )
     # What a stopped trial reached (0.99) belongs to fewer tasks: it is not on the objective's axis.
-    np.testing.assert_allclose(heights(axes, "unfinished"), [[1 / 2, 1 / 4, below, below], [1, 3 / 4, 1, below]], atol=1e-12)
-    order = {str(lines.get_label()): (lines.get_zorder(), float(np.max(lines.get_linewidth()))) for lines in axes.collections}
+    np.testing.assert_allclose(
+        heights(axes, "unfinished"),
+        [[1 / 2, 1 / 4, below, below], [1, 3 / 4, 1, below]],
+        atol=1e-12,
+    )
+    order = {
+        str(lines.get_label()): (lines.get_zorder(), float(np.max(lines.get_linewidth())))
+        for lines in axes.collections
+    }
     assert order["unfinished"] < order["finished"] < order["best"]
     assert order["unfinished"][1] < order["finished"][1] < order["best"][1]
 
@@ -117,12 +151,21 @@ def test_the_headline_and_the_lowest_row_say_which_trial_is_best_and_what_it_tri
         "5 trials: 3 finished, 1 stopped, 1 failed",
     ]
     written = [text for text in figure.axes[0].texts if text.get_fontweight() == "bold"]
-    assert [(text.get_position()[0], text.get_text()) for text in written] == [(0, "0.1"), (1, "threshold"), (2, "0.7"), (3, "0.9")]
+    assert [(text.get_position()[0], text.get_text()) for text in written] == [
+        (0, "0.1"),
+        (1, "threshold"),
+        (2, "0.7"),
+        (3, "0.9"),
+    ]
 
 
 def test_an_axis_that_some_trials_lack_says_where_their_lines_pass() -> None:
     axes = parallel_coordinates_figure(TRIALS, "accuracy", "max").axes[0]
-    slots = {text.get_text(): text.get_position() for text in axes.texts if text.get_fontstyle() == "italic"}
+    slots = {
+        text.get_text(): text.get_position()
+        for text in axes.texts
+        if text.get_fontstyle() == "italic"
+    }
     below = heights(axes, "unfinished")[0][-1]
     assert {text: x for text, (x, _) in slots.items()} == {"not set": 2, "unfinished": 3}
     assert all(below - 0.05 < y < below for _, y in slots.values())
@@ -137,25 +180,40 @@ def test_the_colour_bar_spans_the_objectives_and_is_left_out_where_they_are_equa
 
 @pytest.mark.parametrize("mode", ["max", "min"])
 @given(values=st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_a_better_trial_is_never_lighter_and_the_best_is_the_darkest(mode: str, values: list[float]) -> None:
+def test_a_better_trial_is_never_lighter_and_the_best_is_the_darkest(
+    mode: str, values: list[float]
+) -> None:
     best_first = sorted(values, reverse=mode == "max")
-    shades = [luminance(to_rgb(tuple(colour))) for colour in colour_scale(best_first, mode).to_rgba(np.array(best_first))]
+    shades = [
+        luminance(to_rgb(tuple(colour)))
+        for colour in colour_scale(best_first, mode).to_rgba(np.array(best_first))
+    ]
     assert all(better <= worse + 1e-9 for better, worse in itertools.pairwise(shades))
     assert shades[0] < 0.02
 
 
 def test_one_bad_trial_does_not_make_the_others_look_alike() -> None:
     values = [0.95, 0.94, 0.93, 0.92, 0.0]
-    shades = [luminance(to_rgb(tuple(colour))) for colour in colour_scale(values, "max").to_rgba(np.array(values))]
+    shades = [
+        luminance(to_rgb(tuple(colour)))
+        for colour in colour_scale(values, "max").to_rgba(np.array(values))
+    ]
     assert shades[3] - shades[0] > 0.1
     trials = [TrialRow(i, "finished", value, {"seed": i}) for i, value in enumerate(values)]
     # 0.95 - 4 * (0.95 - 0.93): where the bar ends, with an arrow for what lies beyond.
-    np.testing.assert_allclose(parallel_coordinates_figure(trials, "accuracy", "max").axes[1].get_ylim(), (0.87, 0.95))
+    np.testing.assert_allclose(
+        parallel_coordinates_figure(trials, "accuracy", "max").axes[1].get_ylim(), (0.87, 0.95)
+    )
 
 
 def test_one_trial_shows_all_its_parameters() -> None:
     axes = parallel_coordinates_figure(TRIALS[:1], "accuracy", "max").axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["learning_rate", "transfer.kind", "seed", "accuracy"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == [
+        "learning_rate",
+        "transfer.kind",
+        "seed",
+        "accuracy",
+    ]
     assert heights(axes, "best") == [[0.5, 0.5, 0.5, 0.5]]
 
 
@@ -164,15 +222,21 @@ def test_without_a_finished_trial_the_picture_says_so_and_shows_what_was_tried()
     assert figure.get_suptitle() == "No trial has finished (1 stopped, 1 failed)"
     assert [lines.get_label() for lines in figure.axes[0].collections] == ["unfinished"]
     assert len(heights(figure.axes[0], "unfinished")) == 2
-    assert [text.get_text() for text in texts(parallel_coordinates_figure([], "accuracy", "max"))] == ["No trial yet"]
+    assert [
+        text.get_text() for text in texts(parallel_coordinates_figure([], "accuracy", "max"))
+    ] == ["No trial yet"]
 
 
 def test_a_finished_trial_without_a_number_is_not_ranked() -> None:
-    figure = parallel_coordinates_figure([TrialRow(0, "finished", math.nan, {"seed": 0})], "accuracy", "max")
+    figure = parallel_coordinates_figure(
+        [TrialRow(0, "finished", math.nan, {"seed": 0})], "accuracy", "max"
+    )
     assert figure.get_suptitle() == "No trial has finished (1 without a value)"
 
 
-@pytest.mark.parametrize(("num_trials", "num_parameters"), [(1, 2), (1, 12), (40, 2), (40, 7), (40, 12), (500, 12)])
+@pytest.mark.parametrize(
+    ("num_trials", "num_parameters"), [(1, 2), (1, 12), (40, 2), (40, 7), (40, 12), (500, 12)]
+)
 def test_no_two_texts_overlap_and_none_is_cut_off(num_trials: int, num_parameters: int) -> None:
     trials = many(num_trials, num_parameters)
     importances = dict.fromkeys(trials[0].parameters, 1 / num_parameters)
@@ -191,7 +255,7 @@ def test_no_two_texts_overlap_and_none_is_cut_off(num_trials: int, num_parameter
             assert box.y1 <= figure.bbox.y1, text
 
 
-# --- axes ------------------------------------------------------------------------------------------------------------
+# --- axes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -209,10 +273,14 @@ def test_no_two_texts_overlap_and_none_is_cut_off(num_trials: int, num_parameter
     ],
     ids=str,
 )
-def test_a_few_values_are_their_own_ticks(values: list[Any], expected: list[tuple[float, str]]) -> None:
+def test_a_few_values_are_their_own_ticks(
+    values: list[Any], expected: list[tuple[float, str]]
+) -> None:
     ticks = axis_of(values).ticks
     assert [text for _, text in ticks] == [text for _, text in expected]
-    np.testing.assert_allclose([height for height, _ in ticks], [height for height, _ in expected], atol=1e-12)
+    np.testing.assert_allclose(
+        [height for height, _ in ticks], [height for height, _ in expected], atol=1e-12
+    )
 
 
 def test_a_span_of_more_than_one_and_a_half_decades_is_logarithmic() -> None:
@@ -225,17 +293,29 @@ def test_a_span_of_more_than_one_and_a_half_decades_is_logarithmic() -> None:
 def test_many_numbers_have_round_ticks_at_their_places() -> None:
     linear = axis_of(np.linspace(0.13, 0.88, 40).tolist())
     assert [text for _, text in linear.ticks] == ["0.2", "0.4", "0.6", "0.8"]
-    np.testing.assert_allclose([height for height, _ in linear.ticks], [(tick - 0.13) / 0.75 for tick in (0.2, 0.4, 0.6, 0.8)])
+    np.testing.assert_allclose(
+        [height for height, _ in linear.ticks],
+        [(tick - 0.13) / 0.75 for tick in (0.2, 0.4, 0.6, 0.8)],
+    )
     logarithmic = axis_of(np.geomspace(1e-4, 1.0, 40).tolist())
     assert [text for _, text in logarithmic.ticks] == ["0.0001", "0.001", "0.01", "0.1", "1"]
-    np.testing.assert_allclose([height for height, _ in logarithmic.ticks], [0, 0.25, 0.5, 0.75, 1], atol=1e-12)
+    np.testing.assert_allclose(
+        [height for height, _ in logarithmic.ticks], [0, 0.25, 0.5, 0.75, 1], atol=1e-12
+    )
 
 
-@given(st.lists(st.floats(-1e6, 1e6) | st.floats(1e-9, 1e9) | st.integers(0, 1000), min_size=1, max_size=30))
+@given(
+    st.lists(
+        st.floats(-1e6, 1e6) | st.floats(1e-9, 1e9) | st.integers(0, 1000), min_size=1, max_size=30
+    )
+)
 def test_each_tick_stands_where_a_trial_of_that_value_would(values: list[float]) -> None:
     axis = axis_of(values)
     assert axis.ticks
-    assert all(-1e-6 <= height <= 1 + 1e-6 for height in [*axis.heights.values(), *(height for height, _ in axis.ticks)])
+    assert all(
+        -1e-6 <= height <= 1 + 1e-6
+        for height in [*axis.heights.values(), *(height for height, _ in axis.ticks)]
+    )
     assert len({text for _, text in axis.ticks}) == len(axis.ticks) <= 10
     by_height = sorted(axis.ticks)
     assert [float(text) for _, text in by_height] == sorted(float(text) for _, text in axis.ticks)
@@ -243,7 +323,10 @@ def test_each_tick_stands_where_a_trial_of_that_value_would(values: list[float])
 
 def test_a_short_list_has_an_axis_per_place_and_a_table_its_mean() -> None:
     axes = parameter_axes(
-        [{"a.limits": [1, 2], "a.ratios": [[1.0, 0.5], [0.3, 0.2]]}, {"a.limits": [3, 4], "a.ratios": [[1.0, 0.9], [0.9, 0.8]]}]
+        [
+            {"a.limits": [1, 2], "a.ratios": [[1.0, 0.5], [0.3, 0.2]]},
+            {"a.limits": [3, 4], "a.ratios": [[1.0, 0.9], [0.9, 0.8]]},
+        ]
     )
     assert [(axis.name, [axis.values[0], axis.values[1]]) for axis in axes] == [
         ("limits[0]", [1, 3]),
@@ -259,8 +342,18 @@ def test_lists_become_means_where_their_places_would_crowd_the_picture() -> None
 
 
 def test_a_name_is_as_short_as_it_may_be() -> None:
-    paths = ["teacher.training.learning_rate", "student.training.learning_rate", "teacher.augmentation.learning_rate"]
-    others = ["student.transfer.kind", "teacher.ratios.0.1", "seed", "data.seed", "student.temperature"]
+    paths = [
+        "teacher.training.learning_rate",
+        "student.training.learning_rate",
+        "teacher.augmentation.learning_rate",
+    ]
+    others = [
+        "student.transfer.kind",
+        "teacher.ratios.0.1",
+        "seed",
+        "data.seed",
+        "student.temperature",
+    ]
     assert list(short_names([*paths, *others]).values()) == [
         "teacher.training.learning_rate",
         "student.training.learning_rate",
@@ -273,18 +366,24 @@ def test_a_name_is_as_short_as_it_may_be() -> None:
     ]
 
 
-# --- importances, curves, table --------------------------------------------------------------------------------------
+# --- importances, curves, table -------------------------------------------------------------------
 
 
 def test_the_most_important_parameter_is_on_top_with_its_share() -> None:
     axes = importance_figure({RATE: 0.25, KIND: 0.6, "student.temperature": 0.15}).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["temperature", "learning_rate", "transfer.kind"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "temperature",
+        "learning_rate",
+        "transfer.kind",
+    ]
     assert [bar.get_width() for bar in axes.containers[0]] == [0.15, 0.25, 0.6]
     assert [text.get_text() for text in axes.texts] == ["15.0 %", "25.0 %", "60.0 %"]
 
 
 def test_without_importances_the_picture_says_why() -> None:
-    assert [text.get_text() for text in texts(importance_figure({}))] == ["No importances: they need finished trials that differ"]
+    assert [text.get_text() for text in texts(importance_figure({}))] == [
+        "No importances: they need finished trials that differ"
+    ]
 
 
 CURVES = [
@@ -297,7 +396,10 @@ CURVES = [
 
 def test_the_best_trials_are_drawn_and_a_teacher_that_they_share_once() -> None:
     axes = best_curves_figure(CURVES, "max", num_best=3).axes[0]
-    drawn = {str(line.get_label()): (line.get_linestyle(), np.asarray(line.get_ydata()).tolist()) for line in axes.get_lines()}
+    drawn = {
+        str(line.get_label()): (line.get_linestyle(), np.asarray(line.get_ydata()).tolist())
+        for line in axes.get_lines()
+    }
     assert drawn == {
         "70.0 %  student of trial 2": ("-", [0.9, 0.7]),
         "60.0 %  student of trial 3": ("-", [0.9, 0.6]),
@@ -329,22 +431,47 @@ def test_each_curve_is_labelled_at_its_end_in_its_colour() -> None:
 
 def test_which_trials_are_best_follows_the_mode_and_a_shared_teacher_is_said_so() -> None:
     axes = best_curves_figure([CURVES[0], CURVES[1]], "min", num_best=1).axes[0]
-    assert [str(line.get_label()) for line in axes.get_lines()] == ["50.0 %  student of trial 1", "90.0 %  teacher of trial 1"]
+    assert [str(line.get_label()) for line in axes.get_lines()] == [
+        "50.0 %  student of trial 1",
+        "90.0 %  teacher of trial 1",
+    ]
     both = best_curves_figure([CURVES[0], CURVES[1]], "min").axes[0]
     assert "90.0 %  teacher of all" in {line.get_label() for line in both.get_lines()}
 
 
 def test_without_curves_the_picture_says_so() -> None:
-    assert [text.get_text() for text in texts(best_curves_figure(UNFINISHED, "max"))] == ["No trial has finished (1 stopped, 1 failed)"]
-    assert [text.get_text() for text in texts(best_curves_figure(TRIALS, "max"))] == ["No accuracies yet"]
+    assert [text.get_text() for text in texts(best_curves_figure(UNFINISHED, "max"))] == [
+        "No trial has finished (1 stopped, 1 failed)"
+    ]
+    assert [text.get_text() for text in texts(best_curves_figure(TRIALS, "max"))] == [
+        "No accuracies yet"
+    ]
     assert [text.get_text() for text in texts(best_curves_figure([], "max"))] == ["No trial yet"]
 
 
 def test_the_leaderboard_is_best_first_and_gives_back_every_value() -> None:
-    trials = [*TRIALS, TrialRow(9, "finished", 0.9, {"note": 'a "b",\nc', "ratios": [[1, 2]], "on": True, "limit": None})]
+    trials = [
+        *TRIALS,
+        TrialRow(
+            9, "finished", 0.9, {"note": 'a "b",\nc', "ratios": [[1, 2]], "on": True, "limit": None}
+        ),
+    ]
     table = leaderboard_csv(trials, "max")
     header, *rows = csv.reader(io.StringIO(table, newline=""))
-    assert header == ["rank", "trial", "value", "status", RATE, KIND, "seed", PROGRESS, "note", "ratios", "on", "limit"]
+    assert header == [
+        "rank",
+        "trial",
+        "value",
+        "status",
+        RATE,
+        KIND,
+        "seed",
+        PROGRESS,
+        "note",
+        "ratios",
+        "on",
+        "limit",
+    ]
     assert [row[:4] for row in rows] == [
         ["1", "5", "0.9", "finished"],
         ["2", "9", "0.9", "finished"],
@@ -356,7 +483,13 @@ def test_the_leaderboard_is_best_first_and_gives_back_every_value() -> None:
     assert rows[0][4:] == ["0.1", "threshold", "0", "[0.3, 0.7]", "", "", "", ""]
     assert rows[1][4:] == ["", "", "", "", 'a "b",\nc', "[[1, 2]]", "true", "null"]
     assert table.count("\r\n") == len(rows) + 1
-    assert [row[1] for row in csv.reader(io.StringIO(leaderboard_csv(TRIALS, "min")))][1:] == ["8", "4", "5", "6", "7"]
+    assert [row[1] for row in csv.reader(io.StringIO(leaderboard_csv(TRIALS, "min")))][1:] == [
+        "8",
+        "4",
+        "5",
+        "6",
+        "7",
+    ]
 
 
 def test_the_leaderboard_of_an_empty_sweep_is_its_header() -> None:

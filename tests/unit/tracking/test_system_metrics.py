@@ -51,7 +51,10 @@ def test_samples_come_with_mlflows_keys_the_node_and_ascending_steps() -> None:
     for _, values in samples.taken:
         assert {key for key in values if "/gpu_" not in key} == KEYS
         assert 0 <= values["system/node_0/cpu_utilization_percentage"] <= 100
-        assert values["system/node_0/system_memory_usage_megabytes"] < psutil.virtual_memory().total / 1e6
+        assert (
+            values["system/node_0/system_memory_usage_megabytes"]
+            < psutil.virtual_memory().total / 1e6
+        )
 
 
 def test_a_run_that_is_gone_on_with_counts_on_and_another_node_has_its_number() -> None:
@@ -74,12 +77,17 @@ def test_sampling_ends_at_once_when_the_run_does() -> None:
 
 
 def test_a_run_that_fails_ends_its_sampling_too() -> None:
-    with pytest.raises(ValueError, match="out of memory"), system_metrics(Samples(1), interval_seconds=3600):
+    with (
+        pytest.raises(ValueError, match="out of memory"),
+        system_metrics(Samples(1), interval_seconds=3600),
+    ):
         raise ValueError("out of memory")
     assert num_samplers() == 0
 
 
-def test_samples_that_cannot_be_kept_are_a_warning_and_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_samples_that_cannot_be_kept_are_a_warning_and_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     refused = threading.Event()
 
     def refuse(values: Mapping[str, float], step: int) -> None:
@@ -88,4 +96,6 @@ def test_samples_that_cannot_be_kept_are_a_warning_and_no_failure(caplog: pytest
 
     with caplog.at_level(logging.WARNING), system_metrics(refuse, interval_seconds=0.02):
         assert refused.wait(60)
-    assert [record.getMessage() for record in caplog.records] == ["no more system metrics: OSError: [Errno 28] No space left on device"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "no more system metrics: OSError: [Errno 28] No space left on device"
+    ]

@@ -14,7 +14,10 @@ BASE = Path("/base")
     ("uri", "absolute"),
     [
         ("sqlite:///mlflow.db", "sqlite:////base/mlflow.db"),
-        ("sqlite:///some folder/runs.db?timeout=5", "sqlite:////base/some folder/runs.db?timeout=5"),
+        (
+            "sqlite:///some folder/runs.db?timeout=5",
+            "sqlite:////base/some folder/runs.db?timeout=5",
+        ),
         ("sqlite:////elsewhere/mlflow.db", "sqlite:////elsewhere/mlflow.db"),
         ("sqlite:///:memory:", "sqlite:///:memory:"),
         ("http://tracking:5000", "http://tracking:5000"),
@@ -28,7 +31,9 @@ def test_only_a_relative_sqlite_path_is_made_absolute(uri: str, absolute: str) -
 
 
 def test_the_home_directory_may_be_written_as_a_tilde() -> None:
-    assert absolute_tracking_uri("sqlite:///~/mlflow.db", BASE) == f"sqlite:///{Path.home()}/mlflow.db"
+    assert (
+        absolute_tracking_uri("sqlite:///~/mlflow.db", BASE) == f"sqlite:///{Path.home()}/mlflow.db"
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,9 @@ def test_a_uri_that_cannot_hold_runs_is_refused_with_what_to_use(uri: str, messa
         require_supported(uri)
 
 
-@pytest.mark.parametrize("uri", ["sqlite:///a.db", "http://host", "https://host/mlflow", "postgresql+psycopg2://host/db"])
+@pytest.mark.parametrize(
+    "uri", ["sqlite:///a.db", "http://host", "https://host/mlflow", "postgresql+psycopg2://host/db"]
+)
 def test_supported_uris_pass(uri: str) -> None:
     require_supported(uri)
 
@@ -69,7 +76,9 @@ def test_the_ui_command_survives_a_shell() -> None:
     ]
 
 
-def test_the_store_of_this_folder_need_not_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_of_this_folder_need_not_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert ui_command(f"sqlite:///{tmp_path}/mlflow.db") == "orchestrator ui"
 
@@ -85,6 +94,9 @@ def test_an_experiment_has_a_page_on_the_server_or_on_the_local_ui() -> None:
 
 
 def test_passwords_are_hidden_and_nothing_else() -> None:
-    assert without_password("no postgresql://me:se:cret@host:5432/db here") == "no postgresql://me:***@host:5432/db here"
+    assert (
+        without_password("no postgresql://me:se:cret@host:5432/db here")
+        == "no postgresql://me:***@host:5432/db here"
+    )
     assert without_password("http://host:5000/a@b") == "http://host:5000/a@b"
     assert "secret" not in ui_command("postgresql://me:secret@host/db")

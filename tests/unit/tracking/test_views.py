@@ -10,7 +10,15 @@ from mlflow import MlflowClient
 from orchestrator.config import load_search_space
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.tracking import names
-from orchestrator.tracking.saved_views import MAX_VALUE_CHARACTERS, envelope, save_views, state_of, tag_of, view_names, view_url
+from orchestrator.tracking.saved_views import (
+    MAX_VALUE_CHARACTERS,
+    envelope,
+    save_views,
+    state_of,
+    tag_of,
+    view_names,
+    view_url,
+)
 from orchestrator.tracking.view import Json, View
 from orchestrator.tracking.views import run_views, sweep_view
 
@@ -38,13 +46,20 @@ def metrics_of(chart: Json) -> set[str]:
 
 
 def sweep_of(parameters: dict[str, object], mode: str = "max") -> View:
-    return sweep_view("f" * 32, SearchSpace.model_validate({"mode": mode, "num_trials": 3, "parameters": parameters}))
+    return sweep_view(
+        "f" * 32,
+        SearchSpace.model_validate({"mode": mode, "num_trials": 3, "parameters": parameters}),
+    )
 
 
-# --- what they hold --------------------------------------------------------------------------------------------------
+# --- what they hold -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("view", [*run_views(5), sweep_view("0" * 32, load_search_space(SEARCH_SPACES[0]))], ids=lambda view: view.name)
+@pytest.mark.parametrize(
+    "view",
+    [*run_views(5), sweep_view("0" * 32, load_search_space(SEARCH_SPACES[0]))],
+    ids=lambda view: view.name,
+)
 def test_charts_show_metrics_that_are_logged_in_sections_that_exist(view: View) -> None:
     sections = {section["uuid"] for section in view.state["compareRunSections"]}
     assert {chart["metricSectionId"] for chart in charts(view)} <= sections
@@ -56,7 +71,9 @@ def test_charts_show_metrics_that_are_logged_in_sections_that_exist(view: View) 
 
 def test_every_metric_has_a_section_so_that_mlflow_opens_none_of_its_own() -> None:
     [forgetting, _] = run_views(5)
-    own = {section["name"]: section["display"] for section in forgetting.state["compareRunSections"]}
+    own = {
+        section["name"]: section["display"] for section in forgetting.state["compareRunSections"]
+    }
     assert {name.rpartition("/")[0] for name in LOGGED} <= set(own)
     assert own["student_forgetting"]
     assert not own["final"]
@@ -76,16 +93,31 @@ def test_forgetting_of_every_task_but_the_last_is_shown_while_lines_can_be_told_
 
 def test_student_and_teacher_are_compared_as_points_and_as_curves() -> None:
     [_, view] = run_views(5)
-    assert [chart["type"] for chart in charts(view)] == ["SCATTER", "SCATTER", "LINE", "LINE", "LINE", "LINE"]
+    assert [chart["type"] for chart in charts(view)] == [
+        "SCATTER",
+        "SCATTER",
+        "LINE",
+        "LINE",
+        "LINE",
+        "LINE",
+    ]
     assert charts(view)[0]["xaxis"]["key"] == "final/teacher_last_accuracy"
     assert charts(view)[0]["yaxis"]["key"] == "final/student_last_accuracy"
-    assert [chart["selectedMetricKeys"] for chart in charts(view)[3:]] == [[f"student_training/{part}"] for part in ("tssr", "tstr", "kdr")]
+    assert [chart["selectedMetricKeys"] for chart in charts(view)[3:]] == [
+        [f"student_training/{part}"] for part in ("tssr", "tstr", "kdr")
+    ]
 
 
 def test_a_sweep_shows_its_own_finished_trials_all_of_them_the_best_first() -> None:
     view = sweep_of({"student.temperature": {"kind": "uniform", "low": 1, "high": 8}}, mode="min")
-    assert view.state["searchFilter"] == f"tags.`orchestrator.sweep` = '{'f' * 32}' AND attributes.status = 'FINISHED'"
-    assert (view.state["orderByKey"], view.state["orderByAsc"]) == ("metrics.`trial/objective`", True)
+    assert (
+        view.state["searchFilter"]
+        == f"tags.`orchestrator.sweep` = '{'f' * 32}' AND attributes.status = 'FINISHED'"
+    )
+    assert (view.state["orderByKey"], view.state["orderByAsc"]) == (
+        "metrics.`trial/objective`",
+        True,
+    )
     assert view.state["runsHiddenMode"] == "SHOW_ALL"
     assert [chart["type"] for chart in charts(view)] == ["PARALLEL", "SCATTER", "SCATTER", "BAR"]
 
@@ -93,45 +125,71 @@ def test_a_sweep_shows_its_own_finished_trials_all_of_them_the_best_first() -> N
 def test_parameters_that_not_all_trials_have_get_a_chart_of_their_own_and_constants_none() -> None:
     view = sweep_of(
         {
-            "student.transfer.ratio": {"kind": "uniform", "low": 0, "high": 1, "when": {"student.transfer.kind": "fixed"}},
+            "student.transfer.ratio": {
+                "kind": "uniform",
+                "low": 0,
+                "high": 1,
+                "when": {"student.transfer.kind": "fixed"},
+            },
             "student.transfer.kind": {"kind": "choice", "values": ["fixed", "linear"]},
             "student.training.epochs": {"kind": "choice", "values": [2]},
         }
     )
     axes = [chart["selectedParams"] for chart in charts(view) if chart["type"] == "PARALLEL"]
     assert axes == [["student.transfer.kind"], ["student.transfer.ratio"]]
-    assert "Where student.transfer.kind = fixed" in [section["name"] for section in view.state["compareRunSections"]]
+    assert "Where student.transfer.kind = fixed" in [
+        section["name"] for section in view.state["compareRunSections"]
+    ]
 
 
 def test_many_parameters_are_spread_over_charts_of_up_to_six_axes_in_their_order() -> None:
     everything = next(file for file in SEARCH_SPACES if file.stem == "everything")
-    axes = [chart["selectedParams"] for chart in charts(sweep_view("0" * 32, load_search_space(everything))) if chart["type"] == "PARALLEL"]
+    axes = [
+        chart["selectedParams"]
+        for chart in charts(sweep_view("0" * 32, load_search_space(everything)))
+        if chart["type"] == "PARALLEL"
+    ]
     assert [len(paths) for paths in axes] == [6, 5, 3, 2, 1]
-    assert [path for paths in axes for path in paths] == list(load_search_space(everything).parameters)
+    assert [path for paths in axes for path in paths] == list(
+        load_search_space(everything).parameters
+    )
 
 
 @pytest.mark.parametrize("num_tasks", [1, 5, 30, 1000])
 def test_run_views_fit_into_a_tag_however_many_tasks_there_are(num_tasks: int) -> None:
-    assert all(len(envelope(view, 2**50)) < MAX_VALUE_CHARACTERS / 10 for view in run_views(num_tasks))
+    assert all(
+        len(envelope(view, 2**50)) < MAX_VALUE_CHARACTERS / 10 for view in run_views(num_tasks)
+    )
 
 
 @pytest.mark.parametrize("file", SEARCH_SPACES, ids=lambda file: file.stem)
 def test_views_of_shipped_sweeps_fit_into_a_tag(file: Path) -> None:
-    assert len(envelope(sweep_view("0" * 32, load_search_space(file)), 2**50)) < MAX_VALUE_CHARACTERS / 10
+    assert (
+        len(envelope(sweep_view("0" * 32, load_search_space(file)), 2**50))
+        < MAX_VALUE_CHARACTERS / 10
+    )
 
 
-# --- how they are kept -----------------------------------------------------------------------------------------------
+# --- how they are kept ----------------------------------------------------------------------------
 
 
 def test_the_value_is_what_mlflow_s_page_reads() -> None:
     [view, _] = run_views(3)
     saved = json.loads(envelope(view, 7))
-    assert {key: type(value) for key, value in saved.items()} == {"name": str, "createdAt": int, "updatedAt": int, "state": str}
+    assert {key: type(value) for key, value in saved.items()} == {
+        "name": str,
+        "createdAt": int,
+        "updatedAt": int,
+        "state": str,
+    }
     assert saved["state"].startswith("deflate;")
     assert state_of(envelope(view, 7)) == view.state
 
 
-@pytest.mark.parametrize("value", ["", "[]", '"text"', '{"name": "a", "state": "deflate;AAAA"}', '{"name": "a", "state": 3}'])
+@pytest.mark.parametrize(
+    "value",
+    ["", "[]", '"text"', '{"name": "a", "state": "deflate;AAAA"}', '{"name": "a", "state": 3}'],
+)
 def test_what_holds_no_view_has_no_state(value: str) -> None:
     assert state_of(value) == {}
 
@@ -146,10 +204,15 @@ def test_views_are_written_once_and_again_when_they_change(
     save_views(client, experiment_id, views)
     assert client.get_experiment(experiment_id).tags == first
     save_views(client, experiment_id, [View(views[0].id, "another name", views[0].state)])
-    assert view_names(client.get_experiment(experiment_id).tags) == {views[0].id: "another name", views[1].id: "Student against teacher"}
+    assert view_names(client.get_experiment(experiment_id).tags) == {
+        views[0].id: "another name",
+        views[1].id: "Student against teacher",
+    }
 
 
-def test_a_view_that_a_person_saved_anew_on_the_page_stays_as_it_is(client: MlflowClient, experiment_id: str) -> None:
+def test_a_view_that_a_person_saved_anew_on_the_page_stays_as_it_is(
+    client: MlflowClient, experiment_id: str
+) -> None:
     [view, _] = run_views(5)
     edited = json.dumps({"name": view.name, "createdAt": 1, "updatedAt": 2, "state": "{}"})
     client.set_experiment_tag(experiment_id, tag_of(view), edited)
@@ -172,14 +235,19 @@ def test_a_view_too_long_for_a_tag_is_left_out(client: MlflowClient, experiment_
     assert view_names(client.get_experiment(experiment_id).tags) == {}
 
 
-def test_a_store_that_does_not_take_views_is_a_warning_and_no_error(client: MlflowClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_does_not_take_views_is_a_warning_and_no_error(
+    client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
         save_views(client, "4711", run_views(5))
     assert "the comparison views of experiment 4711 could not be saved" in caplog.text
 
 
 def test_the_link_opens_the_charts_of_a_view() -> None:
-    expected = "#/experiments/3/runs?viewStateShareKey=a-b&compareRunsMode=CHART&workflowType=machine_learning"
+    query = "viewStateShareKey=a-b&compareRunsMode=CHART&workflowType=machine_learning"
+    expected = f"#/experiments/3/runs?{query}"
     assert view_url("sqlite:////a/mlflow.db", "3", "a-b") == f"http://127.0.0.1:5000/{expected}"
-    assert view_url("https://me:secret@host/mlflow/", "3", "a-b").endswith(f"host/mlflow/{expected}")
+    assert view_url("https://me:secret@host/mlflow/", "3", "a-b").endswith(
+        f"host/mlflow/{expected}"
+    )
     assert "secret" not in view_url("https://me:secret@host/mlflow/", "3", "a-b")

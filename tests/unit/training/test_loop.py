@@ -31,7 +31,9 @@ class Problem:
         self.losses: list[float] = []
         self.reports: list[EpochReport] = []
         self.context = LearningContext(0, "teacher[0]", reporter=self.reports.append)
-        self.batches = BalancedBatches(LABELS, batch_size, lambda epoch: self.context.stream("batches", epoch))
+        self.batches = BalancedBatches(
+            LABELS, batch_size, lambda epoch: self.context.stream("batches", epoch)
+        )
 
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
         self.steps.append(step)
@@ -41,7 +43,12 @@ class Problem:
 
     def train(self, **config: float) -> None:
         train(
-            "extractor", [nn.ParameterList([self.parameter])], self.batches, self.loss, TrainingConfig.model_validate(config), self.context
+            "extractor",
+            [nn.ParameterList([self.parameter])],
+            self.batches,
+            self.loss,
+            TrainingConfig.model_validate(config),
+            self.context,
         )
 
 
@@ -61,7 +68,9 @@ def test_weight_decay_holds_the_parameter_back() -> None:
 def test_every_epoch_is_reported_with_the_means_of_its_batches() -> None:
     problem = Problem()
     problem.train(epochs=3, learning_rate=0.1)
-    assert [(report.phase, report.epoch, report.num_epochs) for report in problem.reports] == [("extractor", n, 3) for n in (1, 2, 3)]
+    assert [(report.phase, report.epoch, report.num_epochs) for report in problem.reports] == [
+        ("extractor", n, 3) for n in (1, 2, 3)
+    ]
     # 6 rows in batches of 2: steps 0-2, 3-5, 6-8
     assert [report.metrics["index"] for report in problem.reports] == pytest.approx([1, 4, 7])
     assert [report.metrics["rows"] for report in problem.reports] == pytest.approx([2, 2, 2])
@@ -73,10 +82,24 @@ def test_parts_that_are_tensors_are_reported_like_numbers() -> None:
     problem = Problem()
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
-        return LossOutput((problem.parameter - 3).square(), {"tensor": torch.tensor(step.index + 0.5), "number": step.index + 0.5})
+        return LossOutput(
+            (problem.parameter - 3).square(),
+            {"tensor": torch.tensor(step.index + 0.5), "number": step.index + 0.5},
+        )
 
-    train("extractor", [nn.ParameterList([problem.parameter])], problem.batches, loss, TrainingConfig(epochs=1), problem.context)
-    assert problem.reports[0].metrics["tensor"] == problem.reports[0].metrics["number"] == pytest.approx(1.5)
+    train(
+        "extractor",
+        [nn.ParameterList([problem.parameter])],
+        problem.batches,
+        loss,
+        TrainingConfig(epochs=1),
+        problem.context,
+    )
+    assert (
+        problem.reports[0].metrics["tensor"]
+        == problem.reports[0].metrics["number"]
+        == pytest.approx(1.5)
+    )
 
 
 def test_steps_count_over_all_epochs_and_progress_stays_below_one() -> None:
@@ -85,7 +108,9 @@ def test_steps_count_over_all_epochs_and_progress_stays_below_one() -> None:
     assert [step.index for step in problem.steps] == list(range(6))
     assert [step.epoch for step in problem.steps] == [0, 0, 0, 1, 1, 1]
     assert {step.num_steps for step in problem.steps} == {6}
-    assert [step.progress for step in problem.steps] == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
+    assert [step.progress for step in problem.steps] == pytest.approx(
+        [0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6]
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -96,14 +121,25 @@ def test_a_loss_that_is_no_finite_number_is_an_error_with_stage_and_advice(value
         return LossOutput((problem.parameter + 1) * (value if step.epoch == 1 else 1))
 
     with pytest.raises(
-        OrchestratorError, match=r"teacher\[0\]: the loss is (nan|inf) after epoch 2 of extractor; lower the learning rate"
+        OrchestratorError,
+        match=(
+            r"teacher\[0\]: the loss is (nan|inf) after epoch 2 of extractor; lower the learning"
+            r" rate"
+        ),
     ) as error:
-        train("extractor", [nn.ParameterList([problem.parameter])], problem.batches, loss, TrainingConfig(epochs=3), problem.context)
+        train(
+            "extractor",
+            [nn.ParameterList([problem.parameter])],
+            problem.batches,
+            loss,
+            TrainingConfig(epochs=3),
+            problem.context,
+        )
     assert error.value.exit_code == 2
     assert len(problem.reports) == 1
 
 
-# --- going on after an interruption ----------------------------------------------------------------------------------
+# --- going on after an interruption ---------------------------------------------------------------
 
 NUM_EPOCHS = 4
 
@@ -124,14 +160,18 @@ NETWORKS = [plain_network, network_with_batch_norm, network_with_dropout]
 
 
 class Training:
-    """A training of noisy points whose epochs can be interrupted; every attempt starts from a new network and a new store object."""
+    """A training of noisy points whose epochs can be interrupted; every attempt starts from a new
+    network and a new store object.
+    """
 
     def __init__(self, folder: Path, build: Callable[[], nn.Module]) -> None:
         self.folder = folder
         self.build = build
         self.num_steps = 0
 
-    def run(self, phase: str = "extractor", interrupted_after: int | None = None) -> tuple[dict[str, Tensor], list[EpochReport]]:
+    def run(
+        self, phase: str = "extractor", interrupted_after: int | None = None
+    ) -> tuple[dict[str, Tensor], list[EpochReport]]:
         reports: list[EpochReport] = []
 
         def report(epoch: EpochReport) -> None:
@@ -148,7 +188,10 @@ class Training:
         def loss(rows: Tensor, step: Step) -> LossOutput:
             self.num_steps += 1
             noise = torch.randn(len(rows), 3, generator=context.stream_of_rank("noise", step.index))
-            return LossOutput(functional.cross_entropy(network(points[rows] + noise), LABELS[rows]), {"index": float(step.index)})
+            return LossOutput(
+                functional.cross_entropy(network(points[rows] + noise), LABELS[rows]),
+                {"index": float(step.index)},
+            )
 
         batches = BalancedBatches(LABELS, 2, partial(context.stream, "batches"))
         config = TrainingConfig(epochs=NUM_EPOCHS, learning_rate=0.05, weight_decay=0.01)
@@ -186,7 +229,9 @@ def test_layers_that_draw_by_themselves_do_it_from_the_seed(tmp_path: Path) -> N
         torch.manual_seed(global_seed)
         weights, _ = Training(tmp_path / str(global_seed), network_with_dropout).run()
         found.append(weights)
-        assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(global_seed))), "it is left as it was"
+        assert torch.equal(
+            torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(global_seed))
+        ), "it is left as it was"
     assert equal(*found)
 
 

@@ -13,10 +13,18 @@ def draw(generator: torch.Generator) -> list[float]:
 
 
 def test_equal_contexts_draw_the_same_numbers_and_any_difference_others() -> None:
-    contexts = [LearningContext(0, "teacher[0]"), LearningContext(1, "teacher[0]"), LearningContext(0, "teacher[1]")]
+    contexts = [
+        LearningContext(0, "teacher[0]"),
+        LearningContext(1, "teacher[0]"),
+        LearningContext(0, "teacher[1]"),
+    ]
     drawn = [draw(context.stream("views", 0)) for context in contexts]
     assert draw(LearningContext(0, "teacher[0]").stream("views", 0)) == drawn[0]
-    others = [draw(contexts[0].stream("views", 1)), draw(contexts[0].stream("batches", 0)), draw(contexts[0].stream("views"))]
+    others = [
+        draw(contexts[0].stream("views", 1)),
+        draw(contexts[0].stream("batches", 0)),
+        draw(contexts[0].stream("views")),
+    ]
     assert len({tuple(numbers) for numbers in [*drawn, *others]}) == 6
 
 
@@ -28,7 +36,9 @@ def test_a_stream_does_not_depend_on_what_was_drawn_before() -> None:
     assert draw(context.stream("views")) == first
 
 
-@given(st.integers(0, 2**63 - 1), st.lists(st.one_of(st.text(max_size=5), st.integers()), max_size=3))
+@given(
+    st.integers(0, 2**63 - 1), st.lists(st.one_of(st.text(max_size=5), st.integers()), max_size=3)
+)
 def test_derived_seeds_are_what_torch_takes(seed: int, purpose: list[str | int]) -> None:
     derived = derive_seed(seed, *purpose)
     assert 0 <= derived < 2**63

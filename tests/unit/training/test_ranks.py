@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 120
 State = dict[str, Tensor]
 
 
-# --- what each of two ranks does, and one alone does too -------------------------------------------------------------
+# --- what each of two ranks does, and one alone does too ------------------------------------------
 
 
 def gathered(ranks: Ranks, num_rows: int) -> Tensor:
@@ -47,10 +47,17 @@ def gathered(ranks: Ranks, num_rows: int) -> Tensor:
 
 def network(*, normalized: bool = False) -> nn.Module:
     with seeded_initialisation(0, "network"):
-        return nn.Sequential(nn.Linear(5, 8), *([nn.BatchNorm1d(8)] if normalized else []), nn.ReLU(), nn.Linear(8, 3))
+        return nn.Sequential(
+            nn.Linear(5, 8),
+            *([nn.BatchNorm1d(8)] if normalized else []),
+            nn.ReLU(),
+            nn.Linear(8, 3),
+        )
 
 
-def trained(module: nn.Module, batch_size: int, context: LearningContext, breaks_off_in: int | None = None) -> State:
+def trained(
+    module: nn.Module, batch_size: int, context: LearningContext, breaks_off_in: int | None = None
+) -> State:
     """The module's state after three epochs on 21 points of three classes, of which one is rare."""
     labels = torch.tensor([0] * 10 + [1] * 8 + [2] * 3)
     points = torch.randn(len(labels), 5, generator=context.stream("points")) + labels[:, None]
@@ -61,7 +68,14 @@ def trained(module: nn.Module, batch_size: int, context: LearningContext, breaks
         return LossOutput(functional.cross_entropy(module(points[rows]), labels[rows]))
 
     batches = BalancedBatches(labels, batch_size, partial(context.stream, "batches"))
-    train("extractor", [module], batches, loss, TrainingConfig(epochs=3, learning_rate=0.05, batch_size=batch_size), context)
+    train(
+        "extractor",
+        [module],
+        batches,
+        loss,
+        TrainingConfig(epochs=3, learning_rate=0.05, batch_size=batch_size),
+        context,
+    )
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
@@ -72,7 +86,9 @@ def losses_told(context: LearningContext) -> list[float]:
 
 
 def broken_off_and_resumed(context: LearningContext, folder: Path) -> State:
-    """Every rank has a store of its own, as if it looked too early: only the first one's has checkpoints."""
+    """Every rank has a store of its own, as if it looked too early: only the first one's has
+    checkpoints.
+    """
     store = StageStore(str(folder / f"store of {context.ranks.index}"))
     context = replace(context, checkpoints=StoreCheckpoints(store, "key"))
     with pytest.raises(KeyboardInterrupt):
@@ -82,15 +98,24 @@ def broken_off_and_resumed(context: LearningContext, folder: Path) -> State:
 
 def features_and_statistics(context: LearningContext, num_views: int, num_images: int) -> State:
     labels = torch.arange(num_images) % 2
-    images = torch.randint(0, 256, (num_images, 1, 8, 8), dtype=torch.uint8, generator=context.stream("images"))
+    images = torch.randint(
+        0, 256, (num_images, 1, 8, 8), dtype=torch.uint8, generator=context.stream("images")
+    )
     with seeded_initialisation(0, "extractor"):
         extractor = build_backbone(SmallCnnTinyConfig(), (1, 8, 8))
     statistics = no_classes(extractor.num_features, rank=0)
     result: State = {}
-    for label, of_class in enumerate(features_by_class(extractor, LabeledImages(images, labels), num_views, context)):
+    for label, of_class in enumerate(
+        features_by_class(extractor, LabeledImages(images, labels), num_views, context)
+    ):
         result |= {f"clean {label}": of_class.clean, f"views {label}": of_class.views}
         statistics = with_class(statistics, of_class, view_weight=40.0)
-    return {**result, "means": statistics.means, "radii": statistics.radii, "covariance": statistics.covariance}
+    return {
+        **result,
+        "means": statistics.means,
+        "radii": statistics.radii,
+        "covariance": statistics.covariance,
+    }
 
 
 def all_results(ranks: Ranks, folder: Path) -> dict[str, Any]:
@@ -127,7 +152,10 @@ def be_one_of_the_ranks(index: int, folder: Path) -> None:
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp("ranks")
-    processes = [subprocess.Popen([sys.executable, __file__, str(index), str(folder)]) for index in range(NUM_RANKS)]
+    processes = [
+        subprocess.Popen([sys.executable, __file__, str(index), str(folder)])
+        for index in range(NUM_RANKS)
+    ]
     try:
         assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0] * NUM_RANKS
     finally:
@@ -152,7 +180,7 @@ def equal(one: State, other: State) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-# --- one rank --------------------------------------------------------------------------------------------------------
+# --- one rank -------------------------------------------------------------------------------------
 
 
 def test_alone_every_operation_is_the_identity() -> None:
@@ -170,7 +198,9 @@ def test_alone_every_operation_is_the_identity() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize("num_rows", [0, 1, 2, 5, 14, 64])
-def test_shares_are_all_rows_in_order_and_differ_in_length_by_one_at_most(size: int, num_rows: int) -> None:
+def test_shares_are_all_rows_in_order_and_differ_in_length_by_one_at_most(
+    size: int, num_rows: int
+) -> None:
     shares = [Ranks(index, size).share(torch.arange(num_rows)) for index in range(size)]
     assert torch.cat(shares).tolist() == list(range(num_rows))
     lengths = [len(share) for share in shares]
@@ -181,12 +211,15 @@ def test_a_rank_without_rows_varies_none_and_draws_like_the_others() -> None:
     context = LearningContext(0, "teacher[0]")
     image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     generators = [context.stream("views") for _ in range(NUM_RANKS)]
-    varied = [context.vary(image, generator, Ranks(index, NUM_RANKS).span(1)) for index, generator in enumerate(generators)]
+    varied = [
+        context.vary(image, generator, Ranks(index, NUM_RANKS).span(1))
+        for index, generator in enumerate(generators)
+    ]
     assert [len(images) for images in varied] == [0, 1]
     assert torch.equal(generators[0].get_state(), generators[1].get_state())
 
 
-# --- two ranks -------------------------------------------------------------------------------------------------------
+# --- two ranks ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", range(len(NUM_ROWS)), ids=map(str, NUM_ROWS))
@@ -207,7 +240,9 @@ def test_every_rank_has_what_the_first_one_found(together: list[dict[str, Any]])
 
 
 @pytest.mark.parametrize("case", range(len(BATCH_SIZES)), ids=map(str, BATCH_SIZES))
-def test_training_on_two_ranks_ends_with_the_weights_of_one(together: list[dict[str, Any]], alone: dict[str, Any], case: int) -> None:
+def test_training_on_two_ranks_ends_with_the_weights_of_one(
+    together: list[dict[str, Any]], alone: dict[str, Any], case: int
+) -> None:
     assert not equal(alone["trained"][case], dict(network().state_dict()))
     for rank in together:
         assert_close(rank["trained"][case], alone["trained"][case], 1e-4)
@@ -225,7 +260,9 @@ def test_all_ranks_go_on_from_the_first_ones_checkpoint(together: list[dict[str,
         assert equal(rank["resumed"], rank["trained"][BATCH_SIZES.index(7)])
 
 
-def test_the_first_rank_alone_tells_and_tells_the_means_over_all(together: list[dict[str, Any]], alone: dict[str, Any]) -> None:
+def test_the_first_rank_alone_tells_and_tells_the_means_over_all(
+    together: list[dict[str, Any]], alone: dict[str, Any]
+) -> None:
     first, second = together
     assert first["losses told"] == pytest.approx(alone["losses told"], rel=1e-4)
     assert len(first["losses told"]) == 3
@@ -233,13 +270,17 @@ def test_the_first_rank_alone_tells_and_tells_the_means_over_all(together: list[
 
 
 @pytest.mark.parametrize("case", range(len(VIEWS_AND_IMAGES)), ids=map(str, VIEWS_AND_IMAGES))
-def test_features_and_class_statistics_are_those_of_one_rank(together: list[dict[str, Any]], alone: dict[str, Any], case: int) -> None:
+def test_features_and_class_statistics_are_those_of_one_rank(
+    together: list[dict[str, Any]], alone: dict[str, Any], case: int
+) -> None:
     for rank in together:
         assert_close(rank["features"][case], alone["features"][case], 1e-5)
     assert equal(together[0]["features"][case], together[1]["features"][case])
 
 
-def test_ranks_draw_differently_for_their_own_rows_and_alike_for_all(together: list[dict[str, Any]], alone: dict[str, Any]) -> None:
+def test_ranks_draw_differently_for_their_own_rows_and_alike_for_all(
+    together: list[dict[str, Any]], alone: dict[str, Any]
+) -> None:
     first, second = together
     assert torch.equal(first["common draws"], second["common draws"])
     assert torch.equal(first["private draws"], alone["private draws"])

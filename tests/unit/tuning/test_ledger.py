@@ -19,7 +19,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "new folder" / "ledger.jsonl"
 
 
-def trial_of(number: int, status: TrialStatus = TrialStatus.RUNNING, *, is_retryable: bool = False) -> LedgerTrial:
+def trial_of(
+    number: int, status: TrialStatus = TrialStatus.RUNNING, *, is_retryable: bool = False
+) -> LedgerTrial:
     return LedgerTrial(number, CONFIGURATION, f"run {number}", status, is_retryable=is_retryable)
 
 
@@ -39,7 +41,21 @@ def test_a_missing_ledger_is_empty(path: Path) -> None:
 
 
 def test_what_was_written_is_read_back_and_the_newest_line_of_a_trial_counts(path: Path) -> None:
-    finished = LedgerTrial(1, CONFIGURATION, "run", TrialStatus.FINISHED, 0.1 + 0.2, [0.5, 0.1 + 0.2], "", 3, 3, 1.25, 0.5, False, 0)
+    finished = LedgerTrial(
+        1,
+        CONFIGURATION,
+        "run",
+        TrialStatus.FINISHED,
+        0.1 + 0.2,
+        [0.5, 0.1 + 0.2],
+        "",
+        3,
+        3,
+        1.25,
+        0.5,
+        False,
+        0,
+    )
     ledger = written(path, trial_of(0), trial_of(1), finished)
     again = Ledger(path)
     assert again.header == HEADER
@@ -67,7 +83,9 @@ def test_every_cut_of_the_file_reads_as_the_lines_that_are_whole(path: Path) -> 
 
 
 @pytest.mark.parametrize("lost", [1, 20])
-def test_a_line_that_a_killed_writer_has_not_finished_is_cut_off_before_the_next(path: Path, lost: int) -> None:
+def test_a_line_that_a_killed_writer_has_not_finished_is_cut_off_before_the_next(
+    path: Path, lost: int
+) -> None:
     written(path, trial_of(0), trial_of(1))
     path.write_bytes(path.read_bytes()[:-lost])
     ledger = Ledger(path)
@@ -80,7 +98,11 @@ def test_a_line_that_a_killed_writer_has_not_finished_is_cut_off_before_the_next
 
 def test_two_processes_cannot_write_at_the_same_time(path: Path) -> None:
     written(path)
-    with Ledger(path).writing(), pytest.raises(LockedError, match="another sweep is writing here") as locked, Ledger(path).writing():
+    with (
+        Ledger(path).writing(),
+        pytest.raises(LockedError, match="another sweep is writing here") as locked,
+        Ledger(path).writing(),
+    ):
         pass
     assert locked.value.exit_code == 3, "waiting helps"
     with Ledger(path).writing():
@@ -98,7 +120,9 @@ def test_what_another_process_has_written_in_between_is_not_cut_off(path: Path) 
     assert set(Ledger(path).trials) == {0, 1}
 
 
-@pytest.mark.parametrize("line", ["no json", "{}", '{"trial": {"number": 0}}', '{"sweep": {"id": 1}}', "[1]", "7"])
+@pytest.mark.parametrize(
+    "line", ["no json", "{}", '{"trial": {"number": 0}}', '{"sweep": {"id": 1}}', "[1]", "7"]
+)
 def test_a_file_that_is_no_ledger_is_refused_with_the_line(path: Path, line: str) -> None:
     written(path, trial_of(0))
     with path.open("a") as file:
@@ -116,7 +140,10 @@ def test_bytes_that_are_no_text_are_said(path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_worth_a_retry(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageUnavailableError, match="cannot be written"), Ledger(tmp_path / "file" / "ledger.jsonl").writing():
+    with (
+        pytest.raises(StorageUnavailableError, match="cannot be written"),
+        Ledger(tmp_path / "file" / "ledger.jsonl").writing(),
+    ):
         pass
 
 
@@ -131,5 +158,7 @@ def test_a_folder_that_cannot_be_made_is_worth_a_retry(tmp_path: Path) -> None:
         (TrialStatus.FAILED, True, True),
     ],
 )
-def test_a_resumed_sweep_goes_on_with_what_is_open(status: TrialStatus, is_retryable: bool, expected: bool) -> None:
+def test_a_resumed_sweep_goes_on_with_what_is_open(
+    status: TrialStatus, is_retryable: bool, expected: bool
+) -> None:
     assert trial_of(0, status, is_retryable=is_retryable).is_open is expected

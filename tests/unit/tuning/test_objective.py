@@ -1,4 +1,6 @@
-"""The number that a sweep makes large: from the right role's matrix, weighted, of the right images."""
+"""The number that a sweep makes large: from the right role's matrix, weighted, of the right
+images.
+"""
 
 import pytest
 
@@ -17,18 +19,25 @@ FORGETTING = (0.3 + 0.3) / 2
 
 
 def objective_of(**fields: object) -> Objective:
-    values = {"name": "test", "num_trials": 1, "parameters": {"student.temperature": {"kind": "uniform", "low": 1, "high": 2}}, **fields}
+    values = {
+        "name": "test",
+        "num_trials": 1,
+        "parameters": {"student.temperature": {"kind": "uniform", "low": 1, "high": 2}},
+        **fields,
+    }
     return Objective.of(SearchSpace.model_validate(values))
 
 
-def test_without_a_metric_it_is_the_students_average_incremental_accuracy_on_validation_images() -> None:
+def test_without_a_metric_it_is_the_students_average_incremental_accuracy_on_validation() -> None:
     objective = objective_of()
     assert objective.split is Split.VALIDATION
     assert objective.value(MATRICES) == pytest.approx(ACCURACY)
 
 
 def test_a_mixture_is_the_weighted_sum() -> None:
-    objective = objective_of(metric={"student/average_incremental_accuracy": 2, "student/forgetting": -0.5}, split="test")
+    objective = objective_of(
+        metric={"student/average_incremental_accuracy": 2, "student/forgetting": -0.5}, split="test"
+    )
     assert objective.split is Split.TEST
     assert objective.value(MATRICES) == pytest.approx(2 * ACCURACY - 0.5 * FORGETTING)
 
@@ -48,7 +57,10 @@ def test_each_metric_is_read_from_its_own_roles_matrix(metric: str, expected: fl
 
 
 def test_after_one_task_nothing_is_forgotten() -> None:
-    assert objective_of(metric="student/forgetting").value({"teacher": [[1.0]], "student": [[0.4]]}) == 0
+    assert (
+        objective_of(metric="student/forgetting").value({"teacher": [[1.0]], "student": [[0.4]]})
+        == 0
+    )
 
 
 def test_every_measure_that_a_search_space_may_name_can_be_measured() -> None:

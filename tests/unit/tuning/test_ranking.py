@@ -12,7 +12,9 @@ def trial(number: int, value: float | None) -> LedgerTrial:
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("max", [2, 0, 4, 1]), ("min", [1, 0, 4, 2])])
-def test_the_best_comes_first_and_of_equal_ones_the_first_that_began(mode: str, expected: list[int]) -> None:
+def test_the_best_comes_first_and_of_equal_ones_the_first_that_began(
+    mode: str, expected: list[int]
+) -> None:
     trials = [trial(4, 0.5), trial(1, -0.25), trial(3, None), trial(0, 0.5), trial(2, 0.75)]
     assert [found.number for found in ranked(trials, mode)] == expected
 

@@ -1,4 +1,6 @@
-"""What is tried next: seeded, never twice without need, better with time, and only what is valid."""
+"""What is tried next: seeded, never twice without need, better with time, and only what is
+valid.
+"""
 
 import random
 import subprocess
@@ -16,16 +18,39 @@ from orchestrator.tuning.space import Configuration, Space
 TEMPERATURE = {"student.temperature": {"kind": "log_uniform", "low": 1, "high": 8}}
 CONDITIONAL: dict[str, Any] = {
     "student.transfer.kind": {"kind": "choice", "values": ["fixed", "linear"]},
-    "student.transfer.ratio": {"kind": "uniform", "low": 0, "high": 1, "when": {"student.transfer.kind": "fixed"}},
-    "student.transfer.start": {"kind": "uniform", "low": 0.5, "high": 1, "when": {"student.transfer.kind": "linear"}},
-    "student.transfer.end": {"kind": "uniform", "low": 0, "high": 0.5, "when": {"student.transfer.kind": "linear"}},
+    "student.transfer.ratio": {
+        "kind": "uniform",
+        "low": 0,
+        "high": 1,
+        "when": {"student.transfer.kind": "fixed"},
+    },
+    "student.transfer.start": {
+        "kind": "uniform",
+        "low": 0.5,
+        "high": 1,
+        "when": {"student.transfer.kind": "linear"},
+    },
+    "student.transfer.end": {
+        "kind": "uniform",
+        "low": 0,
+        "high": 0.5,
+        "when": {"student.transfer.kind": "linear"},
+    },
     "student.consolidation": {"kind": "quantized_uniform", "low": 0.1, "high": 1, "step": 0.1},
 }
 MARGINS: dict[str, Any] = {
     "teacher.joint_embedding.pull_margin": {"kind": "uniform", "low": 0, "high": 2},
     "teacher.joint_embedding.push_margin": {"kind": "uniform", "low": 0, "high": 2},
 }
-TABLE = {"student.transfer.ratios": {"kind": "falling_table", "num_rows": 3, "num_columns": 3, "low": 0, "high": 1}}
+TABLE = {
+    "student.transfer.ratios": {
+        "kind": "falling_table",
+        "num_rows": 3,
+        "num_columns": 3,
+        "low": 0,
+        "high": 1,
+    }
+}
 VIEWS = {"teacher.num_views": {"kind": "int_uniform", "low": 1, "high": 4}}
 
 
@@ -33,9 +58,17 @@ def chance_of(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311 - draws, no secrets
 
 
-def space_of(parameters: dict[str, Any], searcher: str = "random", seed: int = 0, **fields: object) -> Space:
+def space_of(
+    parameters: dict[str, Any], searcher: str = "random", seed: int = 0, **fields: object
+) -> Space:
     settings = {"kind": searcher} if searcher == "grid" else {"kind": searcher, "seed": seed}
-    values = {"name": "test", "parameters": parameters, "num_trials": 1, "searcher": settings, **fields}
+    values = {
+        "name": "test",
+        "parameters": parameters,
+        "num_trials": 1,
+        "searcher": settings,
+        **fields,
+    }
     return Space(SearchSpace.model_validate(values), Experiment())
 
 
@@ -48,7 +81,9 @@ def asked(sampler: Sampler) -> Configuration:
 def quality(configuration: Configuration) -> float:
     """Best at the ratio 0.75 and with full consolidation; `linear` is worse throughout."""
     found = configuration.parameters
-    start = -abs(found["student.transfer.ratio"] - 0.75) if "student.transfer.ratio" in found else -1.0
+    start = (
+        -abs(found["student.transfer.ratio"] - 0.75) if "student.transfer.ratio" in found else -1.0
+    )
     return float(start + 0.1 * found["student.consolidation"])
 
 
@@ -62,12 +97,16 @@ def tuned(space: Space, number: int) -> tuple[Sampler, list[tuple[Configuration,
     return sampler, told
 
 
-# --- seeds -----------------------------------------------------------------------------------------------------------
+# --- seeds ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
-def test_equal_seeds_and_results_give_equal_configurations_and_other_seeds_others(searcher: str) -> None:
-    first, second, other = (tuned(space_of(CONDITIONAL, searcher, seed), 20)[1] for seed in (3, 3, 4))
+def test_equal_seeds_and_results_give_equal_configurations_and_other_seeds_others(
+    searcher: str,
+) -> None:
+    first, second, other = (
+        tuned(space_of(CONDITIONAL, searcher, seed), 20)[1] for seed in (3, 3, 4)
+    )
     assert first == second
     assert not any(pair in other for pair in first)
 
@@ -81,7 +120,11 @@ def test_equal_seeds_give_equal_configurations_in_another_process() -> None:
     folder = str(__file__).rpartition("/")[0]
     answers = {
         subprocess.run(
-            [sys.executable, "-c", code, folder], env={"PYTHONHASHSEED": seed, **_paths()}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code, folder],
+            env={"PYTHONHASHSEED": seed, **_paths()},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }
@@ -106,7 +149,9 @@ def test_a_resumed_random_search_draws_what_an_undisturbed_one_draws(known: list
     undisturbed = [asked(sampler) for sampler in [Sampler(space)] for _ in range(6)]
     resumed = Sampler(space, [(undisturbed[number], None) for number in known])
     missing = [number for number in range(6) if number not in known]
-    assert [resumed.ask(number) for number in missing] == [undisturbed[number] for number in missing]
+    assert [resumed.ask(number) for number in missing] == [
+        undisturbed[number] for number in missing
+    ]
 
 
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
@@ -120,7 +165,7 @@ def test_a_small_space_is_tried_out_before_anything_comes_again(searcher: str) -
     assert sorted(views[:4]) == [1, 2, 3, 4]
 
 
-# --- searching -------------------------------------------------------------------------------------------------------
+# --- searching ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
@@ -155,7 +200,13 @@ def test_running_trials_count_so_that_configurations_asked_at_once_differ() -> N
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
 def test_only_valid_configurations_are_proposed(searcher: str) -> None:
     sampler = Sampler(
-        space_of(MARGINS, searcher, constraints=["teacher.joint_embedding.push_margin > teacher.joint_embedding.pull_margin + 1"])
+        space_of(
+            MARGINS,
+            searcher,
+            constraints=[
+                "teacher.joint_embedding.push_margin > teacher.joint_embedding.pull_margin + 1"
+            ],
+        )
     )
     for _ in range(15):
         configuration = asked(sampler)
@@ -166,8 +217,13 @@ def test_only_valid_configurations_are_proposed(searcher: str) -> None:
 
 @pytest.mark.parametrize("searcher", ["random", "optuna"])
 def test_a_space_in_which_nothing_is_valid_is_an_error_with_the_last_reason(searcher: str) -> None:
-    sampler = Sampler(space_of(MARGINS, searcher, constraints=["teacher.joint_embedding.push_margin > 3"]))
-    with pytest.raises(ConfigError, match=r"each of 1000 drawn configurations was refused, the last because: .*push_margin"):
+    sampler = Sampler(
+        space_of(MARGINS, searcher, constraints=["teacher.joint_embedding.push_margin > 3"])
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"each of 1000 drawn configurations was refused, the last because: .*push_margin",
+    ):
         sampler.ask()
 
 
@@ -185,14 +241,16 @@ def test_searching_says_nothing_and_warns_of_nothing(capfd: pytest.CaptureFixtur
     assert capfd.readouterr() == ("", "")
 
 
-# --- history ---------------------------------------------------------------------------------------------------------
+# --- history --------------------------------------------------------------------------------------
 
 
 def test_an_earlier_sweep_teaches_the_estimator_from_the_first_trial_on() -> None:
     _, told = tuned(space_of(CONDITIONAL, "random"), 40)
     warm = Sampler(space_of(CONDITIONAL, "optuna", seed=1), told)
     cold = Sampler(space_of(CONDITIONAL, "optuna", seed=1))
-    warm_mean, cold_mean = (sum(quality(asked(sampler)) for _ in range(10)) / 10 for sampler in (warm, cold))
+    warm_mean, cold_mean = (
+        sum(quality(asked(sampler)) for _ in range(10)) / 10 for sampler in (warm, cold)
+    )
     assert warm_mean > cold_mean + 0.2
 
 
@@ -217,7 +275,7 @@ def test_a_configuration_that_was_not_asked_for_can_be_told() -> None:
     assert sampler.importances() == {"student.temperature": 1.0}
 
 
-# --- grids -----------------------------------------------------------------------------------------------------------
+# --- grids ----------------------------------------------------------------------------------------
 
 
 def test_a_grid_ends_and_skips_what_the_history_has() -> None:
@@ -230,22 +288,32 @@ def test_a_grid_ends_and_skips_what_the_history_has() -> None:
     assert resumed.ask() is None
 
 
-# --- population-based training ---------------------------------------------------------------------------------------
+# --- population-based training --------------------------------------------------------------------
 
 
 def test_a_variation_is_a_fifth_more_or_less_within_the_range() -> None:
-    sampler = Sampler(space_of(TEMPERATURE, trial_scheduler={"kind": "pbt", "resample_probability": 0}))
+    sampler = Sampler(
+        space_of(TEMPERATURE, trial_scheduler={"kind": "pbt", "resample_probability": 0})
+    )
     middle = Configuration({"student.temperature": 4.0}, {"student.temperature": 4.0})
     chance = chance_of(0)
-    found = {round(sampler.perturbed(middle, chance).parameters["student.temperature"], 9) for _ in range(20)}
+    found = {
+        round(sampler.perturbed(middle, chance).parameters["student.temperature"], 9)
+        for _ in range(20)
+    }
     assert found == {3.2, 4.8}
     edge = Configuration({"student.temperature": 7.0}, {"student.temperature": 7.0})
-    assert {round(sampler.perturbed(edge, chance).parameters["student.temperature"], 9) for _ in range(20)} == {5.6, 8.0}
+    assert {
+        round(sampler.perturbed(edge, chance).parameters["student.temperature"], 9)
+        for _ in range(20)
+    } == {5.6, 8.0}
 
 
 def test_a_variation_of_a_choice_is_its_neighbour_and_of_an_integer_the_next_step() -> None:
     parameters = {"student.temperature": {"kind": "choice", "values": [1, 2, 4, 8]}} | VIEWS
-    sampler = Sampler(space_of(parameters, trial_scheduler={"kind": "pbt", "resample_probability": 0}))
+    sampler = Sampler(
+        space_of(parameters, trial_scheduler={"kind": "pbt", "resample_probability": 0})
+    )
     start = sampler._space.configuration_of({"student.temperature": 4, "teacher.num_views": 2})
     assert start is not None
     found = [sampler.perturbed(start, chance_of(seed)).parameters for seed in range(20)]
@@ -255,21 +323,46 @@ def test_a_variation_of_a_choice_is_its_neighbour_and_of_an_integer_the_next_ste
 
 def test_a_variation_that_changes_the_kind_has_the_keys_of_the_new_one() -> None:
     sampler, told = tuned(space_of(CONDITIONAL, trial_scheduler={"kind": "pbt"}), 5)
-    found = [sampler.perturbed(configuration, chance_of(seed)) for configuration, _ in told for seed in range(8)]
+    found = [
+        sampler.perturbed(configuration, chance_of(seed))
+        for configuration, _ in told
+        for seed in range(8)
+    ]
     for configuration in found:
-        names = {path.removeprefix("student.transfer.") for path in configuration.parameters if path.startswith("student.transfer.")}
-        assert names == {"kind", *({"ratio"} if configuration.parameters["student.transfer.kind"] == "fixed" else {"start", "end"})}
-    assert {configuration.parameters["student.transfer.kind"] for configuration in found} == {"fixed", "linear"}
+        names = {
+            path.removeprefix("student.transfer.")
+            for path in configuration.parameters
+            if path.startswith("student.transfer.")
+        }
+        assert names == {
+            "kind",
+            *(
+                {"ratio"}
+                if configuration.parameters["student.transfer.kind"] == "fixed"
+                else {"start", "end"}
+            ),
+        }
+    assert {configuration.parameters["student.transfer.kind"] for configuration in found} == {
+        "fixed",
+        "linear",
+    }
 
 
 def test_variations_are_valid_differ_and_follow_their_seed() -> None:
-    constraints = ["teacher.joint_embedding.push_margin > teacher.joint_embedding.pull_margin + 0.1"]
-    sampler = Sampler(space_of(MARGINS | TABLE, constraints=constraints, trial_scheduler={"kind": "pbt"}))
+    constraints = [
+        "teacher.joint_embedding.push_margin > teacher.joint_embedding.pull_margin + 0.1"
+    ]
+    sampler = Sampler(
+        space_of(MARGINS | TABLE, constraints=constraints, trial_scheduler={"kind": "pbt"})
+    )
     for seed in range(10):
         configuration = asked(sampler)
         near = sampler.perturbed(configuration, chance_of(seed))
         assert near != configuration
-        assert near.parameters["teacher.joint_embedding.push_margin"] > near.parameters["teacher.joint_embedding.pull_margin"] + 0.1
+        assert (
+            near.parameters["teacher.joint_embedding.push_margin"]
+            > near.parameters["teacher.joint_embedding.pull_margin"] + 0.1
+        )
         assert sampler.perturbed(configuration, chance_of(seed)) == near
 
 
@@ -279,7 +372,7 @@ def test_where_there_is_no_other_configuration_a_variation_is_the_same() -> None
     assert sampler.perturbed(configuration, chance_of(0)) == configuration
 
 
-# --- importances -----------------------------------------------------------------------------------------------------
+# --- importances ----------------------------------------------------------------------------------
 
 
 def test_what_decides_is_most_important_and_importances_add_up_to_1() -> None:
@@ -288,7 +381,11 @@ def test_what_decides_is_most_important_and_importances_add_up_to_1() -> None:
         configuration = asked(sampler)
         sampler.tell(configuration, -abs(configuration.parameters["student.temperature"] - 2))
     importances = sampler.importances()
-    assert set(importances) == {"student.temperature", "teacher.num_views", "student.transfer.ratios"}
+    assert set(importances) == {
+        "student.temperature",
+        "teacher.num_views",
+        "student.transfer.ratios",
+    }
     assert next(iter(importances)) == "student.temperature"
     assert list(importances.values()) == sorted(importances.values(), reverse=True)
     assert sum(importances.values()) == pytest.approx(1)
@@ -306,4 +403,6 @@ def test_after_few_trials_there_are_no_importances() -> None:
 
 
 def test_nothing_is_written_to_a_database() -> None:
-    assert isinstance(Sampler(space_of(TEMPERATURE))._study._storage, optuna.storages.InMemoryStorage)
+    assert isinstance(
+        Sampler(space_of(TEMPERATURE))._study._storage, optuna.storages.InMemoryStorage
+    )

@@ -37,7 +37,11 @@ def test_a_lane_that_wants_nodes_by_their_labels_stays_a_lane() -> None:
 def test_without_ray_a_trial_has_the_threads_it_asks_for_or_one() -> None:
     assert TrialShare.of(execution_of(kind="in_process", num_threads=3)).resources == {"CPU": 3.0}
     share = TrialShare.of(execution_of(kind="in_process"))
-    assert (share.resources, share.threads, share.uses_gpu) == ({"CPU": 1.0}, {"teacher": 1, "student": 1}, False)
+    assert (share.resources, share.threads, share.uses_gpu) == (
+        {"CPU": 1.0},
+        {"teacher": 1, "student": 1},
+        False,
+    )
 
 
 def test_a_trial_on_a_gpu_takes_a_whole_one() -> None:
@@ -49,14 +53,22 @@ def test_a_trial_on_a_gpu_takes_a_whole_one() -> None:
     ("available", "expected"),
     [({"CPU": 2.0, "GPU": 9.0}, 1), ({"CPU": 7.5, "GPU": 9.0}, 3), ({"CPU": 100.0, "GPU": 2.0}, 2)],
 )
-def test_the_scarcest_resource_says_how_many_fit(available: dict[str, float], expected: int) -> None:
-    share = TrialShare({"CPU": 2.0, "GPU": 1.0}, {"teacher": 2, "student": 2}, in_lanes=False, uses_gpu=True)
+def test_the_scarcest_resource_says_how_many_fit(
+    available: dict[str, float], expected: int
+) -> None:
+    share = TrialShare(
+        {"CPU": 2.0, "GPU": 1.0}, {"teacher": 2, "student": 2}, in_lanes=False, uses_gpu=True
+    )
     assert share.num_that_fit(available, "here") == expected
 
 
 def test_when_not_one_fits_the_message_has_the_arithmetic() -> None:
-    share = TrialShare({"CPU": 2.0, "GPU": 0.5}, {"teacher": 2, "student": 2}, in_lanes=False, uses_gpu=True)
-    with pytest.raises(ConfigError, match=r"a trial needs 0\.5 GPU, the cluster x has 0; lower") as refused:
+    share = TrialShare(
+        {"CPU": 2.0, "GPU": 0.5}, {"teacher": 2, "student": 2}, in_lanes=False, uses_gpu=True
+    )
+    with pytest.raises(
+        ConfigError, match=r"a trial needs 0\.5 GPU, the cluster x has 0; lower"
+    ) as refused:
         share.num_that_fit({"CPU": 4.0}, "the cluster x")
     assert refused.value.exit_code == 2
 
@@ -74,5 +86,11 @@ def test_trials_without_ray_still_run_on_a_cluster_of_this_machine() -> None:
 
 def test_a_cluster_of_this_machine_is_asked_for_the_gpu_that_a_trial_takes() -> None:
     cluster = trial_cluster(InProcessConfig(device="cuda", num_threads=2))
-    assert cluster.teacher.resources_per_worker == cluster.student.resources_per_worker == {"CPU": 2.0, "GPU": 1.0}
-    assert trial_cluster(InProcessConfig(device="auto")).teacher.resources_per_worker == {"CPU": 1.0}
+    assert (
+        cluster.teacher.resources_per_worker
+        == cluster.student.resources_per_worker
+        == {"CPU": 2.0, "GPU": 1.0}
+    )
+    assert trial_cluster(InProcessConfig(device="auto")).teacher.resources_per_worker == {
+        "CPU": 1.0
+    }

@@ -1,4 +1,6 @@
-"""A search space on an experiment: every point of it is what the language says, and wrong spaces are refused."""
+"""A search space on an experiment: every point of it is what the language says, and wrong spaces
+are refused.
+"""
 
 import json
 import random
@@ -45,10 +47,24 @@ EVERYTHING: dict[str, Any] = {
     "student.temperature": {"kind": "log_uniform", "low": 1, "high": 8},
     "student.consolidation": {"kind": "quantized_uniform", "low": 0.1, "high": 1, "step": 0.3},
     "student.anchor_weight": {"kind": "normal", "mean": 3, "sd": 2, "low": 0},
-    "student.mixture_weight": {"kind": "quantized_normal", "mean": 0.5, "sd": 0.5, "step": 0.25, "low": 0.1},
-    "student.training.batch_size": {"kind": "quantized_log_uniform", "low": 8, "high": 256, "step": 8},
+    "student.mixture_weight": {
+        "kind": "quantized_normal",
+        "mean": 0.5,
+        "sd": 0.5,
+        "step": 0.25,
+        "low": 0.1,
+    },
+    "student.training.batch_size": {
+        "kind": "quantized_log_uniform",
+        "low": 8,
+        "high": 256,
+        "step": 8,
+    },
     "teacher.num_views": {"kind": "int_uniform", "low": 1, "high": 8, "step": 3},
-    "teacher.spread": {"kind": "choice", "values": [{"kind": "shared"}, {"kind": "low_rank", "rank": 4}]},
+    "teacher.spread": {
+        "kind": "choice",
+        "values": [{"kind": "shared"}, {"kind": "low_rank", "rank": 4}],
+    },
     PULL: {"kind": "uniform", "low": 0, "high": 1},
     PUSH: {"kind": "uniform", "low": 0.2, "high": 2},
 }
@@ -59,7 +75,9 @@ def chance_of(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311 - draws, no secrets
 
 
-def space_of(parameters: dict[str, Any], experiment: Experiment | None = None, **fields: object) -> Space:
+def space_of(
+    parameters: dict[str, Any], experiment: Experiment | None = None, **fields: object
+) -> Space:
     values = {"name": "test", "parameters": parameters, "num_trials": 1, **fields}
     return Space(SearchSpace.model_validate(values), experiment or Experiment())
 
@@ -72,7 +90,9 @@ def from_data(data: st.DataObject) -> Draw:
         if isinstance(dimension, CategoricalDistribution):
             return data.draw(st.sampled_from(dimension.choices), name)
         if isinstance(dimension, IntDistribution):
-            return dimension.low + dimension.step * data.draw(st.integers(0, (dimension.high - dimension.low) // dimension.step), name)
+            return dimension.low + dimension.step * data.draw(
+                st.integers(0, (dimension.high - dimension.low) // dimension.step), name
+            )
         if dimension.step:
             num_steps = round((dimension.high - dimension.low) / dimension.step)
             return dimension.low + dimension.step * data.draw(st.integers(0, num_steps), name)
@@ -83,15 +103,22 @@ def from_data(data: st.DataObject) -> Draw:
 
 def at_random(space: Space, number: int, seed: int = 0) -> list[Configuration]:
     chance = chance_of(seed)
-    found = (space.configuration_of(space.draw(lambda _, dimension: drawn_anew(dimension, chance))) for _ in range(number))
+    found = (
+        space.configuration_of(space.draw(lambda _, dimension: drawn_anew(dimension, chance)))
+        for _ in range(number)
+    )
     return [configuration for configuration in found if configuration]
 
 
 def only(parameters: list[Configuration], path: str) -> list[Any]:
-    return [configuration.parameters[path] for configuration in parameters if path in configuration.parameters]
+    return [
+        configuration.parameters[path]
+        for configuration in parameters
+        if path in configuration.parameters
+    ]
 
 
-# --- every point -----------------------------------------------------------------------------------------------------
+# --- every point ----------------------------------------------------------------------------------
 
 
 @given(st.data())
@@ -119,13 +146,23 @@ def test_a_configuration_keeps_the_promises_of_its_distributions(data: st.DataOb
 def test_only_the_keys_of_the_drawn_kind_are_there(data: st.DataObject) -> None:
     configuration = WHOLE.configuration_of(WHOLE.draw(from_data(data)))
     if configuration is not None:
-        names = {path.removeprefix("student.transfer.") for path in configuration.parameters if path.startswith("student.transfer.")}
-        expected = {"threshold": {"similarity_thresholds", "ratios"}, "fixed": {"ratio"}, "linear": {"start", "end"}}
+        names = {
+            path.removeprefix("student.transfer.")
+            for path in configuration.parameters
+            if path.startswith("student.transfer.")
+        }
+        expected = {
+            "threshold": {"similarity_thresholds", "ratios"},
+            "fixed": {"ratio"},
+            "linear": {"start", "end"},
+        }
         assert names == {"kind"} | expected[configuration.parameters["student.transfer.kind"]]
 
 
 @given(st.data())
-def test_draws_come_back_from_json_as_the_same_configuration_in_the_same_space(data: st.DataObject) -> None:
+def test_draws_come_back_from_json_as_the_same_configuration_in_the_same_space(
+    data: st.DataObject,
+) -> None:
     configuration = WHOLE.configuration_of(WHOLE.draw(from_data(data)))
     if configuration is not None:
         draws = json.loads(json.dumps(configuration.draws))
@@ -160,13 +197,21 @@ def test_what_is_refused_is_no_configuration() -> None:
     draws = {PULL: 0.5, PUSH: 0.55}
     space = space_of({PULL: EVERYTHING[PULL], PUSH: EVERYTHING[PUSH]})
     assert space.configuration_of(draws) == Configuration(draws, draws)
-    constrained = space_of({PULL: EVERYTHING[PULL], PUSH: EVERYTHING[PUSH]}, constraints=[CONSTRAINT])
+    constrained = space_of(
+        {PULL: EVERYTHING[PULL], PUSH: EVERYTHING[PUSH]}, constraints=[CONSTRAINT]
+    )
     assert constrained.configuration_of(draws) is None
     assert space.configuration_of({PULL: 0.6, PUSH: 0.55}) is None  # the experiment refuses it
 
 
 def test_numbers_that_do_not_ascend_strictly_are_refused() -> None:
-    space = space_of({"student.transfer.similarity_thresholds": EVERYTHING["student.transfer.similarity_thresholds"] | {"when": {}}})
+    space = space_of(
+        {
+            "student.transfer.similarity_thresholds": (
+                EVERYTHING["student.transfer.similarity_thresholds"] | {"when": {}}
+            )
+        }
+    )
     name = "student.transfer.similarity_thresholds"
     assert space.configuration_of({f"{name}/0": 0.7, f"{name}/1": 0.7}) is None
     ordered = space.configuration_of({f"{name}/0": 0.9, f"{name}/1": 0.7})
@@ -176,17 +221,36 @@ def test_numbers_that_do_not_ascend_strictly_are_refused() -> None:
 def test_a_falling_table_is_its_first_cell_less_the_drops_and_never_below_low() -> None:
     name = "student.transfer.ratios"
     space = space_of({name: EVERYTHING[name] | {"when": {}, "low": 0.25}})
-    drops = {"start": 0.875, "row_drop_1": 0.125, "row_drop_2": 0.0, "column_drop_1": 0.0625, "column_drop_2": 0.1875}
-    configuration = space.configuration_of({f"{name}/{part}": value for part, value in drops.items()})
+    drops = {
+        "start": 0.875,
+        "row_drop_1": 0.125,
+        "row_drop_2": 0.0,
+        "column_drop_1": 0.0625,
+        "column_drop_2": 0.1875,
+    }
+    configuration = space.configuration_of(
+        {f"{name}/{part}": value for part, value in drops.items()}
+    )
     assert configuration is not None
-    assert configuration.parameters[name] == [[0.875, 0.8125, 0.625], [0.75, 0.6875, 0.5], [0.75, 0.6875, 0.5]]
-    low = space.configuration_of({f"{name}/{part}": value for part, value in (drops | {"start": 0.5}).items()})
+    assert configuration.parameters[name] == [
+        [0.875, 0.8125, 0.625],
+        [0.75, 0.6875, 0.5],
+        [0.75, 0.6875, 0.5],
+    ]
+    low = space.configuration_of(
+        {f"{name}/{part}": value for part, value in (drops | {"start": 0.5}).items()}
+    )
     assert low is not None
     assert low.parameters[name][2] == [0.375, 0.3125, 0.25]
 
 
 def test_a_bell_has_its_mean_and_its_standard_deviation() -> None:
-    values = only(at_random(space_of({"student.anchor_weight": {"kind": "normal", "mean": 10, "sd": 2}}), 500), "student.anchor_weight")
+    values = only(
+        at_random(
+            space_of({"student.anchor_weight": {"kind": "normal", "mean": 10, "sd": 2}}), 500
+        ),
+        "student.anchor_weight",
+    )
     assert fmean(values) == pytest.approx(10, abs=0.3)
     assert stdev(values) == pytest.approx(2, abs=0.2)
 
@@ -196,11 +260,13 @@ def test_half_of_a_logarithmic_range_lies_below_its_geometric_mean() -> None:
     assert fmean(value < 8**0.5 for value in values) == pytest.approx(0.5, abs=0.07)
 
 
-# --- conditions ------------------------------------------------------------------------------------------------------
+# --- conditions -----------------------------------------------------------------------------------
 
 
 def test_a_condition_may_look_at_the_experiment() -> None:
-    parameters = {"student.temperature": UNIFORM | {"low": 0.5, "when": {"student.transfer.kind": "fixed"}}}
+    parameters = {
+        "student.temperature": UNIFORM | {"low": 0.5, "when": {"student.transfer.kind": "fixed"}}
+    }
     fixed = Experiment.model_validate({"student": {"transfer": {"kind": "fixed"}}})
     assert space_of(parameters, fixed).draw(lambda *_: 0.75) == {"student.temperature": 0.75}
     assert space_of(parameters).draw(lambda *_: 0.75) == {}
@@ -219,17 +285,28 @@ def test_a_condition_may_look_inside_a_mapping_that_varies() -> None:
         ("student.transfer",),
         ("student.transfer.ratio", "student.transfer"),
     }
-    with_ratio = next(configuration for configuration in found if len(configuration.parameters) == 2)
+    with_ratio = next(
+        configuration for configuration in found if len(configuration.parameters) == 2
+    )
     assert (
-        space.experiment_of(with_ratio.parameters).student.transfer.model_dump()["ratio"] == with_ratio.parameters["student.transfer.ratio"]
+        space.experiment_of(with_ratio.parameters).student.transfer.model_dump()["ratio"]
+        == with_ratio.parameters["student.transfer.ratio"]
     )
 
 
 def test_a_parameter_that_is_not_there_meets_no_condition() -> None:
     space = space_of(
         {
-            "teacher.num_views": {"kind": "choice", "values": [1], "when": {"student.transfer.kind": "fixed"}},
-            "student.temperature": {"kind": "choice", "values": [3], "when": {"teacher.num_views": [1, 8]}},
+            "teacher.num_views": {
+                "kind": "choice",
+                "values": [1],
+                "when": {"student.transfer.kind": "fixed"},
+            },
+            "student.temperature": {
+                "kind": "choice",
+                "values": [3],
+                "when": {"teacher.num_views": [1, 8]},
+            },
         }
     )
     assert at_random(space, 1)[0].parameters == {}
@@ -237,14 +314,20 @@ def test_a_parameter_that_is_not_there_meets_no_condition() -> None:
 
 def test_a_constraint_on_what_the_variant_does_not_have_counts_for_nothing() -> None:
     space = space_of(
-        {"student.transfer.kind": KIND, "student.transfer.ratio": EVERYTHING["student.transfer.ratio"]},
+        {
+            "student.transfer.kind": KIND,
+            "student.transfer.ratio": EVERYTHING["student.transfer.ratio"],
+        },
         constraints=["student.transfer.ratio > 0.5"],
     )
     assert space.configuration_of({"student.transfer.kind": "linear"}) is not None
-    assert space.configuration_of({"student.transfer.kind": "fixed", "student.transfer.ratio": 0.25}) is None
+    assert (
+        space.configuration_of({"student.transfer.kind": "fixed", "student.transfer.ratio": 0.25})
+        is None
+    )
 
 
-# --- changed spaces --------------------------------------------------------------------------------------------------
+# --- changed spaces -------------------------------------------------------------------------------
 
 
 def test_a_wider_space_contains_what_was_drawn_before() -> None:
@@ -254,7 +337,9 @@ def test_a_wider_space_contains_what_was_drawn_before() -> None:
         "student.transfer.kind": KIND | {"values": ["fixed"]},
     }
     narrow = {
-        path: value for path, value in narrow.items() if path.split(".")[-1] not in {"similarity_thresholds", "ratios", "start", "end"}
+        path: value
+        for path, value in narrow.items()
+        if path.split(".")[-1] not in {"similarity_thresholds", "ratios", "start", "end"}
     }
     found = at_random(space_of(narrow), 20)
     assert found
@@ -269,35 +354,60 @@ def test_a_wider_space_contains_what_was_drawn_before() -> None:
         ({"student.temperature": "2", "student.transfer.kind": "linear"}, "text"),
         ({"student.temperature": True, "student.transfer.kind": "linear"}, "true is no number"),
         ({"student.transfer.kind": "linear"}, "a dimension is missing"),
-        ({"student.temperature": 2.0, "student.transfer.kind": "linear", "seed": 1}, "a dimension too many"),
-        ({"student.temperature": 2.0, "student.transfer.kind": "linear", "student.transfer.ratio": 0.5}, "not active"),
+        (
+            {"student.temperature": 2.0, "student.transfer.kind": "linear", "seed": 1},
+            "a dimension too many",
+        ),
+        (
+            {
+                "student.temperature": 2.0,
+                "student.transfer.kind": "linear",
+                "student.transfer.ratio": 0.5,
+            },
+            "not active",
+        ),
         ({"student.temperature": 2.0, "student.transfer.kind": "fixed"}, "active and missing"),
     ],
 )
 def test_what_lies_outside_is_not_contained(draws: dict[str, Any], why: str) -> None:
-    space = space_of({name: EVERYTHING[name] for name in ("student.temperature", "student.transfer.kind", "student.transfer.ratio")})
+    space = space_of(
+        {
+            name: EVERYTHING[name]
+            for name in ("student.temperature", "student.transfer.kind", "student.transfer.ratio")
+        }
+    )
     assert space.contains({"student.temperature": 2.0, "student.transfer.kind": "linear"})
     assert not space.contains(draws), why
 
 
 def test_what_lies_between_two_steps_is_not_contained() -> None:
-    space = space_of({name: EVERYTHING[name] for name in ("student.consolidation", "teacher.num_views")})
+    space = space_of(
+        {name: EVERYTHING[name] for name in ("student.consolidation", "teacher.num_views")}
+    )
     assert space.contains({"student.consolidation": 0.7, "teacher.num_views": 4})
     assert not space.contains({"student.consolidation": 0.6, "teacher.num_views": 4})
     assert not space.contains({"student.consolidation": 0.7, "teacher.num_views": 3})
 
 
-# --- grids -----------------------------------------------------------------------------------------------------------
+# --- grids ----------------------------------------------------------------------------------------
 
 
 def grid(parameters: dict[str, Any], constraints: Sequence[str] = ()) -> list[dict[str, Any]]:
-    return [point.parameters for point in space_of(parameters, searcher={"kind": "grid"}, constraints=constraints).grid()]
+    return [
+        point.parameters
+        for point in space_of(parameters, searcher={"kind": "grid"}, constraints=constraints).grid()
+    ]
 
 
 def test_a_grid_is_every_combination_the_last_parameter_fastest() -> None:
     parameters = {
         "teacher.num_views": {"kind": "int_uniform", "low": 1, "high": 8, "step": 3},
-        "student.consolidation": {"kind": "quantized_uniform", "low": 0.1, "high": 0.5, "step": 0.2},
+        "student.consolidation": {
+            "kind": "quantized_uniform",
+            "low": 0.1,
+            "high": 0.5,
+            "step": 0.2,
+        },
     }
     expected = [(views, share) for views in (1, 4, 7) for share in (0.1, 0.3, 0.5)]
     assert [tuple(point.values()) for point in grid(parameters)] == expected
@@ -305,7 +415,12 @@ def test_a_grid_is_every_combination_the_last_parameter_fastest() -> None:
 
 def test_a_grid_has_conditional_parameters_only_where_they_are_there() -> None:
     ratios = {"kind": "choice", "values": [0.25, 0.75], "when": {"student.transfer.kind": "fixed"}}
-    assert grid({"student.transfer.ratio": ratios, "student.transfer.kind": {"kind": "choice", "values": ["linear", "fixed"]}}) == [
+    assert grid(
+        {
+            "student.transfer.ratio": ratios,
+            "student.transfer.kind": {"kind": "choice", "values": ["linear", "fixed"]},
+        }
+    ) == [
         {"student.transfer.kind": "linear"},
         {"student.transfer.ratio": 0.25, "student.transfer.kind": "fixed"},
         {"student.transfer.ratio": 0.75, "student.transfer.kind": "fixed"},
@@ -313,36 +428,61 @@ def test_a_grid_has_conditional_parameters_only_where_they_are_there() -> None:
 
 
 def test_a_grid_leaves_out_what_is_refused_and_says_when_that_is_all() -> None:
-    margins = {PULL: {"kind": "choice", "values": [0.5, 1.0]}, PUSH: {"kind": "choice", "values": [0.75, 1.5]}}
-    assert [tuple(point.values()) for point in grid(margins, constraints=[CONSTRAINT])] == [(0.5, 0.75), (0.5, 1.5), (1.0, 1.5)]
-    with pytest.raises(ConfigError, match=r"every combination was refused, the last because: .*push_margin > 9 does not hold with"):
+    margins = {
+        PULL: {"kind": "choice", "values": [0.5, 1.0]},
+        PUSH: {"kind": "choice", "values": [0.75, 1.5]},
+    }
+    assert [tuple(point.values()) for point in grid(margins, constraints=[CONSTRAINT])] == [
+        (0.5, 0.75),
+        (0.5, 1.5),
+        (1.0, 1.5),
+    ]
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"every combination was refused, the last because: .*push_margin > 9 does not hold with"
+        ),
+    ):
         grid(margins, constraints=[f"{PUSH} > 9"])
 
 
-# --- spaces that do not fit the experiment ---------------------------------------------------------------------------
+# --- spaces that do not fit the experiment --------------------------------------------------------
 
 
 def test_a_validation_metric_needs_validation_images() -> None:
     experiment = Experiment.model_validate({"data": {"validation_fraction": 0}})
-    with pytest.raises(ConfigError, match=r"search space test: .*data\.validation_fraction = 0 sets none aside; raise it"):
+    with pytest.raises(
+        ConfigError,
+        match=r"search space test: .*data\.validation_fraction = 0 sets none aside; raise it",
+    ):
         space_of({"student.temperature": EVERYTHING["student.temperature"]}, experiment)
-    on_test = space_of({"student.temperature": EVERYTHING["student.temperature"]}, experiment, split="test")
+    on_test = space_of(
+        {"student.temperature": EVERYTHING["student.temperature"]}, experiment, split="test"
+    )
     assert on_test.contains({"student.temperature": 2.0})
 
 
 def test_a_parameter_of_another_variant_than_the_experiments_is_refused_with_both() -> None:
     with pytest.raises(ConfigError) as error:
         space_of({"student.transfer.ratio": UNIFORM})
-    assert str(error.value) == (
-        "search space test: parameters.student.transfer.ratio is there with student.transfer.kind = fixed only, and it is threshold; "
-        "change it in the experiment, or let it vary too"
+    assert (
+        str(error.value) == "search space test: parameters.student.transfer.ratio is there with"
+        " student.transfer.kind = fixed only, and it is threshold; change it in the experiment,"
+        " or let it vary too"
     )
 
 
 def test_a_parameter_of_one_variant_needs_a_condition_when_the_variant_varies() -> None:
-    with pytest.raises(ConfigError, match=r"can be linear; add when: \{student\.transfer\.kind: \[fixed\]\}"):
+    with pytest.raises(
+        ConfigError, match=r"can be linear; add when: \{student\.transfer\.kind: \[fixed\]\}"
+    ):
         space_of({"student.transfer.kind": KIND, "student.transfer.ratio": UNIFORM})
-    always_fixed = space_of({"student.transfer.kind": {"kind": "choice", "values": ["fixed"]}, "student.transfer.ratio": UNIFORM})
+    always_fixed = space_of(
+        {
+            "student.transfer.kind": {"kind": "choice", "values": ["fixed"]},
+            "student.transfer.ratio": UNIFORM,
+        }
+    )
     assert always_fixed.contains({"student.transfer.kind": "fixed", "student.transfer.ratio": 0.5})
 
 
@@ -350,14 +490,26 @@ def test_a_condition_of_a_condition_counts_too() -> None:
     space = space_of(
         {
             "student.transfer.kind": KIND,
-            "student.temperature": {"kind": "choice", "values": [2, 4], "when": {"student.transfer.kind": "fixed"}},
+            "student.temperature": {
+                "kind": "choice",
+                "values": [2, 4],
+                "when": {"student.transfer.kind": "fixed"},
+            },
             "student.transfer.ratio": UNIFORM | {"when": {"student.temperature": 2}},
         }
     )
-    assert space.contains({"student.transfer.kind": "fixed", "student.temperature": 2, "student.transfer.ratio": 0.5})
+    assert space.contains(
+        {"student.transfer.kind": "fixed", "student.temperature": 2, "student.transfer.ratio": 0.5}
+    )
     assert space.contains({"student.transfer.kind": "linear"})
 
 
 def test_a_constraint_compares_numbers() -> None:
-    with pytest.raises(ConfigError, match=r"a constraint compares teacher\.self_supervision = 'rotation', which is no number"):
-        space_of({"student.temperature": EVERYTHING["student.temperature"]}, constraints=["teacher.self_supervision > 1"])
+    with pytest.raises(
+        ConfigError,
+        match=r"a constraint compares teacher\.self_supervision = 'rotation', which is no number",
+    ):
+        space_of(
+            {"student.temperature": EVERYTHING["student.temperature"]},
+            constraints=["teacher.self_supervision > 1"],
+        )

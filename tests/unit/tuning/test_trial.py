@@ -1,4 +1,6 @@
-"""One trial in this process: the numbers of the stages it learns, seed by seed, and what it says it has cost."""
+"""One trial in this process: the numbers of the stages it learns, seed by seed, and what it says it
+has cost.
+"""
 
 from pathlib import Path
 from statistics import fmean
@@ -21,13 +23,20 @@ NUM_TASKS = 3
 
 
 @pytest.fixture(scope="module")
-def seeds(tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> list[Experiment]:
+def seeds(
+    tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
+) -> list[Experiment]:
     own = {"store": {"uri": str(tmp_path_factory.mktemp("store"))}}
-    return [Experiment.model_validate({**tiny_experiment.model_dump(), **own, "seed": seed}) for seed in (0, 1)]
+    return [
+        Experiment.model_validate({**tiny_experiment.model_dump(), **own, "seed": seed})
+        for seed in (0, 1)
+    ]
 
 
 def trial_of(experiments: list[Experiment]) -> TrialInProcess:
-    return TrialInProcess(experiments, OBJECTIVE, TrialShare.of(experiments[0].execution), NO_CLAIMS)
+    return TrialInProcess(
+        experiments, OBJECTIVE, TrialShare.of(experiments[0].execution), NO_CLAIMS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +46,16 @@ def reports(seeds: list[Experiment]) -> list[TaskReport]:
 
 
 def test_it_reports_after_every_task_and_says_which_is_the_last(reports: list[TaskReport]) -> None:
-    assert [(report.tasks_learned, report.num_tasks, report.is_last) for report in reports] == [(1, 3, False), (2, 3, False), (3, 3, True)]
+    assert [(report.tasks_learned, report.num_tasks, report.is_last) for report in reports] == [
+        (1, 3, False),
+        (2, 3, False),
+        (3, 3, True),
+    ]
 
 
-def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(reports: list[TaskReport], seeds: list[Experiment]) -> None:
+def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(
+    reports: list[TaskReport], seeds: list[Experiment]
+) -> None:
     for task, report in enumerate(reports):
         last_accuracies = []
         for experiment in seeds:
@@ -51,28 +66,46 @@ def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(reports: lis
         assert report.objective == pytest.approx(fmean(last_accuracies))
 
 
-def test_each_seed_tells_its_own_stages_and_epochs_in_their_order(reports: list[TaskReport]) -> None:
+def test_each_seed_tells_its_own_stages_and_epochs_in_their_order(
+    reports: list[TaskReport],
+) -> None:
     for task, report in enumerate(reports):
         events = [(seed, event_from_json(event)) for seed, event in report.events]
-        finished = [(seed, event.stage) for seed, event in events if isinstance(event, StageFinished)]
-        assert finished == [(seed, f"{role}[{task}]") for seed in (0, 1) for role in ("teacher", "student")]
-        epochs = [seed for seed, event in events if isinstance(event, EpochFinished) and event.stage.startswith("student")]
+        finished = [
+            (seed, event.stage) for seed, event in events if isinstance(event, StageFinished)
+        ]
+        assert finished == [
+            (seed, f"{role}[{task}]") for seed in (0, 1) for role in ("teacher", "student")
+        ]
+        epochs = [
+            seed
+            for seed, event in events
+            if isinstance(event, EpochFinished) and event.stage.startswith("student")
+        ]
         assert epochs == [0, 0, 1, 1]
 
 
 def test_it_counts_what_it_has_computed_and_what_that_has_cost(reports: list[TaskReport]) -> None:
-    assert [(report.stages_computed, report.stages_cached) for report in reports] == [(4, 0)] * NUM_TASKS
+    assert [(report.stages_computed, report.stages_cached) for report in reports] == [
+        (4, 0)
+    ] * NUM_TASKS
     assert all(0 < report.worker_seconds <= report.seconds for report in reports)
 
 
-def test_the_same_configuration_once_more_finds_everything_and_costs_nothing(reports: list[TaskReport], seeds: list[Experiment]) -> None:
+def test_the_same_configuration_once_more_finds_everything_and_costs_nothing(
+    reports: list[TaskReport], seeds: list[Experiment]
+) -> None:
     trial = trial_of(seeds)
     again = [trial.learn_next_task() for _ in range(NUM_TASKS)]
     assert [report.objective for report in again] == [report.objective for report in reports]
-    assert [(report.stages_computed, report.stages_cached, report.worker_seconds) for report in again] == [(0, 4, 0)] * NUM_TASKS
+    assert [
+        (report.stages_computed, report.stages_cached, report.worker_seconds) for report in again
+    ] == [(0, 4, 0)] * NUM_TASKS
 
 
-def test_another_temperature_shares_the_teacher_only(reports: list[TaskReport], seeds: list[Experiment]) -> None:
+def test_another_temperature_shares_the_teacher_only(
+    reports: list[TaskReport], seeds: list[Experiment]
+) -> None:
     values = seeds[0].model_dump()
     values["student"]["temperature"] = 1.25
     report = trial_of([Experiment.model_validate(values)]).learn_next_task()
@@ -80,15 +113,32 @@ def test_another_temperature_shares_the_teacher_only(reports: list[TaskReport], 
 
 
 @pytest.mark.parametrize("execution", ["in process", "in lanes"])
-def test_a_backbone_that_cannot_work_is_an_error_of_the_configuration(seeds: list[Experiment], execution: str) -> None:
+def test_a_backbone_that_cannot_work_is_an_error_of_the_configuration(
+    seeds: list[Experiment], execution: str
+) -> None:
     values = seeds[0].model_dump()
-    values["student"]["backbone"] = {"kind": "torchvision", "name": "alexnet"}  # pools 8x8 images away
+    values["student"]["backbone"] = {
+        "kind": "torchvision",
+        "name": "alexnet",
+    }  # pools 8x8 images away
     experiments = [Experiment.model_validate(values)]
-    with pytest.raises(ConfigError, match=r"student\.backbone: the backbone cannot work on images of 1x8x8: .*; choose another backbone"):
-        trial_of(experiments) if execution == "in process" else TrialInLanes(experiments, OBJECTIVE, RayConfig(), "claims")
+    with pytest.raises(
+        ConfigError,
+        match=(
+            r"student\.backbone: the backbone cannot work on images of 1x8x8: .*; choose another"
+            r" backbone"
+        ),
+    ):
+        (
+            trial_of(experiments)
+            if execution == "in process"
+            else TrialInLanes(experiments, OBJECTIVE, RayConfig(), "claims")
+        )
 
 
-def test_reports_that_follow_each_other_are_one_with_the_sums_and_the_newest_objective(reports: list[TaskReport]) -> None:
+def test_reports_that_follow_each_other_are_one_with_the_sums_and_the_newest_objective(
+    reports: list[TaskReport],
+) -> None:
     one = reports[0].followed_by(reports[1:])
     assert (one.tasks_learned, one.objective, one.is_last) == (3, reports[2].objective, True)
     assert one.events == [event for report in reports for event in report.events]
@@ -96,7 +146,9 @@ def test_reports_that_follow_each_other_are_one_with_the_sums_and_the_newest_obj
     assert one.worker_seconds == pytest.approx(sum(report.worker_seconds for report in reports))
 
 
-def test_a_report_crosses_a_process_border_as_plain_values(reports: list[TaskReport], tmp_path: Path) -> None:
+def test_a_report_crosses_a_process_border_as_plain_values(
+    reports: list[TaskReport], tmp_path: Path
+) -> None:
     import json
 
     told = json.loads(json.dumps(reports[0].as_json()))
