@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.config import load_experiment
 from orchestrator.config.roles import Role
-from orchestrator.pipelines.execution import compute
+from orchestrator.pipelines.run.execution import compute
 from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import StageEvent, StageFinished, StageStarted
 

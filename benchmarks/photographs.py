@@ -30,8 +30,8 @@ from methods import MEASURES, Metrics
 from orchestrator.config import load_experiment
 from orchestrator.config.roles import Role
 from orchestrator.data import Split
+from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.stages import StageRunner, prepare_work
-from orchestrator.teacher import TeacherModel
 
 EXPERIMENT = ROOT / "experiments" / "cifar10_pretrained.yaml"
 METHODS = {

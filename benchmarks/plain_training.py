@@ -21,10 +21,10 @@ from torchvision import transforms
 from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.data.scenario import LabeledImages
+from orchestrator.methods.dual_teacher.student.losses import embedding_loss, transfer_loss
+from orchestrator.methods.dual_teacher.student.transfer import kdr, soften, tssr
+from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.models import AnyNetwork, Backbone
-from orchestrator.student.distillation import embedding_loss, transfer_loss
-from orchestrator.student.transfer import kdr, soften, tssr
-from orchestrator.teacher import TeacherModel
 
 NUM_LOADER_WORKERS = 2
 _PROGRESS = 0.5  # how far the training is said to be

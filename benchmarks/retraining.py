@@ -43,7 +43,7 @@ from sklearn.model_selection import train_test_split
 from orchestrator.config import Experiment, load_experiment, with_values
 from orchestrator.config.data import ArrivalsConfig
 from orchestrator.models.network import predict
-from orchestrator.pipelines.run import run
+from orchestrator.pipelines.run.run import run
 from orchestrator.tracking import NullTracker
 
 ROOT = Path(__file__).parents[1]

@@ -127,7 +127,7 @@ def computed(
 ) -> Trials:
     """All trials are computed."""
     set_environment(trial_cluster(experiments[0].execution))
-    from orchestrator.tuning.trials import (  # noqa: PLC0415
+    from orchestrator.tuning.ray_tune import (  # noqa: PLC0415
         compute_trials,
     )
 

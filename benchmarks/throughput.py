@@ -44,12 +44,16 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from orchestrator.config.backbones import ResNet20Config
 from orchestrator.config.data import ImageAugmentationConfig
-from orchestrator.config.learning import ResNet20Config, TrainingConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
+from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.scenario import LabeledImages
+from orchestrator.methods.dual_teacher.student import learn_student_task
+from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
+from orchestrator.methods.features.extractor import pretrain_extractor
 from orchestrator.models import (
     AnyNetwork,
     CosineClassifier,
@@ -57,9 +61,6 @@ from orchestrator.models import (
     ProjectionEmbedding,
     build_backbone,
 )
-from orchestrator.student import learn_student_task
-from orchestrator.teacher import TeacherModel, learn_teacher_task
-from orchestrator.teacher.extractor import pretrain_extractor
 from orchestrator.training.context import LearningContext
 
 SHAPE, NUM_CLASSES, BATCH_SIZE = (3, 32, 32), 10, 128

@@ -31,7 +31,7 @@ from measuring import EXPERIMENT, IN_PROCESS, print_figures
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' real servers
 
 from orchestrator.config import load_experiment
-from orchestrator.pipelines.run import run
+from orchestrator.pipelines.run.run import run
 from orchestrator.tracking import NullTracker
 from orchestrator.tracking.tracker import MetricPoint
 from tests.integration.servers import MlflowServer, mlflow_server

@@ -26,8 +26,8 @@ from measuring import EXPERIMENT, print_figures
 
 from orchestrator.config import SearchSpace, load_experiment
 from orchestrator.config.experiment import Experiment
-from orchestrator.pipelines.sweep import sweep
-from orchestrator.pipelines.sweep_listener import SilentSweepListener
+from orchestrator.pipelines.sweep.listener import SilentSweepListener
+from orchestrator.pipelines.sweep.sweep import sweep
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.sampler import Sampler
 from orchestrator.tuning.share import trial_cluster

@@ -26,7 +26,7 @@ from orchestrator.config.search_space import (
     RandomSearchConfig,
     TrialSchedulerConfig,
 )
-from orchestrator.pipelines.sweep import sweep
+from orchestrator.pipelines.sweep.sweep import sweep
 
 WORKLOADS = {
     "full": (

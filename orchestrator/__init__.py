@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.config import load_experiment
-    from orchestrator.pipelines.run import RunResult, run
+    from orchestrator.pipelines.run.run import RunResult, run
 
 __all__ = ["RunResult", "load_experiment", "run"]
 
 _HOMES = {
     "load_experiment": "orchestrator.config",
-    "run": "orchestrator.pipelines.run",
-    "RunResult": "orchestrator.pipelines.run",
+    "run": "orchestrator.pipelines.run.run",
+    "RunResult": "orchestrator.pipelines.run.run",
 }
 
 

@@ -35,9 +35,7 @@ _CHECKED = [
         f"orchestrator.{name}"
         for name in (
             "models",
-            "teacher",
-            "student",
-            "baselines",
+            "methods",
             "training",
             "evaluation",
             "export",

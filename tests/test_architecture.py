@@ -218,22 +218,18 @@ def test_top_level_configuration_keys_are_these() -> None:
 
 def wrong_calls() -> dict[str, Callable[[], object]]:
     """One call of each package with tensors of a wrong shape or type."""
-    from orchestrator.baselines.closed_form import FeatureMoments
     from orchestrator.data.augmentation import quarter_turns
     from orchestrator.evaluation.classification import agreement
     from orchestrator.export.comparison import median_seconds
+    from orchestrator.methods.features.moments import FeatureMoments
     from orchestrator.models import CosineClassifier
     from orchestrator.retraining.gate import class_mean_accuracy
-    from orchestrator.student.distillation import embedding_loss
-    from orchestrator.teacher.joint_embedding import keep_loss
     from orchestrator.training.loop import LossOutput
 
     vector, matrix = torch.zeros(3), torch.zeros(2, 3)
     return {
         "models": lambda: CosineClassifier(3).anchor(vector),
-        "teacher": lambda: keep_loss(matrix, torch.zeros(2, 4)),
-        "student": lambda: embedding_loss(matrix, torch.zeros(5, 3)),
-        "baselines": lambda: FeatureMoments(second=matrix, sums=matrix, counts=vector),
+        "methods": lambda: FeatureMoments(second=matrix, sums=matrix, counts=vector),
         "training": lambda: LossOutput(vector),
         "data": lambda: quarter_turns(torch.zeros(1, 1, 2, 2)),
         "evaluation": lambda: agreement(vector, vector),
@@ -246,9 +242,7 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
     "package",
     [
         "models",
-        "teacher",
-        "student",
-        "baselines",
+        "methods",
         "training",
         "data",
         "evaluation",

@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from orchestrator.cli import cluster, data, export, learning, retraining, tracked  # noqa: F401 - each adds its commands
+from orchestrator.cli import cluster, data, export, retraining, runs, tracked  # noqa: F401 - each adds its commands
 from orchestrator.cli.application import app
 from orchestrator.errors import InterruptedRunError, OrchestratorError, UserInputError
 from orchestrator.terminal.lines import is_read_by_programs, log_as_json, log_as_text

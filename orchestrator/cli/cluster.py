@@ -92,8 +92,8 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
         return
 
     from orchestrator.cluster.client import KubernetesClient
-    from orchestrator.pipelines.submit import prune
-    from orchestrator.pipelines.submit import submit as send_and_follow
+    from orchestrator.pipelines.cluster.submit import prune
+    from orchestrator.pipelines.cluster.submit import submit as send_and_follow
     from orchestrator.terminal.cluster import TerminalJobListener
     from orchestrator.terminal.lines import line_writer
 
@@ -127,7 +127,7 @@ def status(
     `orchestrator status run-digits-0a1b2c3d4e`
     """
     from orchestrator.cluster.client import KubernetesClient
-    from orchestrator.pipelines.submit import list_jobs, state_of
+    from orchestrator.pipelines.cluster.submit import list_jobs, state_of
     from orchestrator.terminal.cluster import jobs_table, state_lines
     from orchestrator.terminal.console import new_console
 
@@ -151,7 +151,7 @@ def cancel(name: JobName, cluster_config: ClusterFile = None, namespace: Namespa
     `orchestrator cancel run-digits-0a1b2c3d4e`
     """
     from orchestrator.cluster.client import KubernetesClient
-    from orchestrator.pipelines.submit import cancel as end
+    from orchestrator.pipelines.cluster.submit import cancel as end
     from orchestrator.terminal.cluster import cancelled_lines
 
     client = KubernetesClient(_cluster(cluster_config, namespace).namespace)

@@ -107,8 +107,8 @@ def import_(  # noqa: PLR0913, PLR0917 - the command's options
 
     `orchestrator data import torchvision:CIFAR10 --root ~/torchvision --output data/cifar10`
     """
-    from orchestrator.pipelines.data_import import import_data
-    from orchestrator.pipelines.data_sources import named_source
+    from orchestrator.pipelines.data.importing import import_data
+    from orchestrator.pipelines.data.sources import named_source
     from orchestrator.terminal.console import new_console
     from orchestrator.terminal.data import import_lines
     from orchestrator.terminal.image_progress import ImageProgress
@@ -180,8 +180,8 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
         what = "--root, --download and --test-fraction are for a SOURCE; an experiment has its own"
         raise UserInputError(what, where=source, next_step="use --set data.root=DIR and the like")
 
-    from orchestrator.pipelines.data_describe import describe_data
-    from orchestrator.pipelines.data_sources import named_source
+    from orchestrator.pipelines.data.describe import describe_data
+    from orchestrator.pipelines.data.sources import named_source
     from orchestrator.terminal.console import new_console
     from orchestrator.terminal.data import show_description
     from orchestrator.terminal.image_progress import ImageProgress

@@ -65,8 +65,8 @@ def export(
 
         require_onnx()  # before anything heavy is imported
 
-    from orchestrator.pipelines.export import export as write_export
-    from orchestrator.pipelines.export_outcome import ExportRequest
+    from orchestrator.pipelines.export.export import export as write_export
+    from orchestrator.pipelines.export.outcome import ExportRequest
     from orchestrator.terminal.console import new_console
     from orchestrator.terminal.export import TerminalExportListener, loss_warning, show_export
 

@@ -71,7 +71,7 @@ def retrain(
 
         check_room(loaded.experiment.execution)  # before anything heavy is imported
 
-    from orchestrator.pipelines.retrain import retrain as run_tick
+    from orchestrator.pipelines.retraining.retrain import retrain as run_tick
     from orchestrator.terminal.listeners import show, tick_listener
 
     listener = tick_listener()
@@ -104,7 +104,7 @@ def rollback(
 
     loaded = load_retraining(retraining, overrides or [])
 
-    from orchestrator.pipelines.rollback import rollback as return_to_previous
+    from orchestrator.pipelines.retraining.rollback import rollback as return_to_previous
 
     champion, rolled_back = return_to_previous(loaded, reason)
     typer.echo(f"champion: {champion}; rolled back: {rolled_back}")

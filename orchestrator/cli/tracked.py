@@ -37,7 +37,7 @@ def report(
 
     `orchestrator report 3f2a9c1e --output report.html --tracking-uri http://mlflow:5000`
     """
-    from orchestrator.pipelines.report import report as write_report
+    from orchestrator.pipelines.records.report import report as write_report
 
     typer.echo(write_report(run_id, tracking_uri, output))
 
@@ -69,7 +69,7 @@ def compare(
 
     `orchestrator compare 3f2a9c1e 77b0d4e2 91c3aa05 --output comparison.html`
     """
-    from orchestrator.pipelines.report import compare as write_comparison
+    from orchestrator.pipelines.records.report import compare as write_comparison
 
     typer.echo(write_comparison(run_ids, tracking_uri, output))
 
@@ -123,7 +123,7 @@ def reconcile(
 
     `orchestrator reconcile --tracking-uri http://mlflow:5000 --spool /data/spool`
     """
-    from orchestrator.pipelines.reconcile import reconcile as put_in_order
+    from orchestrator.pipelines.records.reconcile import reconcile as put_in_order
     from orchestrator.terminal.reconciliation import reconciliation_lines
 
     found = put_in_order(tracking_uri, spool.absolute())

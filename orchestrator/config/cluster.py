@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from orchestrator.config.addresses import without_password
-from orchestrator.config.model import Config
+from orchestrator.config.base import Config
 
 _SECRET_WORDS = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY$", re.IGNORECASE)
 _TAG = re.compile(r":(?P<tag>[\w][\w.-]{0,127})$")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
-from orchestrator.config.model import Config
+from orchestrator.config.base import Config
 
 Label = int | str
 

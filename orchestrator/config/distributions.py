@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from orchestrator.config.model import Config
+from orchestrator.config.base import Config
 
 # A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw
 # in 5,000.

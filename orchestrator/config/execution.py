@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from orchestrator.config.model import Config
+from orchestrator.config.base import Config
 
 NumWorkers = Annotated[int, Field(ge=1)]
 

@@ -8,10 +8,10 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place, absolute_tracking_uri
+from orchestrator.config.base import Config
 from orchestrator.config.data import DataConfig, DigitsConfig, ScenarioConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
-from orchestrator.config.learning import DualTeacherConfig, MethodConfig
-from orchestrator.config.model import Config
+from orchestrator.config.methods import DualTeacherConfig, MethodConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
 

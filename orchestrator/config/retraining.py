@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_place, below
+from orchestrator.config.base import Config
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.model import Config
 
 
 class SourceConfig(Config):

@@ -17,9 +17,9 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path
+from orchestrator.config.base import Config
 from orchestrator.config.distributions import ENUMERABLE, DistributionConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.model import Config
 from orchestrator.config.roles import ROLES
 from orchestrator.config.schema import problem_with_path
 

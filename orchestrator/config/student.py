@@ -7,13 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from orchestrator.config.learning import (
-    BackboneConfig,
-    Rehearsal,
-    SmallCnnTinyConfig,
-    TrainingConfig,
-)
-from orchestrator.config.model import Config
+from orchestrator.config.backbones import BackboneConfig, SmallCnnTinyConfig
+from orchestrator.config.base import Config
+from orchestrator.config.training import Rehearsal, TrainingConfig
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Similarity = Literal["jensen_shannon", "cosine"]

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from orchestrator.config.learning import BackboneConfig, Rehearsal, SmallCnnConfig, TrainingConfig
-from orchestrator.config.model import Config
+from orchestrator.config.backbones import BackboneConfig, SmallCnnConfig
+from orchestrator.config.base import Config
+from orchestrator.config.training import Rehearsal, TrainingConfig
 
 
 class AdaptiveAugmentationConfig(Config):

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator.config.learning import (
+from orchestrator.config.backbones import (
     BackboneConfig,
     EfficientNetLite0Config,
     ResNet20Config,

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from orchestrator.config.learning import (
+from orchestrator.config.backbones import (
     WEIGHT_FILES,
     BackboneConfig,
     EfficientNetLite0Config,

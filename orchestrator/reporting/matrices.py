@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 
 from orchestrator.evaluation import AccuracyMatrix
+from orchestrator.figures.heat_map import cell_colour, readable_on
 from orchestrator.reporting.quantities import percent_number, signed_points
-from orchestrator.tracking.heat_map import cell_colour, readable_on
 
 # Worse, equal, better: told apart with every kind of colour blindness, and by the sign that stands
 # in each cell.

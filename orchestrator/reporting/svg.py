@@ -11,8 +11,8 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from orchestrator.figures.run import with_literal_texts
 from orchestrator.reporting.palette import VARIABLES
-from orchestrator.tracking.figures import with_literal_texts
 
 # What Matplotlib says of itself, a style that would hold for the whole page, names of groups that
 # other figures have as well.

@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.figures.parallel_axes import is_number, rounded, short_names
+from orchestrator.figures.sweep import (
+    best_curves_figure,
+    importance_figure,
+    parallel_coordinates_figure,
+)
 from orchestrator.reporting.charts import Chart
 from orchestrator.reporting.pages import render
 from orchestrator.reporting.quantities import NOTHING
 from orchestrator.reporting.svg import inline_svg
 from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts, best_trials
-from orchestrator.tracking.parallel_axes import is_number, rounded, short_names
-from orchestrator.tracking.sweep_figures import (
-    best_curves_figure,
-    importance_figure,
-    parallel_coordinates_figure,
-)
 
 _MOST_ROWS = 20
 _MOST_INCHES = 26.0  # a page scrolls, where a picture would be crowded

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import JointConfig
+from orchestrator.config.methods import JointConfig
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import Role
 from orchestrator.retraining.changes import ChangePlan

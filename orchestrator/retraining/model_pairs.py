@@ -8,7 +8,7 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.promotion import CHAMPION, Alias, VersionState
-from orchestrator.tracking.registry import (
+from orchestrator.tracking.mlflow.registry import (
     PREDECESSOR_TAG,
     REASON_TAG,
     STATE_TAG,

@@ -31,7 +31,7 @@ from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.feature_tables import is_known_beforehand
 from orchestrator.stages.graph import weights_of
 from orchestrator.stages.store import Artifact
-from orchestrator.tracking.registry import ModelRegistry
+from orchestrator.tracking.mlflow.registry import ModelRegistry
 
 STATE_FOLDER = "continual"
 _LINEAGE, _EXPERIMENT, _STAGES = "lineage.json", "experiment.yaml", "stages"

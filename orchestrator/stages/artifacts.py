@@ -8,11 +8,17 @@ from typing import assert_never
 import torch
 from torch import Tensor, nn
 
-from orchestrator.baselines import BaselineModel
-from orchestrator.baselines.closed_form import FeatureMoments
+from orchestrator.config.backbones import BackboneConfig, PretrainedBackboneConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import BackboneConfig, PretrainedBackboneConfig
 from orchestrator.config.roles import Role
+from orchestrator.methods.baselines import BaselineModel
+from orchestrator.methods.dual_teacher.student import StudentModel
+from orchestrator.methods.dual_teacher.student.closed_form import FeatureStatistics
+from orchestrator.methods.dual_teacher.teacher import TeacherModel
+from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
+from orchestrator.methods.dual_teacher.teacher.prototypes import PrototypeMemory
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.methods.features.moments import FeatureMoments
 from orchestrator.models import (
     AnyNetwork,
     CosineClassifier,
@@ -25,12 +31,6 @@ from orchestrator.models import (
 )
 from orchestrator.stages.model import Model
 from orchestrator.stages.store import Artifact
-from orchestrator.student import StudentModel
-from orchestrator.student.closed_form import FeatureStatistics
-from orchestrator.teacher import TeacherModel
-from orchestrator.teacher.closed_form import JointSpace
-from orchestrator.teacher.prototypes import PrototypeMemory
-from orchestrator.teacher.statistics import ClassStatistics
 from orchestrator.training.random_streams import seeded_initialisation
 
 Tensors = dict[str, Tensor]

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-from orchestrator.baselines import BaselineModel, learn_baseline_task
-from orchestrator.baselines.learning import BaselineSetting
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import DualTeacherConfig, JointConfig
+from orchestrator.config.methods import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Split
+from orchestrator.methods.baselines import BaselineModel, BaselineSetting, learn_baseline_task
+from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
+from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
+from orchestrator.methods.features.views import Views
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model
-from orchestrator.student import StudentModel, learn_student_task
-from orchestrator.teacher import TeacherModel, learn_teacher_task
-from orchestrator.teacher.features import Views
 from orchestrator.training.context import LearningContext
 
 

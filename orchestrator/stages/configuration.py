@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import (
+from orchestrator.config.methods import (
     AnalyticConfig,
     DualTeacherConfig,
     FinetuningConfig,

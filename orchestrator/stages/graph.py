@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.learning import DualTeacherConfig, JointConfig
+from orchestrator.config.methods import DualTeacherConfig, JointConfig
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError

@@ -1,7 +1,7 @@
 """What any stage gives."""
 
-from orchestrator.baselines import BaselineModel
-from orchestrator.student import StudentModel
-from orchestrator.teacher import TeacherModel
+from orchestrator.methods.baselines import BaselineModel
+from orchestrator.methods.dual_teacher.student import StudentModel
+from orchestrator.methods.dual_teacher.teacher import TeacherModel
 
 Model = TeacherModel | StudentModel | BaselineModel

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.methods.features.views import Views
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
@@ -41,7 +42,6 @@ from orchestrator.stages.feature_tables import (
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.model import Model
 from orchestrator.stages.work import Work
-from orchestrator.teacher.features import Views
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks
 from orchestrator.training.reports import EpochReport

@@ -14,7 +14,7 @@ from orchestrator.cluster.job_states import JobState
 from orchestrator.cluster.names import KIND_LABEL, Manifest
 from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.config.cluster import ClusterTrackingConfig
-from orchestrator.pipelines.submit import SCHEDULES, Jobs
+from orchestrator.pipelines.cluster.submit import SCHEDULES, Jobs
 from orchestrator.terminal.lines import LineWriter
 
 

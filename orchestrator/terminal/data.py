@@ -9,8 +9,8 @@ from rich.table import Table
 
 from orchestrator.data.samples import HALVES
 from orchestrator.data.survey import Survey
-from orchestrator.pipelines.data_describe import Description
-from orchestrator.pipelines.data_import import ImportReport
+from orchestrator.pipelines.data.describe import Description
+from orchestrator.pipelines.data.importing import ImportReport
 from orchestrator.reporting.quantities import count
 
 _MAX_CLASSES = 60

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from orchestrator.export.comparison import Comparison
 from orchestrator.export.formats import RUNTIMES
-from orchestrator.pipelines.export_outcome import TOLERATED_LOSS, Exported, Measured
+from orchestrator.pipelines.export.outcome import TOLERATED_LOSS, Exported, Measured
 from orchestrator.reporting.quantities import count, percent, size
 
 

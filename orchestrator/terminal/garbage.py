@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.pipelines.collect_garbage import GarbageReport
+from orchestrator.pipelines.store.collect_garbage import GarbageReport
 from orchestrator.reporting.quantities import size
 from orchestrator.stages.retention import Kind
 

@@ -12,8 +12,8 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Scenario
-from orchestrator.pipelines.record import RunRecord, StageResult
-from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
+from orchestrator.pipelines.run.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.terminal.console import new_console
 from orchestrator.terminal.image_progress import ImageProgress

@@ -4,7 +4,7 @@ lines.
 
 from __future__ import annotations
 
-from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.terminal.console import new_console
 from orchestrator.terminal.json_listeners import (
     JsonRunListener,

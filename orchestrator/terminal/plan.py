@@ -15,8 +15,8 @@ from orchestrator.config.search_space import (
     RandomSearchConfig,
 )
 from orchestrator.distributed.resources import lanes_of
-from orchestrator.pipelines.plan import Kind, Plan, PlannedStage, StageState
-from orchestrator.pipelines.sweep_plan import SweepPlan
+from orchestrator.pipelines.planning.plan import Kind, Plan, PlannedStage, StageState
+from orchestrator.pipelines.planning.sweep_plan import SweepPlan
 from orchestrator.reporting.quantities import duration
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.pipelines.reconcile import Reconciliation
+from orchestrator.pipelines.records.reconcile import Reconciliation
 
 
 def reconciliation_lines(found: Reconciliation) -> Iterator[str]:

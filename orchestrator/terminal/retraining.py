@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
+from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.retraining.gate import number
 from orchestrator.terminal.run import TerminalListener
 

@@ -23,7 +23,7 @@ from rich.table import Table
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario
-from orchestrator.pipelines.record import RunRecord, StageResult
+from orchestrator.pipelines.run.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.pages import page_lines

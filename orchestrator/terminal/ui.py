@@ -12,8 +12,8 @@ import typer
 
 from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path, without_password
 from orchestrator.errors import UserInputError
+from orchestrator.tracking.mlflow.ui_server import free_port, ui_server
 from orchestrator.tracking.preflight import check_reachable
-from orchestrator.tracking.ui_server import free_port, ui_server
 from orchestrator.tracking.uris import SERVER_SCHEMES, experiment_url, require_supported, uri_scheme
 
 
@@ -43,7 +43,7 @@ def show_ui(tracking_uri: str, port: int) -> None:
 
 
 def _serve(uri: str, port: int) -> None:
-    from orchestrator.tracking.mlflow_database import (  # noqa: PLC0415 - MLflow is slow to import
+    from orchestrator.tracking.mlflow.database import (  # noqa: PLC0415 - MLflow is slow to import
         database_ready,
     )
 
@@ -59,7 +59,7 @@ def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
     """Where to look: at the one experiment that there is, with its saved views, or at the list of
     all.
     """
-    from orchestrator.tracking.saved_views import (  # noqa: PLC0415 - loads MLflow
+    from orchestrator.tracking.mlflow.saved_views import (  # noqa: PLC0415 - loads MLflow
         view_names,
         view_url,
     )

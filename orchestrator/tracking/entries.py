@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from orchestrator.tracking.tracker import DatasetUse, RunStatus
-from orchestrator.tracking.view import View
+from orchestrator.tracking.views.view import View
 
 
 class _Entry(BaseModel):

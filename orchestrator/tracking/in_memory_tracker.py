@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
-from orchestrator.tracking.view import View
+from orchestrator.tracking.views.view import View
 
 
 class InMemoryTracker:

@@ -15,7 +15,7 @@ from orchestrator.tracking.spool import Destination
 from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
-    from orchestrator.tracking.mlflow_tracker import MlflowTracker
+    from orchestrator.tracking.mlflow.tracker import MlflowTracker
 
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -72,7 +72,7 @@ def open_run(
         check_reachable(destination.uri)
         prepare_mlflow()
         # MLflow takes some seconds to import, so it is loaded for those who track.
-        from orchestrator.tracking.mlflow_tracker import start_run  # noqa: PLC0415
+        from orchestrator.tracking.mlflow.tracker import start_run  # noqa: PLC0415
 
         return start_run(destination, tracking.spool, all_tags, run_id)
     except TrackingUnavailableError as error:
@@ -82,7 +82,7 @@ def open_run(
             "%s; the run's numbers wait in %s until it can be used", error.what, tracking.spool
         )
     prepare_mlflow()
-    from orchestrator.tracking.mlflow_tracker import start_run_later  # noqa: PLC0415
+    from orchestrator.tracking.mlflow.tracker import start_run_later  # noqa: PLC0415
 
     return start_run_later(destination, tracking.spool, all_tags, run_id)
 

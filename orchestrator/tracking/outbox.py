@@ -19,8 +19,8 @@ from pathlib import Path
 
 from orchestrator.config.addresses import without_password
 from orchestrator.errors import OrchestratorError, TrackingUnavailableError
-from orchestrator.tracking.delivery import Delivery, Refused
 from orchestrator.tracking.entries import Datasets, Entry, File, Model, Views
+from orchestrator.tracking.mlflow.delivery import Delivery, Refused
 from orchestrator.tracking.spool import Spool
 
 # what is logged meanwhile goes into one request; one to a SQLite file is work of this very process

@@ -14,9 +14,9 @@ from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
-    from orchestrator.tracking.mlflow_reader import MlflowReader
-    from orchestrator.tracking.model_reader import ModelReader
-    from orchestrator.tracking.registry import ModelRegistry
+    from orchestrator.tracking.mlflow.model_reader import ModelReader
+    from orchestrator.tracking.mlflow.reader import MlflowReader
+    from orchestrator.tracking.mlflow.registry import ModelRegistry
 
 
 def open_reader(uri: str) -> MlflowReader:
@@ -32,7 +32,7 @@ def open_reader(uri: str) -> MlflowReader:
     """
     uri = _existing(uri)
     # MLflow takes some seconds to import.
-    from orchestrator.tracking.mlflow_reader import MlflowReader  # noqa: PLC0415
+    from orchestrator.tracking.mlflow.reader import MlflowReader  # noqa: PLC0415
 
     return MlflowReader(uri)
 
@@ -40,7 +40,7 @@ def open_reader(uri: str) -> MlflowReader:
 def open_model_reader(uri: str) -> ModelReader:
     """As `open_reader`, for the models of runs and of the registry."""
     uri = _existing(uri)
-    from orchestrator.tracking.model_reader import ModelReader  # noqa: PLC0415
+    from orchestrator.tracking.mlflow.model_reader import ModelReader  # noqa: PLC0415
 
     return ModelReader(uri)
 
@@ -61,7 +61,7 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
     uri = absolute_tracking_uri(uri, Path.cwd())
     check_reachable(uri)
     prepare_mlflow()
-    from orchestrator.tracking.registry import ModelRegistry  # noqa: PLC0415
+    from orchestrator.tracking.mlflow.registry import ModelRegistry  # noqa: PLC0415
 
     return ModelRegistry(uri, name)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.tracking import names
-from orchestrator.tracking.view import View
+from orchestrator.tracking.views.view import View
 
 
 class RunStatus(StrEnum):

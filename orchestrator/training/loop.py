@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from orchestrator.config.learning import TrainingConfig
+from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.errors import UserInputError
 from orchestrator.training.checkpoints import EpochCheckpoint

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import UserInputError
 from orchestrator.tracking import InMemoryTracker, NullTracker, RunStatus, Tracker, names, open_run
-from orchestrator.tracking.mlflow_tracker import MlflowTracker
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
 from orchestrator.tracking.uris import artifact_root
 
 EXPERIMENT = "contract"

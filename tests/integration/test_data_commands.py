@@ -17,8 +17,8 @@ from orchestrator.data.decoding import Shape
 from orchestrator.data.samples import HALVES, Half, Sample
 from orchestrator.data.survey import examine
 from orchestrator.errors import DataError, LockedError
-from orchestrator.pipelines.data_import import ImportReport, import_data
-from orchestrator.pipelines.data_sources import named_source
+from orchestrator.pipelines.data.importing import ImportReport, import_data
+from orchestrator.pipelines.data.sources import named_source
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 LABELS = ("ant", "bee", "cat")

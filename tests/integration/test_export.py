@@ -23,9 +23,9 @@ from orchestrator.data.scenario import LabeledImages, Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.export import comparison
 from orchestrator.models.network import predict
-from orchestrator.pipelines.export import export as export_model
-from orchestrator.pipelines.export_outcome import ExportRequest
-from orchestrator.pipelines.run import RunResult, run
+from orchestrator.pipelines.export.export import export as export_model
+from orchestrator.pipelines.export.outcome import ExportRequest
+from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import RunStatus, names, open_run
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

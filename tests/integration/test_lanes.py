@@ -17,8 +17,8 @@ from unittest.mock import patch
 import pytest
 
 from orchestrator.config import Experiment, dump_experiment, load_experiment
-from orchestrator.pipelines.execution import compute
-from orchestrator.pipelines.run import run
+from orchestrator.pipelines.run.execution import compute
+from orchestrator.pipelines.run.run import run
 from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
 from orchestrator.tracking import InMemoryTracker

@@ -20,8 +20,8 @@ from orchestrator.config import load_search_space
 from orchestrator.config.roles import ROLES
 from orchestrator.errors import TrackingUnavailableError
 from orchestrator.tracking import names
-from orchestrator.tracking.saved_views import save_views, view_url
-from orchestrator.tracking.views import run_views, sweep_view
+from orchestrator.tracking.mlflow.saved_views import save_views, view_url
+from orchestrator.tracking.views.comparisons import run_views, sweep_view
 from tests.integration.processes import start_orchestrator
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from orchestrator.config.data import ParquetConfig
 from orchestrator.data import ImageTable, load_images
 from orchestrator.data.parquet import ParquetSource
 from orchestrator.errors import DataError, StorageUnavailableError, UserInputError
-from orchestrator.pipelines.collect_garbage import collect_garbage
-from orchestrator.pipelines.retrain import retrain
-from orchestrator.pipelines.run import run
+from orchestrator.pipelines.retraining.retrain import retrain
+from orchestrator.pipelines.run.run import run
+from orchestrator.pipelines.store.collect_garbage import collect_garbage
 from orchestrator.stages import StageStore
 from orchestrator.tracking import NullTracker
 from tests.integration.servers import free_port

@@ -34,9 +34,9 @@ from orchestrator.errors import (
     TrackingUnavailableError,
     UserInputError,
 )
-from orchestrator.pipelines.retrain import held_lease, retrain
-from orchestrator.pipelines.retraining_outcome import RetrainingOutcome
-from orchestrator.pipelines.rollback import rollback
+from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
+from orchestrator.pipelines.retraining.retrain import held_lease, retrain
+from orchestrator.pipelines.retraining.rollback import rollback
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.tracking.reading import open_registry
 from tests.integration.servers import mlflow_server

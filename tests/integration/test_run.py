@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 
 from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
-from orchestrator.pipelines.run import RunResult, run
+from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import InMemoryTracker, RunStatus, names
 from tests.integration.processes import start_orchestrator
 

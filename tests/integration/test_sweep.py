@@ -17,8 +17,8 @@ import yaml
 
 from orchestrator.config import Experiment, SearchSpace, dump_experiment, load_experiment
 from orchestrator.errors import ConfigError, UserInputError
-from orchestrator.pipelines.run import run
-from orchestrator.pipelines.sweep import sweep
+from orchestrator.pipelines.run.run import run
+from orchestrator.pipelines.sweep.sweep import sweep
 from orchestrator.tracking import InMemoryTracker, names
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -11,12 +11,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.config import Experiment, SearchSpace
-from orchestrator.pipelines.reconcile import reconcile
-from orchestrator.pipelines.report import report
-from orchestrator.pipelines.sweep import sweep
-from orchestrator.pipelines.sweep_listener import SilentSweepListener
+from orchestrator.pipelines.records.reconcile import reconcile
+from orchestrator.pipelines.records.report import report
+from orchestrator.pipelines.sweep.listener import SilentSweepListener
+from orchestrator.pipelines.sweep.sweep import sweep
 from orchestrator.tracking import names
-from orchestrator.tracking.mlflow_runs import find_run
+from orchestrator.tracking.mlflow.runs import find_run
 from orchestrator.tuning.ledger import LedgerTrial, ledger_of
 from orchestrator.tuning.trial_status import TrialStatus
 from tests.integration.servers import MlflowServer, mlflow_server

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import StorageUnavailableError, TrackingUnavailableError
 from orchestrator.tracking import RunStatus, open_run
-from orchestrator.tracking.mlflow_tracker import MlflowTracker
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
 from tests.integration.servers import MlflowServer, mlflow_server
 
 LOSS = "teacher_training/loss"
@@ -210,7 +210,7 @@ def test_a_delivery_that_is_repeated_adds_nothing(absent: Absent, tmp_path: Path
     tracker.close(RunStatus.FINISHED)
     shutil.copytree(absent.tracking.spool, tmp_path / "again")
     client = absent.mount()
-    from orchestrator.tracking.reconciliation import deliver_left_behind
+    from orchestrator.tracking.mlflow.reconciliation import deliver_left_behind
 
     first, second = (
         deliver_left_behind(absent.tracking.spool),

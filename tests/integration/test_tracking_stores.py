@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from orchestrator.config.experiment import TrackingConfig
-from orchestrator.pipelines.run import run
+from orchestrator.pipelines.run.run import run
 from orchestrator.tracking import RunStatus, names, open_run
 from tests.integration.servers import MlflowServer, mlflow_server, postgres, postgres_programs
 

@@ -22,7 +22,6 @@ from torch.nn import functional
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from orchestrator.config.data import ImageAugmentationConfig, ScenarioConfig
-from orchestrator.config.learning import TrainingConfig
 from orchestrator.config.student import FixedTransferConfig, StudentConfig, ThresholdTransferConfig
 from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,
@@ -32,20 +31,25 @@ from orchestrator.config.teacher import (
     RandomAugmentationConfig,
     TeacherConfig,
 )
+from orchestrator.config.training import TrainingConfig
 from orchestrator.data import ImageTable, Split
 from orchestrator.data.scenario import LabeledImages, build_scenario
+from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
+from orchestrator.methods.dual_teacher.student.losses import embedding_loss, transfer_target
+from orchestrator.methods.dual_teacher.student.transfer import kdr, soften
+from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
+from orchestrator.methods.dual_teacher.teacher.augmentation import (
+    OldClasses,
+    augmentation_loss,
+    augmentation_vectors,
+)
+from orchestrator.methods.dual_teacher.teacher.closed_form import class_directions
+from orchestrator.methods.dual_teacher.teacher.joint_embedding import push_pull
+from orchestrator.methods.dual_teacher.teacher.refinement import Head, RefinementData, refine
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.methods.features.views import normalized_features
 from orchestrator.models import Backbone, CosineClassifier, WhitenedEmbedding
 from orchestrator.models.network import predict
-from orchestrator.student import StudentModel, learn_student_task
-from orchestrator.student.distillation import embedding_loss, transfer_target
-from orchestrator.student.transfer import kdr, soften
-from orchestrator.teacher import TeacherModel, learn_teacher_task
-from orchestrator.teacher.augmentation import OldClasses, augmentation_loss, augmentation_vectors
-from orchestrator.teacher.closed_form import class_directions
-from orchestrator.teacher.features import normalized_features
-from orchestrator.teacher.joint_embedding import push_pull
-from orchestrator.teacher.refinement import Head, RefinementData, refine
-from orchestrator.teacher.statistics import ClassStatistics
 from orchestrator.training.context import LearningContext
 from orchestrator.training.reports import EpochReport
 
@@ -355,8 +359,8 @@ def test_claim_a1_the_memory_follows_when_the_space_changes(
     """Everything that lives in the joint embedding space moves with it: anchors and vectors belong
     to the space after the task.
     """
-    spaces = _spy(monkeypatch, "orchestrator.teacher.learning.joint_space")
-    drawn = _spy(monkeypatch, "orchestrator.teacher.learning.augmentation_vectors")
+    spaces = _spy(monkeypatch, "orchestrator.methods.dual_teacher.teacher.task.joint_space")
+    drawn = _spy(monkeypatch, "orchestrator.methods.dual_teacher.teacher.task.augmentation_vectors")
     model = course.second_teacher()
     learned_in, lives_in = spaces[0].result, model.space
     assert not torch.allclose(learned_in.whitening, lives_in.whitening, rtol=1e-3)
@@ -472,7 +476,9 @@ class Surroundings:
 @pytest.fixture(scope="module")
 def surroundings(course: Course) -> Surroundings:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        calls = _spy(monkeypatch, "orchestrator.teacher.learning.augmentation_vectors")
+        calls = _spy(
+            monkeypatch, "orchestrator.methods.dual_teacher.teacher.task.augmentation_vectors"
+        )
         course.second_teacher()
     given = calls[0].arguments
     return Surroundings(given["drawn"], given["old"], given["new_embeddings"])
@@ -498,7 +504,8 @@ def test_claim_a4_without_its_range_the_optimisation_leaves_it(
 ) -> None:
     """The counter-case: the same optimisation without the range goes beyond it."""
     monkeypatch.setattr(
-        "orchestrator.teacher.augmentation.within_range", lambda vectors, limits: vectors
+        "orchestrator.methods.dual_teacher.teacher.augmentation.within_range",
+        lambda vectors, limits: vectors,
     )
     far = surroundings.vectors(learning_rate=2.0, diversity_weight=5.0)
     assert (far.norm(dim=2) > surroundings.limits(1.0)[:, None]).any()
@@ -672,7 +679,7 @@ def test_claim_a6_new_data_and_augmented_prototypes_are_learned_together_in_bala
     METHOD.md gives claims 3 to 7 for the teacher's steps and does not single out claim 6; this is
     what its step 5 adds to them.
     """
-    calls = _spy(monkeypatch, "orchestrator.teacher.refinement.push_pull")
+    calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.teacher.refinement.push_pull")
     course.second_teacher()
     assert calls
     for call in calls:
@@ -699,7 +706,7 @@ def test_claim_a6_old_classes_take_part_as_prototype_plus_vector(
 
     def different_places() -> int:
         with monkeypatch.context() as patch:
-            calls = _spy(patch, "orchestrator.teacher.refinement.push_pull")
+            calls = _spy(patch, "orchestrator.methods.dual_teacher.teacher.refinement.push_pull")
             course.second_teacher(augmentation=augmentation)
         first = calls[0].arguments
         return len(torch.unique(first["embeddings"][first["labels"] == 0].detach(), dim=0))
@@ -760,7 +767,7 @@ def material(course: Course) -> Material:
         captured.append((copy.deepcopy(head), data))
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("orchestrator.teacher.learning.refine", capture)
+        monkeypatch.setattr("orchestrator.methods.dual_teacher.teacher.task.refine", capture)
         course.second_teacher()
     return Material(*captured[0])
 
@@ -845,7 +852,7 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
     extractor is an option.
     """
     monkeypatch.setattr(
-        "orchestrator.teacher.learning.best_strength", lambda *_: 1.0
+        "orchestrator.methods.dual_teacher.teacher.task.best_strength", lambda *_: 1.0
     )  # follow all of what is learned
     assert _changes(course.teachers[0], course.second_teacher()) == {"embedding", "classifier"}
     option = FineTunedExtractorConfig(learning_rate_fraction=0.1, distillation_weight=1.0)
@@ -855,7 +862,7 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
         "classifier",
     }
     # switched off: without this training neither changes
-    monkeypatch.setattr("orchestrator.teacher.learning.refine", lambda *_: None)
+    monkeypatch.setattr("orchestrator.methods.dual_teacher.teacher.task.refine", lambda *_: None)
     assert not _changes(course.teachers[0], course.second_teacher())
 
 
@@ -925,8 +932,8 @@ def test_claim_a8_the_student_follows_the_space_to_the_next_task(
     the teacher's has gone.
     """
     before, images = course.students[0], course.train[OLD].images
-    starts = _spy(monkeypatch, "orchestrator.student.learning._start")
-    monkeypatch.setattr("orchestrator.student.learning.train", lambda *_: None)
+    starts = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.task._start")
+    monkeypatch.setattr("orchestrator.methods.dual_teacher.student.task.train", lambda *_: None)
     course.second_student()
     with torch.no_grad():
         moved = starts[0].result.embedding(starts[0].result.extractor(images))
@@ -990,7 +997,7 @@ def test_claim_a8_the_student_learns_from_new_data_and_one_exemplar_a_class_in_b
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New images and one old exemplar a class, every class with the same share of a batch."""
-    calls = _spy(monkeypatch, "orchestrator.student.learning.transfer_loss")
+    calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.task.transfer_loss")
     course.second_student(training=TrainingConfig(epochs=1, batch_size=30))
     for call in calls:
         shares = torch.bincount(call.arguments["labels"], minlength=NEW.stop)
@@ -1076,7 +1083,7 @@ def observe(course: Course) -> Callable[..., list[Batch]]:
     def observed(**changes: object) -> list[Batch]:
         with pytest.MonkeyPatch.context() as monkeypatch:
             similarities, ratios, losses = (
-                _spy(monkeypatch, f"orchestrator.student.learning.{name}")
+                _spy(monkeypatch, f"orchestrator.methods.dual_teacher.student.task.{name}")
                 for name in ("kdr", "tssr", "transfer_loss")
             )
             changes.setdefault(
@@ -1128,7 +1135,7 @@ def test_step_b1_the_teachers_logits_are_the_continually_taught_teachers(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The knowledge is that of the first model after this task, over all seen classes."""
-    calls = _spy(monkeypatch, "orchestrator.student.learning.transfer_loss")
+    calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.task.transfer_loss")
     course.second_student(AS_THEY_ARE, training=TrainingConfig(epochs=1, batch_size=32))
     data = torch.cat([course.teachers[1].memory.exemplars[: len(OLD)], course.train[NEW].images])
     known = predict(course.teachers[1].network, data)

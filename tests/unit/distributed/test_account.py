@@ -10,7 +10,7 @@ import pytest
 from orchestrator.config import Experiment
 from orchestrator.config.experiment import StoreConfig
 from orchestrator.distributed.account import Account
-from orchestrator.pipelines.execution import compute
+from orchestrator.pipelines.run.execution import compute
 from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, StageStarted
 

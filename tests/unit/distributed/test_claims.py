@@ -23,7 +23,7 @@ from orchestrator.config import Experiment
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import StoreConfig
 from orchestrator.distributed.environment import set_environment
-from orchestrator.pipelines.execution import compute
+from orchestrator.pipelines.run.execution import compute
 from orchestrator.stages import Model, StageRunner, Work, prepare_work, runner
 from orchestrator.stages.computation import StageInputs, compute_stage
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished

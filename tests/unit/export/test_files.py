@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from orchestrator.config.learning import SmallCnnTinyConfig
+from orchestrator.config.backbones import SmallCnnTinyConfig
 from orchestrator.errors import NotConvertibleError
 from orchestrator.export.arrays import Images
 from orchestrator.export.description import Description

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from orchestrator.config.learning import (
+from orchestrator.config.backbones import (
     BackboneConfig,
     ResNet20Config,
     SmallCnnConfig,

@@ -3,9 +3,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from orchestrator.figures.heat_map import luminance
 from orchestrator.reporting.charts import Line, line_chart
 from orchestrator.reporting.palette import COLOURS, SERIES, VARIABLES
-from orchestrator.tracking.heat_map import luminance
 
 
 def drawn(*lines: Line) -> str:

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
+from orchestrator.figures.heat_map import luminance
 from orchestrator.reporting.matrices import Cell, accuracy_cells, difference_cells
-from orchestrator.tracking.heat_map import luminance
 
 
 def cells_of(rows: list[list[Cell | None]]) -> list[Cell]:

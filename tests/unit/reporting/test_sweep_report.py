@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.figures.sweep import TrialRow
 from orchestrator.reporting.sweep_facts import SweepFacts, best_trials, summary_of_trials
 from orchestrator.reporting.sweep_report import sweep_report
 from orchestrator.tracking import names
-from orchestrator.tracking.sweep_figures import TrialRow
 from orchestrator.tracking.tracked_run import TrackedRun
 
 NewRun = Callable[..., TrackedRun]

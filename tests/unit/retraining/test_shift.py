@@ -13,9 +13,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from orchestrator.baselines import BaselineModel
 from orchestrator.config import Experiment, Retraining
 from orchestrator.config.roles import ROLES, Role
+from orchestrator.methods.baselines import BaselineModel
 from orchestrator.models import (
     Backbone,
     LinearClassifier,

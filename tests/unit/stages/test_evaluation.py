@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from orchestrator.baselines import BaselineModel
+from orchestrator.config.backbones import SmallCnnConfig
 from orchestrator.config.data import ScenarioConfig
-from orchestrator.config.learning import SmallCnnConfig
 from orchestrator.data import Scenario
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario import Split, build_scenario
+from orchestrator.methods.baselines import BaselineModel
 from orchestrator.models import Backbone, LinearClassifier, Network
 from orchestrator.models.pretrained import Body
 from orchestrator.stages import Stage

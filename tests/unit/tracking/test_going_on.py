@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import UserInputError
 from orchestrator.tracking import RunStatus, names, open_run
-from orchestrator.tracking.mlflow_tracker import MlflowTracker
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
 
 EXPERIMENT = "going on"
 

@@ -19,13 +19,13 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST, UNAUTHENTICATED
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import StorageUnavailableError, TrackingUnavailableError
 from orchestrator.tracking import RunStatus, names, open_run
-from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.entries import End, Entry, GoOn, Points, Tags
-from orchestrator.tracking.mlflow_runs import Store, create_run, open_store
-from orchestrator.tracking.mlflow_tracker import MlflowTracker
+from orchestrator.tracking.mlflow.delivery import Delivery
+from orchestrator.tracking.mlflow.reconciliation import deliver_left_behind
+from orchestrator.tracking.mlflow.runs import Store, create_run, open_store
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
 from orchestrator.tracking.opening import prepare_mlflow
 from orchestrator.tracking.outbox import Outbox
-from orchestrator.tracking.reconciliation import deliver_left_behind
 from orchestrator.tracking.spool import Destination, Spool
 
 HANGING_SECONDS = 30.0
@@ -330,7 +330,7 @@ def test_a_child_is_opened_soon_although_the_store_hangs_and_is_created_once(
     hang: Callable[[str], threading.Event],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.mlflow_tracker.OPENING_SECONDS", 0.3)
+    monkeypatch.setattr("orchestrator.tracking.mlflow.tracker.OPENING_SECONDS", 0.3)
     assert tracker.flush(5)
     answers = hang("create_run")
     began = time.monotonic()

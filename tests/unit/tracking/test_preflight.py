@@ -16,7 +16,7 @@ import pytest
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import TrackingUnavailableError, UserInputError
 from orchestrator.tracking import open_run
-from orchestrator.tracking.mlflow_database import database_ready
+from orchestrator.tracking.mlflow.database import database_ready
 from orchestrator.tracking.preflight import check_reachable
 
 

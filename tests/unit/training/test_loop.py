@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator.config.learning import TrainingConfig
+from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.errors import OrchestratorError
 from orchestrator.stages.checkpoints import StoreCheckpoints

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
-from orchestrator.config.learning import SmallCnnTinyConfig, TrainingConfig
+from orchestrator.config.backbones import SmallCnnTinyConfig
+from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.scenario import LabeledImages
+from orchestrator.methods.dual_teacher.teacher.statistics import no_classes, with_class
+from orchestrator.methods.features.views import features_by_class
 from orchestrator.models import build_backbone
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.store import StageStore
-from orchestrator.teacher.features import features_by_class
-from orchestrator.teacher.statistics import no_classes, with_class
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation

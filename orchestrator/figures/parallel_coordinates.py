@@ -1,0 +1,188 @@
+"""A sweep's parallel coordinates drawn: a line per trial, the ticks of each axis, the best trial's
+values, the colour scale.
+"""
+
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
+from numpy.typing import NDArray
+
+from orchestrator.figures.heat_map import INK, MUTED
+from orchestrator.figures.parallel_axes import ParallelAxis, shortened, wrapped
+
+# Viridis from light (worst) to dark (best), without its yellow end, which is lost on white.
+_COLOURS = LinearSegmentedColormap.from_list(
+    "objective", mpl.colormaps["viridis"](np.linspace(0.88, 0.0, 256))
+)
+_UNFINISHED = "#bcc3cb"
+_SAME = 1e-12  # objectives closer than this are equal
+_HALO = [Stroke(linewidth=4.5, foreground="white"), Normal()]
+# Below the axes, which reach from 0 to 1: where lines without a value pass, and where the best
+# trial's values stand.
+_UNSET_HEIGHT, _BEST_HEIGHT = -0.08, -0.17
+
+
+def draw_parallel_coordinates(
+    figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode: str
+) -> None:
+    """Fill a figure with one line per trial; the unfinished ones are thin and grey, the best one is
+    thick and on top.
+
+    Args:
+        figure: An empty figure.
+        columns: From left to right; the last is the objective. Trial 0 is the best, and those with
+            an objective come first.
+        num_trials: How many trials there are.
+        mode: "max" or "min": which objective is better.
+    """
+    axes = figure.subplots()
+    lines = [
+        [(x, column.heights.get(trial, _UNSET_HEIGHT)) for x, column in enumerate(columns)]
+        for trial in range(num_trials)
+    ]
+    objectives = list(columns[-1].values.values())
+    unfinished = lines[len(objectives) :]
+    axes.add_collection(
+        LineCollection(unfinished, colors=_UNFINISHED, linewidths=0.8, zorder=1, label="unfinished")
+    )
+    if objectives:
+        scale = colour_scale(objectives, mode)
+        _draw_finished(axes, lines[: len(objectives)], scale.to_rgba(np.array(objectives)))
+        if abs(objectives[0] - objectives[-1]) > _SAME:
+            _draw_scale(figure, axes, scale, objectives[-1])
+    for x, column in enumerate(columns):
+        unset = (
+            ""
+            if len(column.heights) == num_trials
+            else "unfinished"
+            if x == len(columns) - 1
+            else "not set"
+        )
+        _draw_axis(axes, x, column, unset, has_best=bool(objectives))
+    name_size = 10 if len(columns) <= 10 else 9
+    axes.set_xticks(
+        range(len(columns)),
+        [wrapped(column.name) for column in columns],
+        fontsize=name_size,
+        color=INK,
+    )
+    axes.tick_params(length=0, labeltop=True, labelbottom=False, pad=8)
+    axes.set(
+        xlim=(-0.15, len(columns) - 0.6),
+        ylim=(_BEST_HEIGHT if objectives else _UNSET_HEIGHT, 1.01),
+        yticks=[],
+    )
+    axes.spines[:].set_visible(False)
+
+
+def colour_scale(objectives: Sequence[float], mode: str) -> ScalarMappable:
+    """Dark for the best objective, light for the worst; trials far below the rest share the
+    lightest colour.
+
+    Args:
+        objectives: Of the finished trials, the best first.
+        mode: "max" or "min": which objective is better.
+    """
+    best, worst, median = objectives[0], objectives[-1], statistics.median(objectives)
+    # One bad trial must not make all others look alike: the scale ends four times as far from the
+    # best as the median.
+    spans = [span for span in (4.0 * abs(median - best), abs(worst - best)) if span > _SAME]
+    span = min(spans, default=1.0)
+    if mode == "max":
+        return ScalarMappable(Normalize(best - span, best), _COLOURS)
+    return ScalarMappable(Normalize(best, best + span), _COLOURS.reversed())
+
+
+def _draw_finished(
+    axes: Axes, lines: Sequence[Sequence[tuple[float, float]]], colours: NDArray[np.float64]
+) -> None:
+    opacity = min(0.9, max(0.4, 40 / len(lines)))
+    # Within a collection the later lines lie on top: the better ones.
+    axes.add_collection(
+        LineCollection(
+            lines[:0:-1],
+            colors=colours[:0:-1],
+            linewidths=1.4,
+            alpha=opacity,
+            zorder=2,
+            label="finished",
+        )
+    )
+    axes.add_collection(
+        LineCollection(
+            lines[:1],
+            colors=colours[:1],
+            linewidths=3.4,
+            path_effects=_HALO,
+            zorder=3,
+            label="best",
+        )
+    )
+
+
+def _draw_scale(figure: Figure, axes: Axes, scale: ScalarMappable, worst: float) -> None:
+    low, high = np.array(scale.get_clim(), dtype=np.float64)
+    # An arrow at the end where trials lie beyond the scale.
+    extend: Literal["min", "max", "neither"] = (
+        "min" if worst < low else "max" if worst > high else "neither"
+    )
+    bar = figure.colorbar(scale, ax=axes, shrink=0.75, aspect=32, pad=0.02, extend=extend)
+    bar.ax.tick_params(length=0, labelsize=9, colors=MUTED)
+    bar.outline.set_visible(False)
+
+
+def _draw_axis(axes: Axes, x: int, column: ParallelAxis, unset: str, *, has_best: bool) -> None:
+    axes.plot([x, x], [0, 1], color=INK, linewidth=1.0, zorder=4)
+    axes.plot(
+        [x] * len(column.ticks),
+        [height for height, _ in column.ticks],
+        "_",
+        color=INK,
+        markersize=8,
+        zorder=4,
+    )
+    for height, text in column.ticks:
+        label = axes.annotate(
+            text,
+            (x, height),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=INK,
+        )
+        label.set(path_effects=_HALO, zorder=5)
+    if unset:
+        axes.text(
+            x,
+            _UNSET_HEIGHT - 0.02,
+            unset,
+            ha="center",
+            va="top",
+            fontsize=9,
+            color=MUTED,
+            style="italic",
+            path_effects=_HALO,
+            zorder=5,
+        )
+    if has_best:
+        best = shortened(column.values[0]) if 0 in column.values else "–"
+        axes.text(
+            x,
+            _BEST_HEIGHT,
+            best,
+            ha="center",
+            va="top",
+            fontsize=9,
+            weight="bold",
+            color=_COLOURS(1.0),
+        )

@@ -1,0 +1,191 @@
+"""Pictures of a run: one accuracy matrix, or both matrices with their curves in one overview.
+
+Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a
+display. Everything has its place in inches: a layout engine would draw twice, and drawing is what
+takes longest of all that a run writes.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from orchestrator.evaluation import forgetting_of_task
+from orchestrator.figures.heat_map import INK, MUTED, draw_matrix, draw_scale, name_tasks
+
+Matrix: TypeAlias = Sequence[Sequence[float | None]]
+
+# Okabe and Ito's blue and vermilion: told apart with every kind of colour blindness; the markers
+# differ as well.
+ROLE_STYLES = {"Teacher": ("#0072B2", "o"), "Student": ("#D55E00", "s")}
+_GRID = "#e3e7ec"
+_CELL_INCHES = 0.62
+_OVERVIEW_SIDE_INCHES = 4.1
+# Inches around a matrix: its title above, what its axes say on the left and below, a scale on the
+# right.
+_TOP, _LEFT, _RIGHT, _BOTTOM, _BOTTOM_WITH_NAMES = 0.5, 0.78, 1.0, 0.7, 1.35
+_GAP = 1.1  # between what is left and right in the overview
+_BAR_WIDTH = 0.36
+
+
+def accuracy_matrix_figure(
+    matrix: Matrix, title: str, class_names_per_task: Sequence[Sequence[str]] = ()
+) -> Figure:
+    """A heat map of one accuracy matrix.
+
+    Args:
+        matrix: Row i = accuracies (fractions) on tasks 0 … i after learning task i; either
+            lower-triangular rows or full ones with None or NaN above the diagonal.
+        title: What the matrix belongs to.
+        class_names_per_task: Written under each task's number; empty to leave them out.
+    """
+    values = _square(matrix)
+    side = max(2.6, _CELL_INCHES * len(values))
+    bottom = _BOTTOM_WITH_NAMES if class_names_per_task else _BOTTOM
+    figure = _new_figure(_LEFT + side + _RIGHT, bottom + side + _TOP)
+    axes = _placed(figure, _LEFT, bottom, side, side)
+    draw_matrix(axes, values, title, side)
+    if class_names_per_task:
+        name_tasks(axes, class_names_per_task)
+    draw_scale(figure, _scale_beside(figure, _LEFT + side, bottom, side))
+    return figure
+
+
+def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: str) -> Figure:
+    """A whole run in one picture: both heat maps, accuracy after each task, forgetting of each
+    task.
+
+    Args:
+        teacher_matrix: As in `accuracy_matrix_figure`.
+        student_matrix: As in `accuracy_matrix_figure`.
+        title: Which run it is.
+    """
+    matrices = {"Teacher": _square(teacher_matrix), "Student": _square(student_matrix)}
+    size, curve_height, between = _OVERVIEW_SIDE_INCHES, 2.4, 1.05
+    columns, curves_at = (_LEFT, _LEFT + size + _GAP), _BOTTOM
+    matrices_at = curves_at + curve_height + between
+    figure = _new_figure(columns[1] + size + _RIGHT, matrices_at + size + 2 * _TOP)
+    figure.suptitle(title, fontsize=15, fontweight="bold", color=INK)
+    left, right = (_placed(figure, x, matrices_at, size, size) for x in columns)
+    accuracy, forgetting = (_placed(figure, x, curves_at, size, curve_height) for x in columns)
+    for axes, (role, values) in zip((left, right), matrices.items(), strict=True):
+        draw_matrix(axes, values, f"{role}: accuracy on each task, in percent", size)
+    draw_scale(figure, _scale_beside(figure, columns[1] + size, matrices_at, size))
+    for side, (role, values) in zip((-0.5, 0.5), matrices.items(), strict=True):
+        _draw_curve(accuracy, role, np.nanmean(values, axis=1), side)
+        _draw_bars(forgetting, role, _forgetting_per_task(values), side)
+    _finish(accuracy, "Accuracy: mean over the tasks learned so far", "tasks learned")
+    _finish(forgetting, "Forgetting of each task at the end", "task")
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG (or what the suffix says), making the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with_literal_texts(figure).savefig(path, dpi=150)
+
+
+def with_literal_texts(figure: Figure) -> Figure:
+    """The same figure, in which names of classes, runs and parameters stand as they are: no `$`
+    begins a formula.
+    """
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    return figure
+
+
+def _new_figure(width_inches: float, height_inches: float) -> Figure:
+    figure = Figure(figsize=(width_inches, height_inches), facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _placed(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """An empty plot, its place in inches."""
+    figure_width, figure_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / figure_width, bottom / figure_height, width / figure_width, height / figure_height)
+    )
+
+
+def _scale_beside(figure: Figure, left: float, bottom: float, side: float) -> Axes:
+    """The place of a colour bar, to the right of a square."""
+    return _placed(figure, left + 0.12, bottom + 0.07 * side, 0.14, 0.86 * side)
+
+
+def _square(matrix: Matrix) -> NDArray[np.float64]:
+    values = np.full((len(matrix), len(matrix)), math.nan)
+    for i, row in enumerate(matrix):
+        seen = [math.nan if value is None else value for value in row[: i + 1]]
+        values[i, : len(seen)] = seen
+    return values
+
+
+def _forgetting_per_task(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    last = len(values) - 1
+    rows = [row[: i + 1].tolist() for i, row in enumerate(values)]
+    return np.array([forgetting_of_task(rows, last, task) for task in range(last)])
+
+
+def _draw_curve(axes: Axes, role: str, values: NDArray[np.float64], side: float) -> None:
+    colour, marker = ROLE_STYLES[role]
+    steps = np.arange(1, len(values) + 1)
+    axes.plot(steps, values, color=colour, marker=marker, markersize=6, linewidth=2, label=role)
+    # The teacher's last value stands a little above its point, the student's below: they may be
+    # close together.
+    place, offset = (steps[-1], values[-1]), (9, -14 * side)
+    axes.annotate(
+        f"{100 * values[-1]:.1f} %",
+        place,
+        offset,
+        textcoords="offset points",
+        va="center",
+        color=colour,
+    )
+
+
+def _draw_bars(axes: Axes, role: str, values: NDArray[np.float64], side: float) -> None:
+    if not len(values):
+        return
+    places = np.arange(1, len(values) + 1) + side * _BAR_WIDTH
+    bars = axes.bar(places, values, 0.94 * _BAR_WIDTH, color=ROLE_STYLES[role][0], label=role)
+    if len(values) <= 9:
+        axes.bar_label(
+            bars, [f"{100 * value:.1f}" for value in values], padding=2, fontsize=8, color=INK
+        )
+
+
+def _finish(axes: Axes, title: str, x_label: str) -> None:
+    axes.set_title(title, fontsize=12, color=INK, pad=8)
+    axes.set_xlabel(x_label, color=MUTED)
+    axes.tick_params(length=0, colors=INK)
+    axes.spines[:].set_visible(False)
+    if not axes.has_data():
+        axes.text(
+            0.5,
+            0.5,
+            "needs two tasks",
+            ha="center",
+            va="center",
+            transform=axes.transAxes,
+            color=MUTED,
+        )
+        axes.set(xticks=[], yticks=[])
+        return
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis="y", color=_GRID)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.12, y=0.2)
+    # in the margin above: the best place would be searched for, which takes seconds on a busy
+    # machine
+    axes.legend(loc="upper right", ncols=2, frameon=False, labelcolor=INK)

@@ -1,0 +1,1 @@
+"""The project's method: a continually taught teacher and a student distilled from it."""

@@ -1,0 +1,75 @@
+"""The two distillation losses, embedding and classes [A claim 8; §52, §71; B step 6], and the one
+of staying as one was.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from orchestrator.methods.dual_teacher.student.transfer import soften
+
+
+def embedding_loss(
+    student: Float[Tensor, "n m"], teacher: Float[Tensor, "n m"]
+) -> Float[Tensor, ""]:
+    """Mean squared distance between the directions of both embeddings, in [0, 4] [A claim 8, first
+    half].
+    """
+    return (
+        (functional.normalize(student, dim=1) - functional.normalize(teacher, dim=1))
+        .square()
+        .sum(dim=1)
+        .mean()
+    )
+
+
+def stability_loss(
+    features: Float[Tensor, "n d"], before: Float[Tensor, "n d"]
+) -> Float[Tensor, ""]:
+    """How far features moved since the task before: mean squared, in units of their variance
+    (less-forgetting learning, Jung et al. 2016).
+
+    Args:
+        features: Of a batch.
+        before: Of the same images, by the extractor as it was.
+    """
+    # one image, the share of a worker, has no variance
+    variance = before.var(dim=0).sum() if len(before) > 1 else before.square().sum()
+    moved: Float[Tensor, ""] = (features - before).square().sum(dim=1).mean()
+    return moved / variance.clamp_min(torch.finfo(before.dtype).tiny)
+
+
+def transfer_target(
+    teacher: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], ratio: float
+) -> Float[Tensor, "n classes"]:
+    """`TSSR · STK + (1 - TSSR) · EK`, with EK the one-hot real answer [B step 6]."""
+    answers = functional.one_hot(labels, teacher.shape[1]).to(teacher.dtype)
+    return ratio * teacher + (1 - ratio) * answers
+
+
+def transfer_loss(
+    student_logits: Float[Tensor, "n classes"],
+    teacher_logits: Float[Tensor, "n classes"],
+    labels: Int64[Tensor, " n"],
+    ratio: float,
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """Divergence of the student's distribution from the transfer target [A claim 8, second half; B
+    step 6].
+
+    The cross-entropy from a mixed target is the mix of the cross-entropies. That lets each part
+    have its usual scale: the soft part is taken at the temperature and times temperature², the real
+    answers at temperature 1. At temperature 1 the value is the KL divergence from `transfer_target`
+    up to the teacher's entropy, which no gradient sees.
+    """
+    soft = functional.kl_div(
+        functional.log_softmax(student_logits / temperature, dim=1),
+        soften(teacher_logits, temperature),
+        reduction="batchmean",
+    )
+    return ratio * temperature**2 * soft + (1 - ratio) * functional.cross_entropy(
+        student_logits, labels
+    )

@@ -1,0 +1,188 @@
+"""Adaptive prototype augmentation: learnable vectors around every old prototype [A claims 4, 5;
+§38, §39, §57, §74].
+
+Each old class gets K vectors of direction and magnitude; `prototype + vector` is an augmented
+prototype. They start as draws from the class's spread and are optimised through the old task's
+classifier, which stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from orchestrator.config.teacher import (
+    AdaptiveAugmentationConfig,
+    LowRankSpreadConfig,
+    NoAugmentationConfig,
+    PrototypeAugmentationConfig,
+    ScalarSpreadConfig,
+    SharedSpreadConfig,
+    SpreadConfig,
+)
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.models.classifiers import COSINE_SCALE
+
+Vectors = Float[Tensor, "old vectors m"]
+
+
+@dataclass(frozen=True)
+class OldClasses:
+    """The classes learned before, as the new task finds them in the joint embedding space.
+
+    Attributes:
+        prototypes: Their embedded representations.
+        classifier: The old task's classifier; never changed here.
+    """
+
+    prototypes: Float[Tensor, "old m"]
+    classifier: nn.Module
+
+
+def augmentation_vectors(
+    config: PrototypeAugmentationConfig,
+    drawn: Vectors,
+    old: OldClasses,
+    new_embeddings: Float[Tensor, "n m"],
+) -> Float[Tensor, "old kept m"]:
+    """The vectors that the configuration asks for.
+
+    Args:
+        config: adaptive, random or none.
+        drawn: Random deviations from every old prototype.
+        old: The old classes.
+        new_embeddings: The new task's images in the joint embedding space.
+
+    Returns:
+        Vectors to be added to the prototypes; a single zero vector per class where there is no
+        augmentation.
+    """
+    if isinstance(config, NoAugmentationConfig):
+        return torch.zeros_like(drawn[:, :1])
+    limits = config.radius * spread_radii(drawn)
+    vectors = within_range(drawn * config.radius, limits)
+    if isinstance(config, AdaptiveAugmentationConfig):
+        return optimize_vectors(config, vectors, limits, old, new_embeddings)
+    return vectors
+
+
+def draw_features(
+    spread: SpreadConfig, statistics: ClassStatistics, num_draws: int, generator: torch.Generator
+) -> Float[Tensor, "classes draws d"]:
+    """Random members of each class, as the description of its spread has them, in power-normalised
+    features.
+    """
+    num_old, num_features = statistics.means.shape
+    match spread:
+        case SharedSpreadConfig():
+            deviations = (
+                torch.randn(num_old, num_draws, num_features, generator=generator)
+                @ _root(statistics.covariance).T
+            )
+        case ScalarSpreadConfig():
+            scale = statistics.radii[:, None, None] / num_features**0.5
+            deviations = torch.randn(num_old, num_draws, num_features, generator=generator) * scale
+        case LowRankSpreadConfig():
+            weights = torch.randn(
+                num_old, num_draws, statistics.factors.shape[1], generator=generator
+            )
+            deviations = weights @ statistics.factors
+        case _:
+            assert_never(spread)
+    drawn: Tensor = statistics.means[:, None] + deviations
+    return drawn
+
+
+def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """A matrix R with `R Rᵀ` = the covariance."""
+    root, flat = torch.linalg.cholesky_ex(covariance.double())
+    if (
+        flat
+    ):  # in some directions there is no spread: fewer images than features; far slower, but certain
+        values, directions = torch.linalg.eigh(covariance.double())
+        root = directions * values.clamp_min(0).sqrt()
+    result: Tensor = root.float()
+    return result
+
+
+def spread_radii(drawn: Vectors) -> Float[Tensor, "old 1 1"]:
+    """Each class's spread: the root mean square length of its draws."""
+    radii: Tensor = drawn.square().sum(dim=2, keepdim=True).mean(dim=1, keepdim=True).sqrt()
+    return radii
+
+
+def within_range(vectors: Vectors, limits: Float[Tensor, "old 1 1"]) -> Vectors:
+    """Vectors longer than their class's limit, shortened to it [A claim 4]."""
+    lengths = vectors.norm(dim=2, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
+    shortened: Tensor = vectors * (limits / lengths).clamp(max=1)
+    return shortened
+
+
+def optimize_vectors(
+    config: AdaptiveAugmentationConfig,
+    vectors: Vectors,
+    limits: Float[Tensor, "old 1 1"],
+    old: OldClasses,
+    new_embeddings: Float[Tensor, "n m"],
+) -> Vectors:
+    """Optimises the vectors, with their own learning rate, through the old classifier.
+
+    After every step each vector is brought back within range. The range, like the margin, bounds
+    the search: "as confident as possible" would collapse all vectors into the safe middle of the
+    class.
+    """
+    learnable = nn.Parameter(vectors.clone())
+    optimizer = torch.optim.Adam([learnable], lr=config.learning_rate)
+    for _ in range(config.num_steps if config.learning_rate > 0 else 0):
+        loss = augmentation_loss(config, learnable, old, new_embeddings)
+        (learnable.grad,) = torch.autograd.grad(loss, [learnable])
+        optimizer.step()
+        with torch.no_grad():
+            learnable.copy_(within_range(learnable, limits))
+    return learnable.detach()
+
+
+def augmentation_loss(
+    config: AdaptiveAugmentationConfig,
+    vectors: Vectors,
+    old: OldClasses,
+    new_embeddings: Float[Tensor, "n m"],
+) -> Float[Tensor, ""]:
+    """What makes good vectors: the old classifier keeps its margin, new classes stay away, a
+    class's vectors stay apart.
+    """
+    points = (old.prototypes[:, None] + vectors).flatten(0, 1)
+    labels = torch.arange(len(vectors), device=vectors.device).repeat_interleave(vectors.shape[1])
+    directions = functional.normalize(points, dim=1)
+    centres = functional.normalize(old.prototypes, dim=1)
+    loss = _margin_loss(old.classifier(points) / COSINE_SCALE, labels, config.margin)
+    if config.separation_weight:
+        to_new = torch.cdist(directions, functional.normalize(new_embeddings, dim=1)).amin(dim=1)
+        to_own = (directions - centres[labels]).norm(dim=1)
+        loss = loss + config.separation_weight * functional.relu(to_own - to_new).mean()
+    if config.diversity_weight and vectors.shape[1] > 1:
+        own = functional.normalize(old.prototypes[:, None] + vectors, dim=2)
+        apart = torch.cdist(own, own) + 2 * torch.eye(vectors.shape[1], device=vectors.device)
+        wanted = (own - centres[:, None]).norm(dim=2).mean(dim=1, keepdim=True).detach()
+        loss = loss + config.diversity_weight * functional.relu(wanted - apart.amin(dim=2)).mean()
+    return loss
+
+
+def _margin_loss(
+    cosines: Float[Tensor, "n classes"], labels: Tensor, margin: float
+) -> Float[Tensor, ""]:
+    """By how much the own class's cosine fails to lead the best other class by the margin; 0 when
+    there is only one class.
+    """
+    if cosines.shape[1] == 1:
+        return cosines.new_zeros(())
+    own = cosines.gather(1, labels[:, None]).squeeze(1)
+    others = cosines.masked_fill(
+        functional.one_hot(labels, cosines.shape[1]) == 1, -torch.inf
+    ).amax(dim=1)
+    return functional.relu(margin - (own - others)).mean()

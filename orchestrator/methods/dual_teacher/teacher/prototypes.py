@@ -1,0 +1,44 @@
+"""What remains of a class when its images are gone: one prototype and one representation [A claims
+1, 3; §12, §34].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+
+
+@dataclass(frozen=True)
+class PrototypeMemory:
+    """Everything that is kept of the classes seen so far.
+
+    Attributes:
+        exemplars: One image per class: the old prototype.
+        statistics: One representation per class.
+    """
+
+    exemplars: UInt8[Tensor, "classes c h w"]
+    statistics: ClassStatistics
+
+    @property
+    def num_bytes_per_class(self) -> int:
+        """What is stored of each class: its exemplar, mean, spread and count; not the one
+        covariance that all classes share.
+        """
+        own = (
+            self.exemplars,
+            self.statistics.means,
+            self.statistics.counts,
+            self.statistics.radii,
+            self.statistics.factors,
+        )
+        return sum(tensor[:1].nbytes for tensor in own)
+
+
+def select_prototype(embeddings: Float[Tensor, "n m"]) -> int:
+    """The row of the sample nearest the mean of its class in the embedding space [A claim 3]."""
+    return int((embeddings - embeddings.mean(dim=0)).square().sum(dim=1).argmin())

@@ -1,0 +1,228 @@
+"""Training of embedding module and classifier on new data and augmented prototypes [A §58, §69;
+claim 7].
+
+Both start from the closed-form solution and learn what is added to it. What was learned is kept
+only as far as it helps on new images that were held out and on old classes drawn afresh from their
+spread [METHOD §2 (d)].
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from orchestrator.config.teacher import TeacherConfig
+from orchestrator.data.batches import BalancedBatches
+from orchestrator.methods.dual_teacher.teacher.closed_form import (
+    class_directions,
+    directions_of,
+    spread_within,
+)
+from orchestrator.methods.dual_teacher.teacher.joint_embedding import keep_loss, push_pull
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.models import CosineClassifier, WhitenedEmbedding
+from orchestrator.training.context import LearningContext
+from orchestrator.training.loop import LossOutput, Step, train
+
+STRENGTHS = (0.0, 0.25, 0.5, 1.0)
+_STANDARD_ERRORS = 2
+
+
+@dataclass(frozen=True)
+class Head:
+    """The trainable parts behind the extractor: embedding module and classifier."""
+
+    embedding: WhitenedEmbedding
+    classifier: CosineClassifier
+
+    def anchored(self, statistics: ClassStatistics) -> Head:
+        """The same head with the classifier anchored at these classes."""
+        with torch.no_grad():
+            self.classifier.anchor(class_directions(self.embedding, statistics))
+        return self
+
+    def learned(self) -> list[nn.Parameter]:
+        """What training changes: the adapter and the classifier's residuals."""
+        return [*self.embedding.adapter.parameters(), self.classifier.residuals]
+
+
+@dataclass(frozen=True)
+class RefinementData:
+    """What one task's refinement learns from.
+
+    Attributes:
+        new: Power-normalised features of the new classes' images: as they are, then as randomly
+            augmented.
+        new_labels: Their classes.
+        statistics: Of all seen classes.
+        vectors: Augmentation of the old classes; the first ones of the statistics.
+    """
+
+    new: Float[Tensor, "views n d"]
+    new_labels: Int64[Tensor, " n"]
+    statistics: ClassStatistics
+    vectors: Float[Tensor, "old vectors m"]
+
+
+def refine(
+    head: Head, data: RefinementData, config: TeacherConfig, context: LearningContext
+) -> None:
+    """Trains the head in place.
+
+    The loss of a class-balanced batch of new features and augmented prototypes is cross-entropy
+    over all seen classes, plus push and pull, plus what keeps the embedding close to the previous
+    one on prototypes and new data.
+    """
+    num_old, num_vectors, dimensions = data.vectors.shape
+    old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
+    labels = torch.cat([data.new_labels.cpu(), old_labels])
+    device, num_new = data.new.device, len(data.new_labels)
+    flat_vectors = data.vectors.reshape(-1, dimensions)
+    with (
+        torch.no_grad()
+    ):  # neither the whitening nor what the embedding has been is trained: once is enough
+        new, means = (
+            head.embedding.whiten(data.new),
+            head.embedding.whiten(data.statistics.means.to(device)),
+        )
+        before_new, before_means = head.embedding.adapt(new), head.embedding.adapt(means)
+        spread = spread_within(head.embedding, data.statistics)
+
+    def loss(rows: Tensor, step: Step) -> LossOutput:
+        new_rows, old_rows = (
+            rows[rows < num_new].to(device),
+            rows[rows >= num_new].to(device) - num_new,
+        )
+        views = torch.randint(
+            len(data.new),
+            new_rows.shape,
+            generator=context.stream_of_rank("refinement views", step.index),
+        )
+        chosen = (views.to(device), new_rows)
+        embedded_new, centres = head.embedding.adapt(new[chosen]), head.embedding.adapt(means)
+        of_class = torch.div(old_rows, num_vectors, rounding_mode="floor")
+        augmented = centres[of_class] + flat_vectors[old_rows]
+        points = torch.cat([embedded_new, augmented])
+        targets = torch.cat([data.new_labels.to(device)[new_rows], of_class])
+        anchors = directions_of(centres, data.statistics.counts, spread)
+        classification = functional.cross_entropy(head.classifier.logits(points, anchors), targets)
+        push, pull = push_pull(points, targets, centres, config.joint_embedding)
+        keep = keep_loss(embedded_new, before_new[chosen]) if len(new_rows) else 0.0
+        keep = keep + keep_loss(centres, before_means)
+        joint = config.joint_embedding
+        total = classification + joint.weight * (push + pull) + joint.keep_weight * keep
+        return LossOutput(total, {"push": push.detach(), "pull": pull.detach()})
+
+    generator_of = partial(context.stream, "refinement batches")
+    batches = BalancedBatches(
+        labels,
+        config.refinement.batch_size,
+        generator_of,
+        num_old,
+        config.rehearsal if num_old else 1.0,
+    )
+    train(
+        "embedding",
+        [head.embedding.adapter, head.classifier],
+        batches,
+        loss,
+        config.refinement,
+        context,
+    )
+
+
+@torch.no_grad()
+def scaled(head: Head, start: Head, strength: float) -> Head:
+    """A copy of the head that has gone only part of the way from `start`: 0 is the start, 1 all of
+    it.
+    """
+    result = copy.deepcopy(head)
+    for parameter, before in zip(result.learned(), start.learned(), strict=True):
+        parameter.copy_(before + strength * (parameter - before))
+    return result
+
+
+@torch.no_grad()
+def best_strength(
+    head: Head,
+    start: Head,
+    statistics: ClassStatistics,
+    held_out: Float[Tensor, "n d"],
+    labels: Int64[Tensor, " n"],
+    num_images: int,
+) -> float:
+    """How far to follow what was learned: as far as it helps most on held-out features, and only if
+    it helps beyond chance.
+
+    The gain in class-balanced accuracy over the start must exceed twice the standard error of the
+    paired difference: on a few dozen held-out images one more hit means nothing.
+
+    Args:
+        head: Refined.
+        start: Before.
+        statistics: Of all seen classes.
+        held_out: Features to judge by.
+        labels: Their classes.
+        num_images: Of how many images they are: first of these as they are, then block by block of
+            the same ones, moved to other classes. They stand or fall together, and are no more
+            evidence than so many images.
+    """
+    # the strength changes nothing about the whitening, by far the most of the work
+    means = start.embedding.whiten(statistics.means.to(held_out.device))
+    whitened, spread = start.embedding.whiten(held_out), spread_within(start.embedding, statistics)
+
+    def hits(strength: float) -> Float[Tensor, " n"]:
+        gone = scaled(head, start, strength)
+        anchors = directions_of(gone.embedding.adapt(means), statistics.counts, spread)
+        logits = gone.classifier.logits(gone.embedding.adapt(whitened), anchors)
+        return (logits.argmax(dim=1).cpu() == labels.cpu()).float()
+
+    before = hits(0.0)
+    gains = {
+        strength: _balanced_gain(hits(strength) - before, labels.cpu(), num_images)
+        for strength in STRENGTHS
+        if strength
+    }
+    best = max(gains, key=lambda strength: gains[strength][0])
+    gain, error = gains[best]
+    return best if gain > _STANDARD_ERRORS * error else 0.0
+
+
+def hold_out(
+    features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator
+) -> list[tuple[Tensor, Tensor]]:
+    """Per class, rows to learn from and rows to judge by; a class of fewer than five images has
+    none to spare.
+    """
+    parts = []
+    for of_class in features:
+        num = len(of_class.clean)
+        num_held_out = max(1, round(fraction * num)) if num >= _FEWEST_TO_SPLIT else 0
+        order = torch.randperm(num, generator=generator)
+        parts.append((order[num_held_out:], order[:num_held_out]))
+    return parts
+
+
+_FEWEST_TO_SPLIT = 5
+
+
+def _balanced_gain(
+    differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int
+) -> tuple[float, float]:
+    """The mean over classes of their mean difference, and its standard error."""
+    classes, of_point, counts = labels.unique(return_inverse=True, return_counts=True)
+    shares = differences / (counts[of_point] * len(classes))
+    of_image = shares.view(-1, num_images).sum(dim=0)
+    own = labels[:num_images]
+    deviations = torch.cat(
+        [of_image[own == label] - of_image[own == label].mean() for label in own.unique()]
+    )
+    return float(shares.sum()), float(deviations.square().sum().sqrt())

@@ -1,0 +1,140 @@
+"""One representation per class: its mean, and a compact description of its spread [A §12; METHOD
+§2, step 6].
+
+All of it is in power-normalised features. With a frozen extractor it therefore never goes stale:
+embeddings are computed afresh from it whenever the embedding module has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from orchestrator.methods.features.drift import FeatureDrift
+from orchestrator.methods.features.views import ClassFeatures
+
+_VIEW_SCATTER_SHARE = (
+    0.5  # an image's own variations count half beside the variation between images
+)
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """The representations of the classes seen so far.
+
+    Attributes:
+        means: One per class.
+        counts: Training images that each class had.
+        radii: Root mean square distance of each class's features to their mean.
+        factors: Main directions of each class's own spread, scaled by their standard deviation.
+        covariance: Within-class covariance, the mean over classes: a class with ten images weighs
+            as much as one with a thousand.
+    """
+
+    means: Float[Tensor, "classes d"]
+    counts: Int64[Tensor, " classes"]
+    radii: Float[Tensor, " classes"]
+    factors: Float[Tensor, "classes rank d"]
+    covariance: Float[Tensor, "d d"]
+
+    @property
+    def num_classes(self) -> int:
+        """Classes seen."""
+        return len(self.means)
+
+    def first(self, num_classes: int) -> ClassStatistics:
+        """Only the oldest classes (the shared covariance stays that of all)."""
+        return ClassStatistics(
+            self.means[:num_classes],
+            self.counts[:num_classes],
+            self.radii[:num_classes],
+            self.factors[:num_classes],
+            self.covariance,
+        )
+
+
+def no_classes(num_features: int, rank: int) -> ClassStatistics:
+    """Statistics of no class."""
+    return ClassStatistics(
+        means=torch.zeros(0, num_features),
+        counts=torch.zeros(0, dtype=torch.int64),
+        radii=torch.zeros(0),
+        factors=torch.zeros(0, rank, num_features),
+        covariance=torch.zeros(num_features, num_features),
+    )
+
+
+def with_class(
+    statistics: ClassStatistics, features: ClassFeatures, view_weight: float
+) -> ClassStatistics:
+    """The statistics with one more class.
+
+    Args:
+        statistics: Of the classes before.
+        features: Of the new class's images.
+        view_weight: Images' worth of trust in the views' mean.
+    """
+    covariance, deviations = _spread(features)
+    num_seen = statistics.num_classes
+    rank = statistics.factors.shape[1]
+    return ClassStatistics(
+        means=torch.cat([statistics.means, _mean(features, view_weight).cpu()[None]]),
+        counts=torch.cat([statistics.counts, torch.tensor([len(features.clean)])]),
+        radii=torch.cat([statistics.radii, covariance.trace().sqrt().cpu()[None]]),
+        factors=torch.cat([statistics.factors, _main_directions(deviations, rank).cpu()[None]]),
+        covariance=(statistics.covariance * num_seen + covariance.cpu()) / (num_seen + 1),
+    )
+
+
+def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
+    """The statistics after the extractor itself has changed: means and spread move as the features
+    did.
+    """
+    covariance = drift.of_covariance(statistics.covariance)
+    growth = (
+        (covariance.trace() / statistics.covariance.trace()).sqrt()
+        if statistics.covariance.any()
+        else 1.0
+    )
+    return ClassStatistics(
+        drift.of_points(statistics.means),
+        statistics.counts,
+        statistics.radii * growth,
+        drift.of_directions(statistics.factors),
+        covariance,
+    )
+
+
+def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
+    """Few images say little about their class: the mean leans on their variations, which say where
+    it reaches.
+    """
+    clean = features.clean.mean(dim=0)
+    if not len(features.views):
+        return clean
+    trust = view_weight / (view_weight + len(features.clean))
+    return (1 - trust) * clean + trust * features.all_views().mean(dim=(0, 1))
+
+
+def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor, "rows d"]]:
+    """The class's covariance, and deviations whose second-moment matrix it is."""
+    num = len(features.clean)
+    parts = [(features.clean - features.clean.mean(dim=0)) / max(1, num - 1) ** 0.5]
+    if len(features.views) > 1:
+        own = (features.views - features.views.mean(dim=0)).flatten(0, 1)
+        parts.append(own * (_VIEW_SCATTER_SHARE / (num * (len(features.views) - 1))) ** 0.5)
+    deviations = torch.cat(parts)
+    return deviations.T @ deviations, deviations
+
+
+def _main_directions(deviations: Float[Tensor, "rows d"], rank: int) -> Float[Tensor, "rank d"]:
+    factors = deviations.new_zeros(rank, deviations.shape[1])
+    if not rank:  # the dearest step of a class with many features, and few spreads ask for it
+        return factors
+    _, singular, directions = torch.linalg.svd(deviations, full_matrices=False)
+    kept = min(rank, len(singular))
+    factors[:kept] = singular[:kept, None] * directions[:kept]
+    return factors

@@ -1,0 +1,1 @@
+"""What methods share: extractors, their features, and closed forms on them."""

@@ -1,0 +1,99 @@
+"""Training of the feature extractor: in the first task, and later only where the configuration asks
+for it [A §67].
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from orchestrator.config.teacher import FineTunedExtractorConfig, TeacherConfig
+from orchestrator.config.training import TrainingConfig
+from orchestrator.data.augmentation import quarter_turns
+from orchestrator.data.batches import BalancedBatches
+from orchestrator.data.scenario import LabeledImages
+from orchestrator.models import Backbone, PowerNormalization
+from orchestrator.training.context import LearningContext
+from orchestrator.training.loop import Loss, LossOutput, Step, train
+from orchestrator.training.random_streams import seeded_initialisation
+
+
+def pretrain_extractor(
+    extractor: Backbone, data: LabeledImages, config: TeacherConfig, context: LearningContext
+) -> None:
+    """Trains the extractor in place to tell the classes of the first task apart.
+
+    With rotation as self-supervision every class counts four times, once per quarter turn: an
+    extractor that must also tell how an image is turned learns features that serve classes yet to
+    come.
+    """
+    turns = 4 if config.self_supervision == "rotation" else 1
+    with seeded_initialisation(context.seed_of("extractor head")):
+        head = nn.Linear(extractor.num_features, turns * (int(data.labels.max()) + 1)).to(
+            context.device
+        )
+
+    def loss(rows: Tensor, step: Step) -> LossOutput:
+        images = context.vary(
+            data.images.index_select(0, rows), context.stream_of_rank("extractor views", step.index)
+        )
+        targets = data.labels[rows].to(context.device)
+        if turns > 1:
+            images = quarter_turns(images)
+            targets = torch.cat([targets * turns + turn for turn in range(turns)])
+        return LossOutput(functional.cross_entropy(head(extractor(images)), targets))
+
+    _train(extractor, head, data, loss, config.training, context)
+
+
+def fine_tune_extractor(
+    extractor: Backbone, data: LabeledImages, config: TeacherConfig, context: LearningContext
+) -> None:
+    """Trains the extractor in place on a later task's images, held back by distillation of its
+    previous features.
+    """
+    option = config.extractor
+    assert isinstance(option, FineTunedExtractorConfig)  # noqa: S101 - the caller has asked
+    first = int(data.labels.min())
+    previous, normalization = copy.deepcopy(extractor), PowerNormalization()
+    with seeded_initialisation(context.seed_of("extractor head")):
+        head = nn.Linear(extractor.num_features, int(data.labels.max()) + 1 - first).to(
+            context.device
+        )
+
+    def loss(rows: Tensor, step: Step) -> LossOutput:
+        images = context.vary(
+            data.images.index_select(0, rows), context.stream_of_rank("extractor views", step.index)
+        )
+        features = extractor(images)
+        with torch.no_grad():
+            before = normalization(previous(images))
+        distillation = (normalization(features) - before).square().sum(dim=1).mean()
+        classification = functional.cross_entropy(
+            head(features), data.labels[rows].to(context.device) - first
+        )
+        return LossOutput(classification + option.distillation_weight * distillation)
+
+    training = config.training.model_copy(
+        update={"learning_rate": config.training.learning_rate * option.learning_rate_fraction}
+    )
+    _train(extractor, head, data, loss, training, context)
+
+
+def _train(
+    extractor: Backbone,
+    head: nn.Module,
+    data: LabeledImages,
+    loss: Loss,
+    config: TrainingConfig,
+    context: LearningContext,
+) -> None:
+    extractor.train()
+    batches = BalancedBatches(
+        data.labels, config.batch_size, partial(context.stream, "extractor batches")
+    )
+    train("extractor", [extractor, head], batches, loss, config, context)

@@ -1,0 +1,1 @@
+"""Submit jobs to Kubernetes."""

@@ -1,0 +1,227 @@
+"""One export: from a run in MLflow to a file that has been compared with the original, and measured
+beside the other role's model.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.config.roles import Role
+from orchestrator.errors import OrchestratorError, StorageUnavailableError, UserInputError
+from orchestrator.export.comparison import Comparison, compare, median_seconds
+from orchestrator.export.description import Description
+from orchestrator.export.formats import open_file, write_file
+from orchestrator.export.program import trace
+from orchestrator.export.pt2_file import as_predictor
+from orchestrator.pipelines.export.outcome import (
+    Exported,
+    ExportListener,
+    ExportRequest,
+    Measured,
+    Quantized,
+)
+from orchestrator.pipelines.export.sources import (
+    JudgingImages,
+    Source,
+    fetch,
+    find_source,
+    judging_images,
+)
+from orchestrator.tracking.mlflow.model_reader import ModelReader
+from orchestrator.tracking.mlflow.packaging import PackagedModel
+from orchestrator.tracking.reading import open_model_reader
+
+EXPORTS_FOLDER = Path("out") / "exports"
+_ID_LETTERS = 8
+
+logger = logging.getLogger(__name__)
+
+
+def export(request: ExportRequest, uri: str, listener: ExportListener) -> Exported:
+    """Writes a run's student, or teacher, as one file, once its outputs have been seen to equal the
+    original's.
+
+    Args:
+        request: What and how.
+        uri: The tracking store.
+        listener: Told what is being done.
+
+    Raises:
+        UserInputError: There is no such run or model, or it cannot leave in this form.
+        NotConvertibleError: The format cannot hold the model.
+        DifferentOutputsError: The file computes something else; nothing is written.
+        TransientError: MLflow, the stage store or the file's folder cannot be reached.
+    """
+    if request.quantize and request.kind != "onnx":
+        raise UserInputError(
+            "int8 is made by ONNX Runtime, and only there", "--quantize", "choose --format onnx"
+        )
+    reader = open_model_reader(uri)
+    source = find_source(reader, request.reference, request.role)
+    output = request.output or _default_output(request, source)
+    with _folder_beside(output) as folder:
+        written, exported = _Export(request, reader, source, listener, folder, output).run()
+        with _writing(output):
+            written.replace(output)
+    return exported
+
+
+@dataclass(frozen=True)
+class _Export:
+    """The steps of one export, in a folder of their own."""
+
+    request: ExportRequest
+    reader: ModelReader
+    source: Source
+    listener: ExportListener
+    folder: Path
+    output: Path
+
+    def run(self) -> tuple[Path, Exported]:
+        """The file as it will be moved to its place, and what is known of it."""
+        role = self.source.role
+        model = self._fetched(role)
+        images = judging_images(self.source, model.shape, with_calibration=self.request.quantize)
+        description = self._description(model)
+        file = self._written(model, description)
+        comparison = self._compared(file, model, images)
+        comparison.require_equal()
+        measured = self._measured(role, file, model, images.accuracy(comparison.predictions))
+        quantized = (
+            self._quantized(file, model, description, images) if self.request.quantize else None
+        )
+        written = self.folder / _int8_name(file) if quantized else file
+        other = self._other_role()
+        return written, Exported(
+            self.output,
+            self.request.kind,
+            description,
+            measured,
+            comparison,
+            quantized,
+            other,
+            images.what,
+        )
+
+    def _fetched(self, role: Role) -> PackagedModel:
+        self.listener.step(f"fetch the {role}")
+        return fetch(self.reader, self.source, role, self.folder)
+
+    def _description(self, model: PackagedModel) -> Description:
+        run, facts = self.source.run, model.facts
+        return Description(
+            facts.class_names, model.shape, facts.role, run.run_id, run.experiment, facts.dataset
+        )
+
+    def _written(self, model: PackagedModel, description: Description) -> Path:
+        self.listener.step(f"convert the {description.role}")
+        file = self.folder / f"{description.role}.{self.request.kind}"
+        program = trace(model.classifier, model.shape)
+        with _writing(self.output):
+            write_file(program, self.request.kind, description.texts(), file)
+        return file
+
+    def _compared(self, file: Path, model: PackagedModel, images: JudgingImages) -> Comparison:
+        self.listener.step(f"compare {file.name} with the original on {images.what}")
+        predict = open_file(file, self.request.kind)
+        return compare(
+            predict, as_predictor(model.classifier), images.images, self.listener.progress
+        )
+
+    def _measured(
+        self, name: str, file: Path, model: PackagedModel, accuracy: float | None
+    ) -> Measured:
+        seconds = median_seconds(
+            open_file(file, self.request.kind, num_threads=1), np.zeros((1, *model.shape), np.uint8)
+        )
+        return Measured(name, model.facts.num_parameters, file.stat().st_size, seconds, accuracy)
+
+    def _quantized(
+        self, file: Path, model: PackagedModel, description: Description, images: JudgingImages
+    ) -> Quantized:
+        from orchestrator.export.quantization import quantize  # noqa: PLC0415 - optional packages
+
+        self.listener.step(f"quantise {file.name}")
+        small = self.folder / _int8_name(file)
+        with _writing(self.output):
+            how = quantize(file, small, images.calibration, description.texts())
+        comparison = self._compared(small, model, images)
+        return Quantized(
+            how,
+            self._measured(
+                f"{description.role} int8", small, model, images.accuracy(comparison.predictions)
+            ),
+            comparison,
+        )
+
+    def _other_role(self) -> Measured | None:
+        """What the exported model is to be seen beside; that it cannot be had does not stop an
+        export.
+        """
+        role: Role = "teacher" if self.source.role == "student" else "student"
+        try:
+            model = self._fetched(role)
+            return self._measured(
+                role,
+                self._written(model, self._description(model)),
+                model,
+                model.facts.last_accuracy,
+            )
+        except OrchestratorError as error:
+            logger.warning("the %s is not measured: %s", role, error)
+            return None
+
+
+def _int8_name(file: Path) -> str:
+    return f"{file.stem}-int8{file.suffix}"
+
+
+def _default_output(request: ExportRequest, source: Source) -> Path:
+    name = f"{source.role}-{source.run.run_id[:_ID_LETTERS]}.{request.kind}"
+    return EXPORTS_FOLDER / (_int8_name(Path(name)) if request.quantize else name)
+
+
+@contextmanager
+def _folder_beside(output: Path) -> Iterator[Path]:
+    """A folder on the file's own disk, from where it takes its place in one piece; gone afterwards,
+    as are parents that stay empty.
+
+    Raises:
+        UserInputError: The file is a folder.
+        StorageUnavailableError: It cannot be written there.
+    """
+    if output.is_dir():
+        raise UserInputError("is a folder", str(output), "name a file with --output")
+    missing = [parent for parent in output.parents if not parent.exists()]
+    try:
+        with _writing(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
+        with folder as path:
+            yield Path(path)
+    finally:
+        with suppress(OSError):  # the file is in it, or it could not be made
+            for parent in missing:
+                parent.rmdir()
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Not around all of an export: another thing that cannot be read or written is not mended by
+    another file's name.
+
+    Raises:
+        StorageUnavailableError: The file cannot be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = f"the file cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(what, str(output), "choose another --output") from None

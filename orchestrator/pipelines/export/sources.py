@@ -1,0 +1,230 @@
+"""Where an export gets its model from, and the images by which the file is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+import yaml
+from pydantic import ValidationError
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
+from orchestrator.data import Scenario, Split, load_images
+from orchestrator.data.scenario import build_scenario
+from orchestrator.errors import ConfigError, DataError, OrchestratorError, UserInputError
+from orchestrator.evaluation.classification import accuracies
+from orchestrator.export.arrays import Images
+from orchestrator.export.description import Shape
+from orchestrator.pipelines.run.models import final_stages, package_final_model
+from orchestrator.stages import prepare_work
+from orchestrator.tracking import names
+from orchestrator.tracking.mlflow.model_reader import ModelReader
+from orchestrator.tracking.mlflow.packaging import PackagedModel, open_package
+from orchestrator.tracking.tracked_run import TrackedRun
+
+_NUM_RANDOM_IMAGES = 256
+_NUM_CALIBRATION_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run, and where its models are.
+
+    Attributes:
+        run: With its files.
+        role: Whose model leaves.
+        locations: Of packages in MLflow; of none where the run has logged none.
+    """
+
+    run: TrackedRun
+    role: Role
+    locations: Mapping[Role, str]
+
+
+@dataclass(frozen=True)
+class JudgingImages:
+    """Images on which file and original are compared.
+
+    Attributes:
+        images: Test images of the run's data set, else random ones.
+        labels: Positions in the class order; None for random images.
+        tasks: Each task's classes.
+        calibration: Training images; None where there are none, or none are wanted.
+        what: What they are, for people.
+    """
+
+    images: Images
+    labels: torch.Tensor | None
+    tasks: Sequence[range]
+    calibration: Images | None
+    what: str
+
+    def accuracy(self, predictions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float | None:
+        """Last accuracy as the run's summary has it: the mean over the tasks. None for random
+        images.
+        """
+        if self.labels is None:
+            return None
+        return fmean(accuracies(torch.from_numpy(predictions), self.labels, self.tasks).by_task)
+
+
+def find_source(reader: ModelReader, reference: str, role: Role | None) -> Source:
+    """Finds what is to be exported.
+
+    Args:
+        reader: Of the tracking store.
+        reference: A run id, its first letters, or a registered model: NAME@ALIAS, NAME/VERSION.
+        role: Whose model; None means the student of a run, or what the registered model is.
+
+    Raises:
+        UserInputError: There is no such run or model, it is another role's, or the run is not over.
+    """
+    if {"@", "/"} & set(reference):
+        model = reader.registered(reference)
+        if role not in (None, model.role):
+            raise UserInputError(
+                f"{reference} is a {model.role}",
+                f"--role {role}",
+                "leave --role out, or name the other model",
+            )
+        run = reader.find(model.run_id)
+        return Source(
+            reader.with_files(run),
+            model.role,
+            {**reader.locations_of(run.run_id), model.role: model.location},
+        )
+    run = reader.find(reference)
+    if run.is_sweep:
+        advice = "run its best.yaml, which computes nothing anew, and export that run"
+        raise UserInputError(
+            f"{run.run_id} is a sweep, which has no model of its own", next_step=advice
+        )
+    if run.ended is None:
+        advice = "wait for its end; `orchestrator reconcile` closes a run whose process is gone"
+        raise UserInputError(f"run {run.run_id} still goes on", next_step=advice)
+    return Source(reader.with_files(run), role or "student", reader.locations_of(run.run_id))
+
+
+def fetch(reader: ModelReader, source: Source, role: Role, folder: Path) -> PackagedModel:
+    """A run's final model: from MLflow, else from the stage store.
+
+    Args:
+        reader: Of the tracking store.
+        source: The run.
+        role: Whose model.
+        folder: Where its files may go.
+
+    Raises:
+        UserInputError: The run has no models, or they are gone.
+        StorageUnavailableError: The stage store cannot be read.
+    """
+    location = source.locations.get(role)
+    if location is not None:
+        return open_package(reader.download(location, folder / role))
+    return open_package(_package_from_stages(source.run, role, folder))
+
+
+def _package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
+    what = f"run {run.run_id} has no {role} in MLflow"
+    if run.parent_run_id:
+        advice = (
+            "run its configuration (of the best trial: best.yaml), which computes nothing anew, and"
+            " export that run"
+        )
+        raise UserInputError(f"{what}: it is a trial of a sweep", next_step=advice)
+    if run.summary is None:
+        reason = f": {run.reason}" if run.reason else ""
+        raise UserInputError(
+            f"{what}: it is {run.status}{reason}",
+            next_step="export a finished run; `orchestrator ui` lists them",
+        )
+    advice = (
+        "run the experiment again, with tracking.models: log; where models wait to be sent,"
+        " `orchestrator reconcile` sends them"
+    )
+    try:
+        work = prepare_work(_experiment_of(run))
+        is_stored = work.is_stored(final_stages(work)[role])
+    except UserInputError as error:
+        raise UserInputError(
+            f"{what}, and its stages cannot be found ({error})", next_step=advice
+        ) from error
+    if not is_stored:
+        raise UserInputError(
+            f"{what}, and its stages are no longer in the store", work.store.uri, advice
+        )
+    return package_final_model(folder, dict(run.summary), work, role)
+
+
+def judging_images(source: Source, shape: Shape, *, with_calibration: bool) -> JudgingImages:
+    """The test images of a run, where they can be read as they were; else random ones, always the
+    same.
+
+    Args:
+        source: The run.
+        shape: (channels, height, width) that the model takes.
+        with_calibration: Whether training images are wanted too.
+    """
+    try:
+        scenario = _scenario_of(source.run, shape)
+    except OrchestratorError as error:
+        random = np.random.default_rng(0).integers(
+            0, 256, (_NUM_RANDOM_IMAGES, *shape), dtype=np.uint8
+        )
+        return JudgingImages(
+            random,
+            None,
+            (),
+            None,
+            f"{len(random)} random images, as the data set cannot be used ({error})",
+        )
+    test = scenario.images_of(Split.TEST, range(len(scenario.class_names)))
+    tasks = [task.new_classes for task in scenario.tasks]
+    calibration = _calibration_images(scenario) if with_calibration else None
+    return JudgingImages(
+        test.images.numpy(), test.labels, tasks, calibration, f"{len(test)} test images"
+    )
+
+
+def _scenario_of(run: TrackedRun, shape: Shape) -> Scenario:
+    experiment = _experiment_of(run)
+    table = load_images(experiment.data)
+    if table.fingerprint != run.fingerprint:
+        raise DataError("it has changed since the run", table.name)
+    if table.shape != shape:
+        raise DataError(f"its images are of {table.shape}, the model's of {shape}", table.name)
+    cut = build_scenario(
+        table, experiment.scenario, experiment.data.validation_fraction, experiment.seed
+    )
+    return replace(cut, max_bytes=experiment.data.max_bytes)
+
+
+def _experiment_of(run: TrackedRun) -> Experiment:
+    try:
+        return Experiment.model_validate(
+            yaml.safe_load(run.files.get(names.EXPERIMENT_FILE, "")) or {"name": ""}
+        )
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ConfigError(
+            "the run's experiment file is missing, or of another version of this program",
+            run.run_id,
+        ) from error
+
+
+def _calibration_images(scenario: Scenario) -> Images | None:
+    """Equally many of every class, evenly spread over its training images."""
+    each = -(-_NUM_CALIBRATION_IMAGES // len(scenario.class_names))
+    of_classes = [rows for rows in scenario.indices[Split.TRAIN] if len(rows)]
+    if not of_classes:
+        return None
+    chosen = [
+        rows[np.unique(np.linspace(0, len(rows) - 1, each).round().astype(int))]
+        for rows in of_classes
+    ]
+    images: Images = scenario.table.images[np.concatenate(chosen)]
+    return images

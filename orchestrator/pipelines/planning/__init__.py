@@ -1,0 +1,1 @@
+"""Say what a run or a sweep would compute, without starting it."""

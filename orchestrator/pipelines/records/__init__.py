@@ -1,0 +1,1 @@
+"""Report on tracked runs and put their records in order."""

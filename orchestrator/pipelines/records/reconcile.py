@@ -1,0 +1,88 @@
+"""Putting a tracking store in order: what waits in the spool is sent, runs whose process is gone
+are closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path, without_password
+from orchestrator.errors import OrchestratorError, StorageUnavailableError, TransientError
+from orchestrator.tracking.opening import prepare_mlflow
+from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.uris import require_supported
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.mlflow.reconciliation import LeftBehind
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What was found and done.
+
+    Attributes:
+        left_behind: The sessions that had left something in the spool.
+        closed: Ids of the runs that were closed as FAILED, by store (without password).
+        errors: What could not be done, by store.
+    """
+
+    left_behind: Sequence[LeftBehind]
+    closed: dict[str, list[str]]
+    errors: dict[str, OrchestratorError]
+
+    def raise_error(self) -> None:
+        """Raises what kept something from being done.
+
+        Raises:
+            UserInputError: A store refuses access, or an experiment is deleted: what waits for it
+                waits on.
+            TrackingUnavailableError: A store does not answer.
+        """
+        problems = [
+            *self.errors.values(),
+            *(left.error for left in self.left_behind if left.error is not None),
+        ]
+        for error in sorted(problems, key=lambda problem: isinstance(problem, TransientError)):
+            raise error
+
+
+def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
+    """Sends what waits in a spool, to whichever stores it is for, and closes abandoned runs of
+    those stores and of one more.
+
+    Args:
+        uri: A store that is put in order in any case, where it exists.
+        spool_dir: The spool.
+
+    Raises:
+        UserInputError: The URI cannot hold runs.
+        StorageUnavailableError: The spool cannot be read or written.
+    """
+    require_supported(uri)
+    uri = absolute_tracking_uri(uri, Path.cwd())
+    prepare_mlflow()
+    from orchestrator.tracking.mlflow.reconciliation import (  # noqa: PLC0415 - MLflow is slow to import
+        close_abandoned_runs_of_store,
+        deliver_left_behind,
+    )
+
+    try:
+        left_behind = deliver_left_behind(spool_dir)
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"the spool cannot be used ({error.strerror or error})", where=str(spool_dir)
+        ) from None
+    path = sqlite_path(uri)
+    here = [uri] if path is None or path.exists() else []
+    closed: dict[str, list[str]] = {}
+    errors: dict[str, OrchestratorError] = {}
+    for store in dict.fromkeys([*here, *(left.destination.uri for left in left_behind)]):
+        try:
+            check_reachable(store)
+            closed[without_password(store)] = close_abandoned_runs_of_store(store)
+        except OrchestratorError as error:
+            errors[without_password(store)] = error
+    return Reconciliation(left_behind, closed, errors)

@@ -1,0 +1,1 @@
+"""Retrain on a schedule, promote or reject, roll back."""

@@ -1,0 +1,134 @@
+"""How a tick of a retraining ended: for people, for summary.json, and as tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestrator.config.data import Label
+from orchestrator.retraining.changes import ChangePlan, Finding
+from orchestrator.retraining.gate import Condition, PromotionDecision, number
+from orchestrator.retraining.journal import ModelPair
+from orchestrator.retraining.scan import Scan
+from orchestrator.tracking.mlflow.registry import GATE_TAG_PREFIX
+
+Outcome = Literal["nothing_to_do", "promoted", "rejected", "locked"]
+
+
+@dataclass(frozen=True)
+class RetrainingOutcome:
+    """How it ended.
+
+    Attributes:
+        outcome: In a word.
+        reason: In a sentence.
+        champion: From here on; None while there is none (or, locked, nobody looked).
+        candidate: What was learned and registered; None where nothing was.
+        run_id: Of the candidate's run.
+        new_classes: That the candidate has learned, and the champion before it had not.
+        findings: In the source.
+        conditions: Of the gate.
+        is_dry: Whether nothing was changed.
+        report: Where the report is; None where none was written.
+    """
+
+    outcome: Outcome
+    reason: str
+    champion: ModelPair | None = None
+    candidate: ModelPair | None = None
+    run_id: str | None = None
+    new_classes: Sequence[Label] = ()
+    findings: Sequence[Finding] = ()
+    conditions: Sequence[Condition] = ()
+    is_dry: bool = False
+    report: Path | None = None
+
+    @classmethod
+    def before_learning(
+        cls, plan: ChangePlan, found: Scan, champion: ModelPair | None, is_dry: bool
+    ) -> RetrainingOutcome:
+        """What there is to say while nothing has been learned."""
+        known = cls(
+            "nothing_to_do",
+            "",
+            champion,
+            new_classes=plan.new_classes,
+            findings=plan.findings,
+            is_dry=is_dry,
+        )
+        if plan.refusals:
+            return replace(
+                known,
+                outcome="rejected",
+                reason="refused: " + "; ".join(finding.message for finding in plan.refusals),
+            )
+        if not found.num_files:
+            return replace(known, reason="the source holds no file that is ready to be read")
+        notable = [finding.message for finding in plan.findings]
+        return replace(
+            known,
+            reason="; ".join(notable)
+            if notable
+            else f"{found.num_files} file{'s' if found.num_files > 1 else ''}, nothing new",
+        )
+
+    def decided(
+        self, decision: PromotionDecision, candidate: ModelPair | None, run_id: str | None
+    ) -> RetrainingOutcome:
+        """With the gate's verdict."""
+        return replace(
+            self,
+            outcome="promoted" if decision.promote else "rejected",
+            reason=decision.reason,
+            champion=candidate if decision.promote and candidate is not None else self.champion,
+            candidate=candidate,
+            run_id=run_id,
+            conditions=decision.conditions,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The content of summary.json."""
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "champion": asdict(self.champion) if self.champion else None,
+            "candidate": asdict(self.candidate) if self.candidate else None,
+            "run_id": self.run_id,
+            "new_classes": list(self.new_classes),
+            "dry_run": self.is_dry,
+            "findings": [
+                {
+                    "kind": finding.kind.value,
+                    "reaction": finding.reaction,
+                    "message": finding.message,
+                    "classes": list(finding.classes),
+                }
+                for finding in self.findings
+            ],
+            "gate": [
+                {
+                    "condition": condition.name,
+                    "value": condition.value,
+                    "bound": condition.bound,
+                    "is_upper": condition.is_upper,
+                    "met": condition.is_met,
+                }
+                for condition in self.conditions
+            ],
+        }
+
+
+def outcome_tags(decision: PromotionDecision) -> dict[str, str]:
+    """Each condition of the gate as a tag: value, bound and verdict."""
+    return {
+        GATE_TAG_PREFIX + condition.key: _verdict(condition) for condition in decision.conditions
+    }
+
+
+def _verdict(condition: Condition) -> str:
+    if condition.bound is None:
+        return number(condition.value)
+    sign, verdict = "≤" if condition.is_upper else "≥", "met" if condition.is_met else "not met"
+    return f"{number(condition.value)} {sign} {number(condition.bound)}: {verdict}"

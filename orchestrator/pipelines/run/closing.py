@@ -1,0 +1,60 @@
+"""Around everything that is tracked: whatever happens to a run, MLflow tells the truth about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orchestrator.config.experiment import TrackingConfig
+from orchestrator.errors import InterruptedRunError, OrchestratorError
+from orchestrator.tracking import RunStatus, Tracker
+
+_SAMPLE_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def closed_truthfully(tracker: Tracker) -> Iterator[None]:
+    """Closes the tracked run with the status that is true: FINISHED, KILLED when interrupted,
+    FAILED with the reason.
+
+    Raises:
+        InterruptedRunError: Ctrl-C or a termination signal came.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, InterruptedRunError) as interruption:
+        reason = str(interruption) or "interrupted"
+        close_after_failure(tracker, RunStatus.KILLED, reason)
+        raise InterruptedRunError(f"{reason}; run {tracker.run_id} is closed as KILLED") from None
+    except OrchestratorError as error:
+        close_after_failure(tracker, RunStatus.FAILED, str(error))
+        raise
+    except BaseException as error:
+        close_after_failure(tracker, RunStatus.FAILED, f"{type(error).__name__}: {error}")
+        raise
+    tracker.close(RunStatus.FINISHED)
+
+
+@contextmanager
+def machine_watched(tracker: Tracker, tracking: TrackingConfig) -> Iterator[None]:
+    """Logs what this machine does meanwhile, where that is asked for."""
+    if not tracking.system_metrics:
+        yield
+        return
+    from orchestrator.tracking.mlflow.system_metrics import system_metrics  # noqa: PLC0415 - loads MLflow
+
+    with system_metrics(tracker.log_metrics, _SAMPLE_SECONDS):
+        yield
+
+
+def close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> None:
+    """Closes the run; what made it fail is worth more to the user than that closing it failed as
+    well.
+    """
+    try:
+        tracker.close(status, reason)
+    except OrchestratorError as error:
+        logger.warning("run %s could not be closed as %s: %s", tracker.run_id, status, error)

@@ -1,0 +1,140 @@
+"""The learned models as they leave a run: packaged beside its summary, and in MLflow's registry.
+
+Exporting a model takes seconds, so a package is kept in the stage store, and made once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orchestrator.config.roles import Role
+from orchestrator.errors import ModelNotExportableError, StorageUnavailableError
+from orchestrator.stages import Model, Stage, Work
+from orchestrator.stages.store import Artifact
+from orchestrator.tracking import Tracker, names
+from orchestrator.tracking.model_facts import ModelFacts
+
+PACKAGE_FORMAT = 2
+_EXPORTED_BY = ("torch", "mlflow")
+
+logger = logging.getLogger(__name__)
+
+
+def final_stages(work: Work) -> dict[Role, Stage]:
+    """The last task's two stages."""
+    return {stage.role: stage for stage in work.stages}
+
+
+def final_models(work: Work) -> dict[Role, Model]:
+    """The last task's teacher and student, read from the stage store.
+
+    Raises:
+        StorageUnavailableError: They are no longer there.
+    """
+    return {role: _model(work, stage) for role, stage in final_stages(work).items()}
+
+
+def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Tracker) -> None:
+    """Packages both models for MLflow, in a folder of the run, and hands them to the tracker.
+
+    A model that cannot be exported as a graph, such as one of a backbone with branches, is left out
+    with a warning.
+
+    Raises:
+        StorageUnavailableError: The folder or the stage store cannot be used any more.
+    """
+    experiment = work.experiment
+    if experiment.tracking.models == "none":
+        return
+    for role in final_stages(work):
+        try:
+            package = package_final_model(folder, summary, work, role)
+        except ModelNotExportableError as error:
+            logger.warning("%s", error)
+            continue
+        tracker.log_model(
+            package,
+            role,
+            f"{experiment.name}-{role}" if experiment.tracking.models == "register" else "",
+        )
+
+
+def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role: Role) -> Path:
+    """Packages the last task's teacher or student for MLflow, and returns the package's folder.
+
+    Args:
+        folder: Of the run; what an earlier run left there of this model goes.
+        summary: The content of summary.json.
+        work: What was computed.
+        role: Whose model.
+
+    Raises:
+        ModelNotExportableError: torch cannot export it.
+        StorageUnavailableError: The folder or the stage store cannot be used any more.
+    """
+    package = folder / names.MODELS_FOLDER / role
+    shutil.rmtree(package, ignore_errors=True)
+    try:
+        _write_package(work, final_stages(work)[role], ModelFacts.of(summary, role), package)
+    except OSError as error:
+        what = f"the {role} cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(
+            what, str(package), "free some space; the learned stages are kept"
+        ) from None
+    except StorageUnavailableError:
+        raise
+    except Exception as error:  # torch.export raises many kinds
+        what = (
+            f"the {role} cannot be exported for MLflow"
+            f" ({(str(error).strip().splitlines() or [type(error).__name__])[0]})"
+        )
+        raise ModelNotExportableError(
+            what, next_step="another backbone may be exportable"
+        ) from error
+    return package
+
+
+def _write_package(work: Work, stage: Stage, facts: ModelFacts, package: Path) -> None:
+    """Takes the package from the stage store, or makes it and keeps it there."""
+    key = _package_key(stage, facts)
+    stored = work.store.load(key)
+    if stored is not None:
+        for name, content in stored.tensors.items():
+            (package / name).parent.mkdir(parents=True, exist_ok=True)
+            (package / name).write_bytes(content.numpy().tobytes())
+        return
+    from orchestrator.tracking.mlflow.packaging import package_model  # noqa: PLC0415 - loads MLflow
+
+    package_model(_model(work, stage).network, work.scenario.shape, facts, package)
+    files = {
+        str(path.relative_to(package)): path.read_bytes()
+        for path in package.rglob("*")
+        if path.is_file()
+    }
+    work.store.save(
+        key,
+        Artifact(
+            {
+                name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+                for name, content in files.items()
+            }
+        ),
+    )
+
+
+def _package_key(stage: Stage, facts: ModelFacts) -> str:
+    versions = {name: metadata.version(name) for name in _EXPORTED_BY}
+    content = [PACKAGE_FORMAT, stage.key, facts.values(), versions]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _model(work: Work, stage: Stage) -> Model:
+    return work.model_from(work.artifact_of(stage), stage, torch.device("cpu"))

@@ -1,0 +1,185 @@
+"""The files of a finished run: summary, resolved experiment, environment, pictures; on disk and in
+MLflow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config import dump_experiment
+from orchestrator.config.roles import ROLES
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.pipelines.run.log import RunLog
+from orchestrator.pipelines.run.record import RunRecord
+from orchestrator.tracking import RunStatus, Tracker, names
+from orchestrator.tracking.provenance import provenance_tags
+from orchestrator.tracking.tracked_run import TrackedRun, histories_of
+
+_VERSIONS_OF = (
+    "continual-orchestrator",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scikit-learn",
+    "pyarrow",
+    "mlflow",
+)
+
+
+def write_outputs(
+    folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog, tracker: Tracker
+) -> None:
+    """Writes every file and hands it to the tracker.
+
+    Args:
+        folder: Where.
+        summary: The content of summary.json.
+        record: What the run has found out.
+        log: What the run has logged, all of it.
+        tracker: Takes copies.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written any more.
+    """
+    try:
+        _write_files(folder, summary, record, log)
+    except OSError as error:
+        what = f"the results cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(
+            what,
+            where=str(folder),
+            next_step="choose another --output; the learned stages are kept",
+        ) from None
+    for name in (
+        names.SUMMARY_FILE,
+        names.EXPERIMENT_FILE,
+        names.ENVIRONMENT_FILE,
+        names.REPORT_FILE,
+    ):
+        tracker.log_file(folder / name)
+    for picture in (*map(names.accuracy_matrix_file, ROLES), names.OVERVIEW_FILE):
+        tracker.log_file(folder / names.FIGURES_FOLDER / picture, names.FIGURES_FOLDER)
+
+
+def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog) -> None:
+    from orchestrator.figures.run import (  # noqa: PLC0415 - matplotlib is slow to import
+        accuracy_matrix_figure,
+        run_overview_figure,
+        save_figure,
+    )
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib, as well
+    from orchestrator.reporting.run_report import run_report  # noqa: PLC0415
+
+    experiment, about = record.experiment, environment()
+    write_json(folder / names.SUMMARY_FILE, summary)
+    write_text(folder / names.EXPERIMENT_FILE, dump_experiment(experiment))
+    write_json(folder / names.ENVIRONMENT_FILE, about)
+    write_page(folder / names.REPORT_FILE, run_report(_tracked_run(summary, record, log, about)))
+    class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
+    figures = folder / names.FIGURES_FOLDER
+    for role in ROLES:
+        title = f"{role.capitalize()}: accuracy on each task"
+        save_figure(
+            accuracy_matrix_figure(record.matrix(role), title, class_names),
+            figures / names.accuracy_matrix_file(role),
+        )
+    title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
+    save_figure(
+        run_overview_figure(record.matrix("teacher"), record.matrix("student"), title),
+        figures / names.OVERVIEW_FILE,
+    )
+
+
+def _tracked_run(
+    summary: dict[str, Any], record: RunRecord, log: RunLog, about: dict[str, str]
+) -> TrackedRun:
+    """The run as its report sees it, without asking MLflow for what is known here."""
+    experiment, ended = record.experiment, datetime.now(UTC)
+    return TrackedRun(
+        run_id=record.run_id,
+        name=record.name,
+        experiment=experiment.tracking.experiment or experiment.name,
+        experiment_id="",
+        status=RunStatus.FINISHED.value,
+        started=ended - timedelta(seconds=summary["wall_seconds"]),
+        ended=ended,
+        parameters=log.parameters,
+        tags=log.tags,
+        histories=histories_of(log.points),
+        summary=summary,
+        environment=about,
+    )
+
+
+def remove_earlier_summary(folder: Path) -> None:
+    """Removes the summary of whatever was done here before: it must not pass for that of what is
+    done now.
+
+    Raises:
+        StorageUnavailableError: It cannot be removed.
+    """
+    file = folder / names.SUMMARY_FILE
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"is in the way and cannot be removed ({error.strerror})"
+        raise StorageUnavailableError(
+            what, where=str(file), next_step="choose another --output"
+        ) from None
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Writes summary.json alone.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written any more.
+    """
+    try:
+        write_json(folder / names.SUMMARY_FILE, summary)
+    except OSError as error:
+        what = f"the summary cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(
+            what, where=str(folder), next_step="free some space, or choose another --output"
+        ) from None
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes a JSON file in one piece: a reader sees all of it or none."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in one piece: a reader sees all of it or none."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def environment() -> dict[str, str]:
+    """Versions of what a run's numbers depend on, and of the code itself where it runs from a
+    checkout.
+    """
+    versions = {name: metadata.version(name) for name in _VERSIONS_OF}
+    lock_file = Path(__file__).parents[2] / "requirements.lock"
+    locked = (
+        {"requirements_lock_sha256": hashlib.sha256(lock_file.read_bytes()).hexdigest()}
+        if lock_file.exists()
+        else {}
+    )
+    commit = {
+        name: value for name, value in provenance_tags().items() if name == names.GIT_COMMIT_TAG
+    }
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **versions,
+        **locked,
+        **commit,
+    }

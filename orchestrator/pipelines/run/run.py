@@ -1,0 +1,164 @@
+"""One run: an experiment from its configuration to its summary.
+
+Everything that can be wrong is found before anything is trained: room for the lanes, data, split,
+output folder, tracking. Then the stages are computed, wherever the configuration says, and every
+row of both accuracy matrices goes to MLflow as soon as it is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, assert_never
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched
+from orchestrator.pipelines.run.execution import check_execution, compute
+from orchestrator.pipelines.run.listener import RunListener, SilentListener
+from orchestrator.pipelines.run.log import RunLog
+from orchestrator.pipelines.run.models import final_models, log_models
+from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_outputs
+from orchestrator.pipelines.run.record import RunRecord, StageResult
+from orchestrator.stages import Model, Work, check_backbones, prepare_work
+from orchestrator.stages.events import (
+    EpochFinished,
+    FeaturesComputed,
+    StageEvent,
+    StageFinished,
+    StageStarted,
+)
+from orchestrator.tracking import Tracker, names, open_run
+from orchestrator.tracking.views.comparisons import run_views
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gives.
+
+    Attributes:
+        summary: The content of summary.json.
+        output_dir: Where summary.json and the figures lie.
+        work: What was computed, and the store that has it.
+    """
+
+    summary: dict[str, Any]
+    output_dir: Path
+    work: Work
+
+    @cached_property
+    def models(self) -> dict[Role, Model]:
+        """The last task's teacher and student, read from the stage store when they are first asked
+        for.
+
+        Raises:
+            StorageUnavailableError: They are no longer there.
+        """
+        return final_models(self.work)
+
+
+def run(
+    experiment: Experiment,
+    output: str | Path | None = None,
+    name: str | None = None,
+    listener: RunListener | None = None,
+    tracker: Tracker | None = None,
+) -> RunResult:
+    """Runs an experiment.
+
+    Args:
+        experiment: What to run.
+        output: Folder for summary.json and figures; None means `out/NAME-RUN_ID`.
+        name: What the run is called in MLflow; None means the experiment's name, method and seed.
+        listener: Told about every epoch and stage; None for silence.
+        tracker: Where numbers go; None opens a run in the configured MLflow store.
+
+    Raises:
+        UserInputError: Configuration or data cannot be used.
+        TransientError: The output folder or the tracking store cannot be reached.
+        InterruptedRunError: The run was interrupted; it is closed as KILLED.
+    """
+    listener = listener or SilentListener()
+    check_execution(experiment.execution)
+    work = prepare_work(experiment, listener.images_decoded)
+    work.store.check_writable()
+    check_backbones(experiment, work.scenario)
+    run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
+    if output is not None:
+        make_writable(Path(output))
+    tracker = tracker or open_run(
+        experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, {}
+    )
+    with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
+        output_dir = (
+            Path(output)
+            if output is not None
+            else Path("out") / f"{experiment.name}-{tracker.run_id[:8]}"
+        )
+        make_writable(output_dir)
+        remove_earlier_summary(output_dir)
+        log = RunLog(tracker, experiment, work.scenario)
+        log.start()
+        views = run_views(len(work.scenario.tasks))
+        tracker.save_views(views)
+        listener.run_started(experiment, work.scenario, work.stages, tracker.run_id)
+        record = RunRecord(tracker.run_id, experiment, work.scenario, run_name)
+        compute(work, _Teller(work, record, log, listener), output_dir / names.RAY_LOG_FILE)
+        summary = record.summary()
+        log.finish(summary)
+        write_outputs(output_dir, summary, record, log, tracker)
+        log_models(output_dir, summary, work, tracker)
+    listener.run_finished(summary, output_dir, experiment, tracker.view_url(views[0]))
+    return RunResult(summary, output_dir, work)
+
+
+class _Teller:
+    """Hands on what happens, from wherever it is computed, to the record, to MLflow and to whoever
+    listens.
+    """
+
+    def __init__(self, work: Work, record: RunRecord, log: RunLog, listener: RunListener) -> None:
+        self._work = work
+        self._record = record
+        self._log = log
+        self._listener = listener
+        self._stages = {stage.name: stage for stage in work.stages}
+
+    def __call__(self, event: StageEvent) -> None:
+        stage = self._stages[event.stage]
+        match event:
+            case StageStarted():
+                self._listener.stage_started(stage)
+            case FeaturesComputed():
+                self._listener.features_computed(stage, event.num_done, event.num_images)
+            case EpochFinished():
+                self._log.epoch(stage, event.report)
+                self._listener.epoch_finished(stage, event.report)
+            case StageFinished():
+                result = StageResult(stage, event, self._work.evaluation_of(stage))
+                self._record.add(result)
+                self._log.stage(result, self._record)
+                self._listener.stage_finished(result, self._record)
+            case _:
+                assert_never(event)
+
+
+def make_writable(folder: Path) -> None:
+    """Makes a folder, and sees that files can be written there.
+
+    Raises:
+        StorageUnavailableError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".write-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"cannot be written ({error.strerror or error})",
+            where=str(folder),
+            next_step="choose another --output",
+        ) from None

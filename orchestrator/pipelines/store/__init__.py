@@ -1,0 +1,1 @@
+"""Clean up the stage store."""

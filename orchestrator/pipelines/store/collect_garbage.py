@@ -1,0 +1,108 @@
+"""Garbage collection: what nobody has used for long leaves the stage store; what named experiments
+need stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.pipelines.planning.plan import tables_of
+from orchestrator.stages import StageStore, prepare_work
+from orchestrator.stages.feature_tables import tables_read_for
+from orchestrator.stages.graph import evaluation_key
+from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_up, exists
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much of something there is.
+
+    Attributes:
+        count: Parts of a store.
+        num_bytes: Of all their files.
+    """
+
+    count: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class GarbageReport:
+    """What was in a store, and what went.
+
+    Attributes:
+        uri: The store's.
+        parts: Every part with its judgement; None when there is no store at this address.
+    """
+
+    uri: str
+    parts: Sequence[StorePart] | None
+
+    def removed(self, kind: Kind) -> Amount:
+        """What went of one kind; in a dry run, what would."""
+        return _amount(part for part in self.parts or () if part.kind == kind and part.goes)
+
+    def left(self, kind: Kind) -> Amount:
+        """What stays of one kind."""
+        return _amount(part for part in self.parts or () if part.kind == kind and not part.goes)
+
+
+def collect_garbage(
+    uris: Sequence[str], experiments: Sequence[Experiment], unused_days: int, dry_run: bool
+) -> list[GarbageReport]:
+    """Removes from stage stores what nobody has used for long.
+
+    Args:
+        uris: The stores; none means those of the experiments.
+        experiments: Whatever their stages, evaluations and tables of features are, they stay in
+            every store.
+        unused_days: How long something may lie unused.
+        dry_run: Only look.
+
+    Returns:
+        One report a store.
+
+    Raises:
+        UserInputError: An experiment's data, or a store's address, cannot be used; nothing has been
+            removed.
+        StorageUnavailableError: A store cannot be reached, or something in it cannot be removed.
+    """
+    needed = frozenset(key for experiment in experiments for key in keys_needed_by(experiment))
+    rule = RetentionRule(datetime.now(UTC), timedelta(days=unused_days), needed)
+    stores = [
+        StageStore(uri)
+        for uri in dict.fromkeys(uris or [experiment.store.uri for experiment in experiments])
+    ]
+    return [
+        GarbageReport(store.uri, clean_up(store, rule, dry_run) if exists(store) else None)
+        for store in stores
+    ]
+
+
+def keys_needed_by(experiment: Experiment) -> list[str]:
+    """Keys of all stages of an experiment, of their evaluations, and of the tables of features from
+    which both are computed.
+
+    Raises:
+        UserInputError: Its data cannot be used.
+        StorageUnavailableError: The data cache cannot be reached.
+    """
+    work = prepare_work(experiment)
+    tables = tables_of(work)
+    computed = [
+        key
+        for stage in (*work.learned, *work.stages)
+        for key in (stage.key, evaluation_key(stage, work.scenario))
+    ]
+    read = dict.fromkeys(
+        images for stage in work.stages for images in tables_read_for(stage, experiment)
+    )
+    return [*computed, *(tables.key_of(*images) for images in read)]
+
+
+def _amount(parts: Iterable[StorePart]) -> Amount:
+    sizes = [part.num_bytes for part in parts]
+    return Amount(len(sizes), sum(sizes))

@@ -1,0 +1,1 @@
+"""Run a sweep: many trials of one experiment."""

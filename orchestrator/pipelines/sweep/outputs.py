@@ -1,0 +1,214 @@
+"""The files of a sweep: summary, best experiment, leaderboard, pictures; on disk and with the
+sweep's run in MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from orchestrator.config import dump_experiment
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.data import Split
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.evaluation import accuracy_after
+from orchestrator.pipelines.run.outputs import write_json, write_text
+from orchestrator.pipelines.sweep.trials import SweepSetting, sampler_of
+from orchestrator.stages import prepare_work
+from orchestrator.tracking import RunStatus, Tracker, names
+from orchestrator.tracking.tracked_run import TrackedRun
+from orchestrator.tuning.ledger import Ledger, LedgerTrial
+from orchestrator.tuning.ranking import ranked
+
+
+def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
+    """Writes what varies, before anything is tried: a sweep that ends early has it as well.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written.
+    """
+    path = setting.output_dir / names.SEARCH_SPACE_FILE
+    try:
+        write_text(path, dump_search_space(setting.search_space))
+    except OSError as error:
+        what = f"the search space cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(
+            what, where=str(path), next_step="free some space, or choose another --output"
+        ) from None
+    tracker.log_file(path)
+
+
+def write_sweep_outputs(
+    setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker
+) -> None:
+    """Writes every file and hands it to the tracker.
+
+    Raises:
+        StorageUnavailableError: The folder cannot be written any more.
+    """
+    try:
+        files = _write_files(setting, summary, ledger)
+    except OSError as error:
+        what = f"the results cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(
+            what,
+            where=str(setting.output_dir),
+            next_step="free some space; --resume writes them again",
+        ) from None
+    for path in files:
+        tracker.log_file(
+            path, names.FIGURES_FOLDER if path.parent.name == names.FIGURES_FOLDER else ""
+        )
+
+
+def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Path]:
+    from orchestrator.figures.run import save_figure  # noqa: PLC0415
+    from orchestrator.figures.sweep import (  # noqa: PLC0415
+        best_curves_figure,
+        importance_figure,
+        leaderboard_csv,
+        parallel_coordinates_figure,
+    )
+    from orchestrator.reporting.pages import (  # noqa: PLC0415 - matplotlib is slow to import
+        write_page,
+    )
+    from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts  # noqa: PLC0415
+    from orchestrator.reporting.sweep_report import sweep_report  # noqa: PLC0415
+
+    folder, rows = setting.output_dir, _rows(setting, summary, ledger)
+    metric, mode = summary["metric"], summary["mode"]
+    importances = sampler_of(setting.space, ledger.trials.values()).importances()
+    figures = {
+        names.PARALLEL_COORDINATES_FILE: parallel_coordinates_figure(rows, metric, mode),
+        names.PARAMETER_IMPORTANCE_FILE: importance_figure(importances),
+        names.BEST_CURVES_FILE: best_curves_figure(rows, mode, NUM_BEST),
+    }
+    for name, figure in figures.items():
+        save_figure(figure, folder / names.FIGURES_FOLDER / name)
+    write_json(folder / names.SUMMARY_FILE, summary)
+    write_text(folder / names.LEADERBOARD_FILE, leaderboard_csv(rows, mode))
+    files = [names.SUMMARY_FILE, names.LEADERBOARD_FILE, names.LEDGER_FILE, names.REPORT_FILE]
+    best_text = ""
+    if summary["best"] is not None:
+        best = ledger.trials[summary["best"]["trial"]]
+        best_text = _best_text(summary, setting.space.experiments_of(best.configuration.parameters))
+        write_text(folder / names.BEST_FILE, best_text)
+        files.append(names.BEST_FILE)
+    run, search_space = _tracked_run(setting, summary), setting.search_space.model_dump(mode="json")
+    write_page(
+        folder / names.REPORT_FILE,
+        sweep_report(SweepFacts(run, summary, search_space, rows, importances, best_text)),
+    )
+    return [
+        *(folder / name for name in files),
+        *(folder / names.FIGURES_FOLDER / name for name in figures),
+    ]
+
+
+def _tracked_run(setting: SweepSetting, summary: dict[str, Any]) -> TrackedRun:
+    """The sweep's run as its report sees it, without asking MLflow for what is known here."""
+    experiment, ended = setting.experiment, datetime.now(UTC)
+    return TrackedRun(
+        run_id=summary["sweep_id"],
+        name=sweep_name(setting.search_space),
+        experiment=experiment.tracking.experiment or experiment.name,
+        experiment_id="",
+        status=RunStatus.FINISHED.value,
+        started=ended - timedelta(seconds=summary["wall_seconds"]),
+        ended=ended,
+        tags={names.METHOD_TAG: experiment.method.kind, names.SWEEP_TAG: summary["sweep_id"]},
+        summary=summary,
+    )
+
+
+def sweep_name(search_space: SearchSpace) -> str:
+    """What a sweep's run is called in MLflow."""
+    return f"sweep {search_space.name}"
+
+
+def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
+    """The trials as the figures want them; the best ones with their accuracies on test data."""
+    from orchestrator.figures.sweep import TrialRow  # noqa: PLC0415
+    from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
+        NUM_BEST,
+    )
+
+    best = {trial.number for trial in ranked(ledger.trials.values(), summary["mode"])[:NUM_BEST]}
+    rows = []
+    for row in summary["trials"]:
+        trial = ledger.trials[row["trial"]]
+        curves = (
+            _accuracy_curves(setting, trial)
+            if trial.number in best
+            else {role: [] for role in ROLES}
+        )
+        rows.append(
+            TrialRow(
+                trial.number,
+                row["status"],
+                row["value"],
+                row["parameters"],
+                row["curve"],
+                teacher_curve=curves["teacher"],
+                student_curve=curves["student"],
+            )
+        )
+    return rows
+
+
+def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, list[float]]:
+    """Accuracy on test data after each task, the mean over the seeds; nothing where stages are no
+    longer stored.
+    """
+    try:
+        of_seeds = [
+            _curves_of(experiment)
+            for experiment in setting.space.experiments_of(trial.configuration.parameters)
+        ]
+    except StorageUnavailableError:
+        return {role: [] for role in ROLES}
+    return {
+        role: [fmean(values) for values in zip(*(curves[role] for curves in of_seeds), strict=True)]
+        for role in ROLES
+    }
+
+
+def _curves_of(experiment: Experiment) -> dict[Role, list[float]]:
+    work = prepare_work(experiment)
+    rows = {
+        role: [
+            work.evaluation_of(stage).rows[Split.TEST]
+            for stage in work.stages
+            if stage.role == role
+        ]
+        for role in ROLES
+    }
+    return {
+        role: [accuracy_after(matrix, task) for task in range(len(matrix))]
+        for role, matrix in rows.items()
+    }
+
+
+def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> str:
+    """best.yaml: a complete experiment file; running it gives the best trial's numbers again, with
+    its first seed.
+    """
+    best, seeds = summary["best"], ", ".join(str(experiment.seed) for experiment in experiments)
+    comment = (
+        f"# Trial {best['trial']} of the sweep {summary['name']} (run {summary['sweep_id']}):"
+        f" {summary['metric']} = {best['value']:.4f}\n# on {summary['split']} data, the mean over"
+        f" {'these seeds' if len(experiments) > 1 else 'the seed'}: {seeds}.\n"
+    )
+    return comment + dump_experiment(experiments[0])
+
+
+def dump_search_space(search_space: SearchSpace) -> str:
+    """The search space as YAML text, complete with every default."""
+    return yaml.safe_dump(search_space.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

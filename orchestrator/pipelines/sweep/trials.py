@@ -1,0 +1,303 @@
+"""The trials of one sweep as the process sees them that started it: drawn, tracked, and noted in
+the ledger.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.errors import OrchestratorError, StorageUnavailableError, UserInputError
+from orchestrator.pipelines.run.closing import close_after_failure, closed_truthfully
+from orchestrator.pipelines.run.outputs import write_json
+from orchestrator.pipelines.sweep.listener import SweepListener
+from orchestrator.pipelines.sweep.trial_log import TrialLog
+from orchestrator.tracking import RunStatus, Tracker, names
+from orchestrator.tuning.ledger import Ledger, LedgerTrial, ledger_of
+from orchestrator.tuning.sampler import Sampler
+from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.trial import TaskReport
+from orchestrator.tuning.trial_source import TrialPlan
+from orchestrator.tuning.trial_status import TrialStatus
+
+_RUN_STATUS = {
+    TrialStatus.FINISHED: RunStatus.FINISHED,
+    TrialStatus.STOPPED: RunStatus.KILLED,
+    TrialStatus.INTERRUPTED: RunStatus.KILLED,
+    TrialStatus.FAILED: RunStatus.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class SweepSetting:
+    """What is asked for.
+
+    Attributes:
+        search_space: What varies, and what is made best.
+        experiment: What is the same for all trials.
+        space: The one over the other.
+        output_dir: Where ledger, summaries and figures go.
+    """
+
+    search_space: SearchSpace
+    experiment: Experiment
+    space: Space
+    output_dir: Path
+
+
+def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
+    """Knows a warm start's trials that are over, and all of a ledger: an open one will be gone on
+    with, not drawn again.
+
+    Raises:
+        ConfigError: There is no sweep in the folder of the warm start.
+    """
+    folder = space.search_space.warm_start
+    earlier = (
+        []
+        if folder is None
+        else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
+    )
+    return Sampler(space, [(trial.configuration, trial.value) for trial in [*earlier, *trials]])
+
+
+@dataclass
+class _Open:
+    """A trial that is being computed."""
+
+    tracker: Tracker
+    log: TrialLog | None
+    num_stages_told: int = 0
+
+
+class SweepTrials:
+    """Gives trials to whoever computes them, and takes in what they tell
+    (`tuning.trials.TrialSource`).
+    """
+
+    def __init__(
+        self, setting: SweepSetting, ledger: Ledger, tracker: Tracker, listener: SweepListener
+    ) -> None:
+        """Draws nothing yet.
+
+        Args:
+            setting: What is asked for.
+            ledger: With the trials of earlier starts, open for writing.
+            tracker: The sweep's run.
+            listener: Who wants to know.
+        """
+        self._setting = setting
+        self._search_space = search_space = setting.search_space
+        self._ledger = ledger
+        self._tracker = tracker
+        self._listener = listener
+        self._sampler = sampler_of(setting.space, ledger.trials.values())
+        self._to_go_on = [trial for trial in ledger.trials.values() if trial.is_open]
+        for trial in self._to_go_on:
+            if (
+                trial.status is TrialStatus.RUNNING
+            ):  # of a start that was killed; this one may not come so far
+                ledger.write(
+                    replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
+                )
+        self._next: TrialPlan | None = None
+        self._configurations: dict[int, Configuration] = {}
+        self._parents: dict[int, int] = {}
+        self._open: dict[int, _Open] = {}
+        self._started = time.monotonic()
+        self._chance = random.Random(getattr(search_space.searcher, "seed", 0) + len(ledger.trials))  # noqa: S311 - no secret
+        self.errors: list[OrchestratorError] = []
+
+    # --- what the computing side asks for ---------------------------------------------------------
+
+    def next_trial(self) -> TrialPlan | None:
+        """One that an earlier start has left open, or else a new one."""
+        if self._next is not None:
+            plan, self._next = self._next, None
+            return plan
+        if self._to_go_on:
+            trial = self._to_go_on.pop(0)
+            return self._plan(trial.number, trial.configuration)
+        limit = self._search_space.num_trials
+        if limit is not None and self._num_drawn() >= limit:
+            return None
+        number = self._next_number()
+        configuration = self._sampler.ask(number)
+        return None if configuration is None else self._plan(number, configuration)
+
+    def has_work(self) -> bool:
+        """Whether there is anything to compute at all: a resumed sweep may be complete, or its
+        budget spent.
+
+        Raises:
+            ConfigError: No configuration can be found.
+        """
+        if self.is_budget_spent():
+            return False
+        self._next = self.next_trial()
+        return self._next is not None
+
+    def vary(self, number: int) -> TrialPlan:
+        """A variation of one that did well."""
+        varied = self._next_number()
+        self._parents[varied] = number
+        return self._plan(
+            varied, self._sampler.perturbed(self._configurations[number], self._chance)
+        )
+
+    def is_budget_spent(self) -> bool:
+        """Wall clock of this start, or the worker-seconds of all starts."""
+        budget = self._search_space.budget
+        if (
+            budget.wall_seconds is not None
+            and time.monotonic() - self._started > budget.wall_seconds
+        ):
+            return True
+        return budget.worker_seconds is not None and self.worker_seconds >= budget.worker_seconds
+
+    def tick(self) -> None:
+        """A second has passed."""
+        self._listener.tick()
+
+    @property
+    def worker_seconds(self) -> float:
+        """Spent by all trials, of earlier starts as well."""
+        return sum(trial.worker_seconds for trial in self._ledger.trials.values())
+
+    # --- what it tells ----------------------------------------------------------------------------
+
+    def trial_started(self, number: int) -> None:
+        """Opens its run, or goes on with it."""
+        configuration, known = self._configurations[number], self._ledger.trials.get(number)
+        tags = {names.TRIAL_TAG: str(number)}
+        tracker = self._tracker.open_child(
+            f"{self._search_space.name} trial {number}", tags, known.run_id if known else None
+        )
+        trial = known or LedgerTrial(
+            number, configuration, tracker.run_id, variation_of=self._parents.get(number)
+        )
+        # noted before anything else, or a kill would leave a run that no resumed sweep goes on with
+        # told again from the start; stages that are stored cost nothing
+        self._note(
+            replace(
+                trial,
+                status=TrialStatus.RUNNING,
+                reason="",
+                is_retryable=False,
+                curve=[],
+                stages_cached=0,
+            )
+        )
+        self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
+
+    def trial_reported(self, number: int, report: TaskReport) -> None:
+        """One more task."""
+        opened, trial = self._open[number], self._ledger.trials[number]
+        if opened.log is not None:
+            opened.log.report(report)
+        opened.num_stages_told += report.stages_computed + report.stages_cached
+        stages_computed = trial.stages_computed + report.stages_computed
+        self._note(
+            replace(
+                trial,
+                curve=[*trial.curve, report.objective],
+                stages_computed=stages_computed,
+                # what it had computed itself before it was interrupted is no gift of another trial
+                stages_cached=max(0, opened.num_stages_told - stages_computed),
+                seconds=round(trial.seconds + report.seconds, 3),
+                worker_seconds=round(trial.worker_seconds + report.worker_seconds, 3),
+            )
+        )
+
+    def trial_ended(
+        self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
+    ) -> None:
+        """It is over, for now or for good."""
+        opened, trial = self._open.pop(number), self._ledger.trials[number]
+        if error is not None:
+            self.errors.append(error)
+        value = trial.curve[-1] if status is TrialStatus.FINISHED else None
+        if status is TrialStatus.FINISHED:
+            self._finish(opened, trial)
+        else:
+            close_after_failure(opened.tracker, _RUN_STATUS[status], reason)
+        if status is not TrialStatus.INTERRUPTED:
+            self._sampler.tell(trial.configuration, value)
+        is_retryable = error is not None and error.is_retryable
+        self._note(
+            replace(trial, status=status, value=value, reason=reason, is_retryable=is_retryable)
+        )
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
+        """None where data and configuration do not go together: the trial's worker finds the same,
+        and the trial fails with it.
+        """
+        try:
+            return TrialLog(
+                tracker,
+                self._setting.space.experiments_of(trial.configuration.parameters),
+                is_resumed,
+            )
+        except UserInputError:
+            return None
+
+    def _finish(self, opened: _Open, trial: LedgerTrial) -> None:
+        with closed_truthfully(opened.tracker):
+            for path in self._write_summaries(opened, trial):
+                opened.tracker.log_file(path)
+            values = {
+                names.TRIAL_STAGES_COMPUTED: trial.stages_computed,
+                names.TRIAL_STAGES_CACHED: trial.stages_cached,
+                names.TRIAL_SECONDS: trial.seconds,
+            }
+            opened.tracker.log_metrics(values, step=names.FINAL_STEP)
+
+    def _write_summaries(self, opened: _Open, trial: LedgerTrial) -> list[Path]:
+        """One for each seed."""
+        folder = self._setting.output_dir / "trials" / f"{trial.number:04}"
+        summaries = opened.log.finish() if opened.log is not None else []
+        paths = [folder / f"summary-seed-{summary['seed']}.json" for summary in summaries]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path, summary in zip(paths, summaries, strict=True):
+                write_json(path, summary)
+        except OSError as error:
+            what = f"a trial's summary cannot be written ({error.strerror or error})"
+            advice = "free some space; the same command with --resume goes on"
+            raise StorageUnavailableError(what, where=str(folder), next_step=advice) from None
+        return paths
+
+    def _note(self, trial: LedgerTrial) -> None:
+        self._ledger.write(trial)
+        self._listener.trial_changed(trial)
+
+    def _plan(self, number: int, configuration: Configuration) -> TrialPlan:
+        self._configurations[number] = configuration
+        return TrialPlan(number, self._setting.space.experiments_of(configuration.parameters))
+
+    def _next_number(self) -> int:
+        """The lowest that is free: a start that was killed may have begun a trial before the one
+        below it.
+        """
+        return next(
+            number
+            for number in count()
+            if number not in self._configurations and number not in self._ledger.trials
+        )
+
+    def _num_drawn(self) -> int:
+        """Drawn trials, of earlier starts as well; variations do not count."""
+        variations = {
+            number
+            for number, trial in self._ledger.trials.items()
+            if trial.variation_of is not None
+        } | set(self._parents)
+        return len({*self._configurations, *self._ledger.trials} - variations)

@@ -1,7 +1,0 @@
-"""The smaller second model, distilled from the teacher's two halves [patent A claim 8] with an
-adaptive transfer ratio [patent B].
-"""
-
-from orchestrator.student.learning import StudentModel, learn_student_task
-
-__all__ = ["StudentModel", "learn_student_task"]

@@ -1,0 +1,1 @@
+"""Everything that imports MLflow: delivery, reading, registry, saved views, server."""

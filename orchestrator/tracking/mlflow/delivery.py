@@ -1,0 +1,295 @@
+"""Entries on their way into MLflow: in their order, many in one request, and never twice.
+
+Sending again what the store has already changes nothing there: a point is known by its name, step
+and the time at which it was logged, settings and tags by their value, a run that is created here by
+a tag. So after a failure everything is sent again of which it is not certain that it arrived.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import assert_never
+
+from mlflow.entities import Metric, Param, Run
+from mlflow.tracking import MlflowClient
+
+from orchestrator.errors import OrchestratorError, TransientError, UserInputError
+from orchestrator.tracking import names
+from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog
+from orchestrator.tracking.entries import (
+    Begin,
+    Datasets,
+    End,
+    Entry,
+    File,
+    GoOn,
+    Model,
+    Parameters,
+    Points,
+    Tags,
+    Views,
+)
+from orchestrator.tracking.mlflow.calls import mlflow_calls
+from orchestrator.tracking.mlflow.datasets import log_datasets
+from orchestrator.tracking.mlflow.model_delivery import deliver_model
+from orchestrator.tracking.mlflow.runs import (
+    MAX_TAG_CHARACTERS,
+    RUNNING,
+    Store,
+    clipped,
+    create_run,
+    find_run_of_tag,
+    open_store,
+    read_earlier_log,
+    reopen_run,
+    run_tags,
+)
+from orchestrator.tracking.mlflow.saved_views import save_views
+from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.run_process import recorded_process, this_process
+from orchestrator.tracking.spool import Destination
+from orchestrator.tracking.tracker import MetricPoint
+
+# Tags that name a run, which the store may know by another id.
+_RUN_TAGS = (names.PARENT_RUN_TAG, names.SWEEP_TAG)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An entry that the store will never take, and why."""
+
+    entry: Entry
+    reason: str
+
+
+class Delivery:
+    """Sends the entries of one session; used by one thread at a time.
+
+    Args:
+        destination: The store and the experiment.
+        run_ids: The store's ids of runs that were created here, by the id given out.
+        store: The opened store; None to open it when it is first needed.
+
+    Attributes:
+        open_runs: The store's ids of those that have begun and not ended.
+    """
+
+    def __init__(
+        self, destination: Destination, run_ids: Mapping[str, str], store: Store | None = None
+    ) -> None:
+        self.destination = destination
+        self.run_ids = dict(run_ids)
+        self._earlier: dict[str, EarlierLog] = {}
+        self.open_runs: set[str] = set()
+        self._ended: set[str] = set()
+        if store is not None:
+            self.store = store
+
+    @cached_property
+    def store(self) -> Store:
+        """The store and the experiment in it.
+
+        Raises:
+            UserInputError: The experiment is deleted, or the store refuses access.
+            TrackingUnavailableError: The store does not answer.
+        """
+        check_reachable(self.destination.uri)  # MLflow itself would try for minutes
+        return open_store(self.destination.uri, self.destination.experiment)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the store was ever reached."""
+        return "store" in self.__dict__
+
+    def send(self, entries: Sequence[Entry]) -> list[Refused]:
+        """Sends all, and returns those that the store refuses for ever.
+
+        Raises:
+            TrackingUnavailableError: The store does not answer, or cannot be written.
+            UserInputError: It refuses access, or something else answers in its place.
+        """
+        try:
+            self._send(entries)
+            return []
+        except (TransientError, UserInputError):
+            raise
+        except OrchestratorError:
+            return [
+                refused for entry in entries if (refused := self._send_alone(entry)) is not None
+            ]
+
+    def answers(self) -> bool:
+        """Whether the store answers now."""
+        try:
+            with mlflow_calls(self.destination.uri):
+                self.store.client.get_experiment(self.store.experiment_id)
+        except OrchestratorError:
+            return False
+        return True
+
+    def beat(self) -> None:
+        """Says of every open run that its process lives. One that another process has taken for
+        dead meanwhile is RUNNING again.
+
+        Raises:
+            TrackingUnavailableError: The store does not answer.
+            UserInputError: It refuses access.
+        """
+        for run_id in sorted(self.open_runs):
+            try:
+                with mlflow_calls(self.destination.uri):
+                    self._beat(run_id)
+            except (TransientError, UserInputError):
+                raise
+            except (
+                OrchestratorError
+            ) as error:  # a run that somebody has deleted keeps no other from being seen
+                logger.debug("no heartbeat of run %s: %s", run_id, error)
+
+    def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """The tags, where they name runs by the store's own ids."""
+        return {
+            key: self.id_of(value) if key in _RUN_TAGS else value for key, value in tags.items()
+        }
+
+    def id_of(self, run: str) -> str:
+        """The store's id of a run."""
+        return self.run_ids.get(run, run)
+
+    def _beat(self, run_id: str) -> None:
+        client = self.store.client
+        client.set_tag(run_id, names.HEARTBEAT_TAG, datetime.now(UTC).isoformat(timespec="seconds"))
+        run = client.get_run(run_id)
+        if run.info.status != RUNNING and recorded_process(run.data.tags) in (None, this_process()):
+            _forget_reason(client, run)
+            client.update_run(run_id, status=RUNNING)
+
+    def _send_alone(self, entry: Entry) -> Refused | None:
+        try:
+            self._send([entry])
+        except (TransientError, UserInputError):
+            raise
+        except OrchestratorError as error:
+            return Refused(entry, str(error))
+        return None
+
+    def _send(self, entries: Sequence[Entry]) -> None:
+        batches: dict[str, _Batch] = {}
+        with mlflow_calls(self.destination.uri):
+            for entry in entries:
+                match entry:
+                    case Parameters() | Points() | Tags():
+                        self._add(entry, batches.setdefault(entry.run, _Batch()))
+                    case _:
+                        self._send_batch(entry.run, batches.pop(entry.run, _Batch()))
+                        self._act(entry)
+                if entry.run not in self._ended:
+                    self.open_runs.add(self.id_of(entry.run))
+            for run, batch in batches.items():
+                self._send_batch(run, batch)
+
+    def _add(self, entry: Parameters | Points | Tags, batch: _Batch) -> None:
+        match entry:
+            case Parameters():
+                batch.parameters.update(entry.values)
+            case Points():
+                batch.points += [MetricPoint(*value, entry.time_ms) for value in entry.values]
+            case Tags():
+                batch.tags.update(entry.values)
+            case _:
+                assert_never(entry)
+
+    def _send_batch(self, run: str, batch: _Batch) -> None:
+        earlier = self._earlier.get(run, NoEarlierLog())
+        news = earlier.without_repeats(batch.points)
+        metrics = [Metric(point.name, point.value, point.time_ms, point.step) for point in news]
+        parameters = [Param(key, value) for key, value in batch.parameters.items()]
+        # MlflowClient splits what exceeds MLflow's limits (100 parameters or tags, 1000 metrics a
+        # request).
+        self.store.client.log_batch(
+            self.id_of(run), metrics, parameters, run_tags(self.with_ids(batch.tags))
+        )
+        earlier.remember(news)
+
+    def _act(self, entry: Begin | GoOn | File | Model | Datasets | Views | End) -> None:
+        client, run_id = self.store.client, self.id_of(entry.run)
+        match entry:
+            case Begin():
+                self._begin(entry)
+            case GoOn():
+                self._go_on(entry)
+            case File():
+                _require(entry.path)
+                client.log_artifact(run_id, str(entry.path), entry.artifact_folder or None)
+            case Model():
+                _require(entry.folder)
+                deliver_model(client, run_id, entry)
+            case Datasets():
+                log_datasets(client, run_id, entry.uses)
+            case Views():
+                save_views(client, self.store.experiment_id, entry.views)
+            case End():
+                self._end(client, run_id, entry)
+            case _:
+                assert_never(entry)
+
+    def _begin(self, entry: Begin) -> None:
+        tags = self.with_ids(entry.tags) | {names.SPOOL_ID_TAG: entry.run}
+        # A delivery that was killed after this request has created the run already.
+        run_id = find_run_of_tag(
+            self.store.client, [self.store.experiment_id], names.SPOOL_ID_TAG, entry.run
+        )
+        self.run_ids[entry.run] = run_id or create_run(
+            self.store.client, self.store.experiment_id, tags, entry.started_ms
+        )
+
+    def _go_on(self, entry: GoOn) -> None:
+        run = self.store.find_run(entry.run)
+        self.run_ids[entry.run] = run_id = run.info.run_id
+        self._ended.discard(entry.run)
+        reopen_run(self.store.client, run, self.with_ids(entry.tags))
+        self._earlier[entry.run] = read_earlier_log(self.store.client, run_id)
+
+    def _end(self, client: MlflowClient, run_id: str, entry: End) -> None:
+        self.open_runs.discard(run_id)
+        self._ended.add(entry.run)
+        run = client.get_run(run_id)
+        driver = run.data.tags.get(names.PROCESS_STARTED_TAG, "")
+        if entry.process and driver and driver != entry.process:
+            # what ended waited so long that another process goes on with the run, or has brought it
+            # to its end
+            return
+        if entry.reason:
+            client.set_tag(
+                run_id, names.STATUS_REASON_TAG, clipped(entry.reason, MAX_TAG_CHARACTERS)
+            )
+        else:
+            _forget_reason(client, run)
+        client.set_terminated(run_id, entry.status.value, entry.ended_ms)
+
+
+@dataclass
+class _Batch:
+    """What of one run goes into one request."""
+
+    parameters: dict[str, str] = field(default_factory=dict)
+    points: list[MetricPoint] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def _forget_reason(client: MlflowClient, run: Run) -> None:
+    """Takes back what another process said of a run that it took for dead."""
+    if names.STATUS_REASON_TAG in run.data.tags:
+        client.delete_tag(run.info.run_id, names.STATUS_REASON_TAG)
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise OrchestratorError("the copy that waited to be sent is gone", str(path))

@@ -1,0 +1,131 @@
+"""Learned models of an MLflow store: found by their run, or by name in the registry, and
+fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow.artifacts
+from mlflow.entities import LoggedModel, LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from orchestrator.config.addresses import without_password
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.errors import UserInputError
+from orchestrator.tracking.mlflow.calls import mlflow_calls
+from orchestrator.tracking.mlflow.reader import MlflowReader
+
+_MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+_REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<version>\d+))")
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A version in the registry.
+
+    Attributes:
+        run_id: The run that has learned it.
+        role: Whose model it is.
+        location: Where its package is.
+    """
+
+    run_id: str
+    role: Role
+    location: str
+
+
+class ModelReader(MlflowReader):
+    """Finds runs as `MlflowReader` does, and their models."""
+
+    def locations_of(self, run_id: str) -> dict[Role, str]:
+        """Where the packages of a run's models are; empty where it has logged none."""
+        with mlflow_calls(self._uri):
+            outputs = self._client.get_run(run_id).outputs
+            ids = [output.model_id for output in outputs.model_outputs] if outputs else []
+            models = [model for model in map(self._logged_model, ids) if model is not None]
+        return {
+            role: model.artifact_location
+            for model in models
+            for role in ROLES
+            if model.name == role
+        }
+
+    def registered(self, reference: str) -> RegisteredModel:
+        """A version in the registry.
+
+        Args:
+            reference: `NAME@ALIAS` or `NAME/VERSION`.
+
+        Raises:
+            UserInputError: It is no reference, there is no such version, or no run of this program
+                has learned it.
+        """
+        found = _REFERENCE.fullmatch(reference.strip())
+        if found is None:
+            raise UserInputError(
+                f"{reference!r} names no model",
+                next_step="write NAME@ALIAS or NAME/VERSION, or a run id",
+            )
+        with mlflow_calls(self._uri):
+            version = self._version(found["name"], found["alias"], found["version"] or "")
+            if version is None:
+                what = f"there is no model {reference} in the registry"
+                raise UserInputError(
+                    what,
+                    without_password(self._uri),
+                    "`orchestrator ui` shows names, aliases and versions",
+                )
+            location = self._client.get_model_version_download_uri(version.name, version.version)
+        roles = [role for role in ROLES if version.tags.get("role") == role]
+        if not roles or not version.run_id:
+            raise UserInputError(
+                f"the model {reference} was not registered by this program",
+                without_password(self._uri),
+            )
+        return RegisteredModel(version.run_id, roles[0], location)
+
+    def download(self, location: str, folder: Path) -> Path:
+        """Fetches a package into a folder, and returns where it lies.
+
+        Raises:
+            UserInputError: Its files are gone.
+        """
+        with mlflow_calls(self._uri):
+            try:
+                return Path(
+                    mlflow.artifacts.download_artifacts(
+                        artifact_uri=location, dst_path=str(folder), tracking_uri=self._uri
+                    )
+                )
+            except (MlflowException, FileNotFoundError) as error:
+                if isinstance(error, MlflowException) and error.error_code not in _MISSING:
+                    raise
+                raise UserInputError(
+                    "the model's files are gone", location, "run the experiment again"
+                ) from error
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _logged_model(self, model_id: str) -> LoggedModel | None:
+        """None for one that is deleted, or was never sent whole."""
+        try:
+            model = self._client.get_logged_model(model_id)
+        except MlflowException as error:
+            if error.error_code in _MISSING:
+                return None
+            raise
+        return model if model.status == LoggedModelStatus.READY else None
+
+    def _version(self, name: str, alias: str | None, version: str) -> ModelVersion | None:
+        try:
+            if alias is not None:
+                return self._client.get_model_version_by_alias(name, alias)
+            return self._client.get_model_version(name, version)
+        except MlflowException as error:
+            if error.error_code in _MISSING:
+                return None
+            raise

@@ -1,0 +1,218 @@
+"""Runs and experiments of an MLflow store: made when missing, found by their ids, opened again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlflow.entities import Experiment, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orchestrator.config.addresses import without_password
+from orchestrator.errors import UserInputError
+from orchestrator.tracking import names
+from orchestrator.tracking.earlier_log import NEW_RUN_ADVICE, EarlierLog
+from orchestrator.tracking.mlflow.calls import environment, mlflow_calls
+from orchestrator.tracking.mlflow.database import database_ready
+from orchestrator.tracking.uris import artifact_root
+
+MAX_PARAMETER_CHARACTERS = 6000
+MAX_TAG_CHARACTERS = 8000
+RUNNING = "RUNNING"
+# What a run says about the process that drove it last, and of how it ended then.
+_TAGS_OF_ONE_PROCESS = (
+    names.HOST_TAG,
+    names.PROCESS_TAG,
+    names.PROCESS_STARTED_TAG,
+    names.HEARTBEAT_TAG,
+    names.STATUS_REASON_TAG,
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """One experiment of an MLflow store that has been opened.
+
+    Attributes:
+        client: Bound to the store.
+        uri: The store's URI, for messages.
+        experiment_id: MLflow's id of the experiment.
+    """
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+
+    def find_run(self, run_id: str) -> Run:
+        """The run of an id, as `find_run`."""
+        return find_run(self.client, self.uri, run_id)
+
+
+def open_store(uri: str, experiment: str) -> Store:
+    """Opens a store, with schema and experiment, made when missing.
+
+    Raises:
+        UserInputError: The experiment is deleted, or its name, the schema or the credentials cannot
+            work.
+        TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
+    """
+    with mlflow_calls(uri), database_ready(uri):
+        client = connect(uri)
+        return Store(client, uri, open_experiment(client, uri, experiment))
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client of one store, which makes the schema of an empty database."""
+    root = artifact_root(uri)
+    # MLflow makes its "Default" experiment along with the database: its artifacts belong to the
+    # same root.
+    store_root = {"_MLFLOW_SERVER_ARTIFACT_ROOT": root.as_uri()} if root else {}
+    with environment(store_root):
+        # The registry is named too: otherwise the client asks the global setting.
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """The id of an active experiment, made when there is none of this name.
+
+    Args:
+        client: Bound to the store.
+        uri: The store's URI.
+        name: The experiment's name.
+
+    Raises:
+        UserInputError: The name is empty or too long, or the experiment is deleted.
+    """
+    if not name.strip() or len(name) > 500:
+        raise UserInputError(
+            f"the experiment's name {name[:40]!r} is empty or longer than 500",
+            "tracking.experiment",
+        )
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        root = artifact_root(uri)
+        try:
+            return str(
+                client.create_experiment(
+                    name, root.as_uri() if root else None, names.EXPERIMENT_TAGS
+                )
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another process was quicker
+    return _active(found, uri, name)
+
+
+def create_run(
+    client: MlflowClient, experiment_id: str, tags: Mapping[str, str], started_ms: int | None = None
+) -> str:
+    """Creates a RUNNING run, and returns its id; without a time it starts now."""
+    kept = {key: clipped(value, MAX_TAG_CHARACTERS) for key, value in tags.items()}
+    return str(client.create_run(experiment_id, started_ms, tags=kept).info.run_id)
+
+
+def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
+    """The run of an id, MLflow's or the one that this program gave out while the store was away.
+
+    Args:
+        client: Bound to the store.
+        uri: The store's URI, for messages.
+        run_id: The id.
+
+    Raises:
+        UserInputError: There is no such run, or it is deleted.
+    """
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+        found = find_run_of_tag(client, experiment_ids, names.SPOOL_ID_TAG, run_id)
+        if found is None:
+            raise UserInputError(
+                f"there is no run {run_id!r} to go on with", without_password(uri), NEW_RUN_ADVICE
+            ) from error
+        run = client.get_run(found)
+    if run.info.lifecycle_stage != "active":
+        restore = f"restore it (mlflow runs restore --run-id {run_id}) or {NEW_RUN_ADVICE}"
+        raise UserInputError(f"run {run_id} is deleted", without_password(uri), restore)
+    return run
+
+
+def find_run_of_tag(
+    client: MlflowClient, experiment_ids: Sequence[str], tag: str, value: str
+) -> str | None:
+    """MLflow's id of the run that has a tag; None when none has."""
+    if not value.isalnum():
+        return None  # it would be no value in MLflow's search language
+    found = client.search_runs(list(experiment_ids), f"tags.`{tag}` = '{value}'", max_results=1)
+    return str(found[0].info.run_id) if found else None
+
+
+def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experiment: str) -> Run:
+    """As `find_run`; raises `UserInputError` also for a run of another experiment."""
+    run = find_run(client, uri, run_id)
+    its_own = client.get_experiment(run.info.experiment_id).name
+    if its_own != experiment:
+        what = f"run {run_id} lies in experiment {its_own!r}, not in {experiment!r}"
+        raise UserInputError(
+            what,
+            without_password(uri),
+            f"name its experiment as tracking.experiment, or {NEW_RUN_ADVICE}",
+        )
+    return run
+
+
+def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
+    """Makes a run RUNNING again, as a run of the process that the tags name.
+
+    Args:
+        client: Bound to the store.
+        run: As found just now.
+        tags: They replace the run's own, which it keeps otherwise.
+    """
+    run_id = run.info.run_id
+    client.log_batch(run_id, tags=run_tags(tags))
+    for tag in _TAGS_OF_ONE_PROCESS:
+        if tag in run.data.tags and tag not in tags:
+            client.delete_tag(run_id, tag)
+    # Last: a RUNNING run that still named its earlier process would be closed by whoever looks for
+    # abandoned runs.
+    client.update_run(run_id, status=RUNNING)
+
+
+def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
+    """Everything that a run holds; one request for the run and one for each of its metrics (a page
+    of 25 000 points).
+    """
+    data = client.get_run(run_id).data
+    points = (
+        (name, point.step)
+        for name in data.metrics
+        for point in client.get_metric_history(run_id, name)
+    )
+    return EarlierLog(run_id, data.params, points)
+
+
+def run_tags(tags: Mapping[str, str]) -> list[RunTag]:
+    """Tags as MLflow takes them, cut to the length it keeps."""
+    return [RunTag(key, clipped(value, MAX_TAG_CHARACTERS)) for key, value in tags.items()]
+
+
+def clipped(text: str, limit: int) -> str:
+    """The text, ending with an ellipsis where it was longer than `limit` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _active(found: Experiment | None, uri: str, name: str) -> str:
+    if found is None or found.lifecycle_stage != "active":
+        deleted_id = found.experiment_id if found else "ID"
+        restore = (
+            f"restore it (mlflow experiments restore --experiment-id {deleted_id}) or choose"
+            " another name"
+        )
+        raise UserInputError(
+            f"tracking.experiment {name!r} is deleted", without_password(uri), restore
+        )
+    return str(found.experiment_id)

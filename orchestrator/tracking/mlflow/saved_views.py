@@ -1,0 +1,149 @@
+"""Saved views of MLflow's experiment page: written as experiment tags, found again by their link.
+
+MLflow 3.16 began to keep what a person saves on the page ("Saved views") in tags
+`mlflow.sharedViewState.ID` of the experiment. No interface for writing them is documented, so
+nothing is written for a version whose page was not looked at.
+"""
+
+import base64
+import json
+import logging
+import time
+import urllib.parse
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import mlflow
+from mlflow.tracking import MlflowClient
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.tracking.mlflow.calls import mlflow_calls
+from orchestrator.tracking.preflight import ANSWER_SECONDS
+from orchestrator.tracking.uris import SERVER_SCHEMES, experiment_url, uri_scheme
+from orchestrator.tracking.views.view import Json, View
+
+VIEW_TAG_PREFIX = "mlflow.sharedViewState."
+CHECKED_VERSIONS = ("3.16", "3.17")
+MAX_VALUE_CHARACTERS = (
+    20_000  # as MLflow checks it; a view has about 1,000, with 5 tasks as with 1,000
+)
+_COMPRESSED = "deflate;"
+
+logger = logging.getLogger(__name__)
+
+
+def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) -> None:
+    """Write the views that an experiment lacks, or has in an older form; one that a person saved
+    anew on the page is theirs.
+
+    A view is worth less than the run it belongs to: what goes wrong is a warning in the log.
+
+    Args:
+        client: Bound to the store.
+        experiment_id: An active experiment.
+        views: With different ids.
+    """
+    try:
+        with mlflow_calls(client.tracking_uri):
+            if not _page_is_known(client.tracking_uri):
+                return
+            tags = client.get_experiment(experiment_id).tags
+            for view in views:
+                if _is_wanted(view, tags.get(tag_of(view))):
+                    client.set_experiment_tag(
+                        experiment_id, tag_of(view), envelope(view, time.time_ns() // 1_000_000)
+                    )
+    except OrchestratorError as error:
+        logger.warning(
+            "the comparison views of experiment %s could not be saved: %s", experiment_id, error
+        )
+
+
+def view_url(uri: str, experiment_id: str, view_id: str) -> str:
+    """The page that shows a view: on the server, or on the one that `orchestrator ui` starts."""
+    # Without the workflow, a browser that is new to MLflow shows the menu for language models.
+    query = {
+        "viewStateShareKey": view_id,
+        "compareRunsMode": "CHART",
+        "workflowType": "machine_learning",
+    }
+    return f"{experiment_url(uri, experiment_id)}/runs?{urllib.parse.urlencode(query)}"
+
+
+def tag_of(view: View) -> str:
+    """Key of the experiment's tag that holds a view."""
+    return f"{VIEW_TAG_PREFIX}{view.id}"
+
+
+def view_names(tags: Mapping[str, str]) -> dict[str, str]:
+    """Id and name of every saved view among an experiment's tags, whoever saved it."""
+    found = {
+        key.removeprefix(VIEW_TAG_PREFIX): _read(value)
+        for key, value in tags.items()
+        if key.startswith(VIEW_TAG_PREFIX)
+    }
+    return {view_id: str(saved["name"]) for view_id, saved in found.items() if saved}
+
+
+def envelope(view: View, now_milliseconds: int) -> str:
+    """The tag's value: name, times and the compressed state."""
+    packed = zlib.compress(json.dumps(view.state, separators=(",", ":")).encode(), level=9)
+    state = _COMPRESSED + base64.b64encode(packed).decode()
+    return json.dumps(
+        {
+            "name": view.name,
+            "createdAt": now_milliseconds,
+            "updatedAt": now_milliseconds,
+            "state": state,
+        }
+    )
+
+
+def state_of(value: str) -> Json:
+    """The state in a tag's value; empty where it holds none."""
+    text = str(_read(value).get("state", ""))
+    try:
+        if text.startswith(_COMPRESSED):
+            text = zlib.decompress(base64.b64decode(text.removeprefix(_COMPRESSED))).decode()
+        state = json.loads(text)
+    except (ValueError, zlib.error):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _is_wanted(view: View, saved: str | None) -> bool:
+    if len(envelope(view, 0)) > MAX_VALUE_CHARACTERS:
+        return False
+    if saved is None:
+        return True
+    before = _read(saved)
+    # The page sets the time of the update when a person overwrites a view; ours have both times
+    # alike.
+    is_ours = before.get("createdAt") == before.get("updatedAt")
+    return is_ours and (before.get("name") != view.name or state_of(saved) != view.state)
+
+
+def _read(value: str) -> dict[str, Any]:
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) and isinstance(read.get("name"), str) else {}
+
+
+def _page_is_known(uri: str) -> bool:
+    """Whether the page is of a checked version: the server's, or for a database that of the MLflow
+    installed here.
+    """
+    version = _server_version(uri) if uri_scheme(uri) in SERVER_SCHEMES else mlflow.__version__
+    return ".".join(version.split(".")[:2]) in CHECKED_VERSIONS
+
+
+def _server_version(uri: str) -> str:
+    answer = http_request(
+        get_default_host_creds(uri), "/version", "GET", max_retries=0, timeout=ANSWER_SECONDS
+    )
+    return str(answer.text).strip() if answer.ok else ""

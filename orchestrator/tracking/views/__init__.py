@@ -1,0 +1,1 @@
+"""Saved views of MLflow's experiment page, as values."""

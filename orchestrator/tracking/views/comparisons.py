@@ -1,0 +1,224 @@
+"""Which comparisons the MLflow page of an experiment offers ready-made: the questions that a team
+asks of its runs.
+"""
+
+import math
+from collections.abc import Sequence
+
+from orchestrator.config.distributions import ChoiceConfig, DistributionConfig
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.tracking import names
+from orchestrator.tracking.views.charts import (
+    NUM_LINE_STYLES,
+    bar,
+    charts_state,
+    line,
+    lines,
+    parallel,
+    scatter,
+    section,
+)
+from orchestrator.tracking.views.view import Json, View
+
+FORGETTING_VIEW = "orchestrator-forgetting"
+STUDENT_VIEW = "orchestrator-student-against-teacher"
+SWEEP_VIEW = "orchestrator-sweep"
+
+_MAX_AXES = 6  # of parameters in one chart: beside more, MLflow cuts their names in the middle
+_CONDITION_HEIGHT = 260  # pixels: few axes, few trials
+# The page shows the first 10 runs of its list unless told otherwise, and it lists 100 until a
+# person asks for more.
+_NEWEST_TEN = "FIRST_10_RUNS"
+_ALL_LISTED = "SHOW_ALL"
+# The page folds trials into the run of their sweep, where charts do not see them, when it sorts by
+# exactly `attributes.start_time`; the quotes make it another key there, and the same one for the
+# server.
+_NEWEST_FIRST = "attributes.`start_time`"
+
+
+def run_views(num_tasks: int) -> list[View]:
+    """The views of every experiment: what was forgotten, and how far the student is from its
+    teacher.
+
+    Args:
+        num_tasks: Tasks of a run. An experiment may hold runs over different numbers: each number
+            has its view of forgetting.
+    """
+    return [_forgetting_view(num_tasks), _student_view()]
+
+
+def sweep_view(sweep_id: str, search_space: SearchSpace) -> View:
+    """The finished trials of one sweep, the best ones first: which parameters made them good, at
+    which price.
+
+    Trials that were ended early are left out: an objective after fewer tasks is another one.
+
+    Args:
+        sweep_id: MLflow's id of the sweep's run.
+        search_space: What varied and what was made best.
+    """
+    objective = names.TRIAL_OBJECTIVE
+    finished = f"tags.`{names.SWEEP_TAG}` = '{sweep_id}' AND attributes.status = 'FINISHED'"
+    columns = [
+        f"tags.`{names.TRIAL_TAG}`",
+        f"metrics.`{objective}`",
+        *(f"params.`{path}`" for path in _varied(search_space)),
+    ]
+    return View(
+        id=f"{SWEEP_VIEW}-{sweep_id}",
+        name=f"Sweep {search_space.name} ({sweep_id[:8]})",
+        state=charts_state(_sweep_sections(search_space))
+        | _list_state(finished, columns, _ALL_LISTED)
+        | {"orderByKey": f"metrics.`{objective}`", "orderByAsc": search_space.mode == "min"},
+    )
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def _forgetting_view(num_tasks: int) -> View:
+    sections = [
+        section(
+            f"{role.capitalize()} forgetting", _forgetting_charts(role, num_tasks), num_columns=3
+        )
+        for role in reversed(ROLES)
+    ]
+    columns = [
+        f"metrics.`{names.final_metric('student', measure)}`" for measure in names.FINAL_MEASURES
+    ]
+    return View(
+        id=f"{FORGETTING_VIEW}-{num_tasks}-tasks",
+        name=f"Forgetting by task ({num_tasks} tasks)",
+        state=charts_state(sections, opened=["student_forgetting"])
+        | _list_state(_with_results(), columns),
+    )
+
+
+def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
+    tasks = _spread(
+        max(1, num_tasks - 1)
+    )  # after the last task comes none for which it could be forgotten
+    metrics = [names.task_forgetting(role, task) for task in tasks]
+    title = (
+        "Forgetting of each task"
+        if num_tasks - 1 <= len(tasks)
+        else f"Forgetting of {len(tasks)} of the {num_tasks} tasks"
+    )
+    # No task's own metric stands for this chart: MLflow makes one for each, which show them all,
+    # one by one.
+    each = lines(title, metrics, stands_for=names.summary_metric(role, "backward_transfer"))
+    return [
+        line(names.summary_metric(role, "accuracy")),
+        line(names.summary_metric(role, "forgetting")),
+        each,
+    ]
+
+
+def _spread(num_tasks: int) -> list[int]:
+    """All tasks where their lines can be told apart, otherwise so many between the first and the
+    last.
+    """
+    count = min(num_tasks, NUM_LINE_STYLES)
+    return [round(place * (num_tasks - 1) / max(1, count - 1)) for place in range(count)]
+
+
+def _student_view() -> View:
+    finals = [
+        scatter(*(names.final_metric(role, measure) for role in ROLES))
+        for measure in ("last_accuracy", "forgetting")
+    ]
+    accuracies = [names.summary_metric(role, "accuracy") for role in ROLES]
+    both = lines(
+        "Accuracy after each task: teacher and student", accuracies, stands_for=accuracies[0]
+    )
+    ratios = [line(names.training_metric("student", part)) for part in ("tssr", "tstr", "kdr")]
+    columns = [f"metrics.`{names.final_metric(role, 'last_accuracy')}`" for role in ROLES]
+    sections = [
+        section("In the end: teacher across, student up", finals),
+        section("On the way, by task and by epoch", [both, *ratios]),
+    ]
+    return View(
+        STUDENT_VIEW,
+        "Student against teacher",
+        charts_state(sections) | _list_state(_with_results(), columns),
+    )
+
+
+def _with_results() -> str:
+    """Runs and trials that have learned a task; not the runs of sweeps, which hold none
+    themselves.
+    """
+    return f"metrics.`{names.summary_metric('teacher', 'accuracy')}` >= 0"
+
+
+def _list_state(search_filter: str, columns: Sequence[str], visible: str = _NEWEST_TEN) -> Json:
+    method_and_seed = [f"tags.`{tag}`" for tag in (names.METHOD_TAG, names.SEED_TAG)]
+    return {
+        "searchFilter": search_filter,
+        "orderByKey": _NEWEST_FIRST,
+        "orderByAsc": False,
+        "selectedColumns": [*method_and_seed, *columns],
+        "runsHiddenMode": visible,
+    }
+
+
+# --- sweeps ---------------------------------------------------------------------------------------
+
+
+def _sweep_sections(search_space: SearchSpace) -> list[Json]:
+    """Parameters that all trials have, what a good objective costs, parameters that only some
+    trials have.
+
+    MLflow draws no line for a trial that lacks one of a chart's parameters, so those with a
+    condition have charts of their own. On an axis of text, such as lists of thresholds, it has room
+    for 30 values and drops the trials with others.
+    """
+    groups: dict[str, list[str]] = {}
+    for path, distribution in _varied(search_space).items():
+        condition = ", ".join(f"{other} = {value}" for other, value in distribution.when.items())
+        groups.setdefault(condition, []).append(path)
+    always = (
+        [section("Parameters and objective", _parameter_charts(groups.pop("")), num_columns=1)]
+        if "" in groups
+        else []
+    )
+    conditional = [
+        section(
+            f"Where {condition}",
+            _parameter_charts(paths),
+            num_columns=1,
+            card_height=_CONDITION_HEIGHT,
+        )
+        for condition, paths in groups.items()
+    ]
+    return [
+        *always,
+        section("Accuracy against forgetting", _trade_off_charts(), num_columns=3),
+        *conditional,
+    ]
+
+
+def _parameter_charts(paths: Sequence[str]) -> list[Json]:
+    size = math.ceil(len(paths) / math.ceil(len(paths) / _MAX_AXES))
+    return [
+        parallel(paths[start : start + size], [names.TRIAL_OBJECTIVE])
+        for start in range(0, len(paths), size)
+    ]
+
+
+def _varied(search_space: SearchSpace) -> dict[str, DistributionConfig]:
+    return {
+        path: distribution
+        for path, distribution in search_space.parameters.items()
+        if not isinstance(distribution, ChoiceConfig) or len(distribution.values) > 1
+    }
+
+
+def _trade_off_charts() -> list[Json]:
+    """What a trial pays in forgetting for its accuracy, and how far the best one is ahead."""
+    trade_offs = [
+        scatter(*(names.final_metric(role, measure) for measure in ("last_accuracy", "forgetting")))
+        for role in reversed(ROLES)
+    ]
+    return [*trade_offs, bar(names.TRIAL_OBJECTIVE)]

@@ -1,0 +1,101 @@
+"""The student's classifier in closed form: class means that follow the features, and linear
+discriminants of them.
+"""
+
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from orchestrator.methods.dual_teacher.student.closed_form import (
+    FeatureStatistics,
+    discriminant,
+    no_statistics,
+)
+from orchestrator.methods.features.drift import FeatureDrift
+
+CLASSES, FEATURES = 4, 6
+
+
+def drawn(seed: int = 0, num: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features of some classes with a common, stretched spread, and their labels."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(CLASSES).repeat_interleave(num)
+    means = 3 * torch.randn(CLASSES, FEATURES, generator=generator)
+    stretched = torch.randn(len(labels), FEATURES, generator=generator) @ torch.randn(
+        FEATURES, FEATURES, generator=generator
+    )
+    return means[labels] + stretched, labels
+
+
+def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    return float((logits.argmax(dim=1) == labels).double().mean())
+
+
+def test_classes_that_come_one_after_another_give_what_all_at_once_give() -> None:
+    features, labels = drawn()
+    at_once = no_statistics(FEATURES).with_classes(features, labels)
+    one_by_one = no_statistics(FEATURES)
+    for c in range(CLASSES):
+        one_by_one = one_by_one.with_classes(features[labels == c], labels[labels == c])
+    for name in ("means", "counts", "covariance"):
+        torch.testing.assert_close(getattr(one_by_one, name), getattr(at_once, name))
+    within = torch.stack([torch.cov(features[labels == c].T) for c in range(CLASSES)]).mean(dim=0)
+    torch.testing.assert_close(at_once.covariance, within)
+    assert at_once.counts.tolist() == [50] * CLASSES
+
+
+def test_the_discriminants_are_those_of_scikit_learn() -> None:
+    features, labels = drawn()
+    ours = discriminant(no_statistics(FEATURES).with_classes(features, labels), shrinkage=1e-9)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(features.numpy(), labels.numpy())
+    assert (ours(features).argmax(dim=1).numpy() == theirs.predict(features.numpy())).mean() > 0.99
+    probable = torch.softmax(ours(features), dim=1)
+    assert (
+        probable - torch.from_numpy(theirs.predict_proba(features.numpy())).float()
+    ).abs().mean() < 0.01
+
+
+def test_statistics_follow_a_drift() -> None:
+    features, labels = drawn()
+    drift = FeatureDrift(torch.eye(FEATURES) * 2, torch.arange(FEATURES).float())
+    followed = no_statistics(FEATURES).with_classes(features, labels).followed(drift)
+    moved = no_statistics(FEATURES).with_classes(drift.of_points(features), labels)
+    for name in ("means", "counts", "covariance"):
+        torch.testing.assert_close(
+            getattr(followed, name), getattr(moved, name), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_a_class_with_few_images_is_not_chosen_too_seldom() -> None:
+    """Two classes alike but for their number of images: with the noise in its mean taken away the
+    smaller one gets its share.
+    """
+    generator = torch.Generator().manual_seed(0)
+    counts, dimensions, shares = torch.tensor([400, 5]), 40, []
+    for _ in range(50):
+        means = torch.randn(2, dimensions, generator=generator) / counts[:, None].sqrt()
+        answers = discriminant(FeatureStatistics(means, counts, torch.eye(dimensions)), 0.1)
+        fresh = torch.randn(500, dimensions, generator=generator)
+        shares.append(float((answers(fresh).argmax(dim=1) == 1).double().mean()))
+    assert 0.4 < sum(shares) / len(shares) < 0.6
+
+
+@pytest.mark.parametrize("num", [1, 2])
+def test_a_handful_of_equal_images_gives_numbers(num: int) -> None:
+    features = torch.zeros(2 * num, FEATURES)
+    logits = discriminant(
+        no_statistics(FEATURES).with_classes(features, torch.arange(2).repeat_interleave(num)), 0.1
+    )(features)
+    assert torch.isfinite(logits).all()
+
+
+def test_more_classes_leave_the_statistics_before_as_they_were() -> None:
+    features, labels = drawn()
+    before = no_statistics(FEATURES).with_classes(features[labels < 2], labels[labels < 2])
+    kept = [tensor.clone() for tensor in (before.means, before.counts, before.covariance)]
+    after = before.with_classes(features[labels >= 2], labels[labels >= 2])
+    assert accuracy(discriminant(after, 0.1)(features), labels) > 0.9
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(kept, (before.means, before.counts, before.covariance), strict=True)
+    )

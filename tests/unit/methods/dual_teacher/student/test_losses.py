@@ -1,0 +1,118 @@
+"""The distillation losses against hand-made formulas [A claim 8; B step 6]."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from orchestrator.methods.dual_teacher.student.losses import (
+    embedding_loss,
+    stability_loss,
+    transfer_loss,
+    transfer_target,
+)
+
+fractions = st.floats(0, 1, allow_nan=False)
+
+
+def _random(seed: int, *shape: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+def test_embedding_loss_is_the_mean_squared_chord_between_directions() -> None:
+    student, teacher = _random(0, 7, 5), _random(1, 7, 5)
+    chords = []
+    for s, t in zip(student.numpy(), teacher.numpy(), strict=True):
+        cosine = s @ t / np.linalg.norm(s) / np.linalg.norm(t)
+        chords.append((2 * np.sin(np.arccos(cosine) / 2)) ** 2)
+    assert float(embedding_loss(student, teacher)) == pytest.approx(np.mean(chords))
+
+
+def test_embedding_loss_runs_from_0_for_the_same_to_4_for_opposite_directions() -> None:
+    embeddings = _random(0, 7, 5)
+    assert float(embedding_loss(3 * embeddings, embeddings)) == pytest.approx(0, abs=1e-9)
+    assert float(embedding_loss(-embeddings, embeddings)) == pytest.approx(4)
+
+
+@given(st.integers(0, 10_000))
+def test_embedding_loss_is_within_0_and_4(seed: int) -> None:
+    assert 0 <= float(embedding_loss(_random(seed, 3, 2), _random(seed + 1, 3, 2))) <= 4
+
+
+@given(st.integers(0, 10_000), fractions)
+def test_transfer_target_is_a_distribution(seed: int, ratio: float) -> None:
+    target = transfer_target(_random(seed, 4, 6).softmax(dim=1), torch.tensor([0, 5, 2, 2]), ratio)
+    assert target.min() >= 0
+    np.testing.assert_allclose(target.sum(dim=1).numpy(), 1)
+
+
+def test_transfer_target_mixes_the_teacher_with_the_real_answers() -> None:
+    teacher = torch.tensor([[0.5, 0.3, 0.2]])
+    np.testing.assert_allclose(
+        transfer_target(teacher, torch.tensor([2]), 0.4).numpy(), [[0.2, 0.12, 0.68]], rtol=1e-6
+    )
+
+
+def test_transfer_target_leans_on_the_teacher_at_1_and_on_the_answers_at_0() -> None:
+    teacher = torch.tensor([[0.5, 0.3, 0.2]])
+    assert torch.equal(transfer_target(teacher, torch.tensor([1]), 1.0), teacher)
+    assert torch.equal(
+        transfer_target(teacher, torch.tensor([1]), 0.0), torch.tensor([[0.0, 1.0, 0.0]])
+    )
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.8, 1.0])
+def test_transfer_loss_at_temperature_1_has_the_gradient_of_the_divergence_from_the_target(
+    ratio: float,
+) -> None:
+    labels = torch.tensor([0, 3, 2, 1, 1])
+    teacher_logits, student_logits = _random(1, 5, 4), _random(2, 5, 4).requires_grad_()
+    transfer_loss(student_logits, teacher_logits, labels, ratio, 1.0).backward()
+
+    # KL(target || P) with P = softmax(logits) has the gradient P - target
+    target = transfer_target(teacher_logits.softmax(dim=1), labels, ratio)
+    expected = (student_logits.detach().softmax(dim=1) - target) / len(labels)
+    assert student_logits.grad is not None
+    np.testing.assert_allclose(student_logits.grad.numpy(), expected.numpy(), atol=1e-12)
+
+
+def test_transfer_loss_weighs_the_soft_part_by_temperature_squared() -> None:
+    student, teacher, temperature, ratio = _random(0, 3, 4), _random(1, 3, 4), 2.5, 0.7
+    labels = torch.tensor([3, 0, 1])
+    soft, hard = [], []
+    for s, t, label in zip(student.numpy(), teacher.numpy(), labels.tolist(), strict=True):
+        p = np.exp(s / temperature) / np.exp(s / temperature).sum()
+        q = np.exp(t / temperature) / np.exp(t / temperature).sum()
+        soft.append(float((q * np.log(q / p)).sum()))
+        hard.append(float(-np.log(np.exp(s[label]) / np.exp(s).sum())))
+    expected = ratio * temperature**2 * np.mean(soft) + (1 - ratio) * np.mean(hard)
+    assert float(transfer_loss(student, teacher, labels, ratio, temperature)) == pytest.approx(
+        expected
+    )
+
+
+def test_transfer_loss_is_zero_where_the_student_equals_a_trusted_teacher() -> None:
+    logits = _random(0, 3, 4)
+    assert float(transfer_loss(logits, logits, torch.tensor([0, 1, 2]), 1.0, 4.0)) == pytest.approx(
+        0, abs=1e-12
+    )
+
+
+def test_stability_is_the_distance_in_units_of_the_variance() -> None:
+    before = 3 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    assert float(stability_loss(before, before)) == 0
+    moved = before + torch.tensor([2.0, 0, 0, 0])
+    torch.testing.assert_close(stability_loss(moved, before), 4 / before.var(dim=0).sum())
+    torch.testing.assert_close(
+        stability_loss(10 * moved, 10 * before), stability_loss(moved, before)
+    )
+
+
+def test_stability_of_a_single_image_is_a_number() -> None:
+    """A worker's share of a batch may be one image."""
+    before = torch.tensor([[3.0, 4.0]])
+    torch.testing.assert_close(stability_loss(before + 1, before), torch.tensor(2 / 25))

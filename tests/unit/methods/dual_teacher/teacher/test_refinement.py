@@ -1,0 +1,168 @@
+"""Held-out images and how much of the refinement is kept [METHOD §2 (d)]."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from orchestrator.methods.dual_teacher.teacher.refinement import (
+    STRENGTHS,
+    Head,
+    _balanced_gain,
+    best_strength,
+    hold_out,
+    scaled,
+)
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.models import CosineClassifier, WhitenedEmbedding
+
+LABELS = torch.tensor([0, 0, 1, 1])
+
+
+def _statistics() -> ClassStatistics:
+    """Two classes on the axes of a plane, known from many images."""
+    return ClassStatistics(
+        means=torch.eye(2),
+        counts=torch.tensor([100_000, 100_000]),
+        radii=torch.ones(2),
+        factors=torch.zeros(2, 0, 2),
+        covariance=torch.eye(2),
+    )
+
+
+def _heads(swap: float) -> tuple[Head, Head]:
+    """A head as it starts, and one whose classes have gone the given share of the way to each
+    other's place.
+    """
+    start = Head(WhitenedEmbedding(2, 2, 4), CosineClassifier(2)).anchored(_statistics())
+    learned = copy.deepcopy(start)
+    with torch.no_grad():
+        learned.classifier.residuals.copy_(swap * (torch.eye(2).flip(0) - torch.eye(2)))
+    return start, learned
+
+
+AS_KNOWN = torch.tensor([[1.0, 0.1], [0.9, 0.2], [0.1, 1.0], [0.3, 0.8]])
+SWAPPED = AS_KNOWN.flip(1)
+
+
+def _strength(swap: float, held_out: Tensor) -> float:
+    start, learned = _heads(swap)
+    return best_strength(learned, start, _statistics(), held_out, LABELS, len(LABELS))
+
+
+def test_a_refinement_that_hurts_is_dropped() -> None:
+    assert _strength(3.0, AS_KNOWN) == 0
+
+
+def test_a_refinement_that_changes_no_decision_is_dropped() -> None:
+    assert _strength(0.05, AS_KNOWN) == 0
+
+
+# the classes have changed places as soon as strength x swap exceeds a half
+@pytest.mark.parametrize(("swap", "expected"), [(0.6, 1.0), (1.5, 0.5), (3.0, 0.25)])
+def test_a_refinement_that_helps_is_followed_no_further_than_needed(
+    swap: float, expected: float
+) -> None:
+    assert _strength(swap, SWAPPED) == expected
+
+
+def test_gain_is_balanced_over_classes_of_different_size() -> None:
+    # 100 images of class 0, 80 of them as known, and 20 of class 1 that look like class 0. As it
+    # starts, the head has 80/100 and 0/20 right; with the classes swapped 20/100 and 20/20: fewer
+    # images in all, but 0.6 instead of 0.4 in the mean of classes. The standard error of that 0.2
+    # is sqrt((1 - 0.6²) / 100) / 2 = 0.04
+    start, learned = _heads(3.0)
+    held_out = torch.tensor([[1.0, 0.1]] * 80 + [[0.1, 1.0]] * 20 + [[1.0, 0.1]] * 20)
+    assert (
+        best_strength(
+            learned, start, _statistics(), held_out, torch.tensor([0] * 100 + [1] * 20), 120
+        )
+        == 0.25
+    )
+
+
+def test_one_more_hit_among_few_images_is_chance() -> None:
+    # class 0 is as known; of class 1 only the last of ten looks like class 0, which one hit more
+    # would mend at no cost: a gain of 0.05 with a standard error of sqrt(0.1 · 0.9 / 10) / 2 =
+    # 0.047
+    start, learned = _heads(0.0)
+    with torch.no_grad():
+        learned.classifier.residuals[1] = torch.tensor([0.9, 0.0])
+    held_out = torch.tensor([[1.0, 0.1]] * 10 + [[0.1, 1.0]] * 9 + [[0.75, 0.7]])
+    labels = torch.tensor([0] * 10 + [1] * 10)
+    gone = scaled(learned, start, 1.0)
+    hits = gone.classifier(gone.embedding.embed_normalized(held_out)).argmax(dim=1) == labels
+    assert hits.all()
+    assert best_strength(learned, start, _statistics(), held_out, labels, 20) == 0
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
+def test_a_strength_is_judged_by_the_head_that_would_be_kept(strength: float) -> None:
+    """Where one strength's head has every answer right, it is chosen: also when the embedding has
+    moved, and the anchors with it.
+    """
+    start, learned = _heads(0.0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in learned.learned():
+            parameter.copy_(1.5 * torch.randn(parameter.shape, generator=generator))
+    held_out = torch.rand(400, 2, generator=generator)
+
+    def answers(strength: float) -> Tensor:
+        kept = scaled(learned, start, strength).anchored(_statistics())
+        logits: Tensor = kept.classifier(kept.embedding.embed_normalized(held_out))
+        return logits.argmax(dim=1)
+
+    labels = answers(strength)
+    for other in set(STRENGTHS) - {strength}:
+        assert float((answers(other) != labels).float().mean()) > 0.02, (
+            "these heads must differ for the test to say anything"
+        )
+    assert best_strength(learned, start, _statistics(), held_out, labels, 400) == strength
+
+
+def test_scaling_goes_part_of_the_way_and_changes_neither_head() -> None:
+    start, learned = _heads(1.0)
+    with torch.no_grad():
+        for parameter in learned.embedding.adapter.parameters():
+            parameter.add_(1.0)
+    before = [parameter.detach().clone() for parameter in (*start.learned(), *learned.learned())]
+    for strength in (0.0, 0.25, 1.0):
+        for got, a, b in zip(
+            scaled(learned, start, strength).learned(),
+            start.learned(),
+            learned.learned(),
+            strict=True,
+        ):
+            torch.testing.assert_close(got, a + strength * (b - a))
+    for parameter, was in zip((*start.learned(), *learned.learned()), before, strict=True):
+        assert torch.equal(parameter, was)
+
+
+@pytest.mark.parametrize(("num", "num_held_out"), [(1, 0), (4, 0), (5, 1), (6, 1), (40, 8)])
+def test_every_image_is_either_learned_from_or_held_out(num: int, num_held_out: int) -> None:
+    features = [ClassFeatures(torch.zeros(num, 2), torch.zeros(0, num, 2))] * 2
+    for learning, judging in hold_out(features, 0.2, torch.Generator().manual_seed(0)):
+        assert len(judging) == num_held_out
+        assert not set(learning.tolist()) & set(judging.tolist())
+        assert sorted(learning.tolist() + judging.tolist()) == list(range(num))
+
+
+def test_a_class_is_never_held_out_as_a_whole() -> None:
+    features = [ClassFeatures(torch.zeros(5, 2), torch.zeros(0, 5, 2))]
+    ((learning, _),) = hold_out(features, 0.5, torch.Generator().manual_seed(0))
+    assert len(learning)
+
+
+def test_an_image_that_stands_for_many_classes_is_one_piece_of_evidence() -> None:
+    # One of ten images is mended, and with it its copies in another class: a gain of 0.1 whose
+    # standard error is that of ten images, sqrt(0.1 · 0.9 / 10) = 0.095; twenty images of their own
+    # would have had sqrt(0.1 · 0.9 / 20) = 0.067
+    differences = torch.tensor([1.0] + [0.0] * 9)
+    labels = torch.tensor([1] * 10 + [0] * 10)
+    assert _balanced_gain(differences.repeat(2), labels, 10) == pytest.approx((0.1, 0.3 / 10**0.5))
+    assert _balanced_gain(differences.repeat(2), labels, 20) == pytest.approx((0.1, 0.3 / 20**0.5))

@@ -1,0 +1,156 @@
+"""Class representations against numpy [METHOD §2, step 6]."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from orchestrator.methods.dual_teacher.teacher.statistics import (
+    ClassStatistics,
+    carry,
+    no_classes,
+    with_class,
+)
+from orchestrator.methods.features.drift import FeatureDrift
+from orchestrator.methods.features.views import ClassFeatures
+
+
+def _random(seed: int, *shape: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape)).float()
+
+
+def _of(*classes: ClassFeatures, rank: int = 0, view_weight: float = 0.0) -> ClassStatistics:
+    statistics = no_classes(classes[0].clean.shape[1], rank)
+    for of_class in classes:
+        statistics = with_class(statistics, of_class, view_weight)
+    return statistics
+
+
+def _without_views(clean: Tensor) -> ClassFeatures:
+    return ClassFeatures(clean, torch.zeros(0, *clean.shape))
+
+
+def test_the_shared_covariance_is_the_mean_over_classes_whatever_their_size() -> None:
+    small, large = _random(0, 6, 4), 3 * _random(1, 300, 4)
+    expected = (np.cov(small.numpy().T) + np.cov(large.numpy().T)) / 2
+    np.testing.assert_allclose(
+        _of(_without_views(small), _without_views(large)).covariance.numpy(),
+        expected,
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def test_means_counts_and_radii_are_those_of_each_class() -> None:
+    first, second = _random(0, 6, 4), _random(1, 9, 4)
+    statistics = _of(_without_views(first), _without_views(second))
+    assert statistics.num_classes == 2
+    assert statistics.counts.tolist() == [6, 9]
+    np.testing.assert_allclose(
+        statistics.means.numpy(),
+        [first.numpy().mean(0), second.numpy().mean(0)],
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    expected = [np.sqrt(x.numpy().var(axis=0, ddof=1).sum()) for x in (first, second)]
+    np.testing.assert_allclose(statistics.radii.numpy(), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("view_weight", "trust"), [(0.0, 0.0), (2.0, 0.25), (18.0, 0.75)])
+def test_the_mean_trusts_views_by_their_weight_against_the_number_of_images(
+    view_weight: float, trust: float
+) -> None:
+    clean, views = _random(0, 6, 4), _random(1, 3, 6, 4)
+    everything = np.concatenate([clean.numpy()[None], views.numpy()]).mean(axis=(0, 1))
+    expected = (1 - trust) * clean.numpy().mean(axis=0) + trust * everything
+    statistics = _of(ClassFeatures(clean, views), view_weight=view_weight)
+    np.testing.assert_allclose(statistics.means[0].numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_spread_adds_half_of_the_images_own_variation() -> None:
+    clean, views = _random(0, 6, 4), _random(1, 5, 6, 4)
+    within = np.mean([np.cov(views[:, image].numpy().T) for image in range(6)], axis=0)
+    expected = np.cov(clean.numpy().T) + 0.5 * within
+    np.testing.assert_allclose(
+        _of(ClassFeatures(clean, views)).covariance.numpy(), expected, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_one_view_says_nothing_about_variation() -> None:
+    clean = _random(0, 6, 4)
+    np.testing.assert_allclose(
+        _of(ClassFeatures(clean, _random(1, 1, 6, 4))).covariance.numpy(),
+        np.cov(clean.numpy().T),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_a_class_of_one_image_without_views_has_no_spread() -> None:
+    statistics = _of(_without_views(_random(0, 1, 4)), rank=2)
+    assert not statistics.covariance.any()
+    assert not statistics.factors.any()
+    assert float(statistics.radii[0]) == 0
+
+
+@pytest.mark.parametrize("with_views", [False, True])
+def test_factors_of_full_rank_reproduce_the_covariance(with_views: bool) -> None:
+    clean = _random(0, 9, 4)
+    views = _random(1, 3, 9, 4) if with_views else torch.zeros(0, 9, 4)
+    statistics = _of(ClassFeatures(clean, views), rank=6)
+    factors = statistics.factors[0]
+    np.testing.assert_allclose(
+        (factors.T @ factors).numpy(), statistics.covariance.numpy(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_factors_of_low_rank_are_the_widest_directions() -> None:
+    clean = _random(0, 40, 4) * torch.tensor([1.0, 5.0, 0.1, 2.0])
+    factors = _of(_without_views(clean), rank=2).factors[0].numpy()
+    values, directions = np.linalg.eigh(np.cov(clean.numpy().T))
+    expected = (directions[:, -2:] * values[-2:]) @ directions[:, -2:].T
+    np.testing.assert_allclose(factors.T @ factors, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_oldest_classes_can_be_taken_alone() -> None:
+    statistics = _of(*(_without_views(_random(seed, 6, 4)) for seed in range(3)), rank=2)
+    first = statistics.first(2)
+    for name in ("means", "counts", "radii", "factors"):
+        assert torch.equal(getattr(first, name), getattr(statistics, name)[:2])
+    assert torch.equal(first.covariance, statistics.covariance)
+
+
+def test_adding_a_class_leaves_the_statistics_before_as_they_were() -> None:
+    before = _of(_without_views(_random(0, 6, 4)))
+    means, covariance = before.means.clone(), before.covariance.clone()
+    with_class(before, _without_views(_random(1, 6, 4)), 0.0)
+    assert torch.equal(before.means, means)
+    assert torch.equal(before.covariance, covariance)
+
+
+def test_carried_statistics_are_those_of_the_moved_features() -> None:
+    features = [_random(seed, 6, 4) for seed in range(2)]
+    drift = FeatureDrift(torch.eye(4) + 0.3 * _random(5, 4, 4), _random(6, 4))
+    carried = carry(_of(*map(_without_views, features)), drift)
+    moved = _of(*(_without_views(drift.of_points(of_class)) for of_class in features))
+    for name in ("means", "counts", "covariance"):
+        torch.testing.assert_close(
+            getattr(carried, name), getattr(moved, name), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_the_spread_of_each_class_grows_as_that_of_all() -> None:
+    statistics = _of(*(_without_views(_random(seed, 6, 4)) for seed in range(2)))
+    carried = carry(statistics, FeatureDrift(3 * torch.eye(4), torch.zeros(4)))
+    torch.testing.assert_close(carried.radii, 3 * statistics.radii)
+    torch.testing.assert_close(carried.factors, 3 * statistics.factors)
+
+
+def test_a_subset_of_images_keeps_their_views() -> None:
+    features = ClassFeatures(_random(0, 6, 4), _random(1, 3, 6, 4))
+    chosen = features.subset(torch.tensor([4, 1]))
+    assert torch.equal(
+        chosen.all_views(), torch.stack([features.clean[[4, 1]], *features.views[:, [4, 1]]])
+    )

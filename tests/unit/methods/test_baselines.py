@@ -1,0 +1,152 @@
+"""The comparison methods task by task, on a few digits."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from orchestrator.config.backbones import SmallCnnTinyConfig
+from orchestrator.config.data import DigitsConfig, ScenarioConfig
+from orchestrator.config.methods import (
+    AnalyticConfig,
+    FinetuningConfig,
+    JointConfig,
+    NearestClassMeanConfig,
+)
+from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
+from orchestrator.config.training import TrainingConfig
+from orchestrator.data import Split, load_images
+from orchestrator.data.scenario import LabeledImages, build_scenario
+from orchestrator.methods.baselines import (
+    BaselineConfig,
+    BaselineModel,
+    BaselineSetting,
+    learn_baseline_task,
+)
+from orchestrator.methods.features.views import normalized_features
+from orchestrator.models.network import predict
+from orchestrator.training.context import LearningContext
+
+CLASSES = 4
+
+
+def _setting(method: BaselineConfig) -> BaselineSetting:
+    training = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.01)
+    teacher = TeacherConfig(
+        training=training,
+        self_supervision="none",
+        num_views=0,
+        joint_embedding=JointEmbeddingConfig(dimensions=16),
+    )
+    return BaselineSetting(method, SmallCnnTinyConfig(), training, teacher)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[Split, LabeledImages]:
+    """Two tasks of two digits, thirty images each."""
+    cache: Path = tmp_path_factory.mktemp("data")
+    scenario = build_scenario(
+        load_images(DigitsConfig(cache_dir=cache)),
+        ScenarioConfig(class_order=tuple(range(CLASSES))),
+        0.0,
+        0,
+    )
+    chosen = {}
+    for split in (Split.TRAIN, Split.TEST):
+        per_class = [scenario.images_of(split, [label]) for label in range(CLASSES)]
+        chosen[split] = LabeledImages(
+            torch.cat([images.images[:30] for images in per_class]),
+            torch.cat([images.labels[:30] for images in per_class]),
+        )
+    return chosen
+
+
+def _of(data: LabeledImages, classes: range) -> LabeledImages:
+    rows = torch.isin(data.labels, torch.tensor(list(classes)))
+    return LabeledImages(data.images[rows], data.labels[rows])
+
+
+def _learn(method: BaselineConfig, digits: dict[Split, LabeledImages]) -> list[BaselineModel]:
+    models: list[BaselineModel] = []
+    for task, new_classes in enumerate((range(2), range(2, CLASSES))):
+        classes = range(new_classes.stop) if isinstance(method, JointConfig) else new_classes
+        context = LearningContext(0, f"teacher[{task}]")
+        models.append(
+            learn_baseline_task(
+                models[-1] if models else None,
+                _of(digits[Split.TRAIN], classes),
+                _setting(method),
+                context,
+            )
+        )
+    return models
+
+
+def _accuracy(model: BaselineModel, data: LabeledImages) -> float:
+    return float((predict(model.network, data.images).argmax(dim=1) == data.labels).double().mean())
+
+
+def test_finetuning_forgets_what_the_joint_upper_bound_remembers(
+    digits: dict[Split, LabeledImages],
+) -> None:
+    old = _of(digits[Split.TEST], range(2))
+    first, second = _learn(FinetuningConfig(), digits)
+    assert _accuracy(first, old) > 0.9
+    assert _accuracy(second, old) < 0.6
+    assert _accuracy(_learn(JointConfig(), digits)[-1], old) > 0.9
+
+
+def test_analytic_learning_in_two_tasks_equals_ridge_regression_on_both_at_once(
+    digits: dict[Split, LabeledImages],
+) -> None:
+    ridge = 0.05
+    model = _learn(AnalyticConfig(ridge=ridge), digits)[-1]
+    data = digits[Split.TRAIN]
+    features = normalized_features(model.network.extractor, data.images).numpy().astype(np.float64)
+    rows = np.concatenate([features, np.sqrt(ridge) * np.eye(features.shape[1])])
+    answers = np.concatenate(
+        [np.eye(CLASSES)[data.labels.numpy()], np.zeros((features.shape[1], CLASSES))]
+    )
+    expected = features @ np.linalg.lstsq(rows, answers, rcond=None)[0]
+    np.testing.assert_allclose(predict(model.network, data.images).numpy(), expected, atol=5e-3)
+
+
+def test_nearest_class_mean_decides_by_the_distance_of_features(
+    digits: dict[Split, LabeledImages],
+) -> None:
+    model = _learn(NearestClassMeanConfig(), digits)[-1]
+    train, test = (
+        normalized_features(model.network.extractor, digits[split].images).numpy()
+        for split in (Split.TRAIN, Split.TEST)
+    )
+    means = np.stack(
+        [
+            train[digits[Split.TRAIN].labels.numpy() == label].mean(axis=0)
+            for label in range(CLASSES)
+        ]
+    )
+    nearest = np.linalg.norm(test[:, None] - means, axis=2).argmin(axis=1)
+    assert (
+        predict(model.network, digits[Split.TEST].images).argmax(dim=1).tolist() == nearest.tolist()
+    )
+
+
+@pytest.mark.parametrize("method", [FinetuningConfig(), NearestClassMeanConfig(), AnalyticConfig()])
+def test_learning_a_task_leaves_the_model_of_the_task_before_as_it_was(
+    method: BaselineConfig, digits: dict[Split, LabeledImages]
+) -> None:
+    first = _learn(method, digits)[0]
+    before = copy.deepcopy(first.network.state_dict())
+    learn_baseline_task(
+        first,
+        _of(digits[Split.TRAIN], range(2, CLASSES)),
+        _setting(method),
+        LearningContext(0, "teacher[1]"),
+    )
+    assert all(
+        torch.equal(before[name], value) for name, value in first.network.state_dict().items()
+    )

@@ -1,0 +1,98 @@
+"""What a sweep leaves behind, and who may read it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.config import Experiment, SearchSpace
+from orchestrator.pipelines.sweep.sweep import sweep
+from orchestrator.stages import Work
+from orchestrator.stages.claims import NO_CLAIMS
+from orchestrator.tuning.ledger import ledger_of
+from orchestrator.tuning.objective import Objective
+from orchestrator.tuning.share import TrialShare
+from orchestrator.tuning.trial import TrialInProcess
+from orchestrator.tuning.trial_source import TrialSource
+from orchestrator.tuning.trial_status import TrialStatus
+
+SPACE = {
+    "name": "test",
+    "searcher": {"kind": "grid"},
+    "parameters": {"student.temperature": {"kind": "choice", "values": [1, 8]}},
+}
+PASSWORD = "hunter2"  # noqa: S105 - of nobody
+ADDRESS = "http://me:***@127.0.0.1:9"  # nobody answers there
+
+
+def compute_here(
+    search_space: SearchSpace, work: Work, source: TrialSource, log_file: Path
+) -> None:
+    """Instead of Ray: one trial after the other, in this process."""
+    for plan in iter(source.next_trial, None):
+        source.trial_started(plan.number)
+        trial = TrialInProcess(
+            plan.experiments,
+            Objective.of(search_space),
+            TrialShare.of(work.experiment.execution),
+            NO_CLAIMS,
+        )
+        for _ in work.scenario.tasks:
+            source.trial_reported(plan.number, trial.learn_next_task())
+        source.trial_ended(plan.number, TrialStatus.FINISHED, "")
+
+
+@pytest.fixture
+def experiment_with(
+    tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Experiment]:
+    """An experiment whose tracking store is away and wants a password."""
+    import orchestrator.tuning.ray_tune
+
+    monkeypatch.setattr(orchestrator.tuning.ray_tune, "compute_trials", compute_here)
+
+    def make(password: str) -> Experiment:
+        tracking = {
+            "uri": ADDRESS.replace("***", password),
+            "spool": str(tmp_path / "spool"),
+            "required": False,
+            "models": "none",
+        }
+        values = tiny_experiment.model_dump() | {
+            "store": {"uri": f"{tmp_path}/store"},
+            "tracking": tracking,
+        }
+        return Experiment.model_validate(values)
+
+    return make
+
+
+def test_a_sweep_keeps_no_password_and_goes_on_without_it(
+    experiment_with: Callable[[str], Experiment], tmp_path: Path
+) -> None:
+    space, output = SearchSpace.model_validate({**SPACE, "num_trials": 1}), tmp_path / "out"
+    sweep(space, experiment_with(PASSWORD), output)
+    # a password may change while a sweep is interrupted
+    summary: dict[str, Any] = sweep(
+        SearchSpace.model_validate(SPACE), experiment_with("another"), output, resume=True
+    ).summary
+    assert [trial["status"] for trial in summary["trials"]] == ["finished"] * 2
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert {
+        "ledger.jsonl",
+        "best.yaml",
+        "summary.json",
+        "search_space.yaml",
+        "report.html",
+        "summary-seed-0.json",
+    } <= {path.name for path in files}
+    for secret in (PASSWORD, "another"):
+        assert [path.name for path in files if f":{secret}@".encode() in path.read_bytes()] == []
+    assert all(ADDRESS in (output / name).read_text() for name in ("ledger.jsonl", "best.yaml"))
+    header = ledger_of(output).header
+    assert header is not None
+    # as a report reads it
+    assert Experiment.model_validate(header.experiment).tracking.uri == ADDRESS
+    warm = SearchSpace.model_validate({**SPACE, "warm_start": str(output)})
+    assert sweep(warm, experiment_with(PASSWORD), tmp_path / "warm").summary["trials"] == []

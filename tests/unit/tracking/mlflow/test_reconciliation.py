@@ -1,0 +1,476 @@
+"""No run stays RUNNING when its process is gone, and no run of a living process is touched."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from orchestrator.config.experiment import TrackingConfig
+from orchestrator.errors import TrackingUnavailableError
+from orchestrator.tracking import RunStatus, names, open_run
+from orchestrator.tracking.entries import End, Points
+from orchestrator.tracking.mlflow.delivery import Delivery
+from orchestrator.tracking.mlflow.reconciliation import close_abandoned_runs, deliver_left_behind
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
+from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.run_process import RunProcess, this_process
+from orchestrator.tracking.spool import Destination, Spool
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere no process is recorded, and every run is left alone"
+)
+
+DRIVER = """
+import sys, time
+from orchestrator.config.experiment import TrackingConfig
+from orchestrator.tracking import open_run
+config = TrackingConfig(uri=sys.argv[1], spool=sys.argv[3])
+print(open_run(config, sys.argv[2], "a driver", {}).run_id, flush=True)
+time.sleep(600)
+"""
+SWEEP_DRIVER = """
+import sys, time
+from orchestrator.config.experiment import TrackingConfig
+from orchestrator.tracking import RunStatus, open_run
+sweep = open_run(TrackingConfig(uri=sys.argv[1], spool=sys.argv[3]), sys.argv[2], "a sweep", {})
+finished, *running = (sweep.open_child(f"trial {i}", {}) for i in range(3))
+finished.close(RunStatus.FINISHED)
+print(sweep.run_id, finished.run_id, *(trial.run_id for trial in running), flush=True)
+time.sleep(600)
+"""
+
+
+def at(uri: str) -> TrackingConfig:
+    """The store, with a spool beside its database."""
+    return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('tracking store')}/mlflow.db"
+
+
+@pytest.fixture
+def experiment(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name)
+
+
+@pytest.fixture
+def mine(uri: str, experiment: str) -> MlflowTracker:
+    """An open run of this process, which lives."""
+    return open_run(at(uri), experiment, "mine", {})
+
+
+@pytest.fixture
+def gone() -> RunProcess:
+    """A process of this host that has ended: this one's pid, as another process had it before."""
+    here = this_process()
+    assert here is not None
+    return replace(here, start_ticks=str(int(here.start_ticks) - 1))
+
+
+@pytest.fixture
+def driver(
+    uri: str, experiment: str, mine: MlflowTracker
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Another living process, and the run that it opened."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER, uri, experiment, str(at(uri).spool)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def left_by(process: RunProcess, mine: MlflowTracker) -> str:
+    return str(mine.client.create_run(mine.experiment_id, tags=process.tags()).info.run_id)
+
+
+def this_process_tags() -> dict[str, str]:
+    here = this_process()
+    assert here is not None
+    return here.tags()
+
+
+def status(mine: MlflowTracker, run_id: str) -> str:
+    return str(mine.client.get_run(run_id).info.status)
+
+
+def test_a_driver_that_is_killed_is_closed_when_the_next_run_opens_and_not_before(
+    driver: tuple["subprocess.Popen[str]", str], uri: str, experiment: str, mine: MlflowTracker
+) -> None:
+    process, run_id = driver
+    open_run(at(uri), experiment, "while it lives", {})
+    assert status(mine, run_id) == "RUNNING"
+    process.kill()
+    process.wait()
+    assert status(mine, run_id) == "RUNNING"
+    opened = open_run(at(uri), experiment, "the next", {})
+    run = mine.client.get_run(run_id)
+    assert run.info.status == "FAILED"
+    assert (
+        run.data.tags["orchestrator.status_reason"]
+        == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
+    )
+    assert run.info.end_time >= run.info.start_time
+    assert status(mine, opened.run_id) == status(mine, mine.run_id) == "RUNNING"
+
+
+def test_a_sweep_whose_driver_is_killed_is_closed_with_its_open_trials(
+    uri: str, experiment: str, mine: MlflowTracker
+) -> None:
+    command = [sys.executable, "-c", SWEEP_DRIVER, uri, experiment, str(at(uri).spool)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        sweep, finished, *running = process.stdout.readline().split()
+        process.kill()
+    assert [status(mine, run_id) for run_id in (sweep, *running)] == ["RUNNING"] * 3
+    open_run(at(uri), experiment, "the next", {})
+    assert [status(mine, run_id) for run_id in (sweep, *running)] == ["FAILED"] * 3
+    assert status(mine, finished) == "FINISHED"
+    for run_id in (sweep, *running):
+        reason = mine.client.get_run(run_id).data.tags["orchestrator.status_reason"]
+        assert reason == f"its process (pid {process.pid} on {socket.gethostname()}) is gone"
+
+
+def test_going_on_with_a_killed_sweep_closes_its_trials_and_neither_itself_nor_those_that_go_on(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    sweep = left_by(gone, mine)
+    trials = [
+        mine.client.create_run(
+            mine.experiment_id, tags=gone.tags() | {"mlflow.parentRunId": sweep}
+        ).info.run_id
+        for _ in range(2)
+    ]
+    reopened = open_run(at(uri), experiment, "a sweep", {}, run_id=sweep)
+    assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "FAILED", "FAILED"]
+    assert reopened.open_child("trial 0", {}, run_id=trials[0]).flush()
+    open_run(at(uri), experiment, "the next", {})
+    assert [status(mine, run_id) for run_id in (sweep, *trials)] == ["RUNNING", "RUNNING", "FAILED"]
+
+
+def test_a_run_that_another_process_goes_on_with_after_the_search_stays_open(
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = left_by(gone, mine)
+    search = mine.client.search_runs
+
+    def searched_just_before_it_goes_on(*arguments: object, **options: object) -> object:
+        found = search(*arguments, **options)  # type: ignore[arg-type]  # handed on as they are
+        open_run(at(uri), experiment, "it goes on", {}, run_id=run_id)
+        return found
+
+    monkeypatch.setattr(mine.client, "search_runs", searched_just_before_it_goes_on)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+    assert status(mine, run_id) == "RUNNING"
+
+
+def test_a_run_that_is_gone_on_with_names_the_process_that_does_so_before_it_is_running(
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = left_by(gone, mine)
+    mine.client.set_terminated(run_id, RunStatus.FAILED)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise MlflowException("the server is on fire")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, "update_run", refuse)
+        with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
+            open_run(at(uri), experiment, "a run", {}, run_id=run_id)
+    assert (
+        mine.client.get_run(run_id).data.tags["orchestrator.process_started"]
+        == this_process_tags()["orchestrator.process_started"]
+    )
+    assert status(mine, run_id) == "FAILED"
+
+
+def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_earlier_process(
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = left_by(gone, mine)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("orchestrator.tracking.mlflow.tracker.this_process", lambda: None)
+        elsewhere.setattr("orchestrator.tracking.mlflow.reconciliation.this_process", lambda: None)
+        open_run(at(uri), experiment, "a run", {}, run_id=run_id)
+    assert not mine.client.get_run(run_id).data.tags.keys() & gone.tags().keys()
+    open_run(at(uri), experiment, "the next", {})
+    assert status(mine, run_id) == "RUNNING"
+
+
+def test_a_run_says_which_process_drives_it(mine: MlflowTracker) -> None:
+    tags = mine.client.get_run(mine.run_id).data.tags
+    assert (tags["orchestrator.host"], tags["orchestrator.process"]) == (
+        socket.gethostname(),
+        str(os.getpid()),
+    )
+    assert tags["orchestrator.process_started"]
+
+
+def test_a_pid_that_another_process_has_now_keeps_no_run_open(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    run_id = left_by(gone, mine)
+    open_run(at(uri), experiment, "the next", {})
+    assert status(mine, run_id) == "FAILED"
+
+
+def test_runs_of_other_hosts_runs_without_tags_and_other_experiments_are_left_alone(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    elsewhere = left_by(replace(gone, host="another-host"), mine)
+    unknown = str(mine.client.create_run(mine.experiment_id).info.run_id)
+    of_another_experiment = left_by(
+        gone, open_run(at(uri), f"{experiment}, another", "another", {})
+    )
+    open_run(at(uri), experiment, "the next", {})
+    assert [status(mine, run_id) for run_id in (elsewhere, unknown, of_another_experiment)] == [
+        "RUNNING"
+    ] * 3
+
+
+def unseen(gone: RunProcess, where: str) -> RunProcess:
+    """A process that cannot be seen from here."""
+    return (
+        replace(gone, host="another-host")
+        if where == "another host"
+        else replace(gone, pid_namespace="1")
+    )
+
+
+@pytest.mark.parametrize("where", ["another host", "another container of this host"])
+def test_a_process_that_cannot_be_seen_is_taken_for_dead_after_15_minutes_without_a_sign_of_life(
+    where: str, uri: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    process, now = unseen(gone, where), datetime.now(UTC)
+    silent, lively, ahead = (left_by(process, mine) for _ in range(3))
+    for run_id, minutes in ((silent, -16), (lively, -14), (ahead, 600)):  # its clock may be wrong
+        mine.client.set_tag(
+            run_id,
+            names.HEARTBEAT_TAG,
+            (now + timedelta(minutes=minutes)).isoformat(timespec="seconds"),
+        )
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == [silent]
+    reason = mine.client.get_run(silent).data.tags[names.STATUS_REASON_TAG]
+    assert reason == f"no sign of life from {process.host} for 16 minutes"
+    assert [status(mine, run_id) for run_id in (lively, ahead)] == ["RUNNING"] * 2
+
+
+def test_a_run_that_is_gone_on_with_does_not_keep_the_sign_of_life_of_its_earlier_process(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    run_id = left_by(gone, mine)
+    mine.client.set_tag(
+        run_id, names.HEARTBEAT_TAG, (datetime.now(UTC) - timedelta(days=3)).isoformat()
+    )
+    open_run(at(uri), experiment, "a run", {}, run_id=run_id)
+    assert names.HEARTBEAT_TAG not in mine.client.get_run(run_id).data.tags
+
+
+def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_did(
+    uri: str, experiment: str, mine: MlflowTracker
+) -> None:
+    run_id = mine.run_id
+    delivery = Delivery(Destination(uri, experiment), {})
+    delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
+    for number in range(2):
+        mine.client.set_tag(
+            run_id, names.STATUS_REASON_TAG, "no sign of life from here for 16 minutes"
+        )
+        mine.client.set_terminated(run_id, "FAILED")
+        if number == 0:
+            delivery.beat()
+            assert status(mine, run_id) == "RUNNING"
+            assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
+    delivery.send(
+        [
+            End(
+                run=run_id,
+                status=RunStatus.FINISHED,
+                reason="",
+                ended_ms=mine.client.get_run(run_id).info.start_time + 1,
+            )
+        ]
+    )
+    assert status(mine, run_id) == "FINISHED"
+    assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
+
+
+def test_a_run_that_another_process_goes_on_with_is_neither_opened_nor_ended_by_the_earlier_one(
+    uri: str, experiment: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    run_id = left_by(gone, mine)
+    here = this_process_tags()[names.PROCESS_STARTED_TAG]
+    mine.client.set_terminated(run_id, "FINISHED")
+    delivery = Delivery(Destination(uri, experiment), {})
+    delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
+    delivery.beat()
+    delivery.send(
+        [End(run=run_id, process=here, status=RunStatus.KILLED, reason="interrupted", ended_ms=1)]
+    )
+    assert status(mine, run_id) == "FINISHED"
+    assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
+
+
+def left_in_spool(mine: MlflowTracker, spool_dir: Path, uri: str, *steps: int) -> Path:
+    """What a killed process leaves."""
+    spool = Spool.begin(spool_dir, mine.run_id, Destination(uri, "left behind"))
+    for step in steps:
+        spool.append(Points(run=mine.run_id, time_ms=1, values=[("loss", step / 10, step)]))
+    spool._lock.release()
+    return spool.folder
+
+
+def test_what_cannot_be_read_or_sent_keeps_no_run_from_beginning_and_is_said_with_the_way_out(
+    uri: str, mine: MlflowTracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, whole = (left_in_spool(mine, tmp_path / "spool", uri, step) for step in (1, 2))
+    with (broken / "journal.jsonl").open("ab") as journal:
+        journal.write(b"gibberish\n")
+    open_run(TrackingConfig(uri=uri, spool=tmp_path / "spool"), "left behind", "the next", {})
+    assert "is no entry" in caplog.text
+    assert f"delete {broken} to give it up" in caplog.text
+    assert (broken.exists(), whole.exists()) == (True, False)
+    assert [point.step for point in mine.client.get_metric_history(mine.run_id, "loss")] == [2]
+
+
+def test_a_store_that_is_away_is_asked_once_whatever_waits_for_it(
+    mine: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in range(3):
+        left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/a file/mlflow.db", step)
+    (tmp_path / "a file").touch()
+    asked: list[str] = []
+    monkeypatch.setattr("orchestrator.tracking.mlflow.delivery.check_reachable", _noting(asked))
+    found = deliver_left_behind(tmp_path / "spool")
+    assert (len(found), {type(left.error) for left in found}, len(asked)) == (
+        3,
+        {TrackingUnavailableError},
+        1,
+    )
+
+
+def _noting(asked: list[str]) -> Callable[[str], None]:
+    def note(uri: str) -> None:
+        asked.append(uri)
+        check_reachable(uri)
+
+    return note
+
+
+def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(
+    mine: MlflowTracker, tmp_path: Path
+) -> None:
+    folder = left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/new.db", 1, 2)
+    (left,) = deliver_left_behind(tmp_path / "spool")
+    assert (left.num_sent, left.num_refused, left.error) == (0, 2, None)
+    assert "not found" in (folder / "refused.jsonl").read_text()
+    assert deliver_left_behind(tmp_path / "spool") == []
+
+
+def test_a_run_that_was_closed_keeps_its_status(
+    uri: str, mine: MlflowTracker, gone: RunProcess
+) -> None:
+    run_id = left_by(gone, mine)
+    mine.client.set_terminated(run_id, RunStatus.KILLED)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+    assert status(mine, run_id) == "KILLED"
+
+
+def test_a_process_that_closes_its_run_and_ends_after_the_search_keeps_its_status(
+    uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = left_by(gone, mine)
+    search = mine.client.search_runs
+
+    def searched_just_before_the_end(*arguments: object, **options: object) -> object:
+        found = search(*arguments, **options)  # type: ignore[arg-type]  # handed on as they are
+        mine.client.set_terminated(run_id, "FINISHED")
+        return found
+
+    monkeypatch.setattr(mine.client, "search_runs", searched_just_before_the_end)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+    run: Run = mine.client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert "orchestrator.status_reason" not in run.data.tags
+
+
+def test_runs_on_every_page_are_closed_once(
+    uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.mlflow.reconciliation.RUNS_PER_PAGE", 2)
+    left = {left_by(gone, mine) for _ in range(5)}
+    closed = close_abandoned_runs(mine.client, uri, [mine.experiment_id])
+    assert sorted(closed) == sorted(left)
+    assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == []
+
+
+@pytest.mark.parametrize("call", ["search_runs", "get_run", "set_tag", "set_terminated"])
+def test_what_cannot_be_closed_is_a_warning_and_the_run_opens(
+    call: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise MlflowException("the server is on fire")
+
+    left_by(gone, mine)
+    with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
+        broken.setattr(MlflowClient, call, refuse)
+        opened = open_run(at(mine.uri), experiment, "the next", {})
+        with pytest.raises(TrackingUnavailableError, match="the server is on fire"):
+            close_abandoned_runs(mine.client, mine.uri, [mine.experiment_id])
+    # the thread that sends numbers may have met the broken call as well, and says so
+    said = [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if "could not be closed" in record.getMessage()
+    ]
+    assert [level for level, _ in said] == ["WARNING"]
+    assert "the server is on fire" in said[0][1]
+    assert status(mine, opened.run_id) == "RUNNING"
+
+
+def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_closed(
+    uri: str,
+    experiment: str,
+    mine: MlflowTracker,
+    gone: RunProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = left_by(gone, mine)
+    for module in ("mlflow_tracker", "reconciliation"):
+        monkeypatch.setattr(f"orchestrator.tracking.{module}.this_process", lambda: None)
+    opened = open_run(at(uri), experiment, "the next", {})
+    assert "orchestrator.host" not in mine.client.get_run(opened.run_id).data.tags
+    assert status(mine, run_id) == "RUNNING"
