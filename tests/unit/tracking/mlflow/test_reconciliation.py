@@ -469,8 +469,8 @@ def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_c
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = left_by(gone, mine)
-    for module in ("mlflow_tracker", "reconciliation"):
-        monkeypatch.setattr(f"orchestrator.tracking.{module}.this_process", lambda: None)
+    for module in ("tracker", "reconciliation"):
+        monkeypatch.setattr(f"orchestrator.tracking.mlflow.{module}.this_process", lambda: None)
     opened = open_run(at(uri), experiment, "the next", {})
     assert "orchestrator.host" not in mine.client.get_run(opened.run_id).data.tags
     assert status(mine, run_id) == "RUNNING"
