@@ -24,13 +24,13 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.models import AnyNetwork
+from orchestrator.models.artifact import Artifact
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.stages import StageStore
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.feature_tables import is_known_beforehand
 from orchestrator.stages.graph import weights_of
-from orchestrator.stages.store import Artifact
 from orchestrator.tracking.mlflow.registry import ModelRegistry
 
 STATE_FOLDER = "continual"

@@ -29,8 +29,8 @@ from orchestrator.models import (
     WhitenedEmbedding,
     build_backbone,
 )
+from orchestrator.models.artifact import Artifact
 from orchestrator.stages.model import Model
-from orchestrator.stages.store import Artifact
 from orchestrator.training.random_streams import seeded_initialisation
 
 Tensors = dict[str, Tensor]

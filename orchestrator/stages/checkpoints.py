@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.stages.store import Artifact, StageStore
+from orchestrator.models.artifact import Artifact
+from orchestrator.stages.store import StageStore
 from orchestrator.training.checkpoints import EpochCheckpoint
 from orchestrator.training.reports import EpochReport
 

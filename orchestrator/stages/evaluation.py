@@ -13,10 +13,10 @@ from torch import Tensor
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.evaluation.classification import accuracies
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
+from orchestrator.models.artifact import Artifact
 from orchestrator.models.network import predict, predict_from_features
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.model import Model
-from orchestrator.stages.store import Artifact
 from orchestrator.training.ranks import ALONE, Ranks
 
 Rows = dict[Split, list[float]]

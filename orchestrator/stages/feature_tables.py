@@ -26,11 +26,12 @@ from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.methods.features.views import Views, extract_views
 from orchestrator.models import Backbone, build_backbone
+from orchestrator.models.artifact import Artifact
 from orchestrator.models.pretrained import backbone_identity
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.computation import classes_learned
 from orchestrator.stages.graph import Stage
-from orchestrator.stages.store import Artifact, StageStore
+from orchestrator.stages.store import StageStore
 from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
 

@@ -20,16 +20,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 from pyarrow import fs
 from safetensors import SafetensorError
-from torch import Tensor
 
 from orchestrator.errors import StorageUnavailableError, UserInputError
+from orchestrator.models.artifact import Artifact
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +38,6 @@ TEMPORARY = ".tmp-"
 _ATTEMPTS = 3
 _TORN = "its checksum does not fit"
 _USE_NOTED_AFTER_SECONDS = 30 * 60
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """What a stage leaves behind.
-
-    Attributes:
-        tensors: By name.
-        values: Whatever JSON can hold.
-    """
-
-    tensors: dict[str, Tensor]
-    values: dict[str, Any] = field(default_factory=dict)
 
 
 class StageStore:

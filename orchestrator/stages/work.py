@@ -13,11 +13,12 @@ from orchestrator.data import Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario import build_scenario
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.models.artifact import Artifact
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.graph import Stage, evaluation_key, learned_stages, stage_graph
 from orchestrator.stages.model import Model
-from orchestrator.stages.store import Artifact, StageStore
+from orchestrator.stages.store import StageStore
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import torch
 
 from orchestrator.config.roles import Role
 from orchestrator.errors import ModelNotExportableError, StorageUnavailableError
+from orchestrator.models.artifact import Artifact
 from orchestrator.stages import Model, Stage, Work
-from orchestrator.stages.store import Artifact
 from orchestrator.tracking import Tracker, names
 from orchestrator.tracking.model_facts import ModelFacts
 

@@ -23,6 +23,7 @@ from orchestrator.models import (
     PowerNormalization,
     build_backbone,
 )
+from orchestrator.models.artifact import Artifact
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
 from orchestrator.retraining.changes import ChangePlan, FindingKind
 from orchestrator.retraining.journal import ModelPair
@@ -31,7 +32,6 @@ from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import scan
 from orchestrator.retraining.shift import find_shifts
 from orchestrator.stages.artifacts import to_artifact
-from orchestrator.stages.store import Artifact
 from orchestrator.training.random_streams import seeded_initialisation
 
 IMAGES_AT_ONCE = 15  # of 160 pixels a side

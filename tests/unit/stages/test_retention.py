@@ -14,6 +14,7 @@ import torch
 from pyarrow import fs
 
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.models.artifact import Artifact
 from orchestrator.stages.retention import (
     JOBS_FOLDER,
     Kind,
@@ -23,7 +24,7 @@ from orchestrator.stages.retention import (
     exists,
     newest_keys,
 )
-from orchestrator.stages.store import Artifact, StageStore
+from orchestrator.stages.store import StageStore
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 TENSORS = f"{'0' * 64}.safetensors"

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from orchestrator.errors import StorageUnavailableError, UserInputError
-from orchestrator.stages.store import Artifact, StageStore
+from orchestrator.models.artifact import Artifact
+from orchestrator.stages.store import StageStore
 
 KEY = "a" * 64
 

@@ -22,6 +22,7 @@ from orchestrator.config.loader import with_values
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Split, Task
 from orchestrator.methods.features.views import Views, extract_views
+from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.planning.plan import (
     MAX_MANIFESTS,
     Measurement,
@@ -39,7 +40,6 @@ from orchestrator.stages import Stage, StageRunner, StageStore, prepare_work
 from orchestrator.stages.computation import num_training_images
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys
-from orchestrator.stages.store import Artifact
 
 
 @pytest.fixture(autouse=True)

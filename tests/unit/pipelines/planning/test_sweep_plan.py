@@ -17,6 +17,7 @@ from orchestrator.config import Experiment, SearchSpace
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Task, build_scenario
 from orchestrator.errors import ConfigError
+from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.planning import sweep_plan
 from orchestrator.pipelines.planning.plan import (
     PlannedStage,
@@ -34,7 +35,6 @@ from orchestrator.pipelines.planning.sweep_plan import (
 from orchestrator.pipelines.sweep.listener import SilentSweepListener
 from orchestrator.pipelines.sweep.trials import SweepSetting, SweepTrials
 from orchestrator.stages import Stage, StageStore, prepare_work
-from orchestrator.stages.store import Artifact
 from orchestrator.tracking import InMemoryTracker, names
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.share import TrialShare

@@ -10,11 +10,11 @@ import torch
 
 from orchestrator.config import Experiment
 from orchestrator.errors import StorageUnavailableError, UserInputError
+from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.store.collect_garbage import Amount, collect_garbage, keys_needed_by
 from orchestrator.stages import StageRunner, StageStore, prepare_work
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import Kind
-from orchestrator.stages.store import Artifact
 
 FOREIGN = "f" * 64
 
