@@ -98,6 +98,47 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         orchestrator.runn  # noqa: B018 - the access is the test
 
 
+# --- methods own what they know -----------------------------------------------------------------
+
+
+def _method_names() -> set[str]:
+    from orchestrator.config import Experiment
+    from orchestrator.config.schema import variant_kinds
+
+    return set(variant_kinds(Experiment.model_fields["method"].annotation))
+
+
+METHOD_FREE = (
+    "stages", "pipelines", "retraining", "cluster", "distributed", "tuning", "tracking",
+    "figures", "reporting", "evaluation", "training", "models", "data", "export",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("package", METHOD_FREE)
+def test_nothing_outside_methods_and_config_names_a_method(package: str) -> None:
+    """No kind as text, no import of a method or of its configuration."""
+    names = _method_names()
+    found = []
+    for file in sorted((ROOT / "orchestrator" / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and node.value in names:
+                found.append(f"{file.name}:{node.lineno}: {node.value!r}")
+            if isinstance(node, ast.ImportFrom) and node.module:
+                part = node.module.removeprefix("orchestrator.methods.").split(".")[0]
+                if part in names or node.module == "orchestrator.config.methods":
+                    found.append(f"{file.name}:{node.lineno}: {node.module}")
+    assert not found, found
+
+
+def test_every_built_in_method_is_one_module_that_keeps_the_protocol() -> None:
+    from orchestrator.config import Experiment
+    from orchestrator.methods.method import Method, method_of
+
+    for name in _method_names():
+        experiment = Experiment.model_validate({"method": {"kind": name}})
+        assert isinstance(method_of(experiment), Method), name
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 

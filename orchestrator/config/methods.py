@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.config.base import Config
+from orchestrator.config.extensions import MethodExtension, OpenUnion
 
 
 class DualTeacherConfig(Config):
@@ -48,7 +49,10 @@ class JointConfig(Config):
     kind: Literal["joint"] = "joint"
 
 
-MethodConfig = Annotated[
+BuiltInMethodConfig = Annotated[
     DualTeacherConfig | FinetuningConfig | NearestClassMeanConfig | AnalyticConfig | JointConfig,
     Field(discriminator="kind"),
+]
+MethodConfig = Annotated[
+    BuiltInMethodConfig | MethodExtension, OpenUnion(MethodExtension, BuiltInMethodConfig)
 ]

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from orchestrator.config.extensions import Extension, Installed, installed
+
 
 def models_in(annotation: object) -> list[type[BaseModel]]:
     """The configuration models that an annotation mentions, through `Annotated` and unions; not
@@ -24,29 +26,71 @@ def models_in(annotation: object) -> list[type[BaseModel]]:
     return [model for argument in get_args(annotation) for model in models_in(argument)]
 
 
-def variant_kinds(annotation: object) -> dict[Any, type[BaseModel]]:
-    """`{kind: model}` of a union told apart by `kind`; empty for anything else."""
-    kinds = {}
+class Variants(Mapping[Any, type[BaseModel]]):
+    """The models of a union told apart by `kind`, by kind. An extension is imported when it is
+    asked for.
+    """
+
+    def __init__(
+        self, built_in: Mapping[Any, type[BaseModel]], extensions: Mapping[str, Installed]
+    ) -> None:
+        """Import nothing yet.
+
+        Args:
+            built_in: By kind.
+            extensions: By kind; one with a built-in kind is ignored.
+        """
+        self._built_in = built_in
+        self._extensions = {
+            kind: offered for kind, offered in extensions.items() if kind not in built_in
+        }
+
+    def __getitem__(self, kind: object) -> type[BaseModel]:
+        if kind in self._built_in:
+            return self._built_in[kind]
+        if isinstance(kind, str) and kind in self._extensions:
+            model: type[BaseModel] = self._extensions[kind].load().config
+            return model
+        raise KeyError(kind)
+
+    def __contains__(self, kind: object) -> bool:
+        return isinstance(kind, str) and (kind in self._built_in or kind in self._extensions)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([*self._built_in, *self._extensions])
+
+    def __len__(self) -> int:
+        return len(self._built_in) + len(self._extensions)
+
+
+def variant_kinds(annotation: object) -> Mapping[Any, type[BaseModel]]:
+    """Return `{kind: model}` of a union told apart by `kind`; empty for anything else."""
+    built_in: dict[Any, type[BaseModel]] = {}
+    extensions: dict[str, Installed] = {}
     for model in models_in(annotation):
+        if issubclass(model, Extension):
+            extensions = installed(model.group)
+            continue
         field = model.model_fields.get("kind")
         if field is not None and get_origin(field.annotation) is Literal:
-            kinds[get_args(field.annotation)[0]] = model
-    return kinds
+            built_in[get_args(field.annotation)[0]] = model
+    return Variants(built_in, extensions)
 
 
 def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
-    """`{key: annotation}` of what a mapping of this annotation may hold; a union's variant is the
-    one `node` names by `kind`.
+    """Return `{key: annotation}` of what a mapping of this annotation may hold.
 
-    Where `node` names no known kind, the keys of all variants count.
+    In a union they are the keys of the variant that `node` names by `kind`; where it names no
+    known kind, the keys of all variants.
     """
-    models = models_in(annotation)
+    variants = variant_kinds(annotation)
     kind = node.get("kind") if isinstance(node, dict) else None
-    chosen = variant_kinds(annotation).get(kind) if isinstance(kind, str) else None
+    if isinstance(kind, str) and kind in variants:
+        models = [variants[kind]]
+    else:
+        models = [*variants.values()] or models_in(annotation)
     return {
-        name: field.annotation
-        for model in ([chosen] if chosen else models)
-        for name, field in model.model_fields.items()
+        name: field.annotation for model in models for name, field in model.model_fields.items()
     }
 
 

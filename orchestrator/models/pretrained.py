@@ -21,6 +21,7 @@ from orchestrator.config.backbones import (
     EfficientNetLite0Config,
     TorchvisionConfig,
 )
+from orchestrator.config.extensions import extension_identity
 from orchestrator.errors import ConfigError
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -142,13 +143,15 @@ def weights_file(config: BackboneConfig) -> Path | None:
 
 
 def backbone_identity(config: BackboneConfig) -> dict[str, Any]:
-    """What tells a backbone from others: its configuration, with what its weights are in place of
-    where they lie.
+    """Return what tells a backbone from others: its configuration, with what its weights are in
+    place of where they lie, and the version of an extension.
 
     Raises:
         ConfigError: There is no such network, or its weights cannot be read.
     """
-    return {**config.model_dump(mode="json"), "weights": weights_identity(config)}
+    identity = {**config.model_dump(mode="json"), "weights": weights_identity(config)}
+    extension = extension_identity(config)
+    return {**identity, "extension": extension} if extension else identity
 
 
 def weights_identity(config: BackboneConfig) -> str:

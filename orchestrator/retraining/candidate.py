@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.methods import JointConfig
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import Role
+from orchestrator.methods.method import is_pretrained, method_of
 from orchestrator.retraining.changes import ChangePlan
 from orchestrator.retraining.lineage import Lineage, sketch
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import Scan
-from orchestrator.stages.feature_tables import is_known_beforehand
 from orchestrator.stages.graph import weights_of
 
 
@@ -63,7 +62,7 @@ def candidate_experiment(
     goes_on = (
         champion is not None
         and not plan.refreshed
-        and not isinstance(experiment.method, JointConfig)
+        and not method_of(experiment).learns_from_all_images
     )
     learned = (
         champion.lineage.learned
@@ -118,7 +117,7 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
             for build_from in (
                 lambda it: it.method,
                 lambda it: it.teacher.backbone,
-                lambda it: is_known_beforehand("teacher", it),
+                lambda it: is_pretrained("teacher", it),
                 lambda it: (
                     it.teacher.joint_embedding.dimensions,
                     it.teacher.joint_embedding.adapter_width,

@@ -23,13 +23,13 @@ from orchestrator.config.data import ArrivalsConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import OrchestratorError, UserInputError
+from orchestrator.methods.method import ArtifactContext, is_pretrained
 from orchestrator.models import AnyNetwork
 from orchestrator.models.artifact import Artifact
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.stages import StageStore
 from orchestrator.stages.artifacts import from_artifact
-from orchestrator.stages.feature_tables import is_known_beforehand
 from orchestrator.stages.graph import weights_of
 from orchestrator.tracking.mlflow.registry import ModelRegistry
 
@@ -79,7 +79,7 @@ class Registered:
         now = weights_of(self.experiment)
         for role in ROLES:
             if (
-                is_known_beforehand(role, self.experiment)
+                is_pretrained(role, self.experiment)
                 and self.lineage.weights.get(role, now[role]) != now[role]
             ):
                 raise UserInputError(
@@ -91,7 +91,9 @@ class Registered:
         assert isinstance(data, ArrivalsConfig)  # noqa: S101 - for the type checker
         shape = (data.num_channels, data.image_size, data.image_size)
         return {
-            role: from_artifact(self.stages[role], role, self.experiment, shape, cpu).network
+            role: from_artifact(
+                self.stages[role], ArtifactContext(role, self.experiment, shape, cpu)
+            ).network
             for role in ROLES
         }
 

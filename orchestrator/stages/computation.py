@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.methods import DualTeacherConfig, JointConfig
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.methods.baselines import BaselineModel, BaselineSetting, learn_baseline_task
-from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
-from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
 from orchestrator.methods.features.views import Views
+from orchestrator.methods.method import LearningInputs, Model, classes_learned, method_of
 from orchestrator.stages.graph import Stage
-from orchestrator.stages.model import Model
 from orchestrator.training.context import LearningContext
 
 
@@ -52,52 +46,28 @@ class StageInputs:
     views: Sequence[Views] | None = None
 
 
-def classes_learned(stage: Stage, experiment: Experiment) -> range:
-    """The classes whose training images a stage reads."""
-    return (
-        range(stage.task.num_seen_classes)
-        if isinstance(experiment.method, JointConfig)
-        else stage.task.new_classes
-    )
-
-
 def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario) -> int:
-    """How many training images a stage reads."""
-    return sum(len(scenario.indices[Split.TRAIN][c]) for c in classes_learned(stage, experiment))
+    """Return how many training images a stage reads."""
+    classes = classes_learned(method_of(experiment), stage.task)
+    return sum(len(scenario.indices[Split.TRAIN][c]) for c in classes)
 
 
 def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
-    """Learns one task. The same inputs give the same model, wherever it is computed on the same
-    kind of machine.
+    """Learn one task. The same inputs give the same model, wherever it is computed on the same kind
+    of machine.
 
     Args:
         inputs: What the result depends on.
         context: Seed, device, image augmentation, reporter.
     """
-    stage, experiment, upstream = inputs.stage, inputs.experiment, inputs.upstream
-    if not isinstance(experiment.method, DualTeacherConfig):
-        return _compute_baseline(inputs, context)
-    data = inputs.scenario.images_of(Split.TRAIN, classes_learned(stage, experiment))
-    if stage.role == "teacher":
-        assert not isinstance(upstream.previous, StudentModel | BaselineModel)  # noqa: S101 - for the type checker
-        return learn_teacher_task(
-            upstream.previous, data, experiment.teacher, context, inputs.views
-        )
-    assert isinstance(upstream.teacher, TeacherModel)  # noqa: S101
-    assert not isinstance(upstream.previous, TeacherModel | BaselineModel)  # noqa: S101
-    features = (
-        None if inputs.views is None else torch.cat([of_class.clean for of_class in inputs.views])
+    method = method_of(inputs.experiment)
+    classes = classes_learned(method, inputs.stage.task)
+    learning = LearningInputs(
+        inputs.stage.role,
+        inputs.scenario.images_of(Split.TRAIN, classes),
+        inputs.experiment,
+        inputs.upstream.previous,
+        inputs.upstream.teacher,
+        inputs.views,
     )
-    return learn_student_task(
-        upstream.previous, upstream.teacher, data, experiment.student, context, features
-    )
-
-
-def _compute_baseline(inputs: StageInputs, context: LearningContext) -> BaselineModel:
-    stage, experiment, upstream = inputs.stage, inputs.experiment, inputs.upstream
-    assert not isinstance(experiment.method, DualTeacherConfig)  # noqa: S101 - for the type checker
-    assert not isinstance(upstream.previous, TeacherModel | StudentModel)  # noqa: S101
-    own = experiment.teacher if stage.role == "teacher" else experiment.student
-    setting = BaselineSetting(experiment.method, own.backbone, own.training, experiment.teacher)
-    data = inputs.scenario.images_of(Split.TRAIN, classes_learned(stage, experiment))
-    return learn_baseline_task(upstream.previous, data, setting, context, inputs.views)
+    return method.learn(learning, context)

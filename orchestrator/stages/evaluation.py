@@ -4,7 +4,7 @@ stage itself, and kept in the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,10 @@ from torch import Tensor
 
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.evaluation.classification import accuracies
-from orchestrator.methods.dual_teacher.teacher import TeacherModel
+from orchestrator.methods.method import Model
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.network import predict, predict_from_features
 from orchestrator.stages.graph import Stage
-from orchestrator.stages.model import Model
 from orchestrator.training.ranks import ALONE, Ranks
 
 Rows = dict[Split, list[float]]
@@ -32,15 +31,14 @@ class Evaluation:
         sample_accuracy: Accuracy over all seen test samples.
         predictions: Predicted class of every seen test sample.
         num_parameters: Of the network.
-        refinement_strength: How much of the teacher's refinement its gate let through, in [0, 1];
-            None for other models.
+        details: Further figures that the method gives about how the model was learned.
     """
 
     rows: Rows
     sample_accuracy: float
     predictions: Tensor
     num_parameters: int
-    refinement_strength: float | None
+    details: Mapping[str, float | None]
 
     def as_artifact(self) -> Artifact:
         """For the stage store."""
@@ -48,7 +46,7 @@ class Evaluation:
             "rows": {split.value: row for split, row in self.rows.items()},
             "sample_accuracy": self.sample_accuracy,
             "num_parameters": self.num_parameters,
-            "refinement_strength": self.refinement_strength,
+            **self.details,
         }
         return Artifact({"predictions": self.predictions}, values)
 
@@ -57,7 +55,9 @@ class Evaluation:
         """What `as_artifact` was made of."""
         values = dict(artifact.values)
         rows = {Split(split): row for split, row in values.pop("rows").items()}
-        return cls(rows=rows, predictions=artifact.tensors["predictions"], **values)
+        known = {name: values.pop(name) for name in ("sample_accuracy", "num_parameters")}
+        predictions = artifact.tensors["predictions"]
+        return cls(rows=rows, predictions=predictions, details=values, **known)
 
 
 def evaluate(
@@ -91,7 +91,6 @@ def evaluate(
         predictions = ranks.gather(logits.argmax(dim=1), len(targets))
         result = accuracies(predictions, targets, seen)
         rows[split] = result.by_task
-    strength = model.refinement_strength if isinstance(model, TeacherModel) else None
     return Evaluation(
-        rows, result.over_samples, predictions, model.network.num_parameters(), strength
+        rows, result.over_samples, predictions, model.network.num_parameters(), model.details
     )

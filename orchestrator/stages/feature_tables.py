@@ -20,16 +20,14 @@ import torch
 from torch import Tensor
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.methods import DualTeacherConfig
 from orchestrator.config.roles import Role
-from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.methods.features.views import Views, extract_views
+from orchestrator.methods.method import classes_learned, is_pretrained, method_of
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.pretrained import backbone_identity
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.computation import classes_learned
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.store import StageStore
 from orchestrator.training.context import LearningContext
@@ -43,29 +41,22 @@ ImagesOfClass = tuple[Split, int]
 
 def tables_learned_from(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
     """The tables that a stage learns from; none where the extractor is not pre-trained."""
-    learned_by: Role = "teacher" if isinstance(experiment.method, DualTeacherConfig) else stage.role
-    classes = (
-        classes_learned(stage, experiment) if is_known_beforehand(learned_by, experiment) else ()
-    )
+    method = method_of(experiment)
+    learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role
+    is_known = is_pretrained(learned_by, experiment)
+    classes = classes_learned(method, stage.task) if is_known else ()
     return [(Split.TRAIN, c) for c in classes]
 
 
 def tables_judged_by(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
     """The tables that a stage's evaluation reads; none where the extractor is not pre-trained."""
-    classes = range(
-        stage.task.num_seen_classes if is_known_beforehand(stage.role, experiment) else 0
-    )
+    classes = range(stage.task.num_seen_classes if is_pretrained(stage.role, experiment) else 0)
     return [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
 
 
 def tables_read_for(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
     """All tables of which a stage and its evaluation are computed."""
     return [*tables_learned_from(stage, experiment), *tables_judged_by(stage, experiment)]
-
-
-def is_known_beforehand(role: Role, experiment: Experiment) -> bool:
-    """Whether what a role's extractor makes of an image is the same in every task."""
-    return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
 
 
 class FeatureTables:

@@ -13,14 +13,13 @@ import json
 from dataclasses import dataclass
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.methods import DualTeacherConfig, JointConfig
+from orchestrator.config.extensions import Extension
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
+from orchestrator.methods.method import Method, method_of
 from orchestrator.models.pretrained import backbone_identity, weights_identity
-from orchestrator.stages.configuration import configuration_read
-
-STAGE_FORMAT: dict[Role, int] = {"teacher": 10, "student": 8}
+from orchestrator.stages.configuration import configuration_read, extensions_read
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,12 @@ def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     learned = experiment.scenario.learned
     if learned is None:
         return []
-    if isinstance(experiment.method, JointConfig):
-        advice = "set it to null"
+    if method_of(experiment).learns_from_all_images:
         raise ConfigError(
-            "method joint learns every task from all images, and cannot go on from learned ones",
+            f"method {experiment.method.kind} learns every task from all images, and cannot go on"
+            " from learned ones",
             "scenario.learned",
-            advice,
+            "set it to null",
         )
     task = scenario.tasks[learned.num_tasks - 1]
     return [
@@ -77,8 +76,9 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     Raises:
         ConfigError: As `learned_stages`; or pre-trained weights cannot be read.
     """
-    learns_from_scratch = isinstance(experiment.method, JointConfig)
-    is_distilled = isinstance(experiment.method, DualTeacherConfig)
+    method = method_of(experiment)
+    learns_from_scratch = method.learns_from_all_images
+    is_distilled = method.student_builds_on_teacher
     stages: list[Stage] = []
     newest: dict[Role, tuple[str, ...]] = {"teacher": (), "student": ()}
     newest |= {stage.role: (stage.key,) for stage in learned_stages(experiment, scenario)}
@@ -96,7 +96,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
                 role, learns_from_scratch or task.index == 0, experiment
             )
             content = {
-                "format": STAGE_FORMAT[role],
+                "format": _format_of(method, role, experiment),
                 "role": role,
                 "task": task.index,
                 "configuration": configuration
@@ -105,10 +105,17 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
                 "upstream": upstream,
                 "seed": experiment.seed,
             }
+            if extensions := extensions_read(configuration, experiment):
+                content["extensions"] = extensions
             key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
             newest[role] = (key,)
             stages.append(Stage(role, task, key, upstream))
     return stages
+
+
+def _format_of(method: Method, role: Role, experiment: Experiment) -> int:
+    """Return a built-in method's format of the role's stages; an extension's is its identity's."""
+    return 0 if isinstance(experiment.method, Extension) else method.formats[role]
 
 
 def weights_of(experiment: Experiment) -> dict[Role, str]:

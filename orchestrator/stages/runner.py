@@ -14,6 +14,7 @@ import torch
 
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.features.views import Views
+from orchestrator.methods.method import Model, is_pretrained, method_of
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
@@ -34,13 +35,11 @@ from orchestrator.stages.events import (
 from orchestrator.stages.feature_tables import (
     FeatureTables,
     ImagesOfClass,
-    is_known_beforehand,
     tables_judged_by,
     tables_learned_from,
     tables_read_for,
 )
 from orchestrator.stages.graph import Stage, evaluation_key
-from orchestrator.stages.model import Model
 from orchestrator.stages.work import Work
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks
@@ -149,7 +148,9 @@ class StageRunner:
             StageInputs(stage, experiment, scenario, self._upstream(stage), views), context
         )
         learned = self._ranks.from_first(
-            lambda: to_artifact(model, not is_known_beforehand(stage.role, experiment))
+            lambda: to_artifact(
+                method_of(experiment), model, not is_pretrained(stage.role, experiment)
+            )
         )
         if self._ranks.is_first:
             seconds = time.perf_counter() - started

@@ -13,11 +13,11 @@ from orchestrator.data import Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario import build_scenario
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.methods.method import ArtifactContext, Model
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.graph import Stage, evaluation_key, learned_stages, stage_graph
-from orchestrator.stages.model import Model
 from orchestrator.stages.store import StageStore
 
 
@@ -52,7 +52,8 @@ class Work:
 
     def model_from(self, artifact: Artifact, stage: Stage, device: torch.device) -> Model:
         """The model that a stage's artifact was made of."""
-        return from_artifact(artifact, stage.role, self.experiment, self.scenario.shape, device)
+        context = ArtifactContext(stage.role, self.experiment, self.scenario.shape, device)
+        return from_artifact(artifact, context)
 
     def evaluation_of(self, stage: Stage) -> Evaluation:
         """The stored evaluation of a stage that has been computed.

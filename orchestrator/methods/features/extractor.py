@@ -16,10 +16,22 @@ from orchestrator.config.training import TrainingConfig
 from orchestrator.data.augmentation import quarter_turns
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.scenario import LabeledImages
-from orchestrator.models import Backbone, PowerNormalization
+from orchestrator.methods.method import LearningInputs
+from orchestrator.models import Backbone, PowerNormalization, build_backbone
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import Loss, LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
+
+PRETRAINING_PATHS = ("teacher.self_supervision", "teacher.training")
+"""What `pretrain_extractor` reads of the configuration."""
+
+
+def new_extractor(inputs: LearningInputs, context: LearningContext) -> Backbone:
+    """Return the extractor of a role as it comes: with random or pre-trained weights."""
+    experiment = inputs.experiment
+    own = experiment.teacher if inputs.role == "teacher" else experiment.student
+    with seeded_initialisation(context.seed_of("network")):
+        return build_backbone(own.backbone, inputs.data.shape).to(context.device)
 
 
 def pretrain_extractor(

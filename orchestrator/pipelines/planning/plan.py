@@ -15,24 +15,17 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import accumulate
-from typing import Literal, assert_never
+from typing import Literal
 
 import torch
 
 from orchestrator.config.backbones import BackboneConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.methods import (
-    AnalyticConfig,
-    DualTeacherConfig,
-    FinetuningConfig,
-    JointConfig,
-    NearestClassMeanConfig,
-)
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.config.teacher import FineTunedExtractorConfig
 from orchestrator.distributed.resources import cpus_of_this_machine, lanes_of
 from orchestrator.errors import ConfigError
+from orchestrator.methods.method import method_of
 from orchestrator.pipelines.run.execution import check_execution
 from orchestrator.stages import Stage, StageStore, Work, check_backbones, prepare_work
 from orchestrator.stages.computation import num_training_images
@@ -217,25 +210,6 @@ def plan(experiment: Experiment) -> Plan:
 # --- the arithmetic -------------------------------------------------------------------------------
 
 
-def num_epochs_of(role: Role, is_first_task: bool, experiment: Experiment) -> int:
-    """Epochs of a stage, over all its phases; 0 where the method computes in closed form."""
-    teacher, student = experiment.teacher, experiment.student
-    match experiment.method:
-        case DualTeacherConfig():
-            if role == "student":
-                return student.training.epochs
-            trains_extractor = is_first_task or isinstance(
-                teacher.extractor, FineTunedExtractorConfig
-            )
-            return teacher.refinement.epochs + (teacher.training.epochs if trains_extractor else 0)
-        case FinetuningConfig() | JointConfig():
-            return (teacher if role == "teacher" else student).training.epochs
-        case NearestClassMeanConfig() | AnalyticConfig():
-            return teacher.training.epochs if is_first_task else 0
-        case _:
-            assert_never(experiment.method)
-
-
 def num_image_passes(num_epochs: int, num_images: int) -> int:
     """The measure of a stage's work. Also a stage without epochs looks at every image once."""
     return max(1, num_epochs) * num_images
@@ -353,7 +327,7 @@ def planned_stage(
     experiment = work.experiment
     is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
     epochs, images = (
-        num_epochs_of(stage.role, is_first, experiment),
+        method_of(experiment).num_epochs(stage.role, is_first, experiment),
         num_training_images(stage, experiment, work.scenario),
     )
     read = tables_judged_by(stage, experiment)

@@ -108,12 +108,7 @@ class RunRecord:
                 {"index": task.index, "classes": self.scenario.labels_of(task)}
                 for task in self.scenario.tasks
             ],
-            "teacher": {
-                **self._of_role("teacher"),
-                "refinement_strength": [
-                    result.evaluation.refinement_strength for result in self.results["teacher"]
-                ],
-            },
+            "teacher": self._of_role("teacher"),
             "student": self._of_role("student"),
             "agreement": [
                 agreement(teacher.evaluation.predictions, student.evaluation.predictions)
@@ -147,4 +142,11 @@ class RunRecord:
             "sample_accuracy": [result.evaluation.sample_accuracy for result in self.results[role]],
             "validation_accuracy_matrix": validation or None,
             "num_parameters": self.results[role][-1].evaluation.num_parameters,
+            **self._details_of(role),
         }
+
+    def _details_of(self, role: Role) -> dict[str, list[float | None]]:
+        """What the method says about its models, task by task."""
+        details = [result.evaluation.details for result in self.results[role]]
+        names = dict.fromkeys(name for of_task in details for name in of_task)
+        return {name: [of_task.get(name) for of_task in details] for name in names}

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from orchestrator.config.backbones import SmallCnnTinyConfig
+from orchestrator.config.base import Config
 from orchestrator.config.data import DigitsConfig, ScenarioConfig
+from orchestrator.config.experiment import Experiment
 from orchestrator.config.methods import (
     AnalyticConfig,
     FinetuningConfig,
@@ -20,29 +22,27 @@ from orchestrator.config.methods import (
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data import Split, load_images
-from orchestrator.data.scenario import LabeledImages, build_scenario
-from orchestrator.methods.baselines import (
-    BaselineConfig,
-    BaselineModel,
-    BaselineSetting,
-    learn_baseline_task,
-)
+from orchestrator.data.scenario import LabeledImages, Task, build_scenario
 from orchestrator.methods.features.views import normalized_features
+from orchestrator.methods.method import LearningInputs, Model, classes_learned, method_of
 from orchestrator.models.network import predict
 from orchestrator.training.context import LearningContext
 
 CLASSES = 4
 
 
-def _setting(method: BaselineConfig) -> BaselineSetting:
+def _experiment(method: Config) -> Experiment:
     training = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.01)
     teacher = TeacherConfig(
+        backbone=SmallCnnTinyConfig(),
         training=training,
         self_supervision="none",
         num_views=0,
         joint_embedding=JointEmbeddingConfig(dimensions=16),
     )
-    return BaselineSetting(method, SmallCnnTinyConfig(), training, teacher)
+    return Experiment.model_validate(
+        {"method": method.model_dump(), "teacher": teacher.model_dump()}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +70,23 @@ def _of(data: LabeledImages, classes: range) -> LabeledImages:
     return LabeledImages(data.images[rows], data.labels[rows])
 
 
-def _learn(method: BaselineConfig, digits: dict[Split, LabeledImages]) -> list[BaselineModel]:
-    models: list[BaselineModel] = []
-    for task, new_classes in enumerate((range(2), range(2, CLASSES))):
-        classes = range(new_classes.stop) if isinstance(method, JointConfig) else new_classes
-        context = LearningContext(0, f"teacher[{task}]")
-        models.append(
-            learn_baseline_task(
-                models[-1] if models else None,
-                _of(digits[Split.TRAIN], classes),
-                _setting(method),
-                context,
-            )
-        )
+def _learn_task(method: Config, previous: Model | None, data: LabeledImages, task: int) -> Model:
+    experiment = _experiment(method)
+    inputs = LearningInputs("teacher", data, experiment, previous)
+    return method_of(experiment).learn(inputs, LearningContext(0, f"teacher[{task}]"))
+
+
+def _learn(method: Config, digits: dict[Split, LabeledImages]) -> list[Model]:
+    models: list[Model] = []
+    for task in (Task(0, range(2), 2), Task(1, range(2, CLASSES), CLASSES)):
+        chosen = method_of(_experiment(method))
+        previous = models[-1] if models and not chosen.learns_from_all_images else None
+        data = _of(digits[Split.TRAIN], classes_learned(chosen, task))
+        models.append(_learn_task(method, previous, data, task.index))
     return models
 
 
-def _accuracy(model: BaselineModel, data: LabeledImages) -> float:
+def _accuracy(model: Model, data: LabeledImages) -> float:
     return float((predict(model.network, data.images).argmax(dim=1) == data.labels).double().mean())
 
 
@@ -137,16 +137,11 @@ def test_nearest_class_mean_decides_by_the_distance_of_features(
 
 @pytest.mark.parametrize("method", [FinetuningConfig(), NearestClassMeanConfig(), AnalyticConfig()])
 def test_learning_a_task_leaves_the_model_of_the_task_before_as_it_was(
-    method: BaselineConfig, digits: dict[Split, LabeledImages]
+    method: Config, digits: dict[Split, LabeledImages]
 ) -> None:
     first = _learn(method, digits)[0]
     before = copy.deepcopy(first.network.state_dict())
-    learn_baseline_task(
-        first,
-        _of(digits[Split.TRAIN], range(2, CLASSES)),
-        _setting(method),
-        LearningContext(0, "teacher[1]"),
-    )
+    _learn_task(method, first, _of(digits[Split.TRAIN], range(2, CLASSES)), 1)
     assert all(
         torch.equal(before[name], value) for name, value in first.network.state_dict().items()
     )

@@ -15,7 +15,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from orchestrator.config import Experiment, Retraining
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.methods.baselines import BaselineModel
+from orchestrator.methods.features.closed_form import MomentsModel
+from orchestrator.methods.features.moments import no_moments
+from orchestrator.methods.method import method_of
 from orchestrator.models import (
     Backbone,
     LinearClassifier,
@@ -70,7 +72,9 @@ def untrained(role: Role, experiment: Experiment) -> Artifact:
     with seeded_initialisation(0, role):
         extractor = build_backbone(backbone, (1, 8, 8))
     classifier = LinearClassifier(torch.zeros(extractor.num_features, 1), torch.zeros(1))
-    return to_artifact(BaselineModel(Network(extractor, PowerNormalization(), classifier), None))
+    network = Network(extractor, PowerNormalization(), classifier)
+    model = MomentsModel(network, no_moments(extractor.num_features, torch.device("cpu")))
+    return to_artifact(method_of(experiment), model)
 
 
 def champion_of(retraining: Retraining) -> Registered:

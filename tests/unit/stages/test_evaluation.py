@@ -14,7 +14,7 @@ from orchestrator.config.data import ScenarioConfig
 from orchestrator.data import Scenario
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario import Split, build_scenario
-from orchestrator.methods.baselines import BaselineModel
+from orchestrator.methods.method import NetworkModel
 from orchestrator.models import Backbone, LinearClassifier, Network
 from orchestrator.models.pretrained import Body
 from orchestrator.stages import Stage
@@ -36,18 +36,17 @@ class FirstPixel(nn.Module):
 
 
 @pytest.fixture
-def model() -> BaselineModel:
+def model() -> NetworkModel:
     """Says class 0 below a brightness of 0.5, and class 1 from there on."""
     classifier = LinearClassifier(
         torch.tensor([[-1.0, 1.0, 0.0, 0.0]]), torch.tensor([0.5, -0.5, -9.0, -9.0])
     )
-    return BaselineModel(
+    return NetworkModel(
         Network(
             Backbone(Body(FirstPixel(), num_features=1, num_channels=1), SmallCnnConfig()),
             nn.Identity(),
             classifier,
         ),
-        None,
     )
 
 
@@ -77,7 +76,7 @@ def stage_of(scenario: Scenario, task: int) -> Stage:
 
 
 def test_a_row_has_the_accuracy_on_every_seen_task_and_the_sample_accuracy_is_over_all(
-    tmp_path: Path, model: BaselineModel
+    tmp_path: Path, model: NetworkModel
 ) -> None:
     # task 0: class 0 right 2 of 3, class 1 right 1 of 2; task 1: none of its 3 images can be right
     scenario = scenario_of(tmp_path, [[0, 10, 255], [200, 0], [0], [0, 255]])
@@ -87,14 +86,14 @@ def test_a_row_has_the_accuracy_on_every_seen_task_and_the_sample_accuracy_is_ov
     assert evaluation.predictions.tolist() == [0, 0, 1, 1, 0, 0, 0, 1]
     # the one of the extractor, four weights and four biases
     assert evaluation.num_parameters == 9
-    assert evaluation.refinement_strength is None
+    assert evaluation.details == {}
     assert evaluate(model, stage_of(scenario, 0), scenario).rows == {
         Split.TEST: [pytest.approx(3 / 5)]
     }
 
 
 def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_test_images(
-    tmp_path: Path, model: BaselineModel
+    tmp_path: Path, model: NetworkModel
 ) -> None:
     # all training images are black: half of those set aside are of class 0
     scenario = scenario_of(tmp_path, [[255], [255]], validation_fraction=0.2)
@@ -103,26 +102,26 @@ def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_te
     assert evaluation.predictions.tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("strength", [None, 0.25])
+@pytest.mark.parametrize("details", [{}, {"refinement_strength": 0.25, "rounds": None}])
 def test_an_evaluation_is_the_same_after_its_way_through_the_store(
-    tmp_path: Path, strength: float | None
+    tmp_path: Path, details: dict[str, float | None]
 ) -> None:
     saved = Evaluation(
         {Split.VALIDATION: [0.1, 1 / 3], Split.TEST: [1.0, 0.0]},
         2 / 3,
         torch.tensor([3, 0, 1]),
         7,
-        strength,
+        details,
     )
     store = StageStore(str(tmp_path))
     store.save("e" * 64, saved.as_artifact())
     artifact = store.load("e" * 64)
     assert artifact is not None
     found = Evaluation.from_artifact(artifact)
-    assert (found.rows, found.sample_accuracy, found.num_parameters, found.refinement_strength) == (
+    assert (found.rows, found.sample_accuracy, found.num_parameters, found.details) == (
         saved.rows,
         saved.sample_accuracy,
         7,
-        strength,
+        details,
     )
     assert torch.equal(found.predictions, saved.predictions)

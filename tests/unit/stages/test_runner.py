@@ -18,6 +18,7 @@ from orchestrator.config import Experiment
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario import Split, build_scenario
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.methods.method import Model
 from orchestrator.stages import (
     NO_CLAIMS,
     Claims,
@@ -37,7 +38,6 @@ from orchestrator.stages.events import (
     StageStarted,
 )
 from orchestrator.stages.graph import evaluation_key
-from orchestrator.stages.model import Model
 from orchestrator.stages.store import StageStore
 
 CPU = torch.device("cpu")
@@ -132,11 +132,11 @@ def assert_same_model(work: Work, expected: Work, index: int) -> None:
 
 
 def assert_same_evaluation(one: Evaluation, other: Evaluation) -> None:
-    assert (one.rows, one.sample_accuracy, one.num_parameters, one.refinement_strength) == (
+    assert (one.rows, one.sample_accuracy, one.num_parameters, one.details) == (
         other.rows,
         other.sample_accuracy,
         other.num_parameters,
-        other.refinement_strength,
+        other.details,
     )
     assert torch.equal(one.predictions, other.predictions)
 

@@ -72,6 +72,11 @@ class StudentModel:
     space: JointSpace
     statistics: FeatureStatistics
 
+    @property
+    def details(self) -> dict[str, float]:
+        """Nothing yet."""
+        return {}
+
 
 def learn_student_task(
     previous: StudentModel | None,

@@ -91,6 +91,11 @@ class TeacherModel:
     vectors: Tensor
     refinement_strength: float
 
+    @property
+    def details(self) -> dict[str, float]:
+        """How much of the refinement was kept."""
+        return {"refinement_strength": self.refinement_strength}
+
 
 def learn_teacher_task(
     previous: TeacherModel | None,

@@ -22,6 +22,7 @@ from orchestrator.config.loader import with_values
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Split, Task
 from orchestrator.methods.features.views import Views, extract_views
+from orchestrator.methods.method import method_of
 from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.planning.plan import (
     MAX_MANIFESTS,
@@ -31,7 +32,6 @@ from orchestrator.pipelines.planning.plan import (
     StageState,
     critical_path_seconds,
     measurements,
-    num_epochs_of,
     num_image_passes,
     plan,
     seconds_per_image_pass,
@@ -170,9 +170,9 @@ def test_a_stage_has_as_many_epochs_as_it_will_report(
         runner.obtain(stage)
         values = work.store.values_of(stage.key)
         assert values is not None
-        assert num_epochs_of(stage.role, stage.task.index == 0, experiment) == len(
-            values["epochs"]
-        ), stage.name
+        assert method_of(experiment).num_epochs(
+            stage.role, stage.task.index == 0, experiment
+        ) == len(values["epochs"]), stage.name
 
 
 @pytest.mark.parametrize("method", METHODS)

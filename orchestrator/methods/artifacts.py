@@ -1,0 +1,113 @@
+"""Networks and records of tensors as the tensors of an artifact, and back, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from orchestrator.config.backbones import BackboneConfig, PretrainedBackboneConfig
+from orchestrator.methods.method import ArtifactContext
+from orchestrator.models import (
+    AnyNetwork,
+    CosineClassifier,
+    LinearClassifier,
+    Network,
+    PowerNormalization,
+    ProjectionEmbedding,
+    WhitenedEmbedding,
+    build_backbone,
+)
+from orchestrator.training.random_streams import seeded_initialisation
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Tensors = dict[str, Tensor]
+
+
+def prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    """Return the tensors with `prefix.` before their names."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def unprefixed(prefix: str, tensors: Tensors) -> Tensors:
+    """Return those whose names begin with `prefix.`, without it."""
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(start)
+    }
+
+
+def tensors_of(prefix: str, record: DataclassInstance) -> Tensors:
+    """Return the fields of a record that holds nothing but tensors."""
+    return prefixed(prefix, {field.name: getattr(record, field.name) for field in fields(record)})
+
+
+def network_tensors(network: AnyNetwork) -> Tensors:
+    """Return a network's state, named `network.…`."""
+    return prefixed("network", dict(network.state_dict()))
+
+
+def rebuilt_network(tensors: Tensors, context: ArtifactContext) -> AnyNetwork:
+    """Return the network that `network_tensors` was made of, of the project's own three parts.
+
+    Args:
+        tensors: Without the extractor's where that is pre-trained: its weights are loaded.
+        context: Whose network, and from which configuration.
+    """
+    state = unprefixed("network", tensors)
+    dimensions = context.experiment.teacher.joint_embedding.dimensions
+    classifier: nn.Module
+    if "classifier.anchors" in state:
+        classifier = CosineClassifier(dimensions)
+        classifier.anchor(state["classifier.anchors"])
+    else:
+        classifier = LinearClassifier(state["classifier.weights"], state["classifier.biases"])
+    return rebuilt(state, context, _embedding_for(state, context), classifier)
+
+
+def rebuilt(
+    state: Tensors,
+    context: ArtifactContext,
+    embedding: nn.Module | None,
+    classifier: nn.Module,
+) -> AnyNetwork:
+    """Return a network with parts of a method's own choice, with its stored state.
+
+    Args:
+        state: Of the whole network; without the extractor's where that is pre-trained.
+        context: Whose network, and from which configuration.
+        embedding: Its values are overwritten; None for power normalisation.
+        classifier: Its values are overwritten.
+    """
+    with seeded_initialisation(0, "overwritten by what is stored"):  # the caller's stays as it was
+        has_extractor = any(name.startswith("extractor.") for name in state)
+        extractor = build_backbone(_backbone(context, has_extractor), context.shape)
+        parts = (embedding or PowerNormalization(), classifier)
+        network: AnyNetwork = Network(extractor, *parts)
+    if not has_extractor:
+        state = {**prefixed("extractor", dict(extractor.state_dict())), **state}
+    network.load_state_dict(state)
+    return network.to(context.device).eval()
+
+
+def _backbone(context: ArtifactContext, has_extractor: bool) -> BackboneConfig:
+    experiment = context.experiment
+    backbone = (experiment.teacher if context.role == "teacher" else experiment.student).backbone
+    if has_extractor and isinstance(backbone, PretrainedBackboneConfig):
+        return backbone.model_copy(update={"weights": None})  # they are in the artifact
+    return backbone
+
+
+def _embedding_for(state: Tensors, context: ArtifactContext) -> nn.Module | None:
+    shape = context.experiment.teacher.joint_embedding
+    if "embedding.whitening" in state:
+        num_features = len(state["embedding.whitening"])
+        return WhitenedEmbedding(num_features, shape.dimensions, shape.adapter_width)
+    if "embedding.weight" in state:
+        return ProjectionEmbedding(state["embedding.weight"].shape[1], shape.dimensions)
+    return None

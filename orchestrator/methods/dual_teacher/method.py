@@ -1,0 +1,164 @@
+"""The project's method as the rest of the code sees it: a teacher [patent A] and a student that
+builds on it [patents A, B].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
+from orchestrator.config.teacher import FineTunedExtractorConfig
+from orchestrator.methods.artifacts import (
+    Tensors,
+    network_tensors,
+    prefixed,
+    rebuilt_network,
+    tensors_of,
+    unprefixed,
+)
+from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
+from orchestrator.methods.dual_teacher.student.closed_form import FeatureStatistics
+from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
+from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
+from orchestrator.methods.dual_teacher.teacher.prototypes import PrototypeMemory
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.methods.features.extractor import PRETRAINING_PATHS
+from orchestrator.methods.method import (
+    STAGE_FORMATS,
+    ArtifactContext,
+    LearningInputs,
+    Model,
+    is_pretrained,
+)
+from orchestrator.models import AnyNetwork, LinearClassifier, Network
+from orchestrator.models.artifact import Artifact
+from orchestrator.training.context import LearningContext
+
+_REFINEMENT = (
+    "teacher.num_views",
+    "teacher.view_weight",
+    "teacher.spread",
+    "teacher.refinement",
+    "teacher.refinement_gate",
+    "teacher.joint_embedding.pull_margin",
+    "teacher.joint_embedding.push_margin",
+    "teacher.joint_embedding.weight",
+    "teacher.joint_embedding.keep_weight",
+    "teacher.joint_embedding.shrinkage",
+    "teacher.joint_embedding.few_images_shrinkage",
+)
+_EMBEDDING_SHAPE = (
+    "teacher.joint_embedding.dimensions",
+    "teacher.joint_embedding.adapter_width",
+)
+_LATER_TEACHER = ("teacher.augmentation", "teacher.rehearsal")
+_DISTILLATION = (
+    "student.training",
+    "student.embedding_weight",
+    "student.classifier_weight",
+    "student.prototype_weight",
+    "student.anchor_weight",
+    "student.mixture_weight",
+    "student.augmentation_strength",
+    "student.classifier",
+    "student.classifier_shrinkage",
+    "student.temperature",
+    "student.transfer",
+)
+_FIRST_STUDENT = ("student.backbone",)
+_LATER_STUDENT = ("student.consolidation", "student.rehearsal", "student.stability_weight")
+
+
+class DualTeacher:
+    """Teach the teacher task by task, and distil each task's student from it."""
+
+    formats = STAGE_FORMATS
+    student_builds_on_teacher = True
+    learns_from_all_images = False
+
+    def configuration_paths(
+        self, role: Role, is_first_task: bool, experiment: Experiment
+    ) -> Sequence[str]:
+        """Return what the role's learning reads: `student.*` is in no teacher's key."""
+        if role == "student":
+            return (*_DISTILLATION, *(_FIRST_STUDENT if is_first_task else _LATER_STUDENT))
+        if is_pretrained(role, experiment):
+            first = (*_EMBEDDING_SHAPE, "teacher.backbone")
+            own = first if is_first_task else _LATER_TEACHER
+            return (*_REFINEMENT, "teacher.extractor", *own)
+        if is_first_task:
+            return (*_REFINEMENT, *_EMBEDDING_SHAPE, *PRETRAINING_PATHS, "teacher.backbone")
+        trains = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)
+        training = ("teacher.training",) if trains else ()
+        return (*_REFINEMENT, *_LATER_TEACHER, "teacher.extractor", *training)
+
+    def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
+        """Return the epochs of distillation, or of the extractor's training and the refinement."""
+        if role == "student":
+            return experiment.student.training.epochs
+        teacher = experiment.teacher
+        trains = is_first_task or isinstance(teacher.extractor, FineTunedExtractorConfig)
+        trains = trains and not is_pretrained(role, experiment)
+        return teacher.refinement.epochs + (teacher.training.epochs if trains else 0)
+
+    def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
+        """Teach the teacher, or distil the student, of one task."""
+        experiment, previous = inputs.experiment, inputs.previous
+        if inputs.role == "teacher":
+            assert previous is None or isinstance(previous, TeacherModel)  # noqa: S101 - types
+            return learn_teacher_task(
+                previous, inputs.data, experiment.teacher, context, inputs.views
+            )
+        assert isinstance(inputs.teacher, TeacherModel)  # noqa: S101 - for the type checker
+        assert previous is None or isinstance(previous, StudentModel)  # noqa: S101 - likewise
+        features = None if inputs.views is None else torch.cat([it.clean for it in inputs.views])
+        return learn_student_task(
+            previous, inputs.teacher, inputs.data, experiment.student, context, features
+        )
+
+    def to_artifact(self, model: Model) -> Artifact:
+        """Return network, prototypes and joint space; of a student, both of its classifiers."""
+        if isinstance(model, TeacherModel):
+            tensors = network_tensors(model.network)
+            tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
+            tensors |= tensors_of("statistics", model.memory.statistics)
+            tensors |= tensors_of("space", model.space)
+            return Artifact(tensors, {"refinement_strength": model.refinement_strength})
+        assert isinstance(model, StudentModel)  # noqa: S101 - for the type checker
+        tensors = network_tensors(model.taught)
+        if model.network is not model.taught:
+            tensors |= prefixed("answers", dict(model.network.classifier.state_dict()))
+        tensors |= tensors_of("space", model.space)
+        return Artifact(tensors | tensors_of("statistics", model.statistics))
+
+    def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
+        """Return the teacher or the student."""
+        tensors = artifact.tensors
+        network = rebuilt_network(tensors, context)
+        space = JointSpace(**unprefixed("space", tensors))
+        statistics = unprefixed("statistics", tensors)
+        if context.role == "student":
+            answering = _answering(network, unprefixed("answers", tensors))
+            return StudentModel(answering, network, space, FeatureStatistics(**statistics))
+        return TeacherModel(
+            network,
+            PrototypeMemory(tensors["exemplars"], ClassStatistics(**statistics)),
+            space,
+            tensors["vectors"].to(context.device),
+            artifact.values["refinement_strength"],
+        )
+
+
+def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:
+    """Return a student's network with the classifier that it answers with, where that is not the
+    taught one.
+    """
+    if not classifier:
+        return taught
+    device = next(taught.extractor.parameters()).device
+    answers = LinearClassifier(classifier["weights"], classifier["biases"]).to(device)
+    return Network(taught.extractor, nn.Identity(), answers).eval()

@@ -1,0 +1,153 @@
+"""Methods that compute their classifier in closed form from the features of a frozen extractor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
+from orchestrator.methods.artifacts import (
+    network_tensors,
+    rebuilt_network,
+    tensors_of,
+    unprefixed,
+)
+from orchestrator.methods.features.extractor import (
+    PRETRAINING_PATHS,
+    new_extractor,
+    pretrain_extractor,
+)
+from orchestrator.methods.features.moments import FeatureMoments, no_moments
+from orchestrator.methods.features.views import ClassFeatures, features_by_class
+from orchestrator.methods.method import (
+    STAGE_FORMATS,
+    ArtifactContext,
+    LearningInputs,
+    Model,
+    is_pretrained,
+)
+from orchestrator.models import AnyNetwork, Backbone, LinearClassifier, Network, PowerNormalization
+from orchestrator.models.artifact import Artifact
+from orchestrator.training.context import LearningContext
+
+
+@dataclass(frozen=True)
+class MomentsModel:
+    """A network and what is kept of the classes it has seen.
+
+    Attributes:
+        network: Extractor, embedding module, classifier.
+        moments: Sums over all features so far.
+        details: Further figures about how it was learned.
+    """
+
+    network: AnyNetwork
+    moments: FeatureMoments
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+class FrozenFeatures(ABC):
+    """Learn from the features of an extractor that learns in the first task only, or never.
+
+    Subclasses say what they make of a task's features, and how their model is stored.
+    """
+
+    formats = STAGE_FORMATS
+    student_builds_on_teacher = False
+    learns_from_all_images = False
+
+    @abstractmethod
+    def learn_features(
+        self,
+        extractor: Backbone,
+        features: Sequence[ClassFeatures],
+        inputs: LearningInputs,
+        context: LearningContext,
+    ) -> Model:
+        """Learn one task from power-normalised features of its classes.
+
+        Args:
+            extractor: What made the features.
+            features: Of each new class.
+            inputs: The rest that it may depend on: the previous model, the configuration.
+            context: Seed, device.
+        """
+
+    def configuration_paths(
+        self, role: Role, is_first_task: bool, experiment: Experiment
+    ) -> Sequence[str]:
+        """Return what the features are made from."""
+        if is_pretrained(role, experiment):
+            return ("teacher.backbone", "teacher.extractor", "teacher.num_views")
+        if is_first_task:
+            return ("teacher.num_views", f"{role}.backbone", *PRETRAINING_PATHS)
+        return ("teacher.num_views",)
+
+    def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
+        """Return the epochs of the extractor's training, in the first task."""
+        is_trained = is_first_task and not is_pretrained(role, experiment)
+        return experiment.teacher.training.epochs if is_trained else 0
+
+    def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
+        """Extract features of the new classes, and learn from them."""
+        teacher = inputs.experiment.teacher
+        if inputs.previous is not None:
+            extractor: Backbone = inputs.previous.network.extractor
+        else:
+            extractor = new_extractor(inputs, context)
+            if inputs.views is None:
+                pretrain_extractor(extractor, inputs.data, teacher, context)
+        if inputs.views is None:
+            features = features_by_class(extractor, inputs.data, teacher.num_views, context)
+        else:
+            features = [of_class.normalized() for of_class in inputs.views]
+        return self.learn_features(extractor, features, inputs, context)
+
+    @abstractmethod
+    def to_artifact(self, model: Model) -> Artifact:
+        """Return the network and what is kept of the classes."""
+
+    @abstractmethod
+    def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
+        """Return the model that an artifact was made of."""
+
+
+class ClosedForm(FrozenFeatures):
+    """Compute a linear classifier from sums over all features so far."""
+
+    @abstractmethod
+    def classifier(self, moments: FeatureMoments, experiment: Experiment) -> LinearClassifier:
+        """Return the classifier of all classes so far."""
+
+    def learn_features(
+        self,
+        extractor: Backbone,
+        features: Sequence[ClassFeatures],
+        inputs: LearningInputs,
+        context: LearningContext,
+    ) -> Model:
+        """Add the new classes to the sums, and solve for the classifier."""
+        if isinstance(inputs.previous, MomentsModel):
+            moments = inputs.previous.moments
+        else:
+            moments = no_moments(extractor.num_features, context.device)
+        for of_class in features:
+            moments = moments.with_class(of_class.all_views())
+        classifier = self.classifier(moments, inputs.experiment)
+        return MomentsModel(Network(extractor, PowerNormalization(), classifier), moments)
+
+    def to_artifact(self, model: Model) -> Artifact:
+        """Return the network and the sums."""
+        assert isinstance(model, MomentsModel)  # noqa: S101 - for the type checker
+        return Artifact(network_tensors(model.network) | tensors_of("moments", model.moments))
+
+    def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
+        """Return the network and the sums."""
+        moments = {
+            name: tensor.to(context.device)
+            for name, tensor in unprefixed("moments", artifact.tensors).items()
+        }
+        network = rebuilt_network(artifact.tensors, context)
+        return MomentsModel(network, FeatureMoments(**moments))

@@ -1,0 +1,182 @@
+"""The protocol behind which a method keeps what it knows: all that the rest of the code asks it.
+
+Nothing outside `methods` and `config` names a method. Stages, planning, retraining and evaluation
+hold a configuration and ask `method_of` for the method behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.extensions import Extension, load_extension
+from orchestrator.config.roles import Role
+from orchestrator.config.teacher import PretrainedExtractorConfig
+from orchestrator.data.scenario import LabeledImages, Task
+from orchestrator.methods.features.views import Views
+from orchestrator.models import AnyNetwork
+from orchestrator.models.artifact import Artifact
+from orchestrator.training.context import LearningContext
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A method's model after a task."""
+
+    @property
+    def network(self) -> AnyNetwork:
+        """Extractor, embedding module and classifier: what predicts."""
+        ...
+
+    @property
+    def details(self) -> Mapping[str, float]:
+        """Further figures about how it was learned, for the summary; mostly none."""
+        ...
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """A model that is nothing but its network.
+
+    Attributes:
+        network: Extractor, embedding module, classifier.
+        details: Further figures about how it was learned.
+    """
+
+    network: AnyNetwork
+    details: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LearningInputs:
+    """All that a method learns one task from, besides the seed in its context.
+
+    Attributes:
+        role: Whose model is learned.
+        data: The training images of the classes that `Method.classes_learned` names.
+        experiment: The configuration; only what `Method.configuration_paths` names may be read.
+        previous: The same role's model of the task before; None in the first task, and for a
+            method that starts every task from scratch.
+        teacher: For a student that builds on it, the teacher of the same task.
+        views: What the pre-trained teacher's extractor makes of each class's images; None where
+            there is none. A method that gets views must learn from them.
+    """
+
+    role: Role
+    data: LabeledImages
+    experiment: Experiment
+    previous: Model | None = None
+    teacher: Model | None = None
+    views: Sequence[Views] | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactContext:
+    """What a model is rebuilt with, besides its artifact.
+
+    Attributes:
+        role: Whose model it is.
+        experiment: The configuration that its stage's key stands for.
+        shape: (channels, height, width) of the images.
+        device: Where the network goes.
+    """
+
+    role: Role
+    experiment: Experiment
+    shape: tuple[int, int, int]
+    device: torch.device
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to learn classes task by task, for both roles.
+
+    Every method runs twice: on the teacher's backbone, reported as the teacher, and on the
+    student's, reported as the student. One that distils lets the student build on the teacher.
+    """
+
+    formats: ClassVar[Mapping[Role, int]]
+    """Format number of each role's stages: part of their keys. Raise it when the code changes what
+    it computes or stores, so that stages of before are computed again."""
+
+    student_builds_on_teacher: ClassVar[bool]
+    """Whether the student of a task waits for, and reads, the teacher of that task."""
+
+    learns_from_all_images: ClassVar[bool]
+    """Whether every task starts from scratch on the images of all seen classes."""
+
+    def configuration_paths(
+        self, role: Role, is_first_task: bool, experiment: Experiment
+    ) -> Sequence[str]:
+        """Return the dotted paths that a stage reads, besides `method` and the image augmentation.
+
+        They are in the stage's key: a path that is read but not named gives stale results, one
+        that is named but not read computes the same thing twice.
+        """
+        ...
+
+    def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
+        """Return the epochs of a stage over all its phases; 0 for a closed form."""
+        ...
+
+    def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
+        """Learn one task.
+
+        The same inputs, seed and kind of machine must give the same model.
+
+        Raises:
+            UserInputError: The learning does not work with this configuration.
+        """
+        ...
+
+    def to_artifact(self, model: Model) -> Artifact:
+        """Return all that a later stage or a user needs of a model, as tensors and plain values.
+
+        The weights of the extractor are named `network.extractor.…`: those of a pre-trained one
+        are not stored again.
+        """
+        ...
+
+    def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
+        """Return the model that an artifact was made of, bit for bit."""
+        ...
+
+
+def classes_learned(method: Method, task: Task) -> range:
+    """Return the classes whose training images a stage reads, as positions in the class order."""
+    return range(task.num_seen_classes) if method.learns_from_all_images else task.new_classes
+
+
+def is_pretrained(role: Role, experiment: Experiment) -> bool:
+    """Return whether a role's features of an image are the same in every task.
+
+    They are then computed once and come as `LearningInputs.views`.
+    """
+    return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
+
+
+def method_of(experiment: Experiment) -> Method:
+    """Return the method that an experiment's configuration chooses.
+
+    A built-in one is the object METHOD of the module that is called as its kind; any other comes
+    from an installed distribution (see `config.extensions`).
+
+    Raises:
+        ConfigError: The extension cannot be loaded.
+    """
+    if isinstance(experiment.method, Extension):
+        found: Any = load_extension(experiment.method)
+    else:
+        found = import_module(f"orchestrator.methods.{experiment.method.kind}").METHOD
+    method: Method = found
+    return method
+
+
+STAGE_FORMATS: Mapping[Role, int] = {"teacher": 10, "student": 8}
+"""Format numbers of the built-in methods' stages. One raise makes all of them compute again: they
+share extractors, epoch loop and closed forms."""

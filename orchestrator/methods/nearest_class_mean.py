@@ -1,0 +1,19 @@
+"""Nearest class mean: the class whose mean of the frozen features is nearest."""
+
+from __future__ import annotations
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.methods.features.closed_form import ClosedForm
+from orchestrator.methods.features.moments import FeatureMoments, nearest_mean_classifier
+from orchestrator.models import LinearClassifier
+
+
+class NearestClassMean(ClosedForm):
+    """Compare features with the means of the classes."""
+
+    def classifier(self, moments: FeatureMoments, experiment: Experiment) -> LinearClassifier:
+        """Return `-‖h - μ‖²`, up to what all classes share."""
+        return nearest_mean_classifier(moments)
+
+
+METHOD = NearestClassMean()
