@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.config.distributions import AscendingConfig, ChoiceConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.loader import with_values
+from orchestrator.config.overrides import with_values
 from orchestrator.config.schema import variants_with
 from orchestrator.config.search_space import (
     Constraint,
