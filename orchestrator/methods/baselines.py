@@ -26,7 +26,7 @@ from orchestrator.config.methods import (
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.features.extractor import pretrain_extractor
 from orchestrator.methods.features.moments import (
     FeatureMoments,

@@ -20,7 +20,8 @@ from orchestrator.config.methods import (
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data import Split, load_images
-from orchestrator.data.scenario import LabeledImages, build_scenario
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.baselines import (
     BaselineConfig,
     BaselineModel,
