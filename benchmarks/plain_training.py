@@ -20,7 +20,7 @@ from torchvision import transforms
 
 from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.config.student import StudentConfig
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.student.losses import embedding_loss, transfer_loss
 from orchestrator.methods.dual_teacher.student.transfer import kdr, soften, tssr
 from orchestrator.methods.dual_teacher.teacher import TeacherModel

@@ -27,7 +27,8 @@ from measuring import EXPERIMENT, SEARCH_SPACES, print_figures
 from orchestrator.config import load_experiment, load_search_space
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.config.search_space import RandomSearchConfig, SearchSpace
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.searchers import RandomSearchConfig
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import OrchestratorError
 from orchestrator.stages import prepare_work

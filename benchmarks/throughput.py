@@ -50,7 +50,7 @@ from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.student import learn_student_task
 from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
 from orchestrator.methods.features.extractor import pretrain_extractor

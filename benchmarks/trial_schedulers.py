@@ -20,10 +20,10 @@ from typing import Any
 from measuring import EXPERIMENT, SEARCH_SPACES, print_figures
 
 from orchestrator.config import load_experiment, load_search_space
-from orchestrator.config.search_space import (
+from orchestrator.config.searchers import RandomSearchConfig
+from orchestrator.config.trial_schedulers import (
     AshaConfig,
     NoTrialSchedulerConfig,
-    RandomSearchConfig,
     TrialSchedulerConfig,
 )
 from orchestrator.pipelines.sweep.sweep import sweep

@@ -184,7 +184,7 @@ def shared_pretrained_experiment(
     """Two tasks of two digits each, with a teacher whose extractor is pre-trained; its store is
     everybody's.
     """
-    from orchestrator.config.loader import with_values
+    from orchestrator.config.overrides import with_values
 
     return with_values(
         tiny_experiment,
@@ -208,7 +208,7 @@ def pretrained_experiment(
     shared_pretrained_experiment: "Experiment", tmp_path: Path
 ) -> "Experiment":
     """The same with a store of its own."""
-    from orchestrator.config.loader import with_values
+    from orchestrator.config.overrides import with_values
 
     return with_values(shared_pretrained_experiment, {"store.uri": str(tmp_path / "store")})
 

@@ -16,7 +16,9 @@ from orchestrator.cluster.names import (
     USES_OBJECT_STORAGE_LABEL,
     Manifest,
 )
-from orchestrator.config.cluster import ClusterConfig, NodesConfig, VolumeStorageConfig
+from orchestrator.config.cluster import ClusterConfig
+from orchestrator.config.cluster_nodes import NodesConfig
+from orchestrator.config.cluster_storage import VolumeStorageConfig
 
 _USER = 1000  # of the image; a volume is made writable for its group
 _MULTIPLES = {

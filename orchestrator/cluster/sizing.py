@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator.config.cluster import SweepScaleConfig
+from orchestrator.config.cluster_jobs import SweepScaleConfig
 from orchestrator.config.execution import LaneConfig, RayConfig
 
 # Ray's label by which lanes with pods of different size find their own.

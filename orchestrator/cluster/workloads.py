@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from orchestrator.cluster.names import SCRATCH_FOLDER, JobKind, digest_of, job_name, schedule_name
 from orchestrator.cluster.sizing import Workers, workers_of_run, workers_of_sweep
 from orchestrator.config.addresses import without_password
-from orchestrator.config.cluster import ClusterConfig, VolumeStorageConfig
+from orchestrator.config.cluster import ClusterConfig
+from orchestrator.config.cluster_storage import VolumeStorageConfig
 from orchestrator.config.data import ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment

@@ -1,18 +1,20 @@
 """Configuration: frozen values read from YAML; imports neither torch nor ray nor mlflow."""
 
-from orchestrator.config.experiment import Experiment
-from orchestrator.config.loader import (
+from orchestrator.config.dumping import (
     dump_experiment,
     flatten,
     flatten_tree,
+    values_to_keep,
+)
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.loader import (
     load_any,
     load_cluster,
     load_experiment,
     load_retraining,
     load_search_space,
-    values_to_keep,
-    with_values,
 )
+from orchestrator.config.overrides import with_values
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.search_space import SearchSpace
 

@@ -4,27 +4,22 @@ search, within which budget.
 
 from __future__ import annotations
 
-import difflib
-import math
-import operator
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
+from orchestrator.config.constraints import parse_constraint
 from orchestrator.config.distributions import ENUMERABLE, DistributionConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.roles import ROLES
+from orchestrator.config.objective import Metric
 from orchestrator.config.schema import problem_with_path
+from orchestrator.config.searchers import GridSearchConfig, OptunaSearchConfig, SearcherConfig
+from orchestrator.config.trial_schedulers import NoTrialSchedulerConfig, TrialSchedulerConfig
 
-MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
-METRICS = tuple(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES))
 # What says who a run is and where it is kept and computed is the same for all trials.
 _NOT_SWEPT = {
     "name": "it is the run's name",
@@ -33,91 +28,6 @@ _NOT_SWEPT = {
     "store": "all trials share one store",
     "tracking": "all trials are tracked together",
 }
-
-# --- searchers and trial schedulers ---------------------------------------------------------------
-
-
-class RandomSearchConfig(Config):
-    """Every configuration drawn by itself."""
-
-    kind: Literal["random"] = "random"
-    seed: int = Field(
-        default=0, ge=0, lt=2**32, description="Equal seeds draw equal configurations."
-    )
-
-
-class GridSearchConfig(Config):
-    """Every combination of choices, integers and steps, the last parameter fastest."""
-
-    kind: Literal["grid"] = "grid"
-
-
-class OptunaSearchConfig(Config):
-    """Tree-structured Parzen estimator: new configurations where the good ones have been so far."""
-
-    kind: Literal["optuna"] = "optuna"
-    seed: int = Field(
-        default=0,
-        ge=0,
-        lt=2**32,
-        description="Equal seeds and equal results draw equal configurations.",
-    )
-    num_startup_trials: int = Field(
-        default=10, ge=1, description="Trials drawn at random before the estimator takes over."
-    )
-
-
-SearcherConfig = Annotated[
-    RandomSearchConfig | GridSearchConfig | OptunaSearchConfig, Field(discriminator="kind")
-]
-
-
-class NoTrialSchedulerConfig(Config):
-    """Every trial learns all tasks."""
-
-    kind: Literal["none"] = "none"
-
-
-class AshaConfig(Config):
-    """Successive halving without waiting: at each rung only the best go on."""
-
-    kind: Literal["asha"] = "asha"
-    grace_tasks: int = Field(
-        default=2, ge=1, description="Tasks that every trial learns; the first rung."
-    )
-    reduction_factor: int = Field(
-        default=2,
-        ge=2,
-        description="One in so many goes on at a rung; from rung to rung the tasks multiply by it.",
-    )
-
-
-class MedianConfig(Config):
-    """A trial ends when it is worse than the median of the others after as many tasks."""
-
-    kind: Literal["median"] = "median"
-    grace_tasks: int = Field(default=2, ge=1, description="Tasks that every trial learns.")
-    min_trials: int = Field(
-        default=3, ge=1, description="Trials that must have come as far before one is judged."
-    )
-
-
-class PbtConfig(Config):
-    """Population-based training: now and then the worst go over to variations of the best."""
-
-    kind: Literal["pbt"] = "pbt"
-    perturbation_tasks: int = Field(default=1, ge=1, description="Tasks between two comparisons.")
-    quantile_fraction: float = Field(
-        default=0.25, gt=0, le=0.5, description="Share of trials that are worst, and that are best."
-    )
-    resample_probability: float = Field(
-        default=0.25, ge=0, le=1, description="How often a variation draws a value anew."
-    )
-
-
-TrialSchedulerConfig = Annotated[
-    NoTrialSchedulerConfig | AshaConfig | MedianConfig | PbtConfig, Field(discriminator="kind")
-]
 
 
 class BudgetConfig(Config):
@@ -133,109 +43,6 @@ class BudgetConfig(Config):
     )
 
 
-# --- constraints ----------------------------------------------------------------------------------
-
-_OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    ">": operator.gt,
-}
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_OPERAND = rf"[A-Za-z_][\w.]*|{_NUMBER}"
-_CONSTRAINT = re.compile(
-    rf"\s*({_OPERAND})\s*({'|'.join(_OPERATORS)})\s*({_OPERAND})\s*(?:([-+])\s*({_NUMBER})\s*)?"
-)
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """`LEFT OPERATOR RIGHT + offset`, where LEFT and RIGHT are paths or numbers."""
-
-    left: str | float
-    operator: str
-    right: str | float
-    offset: float
-
-    @property
-    def paths(self) -> list[str]:
-        """The paths that it compares."""
-        return [side for side in (self.left, self.right) if isinstance(side, str)]
-
-    def holds(self, value_of: Mapping[str, float]) -> bool:
-        """Whether it does with these values, by path."""
-        left, right = (
-            value_of[side] if isinstance(side, str) else side for side in (self.left, self.right)
-        )
-        return _OPERATORS[self.operator](left, right + self.offset)
-
-
-def parse_constraint(text: str) -> Constraint:
-    """Reads `PATH|number OPERATOR PATH|number [+|- number]`.
-
-    Raises:
-        ValueError: It is not of that form, or names a path that no experiment has.
-    """
-    match = _CONSTRAINT.fullmatch(text)
-    if match is None:
-        msg = (
-            f"{text!r} is not of the form PATH|number {'|'.join(_OPERATORS)} PATH|number [+|-"
-            " number]; for example 'a.b > a.c + 0.1'"
-        )
-        raise ValueError(msg)
-    left, sign, right, plus, amount = match.groups()
-    offset = (
-        float(f"{plus}{abs(float(amount))}") * math.copysign(1, float(amount)) if amount else 0.0
-    )
-    constraint = Constraint(_operand(left), sign, _operand(right), offset)
-    problems = [
-        problem for path in constraint.paths if (problem := problem_with_path(Experiment, path))
-    ]
-    if not constraint.paths:
-        problems = ["compares two numbers; name a path"]
-    if problems:
-        msg = f"{text!r}: {problems[0]}"
-        raise ValueError(msg)
-    return constraint
-
-
-def _operand(text: str) -> str | float:
-    return float(text) if re.fullmatch(_NUMBER, text) else text
-
-
-# --- the whole ------------------------------------------------------------------------------------
-
-
-def _metric(value: object) -> str | dict[str, float]:
-    weights = {value: 1.0} if isinstance(value, str) else value
-    if not isinstance(weights, dict) or not weights:
-        msg = f"{value!r} is neither the name of a metric nor a mapping of names to weights"
-        raise ValueError(msg)
-    for name, weight in weights.items():
-        if name not in METRICS:
-            nearest = difflib.get_close_matches(str(name), METRICS, n=1)
-            advice = (
-                f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(METRICS)}"
-            )
-            msg = f"{name!r} is not a metric that trials report; {advice}"
-            raise ValueError(msg)
-        if (
-            isinstance(weight, bool)
-            or not isinstance(weight, int | float)
-            or not math.isfinite(weight)
-            or weight == 0
-        ):
-            msg = f"{name} has the weight {weight!r}; give a finite number other than 0"
-            raise ValueError(msg)
-    return (
-        value
-        if isinstance(value, str)
-        else {name: float(weight) for name, weight in weights.items()}
-    )
-
-
 class SearchSpace(Config):
     """What `orchestrator sweep` reads, beside an experiment."""
 
@@ -245,9 +52,7 @@ class SearchSpace(Config):
         max_length=200,
         description="Shown in MLflow; the file's own name where it has none.",
     )
-    metric: Annotated[
-        str | dict[str, float], PlainValidator(_metric), PlainSerializer(lambda metric: metric)
-    ] = Field(
+    metric: Metric = Field(
         default="student/average_incremental_accuracy",
         description="What is made best at the end of the tasks; or metrics with weights.",
     )
@@ -359,27 +164,6 @@ class SearchSpace(Config):
             )
             raise ValueError(msg)
         return self
-
-
-def metric_text(metric: str | Mapping[str, float]) -> str:
-    """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
-    if isinstance(metric, str):
-        return metric
-    terms = [
-        f"{'+' if weight > 0 else '-'} {abs(weight):g} * {name}" for name, weight in metric.items()
-    ]
-    return " ".join(terms).removeprefix("+ ")
-
-
-def rank_key(value: float, number: int, mode: str) -> tuple[float, int]:
-    """Sorts trials: the best first, of equal ones the one that began first.
-
-    Args:
-        value: The trial's objective.
-        number: The trial's.
-        mode: "max" or "min": which objective is best.
-    """
-    return (-value if mode == "max" else value), number
 
 
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:

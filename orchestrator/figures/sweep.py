@@ -18,7 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.isotonic import isotonic_regression
 
-from orchestrator.config.search_space import rank_key
+from orchestrator.config.objective import rank_key
 from orchestrator.figures.heat_map import INK, MUTED
 from orchestrator.figures.parallel_axes import (
     as_text,

@@ -17,7 +17,8 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.extensions import Extension, load_extension
 from orchestrator.config.roles import Role
 from orchestrator.config.teacher import PretrainedExtractorConfig
-from orchestrator.data.scenario import LabeledImages, Task
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.data.scenario import Task
 from orchestrator.methods.features.views import Views
 from orchestrator.models import AnyNetwork
 from orchestrator.models.artifact import Artifact

@@ -14,7 +14,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
 from orchestrator.methods.features.extractor import new_extractor
 from orchestrator.methods.features.views import Views

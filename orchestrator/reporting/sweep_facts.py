@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.config.objective import metric_text, rank_key
 from orchestrator.config.places import is_place
-from orchestrator.config.search_space import metric_text, rank_key
 from orchestrator.figures.sweep import TrialRow
 from orchestrator.reporting.configuration import differences
 from orchestrator.tracking import names

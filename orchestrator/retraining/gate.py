@@ -15,7 +15,7 @@ from torch import Tensor
 
 from orchestrator.config.retraining import GateConfig
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.evaluation.classification import agreement
 from orchestrator.models import AnyNetwork
 from orchestrator.models.network import predict

@@ -11,7 +11,7 @@ import torch
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
-from orchestrator.data.scenario import build_scenario
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.method import ArtifactContext, Model
 from orchestrator.models.artifact import Artifact

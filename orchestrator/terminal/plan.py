@@ -9,11 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.config.execution import LaneConfig, RayConfig
-from orchestrator.config.search_space import (
-    GridSearchConfig,
-    OptunaSearchConfig,
-    RandomSearchConfig,
-)
+from orchestrator.config.searchers import GridSearchConfig, OptunaSearchConfig, RandomSearchConfig
 from orchestrator.distributed.resources import lanes_of
 from orchestrator.pipelines.planning.plan import Kind, Plan, PlannedStage, StageState
 from orchestrator.pipelines.planning.sweep_plan import SweepPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from operator import itemgetter
 
-from orchestrator.config.search_space import rank_key
+from orchestrator.config.objective import rank_key
 from orchestrator.tuning.ledger import LedgerTrial
 
 

@@ -24,7 +24,8 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from orchestrator.config.execution import RayConfig
-from orchestrator.config.search_space import PbtConfig, SearchSpace
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.trial_schedulers import PbtConfig
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.cluster import cluster, naming_log
 from orchestrator.errors import LaneLostError, OrchestratorError, StorageUnavailableError

@@ -23,13 +23,13 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from orchestrator.config.search_space import (
+from orchestrator.config.searchers import (
     GridSearchConfig,
     OptunaSearchConfig,
-    PbtConfig,
     RandomSearchConfig,
     SearcherConfig,
 )
+from orchestrator.config.trial_schedulers import PbtConfig
 from orchestrator.tuning.dimensions import Dimension, Draws, drawn_anew, lies_in, varied
 from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
 

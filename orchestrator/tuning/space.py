@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from orchestrator.config.constraints import Constraint, parse_constraint
 from orchestrator.config.distributions import AscendingConfig, ChoiceConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.loader import with_values
+from orchestrator.config.overrides import with_values
 from orchestrator.config.schema import variants_with
-from orchestrator.config.search_space import (
-    Constraint,
-    SearchSpace,
-    order_of_draws,
-    parse_constraint,
-)
+from orchestrator.config.search_space import SearchSpace, order_of_draws
 from orchestrator.errors import ConfigError
 from orchestrator.tuning.dimensions import (
     Dimension,

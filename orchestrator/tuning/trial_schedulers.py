@@ -20,7 +20,7 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from orchestrator.config.search_space import (
+from orchestrator.config.trial_schedulers import (
     AshaConfig,
     MedianConfig,
     NoTrialSchedulerConfig,

@@ -19,7 +19,8 @@ from PIL import Image
 
 from orchestrator.config import Experiment
 from orchestrator.config.roles import ROLES
-from orchestrator.data.scenario import LabeledImages, Split
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.data.scenario import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.export import comparison
 from orchestrator.models.network import predict

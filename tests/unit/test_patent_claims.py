@@ -33,7 +33,8 @@ from orchestrator.config.teacher import (
 )
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data import ImageTable, Split
-from orchestrator.data.scenario import LabeledImages, build_scenario
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
 from orchestrator.methods.dual_teacher.student.losses import embedding_loss, transfer_target
 from orchestrator.methods.dual_teacher.student.transfer import kdr, soften

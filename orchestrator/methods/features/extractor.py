@@ -15,7 +15,7 @@ from orchestrator.config.teacher import FineTunedExtractorConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data.augmentation import quarter_turns
 from orchestrator.data.batches import BalancedBatches
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.method import LearningInputs
 from orchestrator.models import Backbone, PowerNormalization, build_backbone
 from orchestrator.training.context import LearningContext

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.models import Backbone, PowerNormalization
 from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext

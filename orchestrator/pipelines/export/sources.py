@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.data import Scenario, Split, load_images
-from orchestrator.data.scenario import build_scenario
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import ConfigError, DataError, OrchestratorError, UserInputError
 from orchestrator.evaluation.classification import accuracies
 from orchestrator.export.arrays import Images

@@ -15,8 +15,9 @@ from typing import Any
 from orchestrator.config import flatten, flatten_tree, values_to_keep
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.objective import metric_text
 from orchestrator.config.places import is_place
-from orchestrator.config.search_space import SearchSpace, metric_text
+from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched

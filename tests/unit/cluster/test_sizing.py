@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.cluster.sizing import WorkerGroup, workers_of_run, workers_of_sweep
-from orchestrator.config.cluster import SweepScaleConfig
+from orchestrator.config.cluster_jobs import SweepScaleConfig
 from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.resources import check_fits
 

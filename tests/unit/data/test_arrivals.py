@@ -15,7 +15,7 @@ from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksCo
 from orchestrator.config.retraining import SourceConfig
 from orchestrator.data import Split, load_images
 from orchestrator.data.arrivals import Folder, is_held_out, read_content
-from orchestrator.data.scenario import build_scenario
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import DataError
 from orchestrator.retraining.lineage import Lineage, QuarantinedFile
 from orchestrator.retraining.scan import Scan, scan

@@ -22,7 +22,9 @@ from orchestrator.config.methods import (
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data import Split, load_images
-from orchestrator.data.scenario import LabeledImages, Task, build_scenario
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.data.scenario import Task
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.features.views import normalized_features
 from orchestrator.methods.method import LearningInputs, Model, classes_learned, method_of
 from orchestrator.models.network import predict

@@ -1,5 +1,5 @@
 from orchestrator.config import Experiment, flatten
-from orchestrator.config.loader import with_values
+from orchestrator.config.overrides import with_values
 from orchestrator.reporting.configuration import (
     Setting,
     differences,

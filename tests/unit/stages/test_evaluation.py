@@ -13,7 +13,8 @@ from orchestrator.config.backbones import SmallCnnConfig
 from orchestrator.config.data import ScenarioConfig
 from orchestrator.data import Scenario
 from orchestrator.data.image_table import write_image_table
-from orchestrator.data.scenario import Split, build_scenario
+from orchestrator.data.scenario import Split
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.method import NetworkModel
 from orchestrator.models import Backbone, LinearClassifier, Network
 from orchestrator.models.pretrained import Body

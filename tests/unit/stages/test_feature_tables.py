@@ -11,7 +11,7 @@ import torch
 from torchvision import models
 
 from orchestrator.config import Experiment
-from orchestrator.config.loader import with_values
+from orchestrator.config.overrides import with_values
 from orchestrator.data.scenario import Split
 from orchestrator.errors import ConfigError
 from orchestrator.models import build_backbone

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.config import Experiment
 from orchestrator.data import ImageTable
 from orchestrator.data.image_table import write_image_table
-from orchestrator.data.scenario import build_scenario
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.stages import stage_graph
 
 METHODS = ["dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint"]

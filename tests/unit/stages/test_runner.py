@@ -16,7 +16,8 @@ from torch import Tensor
 
 from orchestrator.config import Experiment
 from orchestrator.data.image_table import write_image_table
-from orchestrator.data.scenario import Split, build_scenario
+from orchestrator.data.scenario import Split
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.method import Model
 from orchestrator.stages import (

@@ -18,7 +18,7 @@ from torch.nn import functional
 from orchestrator.config.backbones import SmallCnnTinyConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.teacher.statistics import no_classes, with_class
 from orchestrator.methods.features.views import features_by_class
 from orchestrator.models import build_backbone

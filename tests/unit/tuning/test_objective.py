@@ -5,8 +5,8 @@ images.
 import pytest
 
 from orchestrator.config import SearchSpace
+from orchestrator.config.objective import MEASURE_NAMES
 from orchestrator.config.roles import Role
-from orchestrator.config.search_space import MEASURE_NAMES
 from orchestrator.data import Split
 from orchestrator.tuning.objective import MEASURE_FUNCTIONS, Objective
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from orchestrator.config.student import StudentConfig
 from orchestrator.data.batches import BalancedBatches
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.student.closed_form import (
     FeatureStatistics,
     discriminant,

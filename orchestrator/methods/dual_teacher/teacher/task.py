@@ -22,7 +22,7 @@ from orchestrator.config.teacher import (
     PretrainedExtractorConfig,
     TeacherConfig,
 )
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.teacher.augmentation import (
     OldClasses,
     augmentation_vectors,

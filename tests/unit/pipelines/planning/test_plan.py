@@ -18,7 +18,7 @@ import torch
 
 from orchestrator.config import Experiment
 from orchestrator.config.backbones import ResNet20Config
-from orchestrator.config.loader import with_values
+from orchestrator.config.overrides import with_values
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Split, Task
 from orchestrator.methods.features.views import Views, extract_views

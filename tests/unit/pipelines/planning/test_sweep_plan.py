@@ -15,7 +15,8 @@ import pytest
 
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.config.roles import Role
-from orchestrator.data.scenario import Task, build_scenario
+from orchestrator.data.scenario import Task
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import ConfigError
 from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.planning import sweep_plan

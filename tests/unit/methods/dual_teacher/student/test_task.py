@@ -16,7 +16,8 @@ from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data import ImageTable, Split
-from orchestrator.data.scenario import LabeledImages, build_scenario
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
 from orchestrator.methods.dual_teacher.student.closed_form import discriminant
 from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task

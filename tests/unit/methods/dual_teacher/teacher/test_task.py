@@ -10,7 +10,7 @@ import torch
 from orchestrator.config.backbones import SmallCnnTinyConfig
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig
-from orchestrator.data.scenario import LabeledImages
+from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
 from orchestrator.training.context import LearningContext
 

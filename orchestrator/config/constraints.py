@@ -1,0 +1,81 @@
+"""Constraints of a search space: comparisons that a configuration must meet."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.schema import problem_with_path
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_OPERAND = rf"[A-Za-z_][\w.]*|{_NUMBER}"
+_CONSTRAINT = re.compile(
+    rf"\s*({_OPERAND})\s*({'|'.join(_OPERATORS)})\s*({_OPERAND})\s*(?:([-+])\s*({_NUMBER})\s*)?"
+)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """`LEFT OPERATOR RIGHT + offset`, where LEFT and RIGHT are paths or numbers."""
+
+    left: str | float
+    operator: str
+    right: str | float
+    offset: float
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths that it compares."""
+        return [side for side in (self.left, self.right) if isinstance(side, str)]
+
+    def holds(self, value_of: Mapping[str, float]) -> bool:
+        """Whether it does with these values, by path."""
+        left, right = (
+            value_of[side] if isinstance(side, str) else side for side in (self.left, self.right)
+        )
+        return _OPERATORS[self.operator](left, right + self.offset)
+
+
+def parse_constraint(text: str) -> Constraint:
+    """Reads `PATH|number OPERATOR PATH|number [+|- number]`.
+
+    Raises:
+        ValueError: It is not of that form, or names a path that no experiment has.
+    """
+    match = _CONSTRAINT.fullmatch(text)
+    if match is None:
+        msg = (
+            f"{text!r} is not of the form PATH|number {'|'.join(_OPERATORS)} PATH|number [+|-"
+            " number]; for example 'a.b > a.c + 0.1'"
+        )
+        raise ValueError(msg)
+    left, sign, right, plus, amount = match.groups()
+    offset = (
+        float(f"{plus}{abs(float(amount))}") * math.copysign(1, float(amount)) if amount else 0.0
+    )
+    constraint = Constraint(_operand(left), sign, _operand(right), offset)
+    problems = [
+        problem for path in constraint.paths if (problem := problem_with_path(Experiment, path))
+    ]
+    if not constraint.paths:
+        problems = ["compares two numbers; name a path"]
+    if problems:
+        msg = f"{text!r}: {problems[0]}"
+        raise ValueError(msg)
+    return constraint
+
+
+def _operand(text: str) -> str | float:
+    return float(text) if re.fullmatch(_NUMBER, text) else text

@@ -1,0 +1,52 @@
+"""Experiments written out: as JSON values, as YAML text, and as flat MLflow parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from orchestrator.config.addresses import without_password, without_passwords
+from orchestrator.config.experiment import Experiment
+
+_OTHER_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
+
+
+def values_to_keep(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as JSON, complete with every default, but without passwords: what is kept is
+    read by more people than who ran it.
+    """
+    tree: dict[str, Any] = without_passwords(experiment.model_dump(mode="json"))
+    return tree
+
+
+def dump_experiment(experiment: Experiment) -> str:
+    """The same as YAML text: reading it back gives an equal experiment, where no address has a
+    password.
+    """
+    tree = values_to_keep(experiment)
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read them as blanks
+        text = yaml.safe_dump(tree, sort_keys=False)
+    return text
+
+
+def flatten(experiment: Experiment) -> dict[str, str]:
+    """`{"teacher.training.epochs": "30", …}`: the experiment as MLflow parameters."""
+    return flatten_tree(experiment.model_dump(mode="json"))
+
+
+def flatten_tree(tree: Mapping[str, Any]) -> dict[str, str]:
+    """The same of an experiment that was written as JSON."""
+    flat: dict[str, str] = {}
+
+    def walk(prefix: str, node: object) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                walk(f"{prefix}.{key}" if prefix else key, value)
+        else:
+            flat[prefix] = without_password(str(node))
+
+    walk("", tree)
+    return flat

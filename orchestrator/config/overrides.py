@@ -1,0 +1,104 @@
+"""Values set by dotted path: `--set a.b=value`, and the parameters of a trial."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.schema import fields_of, unknown_key, values_of, variant_kinds
+from orchestrator.config.validation import validated
+from orchestrator.config.yaml_files import Tree
+from orchestrator.errors import ConfigError
+
+
+def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any]) -> Experiment:
+    """An experiment with other values at some paths.
+
+    Args:
+        base: An experiment, or what its file holds; it is left as it is.
+        values: By dotted path. A `kind` comes before what stands beside it, and drops what only the
+            old kind knows.
+
+    Raises:
+        ConfigError: A path is unknown, or a value is of the wrong type or out of range.
+    """
+    tree = (
+        base.model_dump(mode="json") if isinstance(base, Experiment) else copy.deepcopy(dict(base))
+    )
+    for path in sorted(values, key=_outer_first_then_kinds):
+        _set_value(tree, path.split("."), copy.deepcopy(values[path]))
+    return validated(Experiment, tree)
+
+
+def _outer_first_then_kinds(path: str) -> tuple[int, bool]:
+    return path.count("."), not path.endswith(".kind")
+
+
+def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment) -> None:
+    """Set one value of a tree, as `--set` names it.
+
+    Args:
+        tree: What a file holds; it is changed in place.
+        override: `a.b=value`; the value is read as YAML.
+        root: The model that the tree is for.
+
+    Raises:
+        ConfigError: The override is not of that form, its value is not YAML, or a key on the way
+            to the last one is unknown.
+    """
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    where = f"--set {override}"
+    if not equals or not all(keys):
+        raise ConfigError(
+            "is not of the form a.b=value",
+            where=where,
+            next_step="for example --set teacher.training.epochs=10",
+        )
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ConfigError(
+            f"the value {text!r} is not valid YAML", where=where, next_step="quote it"
+        ) from None
+    _set_value(tree, keys, value, where, root)
+
+
+def _set_value(
+    tree: Tree,
+    keys: Sequence[str],
+    value: object,
+    where: str = "",
+    root: type[BaseModel] = Experiment,
+) -> None:
+    model: Any = root
+    node = tree
+    for depth, key in enumerate(keys[:-1]):
+        fields = fields_of(model, node) if model else {}
+        own = values_of(model)
+        if model is not None and own is None and key not in fields:
+            raise ConfigError(unknown_key(".".join(keys[: depth + 1]), fields), where=where)
+        model = fields.get(key) if own is None else own
+        child = node.get(key)
+        if not isinstance(child, dict):
+            child = {}
+            node[key] = child
+        node = child
+    if keys[-1] == "kind" and model is not None and node.get("kind") != value:
+        _drop_keys_of_other_kinds(node, model, value)
+    node[keys[-1]] = value
+
+
+def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
+    """Choosing another kind on the command line leaves behind the file's keys that only the old
+    kind knows.
+    """
+    known = variant_kinds(union)
+    if isinstance(kind, str) and kind in known:
+        for key in [key for key in node if key not in known[kind].model_fields]:
+            del node[key]

@@ -1,0 +1,44 @@
+"""Searchers: how a sweep chooses its configurations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.config.base import Config
+
+
+class RandomSearchConfig(Config):
+    """Every configuration drawn by itself."""
+
+    kind: Literal["random"] = "random"
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Equal seeds draw equal configurations."
+    )
+
+
+class GridSearchConfig(Config):
+    """Every combination of choices, integers and steps, the last parameter fastest."""
+
+    kind: Literal["grid"] = "grid"
+
+
+class OptunaSearchConfig(Config):
+    """Tree-structured Parzen estimator: new configurations where the good ones have been so far."""
+
+    kind: Literal["optuna"] = "optuna"
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="Equal seeds and equal results draw equal configurations.",
+    )
+    num_startup_trials: int = Field(
+        default=10, ge=1, description="Trials drawn at random before the estimator takes over."
+    )
+
+
+SearcherConfig = Annotated[
+    RandomSearchConfig | GridSearchConfig | OptunaSearchConfig, Field(discriminator="kind")
+]

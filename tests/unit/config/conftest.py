@@ -1,0 +1,10 @@
+"""The file that the tests of reading an experiment write."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "experiment.yaml"
