@@ -23,7 +23,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import GridSearchConfig, SearchSpace
 from orchestrator.data import Scenario, load_images
 from orchestrator.data.scenario import build_scenario
-from orchestrator.distributed.resources import cpus_of_this_machine
+from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.planning.plan import (
     KINDS,
