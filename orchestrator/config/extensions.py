@@ -199,9 +199,10 @@ class OpenUnion:
             if isinstance(value, self.base):
                 return value
             kind = value.get("kind") if isinstance(value, dict) else None
-            offered = installed(self.base.group) if isinstance(kind, str) else {}
-            if kind in offered and kind not in self.built_in_kinds:
-                return offered[kind].load().config.model_validate(value)
+            if isinstance(kind, str) and kind not in self.built_in_kinds:
+                offered = installed(self.base.group).get(kind)
+                if offered is not None:
+                    return offered.load().config.model_validate(value)
             return closed(value)
 
         return core_schema.no_info_wrap_validator_function(
