@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from orchestrator.config.data import ImageAugmentationConfig, ScenarioConfig
-from orchestrator.config.student import FixedTransferConfig, StudentConfig, ThresholdTransferConfig
+from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,
     FineTunedExtractorConfig,
@@ -32,6 +32,7 @@ from orchestrator.config.teacher import (
     TeacherConfig,
 )
 from orchestrator.config.training import TrainingConfig
+from orchestrator.config.transfer import FixedTransferConfig, ThresholdTransferConfig
 from orchestrator.data import ImageTable, Split
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.data.scenario_building import build_scenario

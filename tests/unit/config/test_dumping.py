@@ -15,7 +15,7 @@ from orchestrator.config import (
     load_experiment,
     values_to_keep,
 )
-from orchestrator.config.student import FixedTransferConfig
+from orchestrator.config.transfer import FixedTransferConfig
 
 labels = st.one_of(
     st.integers(-(10**6), 10**6), st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)

@@ -12,11 +12,8 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.config import Experiment
 from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.config.schema import models_in
-from orchestrator.config.student import (
-    LinearTransferConfig,
-    ThresholdTransferConfig,
-)
 from orchestrator.config.teacher import JointEmbeddingConfig
+from orchestrator.config.transfer import LinearTransferConfig, ThresholdTransferConfig
 
 
 def all_models(model: type[BaseModel] = Experiment) -> Iterator[type[BaseModel]]:

@@ -32,7 +32,7 @@ from orchestrator.methods.dual_teacher.student.taught_images import (
     VariedAfresh,
     WithKnownFeatures,
 )
-from orchestrator.methods.dual_teacher.student.transfer import kdr, soften, tssr
+from orchestrator.methods.dual_teacher.student.transfer import kdr, soften
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
 from orchestrator.methods.features.drift import drift_between
@@ -255,7 +255,7 @@ class _Distillation:
             of_share, len(labels) * ranks.size / self.config.training.batch_size
         )
         ratio = (
-            tssr(self.config.transfer, similarity, step.progress)
+            self.config.transfer.tssr(similarity, step.progress)
             if self.config.classifier_weight
             else 0.0
         )

@@ -1,14 +1,11 @@
-"""The transfer ratio of patent B: KDR, TSTR and the selection of TSSR from both [B steps 3 to 5].
+"""Softened distributions and their similarity KDR [patent B steps 1 to 3].
 
-The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: early or
-dissimilar leans on the teacher (large TSSR), late and similar leans on the real answers (small
-TSSR).
+The rules that select TSSR from it are in `config.transfer`.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from typing import assert_never
 
 import torch
@@ -16,12 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.config.student import (
-    FixedTransferConfig,
-    LinearTransferConfig,
+from orchestrator.config.transfer import (
     Similarity,
-    ThresholdTransferConfig,
-    TransferConfig,
 )
 
 Distribution = Float[Tensor, "n classes"]
@@ -55,26 +48,6 @@ def kdr(student: Distribution, teacher: Distribution, similarity: Similarity) ->
         case _:
             assert_never(similarity)
     return min(1.0, max(0.0, float(similarities.mean())))
-
-
-def tssr(config: TransferConfig, similarity: float, progress: float) -> float:
-    """The transfer ratio for a batch, in [0, 1] [B step 5].
-
-    Args:
-        config: The selection rule.
-        similarity: KDR, in [0, 1].
-        progress: TSTR, in [0, 1].
-    """
-    match config:
-        case ThresholdTransferConfig():
-            row = bisect_right(config.similarity_thresholds, similarity)
-            return config.ratios[row][bisect_right(config.progress_thresholds, progress)]
-        case FixedTransferConfig():
-            return config.ratio
-        case LinearTransferConfig():
-            return config.start + (config.end - config.start) * progress
-        case _:
-            assert_never(config)
 
 
 def _relative_entropy(p: Distribution, q: Distribution) -> Float[Tensor, " n"]:

@@ -11,13 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config.student import (
+from orchestrator.config.transfer import (
     FixedTransferConfig,
     LinearTransferConfig,
     Similarity,
     ThresholdTransferConfig,
 )
-from orchestrator.methods.dual_teacher.student.transfer import kdr, soften, tssr
+from orchestrator.methods.dual_teacher.student.transfer import kdr, soften
 from orchestrator.training.loop import Step
 
 Array = npt.NDArray[np.float64]
@@ -114,25 +114,19 @@ TABLE = ThresholdTransferConfig(
 def test_tssr_by_threshold_is_the_cell_of_the_table(
     similarity: float, progress: float, expected: float
 ) -> None:
-    assert tssr(TABLE, similarity, progress) == expected
+    assert TABLE.tssr(similarity, progress) == expected
 
 
 def test_tssr_of_a_table_without_thresholds_is_its_only_cell() -> None:
-    assert (
-        tssr(
-            ThresholdTransferConfig(
-                similarity_thresholds=(), progress_thresholds=(), ratios=((0.4,),)
-            ),
-            0.9,
-            0.1,
-        )
-        == 0.4
+    table = ThresholdTransferConfig(
+        similarity_thresholds=(), progress_thresholds=(), ratios=((0.4,),)
     )
+    assert table.tssr(0.9, 0.1) == 0.4
 
 
 def test_fixed_tssr_depends_on_nothing() -> None:
     assert {
-        tssr(FixedTransferConfig(ratio=0.6), s, p) for s in (0.0, 0.5, 1.0) for p in (0.0, 0.5, 1.0)
+        FixedTransferConfig(ratio=0.6).tssr(s, p) for s in (0.0, 0.5, 1.0) for p in (0.0, 0.5, 1.0)
     } == {0.6}
 
 
@@ -144,7 +138,7 @@ def test_linear_tssr_falls_in_a_straight_line_whatever_the_similarity(
 ) -> None:
     config = LinearTransferConfig(start=0.9, end=0.1)
     for similarity in (0.0, 1.0):
-        assert tssr(config, similarity, progress) == pytest.approx(expected)
+        assert config.tssr(similarity, progress) == pytest.approx(expected)
 
 
 @st.composite
@@ -179,7 +173,7 @@ rules = st.one_of(tables(), falling_lines(), st.builds(FixedTransferConfig, rati
 def test_tssr_is_a_fraction(
     rule: ThresholdTransferConfig | LinearTransferConfig | FixedTransferConfig, s: float, p: float
 ) -> None:
-    assert 0 <= tssr(rule, s, p) <= 1
+    assert 0 <= rule.tssr(s, p) <= 1
 
 
 @given(rules, fractions, fractions, fractions)
@@ -191,5 +185,5 @@ def test_tssr_never_grows_with_similarity_or_progress(
 ) -> None:
     lower, upper = sorted((one, other))
     rounding = 1e-12
-    assert tssr(rule, upper, fixed) <= tssr(rule, lower, fixed)
-    assert tssr(rule, fixed, upper) <= tssr(rule, fixed, lower) + rounding
+    assert rule.tssr(upper, fixed) <= rule.tssr(lower, fixed)
+    assert rule.tssr(fixed, upper) <= rule.tssr(fixed, lower) + rounding

@@ -1,0 +1,181 @@
+"""Rules that select the transfer ratio TSSR from KDR and TSTR [patent B step 5].
+
+The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: early or
+dissimilar leans on the teacher (large TSSR), late and similar leans on the real answers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from orchestrator.config.base import Config
+from orchestrator.config.extensions import Extension, OpenUnion
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Similarity = Literal["jensen_shannon", "cosine"]
+
+
+class TransferRule(Config):
+    """Select the transfer ratio of a batch: what every rule can do."""
+
+    similarity: Similarity = Field(
+        default="jensen_shannon",
+        description="How KDR compares teacher and student: 1 - JS divergence / ln 2, or cosine.",
+    )
+
+    def tssr(self, kdr: float, tstr: float) -> float:
+        """Return the share of the teacher's knowledge in the target, in [0, 1].
+
+        Args:
+            kdr: Similarity of student and teacher, in [0, 1].
+            tstr: Training progress, in [0, 1].
+        """
+        raise NotImplementedError
+
+
+class ThresholdTransferConfig(TransferRule):
+    """TSSR from a table: rows by similarity (KDR), columns by training progress (TSTR) [B step
+    5].
+    """
+
+    kind: Literal["threshold"] = "threshold"
+    similarity_thresholds: tuple[Fraction, ...] = Field(
+        default=(0.9, 0.97), description="Ascending limits in KDR between the rows."
+    )
+    progress_thresholds: tuple[Fraction, ...] = Field(
+        default=(0.3, 0.7), description="Ascending limits in TSTR between the columns."
+    )
+    ratios: tuple[tuple[Fraction, ...], ...] = Field(
+        default=((1.0, 0.9, 0.7), (0.9, 0.7, 0.5), (0.7, 0.5, 0.3)),
+        description=(
+            "ratios[similarity][progress]; may grow neither with similarity nor with progress."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_ascend(self) -> ThresholdTransferConfig:
+        for name in ("similarity_thresholds", "progress_thresholds"):
+            thresholds = getattr(self, name)
+            for index, (lower, upper) in enumerate(pairwise(thresholds)):
+                if lower >= upper:
+                    msg = (
+                        f"{name}[{index}] = {lower} is not below {name}[{index + 1}] = {upper};"
+                        " list them in ascending order"
+                    )
+                    raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _one_ratio_per_cell(self) -> ThresholdTransferConfig:
+        num_rows, num_columns = (
+            len(self.similarity_thresholds) + 1,
+            len(self.progress_thresholds) + 1,
+        )
+        if len(self.ratios) != num_rows:
+            msg = (
+                f"ratios has {len(self.ratios)} rows; {num_rows - 1} similarity_thresholds cut KDR"
+                f" into {num_rows}"
+            )
+            raise ValueError(msg)
+        for index, row in enumerate(self.ratios):
+            if len(row) != num_columns:
+                msg = (
+                    f"ratios[{index}] has {len(row)} values; {num_columns - 1} progress_thresholds"
+                    f" cut TSTR into {num_columns}"
+                )
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _ratios_do_not_grow(self) -> ThresholdTransferConfig:
+        for i, row in enumerate(self.ratios):
+            for j, ratio in enumerate(row):
+                if i and ratio > self.ratios[i - 1][j]:
+                    raise ValueError(
+                        _grows(
+                            f"ratios[{i}][{j}]",
+                            ratio,
+                            f"ratios[{i - 1}][{j}]",
+                            self.ratios[i - 1][j],
+                            "similarity",
+                        )
+                    )
+                if j and ratio > row[j - 1]:
+                    raise ValueError(
+                        _grows(
+                            f"ratios[{i}][{j}]",
+                            ratio,
+                            f"ratios[{i}][{j - 1}]",
+                            row[j - 1],
+                            "progress",
+                        )
+                    )
+        return self
+
+    def tssr(self, kdr: float, tstr: float) -> float:
+        """Return the ratio of the cell in which both lie."""
+        row = bisect_right(self.similarity_thresholds, kdr)
+        return self.ratios[row][bisect_right(self.progress_thresholds, tstr)]
+
+
+def _grows(larger_name: str, larger: float, smaller_name: str, smaller: float, axis: str) -> str:
+    return (
+        f"{larger_name} = {larger} exceeds {smaller_name} = {smaller}: the ratio may not grow with"
+        f" {axis}; swap them or lower it"
+    )
+
+
+class FixedTransferConfig(TransferRule):
+    """One TSSR for the whole training: plain distillation, the baseline to beat."""
+
+    kind: Literal["fixed"] = "fixed"
+    ratio: Fraction = Field(default=0.5, description="The TSSR.")
+
+    def tssr(self, kdr: float, tstr: float) -> float:
+        """Return the same ratio always."""
+        return self.ratio
+
+
+class LinearTransferConfig(TransferRule):
+    """TSSR falls in a straight line with training progress, whatever the similarity."""
+
+    kind: Literal["linear"] = "linear"
+    start: Fraction = Field(default=1.0, description="TSSR at the first step.")
+    end: Fraction = Field(default=0.0, description="TSSR at the end of the stage.")
+
+    @model_validator(mode="after")
+    def _falls(self) -> LinearTransferConfig:
+        if self.end > self.start:
+            msg = (
+                f"end = {self.end} exceeds start = {self.start}: the ratio may not grow with"
+                " progress; swap them"
+            )
+            raise ValueError(msg)
+        return self
+
+    def tssr(self, kdr: float, tstr: float) -> float:
+        """Return the point of the line at this progress."""
+        return self.start + (self.end - self.start) * tstr
+
+
+class TransferRuleExtension(Extension, TransferRule):
+    """Base of the configuration of a transfer rule (`orchestrator.transfer_rules`).
+
+    A subclass overrides `tssr`; its entry point offers nothing further.
+    """
+
+    group: ClassVar[str] = "orchestrator.transfer_rules"
+
+
+BuiltInTransferConfig = Annotated[
+    ThresholdTransferConfig | FixedTransferConfig | LinearTransferConfig,
+    Field(discriminator="kind"),
+]
+TransferConfig = Annotated[
+    BuiltInTransferConfig | TransferRuleExtension,
+    OpenUnion(TransferRuleExtension, BuiltInTransferConfig),
+]
