@@ -20,6 +20,7 @@ Nothing is loaded before a configuration asks for it by name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -118,6 +119,32 @@ def load_extension(config: Extension) -> Any:  # noqa: ANN401 - what its entry p
         ConfigError: It is not installed (any more), or cannot be loaded.
     """
     return _installed_for(config).load()
+
+
+def extensions_in(config: Config) -> list[Installed]:
+    """Return the installed extensions that a configuration uses, wherever in it they stand.
+
+    Raises:
+        ConfigError: One is not installed (any more).
+    """
+    found = [_installed_for(config)] if isinstance(config, Extension) else []
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, Config):
+            found += extensions_in(value)
+    return found
+
+
+def extensions_named(values: Iterable[object]) -> list[Installed]:
+    """Return the installed extensions that swept values name: as a text, or as a mapping's kind."""
+    kinds = {it.get("kind") if isinstance(it, dict) else it for it in values if _is_name(it)}
+    return [
+        offered for group in GROUPS for kind, offered in installed(group).items() if kind in kinds
+    ]
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and _is_name(value.get("kind")))
 
 
 def extension_identity(config: object) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Split
 from orchestrator.errors import LockedError, OrchestratorError, TransientError
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome, outcome_tags
-from orchestrator.pipelines.run.execution import check_execution
+from orchestrator.pipelines.run.execution import check_execution, check_extensions_everywhere
 from orchestrator.pipelines.run.listener import RunListener
 from orchestrator.pipelines.run.models import package_final_model
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_summary
@@ -129,6 +129,7 @@ def _outcome(
             f"this tick was due {age:.0f} s ago; from {limit:.0f} s on it is skipped",
         )
     check_execution(retraining.experiment.execution)
+    check_extensions_everywhere(retraining.experiment)
     with tempfile.TemporaryDirectory(prefix="orchestrator-champion-") as scratch:
         uri = retraining.experiment.tracking.uri
         database = sqlite_path(uri)

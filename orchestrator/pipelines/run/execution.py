@@ -4,7 +4,7 @@ Ray. And whether they can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, assert_never
@@ -12,7 +12,10 @@ from typing import Any, assert_never
 import torch
 
 from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.extensions import extensions_in, extensions_named
 from orchestrator.distributed.environment import set_environment
+from orchestrator.distributed.extensions import check_extensions
 from orchestrator.distributed.resources import check_room
 from orchestrator.errors import ConfigError
 from orchestrator.stages import StageRunner, Work
@@ -33,6 +36,24 @@ def check_execution(execution: ExecutionConfig) -> None:
             check_room(execution)
         case _:
             assert_never(execution)
+
+
+def check_extensions_everywhere(
+    experiment: Experiment, swept_values: Iterable[object] = ()
+) -> None:
+    """Find out, before anything is started, whether every node has the extensions that are used.
+
+    Args:
+        experiment: What is to be computed.
+        swept_values: What a search space puts in its place, some of which may name extensions.
+
+    Raises:
+        ConfigError: A node lacks one, or has another version.
+        ClusterUnavailableError: The cluster does not answer.
+    """
+    if isinstance(experiment.execution, RayConfig):
+        used = [*extensions_in(experiment), *extensions_named(swept_values)]
+        check_extensions(used, experiment.execution)
 
 
 def compute(work: Work, listener: StageListener, log_file: Path) -> None:

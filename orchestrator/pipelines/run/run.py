@@ -16,7 +16,11 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched
-from orchestrator.pipelines.run.execution import check_execution, compute
+from orchestrator.pipelines.run.execution import (
+    check_execution,
+    check_extensions_everywhere,
+    compute,
+)
 from orchestrator.pipelines.run.listener import RunListener, SilentListener
 from orchestrator.pipelines.run.log import RunLog
 from orchestrator.pipelines.run.models import final_models, log_models
@@ -82,6 +86,7 @@ def run(
     """
     listener = listener or SilentListener()
     check_execution(experiment.execution)
+    check_extensions_everywhere(experiment)
     work = prepare_work(experiment, listener.images_decoded)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)

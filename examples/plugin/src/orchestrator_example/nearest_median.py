@@ -1,0 +1,70 @@
+"""Nearest class median: like nearest class mean, but a few odd images do not move a median."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.extensions import MethodExtension
+from orchestrator.methods.artifacts import network_tensors, rebuilt_network
+from orchestrator.methods.features.closed_form import FrozenFeatures
+from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, NetworkModel
+from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
+from orchestrator.models.artifact import Artifact
+from orchestrator.training.context import LearningContext
+from pydantic import Field
+
+
+class NearestMedianConfig(MethodExtension):
+    """The class whose median of the frozen features is nearest."""
+
+    kind: Literal["nearest_median"] = "nearest_median"
+    trust: float = Field(
+        default=1.0, ge=0, le=1, description="Share of the median beside the mean: 0 is the mean."
+    )
+
+
+class NearestMedian(FrozenFeatures):
+    """Compare features with the medians of the classes."""
+
+    config: ClassVar[type[NearestMedianConfig]] = NearestMedianConfig
+    format: ClassVar[int] = 1  # raise it when the code below computes something else
+
+    def learn_features(
+        self,
+        extractor: Backbone,
+        features: Sequence[ClassFeatures],
+        inputs: LearningInputs,
+        context: LearningContext,
+    ) -> Model:
+        """Add the centres of the new classes; those of old classes stay as they are."""
+        centres = torch.stack([self._centre(it, inputs.experiment) for it in features])
+        new = LinearClassifier(2 * centres.T, -centres.square().sum(dim=1))
+        if inputs.previous is not None:
+            old: LinearClassifier = inputs.previous.network.classifier
+            new = LinearClassifier(
+                torch.cat([old.weights.to(context.device), new.weights], dim=1),
+                torch.cat([old.biases.to(context.device), new.biases]),
+            )
+        return NetworkModel(Network(extractor, PowerNormalization(), new))
+
+    def to_artifact(self, model: Model) -> Artifact:
+        """Return the network: it holds the centres."""
+        return Artifact(network_tensors(model.network))
+
+    def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
+        """Return the network."""
+        return NetworkModel(rebuilt_network(artifact.tensors, context))
+
+    @staticmethod
+    def _centre(of_class: ClassFeatures, experiment: Experiment) -> torch.Tensor:
+        assert isinstance(experiment.method, NearestMedianConfig)
+        rows = of_class.all_views().flatten(0, 1)
+        trust = experiment.method.trust
+        return trust * rows.median(dim=0).values + (1 - trust) * rows.mean(dim=0)
+
+
+NEAREST_MEDIAN = NearestMedian()

@@ -1,0 +1,29 @@
+"""What a person sees of the installed extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.config.extensions import GROUPS
+from orchestrator.pipelines.plugins.list_plugins import Plugin
+
+
+def plugin_lines(plugins: Sequence[Plugin]) -> Iterator[str]:
+    """Yield what is installed, group by group, with the settings that each extension brings."""
+    if not plugins:
+        yield "no extensions are installed"
+        yield f"entry-point groups: {', '.join(GROUPS)}; see examples/plugin for a worked example"
+        return
+    for plugin in plugins:
+        offered = plugin.offered
+        yield (
+            f"{GROUPS[offered.group]} {offered.kind}: {offered.distribution} {offered.version}"
+            f" ({offered.target})"
+        )
+        if plugin.problem:
+            yield f"  cannot be used: {plugin.problem}"
+            continue
+        yield f"  {plugin.summary}" if plugin.summary else f"  format {plugin.format}"
+        for field in plugin.fields:
+            default = "required" if field.is_required else f"default {field.default}"
+            yield f"  {field.name} ({default}): {field.description}"
