@@ -11,7 +11,9 @@ from rich.table import Table
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.config.searchers import GridSearchConfig, OptunaSearchConfig, RandomSearchConfig
 from orchestrator.distributed.resources import lanes_of
-from orchestrator.pipelines.planning.plan import Kind, Plan, PlannedStage, StageState
+from orchestrator.pipelines.planning.cost import Kind
+from orchestrator.pipelines.planning.plan import Plan
+from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageState
 from orchestrator.pipelines.planning.sweep_plan import SweepPlan
 from orchestrator.reporting.quantities import duration
 

@@ -1,12 +1,13 @@
 """The example's own tests: `pytest examples/plugin/tests`, with the package installed."""
 
 import torch
+from orchestrator_example.nearest_median import NEAREST_MEDIAN, centre
+from orchestrator_example.wide_cnn import WideCnnConfig
+
 from orchestrator.config import Experiment
 from orchestrator.methods.features.views import ClassFeatures
 from orchestrator.methods.method import method_of
 from orchestrator.models.backbones import build_backbone
-from orchestrator_example.nearest_median import NEAREST_MEDIAN
-from orchestrator_example.wide_cnn import WideCnnConfig
 
 
 def test_the_kind_is_found_by_its_entry_point() -> None:
@@ -15,10 +16,9 @@ def test_the_kind_is_found_by_its_entry_point() -> None:
 
 
 def test_one_odd_image_does_not_move_the_centre() -> None:
-    experiment = Experiment.model_validate({"method": {"kind": "nearest_median"}})
     features = torch.tensor([[1.0], [1.0], [1.0], [100.0]])
     of_class = ClassFeatures(features, features.new_zeros(0, 4, 1))
-    assert NEAREST_MEDIAN._centre(of_class, experiment).tolist() == [1.0]
+    assert centre(of_class, trust=1.0).tolist() == [1.0]
 
 
 def test_the_backbone_has_four_features_a_channel() -> None:

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
-from itertools import chain
 
 import torch
 
@@ -26,15 +24,19 @@ from orchestrator.data import Scenario, load_images
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
-from orchestrator.pipelines.planning.plan import (
-    KINDS,
-    Kind,
+from orchestrator.pipelines.planning.cost import Kind, measurements, seconds_per_image_pass
+from orchestrator.pipelines.planning.planned_stages import (
     PlannedStage,
     StageState,
-    measurements,
     planned_stage,
-    seconds_per_image_pass,
     tables_of,
+)
+from orchestrator.pipelines.planning.sweep_cost import (
+    SweepCost,
+    TrialRoom,
+    TrialStages,
+    _extrapolated,
+    _kinds_without_estimate,
 )
 from orchestrator.pipelines.sweep.trials import sampler_of
 from orchestrator.stages import Work, check_backbones, prepare_work, stage_graph
@@ -46,44 +48,6 @@ from orchestrator.tuning.space import Configuration, Space
 MAX_TRIALS = 200
 # So many combinations of a grid are counted.
 MAX_COMBINATIONS = 5000
-
-TrialStages = Sequence[Sequence[PlannedStage]]
-"""What a trial learns, seed by seed, as if nothing were stored."""
-
-
-@dataclass(frozen=True)
-class SweepCost:
-    """What trials cost together.
-
-    Attributes:
-        num_stages: How many stages they compute.
-        worker_seconds: Of these stages; None when nothing is known of some.
-        wall_seconds: Until the last trial ends; None when that is not known, or how many trials fit
-            at once.
-    """
-
-    num_stages: int
-    worker_seconds: float | None
-    wall_seconds: float | None
-
-
-@dataclass(frozen=True)
-class TrialRoom:
-    """What a trial takes, and what there is.
-
-    Attributes:
-        share: What one trial takes.
-        available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere
-            would compute.
-        num_at_once: How many trials compute beside each other; None when that depends on a cluster
-            elsewhere, 0 when none fits.
-        shortage: Why none fits; empty when nothing is known against it.
-    """
-
-    share: TrialShare
-    available: Mapping[str, float]
-    num_at_once: int | None
-    shortage: str
 
 
 @dataclass(frozen=True)
@@ -154,120 +118,6 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         room=room,
         kinds_without_estimate=_kinds_without_estimate(trials, stored),
     )
-
-
-# --- the arithmetic -------------------------------------------------------------------------------
-
-
-def sweep_cost(
-    trials: Sequence[TrialStages],
-    room: TrialRoom,
-    stored: Set[str] = frozenset(),
-    is_shared: bool = True,
-) -> SweepCost:
-    """What trials cost together.
-
-    Args:
-        trials: In the order of their beginning.
-        room: How many fit at once, and whether a trial learns in lanes.
-        stored: Keys of stages, and tables of features, that cost nothing.
-        is_shared: Whether a trial takes the stages that another one has computed.
-    """
-    computed: list[PlannedStage] = []
-    ready = dict.fromkeys(stored, 0.0)
-    free = [0.0] * max(1, min(room.num_at_once or 1, len(trials)))
-    heapify(free)
-    for seeds in trials:
-        ends = heappop(free)
-        known = ready if is_shared else dict.fromkeys(stored, 0.0)
-        for stages in seeds if room.share.in_lanes else [_in_turn(seeds)]:
-            ends = _end_of(stages, ends, room.share.in_lanes, known, computed)
-        heappush(free, ends)
-    costs = [stage.worker_seconds for stage in computed if stage.worker_seconds is not None]
-    if len(costs) < len(computed):
-        return SweepCost(len(computed), None, None)
-    return SweepCost(len(computed), sum(costs), max(free) if room.num_at_once else None)
-
-
-def _in_turn(seeds: TrialStages) -> list[PlannedStage]:
-    """One process learns a task with every seed, teacher then student, before it turns to the next
-    task.
-    """
-    return sorted(chain.from_iterable(seeds), key=lambda planned: planned.stage.task.index)
-
-
-def _end_of(
-    stages: Sequence[PlannedStage],
-    start: float,
-    in_lanes: bool,
-    ready: dict[str, float],
-    computed: list[PlannedStage],
-) -> float:
-    """When the last of a trial's stages is there. What it computes is added to `computed`, and to
-    `ready` when it is.
-    """
-    ended: dict[str, float] = {}
-    for planned in stages:
-        stage = planned.stage
-        lane = stage.role if in_lanes else "process"
-        begins = max([ended.get(lane, start), *(ready.get(key, 0.0) for key in stage.upstream)])
-        if stage.key not in ready:
-            begins = max([begins, *(ready.get(table.key, 0.0) for table in planned.tables)])
-            left = planned.without_tables(ready)
-            computed.append(left)
-            ready[stage.key] = begins + (left.seconds or 0.0)
-            ready |= {table.key: ready[stage.key] for table in left.tables}
-        ended[lane] = max(begins, ready[stage.key])
-    return max(ended.values(), default=start)
-
-
-def _extrapolated(
-    trials: Sequence[TrialStages],
-    num_trials: int,
-    room: TrialRoom,
-    stored: Set[str] = frozenset(),
-    is_shared: bool = True,
-) -> SweepCost:
-    """The cost of more trials than are known: each further one adds what those of the second half
-    have added.
-
-    What all trials share has come up in the first half, and is not counted again.
-    """
-    whole = sweep_cost(trials, room, stored, is_shared)
-    if num_trials == len(trials):
-        return whole
-    half = sweep_cost(trials[: len(trials) // 2], room, stored, is_shared)
-    halves = (num_trials - len(trials)) / (len(trials) - len(trials) // 2)
-
-    def further(of_half: float | None, of_whole: float | None) -> float | None:
-        return (
-            None
-            if of_half is None or of_whole is None
-            else of_whole + (of_whole - of_half) * halves
-        )
-
-    return SweepCost(
-        round(whole.num_stages + (whole.num_stages - half.num_stages) * halves),
-        further(half.worker_seconds, whole.worker_seconds),
-        further(half.wall_seconds, whole.wall_seconds),
-    )
-
-
-def _kinds_without_estimate(trials: Sequence[TrialStages], stored: Set[str]) -> list[Kind]:
-    stages = [
-        planned
-        for seeds in trials
-        for stages in seeds
-        for planned in stages
-        if planned.stage.key not in stored
-    ]
-    unknown = set().union(
-        *(planned.without_tables(stored).kinds_without_estimate for planned in stages)
-    )
-    return [kind for kind in KINDS if kind in unknown]
-
-
-# --- what there will be ---------------------------------------------------------------------------
 
 
 def _configurations(space: Space) -> tuple[list[Configuration], bool]:

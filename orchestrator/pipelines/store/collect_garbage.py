@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.pipelines.planning.plan import tables_of
+from orchestrator.pipelines.planning.planned_stages import tables_of
 from orchestrator.stages import StageStore, prepare_work
 from orchestrator.stages.feature_tables import tables_read_for
 from orchestrator.stages.graph import evaluation_key

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
-from orchestrator.config.experiment import Experiment
+from pydantic import Field
+
 from orchestrator.config.extensions import MethodExtension
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
 from orchestrator.methods.features.closed_form import FrozenFeatures
@@ -15,7 +16,6 @@ from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, 
 from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
-from pydantic import Field
 
 
 class NearestMedianConfig(MethodExtension):
@@ -41,7 +41,9 @@ class NearestMedian(FrozenFeatures):
         context: LearningContext,
     ) -> Model:
         """Add the centres of the new classes; those of old classes stay as they are."""
-        centres = torch.stack([self._centre(it, inputs.experiment) for it in features])
+        config = inputs.experiment.method
+        assert isinstance(config, NearestMedianConfig)  # noqa: S101 - for the type checker
+        centres = torch.stack([centre(it, config.trust) for it in features])
         new = LinearClassifier(2 * centres.T, -centres.square().sum(dim=1))
         if inputs.previous is not None:
             old: LinearClassifier = inputs.previous.network.classifier
@@ -59,12 +61,16 @@ class NearestMedian(FrozenFeatures):
         """Return the network."""
         return NetworkModel(rebuilt_network(artifact.tensors, context))
 
-    @staticmethod
-    def _centre(of_class: ClassFeatures, experiment: Experiment) -> torch.Tensor:
-        assert isinstance(experiment.method, NearestMedianConfig)
-        rows = of_class.all_views().flatten(0, 1)
-        trust = experiment.method.trust
-        return trust * rows.median(dim=0).values + (1 - trust) * rows.mean(dim=0)
+
+def centre(of_class: ClassFeatures, trust: float) -> torch.Tensor:
+    """Return the centre (features) of a class's images and their views.
+
+    Args:
+        of_class: Its power-normalised features.
+        trust: Share of the median beside the mean.
+    """
+    rows = of_class.all_views().flatten(0, 1)
+    return trust * rows.median(dim=0).values + (1 - trust) * rows.mean(dim=0)
 
 
 NEAREST_MEDIAN = NearestMedian()

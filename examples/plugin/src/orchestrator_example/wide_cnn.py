@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from orchestrator.config.backbones import BackboneExtension
-from orchestrator.models.backbones import Body
 from pydantic import Field
 from torch import nn
+
+from orchestrator.config.backbones import BackboneExtension
+from orchestrator.models.backbones import Body
 
 
 class WideCnnConfig(BackboneExtension):

@@ -24,18 +24,15 @@ from orchestrator.data.scenario import Split, Task
 from orchestrator.methods.features.views import Views, extract_views
 from orchestrator.methods.method import method_of
 from orchestrator.models.artifact import Artifact
-from orchestrator.pipelines.planning.plan import (
+from orchestrator.pipelines.planning.cost import (
     MAX_MANIFESTS,
     Measurement,
-    Plan,
-    PlannedStage,
-    StageState,
-    critical_path_seconds,
     measurements,
     num_image_passes,
-    plan,
     seconds_per_image_pass,
 )
+from orchestrator.pipelines.planning.plan import Plan, critical_path_seconds, plan
+from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageState
 from orchestrator.stages import Stage, StageRunner, StageStore, prepare_work
 from orchestrator.stages.computation import num_training_images
 from orchestrator.stages.graph import evaluation_key

@@ -20,19 +20,10 @@ from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import ConfigError
 from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.planning import sweep_plan
-from orchestrator.pipelines.planning.plan import (
-    PlannedStage,
-    PlannedTable,
-    StageState,
-    critical_path_seconds,
-)
-from orchestrator.pipelines.planning.sweep_plan import (
-    SweepCost,
-    TrialRoom,
-    TrialStages,
-    plan_sweep,
-    sweep_cost,
-)
+from orchestrator.pipelines.planning.plan import critical_path_seconds
+from orchestrator.pipelines.planning.planned_stages import PlannedStage, PlannedTable, StageState
+from orchestrator.pipelines.planning.sweep_cost import SweepCost, TrialRoom, TrialStages, sweep_cost
+from orchestrator.pipelines.planning.sweep_plan import plan_sweep
 from orchestrator.pipelines.sweep.listener import SilentSweepListener
 from orchestrator.pipelines.sweep.trials import SweepSetting, SweepTrials
 from orchestrator.stages import Stage, StageStore, prepare_work

@@ -1,0 +1,163 @@
+"""Stages that have not started: how much of each is there, and what it will roughly cost."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import torch
+
+from orchestrator.config.execution import ExecutionConfig, RayConfig
+from orchestrator.config.roles import Role
+from orchestrator.distributed.resources import lanes_of
+from orchestrator.methods.method import method_of
+from orchestrator.pipelines.planning.cost import (
+    Kind,
+    num_image_passes,
+    sum_if_known,
+)
+from orchestrator.stages import Stage, Work
+from orchestrator.stages.computation import num_training_images
+from orchestrator.stages.feature_tables import (
+    FeatureTables,
+    ImagesOfClass,
+    tables_judged_by,
+    tables_learned_from,
+)
+from orchestrator.stages.graph import evaluation_key
+from orchestrator.training.context import LearningContext
+
+
+class StageState(StrEnum):
+    """How much of a stage is there already."""
+
+    STORED = "stored"
+    BEGUN = "begun"
+    TO_COMPUTE = "to compute"
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """A table of features that has to be there before a stage can learn or be judged.
+
+    Attributes:
+        key: Of the table in the store.
+        num_images: That the extractor has to look at.
+        worker_seconds: What it will roughly cost; None when nothing is known.
+    """
+
+    key: str
+    num_images: int
+    worker_seconds: float | None
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage of a run that has not started.
+
+    Attributes:
+        stage: Which.
+        state: How much of it is there.
+        num_images: Training images of its task.
+        num_epochs: Of all its phases; 0 where the method computes in closed form.
+        num_train_workers: That will share its work; the fewest of an elastic lane.
+        own_worker_seconds: What it will roughly cost by itself, also when it is begun; 0 when it is
+            stored, None when nothing is known.
+        tables: Tables of features that are made for it.
+    """
+
+    stage: Stage
+    state: StageState
+    num_images: int
+    num_epochs: int
+    num_train_workers: int
+    own_worker_seconds: float | None
+    tables: Sequence[PlannedTable] = ()
+
+    def without_tables(self, made: Container[str]) -> PlannedStage:
+        """The same, where some tables, given by their keys, have been made."""
+        return replace(self, tables=[table for table in self.tables if table.key not in made])
+
+    @property
+    def worker_seconds(self) -> float | None:
+        """What it will roughly cost with its tables; None when nothing is known."""
+        return sum_if_known(
+            [self.own_worker_seconds, *(table.worker_seconds for table in self.tables)]
+        )
+
+    @property
+    def kinds_without_estimate(self) -> set[Kind]:
+        """What of its cost is not known."""
+        unknown: set[Kind] = set() if self.own_worker_seconds is not None else {self.stage.role}
+        return unknown | (
+            {"features"} if any(table.worker_seconds is None for table in self.tables) else set()
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock time that it will roughly take; None when nothing is known."""
+        return None if self.worker_seconds is None else self.worker_seconds / self.num_train_workers
+
+
+def planned_stage(
+    stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState, tables: FeatureTables
+) -> PlannedStage:
+    """A stage with its size and cost, and all tables that it and its evaluation read, unless these
+    are stored.
+
+    Args:
+        stage: Which.
+        work: To which it belongs.
+        costs: Worker-seconds of an image pass, by role, and of an image in a table.
+        state: How much of it is there.
+        tables: Of the work.
+    """
+    experiment = work.experiment
+    is_first, workers = stage.task.index == 0, _num_train_workers(stage.role, experiment.execution)
+    epochs, images = (
+        method_of(experiment).num_epochs(stage.role, is_first, experiment),
+        num_training_images(stage, experiment, work.scenario),
+    )
+    read = tables_judged_by(stage, experiment)
+    if state is StageState.STORED:
+        cost: float | None = 0.0
+        is_judged = (
+            bool(read) and work.store.values_of(evaluation_key(stage, work.scenario)) is not None
+        )
+        read = [] if is_judged else read
+    else:
+        cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
+        read = [*tables_learned_from(stage, experiment), *read]
+    return PlannedStage(
+        stage,
+        state,
+        images,
+        epochs,
+        workers,
+        cost,
+        _planned_tables(read, tables, costs.get("features")),
+    )
+
+
+def tables_of(work: Work) -> FeatureTables:
+    """The tables of features that a work's stages read, to know their keys: none is computed. One
+    object reads weights once.
+    """
+    nowhere = LearningContext(
+        work.experiment.seed, "features", torch.device("cpu"), work.experiment.data.augmentation
+    )
+    return FeatureTables(work.experiment, work.scenario, work.store, nowhere)
+
+
+def _planned_tables(
+    read: Sequence[ImagesOfClass], tables: FeatureTables, cost: float | None
+) -> list[PlannedTable]:
+    sizes = {tables.key_of(*images): tables.num_images_of(*images) for images in read}
+    return [
+        PlannedTable(key, num, None if cost is None else num * cost) for key, num in sizes.items()
+    ]
+
+
+def _num_train_workers(role: Role, execution: ExecutionConfig) -> int:
+    return lanes_of(execution)[role].min_train_workers if isinstance(execution, RayConfig) else 1
