@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -205,8 +206,7 @@ class Call:
 
 def _spy(monkeypatch: pytest.MonkeyPatch, place: str) -> list[Call]:
     """Records the calls of a function, which works as ever."""
-    module, _, name = place.rpartition(".")
-    original = getattr(__import__(module, fromlist=[name]), name)
+    original = resolve_name(place)
     signature, calls = inspect.signature(original), list[Call]()
 
     def spying(*args: object, **kwargs: object) -> object:
@@ -361,8 +361,13 @@ def test_claim_a1_the_memory_follows_when_the_space_changes(
     """Everything that lives in the joint embedding space moves with it: anchors and vectors belong
     to the space after the task.
     """
-    spaces = _spy(monkeypatch, "orchestrator.methods.dual_teacher.teacher.task.joint_space")
-    drawn = _spy(monkeypatch, "orchestrator.methods.dual_teacher.teacher.task.augmentation_vectors")
+    spaces = _spy(
+        monkeypatch, "orchestrator.methods.dual_teacher.teacher.gated_refinement.joint_space"
+    )
+    drawn = _spy(
+        monkeypatch,
+        "orchestrator.methods.dual_teacher.teacher.gated_refinement.augmentation_vectors",
+    )
     model = course.second_teacher()
     learned_in, lives_in = spaces[0].result, model.space
     assert not torch.allclose(learned_in.whitening, lives_in.whitening, rtol=1e-3)
@@ -479,7 +484,8 @@ class Surroundings:
 def surroundings(course: Course) -> Surroundings:
     with pytest.MonkeyPatch.context() as monkeypatch:
         calls = _spy(
-            monkeypatch, "orchestrator.methods.dual_teacher.teacher.task.augmentation_vectors"
+            monkeypatch,
+            "orchestrator.methods.dual_teacher.teacher.gated_refinement.augmentation_vectors",
         )
         course.second_teacher()
     given = calls[0].arguments
@@ -769,7 +775,9 @@ def material(course: Course) -> Material:
         captured.append((copy.deepcopy(head), data))
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("orchestrator.methods.dual_teacher.teacher.task.refine", capture)
+        monkeypatch.setattr(
+            "orchestrator.methods.dual_teacher.teacher.gated_refinement.refine", capture
+        )
         course.second_teacher()
     return Material(*captured[0])
 
@@ -854,7 +862,7 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
     extractor is an option.
     """
     monkeypatch.setattr(
-        "orchestrator.methods.dual_teacher.teacher.task.best_strength", lambda *_: 1.0
+        "orchestrator.methods.dual_teacher.teacher.gated_refinement.best_strength", lambda *_: 1.0
     )  # follow all of what is learned
     assert _changes(course.teachers[0], course.second_teacher()) == {"embedding", "classifier"}
     option = FineTunedExtractorConfig(learning_rate_fraction=0.1, distillation_weight=1.0)
@@ -864,7 +872,9 @@ def test_claim_a7_embedding_module_and_classifier_learn_and_the_extractor_does_n
         "classifier",
     }
     # switched off: without this training neither changes
-    monkeypatch.setattr("orchestrator.methods.dual_teacher.teacher.task.refine", lambda *_: None)
+    monkeypatch.setattr(
+        "orchestrator.methods.dual_teacher.teacher.gated_refinement.refine", lambda *_: None
+    )
     assert not _changes(course.teachers[0], course.second_teacher())
 
 
@@ -999,7 +1009,7 @@ def test_claim_a8_the_student_learns_from_new_data_and_one_exemplar_a_class_in_b
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New images and one old exemplar a class, every class with the same share of a batch."""
-    calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.task.transfer_loss")
+    calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.objective.transfer_loss")
     course.second_student(training=TrainingConfig(epochs=1, batch_size=30))
     for call in calls:
         shares = torch.bincount(call.arguments["labels"], minlength=NEW.stop)
@@ -1084,14 +1094,18 @@ def observe(course: Course) -> Callable[..., list[Batch]]:
 
     def observed(**changes: object) -> list[Batch]:
         with pytest.MonkeyPatch.context() as monkeypatch:
-            similarities, ratios, losses = (
-                _spy(monkeypatch, f"orchestrator.methods.dual_teacher.student.task.{name}")
-                for name in ("kdr", "tssr", "transfer_loss")
-            )
+            objective = "orchestrator.methods.dual_teacher.student.objective"
+            similarities = _spy(monkeypatch, f"{objective}.kdr")
+            losses = _spy(monkeypatch, f"{objective}.transfer_loss")
+            rules = [
+                _spy(monkeypatch, f"orchestrator.config.transfer.{rule}.tssr")
+                for rule in ("ThresholdTransferConfig", "FixedTransferConfig")
+            ]
             changes.setdefault(
                 "training", TrainingConfig(epochs=4, batch_size=32, learning_rate=0.01)
             )
             course.second_student(VARIED, None, **changes)
+        ratios = [call for of_rule in rules for call in of_rule]
         batches = []
         for similarity, ratio, loss in zip(similarities, ratios, losses, strict=True):
             batches.append(
@@ -1101,8 +1115,8 @@ def observe(course: Course) -> Callable[..., list[Batch]]:
                     labels=loss.arguments["labels"],
                     student=similarity.arguments["student"],
                     teacher=similarity.arguments["teacher"],
-                    similarity=ratio.arguments["similarity"],
-                    progress=ratio.arguments["progress"],
+                    similarity=ratio.arguments["kdr"],
+                    progress=ratio.arguments["tstr"],
                     ratio=loss.arguments["ratio"],
                     loss=loss.result.detach(),
                 )
@@ -1137,7 +1151,7 @@ def test_step_b1_the_teachers_logits_are_the_continually_taught_teachers(
     course: Course, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The knowledge is that of the first model after this task, over all seen classes."""
-    calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.task.transfer_loss")
+    calls = _spy(monkeypatch, "orchestrator.methods.dual_teacher.student.objective.transfer_loss")
     course.second_student(AS_THEY_ARE, training=TrainingConfig(epochs=1, batch_size=32))
     data = torch.cat([course.teachers[1].memory.exemplars[: len(OLD)], course.train[NEW].images])
     known = predict(course.teachers[1].network, data)

@@ -2,6 +2,7 @@
 adaptive transfer ratio [patent B].
 """
 
-from orchestrator.methods.dual_teacher.student.task import StudentModel, learn_student_task
+from orchestrator.methods.dual_teacher.student.model import StudentModel
+from orchestrator.methods.dual_teacher.student.task import learn_student_task
 
 __all__ = ["StudentModel", "learn_student_task"]

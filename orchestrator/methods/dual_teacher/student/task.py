@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -22,22 +22,16 @@ from orchestrator.methods.dual_teacher.student.closed_form import (
     discriminant,
     no_statistics,
 )
-from orchestrator.methods.dual_teacher.student.losses import (
-    embedding_loss,
-    stability_loss,
-    transfer_loss,
-)
+from orchestrator.methods.dual_teacher.student.model import StudentModel, TaughtNetwork
+from orchestrator.methods.dual_teacher.student.objective import Distillation
 from orchestrator.methods.dual_teacher.student.taught_images import (
     TaughtImages,
     VariedAfresh,
     WithKnownFeatures,
 )
-from orchestrator.methods.dual_teacher.student.transfer import kdr, soften
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
-from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
 from orchestrator.methods.features.drift import drift_between
 from orchestrator.models import (
-    AnyNetwork,
     Backbone,
     CosineClassifier,
     Network,
@@ -46,36 +40,9 @@ from orchestrator.models import (
 )
 from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
-from orchestrator.training.loop import LossOutput, Step, train
+from orchestrator.training.loop import train
 from orchestrator.training.random_streams import seeded_initialisation
 from orchestrator.training.ranks import Ranks
-
-TaughtNetwork = Network[ProjectionEmbedding, CosineClassifier]
-
-
-@dataclass(frozen=True)
-class StudentModel:
-    """The student after a task.
-
-    Attributes:
-        network: What it answers with: the taught network's extractor and the classifier of the
-            configuration's choice.
-        taught: Extractor, and the embedding module and classifier that imitate the teachers': the
-            next task goes on from it.
-        space: The joint embedding space of that task, in which the taught network's embedding
-            lives.
-        statistics: The seen classes in the extractor's features.
-    """
-
-    network: AnyNetwork
-    taught: TaughtNetwork
-    space: JointSpace
-    statistics: FeatureStatistics
-
-    @property
-    def details(self) -> dict[str, float]:
-        """Nothing yet."""
-        return {}
 
 
 def learn_student_task(
@@ -102,7 +69,7 @@ def learn_student_task(
     shown = data.preceded_by(teacher.memory.exemplars[:num_old])
     taught = _taught_images(shown, num_old, teacher.network.extractor, features, config, context)
     extractor_before = None if previous is None else previous.taught.extractor.eval()
-    distillation = _Distillation(
+    distillation = Distillation(
         network, teacher, taught, shown.labels, config, context, extractor_before
     )
 
@@ -182,103 +149,6 @@ def _statistics(
             drift_between(features_by(previous.taught.extractor), features, num_old)
         )
     return known.with_classes(features[num_old:], shown.labels[num_old:])
-
-
-@dataclass(frozen=True)
-class _Distillation:
-    """One stage's loss, with all that it reads."""
-
-    network: TaughtNetwork
-    teacher: TeacherModel
-    images: TaughtImages
-    labels: Tensor
-    config: StudentConfig
-    context: LearningContext
-    extractor_before: Backbone | None
-
-    def loss(self, rows: Tensor, step: Step) -> LossOutput:
-        """Both teachers' losses on a batch of images, and the classification of augmented
-        prototypes.
-        """
-        generator = self.context.stream_of_rank("student views", step.index)
-        labels = self.labels[rows].to(self.context.device)
-        batch = self.images.batch(rows, generator)
-        output = self.network(batch.images)
-        with torch.no_grad():
-            embeddings = self.teacher.network.embedding(batch.features)
-            teacher_logits = self.teacher.network.classifier(embeddings)
-        parts: dict[str, float | Tensor] = {}
-        num = len(rows)
-        total = self._transfer(output.logits[:num], teacher_logits[:num], labels, step, parts)
-        if self.config.embedding_weight:
-            imitation = embedding_loss(output.embeddings[:num], embeddings[:num])
-            parts["embedding"] = imitation.detach()
-            if len(batch.images) > num:
-                imitation = imitation + self.config.mixture_weight * embedding_loss(
-                    output.embeddings[num:], embeddings[num:]
-                )
-            total = total + self.config.embedding_weight * imitation
-        if self.extractor_before is not None and self.config.stability_weight:
-            with torch.no_grad():
-                features_before = self.extractor_before(batch.images)
-            drift = stability_loss(output.features, features_before)
-            parts["drift"] = drift.detach()
-            total = total + self.config.stability_weight * drift
-        if self.config.prototype_weight and len(self.teacher.vectors):
-            total = total + self.config.prototype_weight * self._prototype_loss(generator)
-        if self.config.has_both_teachers:
-            total = (
-                total
-                + self.config.anchor_weight
-                * self.network.classifier.residuals.square().sum(dim=1).mean()
-            )
-        return LossOutput(total, parts)
-
-    def _transfer(
-        self,
-        student_logits: Tensor,
-        teacher_logits: Tensor,
-        labels: Tensor,
-        step: Step,
-        parts: dict[str, float | Tensor],
-    ) -> Tensor:
-        """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
-        temperature = self.config.temperature
-        with torch.no_grad():
-            of_share = kdr(
-                soften(student_logits, temperature),
-                soften(teacher_logits, temperature),
-                self.config.transfer.similarity,
-            )
-        ranks = self.context.ranks
-        similarity = ranks.mean(
-            of_share, len(labels) * ranks.size / self.config.training.batch_size
-        )
-        ratio = (
-            self.config.transfer.tssr(similarity, step.progress)
-            if self.config.classifier_weight
-            else 0.0
-        )
-        parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
-        return (self.config.classifier_weight or 1.0) * transfer_loss(
-            student_logits, teacher_logits, labels, ratio, temperature
-        )
-
-    def _prototype_loss(self, generator: torch.Generator) -> Tensor:
-        """Augmented prototypes live in the joint embedding space: old classes for the student's
-        classifier, without images.
-        """
-        num_old, num_vectors, _ = self.teacher.vectors.shape
-        labels = torch.arange(num_old, device=self.context.device)
-        chosen = torch.randint(num_vectors, (num_old,), generator=generator).to(self.context.device)
-        embedding = self.teacher.network.embedding
-        with torch.no_grad():
-            prototypes = embedding.embed_normalized(
-                self.teacher.memory.statistics.means[:num_old].to(self.context.device)
-            )
-        return functional.cross_entropy(
-            self.network.classifier(prototypes + self.teacher.vectors[labels, chosen]), labels
-        )
 
 
 def _start(

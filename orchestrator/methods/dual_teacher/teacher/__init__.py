@@ -2,6 +2,7 @@
 embedding space.
 """
 
-from orchestrator.methods.dual_teacher.teacher.task import TeacherModel, learn_teacher_task
+from orchestrator.methods.dual_teacher.teacher.model import TeacherModel
+from orchestrator.methods.dual_teacher.teacher.task import learn_teacher_task
 
 __all__ = ["TeacherModel", "learn_teacher_task"]

@@ -1,0 +1,124 @@
+"""The loss of one batch of a student's stage: both teachers, the real answers, the prototypes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from orchestrator.config.student import StudentConfig
+from orchestrator.methods.dual_teacher.student.losses import (
+    embedding_loss,
+    stability_loss,
+    transfer_loss,
+)
+from orchestrator.methods.dual_teacher.student.model import TaughtNetwork
+from orchestrator.methods.dual_teacher.student.taught_images import (
+    TaughtImages,
+)
+from orchestrator.methods.dual_teacher.student.transfer import kdr, soften
+from orchestrator.methods.dual_teacher.teacher import TeacherModel
+from orchestrator.models import (
+    Backbone,
+)
+from orchestrator.training.context import LearningContext
+from orchestrator.training.loop import LossOutput, Step
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """One stage's loss, with all that it reads."""
+
+    network: TaughtNetwork
+    teacher: TeacherModel
+    images: TaughtImages
+    labels: Tensor
+    config: StudentConfig
+    context: LearningContext
+    extractor_before: Backbone | None
+
+    def loss(self, rows: Tensor, step: Step) -> LossOutput:
+        """Both teachers' losses on a batch of images, and the classification of augmented
+        prototypes.
+        """
+        generator = self.context.stream_of_rank("student views", step.index)
+        labels = self.labels[rows].to(self.context.device)
+        batch = self.images.batch(rows, generator)
+        output = self.network(batch.images)
+        with torch.no_grad():
+            embeddings = self.teacher.network.embedding(batch.features)
+            teacher_logits = self.teacher.network.classifier(embeddings)
+        parts: dict[str, float | Tensor] = {}
+        num = len(rows)
+        total = self._transfer(output.logits[:num], teacher_logits[:num], labels, step, parts)
+        if self.config.embedding_weight:
+            imitation = embedding_loss(output.embeddings[:num], embeddings[:num])
+            parts["embedding"] = imitation.detach()
+            if len(batch.images) > num:
+                imitation = imitation + self.config.mixture_weight * embedding_loss(
+                    output.embeddings[num:], embeddings[num:]
+                )
+            total = total + self.config.embedding_weight * imitation
+        if self.extractor_before is not None and self.config.stability_weight:
+            with torch.no_grad():
+                features_before = self.extractor_before(batch.images)
+            drift = stability_loss(output.features, features_before)
+            parts["drift"] = drift.detach()
+            total = total + self.config.stability_weight * drift
+        if self.config.prototype_weight and len(self.teacher.vectors):
+            total = total + self.config.prototype_weight * self._prototype_loss(generator)
+        if self.config.has_both_teachers:
+            total = (
+                total
+                + self.config.anchor_weight
+                * self.network.classifier.residuals.square().sum(dim=1).mean()
+            )
+        return LossOutput(total, parts)
+
+    def _transfer(
+        self,
+        student_logits: Tensor,
+        teacher_logits: Tensor,
+        labels: Tensor,
+        step: Step,
+        parts: dict[str, float | Tensor],
+    ) -> Tensor:
+        """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
+        temperature = self.config.temperature
+        with torch.no_grad():
+            of_share = kdr(
+                soften(student_logits, temperature),
+                soften(teacher_logits, temperature),
+                self.config.transfer.similarity,
+            )
+        ranks = self.context.ranks
+        similarity = ranks.mean(
+            of_share, len(labels) * ranks.size / self.config.training.batch_size
+        )
+        ratio = (
+            self.config.transfer.tssr(similarity, step.progress)
+            if self.config.classifier_weight
+            else 0.0
+        )
+        parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
+        return (self.config.classifier_weight or 1.0) * transfer_loss(
+            student_logits, teacher_logits, labels, ratio, temperature
+        )
+
+    def _prototype_loss(self, generator: torch.Generator) -> Tensor:
+        """Augmented prototypes live in the joint embedding space: old classes for the student's
+        classifier, without images.
+        """
+        num_old, num_vectors, _ = self.teacher.vectors.shape
+        labels = torch.arange(num_old, device=self.context.device)
+        chosen = torch.randint(num_vectors, (num_old,), generator=generator).to(self.context.device)
+        embedding = self.teacher.network.embedding
+        with torch.no_grad():
+            prototypes = embedding.embed_normalized(
+                self.teacher.memory.statistics.means[:num_old].to(self.context.device)
+            )
+        return functional.cross_entropy(
+            self.network.classifier(prototypes + self.teacher.vectors[labels, chosen]), labels
+        )
