@@ -1,0 +1,152 @@
+"""The worked example of an extension, installed into an environment of its own: listed, run, swept
+on Ray, found in the store by a second run, and missed with one clear error when it is gone.
+"""
+
+import json
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "plugin"
+
+pytestmark = pytest.mark.slow
+
+
+class Environment:
+    """A virtual environment that sees this one's packages, and some of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "env", with_pip=True, symlinks=True)
+        self.python = folder / "env" / "bin" / "python"
+        own = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
+        ours = [*site.getsitepackages(), str(ROOT)]
+        # `site.addsitedir` also reads the .pth files there: that of a package installed in place
+        (own / "ours.pth").write_text(
+            "".join(f"import site; site.addsitedir({path!r})\n" for path in ours)
+        )
+
+    def call(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(self.python), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
+
+    def orchestrator(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return self.call("-m", "orchestrator", *words)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    folder = tmp_path_factory.mktemp("plugin")
+    source = folder / "source"
+    shutil.copytree(EXAMPLE, source)
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=source,
+    )
+    assert built.returncode == 0, built.stderr
+    wheels = list((source / "dist").glob("*.whl"))
+    made = Environment(folder)
+    answer = made.call("-m", "pip", "install", "--no-index", "--no-deps", *map(str, wheels))
+    assert answer.returncode == 0, answer.stderr
+    return made
+
+
+def summary(environment: Environment, output: str, *words: str) -> dict[str, object]:
+    command = ("run", "source/experiment.yaml", "--output", output, *words)
+    answer = environment.orchestrator(*command)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found: dict[str, object] = json.loads(
+        (environment.folder / output / "summary.json").read_text()
+    )
+    return found
+
+
+def test_plugins_says_what_is_installed_from_where_and_what_it_brings(
+    environment: Environment,
+) -> None:
+    answer = environment.orchestrator("plugins", "--json")
+    assert answer.returncode == 0, answer.stderr
+    found = {plugin["kind"]: plugin for plugin in json.loads(answer.stdout)}
+    assert found.keys() == {"nearest_median", "wide_cnn"}
+    method = found["nearest_median"]
+    assert (method["offers"], method["distribution"], method["version"], method["format"]) == (
+        "method",
+        "orchestrator-example-plugin",
+        "1.0.0",
+        1,
+    )
+    assert [field["name"] for field in method["fields"]] == ["trust"]
+    text = environment.orchestrator("plugins").stdout
+    assert "method nearest_median: orchestrator-example-plugin 1.0.0" in text
+    assert "trust (default 1.0): Share of the median beside the mean" in text
+
+
+def test_the_examples_own_tests_pass(environment: Environment) -> None:
+    answer = environment.call("-m", "pytest", "-q", "-p", "no:cacheprovider", "source/tests")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "3 passed" in answer.stdout
+
+
+def test_wrong_settings_of_an_extension_are_said_as_those_of_a_built_in_one(
+    environment: Environment,
+) -> None:
+    for override, words in {
+        "method.trust=2": "method.trust = 2: input should be less than or equal to 1",
+        "method.trusst=1": "method.trusst is not a known key; did you mean method.trust?",
+        "method.kind=nearest_meddian": "did you mean nearest_median?",
+    }.items():
+        answer = environment.orchestrator(
+            "run", "source/experiment.yaml", "--set", override, "--output", "never"
+        )
+        assert answer.returncode == 2, answer.stdout + answer.stderr
+        assert words in answer.stderr
+    assert environment.orchestrator("validate", "source/experiment.yaml").returncode == 0
+
+
+def test_a_run_on_ray_learns_and_a_second_one_finds_all_stages(environment: Environment) -> None:
+    first = summary(environment, "first")
+    assert first["method"] == "nearest_median"
+    teacher = first["teacher"]
+    assert isinstance(teacher, dict)
+    # guessing among ten classes gives 0.1; what a median of real features cannot miss is far above
+    assert teacher["last_accuracy"] > 0.3
+    second = summary(environment, "second")
+    stages = second["stages"]
+    assert isinstance(stages, list)
+    assert all(stage["cached"] for stage in stages)
+    assert second["teacher"] == first["teacher"]
+
+
+def test_its_settings_are_swept_on_ray(environment: Environment) -> None:
+    command = ("sweep", "source/search_space.yaml", "--experiment", "source/experiment.yaml")
+    answer = environment.orchestrator(*command, "--output", "sweep")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found = json.loads((environment.folder / "sweep" / "summary.json").read_text())
+    assert sorted(trial["parameters"]["method.trust"] for trial in found["trials"]) == [0, 0.5, 1]
+    assert {trial["status"] for trial in found["trials"]} == {"finished"}
+
+
+def test_once_uninstalled_it_is_missed_with_one_clear_error(environment: Environment) -> None:
+    answer = environment.call("-m", "pip", "uninstall", "-y", "orchestrator-example-plugin")
+    assert answer.returncode == 0, answer.stderr
+    missed = environment.orchestrator("run", "source/experiment.yaml", "--output", "third")
+    assert missed.returncode == 2
+    assert "method.kind = 'nearest_median' is not known" in missed.stderr
+    assert "Traceback" not in missed.stderr
+    assert not (environment.folder / "third").exists()
+    assert "no extensions are installed" in environment.orchestrator("plugins").stdout
