@@ -12,8 +12,8 @@ from orchestrator.stages.events import (
     FeaturesComputed,
     StageEvent,
     StageFinished,
+    StageListener,
     StageStarted,
-    Tell,
 )
 from orchestrator.training.reports import EpochReport
 
@@ -28,15 +28,15 @@ class Account:
     missing of these can be told from the store.
     """
 
-    def __init__(self, work: Work, tell: Tell) -> None:
+    def __init__(self, work: Work, listener: StageListener) -> None:
         """Remembers what is stored already.
 
         Args:
             work: What is computed.
-            tell: Told the events.
+            listener: Receives the events.
         """
         self._work = work
-        self._tell = tell
+        self._listener = listener
         self._stages = {stage.name: stage for stage in work.stages}
         self._stored_before = {
             stage.name for stage in work.stages if work.store.values_of(stage.key) is not None
@@ -78,7 +78,7 @@ class Account:
     def _tell_once(self, event: StageEvent) -> None:
         if not self._knows(event):
             self._known.add(_identity(event))
-            self._tell(event)
+            self._listener(event)
 
     def _knows(self, event: StageEvent) -> bool:
         return _identity(event) in self._known

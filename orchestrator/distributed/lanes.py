@@ -53,7 +53,7 @@ from orchestrator.errors import (
     UserInputError,
 )
 from orchestrator.stages import Work
-from orchestrator.stages.events import Tell
+from orchestrator.stages.events import StageListener
 from orchestrator.stages.retention import RAY_FOLDER
 
 _LISTEN_SECONDS = 1.0
@@ -65,14 +65,16 @@ _NO_ROOM = (
 _GO_ON = "the same command goes on where it was"
 
 
-def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path) -> None:
+def compute_on_ray(
+    work: Work, execution: RayConfig, listener: StageListener, log_file: Path
+) -> None:
     """Computes all stages in two Ray Train runs at the same time: the teacher lane, and one behind
     it the student lane.
 
     Args:
         work: What to compute.
         execution: The cluster, and what each lane asks for.
-        tell: Told everything that happens, in this process.
+        listener: Receives every event, in this process.
         log_file: Where Ray's own words go.
 
     Raises:
@@ -84,18 +86,18 @@ def compute_on_ray(work: Work, execution: RayConfig, tell: Tell, log_file: Path)
     with naming_log(log_file), cluster(execution, log_file):
         if execution.address is not None and not execution.autoscaling:
             check_fits(execution, ray.cluster_resources(), f"the cluster {execution.address}")
-        compute_in_lanes(work, execution, tell)
+        compute_in_lanes(work, execution, listener)
 
 
 def compute_in_lanes(
-    work: Work, execution: RayConfig, tell: Tell, claims: str | None = None
+    work: Work, execution: RayConfig, listener: StageListener, claims: str | None = None
 ) -> None:
     """The same, in a cluster to which this process is connected already.
 
     Args:
         work: What to compute.
         execution: What each lane asks for.
-        tell: Told everything that happens, in this process.
+        listener: Receives every event, in this process.
         claims: Name of the claims to stages that others of this cluster may be computing; None when
             there are no others.
 
@@ -115,7 +117,7 @@ def compute_in_lanes(
                 _Lane(task.role, _trainer(task, work, execution, token, scratch), execution)
                 for task in tasks
             ]
-            _run(lanes, Account(work, tell), token, _RoomWatch(execution))
+            _run(lanes, Account(work, listener), token, _RoomWatch(execution))
     finally:
         with suppress(StorageUnavailableError):
             for role in ROLES:

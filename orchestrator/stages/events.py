@@ -68,7 +68,7 @@ class StageFinished:
 
 
 StageEvent = StageStarted | FeaturesComputed | EpochFinished | StageFinished
-Tell = Callable[[StageEvent], None]
+StageListener = Callable[[StageEvent], None]
 
 _KINDS: dict[str, type[StageEvent]] = {
     kind.__name__: kind for kind in (StageStarted, FeaturesComputed, EpochFinished, StageFinished)

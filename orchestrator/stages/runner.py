@@ -29,8 +29,8 @@ from orchestrator.stages.events import (
     EpochFinished,
     FeaturesComputed,
     StageFinished,
+    StageListener,
     StageStarted,
-    Tell,
 )
 from orchestrator.stages.feature_tables import (
     FeatureTables,
@@ -57,7 +57,7 @@ class StageRunner:
         self,
         work: Work,
         device: torch.device,
-        tell: Tell,
+        listener: StageListener,
         ranks: Ranks = ALONE,
         claims: Claims = NO_CLAIMS,
     ) -> None:
@@ -66,13 +66,13 @@ class StageRunner:
         Args:
             work: What the stages depend on.
             device: Where tensors live.
-            tell: Told what happens; on the first rank only.
+            listener: Receives every event, on the first rank only.
             ranks: This worker among those that compute the stages together.
             claims: Of all who may want the same stages at the same time.
         """
         self._work = work
         self._device = device
-        self._tell: Tell = tell if ranks.is_first else lambda _: None
+        self._listener: StageListener = listener if ranks.is_first else lambda _: None
         self._ranks = ranks
         self._claims = claims
         self._stages = {stage.key: stage for stage in (*work.learned, *work.stages)}
@@ -97,7 +97,7 @@ class StageRunner:
             UserInputError: The learning does not work with this configuration.
         """
         started = time.perf_counter()
-        self._tell(StageStarted(stage.name))
+        self._listener(StageStarted(stage.name))
         if found is None:
             found = self._ranks.from_first(lambda: self._work.stored_values(stage))
         if found is None:
@@ -112,10 +112,10 @@ class StageRunner:
                 self._evaluate(stage)
         if found is not None:
             for report in found["epochs"]:
-                self._tell(EpochFinished(stage.name, EpochReport(**report)))
+                self._listener(EpochFinished(stage.name, EpochReport(**report)))
             self._note_use_of_features(stage)
         self._clear_progress(stage)
-        self._tell(
+        self._listener(
             StageFinished(
                 stage.name,
                 time.perf_counter() - started,
@@ -130,7 +130,7 @@ class StageRunner:
 
         def report(epoch: EpochReport) -> None:
             epochs.append(epoch.as_json())
-            self._tell(EpochFinished(stage.name, epoch))
+            self._listener(EpochFinished(stage.name, epoch))
 
         context = LearningContext(
             experiment.seed,
@@ -190,7 +190,7 @@ class StageRunner:
 
     def _obtain_features(self, stage: Stage, tables: Sequence[ImagesOfClass]) -> None:
         self._features.obtain(
-            tables, lambda done, total: self._tell(FeaturesComputed(stage.name, done, total))
+            tables, lambda done, total: self._listener(FeaturesComputed(stage.name, done, total))
         )
 
     def _note_use_of_features(self, stage: Stage) -> None:

@@ -19,7 +19,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.stages import Stage, StageRunner, Work, check_backbones, prepare_work
 from orchestrator.stages.claims import Claims
-from orchestrator.stages.events import StageEvent, StageFinished, Tell, event_as_json
+from orchestrator.stages.events import StageEvent, StageFinished, StageListener, event_as_json
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare
 
@@ -175,7 +175,7 @@ class TrialInLanes:
         except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits
             self._learned.put(error)
 
-    def _tell(self, seed: int) -> Tell:
+    def _tell(self, seed: int) -> StageListener:
         record, is_last_seed = self._news.teller(seed), seed == len(self._news.works) - 1
 
         def tell(event: StageEvent) -> None:
@@ -203,7 +203,7 @@ class _News:
         self._events: list[tuple[int, StageEvent]] = []
         self._since = time.perf_counter()
 
-    def teller(self, seed: int) -> Tell:
+    def teller(self, seed: int) -> StageListener:
         """Notes the events of one seed."""
         return lambda event: self._events.append((seed, event))
 

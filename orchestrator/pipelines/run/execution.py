@@ -16,7 +16,7 @@ from orchestrator.distributed.environment import set_environment
 from orchestrator.distributed.resources import check_room
 from orchestrator.errors import ConfigError
 from orchestrator.stages import StageRunner, Work
-from orchestrator.stages.events import Tell
+from orchestrator.stages.events import StageListener
 
 
 def check_execution(execution: ExecutionConfig) -> None:
@@ -35,12 +35,12 @@ def check_execution(execution: ExecutionConfig) -> None:
             assert_never(execution)
 
 
-def compute(work: Work, tell: Tell, log_file: Path) -> None:
+def compute(work: Work, listener: StageListener, log_file: Path) -> None:
     """Sees to it that every stage of the work is in the store.
 
     Args:
         work: What to compute.
-        tell: Told what happens.
+        listener: Receives every event.
         log_file: Where Ray's own words go, when Ray is used.
 
     Raises:
@@ -50,17 +50,17 @@ def compute(work: Work, tell: Tell, log_file: Path) -> None:
     execution = work.experiment.execution
     stored = _stored_values(work)
     if len(stored) == len(work.stages):
-        _compute_here(work, torch.device("cpu"), tell, stored)
+        _compute_here(work, torch.device("cpu"), listener, stored)
         return
     match execution:
         case InProcessConfig():
             with _threads(execution):
-                _compute_here(work, _device_of(execution), tell, stored)
+                _compute_here(work, _device_of(execution), listener, stored)
         case RayConfig():
             set_environment(execution)
             from orchestrator.distributed.lanes import compute_on_ray  # noqa: PLC0415 - ray is slow to import, and reads the environment
 
-            compute_on_ray(work, execution, tell, log_file)
+            compute_on_ray(work, execution, listener, log_file)
         case _:
             assert_never(execution)
 
@@ -77,9 +77,9 @@ def _stored_values(work: Work) -> dict[str, dict[str, Any]]:
 
 
 def _compute_here(
-    work: Work, device: torch.device, tell: Tell, stored: Mapping[str, dict[str, Any]]
+    work: Work, device: torch.device, listener: StageListener, stored: Mapping[str, dict[str, Any]]
 ) -> None:
-    runner = StageRunner(work, device, tell)
+    runner = StageRunner(work, device, listener)
     for stage in work.stages:
         runner.obtain(stage, stored.get(stage.key))
 

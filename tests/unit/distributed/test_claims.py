@@ -80,7 +80,7 @@ class Learner:
                 file.write(f"{inputs.stage.name}\n")
             return compute_stage(inputs, context)
 
-        def tell(event: StageEvent) -> None:
+        def listener(event: StageEvent) -> None:
             nonlocal num_epochs
             num_epochs += isinstance(event, EpochFinished)
             if num_epochs == dies_after_epochs:
@@ -92,7 +92,7 @@ class Learner:
             runner, "compute_stage", noted
         )  # as long as this process lives
         work = prepare_work(Experiment.model_validate(experiment))
-        stages = StageRunner(work, torch.device("cpu"), tell, claims=ClusterClaims(claims))
+        stages = StageRunner(work, torch.device("cpu"), listener, claims=ClusterClaims(claims))
         for stage in work.stages:
             stages.obtain(stage)
         return learned

@@ -36,6 +36,7 @@ from orchestrator.stages.events import (
     FeaturesComputed,
     StageEvent,
     StageFinished,
+    StageListener,
     StageStarted,
 )
 from orchestrator.stages.graph import evaluation_key
@@ -93,16 +94,16 @@ def no_learning(monkeypatch: pytest.MonkeyPatch) -> None:
 def obtain(
     work: Work,
     *indices: int,
-    tell: Callable[[StageEvent], None] = lambda _: None,
+    listener: StageListener = lambda _: None,
     claims: Claims = NO_CLAIMS,
 ) -> list[StageEvent]:
     events: list[StageEvent] = []
 
-    def told(event: StageEvent) -> None:
+    def received(event: StageEvent) -> None:
         events.append(event)
-        tell(event)
+        listener(event)
 
-    stages = StageRunner(work, CPU, told, claims=claims)
+    stages = StageRunner(work, CPU, received, claims=claims)
     for index in indices:
         stages.obtain(work.stages[index])
     return events
@@ -119,7 +120,7 @@ def obtain_until(work: Work, index: int, phase: str, epoch: int) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        obtain(work, index, tell=interrupt)
+        obtain(work, index, listener=interrupt)
 
 
 def tensors_of(work: Work, index: int) -> dict[str, Tensor]:
@@ -465,7 +466,7 @@ def test_a_claim_does_not_outlive_an_interrupted_stage(empty: Work) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        obtain(empty, TEACHER, tell=interrupt, claims=claims)
+        obtain(empty, TEACHER, listener=interrupt, claims=claims)
     assert claims.held == claims.released == [empty.stages[TEACHER].key]
 
 
