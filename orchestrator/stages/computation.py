@@ -58,7 +58,7 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
 
     Args:
         inputs: What the result depends on.
-        context: Seed, device, image augmentation, reporter.
+        context: Seed, device, image augmentation, listener.
     """
     method = method_of(inputs.experiment)
     classes = classes_learned(method, inputs.stage.task)

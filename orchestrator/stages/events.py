@@ -1,5 +1,6 @@
-"""What is told of stages while they are computed, wherever that happens. As JSON it crosses from a
-worker to the driver.
+"""Events of stages while they are computed, in this process or in a worker, and their JSON form.
+
+An event is a value that says what happened; a listener receives events.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A worker has turned to a stage.
+    """A worker has started a stage.
 
     Attributes:
         stage: Its name, such as `teacher[0]`.
@@ -24,12 +25,12 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class FeaturesComputed:
-    """A pre-trained extractor has gone through some more of the images that a stage needs.
+    """A pre-trained extractor has processed more of the images that a stage needs.
 
     Attributes:
         stage: Its name.
-        num_done: Images it has gone through; each view counts.
-        num_images: Of how many.
+        num_done: Images processed so far; each view counts.
+        num_images: Images in all.
     """
 
     stage: str
@@ -39,11 +40,11 @@ class FeaturesComputed:
 
 @dataclass(frozen=True)
 class EpochFinished:
-    """One epoch of a stage is over.
+    """One epoch of a stage has finished.
 
     Attributes:
         stage: Its name.
-        report: What the epoch was like.
+        report: Phase, number and metrics of the epoch.
     """
 
     stage: str
@@ -57,8 +58,8 @@ class StageFinished:
     Attributes:
         stage: Its name.
         seconds: Wall-clock time that its workers spent on it.
-        num_train_workers: How many they were.
-        cached: Whether it had been there already.
+        num_train_workers: Number of these workers.
+        cached: Whether the store had it before.
     """
 
     stage: str
@@ -76,12 +77,12 @@ _KINDS: dict[str, type[StageEvent]] = {
 
 
 def event_as_json(event: StageEvent) -> dict[str, Any]:
-    """Plain values."""
+    """Return the event as plain values."""
     return {"event": type(event).__name__, **asdict(event)}
 
 
 def event_from_json(values: dict[str, Any]) -> StageEvent:
-    """What `event_as_json` was made of."""
+    """Return the event that `event_as_json` was given."""
     fields = {name: value for name, value in values.items() if name != "event"}
     if "report" in fields:
         fields["report"] = EpochReport(**fields["report"])

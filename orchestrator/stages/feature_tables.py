@@ -103,7 +103,7 @@ class FeatureTables:
         total = sum(self.num_images_of(*images) for images in missing)
         done = 0
 
-        def told(num: int) -> None:
+        def advance(num: int) -> None:
             nonlocal done
             done += num
             progress(done, total)
@@ -111,7 +111,7 @@ class FeatureTables:
         for images in missing:
             with holding(self._claims, self.key_of(*images), self._context.ranks):
                 if not self._read(images):
-                    self._compute(images, told)
+                    self._compute(images, advance)
 
     def note_use(self, tables: Sequence[ImagesOfClass]) -> None:
         """Keeps tables from growing old in the store although whoever needs them had no need to
@@ -176,13 +176,13 @@ class FeatureTables:
         self._tables[images] = found
         return True
 
-    def _compute(self, images: ImagesOfClass, told: Callable[[int], None]) -> None:
+    def _compute(self, images: ImagesOfClass, advance: Callable[[int], None]) -> None:
         split, c = images
         generator = views_generator(self._experiment.seed, self._scenario.class_names[c])
         raw, extractor = self._scenario.images_of(split, [c]).images, self._pretrained()
         started = time.perf_counter()
         views = extract_views(
-            extractor, raw, self._num_views(split), generator, self._context, told
+            extractor, raw, self._num_views(split), generator, self._context, advance
         )
         tensors = {
             "clean": views.clean.cpu(),

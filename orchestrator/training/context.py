@@ -1,5 +1,5 @@
-"""What a learner is handed beside data and configuration: random streams, the device, and someone
-to report to.
+"""The surroundings of a learner besides data and configuration: random streams, the device, and
+the listener of its epochs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestrator.data.augmentation import augment
 from orchestrator.training.checkpoints import EpochCheckpoints, NoCheckpoints
 from orchestrator.training.random_streams import derive_seed, stream
 from orchestrator.training.ranks import ALONE, Ranks
-from orchestrator.training.reports import Reporter, report_to_nobody
+from orchestrator.training.reports import EpochListener, ignore_epochs
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LearningContext:
         stage: Name of the stage, such as `teacher[0]`: part of every random stream.
         device: Where tensors live.
         image_augmentation: How training images are varied; the same for every method.
-        reporter: Called after every epoch, on the first rank.
+        listener: Receives the report of every epoch, on the first rank.
         checkpoints: Where epoch checkpoints are kept.
         ranks: This worker among those that learn the stage together.
     """
@@ -36,7 +36,7 @@ class LearningContext:
     stage: str
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     image_augmentation: ImageAugmentationConfig = field(default_factory=ImageAugmentationConfig)
-    reporter: Reporter = report_to_nobody
+    listener: EpochListener = ignore_epochs
     checkpoints: EpochCheckpoints = field(default_factory=NoCheckpoints)
     ranks: Ranks = ALONE
 

@@ -96,7 +96,7 @@ def train(
         batches: Row numbers, epoch by epoch.
         loss: Of one batch, given how far the training is.
         config: Epochs and learning rate.
-        context: Whom to report to, where checkpoints are, which ranks there are.
+        context: The listener, the checkpoints and the ranks.
 
     Raises:
         UserInputError: The loss is no longer finite: the learning rate is too high for this data.
@@ -140,7 +140,7 @@ def train(
                 lr_scheduler.state_dict(),
             )
             context.checkpoints.save(phase, state)
-            context.reporter(report)
+            context.listener(report)
     ranks.align(trained)
 
 
@@ -186,8 +186,8 @@ def _go_on(
     lr_scheduler: OneCycleLR,
     context: LearningContext,
 ) -> list[EpochReport]:
-    """Takes up the newest checkpoint where there is one; gives the reports of the epochs that are
-    done, told once more.
+    """Resume from the newest checkpoint, if any; return the reports of its epochs after sending
+    them to the listener again.
     """
     checkpoint = context.ranks.from_first(lambda: context.checkpoints.restore(phase))
     if checkpoint is None:
@@ -197,5 +197,5 @@ def _go_on(
     lr_scheduler.load_state_dict(dict(checkpoint.lr_scheduler))
     if context.ranks.is_first:
         for report in checkpoint.reports:
-            context.reporter(report)
+            context.listener(report)
     return list(checkpoint.reports)

@@ -1,4 +1,4 @@
-"""What a training tells while it runs."""
+"""The report of one training epoch, and who receives it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class EpochReport:
         }
 
 
-Reporter = Callable[[EpochReport], None]
+EpochListener = Callable[[EpochReport], None]
 
 
-def report_to_nobody(report: EpochReport) -> None:
-    """The reporter of who does not want to know."""
+def ignore_epochs(report: EpochReport) -> None:
+    """Discard reports."""

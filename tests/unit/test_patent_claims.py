@@ -130,7 +130,7 @@ def _context(
         0,
         stage,
         image_augmentation=images,
-        reporter=(reports if reports is not None else []).append,
+        listener=(reports if reports is not None else []).append,
     )
 
 

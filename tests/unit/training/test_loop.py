@@ -30,7 +30,7 @@ class Problem:
         self.steps: list[Step] = []
         self.losses: list[float] = []
         self.reports: list[EpochReport] = []
-        self.context = LearningContext(0, "teacher[0]", reporter=self.reports.append)
+        self.context = LearningContext(0, "teacher[0]", listener=self.reports.append)
         self.batches = BalancedBatches(
             LABELS, batch_size, lambda epoch: self.context.stream("batches", epoch)
         )
@@ -180,7 +180,7 @@ class Training:
                 raise KeyboardInterrupt
 
         checkpoints = StoreCheckpoints(StageStore(str(self.folder)), "key")
-        context = LearningContext(0, "teacher[0]", reporter=report, checkpoints=checkpoints)
+        context = LearningContext(0, "teacher[0]", listener=report, checkpoints=checkpoints)
         points = torch.randn(len(LABELS), 3, generator=context.stream("points"))
         with seeded_initialisation(0, "network"):
             network = self.build()

@@ -82,7 +82,7 @@ def trained(
 
 def losses_told(context: LearningContext) -> list[float]:
     reports: list[EpochReport] = []
-    trained(network(), 7, replace(context, reporter=reports.append))
+    trained(network(), 7, replace(context, listener=reports.append))
     return [report.metrics["loss"] for report in reports]
 
 

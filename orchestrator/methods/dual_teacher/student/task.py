@@ -93,7 +93,7 @@ def learn_student_task(
         teacher: The teacher after this task.
         data: The new classes' training images.
         config: How to distil.
-        context: Seed, device, image augmentation, reporter.
+        context: Seed, device, image augmentation, listener.
         features: What the teacher's extractor makes of the new images as they are, where that was
             computed beforehand.
     """

@@ -110,7 +110,7 @@ def learn_teacher_task(
         previous: The teacher of the task before; None for the first task. It is left as it is.
         data: The new classes' training images.
         config: How to learn.
-        context: Seed, device, image augmentation, reporter.
+        context: Seed, device, image augmentation, listener.
         views: What the extractor makes of each new class's images, where that is known already;
             None computes it.
     """

@@ -58,7 +58,7 @@ def _config(**changes: float | str | TrainingConfig) -> StudentConfig:
 @cache  # several tests ask for the same
 def _learned(course: Course, **changes: float | str) -> tuple[StudentModel, list[EpochReport]]:
     reports: list[EpochReport] = []
-    context = LearningContext(0, "student[1]", reporter=reports.append)
+    context = LearningContext(0, "student[1]", listener=reports.append)
     return learn_student_task(
         course.student, course.teacher, course.train[NEW], _config(**changes), context
     ), reports
