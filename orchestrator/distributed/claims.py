@@ -6,7 +6,7 @@ that, be it in hours, which says nothing; but when its process dies, Ray ends th
 at once, and the claims are free. So there is no lease that a holder would have to renew while torch
 keeps its threads waiting.
 
-Like the notice board it forgets everything when it dies itself: at worst a stage is computed twice
+Like the event channel it forgets everything when it dies itself: at worst a stage is computed twice
 then, with the same result.
 """
 

@@ -13,8 +13,8 @@ import torch
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
-from orchestrator.distributed.board import Board
 from orchestrator.distributed.claims import ClusterClaims
+from orchestrator.distributed.event_channel import EventChannel
 from orchestrator.errors import UserInputError
 from orchestrator.stages import NO_CLAIMS, StageRunner, Work, prepare_work
 from orchestrator.training.ranks import Ranks
@@ -28,7 +28,7 @@ class LaneTask:
         role: Whose stages.
         experiment: The configuration, as plain values.
         keys: Of the stages to learn, in their order, as the driver sees them.
-        board: Name of the notice board.
+        channel: Name of the event channel.
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
         claims: Name of the claims that this run shares with others; None for a run alone.
@@ -37,7 +37,7 @@ class LaneTask:
     role: Role
     experiment: dict[str, Any]
     keys: list[str]
-    board: str
+    channel: str
     num_threads: int
     use_gpu: bool
     claims: str | None = None
@@ -80,15 +80,15 @@ def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
-    board = Board(task.board)
+    channel = EventChannel(task.channel)
     claims = NO_CLAIMS if task.claims is None else ClusterClaims(task.claims)
-    runner = StageRunner(work, _device(task), board.post, ranks, claims)
+    runner = StageRunner(work, _device(task), channel.send, ranks, claims)
     stages = {stage.key: stage for stage in work.stages}
     for key in task.keys:
         for upstream in stages[key].upstream:
             if upstream in stages and stages[upstream].role != task.role:
                 # in rounds: a collective that waits for hours would be taken for a lost connection
-                while not ranks.from_first(lambda: board.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
+                while not ranks.from_first(lambda: channel.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
                     pass
         runner.obtain(stages[key])
 

@@ -38,9 +38,9 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.distributed.account import Account
-from orchestrator.distributed.board import Board
 from orchestrator.distributed.cluster import cluster, naming_log
+from orchestrator.distributed.event_channel import EventChannel
+from orchestrator.distributed.event_replay import EventReplay
 from orchestrator.distributed.lane import LaneTask, run_lane
 from orchestrator.distributed.resources import check_fits, lanes_of, num_workers_within
 from orchestrator.errors import (
@@ -56,7 +56,7 @@ from orchestrator.stages import Work
 from orchestrator.stages.events import StageListener
 from orchestrator.stages.retention import RAY_FOLDER
 
-_LISTEN_SECONDS = 1.0
+_RECEIVE_SECONDS = 1.0
 _NO_ROOM = (
     InsufficientClusterResourcesError,
     WorkerGroupStartupFailedError,
@@ -117,27 +117,27 @@ def compute_in_lanes(
                 _Lane(task.role, _trainer(task, work, execution, token, scratch), execution)
                 for task in tasks
             ]
-            _run(lanes, Account(work, listener), token, _RoomWatch(execution))
+            _run(lanes, EventReplay(work, listener), token, _RoomWatch(execution))
     finally:
         with suppress(StorageUnavailableError):
             for role in ROLES:
                 work.store.remove_folder(RAY_FOLDER, _lane_name(role, token))
 
 
-def _run(lanes: Sequence[_Lane], account: Account, token: str, room: _RoomWatch) -> None:
+def _run(lanes: Sequence[_Lane], replay: EventReplay, token: str, room: _RoomWatch) -> None:
     """Starts the lanes, and listens until all have ended."""
     lanes[0].start()
-    board = Board(_board_name(token))
+    channel = EventChannel(_channel_name(token))
     while not all(lane.has_ended for lane in lanes):
         # one after the other: lanes that start at once take each other's CPU, and the student has
         # nothing to do yet
         waiting = [lane for lane in lanes if not lane.has_begun]
         if waiting and (
-            not account.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)
+            not replay.is_empty or all(lane.has_ended for lane in lanes if lane.has_begun)
         ):
             waiting[0].start()
-        for event in board.news(_LISTEN_SECONDS):
-            account.take(event)
+        for event in channel.receive(_RECEIVE_SECONDS):
+            replay(event)
         open_roles = [lane.role for lane in lanes if not lane.has_ended]
         for lane in lanes:
             try:
@@ -150,17 +150,17 @@ def _run(lanes: Sequence[_Lane], account: Account, token: str, room: _RoomWatch)
         room.check(open_roles)
     for lane in lanes:
         lane.raise_error()
-    for event in board.news(0):
-        account.take(event)
-    account.complete()
+    for event in channel.receive(0):
+        replay(event)
+    replay.finish()
 
 
 def _lane_name(role: Role, token: str) -> str:
     return f"{role}-{token}"
 
 
-def _board_name(token: str) -> str:
-    return f"orchestrator-board-{token}"
+def _channel_name(token: str) -> str:
+    return f"orchestrator-events-{token}"
 
 
 class _RoomWatch:
@@ -271,7 +271,7 @@ def _task(role: Role, work: Work, execution: RayConfig, token: str, claims: str 
         role=role,
         experiment=work.experiment.model_dump(mode="json"),
         keys=[stage.key for stage in work.stages if stage.role == role],
-        board=_board_name(token),
+        channel=_channel_name(token),
         num_threads=lane.num_threads,
         use_gpu=lane.num_gpus_per_worker > 0,
         claims=claims,

@@ -1,5 +1,5 @@
-"""What the driver makes of the news: each event once, in the order of the tasks, and what was lost
-read from the stage store.
+"""The listener between an event channel and a run: it passes each event on once, in the order of
+the tasks, and replays lost ones from the stage store.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from orchestrator.training.reports import EpochReport
 logger = logging.getLogger(__name__)
 
 
-class Account:
-    """Passes events on.
+class EventReplay:
+    """Pass on complete events without repetition; a `StageListener`.
 
-    A worker that was started again tells of its finished epochs again; a board that has died has
-    taken news along. A lane turns to a stage only when all earlier ones are stored, so whatever is
-    missing of these can be told from the store.
+    A restarted worker sends the events of its finished epochs again; a channel whose actor has died
+    has lost events. A lane starts a stage only when all earlier ones are stored, so the store can
+    replay whatever is missing of these.
     """
 
     def __init__(self, work: Work, listener: StageListener) -> None:
-        """Remembers what is stored already.
+        """Note which stages are stored already.
 
         Args:
             work: What is computed.
-            listener: Receives the events.
+            listener: Receives the complete events.
         """
         self._work = work
         self._listener = listener
@@ -41,50 +41,54 @@ class Account:
         self._stored_before = {
             stage.name for stage in work.stages if work.store.values_of(stage.key) is not None
         }
-        self._known: set[tuple[str, ...]] = set()
+        self._passed_on: set[tuple[str, ...]] = set()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has been told yet."""
-        return not self._known
+        """Whether no event has been passed on yet."""
+        return not self._passed_on
 
-    def take(self, event: StageEvent) -> None:
-        """Passes on an event, after what should have come before it."""
+    def __call__(self, event: StageEvent) -> None:
+        """Pass on an event, after what should have come before it."""
         stage = self._stages[event.stage]
         for earlier in self._work.stages:
             if earlier.role == stage.role and earlier.task.index < stage.task.index:
-                self._tell_from_store(earlier)
-        if isinstance(event, StageStarted) and self._knows(event) and not self._has_finished(stage):
+                self._replay(earlier)
+        if (
+            isinstance(event, StageStarted)
+            and self._is_passed_on(event)
+            and not self._has_finished(stage)
+        ):
             logger.warning("%s: its workers were started again", event.stage)
-        self._tell_once(event)
+        self._pass_on_once(event)
 
-    def complete(self) -> None:
-        """Tells whatever is missing when both lanes are done."""
+    def finish(self) -> None:
+        """Replay whatever is missing when both lanes have ended."""
         for stage in self._work.stages:
-            self._tell_from_store(stage)
+            self._replay(stage)
 
-    def _tell_from_store(self, stage: Stage) -> None:
+    def _replay(self, stage: Stage) -> None:
         if self._has_finished(stage):
             return
         values = self._work.artifact_of(stage).values
-        self._tell_once(StageStarted(stage.name))
+        self._pass_on_once(StageStarted(stage.name))
         for report in values["epochs"]:
-            self._tell_once(EpochFinished(stage.name, EpochReport(**report)))
+            self._pass_on_once(EpochFinished(stage.name, EpochReport(**report)))
         cached = stage.name in self._stored_before
-        self._tell_once(
+        self._pass_on_once(
             StageFinished(stage.name, values["seconds"], values["num_train_workers"], cached)
         )
 
-    def _tell_once(self, event: StageEvent) -> None:
-        if not self._knows(event):
-            self._known.add(_identity(event))
+    def _pass_on_once(self, event: StageEvent) -> None:
+        if not self._is_passed_on(event):
+            self._passed_on.add(_identity(event))
             self._listener(event)
 
-    def _knows(self, event: StageEvent) -> bool:
-        return _identity(event) in self._known
+    def _is_passed_on(self, event: StageEvent) -> bool:
+        return _identity(event) in self._passed_on
 
     def _has_finished(self, stage: Stage) -> bool:
-        return (StageFinished.__name__, stage.name) in self._known
+        return (StageFinished.__name__, stage.name) in self._passed_on
 
 
 def _identity(event: StageEvent) -> tuple[str, ...]:

@@ -1,0 +1,88 @@
+"""The channel that carries the events of a run from its workers to its driver, and between lanes: a
+small named actor.
+
+Events may be lost, and nothing depends on them: a stage is in the stage store before its end is
+sent. Ray restarts an actor that dies, empty; whoever waits for a stage then finds it in the store.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError
+
+from orchestrator.distributed.event_buffer import EventBuffer
+from orchestrator.distributed.named_actor import named_actor
+from orchestrator.stages import Stage, StageStore
+from orchestrator.stages.events import (
+    EpochFinished,
+    FeaturesComputed,
+    StageEvent,
+    event_as_json,
+    event_from_json,
+)
+
+_SEND_SECONDS = 0.5
+_LOOK_AT_STORE_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
+_ANSWER_SECONDS = 30.0
+
+
+class EventChannel:
+    """Give one process access to the channel."""
+
+    def __init__(self, name: str) -> None:
+        """Find the channel of this name, or open it.
+
+        Args:
+            name: Unique to the run.
+        """
+        self._actor = named_actor(EventBuffer, name)
+        self._incarnation = ""
+        self._num_received = 0
+        self._unsent: list[dict[str, Any]] = []
+        self._sent_at = 0.0
+
+    def send(self, event: StageEvent) -> None:
+        """Send an event without waiting for its arrival.
+
+        The events of short epochs are sent together: each message costs the learning some CPU.
+        """
+        self._unsent.append(event_as_json(event))
+        if (
+            isinstance(event, EpochFinished | FeaturesComputed)
+            and time.monotonic() < self._sent_at + _SEND_SECONDS
+        ):
+            return
+        self._actor.append.remote(self._unsent)
+        self._unsent, self._sent_at = [], time.monotonic()
+
+    def receive(self, timeout_seconds: float) -> list[StageEvent]:
+        """Return the events since the last call; none after the timeout, or while the channel does
+        not answer.
+        """
+        question = self._actor.since.remote(self._incarnation, self._num_received, timeout_seconds)
+        try:
+            incarnation, events = ray.get(question, timeout=timeout_seconds + _ANSWER_SECONDS)
+        except (RayActorError, GetTimeoutError):
+            time.sleep(_RETRY_SECONDS)
+            return []
+        if incarnation != self._incarnation:
+            self._incarnation, self._num_received = incarnation, 0
+        self._num_received += len(events)
+        return [event_from_json(event) for event in events]
+
+    def is_stored(self, stage: Stage, store: StageStore) -> bool:
+        """Return whether a stage is in the store, after waiting some seconds for its end.
+
+        An event answers sooner than the store; if it is lost, the store decides.
+        """
+        question = self._actor.has_finished.remote(stage.name, _LOOK_AT_STORE_SECONDS)
+        try:
+            if ray.get(question, timeout=_LOOK_AT_STORE_SECONDS + _ANSWER_SECONDS):
+                return True
+        except (RayActorError, GetTimeoutError):
+            time.sleep(_RETRY_SECONDS)  # Ray is about to restart the actor
+        return store.load(stage.key) is not None
