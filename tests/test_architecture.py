@@ -3,6 +3,7 @@ line, shapes run as checks.
 """
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -96,6 +97,57 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
     orchestrator = importlib.import_module("orchestrator")
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         orchestrator.runn  # noqa: B018 - the access is the test
+
+
+def imports_of(package: Path) -> dict[str, set[str]]:
+    """The modules of a package that each of its modules imports: at once, in a function, or for
+    type checkers only.
+    """
+    files = {
+        ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): file
+        for file in package.rglob("*.py")
+    }
+    imports: dict[str, set[str]] = {}
+    for module, file in files.items():
+        named: set[str] = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:  # a module of its own, or a name in one
+                    inside = f"{node.module}.{alias.name}"
+                    named.add(inside if inside in files else node.module)
+        imports[module] = named & files.keys()
+    return imports
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    imports = imports_of(ROOT / "orchestrator")
+    assert len(imports) == len(SOURCES)
+    graphlib.TopologicalSorter(imports).prepare()
+
+
+@pytest.mark.parametrize(
+    "importing_a",
+    [
+        "import pets.a",
+        "from pets.a import Cat",
+        "from pets import a",
+        "def late():\n    from pets.a import Cat",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pets.a import Cat",
+    ],
+)
+def test_a_cycle_of_imports_is_found(tmp_path: Path, importing_a: str) -> None:
+    package = tmp_path / "pets"
+    package.mkdir()
+    (package / "__init__.py").write_text("from pets.a import Cat")
+    (package / "a.py").write_text("from pets import b")
+    (package / "b.py").write_text(importing_a)
+    with pytest.raises(graphlib.CycleError) as error:
+        graphlib.TopologicalSorter(imports_of(package)).prepare()
+    assert set(error.value.args[1]) == {"pets.a", "pets.b"}
 
 
 # --- methods own what they know -----------------------------------------------------------------

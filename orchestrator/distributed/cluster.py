@@ -23,7 +23,7 @@ from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator impor
 from ray.exceptions import AuthenticationError
 
 from orchestrator.config.execution import RayConfig
-from orchestrator.distributed.resources import cpus_of_this_machine
+from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ClusterUnavailableError, ConfigError, OrchestratorError
 
 # What Ray says every second or so without meaning anything by it: no dashboard is wanted, and

@@ -6,16 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import joblib
-
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.distributed.environment import set_environment
+from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
-
-
-def cpus_of_this_machine() -> int:
-    """CPUs that this process may use: its affinity and its container's quota count."""
-    return int(joblib.cpu_count())
 
 
 def lanes_of(execution: RayConfig) -> dict[str, LaneConfig]:

@@ -23,7 +23,8 @@ from orchestrator.config.backbones import BackboneConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.distributed.resources import cpus_of_this_machine, lanes_of
+from orchestrator.distributed.machine import cpus_of_this_machine
+from orchestrator.distributed.resources import lanes_of
 from orchestrator.errors import ConfigError
 from orchestrator.methods.method import method_of
 from orchestrator.pipelines.run.execution import check_execution

@@ -24,7 +24,7 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.searchers import GridSearchConfig
 from orchestrator.data import Scenario, load_images
 from orchestrator.data.scenario_building import build_scenario
-from orchestrator.distributed.resources import cpus_of_this_machine
+from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.planning.plan import (
     KINDS,

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from orchestrator.config.execution import RayConfig
+from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.distributed.resources import (
     check_fits,
     check_room,
-    cpus_of_this_machine,
     num_workers_within,
 )
 from orchestrator.errors import ConfigError
