@@ -1,0 +1,64 @@
+"""One lane seen from the driver: a Ray Train run in a thread of this process."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from orchestrator.config.execution import LaneConfig
+from orchestrator.config.roles import Role
+from orchestrator.distributed.lane_errors import as_own_error
+from orchestrator.errors import UserInputError
+
+
+class LaneRun:
+    """Run the workers of a lane, and keep how they have ended."""
+
+    def __init__(self, role: Role, trainer: DataParallelTrainer, config: LaneConfig) -> None:
+        """Start nothing yet.
+
+        Args:
+            role: Whose stages.
+            trainer: Starts and watches the workers.
+            config: What the lane asks for, for the message of an error.
+        """
+        self.role = role
+        self._trainer = trainer
+        self._config = config
+        self._error: BaseException | None = None
+        self._return_value: Any = None
+        # a daemon: an interrupted driver does not wait for it
+        self._thread = threading.Thread(target=self._fit, name=f"{role} lane", daemon=True)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the lane was started."""
+        return self._thread.ident is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the lane was started and has ended, in whatever way."""
+        return self.has_begun and not self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the workers, without waiting for them."""
+        self._thread.start()
+
+    def raise_error(self) -> None:
+        """Raise the error that has ended the lane, if any.
+
+        Raises:
+            OrchestratorError: The lane failed.
+        """
+        if self._return_value is not None:
+            raise UserInputError(**self._return_value)
+        if self._error is not None:
+            raise as_own_error(self._error, f"{self.role} lane", self._config) from self._error
+
+    def _fit(self) -> None:
+        try:
+            self._return_value = self._trainer.fit().return_value
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the main thread
+            self._error = error

@@ -1,0 +1,99 @@
+"""The Ray Train trainer of a lane: its workers, their process group, and how often Ray restarts
+them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.backend import BackendConfig
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2.api.callback import RayTrainCallback
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from orchestrator.config.execution import LaneConfig, RayConfig
+from orchestrator.distributed.lane import LaneTask, run_lane
+from orchestrator.distributed.resources import lanes_of, num_workers_within
+from orchestrator.stages import Work
+from orchestrator.stages.retention import RAY_FOLDER
+
+
+def build_trainer(
+    task: LaneTask, name: str, work: Work, execution: RayConfig, scratch: str
+) -> DataParallelTrainer:
+    """Return the trainer of a lane; it starts nothing before `fit`.
+
+    Args:
+        task: What the workers do.
+        name: Unique to the lane in its cluster and its store.
+        work: Has the store.
+        execution: The cluster, and what each lane asks for.
+        scratch: A folder of this machine, for Ray's own files.
+    """
+    lane = lanes_of(execution)[task.role]
+    scaling = ScalingConfig(
+        num_workers=num_workers_within(task.role, execution, ray.cluster_resources()),
+        use_gpu=lane.num_gpus_per_worker > 0,
+        resources_per_worker=lane.resources_per_worker,
+        placement_strategy=lane.placement,
+        label_selector=lane.node_labels or None,
+    )
+    failures = FailureConfig(
+        max_failures=execution.max_worker_failures,
+        controller_failure_limit=execution.max_start_attempts - 1,
+        max_preemption_failures=execution.max_preemptions,
+    )
+    trainer = _TrainerOnOwnCluster if execution.address is None else DataParallelTrainer
+    return trainer(
+        run_lane,
+        train_loop_config=task.as_json(),
+        backend_config=_process_group(lane),
+        scaling_config=scaling,
+        run_config=RunConfig(
+            name=name, failure_config=failures, **_ray_storage(work, execution, scratch)
+        ),
+    )
+
+
+class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's own types are not those that run
+    """Leave out two callbacks that a cluster of this run alone does not need.
+
+    One removes placement groups of controllers that have died: here the whole cluster ends with the
+    run. Without a dashboard it also fails, once a second, for 5 % of a CPU. The other one waits for
+    data sets of Ray Data: there are none.
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks = super()._create_default_callbacks()
+        return [
+            callback
+            for callback in callbacks
+            if not isinstance(callback, PlacementGroupCleanerCallback | DatasetsCallback)
+        ]
+
+
+def _process_group(lane: LaneConfig) -> BackendConfig | None:
+    """Return how the workers of a lane reach each other.
+
+    A single worker needs no process group, and Ray's controller then starts without loading torch.
+    """
+    if lane.max_train_workers == 1:
+        return None
+    from ray.train.torch import TorchConfig  # noqa: PLC0415 - slow to import
+
+    return TorchConfig(backend="cpu:gloo,cuda:nccl" if lane.num_gpus_per_worker else "gloo")
+
+
+def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, Any]:
+    """Return a folder that all nodes see: Ray Train wants one, although results and checkpoints are
+    in the stage store.
+    """
+    if execution.address is None:
+        return {"storage_path": scratch}
+    return {
+        "storage_path": work.store.path(RAY_FOLDER),
+        "storage_filesystem": work.store.filesystem,
+    }
