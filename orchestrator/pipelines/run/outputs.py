@@ -167,7 +167,7 @@ def environment() -> dict[str, str]:
     checkout.
     """
     versions = {name: metadata.version(name) for name in _VERSIONS_OF}
-    lock_file = Path(__file__).parents[2] / "requirements.lock"
+    lock_file = Path(__file__).parents[3] / "requirements.lock"
     locked = (
         {"requirements_lock_sha256": hashlib.sha256(lock_file.read_bytes()).hexdigest()}
         if lock_file.exists()
