@@ -34,8 +34,9 @@ from orchestrator.errors import (
     TrackingUnavailableError,
     UserInputError,
 )
+from orchestrator.pipelines.retraining.lease import held_lease
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
-from orchestrator.pipelines.retraining.retrain import held_lease, retrain
+from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.retraining.rollback import rollback
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.tracking.reading import open_registry
