@@ -17,7 +17,7 @@ import typer.main
 from torch import Tensor
 from typer.core import TyperGroup
 
-from orchestrator.cli import app
+from orchestrator.cli.application import COMMANDS, DATA_COMMANDS, build_application
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "orchestrator").rglob("*.py"))
@@ -216,7 +216,7 @@ def test_median_file_is_about_120_lines_or_less() -> None:
 
 
 def test_commands_and_flags_are_these() -> None:
-    group = typer.main.get_group(app)
+    group = typer.main.get_group(build_application())
     commands = dict(group.commands)
     data = commands.pop("data")
     assert isinstance(data, TyperGroup)
@@ -277,6 +277,12 @@ def test_commands_and_flags_are_these() -> None:
         },
         "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
     }
+
+
+def test_every_file_of_the_command_line_is_a_command_of_the_list() -> None:
+    files = {file.stem for file in (ROOT / "orchestrator" / "cli").glob("*.py")}
+    commands = {*COMMANDS, *(f"data_{name}" for name in DATA_COMMANDS)}
+    assert files - {"__init__", "application", "options"} == commands
 
 
 def test_public_names_are_these() -> None:
