@@ -70,7 +70,7 @@ def retrain(
 
     listener = tick_listener()
     try:
-        outcome = run_tick(loaded, dry_run, output, due, listener)
+        outcome = run_tick(loaded, output, dry_run=dry_run, scheduled_at=due, listener=listener)
     finally:
         listener.close()
     show(outcome)

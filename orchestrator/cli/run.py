@@ -52,6 +52,6 @@ def run(
 
     listener = run_listener()
     try:
-        run_experiment(loaded, output, name, listener)
+        run_experiment(loaded, output, name=name, listener=listener)
     finally:
         listener.close()

@@ -85,7 +85,12 @@ class House:
         self, dry_run: bool = False, scheduled_at: datetime | None = None, **changes: object
     ) -> RetrainingOutcome:
         """One tick."""
-        return retrain(self.retraining(**changes), dry_run, self.folder / "out", scheduled_at)
+        return retrain(
+            self.retraining(**changes),
+            self.folder / "out",
+            dry_run=dry_run,
+            scheduled_at=scheduled_at,
+        )
 
     def deliver(
         self, name: str, *digits: int, part: slice = slice(30), label: Callable[[int], Any] = int
@@ -344,6 +349,8 @@ def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
     founded.deliver("second", 2, 3)
     due = datetime.now(UTC) - timedelta(hours=2)
     assert founded.tick(scheduled_at=due, max_tick_age_seconds=3600.0).outcome == "nothing_to_do"
+    local = due.astimezone().replace(tzinfo=None)
+    assert founded.tick(scheduled_at=local, max_tick_age_seconds=3600.0).outcome == "nothing_to_do"
     assert founded.tick(scheduled_at=due, max_tick_age_seconds=7300.0).outcome == "promoted"
 
 

@@ -31,8 +31,9 @@ from orchestrator.tracking.reading import open_registry
 
 def retrain(
     retraining: Retraining,
-    dry_run: bool = False,
     output: str | Path | None = None,
+    *,
+    dry_run: bool = False,
     scheduled_at: datetime | None = None,
     listener: RunListener | None = None,
 ) -> RetrainingOutcome:
@@ -40,12 +41,12 @@ def retrain(
 
     Args:
         retraining: What, from where, and under which conditions.
+        output: Folder for summary.json, and for what the candidate's run writes; None means
+            `out/retraining/NAME`.
         dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias, and
             no webhook. What is learned on the way stays in the stage store, where the next tick
             finds it.
-        output: Folder for summary.json, and for what the candidate's run writes; None means
-            `out/retraining/NAME`.
-        scheduled_at: When this tick was due; None means now.
+        scheduled_at: When this tick was due, in local time if it has no time zone; None means now.
         listener: Receives the events of the learning; None for silence.
 
     Returns:
@@ -85,7 +86,8 @@ def _outcome(
     listener: RunListener | None,
 ) -> RetrainingOutcome:
     limit = retraining.max_tick_age_seconds
-    age = (datetime.now(UTC) - scheduled_at).total_seconds() if scheduled_at else 0.0
+    now = datetime.now(UTC)
+    age = (now - (scheduled_at or now).astimezone(UTC)).total_seconds()
     if limit is not None and age > limit:
         return RetrainingOutcome(
             "nothing_to_do",

@@ -84,7 +84,11 @@ class Tick:
             champion.restore(self._store)
         tracker = NullTracker() if lease is None else None
         result = run(
-            experiment, self._folder / "candidate", self._run_name(plan), self._listener, tracker
+            experiment,
+            self._folder / "candidate",
+            name=self._run_name(plan),
+            listener=self._listener,
+            tracker=tracker,
         )
         decision = self._judge(result, champion)
         if lease is None:
