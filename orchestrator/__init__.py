@@ -7,30 +7,72 @@ from orchestrator import load_experiment, run
 result = run(load_experiment("experiments/digits.yaml", ["seed=1"]))
 print(result.summary["student"]["last_accuracy"])
 ```
+
+`run`, `sweep` and `retrain` do what the commands of these names do; each returns a value with the
+content of its summary.json. `load_experiment`, `load_search_space` and `load_retraining` read what
+they take. A `Tracker` receives the numbers of a run, a `RunListener` or `SweepListener` its events.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "Experiment",
+    "RetrainingOutcome",
+    "RunListener",
+    "RunResult",
+    "SweepListener",
+    "SweepResult",
+    "Tracker",
+    "load_experiment",
+    "load_retraining",
+    "load_search_space",
+    "retrain",
+    "run",
+    "sweep",
+]
 
 if TYPE_CHECKING:
-    from orchestrator.config import load_experiment
+    from orchestrator.config import (
+        Experiment,
+        load_experiment,
+        load_retraining,
+        load_search_space,
+    )
+    from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
+    from orchestrator.pipelines.retraining.retrain import retrain
+    from orchestrator.pipelines.run.listener import RunListener
     from orchestrator.pipelines.run.run import RunResult, run
+    from orchestrator.pipelines.sweep.listener import SweepListener
+    from orchestrator.pipelines.sweep.sweep import SweepResult, sweep
+    from orchestrator.tracking import Tracker
+else:
+    # Not for type checkers: to them, any name would exist.
+    _MODULES = {
+        "Experiment": "orchestrator.config",
+        "RetrainingOutcome": "orchestrator.pipelines.retraining.outcome",
+        "RunListener": "orchestrator.pipelines.run.listener",
+        "RunResult": "orchestrator.pipelines.run.run",
+        "SweepListener": "orchestrator.pipelines.sweep.listener",
+        "SweepResult": "orchestrator.pipelines.sweep.sweep",
+        "Tracker": "orchestrator.tracking",
+        "load_experiment": "orchestrator.config",
+        "load_retraining": "orchestrator.config",
+        "load_search_space": "orchestrator.config",
+        "retrain": "orchestrator.pipelines.retraining.retrain",
+        "run": "orchestrator.pipelines.run.run",
+        "sweep": "orchestrator.pipelines.sweep.sweep",
+    }
 
-__all__ = ["RunResult", "load_experiment", "run"]
+    def __getattr__(name: str) -> object:
+        # imported when first used: `orchestrator --help` needs no torch
+        if name not in _MODULES:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        from importlib import import_module
 
-_HOMES = {
-    "load_experiment": "orchestrator.config",
-    "run": "orchestrator.pipelines.run.run",
-    "RunResult": "orchestrator.pipelines.run.run",
-}
+        return getattr(import_module(_MODULES[name]), name)
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever has that name
-    # loaded when first used: `orchestrator --help` needs no torch
-    if name not in _HOMES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+    def __dir__() -> list[str]:
+        return [*globals(), *__all__]

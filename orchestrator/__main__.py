@@ -1,4 +1,4 @@
-"""`python -m orchestrator` is the command `orchestrator`."""
+"""Make `python -m orchestrator` the command `orchestrator`."""
 
 from orchestrator.cli import main
 

@@ -5,6 +5,7 @@ line, shapes run as checks.
 import ast
 import graphlib
 import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import typer.main
 from torch import Tensor
 from typer.core import TyperGroup
 
-from orchestrator.cli import app
+from orchestrator.cli.application import COMMANDS, DATA_COMMANDS, build_application
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "orchestrator").rglob("*.py"))
@@ -216,7 +217,7 @@ def test_median_file_is_about_120_lines_or_less() -> None:
 
 
 def test_commands_and_flags_are_these() -> None:
-    group = typer.main.get_group(app)
+    group = typer.main.get_group(build_application())
     commands = dict(group.commands)
     data = commands.pop("data")
     assert isinstance(data, TyperGroup)
@@ -279,14 +280,57 @@ def test_commands_and_flags_are_these() -> None:
     }
 
 
+def test_every_file_of_the_command_line_is_a_command_of_the_list() -> None:
+    files = {file.stem for file in (ROOT / "orchestrator" / "cli").glob("*.py")}
+    commands = {*COMMANDS, *(f"data_{name}" for name in DATA_COMMANDS)}
+    assert files - {"__init__", "application", "options"} == commands
+
+
 def test_public_names_are_these() -> None:
-    assert set(importlib.import_module("orchestrator").__all__) == {
+    orchestrator = importlib.import_module("orchestrator")
+    assert set(orchestrator.__all__) == {
+        "Experiment",
+        "RetrainingOutcome",
+        "RunListener",
         "RunResult",
+        "SweepListener",
+        "SweepResult",
+        "Tracker",
         "load_experiment",
+        "load_retraining",
+        "load_search_space",
+        "retrain",
         "run",
+        "sweep",
     }
-    for name in ("RunResult", "load_experiment", "run"):
-        assert getattr(importlib.import_module("orchestrator"), name).__name__ == name
+    for name in orchestrator.__all__:
+        assert getattr(orchestrator, name).__name__ == name
+        assert getattr(orchestrator, name).__doc__
+    assert set(orchestrator.__all__) <= set(dir(orchestrator))
+
+
+def test_type_checkers_see_the_public_names_where_they_are_loaded_from() -> None:
+    orchestrator = importlib.import_module("orchestrator")
+    tree = ast.parse((ROOT / "orchestrator" / "__init__.py").read_text(encoding="utf-8"))
+    seen = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("orchestrator.")
+        for alias in node.names
+    }
+    assert seen == orchestrator._MODULES
+    assert seen.keys() == set(orchestrator.__all__)
+
+
+@pytest.mark.parametrize("name", ["run", "sweep", "retrain"])
+def test_what_is_run_from_python_needs_its_configuration_only(name: str) -> None:
+    function = getattr(importlib.import_module("orchestrator"), name)
+    required = {
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.default is parameter.empty
+    }
+    assert required <= {"experiment", "search_space", "retraining"}
 
 
 def test_top_level_configuration_keys_are_these() -> None:

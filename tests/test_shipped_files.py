@@ -14,7 +14,7 @@ import typer.main
 import yaml
 from typer.core import TyperGroup
 
-from orchestrator.cli import app
+from orchestrator.cli.application import build_application
 from orchestrator.config import (
     Experiment,
     Retraining,
@@ -162,7 +162,7 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(
     words = shlex.split(command, comments=True)
     if {"--help", "-h"} & set(words):
         return
-    group = typer.main.get_group(app)
+    group = typer.main.get_group(build_application())
     if words[0] == "data":
         group, words = cast("TyperGroup", group.commands["data"]), words[1:]
     assert words[0] in group.commands

@@ -12,23 +12,22 @@ import sys
 import traceback
 from typing import NoReturn
 
-from orchestrator.cli import cluster, data, export, retraining, runs, tracked  # noqa: F401 - each adds its commands
-from orchestrator.cli.application import app
+from orchestrator.cli.application import build_application
 from orchestrator.errors import InterruptedRunError, OrchestratorError, UserInputError
 from orchestrator.terminal.lines import is_read_by_programs, log_as_json, log_as_text
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Runs the command line and turns every error into its message and exit code."""
+    """Run the command line; turn every error into its message and exit code."""
     signal.signal(signal.SIGTERM, _terminated)
     if is_read_by_programs():
         log_as_json()
     else:
         log_as_text()
     try:
-        app()
+        build_application()()
     except OrchestratorError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -50,8 +49,8 @@ def main() -> NoReturn:
 
 
 def _terminated(signal_number: int, _frame: object) -> NoReturn:
-    """SIGTERM ends a run as Ctrl-C does: closed in MLflow, exit code 130. No `except Exception` on
-    the way can swallow it.
+    """End the run as Ctrl-C does: closed in MLflow, exit code 130. No `except Exception` on the way
+    can swallow it.
     """
     raise KeyboardInterrupt(f"ended by signal {signal_number}")
 

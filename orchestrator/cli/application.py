@@ -1,47 +1,77 @@
-"""Options and arguments that several commands have, and the one place where commands are put
-together.
+"""The application with all commands. A new command is a file of this folder with one function, and
+one entry in the list below.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable
 
 import typer
 
-app = typer.Typer(
-    name="orchestrator",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help=(
-        "Image classifiers that keep learning new classes: a continually taught teacher, and a"
-        " smaller student distilled from it.\n\nStart with `orchestrator run"
-        " experiments/digits.yaml`.\n\nExit codes: 0 done, 2 the input is wrong, 3 something is"
-        " unreachable (try again), 1 a bug, 130 interrupted."
-    ),
-)
+from orchestrator.cli.cancel import cancel
+from orchestrator.cli.compare import compare
+from orchestrator.cli.data_describe import describe
+from orchestrator.cli.data_import import import_data
+from orchestrator.cli.export import export
+from orchestrator.cli.gc import gc
+from orchestrator.cli.plan import plan
+from orchestrator.cli.reconcile import reconcile
+from orchestrator.cli.report import report
+from orchestrator.cli.retrain import retrain
+from orchestrator.cli.rollback import rollback
+from orchestrator.cli.run import run
+from orchestrator.cli.status import status
+from orchestrator.cli.submit import submit
+from orchestrator.cli.sweep import sweep
+from orchestrator.cli.ui import ui
+from orchestrator.cli.validate import validate
 
-ExperimentFile = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment file.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="A.B=VALUE",
+# By name, in the order of `orchestrator --help`.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "sweep": sweep,
+    "plan": plan,
+    "validate": validate,
+    "report": report,
+    "compare": compare,
+    "ui": ui,
+    "export": export,
+    "retrain": retrain,
+    "rollback": rollback,
+    "submit": submit,
+    "status": status,
+    "cancel": cancel,
+    "gc": gc,
+    "reconcile": reconcile,
+}
+DATA_COMMANDS: dict[str, Callable[..., None]] = {
+    "import": import_data,
+    "describe": describe,
+}
+
+
+def build_application() -> typer.Typer:
+    """Return the command line with every command of the lists above."""
+    application = typer.Typer(
+        name="orchestrator",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
         help=(
-            "Override a value of the file, e.g. `--set teacher.training.epochs=10`. May be"
-            " repeated."
+            "Image classifiers that keep learning new classes: a continually taught teacher, and a"
+            " smaller student distilled from it.\n\nStart with `orchestrator run"
+            " experiments/digits.yaml`.\n\nExit codes: 0 done, 2 the input is wrong, 3 something is"
+            " unreachable (try again), 1 a bug, 130 interrupted."
         ),
-    ),
-]
-TrackingUri = Annotated[
-    str,
-    typer.Option(
-        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", metavar="URI", help="The MLflow store."
-    ),
-]
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+    )
+    data = typer.Typer(
+        no_args_is_help=True,
+        help="Look at data sets, and turn them into files that every run reads fast.",
+    )
+    for group, commands in ((application, COMMANDS), (data, DATA_COMMANDS)):
+        for name, command in commands.items():
+            group.command(name)(command)
+    application.add_typer(data, name="data")
+    return application

@@ -1,4 +1,4 @@
-"""The command by which a model leaves as a file: export."""
+"""`orchestrator export`: write a model as one file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.application import DEFAULT_TRACKING_URI, TrackingUri, app
+from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
 
 
-@app.command()
 def export(
     model: Annotated[
         str,

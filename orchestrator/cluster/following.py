@@ -21,16 +21,16 @@ _OVERLAP_SECONDS = 30
 
 
 class JobListener(Protocol):
-    """Told about a job while it is followed."""
+    """Receive the events of a job while it is followed."""
 
     def state_changed(self, state: JobState) -> None:
-        """The job has gone on."""
+        """Receive the new state of the job."""
 
     def said(self, line: str) -> None:
-        """One line of its output."""
+        """Receive one line of its output."""
 
     def warned(self, text: str) -> None:
-        """Something about following it is not as it should be."""
+        """Receive a problem in following it."""
 
 
 def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobState:

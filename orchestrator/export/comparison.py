@@ -67,7 +67,7 @@ class Comparison:
 
 
 def compare(
-    file: Predictor, original: Predictor, images: Images, tell: Callable[[int, int], None]
+    file: Predictor, original: Predictor, images: Images, progress: Callable[[int, int], None]
 ) -> Comparison:
     """Runs file and original over images.
 
@@ -75,7 +75,7 @@ def compare(
         file: The exported one.
         original: What it was made of.
         images: At least one.
-        tell: Told how many images are done, of how many.
+        progress: Receives the number of images that are done, and of all.
     """
     differences, logits, ours, theirs = [], [], [], []
     for rows in _batches(len(images)):
@@ -84,7 +84,7 @@ def compare(
         logits.append(np.abs(expected).max())
         ours.append(given.argmax(axis=1))
         theirs.append(expected.argmax(axis=1))
-        tell(rows.stop, len(images))
+        progress(rows.stop, len(images))
     # numpy's maximum hands NaN on; Python's may not
     return Comparison(
         float(np.max(differences)),

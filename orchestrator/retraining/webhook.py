@@ -1,4 +1,4 @@
-"""Somebody elsewhere is told how a tick ended. Whether they listen changes nothing about it."""
+"""Post the outcome of a tick to a webhook; a failure there changes nothing about the tick."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _PAUSE_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 
-def tell(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
-    """Posts an outcome as JSON, if there is an address; a failure is a warning that does not show
+def post_to_webhook(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
+    """Post an outcome as JSON, if there is an address; a failure is a warning that does not show
     the address, which is a secret.
     """
     address = os.environ.get(

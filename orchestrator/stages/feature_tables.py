@@ -93,7 +93,7 @@ class FeatureTables:
 
         Args:
             tables: Which.
-            progress: Told how many images are done, of how many in all.
+            progress: Receives how many images are done, and how many there are.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.

@@ -99,7 +99,7 @@ def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -
 
     Args:
         experiment: The configuration.
-        progress: Told how far decoding is, where the images have not been decoded before.
+        progress: Receives how far decoding is, where images are decoded for the first time.
 
     Raises:
         UserInputError: Data or store address cannot be used.

@@ -1,6 +1,4 @@
-"""Who listens to a run, a sweep, a retraining: a person's terminal, or in a pod a collector of JSON
-lines.
-"""
+"""The listener of a run, a sweep or a retraining: a person's terminal, or JSON lines in a pod."""
 
 from __future__ import annotations
 
@@ -13,17 +11,17 @@ from orchestrator.terminal.json_listeners import (
 )
 from orchestrator.terminal.lines import is_read_by_programs
 from orchestrator.terminal.retraining import TickListener, show_outcome
-from orchestrator.terminal.run import TerminalListener
+from orchestrator.terminal.run import TerminalRunListener
 from orchestrator.terminal.sweep import TerminalSweepListener
 
 
-def run_listener() -> TerminalListener | JsonRunListener:
-    """Of a run."""
-    return JsonRunListener() if is_read_by_programs() else TerminalListener(new_console())
+def run_listener() -> TerminalRunListener | JsonRunListener:
+    """Return the listener of a run."""
+    return JsonRunListener() if is_read_by_programs() else TerminalRunListener(new_console())
 
 
 def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListener:
-    """Of a sweep, whose MLflow store is named at its end."""
+    """Return the listener of a sweep, whose MLflow store it names at the end."""
     return (
         JsonSweepListener(tracking_uri)
         if is_read_by_programs()
@@ -32,12 +30,12 @@ def sweep_listener(tracking_uri: str) -> TerminalSweepListener | JsonSweepListen
 
 
 def tick_listener() -> TickListener | JsonTickListener:
-    """Of one tick of a retraining."""
+    """Return the listener of one tick of a retraining."""
     return JsonTickListener() if is_read_by_programs() else TickListener(new_console())
 
 
 def show(outcome: RetrainingOutcome) -> None:
-    """How a tick has ended."""
+    """Show how a tick has ended."""
     if is_read_by_programs():
         JsonTickListener().show_outcome(outcome)
     else:

@@ -13,10 +13,10 @@ from rich.table import Table
 from orchestrator.config.experiment import Experiment
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.retraining.gate import number
-from orchestrator.terminal.run import TerminalListener
+from orchestrator.terminal.run import TerminalRunListener
 
 
-class TickListener(TerminalListener):
+class TickListener(TerminalRunListener):
     """A run's listener that leaves the end to `show_outcome`."""
 
     def run_finished(

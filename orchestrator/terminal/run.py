@@ -38,7 +38,7 @@ _MEASURES_BY_LABEL = {
 }
 
 
-class TerminalListener:
+class TerminalRunListener:
     """Shows a bar a lane, with task, epoch, loss and time left, where there is a terminal; one line
     a stage everywhere.
     """

@@ -513,8 +513,8 @@ def test_a_store_that_vanishes_in_the_middle_gives_the_right_result_or_an_error_
             shutil.rmtree(store, ignore_errors=True)
 
     compute(work, remove_store, tmp_path / "ray.log")
-    told: list[StageEvent] = []
-    compute(work, told.append, tmp_path / "ray.log")
+    events: list[StageEvent] = []
+    compute(work, events.append, tmp_path / "ray.log")
     assert all(work.is_stored(stage) for stage in work.stages)
 
 
@@ -567,10 +567,10 @@ def test_a_flipped_byte_is_noticed_and_the_stage_learned_again(work: Work, tmp_p
     content = bytearray(tensors.read_bytes())
     content[len(content) // 2] ^= 1
     tensors.write_bytes(content)
-    told: list[StageEvent] = []
-    compute(work, told.append, tmp_path / "ray.log")
+    events: list[StageEvent] = []
+    compute(work, events.append, tmp_path / "ray.log")
     assert [
-        event.stage for event in told if isinstance(event, StageFinished) and not event.cached
+        event.stage for event in events if isinstance(event, StageFinished) and not event.cached
     ] == ["teacher[1]"]
     for stage in work.stages:
         after = work.artifact_of(stage).tensors

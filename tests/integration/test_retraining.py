@@ -34,8 +34,9 @@ from orchestrator.errors import (
     TrackingUnavailableError,
     UserInputError,
 )
+from orchestrator.pipelines.retraining.lease import held_lease
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
-from orchestrator.pipelines.retraining.retrain import held_lease, retrain
+from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.retraining.rollback import rollback
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.tracking.reading import open_registry
@@ -84,7 +85,12 @@ class House:
         self, dry_run: bool = False, scheduled_at: datetime | None = None, **changes: object
     ) -> RetrainingOutcome:
         """One tick."""
-        return retrain(self.retraining(**changes), dry_run, self.folder / "out", scheduled_at)
+        return retrain(
+            self.retraining(**changes),
+            self.folder / "out",
+            dry_run=dry_run,
+            scheduled_at=scheduled_at,
+        )
 
     def deliver(
         self, name: str, *digits: int, part: slice = slice(30), label: Callable[[int], Any] = int
@@ -343,6 +349,8 @@ def test_a_tick_that_is_too_late_is_skipped(founded: House) -> None:
     founded.deliver("second", 2, 3)
     due = datetime.now(UTC) - timedelta(hours=2)
     assert founded.tick(scheduled_at=due, max_tick_age_seconds=3600.0).outcome == "nothing_to_do"
+    local = due.astimezone().replace(tzinfo=None)
+    assert founded.tick(scheduled_at=local, max_tick_age_seconds=3600.0).outcome == "nothing_to_do"
     assert founded.tick(scheduled_at=due, max_tick_age_seconds=7300.0).outcome == "promoted"
 
 

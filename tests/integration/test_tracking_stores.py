@@ -89,7 +89,7 @@ def runs(
     for name, uri in {"SQLite": f"sqlite:///{folder}/mlflow.db", "PostgreSQL": server.uri}.items():
         tracking = TrackingConfig(uri=uri, spool=folder / "spool")
         result = run(
-            tiny_experiment.model_copy(update={"tracking": tracking}), folder / name, "the run"
+            tiny_experiment.model_copy(update={"tracking": tracking}), folder / name, name="the run"
         )
         client = MlflowClient(uri)
         found[name] = Tracked(client, client.get_run(result.summary["run_id"]))

@@ -7,7 +7,7 @@ import functools
 import yaml
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator.cli.application import build_application
 from tests.k8s.network import Peer
 from tests.k8s.rendering import K8S, Object, named, pod_template
 
@@ -36,7 +36,8 @@ def submitted(overlay: str, command: str) -> Object:
     """The job or schedule that a command submits, for an overlay or with another cluster.yaml."""
     config = overlay if overlay.endswith(".yaml") else K8S / "overlays" / overlay / "cluster.yaml"
     done = CliRunner().invoke(
-        app, ["submit", *_COMMANDS[command], "--dry-run", "--cluster-config", str(config)]
+        build_application(),
+        ["submit", *_COMMANDS[command], "--dry-run", "--cluster-config", str(config)],
     )
     assert done.exit_code == 0, done.output
     [job] = [each for each in yaml.safe_load_all(done.output) if each["kind"] != "ConfigMap"]

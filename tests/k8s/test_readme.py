@@ -12,7 +12,7 @@ import pytest
 import typer.main
 import yaml
 
-from orchestrator.cli import app
+from orchestrator.cli.application import build_application
 from orchestrator.config import Experiment
 from tests.k8s.rendering import K8S, OVERLAYS, kubectl, named, of_kind, pod_template, render
 
@@ -46,7 +46,7 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("command", OURS)
 def test_every_command_of_this_program_is_known_with_its_flags_and_files(command: str) -> None:
     words = shlex.split(command)[1:]
-    group = typer.main.get_group(app)
+    group = typer.main.get_group(build_application())
     group.commands[words[0]].make_context(words[0], words[1:])
     for word in words:
         if word.startswith(("experiments/", "k8s/")):

@@ -84,7 +84,7 @@ def extract_views(
         num_views: Augmented copies of every image, in addition to the image as it is.
         generator: Of the copies.
         context: Device, ranks, and how copies are varied.
-        progress: Told how many images it went through, now and again.
+        progress: Receives how many more images were processed, now and again.
     """
     ranks, num = context.ranks, len(images)
 

@@ -28,10 +28,15 @@ _PAUSE_SECONDS = 1.0
 
 
 class SubmitListener(JobListener, Protocol):
-    """Told about a submission as well."""
+    """Receive the events of a submission as well."""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
-        """It is in the cluster; `before` is how it stood when it was there already."""
+        """Receive that the job is in the cluster.
+
+        Args:
+            submission: What was sent.
+            before: Its state where it was there already.
+        """
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def submit(
     Args:
         submission: What is sent.
         client: Of its namespace.
-        listener: Told about it.
+        listener: Receives the events of the job.
         tick: Of which schedule it is a part; None for a person's. A schedule may create and not
             change, and starts nothing again.
 

@@ -55,7 +55,7 @@ def describe_data(
     Args:
         config: Where the images come from.
         sheet: Where a picture with some images of each class goes; None for none.
-        progress: Told how many images are done.
+        progress: Receives how many images are done.
 
     Raises:
         UserInputError: There is nothing to look at, or no kind of picture of the sheet's suffix.

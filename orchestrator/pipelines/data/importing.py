@@ -65,7 +65,7 @@ def import_data(
         image_size: Larger images are shrunk until their shorter side has this many pixels; None
             leaves all as they are.
         strict: Refuse to leave anything out.
-        progress: Told how many images are done.
+        progress: Receives how many images are done.
 
     Raises:
         UserInputError: There are no images, files that no import has written are in the way, or, if

@@ -51,7 +51,7 @@ def export(request: ExportRequest, uri: str, listener: ExportListener) -> Export
     Args:
         request: What and how.
         uri: The tracking store.
-        listener: Told what is being done.
+        listener: Receives every step.
 
     Raises:
         UserInputError: There is no such run or model, or it cannot leave in this form.

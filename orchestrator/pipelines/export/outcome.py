@@ -1,4 +1,4 @@
-"""What an export is asked for, tells on its way, and gives."""
+"""The request of an export, the listener of its steps, and its outcome."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class ExportRequest:
 
 
 class ExportListener(Protocol):
-    """Is told what is being done."""
+    """Receive the steps of an export."""
 
     def step(self, what: str) -> None:
-        """Something begins."""
+        """Receive that a step begins."""
 
     def progress(self, done: int, total: int) -> None:
-        """So many images of the present step are done."""
+        """Receive how many images of the current step are done, and how many there are."""
 
 
 @dataclass(frozen=True)

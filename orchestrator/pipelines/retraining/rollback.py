@@ -5,7 +5,7 @@ see.
 from __future__ import annotations
 
 from orchestrator.config.retraining import Retraining
-from orchestrator.pipelines.retraining.retrain import held_lease
+from orchestrator.pipelines.retraining.lease import held_lease
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.promotion import roll_back

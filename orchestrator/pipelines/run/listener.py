@@ -1,4 +1,4 @@
-"""Who wants to know how a run is doing: a terminal, a notebook, nobody."""
+"""The listener of a run: it receives the run's events, for a terminal, a notebook or a test."""
 
 from __future__ import annotations
 
@@ -14,62 +14,71 @@ from orchestrator.training.reports import EpochReport
 
 
 class RunListener(Protocol):
-    """Told about a run while it happens."""
+    """Receive the events of a run while it happens.
+
+    `SilentRunListener` is the base for a listener that needs only some of them.
+    """
 
     def images_decoded(self, done: int, total: int) -> None:
-        """Before anything else, where images are decoded for the first time: how many are, and of
-        how many.
+        """Receive how many images of how many are decoded, where this happens for the first time;
+        before all other events.
         """
 
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """All is checked; computing begins."""
+        """Receive that everything is checked, and computing begins."""
 
     def stage_started(self, stage: Stage) -> None:
-        """A stage begins."""
+        """Receive that a stage has started."""
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """A pre-trained extractor has gone through some more of the images that the stage needs."""
+        """Receive how many of a stage's images a pre-trained extractor has processed."""
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """One epoch of the stage is over."""
+        """Receive that one epoch of a stage has finished."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """A stage is over; the record includes it."""
+        """Receive that a stage has finished; the record includes it."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """All is computed and written; `view_url` shows the run beside its experiment's others,
-        empty where nothing does.
+        """Receive that everything is computed and written.
+
+        Args:
+            summary: The content of summary.json.
+            output_dir: Where the files of the run are.
+            experiment: What was run.
+            view_url: Page that shows the run beside its experiment's others; empty where there is
+                none.
         """
 
 
-class SilentListener:
-    """Wants to know nothing."""
+class SilentRunListener:
+    """Ignore every event."""
 
     def images_decoded(self, done: int, total: int) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def stage_started(self, stage: Stage) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def features_computed(self, stage: Stage, num_done: int, num_images: int) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def stage_finished(self, result: StageResult, record: RunRecord) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def run_finished(
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
-        """Says nothing."""
+        """Ignore it."""

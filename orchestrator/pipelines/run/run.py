@@ -21,7 +21,7 @@ from orchestrator.pipelines.run.execution import (
     check_extensions_everywhere,
     compute,
 )
-from orchestrator.pipelines.run.listener import RunListener, SilentListener
+from orchestrator.pipelines.run.listener import RunListener, SilentRunListener
 from orchestrator.pipelines.run.log import RunLog
 from orchestrator.pipelines.run.models import final_models, log_models
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_outputs
@@ -40,11 +40,11 @@ from orchestrator.tracking.views.comparisons import run_views
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run gives.
+    """The result of a run.
 
     Attributes:
         summary: The content of summary.json.
-        output_dir: Where summary.json and the figures lie.
+        output_dir: Folder of summary.json, the report and the figures.
         work: What was computed, and the store that has it.
     """
 
@@ -54,11 +54,10 @@ class RunResult:
 
     @cached_property
     def models(self) -> dict[Role, Model]:
-        """The last task's teacher and student, read from the stage store when they are first asked
-        for.
+        """Return the last task's teacher and student, read from the stage store on first use.
 
         Raises:
-            StorageUnavailableError: They are no longer there.
+            StorageUnavailableError: They are no longer in the store.
         """
         return final_models(self.work)
 
@@ -66,25 +65,29 @@ class RunResult:
 def run(
     experiment: Experiment,
     output: str | Path | None = None,
+    *,
     name: str | None = None,
     listener: RunListener | None = None,
     tracker: Tracker | None = None,
 ) -> RunResult:
-    """Runs an experiment.
+    """Run an experiment.
 
     Args:
         experiment: What to run.
         output: Folder for summary.json and figures; None means `out/NAME-RUN_ID`.
         name: What the run is called in MLflow; None means the experiment's name, method and seed.
-        listener: Told about every epoch and stage; None for silence.
-        tracker: Where numbers go; None opens a run in the configured MLflow store.
+        listener: Receives the events of the run; None for silence.
+        tracker: Receives the numbers; None opens a run in the configured MLflow store.
+
+    Returns:
+        The summary, and the networks when they are asked for.
 
     Raises:
         UserInputError: Configuration or data cannot be used.
         TransientError: The output folder or the tracking store cannot be reached.
         InterruptedRunError: The run was interrupted; it is closed as KILLED.
     """
-    listener = listener or SilentListener()
+    listener = listener or SilentRunListener()
     check_execution(experiment.execution)
     check_extensions_everywhere(experiment)
     work = prepare_work(experiment, listener.images_decoded)

@@ -1,4 +1,4 @@
-"""What is told of stages crosses as JSON and is the same on the other side."""
+"""Events of stages cross as JSON and are the same on the other side."""
 
 import json
 

@@ -35,7 +35,7 @@ def experiment(pretrained_experiment: Experiment) -> Experiment:
 def computed(
     experiment: Experiment, roles: tuple[str, ...] = ("teacher", "student")
 ) -> tuple[Work, list[FeaturesComputed]]:
-    """Computes an experiment's stages; what was told of features."""
+    """Compute an experiment's stages; return the work and the events of its features."""
     work, events = prepare_work(experiment), list[StageEvent]()
     runner = StageRunner(work, torch.device("cpu"), events.append)
     for stage in work.stages:
@@ -60,9 +60,9 @@ def tables_of(work: Work) -> FeatureTables:
 def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(
     experiment: Experiment,
 ) -> None:
-    work, told = computed(experiment)
+    work, events = computed(experiment)
     images = {split: sum(len(rows) for rows in work.scenario.indices[split]) for split in Split}
-    finished = [event for event in told if event.num_done == event.num_images]
+    finished = [event for event in events if event.num_done == event.num_images]
     assert len(finished) == 4, "training images first, then those that a task is judged by"
     expected = (1 + NUM_VIEWS) * images[Split.TRAIN] + images[Split.VALIDATION] + images[Split.TEST]
     assert sum(event.num_images for event in finished) == expected
@@ -81,9 +81,9 @@ def test_each_classs_features_are_computed_once_for_all_tasks_and_roles(
 def test_whoever_needs_the_same_features_finds_them(
     founded: Work, changes: dict[str, object]
 ) -> None:
-    work, told = computed(with_values(founded.experiment, changes), ("teacher",))
+    work, events = computed(with_values(founded.experiment, changes), ("teacher",))
     assert not {stage.key for stage in work.stages} & {stage.key for stage in founded.stages}
-    assert told == []
+    assert events == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ LABELS = torch.tensor([0, 0, 0, 1, 1, 1])
 
 
 class Problem:
-    """Draws one number to 3; remembers what it was told."""
+    """Draws one number to 3; remembers the reports it received."""
 
     def __init__(self, batch_size: int = 2) -> None:
         self.parameter = nn.Parameter(torch.zeros(()))
@@ -215,9 +215,9 @@ def test_a_training_that_goes_on_ends_bit_for_bit_as_if_nothing_had_happened(
     training = Training(tmp_path / "interrupted", build)
     unfinished, _ = training.run(interrupted_after=epoch)
     assert equal(unfinished, expected) == (epoch == NUM_EPOCHS)
-    found, told = training.run()
+    found, received = training.run()
     assert equal(found, expected)
-    assert told == reports
+    assert received == reports
     # 6 rows in batches of 2, and no step twice
     assert training.num_steps == 3 * NUM_EPOCHS
 
@@ -239,20 +239,20 @@ def test_a_training_may_be_interrupted_in_every_epoch(tmp_path: Path) -> None:
     expected, reports = Training(tmp_path / "uninterrupted", network_with_batch_norm).run()
     training = Training(tmp_path / "interrupted", network_with_batch_norm)
     for epoch in range(1, NUM_EPOCHS):
-        _, told = training.run(interrupted_after=epoch)
-        assert told == reports[:epoch]
-    found, told = training.run()
+        _, received = training.run(interrupted_after=epoch)
+        assert received == reports[:epoch]
+    found, received = training.run()
     assert equal(found, expected)
-    assert told == reports
+    assert received == reports
 
 
 def test_a_finished_phase_is_not_trained_again_and_another_one_is(tmp_path: Path) -> None:
     training = Training(tmp_path, plain_network)
     first, reports = training.run("extractor")
     done = training.num_steps
-    again, told = training.run("extractor")
+    again, received = training.run("extractor")
     assert training.num_steps == done
     assert equal(again, first)
-    assert told == reports
+    assert received == reports
     training.run("embedding")
     assert training.num_steps == 2 * done

@@ -80,7 +80,7 @@ def trained(
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
-def losses_told(context: LearningContext) -> list[float]:
+def losses_reported(context: LearningContext) -> list[float]:
     reports: list[EpochReport] = []
     trained(network(), 7, replace(context, listener=reports.append))
     return [report.metrics["loss"] for report in reports]
@@ -129,7 +129,7 @@ def all_results(ranks: Ranks, folder: Path) -> dict[str, Any]:
         "trained": [trained(network(), batch_size, context) for batch_size in BATCH_SIZES],
         "with batch norm": trained(network(normalized=True), 7, context),
         "resumed": broken_off_and_resumed(context, folder),
-        "losses told": losses_told(context),
+        "losses reported": losses_reported(context),
         "features": [features_and_statistics(context, *numbers) for numbers in VIEWS_AND_IMAGES],
         "private draws": torch.rand(4, generator=context.stream_of_rank("views")),
         "common draws": torch.rand(4, generator=context.stream("views")),
@@ -265,9 +265,9 @@ def test_the_first_rank_alone_tells_and_tells_the_means_over_all(
     together: list[dict[str, Any]], alone: dict[str, Any]
 ) -> None:
     first, second = together
-    assert first["losses told"] == pytest.approx(alone["losses told"], rel=1e-4)
-    assert len(first["losses told"]) == 3
-    assert second["losses told"] == []
+    assert first["losses reported"] == pytest.approx(alone["losses reported"], rel=1e-4)
+    assert len(first["losses reported"]) == 3
+    assert second["losses reported"] == []
 
 
 @pytest.mark.parametrize("case", range(len(VIEWS_AND_IMAGES)), ids=map(str, VIEWS_AND_IMAGES))

@@ -1,34 +1,16 @@
-"""Commands for jobs on Kubernetes: submit, status, cancel."""
+"""`orchestrator submit`: run a command as a job on Kubernetes."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from orchestrator.cli.application import Overrides, app
-
-if TYPE_CHECKING:
-    from orchestrator.config.cluster import ClusterConfig
-
-ClusterFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--cluster-config",
-        envvar="ORCHESTRATOR_CLUSTER_CONFIG",
-        metavar="FILE",
-        help="Image, storage, sizes and deadlines. Default: what k8s/base installs.",
-    ),
-]
-Namespace = Annotated[
-    str | None, typer.Option(metavar="NS", help="Where jobs run, instead of the file's.")
-]
-JobName = Annotated[str, typer.Argument(metavar="NAME", help="As `submit` and `status` show it.")]
+from orchestrator.cli.options import ClusterFile, Namespace, Overrides
 
 
-@app.command()
 def submit(  # noqa: PLR0913, PLR0917 - the command's options
     what: Annotated[
         Literal["run", "sweep", "retrain"],
@@ -62,7 +44,7 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     """Run an experiment, a sweep or a retraining on Kubernetes, as a RayJob, and follow it.
 
     The job is called by what it holds: submitted twice it is one job, and the second command
-    follows it again. One that has failed starts again, and goes on from what is in the stage store.
+    follows it again. One that has failed starts again, and reuses what is in the stage store.
     Ctrl-C stops following, not the job. The exit code is the job's.
 
     Examples:
@@ -79,8 +61,9 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     from orchestrator.cluster.names import TICK_VARIABLE
     from orchestrator.cluster.submissions import Request, render
     from orchestrator.cluster.ticks import tick_of
+    from orchestrator.config import load_cluster
 
-    cluster = _cluster(cluster_config, namespace)
+    cluster = load_cluster(cluster_config, namespace)
     moment = os.environ.get(TICK_VARIABLE)
     tick = tick_of(moment) if moment and schedule is None else None
     submission = render(Request(what, files, overrides or [], schedule, ray_cluster, tick), cluster)
@@ -108,57 +91,3 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     if tick is not None and tick.schedule:
         prune(client, tick.schedule, cluster.schedule.keep_finished)
     raise typer.Exit(state.exit_code)
-
-
-@app.command()
-def status(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME]", help="One job or schedule; all where it is left out."),
-    ] = None,
-    cluster_config: ClusterFile = None,
-    namespace: Namespace = None,
-) -> None:
-    """Show how jobs on Kubernetes stand: all of a namespace, or one.
-
-    Examples:
-    `orchestrator status`
-
-    `orchestrator status run-digits-0a1b2c3d4e`
-    """
-    from orchestrator.cluster.client import KubernetesClient
-    from orchestrator.pipelines.cluster.submit import list_jobs, state_of
-    from orchestrator.terminal.cluster import jobs_table, state_lines
-    from orchestrator.terminal.console import new_console
-
-    client = KubernetesClient(_cluster(cluster_config, namespace).namespace)
-    if name is not None:
-        typer.echo("\n".join(state_lines(state_of(client, name))))
-        return
-    jobs = list_jobs(client)
-    if not jobs.jobs and not jobs.schedules:
-        typer.echo(f"no jobs in the namespace {client.namespace}")
-        return
-    new_console(160).print(jobs_table(jobs))
-
-
-@app.command()
-def cancel(name: JobName, cluster_config: ClusterFile = None, namespace: Namespace = None) -> None:
-    """End a job on Kubernetes, or take a schedule away. What is in the stage store stays: the same
-    submission goes on from there.
-
-    Example:
-    `orchestrator cancel run-digits-0a1b2c3d4e`
-    """
-    from orchestrator.cluster.client import KubernetesClient
-    from orchestrator.pipelines.cluster.submit import cancel as end
-    from orchestrator.terminal.cluster import cancelled_lines
-
-    client = KubernetesClient(_cluster(cluster_config, namespace).namespace)
-    typer.echo("\n".join(cancelled_lines(*end(client, name))))
-
-
-def _cluster(file: Path | None, namespace: str | None) -> ClusterConfig:
-    from orchestrator.config import load_cluster
-
-    return load_cluster(file, namespace)

@@ -1,4 +1,4 @@
-"""Commands of a retraining, run by a schedule or by a person: retrain, rollback."""
+"""`orchestrator retrain`: run one tick of a retraining."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.application import Overrides, app
-
-RetrainingFile = Annotated[
-    Path, typer.Argument(metavar="RETRAINING.yaml", help="The retraining file.")
-]
+from orchestrator.cli.options import Overrides, RetrainingFile
 
 
-@app.command()
 def retrain(
     retraining: RetrainingFile,
     overrides: Overrides = None,
@@ -44,16 +39,15 @@ def retrain(
         ),
     ] = None,
 ) -> None:
-    """One tick of a retraining: see what has arrived, learn new classes, promote the models only if
-    they are better.
+    """Run one tick of a retraining: scan what has arrived, learn new classes, promote the models
+    only if they are better.
 
-    To be run by a schedule, as often as you like: a tick with nothing to do says so in seconds, two
-    at once do not get in each other's way, and one that was killed is gone on with by the next. The
-    models are NAME-teacher and NAME-student in MLflow's registry; those in use have the alias
-    `champion`.
+    Let a schedule run it, as often as you like: a tick with nothing to do ends in seconds, two at
+    once do not disturb each other, and the next tick resumes a killed one. The models are
+    NAME-teacher and NAME-student in MLflow's registry; those in use have the alias `champion`.
 
     The last line is the outcome: promoted, rejected, nothing_to_do or locked, all with exit code 0;
-    2 and 3 are for what a person must mend and for what a later tick may find mended.
+    exit code 2 is for what a person must mend, 3 for what a later tick may find mended.
 
     Examples:
     `orchestrator retrain experiments/retraining_digits.yaml`
@@ -76,35 +70,7 @@ def retrain(
 
     listener = tick_listener()
     try:
-        outcome = run_tick(loaded, dry_run, output, due, listener)
+        outcome = run_tick(loaded, output, dry_run=dry_run, scheduled_at=due, listener=listener)
     finally:
         listener.close()
     show(outcome)
-
-
-@app.command()
-def rollback(
-    retraining: RetrainingFile,
-    overrides: Overrides = None,
-    reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Kept beside the versions.")
-    ] = "rolled back by a person",
-) -> None:
-    """Return to the champion before: the alias `champion` moves back to the version that has
-    `previous`.
-
-    What the rolled-back models had learned from is left out of the next ticks until those files
-    change. A second rollback goes one champion further back. Exit code 3 while a retraining works.
-
-    Example:
-    `orchestrator rollback experiments/retraining_digits.yaml --reason "confuses 3 and 8 in the
-    shop"`
-    """
-    from orchestrator.config import load_retraining
-
-    loaded = load_retraining(retraining, overrides or [])
-
-    from orchestrator.pipelines.retraining.rollback import rollback as return_to_previous
-
-    champion, rolled_back = return_to_previous(loaded, reason)
-    typer.echo(f"champion: {champion}; rolled back: {rolled_back}")

@@ -1,0 +1,23 @@
+"""`orchestrator cancel`: end a job on Kubernetes, or remove a schedule."""
+
+from __future__ import annotations
+
+import typer
+
+from orchestrator.cli.options import ClusterFile, JobName, Namespace
+
+
+def cancel(name: JobName, cluster_config: ClusterFile = None, namespace: Namespace = None) -> None:
+    """End a job on Kubernetes, or remove a schedule. The stage store keeps its entries: the same
+    submission resumes from there.
+
+    Example:
+    `orchestrator cancel run-digits-0a1b2c3d4e`
+    """
+    from orchestrator.cluster.client import KubernetesClient
+    from orchestrator.config import load_cluster
+    from orchestrator.pipelines.cluster.submit import cancel as end
+    from orchestrator.terminal.cluster import cancelled_lines
+
+    client = KubernetesClient(load_cluster(cluster_config, namespace).namespace)
+    typer.echo("\n".join(cancelled_lines(*end(client, name))))

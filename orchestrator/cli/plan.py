@@ -1,0 +1,55 @@
+"""`orchestrator plan`: show what a run or a sweep would compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import ExperimentFile, Overrides
+
+
+def plan(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    search_space: Annotated[
+        Path | None,
+        typer.Option(
+            "--search-space",
+            metavar="FILE",
+            help="Plan a sweep of this search space over the experiment.",
+        ),
+    ] = None,
+) -> None:
+    """Say what a run or a sweep would compute, what is stored already, what it needs and roughly
+    costs. Starts nothing.
+
+    Estimates come from the measured times of stages in the same store: seconds per epoch and
+    training image. They are rough.
+
+    Examples:
+    `orchestrator plan experiments/digits.yaml`
+
+    `orchestrator plan experiments/digits.yaml --set student.training.epochs=80 --set
+    execution.student.num_train_workers=2`
+
+    `orchestrator plan experiments/digits.yaml --search-space search_spaces/tssr_thresholds.yaml`
+    """
+    from orchestrator.config import load_experiment, load_search_space
+
+    loaded_space = None if search_space is None else load_search_space(search_space)
+    loaded = load_experiment(experiment, overrides or [])
+
+    from orchestrator.terminal.console import new_console
+    from orchestrator.terminal.plan import show_plan, show_sweep_plan
+
+    console = new_console()
+    if loaded_space is None:
+        from orchestrator.pipelines.planning.plan import plan as plan_experiment
+
+        show_plan(plan_experiment(loaded), console)
+    else:
+        from orchestrator.pipelines.planning.sweep_plan import plan_sweep
+
+        show_sweep_plan(plan_sweep(loaded_space, loaded), console)

@@ -1,0 +1,57 @@
+"""`orchestrator run`: run an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import ExperimentFile, Overrides
+
+
+def run(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for summary.json and pictures. Default: out/NAME-RUN_ID."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name of the run in MLflow. Default: name, method and seed."
+        ),
+    ] = None,
+) -> None:
+    """Run an experiment: teach the teacher task by task, distil the student, track everything in
+    MLflow.
+
+    Shows progress while it runs; ends with both accuracy matrices, the final metrics, the path of
+    summary.json and the command that opens the run in the MLflow UI.
+
+    Examples:
+    `orchestrator run experiments/digits.yaml`
+
+    `orchestrator run experiments/digits.yaml --set seed=1 --set scenario.max_images_per_class=10`
+
+    `orchestrator run experiments/digits.yaml --set method.kind=finetuning --output out/finetuning`
+    """
+    from orchestrator.config import load_experiment
+
+    loaded = load_experiment(experiment, overrides or [])
+    if loaded.execution.kind == "ray":
+        from orchestrator.distributed.resources import check_room
+
+        check_room(loaded.execution)  # before anything heavy is imported
+
+    from orchestrator.pipelines.run.run import run as run_experiment
+    from orchestrator.terminal.listeners import run_listener
+
+    listener = run_listener()
+    try:
+        run_experiment(loaded, output, name=name, listener=listener)
+    finally:
+        listener.close()

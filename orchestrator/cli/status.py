@@ -1,0 +1,41 @@
+"""`orchestrator status`: show the jobs on Kubernetes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import ClusterFile, Namespace
+
+
+def status(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="One job or schedule; all where it is left out."),
+    ] = None,
+    cluster_config: ClusterFile = None,
+    namespace: Namespace = None,
+) -> None:
+    """Show how jobs on Kubernetes stand: all of a namespace, or one.
+
+    Examples:
+    `orchestrator status`
+
+    `orchestrator status run-digits-0a1b2c3d4e`
+    """
+    from orchestrator.cluster.client import KubernetesClient
+    from orchestrator.config import load_cluster
+    from orchestrator.pipelines.cluster.submit import list_jobs, state_of
+    from orchestrator.terminal.cluster import jobs_table, state_lines
+    from orchestrator.terminal.console import new_console
+
+    client = KubernetesClient(load_cluster(cluster_config, namespace).namespace)
+    if name is not None:
+        typer.echo("\n".join(state_lines(state_of(client, name))))
+        return
+    jobs = list_jobs(client)
+    if not jobs.jobs and not jobs.schedules:
+        typer.echo(f"no jobs in the namespace {client.namespace}")
+        return
+    new_console(160).print(jobs_table(jobs))

@@ -1,0 +1,88 @@
+"""`orchestrator sweep`: run a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Overrides
+
+
+def sweep(  # noqa: PLR0913, PLR0917 - the command's options
+    search_space: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SEARCH_SPACE.yaml", help="What varies, how, and what is made best."
+        ),
+    ],
+    experiment: Annotated[
+        Path,
+        typer.Option(
+            "--experiment", metavar="EXPERIMENT.yaml", help="What is the same for all trials."
+        ),
+    ],
+    overrides: Overrides = None,
+    num_trials: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Configurations to try, instead of the file's."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help=(
+                "Folder for ledger, summary.json, best.yaml and pictures. Default: out/sweeps/NAME."
+            ),
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Resume the sweep in that folder; budget and space may have changed.",
+        ),
+    ] = False,
+    resume_if_begun: Annotated[
+        bool,
+        typer.Option(
+            "--resume-if-begun",
+            help="Resume an existing sweep, otherwise start one; for automatic retries.",
+        ),
+    ] = False,
+) -> None:
+    """Try many configurations of an experiment side by side, and find the best.
+
+    Stages that trials have in common are computed once. The sweep ends with best.yaml, an
+    experiment file that gives the best trial's numbers when it is run, with a leaderboard and
+    pictures; in MLflow the sweep is a run with one child a trial.
+
+    After a crash, Ctrl-C or a spent budget, the same command with `--resume` resumes the sweep:
+    finished trials are not repeated.
+
+    Examples:
+    `orchestrator sweep search_spaces/smoke.yaml --experiment experiments/digits.yaml`
+
+    `orchestrator sweep search_spaces/tssr_thresholds.yaml --experiment experiments/digits.yaml
+    --num-trials 32 --resume`
+    """
+    from orchestrator.config import load_experiment, load_search_space
+
+    loaded_space, loaded = (
+        load_search_space(search_space, num_trials),
+        load_experiment(experiment, overrides or []),
+    )
+
+    from orchestrator.tuning.share import check_trial_fits
+
+    check_trial_fits(loaded.execution)  # before anything heavy is imported
+
+    from orchestrator.pipelines.sweep.sweep import sweep as run_sweep
+    from orchestrator.terminal.listeners import sweep_listener
+
+    listener = sweep_listener(loaded.tracking.uri)
+    try:
+        run_sweep(loaded_space, loaded, output, None if resume_if_begun else resume, listener)
+    finally:
+        listener.close()

@@ -1,0 +1,35 @@
+"""`orchestrator validate`: check files without running them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.errors import UserInputError
+
+
+def validate(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Experiment, search space and retraining files."),
+    ],
+) -> None:
+    """Check experiment, search space and retraining files and say what is wrong, without running
+    anything (and without loading torch).
+
+    Every file is checked; the exit code is 2 when one of them is wrong.
+    """
+    from orchestrator.config import load_any
+
+    failed = False
+    for file in files:
+        try:
+            load_any(file)
+            typer.echo(f"{file}: valid")
+        except UserInputError as error:
+            typer.echo(str(error), err=True)
+            failed = True
+    if failed:
+        raise typer.Exit(UserInputError.exit_code)

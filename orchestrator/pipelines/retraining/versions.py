@@ -1,0 +1,81 @@
+"""The versions of a candidate in the registry, and the decision of the gate as their tags."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.pipelines.retraining.outcome import outcome_tags
+from orchestrator.pipelines.run.models import package_final_model
+from orchestrator.pipelines.run.run import RunResult
+from orchestrator.retraining.candidate import learned_lineage
+from orchestrator.retraining.gate import PromotionDecision
+from orchestrator.retraining.journal import ModelPair
+from orchestrator.retraining.lineage import Lineage
+from orchestrator.retraining.registration import Registered, stage_keys, write_state
+from orchestrator.tracking.mlflow.registry import (
+    PREDECESSOR_TAG,
+    REASON_TAG,
+    STATE_TAG,
+    TEACHER_TAG,
+    ModelRegistry,
+)
+
+
+def register(
+    result: RunResult, draft: Lineage, champion: Registered | None, registry: ModelRegistry
+) -> ModelPair:
+    """Register both versions; for a candidate that an interrupted tick has registered, return the
+    same ones again.
+
+    Args:
+        result: Of the candidate's run.
+        draft: What the candidate has learned, without its stages.
+        champion: The predecessor, if any.
+        registry: Takes the versions.
+
+    Raises:
+        TransientError: The registry does not answer.
+    """
+    keys: dict[Role, str] = {stage.role: stage.key for stage in result.work.stages}
+    matrices: dict[Role, list[list[float]]] = {
+        role: result.summary[role]["accuracy_matrix"] for role in ROLES
+    }
+    lineage = learned_lineage(draft, keys, matrices)
+    identity = hashlib.sha256(
+        json.dumps([stage_keys(lineage), [file.sha256 for file in draft.files]]).encode()
+    ).hexdigest()[:32]
+    versions = {}
+    for role in ROLES:
+        package = package_final_model(result.output_dir, result.summary, result.work, role)
+        if role == "teacher":
+            write_state(package, lineage, result.work.experiment, result.work.store)
+        versions[role] = registry.register(role, package, result.summary["run_id"], identity)
+    pair = ModelPair(**versions)
+    predecessor = champion.pair.student if champion else ""
+    registry.set_tags(
+        "student", pair.student, {TEACHER_TAG: pair.teacher, PREDECESSOR_TAG: predecessor}
+    )
+    return pair
+
+
+def tag_decision(
+    registry: ModelRegistry, pair: ModelPair, run_id: str, decision: PromotionDecision
+) -> None:
+    """Write the gate's decision as tags of the run and of both versions.
+
+    Args:
+        registry: Has the run and the versions.
+        pair: The candidate.
+        run_id: Of the candidate's run.
+        decision: With the conditions of the gate.
+
+    Raises:
+        TransientError: The registry does not answer.
+    """
+    tags = outcome_tags(decision)
+    state = "promoted" if decision.promote else "rejected"
+    registry.tag_run(run_id, {**tags, STATE_TAG: state, REASON_TAG: decision.reason})
+    registry.set_tags("teacher", pair.teacher, tags)
+    registry.set_tags("student", pair.student, tags)
