@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -393,6 +394,41 @@ def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(
     assert (left.num_sent, left.num_refused, left.error) == (0, 2, None)
     assert "not found" in (folder / "refused.jsonl").read_text()
     assert deliver_left_behind(tmp_path / "spool") == []
+
+
+def test_a_session_that_version_0_1_left_behind_is_delivered(tmp_path: Path) -> None:
+    folder, uri = tmp_path / "spool" / "a_run-1", f"sqlite:///{tmp_path}/mlflow.db"
+    shutil.copytree(Path(__file__).parents[3] / "data" / "spool_0_1", folder)
+    folder.with_suffix(".lock").touch()
+    (folder / "delivered.json").unlink()  # it names a run that another store has
+    for file in ("destination.json", "journal.jsonl"):
+        text = (folder / file).read_text(encoding="utf-8")
+        text = text.replace("STORE", str(tmp_path)).replace("SPOOL", str(folder))
+        (folder / file).write_text(text, encoding="utf-8")
+    (left,) = deliver_left_behind(tmp_path / "spool")
+    assert (left.num_sent, left.num_refused, left.error) == (9, 1, None)
+    assert '"kind": "model"' in (folder / "refused.jsonl").read_text(), "its package is not kept"
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.run_name, run.info.status) == ("the run", "KILLED")
+    assert (run.info.start_time, run.info.end_time) == (1764000000000, 1764000001000)
+    assert run.data.params == {"seed": "7"}
+    assert {
+        "note": "two\nlines ✓",
+        names.SEED_TAG: "7",
+        names.STATUS_REASON_TAG: "interrupted",
+        names.SPOOL_ID_TAG: "0123456789abcdef0123456789abcdef",
+    }.items() <= run.data.tags.items()
+    (accuracy,) = client.get_metric_history(run.info.run_id, "teacher/accuracy")
+    assert (accuracy.step, accuracy.value, accuracy.timestamp) == (1, 0.1 + 0.2, 1764000000500)
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "loss")] == [2, 3, 4]
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["summary.json"]
+    assert run.inputs is not None
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["digits-train"]
+    assert "mlflow.sharedViewState.a-view" in experiment.tags
 
 
 def test_a_run_that_was_closed_keeps_its_status(
