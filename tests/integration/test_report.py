@@ -14,9 +14,9 @@ import yaml
 
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.config.roles import ROLES
+from orchestrator.figures.palette import PAGE
 from orchestrator.pipelines.records.report import compare, report
 from orchestrator.pipelines.run.run import run
-from orchestrator.reporting.palette import PAGE
 from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.space import Configuration

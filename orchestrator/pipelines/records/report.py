@@ -19,7 +19,7 @@ from orchestrator.tracking.reading import open_reader
 from orchestrator.tracking.tracked_run import TrackedRun
 
 if TYPE_CHECKING:
-    from orchestrator.figures.sweep import TrialRow
+    from orchestrator.figures.trials import TrialRow
     from orchestrator.reporting.sweep_facts import SweepFacts
     from orchestrator.tracking.mlflow.reader import MlflowReader
     from orchestrator.tuning.ledger import Ledger
@@ -146,7 +146,7 @@ def _accuracy_curves(reader: MlflowReader, trial: TrackedRun) -> dict[str, list[
 
 
 def _trial_row(trial: dict[str, Any], curves: dict[str, list[float]]) -> TrialRow:
-    from orchestrator.figures.sweep import TrialRow  # noqa: PLC0415 - see above
+    from orchestrator.figures.trials import TrialRow  # noqa: PLC0415 - see above
 
     return TrialRow(
         trial["trial"],

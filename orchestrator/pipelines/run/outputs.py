@@ -72,8 +72,8 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     from orchestrator.figures.run import (  # noqa: PLC0415 - matplotlib is slow to import
         accuracy_matrix_figure,
         run_overview_figure,
-        save_figure,
     )
+    from orchestrator.figures.saving import save_figure  # noqa: PLC0415
     from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib, as well
     from orchestrator.reporting.run_report import run_report  # noqa: PLC0415
 

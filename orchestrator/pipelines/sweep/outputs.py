@@ -69,16 +69,15 @@ def write_sweep_outputs(
 
 
 def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Path]:
-    from orchestrator.figures.run import save_figure  # noqa: PLC0415
-    from orchestrator.figures.sweep import (  # noqa: PLC0415
-        best_curves_figure,
-        importance_figure,
-        leaderboard_csv,
+    # Matplotlib is slow to import.
+    from orchestrator.figures.best_curves import best_curves_figure  # noqa: PLC0415
+    from orchestrator.figures.importances import importance_figure  # noqa: PLC0415
+    from orchestrator.figures.parallel_coordinates import (  # noqa: PLC0415
         parallel_coordinates_figure,
     )
-    from orchestrator.reporting.pages import (  # noqa: PLC0415 - matplotlib is slow to import
-        write_page,
-    )
+    from orchestrator.figures.saving import save_figure  # noqa: PLC0415
+    from orchestrator.reporting.leaderboard import leaderboard_csv  # noqa: PLC0415
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts  # noqa: PLC0415
     from orchestrator.reporting.sweep_report import sweep_report  # noqa: PLC0415
 
@@ -135,7 +134,7 @@ def sweep_name(search_space: SearchSpace) -> str:
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
     """The trials as the figures want them; the best ones with their accuracies on test data."""
-    from orchestrator.figures.sweep import TrialRow  # noqa: PLC0415
+    from orchestrator.figures.trials import TrialRow  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
         NUM_BEST,
     )
