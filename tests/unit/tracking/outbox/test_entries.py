@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.tracking.entries import (
+from orchestrator.tracking.outbox.entries import (
     Begin,
     Datasets,
     End,
     Entry,
     File,
-    GoOn,
     Model,
     Parameters,
     Points,
+    Resume,
     Tags,
     Views,
     entry_from_json,
@@ -61,7 +61,7 @@ ENTRIES: list[Entry] = [
         run=RUN,
         views=[View(id="a-view", name="A view", state={"charts": [1, None, True, {"x": 0.5}]})],
     ),
-    GoOn(run=RUN, tags={"mlflow.runName": "the run"}),
+    Resume(run=RUN, tags={"mlflow.runName": "the run"}),
     End(
         run=RUN,
         process="boot:1:2",

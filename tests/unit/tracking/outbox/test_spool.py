@@ -14,8 +14,8 @@ import pytest
 from filelock import FileLock
 
 from orchestrator.errors import StorageUnavailableError, UserInputError
-from orchestrator.tracking.entries import Entry, Points, Tags
-from orchestrator.tracking.spool import Destination, Spool
+from orchestrator.tracking.outbox.entries import Entry, Points, Tags
+from orchestrator.tracking.outbox.spool import Destination, Spool
 
 DESTINATION = Destination("postgresql://me:secret@host/runs", "an experiment")
 
@@ -250,7 +250,7 @@ def test_text_of_any_kind_is_one_line(spool: Spool) -> None:
 
 
 def test_a_session_that_version_0_1_left_behind_is_read_as_it_was(tmp_path: Path) -> None:
-    kept = Path(__file__).parents[2] / "data" / "spool_0_1"
+    kept = Path(__file__).parents[3] / "data" / "spool_0_1"
     shutil.copytree(kept, tmp_path / "a_run-1")
     (tmp_path / "a_run-1.lock").touch()
     (left,) = Spool.left_behind(tmp_path)
