@@ -1,1 +1,16 @@
-"""Matplotlib pictures of runs and sweeps."""
+"""Draw runs, sweeps and data sets with Matplotlib; no other package imports it.
+
+```
+run                   accuracy matrices, and a whole run in one picture
+parallel_coordinates  every trial of a sweep         (parallel_axes: the values of its axes)
+importances           what the objective of a sweep depends on
+best_curves           accuracy after each task of the best trials
+sample_sheet          some images of every class
+charts                line charts of a page
+saving, svg           a figure as a file, or as part of a page
+heat_map, matrix_colours, palette, layout, texts, trials        what they are made of
+```
+
+Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a
+display. Matplotlib is slow to import: callers import these modules when they draw.
+"""

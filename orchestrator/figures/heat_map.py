@@ -1,4 +1,4 @@
-"""An accuracy matrix drawn as a heat map: its colours, its cells, its scale."""
+"""Draw an accuracy matrix as a heat map: its cells, its axes, its scale."""
 
 import math
 from collections.abc import Sequence
@@ -6,36 +6,27 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-INK, MUTED = "#1f2933", "#5b6773"
-# One hue from light to dark: the order survives colour blindness and a black-and-white printer.
-# White is not part of it: it means a task not yet learned.
-_COLOURS = LinearSegmentedColormap.from_list(
-    "accuracy", ["#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f"]
-)
-# The same scale on every picture, so that runs compare; the power spreads 80-100 %, where good runs
-# differ.
-_SCALE = PowerNorm(gamma=3.0, vmin=0.0, vmax=1.0)
+from orchestrator.figures.matrix_colours import ACCURACY_COLOURS, ACCURACY_SCALE, text_colour
+from orchestrator.figures.palette import INK, MUTED
+
 _SCALE_TICKS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)
-# Black and white text are equally readable on this luminance (WCAG 2).
-_EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05
 
 
 def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches: float) -> None:
-    """Fill `axes` with the cells of a square matrix of fractions, NaN where there is nothing to
-    show.
+    """Fill a plot with the cells of a square matrix.
 
     Args:
         axes: An empty plot.
-        values: `values[i, j]` = accuracy on task j after learning task i.
+        values: `values[i, j]` = accuracy (a fraction) on task j after learning task i; NaN leaves a
+            cell empty.
         title: Above the cells.
         side_inches: About how large the square becomes: the text in the cells is sized by it.
     """
     num_tasks = len(values)
-    axes.imshow(np.ma.masked_invalid(values), cmap=_COLOURS, norm=_SCALE)
+    axes.imshow(np.ma.masked_invalid(values), cmap=ACCURACY_COLOURS, norm=ACCURACY_SCALE)
     decimals = 1 if num_tasks <= 12 else 0
     font_size = min(12.0, 0.28 * 72 * side_inches / num_tasks)
     for (i, j), value in np.ndenumerate(values):
@@ -64,35 +55,11 @@ def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> Non
 
 
 def draw_scale(figure: Figure, axes: Axes) -> None:
-    """A colour bar that fills an empty plot."""
-    bar = figure.colorbar(ScalarMappable(_SCALE, _COLOURS), cax=axes)
+    """Fill an empty plot with the colour bar."""
+    bar = figure.colorbar(ScalarMappable(ACCURACY_SCALE, ACCURACY_COLOURS), cax=axes)
     bar.set_ticks(_SCALE_TICKS, labels=[f"{100 * tick:.0f} %" for tick in _SCALE_TICKS])
     bar.ax.tick_params(length=0, labelsize=9, colors=MUTED)
     bar.outline.set_visible(False)
-
-
-def text_colour(accuracy: float) -> str:
-    """Black or white, whichever stands out more on the cell of an accuracy."""
-    return readable_on(cell_colour(accuracy))
-
-
-def readable_on(background: tuple[float, float, float]) -> str:
-    """Black or white, whichever stands out more: a contrast of at least 4.5 (WCAG AA) on every
-    colour.
-    """
-    return "white" if luminance(background) < _EQUAL_CONTRAST_LUMINANCE else "black"
-
-
-def cell_colour(accuracy: float) -> tuple[float, float, float]:
-    """Red, green and blue (0 … 1) of the cell for an accuracy."""
-    red, green, blue, _ = _COLOURS(float(_SCALE(accuracy)))
-    return red, green, blue
-
-
-def luminance(colour: tuple[float, float, float]) -> float:
-    """Relative luminance by WCAG 2: 0 for black, 1 for white."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
-    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
 
 def _listed(class_names: Sequence[str]) -> str:

@@ -1,12 +1,10 @@
-"""The axes of a sweep's parallel coordinates: which parameters get one, its name, its scale, where
-each trial stands on it.
+"""Compute the axes of a sweep's parallel coordinates: which parameters get one, its name, its
+scale, and where each trial stands on it.
 
-Values only: `sweep_figures` draws them.
+`parallel_coordinates` draws them.
 """
 
-import json
 import math
-import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +13,11 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from orchestrator.figures.texts import as_text, is_number, rounded, short_names, shortened
+
 _LOG_SPAN = 10**1.5
 _LEAST_LOG = 1e-300  # the decade below a smaller number rounds to 0, which has no logarithm
 _MAX_AXES, _MAX_TICKS, _MAX_VALUE_TICKS = 12, 9, 6
-_LINE_LETTERS, _TEXT_LETTERS = 13, 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,7 @@ class ParallelAxis:
 
 
 def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[ParallelAxis]:
-    """One axis per parameter that varies; where none does, as in a sweep of one trial, one per
-    parameter.
+    """Return one axis per parameter that varies; where none does, one per parameter.
 
     A list of up to three numbers has an axis per place while there is room (12 axes), a longer one
     and a table their mean.
@@ -56,8 +54,8 @@ def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[Pa
 
 
 def value_axis(name: str, values: Mapping[int, Any]) -> ParallelAxis:
-    """An axis for these values: logarithmic where numbers span more than 1.5 decades, one tick per
-    category otherwise.
+    """Return an axis: logarithmic where numbers span more than 1.5 decades, with one tick per
+    category where they are not numbers.
 
     Args:
         name: What stands above it.
@@ -69,56 +67,6 @@ def value_axis(name: str, values: Mapping[int, Any]) -> ParallelAxis:
     else:
         heights, ticks = _on_categories({place: as_text(value) for place, value in given.items()})
     return ParallelAxis(name, given, heights, ticks)
-
-
-def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Path → as few of its last parts as tell it from the other paths."""
-    return {path: _short_name(path, paths) for path in paths}
-
-
-def wrapped(text: str) -> str:
-    """The text in lines of about 13 letters, broken after the signs that part words."""
-    lines = [""]
-    for word in re.findall(r"[^._/ ]*[._/ ]|[^._/ ]+", text):
-        if lines[-1] and len(lines[-1]) + len(word) > _LINE_LETTERS:
-            lines.append("")
-        lines[-1] += word
-    return "\n".join(lines)
-
-
-def is_number(value: object) -> bool:
-    """Whether it is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def as_text(value: object) -> str:
-    """A string as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def shortened(value: object) -> str:
-    """A value in the room of a tick: three digits, or three short lines."""
-    text = as_text(value)
-    return (
-        rounded(float(text), 3)
-        if is_number(value)
-        else wrapped(text if len(text) <= _TEXT_LETTERS else f"{text[: _TEXT_LETTERS - 1]}…")
-    )
-
-
-def rounded(value: float, digits: int) -> str:
-    """A number with so many digits, and no exponent where a person reads better without."""
-    return f"{float(f'{value:.{digits}g}'):.12g}".replace("e-0", "e-")
-
-
-def _short_name(path: str, paths: Sequence[str]) -> str:
-    parts = path.split(".")
-    for length in range(1, len(parts)):
-        alike = sum(other.split(".")[-length:] == parts[-length:] for other in paths)
-        # "kind", or a place in a list, says nothing without the part before it.
-        if alike == 1 and parts[-length] != "kind" and not parts[-length].isdigit():
-            return ".".join(parts[-length:])
-    return path
 
 
 def _columns(

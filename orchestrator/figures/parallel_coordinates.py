@@ -1,6 +1,4 @@
-"""A sweep's parallel coordinates drawn: a line per trial, the ticks of each axis, the best trial's
-values, the colour scale.
-"""
+"""Draw a sweep as parallel coordinates: a line per trial, from its parameters to its objective."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,8 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
-from orchestrator.figures.heat_map import INK, MUTED
-from orchestrator.figures.parallel_axes import ParallelAxis, shortened, wrapped
+from orchestrator.figures.layout import empty_figure, message_figure
+from orchestrator.figures.palette import INK, MUTED
+from orchestrator.figures.parallel_axes import ParallelAxis, parameter_axes, value_axis
+from orchestrator.figures.texts import rounded, shortened, wrapped
+from orchestrator.figures.trials import TrialRow, best_first, count_text, unfinished
 
 # Viridis from light (worst) to dark (best), without its yellow end, which is lost on white.
 _COLOURS = LinearSegmentedColormap.from_list(
@@ -31,11 +32,39 @@ _HALO = [Stroke(linewidth=4.5, foreground="white"), Normal()]
 _UNSET_HEIGHT, _BEST_HEIGHT = -0.08, -0.17
 
 
-def draw_parallel_coordinates(
-    figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode: str
-) -> None:
-    """Fill a figure with one line per trial; the unfinished ones are thin and grey, the best one is
-    thick and on top.
+def parallel_coordinates_figure(
+    trials: Sequence[TrialRow], metric: str, mode: str, max_width_inches: float = 13.5
+) -> Figure:
+    """Draw every trial as a line over its parameters to its objective.
+
+    The best trial is on top, the unfinished ones are grey.
+
+    A parameter with one value in all trials is left out. A line passes below the axis of a
+    parameter that its trial lacks.
+
+    Args:
+        trials: In any order.
+        metric: Name of the objective.
+        mode: "max" or "min": which objective is better.
+        max_width_inches: Many axes stand close together in it.
+    """
+    if not trials:
+        return message_figure(count_text(trials))
+    ranked = best_first(trials, mode)
+    ordered = [*ranked, *unfinished(trials)]
+    name = "objective" if "*" in metric else metric.rsplit("/", 1)[-1]
+    objective = value_axis(name, {place: trial.value for place, trial in enumerate(ranked)})
+    columns = [*parameter_axes([trial.parameters for trial in ordered]), objective]
+    figure = empty_figure(min(max_width_inches, max(8.5, 1.1 * len(columns) + 2.0)), 6.4)
+    _draw(figure, columns, len(trials), mode)
+    figure.suptitle(_headline(trials, metric, mode), x=0.01, ha="left", fontsize=11, color=INK)
+    return figure
+
+
+def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode: str) -> None:
+    """Fill a figure with one line per trial.
+
+    The unfinished ones are thin and grey, the best one is thick and on top.
 
     Args:
         figure: An empty figure.
@@ -85,8 +114,9 @@ def draw_parallel_coordinates(
 
 
 def colour_scale(objectives: Sequence[float], mode: str) -> ScalarMappable:
-    """Dark for the best objective, light for the worst; trials far below the rest share the
-    lightest colour.
+    """Return a scale that is dark for the best objective and light for the worst.
+
+    Trials far below the rest share the lightest colour.
 
     Args:
         objectives: Of the finished trials, the best first.
@@ -100,6 +130,18 @@ def colour_scale(objectives: Sequence[float], mode: str) -> ScalarMappable:
     if mode == "max":
         return ScalarMappable(Normalize(best - span, best), _COLOURS)
     return ScalarMappable(Normalize(best, best + span), _COLOURS.reversed())
+
+
+def _headline(trials: Sequence[TrialRow], metric: str, mode: str) -> str:
+    ranked = best_first(trials, mode)
+    if not ranked:
+        return count_text(trials)
+    wish = "higher" if mode == "max" else "lower"
+    best = (
+        f"Best: trial {ranked[0].trial} with {rounded(ranked[0].value or 0.0, 4)}, the thick line,"
+        " its values below"
+    )
+    return f"{metric} ({wish} is better)\n{best}\n{count_text(trials)}"
 
 
 def _draw_finished(

@@ -1,32 +1,30 @@
-"""Pictures of a run: one accuracy matrix, or both matrices with their curves in one overview.
+"""Draw a run: one accuracy matrix, or both matrices with their curves in one overview.
 
-Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a
-display. Everything has its place in inches: a layout engine would draw twice, and drawing is what
+Everything has its place in inches: a layout engine would draw twice, and drawing is what
 takes longest of all that a run writes.
 """
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from orchestrator.evaluation import forgetting_of_task
-from orchestrator.figures.heat_map import INK, MUTED, draw_matrix, draw_scale, name_tasks
+from orchestrator.figures.heat_map import draw_matrix, draw_scale, name_tasks
+from orchestrator.figures.palette import GRID, INK, MUTED, SERIES
 
 Matrix: TypeAlias = Sequence[Sequence[float | None]]
 
-# Okabe and Ito's blue and vermilion: told apart with every kind of colour blindness; the markers
-# differ as well.
-ROLE_STYLES = {"Teacher": ("#0072B2", "o"), "Student": ("#D55E00", "s")}
-_GRID = "#e3e7ec"
+ROLE_STYLES = {
+    "Teacher": (SERIES["series-1"].light, "o"),
+    "Student": (SERIES["series-2"].light, "s"),
+}
 _CELL_INCHES = 0.62
 _OVERVIEW_SIDE_INCHES = 4.1
 # Inches around a matrix: its title above, what its axes say on the left and below, a scale on the
@@ -39,7 +37,7 @@ _BAR_WIDTH = 0.36
 def accuracy_matrix_figure(
     matrix: Matrix, title: str, class_names_per_task: Sequence[Sequence[str]] = ()
 ) -> Figure:
-    """A heat map of one accuracy matrix.
+    """Draw one accuracy matrix as a heat map.
 
     Args:
         matrix: Row i = accuracies (fractions) on tasks 0 … i after learning task i; either
@@ -60,8 +58,7 @@ def accuracy_matrix_figure(
 
 
 def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: str) -> Figure:
-    """A whole run in one picture: both heat maps, accuracy after each task, forgetting of each
-    task.
+    """Draw a whole run: both heat maps, accuracy after each task, forgetting of each task.
 
     Args:
         teacher_matrix: As in `accuracy_matrix_figure`.
@@ -87,21 +84,6 @@ def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: s
     return figure
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG (or what the suffix says), making the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with_literal_texts(figure).savefig(path, dpi=150)
-
-
-def with_literal_texts(figure: Figure) -> Figure:
-    """The same figure, in which names of classes, runs and parameters stand as they are: no `$`
-    begins a formula.
-    """
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-    return figure
-
-
 def _new_figure(width_inches: float, height_inches: float) -> Figure:
     figure = Figure(figsize=(width_inches, height_inches), facecolor="white")
     FigureCanvasAgg(figure)
@@ -109,7 +91,7 @@ def _new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def _placed(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """An empty plot, its place in inches."""
+    """Add an empty plot; its place is in inches."""
     figure_width, figure_height = figure.get_size_inches()
     return figure.add_axes(
         (left / figure_width, bottom / figure_height, width / figure_width, height / figure_height)
@@ -117,7 +99,7 @@ def _placed(figure: Figure, left: float, bottom: float, width: float, height: fl
 
 
 def _scale_beside(figure: Figure, left: float, bottom: float, side: float) -> Axes:
-    """The place of a colour bar, to the right of a square."""
+    """Add the plot of a colour bar to the right of a square."""
     return _placed(figure, left + 0.12, bottom + 0.07 * side, 0.14, 0.86 * side)
 
 
@@ -183,7 +165,7 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(axis="y", color=_GRID)
+    axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     axes.margins(x=0.12, y=0.2)
     # in the margin above: the best place would be searched for, which takes seconds on a busy

@@ -12,7 +12,7 @@ from string import ascii_uppercase
 from orchestrator.config.places import is_place
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import forgetting_after
-from orchestrator.reporting.charts import Chart, Line, line_chart
+from orchestrator.figures.charts import Chart, Line, line_chart
 from orchestrator.reporting.configuration import differences
 from orchestrator.reporting.matrices import Cells, accuracy_cells, difference_cells
 from orchestrator.reporting.measures import MEASURES, Measure

@@ -9,7 +9,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.reporting import palette, quantities
+from orchestrator.figures import palette
+from orchestrator.reporting import quantities
 
 
 def render(template: str, **values: object) -> str:

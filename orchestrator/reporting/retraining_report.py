@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orchestrator.reporting.charts import Line, line_chart
+from orchestrator.figures.charts import Line, line_chart
 from orchestrator.reporting.pages import render
 from orchestrator.retraining.gate import number
 

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.config.places import is_place
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import AccuracyMatrix, accuracy_after, forgetting_of_task
-from orchestrator.reporting.charts import Chart, Line, line_chart
+from orchestrator.figures.charts import Chart, Line, line_chart
 from orchestrator.reporting.configuration import unlike_defaults
 from orchestrator.reporting.matrices import accuracy_cells
 from orchestrator.reporting.measures import MEASURES

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.config.objective import metric_text, rank_key
 from orchestrator.config.places import is_place
-from orchestrator.figures.sweep import TrialRow
+from orchestrator.figures.trials import TrialRow
 from orchestrator.reporting.configuration import differences
 from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun

@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.figures.parallel_axes import is_number, rounded, short_names
-from orchestrator.figures.sweep import (
-    best_curves_figure,
-    importance_figure,
-    parallel_coordinates_figure,
-)
-from orchestrator.reporting.charts import Chart
+from orchestrator.figures.best_curves import best_curves_figure
+from orchestrator.figures.charts import Chart
+from orchestrator.figures.importances import importance_figure
+from orchestrator.figures.parallel_coordinates import parallel_coordinates_figure
+from orchestrator.figures.svg import inline_svg
+from orchestrator.figures.texts import is_number, rounded, short_names
 from orchestrator.reporting.pages import render
 from orchestrator.reporting.quantities import NOTHING
-from orchestrator.reporting.svg import inline_svg
 from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts, best_trials
 
 _MOST_ROWS = 20

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
@@ -19,7 +20,6 @@ from orchestrator.terminal.console import new_console
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.lines import JsonLines
 from orchestrator.terminal.pages import page_lines
-from orchestrator.tracking import names
 from orchestrator.training.reports import EpochReport
 from orchestrator.tuning.ledger import LedgerTrial
 
@@ -170,7 +170,7 @@ class JsonSweepListener:
                 "info",
                 run,
             )
-        self._lines.write(f"{names.BEST_FILE} and all figures are in MLflow", "info", run)
+        self._lines.write(f"{output_files.BEST_FILE} and all figures are in MLflow", "info", run)
         for line in page_lines(self._tracking_uri, view_url):
             self._lines.write(line, "info", run)
 

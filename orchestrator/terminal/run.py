@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario
@@ -27,7 +28,6 @@ from orchestrator.pipelines.run.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.pages import page_lines
-from orchestrator.tracking import names
 from orchestrator.training.reports import EpochReport
 
 _MEASURES_BY_LABEL = {
@@ -124,10 +124,10 @@ class TerminalRunListener:
                 )
             )
         self._console.print(measures_table(summary))
-        self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
-        self._print(f"report   {output_dir / names.REPORT_FILE}")
-        if (output_dir / names.RAY_LOG_FILE).exists():
-            self._print(f"Ray log  {output_dir / names.RAY_LOG_FILE}")
+        self._print(f"summary  {output_dir / output_files.SUMMARY_FILE}")
+        self._print(f"report   {output_dir / output_files.REPORT_FILE}")
+        if (output_dir / output_files.RAY_LOG_FILE).exists():
+            self._print(f"Ray log  {output_dir / output_files.RAY_LOG_FILE}")
         for line in page_lines(experiment.tracking.uri, view_url):
             self._print(line)
 

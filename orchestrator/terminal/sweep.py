@@ -15,10 +15,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator import output_files
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.reporting.quantities import duration
 from orchestrator.terminal.pages import page_lines
-from orchestrator.tracking import names
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.ranking import ranked
 from orchestrator.tuning.trial_status import TrialStatus
@@ -104,9 +104,9 @@ class TerminalSweepListener:
             " of workers"
         )
         if summary["best"] is not None:
-            self._print(f"best     {output_dir / names.BEST_FILE}")
-        self._print(f"summary  {output_dir / names.SUMMARY_FILE}")
-        self._print(f"report   {output_dir / names.REPORT_FILE}")
+            self._print(f"best     {output_dir / output_files.BEST_FILE}")
+        self._print(f"summary  {output_dir / output_files.SUMMARY_FILE}")
+        self._print(f"report   {output_dir / output_files.REPORT_FILE}")
         for line in page_lines(self._tracking_uri, view_url):
             self._print(line)
         if TrialStatus.INTERRUPTED.value in statuses:

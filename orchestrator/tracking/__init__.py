@@ -1,10 +1,30 @@
-"""Where a run's numbers go: the `Tracker` protocol, its doubles, and MLflow.
+"""Record runs: the `Tracker` protocol, its doubles, and MLflow behind an outbox.
 
-Importing this package does not import MLflow (some seconds): `open_run` does, when it is called.
+```
+opening, reading    open a run, or a reader of runs; load MLflow only when they are called
+       |
+    mlflow/         all that imports MLflow: delivery, runs, models, registry, saved views, UI
+       |
+    outbox/         what is logged: on disk at once, sent by a thread in order; knows no MLflow
+       |
+in_memory_tracker, null_tracker, earlier_log       trackers without a store; resumed runs
+tracked_run, datasets, provenance, run_process     what is known of a run, as values
+preflight           whether a store answers, before MLflow is loaded
+       |
+    tracker         the protocol by which a run reports its numbers
+       |
+    views/          saved views of MLflow's experiment page, as values
+       |
+names, uris, model_facts       metrics and tags; addresses of stores; what is said of a model
+```
+
+Imports point downwards: a contract in `pyproject.toml` checks that. Importing this package does not
+import MLflow, which takes some seconds.
 """
 
 from orchestrator.tracking.in_memory_tracker import InMemoryTracker
+from orchestrator.tracking.null_tracker import NullTracker
 from orchestrator.tracking.opening import open_run
-from orchestrator.tracking.tracker import NullTracker, RunStatus, Tracker
+from orchestrator.tracking.tracker import RunStatus, Tracker
 
 __all__ = ["InMemoryTracker", "NullTracker", "RunStatus", "Tracker", "open_run"]

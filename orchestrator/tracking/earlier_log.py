@@ -1,4 +1,4 @@
-"""Going on with a run: what it holds already is not logged twice, and not contradicted."""
+"""Resume a run without logging twice, or contradicting, what it already holds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,7 +10,7 @@ _SHOWN_CHARACTERS = 200
 
 
 class EarlierLog:
-    """What a run held when it was gone on with, and has been given since.
+    """Remember what a run held when it was resumed, and has been given since.
 
     Args:
         run_id: Named in errors.
@@ -39,33 +39,31 @@ class EarlierLog:
                 )
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Those whose metric has no point at that step yet; of several for the same step the
-        first.
-        """
+        """Return the points whose metric has none at that step yet; of several the first."""
         first = {(point.name, point.step): point for point in reversed(points)}
         return [point for key, point in reversed(first.items()) if key not in self._points]
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
-        """Take note of points that were logged."""
+        """Remember points that were logged."""
         self._points.update((point.name, point.step) for point in points)
 
 
 class NoEarlierLog(EarlierLog):
-    """That of a new run: nothing came before, and its points are its own business."""
+    """Hold nothing: a new run may log any point, also twice."""
 
     def __init__(self) -> None:
         super().__init__("", {}, ())
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """All of them."""
+        """Return all of them."""
         return list(points)
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
-        """Take no note."""
+        """Remember nothing."""
 
 
 def not_a_child(run_id: str, parent_run_id: str) -> UserInputError:
-    """The error for going on with a run that lies below another one, below none, or nowhere."""
+    """Return the error for resuming a run that is no child of that parent."""
     return UserInputError(
         f"run {run_id} is no child of run {parent_run_id}", next_step=NEW_RUN_ADVICE
     )

@@ -1,4 +1,4 @@
-"""A tracker whose numbers stay in the process, to be looked at."""
+"""A tracker that keeps everything in memory."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from orchestrator.tracking.views.view import View
 
 
 class InMemoryTracker:
-    """Keeps everything in public attributes: for tests and notebooks.
+    """Keep everything in public attributes: for tests and notebooks.
 
     Args:
         run_name: What the run is called.
-        parent_run_id: The run below which this one is; empty when there is none.
+        parent_run_id: The run above this one; empty when there is none.
 
     Attributes:
-        run_name: As given, or by `open_child` when the run was gone on with.
+        run_name: As given, or by `open_child` when the run was resumed.
         parameters: As logged.
         metrics: Every point, in the order of logging.
         tags: The latest value of each.
@@ -27,7 +27,7 @@ class InMemoryTracker:
         views: By id.
         status: None while the run is open.
         reason: Why it ended, as told to `close`.
-        children: Those that `open_child` opened, in that order.
+        children: As opened by `open_child`, in that order.
     """
 
     def __init__(self, run_name: str = "", parent_run_id: str = "") -> None:
@@ -51,7 +51,7 @@ class InMemoryTracker:
 
     @property
     def status(self) -> RunStatus | None:
-        """How the run ended, None while it is open."""
+        """How the run ended; None while it is open."""
         return self._lifetime.status
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
@@ -97,7 +97,7 @@ class InMemoryTracker:
         self.views.update({view.id: view for view in views})
 
     def view_url(self, view: View) -> str:
-        """There is no page."""
+        """Return nothing: there is no page."""
         return ""
 
     def open_child(
@@ -110,11 +110,11 @@ class InMemoryTracker:
             self.children.append(child)
         else:
             child = self._child(run_id)
-            child.go_on(run_name)
+            child.resume(run_name)
         child.set_tags(all_tags)
         return child
 
-    def go_on(self, run_name: str) -> None:
+    def resume(self, run_name: str) -> None:
         """Open the run again, as if it had never been closed."""
         self._lifetime = Lifetime(self.run_id, self._lifetime.parent_run_id)
         self._earlier = EarlierLog(

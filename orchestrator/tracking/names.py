@@ -1,5 +1,4 @@
-"""Every metric name, tag key and artifact path of the contract, in one place: a rename is a visible
-change.
+"""Name every metric and every tag of a run, in one place: a rename is a visible change.
 
 Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks
 learned (1 … N, because MLflow draws a line only from step 1 on), `<role>_training/…` at the epoch
@@ -72,23 +71,6 @@ EXPERIMENT_TAGS = {
     "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
 }
 
-SUMMARY_FILE = "summary.json"
-EXPERIMENT_FILE = "experiment.yaml"
-ENVIRONMENT_FILE = "environment.json"
-RAY_LOG_FILE = "ray.log"
-REPORT_FILE = "report.html"
-MODELS_FOLDER = "models"
-FIGURES_FOLDER = "figures"
-OVERVIEW_FILE = "overview.png"
-
-SEARCH_SPACE_FILE = "search_space.yaml"
-LEDGER_FILE = "ledger.jsonl"
-LEADERBOARD_FILE = "leaderboard.csv"
-BEST_FILE = "best.yaml"
-PARALLEL_COORDINATES_FILE = "parallel_coordinates.png"
-PARAMETER_IMPORTANCE_FILE = "parameter_importance.png"
-BEST_CURVES_FILE = "best_accuracy_curves.png"
-
 
 def summary_metric(role: Role, measure: SummaryMeasure) -> str:
     """Name of a measure over all tasks seen so far: `teacher/forgetting`."""
@@ -113,11 +95,6 @@ def training_metric(role: Role, part: str) -> str:
 def final_metric(role: Role, measure: FinalMeasure) -> str:
     """Name of a scalar that sums up the run: `final/student_last_accuracy`."""
     return f"final/{role}_{measure}"
-
-
-def accuracy_matrix_file(role: Role) -> str:
-    """File name of a heat map in `FIGURES_FOLDER`: `teacher_accuracy_matrix.png`."""
-    return f"{role}_accuracy_matrix.png"
 
 
 def all_metrics(num_tasks: int) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
-"""Opening a run in MLflow: everything that can be wrong is said here, before any training."""
+"""Open a run in MLflow: whatever is wrong with the store is an error here, before any training.
+
+MLflow is loaded when a run is opened, not when this module is.
+"""
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,24 +12,12 @@ from orchestrator.config.addresses import absolute_tracking_uri
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import TrackingUnavailableError
 from orchestrator.tracking.names import RUN_NAME_TAG
-from orchestrator.tracking.preflight import check_reachable
-from orchestrator.tracking.spool import Destination
+from orchestrator.tracking.outbox.spool import Destination
+from orchestrator.tracking.preflight import check_reachable, prepare_mlflow
 from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
     from orchestrator.tracking.mlflow.tracker import MlflowTracker
-
-_MLFLOW_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # It would print two lines of its own when a run on a server ends.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A bar for each small file that is read back.
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # One try: MLflow's own default, 7 retries of up to 120 s, is minutes. The outbox tries again,
-    # and keeps what waits.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +29,15 @@ def open_run(
     tags: Mapping[str, str],
     run_id: str | None = None,
 ) -> "MlflowTracker":
-    """Start a run, or go on with one, and return the tracker that writes to it.
+    """Start or resume a run, and return the tracker that writes to it.
 
-    Creates what is missing: the database, its schema, the experiment. Before that it puts in order
-    what earlier processes of this machine left: what waits in the spool is sent, and the
-    experiment's runs whose process is gone are closed as FAILED, so that none stays RUNNING for
-    ever; where that fails it is a warning in the log.
+    Create what is missing: the database, its schema, the experiment. Before that, put in order what
+    earlier processes of this machine left: what waits in the spool is sent, and the experiment's
+    runs whose process is gone are closed as FAILED, so that none stays RUNNING for ever; where that
+    fails, the log has a warning.
 
-    A run that is gone on with is RUNNING again, as a run of this process. What it holds stays, and
-    is not logged twice (see `Tracker`).
+    A resumed run is RUNNING again, as a run of this process. What it holds stays, and is not logged
+    twice (see `Tracker`).
 
     Args:
         tracking: The store: `sqlite:///FILE`, the http(s) address of an MLflow server, or a
@@ -55,7 +45,7 @@ def open_run(
         experiment: The experiment's name; created when there is none.
         run_name: What the run is called in the UI.
         tags: Further tags of the run; see `names` for keys.
-        run_id: The run to go on with; None for a new one.
+        run_id: The run to resume; None for a new one.
 
     Raises:
         UserInputError: The URI, the experiment's name or the credentials cannot work, the
@@ -72,7 +62,7 @@ def open_run(
         check_reachable(destination.uri)
         prepare_mlflow()
         # MLflow takes some seconds to import, so it is loaded for those who track.
-        from orchestrator.tracking.mlflow.tracker import start_run  # noqa: PLC0415
+        from orchestrator.tracking.mlflow.starting import start_run  # noqa: PLC0415
 
         return start_run(destination, tracking.spool, all_tags, run_id)
     except TrackingUnavailableError as error:
@@ -82,12 +72,6 @@ def open_run(
             "%s; the run's numbers wait in %s until it can be used", error.what, tracking.spool
         )
     prepare_mlflow()
-    from orchestrator.tracking.mlflow.tracker import start_run_later  # noqa: PLC0415
+    from orchestrator.tracking.mlflow.starting import start_run_later  # noqa: PLC0415
 
     return start_run_later(destination, tracking.spool, all_tags, run_id)
-
-
-def prepare_mlflow() -> None:
-    """Sets what MLflow reads when it is imported; the user's own choice wins."""
-    for name, value in _MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)

@@ -1,11 +1,11 @@
-"""Quick checks of a tracking URI before MLflow is imported: a store that cannot be reached is said
-in seconds.
+"""Prepare for MLflow before it is imported: check the store in seconds, and set its environment.
 
 Left to itself MLflow imports for some seconds, then tries for minutes (a server: 7 times; a
 database: 10 times).
 """
 
 import http.client
+import os
 import socket
 import sqlite3
 import ssl
@@ -22,10 +22,21 @@ from orchestrator.tracking.uris import SQLITE_ADVICE, uri_scheme
 ANSWER_SECONDS = 5.0
 LOCK_SECONDS = 20.0  # as long as MLflow itself waits for another writer
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_MLFLOW_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # It would print two lines of its own when a run on a server ends.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # A bar for each small file that is read back.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # One try: MLflow's own default, 7 retries of up to 120 s, is minutes. The outbox tries again,
+    # and keeps what waits.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 
 
 def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
-    """The error for a store that does not work now, with the cause in one line."""
+    """Return the error for a store that does not work now, with the cause in one line."""
     first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     next_step = "start it or correct tracking.uri, then run the same command again"
     return TrackingUnavailableError(
@@ -52,6 +63,12 @@ def check_reachable(uri: str) -> None:
         _check_port(uri)
     else:
         _check_server(uri)
+
+
+def prepare_mlflow() -> None:
+    """Set what MLflow reads when it is imported; the user's own choice wins."""
+    for name, value in _MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def _check_sqlite_file(uri: str, path: Path) -> None:

@@ -1,6 +1,4 @@
-"""Reading runs back: everything that can be wrong with the address is said here, before MLflow is
-imported.
-"""
+"""Open readers of runs and models: a wrong address is an error before MLflow is loaded."""
 
 from __future__ import annotations
 
@@ -9,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
 from orchestrator.errors import UserInputError
-from orchestrator.tracking.opening import prepare_mlflow
-from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.preflight import check_reachable, prepare_mlflow
 from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_reader(uri: str) -> MlflowReader:
-    """Something that finds runs in a tracking store; nothing is written there.
+    """Return a reader that finds runs in a tracking store; it writes nothing there.
 
     Args:
         uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server.
@@ -38,7 +35,7 @@ def open_reader(uri: str) -> MlflowReader:
 
 
 def open_model_reader(uri: str) -> ModelReader:
-    """As `open_reader`, for the models of runs and of the registry."""
+    """Return a reader for the models of runs and of the registry; see `open_reader`."""
     uri = _existing(uri)
     from orchestrator.tracking.mlflow.model_reader import ModelReader  # noqa: PLC0415
 
@@ -46,7 +43,7 @@ def open_model_reader(uri: str) -> ModelReader:
 
 
 def open_registry(uri: str, name: str) -> ModelRegistry:
-    """The model registry of a tracking store; an empty database gets its schema.
+    """Return the model registry of a tracking store; an empty database gets its schema.
 
     Args:
         uri: As for `open_reader`.
@@ -67,7 +64,7 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
 
 
 def _existing(uri: str) -> str:
-    """The absolute address of a store that is there and answers."""
+    """Return the absolute address of a store that exists and answers."""
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())
     path = sqlite_path(uri)

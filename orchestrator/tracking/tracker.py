@@ -1,6 +1,5 @@
-"""The protocol by which a run reports its numbers, and the tracker that keeps none."""
+"""The protocol by which a run reports its numbers."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +20,7 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One value of one metric.
+    """Hold one value of one metric.
 
     Attributes:
         name: Of the metric.
@@ -38,7 +37,7 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class DatasetUse:
-    """A data set and what a run does with it, in MLflow's words.
+    """Describe a data set and what a run does with it, in MLflow's words.
 
     Attributes:
         name: Of the data set.
@@ -60,16 +59,16 @@ class DatasetUse:
 
 
 class Tracker(Protocol):
-    """Takes the numbers of one run, in the order in which they are handed over.
+    """Take the numbers of one run, in the order in which they are handed over.
 
-    A tracker may hand them on later, and keeps them until then; `close` sees to it that they
-    arrive, or wait where the next command finds them.
+    A tracker may send them later, and keeps them until then; after `close` they have arrived, or
+    wait where the next command finds them.
 
     Every `log_…`, `set_tags` and `open_child` raises `RuntimeError` once the run is closed.
 
-    A run that is gone on with (by its run id) never gets a point twice: of metrics logged again,
-    those are left out whose name and step it already has. Its parameters may be logged again with
-    the same values; another value is a `UserInputError`.
+    A run that is resumed (by its run id) never gets a point twice: metrics are skipped whose name
+    and step it already has. Its parameters may be logged again with the same values; another value
+    is a `UserInputError`.
     """
 
     @property
@@ -86,9 +85,7 @@ class Tracker(Protocol):
         ...
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Keep values of any steps, in their order: the same as many `log_metrics`, at the price of
-        one.
-        """
+        """Keep values of any steps, in their order: as many `log_metrics`, at the price of one."""
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -102,7 +99,7 @@ class Tracker(Protocol):
         ...
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Keep a packaged model (see `packaging`).
+        """Keep a packaged model (see `mlflow.packaging`).
 
         Args:
             folder: The package.
@@ -122,7 +119,7 @@ class Tracker(Protocol):
         ...
 
     def view_url(self, view: View) -> str:
-        """The page that shows a saved view; empty where there is none (yet)."""
+        """Return the page that shows a saved view; empty where there is none (yet)."""
         ...
 
     def open_child(
@@ -133,7 +130,7 @@ class Tracker(Protocol):
         Args:
             run_name: What the child is called.
             tags: Further tags of the child; see `names` for keys.
-            run_id: A child of this run to go on with; None for a new one.
+            run_id: A child of this run to resume; None for a new one.
 
         Raises:
             RuntimeError: This run is itself a child: there are two levels. Or it is closed.
@@ -150,11 +147,11 @@ class Tracker(Protocol):
 
 
 class Lifetime:
-    """Whether a run is still open, and may have children: what all trackers agree on.
+    """Hold whether a run is still open, and whether it may have children.
 
     Args:
         run_id: Named in the error for a number that comes too late.
-        parent_run_id: The run below which this one is; empty when there is none.
+        parent_run_id: The run above this one; empty when there is none.
     """
 
     def __init__(self, run_id: str, parent_run_id: str = "") -> None:
@@ -171,7 +168,7 @@ class Lifetime:
             )
 
     def child_tags(self, run_name: str, tags: Mapping[str, str]) -> dict[str, str]:
-        """All tags of a child; raise `RuntimeError` when this run is closed, or itself a child."""
+        """Return all tags of a child; raise `RuntimeError` where this run may have none."""
         self.require_open()
         if self.parent_run_id:
             # MLflow's pages show no third level.
@@ -187,72 +184,8 @@ class Lifetime:
         }
 
     def end(self, status: RunStatus) -> bool:
-        """True the first time, False for every later call."""
+        """End the run; return True the first time, False for every later call."""
         if self.status is not None:
             return False
         self.status = status
         return True
-
-
-class NullTracker:
-    """Keeps nothing: for runs that nobody wants tracked.
-
-    Args:
-        run_id: Of a run to go on with; None for a new one.
-        parent_run_id: The run below which this one is; empty when there is none.
-    """
-
-    def __init__(self, run_id: str | None = None, parent_run_id: str = "") -> None:
-        self._lifetime = Lifetime(run_id or uuid.uuid4().hex, parent_run_id)
-
-    @property
-    def run_id(self) -> str:
-        """The identifier that was given, or a fresh one."""
-        return self._lifetime.run_id
-
-    def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Drop the settings."""
-        self._lifetime.require_open()
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Drop the values."""
-        self._lifetime.require_open()
-
-    def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Drop the values."""
-        self._lifetime.require_open()
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Drop the tags."""
-        self._lifetime.require_open()
-
-    def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Leave the file where it is."""
-        self._lifetime.require_open()
-
-    def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Leave the model where it is."""
-        self._lifetime.require_open()
-
-    def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Drop them."""
-        self._lifetime.require_open()
-
-    def save_views(self, views: Sequence[View]) -> None:
-        """Drop them."""
-        self._lifetime.require_open()
-
-    def view_url(self, view: View) -> str:
-        """There is no page."""
-        return ""
-
-    def open_child(
-        self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
-    ) -> "NullTracker":
-        """A child that keeps nothing; its run id is believed."""
-        self._lifetime.child_tags(run_name, tags)
-        return NullTracker(run_id, self.run_id)
-
-    def close(self, status: RunStatus, reason: str = "") -> None:
-        """End the run."""
-        self._lifetime.end(status)

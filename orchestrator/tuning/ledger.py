@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from orchestrator.errors import ConfigError, LockedError, StorageUnavailableError
-from orchestrator.tracking.names import LEDGER_FILE
+from orchestrator.output_files import LEDGER_FILE
 from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
 

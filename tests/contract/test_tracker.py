@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import output_files
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import UserInputError
 from orchestrator.tracking import InMemoryTracker, NullTracker, RunStatus, Tracker, names, open_run
@@ -138,9 +139,9 @@ def test_parameters_and_tags_are_kept_and_a_tag_may_change(
 def test_a_file_is_kept_in_its_folder_under_its_own_name(
     keeper: InMemoryTracker | MlflowTracker, tmp_path: Path
 ) -> None:
-    file = tmp_path / names.OVERVIEW_FILE
+    file = tmp_path / output_files.OVERVIEW_FILE
     file.write_bytes(b"picture")
-    keeper.log_file(file, names.FIGURES_FOLDER)
+    keeper.log_file(file, output_files.FIGURES_FOLDER)
     keeper.log_file(file)
     for artifact in ("figures/overview.png", "overview.png"):
         if isinstance(keeper, InMemoryTracker):

@@ -17,6 +17,7 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
+from orchestrator import output_files
 from orchestrator.config import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.data.labeled_images import LabeledImages
@@ -248,7 +249,7 @@ def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(
         logits = torch.export.load(file).module()(recorded.test_images().images[:7]).numpy()
     assert np.array_equal(logits, recorded.logits("student", 7))
     client = MlflowClient(recorded.uri)
-    described = Path(client.download_artifacts(run_id, names.EXPERIMENT_FILE, str(tmp_path)))
+    described = Path(client.download_artifacts(run_id, output_files.EXPERIMENT_FILE, str(tmp_path)))
     described.write_text(
         described.read_text(encoding="utf-8").replace("epochs: 20", "epochs: 21"), encoding="utf-8"
     )

@@ -22,11 +22,11 @@ from mlflow.entities.model_registry import ModelVersion
 from orchestrator.config import Experiment
 from orchestrator.models.network import predict
 from orchestrator.stages import Model, StageRunner, Work, prepare_work
-from orchestrator.tracking import entries
 from orchestrator.tracking.mlflow.model_delivery import deliver_model
 from orchestrator.tracking.mlflow.packaging import package_model
 from orchestrator.tracking.mlflow.runs import Store, open_store
 from orchestrator.tracking.model_facts import ModelFacts
+from orchestrator.tracking.outbox import entries
 from tests.integration.servers import mlflow_server
 
 REGISTERED = "digits student"

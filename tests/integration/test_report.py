@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import yaml
 
+from orchestrator import output_files
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.config.roles import ROLES
+from orchestrator.figures.palette import PAGE
 from orchestrator.pipelines.records.report import compare, report
 from orchestrator.pipelines.run.run import run
-from orchestrator.reporting.palette import PAGE
 from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.space import Configuration
@@ -90,7 +91,7 @@ def record_sweep(folder: Path, experiment: Experiment, num_trials: int, *, whole
     space = SearchSpace.model_validate(
         {"name": "rates", "num_trials": num_trials, "parameters": {RATE: RATES}}
     )
-    ledger = Ledger(folder / f"{tracker.run_id}" / names.LEDGER_FILE)
+    ledger = Ledger(folder / f"{tracker.run_id}" / output_files.LEDGER_FILE)
     with ledger.writing():
         ledger.begin(
             SweepHeader(
@@ -118,12 +119,14 @@ def record_sweep(folder: Path, experiment: Experiment, num_trials: int, *, whole
             ledger.write(trial)
     if whole:
         summary = sweep_summary(tracker.run_id, ledger)
-        (folder / names.SUMMARY_FILE).write_text(json.dumps(summary))
-        (folder / names.SEARCH_SPACE_FILE).write_text(yaml.safe_dump(space.model_dump(mode="json")))
+        (folder / output_files.SUMMARY_FILE).write_text(json.dumps(summary))
+        (folder / output_files.SEARCH_SPACE_FILE).write_text(
+            yaml.safe_dump(space.model_dump(mode="json"))
+        )
         for path in (
-            folder / names.SUMMARY_FILE,
-            folder / names.SEARCH_SPACE_FILE,
-            folder / tracker.run_id / names.LEDGER_FILE,
+            folder / output_files.SUMMARY_FILE,
+            folder / output_files.SEARCH_SPACE_FILE,
+            folder / tracker.run_id / output_files.LEDGER_FILE,
         ):
             tracker.log_file(path)
     tracker.close(RunStatus.FINISHED if whole else RunStatus.KILLED, "" if whole else "interrupted")
@@ -195,7 +198,7 @@ def test_the_report_of_a_run_has_the_numbers_of_its_summary(
 
 def test_the_run_has_left_the_same_report_with_mlflow(recorded: Recorded) -> None:
     left, read_back = (
-        recorded.folder / "out 0" / names.REPORT_FILE,
+        recorded.folder / "out 0" / output_files.REPORT_FILE,
         report(recorded.runs[0], recorded.uri, recorded.folder / "again.html"),
     )
     summaries = [

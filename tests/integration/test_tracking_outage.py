@@ -17,7 +17,9 @@ from mlflow import MlflowClient
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import StorageUnavailableError, TrackingUnavailableError
 from orchestrator.tracking import RunStatus, open_run
+from orchestrator.tracking.mlflow.delivery import MlflowDelivery
 from orchestrator.tracking.mlflow.tracker import MlflowTracker
+from orchestrator.tracking.outbox.left_behind import deliver_left_behind
 from tests.integration.servers import MlflowServer, mlflow_server
 
 LOSS = "teacher_training/loss"
@@ -210,11 +212,9 @@ def test_a_delivery_that_is_repeated_adds_nothing(absent: Absent, tmp_path: Path
     tracker.close(RunStatus.FINISHED)
     shutil.copytree(absent.tracking.spool, tmp_path / "again")
     client = absent.mount()
-    from orchestrator.tracking.mlflow.reconciliation import deliver_left_behind
-
     first, second = (
-        deliver_left_behind(absent.tracking.spool),
-        deliver_left_behind(tmp_path / "again"),
+        deliver_left_behind(spool, MlflowDelivery)
+        for spool in (absent.tracking.spool, tmp_path / "again")
     )
     assert [left.num_sent for left in (*first, *second)] == [11, 11]
     experiment = client.get_experiment_by_name("repeated")

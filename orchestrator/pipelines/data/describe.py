@@ -10,16 +10,16 @@ from pathlib import Path
 from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig
 from orchestrator.data import ImageTable, load_images
 from orchestrator.data.decoding import Shape
-from orchestrator.data.sample_sheet import (
+from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
+from orchestrator.data.sources import open_source, shape_of
+from orchestrator.data.survey import BadImage, Survey, examine
+from orchestrator.errors import DataError
+from orchestrator.figures.sample_sheet import (
     IMAGES_PER_CLASS,
     SheetRows,
     check_sheet,
     write_sample_sheet,
 )
-from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
-from orchestrator.data.sources import open_source, shape_of
-from orchestrator.data.survey import BadImage, Survey, examine
-from orchestrator.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 
+from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.data import Scenario, Split, load_images
@@ -22,7 +23,6 @@ from orchestrator.export.arrays import Images
 from orchestrator.export.description import Shape
 from orchestrator.pipelines.run.models import final_stages, package_final_model
 from orchestrator.stages import prepare_work
-from orchestrator.tracking import names
 from orchestrator.tracking.mlflow.model_reader import ModelReader
 from orchestrator.tracking.mlflow.packaging import PackagedModel, open_package
 from orchestrator.tracking.tracked_run import TrackedRun
@@ -207,7 +207,7 @@ def _scenario_of(run: TrackedRun, shape: Shape) -> Scenario:
 def _experiment_of(run: TrackedRun) -> Experiment:
     try:
         return Experiment.model_validate(
-            yaml.safe_load(run.files.get(names.EXPERIMENT_FILE, "")) or {"name": ""}
+            yaml.safe_load(run.files.get(output_files.EXPERIMENT_FILE, "")) or {"name": ""}
         )
     except (ValidationError, yaml.YAMLError) as error:
         raise ConfigError(

@@ -7,16 +7,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path, without_password
 from orchestrator.errors import OrchestratorError, StorageUnavailableError, TransientError
-from orchestrator.tracking.opening import prepare_mlflow
-from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.outbox.left_behind import LeftBehind, deliver_left_behind
+from orchestrator.tracking.preflight import check_reachable, prepare_mlflow
 from orchestrator.tracking.uris import require_supported
-
-if TYPE_CHECKING:
-    from orchestrator.tracking.mlflow.reconciliation import LeftBehind
 
 
 @dataclass(frozen=True)
@@ -64,13 +60,14 @@ def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())
     prepare_mlflow()
-    from orchestrator.tracking.mlflow.reconciliation import (  # noqa: PLC0415 - MLflow is slow to import
+    # MLflow is slow to import.
+    from orchestrator.tracking.mlflow.abandoned_runs import (  # noqa: PLC0415
         close_abandoned_runs_of_store,
-        deliver_left_behind,
     )
+    from orchestrator.tracking.mlflow.delivery import MlflowDelivery  # noqa: PLC0415
 
     try:
-        left_behind = deliver_left_behind(spool_dir)
+        left_behind = deliver_left_behind(spool_dir, MlflowDelivery)
     except OSError as error:
         raise StorageUnavailableError(
             f"the spool cannot be used ({error.strerror or error})", where=str(spool_dir)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
+from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
@@ -19,7 +20,7 @@ from orchestrator.tracking.reading import open_reader
 from orchestrator.tracking.tracked_run import TrackedRun
 
 if TYPE_CHECKING:
-    from orchestrator.figures.sweep import TrialRow
+    from orchestrator.figures.trials import TrialRow
     from orchestrator.reporting.sweep_facts import SweepFacts
     from orchestrator.tracking.mlflow.reader import MlflowReader
     from orchestrator.tuning.ledger import Ledger
@@ -119,7 +120,7 @@ def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
     )
 
     trials = reader.trials_of(sweep)
-    search_space = yaml.safe_load(sweep.files.get(names.SEARCH_SPACE_FILE, "")) or {}
+    search_space = yaml.safe_load(sweep.files.get(output_files.SEARCH_SPACE_FILE, "")) or {}
     summary = sweep.summary or summary_of_trials(sweep, trials, search_space)
     best = {trial["run_id"] for trial in best_trials(summary)[:NUM_BEST]}
     curves = {
@@ -132,7 +133,7 @@ def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
         search_space,
         rows,
         _importances(sweep),
-        sweep.files.get(names.BEST_FILE, ""),
+        sweep.files.get(output_files.BEST_FILE, ""),
     )
 
 
@@ -146,7 +147,7 @@ def _accuracy_curves(reader: MlflowReader, trial: TrackedRun) -> dict[str, list[
 
 
 def _trial_row(trial: dict[str, Any], curves: dict[str, list[float]]) -> TrialRow:
-    from orchestrator.figures.sweep import TrialRow  # noqa: PLC0415 - see above
+    from orchestrator.figures.trials import TrialRow  # noqa: PLC0415 - see above
 
     return TrialRow(
         trial["trial"],
@@ -166,7 +167,7 @@ def _importances(sweep: TrackedRun) -> dict[str, float]:
     from orchestrator.tuning.space import Space  # noqa: PLC0415
 
     try:
-        ledger = _ledger(sweep.files.get(names.LEDGER_FILE, ""))
+        ledger = _ledger(sweep.files.get(output_files.LEDGER_FILE, ""))
         if ledger.header is None:
             return {}
         search_space = SearchSpace.model_validate(ledger.header.search_space).model_copy(
@@ -182,7 +183,7 @@ def _ledger(text: str) -> Ledger:
     from orchestrator.tuning.ledger import Ledger  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / names.LEDGER_FILE
+        path = Path(folder) / output_files.LEDGER_FILE
         path.write_text(text, encoding="utf-8")
         return Ledger(path)
 

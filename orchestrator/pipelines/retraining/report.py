@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator import output_files
 from orchestrator.config.retraining import Retraining
 from orchestrator.errors import TransientError
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.reporting.pages import write_page
 from orchestrator.reporting.retraining_report import VersionRow, retraining_report
 from orchestrator.retraining.promotion import VersionState
-from orchestrator.tracking import names
 from orchestrator.tracking.mlflow.registry import REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry
 from orchestrator.tracking.reading import open_registry
 
@@ -26,7 +26,7 @@ def write_report(
     """Writes the report of a tick that has learned; that it cannot be written is no reason to fail
     a tick that is done.
     """
-    path = folder / names.REPORT_FILE
+    path = folder / output_files.REPORT_FILE
     try:
         registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
         write_page(

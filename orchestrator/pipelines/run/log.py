@@ -19,7 +19,7 @@ from orchestrator.evaluation import (
 from orchestrator.pipelines.run.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.tracking import Tracker, names
-from orchestrator.tracking.mlflow.datasets import dataset_uses
+from orchestrator.tracking.datasets import dataset_uses
 from orchestrator.tracking.tracker import MetricPoint
 from orchestrator.training.reports import EpochReport
 

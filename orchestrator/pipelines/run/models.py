@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 
+from orchestrator import output_files
 from orchestrator.config.roles import Role
 from orchestrator.errors import ModelNotExportableError, StorageUnavailableError
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages import Model, Stage, Work
-from orchestrator.tracking import Tracker, names
+from orchestrator.tracking import Tracker
 from orchestrator.tracking.model_facts import ModelFacts
 
 PACKAGE_FORMAT = 2
@@ -80,7 +81,7 @@ def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role:
         ModelNotExportableError: torch cannot export it.
         StorageUnavailableError: The folder or the stage store cannot be used any more.
     """
-    package = folder / names.MODELS_FOLDER / role
+    package = folder / output_files.MODELS_FOLDER / role
     shutil.rmtree(package, ignore_errors=True)
     try:
         _write_package(work, final_stages(work)[role], ModelFacts.of(summary, role), package)

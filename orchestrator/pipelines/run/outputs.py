@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from orchestrator import output_files
 from orchestrator.config import dump_experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.errors import StorageUnavailableError
@@ -58,42 +59,46 @@ def write_outputs(
             next_step="choose another --output; the learned stages are kept",
         ) from None
     for name in (
-        names.SUMMARY_FILE,
-        names.EXPERIMENT_FILE,
-        names.ENVIRONMENT_FILE,
-        names.REPORT_FILE,
+        output_files.SUMMARY_FILE,
+        output_files.EXPERIMENT_FILE,
+        output_files.ENVIRONMENT_FILE,
+        output_files.REPORT_FILE,
     ):
         tracker.log_file(folder / name)
-    for picture in (*map(names.accuracy_matrix_file, ROLES), names.OVERVIEW_FILE):
-        tracker.log_file(folder / names.FIGURES_FOLDER / picture, names.FIGURES_FOLDER)
+    for picture in (*map(output_files.accuracy_matrix_file, ROLES), output_files.OVERVIEW_FILE):
+        tracker.log_file(
+            folder / output_files.FIGURES_FOLDER / picture, output_files.FIGURES_FOLDER
+        )
 
 
 def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog) -> None:
     from orchestrator.figures.run import (  # noqa: PLC0415 - matplotlib is slow to import
         accuracy_matrix_figure,
         run_overview_figure,
-        save_figure,
     )
+    from orchestrator.figures.saving import save_figure  # noqa: PLC0415
     from orchestrator.reporting.pages import write_page  # noqa: PLC0415 - draws with matplotlib, as well
     from orchestrator.reporting.run_report import run_report  # noqa: PLC0415
 
     experiment, about = record.experiment, environment()
-    write_json(folder / names.SUMMARY_FILE, summary)
-    write_text(folder / names.EXPERIMENT_FILE, dump_experiment(experiment))
-    write_json(folder / names.ENVIRONMENT_FILE, about)
-    write_page(folder / names.REPORT_FILE, run_report(_tracked_run(summary, record, log, about)))
+    write_json(folder / output_files.SUMMARY_FILE, summary)
+    write_text(folder / output_files.EXPERIMENT_FILE, dump_experiment(experiment))
+    write_json(folder / output_files.ENVIRONMENT_FILE, about)
+    write_page(
+        folder / output_files.REPORT_FILE, run_report(_tracked_run(summary, record, log, about))
+    )
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
-    figures = folder / names.FIGURES_FOLDER
+    figures = folder / output_files.FIGURES_FOLDER
     for role in ROLES:
         title = f"{role.capitalize()}: accuracy on each task"
         save_figure(
             accuracy_matrix_figure(record.matrix(role), title, class_names),
-            figures / names.accuracy_matrix_file(role),
+            figures / output_files.accuracy_matrix_file(role),
         )
     title = f"{experiment.name}, {experiment.method.kind}, seed {experiment.seed}"
     save_figure(
         run_overview_figure(record.matrix("teacher"), record.matrix("student"), title),
-        figures / names.OVERVIEW_FILE,
+        figures / output_files.OVERVIEW_FILE,
     )
 
 
@@ -125,7 +130,7 @@ def remove_earlier_summary(folder: Path) -> None:
     Raises:
         StorageUnavailableError: It cannot be removed.
     """
-    file = folder / names.SUMMARY_FILE
+    file = folder / output_files.SUMMARY_FILE
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
@@ -142,7 +147,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
         StorageUnavailableError: The folder cannot be written any more.
     """
     try:
-        write_json(folder / names.SUMMARY_FILE, summary)
+        write_json(folder / output_files.SUMMARY_FILE, summary)
     except OSError as error:
         what = f"the summary cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(

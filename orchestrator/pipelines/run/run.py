@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, assert_never
 
+from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.errors import StorageUnavailableError
@@ -34,7 +35,7 @@ from orchestrator.stages.events import (
     StageFinished,
     StageStarted,
 )
-from orchestrator.tracking import Tracker, names, open_run
+from orchestrator.tracking import Tracker, open_run
 from orchestrator.tracking.views.comparisons import run_views
 
 
@@ -113,7 +114,7 @@ def run(
         tracker.save_views(views)
         listener.run_started(experiment, work.scenario, work.stages, tracker.run_id)
         record = RunRecord(tracker.run_id, experiment, work.scenario, run_name)
-        compute(work, _Teller(work, record, log, listener), output_dir / names.RAY_LOG_FILE)
+        compute(work, _Teller(work, record, log, listener), output_dir / output_files.RAY_LOG_FILE)
         summary = record.summary()
         log.finish(summary)
         write_outputs(output_dir, summary, record, log, tracker)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from orchestrator import output_files
 from orchestrator.config import dump_experiment
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
@@ -34,7 +35,7 @@ def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
     Raises:
         StorageUnavailableError: The folder cannot be written.
     """
-    path = setting.output_dir / names.SEARCH_SPACE_FILE
+    path = setting.output_dir / output_files.SEARCH_SPACE_FILE
     try:
         write_text(path, dump_search_space(setting.search_space))
     except OSError as error:
@@ -64,21 +65,21 @@ def write_sweep_outputs(
         ) from None
     for path in files:
         tracker.log_file(
-            path, names.FIGURES_FOLDER if path.parent.name == names.FIGURES_FOLDER else ""
+            path,
+            output_files.FIGURES_FOLDER if path.parent.name == output_files.FIGURES_FOLDER else "",
         )
 
 
 def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Path]:
-    from orchestrator.figures.run import save_figure  # noqa: PLC0415
-    from orchestrator.figures.sweep import (  # noqa: PLC0415
-        best_curves_figure,
-        importance_figure,
-        leaderboard_csv,
+    # Matplotlib is slow to import.
+    from orchestrator.figures.best_curves import best_curves_figure  # noqa: PLC0415
+    from orchestrator.figures.importances import importance_figure  # noqa: PLC0415
+    from orchestrator.figures.parallel_coordinates import (  # noqa: PLC0415
         parallel_coordinates_figure,
     )
-    from orchestrator.reporting.pages import (  # noqa: PLC0415 - matplotlib is slow to import
-        write_page,
-    )
+    from orchestrator.figures.saving import save_figure  # noqa: PLC0415
+    from orchestrator.reporting.leaderboard import leaderboard_csv  # noqa: PLC0415
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts  # noqa: PLC0415
     from orchestrator.reporting.sweep_report import sweep_report  # noqa: PLC0415
 
@@ -86,29 +87,34 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     metric, mode = summary["metric"], summary["mode"]
     importances = sampler_of(setting.space, ledger.trials.values()).importances()
     figures = {
-        names.PARALLEL_COORDINATES_FILE: parallel_coordinates_figure(rows, metric, mode),
-        names.PARAMETER_IMPORTANCE_FILE: importance_figure(importances),
-        names.BEST_CURVES_FILE: best_curves_figure(rows, mode, NUM_BEST),
+        output_files.PARALLEL_COORDINATES_FILE: parallel_coordinates_figure(rows, metric, mode),
+        output_files.PARAMETER_IMPORTANCE_FILE: importance_figure(importances),
+        output_files.BEST_CURVES_FILE: best_curves_figure(rows, mode, NUM_BEST),
     }
     for name, figure in figures.items():
-        save_figure(figure, folder / names.FIGURES_FOLDER / name)
-    write_json(folder / names.SUMMARY_FILE, summary)
-    write_text(folder / names.LEADERBOARD_FILE, leaderboard_csv(rows, mode))
-    files = [names.SUMMARY_FILE, names.LEADERBOARD_FILE, names.LEDGER_FILE, names.REPORT_FILE]
+        save_figure(figure, folder / output_files.FIGURES_FOLDER / name)
+    write_json(folder / output_files.SUMMARY_FILE, summary)
+    write_text(folder / output_files.LEADERBOARD_FILE, leaderboard_csv(rows, mode))
+    files = [
+        output_files.SUMMARY_FILE,
+        output_files.LEADERBOARD_FILE,
+        output_files.LEDGER_FILE,
+        output_files.REPORT_FILE,
+    ]
     best_text = ""
     if summary["best"] is not None:
         best = ledger.trials[summary["best"]["trial"]]
         best_text = _best_text(summary, setting.space.experiments_of(best.configuration.parameters))
-        write_text(folder / names.BEST_FILE, best_text)
-        files.append(names.BEST_FILE)
+        write_text(folder / output_files.BEST_FILE, best_text)
+        files.append(output_files.BEST_FILE)
     run, search_space = _tracked_run(setting, summary), setting.search_space.model_dump(mode="json")
     write_page(
-        folder / names.REPORT_FILE,
+        folder / output_files.REPORT_FILE,
         sweep_report(SweepFacts(run, summary, search_space, rows, importances, best_text)),
     )
     return [
         *(folder / name for name in files),
-        *(folder / names.FIGURES_FOLDER / name for name in figures),
+        *(folder / output_files.FIGURES_FOLDER / name for name in figures),
     ]
 
 
@@ -135,7 +141,7 @@ def sweep_name(search_space: SearchSpace) -> str:
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
     """The trials as the figures want them; the best ones with their accuracies on test data."""
-    from orchestrator.figures.sweep import TrialRow  # noqa: PLC0415
+    from orchestrator.figures.trials import TrialRow  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
         NUM_BEST,
     )

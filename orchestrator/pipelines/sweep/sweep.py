@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator import output_files
 from orchestrator.config import flatten, flatten_tree, values_to_keep
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
@@ -85,7 +86,7 @@ def sweep(
     space = Space(search_space, experiment)
     output_dir = Path(output) if output is not None else Path("out") / "sweeps" / search_space.name
     make_writable(output_dir)
-    ledger = Ledger(output_dir / names.LEDGER_FILE)
+    ledger = Ledger(output_dir / output_files.LEDGER_FILE)
     _check_ledger(ledger, experiment, output_dir, resume)
     setting = SweepSetting(search_space, experiment, space, output_dir)
     _check_search(setting, ledger)
@@ -134,7 +135,7 @@ def _compute(
             compute_trials,
         )
 
-        compute_trials(search_space, work, trials, setting.output_dir / names.RAY_LOG_FILE)
+        compute_trials(search_space, work, trials, setting.output_dir / output_files.RAY_LOG_FILE)
     _check_not_all_failed(ledger, trials.errors)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import OrchestratorError, StorageUnavailableError, UserInputError
+from orchestrator.output_files import seed_summary_file
 from orchestrator.pipelines.run.closing import close_after_failure, closed_truthfully
 from orchestrator.pipelines.run.outputs import write_json
 from orchestrator.pipelines.sweep.listener import SweepListener
@@ -264,7 +265,7 @@ class SweepTrials:
         """One for each seed."""
         folder = self._setting.output_dir / "trials" / f"{trial.number:04}"
         summaries = opened.log.finish() if opened.log is not None else []
-        paths = [folder / f"summary-seed-{summary['seed']}.json" for summary in summaries]
+        paths = [folder / seed_summary_file(summary["seed"]) for summary in summaries]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for path, summary in zip(paths, summaries, strict=True):

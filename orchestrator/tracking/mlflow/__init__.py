@@ -1,1 +1,14 @@
-"""Everything that imports MLflow: delivery, reading, registry, saved views, server."""
+"""All that imports MLflow.
+
+```
+starting       start or resume a run           (session: the outbox of a run and its children)
+tracker        write to a run                  (delivery: implements the protocol of the outbox)
+abandoned_runs close runs whose process is gone
+runs           runs and experiments of a store (database: its schema; calls: around every call)
+datasets, saved_views, system_metrics          what a run logs besides numbers
+packaging, model_delivery, model_reader        models: as folders, into MLflow, and back
+registry       versions of models, and their aliases
+reader         runs as values, for reports
+ui_server      MLflow's own pages on this machine
+```
+"""

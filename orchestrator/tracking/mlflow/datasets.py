@@ -1,65 +1,23 @@
-"""The data that a run learns from and is tested on, as MLflow keeps data sets: once in an
-experiment, by name and digest.
+"""Name data sets at a run of MLflow, which keeps each once in an experiment."""
 
-So all that is said here belongs to the data set, and nothing to the run that happens to be the
-first to name it: how many images a run leaves out stands in its parameters.
-"""
-
-from __future__ import annotations
-
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
-import numpy as np
-import numpy.typing as npt
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.tracking import MlflowClient
 
-from orchestrator.config.addresses import without_password
-from orchestrator.config.data import (
-    ArrivalsConfig,
-    DataConfig,
-    DigitsConfig,
-    ImageFolderConfig,
-    ParquetConfig,
-    TorchvisionDataConfig,
-)
-from orchestrator.data.image_table import ImageTable
 from orchestrator.tracking.tracker import DatasetUse
 
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
-MAX_DIGEST_CHARACTERS = 36
 _CONTEXT_TAG = "mlflow.data.context"
-
-Half: TypeAlias = Literal["train", "test"]
-_CONTEXTS: dict[Half, str] = {"train": "training", "test": "testing"}
-
-
-def dataset_uses(config: DataConfig, table: ImageTable) -> list[DatasetUse]:
-    """Training and test data of a run.
-
-    Args:
-        config: Where they come from.
-        table: What came from there.
-    """
-    return [
-        _use(config, table, "train", table.labels[~table.is_test]),
-        _use(config, table, "test", table.labels[table.is_test]),
-    ]
 
 
 def log_datasets(client: MlflowClient, run_id: str, uses: Sequence[DatasetUse]) -> None:
-    """Names the data sets at a run, by its id; what is there already stays as it is.
+    """Name the data sets at a run; what it names already stays as it is.
 
     Args:
         client: Bound to the store.
         run_id: The store's id of the run.
-        uses: As from `dataset_uses`.
+        uses: As from `datasets.dataset_uses`.
     """
-    # Who has a client has loaded MLflow; describing data sets needs none of it.
-    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415
-
     inputs = [
         DatasetInput(
             Dataset(use.name, use.digest, use.source_type, use.source, use.schema, use.profile),
@@ -68,58 +26,3 @@ def log_datasets(client: MlflowClient, run_id: str, uses: Sequence[DatasetUse]) 
         for use in uses
     ]
     client.log_inputs(run_id, inputs)
-
-
-def _use(
-    config: DataConfig, table: ImageTable, half: Half, labels: npt.NDArray[np.str_]
-) -> DatasetUse:
-    source_type, source = _source(config, half)
-    return DatasetUse(
-        # MLflow takes data sets of one name and digest for one.
-        name=f"{table.name}-{half}",
-        digest=table.fingerprint[:MAX_DIGEST_CHARACTERS],
-        source_type=source_type,
-        source=json.dumps(source),
-        schema=json.dumps(_schema(table.shape)),
-        profile=json.dumps(_profile(labels)),
-        context=_CONTEXTS[half],
-    )
-
-
-def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
-    """Kind and place, as `mlflow.data.get_source` reads them."""
-    match config:
-        case DigitsConfig():
-            return "code", {
-                "tags": {"package": "scikit-learn", "function": "sklearn.datasets.load_digits"}
-            }
-        case ParquetConfig() | ImageFolderConfig():
-            return _place(str(config.train if half == "train" else config.test or config.train))
-        case TorchvisionDataConfig():
-            return "code", {
-                "tags": {
-                    "package": "torchvision",
-                    "function": f"torchvision.datasets.{config.name}",
-                }
-            }
-        case ArrivalsConfig():
-            return _place(config.path)
-        case _:
-            assert_never(config)
-
-
-def _place(uri: str) -> tuple[str, dict[str, Any]]:
-    scheme, separator, _ = uri.partition("://")
-    return (scheme if separator else "local"), {"uri": without_password(uri)}
-
-
-def _schema(shape: tuple[int, int, int]) -> dict[str, Any]:
-    images = [{"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, *shape]}}]
-    labels = [{"type": "tensor", "tensor-spec": {"dtype": "str", "shape": [-1]}}]
-    return {"mlflow_tensorspec": {"features": json.dumps(images), "targets": json.dumps(labels)}}
-
-
-def _profile(labels: npt.NDArray[np.str_]) -> dict[str, Any]:
-    names, counts = np.unique(labels, return_counts=True)
-    per_class = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    return {"num_images": len(labels), "num_classes": len(per_class), "images_per_class": per_class}

@@ -1,9 +1,4 @@
-"""Entries on their way into MLflow: in their order, many in one request, and never twice.
-
-Sending again what the store has already changes nothing there: a point is known by its name, step
-and the time at which it was logged, settings and tags by their value, a run that is created here by
-a tag. So after a failure everything is sent again of which it is not certain that it arrived.
-"""
+"""Deliver entries to MLflow: in their order, many in one request, and never twice."""
 
 from __future__ import annotations
 
@@ -21,19 +16,6 @@ from mlflow.tracking import MlflowClient
 from orchestrator.errors import OrchestratorError, TransientError, UserInputError
 from orchestrator.tracking import names
 from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog
-from orchestrator.tracking.entries import (
-    Begin,
-    Datasets,
-    End,
-    Entry,
-    File,
-    GoOn,
-    Model,
-    Parameters,
-    Points,
-    Tags,
-    Views,
-)
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.datasets import log_datasets
 from orchestrator.tracking.mlflow.model_delivery import deliver_model
@@ -50,9 +32,23 @@ from orchestrator.tracking.mlflow.runs import (
     run_tags,
 )
 from orchestrator.tracking.mlflow.saved_views import save_views
+from orchestrator.tracking.outbox.delivery import Refused
+from orchestrator.tracking.outbox.entries import (
+    Begin,
+    Datasets,
+    End,
+    Entry,
+    File,
+    Model,
+    Parameters,
+    Points,
+    Resume,
+    Tags,
+    Views,
+)
+from orchestrator.tracking.outbox.spool import Destination
 from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.run_process import recorded_process, this_process
-from orchestrator.tracking.spool import Destination
 from orchestrator.tracking.tracker import MetricPoint
 
 # Tags that name a run, which the store may know by another id.
@@ -61,16 +57,8 @@ _RUN_TAGS = (names.PARENT_RUN_TAG, names.SWEEP_TAG)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Refused:
-    """An entry that the store will never take, and why."""
-
-    entry: Entry
-    reason: str
-
-
-class Delivery:
-    """Sends the entries of one session; used by one thread at a time.
+class MlflowDelivery:
+    """Send the entries of one session to MLflow (see `outbox.delivery.Delivery`).
 
     Args:
         destination: The store and the experiment.
@@ -78,6 +66,8 @@ class Delivery:
         store: The opened store; None to open it when it is first needed.
 
     Attributes:
+        destination: As given.
+        run_ids: As given, and of the runs that were created since.
         open_runs: The store's ids of those that have begun and not ended.
     """
 
@@ -94,7 +84,7 @@ class Delivery:
 
     @cached_property
     def store(self) -> Store:
-        """The store and the experiment in it.
+        """The store, opened when it is first needed.
 
         Raises:
             UserInputError: The experiment is deleted, or the store refuses access.
@@ -109,7 +99,7 @@ class Delivery:
         return "store" in self.__dict__
 
     def send(self, entries: Sequence[Entry]) -> list[Refused]:
-        """Sends all, and returns those that the store refuses for ever.
+        """Send all entries, and return those that the store refuses for ever.
 
         Raises:
             TrackingUnavailableError: The store does not answer, or cannot be written.
@@ -126,7 +116,7 @@ class Delivery:
             ]
 
     def answers(self) -> bool:
-        """Whether the store answers now."""
+        """Return whether the store answers now."""
         try:
             with mlflow_calls(self.destination.uri):
                 self.store.client.get_experiment(self.store.experiment_id)
@@ -135,7 +125,7 @@ class Delivery:
         return True
 
     def beat(self) -> None:
-        """Says of every open run that its process lives. One that another process has taken for
+        """Record for every open run that its process lives; one that another process has taken for
         dead meanwhile is RUNNING again.
 
         Raises:
@@ -154,13 +144,13 @@ class Delivery:
                 logger.debug("no heartbeat of run %s: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """The tags, where they name runs by the store's own ids."""
+        """Return the tags with the store's ids where they name runs."""
         return {
             key: self.id_of(value) if key in _RUN_TAGS else value for key, value in tags.items()
         }
 
     def id_of(self, run: str) -> str:
-        """The store's id of a run."""
+        """Return the store's id of a run."""
         return self.run_ids.get(run, run)
 
     def _beat(self, run_id: str) -> None:
@@ -218,13 +208,13 @@ class Delivery:
         )
         earlier.remember(news)
 
-    def _act(self, entry: Begin | GoOn | File | Model | Datasets | Views | End) -> None:
+    def _act(self, entry: Begin | Resume | File | Model | Datasets | Views | End) -> None:
         client, run_id = self.store.client, self.id_of(entry.run)
         match entry:
             case Begin():
                 self._begin(entry)
-            case GoOn():
-                self._go_on(entry)
+            case Resume():
+                self._resume(entry)
             case File():
                 _require(entry.path)
                 client.log_artifact(run_id, str(entry.path), entry.artifact_folder or None)
@@ -250,7 +240,7 @@ class Delivery:
             self.store.client, self.store.experiment_id, tags, entry.started_ms
         )
 
-    def _go_on(self, entry: GoOn) -> None:
+    def _resume(self, entry: Resume) -> None:
         run = self.store.find_run(entry.run)
         self.run_ids[entry.run] = run_id = run.info.run_id
         self._ended.discard(entry.run)
@@ -263,8 +253,7 @@ class Delivery:
         run = client.get_run(run_id)
         driver = run.data.tags.get(names.PROCESS_STARTED_TAG, "")
         if entry.process and driver and driver != entry.process:
-            # what ended waited so long that another process goes on with the run, or has brought it
-            # to its end
+            # The entry waited so long that another process has resumed the run.
             return
         if entry.reason:
             client.set_tag(
@@ -277,7 +266,7 @@ class Delivery:
 
 @dataclass
 class _Batch:
-    """What of one run goes into one request."""
+    """Collect what goes into one request for one run."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     points: list[MetricPoint] = field(default_factory=list)
@@ -285,7 +274,7 @@ class _Batch:
 
 
 def _forget_reason(client: MlflowClient, run: Run) -> None:
-    """Takes back what another process said of a run that it took for dead."""
+    """Remove the reason that another process gave for a run that it took for dead."""
     if names.STATUS_REASON_TAG in run.data.tags:
         client.delete_tag(run.info.run_id, names.STATUS_REASON_TAG)
 

@@ -20,8 +20,8 @@ from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.tracking import entries
 from orchestrator.tracking.model_facts import ModelFacts
+from orchestrator.tracking.outbox import entries
 
 DELIVERY_TAG = "orchestrator.delivery"
 _VERSIONS_TAG = (

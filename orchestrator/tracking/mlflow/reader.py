@@ -18,6 +18,7 @@ from mlflow.entities import Run
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.tracking import MlflowClient
 
+from orchestrator import output_files
 from orchestrator.config.addresses import without_password
 from orchestrator.errors import UserInputError
 from orchestrator.tracking import names
@@ -29,9 +30,13 @@ from orchestrator.tracking.tracked_run import History, TrackedRun
 _RUN_ID_LETTERS = 32
 _LEAST_PREFIX = 4
 _PER_PAGE = 1000
-_TEXT_FILES = (names.EXPERIMENT_FILE, names.SEARCH_SPACE_FILE, names.LEDGER_FILE, names.BEST_FILE)
+_TEXT_FILES = (
+    output_files.EXPERIMENT_FILE,
+    output_files.SEARCH_SPACE_FILE,
+    output_files.LEDGER_FILE,
+    output_files.BEST_FILE,
+)
 Found = TypeVar("Found")
-_SEED_SUMMARY = re.compile(r"summary-seed-\d+\.json")
 
 
 class MlflowReader:
@@ -84,17 +89,17 @@ class MlflowReader:
             listed = {
                 file.path for file in self._client.list_artifacts(run.run_id) if not file.is_dir
             }
-            seeds = [path for path in listed if _SEED_SUMMARY.fullmatch(path)]
+            seeds = [path for path in listed if output_files.is_seed_summary_file(path)]
             # A trial of one seed has the same summary as a run; of several seeds there are only the
             # means, as metrics.
             summary = (
-                names.SUMMARY_FILE
-                if names.SUMMARY_FILE in listed
+                output_files.SUMMARY_FILE
+                if output_files.SUMMARY_FILE in listed
                 else seeds[0]
                 if len(seeds) == 1
                 else None
             )
-            wanted = listed & {summary, names.ENVIRONMENT_FILE, *_TEXT_FILES}
+            wanted = listed & {summary, output_files.ENVIRONMENT_FILE, *_TEXT_FILES}
             texts = {
                 path: (
                     Path(self._client.download_artifacts(run.run_id, path, folder)).read_text(
@@ -103,7 +108,7 @@ class MlflowReader:
                 )
                 for path in wanted
             }
-        environment = json.loads(texts.pop(names.ENVIRONMENT_FILE, "{}"))
+        environment = json.loads(texts.pop(output_files.ENVIRONMENT_FILE, "{}"))
         return replace(
             run,
             summary=json.loads(texts.pop(summary)) if summary else None,

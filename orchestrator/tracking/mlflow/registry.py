@@ -20,11 +20,11 @@ from mlflow.tracking import MlflowClient
 from orchestrator.config.addresses import without_password
 from orchestrator.config.roles import Role
 from orchestrator.errors import OrchestratorError
-from orchestrator.tracking import entries
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.database import database_ready
 from orchestrator.tracking.mlflow.model_delivery import DELIVERY_TAG, deliver_model
 from orchestrator.tracking.mlflow.runs import connect
+from orchestrator.tracking.outbox import entries
 
 STATE_TAG = "orchestrator.state"
 REASON_TAG = "orchestrator.state_reason"

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
-from orchestrator.figures.heat_map import luminance
+from orchestrator.figures.matrix_colours import luminance
 from orchestrator.reporting.matrices import Cell, accuracy_cells, difference_cells
 
 

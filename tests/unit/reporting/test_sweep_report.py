@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.figures.sweep import TrialRow
+from orchestrator.figures.trials import TrialRow
 from orchestrator.reporting.sweep_facts import SweepFacts, best_trials, summary_of_trials
 from orchestrator.reporting.sweep_report import sweep_report
 from orchestrator.tracking import names

@@ -16,7 +16,6 @@ import pytest
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import TrackingUnavailableError, UserInputError
 from orchestrator.tracking import open_run
-from orchestrator.tracking.mlflow.database import database_ready
 from orchestrator.tracking.preflight import check_reachable
 
 
@@ -109,44 +108,3 @@ def test_a_database_that_another_program_keeps_locked_is_unavailable(
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(TrackingUnavailableError, match="database is locked"):
             check_reachable(f"sqlite:///{tmp_path}/mlflow.db")
-
-
-def test_the_database_of_a_newer_mlflow_is_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "mlflow.db"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
-        connection.execute("INSERT INTO alembic_version VALUES ('feedbeef0000')")
-        connection.commit()
-    before = file.read_bytes()
-    with pytest.raises(UserInputError, match=r"feedbeef0000 is unknown to MLflow.*upgrade mlflow"):
-        open_run(at(f"sqlite:///{file}"), "experiment", "run", {})
-    assert file.read_bytes() == before
-
-
-@pytest.mark.slow
-def test_an_older_database_is_backed_up_and_migrated(tmp_path: Path) -> None:
-    import mlflow
-    from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-    from mlflow.store.tracking.dbmodels.initial_models import Base
-    from sqlalchemy import create_engine
-
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    engine = create_engine(uri)
-    Base.metadata.create_all(engine)
-    config = Config()
-    migrations = str(Path(mlflow.__file__).parent / "store" / "db_migrations")
-    config.set_main_option("script_location", migrations)
-    scripts = ScriptDirectory(migrations)
-    older = [revision.revision for revision in scripts.walk_revisions()][1]
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, older)
-    engine.dispose()
-    with database_ready(uri), closing(sqlite3.connect(tmp_path / "mlflow.db")) as migrated:
-        assert migrated.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            (scripts.get_heads()[0],)
-        ]
-    with closing(sqlite3.connect(tmp_path / f"mlflow.db.before-{older}")) as backup:
-        assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [(older,)]

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
+from orchestrator import output_files
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Task
@@ -27,7 +28,7 @@ from orchestrator.pipelines.planning.sweep_plan import plan_sweep
 from orchestrator.pipelines.sweep.listener import SilentSweepListener
 from orchestrator.pipelines.sweep.trials import SweepSetting, SweepTrials
 from orchestrator.stages import Stage, StageStore, prepare_work
-from orchestrator.tracking import InMemoryTracker, names
+from orchestrator.tracking import InMemoryTracker
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.share import TrialShare
 from orchestrator.tuning.space import Configuration, Space
@@ -294,7 +295,7 @@ def test_a_plan_of_an_estimators_sweep_repeats_itself_and_changes_with_the_seed(
 def test_trials_of_a_warm_start_are_not_planned_again(
     experiment: Experiment, tmp_path: Path
 ) -> None:
-    ledger = Ledger(tmp_path / names.LEDGER_FILE)
+    ledger = Ledger(tmp_path / output_files.LEDGER_FILE)
     with ledger.writing():
         ledger.begin(SweepHeader("id", {}, {}))
         for number, epochs in enumerate(range(1, 16)):

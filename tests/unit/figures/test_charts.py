@@ -1,11 +1,7 @@
 import re
 import xml.etree.ElementTree as ET
 
-import pytest
-
-from orchestrator.figures.heat_map import luminance
-from orchestrator.reporting.charts import Line, line_chart
-from orchestrator.reporting.palette import COLOURS, SERIES, VARIABLES
+from orchestrator.figures.charts import Line, line_chart
 
 
 def drawn(*lines: Line) -> str:
@@ -63,18 +59,3 @@ def test_two_charts_on_one_page_share_no_names() -> None:
     ids = [set(re.findall(r' id="([^"]*)"', chart.drawing)) for chart in (first, second)]
     assert ids[0]
     assert not ids[0] & ids[1]
-
-
-@pytest.mark.parametrize("name", [*SERIES, "ink", "muted", "good", "bad"])
-def test_colours_of_text_and_lines_stand_out_in_light_and_in_dark(name: str) -> None:
-    for colour, panel in zip(COLOURS[name], COLOURS["panel"], strict=True):
-        dark, light = sorted(
-            luminance((int(c[1:3], 16) / 255, int(c[3:5], 16) / 255, int(c[5:], 16) / 255))
-            for c in (colour, panel)
-        )
-        # text: 4.5; lines: 3 (WCAG 2)
-        assert (light + 0.05) / (dark + 0.05) >= (3.0 if name in SERIES else 4.5)
-
-
-def test_no_two_purposes_share_a_light_colour() -> None:
-    assert len(VARIABLES) == len(COLOURS)

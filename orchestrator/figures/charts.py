@@ -1,5 +1,6 @@
-"""Line charts of a report: every line told apart by colour, marker and dashes, sized so that a
-phone shows them unscaled.
+"""Draw line charts of a page: lines differ by colour, marker and dashes.
+
+Their size is that of a phone, which shows them unscaled.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from orchestrator.reporting.palette import GRID, INK, MUTED, SERIES
-from orchestrator.reporting.svg import inline_svg
+from orchestrator.figures.palette import GRID, INK, MUTED, SERIES
+from orchestrator.figures.svg import inline_svg
 
 _WIDTH_POINTS, _HEIGHT_POINTS = 360.0, 220.0
 _LEGEND_POINTS, _LEGEND_LINE_POINTS, _SAMPLE_POINTS, _LETTER_POINTS = 315.0, 15.0, 44.0, 5.5
@@ -25,7 +26,7 @@ _COLOURS = [colour.light for colour in SERIES.values()]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart.
+    """Hold one line of a chart.
 
     Attributes:
         label: In the legend.
@@ -38,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawn chart.
+    """Hold a drawn chart.
 
     Attributes:
         title: Above it.
@@ -52,7 +53,7 @@ class Chart:
 def line_chart(
     title: str, lines: Sequence[Line], x_label: str, is_share: bool = True
 ) -> Chart | None:
-    """Lines over whole numbers; None where none of them has a point.
+    """Draw lines over whole numbers; None where none of them has a point.
 
     Args:
         title: What it shows; on one page every chart has another.

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,13 +18,12 @@ from mlflow.exceptions import MlflowException
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import TrackingUnavailableError
 from orchestrator.tracking import RunStatus, names, open_run
-from orchestrator.tracking.entries import End, Points
-from orchestrator.tracking.mlflow.delivery import Delivery
-from orchestrator.tracking.mlflow.reconciliation import close_abandoned_runs, deliver_left_behind
+from orchestrator.tracking.mlflow.abandoned_runs import close_abandoned_runs
+from orchestrator.tracking.mlflow.delivery import MlflowDelivery
 from orchestrator.tracking.mlflow.tracker import MlflowTracker
-from orchestrator.tracking.preflight import check_reachable
+from orchestrator.tracking.outbox.entries import End, Points
+from orchestrator.tracking.outbox.spool import Destination
 from orchestrator.tracking.run_process import RunProcess, this_process
-from orchestrator.tracking.spool import Destination, Spool
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere no process is recorded, and every run is left alone"
@@ -53,11 +52,6 @@ time.sleep(600)
 def at(uri: str) -> TrackingConfig:
     """The store, with a spool beside its database."""
     return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('tracking store')}/mlflow.db"
 
 
 @pytest.fixture
@@ -217,8 +211,8 @@ def test_where_no_process_can_be_told_a_run_that_is_gone_on_with_forgets_its_ear
 ) -> None:
     run_id = left_by(gone, mine)
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("orchestrator.tracking.mlflow.tracker.this_process", lambda: None)
-        elsewhere.setattr("orchestrator.tracking.mlflow.reconciliation.this_process", lambda: None)
+        for module in ("starting", "abandoned_runs"):
+            elsewhere.setattr(f"orchestrator.tracking.mlflow.{module}.this_process", lambda: None)
         open_run(at(uri), experiment, "a run", {}, run_id=run_id)
     assert not mine.client.get_run(run_id).data.tags.keys() & gone.tags().keys()
     open_run(at(uri), experiment, "the next", {})
@@ -298,7 +292,7 @@ def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_d
     uri: str, experiment: str, mine: MlflowTracker
 ) -> None:
     run_id = mine.run_id
-    delivery = Delivery(Destination(uri, experiment), {})
+    delivery = MlflowDelivery(Destination(uri, experiment), {})
     delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
     for number in range(2):
         mine.client.set_tag(
@@ -329,7 +323,7 @@ def test_a_run_that_another_process_goes_on_with_is_neither_opened_nor_ended_by_
     run_id = left_by(gone, mine)
     here = this_process_tags()[names.PROCESS_STARTED_TAG]
     mine.client.set_terminated(run_id, "FINISHED")
-    delivery = Delivery(Destination(uri, experiment), {})
+    delivery = MlflowDelivery(Destination(uri, experiment), {})
     delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
     delivery.beat()
     delivery.send(
@@ -337,62 +331,6 @@ def test_a_run_that_another_process_goes_on_with_is_neither_opened_nor_ended_by_
     )
     assert status(mine, run_id) == "FINISHED"
     assert names.STATUS_REASON_TAG not in mine.client.get_run(run_id).data.tags
-
-
-def left_in_spool(mine: MlflowTracker, spool_dir: Path, uri: str, *steps: int) -> Path:
-    """What a killed process leaves."""
-    spool = Spool.begin(spool_dir, mine.run_id, Destination(uri, "left behind"))
-    for step in steps:
-        spool.append(Points(run=mine.run_id, time_ms=1, values=[("loss", step / 10, step)]))
-    spool._lock.release()
-    return spool.folder
-
-
-def test_what_cannot_be_read_or_sent_keeps_no_run_from_beginning_and_is_said_with_the_way_out(
-    uri: str, mine: MlflowTracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken, whole = (left_in_spool(mine, tmp_path / "spool", uri, step) for step in (1, 2))
-    with (broken / "journal.jsonl").open("ab") as journal:
-        journal.write(b"gibberish\n")
-    open_run(TrackingConfig(uri=uri, spool=tmp_path / "spool"), "left behind", "the next", {})
-    assert "is no entry" in caplog.text
-    assert f"delete {broken} to give it up" in caplog.text
-    assert (broken.exists(), whole.exists()) == (True, False)
-    assert [point.step for point in mine.client.get_metric_history(mine.run_id, "loss")] == [2]
-
-
-def test_a_store_that_is_away_is_asked_once_whatever_waits_for_it(
-    mine: MlflowTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for step in range(3):
-        left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/a file/mlflow.db", step)
-    (tmp_path / "a file").touch()
-    asked: list[str] = []
-    monkeypatch.setattr("orchestrator.tracking.mlflow.delivery.check_reachable", _noting(asked))
-    found = deliver_left_behind(tmp_path / "spool")
-    assert (len(found), {type(left.error) for left in found}, len(asked)) == (
-        3,
-        {TrackingUnavailableError},
-        1,
-    )
-
-
-def _noting(asked: list[str]) -> Callable[[str], None]:
-    def note(uri: str) -> None:
-        asked.append(uri)
-        check_reachable(uri)
-
-    return note
-
-
-def test_a_database_that_was_deleted_refuses_what_waits_for_it_once(
-    mine: MlflowTracker, tmp_path: Path
-) -> None:
-    folder = left_in_spool(mine, tmp_path / "spool", f"sqlite:///{tmp_path}/new.db", 1, 2)
-    (left,) = deliver_left_behind(tmp_path / "spool")
-    assert (left.num_sent, left.num_refused, left.error) == (0, 2, None)
-    assert "not found" in (folder / "refused.jsonl").read_text()
-    assert deliver_left_behind(tmp_path / "spool") == []
 
 
 def test_a_run_that_was_closed_keeps_its_status(
@@ -425,7 +363,7 @@ def test_a_process_that_closes_its_run_and_ends_after_the_search_keeps_its_statu
 def test_runs_on_every_page_are_closed_once(
     uri: str, mine: MlflowTracker, gone: RunProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.mlflow.reconciliation.RUNS_PER_PAGE", 2)
+    monkeypatch.setattr("orchestrator.tracking.mlflow.abandoned_runs.RUNS_PER_PAGE", 2)
     left = {left_by(gone, mine) for _ in range(5)}
     closed = close_abandoned_runs(mine.client, uri, [mine.experiment_id])
     assert sorted(closed) == sorted(left)
@@ -469,7 +407,7 @@ def test_where_no_process_can_be_told_runs_are_opened_without_tags_and_none_is_c
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run_id = left_by(gone, mine)
-    for module in ("tracker", "reconciliation"):
+    for module in ("starting", "abandoned_runs"):
         monkeypatch.setattr(f"orchestrator.tracking.mlflow.{module}.this_process", lambda: None)
     opened = open_run(at(uri), experiment, "the next", {})
     assert "orchestrator.host" not in mine.client.get_run(opened.run_id).data.tags

@@ -1,4 +1,7 @@
-"""What is said to a tracking store about runs, as values that can wait on disk."""
+"""What a run tells a tracking store, as values that can wait on disk.
+
+Their JSON is frozen: a spool that an earlier version has written must still be delivered.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,7 @@ from orchestrator.tracking.views.view import View
 
 
 class _Entry(BaseModel):
-    """Every entry names its run by the id that this program gave out; the store may know it by
-    another one.
-    """
+    """Name the run by the id that this program gave out; the store may know it by another one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -22,31 +23,29 @@ class _Entry(BaseModel):
 
 
 class Begin(_Entry):
-    """A run that was opened while the store was away, and is still to be created there."""
+    """Create a run that was opened while the store was away."""
 
     kind: Literal["begin"] = "begin"
     tags: dict[str, str]
     started_ms: int
 
 
-class GoOn(_Entry):
-    """A run of the store that is opened again: points that it has already are not sent to it."""
+class Resume(_Entry):
+    """Open a run of the store again; points that it already has are not sent to it."""
 
     kind: Literal["go_on"] = "go_on"
     tags: dict[str, str]
 
 
 class Parameters(_Entry):
-    """Settings of a run."""
+    """Log settings of a run."""
 
     kind: Literal["parameters"] = "parameters"
     values: dict[str, str]
 
 
 class Points(_Entry):
-    """Values of metrics; the time is that at which they were logged, so that sending them again
-    adds nothing.
-    """
+    """Log values of metrics; by the time of logging, sending them again adds nothing."""
 
     kind: Literal["points"] = "points"
     time_ms: int
@@ -54,14 +53,14 @@ class Points(_Entry):
 
 
 class Tags(_Entry):
-    """Tags to be set or replaced."""
+    """Set or replace tags."""
 
     kind: Literal["tags"] = "tags"
     values: dict[str, str]
 
 
 class File(_Entry):
-    """A file for the run's artifacts."""
+    """Add a file to the run's artifacts."""
 
     kind: Literal["file"] = "file"
     path: Path
@@ -69,7 +68,7 @@ class File(_Entry):
 
 
 class Model(_Entry):
-    """A packaged model (see `packaging`), and under which name it is registered; empty for none."""
+    """Add a packaged model (see `mlflow.packaging`), and register it unless that name is empty."""
 
     kind: Literal["model"] = "model"
     folder: Path
@@ -78,22 +77,22 @@ class Model(_Entry):
 
 
 class Datasets(_Entry):
-    """What the run learns from and is tested on."""
+    """Name the data that the run learns from and is tested on."""
 
     kind: Literal["datasets"] = "datasets"
     uses: list[DatasetUse]
 
 
 class Views(_Entry):
-    """Saved views of the run's experiment."""
+    """Save views of the run's experiment."""
 
     kind: Literal["views"] = "views"
     views: list[View]
 
 
 class End(_Entry):
-    """How the run ended, and when; by the value of its process's tag `names.PROCESS_STARTED_TAG` no
-    other process's run is ended.
+    """End the run, unless another process than this one (its `names.PROCESS_STARTED_TAG`) has
+    resumed it.
     """
 
     kind: Literal["end"] = "end"
@@ -103,15 +102,17 @@ class End(_Entry):
     ended_ms: int
 
 
-Entry: TypeAlias = Begin | GoOn | Parameters | Points | Tags | File | Model | Datasets | Views | End
+Entry: TypeAlias = (
+    Begin | Resume | Parameters | Points | Tags | File | Model | Datasets | Views | End
+)
 
 _ADAPTER: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
 def entry_from_json(line: bytes) -> Entry:
-    """An entry from its line.
+    """Read an entry from its line.
 
     Raises:
-        pydantic.ValidationError: It is no entry.
+        pydantic.ValidationError: The line is no entry.
     """
     return _ADAPTER.validate_json(line)

@@ -18,11 +18,6 @@ def at(uri: str) -> TrackingConfig:
     return TrackingConfig(uri=uri, spool=Path(uri.removeprefix("sqlite:///")).parent / "spool")
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('tracking store')}/mlflow.db"
-
-
 @pytest.fixture
 def first(uri: str) -> MlflowTracker:
     """The run that is gone on with."""

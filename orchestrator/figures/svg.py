@@ -1,6 +1,4 @@
-"""A figure as part of a page: vector graphics whose text is text and whose colours follow the
-page's.
-"""
+"""Turn a figure into part of a page: vector graphics with real text, in the page's colours."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from orchestrator.figures.run import with_literal_texts
-from orchestrator.reporting.palette import VARIABLES
+from orchestrator.figures.palette import VARIABLES
+from orchestrator.figures.saving import with_literal_texts
 
 # What Matplotlib says of itself, a style that would hold for the whole page, names of groups that
 # other figures have as well.
@@ -26,7 +24,7 @@ _HEX = re.compile(r"#[0-9a-f]{6}\b")
 
 
 def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Markup:
-    """The figure to be put into a page.
+    """Return the figure as SVG to put into a page.
 
     Args:
         figure: Drawn with the light colours of `palette`, which become those of the page; other

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import resource
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ import pytest
 from filelock import FileLock
 
 from orchestrator.errors import StorageUnavailableError, UserInputError
-from orchestrator.tracking.entries import Entry, Points, Tags
-from orchestrator.tracking.spool import Destination, Spool
+from orchestrator.tracking.outbox.entries import Entry, Points, Tags
+from orchestrator.tracking.outbox.spool import Destination, Spool
 
 DESTINATION = Destination("postgresql://me:secret@host/runs", "an experiment")
 
@@ -246,3 +247,20 @@ def test_text_of_any_kind_is_one_line(spool: Spool) -> None:
     tags = Tags(run="a_run", values={"note": "two\nlines\u2028and ✓ \x00"})
     spool.append(tags)
     assert entries(spool) == [tags]
+
+
+def test_a_session_that_version_0_1_left_behind_is_read_as_it_was(tmp_path: Path) -> None:
+    kept = Path(__file__).parents[3] / "data" / "spool_0_1"
+    shutil.copytree(kept, tmp_path / "a_run-1")
+    (tmp_path / "a_run-1.lock").touch()
+    (left,) = Spool.left_behind(tmp_path)
+    assert left.destination == Destination("sqlite:///STORE/mlflow.db", "digits")
+    assert left.delivered.run_ids == {"0123456789abcdef0123456789abcdef": "f" * 32}
+    assert [entry.kind for entry in left.aside()] == ["file"]
+    first, *_, last = entries(left)
+    assert (first.kind, last.kind) == ("parameters", "end"), "the store has what came before"
+    end = left.waiting()[-1][1]
+    assert end == (kept / "journal.jsonl").stat().st_size
+    left.note_delivered(end, {})
+    left.close()
+    assert names_in(tmp_path) == []

@@ -1,8 +1,8 @@
-"""A picture with some images of every class, as the models see them."""
+"""Draw some images of every class, as the models see them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ SheetRows: TypeAlias = dict[str, list[npt.NDArray[np.uint8]]]
 
 
 def check_sheet(path: Path) -> None:
-    """Asks, before anything is looked at, whether a sheet could be called so.
+    """Reject the name of a sheet before any image is read.
 
     Raises:
         UserInputError: Its suffix tells no kind of picture.
@@ -40,12 +40,12 @@ def check_sheet(path: Path) -> None:
 def write_sample_sheet(
     rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str, path: Path
 ) -> None:
-    """Draws one row a class, its name to the left; of very many classes those at equal distances.
+    """Draw one row per class, its name on the left; of more than 40 classes a regular selection.
 
     Args:
         rows: Images (channels, height, width) by class.
         title: Above all.
-        path: Where the picture goes; its suffix, which `check_sheet` knows, says how.
+        path: Where the picture goes; its suffix, which `check_sheet` accepts, chooses the format.
 
     Raises:
         DataError: There are no images.
@@ -55,32 +55,25 @@ def write_sample_sheet(
         raise DataError(
             "has no image that can be used", where=title, next_step="a sample sheet needs some"
         )
+    figure = _sheet(rows, title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(
+            what, where=str(path), next_step="choose another --sheet"
+        ) from None
+
+
+def _sheet(rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str) -> Figure:
     shown = _spread([*rows])
     height = len(shown) * _SIDE_INCHES + 0.5 + _MARGIN_INCHES
     width = IMAGES_PER_CLASS * _SIDE_INCHES + _NAME_INCHES + _MARGIN_INCHES
     figure = Figure(figsize=(width, height), dpi=150)
     for row, label in enumerate(shown):
-        bottom = (_MARGIN_INCHES + (len(shown) - 1 - row) * _SIDE_INCHES) / height
-        name = label if len(label) <= _MAX_NAME else f"{label[: _MAX_NAME - 1]}…"
-        middle = bottom + _SIDE_INCHES / 2 / height
-        figure.text(
-            (_NAME_INCHES - _MARGIN_INCHES) / width,
-            middle,
-            name,
-            ha="right",
-            va="center",
-            fontsize=9,
-            parse_math=False,
-        )
-        for column, image in enumerate(rows[label]):
-            left = (_NAME_INCHES + column * _SIDE_INCHES) / width
-            axes = figure.add_axes(
-                (left, bottom, 0.94 * _SIDE_INCHES / width, 0.94 * _SIDE_INCHES / height)
-            )
-            axes.imshow(
-                np.moveaxis(image, 0, 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
-            )
-            axes.set_axis_off()
+        bottom_inches = _MARGIN_INCHES + (len(shown) - 1 - row) * _SIDE_INCHES
+        _draw_row(figure, label, rows[label], bottom_inches)
     left_out = f", {len(shown)} of {len(rows)} classes" if len(shown) < len(rows) else ""
     figure.text(
         _MARGIN_INCHES / width,
@@ -90,14 +83,32 @@ def write_sample_sheet(
         fontsize=11,
         parse_math=False,
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(
-            what, where=str(path), next_step="choose another --sheet"
-        ) from None
+    return figure
+
+
+def _draw_row(
+    figure: Figure, label: str, images: Sequence[npt.NDArray[np.uint8]], bottom_inches: float
+) -> None:
+    width, height = figure.get_size_inches()
+    figure.text(
+        (_NAME_INCHES - _MARGIN_INCHES) / width,
+        (bottom_inches + _SIDE_INCHES / 2) / height,
+        label if len(label) <= _MAX_NAME else f"{label[: _MAX_NAME - 1]}…",
+        ha="right",
+        va="center",
+        fontsize=9,
+        parse_math=False,
+    )
+    for column, image in enumerate(images):
+        left = (_NAME_INCHES + column * _SIDE_INCHES) / width
+        side_inches = 0.94 * _SIDE_INCHES
+        axes = figure.add_axes(
+            (left, bottom_inches / height, side_inches / width, side_inches / height)
+        )
+        axes.imshow(
+            np.moveaxis(image, 0, 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+        )
+        axes.set_axis_off()
 
 
 def _spread(labels: list[str]) -> list[str]:

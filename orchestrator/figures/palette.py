@@ -1,5 +1,6 @@
-"""The colours of reports, each for light and for dark: figures are drawn in the light ones, the
-page turns them.
+"""The colours of figures and pages, each for light and for dark.
+
+Figures are drawn in the light ones; a page replaces them with its own.
 """
 
 from __future__ import annotations

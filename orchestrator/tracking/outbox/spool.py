@@ -1,26 +1,26 @@
-"""Where everything that is logged waits on disk until the tracking store has it.
+"""Keep what is logged on disk until the tracking store has it.
 
-One folder for each process and run that it opened (a sweep's children are in that of the sweep):
+Each process has one folder for each run that it opened; a sweep's children share that of the sweep:
 
 ```
 SPOOL/RUN_ID-xxxxxxxx.lock        held while the process lives
 SPOOL/RUN_ID-xxxxxxxx/
 ├── destination.json              store and experiment
-├── journal.jsonl                 one entry a line, in order; an incomplete last line was never said
-├── delivered.json                up to which byte the store has them, and the ids of runs
-├── refused.jsonl                 entries that the store refuses for ever, with its reason
+├── journal.jsonl                 one entry a line, in order (see `journal`)
+├── delivered.json                up to which byte the store has them, and its ids of runs
+├── refused.jsonl                 entries that the store refuses for ever, with the reason
 └── files/                        copies of logged files
 ```
 
 A killed process loses nothing that it has logged: the next command, or `orchestrator reconcile`,
-sends the rest.
+sends the rest. The format is frozen (`tests/data/spool_0_1`): a new version reads the folders that
+an earlier one has left.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +30,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from orchestrator.errors import StorageUnavailableError, UserInputError
-from orchestrator.tracking.entries import Entry, entry_from_json
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.tracking.outbox.entries import Entry, entry_from_json
+from orchestrator.tracking.outbox.journal import Journal
 
 _JOURNAL, _DELIVERED, _DESTINATION, _REFUSED, _FILES = (
     "journal.jsonl",
@@ -46,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a session's entries go.
+    """Name the store and the experiment of a session.
 
     Attributes:
         uri: The store's; it may hold a password, so the folder is its owner's alone.
@@ -59,13 +60,12 @@ class Destination:
 
 @dataclass
 class Delivered:
-    """How far the store has a session's entries.
+    """Record how many of a session's entries the store has.
 
     Attributes:
         offset: Bytes of the journal.
         run_ids: The store's id of each run that was opened while it was away, by the id given here.
-        aside: Entries before that offset, as JSON, which the store does not have after all: they
-            come last.
+        aside: Entries before that offset, as JSON, which the store does not have: they come last.
     """
 
     offset: int = 0
@@ -74,18 +74,23 @@ class Delivered:
 
 
 class Spool:
-    """The folder of one session, locked by this process."""
+    """Hold the folder of one session, locked by this process.
+
+    Args:
+        folder: The folder.
+        lock: Held by this process.
+    """
 
     def __init__(self, folder: Path, lock: FileLock) -> None:
         self.folder = folder
         self._lock = lock
-        self._journal: int | None = None
+        self._journal = Journal(folder / _JOURNAL)
         self.destination = Destination(**_read_json(folder / _DESTINATION))
         self.delivered = _read_delivered(folder)
 
     @classmethod
     def begin(cls, spool_dir: Path, run_id: str, destination: Destination) -> Spool:
-        """Makes the folder of a new session.
+        """Make the folder of a new session.
 
         Raises:
             StorageUnavailableError: It cannot be made.
@@ -108,10 +113,10 @@ class Spool:
 
     @classmethod
     def left_behind(cls, spool_dir: Path) -> Iterator[Spool]:
-        """The sessions whose process is gone, in the order of their beginnings: a later one may go
-        on with the run of an earlier one.
+        """Yield the sessions whose process is gone, the oldest first.
 
-        Each is locked for this process until it is removed or released.
+        A later one may resume the run of an earlier one. Each is locked for this process until it
+        is closed.
         """
         for lock_file in sorted(spool_dir.glob("*.lock"), key=_begun_ns):
             lock, folder = FileLock(lock_file), lock_file.with_suffix("")
@@ -135,28 +140,15 @@ class Spool:
                 yield spool
 
     def append(self, entry: Entry) -> int:
-        """Writes an entry at the journal's end, and returns where it ends.
+        """Write an entry at the journal's end, and return where it ends.
 
         Raises:
             OSError: It cannot be written; the journal is as before.
         """
-        if self._journal is None:
-            self._journal = os.open(
-                self.folder / _JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
-            )
-        line = entry.model_dump_json().encode() + b"\n"
-        before = os.fstat(self._journal).st_size
-        try:
-            if os.write(self._journal, line) == len(line):
-                return before + len(line)
-        except OSError:
-            os.ftruncate(self._journal, before)
-            raise
-        os.ftruncate(self._journal, before)
-        raise OSError(None, "the disk took only a part")
+        return self._journal.append(entry)
 
     def copy(self, path: Path) -> Path:
-        """A copy of a file or folder, which waits with the entries; the file may change meanwhile.
+        """Copy a file or folder into the session's folder: the original may change meanwhile.
 
         Raises:
             OSError: It cannot be copied.
@@ -174,41 +166,22 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """The entries that the store does not have yet, each with where it ends.
+        """Return the entries that the store does not have yet, each with where it ends.
 
         Raises:
             UserInputError: A line is no entry.
             OSError: They cannot be read.
         """
-        journal = self.folder / _JOURNAL
-        if not journal.exists():
-            return []
-        with journal.open("rb") as file:
-            file.seek(self.delivered.offset)
-            entries, offset = [], self.delivered.offset
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                entries.append((self._entry(line, offset), offset + len(line)))
-                offset += len(line)
-        return entries
+        return self._journal.entries_after(self.delivered.offset)
 
     def aside(self) -> list[Entry]:
-        """Those of the entries before that are still to be sent, after all others."""
+        """Return earlier entries that the store does not have either; they are sent last."""
         return [entry_from_json(line.encode()) for line in self.delivered.aside]
-
-    def _entry(self, line: bytes, offset: int) -> Entry:
-        try:
-            return entry_from_json(line)
-        except ValueError:
-            what = f"the line at byte {offset} is no entry ({line[:60]!r})"
-            advice = "delete the line to send the others, or the folder to give them up"
-            raise UserInputError(what, str(self.folder / _JOURNAL), advice) from None
 
     def note_delivered(
         self, offset: int, run_ids: Mapping[str, str], aside: Sequence[Entry] = ()
     ) -> None:
-        """The store has everything up to there, or further where it was so before.
+        """Record up to where the store has the entries; never less than was recorded before.
 
         Args:
             offset: Where the last entry ends that it has.
@@ -216,7 +189,7 @@ class Spool:
             aside: Entries before that which it does not have.
 
         Raises:
-            OSError: It cannot be noted; sending the same again does no harm.
+            OSError: It cannot be written; sending the same again does no harm.
         """
         self.delivered = Delivered(
             max(offset, self.delivered.offset),
@@ -226,10 +199,10 @@ class Spool:
         _write_json(self.folder / _DELIVERED, asdict(self.delivered))
 
     def note_refused(self, entry: Entry, reason: str) -> None:
-        """The store will never take an entry.
+        """Record that the store will never take an entry.
 
         Raises:
-            OSError: It cannot be noted.
+            OSError: It cannot be written.
         """
         with (self.folder / _REFUSED).open("a", encoding="utf-8") as file:
             file.write(
@@ -237,28 +210,14 @@ class Spool:
             )
 
     def close(self) -> None:
-        """Removes the folder when the store has everything; what was refused stays to be looked
-        at.
-        """
-        if self._journal is not None:
-            os.close(self._journal)
-            self._journal = None
-        if self._is_anything_waiting():
+        """Remove the folder once the store has everything; what was refused stays to be read."""
+        self._journal.close()
+        if self.delivered.aside or self._journal.has_entries_after(self.delivered.offset):
             self._lock.release()
         elif (self.folder / _REFUSED).exists():
             _forget(self.folder, self._lock)
         else:
             _remove(self.folder, self._lock)
-
-    def _is_anything_waiting(self) -> bool:
-        if self.delivered.aside:
-            return True
-        journal = self.folder / _JOURNAL
-        if not journal.exists():
-            return False
-        with journal.open("rb") as file:
-            file.seek(self.delivered.offset)
-            return any(line.endswith(b"\n") for line in file)
 
 
 def _remove(folder: Path, lock: FileLock) -> None:
@@ -267,8 +226,7 @@ def _remove(folder: Path, lock: FileLock) -> None:
 
 
 def _forget(folder: Path, lock: FileLock) -> None:
-    """Nobody need look there again."""
-    # While it is still held: whoever waits for it would get a lock that nobody can find.
+    # Removed while the lock is held: who waits for it would get a lock that nobody can find.
     _lock_file(folder).unlink(missing_ok=True)
     lock.release()
 
@@ -290,9 +248,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_delivered(folder: Path) -> Delivered:
-    """From the beginning where nothing is noted, or nothing that can be read: sending again does no
-    harm.
-    """
+    """Read the record; a missing or corrupt one means none: sending again does no harm."""
     try:
         return Delivered(**_read_json(folder / _DELIVERED))
     except (OSError, ValueError, TypeError):

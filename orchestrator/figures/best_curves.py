@@ -1,0 +1,130 @@
+"""Draw how accuracy develops from task to task in the best trials of a sweep."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from sklearn.isotonic import isotonic_regression
+
+from orchestrator.figures.layout import empty_figure, finish_axes, message_figure
+from orchestrator.figures.palette import GRID, MUTED
+from orchestrator.figures.trials import TrialRow, best_first, count_text
+
+# After Okabe and Ito, darkened where a text in that colour would be too pale; the best trial comes
+# first.
+_RANK_COLOURS = ("#0072B2", "#C24E00", "#00805E", "#AD4F84", "#8A5F00", "#5A5FC0", "#000000")
+# Height of the curves' plot and of one line of its labels.
+_PLOT_POINTS, _LABEL_POINTS = 350.0, 13.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    label: str
+    values: tuple[float, ...]
+    colour: str
+    line_style: str
+
+
+def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5) -> Figure:
+    """Draw the accuracy after each task of the best trials: teacher dashed, student solid.
+
+    A curve that trials share is drawn once.
+
+    Args:
+        trials: In any order.
+        mode: "max" or "min": which objective is better.
+        num_best: How many trials to show.
+    """
+    best = best_first(trials, mode)[:num_best]
+    teachers = _curves(
+        "teacher", "--", [(trial.trial, tuple(trial.teacher_curve)) for trial in best]
+    )
+    curves = [
+        *_curves("student", "-", [(trial.trial, tuple(trial.student_curve)) for trial in best]),
+        *teachers,
+    ]
+    if not curves:
+        return message_figure("No accuracies yet" if best else count_text(trials))
+    figure = empty_figure(10.0, 5.8)
+    axes = figure.subplots()
+    for rank, curve in enumerate(curves):
+        (line,) = axes.plot(
+            range(1, len(curve.values) + 1),
+            curve.values,
+            curve.line_style,
+            label=curve.label,
+            color=curve.colour,
+        )
+        line.set(marker="o", markersize=4, linewidth=1.8, zorder=3 - rank / len(curves))
+    which = "the best trial" if len(best) == 1 else f"the {len(best)} best trials"
+    finish_axes(axes, f"Accuracy after each task, {which}: teacher dashed, student solid")
+    axes.set_xlabel("tasks learned", color=MUTED)
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis="y", color=GRID)
+    _label_ends(axes, curves)
+    return figure
+
+
+def _curves(
+    role: str, line_style: str, values_per_trial: Sequence[tuple[int, tuple[float, ...]]]
+) -> list[_Curve]:
+    shared: dict[tuple[float, ...], list[int]] = {}
+    for trial, values in values_per_trial:
+        shared.setdefault(values, []).append(trial)
+    curves = []
+    for values, numbers in shared.items():
+        if values:
+            named = f"trial{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+            whose = "all" if 1 < len(numbers) == len(values_per_trial) else named
+            label = f"{100 * values[-1]:.1f} %  {role} of {whose}"
+            rank = [trial for trial, _ in values_per_trial].index(numbers[0])
+            colour = MUTED if len(numbers) > 1 else _RANK_COLOURS[rank % len(_RANK_COLOURS)]
+            curves.append(_Curve(label, values, colour, line_style))
+    return curves
+
+
+def _label_ends(axes: Axes, curves: Sequence[_Curve]) -> None:
+    bottom, top = axes.get_ylim()
+    ordered = sorted(curves, key=lambda curve: curve.values[-1])
+    heights = _spread(
+        [curve.values[-1] for curve in ordered],
+        (bottom, top),
+        _LABEL_POINTS / _PLOT_POINTS * (top - bottom),
+    )
+    last = max(len(curve.values) for curve in curves)
+    right = last + 0.04 * last
+    for curve, height in zip(ordered, heights, strict=True):
+        end = (len(curve.values), curve.values[-1])
+        leader = {
+            "arrowstyle": "-",
+            "color": curve.colour,
+            "linewidth": 0.7,
+            "shrinkA": 0,
+            "shrinkB": 4,
+        }
+        axes.annotate(
+            curve.label,
+            end,
+            (right, height),
+            va="center",
+            fontsize=10,
+            color=curve.colour,
+            arrowprops=leader,
+        )
+
+
+def _spread(heights: Sequence[float], limits: tuple[float, float], gap: float) -> list[float]:
+    """Move ascending heights as little as possible (least squares) until they are `gap` apart."""
+    gap = min(gap, (limits[1] - limits[0]) / len(heights))
+    offsets = [i * gap for i in range(len(heights))]
+    moved = isotonic_regression(
+        [height - offset for height, offset in zip(heights, offsets, strict=True)]
+    )
+    lowest, highest = limits[0], limits[1] - offsets[-1]
+    return [
+        min(max(float(place), lowest), highest) + offset
+        for place, offset in zip(moved, offsets, strict=True)
+    ]

@@ -1,0 +1,27 @@
+"""Lay out the figures of a sweep: their margins, their titles, and a message instead of a plot."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from orchestrator.figures.palette import INK, MUTED
+
+
+def empty_figure(width_inches: float, height_inches: float) -> Figure:
+    """Return a figure that makes room for all its texts when it is drawn."""
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    return Figure(figsize=(width_inches, height_inches), layout=layout, facecolor="white")
+
+
+def message_figure(text: str) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = empty_figure(8.5, 2.0)
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=12, color=MUTED)
+    return figure
+
+
+def finish_axes(axes: Axes, title: str) -> None:
+    """Write the title of a plot, and remove its frame."""
+    axes.set_title(title, fontsize=12, color=INK, loc="left", pad=10)
+    axes.tick_params(length=0, colors=INK)
+    axes.spines[:].set_visible(False)

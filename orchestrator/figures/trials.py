@@ -1,0 +1,81 @@
+"""The trials of a sweep as figures and tables show them, and their order.
+
+Only a finished trial has an objective that compares: what a trial reported before it was stopped
+belongs to fewer tasks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.config.objective import rank_key
+from orchestrator.figures.texts import is_number
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """Hold one trial as it is shown.
+
+    Attributes:
+        trial: Its number.
+        status: "finished", "stopped" or "failed".
+        value: The objective; None where there is none.
+        parameters: Dotted path → JSON value; a conditional parameter is missing where it does not
+            apply.
+        curve: Objective after each task.
+        teacher_curve: Test accuracy (fraction) after each task.
+        student_curve: Test accuracy (fraction) after each task.
+    """
+
+    trial: int
+    status: str
+    value: float | None
+    parameters: dict[str, Any]
+    curve: list[float] = field(default_factory=list)
+    teacher_curve: list[float] = field(default_factory=list)
+    student_curve: list[float] = field(default_factory=list)
+
+
+def best_first(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
+    """Return the finished trials, the best first; of equal ones the earlier.
+
+    Args:
+        trials: In any order.
+        mode: "max" or "min": which objective is better.
+    """
+    return sorted(
+        filter(is_finished, trials),
+        key=lambda trial: rank_key(trial.value or 0.0, trial.trial, mode),
+    )
+
+
+def unfinished(trials: Sequence[TrialRow]) -> list[TrialRow]:
+    """Return the other trials: first the stopped ones, then the failed ones."""
+    return sorted(
+        (trial for trial in trials if not is_finished(trial)),
+        key=lambda trial: (trial.status == "failed", trial.trial),
+    )
+
+
+def is_finished(trial: TrialRow) -> bool:
+    """Return whether a trial has an objective that compares."""
+    return trial.status == "finished" and is_number(trial.value)
+
+
+def count_text(trials: Sequence[TrialRow]) -> str:
+    """Return how many trials there are of each status, in words."""
+    counts = Counter(
+        trial.status if trial.status != "finished" or is_finished(trial) else "without a value"
+        for trial in trials
+    )
+    told = ", ".join(
+        f"{counts[status]} {status}"
+        for status in ("finished", "stopped", "failed", "without a value")
+        if counts[status]
+    )
+    if counts["finished"]:
+        return f"{len(trials)} trial{'s' * (len(trials) > 1)}: {told}"
+    return f"No trial has finished ({told})" if trials else "No trial yet"

@@ -1,0 +1,44 @@
+"""Name every file that a run or a sweep leaves, in its output folder and among its artifacts.
+
+Whoever writes or reads such a file takes its name from here: pipelines, reports, the terminal, the
+ledger of a sweep, and the reader of tracked runs. So the names lie below all of these, and not in
+`config`, for nobody configures them.
+"""
+
+import re
+
+from orchestrator.config.roles import Role
+
+SUMMARY_FILE = "summary.json"
+EXPERIMENT_FILE = "experiment.yaml"
+ENVIRONMENT_FILE = "environment.json"
+RAY_LOG_FILE = "ray.log"
+REPORT_FILE = "report.html"
+MODELS_FOLDER = "models"
+FIGURES_FOLDER = "figures"
+OVERVIEW_FILE = "overview.png"
+
+SEARCH_SPACE_FILE = "search_space.yaml"
+LEDGER_FILE = "ledger.jsonl"
+LEADERBOARD_FILE = "leaderboard.csv"
+BEST_FILE = "best.yaml"
+PARALLEL_COORDINATES_FILE = "parallel_coordinates.png"
+PARAMETER_IMPORTANCE_FILE = "parameter_importance.png"
+BEST_CURVES_FILE = "best_accuracy_curves.png"
+
+_SEED_SUMMARY = re.compile(r"summary-seed-\d+\.json")
+
+
+def accuracy_matrix_file(role: Role) -> str:
+    """Return the file name of a heat map in `FIGURES_FOLDER`: `teacher_accuracy_matrix.png`."""
+    return f"{role}_accuracy_matrix.png"
+
+
+def seed_summary_file(seed: int) -> str:
+    """Return the file name of a trial's summary for one of its seeds: `summary-seed-7.json`."""
+    return f"summary-seed-{seed}.json"
+
+
+def is_seed_summary_file(name: str) -> bool:
+    """Return whether `seed_summary_file` gives such a name."""
+    return _SEED_SUMMARY.fullmatch(name) is not None

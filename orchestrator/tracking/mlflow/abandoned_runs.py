@@ -1,0 +1,110 @@
+"""Close runs whose process was killed: nobody else does, and they would be RUNNING for ever."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from orchestrator.tracking import names
+from orchestrator.tracking.mlflow.calls import mlflow_calls
+from orchestrator.tracking.mlflow.database import database_ready
+from orchestrator.tracking.mlflow.runs import RUNNING, connect
+from orchestrator.tracking.run_process import RunProcess, recorded_process, this_process
+from orchestrator.tracking.tracker import RunStatus
+
+RUNS_PER_PAGE = 1000
+# Fifteen missed heartbeats.
+SILENCE = timedelta(minutes=15)
+
+logger = logging.getLogger(__name__)
+
+
+def close_abandoned_runs(
+    client: MlflowClient, uri: str, experiment_ids: Sequence[str]
+) -> list[str]:
+    """Close as FAILED the runs whose process is gone, and return their ids.
+
+    Gone is a process of this host that has ended, and one that cannot be seen from here (of another
+    host or container) and gave no sign of life for `SILENCE`. Runs of other processes, and runs
+    that name none, are left alone. Several processes may do this at once: they write the same. The
+    end time is when a run is found, for when its process died is not known.
+
+    Args:
+        client: Bound to the store.
+        uri: The store's URI, for messages.
+        experiment_ids: Where to look.
+
+    Raises:
+        UserInputError: The store refuses access.
+        TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
+        OrchestratorError: A run was deleted meanwhile.
+    """
+    closed = []
+    with mlflow_calls(uri):
+        # All are found before any is closed: a closed run no longer matches, which would move the
+        # pages.
+        for run in list(_running(client, experiment_ids)):
+            process = recorded_process(run.data.tags)
+            reason = _why_gone(process, run) if process else ""
+            if process and reason and _close(client, run.info.run_id, process, reason):
+                closed.append(run.info.run_id)
+    return closed
+
+
+def close_abandoned_runs_of_store(uri: str) -> list[str]:
+    """As `close_abandoned_runs`, in every experiment of a store that answers."""
+    with mlflow_calls(uri):
+        with database_ready(uri):
+            client = connect(uri)
+        experiment_ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    return close_abandoned_runs(client, uri, experiment_ids)
+
+
+def _running(client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Run]:
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            list(experiment_ids),
+            f"attributes.status = '{RUNNING}'",
+            max_results=RUNS_PER_PAGE,
+            page_token=token,
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _why_gone(process: RunProcess, run: Run) -> str:
+    """Empty for a process that may live."""
+    here = this_process()
+    if here is not None and process.is_seen_from(here):
+        return (
+            f"its process (pid {process.pid} on {process.host}) is gone"
+            if process.is_gone(here)
+            else ""
+        )
+    try:
+        last = datetime.fromisoformat(run.data.tags.get(names.HEARTBEAT_TAG, ""))
+    except ValueError:
+        return ""
+    silence = datetime.now(UTC) - last
+    return (
+        f"no sign of life from {process.host} for {silence.total_seconds() / 60:.0f} minutes"
+        if silence > SILENCE
+        else ""
+    )
+
+
+def _close(client: MlflowClient, run_id: str, process: RunProcess, reason: str) -> bool:
+    # Asked again: after the search the process may have closed the run itself, before it ended; or
+    # another one goes on with it.
+    run = client.get_run(run_id)
+    if run.info.status != RUNNING or recorded_process(run.data.tags) != process:
+        return False
+    client.set_tag(run_id, names.STATUS_REASON_TAG, reason)
+    client.set_terminated(run_id, RunStatus.FAILED.value)
+    logger.info("run %s is closed as FAILED: %s", run_id, reason)
+    return True

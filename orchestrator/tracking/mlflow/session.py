@@ -1,0 +1,84 @@
+"""The session of one process with a store: the outbox that a run shares with its children."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+
+from orchestrator.errors import TrackingUnavailableError
+from orchestrator.tracking import names
+from orchestrator.tracking.earlier_log import EarlierLog, NoEarlierLog, not_a_child
+from orchestrator.tracking.mlflow.calls import mlflow_calls
+from orchestrator.tracking.mlflow.delivery import MlflowDelivery
+from orchestrator.tracking.mlflow.runs import find_run
+from orchestrator.tracking.outbox.entries import Begin
+from orchestrator.tracking.outbox.outbox import Outbox
+from orchestrator.tracking.outbox.spool import Spool
+
+# How long opening a child may wait for what was logged before and for MLflow's id of it.
+OPENING_SECONDS = 5.0
+
+
+class Session:
+    """Open runs through one outbox.
+
+    Args:
+        spool: Keeps what the outbox has not sent.
+        delivery: Sends it.
+        opening_tags: Of every run that the session opens: who runs what.
+
+    Attributes:
+        outbox: Takes what the runs log.
+        delivery: As given.
+        opening_tags: As given.
+    """
+
+    def __init__(
+        self, spool: Spool, delivery: MlflowDelivery, opening_tags: Mapping[str, str]
+    ) -> None:
+        self.outbox = Outbox(spool, delivery)
+        self.delivery = delivery
+        self.opening_tags = dict(opening_tags)
+
+    def begin_later(self, tags: Mapping[str, str]) -> str:
+        """Create a run once the store answers, and return the id by which it is called until then.
+
+        The run keeps that id as its tag `names.SPOOL_ID_TAG`.
+        """
+        run_id = uuid.uuid4().hex
+        self.outbox.put(Begin(run=run_id, tags=dict(tags), started_ms=now_ms()))
+        return run_id
+
+    def begin_child(self, tags: Mapping[str, str]) -> str:
+        """Create a run, and return its id: the store's, if it answers soon."""
+        is_failing = self.outbox.is_failing
+        run_id = self.begin_later(tags)
+        if not is_failing:
+            # A store that hangs does not keep the learning waiting for longer.
+            self.outbox.flush(OPENING_SECONDS, numbers_only=True)
+        return self.delivery.id_of(run_id)
+
+    def earlier_log_of_child(self, run_id: str, parent_run_id: str) -> EarlierLog:
+        """Return what a child holds, as far as the store can be asked.
+
+        Raises:
+            UserInputError: There is no such run, or it is no child of that parent.
+        """
+        if self.outbox.is_failing:
+            return NoEarlierLog()
+        uri = self.delivery.destination.uri
+        try:
+            with mlflow_calls(uri):
+                child = find_run(self.delivery.store.client, uri, run_id)
+        except TrackingUnavailableError:
+            return NoEarlierLog()
+        parent = child.data.tags.get(names.PARENT_RUN_TAG)
+        if parent not in (parent_run_id, self.delivery.id_of(parent_run_id)):
+            raise not_a_child(run_id, parent_run_id)
+        return EarlierLog(run_id, child.data.params, ())
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,158 @@
+"""Start or resume a run in MLflow, in a store that answers or in one that is away.
+
+What earlier processes of this machine left is put in order first: what waits in the spool is sent,
+runs whose process is gone are closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from mlflow.entities import Run
+
+from orchestrator.errors import OrchestratorError, StorageUnavailableError
+from orchestrator.tracking import names
+from orchestrator.tracking.earlier_log import EarlierLog
+from orchestrator.tracking.mlflow.abandoned_runs import close_abandoned_runs
+from orchestrator.tracking.mlflow.calls import mlflow_calls
+from orchestrator.tracking.mlflow.database import database_ready
+from orchestrator.tracking.mlflow.delivery import MlflowDelivery
+from orchestrator.tracking.mlflow.runs import (
+    Store,
+    connect,
+    create_run,
+    find_run_of_experiment,
+    open_store,
+    reopen_run,
+)
+from orchestrator.tracking.mlflow.session import Session
+from orchestrator.tracking.mlflow.tracker import MlflowTracker
+from orchestrator.tracking.outbox.entries import Resume
+from orchestrator.tracking.outbox.left_behind import deliver_left_behind
+from orchestrator.tracking.outbox.spool import Destination, Spool
+from orchestrator.tracking.provenance import provenance_tags
+from orchestrator.tracking.run_process import this_process
+from orchestrator.tracking.tracker import RunStatus
+
+logger = logging.getLogger(__name__)
+
+
+def start_run(
+    destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
+) -> MlflowTracker:
+    """Open a run, new or by its id, and before it what is missing: schema and experiment.
+
+    Args:
+        destination: Its URI is supported, absolute and reachable.
+        spool_dir: Where sessions keep what waits.
+        tags: Of the run, `names.RUN_NAME_TAG` among them; they win over what is found out here.
+        run_id: The run to resume; None for a new one.
+
+    Raises:
+        UserInputError: As `opening.open_run`.
+        StorageUnavailableError: The spool cannot be written.
+        TrackingUnavailableError: As `opening.open_run`.
+    """
+    opened_by = opening_tags()
+    all_tags = opened_by | dict(tags)
+    # First: the run to resume may be among those that wait.
+    _deliver_left_behind(spool_dir, destination.uri)
+    with mlflow_calls(destination.uri):
+        # Looked for before the experiment is made: a wrong run id leaves no empty experiment
+        # behind.
+        earlier = None if run_id is None else _existing_run(destination, run_id)
+        store = open_store(destination.uri, destination.experiment)
+        _close_abandoned(store)
+        if earlier is None:
+            new_run_id = create_run(store.client, store.experiment_id, all_tags)
+        else:
+            new_run_id = earlier.info.run_id
+            reopen_run(store.client, earlier, all_tags)
+    spool = _begin_spool(spool_dir, new_run_id, store, destination)
+    session = Session(spool, MlflowDelivery(destination, {}, store), opened_by)
+    if earlier is None:
+        return MlflowTracker(session, new_run_id)
+    session.outbox.put(Resume(run=new_run_id, tags=all_tags))
+    parent_run_id = earlier.data.tags.get(names.PARENT_RUN_TAG, "")
+    return MlflowTracker(
+        session, new_run_id, parent_run_id, EarlierLog(new_run_id, earlier.data.params, ())
+    )
+
+
+def start_run_later(
+    destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
+) -> MlflowTracker:
+    """Open a run although the store does not answer: everything waits in the spool.
+
+    Args:
+        destination: As `start_run`.
+        spool_dir: As `start_run`.
+        tags: As `start_run`.
+        run_id: As `start_run`.
+
+    Raises:
+        StorageUnavailableError: The spool cannot be written.
+    """
+    opened_by = opening_tags()
+    all_tags = opened_by | dict(tags)
+    spool = Spool.begin(spool_dir, run_id or uuid.uuid4().hex, destination)
+    session = Session(spool, MlflowDelivery(destination, {}), opened_by)
+    if run_id is None:
+        return MlflowTracker(session, session.begin_later(all_tags))
+    session.outbox.put(Resume(run=run_id, tags=all_tags))
+    return MlflowTracker(session, run_id)
+
+
+def opening_tags() -> dict[str, str]:
+    """Return who runs what: the process by which others see whether the run is still alive, the
+    user, the state of the code.
+
+    Once for all runs of a session: they run the code that this process has loaded, whatever becomes
+    of the checkout.
+    """
+    process = this_process()
+    return {**(process.tags() if process else {}), **provenance_tags()}
+
+
+def _deliver_left_behind(spool_dir: Path, uri: str) -> None:
+    for left in deliver_left_behind(spool_dir, MlflowDelivery, uri):
+        if left.error is not None:
+            logger.warning(
+                "what an earlier run left could not be sent: %s; delete %s to give it up",
+                left.error,
+                left.folder,
+            )
+        elif left.num_refused:
+            logger.warning(
+                "the store refused %d entries that an earlier run left; which and why is in %s",
+                left.num_refused,
+                left.folder,
+            )
+
+
+def _existing_run(destination: Destination, run_id: str) -> Run:
+    with database_ready(destination.uri):
+        client = connect(destination.uri)
+    return find_run_of_experiment(client, destination.uri, run_id, destination.experiment)
+
+
+def _close_abandoned(store: Store) -> None:
+    """Close what earlier processes left; a run is worth more than the status of those before it."""
+    try:
+        close_abandoned_runs(store.client, store.uri, [store.experiment_id])
+    except OrchestratorError as error:
+        logger.warning("earlier runs whose process is gone could not be closed: %s", error)
+
+
+def _begin_spool(spool_dir: Path, run_id: str, store: Store, destination: Destination) -> Spool:
+    try:
+        return Spool.begin(spool_dir, run_id, destination)
+    except StorageUnavailableError as error:
+        with suppress(OrchestratorError), mlflow_calls(store.uri):
+            store.client.set_tag(run_id, names.STATUS_REASON_TAG, str(error))
+            store.client.set_terminated(run_id, RunStatus.FAILED.value)
+        raise

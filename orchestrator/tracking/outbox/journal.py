@@ -1,0 +1,90 @@
+"""The file of a session's entries: one line each, in the order of logging.
+
+A line that is incomplete, because its process was killed while it wrote, was never logged.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.errors import UserInputError
+from orchestrator.tracking.outbox.entries import Entry, entry_from_json
+
+
+class Journal:
+    """Append entries to a file, and read them back; the file is made for the first one.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def append(self, entry: Entry) -> int:
+        """Write an entry at the end, and return where it ends.
+
+        Raises:
+            OSError: It cannot be written; the file is as before.
+        """
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        line = entry.model_dump_json().encode() + b"\n"
+        before = os.fstat(self._descriptor).st_size
+        try:
+            if os.write(self._descriptor, line) == len(line):
+                return before + len(line)
+        except OSError:
+            os.ftruncate(self._descriptor, before)
+            raise
+        os.ftruncate(self._descriptor, before)
+        raise OSError(None, "the disk took only a part")
+
+    def entries_after(self, offset: int) -> list[tuple[Entry, int]]:
+        """Return the entries from a byte on, each with where it ends.
+
+        Raises:
+            UserInputError: A line is no entry.
+            OSError: They cannot be read.
+        """
+        return [
+            (self._entry(line, end - len(line)), end) for line, end in self._lines_after(offset)
+        ]
+
+    def has_entries_after(self, offset: int) -> bool:
+        """Return whether there is a complete line from a byte on.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        return any(True for _ in self._lines_after(offset))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _lines_after(self, offset: int) -> Iterator[tuple[bytes, int]]:
+        """Yield the complete lines, each with where it ends."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            end = offset
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                end += len(line)
+                yield line, end
+
+    def _entry(self, line: bytes, offset: int) -> Entry:
+        try:
+            return entry_from_json(line)
+        except ValueError:
+            what = f"the line at byte {offset} is no entry ({line[:60]!r})"
+            advice = "delete the line to send the others, or the folder to give them up"
+            raise UserInputError(what, str(self._path), advice) from None

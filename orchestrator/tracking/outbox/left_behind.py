@@ -1,0 +1,112 @@
+"""Deliver what sessions left in the spool: their process was killed, or the store stayed away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from orchestrator.config.addresses import without_password
+from orchestrator.errors import OrchestratorError, StorageUnavailableError, TrackingUnavailableError
+from orchestrator.tracking.outbox.delivery import Delivery
+from orchestrator.tracking.outbox.entries import Entry
+from orchestrator.tracking.outbox.outbox import WINDOW
+from orchestrator.tracking.outbox.spool import Destination, Spool
+
+# Makes the delivery of a session; the mapping is `Delivered.run_ids`.
+DeliveryTo: TypeAlias = Callable[[Destination, Mapping[str, str]], Delivery]
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """What became of a session whose process is gone.
+
+    Attributes:
+        folder: Its spool.
+        destination: Where its entries go.
+        num_sent: Entries that the store took.
+        num_refused: Entries that it will never take; they stay in the folder, with the reason.
+        error: Why the others wait on; None when none does.
+        is_store_away: Whether the store could not be opened at all.
+    """
+
+    folder: Path
+    destination: Destination
+    num_sent: int
+    num_refused: int
+    error: OrchestratorError | None
+    is_store_away: bool = False
+
+
+def deliver_left_behind(
+    spool_dir: Path, delivery_to: DeliveryTo, uri: str | None = None
+) -> list[LeftBehind]:
+    """Send what sessions left whose process is gone.
+
+    Args:
+        spool_dir: Where sessions keep what waits.
+        delivery_to: Makes the delivery of each session.
+        uri: Only those of this store; None for all.
+    """
+    found: list[LeftBehind] = []
+    for spool in Spool.left_behind(spool_dir):
+        try:
+            if uri is None or spool.destination.uri == uri:
+                found.append(_deliver(spool, delivery_to, found))
+        finally:
+            spool.close()
+    return found
+
+
+def _deliver(spool: Spool, delivery_to: DeliveryTo, before: Sequence[LeftBehind]) -> LeftBehind:
+    """Send one, unless its store did not answer for one before: each try may take some seconds."""
+    destination, num_sent, num_refused = spool.destination, 0, 0
+    error = next(
+        (
+            left.error
+            for left in before
+            if left.is_store_away and left.destination.uri == destination.uri
+        ),
+        None,
+    )
+    if error is not None:
+        return LeftBehind(spool.folder, destination, 0, 0, error, is_store_away=True)
+    delivery = delivery_to(destination, spool.delivered.run_ids)
+    try:
+        for num_entries, refused in _sent_windows(spool, delivery):
+            num_sent += num_entries - refused
+            num_refused += refused
+    except OrchestratorError as reason:
+        error = reason
+    except OSError as reason:
+        error = StorageUnavailableError(
+            f"the spool cannot be used ({reason.strerror or reason})", str(spool.folder)
+        )
+    except Exception as reason:  # noqa: BLE001 - what cannot be sent keeps no run from beginning, and nothing else waiting
+        error = OrchestratorError(
+            without_password(f"{type(reason).__name__}: {reason}"), str(spool.folder)
+        )
+    is_store_away = isinstance(error, TrackingUnavailableError) and not delivery.is_connected
+    return LeftBehind(spool.folder, destination, num_sent, num_refused, error, is_store_away)
+
+
+def _sent_windows(spool: Spool, delivery: Delivery) -> Iterator[tuple[int, int]]:
+    """Send what waits, and yield of each window the numbers of all and of refused entries."""
+    waiting, aside = spool.waiting(), spool.aside()
+    for start in range(0, len(waiting), WINDOW):
+        window = waiting[start : start + WINDOW]
+        refused = _send(spool, delivery, [entry for entry, _ in window])
+        spool.note_delivered(window[-1][1], delivery.run_ids, aside)
+        yield len(window), refused
+    while aside:
+        refused = _send(spool, delivery, [aside.pop(0)])
+        spool.note_delivered(spool.delivered.offset, delivery.run_ids, aside)
+        yield 1, refused
+
+
+def _send(spool: Spool, delivery: Delivery, entries: Sequence[Entry]) -> int:
+    refused = delivery.send(entries)
+    for one in refused:
+        spool.note_refused(one.entry, one.reason)
+    return len(refused)

@@ -1,0 +1,84 @@
+"""A spool on a disk that may be full: what cannot be written is a warning instead of an error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.tracking.outbox.entries import Entry
+from orchestrator.tracking.outbox.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+
+class LenientSpool:
+    """Write to a spool where the disk allows it, and warn once where it does not.
+
+    Args:
+        spool: The session's folder.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._is_warned = False
+
+    @property
+    def folder(self) -> Path:
+        """The session's folder."""
+        return self._spool.folder
+
+    def append(self, entry: Entry) -> int | None:
+        """Write an entry, and return where it ends in the journal; None where there is no room."""
+        try:
+            return self._spool.append(entry)
+        except OSError as error:
+            self._warn(error)
+            return None
+
+    def copied(self, path: Path) -> Path:
+        """Return a copy of a file or folder; the original where there is no room."""
+        try:
+            return self._spool.copy(path)
+        except OSError as error:
+            self._warn(error)
+            return path
+
+    def note_delivered(
+        self, ends: Sequence[int | None], run_ids: Mapping[str, str], aside: Sequence[Entry]
+    ) -> None:
+        """Record that the store has entries.
+
+        Args:
+            ends: Where each ends in the journal; None for one that is not in it.
+            run_ids: As `spool.Delivered.run_ids`.
+            aside: Entries before them which the store does not have.
+        """
+        in_journal = [end for end in ends if end is not None]
+        if not in_journal:
+            return
+        try:
+            self._spool.note_delivered(in_journal[-1], run_ids, aside)
+        except OSError as error:
+            self._warn(error)
+
+    def note_refused(self, entry: Entry, reason: str) -> None:
+        """Record that the store will never take an entry."""
+        try:
+            self._spool.note_refused(entry, reason)
+        except OSError as error:
+            self._warn(error)
+
+    def close(self) -> None:
+        """Close the spool, as `Spool.close`."""
+        self._spool.close()
+
+    def _warn(self, error: OSError) -> None:
+        if not self._is_warned:
+            reason = error.strerror or error
+            logger.warning(
+                "the spool cannot be written (%s): %s; until it can, a crash loses numbers",
+                reason,
+                self._spool.folder,
+            )
+        self._is_warned = True

@@ -1,0 +1,262 @@
+"""Take what a process logs, keep it on disk at once, and send it to the store from a thread.
+
+Logging costs the learning one written line. A store that does not answer is asked again with
+growing pauses, for as long as the process lives; meanwhile the entries wait in the spool. A file
+that cannot be sent, while numbers can, waits until all else is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.errors import TrackingUnavailableError
+from orchestrator.tracking.outbox.delivery import Delivery, Refused
+from orchestrator.tracking.outbox.entries import Entry
+from orchestrator.tracking.outbox.lenient_spool import LenientSpool
+from orchestrator.tracking.outbox.pace import Pace, known_error
+from orchestrator.tracking.outbox.spool import Spool
+from orchestrator.tracking.outbox.waiting import (
+    Waiting,
+    WaitingEntries,
+    first_that_can_come_last,
+)
+
+# What is logged meanwhile goes into one request; a request to a SQLite file is work of this very
+# process.
+GATHER_SECONDS = 5.0
+WINDOW = 500  # entries in one request
+JOIN_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Hold the entries of one session, and the thread that sends them.
+
+    Args:
+        spool: The session's folder; entries that already wait there are sent first.
+        delivery: Sends them.
+    """
+
+    def __init__(self, spool: Spool, delivery: Delivery) -> None:
+        self._spool = LenientSpool(spool)
+        self._delivery = delivery
+        self._waiting = WaitingEntries(spool.waiting())
+        self._pace = Pace()
+        self._changed = threading.Condition()
+        self._is_stalled = False
+        self._is_ending = False
+        self._num_refused = 0
+        self._is_aside_said = False
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the store did not answer when it was last asked, or a caller has waited for it in
+        vain since.
+        """
+        return self._pace.failure is not None or self._is_stalled
+
+    def put(self, entry: Entry) -> None:
+        """Take an entry; never wait for the store.
+
+        Raises:
+            RuntimeError: The outbox is closed.
+        """
+        with self._changed:
+            if self._is_ending:
+                raise RuntimeError(
+                    f"nothing more can be logged here ({type(entry).__name__} of run {entry.run}):"
+                    " the run above is closed"
+                )
+            self._waiting.append(Waiting(entry, self._spool.append(entry)))
+            self._changed.notify_all()
+
+    def copied(self, path: Path) -> Path:
+        """Return a copy of a file or folder that waits with the entries; the original where the
+        disk has no room.
+        """
+        return self._spool.copied(path)
+
+    def flush(self, patience_seconds: float, *, numbers_only: bool = False) -> bool:
+        """Wait until the store has everything.
+
+        Args:
+            patience_seconds: How long nothing may move.
+            numbers_only: Whether files that were put aside may wait on.
+
+        Returns:
+            False when the store does not answer, or nothing moves.
+        """
+        with self._changed:
+            tries_left = self._pace.num_failures + 2
+            self._pace.is_hurried = True
+            if not numbers_only:
+                self._pace.next_try = 0.0
+            self._changed.notify_all()
+            last = self._waiting.count(in_order_only=numbers_only)
+            deadline = time.monotonic() + patience_seconds
+            while (
+                (left := self._waiting.count(in_order_only=numbers_only))
+                and self._pace.num_failures < tries_left
+                and time.monotonic() < deadline
+            ):
+                if left < last:
+                    last, deadline = left, time.monotonic() + patience_seconds
+                self._changed.wait(0.2)
+            self._pace.is_hurried, self._is_stalled = False, left > 0
+            return not left
+
+    def close(self, patience_seconds: float) -> None:
+        """Send what can be sent, and end the thread.
+
+        Args:
+            patience_seconds: How long nothing may move before the rest is left to the next command.
+
+        Raises:
+            TrackingUnavailableError: Entries are lost: neither the store nor the disk took them.
+        """
+        self.flush(patience_seconds)
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify_all()
+            left = self._waiting.all()
+        # A request that hangs is abandoned: the thread ends with the process, and what it sends
+        # twice does no harm.
+        self._thread.join(timeout=JOIN_SECONDS)
+        self._spool.close()
+        self._report(left)
+
+    def _report(self, left: Sequence[Waiting]) -> None:
+        lost = sum(waiting.end is None for waiting in left)
+        if lost:
+            what = (
+                f"{lost} tracked entries are lost: the store does not answer"
+                f" ({self._pace.failure}), and the disk had no room for them"
+            )
+            advice = "free some space and run the same command again: what was learned is kept"
+            raise TrackingUnavailableError(what, str(self._spool.folder), advice)
+        if left:
+            logger.warning(
+                "%d tracked entries wait in %s: `orchestrator reconcile` sends them",
+                len(left),
+                self._spool.folder,
+            )
+        if self._num_refused:
+            logger.warning(
+                "the tracking store refused %d entries; which and why is in %s",
+                self._num_refused,
+                self._spool.folder,
+            )
+
+    # --- the thread -------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while window := self._next_window():
+            try:
+                refused = self._delivery.send([waiting.entry for waiting in window])
+                self._note_sent(window, refused)
+            except Exception as error:  # noqa: BLE001 - a thread that ended would keep everything from arriving
+                if not self._put_aside(window, error):
+                    self._note_failure(error)
+                    self._pause()
+
+    def _next_window(self) -> list[Waiting]:
+        """Wait for entries, and return those to send next; none when the outbox ends.
+
+        Meanwhile tell the store now and then that the process lives.
+        """
+        while True:
+            self._beat_when_due()
+            with self._changed:
+                if self._waiting.count(in_order_only=True) and not self._must_not_gather():
+                    self._changed.wait_for(self._must_not_gather, GATHER_SECONDS)
+                if self._is_ending:
+                    return []
+                if window := self._waiting.first_in_order(WINDOW):
+                    return window
+                aside = self._waiting.first_aside()
+                if aside and time.monotonic() >= self._pace.next_try:
+                    return aside
+                next_try = self._pace.next_try if aside else math.inf
+                wake = min(self._pace.next_beat, next_try)
+                self._changed.wait(max(0.0, wake - time.monotonic()))
+
+    def _must_not_gather(self) -> bool:
+        return self._pace.is_hurried or self._is_ending
+
+    def _put_aside(self, window: Sequence[Waiting], error: Exception) -> bool:
+        """Let the first file of a window wait until all else is sent; False where that does not
+        help.
+        """
+        index = first_that_can_come_last(window)
+        if index is None or not self._delivery.answers():
+            return False
+        with self._changed:
+            self._waiting.put_aside(window, index)
+            self._pace.note_put_aside()
+            self._changed.notify_all()
+        if not self._is_aside_said:
+            logger.warning(
+                "a %s cannot be sent, and is tried again after all else: %s",
+                type(window[index].entry).__name__.lower(),
+                known_error(error),
+            )
+        self._is_aside_said = True
+        return True
+
+    def _beat_when_due(self) -> None:
+        if not self._pace.is_beat_due():
+            return
+        try:
+            self._delivery.beat()
+        except Exception as error:  # noqa: BLE001 - as above; the next one comes soon
+            logger.debug("no heartbeat: %s", error)
+
+    def _pause(self) -> None:
+        with self._changed:
+            hurried_before = self._pace.is_hurried
+            self._changed.wait_for(
+                lambda: self._is_ending or (self._pace.is_hurried and not hurried_before),
+                self._pace.pause_seconds(),
+            )
+
+    def _note_failure(self, error: Exception) -> None:
+        with self._changed:
+            is_first = self._pace.note_failure(error)
+            self._changed.notify_all()
+        if is_first:
+            known = known_error(error)
+            what = known.what if isinstance(known, TrackingUnavailableError) else str(known)
+            logger.warning(
+                "%s; the numbers wait in %s until it can be used", what, self._spool.folder
+            )
+
+    def _note_sent(self, window: Sequence[Waiting], refused: Sequence[Refused]) -> None:
+        with self._changed:
+            if self._is_ending:
+                # The spool is another process's by now, which sends it again: that does no harm.
+                return
+            self._note_refused(refused)
+            self._waiting.remove(window)
+            self._spool.note_delivered(
+                [waiting.end for waiting in window], self._delivery.run_ids, self._waiting.aside
+            )
+            is_back = self._pace.note_success()
+            self._is_stalled = False
+            self._changed.notify_all()
+        if is_back:
+            logger.warning("the tracking store answers again: what waited is being sent")
+
+    def _note_refused(self, refused: Sequence[Refused]) -> None:
+        for one in refused:
+            if self._num_refused == 0:
+                logger.warning("the tracking store refuses an entry: %s", one.reason)
+            self._num_refused += 1
+            self._spool.note_refused(one.entry, one.reason)

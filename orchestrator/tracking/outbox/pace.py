@@ -1,0 +1,81 @@
+"""When a store that fails is asked again, and when it hears that the process lives."""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.config.addresses import without_password
+from orchestrator.errors import OrchestratorError
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
+HURRIED_PAUSE_SECONDS = 1.0  # while somebody waits
+HEARTBEAT_SECONDS = 60.0
+
+
+class Pace:
+    """Time the requests to a store: pauses grow with each failure, and are short in a hurry.
+
+    Not thread-safe: the outbox calls it with its lock held, but for the heartbeat, which is the
+    sending thread's alone.
+
+    Attributes:
+        failure: Why the store could not be used when it was last asked; None where it could.
+        num_failures: In a row.
+        is_hurried: Whether somebody waits for the store.
+        next_try: When an entry that was put aside is tried again, on the monotonic clock.
+        next_beat: When the next heartbeat is due, on the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self.failure: OrchestratorError | None = None
+        self.num_failures = 0
+        self.is_hurried = False
+        self.next_try = 0.0
+        self.next_beat = time.monotonic()
+
+    def note_failure(self, error: Exception) -> bool:
+        """Record that the store could not be used; return whether it could be before."""
+        is_first = self.failure is None
+        self.num_failures += 1
+        self.failure = known_error(error)
+        return is_first
+
+    def note_put_aside(self) -> None:
+        """Record that an entry could not be sent, and delay its next try."""
+        self.num_failures += 1
+        self.next_try = time.monotonic() + self._longest_pause()
+
+    def note_success(self) -> bool:
+        """Record that the store has taken entries; return whether it had failed before."""
+        is_back = self.failure is not None
+        self.num_failures, self.failure = 0, None
+        if is_back:
+            # Meanwhile another process may have taken this one for dead.
+            self.next_beat = time.monotonic()
+        return is_back
+
+    def pause_seconds(self) -> float:
+        """Return how long to wait after the latest failure."""
+        return min(
+            self._longest_pause(), FIRST_PAUSE_SECONDS * 2.0 ** min(self.num_failures - 1, 10)
+        )
+
+    def is_beat_due(self) -> bool:
+        """Return whether a heartbeat is due; if so, the next one is due after a whole interval."""
+        now = time.monotonic()
+        if now < self.next_beat:
+            return False
+        self.next_beat = now + HEARTBEAT_SECONDS
+        return True
+
+    def _longest_pause(self) -> float:
+        return HURRIED_PAUSE_SECONDS if self.is_hurried else LONGEST_PAUSE_SECONDS
+
+
+def known_error(error: Exception) -> OrchestratorError:
+    """Return an error as one of this project, without passwords."""
+    return (
+        error
+        if isinstance(error, OrchestratorError)
+        else OrchestratorError(without_password(f"{type(error).__name__}: {error}"))
+    )

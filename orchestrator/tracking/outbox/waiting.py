@@ -1,0 +1,103 @@
+"""The entries that the store lacks: in the order of logging, and those that wait for all others."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from orchestrator.tracking.outbox.entries import Datasets, Entry, File, Model, Views
+
+# Artifacts often have a store and credentials of their own; numbers need not wait for these.
+_CAN_COME_LAST = (File, Model, Datasets, Views)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An entry that the store does not have.
+
+    Attributes:
+        entry: The entry.
+        end: Where it ends in the journal; None where the disk had no room for it.
+    """
+
+    entry: Entry
+    end: int | None
+
+
+class WaitingEntries:
+    """Keep entries in their order, and entries that were put aside after all others.
+
+    Not thread-safe: the outbox calls it with its lock held. Only one thread removes entries.
+
+    Args:
+        entries: Each with where it ends in the journal.
+    """
+
+    def __init__(self, entries: Iterable[tuple[Entry, int]]) -> None:
+        self._in_order = deque(Waiting(entry, end) for entry, end in entries)
+        self._aside: deque[Waiting] = deque()
+
+    @property
+    def aside(self) -> list[Entry]:
+        """The entries that were put aside."""
+        return [waiting.entry for waiting in self._aside]
+
+    def append(self, waiting: Waiting) -> None:
+        """Add an entry at the end."""
+        self._in_order.append(waiting)
+
+    def all(self) -> list[Waiting]:
+        """Return all entries, those that were put aside last."""
+        return [*self._in_order, *self._aside]
+
+    def count(self, *, in_order_only: bool = False) -> int:
+        """Return how many entries wait, with or without those that were put aside."""
+        return len(self._in_order) + (0 if in_order_only else len(self._aside))
+
+    def first_in_order(self, limit: int) -> list[Waiting]:
+        """Return the first entries, at most so many; none where only some put aside are left."""
+        return list(islice(self._in_order, limit))
+
+    def first_aside(self) -> list[Waiting]:
+        """Return the first of the entries that were put aside, as a window of one."""
+        return list(islice(self._aside, 1))
+
+    def put_aside(self, window: Sequence[Waiting], index: int) -> None:
+        """Let one entry of a window wait until all others are sent.
+
+        Args:
+            window: As from `first_in_order` or `first_aside`.
+            index: The entry's place in the window.
+        """
+        if self._is_from_aside(window):
+            self._aside.rotate(-1)
+        else:
+            del self._in_order[index]
+            self._aside.append(window[index])
+
+    def remove(self, window: Sequence[Waiting]) -> None:
+        """Remove the entries of a window, which the store has.
+
+        Args:
+            window: As from `first_in_order` or `first_aside`.
+        """
+        source = self._aside if self._is_from_aside(window) else self._in_order
+        for _ in window:
+            source.popleft()
+
+    def _is_from_aside(self, window: Sequence[Waiting]) -> bool:
+        return bool(self._aside) and window[0] is self._aside[0]
+
+
+def first_that_can_come_last(window: Sequence[Waiting]) -> int | None:
+    """Return the index of the first entry that may wait for all others, if there is one."""
+    return next(
+        (
+            index
+            for index, waiting in enumerate(window)
+            if isinstance(waiting.entry, _CAN_COME_LAST)
+        ),
+        None,
+    )

@@ -1,0 +1,26 @@
+from orchestrator.figures.texts import short_names
+
+
+def test_a_name_is_as_short_as_it_may_be() -> None:
+    paths = [
+        "teacher.training.learning_rate",
+        "student.training.learning_rate",
+        "teacher.augmentation.learning_rate",
+    ]
+    others = [
+        "student.transfer.kind",
+        "teacher.ratios.0.1",
+        "seed",
+        "data.seed",
+        "student.temperature",
+    ]
+    assert list(short_names([*paths, *others]).values()) == [
+        "teacher.training.learning_rate",
+        "student.training.learning_rate",
+        "augmentation.learning_rate",
+        "transfer.kind",
+        "ratios.0.1",
+        "seed",
+        "data.seed",
+        "temperature",
+    ]

@@ -1,0 +1,33 @@
+"""Frozen surface: a renamed file breaks scripts, and reports of runs that are tracked already."""
+
+from orchestrator import output_files
+
+
+def test_files_and_folders_of_runs_and_sweeps_are_called_these() -> None:
+    assert {
+        value for key, value in vars(output_files).items() if key.endswith(("_FILE", "_FOLDER"))
+    } == {
+        "summary.json",
+        "experiment.yaml",
+        "environment.json",
+        "ray.log",
+        "report.html",
+        "models",
+        "figures",
+        "overview.png",
+        "search_space.yaml",
+        "ledger.jsonl",
+        "leaderboard.csv",
+        "best.yaml",
+        "parallel_coordinates.png",
+        "parameter_importance.png",
+        "best_accuracy_curves.png",
+    }
+    assert output_files.accuracy_matrix_file("student") == "student_accuracy_matrix.png"
+    assert output_files.seed_summary_file(7) == "summary-seed-7.json"
+
+
+def test_only_the_summary_of_one_seed_is_taken_for_one() -> None:
+    assert output_files.is_seed_summary_file(output_files.seed_summary_file(12))
+    for name in ("summary.json", "summary-seed-.json", "summary-seed-1.json.tmp", "summary-seed-1"):
+        assert not output_files.is_seed_summary_file(name)
