@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksConfig
+from orchestrator.config.data import ArrivalsConfig, ArrivedFile
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import Role
+from orchestrator.config.scenario import LearnedTasksConfig
 from orchestrator.methods.method import is_pretrained, method_of
 from orchestrator.retraining.changes import ChangePlan
 from orchestrator.retraining.lineage import Lineage, sketch
