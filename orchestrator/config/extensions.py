@@ -243,6 +243,8 @@ def _dump(config: Config, info: core_schema.SerializationInfo) -> dict[str, Any]
     """Serialize by the value's own class: the annotation does not know an extension's fields."""
     return config.model_dump(
         mode=info.mode,
+        include=info.include,  # type: ignore[arg-type] # pydantic has two names for one type
+        exclude=info.exclude,  # type: ignore[arg-type]
         exclude_unset=info.exclude_unset,
         exclude_defaults=info.exclude_defaults,
         exclude_none=info.exclude_none,
