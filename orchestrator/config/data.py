@@ -2,62 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
-from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.base import Config
+from orchestrator.config.extensions import OpenUnion
+from orchestrator.config.image_source import (
+    FunctionOrigin,
+    Half,
+    ImageSourceConfig,
+    ImageSourceExtension,
+    ResizedSourceConfig,
+)
 
 
-class _DataSourceConfig(Config):
-    validation_fraction: float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description=(
-            "Share of each class's training images that is set aside for validation; 0 means none."
-        ),
-    )
-    augmentation: ImageAugmentationConfig = Field(
-        default=ImageAugmentationConfig(),
-        description="How training images are varied; every method gets the same.",
-    )
-    cache_dir: Path = Field(
-        default=Path(".orchestrator/data"),
-        description="Folder for decoded images, memory-mapped by every process of this machine.",
-    )
-
-    max_memory_gib: float | None = Field(
-        default=None,
-        gt=0,
-        description=(
-            "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
-            " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."
-        ),
-    )
-
-    @property
-    def max_bytes(self) -> int | None:
-        """`max_memory_gib` in bytes."""
-        return None if self.max_memory_gib is None else int(self.max_memory_gib * 2**30)
-
-    @property
-    def of_any_source(self) -> dict[str, Any]:
-        """What holds wherever images come from, by name: for the same experiment on another
-        source.
-        """
-        return {name: getattr(self, name) for name in _DataSourceConfig.model_fields}
-
-    @field_validator("cache_dir")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return absolute_path(path)
-
-
-class DigitsConfig(_DataSourceConfig):
+class DigitsConfig(ImageSourceConfig):
     """scikit-learn's bundled 8x8 handwritten digits: 1,797 images of 10 classes, no network
     needed.
     """
@@ -73,26 +36,17 @@ class DigitsConfig(_DataSourceConfig):
         description="Seed of the stratified split into training and test data.",
     )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width): the digits' own."""
+        return (1, 8, 8)
 
-class _ResizedConfig(_DataSourceConfig):
-    """Images of whatever size, mode and depth, all brought to one."""
-
-    test_fraction: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description=(
-            "Share of each class's images used as test data where there are no test images of their"
-            " own."
-        ),
-    )
-    image_size: int = Field(
-        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
-    )
-    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+    def origin(self, half: Half) -> FunctionOrigin:
+        """Name scikit-learn's function."""
+        return FunctionOrigin("scikit-learn", "sklearn.datasets.load_digits")
 
 
-class ParquetConfig(_ResizedConfig):
+class ParquetConfig(ResizedSourceConfig):
     """Parquet files with the columns `image` and `label`.
 
     `image` holds encoded bytes (JPEG, PNG, …; also the `{bytes, path}` struct of Hugging Face) or
@@ -119,8 +73,13 @@ class ParquetConfig(_ResizedConfig):
     def _absolute_place(cls, place: str | None) -> str | None:
         return None if place is None else absolute_place(place)
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return each half's place; without test images of its own, it is part of the others."""
+        return {"train": str(self.train), "test": str(self.test or self.train)}
 
-class ImageFolderConfig(_ResizedConfig):
+
+class ImageFolderConfig(ResizedSourceConfig):
     """Folders with one sub-folder a class; images may lie deeper within it. Hidden files and what
     is no image are left out.
     """
@@ -141,8 +100,21 @@ class ImageFolderConfig(_ResizedConfig):
     def _absolute_place(cls, path: Path | None) -> Path | None:
         return None if path is None else absolute_path(path)
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return each half's place; without test images of its own, it is part of the others."""
+        return {"train": str(self.train), "test": str(self.test or self.train)}
 
-class TorchvisionDataConfig(_ResizedConfig):
+    @property
+    def reserved_folder(self) -> Path:
+        """Return the folder of both halves if they lie beside each other, else of the training
+        images.
+        """
+        beside = self.test is not None and self.test.parent == self.train.parent
+        return self.train.parent if beside else self.train
+
+
+class TorchvisionDataConfig(ResizedSourceConfig):
     """A data set of `torchvision.datasets`. Labels are its class names, or integers where it has
     none.
 
@@ -167,6 +139,15 @@ class TorchvisionDataConfig(_ResizedConfig):
     def _absolute_root(cls, path: Path) -> Path:
         return absolute_path(path)
 
+    def origin(self, half: Half) -> FunctionOrigin:
+        """Name torchvision's class."""
+        return FunctionOrigin("torchvision", f"torchvision.datasets.{self.name}")
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the folder of its files."""
+        return {"root": str(self.root)}
+
 
 class ArrivedFile(Config):
     """A Parquet file as a retraining took it in."""
@@ -179,7 +160,7 @@ class ArrivedFile(Config):
     delivery: int = Field(ge=1, description="With which delivery it came; 1 is the first.")
 
 
-class ArrivalsConfig(_DataSourceConfig):
+class ArrivalsConfig(ImageSourceConfig):
     """A folder of Parquet files that grows, as far as a retraining has taken it in. Written by
     `orchestrator retrain`, not by hand.
 
@@ -219,8 +200,25 @@ class ArrivalsConfig(_DataSourceConfig):
     )
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width): images are square."""
+        return (self.num_channels, self.image_size, self.image_size)
 
-DataConfig = Annotated[
+    def origin(self, half: Half) -> str:
+        """Return the folder."""
+        return self.path
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the folder."""
+        return {"path": self.path}
+
+
+BuiltInDataConfig = Annotated[
     DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionDataConfig | ArrivalsConfig,
     Field(discriminator="kind"),
+]
+DataConfig = Annotated[
+    BuiltInDataConfig | ImageSourceExtension, OpenUnion(ImageSourceExtension, BuiltInDataConfig)
 ]

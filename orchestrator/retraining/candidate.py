@@ -105,11 +105,9 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
     used as it comes gives other features.
     """
     configured, of_champion = retraining.experiment, champion.experiment
-    data, known_weights = of_champion.data, champion.lineage.weights
+    known_weights = champion.lineage.weights
     return (
-        isinstance(data, ArrivalsConfig)
-        and (data.image_size, data.num_channels)
-        == (retraining.source.image_size, retraining.source.num_channels)
+        of_champion.data.shape == retraining.source.shape
         and all(
             known_weights.get(role, weights) == weights for role, weights in draft.weights.items()
         )
