@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.student.losses import embedding_loss, transfer_loss

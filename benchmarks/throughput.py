@@ -44,8 +44,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.backbones import ResNet20Config
-from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.config.training import TrainingConfig

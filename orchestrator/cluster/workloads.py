@@ -16,7 +16,6 @@ from orchestrator.cluster.sizing import Workers, workers_of_run, workers_of_swee
 from orchestrator.config.addresses import without_password
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.config.cluster_storage import VolumeStorageConfig
-from orchestrator.config.data import ImageFolderConfig, ParquetConfig, TorchvisionDataConfig
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
@@ -212,12 +211,8 @@ def _text(config: BaseModel, left_out: dict[str, Any] | None = None) -> str:
 
 
 def _check_paths(experiment: Experiment, cluster: ClusterConfig) -> None:
-    data = experiment.data
-    if isinstance(data, ParquetConfig | ImageFolderConfig):
-        _check_reachable("data.train", str(data.train), cluster)
-        _check_reachable("data.test", str(data.test or data.train), cluster)
-    if isinstance(data, TorchvisionDataConfig):
-        _check_reachable("data.root", str(data.root), cluster)
+    for field, place in experiment.data.places.items():
+        _check_reachable(f"data.{field}", place, cluster)
 
 
 def _check_reachable(name: str, path: str, cluster: ClusterConfig) -> None:

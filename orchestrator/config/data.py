@@ -1,113 +1,26 @@
-"""Where the images come from and how they arrive as a sequence of tasks."""
+"""Where the images come from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
-
-Label = int | str
-
-
-class ImageAugmentationConfig(Config):
-    """Random geometric and photometric changes of training images, applied to whole uint8
-    batches.
-    """
-
-    rotation_degrees: float = Field(
-        default=7.5, ge=0, le=180, description="Largest rotation either way, in degrees."
-    )
-    scale_fraction: float = Field(
-        default=0.075,
-        ge=0,
-        lt=1,
-        description="Largest relative change of size; 0.1 means 0.9 to 1.1.",
-    )
-    shift_fraction: float = Field(
-        default=0.0625, ge=0, lt=1, description="Largest shift, as a fraction of the image's side."
-    )
-    horizontal_flip: bool = Field(
-        default=False,
-        description="Mirror every second image; wrong for digits, right for photographs.",
-    )
-    noise: float = Field(
-        default=0.015,
-        ge=0,
-        le=1,
-        description="Standard deviation of pixel noise, as a fraction of the full range.",
-    )
-    border: Literal["black", "reflected"] = Field(
-        default="black",
-        description=(
-            "What comes in where an image is shifted, turned or shrunk: black, or the image"
-            " mirrored at its edge."
-        ),
-    )
-
-    def scaled(self, strength: float) -> ImageAugmentationConfig:
-        """The same changes, going `strength` times as far (as far as is possible); mirroring stays
-        as it is.
-        """
-        return ImageAugmentationConfig(
-            rotation_degrees=min(180.0, strength * self.rotation_degrees),
-            scale_fraction=min(0.9, strength * self.scale_fraction),
-            shift_fraction=min(0.9, strength * self.shift_fraction),
-            horizontal_flip=self.horizontal_flip,
-            noise=min(1.0, strength * self.noise),
-            border=self.border,
-        )
+from orchestrator.config.extensions import OpenUnion
+from orchestrator.config.image_source import (
+    FunctionOrigin,
+    Half,
+    ImageSourceConfig,
+    ImageSourceExtension,
+    ResizedSourceConfig,
+)
 
 
-class _DataSourceConfig(Config):
-    validation_fraction: float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description=(
-            "Share of each class's training images that is set aside for validation; 0 means none."
-        ),
-    )
-    augmentation: ImageAugmentationConfig = Field(
-        default=ImageAugmentationConfig(),
-        description="How training images are varied; every method gets the same.",
-    )
-    cache_dir: Path = Field(
-        default=Path(".orchestrator/data"),
-        description="Folder for decoded images, memory-mapped by every process of this machine.",
-    )
-
-    max_memory_gib: float | None = Field(
-        default=None,
-        gt=0,
-        description=(
-            "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
-            " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."
-        ),
-    )
-
-    @property
-    def max_bytes(self) -> int | None:
-        """`max_memory_gib` in bytes."""
-        return None if self.max_memory_gib is None else int(self.max_memory_gib * 2**30)
-
-    @property
-    def of_any_source(self) -> dict[str, Any]:
-        """What holds wherever images come from, by name: for the same experiment on another
-        source.
-        """
-        return {name: getattr(self, name) for name in _DataSourceConfig.model_fields}
-
-    @field_validator("cache_dir")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return absolute_path(path)
-
-
-class DigitsConfig(_DataSourceConfig):
+class DigitsConfig(ImageSourceConfig):
     """scikit-learn's bundled 8x8 handwritten digits: 1,797 images of 10 classes, no network
     needed.
     """
@@ -123,26 +36,17 @@ class DigitsConfig(_DataSourceConfig):
         description="Seed of the stratified split into training and test data.",
     )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width): the digits' own."""
+        return (1, 8, 8)
 
-class _ResizedConfig(_DataSourceConfig):
-    """Images of whatever size, mode and depth, all brought to one."""
-
-    test_fraction: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description=(
-            "Share of each class's images used as test data where there are no test images of their"
-            " own."
-        ),
-    )
-    image_size: int = Field(
-        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
-    )
-    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+    def origin(self, half: Half) -> FunctionOrigin:
+        """Name scikit-learn's function."""
+        return FunctionOrigin("scikit-learn", "sklearn.datasets.load_digits")
 
 
-class ParquetConfig(_ResizedConfig):
+class ParquetConfig(ResizedSourceConfig):
     """Parquet files with the columns `image` and `label`.
 
     `image` holds encoded bytes (JPEG, PNG, …; also the `{bytes, path}` struct of Hugging Face) or
@@ -169,8 +73,13 @@ class ParquetConfig(_ResizedConfig):
     def _absolute_place(cls, place: str | None) -> str | None:
         return None if place is None else absolute_place(place)
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return each half's place; without test images of its own, it is part of the others."""
+        return {"train": str(self.train), "test": str(self.test or self.train)}
 
-class ImageFolderConfig(_ResizedConfig):
+
+class ImageFolderConfig(ResizedSourceConfig):
     """Folders with one sub-folder a class; images may lie deeper within it. Hidden files and what
     is no image are left out.
     """
@@ -191,8 +100,21 @@ class ImageFolderConfig(_ResizedConfig):
     def _absolute_place(cls, path: Path | None) -> Path | None:
         return None if path is None else absolute_path(path)
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return each half's place; without test images of its own, it is part of the others."""
+        return {"train": str(self.train), "test": str(self.test or self.train)}
 
-class TorchvisionDataConfig(_ResizedConfig):
+    @property
+    def reserved_folder(self) -> Path:
+        """Return the folder of both halves if they lie beside each other, else of the training
+        images.
+        """
+        beside = self.test is not None and self.test.parent == self.train.parent
+        return self.train.parent if beside else self.train
+
+
+class TorchvisionDataConfig(ResizedSourceConfig):
     """A data set of `torchvision.datasets`. Labels are its class names, or integers where it has
     none.
 
@@ -217,6 +139,15 @@ class TorchvisionDataConfig(_ResizedConfig):
     def _absolute_root(cls, path: Path) -> Path:
         return absolute_path(path)
 
+    def origin(self, half: Half) -> FunctionOrigin:
+        """Name torchvision's class."""
+        return FunctionOrigin("torchvision", f"torchvision.datasets.{self.name}")
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the folder of its files."""
+        return {"root": str(self.root)}
+
 
 class ArrivedFile(Config):
     """A Parquet file as a retraining took it in."""
@@ -229,7 +160,7 @@ class ArrivedFile(Config):
     delivery: int = Field(ge=1, description="With which delivery it came; 1 is the first.")
 
 
-class ArrivalsConfig(_DataSourceConfig):
+class ArrivalsConfig(ImageSourceConfig):
     """A folder of Parquet files that grows, as far as a retraining has taken it in. Written by
     `orchestrator retrain`, not by hand.
 
@@ -269,114 +200,25 @@ class ArrivalsConfig(_DataSourceConfig):
     )
     num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width): images are square."""
+        return (self.num_channels, self.image_size, self.image_size)
 
-DataConfig = Annotated[
+    def origin(self, half: Half) -> str:
+        """Return the folder."""
+        return self.path
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the folder."""
+        return {"path": self.path}
+
+
+BuiltInDataConfig = Annotated[
     DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionDataConfig | ArrivalsConfig,
     Field(discriminator="kind"),
 ]
-
-
-def _class_order(value: object) -> int | tuple[Label, ...]:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            msg = f"{value} is no seed; give 0 or more, or a list of labels"
-            raise ValueError(msg)
-        return value
-    labels = tuple(value) if isinstance(value, list | tuple) else ()
-    if not labels or not all(
-        isinstance(label, int | str) and not isinstance(label, bool) for label in labels
-    ):
-        msg = f"{value!r} is neither a seed (an integer) nor a list of labels (integers or text)"
-        raise ValueError(msg)
-    repeated = sorted(
-        {str(label) for label in labels if [str(other) for other in labels].count(str(label)) > 1}
-    )
-    if repeated:
-        msg = f"{', '.join(repeated)} stands there more than once; name each label once"
-        raise ValueError(msg)
-    return labels
-
-
-def _plain(order: int | tuple[Label, ...]) -> int | list[Label]:
-    return order if isinstance(order, int) else list(order)
-
-
-class LearnedTasksConfig(Config):
-    """The first tasks as they have been learned earlier: their last stages are in the stage store.
-    Written by `orchestrator retrain`.
-    """
-
-    num_tasks: int = Field(ge=1, description="How many.")
-    teacher: str = Field(description="Key of the last one's teacher stage.")
-    student: str = Field(description="Key of the last one's student stage.")
-    teacher_accuracies: tuple[tuple[float, ...], ...] = Field(
-        description="Rows of the teacher's accuracy matrix, as measured then."
-    )
-    student_accuracies: tuple[tuple[float, ...], ...] = Field(
-        description="Rows of the student's accuracy matrix, as measured then."
-    )
-
-    @model_validator(mode="after")
-    def _one_row_a_task(self) -> LearnedTasksConfig:
-        for rows in (self.teacher_accuracies, self.student_accuracies):
-            if [len(row) for row in rows] != [*range(1, self.num_tasks + 1)]:
-                msg = (
-                    f"{self.num_tasks} tasks need rows of 1 to {self.num_tasks} accuracies; it has"
-                    f" {[len(row) for row in rows]}"
-                )
-                raise ValueError(msg)
-        return self
-
-
-class ScenarioConfig(Config):
-    """How classes arrive: the class-incremental scenario."""
-
-    num_base_classes: int = Field(default=2, ge=1, description="Classes of the first task.")
-    classes_per_task: int = Field(
-        default=2,
-        ge=1,
-        description="New classes of every later task; the last of several may get fewer.",
-    )
-    class_order: Annotated[
-        int | tuple[Label, ...], PlainValidator(_class_order), PlainSerializer(_plain)
-    ] = Field(
-        default=0,
-        description=(
-            "Labels in the order in which they arrive, or a seed that shuffles them. A list may"
-            " leave classes out."
-        ),
-    )
-    max_images_per_class: int | None = Field(
-        default=None,
-        ge=1,
-        description="Training images a class in every task after the first; null means all.",
-    )
-    tasks: tuple[tuple[Label, ...], ...] | None = Field(
-        default=None,
-        description=(
-            "The tasks themselves, each a list of labels, instead of class order and sizes; null"
-            " cuts by those."
-        ),
-    )
-    learned: LearnedTasksConfig | None = Field(
-        default=None,
-        description=(
-            "Tasks that need not be learned again; null learns all. Their training images need not"
-            " exist any more."
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _tasks_fit(self) -> ScenarioConfig:
-        if self.tasks is not None:
-            if not self.tasks or not all(self.tasks):
-                msg = "tasks: a task without classes teaches nothing; leave it out"
-                raise ValueError(msg)
-            _class_order([label for task in self.tasks for label in task])
-        if self.learned is not None and self.learned.num_tasks >= len(self.tasks or ()):
-            msg = (
-                f"learned.num_tasks = {self.learned.num_tasks}, but scenario.tasks has"
-                f" {len(self.tasks or ())}; add a task to learn"
-            )
-            raise ValueError(msg)
-        return self
+DataConfig = Annotated[
+    BuiltInDataConfig | ImageSourceExtension, OpenUnion(ImageSourceExtension, BuiltInDataConfig)
+]

@@ -9,9 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place, absolute_tracking_uri
 from orchestrator.config.base import Config
-from orchestrator.config.data import DataConfig, DigitsConfig, ScenarioConfig
+from orchestrator.config.data import DataConfig, DigitsConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.methods import DualTeacherConfig, MethodConfig
+from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
 

@@ -118,7 +118,7 @@ def load_extension(config: Extension) -> Any:  # noqa: ANN401 - what its entry p
     Raises:
         ConfigError: It is not installed (any more), or cannot be loaded.
     """
-    return _installed_for(config).load()
+    return installed_for(config).load()
 
 
 def extensions_in(config: Config) -> list[Installed]:
@@ -127,7 +127,7 @@ def extensions_in(config: Config) -> list[Installed]:
     Raises:
         ConfigError: One is not installed (any more).
     """
-    found = [_installed_for(config)] if isinstance(config, Extension) else []
+    found = [installed_for(config)] if isinstance(config, Extension) else []
     for name in type(config).model_fields:
         value = getattr(config, name)
         if isinstance(value, Config):
@@ -157,7 +157,7 @@ def extension_identity(config: object) -> dict[str, Any]:
     """
     if not isinstance(config, Extension):
         return {}
-    offered = _installed_for(config)
+    offered = installed_for(config)
     return {
         "distribution": offered.distribution,
         "version": offered.version,
@@ -165,7 +165,12 @@ def extension_identity(config: object) -> dict[str, Any]:
     }
 
 
-def _installed_for(config: Extension) -> Installed:
+def installed_for(config: Extension) -> Installed:
+    """Return the entry point whose configuration this is, without importing it.
+
+    Raises:
+        ConfigError: It is not installed (any more).
+    """
     offered = installed(config.group).get(config.kind)
     if offered is None:
         raise ConfigError(
@@ -243,6 +248,8 @@ def _dump(config: Config, info: core_schema.SerializationInfo) -> dict[str, Any]
     """Serialize by the value's own class: the annotation does not know an extension's fields."""
     return config.model_dump(
         mode=info.mode,
+        include=info.include,  # type: ignore[arg-type] # pydantic has two names for one type
+        exclude=info.exclude,  # type: ignore[arg-type]
         exclude_unset=info.exclude_unset,
         exclude_defaults=info.exclude_defaults,
         exclude_none=info.exclude_none,

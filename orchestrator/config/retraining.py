@@ -62,6 +62,11 @@ class SourceConfig(Config):
     def _absolute(cls, path: str) -> str:
         return absolute_place(path)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width) to which every image is converted."""
+        return (self.num_channels, self.image_size, self.image_size)
+
 
 class ShiftTestConfig(Config):
     """A two-sample test of each known class: the champion's embeddings of its new images against

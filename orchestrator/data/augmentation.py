@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.config.augmentation import ImageAugmentationConfig
 
 Images = UInt8[Tensor, "n c h w"]
 _BLOCK_VALUES_CPU = 2**18  # pixels and grid of a block stay in a core's cache

@@ -76,7 +76,7 @@ def write_image_table(
     path: Path,
     name: str,
     images: npt.NDArray[np.uint8],
-    labels: Sequence[int] | Sequence[str],
+    labels: Sequence[int | str],
     is_test: npt.NDArray[np.bool_],
 ) -> ImageTable:
     """Writes a table atomically and opens it.
@@ -85,7 +85,7 @@ def write_image_table(
         path: Where the Arrow IPC file goes; an existing one is replaced.
         name: What the data set is called.
         images: (images, channels, height, width).
-        labels: One per image; all integers or all text.
+        labels: One per image; they count as integers only where all are.
         is_test: One per image.
 
     Raises:

@@ -23,8 +23,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.config.image_source import Half
 from orchestrator.data.decoding import encoded_bytes, opened, shrunk, upright
-from orchestrator.data.samples import Half, Sample, in_batches, in_threads, natural_key
+from orchestrator.data.samples import Sample, in_batches, in_threads, natural_key
 from orchestrator.data.survey import BadImage, Examined, ImageFacts, examine
 from orchestrator.errors import StorageUnavailableError
 

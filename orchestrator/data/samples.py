@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import joblib
 
-Half: TypeAlias = Literal["train", "test"]
+from orchestrator.config.image_source import Half
+
 HALVES: tuple[Half, Half] = ("train", "test")
 Label: TypeAlias = int | str
 # Told how many images are done, and of how many.
@@ -46,23 +47,30 @@ class ImageSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What the data set is called."""
+        """Return what the data set is called."""
 
     @property
     def stamp(self) -> str:
-        """Changes when anything does that the source reads."""
+        """Return a text that changes when anything does that the source reads.
+
+        Decoded images are cached by it: it is asked for before every run and must be cheap.
+        """
+
+    @property
+    def has_test_half(self) -> bool:
+        """Return whether there are test images; if not, a share of each class becomes test data."""
 
     def num_images(self, half: Half) -> int:
-        """How many images a half has, readable or not."""
+        """Return how many images a half has, readable or not."""
 
     def place(self, half: Half) -> str:
-        """Where a half lies, for messages."""
+        """Return where a half lies, for messages."""
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Folders of classes without images."""
+        """Return the folders of classes without images."""
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """The images of a half, always in the same order."""
+        """Yield the images of a half, always in the same order."""
 
 
 def natural_key(label: str) -> tuple[int, int, str]:

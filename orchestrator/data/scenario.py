@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from orchestrator.config.data import Label
+from orchestrator.config.scenario import Label
 from orchestrator.data.image_table import ImageTable, room_on_disk
 from orchestrator.data.labeled_images import LabeledImages, parts_of_rows
 

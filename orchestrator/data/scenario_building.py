@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from orchestrator.config.data import Label, ScenarioConfig
+from orchestrator.config.scenario import Label, ScenarioConfig
 from orchestrator.data.image_table import ImageTable
 from orchestrator.data.samples import natural_key
 from orchestrator.data.scenario import Indices, Scenario, Split, Task

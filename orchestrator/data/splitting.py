@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from orchestrator.config.image_source import Half
 from orchestrator.data.decoding import content_digest
-from orchestrator.data.samples import Half, ImageSource, Sample, in_threads
+from orchestrator.data.samples import ImageSource, Sample, in_threads
 from orchestrator.errors import DataError
 
 
@@ -20,6 +21,8 @@ class SplitByContent:
     No seed is needed, the order and the names of files do not matter, and equal images of a class
     are always on the same side.
     """
+
+    has_test_half = True
 
     def __init__(self, whole: ImageSource, test_fraction: float) -> None:
         """Reads nothing yet.

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from orchestrator.config.image_source import Half
 from orchestrator.data.decoding import DecodedImage, Shape, content_digest, decode
-from orchestrator.data.samples import HALVES, Half, Label, Sample, natural_key
+from orchestrator.data.samples import HALVES, Label, Sample, natural_key
 from orchestrator.errors import DataError
 
 _NUM_EXAMPLES = 3

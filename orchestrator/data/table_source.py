@@ -9,12 +9,15 @@ from functools import partial
 
 import numpy as np
 
+from orchestrator.config.image_source import Half
 from orchestrator.data.image_table import ImageTable
-from orchestrator.data.samples import Half, Label, Sample
+from orchestrator.data.samples import Label, Sample
 
 
 class TableSource:
     """The images of a table, as pixels."""
+
+    has_test_half = True
 
     def __init__(self, table: ImageTable) -> None:
         """Reads nothing yet.
@@ -22,25 +25,25 @@ class TableSource:
         Args:
             table: The images.
         """
-        self._table = table
+        self.table = table
 
     @property
     def name(self) -> str:
         """As the table is called."""
-        return self._table.name
+        return self.table.name
 
     @property
     def stamp(self) -> str:
         """Of the content."""
-        return self._table.fingerprint
+        return self.table.fingerprint
 
     def place(self, half: Half) -> str:
         """The table's file."""
-        return str(self._table.path)
+        return str(self.table.path)
 
     def num_images(self, half: Half) -> int:
         """Rows of the half."""
-        return int((self._table.is_test == (half == "test")).sum())
+        return int((self.table.is_test == (half == "test")).sum())
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """None: a class is there by its images."""
@@ -48,12 +51,12 @@ class TableSource:
 
     def samples(self, half: Half) -> Iterator[Sample]:
         """In the order of the table."""
-        for row in np.flatnonzero(self._table.is_test == (half == "test")).tolist():
+        for row in np.flatnonzero(self.table.is_test == (half == "test")).tolist():
             yield Sample(
                 f"{self.name} row {row}",
                 "",
-                f"{self._table.fingerprint} {row}",
-                partial(_load, self._table, row),
+                f"{self.table.fingerprint} {row}",
+                partial(_load, self.table, row),
             )
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksConfig
+from orchestrator.config.data import ArrivalsConfig, ArrivedFile
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import Role
+from orchestrator.config.scenario import LearnedTasksConfig
 from orchestrator.methods.method import is_pretrained, method_of
 from orchestrator.retraining.changes import ChangePlan
 from orchestrator.retraining.lineage import Lineage, sketch
@@ -104,11 +105,9 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
     used as it comes gives other features.
     """
     configured, of_champion = retraining.experiment, champion.experiment
-    data, known_weights = of_champion.data, champion.lineage.weights
+    known_weights = champion.lineage.weights
     return (
-        isinstance(data, ArrivalsConfig)
-        and (data.image_size, data.num_channels)
-        == (retraining.source.image_size, retraining.source.num_channels)
+        of_champion.data.shape == retraining.source.shape
         and all(
             known_weights.get(role, weights) == weights for role, weights in draft.weights.items()
         )

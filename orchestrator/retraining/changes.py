@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from orchestrator.config.data import Label
 from orchestrator.config.retraining import Retraining
+from orchestrator.config.scenario import Label
 from orchestrator.retraining.lineage import Lineage, overlap, sketch
 from orchestrator.retraining.scan import Scan
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.config.data import Label, LearnedTasksConfig
 from orchestrator.config.roles import Role
+from orchestrator.config.scenario import Label, LearnedTasksConfig
 
 _SKETCH_SIZE = 64
 

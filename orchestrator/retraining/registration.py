@@ -19,7 +19,6 @@ import pydantic
 import torch
 
 from orchestrator.config import dump_experiment, load_experiment
-from orchestrator.config.data import ArrivalsConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import OrchestratorError, UserInputError
@@ -87,9 +86,7 @@ class Registered:
                     where=f"{role}.backbone.weights",
                     next_step="put them back, and give new ones a file of their own",
                 )
-        data, cpu = self.experiment.data, torch.device("cpu")
-        assert isinstance(data, ArrivalsConfig)  # noqa: S101 - for the type checker
-        shape = (data.num_channels, data.image_size, data.image_size)
+        shape, cpu = self.experiment.data.shape, torch.device("cpu")
         return {
             role: from_artifact(
                 self.stages[role], ArtifactContext(role, self.experiment, shape, cpu)

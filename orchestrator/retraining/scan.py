@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.config.retraining import SourceConfig
-from orchestrator.data.arrivals import Folder, ParquetContent, SourceFile, is_held_out, read_content
+from orchestrator.data.growing_folder import (
+    Folder,
+    ParquetContent,
+    SourceFile,
+    is_held_out,
+    read_content,
+)
 from orchestrator.retraining.lineage import Lineage, QuarantinedFile, TakenFile
 
 _PARQUET = ".parquet"

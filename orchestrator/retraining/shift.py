@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.config.retraining import Retraining
-from orchestrator.data.arrivals import Folder, is_held_out, read_content
+from orchestrator.data.growing_folder import Folder, is_held_out, read_content
 from orchestrator.models import AnyNetwork
 from orchestrator.models.network import extract_features
 from orchestrator.retraining.changes import Finding, FindingKind
@@ -102,7 +102,7 @@ def _images(
         held_out_only: Whether only such images count from which nothing was learned.
     """
     source, limit = retraining.source, retraining.shift_test.max_images
-    shape = (source.num_channels, source.image_size, source.image_size)
+    shape = source.shape
     parts: dict[str, list[npt.NDArray[np.uint8]]] = {
         label: [np.empty((0, *shape), dtype=np.uint8)] for label in last_delivery
     }

@@ -8,20 +8,14 @@ run leaves out stands in its parameters.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.config.addresses import without_password
-from orchestrator.config.data import (
-    ArrivalsConfig,
-    DataConfig,
-    DigitsConfig,
-    ImageFolderConfig,
-    ParquetConfig,
-    TorchvisionDataConfig,
-)
+from orchestrator.config.data import DataConfig
+from orchestrator.config.image_source import FunctionOrigin
 from orchestrator.data.image_table import ImageTable
 from orchestrator.tracking.tracker import DatasetUse
 
@@ -62,24 +56,10 @@ def _use(
 
 def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
     """Return kind and place, as `mlflow.data.get_source` reads them."""
-    match config:
-        case DigitsConfig():
-            return "code", {
-                "tags": {"package": "scikit-learn", "function": "sklearn.datasets.load_digits"}
-            }
-        case ParquetConfig() | ImageFolderConfig():
-            return _place(str(config.train if half == "train" else config.test or config.train))
-        case TorchvisionDataConfig():
-            return "code", {
-                "tags": {
-                    "package": "torchvision",
-                    "function": f"torchvision.datasets.{config.name}",
-                }
-            }
-        case ArrivalsConfig():
-            return _place(config.path)
-        case _:
-            assert_never(config)
+    origin = config.origin(half)
+    if isinstance(origin, FunctionOrigin):
+        return "code", {"tags": {"package": origin.package, "function": origin.name}}
+    return _place(origin)
 
 
 def _place(uri: str) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.data.augmentation import augment
 from orchestrator.training.checkpoints import EpochCheckpoints, NoCheckpoints
 from orchestrator.training.random_streams import derive_seed, stream

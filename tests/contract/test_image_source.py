@@ -21,7 +21,7 @@ from orchestrator.config.data import (
 from orchestrator.data import load_images
 from orchestrator.data.decoding import decode
 from orchestrator.data.samples import HALVES, ImageSource
-from orchestrator.data.sources import open_source
+from orchestrator.data.sources.source import open_source
 
 CLASSES = ("ant", "bee", "cat")
 NUM_IMAGES = {"train": 6, "test": 2}

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from orchestrator.config.data import DigitsConfig, ImageFolderConfig, ParquetConfig
+from orchestrator.config.image_source import Half
 from orchestrator.data import ImageTable, importing, load_images
 from orchestrator.data.decoding import Shape
-from orchestrator.data.samples import HALVES, Half, Sample
+from orchestrator.data.samples import HALVES, Sample
 from orchestrator.data.survey import examine
 from orchestrator.errors import DataError, LockedError
 from orchestrator.pipelines.data.importing import ImportReport, import_data

@@ -17,7 +17,7 @@ from orchestrator.config import Experiment, Retraining
 from orchestrator.config.addresses import below
 from orchestrator.config.data import ParquetConfig
 from orchestrator.data import ImageTable, load_images
-from orchestrator.data.parquet import ParquetSource
+from orchestrator.data.sources.parquet import ParquetSource
 from orchestrator.errors import DataError, StorageUnavailableError, UserInputError
 from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.run.run import run

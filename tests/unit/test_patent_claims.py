@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from orchestrator.config.data import ImageAugmentationConfig, ScenarioConfig
+from orchestrator.config.augmentation import ImageAugmentationConfig
+from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,

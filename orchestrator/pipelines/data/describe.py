@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from orchestrator.config.data import ArrivalsConfig, DataConfig, DigitsConfig
+from orchestrator.config.data import DataConfig
 from orchestrator.data import ImageTable, load_images
 from orchestrator.data.decoding import Shape
 from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
-from orchestrator.data.sources import open_source, shape_of
+from orchestrator.data.sources.source import open_source
 from orchestrator.data.survey import BadImage, Survey, examine
 from orchestrator.errors import DataError
 from orchestrator.figures.sample_sheet import (
@@ -63,12 +63,7 @@ def describe_data(
     """
     if sheet is not None:
         check_sheet(sheet)
-    source = open_source(config)
-    shape = (
-        load_images(config).shape
-        if isinstance(config, DigitsConfig | ArrivalsConfig)
-        else shape_of(config)
-    )
+    source, shape = open_source(config), config.shape
     survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
     rows: SheetRows = defaultdict(list)
     done, total = 0, sum(source.num_images(half) for half in HALVES)

@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from orchestrator.config.data import DataConfig, ImageFolderConfig
+from orchestrator.config.data import DataConfig
+from orchestrator.config.image_source import Half
 from orchestrator.data.importing import Chunk, import_chunks, import_key, merge
-from orchestrator.data.samples import HALVES, Half, ImageSource, Progress
-from orchestrator.data.sources import open_source
+from orchestrator.data.samples import HALVES, ImageSource, Progress
+from orchestrator.data.sources.source import open_source
 from orchestrator.data.survey import BadImage, Survey
 from orchestrator.errors import DataError, LockedError, StorageUnavailableError
 
@@ -73,8 +74,7 @@ def import_data(
         StorageUnavailableError: The folder cannot be written.
         LockedError: Another import is writing there.
     """
-    if isinstance(config, ImageFolderConfig):
-        _check_outside(config, output.absolute())
+    _check_outside(config.reserved_folder, output.absolute())
     source = open_source(config)
     files: dict[Half, Path] = {half: output / f"{half}.parquet" for half in HALVES}
     with _locked(output):
@@ -89,15 +89,10 @@ def import_data(
     return report
 
 
-def _check_outside(config: ImageFolderConfig, output: Path) -> None:
+def _check_outside(folder: Path | None, output: Path) -> None:
     """Parquet files between the images would be taken for the images next time, and their folder
     for a class.
     """
-    folder = (
-        config.train.parent
-        if config.test is not None and config.test.parent == config.train.parent
-        else config.train
-    )
     if folder in (output, *output.parents):
         raise DataError(
             "lies in the folder of the images",

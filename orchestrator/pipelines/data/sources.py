@@ -14,8 +14,8 @@ from orchestrator.config.data import (
     ParquetConfig,
     TorchvisionDataConfig,
 )
-from orchestrator.data.image_folder import has_class_folders
 from orchestrator.data.parquet_files import find_parquet_files
+from orchestrator.data.sources.image_folder import has_class_folders
 from orchestrator.errors import DataError, UserInputError
 
 _TORCHVISION = "torchvision:"

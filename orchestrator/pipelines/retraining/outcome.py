@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.config.data import Label
+from orchestrator.config.scenario import Label
 from orchestrator.retraining.changes import ChangePlan, Finding
 from orchestrator.retraining.gate import Condition, PromotionDecision, number
 from orchestrator.retraining.journal import ModelPair

@@ -134,3 +134,9 @@ def test_flattened_parameters_are_named_by_their_dotted_path() -> None:
         "scenario.max_images_per_class": "None",
     }
     assert expected.items() <= flat.items()
+
+
+def test_a_field_of_a_choice_can_be_excluded() -> None:
+    experiment = Experiment.model_validate({"method": {"kind": "analytic", "ridge": 0.5}})
+    assert experiment.model_dump(exclude={"method": {"ridge"}})["method"] == {"kind": "analytic"}
+    assert experiment.model_dump(include={"method": {"ridge"}}) == {"method": {"ridge": 0.5}}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.config import Experiment
-from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.schema import models_in
 from orchestrator.config.teacher import JointEmbeddingConfig
 from orchestrator.config.transfer import LinearTransferConfig, ThresholdTransferConfig

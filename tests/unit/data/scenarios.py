@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from orchestrator.config.data import ScenarioConfig
+from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.data import ImageTable, Scenario, Split
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario_building import build_scenario

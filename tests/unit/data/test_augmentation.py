@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.config.data import ImageAugmentationConfig
+from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.data import augmentation
 from orchestrator.data.augmentation import augment, mix, quarter_turns
 

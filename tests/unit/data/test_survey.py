@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.data.image_folder import FolderSource
 from orchestrator.data.samples import HALVES, natural_key
+from orchestrator.data.sources.image_folder import FolderSource
 from orchestrator.data.survey import BadImage, Survey, examine
 
 

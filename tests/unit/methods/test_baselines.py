@@ -11,7 +11,7 @@ import torch
 
 from orchestrator.config.backbones import SmallCnnTinyConfig
 from orchestrator.config.base import Config
-from orchestrator.config.data import DigitsConfig, ScenarioConfig
+from orchestrator.config.data import DigitsConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.methods import (
     AnalyticConfig,
@@ -19,6 +19,7 @@ from orchestrator.config.methods import (
     JointConfig,
     NearestClassMeanConfig,
 )
+from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data import Split, load_images

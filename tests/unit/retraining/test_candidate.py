@@ -5,13 +5,14 @@ on from the champion.
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from orchestrator.config import Retraining
 from orchestrator.config.data import DataConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.schema import variant_kinds
 from orchestrator.errors import UserInputError
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage, learned_lineage
 from orchestrator.retraining.changes import ChangePlan
@@ -37,7 +38,7 @@ def first_candidate(experiment: dict[str, Any]) -> Experiment:
 
 def test_what_holds_for_images_from_anywhere_is_the_candidates_as_well(tmp_path: Path) -> None:
     of_all = set.intersection(
-        *(set(kind.model_fields) for kind in get_args(get_args(DataConfig)[0]))
+        *(set(model.model_fields) for model in variant_kinds(DataConfig).values())
     )
     set_here: dict[str, Any] = {
         "augmentation": {"noise": 0.2},

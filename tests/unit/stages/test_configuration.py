@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from orchestrator.config import Experiment
+from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.base import Config
-from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.stages import Model, Stage, prepare_work
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.stages.configuration import configuration_read

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from orchestrator.config.backbones import SmallCnnConfig
-from orchestrator.config.data import ScenarioConfig
+from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.data import Scenario
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario import Split

@@ -15,9 +15,9 @@ import pytest
 from orchestrator.config import Experiment, load_any, load_experiment
 from orchestrator.data import ImageTable
 from orchestrator.data.image_table import write_image_table
+from orchestrator.data.loading import load_images
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.data.scenario_building import build_scenario
-from orchestrator.data.sources import load_images
 from orchestrator.stages import StageStore, stage_graph
 from orchestrator.stages.feature_tables import FeatureTables
 from orchestrator.stages.graph import evaluation_key

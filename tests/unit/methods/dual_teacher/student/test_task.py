@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from orchestrator.config.data import ScenarioConfig
+from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
 from orchestrator.config.training import TrainingConfig

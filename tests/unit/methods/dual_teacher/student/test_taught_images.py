@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.backbones import SmallCnnTinyConfig
-from orchestrator.config.data import ImageAugmentationConfig
 from orchestrator.methods.dual_teacher.student.taught_images import VariedAfresh, WithKnownFeatures
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.network import extract_features

@@ -15,7 +15,8 @@ from typing import Any
 import torchvision
 
 from orchestrator.config.data import TorchvisionDataConfig
-from orchestrator.data.samples import HALVES, Half, Label, Sample
+from orchestrator.config.image_source import Half
+from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError, StorageUnavailableError
 
 # What torchvision's data sets call their halves, in the order in which they are tried.
@@ -57,6 +58,11 @@ class TorchvisionSource:
         self._kind: Any = kind
         self._parameters = _parameters(kind)
         self._one_at_a_time = Lock()
+
+    @classmethod
+    def open(cls, config: TorchvisionDataConfig) -> TorchvisionSource:
+        """Look up the name; errors as above."""
+        return cls(config)
 
     @property
     def has_test_half(self) -> bool:
@@ -238,3 +244,6 @@ def _read_bytes(path: str | Path) -> bytes:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+SOURCE = TorchvisionSource

@@ -9,8 +9,8 @@ from PIL import Image
 
 from orchestrator.config.data import ImageFolderConfig
 from orchestrator.data import ImageTable, load_images
-from orchestrator.data.image_folder import FolderSource
-from orchestrator.data.sources import open_source
+from orchestrator.data.sources.image_folder import FolderSource
+from orchestrator.data.sources.source import open_source
 from orchestrator.errors import DataError
 
 

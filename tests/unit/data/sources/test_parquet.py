@@ -14,8 +14,8 @@ from PIL import Image
 from orchestrator.config.data import ParquetConfig
 from orchestrator.data import ImageTable, load_images
 from orchestrator.data.decoding import Shape, decode
-from orchestrator.data.parquet import ParquetSource
 from orchestrator.data.samples import Label
+from orchestrator.data.sources.parquet import ParquetSource
 from orchestrator.errors import DataError
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
@@ -252,7 +252,7 @@ def test_of_one_large_row_group_little_is_in_memory_at_a_time(file: Path) -> Non
 def test_a_data_set_is_called_by_its_folder(
     train: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.data.parquet.find_parquet_files", lambda place: [])
+    monkeypatch.setattr("orchestrator.data.sources.parquet.find_parquet_files", lambda place: [])
     assert ParquetSource(train, None).name == name
 
 

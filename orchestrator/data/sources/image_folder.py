@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from orchestrator.data.samples import Half, Sample
+from orchestrator.config.data import ImageFolderConfig
+from orchestrator.config.image_source import Half
+from orchestrator.data.samples import Sample
 from orchestrator.errors import DataError
 
 SUFFIXES = frozenset(
@@ -55,10 +57,16 @@ class FolderSource:
             train: Holds a folder a class.
             test: The same for test images; None where there is none.
         """
+        self.has_test_half = test is not None
         self._folders: dict[Half, Path | None] = {"train": train, "test": test}
         self.name = (
             train.parent.name if test is not None and train.parent == test.parent else train.name
         )
+
+    @classmethod
+    def open(cls, config: ImageFolderConfig) -> FolderSource:
+        """Read nothing yet."""
+        return cls(config.train, config.test)
 
     @property
     def stamp(self) -> str:
@@ -192,3 +200,6 @@ def _load(label: str, path: Path) -> tuple[str, bytes]:
 def _printable(path: Path | str) -> str:
     """A path as text, also where its bytes are none."""
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+SOURCE = FolderSource

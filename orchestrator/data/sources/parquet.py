@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.config.addresses import without_password
-from orchestrator.data.decoding import Shape, decode
+from orchestrator.config.data import ParquetConfig
+from orchestrator.config.image_source import Half
+from orchestrator.data.parquet_columns import check_columns, no_label, readable
 from orchestrator.data.parquet_files import StoredFile, find_parquet_files
-from orchestrator.data.samples import HALVES, Half, Label, Sample
+from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError
 
 _BATCH_ROWS = 256
@@ -38,11 +38,17 @@ class ParquetSource:
             StorageUnavailableError: Object storage does not answer.
         """
         self.name = _data_set_name(train)
+        self.has_test_half = test is not None
         self._places: dict[Half, str | None] = {"train": train, "test": test}
         self._files: dict[Half, list[StoredFile]] = {
             "train": find_parquet_files(train),
             "test": find_parquet_files(test) if test else [],
         }
+
+    @classmethod
+    def open(cls, config: ParquetConfig) -> ParquetSource:
+        """Find the files of a configuration; errors as above."""
+        return cls(config.train, config.test)
 
     @property
     def stamp(self) -> str:
@@ -74,7 +80,7 @@ class ParquetSource:
         for file in self._files[half]:
             row = 0
             with _opened(file) as parquet:
-                _check_columns(parquet, file.where)
+                check_columns(parquet, file.where)
                 for batch in parquet.iter_batches(_BATCH_ROWS, columns=["image", "label"]):
                     for cell, label in zip(
                         batch.column("image"), batch.column("label").to_pylist(), strict=True
@@ -87,41 +93,6 @@ class ParquetSource:
                             partial(_load, cell, label, where),
                         )
                         row += 1
-
-
-def read_cells(
-    source: pa.BufferReader, where: str
-) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
-    """Reads the columns `image`, as it is, and `label`.
-
-    Args:
-        source: The content of one Parquet file.
-        where: What the file is called in errors.
-
-    Raises:
-        DataError: Not a Parquet file, a column missing or of a wrong type, a missing label.
-    """
-    with _readable(where), pq.ParquetFile(source) as parquet:
-        _check_columns(parquet, where)
-        table = parquet.read(columns=["image", "label"])
-        labels = table.column("label").to_pylist()
-    if None in labels:
-        raise _no_label(f"{where} row {labels.index(None)}")
-    return table.column("image"), labels
-
-
-def decode_cells(
-    cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str
-) -> npt.NDArray[np.uint8]:
-    """Decodes some rows of a column `image`, (rows, channels, height, width).
-
-    Raises:
-        DataError: An image that cannot be decoded.
-    """
-    images = np.empty((len(rows), *shape), dtype=np.uint8)
-    for position, row in enumerate(rows):
-        images[position] = decode(cells[row].as_py(), shape, f"{where} row {row}").pixels
-    return images
 
 
 def _data_set_name(train: str) -> str:
@@ -137,47 +108,13 @@ def _data_set_name(train: str) -> str:
 def _opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
     # by default all of a row group is read at once, and a row group may be all of a file
     opened = partial(pq.ParquetFile, pre_buffer=False, buffer_size=_READ_BYTES)
-    with file.open() as stream, _readable(file.where), opened(stream) as parquet:
+    with file.open() as stream, readable(file.where), opened(stream) as parquet:
         yield parquet
-
-
-@contextmanager
-def _readable(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"is not a readable Parquet file ({error})", where=where, next_step="write it again"
-        ) from None
-
-
-def _check_columns(parquet: pq.ParquetFile, where: str) -> None:
-    schema = parquet.schema_arrow
-    for name in ("image", "label"):
-        if name not in schema.names:
-            found = ", ".join(schema.names)
-            raise DataError(
-                f"has no column {name!r} (it has {found})",
-                where=where,
-                next_step="rename the column",
-            )
-        if schema.names.count(name) > 1:
-            raise DataError(
-                f"has several columns {name!r}", where=where, next_step="leave one of them"
-            )
-    stored = schema.field("label").type
-    kind = stored.value_type if pa.types.is_dictionary(stored) else stored
-    if not (
-        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    ):
-        raise DataError(
-            f"the column 'label' is of type {stored}", where=where, next_step="use text or integers"
-        )
 
 
 def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, object]:
     if label is None:
-        raise _no_label(where)
+        raise no_label(where)
     if isinstance(label, int) and label > _LARGEST_LABEL:
         raise DataError(
             f"the label {label} is larger than {_LARGEST_LABEL}",
@@ -185,10 +122,6 @@ def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, obje
             next_step="use text for it",
         )
     return label, cell.as_py()
-
-
-def _no_label(where: str) -> DataError:
-    return DataError("has no label", where=where, next_step="label it or remove the row")
 
 
 def _name(cell: pa.Scalar) -> str:
@@ -200,3 +133,6 @@ def _name(cell: pa.Scalar) -> str:
     ):
         return ""
     return cell["path"].as_py() or ""
+
+
+SOURCE = ParquetSource

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from orchestrator.config.data import TorchvisionDataConfig
-from orchestrator.data.sources import load_images, open_source
+from orchestrator.data.loading import load_images
+from orchestrator.data.sources.source import open_source
 from orchestrator.errors import DataError, OrchestratorError, StorageUnavailableError
 
 

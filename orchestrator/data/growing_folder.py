@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +17,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from orchestrator.config.addresses import below
-from orchestrator.config.data import ArrivalsConfig
 from orchestrator.data.decoding import content_digest
 from orchestrator.data.filesystems import connect, reached
-from orchestrator.data.parquet import decode_cells, read_cells
+from orchestrator.data.parquet_columns import decode_cells, read_cells
 from orchestrator.errors import DataError
 
 
@@ -145,44 +143,3 @@ def read_content(folder: Folder, name: str) -> ParquetContent:
 def is_held_out(digest: bytes, fraction: float) -> bool:
     """Whether the image of this digest is never learned from."""
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
-
-
-def read_arrivals(
-    config: ArrivalsConfig,
-) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_]]:
-    """What a run needs of the files: images, their labels, and which of them are held out.
-
-    Raises:
-        DataError: A file has changed since it was taken in, or holds what cannot be used.
-        StorageUnavailableError: The folder cannot be read.
-    """
-    folder, shape = Folder(config.path), (config.num_channels, config.image_size, config.image_size)
-    last_delivery = dict(config.deliveries)
-    parts: list[npt.NDArray[np.uint8]] = [np.empty((0, *shape), dtype=np.uint8)]
-    labels: list[int | str] = []
-    held_out: list[bool] = []
-    for file in config.files:
-        content = read_content(folder, file.name)
-        if content.sha256 != file.sha256:
-            raise DataError(
-                "has changed since it was taken in",
-                where=content.where,
-                next_step="run `orchestrator retrain` again",
-            )
-        taken = {label for label, last in last_delivery.items() if file.delivery <= last}
-        rows = [
-            row for row in range(len(content.labels)) if _is_wanted(content, row, taken, config)
-        ]
-        parts.append(content.decode(rows, shape))
-        labels += [content.labels[row] for row in rows]
-        held_out += [is_held_out(content.digests[row], config.held_out_fraction) for row in rows]
-    return np.concatenate(parts), labels, np.asarray(held_out, dtype=np.bool_)
-
-
-def _is_wanted(content: ParquetContent, row: int, taken: Set[str], config: ArrivalsConfig) -> bool:
-    label = str(content.labels[row])
-    if label not in taken:
-        return False
-    return label not in config.held_out_only or is_held_out(
-        content.digests[row], config.held_out_fraction
-    )

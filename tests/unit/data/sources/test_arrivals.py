@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrator.config.data import ArrivalsConfig, ArrivedFile, LearnedTasksConfig, ScenarioConfig
+from orchestrator.config.data import ArrivalsConfig, ArrivedFile
 from orchestrator.config.retraining import SourceConfig
+from orchestrator.config.scenario import LearnedTasksConfig, ScenarioConfig
 from orchestrator.data import Split, load_images
-from orchestrator.data.arrivals import Folder, is_held_out, read_content
+from orchestrator.data.growing_folder import Folder, is_held_out, read_content
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import DataError
 from orchestrator.retraining.lineage import Lineage, QuarantinedFile

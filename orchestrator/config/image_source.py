@@ -1,0 +1,146 @@
+"""The settings that every source of images has, and the base of those from outside the package."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field, field_validator
+
+from orchestrator.config.addresses import absolute_path
+from orchestrator.config.augmentation import ImageAugmentationConfig
+from orchestrator.config.base import Config
+from orchestrator.config.extensions import Extension, installed_for
+
+Half: TypeAlias = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class FunctionOrigin:
+    """Name the code that images come from, where they lie at no address.
+
+    Attributes:
+        package: Distribution that has the code.
+        name: The function or class, with its module.
+    """
+
+    package: str
+    name: str
+
+
+class ImageSourceConfig(Config):
+    """Base of every source's configuration.
+
+    What a source knows of itself before it is opened are properties here: nothing outside `config`
+    and `data.sources` asks which source it is.
+    """
+
+    validation_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description=(
+            "Share of each class's training images that is set aside for validation; 0 means none."
+        ),
+    )
+    augmentation: ImageAugmentationConfig = Field(
+        default=ImageAugmentationConfig(),
+        description="How training images are varied; every method gets the same.",
+    )
+    cache_dir: Path = Field(
+        default=Path(".orchestrator/data"),
+        description="Folder for decoded images, memory-mapped by every process of this machine.",
+    )
+
+    max_memory_gib: float | None = Field(
+        default=None,
+        gt=0,
+        description=(
+            "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
+            " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."
+        ),
+    )
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return absolute_path(path)
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Return `max_memory_gib` in bytes."""
+        return None if self.max_memory_gib is None else int(self.max_memory_gib * 2**30)
+
+    @property
+    def of_any_source(self) -> dict[str, Any]:
+        """Return the settings that hold wherever images come from, by name: for the same
+        experiment on another source.
+        """
+        return {name: getattr(self, name) for name in ImageSourceConfig.model_fields}
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width) to which every image is converted."""
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the paths and addresses that every machine that computes must reach, by field."""
+        return {}
+
+    def origin(self, half: Half) -> str | FunctionOrigin:
+        """Return where tracking says that a half comes from: the place called as the half, unless a
+        source says otherwise.
+        """
+        return self.places[half]
+
+    @property
+    def reserved_folder(self) -> Path | None:
+        """Return the folder in which a new file would be taken for data; None if there is none."""
+        return None
+
+
+class ResizedSourceConfig(ImageSourceConfig):
+    """Base for images of any size, mode and depth, all converted to one."""
+
+    test_fraction: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description=(
+            "Share of each class's images used as test data where there are no test images of their"
+            " own."
+        ),
+    )
+    image_size: int = Field(
+        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
+    )
+    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width): images are square."""
+        return (self.num_channels, self.image_size, self.image_size)
+
+
+class ImageSourceExtension(ResizedSourceConfig, Extension):
+    """Base of the configuration of an image source (`orchestrator.image_sources`).
+
+    Its entry point offers `open(config)`, which returns a `data.samples.ImageSource`. That source's
+    stamp must depend on every field that says which images there are. Decoding, the cache, and a
+    test half where the source has none follow from the fields that are inherited here.
+
+    A source of files overrides `places`; with `train` and `test` there, `origin` follows.
+    """
+
+    group: ClassVar[str] = "orchestrator.image_sources"
+
+    def origin(self, half: Half) -> str | FunctionOrigin:
+        """Return the place called as the half, or else the extension itself."""
+        if half in self.places:
+            return self.places[half]
+        offered = installed_for(self)
+        return FunctionOrigin(offered.distribution, offered.target)

@@ -1,0 +1,117 @@
+"""How the classes of a data set arrive as a sequence of tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+
+from orchestrator.config.base import Config
+
+Label = int | str
+
+
+def _class_order(value: object) -> int | tuple[Label, ...]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            msg = f"{value} is no seed; give 0 or more, or a list of labels"
+            raise ValueError(msg)
+        return value
+    labels = tuple(value) if isinstance(value, list | tuple) else ()
+    if not labels or not all(
+        isinstance(label, int | str) and not isinstance(label, bool) for label in labels
+    ):
+        msg = f"{value!r} is neither a seed (an integer) nor a list of labels (integers or text)"
+        raise ValueError(msg)
+    repeated = sorted(
+        {str(label) for label in labels if [str(other) for other in labels].count(str(label)) > 1}
+    )
+    if repeated:
+        msg = f"{', '.join(repeated)} stands there more than once; name each label once"
+        raise ValueError(msg)
+    return labels
+
+
+def _plain(order: int | tuple[Label, ...]) -> int | list[Label]:
+    return order if isinstance(order, int) else list(order)
+
+
+class LearnedTasksConfig(Config):
+    """The first tasks as they have been learned earlier: their last stages are in the stage store.
+    Written by `orchestrator retrain`.
+    """
+
+    num_tasks: int = Field(ge=1, description="How many.")
+    teacher: str = Field(description="Key of the last one's teacher stage.")
+    student: str = Field(description="Key of the last one's student stage.")
+    teacher_accuracies: tuple[tuple[float, ...], ...] = Field(
+        description="Rows of the teacher's accuracy matrix, as measured then."
+    )
+    student_accuracies: tuple[tuple[float, ...], ...] = Field(
+        description="Rows of the student's accuracy matrix, as measured then."
+    )
+
+    @model_validator(mode="after")
+    def _one_row_a_task(self) -> LearnedTasksConfig:
+        for rows in (self.teacher_accuracies, self.student_accuracies):
+            if [len(row) for row in rows] != [*range(1, self.num_tasks + 1)]:
+                msg = (
+                    f"{self.num_tasks} tasks need rows of 1 to {self.num_tasks} accuracies; it has"
+                    f" {[len(row) for row in rows]}"
+                )
+                raise ValueError(msg)
+        return self
+
+
+class ScenarioConfig(Config):
+    """How classes arrive: the class-incremental scenario."""
+
+    num_base_classes: int = Field(default=2, ge=1, description="Classes of the first task.")
+    classes_per_task: int = Field(
+        default=2,
+        ge=1,
+        description="New classes of every later task; the last of several may get fewer.",
+    )
+    class_order: Annotated[
+        int | tuple[Label, ...], PlainValidator(_class_order), PlainSerializer(_plain)
+    ] = Field(
+        default=0,
+        description=(
+            "Labels in the order in which they arrive, or a seed that shuffles them. A list may"
+            " leave classes out."
+        ),
+    )
+    max_images_per_class: int | None = Field(
+        default=None,
+        ge=1,
+        description="Training images a class in every task after the first; null means all.",
+    )
+    tasks: tuple[tuple[Label, ...], ...] | None = Field(
+        default=None,
+        description=(
+            "The tasks themselves, each a list of labels, instead of class order and sizes; null"
+            " cuts by those."
+        ),
+    )
+    learned: LearnedTasksConfig | None = Field(
+        default=None,
+        description=(
+            "Tasks that need not be learned again; null learns all. Their training images need not"
+            " exist any more."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _tasks_fit(self) -> ScenarioConfig:
+        if self.tasks is not None:
+            if not self.tasks or not all(self.tasks):
+                msg = "tasks: a task without classes teaches nothing; leave it out"
+                raise ValueError(msg)
+            _class_order([label for task in self.tasks for label in task])
+        if self.learned is not None and self.learned.num_tasks >= len(self.tasks or ()):
+            msg = (
+                f"learned.num_tasks = {self.learned.num_tasks}, but scenario.tasks has"
+                f" {len(self.tasks or ())}; add a task to learn"
+            )
+            raise ValueError(msg)
+        return self

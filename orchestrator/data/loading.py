@@ -1,0 +1,103 @@
+"""Any source of images becomes the one internal form, decoded once per machine."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.config.data import DataConfig
+from orchestrator.config.extensions import extension_identity
+from orchestrator.config.image_source import Half
+from orchestrator.data.decoding import Shape, decode
+from orchestrator.data.image_cache import FORMAT, cache_file, hashed
+from orchestrator.data.image_table import (
+    ImageTable,
+    open_image_table,
+    room_on_disk,
+    write_image_table,
+)
+from orchestrator.data.samples import (
+    HALVES,
+    ImageSource,
+    Label,
+    Progress,
+    Sample,
+    ignore_progress,
+    in_threads,
+)
+from orchestrator.data.sources.source import open_source
+from orchestrator.data.table_source import TableSource
+from orchestrator.errors import DataError
+
+
+def load_images(config: DataConfig, progress: Progress = ignore_progress) -> ImageTable:
+    """Return the configured data set, decoded once per machine and memory-mapped.
+
+    Args:
+        config: Where the images come from, and to what they are converted.
+        progress: Told how far decoding is.
+
+    Raises:
+        ConfigError: The extension that the images come from cannot be loaded.
+        DataError: Images, labels or files that cannot be used, each named.
+        StorageUnavailableError: `data.cache_dir` cannot be written, or what should be downloaded
+            cannot.
+    """
+    source = open_source(config)
+    if isinstance(source, TableSource):
+        return source.table
+    path = cache_file(config, _key(source, config))
+    return open_image_table(path) or _write(source, config, path, progress)
+
+
+def _key(source: ImageSource, config: DataConfig) -> str:
+    """Return what the decoded images depend on; of an extension, the version as well."""
+    identity = extension_identity(config)
+    by_whom = f" {json.dumps(identity, sort_keys=True)}" if identity else ""
+    return hashed(f"{FORMAT} {config.shape} {source.stamp}{by_whom}")
+
+
+def _write(source: ImageSource, config: DataConfig, path: Path, progress: Progress) -> ImageTable:
+    num_train, num_test = (_num_images(source, half) for half in HALVES)
+    total = num_train + num_test
+    labels: list[Label] = []
+    images = room_on_disk(config.cache_dir, (total, *config.shape))
+    decoded = partial(_decoded, shape=config.shape)
+    samples = (sample for half in HALVES for sample in source.samples(half))
+    for row, (label, pixels) in enumerate(in_threads(decoded, samples)):
+        images[row] = pixels
+        labels.append(label)
+        progress(row + 1, total)
+    return write_image_table(path, source.name, images, labels, np.arange(total) >= num_train)
+
+
+def _num_images(source: ImageSource, half: Half) -> int:
+    """How many images a half has, after checking that it has some, and so has every class that
+    there is a folder of.
+    """
+    for folder in source.empty_classes(half):
+        raise DataError(
+            "a class folder without images",
+            where=folder,
+            next_step="add images or remove the folder",
+        )
+    num_images = source.num_images(half)
+    if not num_images:
+        raise DataError("holds no images", where=source.place(half), next_step="add images")
+    return num_images
+
+
+def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8]]:
+    try:
+        label, content = sample.load()
+    except OSError as error:
+        raise DataError(
+            f"cannot be read ({error.strerror or error})",
+            where=sample.where,
+            next_step="make it readable or remove it",
+        ) from None
+    return label, decode(content, shape, sample.where).pixels

@@ -1,0 +1,95 @@
+"""A folder of Parquet files that grows, as far as a retraining has taken it in."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.config.data import ArrivalsConfig
+from orchestrator.data.growing_folder import Folder, ParquetContent, is_held_out, read_content
+from orchestrator.data.image_cache import FORMAT, cache_file, hashed
+from orchestrator.data.image_table import ImageTable, open_image_table, write_image_table
+from orchestrator.data.table_source import TableSource
+from orchestrator.errors import DataError
+
+_READ = {
+    "files",
+    "path",
+    "deliveries",
+    "held_out_only",
+    "held_out_fraction",
+    "image_size",
+    "num_channels",
+}
+"""The fields that say which images there are, and what they are decoded to."""
+
+
+class ArrivalsSource:
+    """All wanted images as one table: each file is read once, to check its content and to choose
+    its rows.
+    """
+
+    @staticmethod
+    def open(config: ArrivalsConfig) -> TableSource:
+        """Read and decode the files, or map the table of an earlier call.
+
+        Raises:
+            DataError: A file has changed since it was taken in, or holds what cannot be used.
+            StorageUnavailableError: The folder cannot be read, or `cache_dir` not written.
+        """
+        key = hashed(f"{FORMAT} {config.model_dump_json(include=_READ)}")
+        path = cache_file(config, key)
+        return TableSource(open_image_table(path) or _write(config, path))
+
+
+def _write(config: ArrivalsConfig, path: Path) -> ImageTable:
+    images, labels, is_test = _read(config)
+    name = config.path.rstrip("/").rpartition("/")[2]
+    return write_image_table(path, name, images, labels, is_test)
+
+
+def _read(
+    config: ArrivalsConfig,
+) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_]]:
+    """Return what a run needs of the files: images, their labels, and which are held out.
+
+    Raises:
+        DataError: A file has changed since it was taken in, or holds what cannot be used.
+        StorageUnavailableError: The folder cannot be read.
+    """
+    folder, shape = Folder(config.path), config.shape
+    last_delivery = dict(config.deliveries)
+    parts: list[npt.NDArray[np.uint8]] = [np.empty((0, *shape), dtype=np.uint8)]
+    labels: list[int | str] = []
+    held_out: list[bool] = []
+    for file in config.files:
+        content = read_content(folder, file.name)
+        if content.sha256 != file.sha256:
+            raise DataError(
+                "has changed since it was taken in",
+                where=content.where,
+                next_step="run `orchestrator retrain` again",
+            )
+        taken = {label for label, last in last_delivery.items() if file.delivery <= last}
+        rows = [
+            row for row in range(len(content.labels)) if _is_wanted(content, row, taken, config)
+        ]
+        parts.append(content.decode(rows, shape))
+        labels += [content.labels[row] for row in rows]
+        held_out += [is_held_out(content.digests[row], config.held_out_fraction) for row in rows]
+    return np.concatenate(parts), labels, np.asarray(held_out, dtype=np.bool_)
+
+
+def _is_wanted(content: ParquetContent, row: int, taken: Set[str], config: ArrivalsConfig) -> bool:
+    label = str(content.labels[row])
+    if label not in taken:
+        return False
+    return label not in config.held_out_only or is_held_out(
+        content.digests[row], config.held_out_fraction
+    )
+
+
+SOURCE = ArrivalsSource

@@ -1,0 +1,59 @@
+"""The protocol behind which a kind of image source keeps what it knows.
+
+Nothing outside `data.sources` and `config` asks which kind a source is: a configuration says what
+is known before it is opened, an `ImageSource` the rest.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
+
+from orchestrator.config.data import DataConfig
+from orchestrator.config.extensions import Extension, load_extension
+from orchestrator.config.image_source import ResizedSourceConfig
+from orchestrator.data.samples import ImageSource
+from orchestrator.data.splitting import SplitByContent
+
+
+@runtime_checkable
+class SourceKind(Protocol):
+    """A kind of image source."""
+
+    def open(self, config: Any) -> ImageSource:  # noqa: ANN401 - the kind's own configuration
+        """Return the images of a configuration of this kind before they are decoded.
+
+        Raises:
+            DataError: There is nothing that can be read.
+        """
+        ...
+
+
+def source_kind_of(config: DataConfig) -> SourceKind:
+    """Return the kind of source that a configuration is for.
+
+    A built-in one is the object SOURCE of the module that is called as its kind; any other comes
+    from an installed distribution (see `config.extensions`).
+
+    Raises:
+        ConfigError: The extension cannot be loaded.
+    """
+    if isinstance(config, Extension):
+        found: Any = load_extension(config)
+    else:
+        found = import_module(f"orchestrator.data.sources.{config.kind}").SOURCE
+    kind: SourceKind = found
+    return kind
+
+
+def open_source(config: DataConfig) -> ImageSource:
+    """Return the images of a configuration before they are decoded, with a test half in any case.
+
+    Raises:
+        ConfigError: The extension cannot be loaded.
+        DataError: There is nothing that can be read.
+    """
+    source = source_kind_of(config).open(config)
+    if source.has_test_half or not isinstance(config, ResizedSourceConfig):
+        return source
+    return SplitByContent(source, config.test_fraction)
