@@ -243,6 +243,7 @@ def test_commands_and_flags_are_these() -> None:
         "report": {"run_id", "--output", "--tracking-uri"},
         "compare": {"run_ids", "--output", "--tracking-uri"},
         "reconcile": {"--tracking-uri", "--spool"},
+        "plugins": {"--json"},
         "ui": {"--tracking-uri", "--port"},
         "retrain": {"retraining", "--set", "--dry-run", "--output", "--scheduled-at"},
         "rollback": {"retraining", "--set", "--reason"},

@@ -15,6 +15,7 @@ from orchestrator.cli.data_import import import_data
 from orchestrator.cli.export import export
 from orchestrator.cli.gc import gc
 from orchestrator.cli.plan import plan
+from orchestrator.cli.plugins import plugins
 from orchestrator.cli.reconcile import reconcile
 from orchestrator.cli.report import report
 from orchestrator.cli.retrain import retrain
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cancel": cancel,
     "gc": gc,
     "reconcile": reconcile,
+    "plugins": plugins,
 }
 DATA_COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_data,
