@@ -197,7 +197,7 @@ def test_every_built_in_method_is_one_module_that_keeps_the_protocol() -> None:
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_reader_finishes_every_file_in_one_sitting(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 350
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
     assert file.stem not in {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 
 

@@ -14,16 +14,16 @@ _OTHER_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 
 
 def values_to_keep(experiment: Experiment) -> dict[str, Any]:
-    """The experiment as JSON, complete with every default, but without passwords: what is kept is
-    read by more people than who ran it.
+    """Return the experiment as JSON values, with every default and without passwords: more people
+    read what is kept than ran it.
     """
     tree: dict[str, Any] = without_passwords(experiment.model_dump(mode="json"))
     return tree
 
 
 def dump_experiment(experiment: Experiment) -> str:
-    """The same as YAML text: reading it back gives an equal experiment, where no address has a
-    password.
+    """Return the experiment as YAML text; reading it back gives an equal experiment if no address
+    has a password.
     """
     tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
@@ -33,12 +33,12 @@ def dump_experiment(experiment: Experiment) -> str:
 
 
 def flatten(experiment: Experiment) -> dict[str, str]:
-    """`{"teacher.training.epochs": "30", …}`: the experiment as MLflow parameters."""
+    """Return the experiment as MLflow parameters: `{"teacher.training.epochs": "30", …}`."""
     return flatten_tree(experiment.model_dump(mode="json"))
 
 
 def flatten_tree(tree: Mapping[str, Any]) -> dict[str, str]:
-    """The same of an experiment that was written as JSON."""
+    """Return an experiment that was written as JSON as MLflow parameters."""
     flat: dict[str, str] = {}
 
     def walk(prefix: str, node: object) -> None:

@@ -17,7 +17,7 @@ from orchestrator.errors import ConfigError
 
 
 def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any]) -> Experiment:
-    """An experiment with other values at some paths.
+    """Return an experiment with other values at some paths.
 
     Args:
         base: An experiment, or what its file holds; it is left as it is.

@@ -40,7 +40,7 @@ class LabeledImages:
         return channels, height, width
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
-        """The same after one image of each of the first classes, in memory or on disk as before."""
+        """Prepend one image of each of the first classes, in memory or on disk as before."""
         if not len(exemplars):
             return self
         num_old, labels = len(exemplars), torch.cat([torch.arange(len(exemplars)), self.labels])
@@ -49,7 +49,7 @@ class LabeledImages:
         return LabeledImages(joined, labels, self.folder)
 
     def resized(self, size: int) -> LabeledImages:
-        """The same at another size, in memory or on disk as before.
+        """Resize the images, in memory or on disk as before.
 
         Args:
             size: Side in pixels.

@@ -18,7 +18,8 @@ from enum import StrEnum
 from pyarrow import fs
 
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.stages.store import MANIFEST, PROGRESS, TEMPORARY, StageStore
+from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY
+from orchestrator.stages.store import PROGRESS, StageStore
 
 # under it, a writer may be at it: nothing that is younger is ever removed, whatever a rule says
 WRITER_PERIOD = timedelta(hours=1)

@@ -13,30 +13,20 @@ content. No pickle: reading an artifact runs no code.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from pyarrow import fs
-from safetensors import SafetensorError
 
 from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.models.artifact import Artifact
+from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, ArtifactFiles
 
-logger = logging.getLogger(__name__)
-
-MANIFEST = "manifest.json"
 PROGRESS = "progress"
-TEMPORARY = ".tmp-"
-_ATTEMPTS = 3
-_TORN = "its checksum does not fit"
 _USE_NOTED_AFTER_SECONDS = 30 * 60
 
 
@@ -69,6 +59,7 @@ class StageStore:
                 next_step="check store.uri",
             ) from None
         self.filesystem, self.root = found
+        self._files = ArtifactFiles(self.filesystem, uri)
 
     def check_writable(self) -> None:
         """Writes and removes a file: what cannot be stored should not be computed.
@@ -80,9 +71,9 @@ class StageStore:
         with self._writing():
             self.filesystem.create_dir(self.root, recursive=True)
             try:
-                self._write(probe, b"")
+                self._files.write(probe, b"")
             finally:
-                self._remove_file(probe)
+                self._files.remove_file(probe)
 
     def save(self, key: str, artifact: Artifact) -> None:
         """Writes an artifact; an existing one of the same key is replaced by the same content.
@@ -92,9 +83,9 @@ class StageStore:
         """
         with self._writing():
             folder = self.path(key)
-            self._put(folder, artifact)
+            self._files.put(folder, artifact)
             # tensors of another manifest may be what another writer is about to name
-            self._sweep(folder, lambda name: name.startswith(TEMPORARY))
+            self._files.sweep(folder, lambda name: name.startswith(TEMPORARY))
 
     def load(self, key: str) -> Artifact | None:
         """Reads an artifact; None when there is none. A torn or corrupt one is moved aside with a
@@ -104,7 +95,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            artifact = self._get(self.path(key), f"stage {key[:12]}")
+            artifact = self._files.get(self.path(key), f"stage {key[:12]}")
         if artifact is not None:
             self.note_use([key])
         return artifact
@@ -117,7 +108,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            artifact = self._get(
+            artifact = self._files.get(
                 self.path(key),
                 f"stage {key[:12]}",
                 mapped=isinstance(self.filesystem, fs.LocalFileSystem),
@@ -134,7 +125,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            text = self._manifest(self.path(key))
+            text = self._files.manifest(self.path(key))
         try:
             return None if text is None else dict(json.loads(text)["values"])
         except (ValueError, KeyError, TypeError):
@@ -152,7 +143,7 @@ class StageStore:
                     info.mtime is not None
                     and time.time() - info.mtime.timestamp() > _USE_NOTED_AFTER_SECONDS
                 ):
-                    self._replace(info.path, self._read(info.path))
+                    self._files.replace(info.path, self._files.read(info.path))
 
     def save_progress(self, key: str, phase: str, artifact: Artifact) -> None:
         """Keeps the newest epoch checkpoint of an unfinished stage, in place of the one before.
@@ -162,8 +153,8 @@ class StageStore:
         """
         with self._writing():
             folder = self.path(PROGRESS, key, phase)
-            written = self._put(folder, artifact)
-            self._sweep(folder, lambda name: name not in written)
+            written = self._files.put(folder, artifact)
+            self._files.sweep(folder, lambda name: name not in written)
 
     def load_progress(self, key: str, phase: str) -> Artifact | None:
         """The newest epoch checkpoint of an unfinished stage; None when there is none that is
@@ -173,7 +164,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            return self._get(
+            return self._files.get(
                 self.path(PROGRESS, key, phase), f"epoch checkpoint of stage {key[:12]}"
             )
 
@@ -207,83 +198,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be written.
         """
         with self._writing():
-            self._remove_folder(self.path(*parts))
-
-    # --- one artifact in one folder ---------------------------------------------------------------
-
-    def _put(self, folder: str, artifact: Artifact) -> set[str]:
-        content = safetensors.torch.save(
-            {
-                name: tensor.detach().cpu().clone().contiguous()
-                for name, tensor in artifact.tensors.items()
-            }
-        )
-        digest = hashlib.sha256(content).hexdigest()
-        tensors = f"{digest}.safetensors"
-        self.filesystem.create_dir(folder, recursive=True)
-        self._replace(f"{folder}/{tensors}", content)
-        self._replace(
-            f"{folder}/{MANIFEST}",
-            json.dumps({"sha256": digest, "values": artifact.values}).encode(),
-        )
-        return {tensors, MANIFEST}
-
-    def _get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
-        text = self._manifest(folder)
-        while text is not None:
-            try:
-                return (self._open_mapped if mapped else self._open)(folder, json.loads(text))
-            except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
-                newer = self._manifest(folder)
-                if newer == text:  # else someone has just written it anew
-                    logger.warning(
-                        "%s in %s is damaged (%s); it is moved aside and computed again",
-                        name,
-                        self.uri,
-                        error,
-                    )
-                    with suppress(FileNotFoundError):  # another reader was faster
-                        self.filesystem.move(
-                            f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json"
-                        )
-                    return None
-                text = newer
-        return None
-
-    def _manifest(self, folder: str) -> bytes | None:
-        path = f"{folder}/{MANIFEST}"
-        try:
-            return (
-                None
-                if self.filesystem.get_file_info(path).type == fs.FileType.NotFound
-                else self._read(path)
-            )
-        except FileNotFoundError:
-            return None
-
-    def _open(self, folder: str, manifest: dict[str, Any]) -> Artifact:
-        digest = manifest["sha256"]
-        content = self._read(f"{folder}/{digest}.safetensors")
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise ValueError(_TORN)
-        return Artifact(safetensors.torch.load(content), manifest["values"])
-
-    def _open_mapped(self, folder: str, manifest: dict[str, Any]) -> Artifact:
-        path = f"{folder}/{manifest['sha256']}.safetensors"
-        with Path(path).open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest["sha256"]:
-                raise ValueError(_TORN)
-        return Artifact(safetensors.torch.load_file(path), manifest["values"])
-
-    def _sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
-        """Removes what interrupted writers, or older content, have left in a folder whose manifest
-        is new.
-        """
-        for info in self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
-            if is_refuse(info.base_name):
-                self._remove_file(info.path)
-
-    # --- files ------------------------------------------------------------------------------------
+            self._files.remove_folder(self.path(*parts))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -304,43 +219,3 @@ class StageStore:
             raise StorageUnavailableError(
                 f"the stage store cannot be read ({error})", where=self.uri, next_step=advice
             ) from None
-
-    def _read(self, path: str) -> bytes:
-        with self.filesystem.open_input_stream(path) as stream:
-            content: bytes = stream.read()
-        return content
-
-    def _write(self, path: str, content: bytes) -> None:
-        with self.filesystem.open_output_stream(path) as stream:
-            stream.write(content)
-
-    def _replace(self, path: str, content: bytes) -> None:
-        """Writes in one piece: object storage shows a file only when it is complete; a local file
-        gets a temporary name first.
-        """
-        if not isinstance(self.filesystem, fs.LocalFileSystem):
-            self._write(path, content)
-            return
-        folder, _, name = path.rpartition("/")
-        for attempt in range(_ATTEMPTS):
-            temporary = f"{folder}/{TEMPORARY}{uuid.uuid4().hex}-{name}"
-            try:
-                self._write(temporary, content)
-                self.filesystem.move(temporary, path)
-                return
-            except FileNotFoundError:  # another writer of this key has swept the folder in between
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                self.filesystem.create_dir(folder, recursive=True)
-            except OSError:
-                self._remove_file(temporary)  # a full disk is not helped by half a file
-                raise
-
-    def _remove_file(self, path: str) -> None:
-        with suppress(FileNotFoundError):  # another writer was faster
-            self.filesystem.delete_file(path)
-
-    def _remove_folder(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            if self.filesystem.get_file_info(path).type != fs.FileType.NotFound:
-                self.filesystem.delete_dir(path)

@@ -14,6 +14,7 @@ import torch
 
 from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.models.artifact import Artifact
+from orchestrator.stages.artifact_files import ArtifactFiles
 from orchestrator.stages.store import StageStore
 
 KEY = "a" * 64
@@ -169,16 +170,16 @@ def test_two_writers_of_one_key_leave_one_whole_artifact_and_nothing_else(
 def test_a_writer_whose_temporary_file_another_one_sweeps_writes_it_again(
     store: StageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = StageStore._write
+    write = ArtifactFiles.write
     swept: list[str] = []
 
-    def write_and_lose(self: StageStore, path: str, content: bytes) -> None:
+    def write_and_lose(self: ArtifactFiles, path: str, content: bytes) -> None:
         write(self, path, content)
         if not swept:
             swept.append(path)
             StageStore(self.uri).save(KEY, _artifact())
 
-    monkeypatch.setattr(StageStore, "_write", write_and_lose)
+    monkeypatch.setattr(ArtifactFiles, "write", write_and_lose)
     store.save(KEY, _artifact())
     assert not Path(swept[0]).exists()
     assert store.load(KEY) is not None
@@ -200,10 +201,10 @@ def test_what_an_interrupted_writer_has_left_is_swept_by_the_next_one(
 def test_a_full_disk_is_a_retryable_error_and_leaves_no_half_file(
     store: StageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_from: int, kind: str
 ) -> None:
-    write = StageStore._write
+    write = ArtifactFiles.write
     written: list[str] = []
 
-    def write_half(self: StageStore, path: str, content: bytes) -> None:
+    def write_half(self: ArtifactFiles, path: str, content: bytes) -> None:
         written.append(path)
         if len(written) < full_from:
             write(self, path, content)
@@ -218,7 +219,7 @@ def test_a_full_disk_is_a_retryable_error_and_leaves_no_half_file(
             store.save_progress(KEY, "extractor", _artifact())
 
     with monkeypatch.context() as patch:
-        patch.setattr(StageStore, "_write", write_half)
+        patch.setattr(ArtifactFiles, "write", write_half)
         with pytest.raises(StorageUnavailableError, match="No space left on device") as raised:
             save()
     assert raised.value.is_retryable

@@ -1,0 +1,175 @@
+"""Artifacts as files: one artifact in one folder, on any filesystem that pyarrow knows.
+
+```
+<folder>/<sha256>.safetensors                    the tensors
+<folder>/manifest.json                           written last: checksum, and plain values
+```
+
+Files appear in one piece, under a name made of their content. No pickle: reading an artifact runs
+no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from pyarrow import fs
+from safetensors import SafetensorError
+
+from orchestrator.models.artifact import Artifact
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
+_ATTEMPTS = 3
+_TORN = "its checksum does not fit"
+
+
+class ArtifactFiles:
+    """Read and write artifacts on one filesystem; its errors pass through unchanged.
+
+    Attributes:
+        filesystem: Where the folders lie.
+        uri: The address of the store that they belong to, for warnings.
+    """
+
+    def __init__(self, filesystem: fs.FileSystem, uri: str) -> None:
+        self.filesystem = filesystem
+        self.uri = uri
+
+    def put(self, folder: str, artifact: Artifact) -> set[str]:
+        """Write an artifact into a folder, its manifest last; return the names of its files."""
+        content = safetensors.torch.save(
+            {
+                name: tensor.detach().cpu().clone().contiguous()
+                for name, tensor in artifact.tensors.items()
+            }
+        )
+        digest = hashlib.sha256(content).hexdigest()
+        tensors = f"{digest}.safetensors"
+        self.filesystem.create_dir(folder, recursive=True)
+        self.replace(f"{folder}/{tensors}", content)
+        self.replace(
+            f"{folder}/{MANIFEST}",
+            json.dumps({"sha256": digest, "values": artifact.values}).encode(),
+        )
+        return {tensors, MANIFEST}
+
+    def get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
+        """Read the artifact of a folder; None when there is none. A torn or corrupt one is moved
+        aside with a warning.
+
+        Args:
+            folder: Where it lies.
+            name: What to call it in the warning.
+            mapped: Memory-map the tensors instead of reading them; on a local disk only.
+        """
+        text = self.manifest(folder)
+        while text is not None:
+            try:
+                return (self._open_mapped if mapped else self._open)(folder, json.loads(text))
+            except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
+                newer = self.manifest(folder)
+                if newer == text:  # else someone has just written it anew
+                    logger.warning(
+                        "%s in %s is damaged (%s); it is moved aside and computed again",
+                        name,
+                        self.uri,
+                        error,
+                    )
+                    with suppress(FileNotFoundError):  # another reader was faster
+                        self.filesystem.move(
+                            f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json"
+                        )
+                    return None
+                text = newer
+        return None
+
+    def manifest(self, folder: str) -> bytes | None:
+        """Read the manifest of a folder; None when there is none."""
+        path = f"{folder}/{MANIFEST}"
+        try:
+            return (
+                None
+                if self.filesystem.get_file_info(path).type == fs.FileType.NotFound
+                else self.read(path)
+            )
+        except FileNotFoundError:
+            return None
+
+    def _open(self, folder: str, manifest: dict[str, Any]) -> Artifact:
+        digest = manifest["sha256"]
+        content = self.read(f"{folder}/{digest}.safetensors")
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError(_TORN)
+        return Artifact(safetensors.torch.load(content), manifest["values"])
+
+    def _open_mapped(self, folder: str, manifest: dict[str, Any]) -> Artifact:
+        path = f"{folder}/{manifest['sha256']}.safetensors"
+        with Path(path).open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest["sha256"]:
+                raise ValueError(_TORN)
+        return Artifact(safetensors.torch.load_file(path), manifest["values"])
+
+    def sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
+        """Remove files of interrupted writers, or of older content, from a folder whose manifest
+        is new.
+        """
+        for info in self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
+            if is_refuse(info.base_name):
+                self.remove_file(info.path)
+
+    # --- files ------------------------------------------------------------------------------------
+
+    def read(self, path: str) -> bytes:
+        """Read a file."""
+        with self.filesystem.open_input_stream(path) as stream:
+            content: bytes = stream.read()
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file in place: readers may meet half of it."""
+        with self.filesystem.open_output_stream(path) as stream:
+            stream.write(content)
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file in one piece: object storage shows a file only when it is complete; a
+        local file gets a temporary name first.
+        """
+        if not isinstance(self.filesystem, fs.LocalFileSystem):
+            self.write(path, content)
+            return
+        folder, _, name = path.rpartition("/")
+        for attempt in range(_ATTEMPTS):
+            temporary = f"{folder}/{TEMPORARY}{uuid.uuid4().hex}-{name}"
+            try:
+                self.write(temporary, content)
+                self.filesystem.move(temporary, path)
+                return
+            except FileNotFoundError:  # another writer of this key has swept the folder in between
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                self.filesystem.create_dir(folder, recursive=True)
+            except OSError:
+                self.remove_file(temporary)  # a full disk is not helped by half a file
+                raise
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):  # another writer was faster
+            self.filesystem.delete_file(path)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder, if it is there."""
+        with suppress(FileNotFoundError):
+            if self.filesystem.get_file_info(path).type != fs.FileType.NotFound:
+                self.filesystem.delete_dir(path)
