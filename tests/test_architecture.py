@@ -192,6 +192,60 @@ def test_every_built_in_method_is_one_module_that_keeps_the_protocol() -> None:
         assert isinstance(method_of(experiment), Method), name
 
 
+# --- image sources own what they know -----------------------------------------------------------
+
+NAMES_SOURCES = {
+    "pipelines/data/sources.py": "guesses the source that a person names on the command line",
+    "retraining/candidate.py": "writes the configuration of the images that have arrived",
+    "pipelines/run/outputs.py": "lists the versions of packages, one of which is torchvision",
+}
+
+
+def _source_variants() -> dict[str, type]:
+    from orchestrator.config import Experiment
+    from orchestrator.config.schema import variant_kinds
+
+    return dict(variant_kinds(Experiment.model_fields["data"].annotation))
+
+
+def _names_of_sources(file: Path, variants: dict[str, type]) -> list[str]:
+    """Kinds as text, imports of a source's module, and of its configuration."""
+    kinds, configurations = {*variants}, {model.__name__ for model in variants.values()}
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and node.value in kinds:
+            found.append(str(node.value))
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parent, _, module = node.module.rpartition(".")
+            if parent == "orchestrator.data.sources" and module in kinds:
+                found.append(node.module)
+            if node.module == "orchestrator.config.data":
+                found += [alias.name for alias in node.names if alias.name in configurations]
+    return found
+
+
+def test_nothing_outside_sources_and_config_names_an_image_source() -> None:
+    package, variants = ROOT / "orchestrator", _source_variants()
+    naming = {
+        name
+        for file in SOURCES
+        if not (name := str(file.relative_to(package))).startswith(("config/", "data/sources/"))
+        and _names_of_sources(file, variants)
+    }
+    assert naming == set(NAMES_SOURCES)
+
+
+def test_every_built_in_source_is_one_module_that_keeps_the_protocol() -> None:
+    from orchestrator.data.sources.source import SourceKind
+
+    folder = ROOT / "orchestrator" / "data" / "sources"
+    modules = {file.stem for file in folder.glob("*.py")} - {"__init__", "source"}
+    assert modules == set(_source_variants())
+    for name in modules:
+        module = importlib.import_module(f"orchestrator.data.sources.{name}")
+        assert isinstance(module.SOURCE, SourceKind), name
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 

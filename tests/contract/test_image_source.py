@@ -1,6 +1,7 @@
 """What every source of images keeps to, whatever it reads from."""
 
 import gzip
+import hashlib
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from orchestrator.config import Experiment
 from orchestrator.config.data import (
+    ArrivalsConfig,
+    ArrivedFile,
     DataConfig,
     DigitsConfig,
     ImageFolderConfig,
@@ -22,6 +26,7 @@ from orchestrator.data import load_images
 from orchestrator.data.decoding import decode
 from orchestrator.data.samples import HALVES, ImageSource
 from orchestrator.data.sources.source import open_source
+from tests.extensions.distribution import install_npz
 
 CLASSES = ("ant", "bee", "cat")
 NUM_IMAGES = {"train": 6, "test": 2}
@@ -126,6 +131,45 @@ def digits(tmp_path: Path) -> DataConfig:
     return DigitsConfig(cache_dir=tmp_path / "cache")
 
 
+def arrivals(tmp_path: Path) -> DataConfig:
+    """Two deliveries; the split follows from the content: no two images are equal."""
+    folder = tmp_path / "arrived"
+    folder.mkdir()
+    files = []
+    for delivery in (1, 2):
+        file = folder / f"{delivery}.parquet"
+        start = 100 * delivery
+        pixels = [np.asarray(picture(start + row)).tolist() for row in range(24)]
+        pq.write_table(pa.table({"image": pixels, "label": [*CLASSES] * 8}), file)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        files.append(ArrivedFile(name=file.name, sha256=digest, delivery=delivery))
+    return ArrivalsConfig(
+        path=str(folder),
+        files=tuple(files),
+        deliveries=(("ant", 2), ("bee", 2), ("cat", 1)),
+        held_out_fraction=0.5,
+        image_size=8,
+        cache_dir=tmp_path / "cache",
+    )
+
+
+def extension(tmp_path: Path) -> DataConfig:
+    """A source that another distribution brings."""
+    install_npz(tmp_path / "site")
+    for half in HALVES:
+        labels = [label for label in CLASSES for _ in range(NUM_IMAGES[half])]
+        start = len(half)  # other images in the other half
+        images = np.stack([np.asarray(picture(100 * start + row)) for row in range(len(labels))])
+        np.savez(tmp_path / f"{half}.npz", images=images, labels=labels)
+    train, test = (str(tmp_path / f"{half}.npz") for half in HALVES)
+    settings = {"train": train, "test": test, "image_size": 8, "cache_dir": tmp_path / "cache"}
+    return Experiment.model_validate({"data": {"kind": "npz", **settings}}).data
+
+
+def extension_without_test(tmp_path: Path) -> DataConfig:
+    return extension(tmp_path).model_copy(update={"test": None, "test_fraction": 0.34})
+
+
 MAKERS: list[Make] = [
     image_folder,
     image_folder_without_test,
@@ -135,11 +179,17 @@ MAKERS: list[Make] = [
     torchvision_train,
     torchvision_unsplit,
     digits,
+    arrivals,
+    extension,
+    extension_without_test,
 ]
 
 
 @pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> DataConfig:
+def config(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DataConfig:
+    monkeypatch.syspath_prepend(tmp_path / "site")  # where an extension is installed
     made: DataConfig = request.param(tmp_path)
     return made
 
@@ -183,6 +233,19 @@ def test_its_stamp_is_the_same_until_something_changes(
     source: ImageSource, config: DataConfig
 ) -> None:
     assert source.stamp == open_source(config).stamp
+
+
+def test_it_has_a_test_half_of_its_own_or_of_a_share(source: ImageSource) -> None:
+    assert source.has_test_half
+
+
+def test_the_table_has_the_shape_and_the_file_name_that_its_configuration_says(
+    config: DataConfig,
+) -> None:
+    table = load_images(config)
+    assert table.shape == config.shape
+    assert table.path.parent == config.cache_dir
+    assert table.path.name.startswith(f"{config.kind}-")
 
 
 def test_both_halves_have_the_same_classes(source: ImageSource) -> None:

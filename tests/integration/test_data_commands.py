@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from orchestrator.config import Experiment, dump_experiment
 from orchestrator.config.data import DigitsConfig, ImageFolderConfig, ParquetConfig
 from orchestrator.config.image_source import Half
 from orchestrator.data import ImageTable, importing, load_images
@@ -20,6 +22,7 @@ from orchestrator.data.survey import examine
 from orchestrator.errors import DataError, LockedError
 from orchestrator.pipelines.data.importing import ImportReport, import_data
 from orchestrator.pipelines.data.sources import named_source
+from tests.extensions.distribution import install_npz
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 LABELS = ("ant", "bee", "cat")
@@ -381,6 +384,52 @@ def test_describe_takes_an_experiment(photos: Path, orchestrator_command: Comman
     )
     assert answer.returncode == 0, answer.stderr
     assert "as 1x8x8" in answer.stdout
+
+
+@pytest.fixture
+def npz_experiment(
+    tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """An experiment on images that an installed extension reads, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    install_npz(tmp_path / "site")
+    labels = [label for label in LABELS for _ in range(NUM_TRAIN)]
+    images = np.stack([np.asarray(picture(number)) for number in range(len(labels))])
+    np.savez(tmp_path / "pets.npz", images=images, labels=labels)
+    data = {"kind": "npz", "train": str(tmp_path / "pets.npz"), "image_size": 8}
+    scenario = {"num_base_classes": 2, "classes_per_task": 1}
+    values = tiny_experiment.model_dump(mode="json") | {"data": data, "scenario": scenario}
+    file = tmp_path / "experiment.yaml"
+    file.write_text(dump_experiment(Experiment.model_validate(values)))
+    return file
+
+
+def test_an_extensions_images_are_described(
+    npz_experiment: Path, orchestrator_command: Command
+) -> None:
+    answer = orchestrator_command("data", "describe", str(npz_experiment))
+    assert answer.returncode == 0, answer.stderr
+    lines = [" ".join(line.split()) for line in answer.stdout.splitlines()]
+    assert "pets: 3 classes" in lines
+    assert "modes pixels (24)" in lines
+
+
+def test_a_run_on_an_extensions_images_reuses_its_stages_after_an_update_of_it(
+    npz_experiment: Path, orchestrator_command: Command
+) -> None:
+    """The images are decoded again; the stages follow what they hold."""
+
+    def stages() -> list[bool]:
+        answer = orchestrator_command("run", str(npz_experiment), "--output", "out")
+        assert answer.returncode == 0, answer.stderr
+        summary = json.loads(Path("out/summary.json").read_text())
+        return [stage["cached"] for stage in summary["stages"]]
+
+    assert not any(stages())
+    install_npz(npz_experiment.parent / "site", version="1.1")
+    assert all(stages())
+    assert len([*Path(".orchestrator/data").glob("npz-*.arrow")]) == 2
 
 
 def test_names_are_shown_as_they_are(photos: Path, orchestrator_command: Command) -> None:

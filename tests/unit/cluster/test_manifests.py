@@ -27,6 +27,12 @@ from tests.kubernetes_objects import has_ray_schemas, pod_specs, validate
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "experiments" / "digits.yaml"
 RETRAINING = ROOT / "experiments" / "retraining_digits.yaml"
+ARRIVED = {
+    "kind": "arrivals",
+    "path": "/home/me/in",
+    "files": [{"name": "x.parquet", "sha256": 64 * "0", "delivery": 1}],
+    "deliveries": [["a", 1]],
+}
 
 Case = Callable[[str], Submission]
 
@@ -359,6 +365,20 @@ def test_gpus_labels_tolerations_and_environment_reach_the_pods(case: Case) -> N
                 ["data.kind=parquet", "data.train=/home/me/a", "data.test=/home/me/b"],
             ),
             "pods do not see",
+        ),
+        (
+            Request(
+                "run", [DIGITS], ["data={kind: torchvision, name: CIFAR10, root: /home/me/data}"]
+            ),
+            "data.root: /home/me/data is a path of this machine, which pods do not see",
+        ),
+        (
+            Request(
+                "run",
+                [DIGITS],
+                [f"data={json.dumps(ARRIVED)}"],
+            ),
+            "data.path: /home/me/in is a path of this machine, which pods do not see",
         ),
         (
             Request("retrain", [ROOT / "experiments" / "retraining_digits.yaml"]),

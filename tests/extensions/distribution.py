@@ -1,0 +1,53 @@
+"""A distribution with extensions as an installer leaves it in a folder of `sys.path`."""
+
+import importlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def install(
+    site: Path,
+    entry_points: Mapping[str, Mapping[str, str]],
+    modules: Mapping[str, str],
+    name: str = "example-images",
+    version: str = "1.0",
+) -> None:
+    """Write a distribution into a folder; another version of it is replaced.
+
+    Args:
+        site: The folder: it is, or comes, on `sys.path`.
+        entry_points: By group, the target of each name.
+        modules: Text of each top-level module, by name.
+        name: Of the distribution.
+        version: Of the distribution.
+    """
+    site.mkdir(exist_ok=True)
+    stem = name.replace("-", "_")
+    for old in site.glob(f"{stem}-*.dist-info"):
+        shutil.rmtree(old)
+    for module, text in modules.items():
+        (site / f"{module}.py").write_text(text, encoding="utf-8")
+    information = site / f"{stem}-{version}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
+    )
+    lines = [
+        line
+        for group, offered in entry_points.items()
+        for line in (f"[{group}]", *(f"{kind} = {target}" for kind, target in offered.items()))
+    ]
+    (information / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    importlib.invalidate_caches()
+
+
+def install_npz(site: Path, version: str = "1.0") -> None:
+    """Install the image source `npz`."""
+    text = Path(__file__).with_name("npz_images.py").read_text(encoding="utf-8")
+    install(
+        site,
+        {"orchestrator.image_sources": {"npz": "npz_images:NpzSource"}},
+        {"npz_images": text},
+        version=version,
+    )
