@@ -6,6 +6,7 @@ import ast
 import graphlib
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -260,6 +261,15 @@ def test_every_file_says_what_it_is(file: Path) -> None:
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
     assert docstring
     assert docstring.split("\n")[0].rstrip().endswith((".", ":")) or "\n" in docstring
+
+
+@pytest.mark.parametrize("room", ["figures", "tracking", "tracking/mlflow", "tracking/outbox"])
+def test_the_drawing_of_a_room_names_every_file_in_it(room: str) -> None:
+    folder = ROOT / "orchestrator" / room
+    drawing = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    assert drawing
+    words = set(re.findall(r"\w+", drawing))
+    assert {file.stem for file in folder.glob("[a-z]*.py")} <= words
 
 
 def test_median_file_is_about_120_lines_or_less() -> None:

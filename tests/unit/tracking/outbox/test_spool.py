@@ -3,11 +3,8 @@
 import logging
 import math
 import os
-import resource
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from filelock import FileLock
 from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.tracking.outbox.entries import Entry, Points, Tags
 from orchestrator.tracking.outbox.spool import Destination, Spool
+from tests.unit.tracking.outbox.full_disk import file_size_limit
 
 DESTINATION = Destination("postgresql://me:secret@host/runs", "an experiment")
 
@@ -43,17 +41,6 @@ def entries(spool: Spool) -> list[Entry]:
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@contextmanager
-def file_size_limit(num_bytes: int) -> Iterator[None]:
-    """The kernel takes no more bytes of a file, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_waits_is_read_in_the_order_of_logging_from_where_the_store_has_it(

@@ -1,0 +1,62 @@
+import time
+
+import pytest
+
+from orchestrator.errors import TrackingUnavailableError
+from orchestrator.tracking.outbox.pace import Pace, known_error
+
+AWAY = TrackingUnavailableError("away")
+
+
+def test_pauses_double_up_to_a_limit_and_begin_again_after_a_success() -> None:
+    pace, pauses = Pace(), []
+    for _ in range(8):
+        pace.note_failure(AWAY)
+        pauses.append(pace.pause_seconds())
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+    assert pace.note_success()
+    pace.note_failure(AWAY)
+    assert pace.pause_seconds() == 0.5
+
+
+def test_nobody_who_waits_waits_for_a_long_pause() -> None:
+    pace = Pace()
+    for _ in range(8):
+        pace.note_failure(AWAY)
+    pace.is_hurried = True
+    assert pace.pause_seconds() == 1.0
+
+
+def test_the_first_failure_and_the_first_success_after_it_are_told_apart() -> None:
+    pace = Pace()
+    assert not pace.note_success()
+    assert [pace.note_failure(AWAY) for _ in range(3)] == [True, False, False]
+    assert str(pace.failure) == str(AWAY)
+    assert [pace.note_success() for _ in range(2)] == [True, False]
+    assert (pace.failure, pace.num_failures) == (None, 0)
+
+
+def test_a_store_that_comes_back_hears_at_once_that_the_process_lives() -> None:
+    pace = Pace()
+    assert [pace.is_beat_due() for _ in range(2)] == [True, False]
+    pace.note_success()
+    assert not pace.is_beat_due(), "it was never away"
+    pace.note_failure(AWAY)
+    pace.note_success()
+    assert pace.is_beat_due()
+
+
+def test_what_was_put_aside_is_tried_again_after_a_long_pause_and_soon_in_a_hurry() -> None:
+    pace = Pace()
+    pace.note_put_aside()
+    assert pace.next_try - time.monotonic() == pytest.approx(15.0, abs=1.0)
+    pace.is_hurried = True
+    pace.note_put_aside()
+    assert pace.next_try - time.monotonic() == pytest.approx(1.0, abs=0.9)
+    assert (pace.num_failures, pace.failure) == (2, None), "the store itself answers"
+
+
+def test_an_unknown_error_is_named_without_passwords() -> None:
+    assert known_error(AWAY) is AWAY
+    error = known_error(OSError("no route to postgresql://me:secret@host/runs"))
+    assert "OSError: no route to postgresql://me:***@host/runs" in str(error)
