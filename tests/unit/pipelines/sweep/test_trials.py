@@ -274,10 +274,10 @@ def test_a_killed_start_leaves_no_trial_running_once_the_next_one_begins(sweep: 
 def test_when_the_end_of_one_trial_cannot_be_noted_the_others_are_closed_all_the_same(
     sweep: Sweep,
 ) -> None:
-    from orchestrator.tuning.ray_tune import _Listener
+    from orchestrator.tuning.tune_callbacks import TuneListener
 
     source = sweep.start()
-    listener = _Listener(source)
+    listener = TuneListener(source)
     for plan in (next_of(source), next_of(source)):
         listener.on_trial_start(
             0, [], SimpleNamespace(trial_id=str(plan.number), config=plan.as_tune_config())
