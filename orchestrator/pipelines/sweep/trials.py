@@ -18,6 +18,7 @@ from orchestrator.pipelines.run.closing import close_after_failure, closed_truth
 from orchestrator.pipelines.run.outputs import write_json
 from orchestrator.pipelines.sweep.listener import SweepListener
 from orchestrator.pipelines.sweep.trial_log import TrialLog
+from orchestrator.stages import prepare_work
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, ledger_of
 from orchestrator.tuning.sampler import Sampler
@@ -241,11 +242,9 @@ class SweepTrials:
         and the trial fails with it.
         """
         try:
-            return TrialLog(
-                tracker,
-                self._setting.space.experiments_of(trial.configuration.parameters),
-                is_resumed,
-            )
+            experiments = self._setting.space.experiments_of(trial.configuration.parameters)
+            works = [prepare_work(experiment) for experiment in experiments]
+            return TrialLog(tracker, works, is_resumed)
         except UserInputError:
             return None
 
