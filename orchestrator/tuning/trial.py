@@ -16,7 +16,7 @@ import torch
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.stages import Stage, StageRunner, Work, check_backbones, prepare_work
+from orchestrator.stages import Preparation, Stage, StageRunner, Work, check_backbones
 from orchestrator.stages.claims import Claims
 from orchestrator.stages.events import (
     StageEvent,
@@ -91,6 +91,7 @@ class TrialInProcess:
         objective: Objective,
         share: TrialShare,
         claims: Claims,
+        preparation: Preparation,
     ) -> None:
         """Learn nothing yet.
 
@@ -99,12 +100,13 @@ class TrialInProcess:
             objective: What to report.
             share: What of the machine is the trial's.
             claims: To stages that other trials may be computing.
+            preparation: Of this process, shared by its trials.
 
         Raises:
             UserInputError: The configuration cannot be used, with these images or at all.
             StorageUnavailableError: The images cannot be read.
         """
-        self._progress = _TrialProgress(_works_of(experiments), objective)
+        self._progress = _TrialProgress(_works_of(experiments, preparation), objective)
         self._threads = share.threads
         device = torch.device("cuda" if share.uses_gpu else "cpu")
         self._runners = [
@@ -140,6 +142,7 @@ class TrialInLanes:
         objective: Objective,
         execution: RayConfig,
         claims: str,
+        preparation: Preparation,
     ) -> None:
         """Start to learn.
 
@@ -148,12 +151,13 @@ class TrialInLanes:
             objective: What to report.
             execution: What each lane asks for.
             claims: Name of the claims to stages that other trials may be computing.
+            preparation: Of this process, shared by its trials.
 
         Raises:
             UserInputError: The configuration cannot be used, with these images or at all.
             StorageUnavailableError: The images cannot be read.
         """
-        self._progress = _TrialProgress(_works_of(experiments), objective)
+        self._progress = _TrialProgress(_works_of(experiments, preparation), objective)
         self._execution = execution
         self._claims = claims
         self._learned: queue.Queue[BaseException | None] = queue.Queue()
@@ -265,8 +269,8 @@ class _TrialProgress:
         ]
 
 
-def _works_of(experiments: Sequence[Experiment]) -> list[Work]:
-    works = [prepare_work(experiment) for experiment in experiments]
+def _works_of(experiments: Sequence[Experiment], preparation: Preparation) -> list[Work]:
+    works = [preparation.work_of(experiment) for experiment in experiments]
     # the sweep has checked the base experiment's; seeds do not matter
     check_backbones(experiments[0], works[0].scenario)
     return works

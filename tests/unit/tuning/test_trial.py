@@ -13,7 +13,7 @@ from orchestrator.config.execution import RayConfig
 from orchestrator.config.roles import ROLES
 from orchestrator.data import Split
 from orchestrator.errors import ConfigError
-from orchestrator.stages import StageRunner, Work, prepare_work
+from orchestrator.stages import Preparation, StageRunner, Work, prepare_work
 from orchestrator.stages.claims import NO_CLAIMS
 from orchestrator.stages.events import EpochFinished, StageFinished, StageListener, event_from_json
 from orchestrator.tuning.objective import Objective
@@ -37,7 +37,7 @@ def seeds(
 
 def trial_of(experiments: list[Experiment]) -> TrialInProcess:
     return TrialInProcess(
-        experiments, OBJECTIVE, TrialShare.of(experiments[0].execution), NO_CLAIMS
+        experiments, OBJECTIVE, TrialShare.of(experiments[0].execution), NO_CLAIMS, Preparation()
     )
 
 
@@ -134,7 +134,7 @@ def test_a_backbone_that_cannot_work_is_an_error_of_the_configuration(
         (
             trial_of(experiments)
             if execution == "in process"
-            else TrialInLanes(experiments, OBJECTIVE, RayConfig(), "claims")
+            else TrialInLanes(experiments, OBJECTIVE, RayConfig(), "claims", Preparation())
         )
 
 
@@ -152,7 +152,7 @@ def test_a_report_of_lanes_has_the_events_of_its_task_however_far_ahead_the_teac
             runner.obtain(stage)
 
     monkeypatch.setattr(orchestrator.distributed.lanes, "compute_in_lanes", teacher_first)
-    trial = TrialInLanes(seeds, OBJECTIVE, RayConfig(), "claims")
+    trial = TrialInLanes(seeds, OBJECTIVE, RayConfig(), "claims", Preparation())
     in_lanes = [trial.learn_next_task() for _ in range(NUM_TASKS)]
     for task, report in enumerate(in_lanes):
         events = [(seed, event_from_json(event)) for seed, event in report.events]

@@ -11,7 +11,7 @@ from orchestrator.config import Experiment
 from orchestrator.data import Split
 from orchestrator.pipelines.run.run import run
 from orchestrator.pipelines.sweep.trial_log import TrialLog, mean_points
-from orchestrator.stages import prepare_work
+from orchestrator.stages import Preparation, prepare_work
 from orchestrator.stages.claims import NO_CLAIMS
 from orchestrator.tracking import InMemoryTracker, names
 from orchestrator.tracking.tracker import MetricPoint
@@ -38,7 +38,7 @@ def seeds(
 
 def reports_of(experiments: Sequence[Experiment]) -> list[TaskReport]:
     share = TrialShare.of(experiments[0].execution)
-    trial = TrialInProcess(experiments, OBJECTIVE, share, NO_CLAIMS)
+    trial = TrialInProcess(experiments, OBJECTIVE, share, NO_CLAIMS, Preparation())
     return [trial.learn_next_task() for _ in range(NUM_TASKS)]
 
 
