@@ -13,6 +13,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.data import ImageTable, Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario_building import build_scenario
+from orchestrator.stages.backbones import check_backbones
 from orchestrator.stages.graph import learned_stages, stage_graph
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work
@@ -57,6 +58,7 @@ class Preparation:
         """
         self._tables: _Cache[ImageTable] = _Cache(max_scenarios)
         self._scenarios: _Cache[Scenario] = _Cache(max_scenarios)
+        self._checked: _Cache[None] = _Cache(max_scenarios)
 
     def work_of(self, experiment: Experiment, progress: Progress = ignore_progress) -> Work:
         """Return the work of an experiment.
@@ -94,6 +96,17 @@ class Preparation:
             return replace(scenario, max_bytes=data.max_bytes)
 
         return self._scenarios.get(scenario_reads(experiment), build)
+
+    def check_backbones(self, work: Work) -> None:
+        """Check that both backbones work on the images, once for all works with equal ones.
+
+        Raises:
+            ConfigError: As `backbones.check_backbones`.
+        """
+        experiment, shape = work.experiment, work.scenario.shape
+        backbones = (experiment.teacher.backbone, experiment.student.backbone)
+        key = json.dumps([shape, *(backbone.model_dump(mode="json") for backbone in backbones)])
+        self._checked.get(key, lambda: check_backbones(experiment, work.scenario))
 
 
 def loading_reads(data: DataConfig) -> str:

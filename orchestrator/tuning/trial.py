@@ -16,7 +16,7 @@ import torch
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.stages import Preparation, Stage, StageRunner, Work, check_backbones
+from orchestrator.stages import Preparation, Stage, StageRunner, Work
 from orchestrator.stages.claims import Claims
 from orchestrator.stages.events import (
     StageEvent,
@@ -271,8 +271,7 @@ class _TrialProgress:
 
 def _works_of(experiments: Sequence[Experiment], preparation: Preparation) -> list[Work]:
     works = [preparation.work_of(experiment) for experiment in experiments]
-    # the sweep has checked the base experiment's; seeds do not matter
-    check_backbones(experiments[0], works[0].scenario)
+    preparation.check_backbones(works[0])  # those of all seeds are equal
     return works
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import orchestrator.stages.preparation
 from orchestrator.config import Experiment
 from orchestrator.config.overrides import with_values
-from orchestrator.data import Split
-from orchestrator.errors import DataError
-from orchestrator.stages import Preparation, prepare_work
+from orchestrator.data import Scenario, Split
+from orchestrator.errors import ConfigError, DataError
+from orchestrator.stages import Preparation, check_backbones, prepare_work
 from orchestrator.stages.preparation import loading_reads, scenario_reads
 from tests.field_reads import FieldReads
 
@@ -136,6 +137,31 @@ def test_only_the_scenarios_that_were_used_last_are_kept(tiny_experiment: Experi
     preparation.scenario_of(seeds[2])
     assert preparation.scenario_of(seeds[0]) is first
     assert preparation.scenario_of(seeds[1]) is not second
+
+
+def test_backbones_are_checked_once_unless_they_differ(
+    tiny_experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def noting(experiment: Experiment, scenario: Scenario) -> None:
+        checked.append(experiment.student.backbone.kind)
+        check_backbones(experiment, scenario)
+
+    monkeypatch.setattr(orchestrator.stages.preparation, "check_backbones", noting)
+    preparation = Preparation()
+    unusable = {"kind": "torchvision", "name": "alexnet"}  # pools 8x8 images away
+    for changes in (
+        {"student.backbone": {"kind": "small_cnn"}},
+        {"student.backbone": {"kind": "small_cnn"}, "student.temperature": 2.5, "seed": 1},
+        {"student.backbone": {"kind": "small_cnn_tiny"}},
+    ):
+        preparation.check_backbones(preparation.work_of(with_values(tiny_experiment, changes)))
+    assert checked == ["small_cnn", "small_cnn_tiny"]
+    work = preparation.work_of(with_values(tiny_experiment, {"student.backbone": unusable}))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"student\.backbone"):
+            preparation.check_backbones(work)
 
 
 def test_what_could_not_be_prepared_is_tried_again(
