@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.data import Scenario, load_images
-from orchestrator.data.samples import Progress, ignore_progress
-from orchestrator.data.scenario_building import build_scenario
+from orchestrator.data import Scenario
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.method import ArtifactContext, Model
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.evaluation import Evaluation
-from orchestrator.stages.graph import Stage, evaluation_key, learned_stages, stage_graph
+from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.store import StageStore
 
 
@@ -92,23 +90,3 @@ class Work:
             where=self.store.uri,
             next_step="run the same command again: what is missing is computed anew",
         )
-
-
-def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -> Work:
-    """Loads the data, cuts it into tasks and these into stages.
-
-    Args:
-        experiment: The configuration.
-        progress: Receives how far decoding is, where images are decoded for the first time.
-
-    Raises:
-        UserInputError: Data or store address cannot be used.
-        StorageUnavailableError: The data cache or the store cannot be reached.
-    """
-    table = load_images(experiment.data, progress)
-    cut = build_scenario(
-        table, experiment.scenario, experiment.data.validation_fraction, experiment.seed
-    )
-    scenario = replace(cut, max_bytes=experiment.data.max_bytes)
-    stages, learned = stage_graph(experiment, scenario), learned_stages(experiment, scenario)
-    return Work(experiment, scenario, stages, StageStore(experiment.store.uri), learned)

@@ -1,19 +1,18 @@
-"""The points of a search space on one experiment: which there are, what each means, and which are
-refused.
+"""The points of a search space on one experiment: which exist, what each means, and which are
+rejected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from orchestrator.config.constraints import Constraint, parse_constraint
-from orchestrator.config.distributions import AscendingConfig, ChoiceConfig
+from orchestrator.config.distributions import AscendingConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.overrides import with_values
-from orchestrator.config.schema import variants_with
 from orchestrator.config.search_space import SearchSpace, order_of_draws
 from orchestrator.errors import ConfigError
 from orchestrator.tuning.dimensions import (
@@ -25,12 +24,12 @@ from orchestrator.tuning.dimensions import (
     lies_in,
     value_of,
 )
+from orchestrator.tuning.paths import ABSENT, meets, value_at
+from orchestrator.tuning.space_checks import check_space, place_of
 
 MAX_REFUSALS = 1000
 
 Draw = Callable[[str, Dimension], Any]
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,12 @@ class Space:
     def __init__(self, search_space: SearchSpace, experiment: Experiment) -> None:
         self.search_space = search_space
         self.experiment = experiment
-        self._where = f"search space {search_space.name}"
+        self._where = place_of(search_space)
         self._parameters = search_space.parameters
         self._order = order_of_draws(search_space.parameters)
         self._constraints = [(text, parse_constraint(text)) for text in search_space.constraints]
         self._tree = experiment.model_dump(mode="json")
-        self._check_validation_data()
-        for path in self._parameters:
-            self._check_variants(path)
+        check_space(search_space, experiment)
         for _, constraint in self._constraints:
             self._numbers(constraint, self._tree)
 
@@ -184,7 +181,7 @@ class Space:
 
     def _is_active(self, path: str, values: Mapping[str, Any]) -> bool:
         return all(
-            _meets(self._value_at(condition, values), wanted)
+            meets(self._value_at(condition, values), wanted)
             for condition, wanted in self._parameters[path].when.items()
         )
 
@@ -196,8 +193,8 @@ class Space:
         for depth in range(len(keys), 0, -1):
             swept = ".".join(keys[:depth])
             if swept in self._parameters:
-                return _found(values.get(swept, _ABSENT), keys[depth:])
-        return _found(self._tree, keys)
+                return value_at(values.get(swept, ABSENT), keys[depth:])
+        return value_at(self._tree, keys)
 
     def _combinations(self, index: int, draws: Draws) -> Iterator[Draws]:
         if index == len(self._order):
@@ -237,8 +234,8 @@ class Space:
         """What a constraint compares, without what the chosen variants do not have."""
         numbers = {}
         for path in constraint.paths:
-            value = _found(tree, path.split("."))
-            if value is _ABSENT:
+            value = value_at(tree, path.split("."))
+            if value is ABSENT:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ConfigError(
@@ -248,76 +245,3 @@ class Space:
                 )
             numbers[path] = float(value)
         return numbers
-
-    def _check_validation_data(self) -> None:
-        varies = {"data", "data.validation_fraction"} & self._parameters.keys()
-        if (
-            self.search_space.split == "validation"
-            and self.experiment.data.validation_fraction == 0
-            and not varies
-        ):
-            raise ConfigError(
-                "the metric is measured on validation images, and data.validation_fraction = 0 sets"
-                " none aside",
-                self._where,
-                "raise it in the experiment, or measure with `split: test`",
-            )
-
-    def _check_variants(self, path: str) -> None:
-        """Refuses a parameter that not every variant has that can be chosen with it: its draws
-        would decide nothing, or the variant.
-        """
-        for kind_path, having in variants_with(Experiment, path).items():
-            others = sorted(set(map(str, self._possible(kind_path, path))) - having)
-            if others:
-                wanted = ", ".join(sorted(having))
-                is_swept = kind_path in self._parameters
-                advice = (
-                    f"add when: {{{kind_path}: [{wanted}]}}"
-                    if is_swept
-                    else "change it in the experiment, or let it vary too"
-                )
-                raise ConfigError(
-                    f"parameters.{path} is there with {kind_path} = {wanted} only, and it"
-                    f" {'can be' if is_swept else 'is'} {others[0]}",
-                    self._where,
-                    advice,
-                )
-
-    def _possible(self, kind_path: str, path: str) -> Sequence[object]:
-        """Which values of `kind_path` go with a parameter that is active."""
-        union = kind_path.removesuffix(".kind")
-        if any(swept == union or union.startswith(f"{swept}.") for swept in self._parameters):
-            return []
-        distribution = self._parameters.get(kind_path)
-        options = (
-            distribution.values
-            if isinstance(distribution, ChoiceConfig)
-            else [_found(self._tree, kind_path.split("."))]
-        )
-        return [
-            option
-            for option in options
-            if option is not _ABSENT and self._goes_with(kind_path, option, path)
-        ]
-
-    def _goes_with(self, kind_path: str, option: object, path: str) -> bool:
-        conditions = self._parameters[path].when
-        own = kind_path not in conditions or _meets(option, conditions[kind_path])
-        return own and all(
-            self._goes_with(kind_path, option, other)
-            for other in conditions
-            if other in self._parameters
-        )
-
-
-def _found(tree: object, keys: Sequence[str]) -> object:
-    for key in keys:
-        if not isinstance(tree, Mapping) or key not in tree:
-            return _ABSENT
-        tree = tree[key]
-    return tree
-
-
-def _meets(value: object, wanted: object) -> bool:
-    return value == wanted or (isinstance(wanted, list) and value in wanted)

@@ -1,12 +1,11 @@
-"""One trial: a configuration, learned task by task, with every seed. No Ray Tune here; `trials` has
-that.
-"""
+"""One trial: a configuration, learned task by task, with every seed. It does not need Ray Tune."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
@@ -17,24 +16,29 @@ import torch
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.stages import Stage, StageRunner, Work, check_backbones, prepare_work
+from orchestrator.stages import Preparation, Stage, StageRunner, Work
 from orchestrator.stages.claims import Claims
-from orchestrator.stages.events import StageEvent, StageFinished, StageListener, event_as_json
+from orchestrator.stages.events import (
+    StageEvent,
+    StageFinished,
+    StageListener,
+    event_as_json,
+)
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare
 
 
 @dataclass(frozen=True)
 class TaskReport:
-    """What a trial tells when all its seeds have learned one more task.
+    """What happened in a trial until all its seeds had learned one more task.
 
     Attributes:
-        tasks_learned: How many tasks are behind it, from 1.
+        tasks_learned: How many tasks are learned, from 1.
         num_tasks: Of the whole sequence.
         objective: Mean over the seeds, of the tasks learned so far.
-        events: What has happened since the last report: (number of the seed, event as JSON).
+        events: Of the tasks learned since the last report: (number of the seed, event as JSON).
         stages_computed: Stages that this trial has computed since the last report.
-        stages_cached: Stages that it has found, or been given by another trial.
+        stages_cached: Stages that were cache hits, or computed by another trial, since then.
         worker_seconds: Spent in the computed ones.
         seconds: Wall-clock time since the last report.
     """
@@ -54,11 +58,11 @@ class TaskReport:
         return self.tasks_learned == self.num_tasks
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
     def followed_by(self, later: Sequence[TaskReport]) -> TaskReport:
-        """This report and those that came after it, as one."""
+        """Return this report and those that came after it as one."""
         reports = [self, *later]
         return replace(
             reports[-1],
@@ -74,12 +78,12 @@ class Trial(Protocol):
     """A configuration that learns."""
 
     def learn_next_task(self) -> TaskReport:
-        """Learns one more task with every seed."""
+        """Learn one more task with every seed."""
         ...
 
 
 class TrialInProcess:
-    """Learns in the calling process: both roles, one stage after the other."""
+    """Learn in the calling process: both roles, one stage after the other."""
 
     def __init__(
         self,
@@ -87,43 +91,45 @@ class TrialInProcess:
         objective: Objective,
         share: TrialShare,
         claims: Claims,
+        preparation: Preparation,
     ) -> None:
-        """Learns nothing yet.
+        """Learn nothing yet.
 
         Args:
             experiments: The same configuration with each of its seeds.
             objective: What to report.
             share: What of the machine is the trial's.
             claims: To stages that other trials may be computing.
+            preparation: Of this process, shared by its trials.
 
         Raises:
             UserInputError: The configuration cannot be used, with these images or at all.
             StorageUnavailableError: The images cannot be read.
         """
-        self._news = _News(_works_of(experiments), objective)
+        self._progress = _TrialProgress(_works_of(experiments, preparation), objective)
         self._threads = share.threads
         device = torch.device("cuda" if share.uses_gpu else "cpu")
         self._runners = [
-            StageRunner(work, device, self._news.teller(seed), claims=claims)
-            for seed, work in enumerate(self._news.works)
+            StageRunner(work, device, self._progress.listener_of(seed), claims=claims)
+            for seed, work in enumerate(self._progress.works)
         ]
 
     def learn_next_task(self) -> TaskReport:
-        """Learns one more task with every seed.
+        """Learn one more task with every seed.
 
         Raises:
             UserInputError: The learning does not work with this configuration.
             StorageUnavailableError: The store cannot be read or written.
         """
-        for work, runner in zip(self._news.works, self._runners, strict=True):
-            for stage in _stages_of(work, self._news.tasks_learned):
+        for work, runner in zip(self._progress.works, self._runners, strict=True):
+            for stage in _stages_of(work, self._progress.tasks_learned):
                 torch.set_num_threads(self._threads[stage.role])
                 runner.obtain(stage)
-        return self._news.report()
+        return self._progress.report()
 
 
 class TrialInLanes:
-    """Learns in two lanes of its own, seed after seed; the lanes' workers live for all tasks of a
+    """Learn in two lanes of its own, seed after seed; the lanes' workers live for all tasks of a
     seed.
 
     All seeds but the last are learned before the first report: a trial of several seeds can only be
@@ -136,27 +142,29 @@ class TrialInLanes:
         objective: Objective,
         execution: RayConfig,
         claims: str,
+        preparation: Preparation,
     ) -> None:
-        """Starts to learn.
+        """Start to learn.
 
         Args:
             experiments: The same configuration with each of its seeds.
             objective: What to report.
             execution: What each lane asks for.
             claims: Name of the claims to stages that other trials may be computing.
+            preparation: Of this process, shared by its trials.
 
         Raises:
             UserInputError: The configuration cannot be used, with these images or at all.
             StorageUnavailableError: The images cannot be read.
         """
-        self._news = _News(_works_of(experiments), objective)
+        self._progress = _TrialProgress(_works_of(experiments, preparation), objective)
         self._execution = execution
         self._claims = claims
         self._learned: queue.Queue[BaseException | None] = queue.Queue()
         threading.Thread(target=self._learn, name="lanes of a trial", daemon=True).start()
 
     def learn_next_task(self) -> TaskReport:
-        """Waits until one more task is learned with every seed.
+        """Wait until one more task is learned with every seed.
 
         Raises:
             OrchestratorError: Whatever has ended a lane.
@@ -164,34 +172,39 @@ class TrialInLanes:
         error = self._learned.get()
         if error is not None:
             raise error
-        return self._news.report()
+        return self._progress.report()
 
     def _learn(self) -> None:
         from orchestrator.distributed.lanes import compute_in_lanes  # noqa: PLC0415 - ray is slow to import, most trials have no lanes
 
+        *earlier, last = enumerate(self._progress.works)
         try:
-            for seed, work in enumerate(self._news.works):
-                compute_in_lanes(work, self._execution, self._tell(seed), self._claims)
+            for seed, work in earlier:
+                listener = self._progress.listener_of(seed)
+                compute_in_lanes(work, self._execution, listener, self._claims)
+            compute_in_lanes(last[1], self._execution, self._listener_of_last(*last), self._claims)
         except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits
             self._learned.put(error)
 
-    def _tell(self, seed: int) -> StageListener:
-        record, is_last_seed = self._news.teller(seed), seed == len(self._news.works) - 1
+    def _listener_of_last(self, seed: int, work: Work) -> StageListener:
+        """Return a listener that also notices when both roles have finished a task."""
+        note = self._progress.listener_of(seed)
+        task_of = {stage.name: stage.task.index for stage in work.stages}
+        unfinished = Counter(task_of.values())
 
-        def tell(event: StageEvent) -> None:
-            record(event)
-            if (
-                is_last_seed
-                and isinstance(event, StageFinished)
-                and event.stage.startswith("student[")
-            ):
-                self._learned.put(None)
+        def listen(event: StageEvent) -> None:
+            note(event)
+            if isinstance(event, StageFinished):
+                task = task_of[event.stage]
+                unfinished[task] -= 1
+                if not unfinished[task]:
+                    self._learned.put(None)
 
-        return tell
+        return listen
 
 
-class _News:
-    """What has happened in a trial since it last told."""
+class _TrialProgress:
+    """What all seeds of a trial have learned, and what happened since its last report."""
 
     def __init__(self, works: Sequence[Work], objective: Objective) -> None:
         self.works = works
@@ -200,43 +213,65 @@ class _News:
         self._rows: list[dict[Role, list[list[float]]]] = [
             {role: [] for role in ROLES} for _ in works
         ]
-        self._events: list[tuple[int, StageEvent]] = []
+        self._task_of = {stage.name: stage.task.index for stage in works[0].stages}
+        self._arrived: deque[tuple[int, StageEvent]] = deque()  # lanes send from another thread
+        self._ahead: list[tuple[int, StageEvent]] = []
         self._since = time.perf_counter()
 
-    def teller(self, seed: int) -> StageListener:
-        """Notes the events of one seed."""
-        return lambda event: self._events.append((seed, event))
+    def listener_of(self, seed: int) -> StageListener:
+        """Return a listener to the events of one seed."""
+        return lambda event: self._arrived.append((seed, event))
 
     def report(self) -> TaskReport:
-        """Tells it, and begins anew; one more task is learned."""
-        objectives = []
-        for work, rows in zip(self.works, self._rows, strict=True):
-            for stage in _stages_of(work, self.tasks_learned):
-                rows[stage.role].append(work.evaluation_of(stage).rows[self._objective.split])
-            objectives.append(self._objective.value(rows))
+        """Report that one more task is learned, and what happened until then."""
+        objective = self._objective_after(self.tasks_learned)
         self.tasks_learned += 1
-        told, self._events = self._events, []
-        finished = [event for _, event in told if isinstance(event, StageFinished)]
+        arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
+        finished = [event for _, event in arrived if isinstance(event, StageFinished)]
         computed = [event for event in finished if not event.cached]
         now = time.perf_counter()
         since, self._since = self._since, now
         return TaskReport(
             tasks_learned=self.tasks_learned,
             num_tasks=len(self.works[0].scenario.tasks),
-            objective=fmean(objectives),
-            events=[(seed, event_as_json(event)) for seed, event in told],
+            objective=objective,
+            events=[(seed, event_as_json(event)) for seed, event in self._learned_of(arrived)],
             stages_computed=len(computed),
             stages_cached=len(finished) - len(computed),
             worker_seconds=sum(event.seconds * event.num_train_workers for event in computed),
             seconds=now - since,
         )
 
+    def _objective_after(self, task: int) -> float:
+        values = []
+        for work, rows in zip(self.works, self._rows, strict=True):
+            for stage in _stages_of(work, task):
+                rows[stage.role].append(work.evaluation_of(stage).rows[self._objective.split])
+            values.append(self._objective.value(rows))
+        return fmean(values)
 
-def _works_of(experiments: Sequence[Experiment]) -> list[Work]:
-    works = [prepare_work(experiment) for experiment in experiments]
-    check_backbones(
-        experiments[0], works[0].scenario
-    )  # the sweep has checked the base experiment's; seeds do not matter
+    def _learned_of(
+        self, arrived: Sequence[tuple[int, StageEvent]]
+    ) -> list[tuple[int, StageEvent]]:
+        """Return the events of learned tasks, and keep those of lanes that are ahead for a later
+        report: a report that is sent again after a restart then has the same events.
+        """
+        events = [*self._ahead, *arrived]
+        self._ahead = [
+            (seed, event)
+            for seed, event in events
+            if self._task_of[event.stage] >= self.tasks_learned
+        ]
+        return [
+            (seed, event)
+            for seed, event in events
+            if self._task_of[event.stage] < self.tasks_learned
+        ]
+
+
+def _works_of(experiments: Sequence[Experiment], preparation: Preparation) -> list[Work]:
+    works = [preparation.work_of(experiment) for experiment in experiments]
+    preparation.check_backbones(works[0])  # those of all seeds are equal
     return works
 
 

@@ -33,12 +33,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
             config: The first trial.
             settings: What is the same for all trials.
         """
-        from orchestrator.tuning.objective import Objective  # noqa: PLC0415 - loads torch
+        from orchestrator.stages import Preparation  # noqa: PLC0415 - loads torch
+        from orchestrator.tuning.objective import Objective  # noqa: PLC0415 - as above
 
         self._objective = Objective.of(SearchSpace.model_validate(settings["search_space"]))
         self._share: TrialShare = settings["share"]
         self._cluster: RayConfig = settings["cluster"]
         self._claims: str = settings["claims"]
+        self._preparation = Preparation()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -94,10 +96,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
 
         if self._share.in_lanes:
             return TrialInLanes(
-                self._plan.experiments, self._objective, self._cluster, self._claims
+                self._plan.experiments,
+                self._objective,
+                self._cluster,
+                self._claims,
+                self._preparation,
             )
         return TrialInProcess(
-            self._plan.experiments, self._objective, self._share, ClusterClaims(self._claims)
+            self._plan.experiments,
+            self._objective,
+            self._share,
+            ClusterClaims(self._claims),
+            self._preparation,
         )
 
 

@@ -28,7 +28,7 @@ from orchestrator.config.trial_schedulers import (
     TrialSchedulerConfig,
 )
 
-TASKS_LEARNED = "training_iteration"
+TIME_ATTRIBUTE = "training_iteration"
 OBJECTIVE = "objective"
 
 
@@ -52,7 +52,7 @@ def build_trial_scheduler(
             return FIFOScheduler()
         case AshaConfig():
             return _SuccessiveHalving(
-                time_attr=TASKS_LEARNED,
+                time_attr=TIME_ATTRIBUTE,
                 metric=OBJECTIVE,
                 mode=mode,
                 max_t=num_tasks,
@@ -61,7 +61,7 @@ def build_trial_scheduler(
             )
         case MedianConfig():
             return MedianStoppingRule(
-                time_attr=TASKS_LEARNED,
+                time_attr=TIME_ATTRIBUTE,
                 metric=OBJECTIVE,
                 mode=mode,
                 grace_period=config.grace_tasks,
@@ -69,7 +69,7 @@ def build_trial_scheduler(
             )
         case PbtConfig():
             return _PopulationBasedTraining(
-                time_attr=TASKS_LEARNED,
+                time_attr=TIME_ATTRIBUTE,
                 metric=OBJECTIVE,
                 mode=mode,
                 perturbation_interval=config.perturbation_tasks,

@@ -20,8 +20,6 @@ from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.searchers import GridSearchConfig
-from orchestrator.data import Scenario, load_images
-from orchestrator.data.scenario_building import build_scenario
 from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.planning.cost import Kind, measurements, seconds_per_image_pass
@@ -38,8 +36,8 @@ from orchestrator.pipelines.planning.sweep_cost import (
     _extrapolated,
     _kinds_without_estimate,
 )
-from orchestrator.pipelines.sweep.trials import sampler_of
-from orchestrator.stages import Work, check_backbones, prepare_work, stage_graph
+from orchestrator.pipelines.sweep.setting import sampler_of
+from orchestrator.stages import Preparation, check_backbones
 from orchestrator.stages.retention import newest_keys
 from orchestrator.tuning.share import TrialShare
 from orchestrator.tuning.space import Configuration, Space
@@ -91,7 +89,8 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         StorageUnavailableError: The data cache, the store or the ledger of a warm start cannot be
             reached.
     """
-    work = prepare_work(experiment)
+    preparation = Preparation()
+    work = preparation.work_of(experiment)
     check_backbones(experiment, work.scenario)
     space = Space(search_space, experiment)
     configurations, has_more = _configurations(space)
@@ -103,7 +102,7 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311 - no secrets
     )
     costs = seconds_per_image_pass(measurements(work.store, experiment.teacher.backbone))
-    trials = _trials(space, chosen, work, costs)
+    trials = _trials(space, chosen, preparation, costs)
     stored = frozenset(newest_keys(work.store, sys.maxsize))
     room = _room(experiment.execution, search_space.max_concurrent_trials)
     return SweepPlan(
@@ -142,18 +141,13 @@ def _configurations(space: Space) -> tuple[list[Configuration], bool]:
 
 
 def _trials(
-    space: Space, configurations: Sequence[Configuration], base: Work, costs: Mapping[Kind, float]
+    space: Space,
+    configurations: Sequence[Configuration],
+    preparation: Preparation,
+    costs: Mapping[Kind, float],
 ) -> list[TrialStages]:
-    scenarios: dict[tuple[str, str, int], Scenario] = {}
-
     def stages_of(experiment: Experiment) -> list[PlannedStage]:
-        data, cut = experiment.data, experiment.scenario
-        key = (data.model_dump_json(), cut.model_dump_json(), experiment.seed)
-        if key not in scenarios:
-            scenarios[key] = build_scenario(
-                load_images(data), cut, data.validation_fraction, experiment.seed
-            )
-        work = Work(experiment, scenarios[key], stage_graph(experiment, scenarios[key]), base.store)
+        work = preparation.work_of(experiment)
         tables = tables_of(work)
         return [
             planned_stage(stage, work, costs, StageState.TO_COMPUTE, tables)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.roles import Role
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario, Split
 from orchestrator.evaluation import (
     average_incremental_accuracy,
@@ -17,61 +17,121 @@ from orchestrator.evaluation import (
     plasticity,
 )
 from orchestrator.evaluation.classification import agreement
-from orchestrator.stages import Stage
+from orchestrator.stages import Stage, Work
 from orchestrator.stages.evaluation import Evaluation
-from orchestrator.stages.events import StageFinished
+from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
+from orchestrator.training.reports import EpochReport
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """A finished epoch.
+
+    Attributes:
+        stage: To which it belongs.
+        report: Its numbers.
+        num_epochs_of_lane: Epochs of all stages of the lane so far, with this one.
+    """
+
+    stage: Stage
+    report: EpochReport
+    num_epochs_of_lane: int
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """A computed stage.
+    """A finished stage.
 
     Attributes:
         stage: Which.
-        finished: How it came about: seconds, workers, whether it was in the store already.
+        finished: Its seconds, its workers, and whether it was a cache hit.
         evaluation: How good its model is.
+        matrix: The role's accuracy matrix on test data, up to this stage.
     """
 
     stage: Stage
     finished: StageFinished
     evaluation: Evaluation
+    matrix: list[list[float]]
 
     @property
     def worker_seconds(self) -> float:
-        """What computing it has cost in this run."""
+        """Seconds of all workers that this run has spent on it; 0 for a cache hit."""
         return (
             0.0 if self.finished.cached else self.finished.seconds * self.finished.num_train_workers
         )
 
 
-@dataclass
+Result: TypeAlias = EpochResult | StageResult
+
+
 class RunRecord:
-    """Grows by one stage after another.
+    """The results of a run, built from its events.
 
     Attributes:
         run_id: MLflow's.
+        name: What the run is called.
         experiment: What is run.
         scenario: On which data.
-        name: What the run is called.
         results: The stages computed so far, by role, in the order of their tasks.
     """
 
-    run_id: str
-    experiment: Experiment
-    scenario: Scenario
-    name: str = ""
-    results: dict[Role, list[StageResult]] = field(
-        default_factory=lambda: {"teacher": [], "student": []}
-    )
-    started: float = field(default_factory=time.perf_counter)
+    def __init__(self, run_id: str, work: Work, name: str = "") -> None:
+        """Start the clock; nothing has happened yet.
 
-    def add(self, result: StageResult) -> None:
-        """Takes a stage in."""
-        self.results[result.stage.role].append(result)
+        Args:
+            run_id: MLflow's.
+            work: What is computed, and the store that has the evaluations.
+            name: What the run is called.
+        """
+        self.run_id = run_id
+        self.name = name
+        self.experiment: Experiment = work.experiment
+        self.scenario: Scenario = work.scenario
+        self.results: dict[Role, list[StageResult]] = {role: [] for role in ROLES}
+        self._work = work
+        self._stages = {stage.name: stage for stage in work.stages}
+        self._epochs: dict[Role, set[tuple[str, str, int]]] = {role: set() for role in ROLES}
+        self._started = time.perf_counter()
+
+    def take(self, event: StageEvent) -> Result | None:
+        """Take an event in, and return the result that it adds.
+
+        Returns:
+            None for an event without a result, and for one that repeats an earlier one: a trial
+            that is restarted sends the events of its first attempt again.
+
+        Raises:
+            StorageUnavailableError: The evaluation of a finished stage cannot be read.
+        """
+        stage = self._stages[event.stage]
+        match event:
+            case EpochFinished():
+                return self._take_epoch(stage, event.report)
+            case StageFinished():
+                return self._take_stage(stage, event)
+            case _:
+                return None
+
+    def _take_epoch(self, stage: Stage, report: EpochReport) -> EpochResult | None:
+        known, epoch = self._epochs[stage.role], (stage.name, report.phase, report.epoch)
+        if epoch in known:
+            return None
+        known.add(epoch)
+        return EpochResult(stage, report, num_epochs_of_lane=len(known))
+
+    def _take_stage(self, stage: Stage, finished: StageFinished) -> StageResult | None:
+        results = self.results[stage.role]
+        if any(result.stage == stage for result in results):
+            return None
+        evaluation = self._work.evaluation_of(stage)
+        matrix = [*self.matrix(stage.role), evaluation.rows[Split.TEST]]
+        results.append(StageResult(stage, finished, evaluation, matrix))
+        return results[-1]
 
     def matrix(self, role: Role, split: Split = Split.TEST) -> list[list[float]]:
-        """The accuracy matrix so far: row i has i + 1 entries; of tasks learned earlier as it was
-        measured then.
+        """Return the accuracy matrix so far: row i has i + 1 entries; of tasks learned earlier as
+        it was measured then.
         """
         learned = self.experiment.scenario.learned
         earlier = (
@@ -89,7 +149,7 @@ class RunRecord:
         ]
 
     def summary(self) -> dict[str, Any]:
-        """The content of summary.json."""
+        """Return the content of summary.json."""
         stages = [
             result
             for pair in zip(self.results["teacher"], self.results["student"], strict=True)
@@ -125,7 +185,7 @@ class RunRecord:
                 }
                 for r in stages
             ],
-            "wall_seconds": round(time.perf_counter() - self.started, 3),
+            "wall_seconds": round(time.perf_counter() - self._started, 3),
             "worker_seconds": round(sum(result.worker_seconds for result in stages), 3),
         }
 

@@ -26,7 +26,7 @@ from orchestrator.pipelines.run.listener import RunListener, SilentRunListener
 from orchestrator.pipelines.run.log import RunLog
 from orchestrator.pipelines.run.models import final_models, log_models
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_outputs
-from orchestrator.pipelines.run.record import RunRecord, StageResult
+from orchestrator.pipelines.run.record import EpochResult, Result, RunRecord, StageResult
 from orchestrator.stages import Model, Work, check_backbones, prepare_work
 from orchestrator.stages.events import (
     EpochFinished,
@@ -113,8 +113,9 @@ def run(
         views = run_views(len(work.scenario.tasks))
         tracker.save_views(views)
         listener.run_started(experiment, work.scenario, work.stages, tracker.run_id)
-        record = RunRecord(tracker.run_id, experiment, work.scenario, run_name)
-        compute(work, _Teller(work, record, log, listener), output_dir / output_files.RAY_LOG_FILE)
+        record = RunRecord(tracker.run_id, work, run_name)
+        events = _RunEvents(work, record, log, listener)
+        compute(work, events, output_dir / output_files.RAY_LOG_FILE)
         summary = record.summary()
         log.finish(summary)
         write_outputs(output_dir, summary, record, log, tracker)
@@ -123,13 +124,12 @@ def run(
     return RunResult(summary, output_dir, work)
 
 
-class _Teller:
-    """Hands on what happens, from wherever it is computed, to the record, to MLflow and to whoever
-    listens.
+class _RunEvents:
+    """Pass the events of stages on, wherever they are computed: to the record, to MLflow and to the
+    run's listener.
     """
 
     def __init__(self, work: Work, record: RunRecord, log: RunLog, listener: RunListener) -> None:
-        self._work = work
         self._record = record
         self._log = log
         self._listener = listener
@@ -142,16 +142,23 @@ class _Teller:
                 self._listener.stage_started(stage)
             case FeaturesComputed():
                 self._listener.features_computed(stage, event.num_done, event.num_images)
-            case EpochFinished():
-                self._log.epoch(stage, event.report)
-                self._listener.epoch_finished(stage, event.report)
-            case StageFinished():
-                result = StageResult(stage, event, self._work.evaluation_of(stage))
-                self._record.add(result)
-                self._log.stage(result, self._record)
-                self._listener.stage_finished(result, self._record)
+            case EpochFinished() | StageFinished():
+                self._pass_on(self._record.take(event))
             case _:
                 assert_never(event)
+
+    def _pass_on(self, result: Result | None) -> None:
+        match result:
+            case EpochResult():
+                self._log.add(result)
+                self._listener.epoch_finished(result.stage, result.report)
+            case StageResult():
+                self._log.add(result)
+                self._listener.stage_finished(result, self._record)
+            case None:
+                return
+            case _:
+                assert_never(result)
 
 
 def make_writable(folder: Path) -> None:

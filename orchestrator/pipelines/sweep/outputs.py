@@ -21,8 +21,8 @@ from orchestrator.data import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation import accuracy_after
 from orchestrator.pipelines.run.outputs import write_json, write_text
-from orchestrator.pipelines.sweep.trials import SweepSetting, sampler_of
-from orchestrator.stages import prepare_work
+from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
+from orchestrator.stages import Work
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.tracked_run import TrackedRun
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
@@ -174,10 +174,8 @@ def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, li
     longer stored.
     """
     try:
-        of_seeds = [
-            _curves_of(experiment)
-            for experiment in setting.space.experiments_of(trial.configuration.parameters)
-        ]
+        works = setting.works_of(trial.configuration.parameters)
+        of_seeds = [_curves_of(work) for work in works]
     except StorageUnavailableError:
         return {role: [] for role in ROLES}
     return {
@@ -186,8 +184,7 @@ def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, li
     }
 
 
-def _curves_of(experiment: Experiment) -> dict[Role, list[float]]:
-    work = prepare_work(experiment)
+def _curves_of(work: Work) -> dict[Role, list[float]]:
     rows = {
         role: [
             work.evaluation_of(stage).rows[Split.TEST]

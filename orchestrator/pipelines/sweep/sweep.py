@@ -26,8 +26,9 @@ from orchestrator.pipelines.run.outputs import remove_earlier_summary
 from orchestrator.pipelines.run.run import make_writable
 from orchestrator.pipelines.sweep.listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep.outputs import log_search_space, sweep_name, write_sweep_outputs
-from orchestrator.pipelines.sweep.trials import SweepSetting, SweepTrials, sampler_of
-from orchestrator.stages import Work, check_backbones, prepare_work
+from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
+from orchestrator.pipelines.sweep.trials import SweepTrials
+from orchestrator.stages import Preparation, Work, check_backbones
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views.comparisons import run_views, sweep_view
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader, ledger_of
@@ -80,7 +81,8 @@ def sweep(
     listener = listener or SilentSweepListener()
     experiment = as_trials_compute(experiment)
     check_trial_fits(experiment.execution)
-    work = prepare_work(experiment)
+    preparation = Preparation()
+    work = preparation.work_of(experiment)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
     space = Space(search_space, experiment)
@@ -88,7 +90,7 @@ def sweep(
     make_writable(output_dir)
     ledger = Ledger(output_dir / output_files.LEDGER_FILE)
     _check_ledger(ledger, experiment, output_dir, resume)
-    setting = SweepSetting(search_space, experiment, space, output_dir)
+    setting = SweepSetting(search_space, experiment, space, output_dir, preparation)
     _check_search(setting, ledger)
     with ledger.writing():
         started = time.perf_counter()

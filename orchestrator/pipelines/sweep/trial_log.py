@@ -1,4 +1,4 @@
-"""What of a trial goes to MLflow: the same numbers as of a run, as means over its seeds."""
+"""What of a trial goes to MLflow: the metric points of a run, as means over its seeds."""
 
 from __future__ import annotations
 
@@ -6,115 +6,94 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from orchestrator.config.experiment import Experiment
+from orchestrator.config import flatten
 from orchestrator.config.places import is_place
-from orchestrator.pipelines.run.log import RunLog
-from orchestrator.pipelines.run.record import RunRecord, StageResult
-from orchestrator.stages import Work, prepare_work
-from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished, event_from_json
-from orchestrator.tracking import InMemoryTracker, Tracker, names
+from orchestrator.pipelines.run.log import tags_of
+from orchestrator.pipelines.run.points import final_points, points_of
+from orchestrator.pipelines.run.record import RunRecord
+from orchestrator.stages import Work
+from orchestrator.stages.events import event_from_json
+from orchestrator.tracking import Tracker, names
+from orchestrator.tracking.datasets import dataset_uses
 from orchestrator.tracking.tracker import MetricPoint
 from orchestrator.tuning.trial import TaskReport
 
 
-class TrialLog:
-    """One trial's run in MLflow. Training curves, too, are means over the seeds, epoch by epoch."""
+def mean_points(points_of_seeds: Sequence[Sequence[MetricPoint]]) -> list[MetricPoint]:
+    """Return the mean over the seeds of every point that all of them have.
 
-    def __init__(
-        self, tracker: Tracker, experiments: Sequence[Experiment], is_resumed: bool = False
-    ) -> None:
-        """Logs the parameters, and the tags by which runs are found.
+    Args:
+        points_of_seeds: Those of each seed, no two of one metric at the same step; the order of the
+            first seed counts.
+    """
+    values = [
+        {(point.name, point.step): point.value for point in points} for points in points_of_seeds
+    ]
+    return [
+        MetricPoint(name, fmean(of_seed[name, step] for of_seed in values), step)
+        for name, step in values[0]
+        if all((name, step) in of_seed for of_seed in values)
+    ]
+
+
+class TrialLog:
+    """One trial's view of its tracker."""
+
+    def __init__(self, tracker: Tracker, works: Sequence[Work], is_resumed: bool = False) -> None:
+        """Log parameters, tags and data sets.
 
         Args:
             tracker: The trial's run.
-            experiments: The configuration with each of its seeds.
-            is_resumed: Whether an earlier start has begun the run, perhaps elsewhere: what that was
-                like stays logged.
+            works: The configuration with each of its seeds.
+            is_resumed: Whether an earlier start has begun the run, perhaps elsewhere: the places
+                that it has logged stay.
         """
         self._tracker = tracker
-        self._seeds = [
-            _SeedLog(tracker.run_id, prepare_work(experiment)) for experiment in experiments
-        ]
-        self._values: dict[tuple[str, int], list[float]] = {}
-        first = self._seeds[0].told
+        self._records = [RunRecord(tracker.run_id, work) for work in works]
+        self._unsent: list[list[MetricPoint]] = [[] for _ in works]
+        experiment, table = works[0].experiment, works[0].scenario.table
         tracker.log_parameters(
             {
                 path: value
-                for path, value in first.parameters.items()
+                for path, value in flatten(experiment).items()
                 if not (is_resumed and is_place(path))
             }
         )
-        tracker.log_datasets(first.datasets)
-        tracker.set_tags(
-            {
-                **first.tags,
-                names.SEED_TAG: ", ".join(str(experiment.seed) for experiment in experiments),
-            }
-        )
+        tracker.log_datasets(dataset_uses(experiment.data, table))
+        seeds = ", ".join(str(work.experiment.seed) for work in works)
+        tracker.set_tags({**tags_of(experiment, table), names.SEED_TAG: seeds})
 
     def report(self, report: TaskReport) -> None:
-        """One more task is learned."""
+        """Log what one more learned task adds."""
+        new: list[list[MetricPoint]] = [[] for _ in self._records]
         for seed, event in report.events:
-            self._seeds[seed].take(event_from_json(event))
-        self._send_means()
+            result = self._records[seed].take(event_from_json(event))
+            if result is not None:
+                new[seed] += points_of(result)
+        self._send_means(new)
         self._tracker.log_metrics(
             {names.TRIAL_OBJECTIVE: report.objective}, step=report.tasks_learned
         )
 
     def finish(self) -> list[dict[str, Any]]:
-        """All tasks are learned. Returns each seed's summary, as of a run."""
-        summaries = [seed.finish() for seed in self._seeds]
-        self._send_means()
+        """Log the scalars that sum up the trial.
+
+        Returns:
+            Each seed's summary, as of a run.
+        """
+        summaries = [record.summary() for record in self._records]
+        self._send_means([final_points(summary) for summary in summaries])
         return summaries
 
-    def _send_means(self) -> None:
-        """What all seeds have told by now; in lanes, one may be ahead of another."""
-        for seed in self._seeds:
-            for point in seed.news():
-                self._values.setdefault((point.name, point.step), []).append(point.value)
-        told_by_all = [
-            key for key, values in self._values.items() if len(values) == len(self._seeds)
+    def _send_means(self, new: Sequence[Sequence[MetricPoint]]) -> None:
+        """Log the means of all points that every seed has by now; in lanes, one may be ahead of
+        another.
+        """
+        waiting = [[*old, *added] for old, added in zip(self._unsent, new, strict=True)]
+        means = mean_points(waiting)
+        sent = {(point.name, point.step) for point in means}
+        self._unsent = [
+            [point for point in points if (point.name, point.step) not in sent]
+            for points in waiting
         ]
-        self._tracker.log_points(
-            [
-                MetricPoint(name, fmean(self._values.pop((name, step))), step)
-                for name, step in told_by_all
-            ]
-        )
-
-
-class _SeedLog:
-    """What a run with one of the seeds would log."""
-
-    def __init__(self, run_id: str, work: Work) -> None:
-        self.told = InMemoryTracker()
-        self._work = work
-        self._stages = {stage.name: stage for stage in work.stages}
-        self._record = RunRecord(run_id, work.experiment, work.scenario)
-        self._log = RunLog(self.told, work.experiment, work.scenario)
-        self._log.start()
-        self._num_read = 0
-
-    def take(self, event: StageEvent) -> None:
-        stage = self._stages[event.stage]
-        if stage.task.index < len(self._record.results[stage.role]):
-            return  # a trial that was started again tells it again
-        match event:
-            case EpochFinished():
-                self._log.epoch(stage, event.report)
-            case StageFinished():
-                result = StageResult(stage, event, self._work.evaluation_of(stage))
-                self._record.add(result)
-                self._log.stage(result, self._record)
-            case _:
-                pass
-
-    def news(self) -> list[MetricPoint]:
-        points = self.told.metrics[self._num_read :]
-        self._num_read += len(points)
-        return points
-
-    def finish(self) -> dict[str, Any]:
-        summary = self._record.summary()
-        self._log.finish(summary)
-        return summary
+        self._tracker.log_points(means)

@@ -6,23 +6,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from orchestrator.config.experiment import Experiment
-from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import OrchestratorError, StorageUnavailableError, UserInputError
 from orchestrator.output_files import seed_summary_file
 from orchestrator.pipelines.run.closing import close_after_failure, closed_truthfully
 from orchestrator.pipelines.run.outputs import write_json
 from orchestrator.pipelines.sweep.listener import SweepListener
+from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
 from orchestrator.pipelines.sweep.trial_log import TrialLog
 from orchestrator.tracking import RunStatus, Tracker, names
-from orchestrator.tuning.ledger import Ledger, LedgerTrial, ledger_of
-from orchestrator.tuning.sampler import Sampler
-from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.ledger import Ledger, LedgerTrial
+from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial import TaskReport
 from orchestrator.tuning.trial_source import TrialPlan
 from orchestrator.tuning.trial_status import TrialStatus
@@ -33,39 +30,6 @@ _RUN_STATUS = {
     TrialStatus.INTERRUPTED: RunStatus.KILLED,
     TrialStatus.FAILED: RunStatus.FAILED,
 }
-
-
-@dataclass(frozen=True)
-class SweepSetting:
-    """What is asked for.
-
-    Attributes:
-        search_space: What varies, and what is made best.
-        experiment: What is the same for all trials.
-        space: The one over the other.
-        output_dir: Where ledger, summaries and figures go.
-    """
-
-    search_space: SearchSpace
-    experiment: Experiment
-    space: Space
-    output_dir: Path
-
-
-def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
-    """Knows a warm start's trials that are over, and all of a ledger: an open one will be gone on
-    with, not drawn again.
-
-    Raises:
-        ConfigError: There is no sweep in the folder of the warm start.
-    """
-    folder = space.search_space.warm_start
-    earlier = (
-        []
-        if folder is None
-        else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
-    )
-    return Sampler(space, [(trial.configuration, trial.value) for trial in [*earlier, *trials]])
 
 
 @dataclass
@@ -242,11 +206,8 @@ class SweepTrials:
         and the trial fails with it.
         """
         try:
-            return TrialLog(
-                tracker,
-                self._setting.space.experiments_of(trial.configuration.parameters),
-                is_resumed,
-            )
+            works = self._setting.works_of(trial.configuration.parameters)
+            return TrialLog(tracker, works, is_resumed)
         except UserInputError:
             return None
 

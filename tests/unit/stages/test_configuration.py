@@ -5,7 +5,6 @@ out by watching it learn.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,11 +12,11 @@ import torch
 
 from orchestrator.config import Experiment
 from orchestrator.config.augmentation import ImageAugmentationConfig
-from orchestrator.config.base import Config
 from orchestrator.stages import Model, Stage, prepare_work
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.stages.configuration import configuration_read
 from orchestrator.training.context import LearningContext
+from tests.field_reads import FieldReads
 
 METHODS = ["dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint"]
 TORCHVISION = {"kind": "torchvision", "name": "resnet18"}
@@ -100,50 +99,6 @@ UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
         for role in ("teacher", "student")
     },
 }
-
-
-class FieldReads:
-    """Notes which fields of an experiment are read, by dotted path: those that hold a value, not a
-    group of others.
-    """
-
-    def __init__(self, experiment: Experiment) -> None:
-        self.paths: set[str] = set()
-        self._known: dict[int, tuple[Config, str]] = {}
-        self._learn_paths(experiment, "")
-
-    def _learn_paths(self, config: Config, prefix: str) -> None:
-        # an object in two places would have two paths
-        assert id(config) not in self._known
-        self._known[id(config)] = (config, prefix)
-        for name in type(config).model_fields:
-            value = getattr(config, name)
-            if isinstance(value, Config):
-                self._learn_paths(value, f"{prefix}{name}.")
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Every read inside is noted; what pydantic does by itself goes through `__dict__` and is
-        none.
-        """
-
-        def read(config: Config, name: str) -> Any:  # noqa: ANN401 - any attribute
-            value = object.__getattribute__(config, name)
-            _, prefix = self._known.get(id(config), (None, None))
-            if prefix is not None:
-                if name == "model_copy":
-                    return lambda **changes: self._copied(value(**changes), prefix)
-                if name in type(config).model_fields and not isinstance(value, Config):
-                    self.paths.add(f"{prefix}{name}")
-            return value
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Config, "__getattribute__", read, raising=False)
-            yield
-
-    def _copied(self, copy: Config, prefix: str) -> Config:
-        self._known[id(copy)] = (copy, prefix)
-        return copy
 
 
 class Watched(NamedTuple):

@@ -6,14 +6,16 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+import torch
 
 from orchestrator.config import Experiment
 from orchestrator.config.execution import RayConfig
+from orchestrator.config.roles import ROLES
 from orchestrator.data import Split
 from orchestrator.errors import ConfigError
-from orchestrator.stages import prepare_work
+from orchestrator.stages import Preparation, StageRunner, Work, prepare_work
 from orchestrator.stages.claims import NO_CLAIMS
-from orchestrator.stages.events import EpochFinished, StageFinished, event_from_json
+from orchestrator.stages.events import EpochFinished, StageFinished, StageListener, event_from_json
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare
 from orchestrator.tuning.trial import TaskReport, TrialInLanes, TrialInProcess
@@ -35,7 +37,7 @@ def seeds(
 
 def trial_of(experiments: list[Experiment]) -> TrialInProcess:
     return TrialInProcess(
-        experiments, OBJECTIVE, TrialShare.of(experiments[0].execution), NO_CLAIMS
+        experiments, OBJECTIVE, TrialShare.of(experiments[0].execution), NO_CLAIMS, Preparation()
     )
 
 
@@ -132,8 +134,35 @@ def test_a_backbone_that_cannot_work_is_an_error_of_the_configuration(
         (
             trial_of(experiments)
             if execution == "in process"
-            else TrialInLanes(experiments, OBJECTIVE, RayConfig(), "claims")
+            else TrialInLanes(experiments, OBJECTIVE, RayConfig(), "claims", Preparation())
         )
+
+
+def test_a_report_of_lanes_has_the_events_of_its_task_however_far_ahead_the_teacher_is(
+    reports: list[TaskReport], seeds: list[Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import orchestrator.distributed.lanes
+
+    def teacher_first(
+        work: Work, execution: RayConfig, listener: StageListener, claims: str
+    ) -> None:
+        """Compute here, in the most uneven order that lanes allow."""
+        runner = StageRunner(work, torch.device("cpu"), listener)
+        for stage in sorted(work.stages, key=lambda stage: ROLES.index(stage.role)):
+            runner.obtain(stage)
+
+    monkeypatch.setattr(orchestrator.distributed.lanes, "compute_in_lanes", teacher_first)
+    trial = TrialInLanes(seeds, OBJECTIVE, RayConfig(), "claims", Preparation())
+    in_lanes = [trial.learn_next_task() for _ in range(NUM_TASKS)]
+    for task, report in enumerate(in_lanes):
+        events = [(seed, event_from_json(event)) for seed, event in report.events]
+        finished = {
+            (seed, event.stage) for seed, event in events if isinstance(event, StageFinished)
+        }
+        assert finished == {(seed, f"{role}[{task}]") for seed in (0, 1) for role in ROLES}
+        assert {event.stage for _, event in events} == {f"{role}[{task}]" for role in ROLES}
+    assert [report.objective for report in in_lanes] == [report.objective for report in reports]
+    assert sum(report.stages_cached for report in in_lanes) == 2 * 2 * NUM_TASKS
 
 
 def test_reports_that_follow_each_other_are_one_with_the_sums_and_the_newest_objective(

@@ -26,8 +26,9 @@ from orchestrator.pipelines.planning.planned_stages import PlannedStage, Planned
 from orchestrator.pipelines.planning.sweep_cost import SweepCost, TrialRoom, TrialStages, sweep_cost
 from orchestrator.pipelines.planning.sweep_plan import plan_sweep
 from orchestrator.pipelines.sweep.listener import SilentSweepListener
-from orchestrator.pipelines.sweep.trials import SweepSetting, SweepTrials
-from orchestrator.stages import Stage, StageStore, prepare_work
+from orchestrator.pipelines.sweep.setting import SweepSetting
+from orchestrator.pipelines.sweep.trials import SweepTrials
+from orchestrator.stages import Stage, StageStore, preparation, prepare_work
 from orchestrator.tracking import InMemoryTracker
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.share import TrialShare
@@ -372,9 +373,9 @@ def test_data_are_cut_into_tasks_once_for_each_seed(
         seeds.append(seed)
         return build_scenario(table, config, fraction, seed)
 
-    monkeypatch.setattr(sweep_plan, "build_scenario", noting)
+    monkeypatch.setattr(preparation, "build_scenario", noting)
     plan_sweep(_space(TEMPERATURE, num_trials=10, seeds=[4, 5]), experiment)
-    assert seeds == [4, 5]
+    assert seeds == [experiment.seed, 4, 5]
 
 
 # --- room -----------------------------------------------------------------------------------------

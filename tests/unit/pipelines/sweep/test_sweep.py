@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.pipelines.sweep.sweep import sweep
-from orchestrator.stages import Work
+from orchestrator.stages import Preparation, Work
 from orchestrator.stages.claims import NO_CLAIMS
 from orchestrator.tuning.ledger import ledger_of
 from orchestrator.tuning.objective import Objective
@@ -37,6 +37,7 @@ def compute_here(
             Objective.of(search_space),
             TrialShare.of(work.experiment.execution),
             NO_CLAIMS,
+            Preparation(),
         )
         for _ in work.scenario.tasks:
             source.trial_reported(plan.number, trial.learn_next_task())

@@ -12,7 +12,9 @@ import pytest
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.errors import ConfigError, LaneLostError, StorageUnavailableError, UserInputError
 from orchestrator.pipelines.sweep.listener import SilentSweepListener
-from orchestrator.pipelines.sweep.trials import SweepSetting, SweepTrials
+from orchestrator.pipelines.sweep.setting import SweepSetting
+from orchestrator.pipelines.sweep.trials import SweepTrials
+from orchestrator.stages import Preparation
 from orchestrator.stages.claims import NO_CLAIMS
 from orchestrator.tracking import InMemoryTracker, RunStatus
 from orchestrator.tuning.ledger import Ledger, SweepHeader
@@ -65,7 +67,11 @@ class Sweep:
         assert header is not None
         objective = Objective.of(SearchSpace.model_validate(header.search_space))
         trial = TrialInProcess(
-            plan.experiments, objective, TrialShare.of(self.experiment.execution), NO_CLAIMS
+            plan.experiments,
+            objective,
+            TrialShare.of(self.experiment.execution),
+            NO_CLAIMS,
+            Preparation(),
         )
         for _ in range(num_tasks):
             source.trial_reported(plan.number, trial.learn_next_task())
@@ -274,10 +280,10 @@ def test_a_killed_start_leaves_no_trial_running_once_the_next_one_begins(sweep: 
 def test_when_the_end_of_one_trial_cannot_be_noted_the_others_are_closed_all_the_same(
     sweep: Sweep,
 ) -> None:
-    from orchestrator.tuning.ray_tune import _Listener
+    from orchestrator.tuning.tune_callbacks import TuneListener
 
     source = sweep.start()
-    listener = _Listener(source)
+    listener = TuneListener(source)
     for plan in (next_of(source), next_of(source)):
         listener.on_trial_start(
             0, [], SimpleNamespace(trial_id=str(plan.number), config=plan.as_tune_config())

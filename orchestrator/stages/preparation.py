@@ -1,0 +1,141 @@
+"""Prepare the work of experiments: load images, cut them into tasks, and these into stages."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from orchestrator.config.data import DataConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.data import ImageTable, Scenario, load_images
+from orchestrator.data.samples import Progress, ignore_progress
+from orchestrator.data.scenario_building import build_scenario
+from orchestrator.stages.backbones import check_backbones
+from orchestrator.stages.graph import learned_stages, stage_graph
+from orchestrator.stages.store import StageStore
+from orchestrator.stages.work import Work
+
+# More than a sweep has seeds, times the variations of its data: used in turn, fewer would never be
+# found again. A scenario takes 8 bytes an image.
+MAX_SCENARIOS = 64
+
+_NOT_READ_BY_LOADING = {"augmentation", "validation_fraction", "max_memory_gib"}
+
+Value = TypeVar("Value")
+
+
+def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -> Work:
+    """Prepare the work of one experiment.
+
+    Args:
+        experiment: The configuration.
+        progress: Receives how far decoding is, where the images have not been decoded before.
+
+    Raises:
+        UserInputError: Data or store address cannot be used.
+        StorageUnavailableError: The data cache or the store cannot be reached.
+    """
+    return Preparation().work_of(experiment, progress)
+
+
+class Preparation:
+    """Prepare the works of many experiments, and prepare once what they have in common.
+
+    Trials of a sweep mostly differ in what does not concern their data. They share the image table,
+    and the scenario with its fingerprints. Images that change on disk meanwhile are not noticed.
+
+    Not thread-safe.
+    """
+
+    def __init__(self, max_scenarios: int = MAX_SCENARIOS) -> None:
+        """Prepare nothing yet.
+
+        Args:
+            max_scenarios: How many scenarios to keep; the least recently used one is dropped.
+        """
+        self._tables: _Cache[ImageTable] = _Cache(max_scenarios)
+        self._scenarios: _Cache[Scenario] = _Cache(max_scenarios)
+        self._checked: _Cache[None] = _Cache(max_scenarios)
+
+    def work_of(self, experiment: Experiment, progress: Progress = ignore_progress) -> Work:
+        """Return the work of an experiment.
+
+        Args:
+            experiment: The configuration.
+            progress: As of `prepare_work`.
+
+        Raises:
+            UserInputError: Data or store address cannot be used.
+            StorageUnavailableError: The data cache or the store cannot be reached.
+        """
+        scenario = self.scenario_of(experiment, progress)
+        stages, learned = stage_graph(experiment, scenario), learned_stages(experiment, scenario)
+        return Work(experiment, scenario, stages, StageStore(experiment.store.uri), learned)
+
+    def scenario_of(self, experiment: Experiment, progress: Progress = ignore_progress) -> Scenario:
+        """Return the scenario of an experiment: the same object for all with equal settings.
+
+        Args:
+            experiment: The configuration.
+            progress: As of `prepare_work`.
+
+        Raises:
+            UserInputError: The data cannot be used.
+            StorageUnavailableError: The data cache cannot be reached.
+        """
+        data = experiment.data
+
+        def build() -> Scenario:
+            table = self._tables.get(loading_reads(data), lambda: load_images(data, progress))
+            scenario = build_scenario(
+                table, experiment.scenario, data.validation_fraction, experiment.seed
+            )
+            return replace(scenario, max_bytes=data.max_bytes)
+
+        return self._scenarios.get(scenario_reads(experiment), build)
+
+    def check_backbones(self, work: Work) -> None:
+        """Check that both backbones work on the images, once for all works with equal ones.
+
+        Raises:
+            ConfigError: As `backbones.check_backbones`.
+        """
+        experiment, shape = work.experiment, work.scenario.shape
+        backbones = (experiment.teacher.backbone, experiment.student.backbone)
+        key = json.dumps([shape, *(backbone.model_dump(mode="json") for backbone in backbones)])
+        self._checked.get(key, lambda: check_backbones(experiment, work.scenario))
+
+
+def loading_reads(data: DataConfig) -> str:
+    """Return, as JSON, the part of the configuration that loading the images reads."""
+    return data.model_dump_json(exclude=_NOT_READ_BY_LOADING)
+
+
+def scenario_reads(experiment: Experiment) -> str:
+    """Return, as JSON, the part of the configuration that a scenario is made of."""
+    tree = {
+        "data": experiment.data.model_dump(mode="json", exclude={"augmentation"}),
+        "scenario": experiment.scenario.model_dump(mode="json"),
+        "seed": experiment.seed,
+    }
+    return json.dumps(tree)
+
+
+class _Cache(Generic[Value]):
+    """Values by key; beyond a number of them, the least recently used one is dropped."""
+
+    def __init__(self, max_values: int) -> None:
+        self._max_values = max_values
+        self._values: OrderedDict[str, Value] = OrderedDict()
+
+    def get(self, key: str, make: Callable[[], Value]) -> Value:
+        """Return the value of a key, made when it is not there."""
+        if key not in self._values:
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        if len(self._values) > self._max_values:
+            self._values.popitem(last=False)
+        return self._values[key]

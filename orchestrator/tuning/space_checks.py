@@ -1,0 +1,104 @@
+"""Reject a search space that does not go with its experiment, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.config.distributions import ChoiceConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.schema import variants_with
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.errors import ConfigError
+from orchestrator.tuning.paths import ABSENT, meets, value_at
+
+
+def check_space(search_space: SearchSpace, experiment: Experiment) -> None:
+    """Reject a search space that the experiment has no variants or no validation images for.
+
+    Args:
+        search_space: What varies.
+        experiment: What stays as it is.
+
+    Raises:
+        ConfigError: A parameter that some selectable variants lack, or nothing to measure on.
+    """
+    _check_validation_data(search_space, experiment)
+    variants = _Variants(search_space, experiment)
+    for path in search_space.parameters:
+        variants.check(path)
+
+
+def place_of(search_space: SearchSpace) -> str:
+    """Return how an error names the search space."""
+    return f"search space {search_space.name}"
+
+
+def _check_validation_data(search_space: SearchSpace, experiment: Experiment) -> None:
+    varies = {"data", "data.validation_fraction"} & search_space.parameters.keys()
+    if (
+        search_space.split == "validation"
+        and experiment.data.validation_fraction == 0
+        and not varies
+    ):
+        raise ConfigError(
+            "the metric is measured on validation images, and data.validation_fraction = 0 sets"
+            " none aside",
+            place_of(search_space),
+            "raise it in the experiment, or measure with `split: test`",
+        )
+
+
+class _Variants:
+    """The variants of the experiment's unions that a search space can select."""
+
+    def __init__(self, search_space: SearchSpace, experiment: Experiment) -> None:
+        self._where = place_of(search_space)
+        self._parameters = search_space.parameters
+        self._tree = experiment.model_dump(mode="json")
+
+    def check(self, path: str) -> None:
+        """Reject a parameter that some selectable variants lack: its draws would decide nothing, or
+        the variant.
+        """
+        for kind_path, having in variants_with(Experiment, path).items():
+            others = sorted(set(map(str, self._possible(kind_path, path))) - having)
+            if others:
+                wanted = ", ".join(sorted(having))
+                is_swept = kind_path in self._parameters
+                advice = (
+                    f"add when: {{{kind_path}: [{wanted}]}}"
+                    if is_swept
+                    else "change it in the experiment, or let it vary too"
+                )
+                raise ConfigError(
+                    f"parameters.{path} is there with {kind_path} = {wanted} only, and it"
+                    f" {'can be' if is_swept else 'is'} {others[0]}",
+                    self._where,
+                    advice,
+                )
+
+    def _possible(self, kind_path: str, path: str) -> Sequence[object]:
+        """Return the values of `kind_path` that go with a parameter that is active."""
+        union = kind_path.removesuffix(".kind")
+        if any(swept == union or union.startswith(f"{swept}.") for swept in self._parameters):
+            return []
+        distribution = self._parameters.get(kind_path)
+        options = (
+            distribution.values
+            if isinstance(distribution, ChoiceConfig)
+            else [value_at(self._tree, kind_path.split("."))]
+        )
+        return [
+            option
+            for option in options
+            if option is not ABSENT and self._goes_with(kind_path, option, path)
+        ]
+
+    def _goes_with(self, kind_path: str, option: object, path: str) -> bool:
+        conditions = self._parameters[path].when
+        own = kind_path not in conditions or meets(option, conditions[kind_path])
+        return own and all(
+            self._goes_with(kind_path, option, other)
+            for other in conditions
+            if other in self._parameters
+        )

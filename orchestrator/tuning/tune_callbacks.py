@@ -1,0 +1,193 @@
+"""What Ray Tune calls during a sweep: it asks for trials, asks whether to stop, and reports events
+of trials.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from orchestrator.errors import LaneLostError, OrchestratorError
+from orchestrator.tuning.trial import TaskReport
+from orchestrator.tuning.trial_actor import TASKS_LEARNED
+from orchestrator.tuning.trial_schedulers import OBJECTIVE
+from orchestrator.tuning.trial_source import TrialSource, number_in
+from orchestrator.tuning.trial_status import TrialStatus
+
+MAX_RESTARTS = 2
+
+
+class _OfThisProcess:
+    """Pickle as nothing: Tune pickles everything it is given into its folder, which nobody reads,
+    and these objects hold what cannot be pickled.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Suggestions(_OfThisProcess, Searcher):  # type: ignore[misc] # Ray is not typed here
+    """Hand Tune one trial after another."""
+
+    def __init__(self, source: TrialSource) -> None:
+        super().__init__(metric=OBJECTIVE, mode="max")
+        self._source = source
+
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's: a configuration, or that there are no more
+        """Return the next trial."""
+        planned = None if self._source.is_budget_spent() else self._source.next_trial()
+        return planned.as_tune_config() if planned else Searcher.FINISHED
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Do nothing: `TuneListener` reports it to the source."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing: the ledger has it."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing: the ledger has it."""
+
+
+class BudgetStopper(_OfThisProcess, tune.Stopper):  # type: ignore[misc] # Ray is not typed here
+    """End all trials when the budget is spent."""
+
+    def __init__(self, source: TrialSource) -> None:
+        self._source = source
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Return False: no trial is stopped without the others."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether the budget is spent; called after every result and once in a while."""
+        return self._source.is_budget_spent()
+
+
+class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray is not typed here
+    """Translate Tune's events into those of a `TrialSource`.
+
+    Attributes:
+        source: Receives them.
+    """
+
+    def __init__(self, source: TrialSource) -> None:
+        self.source = source
+        self._tasks_learned: dict[int, int] = {}
+        self._running: dict[str, int] = {}
+        self._ticked = 0.0
+
+    def vary(self, tune_config: dict[str, Any]) -> dict[str, Any]:
+        """Return a variation of a better trial, for population-based training."""
+        return self.source.vary(number_in(tune_config)).as_tune_config()
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: object) -> None:
+        """Tick about once a second; Tune's loop turns several times a second."""
+        if time.monotonic() > self._ticked + 1:
+            self._ticked = time.monotonic()
+            self.source.tick()
+
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """Report that an actor has begun the trial; also after a restart, or when it has switched
+        to another configuration.
+        """
+        number = number_in(trial.config)
+        before = self._running.get(trial.trial_id)
+        if before not in (None, number):
+            self._end(
+                trial,
+                TrialStatus.STOPPED,
+                f"gone over to trial {number}, a variation of a better one",
+            )
+        if before != number:
+            self.source.trial_started(number)
+            self._running[trial.trial_id] = number
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: dict[str, Any],
+        **info: object,
+    ) -> None:
+        """Report that the trial has learned a task."""
+        # its configuration may already be the one that it switches to now
+        number = self._running[trial.trial_id]
+        if "report" in result and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
+            self._tasks_learned[number] = result[TASKS_LEARNED]
+            self.source.trial_reported(number, TaskReport(**result["report"]))
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """Report that the trial has learned all tasks, was stopped, or has failed."""
+        result = trial.last_result or {}
+        if "failure" in result:
+            error: OrchestratorError = result["failure"]
+            self._end(trial, TrialStatus.FAILED, str(error), error)
+        elif result.get("is_last"):
+            self._end(trial, TrialStatus.FINISHED, "")
+        elif self.source.is_budget_spent():
+            self._end(trial, TrialStatus.INTERRUPTED, "the budget is spent")
+        else:
+            self._end(
+                trial,
+                TrialStatus.STOPPED,
+                f"by the trial scheduler after task {result.get(TASKS_LEARNED, 0)}",
+            )
+
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """Report that the trial's process died, or could not reach something, too often."""
+        # it may have died at every start: too little memory even to load the modules
+        if trial.trial_id not in self._running:
+            self.on_trial_start(iteration, trials, trial)
+        cause = _cause_of(trial.get_pickled_error())
+        what = f"its process ended {MAX_RESTARTS + 1} times ({_first_line(cause)}): out of memory?"
+        error = (
+            cause
+            if isinstance(cause, OrchestratorError)
+            else LaneLostError(what, f"trial {number_in(trial.config)}")
+        )
+        self._end(trial, TrialStatus.FAILED, str(error), error)
+
+    def end_all(self) -> None:
+        """Report every running trial as interrupted, even if ending another one raises an error."""
+        with ExitStack() as endings:
+            for number in self._running.values():
+                endings.callback(
+                    self.source.trial_ended, number, TrialStatus.INTERRUPTED, "interrupted"
+                )
+            self._running.clear()
+
+    def _end(
+        self,
+        trial: TuneTrial,
+        status: TrialStatus,
+        reason: str,
+        error: OrchestratorError | None = None,
+    ) -> None:
+        number = self._running.pop(trial.trial_id, None)
+        if number is not None:
+            self.source.trial_ended(number, status, reason, error)
+
+
+def _cause_of(error: BaseException | None) -> BaseException | None:
+    """Return what was raised in the trial, without what Ray has wrapped around it."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, BaseException) else error
+
+
+def _first_line(error: BaseException | None) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
