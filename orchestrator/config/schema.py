@@ -77,6 +77,12 @@ def variant_kinds(annotation: object) -> Mapping[Any, type[BaseModel]]:
     return Variants(built_in, extensions)
 
 
+def extension_group(annotation: object) -> str:
+    """Return the entry-point group whose extensions a union takes; empty for a closed one."""
+    groups = [model.group for model in models_in(annotation) if issubclass(model, Extension)]
+    return groups[0] if groups else ""
+
+
 def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
     """Return `{key: annotation}` of what a mapping of this annotation may hold.
 

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
 from orchestrator.config.constraints import parse_constraint
-from orchestrator.config.distributions import ENUMERABLE, DistributionConfig
+from orchestrator.config.distributions import ENUMERABLE, ChoiceConfig, DistributionConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.objective import Metric
 from orchestrator.config.schema import problem_with_path
@@ -97,6 +97,16 @@ class SearchSpace(Config):
     def weights(self) -> dict[str, float]:
         """Each metric's weight in the objective."""
         return {self.metric: 1.0} if isinstance(self.metric, str) else self.metric
+
+    @property
+    def values_named(self) -> list[object]:
+        """All values that choices name; some may name an extension's kind."""
+        return [
+            value
+            for distribution in self.parameters.values()
+            if isinstance(distribution, ChoiceConfig)
+            for value in distribution.values
+        ]
 
     @field_validator("searcher", "trial_scheduler", mode="before")
     @classmethod

@@ -10,7 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.config.schema import fields_of, unknown_key, values_of, variant_kinds
+from orchestrator.config.schema import (
+    extension_group,
+    fields_of,
+    unknown_key,
+    values_of,
+    variant_kinds,
+)
 from orchestrator.config.yaml_files import Tree
 from orchestrator.errors import ConfigError
 
@@ -56,12 +62,7 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
                 f"{path}.kind is missing; choose one of {', '.join(variant_kinds(annotation))}"
             )
         elif item["type"] == "union_tag_invalid":
-            kinds = item["ctx"]["expected_tags"]
-            given = item["ctx"]["tag"]
-            nearest = difflib.get_close_matches(
-                given, [k.strip(" '") for k in kinds.split(",")], n=1
-            )
-            advice = f"did you mean {nearest[0]}?" if nearest else f"choose one of {kinds}"
+            given, advice = item["ctx"]["tag"], _kind_advice(item["ctx"]["tag"], annotation)
             message = f"{path}.kind = {given!r} is not known; {advice}"
         elif item["type"] in {"too_short", "too_long"}:
             if any(
@@ -88,6 +89,18 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
             message = f"{path} = {_shorten(item['input'])}: {message[0].lower()}{message[1:]}"
         lines += message.splitlines()
     return lines
+
+
+def _kind_advice(given: str, annotation: object) -> str:
+    """Return what to write instead of an unknown kind, or where others come from."""
+    kinds = list(variant_kinds(annotation))  # those of installed extensions, too
+    nearest = difflib.get_close_matches(given, kinds, n=1)
+    if nearest:
+        return f"did you mean {nearest[0]}?"
+    choices = f"choose one of {', '.join(map(repr, kinds))}"
+    if extension_group(annotation):
+        choices += ", or install the package that offers it (`orchestrator plugins` lists them)"
+    return choices
 
 
 def _key_path(

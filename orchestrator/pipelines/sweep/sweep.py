@@ -22,6 +22,7 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
 from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched
+from orchestrator.pipelines.run.execution import check_extensions_everywhere
 from orchestrator.pipelines.run.outputs import remove_earlier_summary
 from orchestrator.pipelines.run.run import make_writable
 from orchestrator.pipelines.sweep.listener import SilentSweepListener, SweepListener
@@ -81,6 +82,7 @@ def sweep(
     listener = listener or SilentSweepListener()
     experiment = as_trials_compute(experiment)
     check_trial_fits(experiment.execution)
+    check_extensions_everywhere(experiment, search_space.values_named)
     preparation = Preparation()
     work = preparation.work_of(experiment)
     work.store.check_writable()
