@@ -247,6 +247,54 @@ def test_every_built_in_source_is_one_module_that_keeps_the_protocol() -> None:
         assert isinstance(module.SOURCE, SourceKind), name
 
 
+# --- what is edited to add something -------------------------------------------------------------
+
+
+def _ways_to_add() -> list[tuple[str, ...]]:
+    """Return the rows of CONTRIBUTING's table, without the name of what is added."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("| to add |") :].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return [tuple(row) for row in rows[2:]]
+
+
+@pytest.mark.parametrize("row", _ways_to_add(), ids=lambda row: str(row[0]))
+def test_a_thing_is_added_in_the_files_that_contributing_names(row: tuple[str, ...]) -> None:
+    """The example's name stands in these files of the package, and in no other."""
+    _, new_file, edited, example, _ = row
+    name = example.strip("`")
+    kind = _kind_of(name)
+    expected = {
+        path.strip("` ").replace("KIND", kind).replace("NAME", name)
+        for path in [*edited.split(","), *([new_file] if new_file != "–" else [])]
+    }
+    naming = re.compile(
+        rf"\b{name}\b|import {name}\b" if name.endswith("Config") else rf"{name}\.?"
+    )
+    named = {
+        str(file.relative_to(ROOT / "orchestrator"))
+        for file in SOURCES
+        if naming.search(file.read_text(encoding="utf-8"))
+        and (name.endswith("Config") or file.parent.name == "cli")
+    }
+    assert named == expected
+
+
+def _kind_of(name: str) -> str:
+    from orchestrator.config import backbones, data, methods
+
+    for module in (backbones, data, methods):
+        if config := getattr(module, name, None):
+            return str(config.model_fields["kind"].default)
+    return ""
+
+
+def test_what_can_come_from_outside_is_what_contributing_says() -> None:
+    from orchestrator.config.extensions import GROUPS
+
+    assert {row[-1].strip("`") for row in _ways_to_add()} - {"–"} == set(GROUPS)
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
