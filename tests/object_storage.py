@@ -6,14 +6,16 @@ import http.client
 import importlib.util
 import subprocess
 import sys
-import time
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.integration.servers import START_SECONDS, free_port
+from tests.integration.servers import free_port
+from tests.waiting import wait_for_server
 
 
 @contextmanager
@@ -26,29 +28,27 @@ def simulated_s3() -> Iterator[str]:
     if importlib.util.find_spec("moto") is None:
         pytest.skip("no simulated S3 here")
     port = free_port()
-    nowhere = subprocess.DEVNULL
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=nowhere, stderr=nowhere
-    )
-    try:
-        _make_bucket(port)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AWS_ACCESS_KEY_ID", "key")
-            patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-            yield f"s3://bucket/{uuid.uuid4().hex}?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _make_bucket(port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+    with tempfile.NamedTemporaryFile(prefix="simulated-s3-", suffix=".log") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=log, stderr=log
+        )
         try:
-            with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-                connection.request("PUT", "/bucket")
-                connection.getresponse()
-                return
-        except OSError:
-            assert time.monotonic() < deadline, "the simulated S3 did not start"
-            time.sleep(0.2)
+            wait_for_server(server, lambda: _makes_bucket(port), Path(log.name))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("AWS_ACCESS_KEY_ID", "key")
+                patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+                yield f"s3://bucket/{uuid.uuid4().hex}?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _makes_bucket(port: int) -> bool:
+    """Whether the server takes requests now, and so has the bucket."""
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("PUT", "/bucket")
+            connection.getresponse()
+    except OSError:
+        return False
+    return True

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-_WAIT_MILLISECONDS = 120_000  # a loaded machine is no failure
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,9 @@ def browser() -> Iterator["Browser"]:
     )
     with playwright.sync_playwright() as driver:
         # no sandbox: as root, and in most containers, Chromium cannot make one
-        chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        chromium = driver.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=1000 * PATIENCE_SECONDS
+        )
         yield chromium
         chromium.close()
 
@@ -35,6 +38,6 @@ def page(browser: "Browser") -> Iterator["Page"]:
     nothing of other tests.
     """
     context = browser.new_context(viewport={"width": 1600, "height": 2000})
-    context.set_default_timeout(_WAIT_MILLISECONDS)
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
     yield context.new_page()
     context.close()

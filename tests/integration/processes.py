@@ -4,8 +4,7 @@ it still lives.
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 # as from a terminal: what whoever started the tests ignores (a shell's background, nohup) is
@@ -15,12 +14,25 @@ _SIGNALS = (
     " signal.SIG_DFL)"
 )
 _MAIN = f"import signal; {_SIGNALS}; from orchestrator.cli import main; main()"
+_SET = "import {module}; {module}.{name} = {value!r}; "
 
 
-def start_orchestrator(*words: str, folder: Path) -> "subprocess.Popen[str]":
-    """`orchestrator` with these words, in a folder."""
+def start_orchestrator(
+    *words: str, folder: Path, settings: Mapping[str, float] | None = None
+) -> "subprocess.Popen[str]":
+    """Start `orchestrator` with these words, in a folder.
+
+    Args:
+        words: The command line.
+        folder: The working directory.
+        settings: Values of constants of modules in that process, by dotted name.
+    """
+    changes = ""
+    for place, value in (settings or {}).items():
+        module, _, name = place.rpartition(".")
+        changes += _SET.format(module=module, name=name, value=value)
     return subprocess.Popen(
-        [sys.executable, "-u", "-c", _MAIN, *words],
+        [sys.executable, "-u", "-c", changes + _MAIN, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,16 +74,6 @@ def processes_of(driver: int) -> dict[int, str]:
                 "raylet" if "/raylet/raylet " in command else command
             )
     return found
-
-
-def wait_until(
-    condition: Callable[[], bool], seconds: float = 180, pause_seconds: float = 0.05
-) -> None:
-    """Returns as soon as the condition holds; fails when it does not in so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(pause_seconds)
 
 
 def run_statuses(uri: str) -> list[str]:

@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-START_SECONDS = 90
+from tests.waiting import PATIENCE_SECONDS, wait_for_server
 
 
 def free_port() -> int:
@@ -34,9 +33,7 @@ class MlflowServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it, and waits until it answers; one that did not answer in time on a loaded
-        machine is ended first.
-        """
+        """Start it, and wait until it answers; whatever is left of an earlier one ends first."""
         self.kill()
         store = [
             "--backend-store-uri",
@@ -61,21 +58,17 @@ class MlflowServer:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        with (self.folder / "server.log").open("ab") as log:
+        log_file = self.folder / "server.log"
+        with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, start_new_session=True
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
-            log_text = (self.folder / "server.log").read_text()
-            assert self._process.poll() is None, log_text
-            assert time.monotonic() < deadline, log_text
-            time.sleep(0.2)
+        wait_for_server(self._process, self.answers, log_file)
 
     def answers(self) -> bool:
         """Whether it takes requests now."""
         try:
-            urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()  # noqa: S310 - our own server
+            urllib.request.urlopen(f"{self.uri}/health", timeout=10).close()  # noqa: S310 - our own server
         except OSError:
             return False
         return True
@@ -122,31 +115,25 @@ def postgres(folder: Path) -> Iterator[str]:
                 parent.stat().st_mode | 0o111
             ) if parent.owner() == "root" and parent != Path("/") else None
 
-    def run(*command: str) -> None:
-        subprocess.run(
-            command,
-            check=True,
+    def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(programs / program), "-D", str(data), *arguments],
+            check=False,
             capture_output=True,
+            text=True,
             user=user,
             cwd="/",
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
         )
 
-    run(str(programs / "initdb"), "-D", str(data), "-U", "mlflow", "--auth=trust", "--no-sync")
+    made = run("initdb", "-U", "mlflow", "--auth=trust", "--no-sync")
+    assert made.returncode == 0, made.stderr
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    run(
-        str(programs / "pg_ctl"),
-        "-D",
-        str(data),
-        "-l",
-        str(folder / "log"),
-        "-o",
-        options,
-        "-w",
-        "start",
-    )
+    # pg_ctl waits until the server answers, and no longer than its process lives
+    waiting, log = ("-w", "-t", f"{PATIENCE_SECONDS:.0f}"), folder / "log"
+    started = run("pg_ctl", "-l", str(log), "-o", options, *waiting, "start")
+    assert started.returncode == 0, f"{started.stderr}{log.read_text() if log.exists() else ''}"
     try:
         yield f"postgresql://mlflow@127.0.0.1:{port}/postgres"
     finally:
-        with suppress(subprocess.CalledProcessError):  # it may have ended with whoever ends all
-            run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        run("pg_ctl", "-m", "immediate", *waiting, "stop")  # it may have ended by itself

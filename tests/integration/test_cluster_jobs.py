@@ -31,8 +31,9 @@ from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.cluster.submissions import Request, render
 from orchestrator.cluster.ticks import tick_of
 from orchestrator.config.cluster import ClusterConfig
-from tests.integration.processes import processes_of, wait_until
-from tests.integration.servers import START_SECONDS, free_port, postgres, postgres_programs
+from tests.integration.processes import processes_of
+from tests.integration.servers import free_port, postgres, postgres_programs
+from tests.waiting import PATIENCE_SECONDS, wait_for_server, wait_until
 
 if TYPE_CHECKING:
     from orchestrator.config import Experiment
@@ -168,7 +169,9 @@ def mlflow_uri(
                 executable=environments["mlflow"] / "mlflow",
             )
         try:
-            wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health"), START_SECONDS, 0.5)
+            wait_for_server(
+                server, lambda: _answers(f"http://127.0.0.1:{port}/health"), folder / "log"
+            )
             yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(server.pid, signal.SIGKILL)
@@ -189,7 +192,7 @@ def _answers(url: str, token: str = "") -> bool:
         url, headers={"Authorization": f"Bearer {token}"} if token else {}
     )
     try:
-        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - as above
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - as above
     except OSError:
         return False
     return True
@@ -248,7 +251,15 @@ class RayCluster:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(lambda: _answers(f"{self.address}/api/version", self.token), 120, 0.5)
+        try:
+            wait_for_server(
+                self.head,
+                lambda: _answers(f"{self.address}/api/version", self.token),
+                scratch / "head.log",
+            )
+        except BaseException:
+            self.kill()
+            raise
 
     def submit(self, submission: Submission, job_id: str) -> "subprocess.Popen[str]":
         """The submitter's pod: the command that KubeRay 1.7 gives it, with the files of the
@@ -281,10 +292,11 @@ class RayCluster:
 
     def run(self, submission: Submission, job_id: str) -> list[dict[str, Any]]:
         """Waits for the end, which has to be a good one; gives what the program has said."""
-        said, trouble = self.submit(submission, job_id).communicate(timeout=400)
+        said, trouble = self.submit(submission, job_id).communicate(timeout=PATIENCE_SECONDS)
         # on a busy machine the submitter may lose the connection by which it follows
         wait_until(
-            lambda: self.ask("GET", job_id)["status"] in ("SUCCEEDED", "FAILED", "STOPPED"), 300, 1
+            lambda: self.ask("GET", job_id)["status"] in ("SUCCEEDED", "FAILED", "STOPPED"),
+            pause_seconds=0.5,
         )
         state = self.ask("GET", job_id)
         assert state["status"] == "SUCCEEDED", f"{said}\n{trouble}\n{state}"
@@ -313,7 +325,7 @@ class RayCluster:
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.address}/api/jobs/{path}", headers=headers, method=method
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - as above
             found: dict[str, Any] = json.load(answer)
         return found
 
@@ -431,7 +443,7 @@ def test_who_has_not_the_token_is_turned_away(cluster: RayCluster) -> None:
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=30)  # noqa: S310 - our own server
+            urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)  # noqa: S310 - our own server
         with refused.value as answer:
             assert answer.code in (401, 403)
 
@@ -453,7 +465,7 @@ def test_a_wrong_experiment_ends_the_job_with_its_exit_code(
     submission = team.submission(
         "run", team.experiment, overrides=("scenario.class_order=[0, 1, 77]",)
     )
-    cluster.submit(submission, "wrong-1").communicate(timeout=200)
+    cluster.submit(submission, "wrong-1").communicate(timeout=PATIENCE_SECONDS)
     state = cluster.ask("GET", "wrong-1")
     assert (state["status"], state["driver_exit_code"]) == ("FAILED", 2)
     assert state["message"].startswith("Job entrypoint command failed with exit code 2, ")
@@ -472,10 +484,10 @@ def test_a_cancelled_job_is_killed_in_mlflow(cluster: RayCluster, team: Team) ->
         "value": cluster.environment["RAY_JOB_STOP_WAIT_TIME_S"],
     } in head["env"]
     submitter = cluster.submit(submission, "stopped-1")
-    wait_until(lambda: [status for status, _ in team.runs()] == ["RUNNING"], 300, 0.5)
+    wait_until(lambda: [status for status, _ in team.runs()] == ["RUNNING"], pause_seconds=0.5)
     cluster.ask("POST", "stopped-1/stop")
-    submitter.communicate(timeout=200)
-    wait_until(lambda: [status for status, _ in team.runs()] == ["KILLED"], 60, 0.5)
+    submitter.communicate(timeout=PATIENCE_SECONDS)
+    wait_until(lambda: [status for status, _ in team.runs()] == ["KILLED"], pause_seconds=0.5)
     assert cluster.ask("GET", "stopped-1")["status"] == "STOPPED"
 
 
@@ -552,7 +564,7 @@ def test_a_retry_on_a_new_cluster_goes_on_from_the_store(
         first.submit(submission, "attempt-1") as submitter,
     ):
         try:
-            wait_until(lambda: num_stages() >= 2, 300, 0.1)
+            wait_until(lambda: num_stages() >= 2)
         finally:
             first.kill()
             submitter.kill()
@@ -587,9 +599,7 @@ def test_a_retried_sweep_goes_on_by_its_ledger(environments: dict[str, Path], te
             wait_until(
                 lambda: any(
                     '"finished"' in ledger.read_text() for ledger in jobs.glob("*/ledger.jsonl")
-                ),
-                300,
-                0.1,
+                )
             )
         finally:
             first.kill()

@@ -22,9 +22,11 @@ from orchestrator.pipelines.run.run import run
 from orchestrator.stages import Work, prepare_work
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
 from orchestrator.tracking import InMemoryTracker
-from tests.integration.processes import processes_of, run_statuses, start_orchestrator, wait_until
+from tests.integration.processes import processes_of, run_statuses, start_orchestrator
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+GONE_SECONDS = 120  # of processes that end in seconds where nothing else runs
 
 ON_RAY = ["execution.kind=ray"]
 # stages long enough to be interrupted in the middle of them
@@ -51,7 +53,7 @@ class Driver(NamedTuple):
 
     def run(self, *settings: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(*settings)
-        said, complaints = process.communicate(timeout=300)
+        said, complaints = process.communicate(timeout=PATIENCE_SECONDS)
         return subprocess.CompletedProcess(process.args, process.returncode, said, complaints)
 
     def run_here(self, *settings: str) -> "Driver":
@@ -131,7 +133,7 @@ def new_driver(
     for process in started:  # of a test that has failed in between
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -226,20 +228,19 @@ def test_a_run_leaves_no_unfinished_file_and_is_finished_in_mlflow(
 def test_too_few_cpus_are_said_at_once_with_the_arithmetic(
     new_driver: Callable[[], Driver],
 ) -> None:
-    started = time.monotonic()
-    answer = new_driver().run(
+    driver = new_driver()
+    answer = driver.run(
         *ON_RAY,
         "execution.teacher.num_cpus_per_worker=300",
         "execution.student.num_cpus_per_worker=0.5",
     )
-    seconds = time.monotonic() - started
     assert answer.returncode == 2
     assert (
         "the lanes need 300.5 CPU at the same time (teacher lane 1 x 300 + student lane 1 x 0.5),"
         " this machine has" in answer.stderr
     )
     assert len(answer.stderr.splitlines()) == 1
-    assert seconds < 20  # two on a machine that has nothing else to do
+    assert not (driver.output / "ray.log").exists(), "Ray was started before the arithmetic"
 
 
 def test_a_resource_that_this_machine_lacks_is_the_users_error(
@@ -275,18 +276,19 @@ def test_a_cluster_that_does_not_answer_is_worth_a_retry(new_driver: Callable[[]
 def test_being_told_to_end_ends_both_lanes_soon_and_leaves_nothing(
     new_driver: Callable[[], Driver], how: signal.Signals
 ) -> None:
-    driver = new_driver()
+    driver, began = new_driver(), time.monotonic()
     process = driver.start(*ON_RAY, "student.training.epochs=100000")
     wait_until(lambda: in_the_middle_of(driver, 2) or process.poll() is not None)
-    started = time.monotonic()
+    told = time.monotonic()
     process.send_signal(how)
-    _, said = process.communicate(timeout=60)
-    assert time.monotonic() - started < 30  # some seconds on a machine that has nothing else to do
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    # some seconds where nothing else runs, and longer where its beginning took longer too
+    assert time.monotonic() - told < 10 + 2 * (told - began)
     assert process.returncode == 130
     assert f"Ray's log is {driver.output / 'ray.log'}" in said
     assert len(said.splitlines()) == 1
     assert driver.statuses() == ["KILLED"]
-    wait_until(lambda: not processes_of(process.pid), 20)
+    wait_until(lambda: not processes_of(process.pid), GONE_SECONDS)
 
 
 @pytest.mark.reliability
@@ -296,7 +298,7 @@ def test_a_killed_worker_is_started_again_and_the_result_is_the_same(
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG_TEACHER)
     kill_in_the_middle_of(driver, process, "teacher", 0)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
     assert "teacher[0]: its workers were started again" in said
     assert driver.result() == new_driver().run_here(*LONG_TEACHER).result()
@@ -311,7 +313,7 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG)
     kill_in_the_middle_of(driver, process, target, 3)
-    process.communicate(timeout=300)
+    process.communicate(timeout=PATIENCE_SECONDS)
     # with the raylet beside it gone, the workers may still finish; or Ray's client ends the driver
     # before it says a word: README, "Limits"
     assert (
@@ -327,9 +329,9 @@ def test_after_a_kill_the_same_command_gives_the_same_result(
                 for who in processes_of(process.pid).values()
             )
         ),
-        40,
+        GONE_SECONDS,
     )
-    wait_until(lambda: not processes_of(process.pid), 100)
+    wait_until(lambda: not processes_of(process.pid))
     is_over = process.returncode == 0
     if not is_over:
         answer = driver.run(*ON_RAY, *LONG)
@@ -346,7 +348,7 @@ def test_a_lane_that_loses_its_workers_too_often_says_so_and_the_same_command_go
     driver = new_driver()
     process = driver.start(*ON_RAY, *LONG, "execution.max_worker_failures=0")
     kill_in_the_middle_of(driver, process, "teacher", 0)
-    _, said = process.communicate(timeout=300)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3, said
     assert (
         "teacher lane: its workers died more often than execution.max_worker_failures allows"
@@ -371,7 +373,7 @@ def test_two_drivers_of_one_experiment_do_not_hurt_each_other(
     ]
     processes = [one.start(*shared, f"store.uri={driver.store}") for one in (driver, second)]
     for process in processes:
-        _, said = process.communicate(timeout=400)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, said
     assert driver.result() == long_result
     assert driver.unfinished_files() == []
@@ -433,7 +435,7 @@ def test_a_lost_node_is_replaced_by_a_spare_one(
     nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
     cluster.wait_for_nodes()
     process = driver.start(*ON_RAY, *LONG, f"execution.address={cluster.address}")
-    wait_until(lambda: in_the_middle_of(driver, 1))
+    wait_until(lambda: in_the_middle_of(driver, 1) or process.poll() is not None)
     # the node of the teacher's worker: the raylet that is its parent
     workers = [
         int(path.parent.name)
@@ -446,7 +448,7 @@ def test_a_lost_node_is_replaced_by_a_spare_one(
     }
     busy = [node for node in nodes if node.all_processes["raylet"][0].process.pid in parents]
     cluster.remove_node(busy[0], allow_graceful=False)
-    _, said = process.communicate(timeout=400)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
     assert driver.result() == long_result
     assert not (driver.store / "ray").exists() or not any((driver.store / "ray").iterdir())
@@ -466,9 +468,9 @@ def test_an_elastic_lane_whose_nodes_are_gone_for_good_ends_with_the_arithmetic(
         "execution.max_start_attempts=1",
     )
     process = driver.start(*ON_RAY, *LONG, *elastic, f"execution.address={cluster.address}")
-    wait_until(lambda: in_the_middle_of(driver, 1))
+    wait_until(lambda: in_the_middle_of(driver, 1) or process.poll() is not None)
     cluster.remove_node(nodes[0], allow_graceful=False)
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3, said
     assert (
         "the lanes need 3 CPU at the same time (teacher lane 2 x 1 + student lane 1 x 1), what is"

@@ -23,6 +23,7 @@ from orchestrator.tracking import names
 from orchestrator.tracking.mlflow.saved_views import save_views, view_url
 from orchestrator.tracking.views.comparisons import run_views, sweep_view
 from tests.integration.processes import start_orchestrator
+from tests.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -142,7 +143,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def start_ui(uri: str, folder: Path, port: int = 0) -> "subprocess.Popen[str]":
-    return start_orchestrator("ui", "--tracking-uri", uri, "--port", str(port), folder=folder)
+    return start_orchestrator(
+        *("ui", "--tracking-uri", uri, "--port", str(port)),
+        folder=folder,
+        settings={"orchestrator.tracking.mlflow.ui_server.START_SECONDS": PATIENCE_SECONDS},
+    )
 
 
 def lines_until(process: "subprocess.Popen[str]", last: str) -> list[str]:
@@ -186,7 +191,7 @@ def url(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iter
     finally:
         server = child_of(process)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, group_members(server)) == (0, [])
 
 
@@ -208,7 +213,7 @@ def drawn(
     page: "Page", script: str, condition: Callable[[list[dict[str, Any]]], bool]
 ) -> list[dict[str, Any]]:
     """What the page has drawn as soon as the condition holds; the charts follow one by one."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition(found := page.evaluate(script)):
         assert time.monotonic() < deadline, found
         page.wait_for_timeout(200)
@@ -285,7 +290,7 @@ def test_trials_are_compared_like_runs(opened: Callable[[str, str], "Page"]) -> 
 
 
 @pytest.mark.reliability
-def test_the_charts_of_200_runs_are_drawn_soon(
+def test_the_charts_of_200_runs_are_drawn_and_show_ten(
     opened: Callable[[str, str], "Page"], store: dict[str, str]
 ) -> None:
     client = MlflowClient(store["uri"])
@@ -302,7 +307,6 @@ def test_the_charts_of_200_runs_are_drawn_soon(
     look(page, "many")
     print(f"200 runs: charts drawn after {seconds:.1f} s")  # noqa: T201 - shown with -s
     assert plots[0]["lines"] == 2 * 10
-    assert seconds < 90
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -328,7 +332,7 @@ def test_ui_prints_the_views_of_a_single_experiment_and_ends_with_its_terminal(
     server = child_of(process)
     assert group_members(server)
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, group_members(server)) == (0, [])
 
 
@@ -338,7 +342,7 @@ def test_ui_says_so_when_the_server_dies(tmp_path: Path) -> None:
     process = start_ui(uri, tmp_path)
     lines_until(process, "Ctrl-C")
     os.killpg(child_of(process), signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == TrackingUnavailableError.exit_code
     assert said.startswith("error: the MLflow server does not answer: ")
 

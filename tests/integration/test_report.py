@@ -22,6 +22,7 @@ from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
+from tests.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -365,6 +366,7 @@ def test_a_page_fits_and_its_charts_are_drawn(
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
     )
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
     try:
         page, problems = context.new_page(), []
         page.on("console", lambda message: problems.append(message.text))
@@ -396,6 +398,7 @@ def test_ink_is_the_pages_own_in_dark_and_black_on_paper(
     browser: "Browser", pages: dict[str, Path]
 ) -> None:
     context = browser.new_context(color_scheme="dark")
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
     try:
         page = context.new_page()
         page.goto(pages["run"].as_uri())

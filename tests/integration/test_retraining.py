@@ -41,6 +41,7 @@ from orchestrator.pipelines.retraining.rollback import rollback
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.tracking.reading import open_registry
 from tests.integration.servers import mlflow_server
+from tests.waiting import PATIENCE_SECONDS
 
 ANYTHING = {
     "min_new_accuracy": 0,
@@ -633,7 +634,7 @@ def test_an_answer_that_is_no_http_changes_nothing(
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         assert house.tick().outcome == "nothing_to_do"
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
     assert "was not told (BadStatusLine, 3 attempts)" in caplog.text
 
 

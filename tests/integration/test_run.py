@@ -18,6 +18,7 @@ from orchestrator.config import Experiment, dump_experiment, flatten, load_exper
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import InMemoryTracker, RunStatus, names
 from tests.integration.processes import start_orchestrator
+from tests.waiting import PATIENCE_SECONDS
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -469,7 +470,7 @@ def test_ctrl_c_closes_the_run_as_killed(
             if line.startswith("task 1/3 teacher"):
                 break
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     run_id = Tracked(uri).run.info.run_id
     assert said.splitlines() == [f"error: interrupted; run {run_id} is closed as KILLED"]

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -573,16 +572,13 @@ def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(
         str(place.file),
         *lanes,
     ]
-    started = time.monotonic()
     answer = subprocess.run(
         [*command, "--output", str(place.output)], capture_output=True, text=True, check=False
     )
-    seconds = time.monotonic() - started
     assert answer.returncode == 2
     assert "a trial needs 601 CPU, this machine has" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
-    assert seconds < 20  # two on a machine that has nothing else to do
-    assert not place.output.exists()
+    assert not place.output.exists(), "something was started before the arithmetic"
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,14 @@ this machine, with Secrets as here.
 
 import os
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.servers import START_SECONDS
 from tests.k8s.rendering import K8S, Object, named, pod_template, render
+from tests.waiting import PATIENCE_SECONDS, wait_for_server
 
 PASSWORDS = {
     ("mlflow-database", "password"): "not used, as this server trusts",
@@ -117,7 +116,7 @@ class Installation:
         try:
             answer = urllib.request.urlopen(  # noqa: S310 - our own
                 urllib.request.Request(self.uri + path, headers=headers),  # noqa: S310
-                timeout=20,
+                timeout=PATIENCE_SECONDS,
             )
         except urllib.error.HTTPError as error:
             error.close()
@@ -153,13 +152,11 @@ def start_mlflow(here: Installation) -> "subprocess.Popen[bytes]":
 def wait_for_mlflow(here: Installation, process: "subprocess.Popen[bytes]") -> None:
     """Waits until the Deployment's probe would take the server for started."""
     path = container_of("Deployment", "mlflow")["startupProbe"]["httpGet"]["path"]
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        log = (here.folder / "log").read_text(encoding="utf-8")
-        assert process.poll() is None, log
-        assert time.monotonic() < deadline, log
+
+    def is_started() -> bool:
         try:
-            if here.status(path) == 200:
-                return
+            return here.status(path) == 200
         except OSError:
-            time.sleep(0.3)
+            return False
+
+    wait_for_server(process, is_started, here.folder / "log")

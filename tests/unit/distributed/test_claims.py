@@ -28,11 +28,12 @@ from orchestrator.stages import Model, StageRunner, Work, prepare_work, runner
 from orchestrator.stages.computation import StageInputs, compute_stage
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
 from orchestrator.training.context import LearningContext
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.slow
 
-SOON = 5.0  # measured: at most one; but a loaded machine is no failure
-PATIENCE = 240.0
+# measured: at most one; a claim whose release nobody heard of would be free after half a minute
+SOON = 25.0
 MakeActor = Callable[..., Any]
 
 
@@ -148,14 +149,6 @@ def learners(ray: ModuleType) -> list[Any]:
     return made
 
 
-def seconds_until(condition: Callable[[], bool]) -> float:
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < PATIENCE
-        time.sleep(0.02)
-    return time.monotonic() - started
-
-
 # --- one holder at a time -------------------------------------------------------------------------
 
 
@@ -169,7 +162,7 @@ def test_a_key_is_held_by_one_at_a_time_and_passed_on_at_once(
     assert not ray.get(first.try_hold.remote("key", "3"))
     assert ray.get(second.try_hold.remote("other key", "4"))
     assert ray.get(first.try_hold.remote("third key", "5"))
-    waiting = second.try_hold.remote("key", "6", PATIENCE)
+    waiting = second.try_hold.remote("key", "6", PATIENCE_SECONDS)
     assert ray.wait([waiting], timeout=0.5)[0] == []
     started = time.monotonic()
     first.release.remote("key", "1")
@@ -183,14 +176,14 @@ def test_what_was_released_is_not_granted_and_nobody_elses_claim_is_touched(
 ) -> None:
     first, second, third = (make(Holder, name) for _ in range(3))
     ray.get(first.release.remote("key", "withdrawn"))
-    seconds_until(lambda: not ray.get(first.try_hold.remote("key", "withdrawn")))
+    wait_until(lambda: not ray.get(first.try_hold.remote("key", "withdrawn")))
     assert ray.get(first.try_hold.remote("key", "1"))
-    waiting = second.try_hold.remote("key", "2", PATIENCE)
+    waiting = second.try_hold.remote("key", "2", PATIENCE_SECONDS)
     ray.get(third.release.remote("key", "2"))
-    assert not ray.get(waiting, timeout=PATIENCE / 2)  # it does not wait to the end
+    assert not ray.get(waiting, timeout=PATIENCE_SECONDS / 2)  # it does not wait to the end
     assert not ray.get(third.try_hold.remote("key", "3"))
     ray.get(first.release.remote("key", "1"))
-    assert ray.get(third.try_hold.remote("key", "4", PATIENCE))
+    assert ray.get(third.try_hold.remote("key", "4", PATIENCE_SECONDS))
 
 
 # --- who dies -------------------------------------------------------------------------------------
@@ -206,13 +199,13 @@ def test_a_killed_holders_claims_are_free_soon(
     for key in keys:
         assert ray.get(first.try_hold.remote(key, f"{key} 1"))
     if is_busy:
-        first.be_busy.remote(PATIENCE)
+        first.be_busy.remote(PATIENCE_SECONDS)
         time.sleep(2)
     assert not ray.get(second.try_hold.remote("key", "2"))
     started = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     for key in keys:
-        assert ray.get(second.try_hold.remote(key, f"{key} 3", PATIENCE))
+        assert ray.get(second.try_hold.remote(key, f"{key} 3", PATIENCE_SECONDS))
     assert time.monotonic() - started < SOON
 
 
@@ -229,7 +222,7 @@ def test_a_holder_that_answers_nothing_for_long_keeps_its_claim(
     finally:
         os.kill(pid, signal.SIGCONT)
     ray.get(first.release.remote("key", "1"))
-    assert ray.get(second.try_hold.remote("key", "3", PATIENCE))
+    assert ray.get(second.try_hold.remote("key", "3", PATIENCE_SECONDS))
 
 
 def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(
@@ -238,13 +231,13 @@ def test_a_claim_is_not_left_with_one_that_died_waiting_for_it(
     first, second, third = (make(Holder, name) for _ in range(3))
     pid = ray.get(second.pid.remote())
     assert ray.get(first.try_hold.remote("key", "1"))
-    second.try_hold.remote("key", "2", PATIENCE)
+    second.try_hold.remote("key", "2", PATIENCE_SECONDS)
     time.sleep(0.5)
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.5)
     started = time.monotonic()
     ray.get(first.release.remote("key", "1"))
-    assert ray.get(third.try_hold.remote("key", "3", PATIENCE))
+    assert ray.get(third.try_hold.remote("key", "3", PATIENCE_SECONDS))
     assert time.monotonic() - started < SOON
 
 
@@ -254,15 +247,15 @@ def test_claims_that_die_come_back_empty(
 ) -> None:
     first, second = make(Holder, name), make(Holder, name)
     assert ray.get(first.try_hold.remote("key", "1"))
-    waiting = second.try_hold.remote("key", "2", PATIENCE)
+    waiting = second.try_hold.remote("key", "2", PATIENCE_SECONDS)
     time.sleep(0.5)
     ray.kill(ray.get_actor(name), no_restart=not comes_back)
-    ray.wait([waiting], timeout=PATIENCE)
-    seconds_until(lambda: ray.get(second.try_hold.remote("key", "2", 1.0)))
+    ray.wait([waiting], timeout=PATIENCE_SECONDS)
+    wait_until(lambda: ray.get(second.try_hold.remote("key", "2", 1.0)))
     ray.get(first.release.remote("key", "1"))
     assert not ray.get(first.try_hold.remote("key", "3"))
     ray.get(second.release.remote("key", "2"))
-    assert ray.get(first.try_hold.remote("key", "4", PATIENCE))
+    assert ray.get(first.try_hold.remote("key", "4", PATIENCE_SECONDS))
 
 
 # --- a chain of stages ----------------------------------------------------------------------------
@@ -322,7 +315,9 @@ def chain(tiny_experiment: Experiment, expected: Work, name: str, tmp_path: Path
 def test_a_chain_that_many_want_is_computed_once(
     ray: ModuleType, chain: Chain, learners: list[Any]
 ) -> None:
-    learned = ray.get([chain.computed_by(learner) for learner in learners], timeout=PATIENCE)
+    learned = ray.get(
+        [chain.computed_by(learner) for learner in learners], timeout=PATIENCE_SECONDS
+    )
     assert sorted(stage for stages in learned for stage in stages) == chain.stages
     assert chain.begun() == Counter(chain.stages)
     chain.assert_whole()
@@ -332,11 +327,11 @@ def test_when_the_one_that_computes_is_killed_another_one_goes_on(
     ray: ModuleType, chain: Chain, learners: list[Any], make: MakeActor
 ) -> None:
     death = chain.computed_by(make(Learner), dies_after_epochs=1)
-    seconds_until(chain.notes.exists)
+    wait_until(chain.notes.exists)
     others = [chain.computed_by(learner) for learner in learners[:2]]
     with pytest.raises(ray.exceptions.RayActorError):
-        ray.get(death, timeout=PATIENCE)
-    learned = [stage for stages in ray.get(others, timeout=PATIENCE) for stage in stages]
+        ray.get(death, timeout=PATIENCE_SECONDS)
+    learned = [stage for stages in ray.get(others, timeout=PATIENCE_SECONDS) for stage in stages]
     assert sorted(learned) == chain.stages
     assert chain.begun() - Counter(learned) == Counter(
         ["teacher[0]"]
@@ -346,9 +341,9 @@ def test_when_the_one_that_computes_is_killed_another_one_goes_on(
 
 def test_killed_claims_stop_nobody(ray: ModuleType, chain: Chain, learners: list[Any]) -> None:
     running = [chain.computed_by(learner) for learner in learners[:2]]
-    seconds_until(chain.notes.exists)
+    wait_until(chain.notes.exists)
     ray.kill(ray.get_actor(chain.claims), no_restart=False)
-    ray.get(running, timeout=PATIENCE)
+    ray.get(running, timeout=PATIENCE_SECONDS)
     # the stage that was held then may have been computed by the next one too, and no other
     assert (chain.begun() - Counter(chain.stages)).total() <= 1
     chain.assert_whole()

@@ -6,6 +6,7 @@ import pytest
 from orchestrator.errors import DifferentOutputsError
 from orchestrator.export.arrays import Images, Logits
 from orchestrator.export.comparison import TOLERANCE, compare, median_seconds
+from tests.waiting import PATIENCE_SECONDS
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 1, 2, 2), dtype=np.uint8)
 
@@ -61,7 +62,8 @@ def test_one_image_alone_and_batches_of_several_sizes_are_tried_and_every_image_
     )
 
 
-def test_the_time_of_an_image_is_a_median_of_many() -> None:
+def test_the_time_of_an_image_is_a_median_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.export.comparison._MOST_SECONDS", PATIENCE_SECONDS)
     calls: list[int] = []
 
     def file(images: Images) -> Logits:

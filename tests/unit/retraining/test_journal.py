@@ -1,6 +1,7 @@
 """The journal and its lease, on a real folder and on a bucket of a simulated S3."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from orchestrator.retraining.journal import Entry, EntryKind, Journal, ModelPair
 from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
 from orchestrator.retraining.storage import ObjectStorage
 from tests.object_storage import simulated_s3
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 CONFIG = LeaseConfig(heartbeat_seconds=0.05, expires_seconds=0.3)
 ELSEWHERE = {"orchestrator.host": "elsewhere", "orchestrator.process": "1"}
@@ -114,11 +116,10 @@ def test_a_holder_that_stops_beating_is_replaced_and_can_do_nothing_any_more(
     journal: Journal,
 ) -> None:
     sleeping = Lease.acquire(journal, CONFIG, ELSEWHERE)
-    with Heartbeat(sleeping, CONFIG.heartbeat_seconds):
-        time.sleep(1.2)  # a store may tell times in whole seconds
-        with pytest.raises(LockedError):
-            Lease.acquire(journal, replace_expiry(1.1), this_holder())
-    time.sleep(1.5)
+    with pytest.raises(LockedError):
+        Lease.acquire(journal, LeaseConfig(expires_seconds=PATIENCE_SECONDS), this_holder())
+    # a store may tell times in whole seconds
+    wait_until(lambda: is_older(journal, heartbeat_of(journal), CONFIG.expires_seconds))
     other = Lease.acquire(journal, CONFIG, this_holder())
     sleeping.beat()
     with pytest.raises(LeaseLostError):
@@ -130,8 +131,27 @@ def test_a_holder_that_stops_beating_is_replaced_and_can_do_nothing_any_more(
     other.release()
 
 
-def replace_expiry(seconds: float) -> LeaseConfig:
-    return LeaseConfig(heartbeat_seconds=CONFIG.heartbeat_seconds, expires_seconds=seconds)
+def heartbeat_of(journal: Journal) -> str:
+    last = journal.last()
+    assert last is not None
+    return last.heartbeat
+
+
+def is_older(journal: Journal, name: str, seconds: float) -> bool:
+    age = journal.storage.age_seconds(name)
+    assert age is not None
+    return age > seconds
+
+
+def test_a_holder_that_beats_keeps_a_lease_that_is_older_than_its_expiry(tmp_path: Path) -> None:
+    journal = Journal(ObjectStorage(str(tmp_path)))
+    lease = Lease.acquire(journal, CONFIG, ELSEWHERE)
+    for file in (*tmp_path.glob("journal/*"), *tmp_path.glob("heartbeats/*")):
+        os.utime(file, (time.time() - 2 * PATIENCE_SECONDS,) * 2)
+    with Heartbeat(lease, CONFIG.heartbeat_seconds):
+        wait_until(lambda: not is_older(journal, heartbeat_of(journal), PATIENCE_SECONDS))
+    with pytest.raises(LockedError):
+        Lease.acquire(journal, LeaseConfig(expires_seconds=PATIENCE_SECONDS), this_holder())
 
 
 def test_a_holder_whose_process_is_gone_is_replaced_at_once(journal: Journal) -> None:

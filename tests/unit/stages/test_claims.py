@@ -17,9 +17,9 @@ from torch import distributed
 
 from orchestrator.stages.claims import NO_CLAIMS, holding
 from orchestrator.training.ranks import Ranks
+from tests.waiting import PATIENCE_SECONDS
 
 NUM_RANKS = 2
-PATIENCE_SECONDS = 120
 
 
 class ThreadClaims:

@@ -29,12 +29,12 @@ from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
 from orchestrator.training.ranks import ALONE, Ranks
 from orchestrator.training.reports import EpochReport
+from tests.waiting import PATIENCE_SECONDS
 
 NUM_RANKS = 2
 NUM_ROWS = [0, 1, 2, 3, 8, 9]
 BATCH_SIZES = [2, 3, 4, 7]
 VIEWS_AND_IMAGES = [(0, 5), (2, 5), (3, 8), (0, 1), (2, 1)]
-PATIENCE_SECONDS = 120
 State = dict[str, Tensor]
 
 

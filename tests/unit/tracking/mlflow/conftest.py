@@ -9,8 +9,7 @@ from mlflow import MlflowClient
 
 from orchestrator.tracking.mlflow.runs import Store, create_run, open_store
 from orchestrator.tracking.preflight import prepare_mlflow
-
-HANGING_SECONDS = 30.0
+from tests.waiting import HANGING_SECONDS
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """What tests say to a store of MLflow, and read there again."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,13 +29,6 @@ def status(store: Store, run: str) -> str:
 
 def ended(run: str, status: RunStatus = RunStatus.FINISHED) -> End:
     return End(run=run, status=status, reason="", ended_ms=time.time_ns() // 1_000_000)
-
-
-def soon(is_so: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 5
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return is_so()
 
 
 def failing(

@@ -17,7 +17,8 @@ from orchestrator.tracking.mlflow.runs import Store, create_run
 from orchestrator.tracking.outbox.entries import Entry, Points, Resume, Tags
 from orchestrator.tracking.outbox.outbox import Outbox
 from orchestrator.tracking.outbox.spool import Destination, Spool
-from tests.unit.tracking.mlflow.stores import ended, failing, history, points, soon, status
+from tests.unit.tracking.mlflow.stores import ended, failing, history, points, status
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -27,7 +28,7 @@ def outbox(store: Store, run: str, tmp_path: Path) -> Iterator[Outbox]:
     destination = Destination(store.uri, "an experiment")
     made = Outbox(Spool.begin(tmp_path, run, destination), MlflowDelivery(destination, {}, store))
     yield made
-    made.close(5)
+    made.close(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("also_acts", [False, True], ids=["not arrived", "answer lost"])
@@ -44,7 +45,7 @@ def test_what_is_sent_again_is_there_once(
         outbox.put(points(run, step))
     outbox.put(points(run, 50, value=math.nan))
     outbox.put(points(run, 51, value=math.inf))
-    assert outbox.flush(5) or outbox.flush(5)
+    assert outbox.flush(PATIENCE_SECONDS) or outbox.flush(PATIENCE_SECONDS)
     found = history(store, run)
     assert found[:49] == [(step, step / 10) for step in range(1, 50)]
     assert [step for step, _ in found] == list(range(1, 52))
@@ -76,7 +77,7 @@ def test_what_may_be_over_soon_is_waited_for(
 ) -> None:
     failing(monkeypatch, "log_batch", error, error)
     outbox.put(points(run, 1))
-    assert soon(lambda: history(store, run) == [(1, 0.1)])
+    wait_until(lambda: history(store, run) == [(1, 0.1)])
     assert not list(tmp_path.glob("*/refused.jsonl"))
 
 
@@ -104,7 +105,7 @@ def test_what_the_store_never_takes_is_kept_with_the_reason_and_keeps_nothing_el
         points(run, 3),
     ):
         outbox.put(entry)
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
     assert history(store, run) == [(1, 0.1), (3, 0.3)]
     (refused,) = tmp_path.glob("*/refused.jsonl")
     first, second = refused.read_text().splitlines()
@@ -118,9 +119,9 @@ def test_a_heartbeat_that_fails_in_whatever_way_does_not_end_the_thread(
 ) -> None:
     failing(monkeypatch, "set_tag", *[KeyError("nobody has thought of this")] * 3)
     outbox.put(points(run, 1))
-    assert soon(lambda: names.HEARTBEAT_TAG in store.client.get_run(run).data.tags)
+    wait_until(lambda: names.HEARTBEAT_TAG in store.client.get_run(run).data.tags)
     outbox.put(points(run, 2))
-    assert soon(lambda: history(store, run) == [(1, 0.1), (2, 0.2)])
+    wait_until(lambda: history(store, run) == [(1, 0.1), (2, 0.2)])
 
 
 def test_a_run_that_was_deleted_keeps_no_other_from_showing_that_it_lives(

@@ -14,9 +14,11 @@ from orchestrator.errors import StorageUnavailableError
 from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tracking.mlflow.delivery import MlflowDelivery
 from orchestrator.tracking.mlflow.runs import Store
+from orchestrator.tracking.mlflow.tracker import PATIENCE_SECONDS as RUNS_PATIENCE
 from orchestrator.tracking.mlflow.tracker import MlflowTracker
 from orchestrator.tracking.outbox.left_behind import deliver_left_behind
-from tests.unit.tracking.mlflow.stores import ended, failing, history, soon, status
+from tests.unit.tracking.mlflow.stores import ended, failing, history, status
+from tests.waiting import HANGING_SECONDS, PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -49,7 +51,7 @@ def test_files_for_which_there_is_no_place_keep_no_numbers_waiting(
         for folder in ("first", "second"):
             tracker.log_file(file, folder)
         tracker.log_metrics({"loss": 0.2}, 2)
-        assert soon(lambda: len(history(store, tracker.run_id)) == 2)
+        wait_until(lambda: len(history(store, tracker.run_id)) == 2)
         child = tracker.open_child("trial 0", {})
         assert store.client.get_run(child.run_id).info.status == "RUNNING"
         child.close(RunStatus.FINISHED)
@@ -76,19 +78,19 @@ def test_a_child_is_opened_soon_although_the_store_hangs_and_is_created_once(
     hang: Callable[[str], threading.Event],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("orchestrator.tracking.mlflow.session.OPENING_SECONDS", 0.3)
-    assert tracker.flush(5)
+    opening = "orchestrator.tracking.mlflow.session.OPENING_SECONDS"
+    monkeypatch.setattr(opening, 0.3)
+    assert tracker.flush(PATIENCE_SECONDS)
     answers = hang("create_run")
     began = time.monotonic()
     child = tracker.open_child("trial 0", {})
     child.log_metrics({"loss": 0.1}, 1)
-    assert time.monotonic() - began < 2
-    began = time.monotonic()
+    monkeypatch.setattr(opening, HANGING_SECONDS)
     tracker.open_child("trial 1", {}).close(RunStatus.FINISHED)
-    assert time.monotonic() - began < 0.25, "waited for a store that was known to hang"
+    assert time.monotonic() - began < HANGING_SECONDS / 2, "waited for a store that hangs"
     answers.set()
     child.close(RunStatus.FINISHED)
-    assert tracker.flush(5)
+    assert tracker.flush(PATIENCE_SECONDS)
     children = store.client.search_runs(
         [store.experiment_id], f"tags.`{names.PARENT_RUN_TAG}` = '{tracker.run_id}'"
     )
@@ -103,7 +105,7 @@ def test_a_child_has_the_id_by_which_mlflow_knows_it(tracker: MlflowTracker, sto
     assert store.client.get_run(child.run_id).data.tags[names.PARENT_RUN_TAG] == tracker.run_id
     child.close(RunStatus.FINISHED)
     tracker.log_metrics({"loss": 0.1}, 1)
-    assert tracker.flush(5)
+    assert tracker.flush(PATIENCE_SECONDS)
     assert tracker._session.delivery.open_runs == {tracker.run_id}
 
 
@@ -118,11 +120,16 @@ def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
     # where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is
     # inherited
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    def press_when_it_waits() -> None:
+        wait_until(lambda: tracker._outbox._is_hurried)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_when_it_waits).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         tracker.close(RunStatus.FINISHED)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < RUNS_PATIENCE[RunStatus.FINISHED] / 2
     (journal,) = (tmp_path / "spool").glob("*/journal.jsonl")
     assert len(journal.read_text().splitlines()) == 2
 
@@ -142,7 +149,7 @@ def test_a_request_that_hangs_at_the_end_is_left_to_the_next_command_and_adds_no
     tracker._session.outbox.close(0.2)
     assert "2 tracked entries wait" in caplog.text
     answers.set()
-    assert soon(lambda: history(store, tracker.run_id) == [(1, 0.1)])
+    wait_until(lambda: history(store, tracker.run_id) == [(1, 0.1)])
     (left,) = deliver_left_behind(tmp_path / "spool", MlflowDelivery)
     assert (left.num_sent, left.error) == (2, None)
     assert (history(store, tracker.run_id), status(store, tracker.run_id)) == (

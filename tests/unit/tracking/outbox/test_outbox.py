@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from orchestrator.tracking.outbox.outbox import Outbox
 from orchestrator.tracking.outbox.spool import Destination, Spool
 from tests.memory_delivery import MemoryDelivery, MemoryStore
 from tests.unit.tracking.outbox.full_disk import file_size_limit
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -52,21 +53,14 @@ def values(*steps: int) -> list[tuple[int, float]]:
     return [(step, step / 10) for step in steps]
 
 
-def soon(is_so: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 5
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return is_so()
-
-
 def test_what_is_logged_arrives_in_its_order_and_leaves_nothing_behind(
     outbox: Outbox, store: MemoryStore, run: str, tmp_path: Path
 ) -> None:
     for step in range(1, 1200):
         outbox.put(points(run, step))
-    assert outbox.flush(5)
+    assert outbox.flush(PATIENCE_SECONDS)
     assert store.history(run) == values(*range(1, 1200))
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,9 +76,9 @@ def test_what_fails_is_sent_again_and_is_there_once(
     store.failures, store.also_acts = [error] * 3, also_acts
     for step in range(1, 50):
         outbox.put(points(run, step))
-    assert soon(lambda: store.history(run) == values(*range(1, 50)))
-    assert soon(lambda: not outbox.is_failing)
-    outbox.close(5)
+    wait_until(lambda: store.history(run) == values(*range(1, 50)))
+    wait_until(lambda: not outbox.is_failing)
+    outbox.close(PATIENCE_SECONDS)
 
 
 def test_logging_does_not_wait_for_a_store_that_hangs(
@@ -95,10 +89,10 @@ def test_logging_does_not_wait_for_a_store_that_hangs(
     for step in range(1, 200):
         outbox.put(points(run, step))
     assert (outbox.flush(0.1), outbox.is_failing) == (False, True)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE_SECONDS / 2
     store.answers.set()
-    assert soon(lambda: not outbox.is_failing), "what waited in vain is known to have arrived"
-    outbox.close(5)
+    wait_until(lambda: not outbox.is_failing)
+    outbox.close(PATIENCE_SECONDS)
     assert store.history(run) == values(*range(1, 200))
 
 
@@ -109,7 +103,7 @@ def test_entries_that_wait_in_the_spool_already_are_sent_first(
     spool.append(points(run, 1))
     outbox = Outbox(spool, MemoryDelivery(store, {}))
     outbox.put(points(run, 2))
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
     assert store.history(run) == values(1, 2)
 
 
@@ -119,7 +113,7 @@ def test_what_the_store_never_takes_is_kept_with_the_reason(
     for entry in (points(run, 1), points("f" * 32, 2), Tags(run="e" * 32, values={"a": "b"})):
         outbox.put(entry)
     outbox.put(points(run, 3))
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
     assert store.history(run) == values(1, 3)
     (refused,) = tmp_path.glob("*/refused.jsonl")
     assert [line.count("not found") for line in refused.read_text().splitlines()] == [1, 1]
@@ -168,7 +162,7 @@ def test_a_file_among_what_waits_for_a_store_that_is_away_keeps_its_place(
     assert "the store is away" in caplog.text
     assert "tried again after all else" not in caplog.text
     store.is_away = False
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
     assert (store.runs[run].files, store.history(run)) == (["result.txt"], values(1))
 
 
@@ -178,19 +172,19 @@ def test_a_file_that_waits_stays_as_it_was_logged(outbox: Outbox, run: str, tmp_
     copy = outbox.copied(file)
     file.write_text("after")
     assert copy.read_text() == "before"
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
 
 
 def test_the_store_hears_that_the_process_lives_although_nothing_is_logged(
     outbox: Outbox, store: MemoryStore, run: str
 ) -> None:
     outbox.put(points(run, 1))
-    assert outbox.flush(5)
-    assert soon(lambda: names.HEARTBEAT_TAG in store.runs[run].tags)
+    assert outbox.flush(PATIENCE_SECONDS)
+    wait_until(lambda: names.HEARTBEAT_TAG in store.runs[run].tags)
     # Another process takes it for dead: the next heartbeat says otherwise.
     store.runs[run].status = "FAILED"
-    assert soon(lambda: store.runs[run].status == "RUNNING")
-    outbox.close(5)
+    wait_until(lambda: store.runs[run].status == "RUNNING")
+    outbox.close(PATIENCE_SECONDS)
 
 
 def test_a_heartbeat_that_fails_does_not_end_the_thread(
@@ -205,9 +199,9 @@ def test_a_heartbeat_that_fails_does_not_end_the_thread(
     monkeypatch.setattr(MemoryDelivery, "beat", fail)
     assert beaten.wait(5)
     outbox.put(points(run, 1))
-    assert outbox.flush(5)
+    assert outbox.flush(PATIENCE_SECONDS)
     assert store.history(run) == values(1)
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
 
 
 def test_an_outage_is_told_once_and_so_is_its_end(
@@ -218,8 +212,8 @@ def test_an_outage_is_told_once_and_so_is_its_end(
         outbox.put(points(run, step))
         assert not outbox.flush(0.2)
     store.is_away = False
-    assert outbox.flush(5)
-    outbox.close(5)
+    assert outbox.flush(PATIENCE_SECONDS)
+    outbox.close(PATIENCE_SECONDS)
     assert caplog.text.count("the store is away; the numbers wait in") == 1
     assert caplog.text.count("answers again") == 1
 
@@ -248,8 +242,8 @@ def test_a_full_disk_loses_nothing_while_the_store_answers(
         assert caplog.text.count("the spool cannot be written") == 1
         for step in range(1, 20):
             outbox.put(points(run, step))
-        assert outbox.flush(5)
-    outbox.close(5)
+        assert outbox.flush(PATIENCE_SECONDS)
+    outbox.close(PATIENCE_SECONDS)
     assert store.history(run) == values(*range(1, 20))
     assert caplog.text.count("the spool cannot be written") == 1
 
@@ -266,7 +260,7 @@ def test_a_full_disk_and_a_store_that_stays_away_is_an_error_in_the_end(
 
 
 def test_what_comes_after_the_outbox_is_closed_is_an_error(outbox: Outbox, run: str) -> None:
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
     with pytest.raises(RuntimeError, match=f"Points of run {run}.* is closed"):
         outbox.put(points(run, 1))
 
@@ -277,11 +271,16 @@ def test_ctrl_c_ends_the_waiting_at_once(outbox: Outbox, store: MemoryStore, run
     # Where the tests themselves run in the background of a shell, Ctrl-C is ignored, and that is
     # inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    def press_when_it_waits() -> None:
+        wait_until(lambda: outbox._is_hurried)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_when_it_waits).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        outbox.close(60)
-    assert time.monotonic() - began < 2
+        outbox.close(PATIENCE_SECONDS)
+    assert time.monotonic() - began < PATIENCE_SECONDS / 2
     store.answers.set()
-    outbox.close(5)
+    outbox.close(PATIENCE_SECONDS)
     assert store.history(run) == values(1)
