@@ -8,20 +8,19 @@ run leaves out stands in its parameters.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.config.addresses import without_password
 from orchestrator.config.data import DataConfig
-from orchestrator.config.image_source import FunctionOrigin
+from orchestrator.config.image_source import FunctionOrigin, Half
 from orchestrator.data.image_table import ImageTable
 from orchestrator.tracking.tracker import DatasetUse
 
 MAX_DIGEST_CHARACTERS = 36
 
-Half: TypeAlias = Literal["train", "test"]
 _CONTEXTS: dict[Half, str] = {"train": "training", "test": "testing"}
 
 
