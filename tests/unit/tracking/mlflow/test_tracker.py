@@ -122,7 +122,7 @@ def test_ctrl_c_at_the_end_of_a_run_ends_it_at_once_and_keeps_what_waits(
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press_when_it_waits() -> None:
-        wait_until(lambda: tracker._outbox._is_hurried)
+        wait_until(lambda: tracker._session.outbox._pace.is_hurried)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press_when_it_waits).start()

@@ -273,7 +273,7 @@ def test_ctrl_c_ends_the_waiting_at_once(outbox: Outbox, store: MemoryStore, run
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press_when_it_waits() -> None:
-        wait_until(lambda: outbox._is_hurried)
+        wait_until(lambda: outbox._pace.is_hurried)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press_when_it_waits).start()
