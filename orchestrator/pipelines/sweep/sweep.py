@@ -34,7 +34,7 @@ from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views.comparisons import run_views, sweep_view
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader, ledger_of
 from orchestrator.tuning.ranking import ranked
-from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
+from orchestrator.tuning.share import TrialRoom, TrialShare, find_room, trial_cluster
 from orchestrator.tuning.space import Space
 from orchestrator.tuning.trial_status import TrialStatus
 
@@ -61,17 +61,20 @@ def sweep(
     output: str | Path | None = None,
     resume: bool | None = False,
     listener: SweepListener | None = None,
+    room: TrialRoom | None = None,
 ) -> SweepResult:
-    """Computes the trials of a search space.
+    """Compute the trials of a search space.
 
     Args:
-        search_space: What varies, and what is made best.
+        search_space: What varies, and what is optimised.
         experiment: What is the same for all trials.
         output: Folder for ledger, summary.json, best.yaml and figures; None means
             `out/sweeps/NAME`.
-        resume: Whether to go on with the sweep whose ledger is in that folder; None means if there
-            is one.
-        listener: Told about every trial; None for silence.
+        resume: Whether to resume the sweep whose ledger is in that folder; None resumes one if it
+            exists.
+        listener: Receives the events of the sweep; None for none.
+        room: Result of `find_room` for this experiment, of a caller that has asked already; None
+            asks.
 
     Raises:
         UserInputError: Space, experiment or data cannot be used, or the folder holds another sweep.
@@ -80,8 +83,8 @@ def sweep(
         InterruptedRunError: The sweep was interrupted; `resume` goes on.
     """
     listener = listener or SilentSweepListener()
-    experiment = as_trials_compute(experiment)
-    check_trial_fits(experiment.execution)
+    room = room or find_room(experiment.execution)
+    experiment = as_trials_compute(experiment, room.share)
     check_extensions_everywhere(experiment, search_space.values_named)
     preparation = Preparation()
     work = preparation.work_of(experiment)
@@ -102,45 +105,40 @@ def sweep(
         with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
             log_search_space(setting, tracker)
             tracker.save_views([view, *run_views(len(work.scenario.tasks))])
-            _compute(setting, work, ledger, tracker, listener)
+            trials = SweepTrials(setting, ledger, tracker, listener)
+            listener.sweep_started(
+                search_space,
+                search_space.num_trials,
+                len(work.scenario.tasks),
+                list(ledger.trials.values()),
+            )
+            if trials.has_work():
+                _compute(setting, work, room, trials)
+            _check_not_all_failed(ledger, trials.errors)
             summary = _summary(search_space, ledger, tracker.run_id, time.perf_counter() - started)
             write_sweep_outputs(setting, summary, ledger, tracker)
     listener.sweep_finished(summary, output_dir, tracker.view_url(view))
     return SweepResult(summary, output_dir)
 
 
-def as_trials_compute(experiment: Experiment) -> Experiment:
-    """The experiment as each trial computes it: threads and device that are left open would give
-    other numbers elsewhere.
+def as_trials_compute(experiment: Experiment, share: TrialShare) -> Experiment:
+    """Return the experiment as each trial computes it: threads and device that are left open would
+    give other numbers elsewhere.
     """
     if isinstance(experiment.execution, RayConfig):
         return experiment
-    share = TrialShare.of(experiment.execution)
     fixed = {"num_threads": share.threads["teacher"], "device": "cuda" if share.uses_gpu else "cpu"}
     return experiment.model_copy(
         update={"execution": experiment.execution.model_copy(update=fixed)}
     )
 
 
-def _compute(
-    setting: SweepSetting, work: Work, ledger: Ledger, tracker: Tracker, listener: SweepListener
-) -> None:
-    trials = SweepTrials(setting, ledger, tracker, listener)
-    search_space = setting.search_space
-    listener.sweep_started(
-        search_space,
-        search_space.num_trials,
-        len(work.scenario.tasks),
-        list(ledger.trials.values()),
-    )
-    if trials.has_work():
-        set_environment(trial_cluster(setting.experiment.execution))
-        from orchestrator.tuning.ray_tune import (  # noqa: PLC0415
-            compute_trials,
-        )
+def _compute(setting: SweepSetting, work: Work, room: TrialRoom, trials: SweepTrials) -> None:
+    set_environment(trial_cluster(setting.experiment.execution))
+    from orchestrator.tuning.ray_tune import compute_trials  # noqa: PLC0415 - ray is slow to import, and reads the environment
 
-        compute_trials(search_space, work, trials, setting.output_dir / output_files.RAY_LOG_FILE)
-    _check_not_all_failed(ledger, trials.errors)
+    log_file = setting.output_dir / output_files.RAY_LOG_FILE
+    compute_trials(setting.search_space, work, room, trials, log_file)
 
 
 def _check_not_all_failed(ledger: Ledger, errors: Sequence[OrchestratorError]) -> None:
