@@ -1,5 +1,6 @@
 """What a sweep leaves behind, and who may read it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.config.execution import RayConfig
+from orchestrator.config.overrides import with_values
 from orchestrator.distributed.resources import available_resources
 from orchestrator.pipelines.sweep.sweep import sweep
 from orchestrator.stages import Preparation, Work
@@ -118,3 +120,31 @@ def test_the_room_for_trials_is_checked_once(
     room = share.find_room(experiment.execution)
     sweep(space, experiment, tmp_path / "asked already", room=room)
     assert len(asked) == 2
+
+
+def test_its_result_has_the_trials_and_the_best_one_as_a_complete_experiment(
+    experiment_with: Callable[[str], Experiment], tmp_path: Path
+) -> None:
+    experiment = experiment_with(PASSWORD)
+    result = sweep(SearchSpace.model_validate(SPACE), experiment, tmp_path / "out")
+    assert [trial.parameters for trial in result.trials] == [
+        {"student.temperature": 1},
+        {"student.temperature": 8},
+    ]
+    assert result.best is not None
+    assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
+    assert result.summary["best"] == {
+        "trial": result.best.number,
+        "value": result.best.value,
+        "parameters": result.best.parameters,
+    }
+    assert result.best_experiment == with_values(experiment, result.best.parameters)
+    assert result.summary == json.loads((result.output_dir / "summary.json").read_text())
+
+
+def test_its_result_has_no_best_trial_where_none_has_finished(
+    experiment_with: Callable[[str], Experiment], tmp_path: Path
+) -> None:
+    space = SearchSpace.model_validate({**SPACE, "budget": {"wall_seconds": 1e-9}})
+    result = sweep(space, experiment_with(PASSWORD), tmp_path / "out")
+    assert (result.trials, result.best, result.best_experiment) == ([], None, None)
