@@ -33,7 +33,7 @@ from orchestrator.distributed.environment import set_environment
 from orchestrator.errors import OrchestratorError
 from orchestrator.stages import prepare_work
 from orchestrator.tuning.sampler import Sampler
-from orchestrator.tuning.share import trial_cluster
+from orchestrator.tuning.share import find_room, trial_cluster
 from orchestrator.tuning.space import Space
 from orchestrator.tuning.trial import TaskReport
 from orchestrator.tuning.trial_source import TrialPlan
@@ -133,7 +133,8 @@ def computed(
     )
 
     trials = Trials(experiments)
-    compute_trials(search_space, prepare_work(experiments[0]), trials, log_file)
+    room = find_room(experiments[0].execution)
+    compute_trials(search_space, prepare_work(experiments[0]), room, trials, log_file)
     return trials
 
 

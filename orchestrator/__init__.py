@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.run.listener import RunListener
     from orchestrator.pipelines.run.run import RunResult, run
     from orchestrator.pipelines.sweep.listener import SweepListener
-    from orchestrator.pipelines.sweep.sweep import SweepResult, sweep
+    from orchestrator.pipelines.sweep.result import SweepResult
+    from orchestrator.pipelines.sweep.sweep import sweep
     from orchestrator.tracking import Tracker
 else:
     # Not for type checkers: to them, any name would exist.
@@ -55,7 +56,7 @@ else:
         "RunListener": "orchestrator.pipelines.run.listener",
         "RunResult": "orchestrator.pipelines.run.run",
         "SweepListener": "orchestrator.pipelines.sweep.listener",
-        "SweepResult": "orchestrator.pipelines.sweep.sweep",
+        "SweepResult": "orchestrator.pipelines.sweep.result",
         "Tracker": "orchestrator.tracking",
         "load_experiment": "orchestrator.config",
         "load_retraining": "orchestrator.config",

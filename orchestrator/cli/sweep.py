@@ -74,15 +74,16 @@ def sweep(  # noqa: PLR0913, PLR0917 - the command's options
         load_experiment(experiment, overrides or []),
     )
 
-    from orchestrator.tuning.share import check_trial_fits
+    from orchestrator.tuning.share import find_room
 
-    check_trial_fits(loaded.execution)  # before anything heavy is imported
+    room = find_room(loaded.execution)  # before anything heavy is imported
 
     from orchestrator.pipelines.sweep.sweep import sweep as run_sweep
     from orchestrator.terminal.listeners import sweep_listener
 
     listener = sweep_listener(loaded.tracking.uri)
     try:
-        run_sweep(loaded_space, loaded, output, None if resume_if_begun else resume, listener)
+        how = None if resume_if_begun else resume
+        run_sweep(loaded_space, loaded, output, how, listener, room)
     finally:
         listener.close()

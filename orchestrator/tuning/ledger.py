@@ -61,6 +61,11 @@ class LedgerTrial:
     variation_of: int | None = None
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """The values of its configuration, by path."""
+        return self.configuration.parameters
+
+    @property
     def is_open(self) -> bool:
         """Whether a resumed sweep goes on with it."""
         return self.is_retryable or self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.execution.placement_groups import PlacementGroupFactory
@@ -23,13 +22,12 @@ from ray.tune.search import ConcurrencyLimiter
 
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.config.trial_schedulers import PbtConfig
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.cluster import cluster, naming_log
 from orchestrator.errors import LaneLostError, StorageUnavailableError
 from orchestrator.stages import Work
 from orchestrator.stages.retention import RAY_FOLDER
-from orchestrator.tuning.share import TrialShare, trial_cluster
+from orchestrator.tuning.share import TrialRoom, TrialShare, max_trials_at_once, trial_cluster
 from orchestrator.tuning.trial_actor import TrialActor
 from orchestrator.tuning.trial_schedulers import build_trial_scheduler
 from orchestrator.tuning.trial_source import TrialSource
@@ -44,27 +42,24 @@ _NO_LIMIT = 10**6
 
 
 def compute_trials(
-    search_space: SearchSpace, work: Work, source: TrialSource, log_file: Path
+    search_space: SearchSpace, work: Work, room: TrialRoom, source: TrialSource, log_file: Path
 ) -> None:
     """Compute trials until there are no more or the budget is spent.
 
     Args:
         search_space: Trial scheduler, objective and the most trials at once.
-        work: The experiment from which all trials vary: what a trial asks for, the cluster, the
-            store, the tasks.
+        work: The experiment from which all trials vary: the cluster, the store, the tasks.
+        room: What a trial takes, and how many of them fit into the cluster.
         source: Gives trials and receives their events.
         log_file: Receives Ray's own output.
 
     Raises:
-        ConfigError: Not a single trial fits into the cluster.
+        ConfigError: The cluster refuses the token, or this process uses Ray already.
         ClusterUnavailableError: The cluster does not answer.
         LaneLostError: The cluster has ended.
     """
     _set_environment()
-    config, share = (
-        trial_cluster(work.experiment.execution),
-        TrialShare.of(work.experiment.execution),
-    )
+    config = trial_cluster(work.experiment.execution)
     token = secrets.token_hex(6)
     with (
         naming_log(log_file),
@@ -76,15 +71,13 @@ def compute_trials(
         settings = {
             "search_space": search_space.model_dump(mode="json"),
             "claims": claims,
-            "share": share,
+            "share": room.share,
             "cluster": config,
         }
         listener = TuneListener(source)
         tuner = tune.Tuner(
             _trainable(settings),
-            tune_config=_tune_config(
-                search_space, work, listener, _limit(search_space, config, share)
-            ),
+            tune_config=_tune_config(search_space, work, room, listener),
             run_config=_run_config(listener, folder),
         )
         try:
@@ -115,18 +108,6 @@ def _set_environment() -> None:
     }
 
 
-def _limit(search_space: SearchSpace, config: RayConfig, share: TrialShare) -> int:
-    """Return how many trials may be computed at the same time."""
-    limit = search_space.max_concurrent_trials or _NO_LIMIT
-    if not config.autoscaling:
-        place = f"the cluster {config.address}" if config.address else "this machine"
-        num_that_fit = share.num_that_fit(ray.cluster_resources(), place)
-        # a population takes turns, so that all of it may be larger than the cluster
-        if not isinstance(search_space.trial_scheduler, PbtConfig):
-            limit = min(limit, num_that_fit)
-    return limit
-
-
 def _trainable(settings: dict[str, Any]) -> type:
     share: TrialShare = settings["share"]
     # lanes ask for themselves; Tune takes no trial that asks for nothing, and every node has a byte
@@ -138,10 +119,12 @@ def _trainable(settings: dict[str, Any]) -> type:
 
 
 def _tune_config(
-    search_space: SearchSpace, work: Work, listener: TuneListener, limit: int
+    search_space: SearchSpace, work: Work, room: TrialRoom, listener: TuneListener
 ) -> tune.TuneConfig:
     return tune.TuneConfig(
-        search_alg=ConcurrencyLimiter(Suggestions(listener.source), limit),
+        search_alg=ConcurrencyLimiter(
+            Suggestions(listener.source), max_trials_at_once(search_space, room) or _NO_LIMIT
+        ),
         scheduler=build_trial_scheduler(
             search_space.trial_scheduler,
             search_space.mode,
@@ -149,8 +132,7 @@ def _tune_config(
             listener.vary,
         ),
         num_samples=-1,
-        # lanes end with the actor that started them
-        reuse_actors=not TrialShare.of(work.experiment.execution).in_lanes,
+        reuse_actors=not room.share.in_lanes,  # lanes end with the actor that started them
         trial_dirname_creator=lambda trial: trial.trial_id,
     )
 

@@ -1,5 +1,6 @@
-"""What a trial takes of the cluster, and how many trials fit beside each other: the arithmetic,
-without Ray.
+"""What a trial takes of the cluster, and how many trials fit beside each other.
+
+Imports ray only to ask a running cluster.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 from orchestrator.config.execution import ExecutionConfig, LaneConfig, RayConfig
 from orchestrator.config.roles import Role
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.trial_schedulers import PbtConfig
 from orchestrator.distributed.resources import available_resources
 from orchestrator.errors import ConfigError
 
@@ -32,7 +35,7 @@ class TrialShare:
 
     @classmethod
     def of(cls, execution: ExecutionConfig) -> TrialShare:
-        """What a trial of an experiment takes: lanes only when one of them has more than one
+        """Return what a trial of an experiment takes: lanes only when one of them has more than one
         worker, or wants nodes by their labels.
 
         Otherwise both roles share one process and learn in turn: a sweep has other trials to keep
@@ -53,7 +56,7 @@ class TrialShare:
         return cls(resources, threads, in_lanes, uses_gpu=resources.get("GPU", 0) > 0)
 
     def num_that_fit(self, available: Mapping[str, float], place: str) -> int:
-        """How many trials fit beside each other.
+        """Return how many trials fit beside each other.
 
         Args:
             available: Resources in Ray's names.
@@ -77,22 +80,51 @@ class TrialShare:
         )
 
 
-def check_trial_fits(execution: ExecutionConfig) -> None:
-    """Finds out before anything starts whether a trial fits into the cluster, or on this machine.
+@dataclass(frozen=True)
+class TrialRoom:
+    """What a trial takes, and what there is.
+
+    Attributes:
+        share: What one trial takes.
+        available: Resources in Ray's names; empty where a cluster was not asked.
+        num_at_once: How many trials fit beside each other; None when that is not known: the cluster
+            grows on demand, or was not asked. 0 when none fits.
+        shortage: Why none fits; empty when nothing is known against it.
+    """
+
+    share: TrialShare
+    available: Mapping[str, float]
+    num_at_once: int | None
+    shortage: str = ""
+
+
+def find_room(execution: ExecutionConfig) -> TrialRoom:
+    """Find out how many trials fit into the cluster, or on this machine: once for a whole sweep,
+    before anything starts.
 
     Raises:
-        ConfigError: It does not; the message has the arithmetic.
+        ConfigError: Not a single one; the message has the arithmetic.
         ClusterUnavailableError: The cluster does not answer.
     """
-    config = trial_cluster(execution)
+    config, share = trial_cluster(execution), TrialShare.of(execution)
     available, place = available_resources(config)
-    if not config.autoscaling:
-        TrialShare.of(execution).num_that_fit(available, place)
+    num_that_fit = None if config.autoscaling else share.num_that_fit(available, place)
+    return TrialRoom(share, available, num_that_fit)
+
+
+def max_trials_at_once(search_space: SearchSpace, room: TrialRoom) -> int | None:
+    """Return the most trials that a sweep may compute at the same time; None for no bound.
+
+    The trials of a population take turns, so that all of it may be larger than the cluster.
+    """
+    takes_turns = isinstance(search_space.trial_scheduler, PbtConfig)
+    bounds = (search_space.max_concurrent_trials, None if takes_turns else room.num_at_once)
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def trial_cluster(execution: ExecutionConfig) -> RayConfig:
-    """The cluster on which trials of an experiment run: its own, or for one that computes in
-    process one on this machine.
+    """Return the cluster on which trials of an experiment run: its own, or one on this machine for
+    an experiment that computes in process.
 
     There a trial takes as many CPUs as it has threads, one when their number is left open, and a
     GPU only where `cuda` is asked for.

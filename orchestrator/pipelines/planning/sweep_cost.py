@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import chain
@@ -11,7 +11,7 @@ from orchestrator.pipelines.planning.cost import KINDS, Kind
 from orchestrator.pipelines.planning.planned_stages import (
     PlannedStage,
 )
-from orchestrator.tuning.share import TrialShare
+from orchestrator.tuning.share import TrialRoom
 
 TrialStages = Sequence[Sequence[PlannedStage]]
 """What a trial learns, seed by seed, as if nothing were stored."""
@@ -31,25 +31,6 @@ class SweepCost:
     num_stages: int
     worker_seconds: float | None
     wall_seconds: float | None
-
-
-@dataclass(frozen=True)
-class TrialRoom:
-    """What a trial takes, and what there is.
-
-    Attributes:
-        share: What one trial takes.
-        available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere
-            would compute.
-        num_at_once: How many trials compute beside each other; None when that depends on a cluster
-            elsewhere, 0 when none fits.
-        shortage: Why none fits; empty when nothing is known against it.
-    """
-
-    share: TrialShare
-    available: Mapping[str, float]
-    num_at_once: int | None
-    shortage: str
 
 
 def sweep_cost(

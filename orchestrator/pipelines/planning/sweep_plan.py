@@ -31,7 +31,6 @@ from orchestrator.pipelines.planning.planned_stages import (
 )
 from orchestrator.pipelines.planning.sweep_cost import (
     SweepCost,
-    TrialRoom,
     TrialStages,
     _extrapolated,
     _kinds_without_estimate,
@@ -39,7 +38,7 @@ from orchestrator.pipelines.planning.sweep_cost import (
 from orchestrator.pipelines.sweep.setting import sampler_of
 from orchestrator.stages import Preparation, check_backbones
 from orchestrator.stages.retention import newest_keys
-from orchestrator.tuning.share import TrialShare
+from orchestrator.tuning.share import TrialRoom, TrialShare
 from orchestrator.tuning.space import Configuration, Space
 
 # Of larger sweeps so many trials are looked at; the rest is extrapolated.
@@ -164,10 +163,10 @@ def _room(execution: ExecutionConfig, most: int | None) -> TrialRoom:
     """How many trials fit on this machine; nothing is asked of a cluster elsewhere."""
     share = TrialShare.of(execution)
     if isinstance(execution, RayConfig) and execution.address is not None:
-        return TrialRoom(share, {}, most, "")
+        return TrialRoom(share, {}, most)
     available: dict[str, float] = {"CPU": cpus_of_this_machine(), "GPU": torch.cuda.device_count()}
     try:
         num_that_fit = share.num_that_fit(available, "this machine")
     except ConfigError as error:
         return TrialRoom(share, available, 0, str(error))
-    return TrialRoom(share, available, min(num_that_fit, most or num_that_fit), "")
+    return TrialRoom(share, available, min(num_that_fit, most or num_that_fit))

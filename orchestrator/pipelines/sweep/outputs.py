@@ -104,7 +104,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     best_text = ""
     if summary["best"] is not None:
         best = ledger.trials[summary["best"]["trial"]]
-        best_text = _best_text(summary, setting.space.experiments_of(best.configuration.parameters))
+        best_text = _best_text(summary, setting.space.experiments_of(best.parameters))
         write_text(folder / output_files.BEST_FILE, best_text)
         files.append(output_files.BEST_FILE)
     run, search_space = _tracked_run(setting, summary), setting.search_space.model_dump(mode="json")
@@ -174,7 +174,7 @@ def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, li
     longer stored.
     """
     try:
-        works = setting.works_of(trial.configuration.parameters)
+        works = setting.works_of(trial.parameters)
         of_seeds = [_curves_of(work) for work in works]
     except StorageUnavailableError:
         return {role: [] for role in ROLES}

@@ -206,7 +206,7 @@ class SweepTrials:
         and the trial fails with it.
         """
         try:
-            works = self._setting.works_of(trial.configuration.parameters)
+            works = self._setting.works_of(trial.parameters)
             return TrialLog(tracker, works, is_resumed)
         except UserInputError:
             return None

@@ -5,9 +5,17 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from orchestrator.config.execution import ExecutionConfig, InProcessConfig, RayConfig
+from orchestrator.config.execution import ExecutionConfig, InProcessConfig, LaneConfig, RayConfig
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
-from orchestrator.tuning.share import TrialShare, check_trial_fits, trial_cluster
+from orchestrator.tuning.share import (
+    TrialRoom,
+    TrialShare,
+    find_room,
+    max_trials_at_once,
+    trial_cluster,
+)
 
 
 def execution_of(**fields: Any) -> ExecutionConfig:  # noqa: ANN401 - plain values of YAML
@@ -75,7 +83,43 @@ def test_when_not_one_fits_the_message_has_the_arithmetic() -> None:
 
 def test_a_trial_larger_than_this_machine_is_refused_before_ray_starts() -> None:
     with pytest.raises(ConfigError, match="a trial needs 5000 CPU, this machine has"):
-        check_trial_fits(InProcessConfig(num_threads=5000))
+        find_room(InProcessConfig(num_threads=5000))
+
+
+def test_as_many_trials_as_this_machine_has_room_for_compute_at_once() -> None:
+    num_cpus = cpus_of_this_machine()
+    room = find_room(InProcessConfig(num_threads=1, device="cpu"))
+    assert (room.num_at_once, room.available, room.shortage) == (num_cpus, {"CPU": num_cpus}, "")
+    assert find_room(InProcessConfig(num_threads=num_cpus, device="cpu")).num_at_once == 1
+
+
+def test_how_many_trials_fit_is_open_where_the_cluster_grows_on_demand() -> None:
+    growing = RayConfig(autoscaling=True, teacher=LaneConfig(num_cpus_per_worker=5000))
+    assert find_room(growing).num_at_once is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "num_that_fit", "expected"),
+    [
+        ({}, 4, 4),
+        ({"max_concurrent_trials": 3}, 4, 3),
+        ({"max_concurrent_trials": 5}, 4, 4),
+        ({"max_concurrent_trials": 5}, None, 5),
+        ({}, None, None),
+        # a population takes turns
+        ({"trial_scheduler": {"kind": "pbt"}}, 1, None),
+        ({"trial_scheduler": {"kind": "pbt"}, "max_concurrent_trials": 2}, 1, 2),
+    ],
+)
+def test_no_more_trials_compute_at_once_than_fit_or_are_allowed(
+    fields: dict[str, Any], num_that_fit: int | None, expected: int | None
+) -> None:
+    parameters = {"student.temperature": {"kind": "uniform", "low": 1, "high": 8}}
+    space = SearchSpace.model_validate(
+        {"name": "test", "num_trials": 8, "parameters": parameters, **fields}
+    )
+    share = TrialShare.of(InProcessConfig())
+    assert max_trials_at_once(space, TrialRoom(share, {}, num_that_fit)) == expected
 
 
 def test_trials_without_ray_still_run_on_a_cluster_of_this_machine() -> None:

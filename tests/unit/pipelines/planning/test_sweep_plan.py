@@ -23,7 +23,7 @@ from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.planning import sweep_plan
 from orchestrator.pipelines.planning.plan import critical_path_seconds
 from orchestrator.pipelines.planning.planned_stages import PlannedStage, PlannedTable, StageState
-from orchestrator.pipelines.planning.sweep_cost import SweepCost, TrialRoom, TrialStages, sweep_cost
+from orchestrator.pipelines.planning.sweep_cost import SweepCost, TrialStages, sweep_cost
 from orchestrator.pipelines.planning.sweep_plan import plan_sweep
 from orchestrator.pipelines.sweep.listener import SilentSweepListener
 from orchestrator.pipelines.sweep.setting import SweepSetting
@@ -31,7 +31,7 @@ from orchestrator.pipelines.sweep.trials import SweepTrials
 from orchestrator.stages import Stage, StageStore, preparation, prepare_work
 from orchestrator.tracking import InMemoryTracker
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
-from orchestrator.tuning.share import TrialShare
+from orchestrator.tuning.share import TrialRoom, TrialShare
 from orchestrator.tuning.space import Configuration, Space
 from orchestrator.tuning.trial_status import TrialStatus
 

@@ -1,5 +1,6 @@
 """What a sweep leaves behind, and who may read it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,16 @@ from typing import Any
 import pytest
 
 from orchestrator.config import Experiment, SearchSpace
+from orchestrator.config.execution import RayConfig
+from orchestrator.config.overrides import with_values
+from orchestrator.distributed.resources import available_resources
 from orchestrator.pipelines.sweep.sweep import sweep
 from orchestrator.stages import Preparation, Work
 from orchestrator.stages.claims import NO_CLAIMS
+from orchestrator.tuning import share
 from orchestrator.tuning.ledger import ledger_of
 from orchestrator.tuning.objective import Objective
-from orchestrator.tuning.share import TrialShare
+from orchestrator.tuning.share import TrialRoom
 from orchestrator.tuning.trial import TrialInProcess
 from orchestrator.tuning.trial_source import TrialSource
 from orchestrator.tuning.trial_status import TrialStatus
@@ -27,7 +32,7 @@ ADDRESS = "http://me:***@127.0.0.1:9"  # nobody answers there
 
 
 def compute_here(
-    search_space: SearchSpace, work: Work, source: TrialSource, log_file: Path
+    search_space: SearchSpace, work: Work, room: TrialRoom, source: TrialSource, log_file: Path
 ) -> None:
     """Instead of Ray: one trial after the other, in this process."""
     for plan in iter(source.next_trial, None):
@@ -35,7 +40,7 @@ def compute_here(
         trial = TrialInProcess(
             plan.experiments,
             Objective.of(search_space),
-            TrialShare.of(work.experiment.execution),
+            room.share,
             NO_CLAIMS,
             Preparation(),
         )
@@ -97,3 +102,49 @@ def test_a_sweep_keeps_no_password_and_goes_on_without_it(
     assert Experiment.model_validate(header.experiment).tracking.uri == ADDRESS
     warm = SearchSpace.model_validate({**SPACE, "warm_start": str(output)})
     assert sweep(warm, experiment_with(PASSWORD), tmp_path / "warm").summary["trials"] == []
+
+
+def test_the_room_for_trials_is_checked_once(
+    experiment_with: Callable[[str], Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RayConfig] = []
+
+    def noting(execution: RayConfig) -> tuple[dict[str, float], str]:
+        asked.append(execution)
+        return available_resources(execution)
+
+    monkeypatch.setattr(share, "available_resources", noting)
+    space, experiment = SearchSpace.model_validate(SPACE), experiment_with(PASSWORD)
+    sweep(space, experiment, tmp_path / "alone")
+    assert len(asked) == 1
+    room = share.find_room(experiment.execution)
+    sweep(space, experiment, tmp_path / "asked already", room=room)
+    assert len(asked) == 2
+
+
+def test_its_result_has_the_trials_and_the_best_one_as_a_complete_experiment(
+    experiment_with: Callable[[str], Experiment], tmp_path: Path
+) -> None:
+    experiment = experiment_with(PASSWORD)
+    result = sweep(SearchSpace.model_validate(SPACE), experiment, tmp_path / "out")
+    assert [trial.parameters for trial in result.trials] == [
+        {"student.temperature": 1},
+        {"student.temperature": 8},
+    ]
+    assert result.best is not None
+    assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
+    assert result.summary["best"] == {
+        "trial": result.best.number,
+        "value": result.best.value,
+        "parameters": result.best.parameters,
+    }
+    assert result.best_experiment == with_values(experiment, result.best.parameters)
+    assert result.summary == json.loads((result.output_dir / "summary.json").read_text())
+
+
+def test_its_result_has_no_best_trial_where_none_has_finished(
+    experiment_with: Callable[[str], Experiment], tmp_path: Path
+) -> None:
+    space = SearchSpace.model_validate({**SPACE, "budget": {"wall_seconds": 1e-9}})
+    result = sweep(space, experiment_with(PASSWORD), tmp_path / "out")
+    assert (result.trials, result.best, result.best_experiment) == ([], None, None)

@@ -1,0 +1,111 @@
+"""Reject a sweep that cannot begin or be resumed, or that has no result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.config import flatten, flatten_tree
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.places import is_place
+from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
+from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
+from orchestrator.tuning.ledger import Ledger, ledger_of
+from orchestrator.tuning.trial_status import TrialStatus
+
+# What decides on the objective's value.
+_MUST_AGREE = ("metric", "split", "seeds")
+
+
+def check_ledger(
+    ledger: Ledger, experiment: Experiment, output_dir: Path, resume: bool | None
+) -> None:
+    """Reject an output folder that holds another sweep, or none to resume.
+
+    Args:
+        ledger: Of that folder.
+        experiment: What is the same for all trials.
+        output_dir: The folder.
+        resume: Whether to resume a sweep; None resumes one if it exists.
+
+    Raises:
+        ConfigError: It is rejected.
+    """
+    if ledger.header is None:
+        if resume:
+            raise ConfigError(
+                "there is no sweep to go on with",
+                where=str(output_dir),
+                next_step="leave --resume out, or check --output",
+            )
+        return
+    if resume is False:
+        advice = "add --resume to go on with it, or choose another --output"
+        raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
+    before, now = flatten_tree(ledger.header.experiment), flatten(experiment)
+    differ = [
+        name
+        for name in sorted({*before, *now})
+        if not is_place(name) and before.get(name) != now.get(name)
+    ]
+    if differ:
+        raise ConfigError(
+            f"the sweep was begun with another experiment ({', '.join(differ)} differ): its trials"
+            " could not be compared",
+            where=str(output_dir),
+            next_step="give the same experiment and --set values, or choose another --output",
+        )
+
+
+def check_search(setting: SweepSetting, ledger: Ledger) -> None:
+    """Reject, before a run is opened, a search space without a configuration, or one whose values
+    cannot be compared with those of the ledger or of the warm start.
+
+    Raises:
+        ConfigError: It is rejected.
+    """
+    folder, now = setting.search_space.warm_start, setting.search_space.model_dump(mode="json")
+    headers = [
+        (ledger.header, setting.output_dir),
+        (ledger_of(folder).header if folder else None, folder),
+    ]
+    for header, where in headers:
+        differ = [key for key in _MUST_AGREE if header and header.search_space.get(key) != now[key]]
+        if differ:
+            raise ConfigError(
+                f"the sweep there was begun with another search space ({', '.join(differ)} differ):"
+                " its values could not be compared",
+                where=str(where),
+                next_step="give the same values, or another folder",
+            )
+    if ledger.header is None:
+        sampler_of(setting.space).ask()
+
+
+def check_not_all_failed(ledger: Ledger, errors: Sequence[OrchestratorError]) -> None:
+    """Raise the first trial's error when all trials have failed, some perhaps in an earlier start.
+
+    Args:
+        ledger: With all trials.
+        errors: Of trials that failed in this start.
+
+    Raises:
+        OrchestratorError: Of the same class as the first of `errors`.
+        UserInputError: All have failed in an earlier start.
+    """
+    if any(trial.status is TrialStatus.FINISHED for trial in ledger.trials.values()):
+        return
+    if errors:
+        raise type(errors[0])(
+            f"all trials failed, the first with: {errors[0].what}",
+            errors[0].where,
+            errors[0].next_step,
+        )
+    if ledger.trials and all(
+        trial.status is TrialStatus.FAILED for trial in ledger.trials.values()
+    ):
+        advice = "change the search space, or begin anew in another --output"
+        raise UserInputError(
+            f"all trials failed, the first with: {ledger.trials[min(ledger.trials)].reason}",
+            next_step=advice,
+        )

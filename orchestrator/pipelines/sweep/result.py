@@ -1,0 +1,110 @@
+"""What a sweep gives, as values and as the content of summary.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.objective import metric_text
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.pipelines.sweep.setting import SweepSetting
+from orchestrator.tuning.ledger import Ledger, LedgerTrial
+from orchestrator.tuning.ranking import ranked
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep gives.
+
+    Attributes:
+        summary: The content of summary.json.
+        output_dir: Folder of summary.json, best.yaml, the ledger and the figures.
+        trials: All trials, those of earlier starts too, by number.
+        best: The finished trial with the best objective; None where none has finished.
+        best_experiment: The complete experiment of `best`, with its first seed.
+    """
+
+    summary: dict[str, Any]
+    output_dir: Path
+    trials: Sequence[LedgerTrial]
+    best: LedgerTrial | None
+    best_experiment: Experiment | None
+
+
+def result_of(setting: SweepSetting, ledger: Ledger, summary: dict[str, Any]) -> SweepResult:
+    """Return the result of a sweep.
+
+    Args:
+        setting: What was asked for.
+        ledger: With all trials.
+        summary: As of `summary_of`.
+    """
+    best = best_of(setting.search_space, ledger)
+    return SweepResult(
+        summary,
+        setting.output_dir,
+        _by_number(ledger),
+        best,
+        None if best is None else setting.space.experiments_of(best.parameters)[0],
+    )
+
+
+def best_of(search_space: SearchSpace, ledger: Ledger) -> LedgerTrial | None:
+    """Return the finished trial with the best objective; None where none has finished."""
+    return next(iter(ranked(ledger.trials.values(), search_space.mode)), None)
+
+
+def summary_of(
+    search_space: SearchSpace, ledger: Ledger, sweep_id: str, wall_seconds: float
+) -> dict[str, Any]:
+    """Return the content of summary.json.
+
+    Args:
+        search_space: What varied.
+        ledger: With all trials.
+        sweep_id: Of the sweep's run in MLflow.
+        wall_seconds: Of this start.
+    """
+    trials, best = _by_number(ledger), best_of(search_space, ledger)
+    return {
+        "sweep_id": sweep_id,
+        "name": search_space.name,
+        "metric": metric_text(search_space.metric),
+        "mode": search_space.mode,
+        "split": search_space.split,
+        "best": (
+            None
+            if best is None
+            else {
+                "trial": best.number,
+                "value": best.value,
+                "parameters": best.parameters,
+            }
+        ),
+        "trials": [_row(trial) for trial in trials],
+        "wall_seconds": round(wall_seconds, 3),
+        "worker_seconds": round(sum(trial.worker_seconds for trial in trials), 3),
+    }
+
+
+def _row(trial: LedgerTrial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "run_id": trial.run_id,
+        "status": trial.status.value,
+        "value": trial.value,
+        "parameters": trial.parameters,
+        "stages_computed": trial.stages_computed,
+        "stages_cached": trial.stages_cached,
+        "seconds": trial.seconds,
+        "worker_seconds": trial.worker_seconds,
+        "curve": trial.curve,
+        "reason": trial.reason,
+    }
+
+
+def _by_number(ledger: Ledger) -> list[LedgerTrial]:
+    return [ledger.trials[number] for number in sorted(ledger.trials)]
