@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
+from orchestrator.config.extensions import Extension, OpenUnion
+
+WEIGHT_FILES = (".safetensors", ".pt", ".pth")
+
+
+def is_weight_file(weights: str) -> bool:
+    """Return whether this is the path of a file of weights, and not the name of weights."""
+    return Path(weights).suffix in WEIGHT_FILES
+
+
+def _absolute_file(weights: str) -> str:
+    return str(absolute_path(weights)) if is_weight_file(weights) else weights
+
 
 PooledSize = Annotated[int, Field(ge=1, le=8)]
+FileOrName = Annotated[str, AfterValidator(_absolute_file)]
 
 
 class _BackboneConfig(Config):
@@ -75,19 +89,13 @@ class TorchvisionConfig(_BackboneConfig):
 
     kind: Literal["torchvision"] = "torchvision"
     name: str = Field(description="Name in torchvision.models, for example resnet18.")
-    weights: str | None = Field(
+    weights: FileOrName | None = Field(
         default=None,
         description=(
             "Pre-trained weights: a name such as DEFAULT (downloaded once), or a file"
             " (.safetensors, or a state dict of torch); null means random."
         ),
     )
-
-    @field_validator("weights")
-    @classmethod
-    def _absolute_file(cls, weights: str | None) -> str | None:
-        is_file = weights is not None and Path(weights).suffix in WEIGHT_FILES
-        return str(absolute_path(weights)) if weights is not None and is_file else weights
 
 
 class EfficientNetLite0Config(_BackboneConfig):
@@ -107,7 +115,19 @@ class EfficientNetLite0Config(_BackboneConfig):
     )
 
 
-BackboneConfig = Annotated[
+class BackboneExtension(_BackboneConfig, Extension):
+    """Base of the configuration of a backbone (`orchestrator.backbones`).
+
+    Its entry point offers `build(config, shape) -> Body` (see `orchestrator.models.backbones`). One
+    that comes with pre-trained weights also offers `weights_identity(config) -> str`, and has a
+    field `weights` here, which must allow None for random ones: a network that is rebuilt with the
+    weights it has learned is built with None.
+    """
+
+    group: ClassVar[str] = "orchestrator.backbones"
+
+
+BuiltInBackboneConfig = Annotated[
     SmallCnnConfig
     | SmallCnnTinyConfig
     | ResNet20Config
@@ -115,5 +135,17 @@ BackboneConfig = Annotated[
     | EfficientNetLite0Config,
     Field(discriminator="kind"),
 ]
-PretrainedBackboneConfig = TorchvisionConfig | EfficientNetLite0Config
-WEIGHT_FILES = (".safetensors", ".pt", ".pth")
+BackboneConfig = Annotated[
+    BuiltInBackboneConfig | BackboneExtension, OpenUnion(BackboneExtension, BuiltInBackboneConfig)
+]
+
+
+def has_pretrained_weights(config: BackboneConfig) -> bool:
+    """Return whether a backbone starts from pre-trained weights, a built-in one or an extension."""
+    return getattr(config, "weights", None) is not None
+
+
+def without_pretrained_weights(config: BackboneConfig) -> BackboneConfig:
+    """Return the configuration of the same network with random weights."""
+    changes = {"weights": None} if has_pretrained_weights(config) else {}
+    return config.model_copy(update=changes)
