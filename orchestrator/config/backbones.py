@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
@@ -115,6 +115,54 @@ class EfficientNetLite0Config(_BackboneConfig):
     )
 
 
+class TimmConfig(_BackboneConfig):
+    """Any network of timm without its classifier, vision transformers included; needs the extra
+    `timm`.
+    """
+
+    kind: Literal["timm"] = "timm"
+    name: str = Field(
+        description=(
+            "Name in timm, for example convnext_atto, or with the tag of its weights"
+            " vit_small_patch14_dinov2.lvd142m."
+        )
+    )
+    weights: FileOrName | Literal[True] | None = Field(
+        default=None,
+        description=(
+            "Pre-trained weights: true for those of the name's tag (without one, timm's first"
+            " choice), downloaded once; a tag, which is then added to the name; a file"
+            " (.safetensors, or a state dict of torch); null means random."
+        ),
+    )
+    input_size: int | None = Field(
+        default=None,
+        ge=8,
+        le=1024,
+        description=(
+            "Side in pixels to which the network resizes its images; null means the size that timm"
+            " names for it."
+        ),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_tag_to_name(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
+        """Keep the tag in the name: it also decides about the size and statistics of the images,
+        which stay when the learned weights have replaced the pre-trained ones.
+        """
+        if not isinstance(values, dict):
+            return values
+        name, tag = values.get("name"), values.get("weights")
+        if not (isinstance(name, str) and isinstance(tag, str)) or is_weight_file(tag):
+            return values
+        architecture, _, named = name.partition(".")
+        if named not in ("", tag):
+            msg = f"weights = {tag}, but name = {name} names others; give weights: true"
+            raise ValueError(msg)
+        return {**values, "name": f"{architecture}.{tag}", "weights": True}
+
+
 class BackboneExtension(_BackboneConfig, Extension):
     """Base of the configuration of a backbone (`orchestrator.backbones`).
 
@@ -132,7 +180,8 @@ BuiltInBackboneConfig = Annotated[
     | SmallCnnTinyConfig
     | ResNet20Config
     | TorchvisionConfig
-    | EfficientNetLite0Config,
+    | EfficientNetLite0Config
+    | TimmConfig,
     Field(discriminator="kind"),
 ]
 BackboneConfig = Annotated[
