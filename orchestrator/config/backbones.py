@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
+from orchestrator.config.extensions import Extension, OpenUnion
+
+WEIGHT_FILES = (".safetensors", ".pt", ".pth")
+
+
+def is_weight_file(weights: str) -> bool:
+    """Return whether this is the path of a file of weights, and not the name of weights."""
+    return Path(weights).suffix in WEIGHT_FILES
+
+
+def _absolute_file(weights: str) -> str:
+    return str(absolute_path(weights)) if is_weight_file(weights) else weights
+
 
 PooledSize = Annotated[int, Field(ge=1, le=8)]
+FileOrName = Annotated[str, AfterValidator(_absolute_file)]
 
 
 class _BackboneConfig(Config):
@@ -75,19 +89,13 @@ class TorchvisionConfig(_BackboneConfig):
 
     kind: Literal["torchvision"] = "torchvision"
     name: str = Field(description="Name in torchvision.models, for example resnet18.")
-    weights: str | None = Field(
+    weights: FileOrName | None = Field(
         default=None,
         description=(
             "Pre-trained weights: a name such as DEFAULT (downloaded once), or a file"
             " (.safetensors, or a state dict of torch); null means random."
         ),
     )
-
-    @field_validator("weights")
-    @classmethod
-    def _absolute_file(cls, weights: str | None) -> str | None:
-        is_file = weights is not None and Path(weights).suffix in WEIGHT_FILES
-        return str(absolute_path(weights)) if weights is not None and is_file else weights
 
 
 class EfficientNetLite0Config(_BackboneConfig):
@@ -107,13 +115,86 @@ class EfficientNetLite0Config(_BackboneConfig):
     )
 
 
-BackboneConfig = Annotated[
+class TimmConfig(_BackboneConfig):
+    """Any network of timm without its classifier, vision transformers included; needs the extra
+    `timm`.
+    """
+
+    kind: Literal["timm"] = "timm"
+    name: str = Field(
+        description=(
+            "Name in timm, for example convnext_atto, or with the tag of its weights"
+            " vit_small_patch14_dinov2.lvd142m."
+        )
+    )
+    weights: FileOrName | Literal[True] | None = Field(
+        default=None,
+        description=(
+            "Pre-trained weights: true for those of the name's tag (without one, timm's first"
+            " choice), downloaded once; a tag, which is then added to the name; a file"
+            " (.safetensors, or a state dict of torch); null means random."
+        ),
+    )
+    input_size: int | None = Field(
+        default=None,
+        ge=8,
+        le=1024,
+        description=(
+            "Side in pixels to which the network resizes its images; null means the size that timm"
+            " names for it."
+        ),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_tag_to_name(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
+        """Keep the tag in the name: it also decides about the size and statistics of the images,
+        which stay when the learned weights have replaced the pre-trained ones.
+        """
+        if not isinstance(values, dict):
+            return values
+        name, tag = values.get("name"), values.get("weights")
+        if not (isinstance(name, str) and isinstance(tag, str)) or is_weight_file(tag):
+            return values
+        architecture, _, named = name.partition(".")
+        if named not in ("", tag):
+            msg = f"weights = {tag}, but name = {name} names others; give weights: true"
+            raise ValueError(msg)
+        return {**values, "name": f"{architecture}.{tag}", "weights": True}
+
+
+class BackboneExtension(_BackboneConfig, Extension):
+    """Base of the configuration of a backbone (`orchestrator.backbones`).
+
+    Its entry point offers `build(config, shape) -> Body` (see `orchestrator.models.backbones`). One
+    that comes with pre-trained weights also offers `weights_identity(config) -> str`, and has a
+    field `weights` here, which must allow None for random ones: a network that is rebuilt with the
+    weights it has learned is built with None.
+    """
+
+    group: ClassVar[str] = "orchestrator.backbones"
+
+
+BuiltInBackboneConfig = Annotated[
     SmallCnnConfig
     | SmallCnnTinyConfig
     | ResNet20Config
     | TorchvisionConfig
-    | EfficientNetLite0Config,
+    | EfficientNetLite0Config
+    | TimmConfig,
     Field(discriminator="kind"),
 ]
-PretrainedBackboneConfig = TorchvisionConfig | EfficientNetLite0Config
-WEIGHT_FILES = (".safetensors", ".pt", ".pth")
+BackboneConfig = Annotated[
+    BuiltInBackboneConfig | BackboneExtension, OpenUnion(BackboneExtension, BuiltInBackboneConfig)
+]
+
+
+def has_pretrained_weights(config: BackboneConfig) -> bool:
+    """Return whether a backbone starts from pre-trained weights, a built-in one or an extension."""
+    return getattr(config, "weights", None) is not None
+
+
+def without_pretrained_weights(config: BackboneConfig) -> BackboneConfig:
+    """Return the configuration of the same network with random weights."""
+    changes = {"weights": None} if has_pretrained_weights(config) else {}
+    return config.model_copy(update=changes)

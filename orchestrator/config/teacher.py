@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from orchestrator.config.backbones import BackboneConfig, SmallCnnConfig
+from orchestrator.config.backbones import BackboneConfig, SmallCnnConfig, has_pretrained_weights
 from orchestrator.config.base import Config
 from orchestrator.config.training import Rehearsal, TrainingConfig
 
@@ -232,10 +232,8 @@ class TeacherConfig(Config):
 
     @model_validator(mode="after")
     def _pretrained_has_weights(self) -> TeacherConfig:
-        if (
-            isinstance(self.extractor, PretrainedExtractorConfig)
-            and getattr(self.backbone, "weights", None) is None
-        ):
+        is_pretrained = isinstance(self.extractor, PretrainedExtractorConfig)
+        if is_pretrained and not has_pretrained_weights(self.backbone):
             msg = (
                 f"extractor.kind = pretrained, but backbone {self.backbone.kind} has no pre-trained"
                 " weights; give backbone.weights"

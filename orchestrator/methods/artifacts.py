@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from orchestrator.config.backbones import BackboneConfig, PretrainedBackboneConfig
+from orchestrator.config.backbones import BackboneConfig, without_pretrained_weights
 from orchestrator.methods.method import ArtifactContext
 from orchestrator.models import (
     AnyNetwork,
@@ -98,9 +98,7 @@ def rebuilt(
 def _backbone(context: ArtifactContext, has_extractor: bool) -> BackboneConfig:
     experiment = context.experiment
     backbone = (experiment.teacher if context.role == "teacher" else experiment.student).backbone
-    if has_extractor and isinstance(backbone, PretrainedBackboneConfig):
-        return backbone.model_copy(update={"weights": None})  # they are in the artifact
-    return backbone
+    return without_pretrained_weights(backbone) if has_extractor else backbone
 
 
 def _embedding_for(state: Tensors, context: ArtifactContext) -> nn.Module | None:

@@ -1,5 +1,5 @@
-"""Whether both extractors work on the images, found out before anything is trained: by a run, and
-by each trial that varies them.
+"""Check that both extractors work on the images, before anything is trained: by a run, and by each
+trial that varies them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import torch
 from orchestrator.config.experiment import Experiment
 from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError
-from orchestrator.models import build_backbone
+from orchestrator.models.backbones import Backbone, Shape, build_backbone
 from orchestrator.training.random_streams import seeded_initialisation
+
+_NUM_IMAGES = 2  # batch normalisation cannot learn from one
 
 
 def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
-    """Builds both extractors for nothing: an unknown model or weights that cannot be had are found
+    """Build both extractors and try them: an unknown model or weights that cannot be had are found
     before anything is trained.
 
     Raises:
@@ -26,13 +28,26 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
     ):
         with seeded_initialisation(experiment.seed, "check"):
             extractor = build_backbone(backbone, scenario.shape)
-        try:
-            extractor.train()(torch.zeros(2, *scenario.shape, dtype=torch.uint8))
-        except (RuntimeError, ValueError, AttributeError, AssertionError) as error:
-            size = "x".join(map(str, scenario.shape))
-            what = f"the backbone cannot work on images of {size}: {str(error).splitlines()[0]}"
-            raise ConfigError(
-                what,
-                where=f"{role}.backbone",
-                next_step="choose another backbone or another data.image_size",
-            ) from None
+        _try(extractor, scenario.shape, f"{role}.backbone")
+
+
+def _try(extractor: Backbone, shape: Shape, where: str) -> None:
+    try:
+        features = extractor.train()(torch.zeros(_NUM_IMAGES, *shape, dtype=torch.uint8))
+    except (RuntimeError, ValueError, AttributeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        seen = shape if extractor.input_size is None else (shape[0], *[extractor.input_size] * 2)
+        size = "x".join(map(str, seen))
+        raise ConfigError(
+            f"the backbone cannot work on images of {size}: {reason}",
+            where=where,
+            next_step="choose another backbone or another "
+            + ("data.image_size" if extractor.input_size is None else "input_size of it"),
+        ) from None
+    if features.shape != (_NUM_IMAGES, extractor.num_features):
+        raise ConfigError(
+            f"the backbone gives {features.shape[1]} features an image where it declares"
+            f" {extractor.num_features}",
+            where=where,
+            next_step="choose another backbone",
+        )

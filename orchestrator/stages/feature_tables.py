@@ -26,7 +26,7 @@ from orchestrator.methods.features.views import Views, extract_views
 from orchestrator.methods.method import classes_learned, is_pretrained, method_of
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.artifact import Artifact
-from orchestrator.models.pretrained import backbone_identity
+from orchestrator.models.backbones import backbone_identity
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.graph import Stage
 from orchestrator.stages.store import StageStore

@@ -18,7 +18,7 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
 from orchestrator.methods.method import Method, method_of
-from orchestrator.models.pretrained import backbone_identity, weights_identity
+from orchestrator.models.backbones import backbone_identity, weights_identity
 from orchestrator.stages.configuration import configuration_read, extensions_read
 
 

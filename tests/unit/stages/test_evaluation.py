@@ -17,7 +17,7 @@ from orchestrator.data.scenario import Split
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.method import NetworkModel
 from orchestrator.models import Backbone, LinearClassifier, Network
-from orchestrator.models.pretrained import Body
+from orchestrator.models.backbones import Body
 from orchestrator.stages import Stage
 from orchestrator.stages.evaluation import Evaluation, evaluate
 from orchestrator.stages.store import StageStore

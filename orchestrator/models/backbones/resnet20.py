@@ -10,8 +10,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from orchestrator.config.backbones import ResNet20Config
+from orchestrator.models.backbones.body import Body, Shape
+
 _WIDTHS = (16, 32, 64)
 _BLOCKS_PER_STAGE = 3
+
+
+def build(config: ResNet20Config, shape: Shape) -> Body:
+    """Build the network for images of any size."""
+    resnet = ResNet20(shape[0], config.pooled_sizes)
+    return Body(resnet, resnet.num_features, shape[0])
 
 
 class ResNet20(nn.Module):

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from typing import assert_never
-
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator.config.backbones import (
-    BackboneConfig,
-    EfficientNetLite0Config,
-    ResNet20Config,
-    SmallCnnConfig,
-    SmallCnnTinyConfig,
-    TorchvisionConfig,
-)
-from orchestrator.models.pretrained import Body, efficientnet_lite0, torchvision_model
-from orchestrator.models.resnet import ResNet20
-
-Shape = tuple[int, int, int]
-_MIN_GRID = 4  # convolutions work on at least this many pixels a side
+from orchestrator.config.backbones import BackboneConfig
+from orchestrator.models.backbones.body import Body, Shape
+from orchestrator.models.backbones.kinds import kind_of
 
 
 class Backbone(nn.Module):
@@ -36,8 +23,8 @@ class Backbone(nn.Module):
 
         Args:
             body: Layers, and what they expect and give.
-            config: Size, precision (weights and features are float32 all the same), and whether
-                images are mirrored.
+            config: Size where it names one, precision (weights and features are float32 all the
+                same), and whether images are mirrored.
         """
         super().__init__()
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
@@ -45,7 +32,7 @@ class Backbone(nn.Module):
         self.body = body.layers
         self.num_features = body.num_features
         self.num_channels = body.num_channels
-        self.input_size = config.input_size
+        self.input_size = body.input_size if config.input_size is None else config.input_size
         self.register_buffer(
             "pixel_mean", torch.tensor(body.pixel_mean).view(1, -1, 1, 1), persistent=False
         )
@@ -82,53 +69,12 @@ class Backbone(nn.Module):
 
 
 def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
-    """Builds an extractor for images of a shape, with weights from torch's global generator, or
+    """Build an extractor for images of a shape, with weights from torch's global generator, or
     pre-trained ones.
 
     Raises:
-        ConfigError: torchvision has no such model or weights, or they cannot be loaded.
+        ConfigError: There is no such network, or its weights cannot be loaded.
     """
     if config.input_size is not None:
         shape = (shape[0], config.input_size, config.input_size)
-    match config:
-        case SmallCnnConfig():
-            body = _small_cnn((32, 64, 128), shape)
-        case SmallCnnTinyConfig():
-            body = _small_cnn((16, 32, 32), shape)
-        case ResNet20Config():
-            resnet = ResNet20(shape[0], config.pooled_sizes)
-            body = Body(resnet, resnet.num_features, shape[0])
-        case TorchvisionConfig():
-            body = torchvision_model(config)
-        case EfficientNetLite0Config():
-            body = efficientnet_lite0(config)
-        case _:
-            assert_never(config)
-    return Backbone(body, config)
-
-
-def _small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
-    """Blocks of convolution, group normalisation and ReLU, halving the image until it is 4x4, then
-    pooled to 2x2.
-
-    Group instead of batch normalisation: it neither depends on who else is in the batch nor on how
-    many workers share it.
-    """
-    channels, height, width = shape
-    num_halvings = max(1, math.ceil(math.log2(min(height, width) / _MIN_GRID)))
-    strides = [1] + [2] * num_halvings + [1]
-    outputs = [widths[0], widths[1], *[widths[2]] * num_halvings]
-    layers: list[nn.Module] = []
-    inputs = channels
-    for output, stride in zip(outputs, strides, strict=True):
-        layers += [
-            nn.Conv2d(inputs, output, 3, stride=stride, padding=1, bias=False),
-            nn.GroupNorm(8, output),
-            nn.ReLU(),
-        ]
-        inputs = output
-    return Body(
-        nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2)),
-        num_features=4 * inputs,
-        num_channels=channels,
-    )
+    return Backbone(kind_of(config).build(config, shape), config)

@@ -1,0 +1,19 @@
+"""Feature extractors, one file a kind: uint8 images → features.
+
+A built-in kind is the module that is called as its `kind`; any other comes from an installed
+distribution (see `config.extensions`). A new kind is one file here and its configuration in
+`config.backbones`. `kinds.BackboneKind` says what the file defines.
+"""
+
+from orchestrator.models.backbones.backbone import Backbone, build_backbone
+from orchestrator.models.backbones.body import Body, Shape
+from orchestrator.models.backbones.kinds import backbone_identity, weights_identity
+
+__all__ = [
+    "Backbone",
+    "Body",
+    "Shape",
+    "backbone_identity",
+    "build_backbone",
+    "weights_identity",
+]

@@ -1,0 +1,33 @@
+"""The layers of a network, with all that the rest of the code needs to know about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+Shape = tuple[int, int, int]
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of ImageNet's pixels, by channel."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """Layers that give features, and what they expect.
+
+    Attributes:
+        layers: Standardised floating-point images → features.
+        num_features: What they give.
+        num_channels: Channels that they expect; grey images are repeated.
+        pixel_mean: By channel, subtracted from pixels in [0, 1].
+        pixel_deviation: By channel, by which pixels are then divided.
+        input_size: Side in pixels to which images are resized where the configuration names none;
+            None takes them as they come.
+    """
+
+    layers: nn.Module
+    num_features: int
+    num_channels: int
+    pixel_mean: tuple[float, ...] = (0.0,)
+    pixel_deviation: tuple[float, ...] = (1.0,)
+    input_size: int | None = None

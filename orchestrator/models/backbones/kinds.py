@@ -1,0 +1,74 @@
+"""The kinds of backbones: how one is found, and what identifies the network that it builds."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
+
+from orchestrator.config.backbones import BackboneConfig
+from orchestrator.config.extensions import Extension, extension_identity, load_extension
+from orchestrator.errors import ConfigError
+from orchestrator.models.backbones.body import Body, Shape
+
+
+@runtime_checkable
+class BackboneKind(Protocol):
+    """What the module of a built-in kind, or the object of an extension, defines.
+
+    One with pre-trained weights also defines `weights_identity(config) -> str`, which returns
+    what tells these weights from others, such as the SHA-256 of their file, and is empty where the
+    configuration asks for random weights.
+    """
+
+    def build(self, config: Any, shape: Shape) -> Body:  # noqa: ANN401 - the kind's own configuration
+        """Build the layers, with weights from torch's global generator or pre-trained ones.
+
+        Args:
+            config: An instance of the kind's configuration.
+            shape: (channels, height, width) of the images, resized if the configuration says so.
+
+        Raises:
+            ConfigError: There is no such network, or its weights cannot be loaded.
+        """
+        ...
+
+
+def kind_of(config: BackboneConfig) -> BackboneKind:
+    """Return the kind that a configuration chooses.
+
+    Raises:
+        ConfigError: The extension cannot be loaded, or builds no backbones.
+    """
+    if isinstance(config, Extension):
+        found: Any = load_extension(config)
+    else:
+        found = import_module(f"orchestrator.models.backbones.{config.kind}")
+    if not isinstance(found, BackboneKind):
+        raise ConfigError(
+            f"the backbone {config.kind!r} has no function `build`",
+            where="backbone.kind",
+            next_step="update or uninstall the package that offers it",
+        )
+    return found
+
+
+def weights_identity(config: BackboneConfig) -> str:
+    """Return what tells a backbone's pre-trained weights from others; empty for random ones.
+
+    Raises:
+        ConfigError: There is no such network, or its weights cannot be read.
+    """
+    identity = getattr(kind_of(config), "weights_identity", None)
+    return "" if identity is None else str(identity(config))
+
+
+def backbone_identity(config: BackboneConfig) -> dict[str, Any]:
+    """Return what tells a backbone from others: its configuration, with what its weights are in
+    place of where they lie, and the version of an extension.
+
+    Raises:
+        ConfigError: There is no such network, or its weights cannot be read.
+    """
+    identity = {**config.model_dump(mode="json"), "weights": weights_identity(config)}
+    extension = extension_identity(config)
+    return {**identity, "extension": extension} if extension else identity

@@ -1,0 +1,44 @@
+"""Small convolutional networks for images of 8x8 to 32x32."""
+
+from __future__ import annotations
+
+import math
+
+from torch import nn
+
+from orchestrator.config.backbones import SmallCnnConfig
+from orchestrator.models.backbones.body import Body, Shape
+
+_MIN_GRID = 4  # convolutions work on at least this many pixels a side
+
+
+def build(_config: SmallCnnConfig, shape: Shape) -> Body:
+    """Build the teacher's size."""
+    return small_cnn((32, 64, 128), shape)
+
+
+def small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
+    """Build blocks of convolution, group normalisation and ReLU, halving the image until it is 4x4,
+    then pooled to 2x2.
+
+    Group instead of batch normalisation: it neither depends on who else is in the batch nor on how
+    many workers share it.
+    """
+    channels, height, width = shape
+    num_halvings = max(1, math.ceil(math.log2(min(height, width) / _MIN_GRID)))
+    strides = [1] + [2] * num_halvings + [1]
+    outputs = [widths[0], widths[1], *[widths[2]] * num_halvings]
+    layers: list[nn.Module] = []
+    inputs = channels
+    for output, stride in zip(outputs, strides, strict=True):
+        layers += [
+            nn.Conv2d(inputs, output, 3, stride=stride, padding=1, bias=False),
+            nn.GroupNorm(8, output),
+            nn.ReLU(),
+        ]
+        inputs = output
+    return Body(
+        nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2)),
+        num_features=4 * inputs,
+        num_channels=channels,
+    )

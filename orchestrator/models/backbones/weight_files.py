@@ -1,0 +1,116 @@
+"""Pre-trained weights from files, and clear errors where they cannot be loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from orchestrator.config.backbones import is_weight_file
+from orchestrator.errors import ConfigError
+
+# what torch and safetensors raise for files that are no weights, and for those of other networks
+_ERRORS = (
+    OSError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    SafetensorError,
+    pickle.UnpicklingError,
+    AttributeError,
+    TypeError,
+    ValueError,
+)
+
+
+def load_weights(model: nn.Module, file: Path, name: str) -> None:
+    """Load a file of weights into a network: all of them, and no others.
+
+    Args:
+        model: The network.
+        file: `.safetensors`, or a state dict of torch.
+        name: The network's, for messages.
+
+    Raises:
+        ConfigError: The file cannot be read, or does not fit.
+    """
+    with explained(name, str(file)):
+        state: dict[str, Any] = (
+            safetensors.torch.load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, map_location="cpu", weights_only=True)
+        )
+        model.load_state_dict(state)
+
+
+def digest(file: Path, name: str) -> str:
+    """Return the SHA-256 of a file of weights.
+
+    Args:
+        file: The file.
+        name: The network's, for messages.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise cannot_load(name, str(file), error) from None
+
+
+@contextmanager
+def explained(name: str, weights: str) -> Iterator[None]:
+    """Turn what loading raises into the error that names the weights.
+
+    Args:
+        name: The network's.
+        weights: The file of the weights, or their name.
+
+    Raises:
+        ConfigError: They cannot be loaded.
+    """
+    try:
+        yield
+    except _ERRORS as error:
+        raise cannot_load(name, weights, error) from None
+
+
+def cannot_load(name: str, weights: str, error: Exception) -> ConfigError:
+    """Return the error about weights that cannot be loaded.
+
+    Args:
+        name: The network's.
+        weights: Their file, or their name.
+        error: Why.
+    """
+    reason = str(error).strip().splitlines() or [type(error).__name__]
+    is_download = isinstance(error, OSError) and not is_weight_file(weights)
+    advice = (
+        "give a file of weights in backbone.weights"
+        if is_download
+        else "give weights of this network, or null"
+    )
+    return ConfigError(
+        f"the weights {weights!r} of {name} cannot be loaded ({' '.join(reason[:2])})",
+        where="backbone.weights",
+        next_step=advice,
+    )
+
+
+def extra_is_missing(kind: str, extra: str) -> ConfigError:
+    """Return the error about a kind of backbone whose optional packages are not installed."""
+    return ConfigError(
+        f"{kind} needs the extra `{extra}`, which is not installed",
+        where="backbone.kind",
+        next_step=f"pip install 'continual-orchestrator[{extra}]'",
+    )
