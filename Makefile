@@ -1,7 +1,7 @@
 # Everything a developer does, one word each: `make help`. Needs make, a POSIX shell and Python 3.11 or newer.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-reliability check format lock ui clean
+.PHONY: help setup demo test test-reliability test-processors check format lock ui clean
 
 BIN := .venv/bin
 LOCKS := requirements.lock k8s/requirements.lock k8s/image/build.lock k8s/image/mlflow.lock
@@ -9,6 +9,12 @@ STAMP := .venv/.setup-stamp
 EXPERIMENT ?= experiments/digits.yaml
 OUTPUT ?= out/demo
 PORT ?= 5000
+
+# Instruction sets for ATen (MKL follows) and for oneDNN, and a number of threads. Convolutions are oneDNN's, products of
+# matrices MKL's, all else is ATen's, and what one gives the next computes with: so every pair of values is here once.
+PROCESSORS ?= default:SSE41:1 default:AVX2:2 avx2:SSE41:2 avx2:AVX2:1
+NUMERICAL := $(addprefix tests/unit/,methods models training evaluation stages export test_patent_claims.py \
+    data/test_augmentation.py retraining/test_gate.py retraining/test_shift.py)
 
 # Libraries speak up only when something is wrong.
 export GIT_PYTHON_REFRESH := quiet
@@ -19,9 +25,10 @@ export MPLBACKEND := agg
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Lists these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Makes .venv from requirements.lock and installs the project into it; instant when nothing changed
+# Whoever names another environment (BIN=…) has set it up.
+setup: $(if $(filter file,$(origin BIN)),$(STAMP)) ## Makes .venv from requirements.lock and installs the project into it; instant when nothing changed
 	@:
 
 demo: setup ## Runs experiments/digits.yaml, prints the result and where to look at it
@@ -33,6 +40,17 @@ test: setup ## Runs the tests in three processes (ARGS="-k name" chooses, ARGS="
 
 test-reliability: setup ## Runs the long tests on real Ray: most kill workers, drivers and nodes
 	@$(BIN)/pytest -m reliability $(ARGS)
+
+test-processors: setup ## Runs the tests that do arithmetic as other processors compute it (PROCESSORS=default:SSE41:1 chooses)
+	@failed=; \
+	for processor in $(PROCESSORS); do \
+	    set -- $$(echo "$$processor" | tr : ' ') && \
+	    case $$1 in default) mkl=COMPATIBLE ;; *) mkl=AVX2 ;; esac && \
+	    echo "--- ATen and MKL: $$1, oneDNN: $$2, threads: $$3" && \
+	    ATEN_CPU_CAPABILITY=$$1 MKL_CBWR=$$mkl ONEDNN_MAX_CPU_ISA=$$2 OMP_NUM_THREADS=$$3 \
+	        $(BIN)/pytest -n 2 --dist loadfile $(NUMERICAL) $(ARGS) || failed="$$failed $$processor"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 check: setup ## Lint, format, types and direction of imports: exactly what CI runs first
 	$(BIN)/ruff check .

@@ -139,7 +139,9 @@ def test_an_onnx_file_predicts_as_the_network_does_and_is_shown_beside_the_teach
         assert f"{measures['num_parameters']:,}" in done.stdout
         assert f"{100 * measures['last_accuracy']:.1f} %" in done.stdout
     assert f"on {len(images)} test images: largest difference of a logit" in done.stdout
-    assert "equal predictions 100.0 %" in done.stdout
+    equal = (logits.argmax(axis=1) == expected.argmax(axis=1)).mean()
+    assert equal > 0.99  # of two classes that are all but equally likely, either may be chosen
+    assert f"equal predictions {100 * equal:.1f} %" in done.stdout
     assert done.stdout.splitlines()[-1] == str(file)
     assert list(file.parent.iterdir()) == [file]
     Image.fromarray(images.images[100, 0].numpy()).save(tmp_path / "photo.png")

@@ -184,8 +184,8 @@ def test_the_summarys_metrics_are_those_of_its_matrix(finished: Finished, role: 
 
 
 def test_two_classes_are_learned_even_in_a_tiny_run(finished: Finished) -> None:
-    # chance is 0.5
-    assert finished.summary["teacher"]["accuracy_matrix"][0][0] > 0.9
+    # 0.99 at least where it works, 0.5 by chance
+    assert finished.summary["teacher"]["accuracy_matrix"][0][0] > 0.75
 
 
 def test_the_resolved_experiment_reads_back_as_what_was_run(finished: Finished) -> None:

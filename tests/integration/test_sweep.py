@@ -49,6 +49,7 @@ TEMPERATURES = [1, 4, 8]
 RATE = "student.training.learning_rate"
 # beside 0.002, one with which nothing is learned and one with which the loss overflows
 GOOD, HOPELESS, FAILING = 0.002, 1e-9, 1e12
+ENOUGH_EPOCHS = 15  # to be better than what learns nothing, whatever its weights are by chance
 
 
 class Place(NamedTuple):
@@ -153,7 +154,7 @@ def new_place(
     new_database: Callable[[Path], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Place]:
-    def make(**changes: Any) -> Place:  # noqa: ANN401 - plain values of YAML
+    def make(epochs: int | None = None, **changes: Any) -> Place:  # noqa: ANN401 - plain values of YAML
         folder = tmp_path_factory.mktemp("sweep")
         own = {
             "store": {"uri": f"{folder}/store"},
@@ -162,6 +163,7 @@ def new_place(
         values = tiny_experiment.model_dump()
         # discriminants of features that learned nothing are not hopeless
         values["student"]["classifier"] = "taught"
+        values["student"]["training"]["epochs"] = epochs or values["student"]["training"]["epochs"]
         experiment = Experiment.model_validate({**values, **own, **changes})
         (folder / "experiment.yaml").write_text(dump_experiment(experiment))
         return Place(folder)
@@ -436,7 +438,7 @@ def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_s
 def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_hurt_the_others(
     new_place: Callable[..., Place],
 ) -> None:
-    place = new_place()
+    place = new_place(ENOUGH_EPOCHS)
     asha = {"kind": "asha", "grace_tasks": 1, "reduction_factor": 2}
     summary = place.sweep(
         place.space(
@@ -468,7 +470,7 @@ def test_asha_stops_a_hopeless_trial_and_a_failing_one_does_not_hurt_the_others(
 def test_the_median_rule_stops_what_is_worse_than_the_others(
     new_place: Callable[..., Place],
 ) -> None:
-    place = new_place()
+    place = new_place(ENOUGH_EPOCHS)
     median = {"kind": "median", "grace_tasks": 1, "min_trials": 2}
     summary = place.sweep(
         place.space(
@@ -482,7 +484,7 @@ def test_the_median_rule_stops_what_is_worse_than_the_others(
 def test_in_population_based_training_every_variation_is_a_trial_of_its_own(
     new_place: Callable[..., Place],
 ) -> None:
-    place = new_place()
+    place = new_place(ENOUGH_EPOCHS)
     pbt = {
         "kind": "pbt",
         "perturbation_tasks": 1,

@@ -60,6 +60,8 @@ from orchestrator.training.reports import EpochReport
 OLD, NEW = range(3), range(3, 6)
 DIMENSIONS = 32
 TEMPERATURE = 4.0
+# of six classes; where all works it is about 0.95, and 0.17 where nothing does
+WELL_ABOVE_CHANCE = 0.7
 AS_THEY_ARE = ImageAugmentationConfig(
     rotation_degrees=0, scale_fraction=0, shift_fraction=0, noise=0
 )
@@ -343,17 +345,20 @@ def test_claim_a1_new_data_is_embedded_in_the_space_of_the_old_prototypes(course
             @ functional.normalize(current, dim=1).T,
             labels,
         )
-        > 0.9
+        > WELL_ABOVE_CHANCE
     )
 
     # switched off: old prototypes left where the previous task had them are not where their classes
-    # lie now
+    # lie now, which is the mean of their samples
     for label in OLD:
         samples = _embeddings(
             now, course.train[OLD].images[course.train[OLD].labels == label]
         ).mean(dim=0)
-        assert functional.cosine_similarity(samples, current[label], dim=0) > 0.98
-        assert functional.cosine_similarity(samples, stale[label], dim=0) < 0.95
+        off, off_where_left = (
+            1 - functional.cosine_similarity(samples, prototypes[label], dim=0)
+            for prototypes in (current, stale)
+        )
+        assert off < 0.1 * off_where_left
 
 
 def test_claim_a1_the_memory_follows_when_the_space_changes(
@@ -450,8 +455,13 @@ def test_claim_a3_the_prototype_is_the_sample_nearest_the_mean_of_its_class(cour
             embeddings = _embeddings(model, images)
             mean = torch.stack([*embeddings]).sum(dim=0) / len(images)
             distances = [math.dist(embedding.tolist(), mean.tolist()) for embedding in embeddings]
-            chosen.append(distances.index(min(distances)))
-            assert torch.equal(model.memory.exemplars[label], images[chosen[-1]])
+            [row] = [
+                row
+                for row, image in enumerate(images)
+                if torch.equal(model.memory.exemplars[label], image)
+            ]
+            assert distances[row] == pytest.approx(min(distances), rel=1e-4)
+            chosen.append(row)
     assert len(set(chosen)) > 1  # no fixed position would do
 
 
@@ -621,12 +631,15 @@ def test_claim_a5_the_networks_learning_rate_does_not_move_the_vectors(course: C
     """The vectors' learning rate is theirs alone: that of the network leaves them as they are,
     their own changes them.
     """
+    # a lead of 2 in cosine is out of reach: there is always something to be gained
+    ambitious = VECTORS.model_copy(update={"margin": 2.0})
+    vectors = course.second_teacher(augmentation=ambitious).vectors
     faster = TrainingConfig(epochs=4, batch_size=32, learning_rate=0.02, weight_decay=0.0)
-    assert torch.equal(course.second_teacher(refinement=faster).vectors, course.teachers[1].vectors)
-    eager = VECTORS.model_copy(update={"learning_rate": 0.2})
-    assert not torch.allclose(
-        course.second_teacher(augmentation=eager).vectors, course.teachers[1].vectors
+    assert torch.equal(
+        course.second_teacher(augmentation=ambitious, refinement=faster).vectors, vectors
     )
+    eager = ambitious.model_copy(update={"learning_rate": 0.2})
+    assert not torch.allclose(course.second_teacher(augmentation=eager).vectors, vectors)
 
 
 def test_claim_a5_vectors_keep_away_from_the_new_classes(surroundings: Surroundings) -> None:
@@ -670,9 +683,13 @@ def test_claim_a5_the_vectors_of_a_class_keep_apart(surroundings: Surroundings) 
         "num_steps": 60,
     }  # "as confident as possible" collapses them
     apart = nearest_other(surroundings.vectors(diversity_weight=5.0, **wishes))
-    assert apart > nearest_other(surroundings.vectors(diversity_weight=0.0, **wishes))
-    assert nearest_other(surroundings.vectors(diversity_weight=5.0)) > nearest_other(
-        surroundings.random()
+    assert apart > 2 * nearest_other(surroundings.vectors(diversity_weight=0.0, **wishes))
+
+    # draws that all but coincide
+    drawn = surroundings.drawn
+    together = replace(surroundings, drawn=drawn[:, :1] + 0.05 * drawn)
+    assert nearest_other(together.vectors(diversity_weight=5.0)) > 5 * nearest_other(
+        together.random()
     )
 
 
@@ -735,7 +752,7 @@ class Material:
 
     def refined(self, **changes: float) -> Head:
         head = copy.deepcopy(self.start)
-        training = TrainingConfig(epochs=15, batch_size=64, learning_rate=0.01, weight_decay=0.0)
+        training = TrainingConfig(epochs=15, batch_size=64, learning_rate=0.03, weight_decay=0.0)
         joint = JOINT.model_copy(update=changes)
         refine(
             head,
@@ -754,9 +771,9 @@ class Material:
         return float(push + pull)
 
     @torch.no_grad()
-    def distances(self, head: Head) -> tuple[float, float]:
-        """Mean distance of new images to the centres of all other classes, old and new, and to that
-        of their own.
+    def distances(self, head: Head) -> tuple[Tensor, Tensor]:
+        """Distances of new images to the centres of all other classes, old and new, and to that of
+        their own.
         """
         means, features = self.data.statistics.means, self.data.new[0]
         embeddings, centres = (
@@ -765,7 +782,7 @@ class Material:
         )
         distances = torch.stack([(embeddings - centre).norm(dim=1) for centre in centres], dim=1)
         own = functional.one_hot(self.data.new_labels, len(centres)).bool()
-        return float(distances[~own].mean()), float(distances[own].mean())
+        return distances[~own], distances[own]
 
 
 @pytest.fixture(scope="module")
@@ -785,11 +802,17 @@ def material(course: Course) -> Material:
 
 def test_claim_a7_training_pulls_the_samples_of_a_class_together(material: Material) -> None:
     """Samples are pulled to the centre of their class; without a weight nothing does."""
-    _, before = material.distances(material.start)
-    _, pulled = material.distances(material.refined(weight=5.0, keep_weight=0.0))
-    _, idle = material.distances(material.refined(weight=0.0, keep_weight=0.0))
-    assert pulled < 0.8 * before
-    assert pulled < 0.8 * idle
+    pulling = {"pull_margin": 0.0, "keep_weight": 0.0}  # none is near enough
+    before, pulled, idle = (
+        float(material.distances(head)[1].mean())
+        for head in (
+            material.start,
+            material.refined(weight=5.0, **pulling),
+            material.refined(weight=0.0, **pulling),
+        )
+    )
+    assert pulled < 0.7 * before
+    assert pulled < 0.7 * idle
 
 
 def test_claim_a7_training_pushes_different_classes_apart(material: Material) -> None:
@@ -801,11 +824,16 @@ def test_claim_a7_training_pushes_different_classes_apart(material: Material) ->
         "push_margin": 1.5,
         "keep_weight": 0.0,
     }  # nothing within 1.2 of its centre is pulled
-    before, _ = material.distances(material.start)
-    pushed, _ = material.distances(material.refined(weight=20.0, **pushing))
-    idle, _ = material.distances(material.refined(weight=0.0, **pushing))
-    assert pushed > before + 0.02
-    assert pushed > idle + 0.02
+    before, pushed, idle = (
+        float((pushing["push_margin"] - material.distances(head)[0]).clamp_min(0).square().mean())
+        for head in (
+            material.start,
+            material.refined(weight=20.0, **pushing),
+            material.refined(weight=0.0, **pushing),
+        )
+    )  # what the distances lack
+    assert pushed < 0.5 * before
+    assert pushed < 0.5 * idle
 
 
 def test_claim_a7_what_is_left_to_push_and_pull_falls_in_training(material: Material) -> None:
@@ -896,7 +924,7 @@ def test_the_taught_teacher_classifies_old_and_new_classes(course: Course) -> No
                 predict(course.teachers[1].network, course.test[classes].images),
                 course.test[classes].labels,
             )
-            > 0.9
+            > WELL_ABOVE_CHANCE
         )
 
 
@@ -908,7 +936,7 @@ def test_claim_a8_the_students_embedding_approaches_the_teachers(course: Course)
     that it never sees again.
     """
     reports: list[EpochReport] = []
-    taught = course.second_student(reports=reports)
+    taught = course.second_student(reports=reports, embedding_weight=10.0)
     untaught = course.second_student(embedding_weight=0.0)
     falling = [report.metrics["embedding"] for report in reports]
     assert falling[-1] < 0.8 * falling[0]
@@ -934,7 +962,7 @@ def test_claim_a8_both_embeddings_lie_in_one_space(course: Course) -> None:
     swapped, without = (
         classifier(_embeddings(student, images)) for student in (course.students[1], untaught)
     )
-    assert _accuracy(swapped, labels) > 0.8
+    assert _accuracy(swapped, labels) > WELL_ABOVE_CHANCE
     assert _accuracy(without, labels) < _accuracy(swapped, labels) - 0.2
 
 

@@ -93,14 +93,28 @@ def _accuracy(model: Model, data: LabeledImages) -> float:
     return float((predict(model.network, data.images).argmax(dim=1) == data.labels).double().mean())
 
 
-def test_finetuning_forgets_what_the_joint_upper_bound_remembers(
-    digits: dict[Split, LabeledImages],
-) -> None:
-    old = _of(digits[Split.TEST], range(2))
-    first, second = _learn(FinetuningConfig(), digits)
-    assert _accuracy(first, old) > 0.9
-    assert _accuracy(second, old) < 0.6
-    assert _accuracy(_learn(JointConfig(), digits)[-1], old) > 0.9
+def _rows() -> dict[Split, LabeledImages]:
+    """Each class is a bright row of its own in noise: what learns at all tells them apart."""
+    found = {}
+    for seed, split in enumerate((Split.TRAIN, Split.TEST)):
+        labels = torch.arange(CLASSES).repeat_interleave(30)
+        images = torch.randint(
+            *(0, 60, (len(labels), 1, 8, 8)),
+            generator=torch.Generator().manual_seed(seed),
+            dtype=torch.uint8,
+        )
+        images[torch.arange(len(labels)), 0, 2 * labels] = 250
+        found[split] = LabeledImages(images, labels)
+    return found
+
+
+def test_finetuning_forgets_what_the_joint_upper_bound_remembers() -> None:
+    rows = _rows()
+    old = _of(rows[Split.TEST], range(2))
+    first, second = _learn(FinetuningConfig(), rows)
+    assert _accuracy(first, old) > 0.8
+    assert _accuracy(second, old) < 0.2
+    assert _accuracy(_learn(JointConfig(), rows)[-1], old) > 0.8
 
 
 def test_analytic_learning_in_two_tasks_equals_ridge_regression_on_both_at_once(
@@ -132,9 +146,10 @@ def test_nearest_class_mean_decides_by_the_distance_of_features(
             for label in range(CLASSES)
         ]
     )
-    nearest = np.linalg.norm(test[:, None] - means, axis=2).argmin(axis=1)
-    assert (
-        predict(model.network, digits[Split.TEST].images).argmax(dim=1).tolist() == nearest.tolist()
+    distances = np.linalg.norm(test[:, None] - means, axis=2)
+    chosen = predict(model.network, digits[Split.TEST].images).argmax(dim=1).numpy()
+    np.testing.assert_allclose(  # of two that are equally near, either may be chosen
+        distances[np.arange(len(test)), chosen], distances.min(axis=1), rtol=1e-4
     )
 
 

