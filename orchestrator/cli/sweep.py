@@ -84,6 +84,6 @@ def sweep(  # noqa: PLR0913, PLR0917 - the command's options
     listener = sweep_listener(loaded.tracking.uri)
     try:
         how = None if resume_if_begun else resume
-        run_sweep(loaded_space, loaded, output, how, listener, room)
+        run_sweep(loaded_space, loaded, output, resume=how, listener=listener, room=room)
     finally:
         listener.close()

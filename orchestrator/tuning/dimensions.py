@@ -1,9 +1,8 @@
-"""What a search draws: the primitive dimensions of each distribution, and the parameter's value
-made of them.
+"""The primitive dimensions of each distribution, and the value of a parameter that draws make.
 
-A dimension is drawn in the parameter's own units wherever that is possible, so that what was drawn
-from a space still lies in a wider one. Bells are the exception: drawn is the quantile, evenly,
-which makes a bell of the values.
+A dimension is drawn in the parameter's own units wherever that is possible, so that a draw from a
+space still lies in a wider one. The exception is a normal distribution: its quantile is drawn
+evenly, which makes the values normal.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _VARIATIONS = (0.8, 1.2)
 
 
 def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dimension]:
-    """What is drawn for a parameter, by name: its path, or its path with a part after a slash."""
+    """Return a parameter's dimensions by name: its path, or its path with a part after a slash."""
     match distribution:
         case UniformConfig():
             return {path: FloatDistribution(distribution.low, distribution.high)}
@@ -77,7 +76,7 @@ def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dime
 
 
 def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any plain JSON value
-    """The parameter's value, made of what was drawn for it."""
+    """Return the parameter's value that its draws make."""
     match distribution:
         case UniformConfig() | LogUniformConfig() | IntUniformConfig():
             return draws[path]
@@ -107,7 +106,7 @@ def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, An
 
 
 def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws:
-    """The one of several draws with the same value that stands for all: ascending numbers in their
+    """Return the canonical one of several draws with the same value: ascending numbers in their
     order.
     """
     if not isinstance(distribution, AscendingConfig):
@@ -116,7 +115,7 @@ def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws
 
 
 def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
-    """Every draw of a distribution that a grid can list."""
+    """Return every draw of a distribution that a grid can list."""
     match distribution:
         case ChoiceConfig():
             return [{path: _category(value)} for value in distribution.values]
@@ -133,7 +132,7 @@ def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
 
 
 def lies_in(dimension: Dimension, drawn: object) -> bool:
-    """Whether a dimension has this value."""
+    """Return whether a dimension has this value."""
     if isinstance(dimension, CategoricalDistribution):
         return any(drawn == choice and type(drawn) is type(choice) for choice in dimension.choices)
     if isinstance(drawn, bool) or not isinstance(
@@ -144,8 +143,8 @@ def lies_in(dimension: Dimension, drawn: object) -> bool:
     return dimension.low <= drawn <= dimension.high and abs(steps - round(steps)) < 1e-8
 
 
-def drawn_anew(dimension: Dimension, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
-    """A draw that knows of no other."""
+def drawn_at_random(dimension: Dimension, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
+    """Return a draw that is independent of all others."""
     if isinstance(dimension, CategoricalDistribution):
         return chance.choice(dimension.choices)
     if dimension.log:
@@ -156,7 +155,7 @@ def drawn_anew(dimension: Dimension, chance: random.Random) -> Any:  # noqa: ANN
 
 
 def varied(dimension: Dimension, drawn: Any, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
-    """A draw near another: a fifth more or less, at least by one step, or the choice beside it."""
+    """Return a draw near another: a fifth more or less, at least by a step, or the next choice."""
     direction = chance.randrange(2)
     if isinstance(dimension, CategoricalDistribution):
         index = dimension.choices.index(drawn) + (-1, 1)[direction]
@@ -177,7 +176,7 @@ def _fitted(dimension: FloatDistribution | IntDistribution, value: float) -> flo
 
 
 def _on_step(value: float, start: float, step: float, rounding: Any = round) -> float:  # noqa: ANN401 - round has overloads
-    """The value moved to `start + k * step`, without the dust of binary fractions."""
+    """Return the value moved to `start + k * step`, without the rounding errors of the product."""
     steps = (value - start) / step
     whole = round(steps) if abs(steps - round(steps)) < 1e-8 else rounding(steps)
     return float(f"{start + whole * step:.12g}")
@@ -189,7 +188,7 @@ def _bell_value(distribution: NormalConfig | QuantizedNormalConfig, quantile: fl
 
 
 def _category(value: object) -> Any:  # noqa: ANN401 - any plain JSON value
-    """What Optuna can hold of a choice: itself, or lists and mappings as text."""
+    """Return a choice as Optuna can hold it: lists and mappings as text."""
     return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
 
 

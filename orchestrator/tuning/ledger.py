@@ -1,8 +1,8 @@
-"""A sweep's ledger: what became of each trial, one JSON line after another; what a resumed sweep
-goes by.
+"""A sweep's ledger: the state of each trial, one JSON line after another, from which a sweep is
+resumed.
 
 The first line says which sweep it is. Each line is on the disk before anything else happens, so a
-killed sweep loses no more than the line it was writing: a last line without an end is left out.
+killed sweep loses no more than the line it was writing: a last line without an end is skipped.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class LedgerTrial:
-    """What is known of one trial.
+    """The state of one trial.
 
     Attributes:
         number: From 0, in the order of their beginning.
         configuration: The point of the space.
         run_id: Of its run in MLflow.
-        status: How it stands; running in the ledger of a sweep that was killed.
+        status: Running also in the ledger of a sweep that was killed.
         value: The objective after all tasks; None unless it is finished.
         curve: The objective after each task learned.
         reason: Why it was stopped, or what failed.
         stages_computed: By this trial itself.
-        stages_cached: Found in the store, or given by another trial.
+        stages_cached: Cache hits, or computed by another trial.
         seconds: Wall-clock time.
         worker_seconds: Spent in the stages it has computed.
-        is_retryable: Whether it failed for something that may work another time.
+        is_retryable: Whether it failed for a reason that a retry can mend.
         variation_of: The better trial of which population-based training has made it; None for one
             that was drawn.
     """
@@ -67,13 +67,13 @@ class LedgerTrial:
 
     @property
     def is_open(self) -> bool:
-        """Whether a resumed sweep goes on with it."""
+        """Whether a resumed sweep continues it."""
         return self.is_retryable or self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
 
 @dataclass(frozen=True)
 class SweepHeader:
-    """Which sweep it is.
+    """The identity of a sweep.
 
     Attributes:
         sweep_id: Of its run in MLflow.
@@ -87,10 +87,10 @@ class SweepHeader:
 
 
 class Ledger:
-    """Reads and grows one ledger file; one process at a time."""
+    """Read and extend one ledger file; one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Reads what is there.
+        """Read what is there.
 
         Args:
             path: The file; it may be missing.
@@ -122,11 +122,11 @@ class Ledger:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Holds the ledger against other processes, and cuts off a line that a killed one has not
+        """Lock the ledger against other processes, and cut off a line that a killed one has not
         finished.
 
         Raises:
-            LockedError: Another process is at it, or was until now.
+            LockedError: Another process writes it, or did until now.
             StorageUnavailableError: It cannot be written.
         """
         lock = FileLock(f"{self._path}.lock")
@@ -164,12 +164,12 @@ class Ledger:
             raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
-        """Writes which sweep it is; again when a resumed one has another space."""
+        """Write which sweep it is; once more when a resumed one has another space."""
         self.header = header
         self._append({"format": _FORMAT, "sweep": asdict(header)})
 
     def write(self, trial: LedgerTrial) -> None:
-        """Writes what is known of a trial now; the newest line of a trial counts.
+        """Write the state of a trial; the newest line of a trial counts.
 
         Raises:
             StorageUnavailableError: The disk is full, or gone.
@@ -208,7 +208,7 @@ class Ledger:
 
 
 def ledger_of(folder: Path) -> Ledger:
-    """The ledger of an earlier sweep, to be read.
+    """Read the ledger of an earlier sweep.
 
     Raises:
         ConfigError: There is no sweep in that folder.

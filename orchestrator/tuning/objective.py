@@ -1,5 +1,5 @@
-"""What a sweep makes large or small: metrics of both accuracy matrices, weighted, on validation
-data unless told otherwise.
+"""The objective of a sweep: metrics of both accuracy matrices, weighted, on validation data unless
+the search space says test data.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Objective:
 
     @classmethod
     def of(cls, search_space: SearchSpace) -> Objective:
-        """The objective that a search space asks for."""
+        """Return the objective of a search space."""
         return cls(search_space.weights, Split(search_space.split))
 
     def value(self, matrices: Mapping[Role, AccuracyMatrix]) -> float:
-        """The weighted sum.
+        """Return the weighted sum.
 
         Args:
             matrices: By role, of the tasks learned so far; row i has i + 1 entries.

@@ -1,4 +1,4 @@
-"""Which of a sweep's trials are better than others."""
+"""The order of a sweep's trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 def ranked(trials: Iterable[LedgerTrial], mode: str) -> list[LedgerTrial]:
-    """The trials that have finished, the best first; of equal ones the one that began first.
+    """Return the trials that have finished, the best first; of equal ones the one that began first.
 
     Args:
         trials: In any order.

@@ -1,9 +1,8 @@
-"""Which configuration to try next: drawn at random, by Optuna's estimator, or from a grid; and
-which parameters have mattered.
+"""Choose the next configuration, at random, by Optuna's estimator, or from a grid; and weigh how
+much each parameter matters.
 
-All of it stands on one Optuna study in memory. It is made anew from the sweep's own ledger after a
-crash, so that nothing has to be read back that another version, or another search space, has
-written.
+All of it uses one Optuna study in memory. After a crash the study is rebuilt from the sweep's own
+ledger, so that nothing is read that another version, or another search space, has written.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from orchestrator.config.searchers import (
     SearcherConfig,
 )
 from orchestrator.config.trial_schedulers import PbtConfig
-from orchestrator.tuning.dimensions import Dimension, Draws, drawn_anew, lies_in, varied
+from orchestrator.tuning.dimensions import Dimension, Draws, drawn_at_random, lies_in, varied
 from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
 
 # So often a configuration that is known already is drawn again; a space of few points has no other
@@ -42,13 +41,13 @@ MIN_TRIALS_FOR_IMPORTANCES = 4
 
 
 class Sampler:
-    """Proposes configurations, and learns from what becomes of them.
+    """Propose configurations, and learn from their objectives.
 
     Args:
         space: What there is to try.
         history: Earlier trials and their values, of this sweep or another; None where a trial
-            failed. What does not lie in the space any more, or means something else there, is left
-            out.
+            failed. Those that are no longer in the space, or mean something else there, are
+            skipped.
     """
 
     def __init__(
@@ -73,18 +72,17 @@ class Sampler:
             self._record(configuration, value)
 
     def ask(self, number: int | None = None) -> Configuration | None:
-        """The next configuration to try; None when a grid has no more.
+        """Return the next configuration to try; None when a grid has no more.
 
         A configuration that was tried or asked for already is proposed only when there seems to be
         no other.
 
         Args:
-            number: Of the trial: a random search draws by it, so that a resumed one goes on as if
-                nothing had happened. None means the one after all that are known.
+            number: Of the trial: a random search draws by it, so that a resumed one draws what an
+                uninterrupted one would. None means the one after all that are known.
 
         Raises:
-            ConfigError: Nothing but refused configurations could be found; the message has the last
-                reason.
+            ConfigError: Only rejected configurations were found; the message has the last reason.
         """
         if self._grid is not None:
             configuration = next(
@@ -98,12 +96,12 @@ class Sampler:
         draws: Draws = {}
         repeated: list[tuple[Configuration, optuna.Trial | None]] = []
         for attempt in range(MAX_REFUSALS):
-            # the estimator may go on proposing what is refused; chance does not
+            # the estimator may keep proposing what is rejected; chance does not
             trial = self._study.ask() if attempt < MAX_PROPOSALS and not self._is_random else None
             draws = self._space.draw(partial(self._drawn, trial))
             configuration = self._space.configuration_of(draws)
             if configuration is None:
-                # its trial goes on for ever: the estimator keeps away from where others are at work
+                # its trial stays open: the estimator keeps away from open trials
                 continue
             if _key(configuration) not in self._known:
                 return self._asked(configuration, trial, repeated)
@@ -117,7 +115,7 @@ class Sampler:
         return self._asked(*repeated.pop(), repeated)
 
     def tell(self, configuration: Configuration, value: float | None) -> None:
-        """Says what has become of a configuration, proposed here or not.
+        """Take in the objective of a configuration, proposed here or not.
 
         Args:
             configuration: Which.
@@ -131,11 +129,11 @@ class Sampler:
         self._record(configuration, value)
 
     def perturbed(self, configuration: Configuration, chance: random.Random) -> Configuration:
-        """A valid configuration near another, for population-based training; the same one where
-        there is no other.
+        """Return a valid configuration near another, for population-based training; the same one
+        where there is no other.
 
         Numbers become a fifth larger or smaller, choices change to their neighbours; some values
-        are drawn anew.
+        are drawn at random.
 
         Args:
             configuration: From which to go.
@@ -146,10 +144,10 @@ class Sampler:
 
         def draw(name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
             before = configuration.draws.get(name)
-            is_anew = chance.random() < settings.resample_probability
+            is_resampled = chance.random() < settings.resample_probability
             return (
-                drawn_anew(dimension, chance)
-                if is_anew or not lies_in(dimension, before)
+                drawn_at_random(dimension, chance)
+                if is_resampled or not lies_in(dimension, before)
                 else varied(dimension, before, chance)
             )
 
@@ -164,11 +162,10 @@ class Sampler:
         return configuration
 
     def importances(self) -> dict[str, float]:
-        """How much each parameter has mattered for being among the best, by path, most important
-        first; together 1.
+        """Return how much each parameter matters for being among the best, by path, most important
+        first; together 1. Empty after fewer than four trials.
 
-        Optuna's PED-ANOVA: a parameter that is not always there counts by the trials that have it.
-        Empty after fewer than four.
+        By Optuna's PED-ANOVA; a conditional parameter counts by the trials that have it.
         """
         if (
             len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
@@ -185,7 +182,7 @@ class Sampler:
 
     def _drawn(self, trial: optuna.Trial | None, name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
         return (
-            drawn_anew(dimension, self._chance)
+            drawn_at_random(dimension, self._chance)
             if trial is None
             else _suggested(trial, name, dimension)
         )
@@ -246,7 +243,7 @@ def _build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
 
 
 def _seed(seed: int, num_earlier: int) -> int:
-    """Another one after each resume: the same one would draw the same configurations again."""
+    """Return another seed after each resume: an equal one would draw equal configurations."""
     digest = hashlib.sha256(f"{seed}:{num_earlier}".encode()).digest()
     return int.from_bytes(digest[:4], "big") if num_earlier else seed
 

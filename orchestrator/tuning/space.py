@@ -47,7 +47,7 @@ class Configuration:
 
 
 class Space:
-    """A search space laid over an experiment.
+    """A search space on an experiment.
 
     Args:
         search_space: What varies.
@@ -71,8 +71,8 @@ class Space:
             self._numbers(constraint, self._tree)
 
     def draw(self, draw: Draw) -> Draws:
-        """Draws a point, dimension after dimension; those of parameters whose conditions do not
-        hold are left out.
+        """Draw a point, dimension after dimension, without the parameters whose conditions do not
+        hold.
 
         Args:
             draw: Gives the value of a dimension, by its name.
@@ -80,7 +80,7 @@ class Space:
         return self._point(draw).draws
 
     def dimensions(self, draws: Mapping[str, Any]) -> dict[str, Dimension]:
-        """The dimensions that are active at a point, by name."""
+        """Return the dimensions that are active at a point, by name."""
         found: dict[str, Dimension] = {}
 
         def note(name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
@@ -91,7 +91,7 @@ class Space:
         return found
 
     def contains(self, draws: Mapping[str, Any]) -> bool:
-        """Whether a point, perhaps drawn before the space was changed, is one of this space."""
+        """Return whether a point, perhaps drawn from an earlier space, is one of this space."""
 
         def drawn(name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
             if not lies_in(dimension, draws.get(name)):
@@ -104,14 +104,14 @@ class Space:
             return False
 
     def configuration_of(self, draws: Mapping[str, Any]) -> Configuration | None:
-        """The point with its meaning; None where it is refused: by a constraint, or because the
-        experiment would be invalid.
+        """Return the point with its meaning; None where it is rejected: by a constraint, or because
+        the experiment would be invalid.
         """
         point = self._point(lambda name, _: draws[name])
         return None if self._refusal(point) else point
 
     def experiment_of(self, parameters: Mapping[str, Any], seed: int | None = None) -> Experiment:
-        """The complete experiment of a configuration.
+        """Return the complete experiment of a configuration.
 
         Args:
             parameters: By path.
@@ -125,7 +125,7 @@ class Space:
         )
 
     def experiments_of(self, parameters: Mapping[str, Any]) -> list[Experiment]:
-        """The complete experiments of a configuration, one for each seed of the search space.
+        """Return the complete experiments of a configuration, one for each seed of the space.
 
         Raises:
             ConfigError: They are invalid with these values.
@@ -134,10 +134,10 @@ class Space:
         return [self.experiment_of(parameters, seed) for seed in seeds]
 
     def grid(self) -> Iterator[Configuration]:
-        """Every configuration that is not refused, the last parameter fastest.
+        """Yield every configuration that is not rejected, the last parameter fastest.
 
         Raises:
-            ConfigError: All are refused.
+            ConfigError: All are rejected.
         """
         num_given, draws = 0, {}
         for draws in self._combinations(0, {}):
@@ -149,11 +149,11 @@ class Space:
             raise self.no_configuration(draws, "every combination")
 
     def no_configuration(self, draws: Mapping[str, Any], which: str) -> ConfigError:
-        """The error that nothing but refused points could be found.
+        """Return the error that only rejected points were found.
 
         Args:
             draws: The last one.
-            which: How many or which were refused.
+            which: How many or which were rejected.
         """
         reason = self._refusal(self._point(lambda name, _: draws[name]))
         return ConfigError(
@@ -186,8 +186,8 @@ class Space:
         )
 
     def _value_at(self, path: str, values: Mapping[str, Any]) -> object:
-        """What a path has: as drawn, where it or something around it varies, or else as in the
-        experiment.
+        """Return the value at a path: as drawn, where it or something around it varies, otherwise
+        as in the experiment.
         """
         keys = path.split(".")
         for depth in range(len(keys), 0, -1):
@@ -211,7 +211,7 @@ class Space:
             yield from self._combinations(index + 1, draws | drawn)
 
     def _refusal(self, point: Configuration) -> str:
-        """Why a point is refused; empty when it is not."""
+        """Return why a point is rejected; empty when it is not."""
         for path, values in point.parameters.items():
             if isinstance(self._parameters[path], AscendingConfig) and any(
                 lower == upper for lower, upper in pairwise(values)
@@ -231,7 +231,7 @@ class Space:
         return ""
 
     def _numbers(self, constraint: Constraint, tree: object) -> dict[str, float]:
-        """What a constraint compares, without what the chosen variants do not have."""
+        """Return what a constraint compares, without paths that the chosen variants lack."""
         numbers = {}
         for path in constraint.paths:
             value = value_at(tree, path.split("."))

@@ -1,7 +1,7 @@
 """The process that computes trials, as Ray Tune sees it.
 
-Whoever has a handle of this actor imports this module, the actor of the claims among them: torch is
-loaded by those who compute.
+Every process with a handle of this actor imports this module, the actor of the claims among them:
+torch is loaded only where trials compute.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ TASKS_LEARNED = "tasks_learned"
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
-    """Computes one trial after another; one step is one task."""
+    """Compute one trial after another; one step is one task."""
 
     def setup(self, config: dict[str, Any], settings: dict[str, Any]) -> None:
-        """Called once for each actor.
+        """Prepare the actor; Tune calls it once.
 
         Args:
             config: The first trial.
@@ -44,19 +44,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Turns to another trial."""
+        """Begin another trial."""
         self._trial: Trial | None = None
         self._plan = TrialPlan.from_tune_config(new_config)
         self._tasks_reported = 0
-        self._is_told_already = False
+        self._is_reported_already = False
         return True
 
     def step(self) -> dict[str, Any]:
-        """Learns the next task; a trial that goes on where another one was first learns what that
-        one had learned.
+        """Learn the next task; a trial that continues another one first learns what that one had
+        learned.
 
         Raises:
-            TransientError: Tune starts the trial again, a few times.
+            TransientError: Tune restarts the trial, a few times.
         """
         try:
             self._trial = self._trial or self._begin()
@@ -71,24 +71,29 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
                 OBJECTIVE: float("nan"),
                 "done": True,
             }
-        if self._is_told_already:
+        if self._is_reported_already:
             del reports[:-1]
         report = reports[0].followed_by(reports[1:])
-        self._tasks_reported, self._is_told_already = report.tasks_learned, True
-        told = {"report": report.as_json(), "is_last": report.is_last, "done": report.is_last}
-        return {OBJECTIVE: report.objective, TASKS_LEARNED: report.tasks_learned, **told}
+        self._tasks_reported, self._is_reported_already = report.tasks_learned, True
+        return {
+            OBJECTIVE: report.objective,
+            TASKS_LEARNED: report.tasks_learned,
+            "report": report.as_json(),
+            "is_last": report.is_last,
+            "done": report.is_last,
+        }
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, int]:
-        """Where the trial is; its stages are in the store."""
+        """Return how far the trial is; its stages are in the store."""
         return {TASKS_LEARNED: self._tasks_reported, "number": self._plan.number}
 
     def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
-        """Goes on from there: after a pause, or where the better trial was of which this one is a
-        variation.
+        """Continue from there: after a pause, or from where the better trial was of which this one
+        is a variation.
         """
         checkpoint = checkpoint or {}
         self._tasks_reported = checkpoint.get(TASKS_LEARNED, 0)
-        self._is_told_already = checkpoint.get("number") == self._plan.number
+        self._is_reported_already = checkpoint.get("number") == self._plan.number
 
     def _begin(self) -> Trial:
         from orchestrator.distributed.claims import ClusterClaims  # noqa: PLC0415 - loads torch

@@ -1,5 +1,5 @@
-"""Which trials go on: none is stopped, the worse ones are stopped at a rung, or they go over to
-variations of better ones.
+"""Decide which trials continue: all of them, only the better ones after each rung, or worse ones
+as variations of better ones.
 
 A rung is a task: Tune's training iteration counts the tasks that a trial has learned.
 """
@@ -38,7 +38,7 @@ def build_trial_scheduler(
     num_tasks: int,
     vary: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> TrialScheduler:
-    """Ray Tune's scheduler for a configuration.
+    """Return Ray Tune's scheduler for a configuration.
 
     Args:
         config: Which, and its settings, in tasks.
@@ -85,10 +85,10 @@ def build_trial_scheduler(
 
 
 class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray is not typed here
-    """Tune's, without the trials that have failed: they have no objective to be compared with."""
+    """Tune's, without failed trials: they have no objective to compare."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401 - Tune's
-        """The trial is over."""
+        """Compare the finished trial, or drop a failed one."""
         if math.isfinite(result[OBJECTIVE]):
             super().on_trial_complete(tune_controller, trial, result)
         else:
@@ -96,17 +96,17 @@ class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray i
 
 
 class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] # Ray is not typed here
-    """Tune's, which refuses searchers because they do not hear of variations; ours is asked for
-    each of them.
+    """Tune's, which rejects searchers because they do not know of variations; ours makes each of
+    them.
     """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401 - Tune's
-        """A trial joins the population."""
+        """Add a trial to the population."""
         super().on_trial_add(SimpleNamespace(search_alg=None), trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401 - Tune's
-        """The next one. When the last that all others wait for has failed, they go on without
-        having been compared.
+        """Return the next one. When the last that all others wait for has failed, they continue
+        without having been compared.
         """
         chosen = super().choose_trial_to_run(tune_controller)
         live = tune_controller.get_live_trials()

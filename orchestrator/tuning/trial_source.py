@@ -1,5 +1,6 @@
-"""Where trials come from, and who is told about them. No Ray here: this is what both sides of a
-sweep agree on.
+"""The interface between both sides of a sweep: one gives trials, the other computes them.
+
+It imports no ray.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class TrialPlan:
     experiments: list[Experiment]
 
     def as_tune_config(self) -> dict[str, Any]:
-        """As Tune hands it on: one string, in which Tune does not look for parameters of its
-        own.
+        """Return it as Tune passes it on: one string, in which Tune does not look for parameters of
+        its own.
         """
         values = {
             "number": self.number,
@@ -41,7 +42,7 @@ class TrialPlan:
 
     @classmethod
     def from_tune_config(cls, config: Mapping[str, Any]) -> TrialPlan:
-        """What `as_tune_config` was made of."""
+        """Return the trial of which `as_tune_config` made this."""
         values = json.loads(config["trial"])
         return cls(
             values["number"],
@@ -50,39 +51,39 @@ class TrialPlan:
 
 
 def number_in(tune_config: Mapping[str, Any]) -> int:
-    """Only the number."""
+    """Return only the number of the trial."""
     return int(json.loads(tune_config["trial"])["number"])
 
 
 class TrialSource(Protocol):
-    """Gives trials and takes in what they tell; all in the process that started the sweep."""
+    """Give trials and receive their events; all in the process that started the sweep."""
 
     def next_trial(self) -> TrialPlan | None:
-        """The next trial to compute; None when there are no more."""
+        """Return the next trial to compute; None when there are no more."""
         ...
 
     def vary(self, number: int) -> TrialPlan:
-        """A new trial, a variation of one that did well: a worse one goes over to it."""
+        """Return a new trial, a variation of one that did well; a worse one switches to it."""
         ...
 
     def trial_started(self, number: int) -> None:
-        """A worker has turned to it."""
+        """Receive that a worker has begun a trial."""
         ...
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
-        """It has learned one more task."""
+        """Receive that a trial has learned one more task."""
         ...
 
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """It is over, for now or for good."""
+        """Receive that a trial has ended, for now or for good."""
         ...
 
     def is_budget_spent(self) -> bool:
-        """Whether to stop, with trials half-finished."""
+        """Return whether to stop, with trials half-finished."""
         ...
 
     def tick(self) -> None:
-        """Called about once a second: something may want to be shown."""
+        """Receive that about a second has passed."""
         ...

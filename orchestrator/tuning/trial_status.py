@@ -1,13 +1,13 @@
-"""How a trial stands."""
+"""The status of a trial."""
 
 from enum import StrEnum
 
 
 class TrialStatus(StrEnum):
-    """How a trial stands.
+    """The status of a trial.
 
     `stopped`: by the trial scheduler, for good. `interrupted`: by the end of a budget or of the
-    program; a resumed sweep goes on with it.
+    program; a resumed sweep continues it.
     """
 
     RUNNING = "running"

@@ -120,7 +120,7 @@ class Place(NamedTuple):
             SearchSpace.model_validate(yaml.safe_load(space.read_text())),
             self.experiment,
             self.output,
-            resume,
+            resume=resume,
         ).summary
 
 

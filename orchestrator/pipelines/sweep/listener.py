@@ -1,4 +1,4 @@
-"""Who wants to know how a sweep is doing."""
+"""The listener of a sweep: it receives the sweep's events, for a terminal, a notebook or a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 class SweepListener(Protocol):
-    """Told about a sweep while it happens."""
+    """Receive the events of a sweep while it happens.
+
+    `SilentSweepListener` is the base for a listener that needs only some of them.
+    """
 
     def sweep_started(
         self,
@@ -19,22 +22,33 @@ class SweepListener(Protocol):
         num_tasks: int,
         known: list[LedgerTrial],
     ) -> None:
-        """All is checked; computing begins. `known` are the trials of earlier starts."""
+        """Receive that everything is checked, and computing begins.
+
+        Args:
+            search_space: What varies.
+            num_trials: Most trials that are drawn; None for no limit.
+            num_tasks: Tasks that each trial learns.
+            known: Trials of earlier starts.
+        """
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """A trial began, has learned one more task, or is over."""
+        """Receive that a trial has begun, has learned one more task, or has ended."""
 
     def tick(self) -> None:
-        """About a second has passed."""
+        """Receive that about a second has passed."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """All is computed and written; `view_url` shows the trials side by side, empty where
-        nothing does.
+        """Receive that everything is computed and written.
+
+        Args:
+            summary: The content of summary.json.
+            output_dir: Where the files of the sweep are.
+            view_url: Page that shows the trials side by side; empty where there is none.
         """
 
 
 class SilentSweepListener:
-    """Wants to know nothing."""
+    """Ignore every event."""
 
     def sweep_started(
         self,
@@ -43,13 +57,13 @@ class SilentSweepListener:
         num_tasks: int,
         known: list[LedgerTrial],
     ) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def trial_changed(self, trial: LedgerTrial) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def tick(self) -> None:
-        """Says nothing."""
+        """Ignore it."""
 
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
-        """Says nothing."""
+        """Ignore it."""

@@ -30,7 +30,7 @@ from orchestrator.tuning.ranking import ranked
 
 
 def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
-    """Writes what varies, before anything is tried: a sweep that ends early has it as well.
+    """Write what varies, before the first trial: a sweep that ends early has it as well.
 
     Raises:
         StorageUnavailableError: The folder cannot be written.
@@ -49,7 +49,7 @@ def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
 def write_sweep_outputs(
     setting: SweepSetting, summary: dict[str, Any], ledger: Ledger, tracker: Tracker
 ) -> None:
-    """Writes every file and hands it to the tracker.
+    """Write every file and hand it to the tracker.
 
     Raises:
         StorageUnavailableError: The folder cannot be written any more.
@@ -119,7 +119,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
 
 
 def _tracked_run(setting: SweepSetting, summary: dict[str, Any]) -> TrackedRun:
-    """The sweep's run as its report sees it, without asking MLflow for what is known here."""
+    """Return the sweep's run as its report reads it, from what is known without MLflow."""
     experiment, ended = setting.experiment, datetime.now(UTC)
     return TrackedRun(
         run_id=summary["sweep_id"],
@@ -135,12 +135,12 @@ def _tracked_run(setting: SweepSetting, summary: dict[str, Any]) -> TrackedRun:
 
 
 def sweep_name(search_space: SearchSpace) -> str:
-    """What a sweep's run is called in MLflow."""
+    """Return the name of a sweep's run in MLflow."""
     return f"sweep {search_space.name}"
 
 
 def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Any]:
-    """The trials as the figures want them; the best ones with their accuracies on test data."""
+    """Return the trials as the figures take them; the best ones with their test accuracies."""
     from orchestrator.figures.trials import TrialRow  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
         NUM_BEST,
@@ -170,8 +170,8 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
 
 
 def _accuracy_curves(setting: SweepSetting, trial: LedgerTrial) -> dict[Role, list[float]]:
-    """Accuracy on test data after each task, the mean over the seeds; nothing where stages are no
-    longer stored.
+    """Return the accuracy on test data after each task, the mean over the seeds; nothing where
+    stages are no longer stored.
     """
     try:
         works = setting.works_of(trial.parameters)
@@ -200,8 +200,8 @@ def _curves_of(work: Work) -> dict[Role, list[float]]:
 
 
 def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> str:
-    """best.yaml: a complete experiment file; running it gives the best trial's numbers again, with
-    its first seed.
+    """Return the text of best.yaml: a complete experiment file that, when it is run, gives the best
+    trial's numbers again, with its first seed.
     """
     best, seeds = summary["best"], ", ".join(str(experiment.seed) for experiment in experiments)
     comment = (
@@ -213,5 +213,5 @@ def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> st
 
 
 def dump_search_space(search_space: SearchSpace) -> str:
-    """The search space as YAML text, complete with every default."""
+    """Return the search space as YAML text, complete with every default."""
     return yaml.safe_dump(search_space.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

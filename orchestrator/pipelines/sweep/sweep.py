@@ -36,6 +36,7 @@ def sweep(
     search_space: SearchSpace,
     experiment: Experiment,
     output: str | Path | None = None,
+    *,
     resume: bool | None = False,
     listener: SweepListener | None = None,
     room: TrialRoom | None = None,
@@ -52,6 +53,9 @@ def sweep(
         listener: Receives the events of the sweep; None for none.
         room: Result of `find_room` for this experiment, of a caller that has asked already; None
             asks.
+
+    Returns:
+        The trials, the best of them, and the summary.
 
     Raises:
         UserInputError: Space, experiment or data cannot be used, or the folder holds another sweep.

@@ -1,6 +1,4 @@
-"""The trials of one sweep as the process sees them that started it: drawn, tracked, and noted in
-the ledger.
-"""
+"""The trials of one sweep in the process that started it: drawn, tracked and kept in the ledger."""
 
 from __future__ import annotations
 
@@ -38,24 +36,26 @@ class _Open:
 
     tracker: Tracker
     log: TrialLog | None
-    num_stages_told: int = 0
+    num_stages_reported: int = 0
 
 
 class SweepTrials:
-    """Gives trials to whoever computes them, and takes in what they tell
-    (`tuning.trials.TrialSource`).
+    """Give trials to the side that computes them, and receive their events (`TrialSource`).
+
+    Attributes:
+        errors: Of the trials that have failed in this start.
     """
 
     def __init__(
         self, setting: SweepSetting, ledger: Ledger, tracker: Tracker, listener: SweepListener
     ) -> None:
-        """Draws nothing yet.
+        """Draw nothing yet.
 
         Args:
             setting: What is asked for.
             ledger: With the trials of earlier starts, open for writing.
             tracker: The sweep's run.
-            listener: Who wants to know.
+            listener: Receives the events of the sweep.
         """
         self._setting = setting
         self._search_space = search_space = setting.search_space
@@ -63,11 +63,10 @@ class SweepTrials:
         self._tracker = tracker
         self._listener = listener
         self._sampler = sampler_of(setting.space, ledger.trials.values())
-        self._to_go_on = [trial for trial in ledger.trials.values() if trial.is_open]
-        for trial in self._to_go_on:
-            if (
-                trial.status is TrialStatus.RUNNING
-            ):  # of a start that was killed; this one may not come so far
+        self._to_resume = [trial for trial in ledger.trials.values() if trial.is_open]
+        for trial in self._to_resume:
+            # of a start that was killed; this one may not come so far
+            if trial.status is TrialStatus.RUNNING:
                 ledger.write(
                     replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
                 )
@@ -82,12 +81,12 @@ class SweepTrials:
     # --- what the computing side asks for ---------------------------------------------------------
 
     def next_trial(self) -> TrialPlan | None:
-        """One that an earlier start has left open, or else a new one."""
+        """Return a trial that an earlier start has left open, otherwise a new one."""
         if self._next is not None:
             plan, self._next = self._next, None
             return plan
-        if self._to_go_on:
-            trial = self._to_go_on.pop(0)
+        if self._to_resume:
+            trial = self._to_resume.pop(0)
             return self._plan(trial.number, trial.configuration)
         limit = self._search_space.num_trials
         if limit is not None and self._num_drawn() >= limit:
@@ -97,7 +96,7 @@ class SweepTrials:
         return None if configuration is None else self._plan(number, configuration)
 
     def has_work(self) -> bool:
-        """Whether there is anything to compute at all: a resumed sweep may be complete, or its
+        """Return whether there is anything to compute: a resumed sweep may be complete, or its
         budget spent.
 
         Raises:
@@ -109,7 +108,7 @@ class SweepTrials:
         return self._next is not None
 
     def vary(self, number: int) -> TrialPlan:
-        """A variation of one that did well."""
+        """Return a variation of a trial that did well."""
         varied = self._next_number()
         self._parents[varied] = number
         return self._plan(
@@ -117,7 +116,7 @@ class SweepTrials:
         )
 
     def is_budget_spent(self) -> bool:
-        """Wall clock of this start, or the worker-seconds of all starts."""
+        """Return whether this start's wall clock or all starts' worker-seconds are used up."""
         budget = self._search_space.budget
         if (
             budget.wall_seconds is not None
@@ -127,18 +126,18 @@ class SweepTrials:
         return budget.worker_seconds is not None and self.worker_seconds >= budget.worker_seconds
 
     def tick(self) -> None:
-        """A second has passed."""
+        """Pass on that about a second has passed."""
         self._listener.tick()
 
     @property
     def worker_seconds(self) -> float:
-        """Spent by all trials, of earlier starts as well."""
+        """Worker-seconds of all trials, those of earlier starts too."""
         return sum(trial.worker_seconds for trial in self._ledger.trials.values())
 
-    # --- what it tells ----------------------------------------------------------------------------
+    # --- the events of trials ---------------------------------------------------------------------
 
     def trial_started(self, number: int) -> None:
-        """Opens its run, or goes on with it."""
+        """Open the trial's run, or resume it."""
         configuration, known = self._configurations[number], self._ledger.trials.get(number)
         tags = {names.TRIAL_TAG: str(number)}
         tracker = self._tracker.open_child(
@@ -147,8 +146,8 @@ class SweepTrials:
         trial = known or LedgerTrial(
             number, configuration, tracker.run_id, variation_of=self._parents.get(number)
         )
-        # noted before anything else, or a kill would leave a run that no resumed sweep goes on with
-        # told again from the start; stages that are stored cost nothing
+        # noted before anything else, or a kill would leave a run that no resumed sweep continues;
+        # events come again from the start: stages that are stored cost nothing
         self._note(
             replace(
                 trial,
@@ -162,19 +161,19 @@ class SweepTrials:
         self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
-        """One more task."""
+        """Log and note one more learned task."""
         opened, trial = self._open[number], self._ledger.trials[number]
         if opened.log is not None:
             opened.log.report(report)
-        opened.num_stages_told += report.stages_computed + report.stages_cached
+        opened.num_stages_reported += report.stages_computed + report.stages_cached
         stages_computed = trial.stages_computed + report.stages_computed
         self._note(
             replace(
                 trial,
                 curve=[*trial.curve, report.objective],
                 stages_computed=stages_computed,
-                # what it had computed itself before it was interrupted is no gift of another trial
-                stages_cached=max(0, opened.num_stages_told - stages_computed),
+                # stages that it had computed itself before it was interrupted are no cache hits
+                stages_cached=max(0, opened.num_stages_reported - stages_computed),
                 seconds=round(trial.seconds + report.seconds, 3),
                 worker_seconds=round(trial.worker_seconds + report.worker_seconds, 3),
             )
@@ -183,7 +182,7 @@ class SweepTrials:
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """It is over, for now or for good."""
+        """Close the trial's run, and note how it has ended."""
         opened, trial = self._open.pop(number), self._ledger.trials[number]
         if error is not None:
             self.errors.append(error)
@@ -202,8 +201,8 @@ class SweepTrials:
     # --- inside -----------------------------------------------------------------------------------
 
     def _log_of(self, trial: LedgerTrial, tracker: Tracker, is_resumed: bool) -> TrialLog | None:
-        """None where data and configuration do not go together: the trial's worker finds the same,
-        and the trial fails with it.
+        """Return None where data and configuration do not go together: the trial's worker finds the
+        same, and the trial fails with it.
         """
         try:
             works = self._setting.works_of(trial.parameters)
@@ -223,7 +222,7 @@ class SweepTrials:
             opened.tracker.log_metrics(values, step=names.FINAL_STEP)
 
     def _write_summaries(self, opened: _Open, trial: LedgerTrial) -> list[Path]:
-        """One for each seed."""
+        """Write one for each seed."""
         folder = self._setting.output_dir / "trials" / f"{trial.number:04}"
         summaries = opened.log.finish() if opened.log is not None else []
         paths = [folder / seed_summary_file(summary["seed"]) for summary in summaries]
@@ -246,8 +245,8 @@ class SweepTrials:
         return TrialPlan(number, self._setting.space.experiments_of(configuration.parameters))
 
     def _next_number(self) -> int:
-        """The lowest that is free: a start that was killed may have begun a trial before the one
-        below it.
+        """Return the lowest free number: a start that was killed may have begun a trial before the
+        one below it.
         """
         return next(
             number
@@ -256,7 +255,7 @@ class SweepTrials:
         )
 
     def _num_drawn(self) -> int:
-        """Drawn trials, of earlier starts as well; variations do not count."""
+        """Count the drawn trials, those of earlier starts too; variations do not count."""
         variations = {
             number
             for number, trial in self._ledger.trials.items()

@@ -16,7 +16,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.errors import ConfigError
-from orchestrator.tuning.dimensions import Dimension, drawn_anew, lies_in, varied
+from orchestrator.tuning.dimensions import Dimension, drawn_at_random, lies_in, varied
 from orchestrator.tuning.space import Configuration, Draw, Space
 
 UNIFORM = {"kind": "uniform", "low": 0, "high": 1}
@@ -104,7 +104,7 @@ def from_data(data: st.DataObject) -> Draw:
 def at_random(space: Space, number: int, seed: int = 0) -> list[Configuration]:
     chance = chance_of(seed)
     found = (
-        space.configuration_of(space.draw(lambda _, dimension: drawn_anew(dimension, chance)))
+        space.configuration_of(space.draw(lambda _, dimension: drawn_at_random(dimension, chance)))
         for _ in range(number)
     )
     return [configuration for configuration in found if configuration]
@@ -190,7 +190,7 @@ def test_variations_stay_in_their_dimension(data: st.DataObject) -> None:
     draws = WHOLE.draw(from_data(data))
     for name, dimension in WHOLE.dimensions(draws).items():
         assert lies_in(dimension, varied(dimension, draws[name], chance))
-        assert lies_in(dimension, drawn_anew(dimension, chance))
+        assert lies_in(dimension, drawn_at_random(dimension, chance))
 
 
 def test_what_is_refused_is_no_configuration() -> None:

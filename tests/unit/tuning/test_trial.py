@@ -1,5 +1,5 @@
-"""One trial in this process: the numbers of the stages it learns, seed by seed, and what it says it
-has cost.
+"""One trial in this process: the numbers of the stages it learns, seed by seed, and what it reports
+as its cost.
 """
 
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(
         assert report.objective == pytest.approx(fmean(last_accuracies))
 
 
-def test_each_seed_tells_its_own_stages_and_epochs_in_their_order(
+def test_events_of_each_seed_are_its_own_stages_and_epochs_in_their_order(
     reports: list[TaskReport],
 ) -> None:
     for task, report in enumerate(reports):
@@ -180,6 +180,6 @@ def test_a_report_crosses_a_process_border_as_plain_values(
 ) -> None:
     import json
 
-    told = json.loads(json.dumps(reports[0].as_json()))
-    assert [tuple(event) for event in told.pop("events")] == reports[0].events
-    assert TaskReport(**told, events=reports[0].events) == reports[0]
+    values = json.loads(json.dumps(reports[0].as_json()))
+    assert [tuple(event) for event in values.pop("events")] == reports[0].events
+    assert TaskReport(**values, events=reports[0].events) == reports[0]

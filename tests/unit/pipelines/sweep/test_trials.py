@@ -312,7 +312,7 @@ def test_a_trial_whose_summary_cannot_be_written_has_a_failed_run_and_is_gone_on
     assert sweep.start([4]).has_work()
 
 
-def test_a_trial_that_goes_on_tells_no_number_twice_and_counts_its_own_stages_as_its_own(
+def test_a_resumed_trial_logs_no_number_twice_and_counts_its_own_stages_as_its_own(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = sweep.start([5.5])
