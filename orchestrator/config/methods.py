@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat, model_validator
 
 from orchestrator.config.base import Config
 from orchestrator.config.extensions import MethodExtension, OpenUnion
@@ -43,6 +43,80 @@ class AnalyticConfig(Config):
     )
 
 
+class RanPacConfig(Config):
+    """Ridge regression on frozen random features of the frozen features (RanPAC, McDonnell et al.
+    2023).
+    """
+
+    kind: Literal["ranpac"] = "ranpac"
+    num_projections: int = Field(
+        default=2000,
+        ge=1,
+        description=(
+            "Random features; time grows with their third power, memory with their second. The"
+            " paper has 10,000."
+        ),
+    )
+    ridges: tuple[PositiveFloat, ...] = Field(
+        default=(0.001, 0.01, 0.1, 1.0, 10.0),
+        min_length=1,
+        description=(
+            "Ridge strengths; after every task the one with the smallest error on held-out images"
+            " of the task is chosen. One alone is used as it is."
+        ),
+    )
+
+
+class FeCamConfig(Config):
+    """Mahalanobis distances with a covariance of each class (FeCAM, Goswami et al. 2023)."""
+
+    kind: Literal["fecam"] = "fecam"
+    tukey_exponent: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Exponent of Tukey's transform of the features; 1 leaves them as they are.",
+    )
+    variance_shrinkage: float = Field(
+        default=1.0,
+        gt=0,
+        description="Mean variances added to the diagonal of every covariance (gamma 1).",
+    )
+    covariance_shrinkage: float = Field(
+        default=1.0,
+        ge=0,
+        description=(
+            "Mean covariances added off the diagonal (gamma 2); at most variance_shrinkage, else"
+            " distances could be negative."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _stays_positive(self) -> FeCamConfig:
+        if self.covariance_shrinkage > self.variance_shrinkage:
+            msg = (
+                f"covariance_shrinkage = {self.covariance_shrinkage} exceeds variance_shrinkage ="
+                f" {self.variance_shrinkage}: distances could be negative; lower it or raise"
+                " variance_shrinkage"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class LwfConfig(Config):
+    """Training on each task's new classes, held back by distillation of the previous network's
+    outputs (learning without forgetting, Li and Hoiem 2016).
+    """
+
+    kind: Literal["lwf"] = "lwf"
+    distillation_weight: float = Field(
+        default=1.0, ge=0, description="Weight of the distillation beside the cross-entropy."
+    )
+    temperature: float = Field(
+        default=2.0, gt=0, description="Divisor of the logits before they are compared."
+    )
+
+
 class JointConfig(Config):
     """Upper bound: at every task, train from scratch on all data so far."""
 
@@ -50,7 +124,14 @@ class JointConfig(Config):
 
 
 BuiltInMethodConfig = Annotated[
-    DualTeacherConfig | FinetuningConfig | NearestClassMeanConfig | AnalyticConfig | JointConfig,
+    DualTeacherConfig
+    | FinetuningConfig
+    | NearestClassMeanConfig
+    | AnalyticConfig
+    | RanPacConfig
+    | FeCamConfig
+    | LwfConfig
+    | JointConfig,
     Field(discriminator="kind"),
 ]
 MethodConfig = Annotated[

@@ -27,10 +27,10 @@ from orchestrator.tracking.mlflow.packaging import package_model
 from orchestrator.tracking.mlflow.runs import Store, open_store
 from orchestrator.tracking.model_facts import ModelFacts
 from orchestrator.tracking.outbox import entries
+from tests.every_method import METHODS, small
 from tests.integration.servers import mlflow_server
 
 REGISTERED = "digits student"
-METHODS = ("dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint")
 CPU = torch.device("cpu")
 
 
@@ -39,7 +39,7 @@ class Learned:
 
     def __init__(self, experiment: Experiment, method: str) -> None:
         self.work: Work = prepare_work(
-            Experiment.model_validate({**experiment.model_dump(), "method": {"kind": method}})
+            Experiment.model_validate({**experiment.model_dump(), "method": small(method)})
         )
         runner = StageRunner(self.work, CPU, lambda _: None)
         for stage in self.work.stages:

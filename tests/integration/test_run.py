@@ -17,6 +17,7 @@ import pytest
 from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import InMemoryTracker, RunStatus, names
+from tests.every_method import COMPARISON_METHODS, small
 from tests.integration.processes import start_orchestrator
 from tests.waiting import PATIENCE_SECONDS
 
@@ -425,14 +426,14 @@ def test_a_run_leaves_the_threads_and_the_generator_of_torch_as_they_were(
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("method", ["finetuning", "nearest_class_mean", "analytic", "joint"])
+@pytest.mark.parametrize("method", COMPARISON_METHODS)
 def test_each_comparison_method_runs(
     tiny_experiment: Experiment, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tracker = InMemoryTracker()
     result = run(
-        Experiment.model_validate({**tiny_experiment.model_dump(), "method": {"kind": method}}),
+        Experiment.model_validate({**tiny_experiment.model_dump(), "method": small(method)}),
         tracker=tracker,
     )
     assert result.output_dir == Path("out") / f"tiny-{tracker.run_id[:8]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
@@ -57,6 +58,8 @@ class FrozenFeatures(ABC):
     formats = STAGE_FORMATS
     student_builds_on_teacher = False
     learns_from_all_images = False
+    uses_views: ClassVar[bool] = True
+    """Whether augmented views of the images are learned from, too."""
 
     @abstractmethod
     def learn_features(
@@ -79,11 +82,12 @@ class FrozenFeatures(ABC):
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
         """Return what the features are made from."""
+        views = ("teacher.num_views",) if self.uses_views else ()
         if is_pretrained(role, experiment):
-            return ("teacher.backbone", "teacher.extractor", "teacher.num_views")
+            return ("teacher.backbone", "teacher.extractor", *views)
         if is_first_task:
-            return ("teacher.num_views", f"{role}.backbone", *PRETRAINING_PATHS)
-        return ("teacher.num_views",)
+            return (*views, f"{role}.backbone", *PRETRAINING_PATHS)
+        return views
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of the extractor's training, in the first task."""
@@ -100,7 +104,8 @@ class FrozenFeatures(ABC):
             if inputs.views is None:
                 pretrain_extractor(extractor, inputs.data, teacher, context)
         if inputs.views is None:
-            features = features_by_class(extractor, inputs.data, teacher.num_views, context)
+            num_views = teacher.num_views if self.uses_views else 0
+            features = features_by_class(extractor, inputs.data, num_views, context)
         else:
             features = [of_class.normalized() for of_class in inputs.views]
         return self.learn_features(extractor, features, inputs, context)
@@ -145,9 +150,11 @@ class ClosedForm(FrozenFeatures):
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
         """Return the network and the sums."""
-        moments = {
-            name: tensor.to(context.device)
-            for name, tensor in unprefixed("moments", artifact.tensors).items()
-        }
         network = rebuilt_network(artifact.tensors, context)
-        return MomentsModel(network, FeatureMoments(**moments))
+        return MomentsModel(network, stored_moments(artifact, context))
+
+
+def stored_moments(artifact: Artifact, context: ArtifactContext) -> FeatureMoments:
+    """Return the sums that an artifact was made with."""
+    moments = unprefixed("moments", artifact.tensors)
+    return FeatureMoments(**{name: tensor.to(context.device) for name, tensor in moments.items()})

@@ -3,97 +3,51 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from orchestrator.config.backbones import SmallCnnTinyConfig
-from orchestrator.config.base import Config
-from orchestrator.config.data import DigitsConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.methods import (
     AnalyticConfig,
+    FeCamConfig,
     FinetuningConfig,
     JointConfig,
+    LwfConfig,
     NearestClassMeanConfig,
+    RanPacConfig,
 )
-from orchestrator.config.scenario import ScenarioConfig
-from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
-from orchestrator.config.training import TrainingConfig
-from orchestrator.data import Split, load_images
+from orchestrator.data import Split
 from orchestrator.data.labeled_images import LabeledImages
-from orchestrator.data.scenario import Task
-from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.features.views import normalized_features
-from orchestrator.methods.method import LearningInputs, Model, classes_learned, method_of
 from orchestrator.models.network import predict
-from orchestrator.training.context import LearningContext
+from tests.unit.methods.few_digits import (
+    CLASSES,
+    Digits,
+    accuracy,
+    experiment_with,
+    learn,
+    learn_task,
+    of_classes,
+    same_weights,
+    stored_and_read,
+)
 
-CLASSES = 4
-
-
-def _experiment(method: Config) -> Experiment:
-    training = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.01)
-    teacher = TeacherConfig(
-        backbone=SmallCnnTinyConfig(),
-        training=training,
-        self_supervision="none",
-        num_views=0,
-        joint_embedding=JointEmbeddingConfig(dimensions=16),
+NEW_EVERY_TASK = [
+    experiment_with(method)
+    for method in (
+        FinetuningConfig(),
+        NearestClassMeanConfig(),
+        AnalyticConfig(),
+        RanPacConfig(num_projections=40),
+        FeCamConfig(),
+        LwfConfig(),
     )
-    return Experiment.model_validate(
-        {"method": method.model_dump(), "teacher": teacher.model_dump()}
-    )
+]
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[Split, LabeledImages]:
-    """Two tasks of two digits, thirty images each."""
-    cache: Path = tmp_path_factory.mktemp("data")
-    scenario = build_scenario(
-        load_images(DigitsConfig(cache_dir=cache)),
-        ScenarioConfig(class_order=tuple(range(CLASSES))),
-        0.0,
-        0,
-    )
-    chosen = {}
-    for split in (Split.TRAIN, Split.TEST):
-        per_class = [scenario.images_of(split, [label]) for label in range(CLASSES)]
-        chosen[split] = LabeledImages(
-            torch.cat([images.images[:30] for images in per_class]),
-            torch.cat([images.labels[:30] for images in per_class]),
-        )
-    return chosen
-
-
-def _of(data: LabeledImages, classes: range) -> LabeledImages:
-    rows = torch.isin(data.labels, torch.tensor(list(classes)))
-    return LabeledImages(data.images[rows], data.labels[rows])
-
-
-def _learn_task(method: Config, previous: Model | None, data: LabeledImages, task: int) -> Model:
-    experiment = _experiment(method)
-    inputs = LearningInputs("teacher", data, experiment, previous)
-    return method_of(experiment).learn(inputs, LearningContext(0, f"teacher[{task}]"))
-
-
-def _learn(method: Config, digits: dict[Split, LabeledImages]) -> list[Model]:
-    models: list[Model] = []
-    for task in (Task(0, range(2), 2), Task(1, range(2, CLASSES), CLASSES)):
-        chosen = method_of(_experiment(method))
-        previous = models[-1] if models and not chosen.learns_from_all_images else None
-        data = _of(digits[Split.TRAIN], classes_learned(chosen, task))
-        models.append(_learn_task(method, previous, data, task.index))
-    return models
-
-
-def _accuracy(model: Model, data: LabeledImages) -> float:
-    return float((predict(model.network, data.images).argmax(dim=1) == data.labels).double().mean())
-
-
-def _rows() -> dict[Split, LabeledImages]:
+def _rows() -> Digits:
     """Each class is a bright row of its own in noise: what learns at all tells them apart."""
     found = {}
     for seed, split in enumerate((Split.TRAIN, Split.TEST)):
@@ -110,18 +64,18 @@ def _rows() -> dict[Split, LabeledImages]:
 
 def test_finetuning_forgets_what_the_joint_upper_bound_remembers() -> None:
     rows = _rows()
-    old = _of(rows[Split.TEST], range(2))
-    first, second = _learn(FinetuningConfig(), rows)
-    assert _accuracy(first, old) > 0.8
-    assert _accuracy(second, old) < 0.2
-    assert _accuracy(_learn(JointConfig(), rows)[-1], old) > 0.8
+    old = of_classes(rows[Split.TEST], range(2))
+    first, second = learn(experiment_with(FinetuningConfig()), rows)
+    assert accuracy(first, old) > 0.8
+    assert accuracy(second, old) < 0.2
+    assert accuracy(learn(experiment_with(JointConfig()), rows)[-1], old) > 0.8
 
 
 def test_analytic_learning_in_two_tasks_equals_ridge_regression_on_both_at_once(
-    digits: dict[Split, LabeledImages],
+    digits: Digits,
 ) -> None:
     ridge = 0.05
-    model = _learn(AnalyticConfig(ridge=ridge), digits)[-1]
+    model = learn(experiment_with(AnalyticConfig(ridge=ridge)), digits)[-1]
     data = digits[Split.TRAIN]
     features = normalized_features(model.network.extractor, data.images).numpy().astype(np.float64)
     rows = np.concatenate([features, np.sqrt(ridge) * np.eye(features.shape[1])])
@@ -133,9 +87,9 @@ def test_analytic_learning_in_two_tasks_equals_ridge_regression_on_both_at_once(
 
 
 def test_nearest_class_mean_decides_by_the_distance_of_features(
-    digits: dict[Split, LabeledImages],
+    digits: Digits,
 ) -> None:
-    model = _learn(NearestClassMeanConfig(), digits)[-1]
+    model = learn(experiment_with(NearestClassMeanConfig()), digits)[-1]
     train, test = (
         normalized_features(model.network.extractor, digits[split].images).numpy()
         for split in (Split.TRAIN, Split.TEST)
@@ -153,13 +107,27 @@ def test_nearest_class_mean_decides_by_the_distance_of_features(
     )
 
 
-@pytest.mark.parametrize("method", [FinetuningConfig(), NearestClassMeanConfig(), AnalyticConfig()])
+@pytest.mark.parametrize("experiment", NEW_EVERY_TASK, ids=lambda it: it.method.kind)
 def test_learning_a_task_leaves_the_model_of_the_task_before_as_it_was(
-    method: Config, digits: dict[Split, LabeledImages]
+    experiment: Experiment, digits: Digits
 ) -> None:
-    first = _learn(method, digits)[0]
+    first = learn(experiment, digits)[0]
     before = copy.deepcopy(first.network.state_dict())
-    _learn_task(method, first, _of(digits[Split.TRAIN], range(2, CLASSES)), 1)
+    learn_task(experiment, first, of_classes(digits[Split.TRAIN], range(2, CLASSES)), 1)
     assert all(
         torch.equal(before[name], value) for name, value in first.network.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("experiment", NEW_EVERY_TASK, ids=lambda it: it.method.kind)
+def test_a_model_comes_back_from_its_artifact_bit_for_bit_and_learns_on_as_itself(
+    experiment: Experiment, digits: Digits
+) -> None:
+    new = of_classes(digits[Split.TRAIN], range(2, CLASSES))
+    first = learn(experiment, digits)[0]
+    restored = stored_and_read(experiment, first)
+    assert same_weights(restored, first)
+    assert restored.details == first.details
+    assert same_weights(
+        learn_task(experiment, restored, new, 1), learn_task(experiment, first, new, 1)
     )

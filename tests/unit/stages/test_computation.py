@@ -14,6 +14,7 @@ from orchestrator.data import Scenario
 from orchestrator.stages import Model, prepare_work, stage_graph
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.training.context import LearningContext
+from tests.every_method import COMPARISON_METHODS, small
 
 
 class Setting(NamedTuple):
@@ -71,10 +72,10 @@ def test_a_stage_leaves_torchs_generator_and_its_upstream_as_they_were(
     assert equal(weights(student), student_before)
 
 
-@pytest.mark.parametrize("method", ["finetuning", "nearest_class_mean", "analytic", "joint"])
+@pytest.mark.parametrize("method", COMPARISON_METHODS)
 def test_a_comparison_methods_stages_are_pure_too(setting: Setting, method: str) -> None:
     experiment = Experiment.model_validate(
-        {**setting.experiment.model_dump(), "method": {"kind": method}}
+        {**setting.experiment.model_dump(), "method": small(method)}
     )
     own = setting._replace(experiment=experiment)
     state = torch.get_rng_state()

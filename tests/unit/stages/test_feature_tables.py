@@ -21,6 +21,7 @@ from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.events import FeaturesComputed, StageEvent
 from orchestrator.stages.feature_tables import FeatureTables, views_generator
 from orchestrator.training.context import LearningContext
+from tests.every_method import METHODS, small
 
 NETWORK = "mobilenet_v3_small"
 NUM_VIEWS = 2
@@ -153,11 +154,10 @@ def test_features_in_a_table_are_those_of_the_images_and_of_their_views(founded:
             torch.testing.assert_close(features, extract_features(extractor, view))
 
 
-@pytest.mark.parametrize(
-    "method", ["dual_teacher", "nearest_class_mean", "analytic", "joint", "finetuning"]
-)
+@pytest.mark.parametrize("method", METHODS)
 def test_an_evaluation_by_features_is_that_of_the_images(founded: Work, method: str) -> None:
-    work, _ = computed(with_values(founded.experiment, {"method.kind": method}), ("teacher",))
+    chosen = {f"method.{name}": value for name, value in small(method).items()}
+    work, _ = computed(with_values(founded.experiment, chosen), ("teacher",))
     last = [stage for stage in work.stages if stage.role == "teacher"][-1]
     model = work.model_from(work.artifact_of(last), last, torch.device("cpu"))
     predictions = predict(

@@ -11,8 +11,7 @@ from orchestrator.data import ImageTable
 from orchestrator.data.image_table import write_image_table
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.stages import stage_graph
-
-METHODS = ["dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint"]
+from tests.every_method import COMPARISON_METHODS, METHODS
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +135,7 @@ def test_more_tasks_leave_the_keys_of_the_first_ones(table: ImageTable) -> None:
     assert fewer.items() < keys(table).items()
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", COMPARISON_METHODS)
 def test_a_comparison_methods_two_networks_know_nothing_of_each_other(
     table: ImageTable, method: str
 ) -> None:
@@ -167,7 +166,15 @@ def test_the_key_follows_the_parameters_of_the_method(table: ImageTable) -> None
 
 @pytest.mark.parametrize(
     ("method", "expected"),
-    [("finetuning", ALL), ("joint", ALL), ("nearest_class_mean", set()), ("analytic", set())],
+    [
+        ("finetuning", ALL),
+        ("lwf", ALL),
+        ("joint", ALL),
+        ("nearest_class_mean", set()),
+        ("analytic", set()),
+        ("ranpac", set()),
+        ("fecam", set()),
+    ],
 )
 def test_the_joint_embeddings_size_is_in_the_keys_of_the_methods_that_have_one(
     table: ImageTable, method: str, expected: set[str]

@@ -16,11 +16,13 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from orchestrator.config.backbones import SmallCnnTinyConfig
+from orchestrator.config.experiment import Experiment
 from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.teacher.statistics import no_classes, with_class
 from orchestrator.methods.features.views import features_by_class
+from orchestrator.methods.method import LearningInputs, Model, method_of
 from orchestrator.models import build_backbone
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.store import StageStore
@@ -35,6 +37,7 @@ NUM_RANKS = 2
 NUM_ROWS = [0, 1, 2, 3, 8, 9]
 BATCH_SIZES = [2, 3, 4, 7]
 VIEWS_AND_IMAGES = [(0, 5), (2, 5), (3, 8), (0, 1), (2, 1)]
+METHODS = ["analytic", "ranpac", "fecam", "finetuning", "lwf"]
 State = dict[str, Tensor]
 
 
@@ -119,6 +122,23 @@ def features_and_statistics(context: LearningContext, num_views: int, num_images
     }
 
 
+def learned(kind: str, context: LearningContext) -> State:
+    """The network of a method after two tasks of two classes each."""
+    training = {"epochs": 1, "batch_size": 3}
+    teacher = {"backbone": {"kind": "small_cnn_tiny"}, "training": training, "num_views": 1}
+    experiment = Experiment.model_validate({"method": {"kind": kind}, "teacher": teacher})
+    model: Model | None = None
+    for task in range(2):
+        labels = torch.arange(10) % 2 + 2 * task
+        images = torch.randint(
+            0, 256, (10, 1, 8, 8), dtype=torch.uint8, generator=context.stream("images", task)
+        )
+        inputs = LearningInputs("teacher", LabeledImages(images, labels), experiment, model)
+        model = method_of(experiment).learn(inputs, context)
+    assert model is not None
+    return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+
+
 def all_results(ranks: Ranks, folder: Path) -> dict[str, Any]:
     context = LearningContext(0, "teacher[0]", ranks=ranks)
     return {
@@ -131,6 +151,7 @@ def all_results(ranks: Ranks, folder: Path) -> dict[str, Any]:
         "resumed": broken_off_and_resumed(context, folder),
         "losses reported": losses_reported(context),
         "features": [features_and_statistics(context, *numbers) for numbers in VIEWS_AND_IMAGES],
+        **{kind: learned(kind, context) for kind in METHODS},
         "private draws": torch.rand(4, generator=context.stream_of_rank("views")),
         "common draws": torch.rand(4, generator=context.stream("views")),
     }
@@ -249,7 +270,7 @@ def test_training_on_two_ranks_ends_with_the_weights_of_one(
         assert_close(rank["trained"][case], alone["trained"][case], 1e-4)
 
 
-@pytest.mark.parametrize("what", ["with batch norm", "resumed"])
+@pytest.mark.parametrize("what", ["with batch norm", "resumed", *METHODS])
 def test_ranks_end_with_one_and_the_same_state(together: list[dict[str, Any]], what: str) -> None:
     first, second = together
     assert equal(first[what], second[what])

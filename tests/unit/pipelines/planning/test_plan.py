@@ -37,6 +37,7 @@ from orchestrator.stages import Stage, StageRunner, StageStore, prepare_work
 from orchestrator.stages.computation import num_training_images
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.retention import newest_keys
+from tests.every_method import METHODS, small
 
 
 @pytest.fixture(autouse=True)
@@ -140,8 +141,6 @@ def test_a_stage_without_epochs_passes_once_over_its_images() -> None:
 
 # --- epochs and images ----------------------------------------------------------------------------
 
-METHODS = ["dual_teacher", "finetuning", "nearest_class_mean", "analytic", "joint"]
-
 
 @pytest.mark.parametrize("method", [*METHODS, "fine-tuned extractor"])
 def test_a_stage_has_as_many_epochs_as_it_will_report(
@@ -151,7 +150,7 @@ def test_a_stage_has_as_many_epochs_as_it_will_report(
         "training": {"epochs": 2},
         "refinement": {"epochs": 3},
     }
-    changes: dict[str, Any] = {"method": {"kind": method}, "teacher": teacher}
+    changes: dict[str, Any] = {"method": small(method), "teacher": teacher}
     if method == "fine-tuned extractor":
         changes = {"teacher": teacher | {"extractor": {"kind": "fine_tuned"}}}
     scenario = {
@@ -176,7 +175,7 @@ def test_a_stage_has_as_many_epochs_as_it_will_report(
 def test_a_stage_learns_from_its_new_classes_and_joint_training_from_all(
     tiny_experiment: Experiment, method: str
 ) -> None:
-    work = prepare_work(_with(tiny_experiment, method={"kind": method}))
+    work = prepare_work(_with(tiny_experiment, method=small(method)))
     images = {
         stage.name: num_training_images(stage, work.experiment, work.scenario)
         for stage in work.stages

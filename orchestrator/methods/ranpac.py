@@ -1,0 +1,166 @@
+"""RanPAC: ridge regression on random nonlinear features of the frozen features, updated task by
+task in closed form (McDonnell et al. 2023, "RanPAC: Random Projections and Pre-trained Models for
+Continual Learning").
+
+    h = relu(f W),   G = Σ h hᵀ,   C = Σ h yᵀ,   logits = hᵀ (G + λ I)⁻¹ C
+
+`f` are an image's features, `W` is drawn once and stays, `y` are one-hot labels. G and C are sums
+over all images so far, so that learning task by task with one λ gives what learning all tasks at
+once gives. After every task λ is chosen as in the paper's appendix on implementation: G and C take
+in four fifths of the task's images, and the candidate wins whose predictions have the smallest
+squared error on the last fifth. Then G and C take in all of them.
+
+Three things differ. Features are power-normalised, as for every method here; on validation images
+that gained half a point over features as they come. W has a variance of 2 / M in place of 1, so
+that h is about as long as f and a λ means the same whatever M is. And the images are held out class
+by class, so that a class of few images is on both sides. The paper's first phase, which adapts the
+pre-trained network to the first task, is what `teacher.extractor` decides for every method.
+
+W is stored with the model. Its seed would do as long as torch draws the same numbers in every
+version and on every machine; the matrix takes features / M of what G takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from orchestrator.config.methods import RanPacConfig
+from orchestrator.methods.artifacts import network_tensors, rebuilt, tensors_of, unprefixed
+from orchestrator.methods.features.closed_form import FrozenFeatures, MomentsModel, stored_moments
+from orchestrator.methods.features.moments import FeatureMoments, no_moments, ridge_classifier
+from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.method import ArtifactContext, LearningInputs, Model
+from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
+from orchestrator.models.artifact import Artifact
+from orchestrator.training.context import LearningContext
+
+_HELD_OUT = 0.2
+
+
+class RandomProjection(nn.Module):
+    """Map features to `relu(h W)`, where `h` are the power-normalised features."""
+
+    projection: Tensor
+
+    def __init__(self, projection: Float[Tensor, "d m"]) -> None:
+        """Keep the matrix.
+
+        Args:
+            projection: One column per random feature.
+        """
+        super().__init__()
+        self.normalization = PowerNormalization()
+        self.register_buffer("projection", projection)
+
+    def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
+        """Project the extractor's features."""
+        return self.project_normalized(self.normalization(features))
+
+    def project_normalized(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
+        """Project power-normalised features."""
+        return functional.relu(normalized @ self.projection)
+
+
+class RanPac(FrozenFeatures):
+    """Regress one-hot labels on random features of the features."""
+
+    def learn_features(
+        self,
+        extractor: Backbone,
+        features: Sequence[ClassFeatures],
+        inputs: LearningInputs,
+        context: LearningContext,
+    ) -> Model:
+        """Add the new classes to the sums, choose a ridge strength, and solve."""
+        config = inputs.experiment.method
+        assert isinstance(config, RanPacConfig)  # noqa: S101 - for the type checker
+        if isinstance(inputs.previous, MomentsModel):
+            projection = inputs.previous.network.embedding
+            moments = inputs.previous.moments
+        else:
+            projection = _drawn_projection(extractor.num_features, config, context)
+            moments = no_moments(config.num_projections, context.device)
+        projected = [
+            ClassFeatures(
+                projection.project_normalized(it.clean), projection.project_normalized(it.views)
+            )
+            for it in features
+        ]
+        ridge = context.ranks.from_first(
+            lambda: choose_ridge(moments, projected, config.ridges, context.stream("held out"))
+        )
+        for of_class in projected:
+            moments = moments.with_class(of_class.all_views())
+        network = Network(extractor, projection, ridge_classifier(moments, ridge))
+        return MomentsModel(network, moments, {"ridge": ridge})
+
+    def to_artifact(self, model: Model) -> Artifact:
+        """Return the network, the sums, and the ridge strength."""
+        assert isinstance(model, MomentsModel)  # noqa: S101 - for the type checker
+        tensors = network_tensors(model.network) | tensors_of("moments", model.moments)
+        return Artifact(tensors, dict(model.details))
+
+    def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
+        """Return the network, the sums, and the ridge strength."""
+        state = unprefixed("network", artifact.tensors)
+        network = rebuilt(
+            state,
+            context,
+            RandomProjection(state["embedding.projection"]),
+            LinearClassifier(state["classifier.weights"], state["classifier.biases"]),
+        )
+        details = {"ridge": artifact.values["ridge"]}
+        return MomentsModel(network, stored_moments(artifact, context), details)
+
+
+def choose_ridge(
+    moments: FeatureMoments,
+    features: Sequence[ClassFeatures],
+    ridges: Sequence[float],
+    generator: torch.Generator,
+) -> float:
+    """Return the ridge strength with the smallest squared error on held-out images of new classes.
+
+    Args:
+        moments: Of the old classes.
+        features: Random features of each new class.
+        ridges: Candidates. The middle one is taken where no class has a second image.
+        generator: Of the choice of images.
+    """
+    held_out, labels = [moments.second[:0]], list[int]()
+    for label, of_class in enumerate(features, start=len(moments.counts)):
+        order = torch.randperm(len(of_class.clean), generator=generator)
+        held, kept = order.tensor_split([num_held_out(len(order))])
+        moments = moments.with_class(of_class.subset(kept.to(moments.second.device)).all_views())
+        held_out.append(of_class.clean[held.to(moments.second.device)])
+        labels += [label] * len(held)
+    if not labels or len(ridges) == 1:
+        return ridges[len(ridges) // 2]
+    rows = torch.cat(held_out)
+    targets = functional.one_hot(torch.tensor(labels), len(moments.counts)).to(rows)
+    errors = [
+        float(functional.mse_loss(ridge_classifier(moments, ridge)(rows), targets))
+        for ridge in ridges
+    ]
+    return ridges[errors.index(min(errors))]
+
+
+def num_held_out(num_images: int) -> int:
+    """Return how many of a class's images are held out: a fifth, at least one of two or more."""
+    return min(num_images - 1, max(1, round(_HELD_OUT * num_images)))
+
+
+def _drawn_projection(
+    num_features: int, config: RanPacConfig, context: LearningContext
+) -> RandomProjection:
+    num_projections = config.num_projections
+    drawn = torch.randn(num_features, num_projections, generator=context.stream("projection"))
+    return RandomProjection((2 / num_projections) ** 0.5 * drawn.to(context.device))
+
+
+METHOD = RanPac()
