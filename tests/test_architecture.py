@@ -247,6 +247,16 @@ def test_every_built_in_source_is_one_module_that_keeps_the_protocol() -> None:
         assert isinstance(module.SOURCE, SourceKind), name
 
 
+def test_every_built_in_backbone_is_one_module_that_keeps_the_protocol() -> None:
+    from orchestrator.config.schema import variant_kinds
+    from orchestrator.config.teacher import TeacherConfig
+    from orchestrator.models.backbones.kinds import BackboneKind
+
+    for kind in variant_kinds(TeacherConfig.model_fields["backbone"].annotation):
+        module = importlib.import_module(f"orchestrator.models.backbones.{kind}")
+        assert isinstance(module, BackboneKind), kind
+
+
 # --- what is edited to add something -------------------------------------------------------------
 
 

@@ -51,3 +51,20 @@ def install_npz(site: Path, version: str = "1.0") -> None:
         {"npz_images": text},
         version=version,
     )
+
+
+def install_block_means(site: Path, version: str = "1.0") -> None:
+    """Install the backbone `block_means`, and the wrong one `no_backbone`, which builds nothing."""
+    text = Path(__file__).with_name("block_means.py").read_text(encoding="utf-8")
+    wrong = "class NoBackbone:\n    config = BlockMeansConfig\n    format = 1\n"
+    offered = {
+        "block_means": "block_means:BlockMeans",
+        "no_backbone": "block_means:NoBackbone",
+    }
+    install(
+        site,
+        {"orchestrator.backbones": offered},
+        {"block_means": f"{text}\n\n{wrong}"},
+        name="example-backbones",
+        version=version,
+    )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from orchestrator.config.backbones import SmallCnnTinyConfig
+from orchestrator.config.backbones import BackboneConfig, SmallCnnTinyConfig, TimmConfig
 from orchestrator.errors import NotConvertibleError
 from orchestrator.export.arrays import Images
 from orchestrator.export.description import Description
@@ -34,12 +34,11 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), dtype=np.uint8)
 class Classifier(nn.Module):
     """A backbone of this project and a linear layer."""
 
-    def __init__(self, config: SmallCnnTinyConfig) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.extractor = build_backbone(config, SHAPE)
-        features = self.extractor(torch.zeros(1, *SHAPE, dtype=torch.uint8)).shape[1]
-        self.linear = nn.Linear(features, 3)
+        self.linear = nn.Linear(self.extractor.num_features, 3)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.linear(self.extractor(images))
@@ -88,6 +87,29 @@ def test_so_does_that_of_a_network_that_resizes_and_mirrors_its_images(
                 - as_predictor(mirrored)(IMAGES[:num])
             ).max()
             <= 1e-5
+        )
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        TimmConfig(name="test_resnet", input_size=32),
+        TimmConfig(name="test_vit", input_size=32),
+        TimmConfig(name="vit_small_patch14_reg4_dinov2", input_size=28),
+    ],
+    ids=lambda config: config.name,
+)
+def test_so_does_that_of_a_network_of_timm(
+    config: TimmConfig, kind: Format, tmp_path: Path
+) -> None:
+    network = Classifier(config).eval()
+    write_file(trace(network, SHAPE), kind, DESCRIPTION.texts(), tmp_path / "model")
+    predict = open_file(tmp_path / "model", kind)
+    for num in (1, 2, 40):
+        expected = as_predictor(network)(IMAGES[:num])
+        assert (
+            np.abs(predict(IMAGES[:num]) - expected).max() <= 1e-5 * np.abs(expected).max() + 1e-5
         )
 
 

@@ -1,5 +1,8 @@
 """Feature extractors for images of many sizes."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -71,6 +74,21 @@ def test_features_of_several_stages_are_those_of_each_of_them() -> None:
     assert torch.equal(every[:, -64 - 128 :], features(2, 1))
     first = every[:, : 16 * 16].unflatten(1, (16, 4, 4))
     torch.testing.assert_close(first.mean(dim=(2, 3)), features(1, 2, 1)[:, :16])
+
+
+def test_small_networks_do_without_torchvision_and_timm() -> None:
+    code = (
+        "import sys\n"
+        "from orchestrator.config.backbones import ResNet20Config, SmallCnnTinyConfig\n"
+        "from orchestrator.models.backbones import backbone_identity, build_backbone\n"
+        "for config in (ResNet20Config(), SmallCnnTinyConfig()):\n"
+        "    build_backbone(config, (3, 32, 32)), backbone_identity(config)\n"
+        "print({'torchvision', 'timm'} & set(sys.modules))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "set()"
 
 
 def test_features_follow_the_image() -> None:

@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from mlflow.models import Model
 from torch import nn
 
-from orchestrator.config.backbones import SmallCnnConfig, SmallCnnTinyConfig, TorchvisionConfig
+from orchestrator.config.backbones import (
+    SmallCnnConfig,
+    SmallCnnTinyConfig,
+    TimmConfig,
+    TorchvisionConfig,
+)
 from orchestrator.models import (
     AnyNetwork,
     CosineClassifier,
@@ -76,6 +81,11 @@ def residual() -> AnyNetwork:
     return Network(extractor, ProjectionEmbedding(extractor.num_features, DIMENSIONS), cosine())
 
 
+def transformer() -> AnyNetwork:
+    extractor = build_backbone(TimmConfig(name="test_vit", input_size=32), GREY)
+    return Network(extractor, ProjectionEmbedding(extractor.num_features, DIMENSIONS), cosine())
+
+
 def mirrored() -> AnyNetwork:
     extractor = build_backbone(SmallCnnTinyConfig(input_size=12, mirrored=True), GREY)
     return Network(extractor, ProjectionEmbedding(extractor.num_features, DIMENSIONS), cosine())
@@ -94,7 +104,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[AnyNetwork, Path
     return network, folder
 
 
-@pytest.mark.parametrize("build", [taught, distilled, closed_form, residual, mirrored])
+@pytest.mark.parametrize("build", [taught, distilled, closed_form, residual, transformer, mirrored])
 def test_a_packaged_network_of_any_kind_gives_the_same_logits_for_one_image_and_for_many(
     build: Callable[[], AnyNetwork], tmp_path: Path
 ) -> None:
