@@ -57,7 +57,13 @@ experiments = st.fixed_dictionaries(
                     st.just({"kind": "linear", "start": 0.9, "end": 0.1}),
                     st.just({"similarity": "cosine"}),
                 ),
-                "backbone": st.just({"kind": "torchvision", "name": "resnet18"}),
+                "backbone": st.sampled_from(
+                    [
+                        {"kind": "torchvision", "name": "resnet18"},
+                        {"kind": "timm", "name": "resnet18", "weights": True},
+                        {"kind": "timm", "name": "resnet18", "weights": "a1_in1k"},
+                    ]
+                ),
             },
         ),
         "execution": st.sampled_from(
