@@ -13,8 +13,9 @@ PORT ?= 5000
 # Instruction sets for ATen (MKL follows) and for oneDNN, and a number of threads. Convolutions are oneDNN's, products of
 # matrices MKL's, all else is ATen's, and what one gives the next computes with: so every pair of values is here once.
 PROCESSORS ?= default:SSE41:1 default:AVX2:2 avx2:SSE41:2 avx2:AVX2:1
-NUMERICAL := $(addprefix tests/unit/,methods models training evaluation stages export test_patent_claims.py \
-    data/test_augmentation.py retraining/test_gate.py retraining/test_shift.py)
+NUMERICAL := $(addprefix tests/unit/,methods models training evaluation export test_patent_claims.py \
+    data/test_augmentation.py retraining/test_gate.py retraining/test_shift.py \
+    $(patsubst %,stages/test_%.py,computation earlier_store evaluation feature_tables runner))
 
 # Libraries speak up only when something is wrong.
 export GIT_PYTHON_REFRESH := quiet
@@ -45,10 +46,10 @@ test-processors: setup ## Runs the tests that do arithmetic as other processors 
 	@failed=; \
 	for processor in $(PROCESSORS); do \
 	    set -- $$(echo "$$processor" | tr : ' ') && \
-	    case $$1 in default) mkl=COMPATIBLE ;; *) mkl=AVX2 ;; esac && \
+	    case $$1 in default) mkl=COMPATIBLE ;; *) mkl=AVX2 ;; esac; \
 	    echo "--- ATen and MKL: $$1, oneDNN: $$2, threads: $$3" && \
-	    ATEN_CPU_CAPABILITY=$$1 MKL_CBWR=$$mkl ONEDNN_MAX_CPU_ISA=$$2 OMP_NUM_THREADS=$$3 \
-	        $(BIN)/pytest -n 2 --dist loadfile $(NUMERICAL) $(ARGS) || failed="$$failed $$processor"; \
+	    ATEN_CPU_CAPABILITY=$$1 MKL_CBWR=$$mkl ONEDNN_MAX_CPU_ISA=$$2 OMP_NUM_THREADS=$$3 OMP_WAIT_POLICY=passive \
+	        $(BIN)/pytest -n $$((2 / $$3)) --dist loadfile $(NUMERICAL) $(ARGS) || failed="$$failed $$processor"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 

@@ -226,13 +226,15 @@ def test_a_run_leaves_no_unfinished_file_and_is_finished_in_mlflow(
 
 
 def test_too_few_cpus_are_said_at_once_with_the_arithmetic(
-    new_driver: Callable[[], Driver],
+    new_driver: Callable[[], Driver], orchestrator_command: Command
 ) -> None:
     driver = new_driver()
-    answer = driver.run(
-        *ON_RAY,
-        "execution.teacher.num_cpus_per_worker=300",
-        "execution.student.num_cpus_per_worker=0.5",
+    answer = orchestrator_command(
+        *driver.words(
+            *ON_RAY,
+            "execution.teacher.num_cpus_per_worker=300",
+            "execution.student.num_cpus_per_worker=0.5",
+        )
     )
     assert answer.returncode == 2
     assert (
@@ -256,8 +258,10 @@ def test_a_resource_that_this_machine_lacks_is_the_users_error(
     )
 
 
-def test_a_cluster_that_does_not_answer_is_worth_a_retry(new_driver: Callable[[], Driver]) -> None:
-    answer = new_driver().run(*ON_RAY, "execution.address=127.0.0.1:1")
+def test_a_cluster_that_does_not_answer_is_worth_a_retry(
+    new_driver: Callable[[], Driver], orchestrator_command: Command
+) -> None:
+    answer = orchestrator_command(*new_driver().words(*ON_RAY, "execution.address=127.0.0.1:1"))
     assert answer.returncode == 3
     assert "error: 127.0.0.1:1: the Ray cluster does not answer" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -556,26 +556,14 @@ def test_trials_of_several_workers_learn_in_lanes_and_share_their_teacher(
 
 
 def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(
-    new_place: Callable[..., Place],
+    new_place: Callable[..., Place], orchestrator_command: Command
 ) -> None:
     place = new_place()
     space = place.space({"student.temperature": [1]})
-    lanes = [
-        "--set",
-        "execution={kind: ray, teacher: {num_train_workers: 2, num_cpus_per_worker: 300}}",
-    ]
-    command = [
-        sys.executable,
-        "-m",
-        "orchestrator",
-        "sweep",
-        str(space),
-        "--experiment",
-        str(place.file),
-        *lanes,
-    ]
-    answer = subprocess.run(
-        [*command, "--output", str(place.output)], capture_output=True, text=True, check=False
+    lanes = "execution={kind: ray, teacher: {num_train_workers: 2, num_cpus_per_worker: 300}}"
+    answer = orchestrator_command(
+        *("sweep", str(space), "--experiment", str(place.file), "--set", lanes),
+        *("--output", str(place.output)),
     )
     assert answer.returncode == 2
     assert "a trial needs 601 CPU, this machine has" in answer.stderr
