@@ -6,15 +6,16 @@ Continual Learning").
 
 `f` are an image's features, `W` is drawn once and stays, `y` are one-hot labels. G and C are sums
 over all images so far, so that learning task by task with one λ gives what learning all tasks at
-once gives. After every task λ is chosen as in the paper's appendix on implementation: G and C take
-in four fifths of the task's images, and the candidate wins whose predictions have the smallest
-squared error on the last fifth. Then G and C take in all of them.
+once gives. After every task λ is chosen as in the paper: G and C take in four fifths of the task's
+images, and the candidate wins whose predictions have the smallest squared error on the last fifth.
+Then G and C take in all of them.
 
-Three things differ. Features are power-normalised, as for every method here; on validation images
-that gained half a point over features as they come. W has a variance of 2 / M in place of 1, so
-that h is about as long as f and a λ means the same whatever M is. And the images are held out class
-by class, so that a class of few images is on both sides. The paper's first phase, which adapts the
-pre-trained network to the first task, is what `teacher.extractor` decides for every method.
+Three things differ. Features are power-normalised, as for every method here: on validation images
+of digits that gained a quarter to half a point over features as they come. W has a variance of
+2 / M in place of 1, so that h is about as long as f and a λ means the same whatever M is. And the
+images are held out class by class, so that a class of few images is on both sides. The paper's
+first phase, which adapts the pre-trained network to the first task, is what `teacher.extractor`
+decides for every method.
 
 W is stored with the model. Its seed would do as long as torch draws the same numbers in every
 version and on every machine; the matrix takes features / M of what G takes.
