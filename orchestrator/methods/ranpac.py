@@ -23,7 +23,7 @@ version and on every machine; the matrix takes features / M of what G takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -66,6 +66,11 @@ class RandomProjection(nn.Module):
         """Project power-normalised features."""
         return functional.relu(normalized @ self.projection)
 
+    def project_class(self, features: ClassFeatures) -> ClassFeatures:
+        """Project the power-normalised features of a class."""
+        clean, views = (self.project_normalized(rows) for rows in (features.clean, features.views))
+        return ClassFeatures(clean, views)
+
 
 class RanPac(FrozenFeatures):
     """Regress one-hot labels on random features of the features."""
@@ -81,22 +86,22 @@ class RanPac(FrozenFeatures):
         config = inputs.experiment.method
         assert isinstance(config, RanPacConfig)  # noqa: S101 - for the type checker
         if isinstance(inputs.previous, MomentsModel):
-            projection = inputs.previous.network.embedding
+            projection: RandomProjection = inputs.previous.network.embedding
             moments = inputs.previous.moments
         else:
             projection = _drawn_projection(extractor.num_features, config, context)
             moments = no_moments(config.num_projections, context.device)
-        projected = [
-            ClassFeatures(
-                projection.project_normalized(it.clean), projection.project_normalized(it.views)
-            )
-            for it in features
-        ]
+        # projected once more each time: memory need not hold the random features of all classes
         ridge = context.ranks.from_first(
-            lambda: choose_ridge(moments, projected, config.ridges, context.stream("held out"))
+            lambda: choose_ridge(
+                moments,
+                map(projection.project_class, features),
+                config.ridges,
+                context.stream("held out"),
+            )
         )
-        for of_class in projected:
-            moments = moments.with_class(of_class.all_views())
+        for projected in map(projection.project_class, features):
+            moments = moments.with_class(projected.all_views())
         network = Network(extractor, projection, ridge_classifier(moments, ridge))
         return MomentsModel(network, moments, {"ridge": ridge})
 
@@ -121,7 +126,7 @@ class RanPac(FrozenFeatures):
 
 def choose_ridge(
     moments: FeatureMoments,
-    features: Sequence[ClassFeatures],
+    features: Iterable[ClassFeatures],
     ridges: Sequence[float],
     generator: torch.Generator,
 ) -> float:
@@ -133,6 +138,8 @@ def choose_ridge(
         ridges: Candidates. The middle one is taken where no class has a second image.
         generator: Of the choice of images.
     """
+    if len(ridges) == 1:
+        return ridges[0]
     held_out, labels = [moments.second[:0]], list[int]()
     for label, of_class in enumerate(features, start=len(moments.counts)):
         order = torch.randperm(len(of_class.clean), generator=generator)
@@ -140,7 +147,7 @@ def choose_ridge(
         moments = moments.with_class(of_class.subset(kept.to(moments.second.device)).all_views())
         held_out.append(of_class.clean[held.to(moments.second.device)])
         labels += [label] * len(held)
-    if not labels or len(ridges) == 1:
+    if not labels:
         return ridges[len(ridges) // 2]
     rows = torch.cat(held_out)
     targets = functional.one_hot(torch.tensor(labels), len(moments.counts)).to(rows)
