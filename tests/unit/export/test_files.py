@@ -96,9 +96,11 @@ def test_so_does_that_of_a_network_that_resizes_and_mirrors_its_images(
     [
         TimmConfig(name="test_resnet", input_size=32),
         TimmConfig(name="test_vit", input_size=32),
-        TimmConfig(name="vit_small_patch14_reg4_dinov2", input_size=28),
+        pytest.param(
+            TimmConfig(name="vit_small_patch14_reg4_dinov2", input_size=28), marks=pytest.mark.slow
+        ),
     ],
-    ids=lambda config: config.name,
+    ids=["convolutional", "transformer", "DINOv2"],
 )
 def test_so_does_that_of_a_network_of_timm(
     config: TimmConfig, kind: Format, tmp_path: Path
