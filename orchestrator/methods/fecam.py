@@ -24,8 +24,6 @@ store, in MLflow and in exported files, however few images it has.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,10 +32,9 @@ from torch.nn import functional
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.methods import FeCamConfig
 from orchestrator.methods.artifacts import network_tensors, rebuilt, unprefixed
-from orchestrator.methods.features.closed_form import FrozenFeatures
-from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.features.closed_form import Extracted, FrozenFeatures
 from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, NetworkModel
-from orchestrator.models import Backbone, Network
+from orchestrator.models import Network
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
 
@@ -110,25 +107,21 @@ class FeCam(FrozenFeatures):
     uses_views = False
 
     def learn_features(
-        self,
-        extractor: Backbone,
-        features: Sequence[ClassFeatures],
-        inputs: LearningInputs,
-        context: LearningContext,
+        self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
         """Add the mean and the covariance of each new class."""
         config = _config_of(inputs.experiment)
         if inputs.previous is not None:
             classifier: MahalanobisClassifier = inputs.previous.network.classifier
         else:
-            classifier = _no_classes(extractor.num_features).to(context.device)
+            classifier = _no_classes(found.extractor.num_features).to(context.device)
         transform = TukeyTransform(config.tukey_exponent / _POWER_NORMALIZATION)
-        for of_class in features:
+        for of_class in found.features:
             rows = transform(of_class.clean)
             mean = functional.normalize(rows.mean(dim=0), dim=0)
             classifier = classifier.with_class(mean, precision_factor(rows, config))
         embedding = TukeyTransform(config.tukey_exponent)
-        return NetworkModel(Network(extractor, embedding, classifier))
+        return NetworkModel(Network(found.extractor, embedding, classifier))
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network: it has all that is kept of the classes."""

@@ -32,11 +32,16 @@ from torch.nn import functional
 
 from orchestrator.config.methods import RanPacConfig
 from orchestrator.methods.artifacts import network_tensors, rebuilt, tensors_of, unprefixed
-from orchestrator.methods.features.closed_form import FrozenFeatures, MomentsModel, stored_moments
+from orchestrator.methods.features.closed_form import (
+    Extracted,
+    FrozenFeatures,
+    MomentsModel,
+    stored_moments,
+)
 from orchestrator.methods.features.moments import FeatureMoments, no_moments, ridge_classifier
 from orchestrator.methods.features.views import ClassFeatures
 from orchestrator.methods.method import ArtifactContext, LearningInputs, Model
-from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
+from orchestrator.models import LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
 
@@ -76,11 +81,7 @@ class RanPac(FrozenFeatures):
     """Regress one-hot labels on random features of the features."""
 
     def learn_features(
-        self,
-        extractor: Backbone,
-        features: Sequence[ClassFeatures],
-        inputs: LearningInputs,
-        context: LearningContext,
+        self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
         """Add the new classes to the sums, choose a ridge strength, and solve."""
         config = inputs.experiment.method
@@ -89,20 +90,20 @@ class RanPac(FrozenFeatures):
             projection: RandomProjection = inputs.previous.network.embedding
             moments = inputs.previous.moments
         else:
-            projection = _drawn_projection(extractor.num_features, config, context)
+            projection = _drawn_projection(found.extractor.num_features, config, context)
             moments = no_moments(config.num_projections, context.device)
         # projected once more each time: memory need not hold the random features of all classes
         ridge = context.ranks.from_first(
             lambda: choose_ridge(
                 moments,
-                map(projection.project_class, features),
+                map(projection.project_class, found.features),
                 config.ridges,
                 context.stream("held out"),
             )
         )
-        for projected in map(projection.project_class, features):
+        for projected in map(projection.project_class, found.features):
             moments = moments.with_class(projected.all_views())
-        network = Network(extractor, projection, ridge_classifier(moments, ridge))
+        network = Network(found.extractor, projection, ridge_classifier(moments, ridge))
         return MomentsModel(network, moments, {"ridge": ridge})
 
     def to_artifact(self, model: Model) -> Artifact:

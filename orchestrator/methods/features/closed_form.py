@@ -49,6 +49,19 @@ class MomentsModel:
     details: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Extracted:
+    """The features of a task's images.
+
+    Attributes:
+        extractor: What made them.
+        features: Power-normalised, of each new class.
+    """
+
+    extractor: Backbone
+    features: Sequence[ClassFeatures]
+
+
 class FrozenFeatures(ABC):
     """Learn from the features of an extractor that learns in the first task only, or never.
 
@@ -63,17 +76,12 @@ class FrozenFeatures(ABC):
 
     @abstractmethod
     def learn_features(
-        self,
-        extractor: Backbone,
-        features: Sequence[ClassFeatures],
-        inputs: LearningInputs,
-        context: LearningContext,
+        self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
         """Learn one task from power-normalised features of its classes.
 
         Args:
-            extractor: What made the features.
-            features: Of each new class.
+            found: The features, and what made them.
             inputs: The rest that it may depend on: the previous model, the configuration.
             context: Seed, device.
         """
@@ -108,7 +116,7 @@ class FrozenFeatures(ABC):
             features = features_by_class(extractor, inputs.data, num_views, context)
         else:
             features = [of_class.normalized() for of_class in inputs.views]
-        return self.learn_features(extractor, features, inputs, context)
+        return self.learn_features(Extracted(extractor, features), inputs, context)
 
     @abstractmethod
     def to_artifact(self, model: Model) -> Artifact:
@@ -127,21 +135,17 @@ class ClosedForm(FrozenFeatures):
         """Return the classifier of all classes so far."""
 
     def learn_features(
-        self,
-        extractor: Backbone,
-        features: Sequence[ClassFeatures],
-        inputs: LearningInputs,
-        context: LearningContext,
+        self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
         """Add the new classes to the sums, and solve for the classifier."""
         if isinstance(inputs.previous, MomentsModel):
             moments = inputs.previous.moments
         else:
-            moments = no_moments(extractor.num_features, context.device)
-        for of_class in features:
+            moments = no_moments(found.extractor.num_features, context.device)
+        for of_class in found.features:
             moments = moments.with_class(of_class.all_views())
         classifier = self.classifier(moments, inputs.experiment)
-        return MomentsModel(Network(extractor, PowerNormalization(), classifier), moments)
+        return MomentsModel(Network(found.extractor, PowerNormalization(), classifier), moments)
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network and the sums."""

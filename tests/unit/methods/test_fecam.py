@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.config.methods import FeCamConfig
 from orchestrator.data import Split
+from orchestrator.methods.features.closed_form import Extracted
 from orchestrator.methods.features.views import features_by_class
 from orchestrator.methods.fecam import (
     METHOD,
@@ -73,7 +74,7 @@ def test_two_tasks_equal_all_classes_at_once_bit_for_bit(digits: Digits) -> None
     context = LearningContext(0, "teacher[0]")
     features = features_by_class(model.network.extractor, data, 0, context)
     inputs = LearningInputs("teacher", data, experiment_with(FeCamConfig()))
-    at_once = METHOD.learn_features(model.network.extractor, features, inputs, context)
+    at_once = METHOD.learn_features(Extracted(model.network.extractor, features), inputs, context)
     assert same_weights(at_once, model)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -10,10 +9,10 @@ from pydantic import Field
 
 from orchestrator.config.extensions import MethodExtension
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
-from orchestrator.methods.features.closed_form import FrozenFeatures
+from orchestrator.methods.features.closed_form import Extracted, FrozenFeatures
 from orchestrator.methods.features.views import ClassFeatures
 from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, NetworkModel
-from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
+from orchestrator.models import LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
 
@@ -34,16 +33,12 @@ class NearestMedian(FrozenFeatures):
     format: ClassVar[int] = 1  # raise it when the code below computes something else
 
     def learn_features(
-        self,
-        extractor: Backbone,
-        features: Sequence[ClassFeatures],
-        inputs: LearningInputs,
-        context: LearningContext,
+        self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
         """Add the centres of the new classes; those of old classes stay as they are."""
         config = inputs.experiment.method
         assert isinstance(config, NearestMedianConfig)  # noqa: S101 - for the type checker
-        centres = torch.stack([centre(it, config.trust) for it in features])
+        centres = torch.stack([centre(it, config.trust) for it in found.features])
         new = LinearClassifier(2 * centres.T, -centres.square().sum(dim=1))
         if inputs.previous is not None:
             old: LinearClassifier = inputs.previous.network.classifier
@@ -51,7 +46,7 @@ class NearestMedian(FrozenFeatures):
                 torch.cat([old.weights.to(context.device), new.weights], dim=1),
                 torch.cat([old.biases.to(context.device), new.biases]),
             )
-        return NetworkModel(Network(extractor, PowerNormalization(), new))
+        return NetworkModel(Network(found.extractor, PowerNormalization(), new))
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network: it holds the centres."""
