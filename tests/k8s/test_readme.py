@@ -138,7 +138,7 @@ def test_the_operator_is_let_in_from_the_namespace_into_which_it_is_installed() 
 
 
 def test_images_are_built_under_the_names_that_are_installed() -> None:
-    built = set(re.findall(r"docker build --tag (\S+)", README))
+    built = set(re.findall(r"docker build --tag (continual-\S+)", README))
     used = {
         container["image"]
         for each in render("local")
@@ -150,6 +150,19 @@ def test_images_are_built_under_the_names_that_are_installed() -> None:
     assert all(
         f"--tag {image}" in (ROOT / "Dockerfile").read_text(encoding="utf-8") for image in built
     )
+
+
+def test_an_image_with_an_extension_is_built_on_the_one_that_is_installed() -> None:
+    """Its packages go where the orchestrator's own environment looks for them."""
+    (folder,) = re.findall(r"docker build --tag my-orchestrator:\S+ (\S+)", README)
+    dockerfile = (ROOT / folder / "Dockerfile").read_text(encoding="utf-8")
+    (base,) = re.findall(r"^ARG ORCHESTRATOR=(\S+)$", dockerfile, re.MULTILINE)
+    assert base in README
+    (place,) = re.findall(r"^COPY --from=builder /extension (\S+)$", dockerfile, re.MULTILINE)
+    assert place == "/opt/orchestrator/lib/python3.11/site-packages/"
+    own = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "COPY --from=orchestrator-environment /opt/orchestrator /opt/orchestrator" in own
+    assert "Debian's own Python 3.11" in own
 
 
 @pytest.mark.parametrize(
