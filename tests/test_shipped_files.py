@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import cast
 
@@ -188,6 +189,31 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(
 )
 def test_every_make_target_of_readme_exists(target: str) -> None:
     assert target in make_targets()
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [phony] = re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)
+    answer = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.findall(r"^  make (\S+) +\S", answer.stdout, flags=re.MULTILINE) == phony.split()
+
+
+def test_every_numerical_test_of_the_makefile_exists() -> None:
+    listed = subprocess.run(
+        ["make", "--no-print-directory", "--eval", "listed: ; @echo $(NUMERICAL)", "listed"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert listed
+    assert [path for path in listed if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("block", code_blocks("yaml"))

@@ -359,6 +359,7 @@ def test_claim_a1_new_data_is_embedded_in_the_space_of_the_old_prototypes(course
             for prototypes in (current, stale)
         )
         assert off < 0.1 * off_where_left
+        assert off_where_left > 0.01, "the space has not moved"
 
 
 def test_claim_a1_the_memory_follows_when_the_space_changes(
