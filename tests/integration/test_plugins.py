@@ -3,15 +3,23 @@ on Ray, found in the store by a second run, and missed with one clear error when
 """
 
 import json
+import os
 import shutil
+import signal
 import site
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from tests.integration.servers import free_port
+from tests.waiting import wait_for_server
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "plugin"
@@ -33,17 +41,18 @@ class Environment:
             "".join(f"import site; site.addsitedir({path!r})\n" for path in ours)
         )
 
-    def call(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def call(self, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [str(self.python), *words],
             capture_output=True,
             text=True,
             check=False,
             cwd=self.folder,
+            env={**os.environ, **variables},
         )
 
-    def orchestrator(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return self.call("-m", "orchestrator", *words)
+    def orchestrator(self, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return self.call("-m", "orchestrator", *words, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +148,51 @@ def test_its_settings_are_swept_on_ray(environment: Environment) -> None:
     found = json.loads((environment.folder / "sweep" / "summary.json").read_text())
     assert sorted(trial["parameters"]["method.trust"] for trial in found["trials"]) == [0, 0.5, 1]
     assert {trial["status"] for trial in found["trials"]} == {"finished"}
+
+
+@pytest.fixture
+def cluster_without_the_plugin(tmp_path: Path) -> Iterator[str]:
+    """A Ray cluster whose node has this environment's packages: not the plugin."""
+    port = free_port()
+    log = tmp_path / "head.log"
+    # the path of a socket below it is at most 107 bytes long
+    scratch = tempfile.mkdtemp(prefix="ray-")
+    options = ["--num-cpus=2", "--include-dashboard=false", f"--temp-dir={scratch}"]
+    with log.open("wb") as stream:
+        head = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("ray")),
+                *("start", "--head", "--block", f"--port={port}", *options),
+            ],
+            env={**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"},
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    try:
+        wait_for_server(head, lambda: b"Ray runtime started" in log.read_bytes(), log)
+        yield f"127.0.0.1:{port}"
+    finally:
+        with suppress(ProcessLookupError):  # it has ended by itself: the test says why
+            os.killpg(head.pid, signal.SIGKILL)
+        head.wait()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def test_a_node_without_the_extension_ends_a_run_before_anything_starts(
+    environment: Environment, cluster_without_the_plugin: str
+) -> None:
+    answer = environment.orchestrator(
+        "run",
+        "source/experiment.yaml",
+        *("--set", f"execution.address={cluster_without_the_plugin}", "--output", "elsewhere"),
+        RAY_AUTH_MODE="disabled",
+    )
+    assert answer.returncode == 2, answer.stdout + answer.stderr
+    assert "method nearest_median: node " in answer.stderr
+    assert "has nothing that offers it" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (environment.folder / "elsewhere").exists()
 
 
 def test_once_uninstalled_it_is_missed_with_one_clear_error(environment: Environment) -> None:
