@@ -19,7 +19,7 @@ from orchestrator.config.roles import Role
 from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.data.scenario import Task
-from orchestrator.methods.features.views import Views
+from orchestrator.methods.views import Views
 from orchestrator.models import AnyNetwork
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext

@@ -17,7 +17,6 @@ from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
 from orchestrator.methods.features.extractor import new_extractor
-from orchestrator.methods.features.views import Views
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
@@ -26,6 +25,7 @@ from orchestrator.methods.method import (
     NetworkModel,
     is_pretrained,
 )
+from orchestrator.methods.views import Views
 from orchestrator.models import (
     AnyNetwork,
     CosineClassifier,

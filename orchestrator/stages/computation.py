@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.methods.features.views import Views
 from orchestrator.methods.method import LearningInputs, Model, classes_learned, method_of
+from orchestrator.methods.views import Views
 from orchestrator.stages.graph import Stage
 from orchestrator.training.context import LearningContext
 

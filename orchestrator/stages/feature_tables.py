@@ -22,8 +22,8 @@ from torch import Tensor
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.methods.features.views import Views, extract_views
 from orchestrator.methods.method import classes_learned, is_pretrained, method_of
+from orchestrator.methods.views import Views, extract_views
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import backbone_identity

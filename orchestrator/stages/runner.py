@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.methods.features.views import Views
 from orchestrator.methods.method import Model, is_pretrained, method_of
+from orchestrator.methods.views import Views
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding

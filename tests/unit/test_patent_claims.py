@@ -51,7 +51,7 @@ from orchestrator.methods.dual_teacher.teacher.closed_form import class_directio
 from orchestrator.methods.dual_teacher.teacher.joint_embedding import push_pull
 from orchestrator.methods.dual_teacher.teacher.refinement import Head, RefinementData, refine
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
-from orchestrator.methods.features.views import normalized_features
+from orchestrator.methods.views import normalized_features
 from orchestrator.models import Backbone, CosineClassifier, WhitenedEmbedding
 from orchestrator.models.network import predict
 from orchestrator.training.context import LearningContext

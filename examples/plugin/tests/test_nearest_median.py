@@ -5,8 +5,8 @@ from orchestrator_example.nearest_median import NEAREST_MEDIAN, centre
 from orchestrator_example.wide_cnn import WideCnnConfig
 
 from orchestrator.config import Experiment
-from orchestrator.methods.features.views import ClassFeatures
 from orchestrator.methods.method import method_of
+from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.backbones import build_backbone
 
 

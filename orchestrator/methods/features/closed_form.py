@@ -21,7 +21,6 @@ from orchestrator.methods.features.extractor import (
     pretrain_extractor,
 )
 from orchestrator.methods.features.moments import FeatureMoments, no_moments
-from orchestrator.methods.features.views import ClassFeatures, features_by_class
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
@@ -29,6 +28,7 @@ from orchestrator.methods.method import (
     Model,
     is_pretrained,
 )
+from orchestrator.methods.views import ClassFeatures, features_by_class
 from orchestrator.models import AnyNetwork, Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext

@@ -20,7 +20,7 @@ from orchestrator.config.methods import (
 )
 from orchestrator.data import Split
 from orchestrator.data.labeled_images import LabeledImages
-from orchestrator.methods.features.views import normalized_features
+from orchestrator.methods.views import normalized_features
 from orchestrator.models.network import predict
 from tests.unit.methods.few_digits import (
     CLASSES,

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from orchestrator.config.methods import FeCamConfig
 from orchestrator.data import Split
 from orchestrator.methods.features.closed_form import Extracted
-from orchestrator.methods.features.views import features_by_class
 from orchestrator.methods.fecam import (
     METHOD,
     MahalanobisClassifier,
@@ -21,6 +20,7 @@ from orchestrator.methods.fecam import (
     precision_factor,
 )
 from orchestrator.methods.method import LearningInputs
+from orchestrator.methods.views import features_by_class
 from orchestrator.models import PowerNormalization
 from orchestrator.models.network import extract_features, predict
 from orchestrator.training.context import LearningContext

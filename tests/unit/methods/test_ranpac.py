@@ -12,8 +12,8 @@ import torch
 from orchestrator.config.methods import RanPacConfig
 from orchestrator.data import Split
 from orchestrator.methods.features.moments import FeatureMoments, no_moments
-from orchestrator.methods.features.views import ClassFeatures, normalized_features
 from orchestrator.methods.ranpac import choose_ridge, num_held_out
+from orchestrator.methods.views import ClassFeatures, normalized_features
 from orchestrator.models.network import predict
 from tests.unit.methods.few_digits import (
     CLASSES,

@@ -21,8 +21,8 @@ from orchestrator.config.training import TrainingConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.teacher.statistics import no_classes, with_class
-from orchestrator.methods.features.views import features_by_class
 from orchestrator.methods.method import LearningInputs, Model, method_of
+from orchestrator.methods.views import features_by_class
 from orchestrator.models import build_backbone
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.store import StageStore

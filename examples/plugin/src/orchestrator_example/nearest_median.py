@@ -10,8 +10,8 @@ from pydantic import Field
 from orchestrator.config.extensions import MethodExtension
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
 from orchestrator.methods.features.closed_form import Extracted, FrozenFeatures
-from orchestrator.methods.features.views import ClassFeatures
 from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, NetworkModel
+from orchestrator.methods.views import ClassFeatures
 from orchestrator.models import LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext

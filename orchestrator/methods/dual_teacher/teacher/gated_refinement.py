@@ -34,7 +34,7 @@ from orchestrator.methods.dual_teacher.teacher.statistics import (
     ClassStatistics,
     with_class,
 )
-from orchestrator.methods.features.views import (
+from orchestrator.methods.views import (
     ClassFeatures,
 )
 from orchestrator.models import (

@@ -27,7 +27,7 @@ from orchestrator.methods.dual_teacher.teacher.closed_form import (
 )
 from orchestrator.methods.dual_teacher.teacher.joint_embedding import keep_loss, push_pull
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
-from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.views import ClassFeatures
 from orchestrator.models import CosineClassifier, WhitenedEmbedding
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step, train

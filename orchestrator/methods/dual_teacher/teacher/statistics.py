@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from orchestrator.methods.features.drift import FeatureDrift
-from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.views import ClassFeatures
 
 _VIEW_SCATTER_SHARE = (
     0.5  # an image's own variations count half beside the variation between images

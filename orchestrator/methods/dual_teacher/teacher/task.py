@@ -41,7 +41,7 @@ from orchestrator.methods.dual_teacher.teacher.statistics import (
 )
 from orchestrator.methods.features.drift import drift_between
 from orchestrator.methods.features.extractor import fine_tune_extractor, pretrain_extractor
-from orchestrator.methods.features.views import (
+from orchestrator.methods.views import (
     ClassFeatures,
     Views,
     features_by_class,

@@ -21,8 +21,8 @@ from orchestrator.config.backbones import ResNet20Config
 from orchestrator.config.overrides import with_values
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Split, Task
-from orchestrator.methods.features.views import Views, extract_views
 from orchestrator.methods.method import method_of
+from orchestrator.methods.views import Views, extract_views
 from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.planning.cost import (
     MAX_MANIFESTS,

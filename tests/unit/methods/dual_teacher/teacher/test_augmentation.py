@@ -32,7 +32,7 @@ from orchestrator.methods.dual_teacher.teacher.statistics import (
     no_classes,
     with_class,
 )
-from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 

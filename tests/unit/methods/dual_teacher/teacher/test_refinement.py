@@ -17,7 +17,7 @@ from orchestrator.methods.dual_teacher.teacher.refinement import (
     scaled,
 )
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
-from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.views import ClassFeatures
 from orchestrator.models import CosineClassifier, WhitenedEmbedding
 
 LABELS = torch.tensor([0, 0, 1, 1])

@@ -14,7 +14,7 @@ from orchestrator.methods.dual_teacher.teacher.statistics import (
     with_class,
 )
 from orchestrator.methods.features.drift import FeatureDrift
-from orchestrator.methods.features.views import ClassFeatures
+from orchestrator.methods.views import ClassFeatures
 
 
 def _random(seed: int, *shape: int) -> Tensor:

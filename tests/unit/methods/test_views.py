@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from orchestrator.config.backbones import SmallCnnConfig
-from orchestrator.methods.features import views
-from orchestrator.methods.features.views import extract_views
+from orchestrator.methods import views
+from orchestrator.methods.views import extract_views
 from orchestrator.models import build_backbone
 from orchestrator.training.context import LearningContext
 
