@@ -38,7 +38,7 @@ class Evaluation:
     sample_accuracy: float
     predictions: Tensor
     num_parameters: int
-    details: Mapping[str, float | None]
+    details: Mapping[str, float]
 
     def as_artifact(self) -> Artifact:
         """For the stage store."""
@@ -57,7 +57,9 @@ class Evaluation:
         rows = {Split(split): row for split, row in values.pop("rows").items()}
         known = {name: values.pop(name) for name in ("sample_accuracy", "num_parameters")}
         predictions = artifact.tensors["predictions"]
-        return cls(rows=rows, predictions=predictions, details=values, **known)
+        # version 0.1 stored None for figures that the method does not give
+        details = {name: value for name, value in values.items() if value is not None}
+        return cls(rows=rows, predictions=predictions, details=details, **known)
 
 
 def evaluate(

@@ -103,9 +103,9 @@ def test_validation_images_have_a_row_of_their_own_and_the_predictions_are_of_te
     assert evaluation.predictions.tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("details", [{}, {"refinement_strength": 0.25, "rounds": None}])
+@pytest.mark.parametrize("details", [{}, {"refinement_strength": 0.25, "rounds": 3.0}])
 def test_an_evaluation_is_the_same_after_its_way_through_the_store(
-    tmp_path: Path, details: dict[str, float | None]
+    tmp_path: Path, details: dict[str, float]
 ) -> None:
     saved = Evaluation(
         {Split.VALIDATION: [0.1, 1 / 3], Split.TEST: [1.0, 0.0]},
