@@ -1,0 +1,170 @@
+"""Extensions of other distributions: found by their entry points, validated like built-in kinds,
+part of the stage keys, and missed or broken with one clear error.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import Experiment, load_experiment
+from orchestrator.config.extensions import extensions_in, extensions_named, installed
+from orchestrator.config.schema import variant_kinds
+from orchestrator.errors import ConfigError
+from orchestrator.pipelines.plugins.list_plugins import list_plugins
+from orchestrator.stages import prepare_work
+from tests.extensions.distribution import install
+
+RULES = "orchestrator.transfer_rules"
+RULE = '''
+from pydantic import Field
+from orchestrator.config.transfer import TransferRuleExtension
+
+class Config(TransferRuleExtension):
+    """The ratio falls with the square of progress."""
+
+    power: float = Field(default=2.0, gt=0, description="Exponent of progress.")
+
+    def tssr(self, kdr, tstr):
+        return 1 - tstr**self.power
+
+class Rule:
+    config = Config
+    format = 1
+'''
+METHOD = """
+from orchestrator.config.extensions import MethodExtension
+
+class Config(MethodExtension):
+    pass
+
+class Rule:
+    config = Config
+    format = 1
+"""
+FILE = """
+name: with-a-rule
+data: {cache_dir: CACHE}
+student: {transfer: {kind: square, power: 3}}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    known = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - known:
+        if getattr(sys.modules[name], "__file__", None) and str(folder) in str(
+            sys.modules[name].__file__
+        ):
+            del sys.modules[name]
+
+
+def rule_file(tmp_path: Path) -> Path:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(FILE.replace("CACHE", str(tmp_path / "cache")))
+    return file
+
+
+def keys(tmp_path: Path, *overrides: str) -> dict[str, str]:
+    work = prepare_work(load_experiment(rule_file(tmp_path), overrides))
+    return {stage.name: stage.key for stage in work.stages}
+
+
+def test_a_rule_is_validated_dumped_and_selects_like_a_built_in_one(
+    site: Path, tmp_path: Path
+) -> None:
+    install(site, {RULES: {"square": "square_rule:Rule"}}, {"square_rule": RULE})
+    experiment = load_experiment(rule_file(tmp_path))
+    assert experiment.student.transfer.tssr(0.5, 0.5) == 1 - 0.5**3
+    written = experiment.model_dump(mode="json")
+    assert written["student"]["transfer"]["power"] == 3
+    assert Experiment.model_validate(written) == experiment
+    assert [found.kind for found in extensions_in(experiment)] == ["square"]
+
+
+def test_another_version_or_format_changes_the_keys_of_what_reads_the_extension_alone(
+    site: Path, tmp_path: Path
+) -> None:
+    entry = {RULES: {"square": "square_rule:Rule"}}
+    install(site, entry, {"square_rule": RULE}, version="1.0")
+    first, built_in = keys(tmp_path), keys(tmp_path, "student.transfer.kind=fixed")
+    install(site, entry, {"square_rule": RULE}, version="1.1")
+    second = keys(tmp_path)
+    assert {name for name in first if first[name] != second[name]} == {
+        name for name in first if name.startswith("student")
+    }
+    assert keys(tmp_path, "student.transfer.kind=fixed") == built_in
+    renewed = RULE.replace("format = 1", "format = 2")
+    install(site, {RULES: {"square": "square_rule2:Rule"}}, {"square_rule2": renewed})
+    assert keys(tmp_path)["student[0]"] not in (first["student[0]"], second["student[0]"])
+
+
+def test_a_setting_out_of_range_or_misspelt_is_said_where_it_stands(
+    site: Path, tmp_path: Path
+) -> None:
+    install(site, {RULES: {"square": "square_rule:Rule"}}, {"square_rule": RULE})
+    with pytest.raises(ConfigError, match=r"student\.transfer\.power = -1: .*greater than 0"):
+        load_experiment(rule_file(tmp_path), ["student.transfer.power=-1"])
+    with pytest.raises(ConfigError, match=r"did you mean student\.transfer\.power\?"):
+        load_experiment(rule_file(tmp_path), ["student.transfer.powr=1"])
+
+
+def test_without_the_distribution_its_kind_is_unknown_and_the_error_says_what_to_do(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ConfigError, match=r"'square' is not known.*install the package"):
+        load_experiment(rule_file(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("module", "target", "words"),
+    [
+        ("import nonesuch", "broken:Rule", "No module named 'nonesuch'"),
+        ("", "broken:Rule", "has no attribute 'Rule'"),
+        ("class Rule:\n    format = 1\n", "broken:Rule", "has no `config`"),
+        (RULE.replace("    format = 1\n", "    pass\n"), "broken:Rule", "no integer `format`"),
+        (
+            METHOD,
+            "broken:Rule",
+            "has a configuration for orchestrator.methods",
+        ),
+    ],
+    ids=["import error", "no such object", "no config", "no format", "config of another group"],
+)
+def test_a_broken_extension_is_named_with_its_distribution_and_the_reason(
+    module: str, target: str, words: str, site: Path, tmp_path: Path
+) -> None:
+    name = f"broken_{sum(map(ord, words))}"
+    install(site, {RULES: {"square": target.replace("broken", name)}}, {name: module})
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(rule_file(tmp_path))
+    assert words in str(caught.value)
+    assert "transfer rule square of example-images 1.0" in str(caught.value)
+    (listed,) = list_plugins()
+    assert words in listed.problem
+
+
+def test_two_distributions_with_one_kind_are_an_error_and_a_built_in_kind_is_kept(
+    site: Path, tmp_path: Path
+) -> None:
+    entries = {RULES: {"square": "square_rule:Rule", "fixed": "square_rule:Rule"}}
+    install(site, entries, {"square_rule": RULE})
+    fixed = load_experiment(rule_file(tmp_path), ["student.transfer.kind=fixed"])
+    assert type(fixed.student.transfer).__name__ == "FixedTransferConfig"
+    install(site, {RULES: {"square": "other_rule:Rule"}}, {"other_rule": RULE}, name="another")
+    with pytest.raises(ConfigError, match="have the same name"):
+        installed(RULES)
+
+
+def test_kinds_are_listed_without_importing_what_offers_them(site: Path) -> None:
+    install(site, {RULES: {"square": "square_rule:Rule"}}, {"square_rule": "import nonesuch"})
+    annotation = type(Experiment().student).model_fields["transfer"].annotation
+    assert set(variant_kinds(annotation)) == {"threshold", "fixed", "linear", "square"}
+    assert [found.kind for found in extensions_named(["square", {"kind": "square"}, 1])] == [
+        "square"
+    ]
