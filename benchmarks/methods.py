@@ -32,11 +32,21 @@ from orchestrator.stages import StageRunner
 QUICK = ["teacher.training.epochs=2", "teacher.refinement.epochs=1", "student.training.epochs=2"]
 UNGATED = "teacher.refinement_gate=false"
 
+
+def fecam_shrunk_by(strength: float) -> list[str]:
+    """FeCAM with as much shrinkage of variances as of covariances, as in its paper."""
+    names = ("variance_shrinkage", "covariance_shrinkage")
+    return ["method.kind=fecam", *(f"method.{name}={strength}" for name in names)]
+
+
 METHODS = {
     "ours": [],
     "joint (upper bound)": ["method.kind=joint"],
     "analytic": ["method.kind=analytic"],
+    "RanPAC": ["method.kind=ranpac"],
+    "FeCAM": ["method.kind=fecam"],
     "nearest class mean": ["method.kind=nearest_class_mean"],
+    "LwF": ["method.kind=lwf"],
     "finetuning (lower bound)": ["method.kind=finetuning"],
 }
 TEACHER = {
@@ -83,6 +93,9 @@ EFFICIENCY = {
     "ours": [],
     "no augmentation": ["teacher.augmentation.kind=none"],
     "analytic": ["method.kind=analytic"],
+    "RanPAC": ["method.kind=ranpac"],
+    "FeCAM": ["method.kind=fecam"],
+    "FeCAM, shrunk by 10": fecam_shrunk_by(10),
     "nearest class mean": ["method.kind=nearest_class_mean"],
     "gate off": [UNGATED],
     "gate off, no augmentation": [UNGATED, "teacher.augmentation.kind=none"],

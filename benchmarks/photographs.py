@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 from measuring import CIFAR10, IN_PROCESS, ROOT, print_figures
-from methods import MEASURES, Metrics
+from methods import MEASURES, Metrics, fecam_shrunk_by
 
 from orchestrator.config import load_experiment
 from orchestrator.config.roles import Role
@@ -34,10 +34,15 @@ from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.stages import StageRunner, prepare_work
 
 EXPERIMENT = ROOT / "experiments" / "cifar10_pretrained.yaml"
+RANPAC = ["method.kind=ranpac", "method.num_projections=5000"]
 METHODS = {
     "ours": [],
     "analytic": ["method.kind=analytic"],
+    "analytic, ridge 0.3": ["method.kind=analytic", "method.ridge=0.3"],
+    "RanPAC": RANPAC,
+    "FeCAM": fecam_shrunk_by(3),
     "nearest class mean": ["method.kind=nearest_class_mean"],
+    "LwF": ["method.kind=lwf"],
     "joint (upper bound)": ["method.kind=joint"],
     "finetuning (lower bound)": ["method.kind=finetuning"],
 }
@@ -51,6 +56,9 @@ EFFICIENCY = {
     "closed form, shrunk 50 %": [*CLOSED_FORM, "teacher.joint_embedding.shrinkage=0.5"],
     "closed form, shrunk 90 %": [*CLOSED_FORM, "teacher.joint_embedding.shrinkage=0.9"],
     "analytic": ["method.kind=analytic"],
+    "RanPAC": RANPAC,
+    "FeCAM, shrunk by 30": fecam_shrunk_by(30),
+    "FeCAM, shrunk by 300": fecam_shrunk_by(300),
     "nearest class mean": ["method.kind=nearest_class_mean"],
 }
 STUDENT = {
