@@ -17,7 +17,7 @@ def validate(
     ],
 ) -> None:
     """Check experiment, search space and retraining files and say what is wrong, without running
-    anything (and without loading torch).
+    anything (and without loading torch, unless an extension does).
 
     Every file is checked; the exit code is 2 when one of them is wrong.
     """

@@ -5,7 +5,7 @@ an entry point is a `kind` like the built-in ones:
 
 ```toml
 [project.entry-points."orchestrator.methods"]
-my_method = "my_package.method:MyMethod"
+my_method = "my_package.method:MY_METHOD"
 ```
 
 Each group has a base class here or beside the built-in configurations (`MethodExtension`,
@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -39,6 +39,13 @@ GROUPS = {
     "orchestrator.transfer_rules": "transfer rule",
 }
 """Entry-point groups, and what one offers in words."""
+
+_BASES = {
+    "orchestrator.methods": "MethodExtension (orchestrator.config.extensions)",
+    "orchestrator.backbones": "BackboneExtension (orchestrator.config.backbones)",
+    "orchestrator.image_sources": "ImageSourceExtension (orchestrator.config.image_source)",
+    "orchestrator.transfer_rules": "TransferRuleExtension (orchestrator.config.transfer)",
+}
 
 
 class Extension(Config):
@@ -91,6 +98,17 @@ class Installed:
         return f"{GROUPS[self.group]} {self.kind} of {self.distribution} {self.version}"
 
 
+def offers(group: str) -> list[Installed]:
+    """Return all that installed distributions offer in a group, without importing it."""
+    found = []
+    for point in metadata.entry_points(group=group):
+        name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+        found.append(
+            Installed(group, point.name, name or "an unknown package", version, point.value)
+        )
+    return found
+
+
 def installed(group: str) -> dict[str, Installed]:
     """Return the extensions of a group by kind, without importing them.
 
@@ -98,11 +116,8 @@ def installed(group: str) -> dict[str, Installed]:
         ConfigError: Two distributions offer the same kind.
     """
     found: dict[str, Installed] = {}
-    for point in metadata.entry_points(group=group):
-        owner = point.dist
-        name, version = (owner.name, owner.version) if owner else ("an unknown package", "")
-        offered = Installed(group, point.name, name, version, point.value)
-        other = found.setdefault(point.name, offered)
+    for offered in offers(group):
+        other = found.setdefault(offered.kind, offered)
         if other.target != offered.target:
             raise ConfigError(
                 f"{other.words} and {offered.words} have the same name",
@@ -185,21 +200,29 @@ def installed_for(config: Extension) -> Installed:
 def _load(offered: Installed) -> Any:  # noqa: ANN401 - what the entry point names
     point = metadata.EntryPoint(offered.kind, offered.target, offered.group)
     advice = f"update or uninstall {offered.distribution}"
+    if not point.pattern.match(point.value):
+        what = f"{offered.words} does not name package.module:NAME"
+        raise ConfigError(what, offered.target, advice)
     try:
         found = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ConfigError(
             f"{offered.words} cannot be loaded ({problem})", offered.target, advice
         ) from error
     config, number = getattr(found, "config", None), getattr(found, "format", None)
     if not (isinstance(config, type) and issubclass(config, Extension)):
-        what = f"{offered.words} has no `config` that is a subclass of {offered.group}'s base class"
+        base = _BASES[offered.group]
+        what = f"{offered.words} has no `config` that is a subclass of {base}"
         raise ConfigError(what, offered.target, advice)
     if config.group != offered.group:
         what = f"{offered.words} has a configuration for {config.group}"
         raise ConfigError(what, offered.target, advice)
-    if not isinstance(number, int):
+    kinds = config.model_fields["kind"].annotation
+    if get_origin(kinds) is Literal and offered.kind not in get_args(kinds):
+        what = f"{offered.words} has a configuration of kind {get_args(kinds)[0]!r}"
+        raise ConfigError(f"{what}: it must be the entry point's name", offered.target, advice)
+    if not isinstance(number, int) or isinstance(number, bool):
         raise ConfigError(f"{offered.words} has no integer `format`", offered.target, advice)
     return found
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
 from orchestrator.config.extensions import Extension, Installed, installed
+from orchestrator.errors import ConfigError
 
 
 def models_in(annotation: object) -> list[type[BaseModel]]:
@@ -62,8 +64,18 @@ class Variants(Mapping[Any, type[BaseModel]]):
     def __len__(self) -> int:
         return len(self._built_in) + len(self._extensions)
 
+    def loadable(self) -> dict[Any, type[BaseModel]]:
+        """Return them all by kind, without the extensions that cannot be loaded: what is broken
+        elsewhere is none of the business of who chose another kind.
+        """
+        found = dict(self._built_in)
+        for kind, offered in self._extensions.items():
+            with suppress(ConfigError):
+                found[kind] = offered.load().config
+        return found
 
-def variant_kinds(annotation: object) -> Mapping[Any, type[BaseModel]]:
+
+def variant_kinds(annotation: object) -> Variants:
     """Return `{kind: model}` of a union told apart by `kind`; empty for anything else."""
     built_in: dict[Any, type[BaseModel]] = {}
     extensions: dict[str, Installed] = {}
@@ -94,7 +106,7 @@ def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
     if isinstance(kind, str) and kind in variants:
         models = [variants[kind]]
     else:
-        models = [*variants.values()] or models_in(annotation)
+        models = [*variants.loadable().values()] or models_in(annotation)
     return {
         name: field.annotation for model in models for name, field in model.model_fields.items()
     }
@@ -124,7 +136,7 @@ def variants_with(root: object, path: str) -> dict[str, set[str]]:
     """
     found = {}
     for walked, annotation, key in _steps(root, path):
-        kinds = variant_kinds(annotation)
+        kinds = variant_kinds(annotation).loadable()
         having = {kind for kind, model in kinds.items() if key in model.model_fields}
         if having != set(kinds):
             found[f"{walked}.kind"] = having

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from orchestrator.config.base import Config
 from orchestrator.config.extensions import Extension, OpenUnion
+from orchestrator.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Similarity = Literal["jensen_shannon", "cosine"]
@@ -34,7 +35,30 @@ class TransferRule(Config):
             kdr: Similarity of student and teacher, in [0, 1].
             tstr: Training progress, in [0, 1].
         """
-        raise NotImplementedError
+        raise ConfigError(
+            f"the transfer rule {getattr(self, 'kind', '')!r} does not override `tssr`",
+            "student.transfer.kind",
+            "update or uninstall the package that offers it",
+        )
+
+    def checked_tssr(self, kdr: float, tstr: float) -> float:
+        """Return `tssr`, after checking that it is a share: a rule may come from outside.
+
+        Args:
+            kdr: Similarity of student and teacher, in [0, 1].
+            tstr: Training progress, in [0, 1].
+
+        Raises:
+            ConfigError: It is no number in [0, 1].
+        """
+        ratio: object = self.tssr(kdr, tstr)
+        if not (isinstance(ratio, int | float) and 0 <= ratio <= 1):  # NaN compares false
+            raise ConfigError(
+                f"tssr(kdr={kdr}, tstr={tstr}) = {ratio!r} is no number in [0, 1]",
+                f"student.transfer.kind = {getattr(self, 'kind', '')}",
+                "update or uninstall the package that offers it",
+            )
+        return float(ratio)
 
 
 class ThresholdTransferConfig(TransferRule):

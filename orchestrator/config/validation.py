@@ -37,6 +37,8 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
     """
     try:
         return root.model_validate(tree)
+    except ConfigError as error:  # of an extension that cannot be loaded
+        raise ConfigError(f"{source}: {error}" if source else str(error)) from error
     except ValidationError as error:
         where = f"{source}: " if source else ""
         raise ConfigError(

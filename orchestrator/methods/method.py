@@ -19,6 +19,7 @@ from orchestrator.config.roles import Role
 from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.data.scenario import Task
+from orchestrator.errors import ConfigError
 from orchestrator.methods.views import Views
 from orchestrator.models import AnyNetwork
 from orchestrator.models.artifact import Artifact
@@ -161,6 +162,17 @@ def is_pretrained(role: Role, experiment: Experiment) -> bool:
     return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
 
 
+_OF_EXTENSIONS = (
+    "student_builds_on_teacher",
+    "learns_from_all_images",
+    "configuration_paths",
+    "num_epochs",
+    "learn",
+    "to_artifact",
+    "from_artifact",
+)
+
+
 def method_of(experiment: Experiment) -> Method:
     """Return the method that an experiment's configuration chooses.
 
@@ -168,10 +180,16 @@ def method_of(experiment: Experiment) -> Method:
     from an installed distribution (see `config.extensions`).
 
     Raises:
-        ConfigError: The extension cannot be loaded.
+        ConfigError: The extension cannot be loaded, or lacks a part of the protocol.
     """
     if isinstance(experiment.method, Extension):
         found: Any = load_extension(experiment.method)
+        if missing := [name for name in _OF_EXTENSIONS if not hasattr(found, name)]:
+            raise ConfigError(
+                f"the method {experiment.method.kind!r} has no {', '.join(missing)}",
+                "method.kind",
+                "update or uninstall the package that offers it",
+            )
     else:
         found = import_module(f"orchestrator.methods.{experiment.method.kind}").METHOD
     method: Method = found

@@ -4,6 +4,9 @@ trial that varies them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from orchestrator.config.experiment import Experiment
@@ -26,9 +29,24 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
         ("teacher", experiment.teacher.backbone),
         ("student", experiment.student.backbone),
     ):
-        with seeded_initialisation(experiment.seed, "check"):
+        with seeded_initialisation(experiment.seed, "check"), of_role(role):
             extractor = build_backbone(backbone, scenario.shape)
         _try(extractor, scenario.shape, f"{role}.backbone")
+
+
+@contextmanager
+def of_role(role: str) -> Iterator[None]:
+    """Say whose backbone an error is about: what builds one does not know for whom.
+
+    Raises:
+        ConfigError: With the role before its place in the configuration.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if not error.where.startswith("backbone"):
+            raise
+        raise ConfigError(error.what, f"{role}.{error.where}", error.next_step) from error
 
 
 def _try(extractor: Backbone, shape: Shape, where: str) -> None:

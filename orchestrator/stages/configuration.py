@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.extensions import extension_identity
 from orchestrator.config.roles import Role
+from orchestrator.errors import ConfigError
 from orchestrator.methods.method import method_of
 
 _EVERY_STAGE = ("method", "data.augmentation")
@@ -51,5 +52,11 @@ def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str,
 def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever stands in the configuration
     node: Any = tree
     for name in path.split("."):
+        if not isinstance(node, dict) or name not in node:
+            raise ConfigError(
+                f"the method's configuration_paths names {path!r}, which is no path",
+                "method.kind",
+                "update or uninstall the package that offers it",
+            )
         node = node[name]
     return node

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.extensions import Extension
@@ -19,6 +20,7 @@ from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
 from orchestrator.methods.method import Method, method_of
 from orchestrator.models.backbones import backbone_identity, weights_identity
+from orchestrator.stages.backbones import of_role
 from orchestrator.stages.configuration import configuration_read, extensions_read
 
 
@@ -82,10 +84,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
     stages: list[Stage] = []
     newest: dict[Role, tuple[str, ...]] = {"teacher": (), "student": ()}
     newest |= {stage.role: (stage.key,) for stage in learned_stages(experiment, scenario)}
-    backbones = {
-        "teacher.backbone": backbone_identity(experiment.teacher.backbone),
-        "student.backbone": backbone_identity(experiment.student.backbone),
-    }
+    backbones = _backbone_identities(experiment)
     data: list[str] = []
     for task in scenario.tasks[scenario.num_learned_tasks :]:
         data = [*(data if learns_from_scratch else []), scenario.fingerprint_of(task)]
@@ -111,6 +110,16 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
             newest[role] = (key,)
             stages.append(Stage(role, task, key, upstream))
     return stages
+
+
+def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Return what tells each role's backbone from others, by dotted path."""
+    found = {}
+    configs = {"teacher": experiment.teacher.backbone, "student": experiment.student.backbone}
+    for role, config in configs.items():
+        with of_role(role):
+            found[f"{role}.backbone"] = backbone_identity(config)
+    return found
 
 
 def _format_of(method: Method, role: Role, experiment: Experiment) -> int:

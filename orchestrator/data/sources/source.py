@@ -14,6 +14,7 @@ from orchestrator.config.extensions import Extension, load_extension
 from orchestrator.config.image_source import ResizedSourceConfig
 from orchestrator.data.samples import ImageSource
 from orchestrator.data.splitting import SplitByContent
+from orchestrator.errors import ConfigError
 
 
 @runtime_checkable
@@ -36,12 +37,14 @@ def source_kind_of(config: DataConfig) -> SourceKind:
     from an installed distribution (see `config.extensions`).
 
     Raises:
-        ConfigError: The extension cannot be loaded.
+        ConfigError: The extension cannot be loaded, or is no source of images.
     """
     if isinstance(config, Extension):
         found: Any = load_extension(config)
     else:
         found = import_module(f"orchestrator.data.sources.{config.kind}").SOURCE
+    if not isinstance(found, SourceKind):
+        raise _unusable(config, "has no function `open`")
     kind: SourceKind = found
     return kind
 
@@ -50,10 +53,20 @@ def open_source(config: DataConfig) -> ImageSource:
     """Return the images of a configuration before they are decoded, with a test half in any case.
 
     Raises:
-        ConfigError: The extension cannot be loaded.
+        ConfigError: The extension cannot be loaded, or is no source of images.
         DataError: There is nothing that can be read.
     """
     source = source_kind_of(config).open(config)
+    if not hasattr(source, "has_test_half"):
+        raise _unusable(config, f"returned {source!r} from `open`, which is no ImageSource")
     if source.has_test_half or not isinstance(config, ResizedSourceConfig):
         return source
     return SplitByContent(source, config.test_fraction)
+
+
+def _unusable(config: DataConfig, problem: str) -> ConfigError:
+    return ConfigError(
+        f"the image source {config.kind!r} {problem}",
+        "data.kind",
+        "update or uninstall the package that offers it",
+    )

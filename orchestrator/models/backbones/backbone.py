@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from orchestrator.config.backbones import BackboneConfig
+from orchestrator.errors import ConfigError
 from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.kinds import kind_of
 
@@ -73,8 +74,16 @@ def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
     pre-trained ones.
 
     Raises:
-        ConfigError: There is no such network, or its weights cannot be loaded.
+        ConfigError: There is no such network, its weights cannot be loaded, or what an
+            extension builds is no body.
     """
     if config.input_size is not None:
         shape = (shape[0], config.input_size, config.input_size)
-    return Backbone(kind_of(config).build(config, shape), config)
+    body: object = kind_of(config).build(config, shape)
+    if not isinstance(body, Body):
+        raise ConfigError(
+            f"`build` of the backbone {config.kind!r} returned {type(body).__name__}, no Body",
+            where="backbone.kind",
+            next_step="update or uninstall the package that offers it",
+        )
+    return Backbone(body, config)

@@ -89,7 +89,8 @@ def _published(config: TimmConfig) -> Any:  # noqa: ANN401 - timm is not always 
     timm, architecture = _timm(), _architecture(config.name)
     known = timm.list_models()
     if architecture not in known:
-        nearest = difflib.get_close_matches(architecture, known, n=3)
+        begun = [name for name in known if name.startswith(architecture)]
+        nearest = begun[:3] or difflib.get_close_matches(architecture, known, n=3)
         raise ConfigError(
             f"timm has no network {architecture!r}",
             where="backbone.name",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import PydanticUndefined
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
-from orchestrator.config.extensions import GROUPS, Installed, installed
+from orchestrator.config.extensions import GROUPS, Installed, offers
+from orchestrator.config.kinds import built_in_kinds
 from orchestrator.errors import ConfigError
 
 
@@ -63,37 +66,38 @@ class Plugin:
 
 
 def list_plugins() -> list[Plugin]:
-    """Return every installed extension, by group and kind. One that cannot be loaded says why.
-
-    Raises:
-        ConfigError: Two distributions offer the same kind.
-    """
+    """Return every installed extension, by group and kind. One that cannot be used says why."""
     return [
-        _described(offered) for group in GROUPS for _, offered in sorted(installed(group).items())
+        _described(offered, offered_by_group)
+        for group in GROUPS
+        for offered_by_group in [sorted(offers(group), key=lambda it: it.kind)]
+        for offered in offered_by_group
     ]
 
 
-def _described(offered: Installed) -> Plugin:
+def _described(offered: Installed, others: Sequence[Installed]) -> Plugin:
+    if any(it.kind == offered.kind and it.target != offered.target for it in others):
+        return Plugin(offered, problem="another installed package offers the same kind")
+    if offered.kind in built_in_kinds(offered.group):
+        return Plugin(offered, problem="a built-in kind has this name, and is what is used")
     try:
         loaded = offered.load()
     except ConfigError as error:
         return Plugin(offered, problem=error.what)
-    config = loaded.config
     fields = tuple(
-        PluginField(
-            name,
-            None if field.is_required() else _plain(field.get_default(call_default_factory=True)),
-            field.is_required(),
-            field.description or "",
-        )
-        for name, field in config.model_fields.items()
+        PluginField(name, _default(field), field.is_required(), field.description or "")
+        for name, field in loaded.config.model_fields.items()
         if name != "kind"
     )
-    summary = (config.__doc__ or "").strip().split("\n")[0]
+    summary = (loaded.config.__doc__ or "").strip().split("\n")[0]
     return Plugin(offered, loaded.format, summary, fields)
 
 
-def _plain(value: object) -> object:
-    if value is PydanticUndefined:
+def _default(field: FieldInfo) -> object:
+    """Return a field's default as JSON values; None where it must be given, or fails itself."""
+    if field.is_required():
         return None
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    try:
+        return to_jsonable_python(field.get_default(call_default_factory=True), fallback=str)
+    except Exception:  # noqa: BLE001 - the extension's own code
+        return None

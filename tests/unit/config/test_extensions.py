@@ -2,16 +2,18 @@
 part of the stage keys, and missed or broken with one clear error.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Experiment, load_experiment
+from orchestrator.config import Experiment, load_experiment, load_search_space
 from orchestrator.config.extensions import extensions_in, extensions_named, installed
 from orchestrator.config.schema import variant_kinds
 from orchestrator.errors import ConfigError
+from orchestrator.methods.method import method_of
 from orchestrator.pipelines.plugins.list_plugins import list_plugins
 from orchestrator.stages import prepare_work
 from tests.extensions.distribution import install
@@ -159,6 +161,51 @@ def test_two_distributions_with_one_kind_are_an_error_and_a_built_in_kind_is_kep
     install(site, {RULES: {"square": "other_rule:Rule"}}, {"other_rule": RULE}, name="another")
     with pytest.raises(ConfigError, match="have the same name"):
         installed(RULES)
+
+
+@pytest.mark.parametrize("ratio", ["2.0", "float('nan')", "'half'", "-0.1"])
+def test_a_ratio_that_is_no_share_is_said_with_the_values_that_it_came_from(
+    ratio: str, site: Path, tmp_path: Path
+) -> None:
+    wrong = RULE.replace("1 - tstr**self.power", ratio)
+    name = f"wrong_{sum(map(ord, ratio))}"
+    install(site, {RULES: {"square": f"{name}:Rule"}}, {name: wrong})
+    rule = load_experiment(rule_file(tmp_path)).student.transfer
+    with pytest.raises(ConfigError, match=r"tssr\(kdr=0.5, tstr=0.1\) = .* is no number in"):
+        rule.checked_tssr(0.5, 0.1)
+
+
+def test_a_broken_extension_is_nobodys_business_who_chose_another_kind(
+    site: Path, tmp_path: Path
+) -> None:
+    install(site, {RULES: {"broken": "nonesuch:Rule"}}, {})
+    file = tmp_path / "space.yaml"
+    file.write_text(
+        "name: space\nparameters:\n  student.transfer.ratio: {kind: uniform, low: 0, high: 1,"
+        " when: {student.transfer.kind: fixed}}\nnum_trials: 2\n"
+    )
+    assert load_search_space(file).name == "space"
+
+
+def test_a_method_that_lacks_a_part_of_the_protocol_is_an_error_that_names_the_part(
+    site: Path,
+) -> None:
+    install(site, {"orchestrator.methods": {"bare": "bare_method:Rule"}}, {"bare_method": METHOD})
+    with pytest.raises(ConfigError, match="has no student_builds_on_teacher, learns_from_all"):
+        method_of(Experiment.model_validate({"method": {"kind": "bare"}}))
+
+
+def test_plugins_lists_what_cannot_be_used_with_the_reason(site: Path) -> None:
+    entries = {RULES: {"square": "square_rule:Rule", "fixed": "square_rule:Rule"}}
+    bad_default = RULE.replace("default=2.0", "default_factory=lambda: 1 / 0")
+    install(site, entries, {"square_rule": RULE})
+    install(site, {RULES: {"square": "other_rule:Rule"}}, {"other_rule": RULE}, name="another")
+    install(site, {RULES: {"odd": "odd_rule:Rule"}}, {"odd_rule": bad_default}, name="odd")
+    found = {(it.offered.kind, it.offered.distribution): it for it in list_plugins()}
+    assert "same kind" in found["square", "another"].problem
+    assert "built-in kind" in found["fixed", "example-images"].problem
+    assert found["odd", "odd"].problem == ""
+    assert json.dumps([it.as_json() for it in found.values()])
 
 
 def test_kinds_are_listed_without_importing_what_offers_them(site: Path) -> None:

@@ -98,7 +98,7 @@ class Distillation:
             of_share, len(labels) * ranks.size / self.config.training.batch_size
         )
         ratio = (
-            self.config.transfer.tssr(similarity, step.progress)
+            self.config.transfer.checked_tssr(similarity, step.progress)
             if self.config.classifier_weight
             else 0.0
         )
