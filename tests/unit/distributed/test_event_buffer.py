@@ -7,12 +7,13 @@ from typing import Any
 
 from orchestrator.distributed.event_buffer import EventBuffer
 from orchestrator.stages.events import StageFinished, StageStarted, event_as_json
+from tests.waiting import PATIENCE_SECONDS
 
 STARTED = event_as_json(StageStarted("teacher[0]"))
 FINISHED = event_as_json(
     StageFinished("teacher[0]", seconds=1.0, num_train_workers=1, cached=False)
 )
-AT_ONCE, SOON = 0.01, 10.0
+AT_ONCE, SOON = 0.01, PATIENCE_SECONDS
 
 
 def test_a_reader_gets_every_event_once() -> None:

@@ -52,14 +52,14 @@ def learn_task(
     return method_of(experiment).learn(inputs, LearningContext(seed, f"teacher[{task}]"))
 
 
-def learn(experiment: Experiment, digits: Digits) -> list[Model]:
+def learn(experiment: Experiment, digits: Digits, seed: int = 0) -> list[Model]:
     """Return the models after the first and after the second task."""
     models: list[Model] = []
     for task in (Task(0, range(2), 2), Task(1, range(2, CLASSES), CLASSES)):
         chosen = method_of(experiment)
         previous = models[-1] if models and not chosen.learns_from_all_images else None
         data = of_classes(digits[Split.TRAIN], classes_learned(chosen, task))
-        models.append(learn_task(experiment, previous, data, task.index))
+        models.append(learn_task(experiment, previous, data, task.index, seed))
     return models
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from orchestrator.config.base import Config
 from orchestrator.config.methods import FinetuningConfig, LwfConfig
 from orchestrator.data import Split
 from orchestrator.methods.lwf import METHOD
 from orchestrator.models.network import predict
 from tests.unit.methods.few_digits import (
     Digits,
-    accuracy,
     experiment_with,
     learn,
-    of_classes,
     same_weights,
 )
 
@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 LOGITS = np.array([[1.0, -2.0, 0.5, 3.0], [0.0, 1.0, -1.0, 2.0], [2.0, 2.0, 1.0, 0.0]])
 PREVIOUS = np.array([[2.0, -1.0], [0.5, 1.5], [-3.0, 1.0]])
 LABELS = np.array([3, 2, 3])
+FINETUNING = FinetuningConfig()
 
 
 def log_softmax(logits: Array) -> Array:
@@ -63,21 +64,27 @@ def test_a_single_new_class_is_compared_with_the_old_ones() -> None:
     assert float(found) == pytest.approx(-log_softmax(LOGITS)[:, 3].mean())
 
 
-def test_old_classes_are_remembered_where_fine_tuning_forgets_them(digits: Digits) -> None:
-    old, every = of_classes(digits[Split.TEST], range(2)), digits[Split.TEST]
-    first, distilled = learn(experiment_with(LwfConfig(), epochs=20), digits)
-    fine_tuned_first, fine_tuned = learn(experiment_with(FinetuningConfig(), epochs=20), digits)
-    assert same_weights(first, fine_tuned_first)
-    assert accuracy(distilled, old) > accuracy(fine_tuned, old) + 0.5
-    assert accuracy(distilled, every) > accuracy(fine_tuned, every)
+def test_the_first_task_is_learned_as_fine_tuning_learns_it(digits: Digits) -> None:
+    first, fine_tuned = (learn(experiment_with(it), digits)[0] for it in (LwfConfig(), FINETUNING))
+    assert same_weights(first, fine_tuned)
 
 
 def test_distillation_keeps_the_outputs_for_old_classes(digits: Digits) -> None:
     images = digits[Split.TRAIN].images[60:]
-    changes = []
-    for weight in (0.0, 10.0):
-        method = LwfConfig(distillation_weight=weight)
-        first, second = learn(experiment_with(method, epochs=20), digits)
-        before, after = (predict(it.network, images)[:, :2] for it in (first, second))
-        changes.append(float((after.softmax(dim=1) - before.softmax(dim=1)).abs().mean()))
-    assert changes[1] < changes[0] / 2
+
+    def change(method: Config, seed: int) -> float:
+        models = learn(experiment_with(method, epochs=20), digits, seed)
+        before, after = (predict(it.network, images)[:, :2].softmax(dim=1) for it in models)
+        return float((after - before).abs().mean())
+
+    # 0.01 to 0.09 with distillation and 0.07 to 0.6 without, by chance
+    kept, undistilled, fine_tuned = (
+        fmean(change(method, seed) for seed in range(4))
+        for method in (
+            LwfConfig(distillation_weight=10.0),
+            LwfConfig(distillation_weight=0.0),
+            FINETUNING,
+        )
+    )
+    assert kept < undistilled / 2
+    assert kept < fine_tuned / 2

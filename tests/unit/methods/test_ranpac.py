@@ -52,7 +52,7 @@ def test_random_features_are_about_as_long_as_the_features(digits: Digits) -> No
     model = learn(experiment_with(RanPacConfig(num_projections=2000, ridges=(1.0,))), digits)[0]
     embeddings = model.network(digits[Split.TEST].images).embeddings
     assert embeddings.min() == 0
-    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(120), atol=0.1, rtol=0)
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(120), atol=0.2, rtol=0)
 
 
 def test_every_task_keeps_the_first_ones_projection_which_its_seed_determines(

@@ -197,7 +197,7 @@ def test_a_heartbeat_that_fails_does_not_end_the_thread(
         raise KeyError("nobody has thought of this")
 
     monkeypatch.setattr(MemoryDelivery, "beat", fail)
-    assert beaten.wait(5)
+    assert beaten.wait(PATIENCE_SECONDS)
     outbox.put(points(run, 1))
     assert outbox.flush(PATIENCE_SECONDS)
     assert store.history(run) == values(1)
