@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
 from orchestrator.config.extensions import Extension, OpenUnion
+from orchestrator.config.features import FeaturesConfig, FinalFeaturesConfig
 
 WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 
@@ -48,6 +49,13 @@ class _BackboneConfig(Config):
         description=(
             "Of the layers' arithmetic: bfloat16 is faster where the processor has instructions"
             " for it."
+        ),
+    )
+    features: FeaturesConfig = Field(
+        default=FinalFeaturesConfig(),
+        description=(
+            "final: what comes out of the last layer; stages: statistics of every stage of the"
+            " network, too."
         ),
     )
 
@@ -189,12 +197,70 @@ BackboneConfig = Annotated[
 ]
 
 
-def has_pretrained_weights(config: BackboneConfig) -> bool:
+class InheritedBackboneConfig(Config):
+    """The first stages of the teacher's backbone, with its weights: fewer layers [A §53]."""
+
+    kind: Literal["inherited"] = "inherited"
+    until: str = Field(
+        pattern=r"^stage[1-9][0-9]*$",
+        description=(
+            "Last stage that the student takes, such as stage4; `orchestrator plan` lists the"
+            " stages with their cost."
+        ),
+    )
+
+
+class InheritedLayersConfig(InheritedBackboneConfig):
+    """An inherited backbone together with the one that it is cut from: what can be built.
+
+    No experiment file holds one: `Experiment.backbone_of` makes it.
+    """
+
+    base: BackboneConfig = Field(description="The teacher's backbone.")
+
+    @property
+    def input_size(self) -> int | None:
+        """The teacher's."""
+        return self.base.input_size
+
+    @property
+    def mirrored(self) -> bool:
+        """The teacher's."""
+        return self.base.mirrored
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """The teacher's."""
+        return self.base.precision
+
+
+BuiltInStudentBackboneConfig = Annotated[
+    SmallCnnConfig
+    | SmallCnnTinyConfig
+    | ResNet20Config
+    | TorchvisionConfig
+    | EfficientNetLite0Config
+    | TimmConfig
+    | InheritedBackboneConfig,
+    Field(discriminator="kind"),
+]
+StudentBackboneConfig = Annotated[
+    BuiltInStudentBackboneConfig | BackboneExtension,
+    OpenUnion(BackboneExtension, BuiltInStudentBackboneConfig),
+]
+BuildableBackboneConfig = BackboneConfig | InheritedLayersConfig
+
+
+def has_pretrained_weights(config: BuildableBackboneConfig) -> bool:
     """Return whether a backbone starts from pre-trained weights, a built-in one or an extension."""
+    if isinstance(config, InheritedLayersConfig):
+        return has_pretrained_weights(config.base)
     return getattr(config, "weights", None) is not None
 
 
-def without_pretrained_weights(config: BackboneConfig) -> BackboneConfig:
+def without_pretrained_weights(config: BuildableBackboneConfig) -> BuildableBackboneConfig:
     """Return the configuration of the same network with random weights."""
+    if isinstance(config, InheritedLayersConfig):
+        return config.model_copy(update={"base": without_pretrained_weights(config.base)})
     changes = {"weights": None} if has_pretrained_weights(config) else {}
     return config.model_copy(update=changes)

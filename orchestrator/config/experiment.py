@@ -8,10 +8,16 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place, absolute_tracking_uri
+from orchestrator.config.backbones import (
+    BuildableBackboneConfig,
+    InheritedBackboneConfig,
+    InheritedLayersConfig,
+)
 from orchestrator.config.base import Config
 from orchestrator.config.data import DataConfig, DigitsConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.methods import DualTeacherConfig, MethodConfig
+from orchestrator.config.roles import Role
 from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
@@ -112,6 +118,13 @@ class Experiment(Config):
     tracking: TrackingConfig = Field(
         default_factory=TrackingConfig, description="Where MLflow keeps the run."
     )
+
+    def backbone_of(self, role: Role) -> BuildableBackboneConfig:
+        """Return what a role's backbone is built from; an inherited one includes the teacher's."""
+        own = self.teacher.backbone if role == "teacher" else self.student.backbone
+        if isinstance(own, InheritedBackboneConfig):
+            return InheritedLayersConfig(until=own.until, base=self.teacher.backbone)
+        return own
 
     @model_validator(mode="after")
     def _every_worker_has_a_share(self) -> Experiment:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from orchestrator.config.backbones import BackboneConfig, SmallCnnTinyConfig
+from orchestrator.config.backbones import SmallCnnTinyConfig, StudentBackboneConfig
 from orchestrator.config.base import Config
 from orchestrator.config.training import Rehearsal, TrainingConfig
 from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
@@ -15,7 +15,7 @@ from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
 class StudentConfig(Config):
     """The second, smaller model: distilled from the teacher's embedding and its classifier."""
 
-    backbone: BackboneConfig = Field(
+    backbone: StudentBackboneConfig = Field(
         default=SmallCnnTinyConfig(), description="The feature extractor's architecture."
     )
     training: TrainingConfig = Field(

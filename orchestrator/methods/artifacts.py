@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from orchestrator.config.backbones import BackboneConfig, without_pretrained_weights
+from orchestrator.config.backbones import BuildableBackboneConfig, without_pretrained_weights
 from orchestrator.methods.method import ArtifactContext
 from orchestrator.models import (
     AnyNetwork,
@@ -87,7 +87,9 @@ def rebuilt(
     with seeded_initialisation(0, "overwritten by what is stored"):  # the caller's stays as it was
         has_extractor = any(name.startswith("extractor.") for name in state)
         extractor = build_backbone(_backbone(context, has_extractor), context.shape)
-        parts = (embedding or PowerNormalization(), classifier)
+        parts = (embedding or PowerNormalization(extractor.groups), classifier)
+        if embedding is not None and hasattr(embedding, "normalization"):
+            embedding.normalization = PowerNormalization(extractor.groups)
         network: AnyNetwork = Network(extractor, *parts)
     if not has_extractor:
         state = {**prefixed("extractor", dict(extractor.state_dict())), **state}
@@ -95,9 +97,8 @@ def rebuilt(
     return network.to(context.device).eval()
 
 
-def _backbone(context: ArtifactContext, has_extractor: bool) -> BackboneConfig:
-    experiment = context.experiment
-    backbone = (experiment.teacher if context.role == "teacher" else experiment.student).backbone
+def _backbone(context: ArtifactContext, has_extractor: bool) -> BuildableBackboneConfig:
+    backbone = context.experiment.backbone_of(context.role)
     return without_pretrained_weights(backbone) if has_extractor else backbone
 
 

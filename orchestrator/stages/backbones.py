@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError
 from orchestrator.models.backbones import Backbone, Shape, build_backbone
@@ -25,12 +26,9 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
     Raises:
         ConfigError: A backbone cannot be built, or not work on such images.
     """
-    for role, backbone in (
-        ("teacher", experiment.teacher.backbone),
-        ("student", experiment.student.backbone),
-    ):
+    for role in ROLES:
         with seeded_initialisation(experiment.seed, "check"), of_role(role):
-            extractor = build_backbone(backbone, scenario.shape)
+            extractor = build_backbone(experiment.backbone_of(role), scenario.shape)
         _try(extractor, scenario.shape, f"{role}.backbone")
 
 

@@ -115,10 +115,9 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
 def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
     """Return what tells each role's backbone from others, by dotted path."""
     found = {}
-    configs = {"teacher": experiment.teacher.backbone, "student": experiment.student.backbone}
-    for role, config in configs.items():
+    for role in ROLES:
         with of_role(role):
-            found[f"{role}.backbone"] = backbone_identity(config)
+            found[f"{role}.backbone"] = backbone_identity(experiment.backbone_of(role))
     return found
 
 
@@ -134,10 +133,7 @@ def weights_of(experiment: Experiment) -> dict[Role, str]:
     Raises:
         ConfigError: They cannot be read.
     """
-    return {
-        "teacher": weights_identity(experiment.teacher.backbone),
-        "student": weights_identity(experiment.student.backbone),
-    }
+    return {role: weights_identity(experiment.backbone_of(role)) for role in ROLES}
 
 
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from orchestrator.config.data import DataConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.data import ImageTable, Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario_building import build_scenario
@@ -104,7 +105,7 @@ class Preparation:
             ConfigError: As `backbones.check_backbones`.
         """
         experiment, shape = work.experiment, work.scenario.shape
-        backbones = (experiment.teacher.backbone, experiment.student.backbone)
+        backbones = [experiment.backbone_of(role) for role in ROLES]
         key = json.dumps([shape, *(backbone.model_dump(mode="json") for backbone in backbones)])
         self._checked.get(key, lambda: check_backbones(experiment, work.scenario))
 

@@ -145,7 +145,8 @@ class ClosedForm(FrozenFeatures):
         for of_class in found.features:
             moments = moments.with_class(of_class.all_views())
         classifier = self.classifier(moments, inputs.experiment)
-        return MomentsModel(Network(found.extractor, PowerNormalization(), classifier), moments)
+        normalization = PowerNormalization(found.extractor.groups)
+        return MomentsModel(Network(found.extractor, normalization, classifier), moments)
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network and the sums."""

@@ -28,10 +28,9 @@ PRETRAINING_PATHS = ("teacher.self_supervision", "teacher.training")
 
 def new_extractor(inputs: LearningInputs, context: LearningContext) -> Backbone:
     """Return the extractor of a role as it comes: with random or pre-trained weights."""
-    experiment = inputs.experiment
-    own = experiment.teacher if inputs.role == "teacher" else experiment.student
+    backbone = inputs.experiment.backbone_of(inputs.role)
     with seeded_initialisation(context.seed_of("network")):
-        return build_backbone(own.backbone, inputs.data.shape).to(context.device)
+        return build_backbone(backbone, inputs.data.shape).to(context.device)
 
 
 def pretrain_extractor(
@@ -71,7 +70,10 @@ def fine_tune_extractor(
     option = config.extractor
     assert isinstance(option, FineTunedExtractorConfig)  # noqa: S101 - the caller has asked
     first = int(data.labels.min())
-    previous, normalization = copy.deepcopy(extractor), PowerNormalization()
+    previous, normalization = (
+        copy.deepcopy(extractor),
+        PowerNormalization(extractor.groups),
+    )
     with seeded_initialisation(context.seed_of("extractor head")):
         head = nn.Linear(extractor.num_features, int(data.labels.max()) + 1 - first).to(
             context.device

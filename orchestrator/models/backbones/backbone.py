@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from orchestrator.config.backbones import BackboneConfig
+from orchestrator.config.backbones import BuildableBackboneConfig, InheritedLayersConfig
+from orchestrator.config.features import StageFeaturesConfig
 from orchestrator.errors import ConfigError
 from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.kinds import kind_of
+from orchestrator.models.backbones.stages import (
+    FINAL,
+    FeatureGroup,
+    StageFeatures,
+    Stages,
+    stage_name,
+)
 
 
 class Backbone(nn.Module):
@@ -19,19 +29,22 @@ class Backbone(nn.Module):
     pixel_mean: Tensor
     pixel_deviation: Tensor
 
-    def __init__(self, body: Body, config: BackboneConfig) -> None:
+    def __init__(self, body: Body, config: BuildableBackboneConfig) -> None:
         """Wraps a body.
 
         Args:
             body: Layers, and what they expect and give.
             config: Size where it names one, precision (weights and features are float32 all the
-                same), and whether images are mirrored.
+                same), whether images are mirrored, and which features are reported.
+
+        Raises:
+            ConfigError: Features of stages are wanted of a network that has none.
         """
         super().__init__()
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         self.mirrored = config.mirrored
         self.body = body.layers
-        self.num_features = body.num_features
+        self._num_final, self._stages_of = body.num_features, body.stages
         self.num_channels = body.num_channels
         self.input_size = body.input_size if config.input_size is None else config.input_size
         self.register_buffer(
@@ -42,6 +55,62 @@ class Backbone(nn.Module):
             torch.tensor(body.pixel_deviation).view(1, -1, 1, 1),
             persistent=False,
         )
+        features = None if isinstance(config, InheritedLayersConfig) else config.features
+        self._pooled = StageFeaturesConfig().pooled
+        if isinstance(features, StageFeaturesConfig):
+            self._pooled = features.pooled
+            self.body = StageFeatures(self.stages(), self._num_final, self._pooled)
+
+    @property
+    def groups(self) -> tuple[FeatureGroup, ...]:
+        """The groups that the features consist of, in their order."""
+        if isinstance(self.body, StageFeatures):
+            return self.body.groups
+        return (FeatureGroup(FINAL, self._num_final),)
+
+    @property
+    def num_features(self) -> int:
+        """How many features an image has."""
+        return sum(group.size for group in self.groups)
+
+    def stages(self) -> Stages:
+        """Return the network's stages; they share its layers.
+
+        Raises:
+            ConfigError: The network has none, such as a vision transformer.
+        """
+        if isinstance(self.body, StageFeatures):
+            return self.body.stages
+        if self._stages_of is None:
+            raise ConfigError(
+                "this network has no stages that features could be taken from",
+                where="backbone",
+                next_step="choose a convolutional network, or features: {kind: final}",
+            )
+        return self._stages_of(self.body)
+
+    def until(self, stage: str) -> Backbone:
+        """Return a copy that ends with a stage and reports the features of its stages.
+
+        Args:
+            stage: Name of the last stage to keep.
+
+        Raises:
+            ConfigError: The network has no such stage.
+        """
+        stages = self.stages()
+        names = [stage_name(number) for number in range(1, len(stages.channels) + 1)]
+        if stage not in names:
+            raise ConfigError(
+                f"the teacher's backbone has no {stage}: it has {', '.join(names)}",
+                where="backbone.until",
+                next_step="choose one of them; `orchestrator plan` lists their cost",
+            )
+        cut = copy.copy(self)
+        cut._modules = dict(self._modules)  # noqa: SLF001 - of a copy of this object
+        cut._buffers = dict(self._buffers)  # noqa: SLF001 - likewise
+        cut.body = StageFeatures(stages.until(names.index(stage) + 1), 0, self._pooled)
+        return cut
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         """Gives each image's features."""
@@ -69,14 +138,16 @@ class Backbone(nn.Module):
         return features.unflatten(0, (2, -1)).mean(dim=0) if self.mirrored else features
 
 
-def build_backbone(config: BackboneConfig, shape: Shape) -> Backbone:
+def build_backbone(config: BuildableBackboneConfig, shape: Shape) -> Backbone:
     """Build an extractor for images of a shape, with weights from torch's global generator, or
     pre-trained ones.
 
     Raises:
-        ConfigError: There is no such network, its weights cannot be loaded, or what an
+        ConfigError: There is no such network or stage, its weights cannot be loaded, or what an
             extension builds is no body.
     """
+    if isinstance(config, InheritedLayersConfig):
+        return build_backbone(config.base, shape).until(config.until)
     if config.input_size is not None:
         shape = (shape[0], config.input_size, config.input_size)
     body: object = kind_of(config).build(config, shape)

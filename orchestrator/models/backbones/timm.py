@@ -17,6 +17,7 @@ from torch import nn
 from orchestrator.config.backbones import TimmConfig
 from orchestrator.errors import ConfigError
 from orchestrator.models.backbones.body import Body, Shape
+from orchestrator.models.backbones.timm_stages import stages_of
 from orchestrator.models.backbones.weight_files import (
     digest,
     explained,
@@ -48,7 +49,9 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
         )
     _require_whole_patches(model, config, size)
     mean, deviation = tuple(data["mean"]), tuple(data["std"])
-    return Body(model, model.head_hidden_size, num_channels, mean, deviation, size)
+    return Body(
+        model, model.head_hidden_size, num_channels, mean, deviation, size, stages=stages_of
+    )
 
 
 def weights_identity(config: TimmConfig) -> str:

@@ -11,6 +11,7 @@ from torchvision import models
 from orchestrator.config.backbones import TorchvisionConfig, is_weight_file
 from orchestrator.errors import ConfigError
 from orchestrator.models.backbones.body import IMAGENET, Body, Shape
+from orchestrator.models.backbones.traced_stages import stages_of
 from orchestrator.models.backbones.weight_files import cannot_load, digest, load_weights
 
 
@@ -40,7 +41,7 @@ def build(config: TorchvisionConfig, _shape: Shape) -> Body:
     name, last = linear[-1]
     parent, _, attribute = name.rpartition(".")
     setattr(model.get_submodule(parent), attribute, nn.Identity())
-    return Body(model, last.in_features, 3, *IMAGENET)
+    return Body(model, last.in_features, 3, *IMAGENET, stages=stages_of)
 
 
 def weights_identity(config: TorchvisionConfig) -> str:

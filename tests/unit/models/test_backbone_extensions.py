@@ -114,7 +114,7 @@ def test_a_network_with_learned_weights_is_rebuilt_without_the_file_of_the_pre_t
     tiny_experiment: Experiment, weights: Path
 ) -> None:
     experiment = experiment_with(tiny_experiment, "student", weights=str(weights))
-    extractor = build_backbone(experiment.student.backbone, SHAPE)
+    extractor = build_backbone(experiment.backbone_of("student"), SHAPE)
     for parameter in extractor.parameters():
         nn.init.normal_(parameter)
     network = Network(extractor, ProjectionEmbedding(6, 32), CosineClassifier(32))

@@ -68,9 +68,8 @@ def deliver(
 
 
 def untrained(role: Role, experiment: Experiment) -> Artifact:
-    backbone = experiment.teacher.backbone if role == "teacher" else experiment.student.backbone
     with seeded_initialisation(0, role):
-        extractor = build_backbone(backbone, (1, 8, 8))
+        extractor = build_backbone(experiment.backbone_of(role), (1, 8, 8))
     classifier = LinearClassifier(torch.zeros(extractor.num_features, 1), torch.zeros(1))
     network = Network(extractor, PowerNormalization(), classifier)
     model = MomentsModel(network, no_moments(extractor.num_features, torch.device("cpu")))

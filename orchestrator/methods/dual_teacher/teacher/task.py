@@ -111,7 +111,10 @@ def _start(
     with seeded_initialisation(context.seed_of("network")):
         extractor = build_backbone(config.backbone, data.shape)
         embedding = WhitenedEmbedding(
-            extractor.num_features, dimensions, config.joint_embedding.adapter_width
+            extractor.num_features,
+            dimensions,
+            config.joint_embedding.adapter_width,
+            extractor.groups,
         )
     rank = config.spread.rank if isinstance(config.spread, LowRankSpreadConfig) else 0
     network = Network(extractor, embedding, CosineClassifier(dimensions)).to(context.device)

@@ -1,0 +1,35 @@
+"""The choice of features: what a backbone reports of an image."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.config.base import Config
+
+StageNumber = Annotated[int, Field(ge=1)]
+
+
+class FinalFeaturesConfig(Config):
+    """The features behind the last layer, and no others."""
+
+    kind: Literal["final"] = "final"
+
+
+class StageFeaturesConfig(Config):
+    """Named groups of features: mean and deviation of every channel of every stage, cells of some
+    stages, and the final features (Head2Toe, Evci et al. 2022; LayUP, Ahrens et al. 2023).
+    """
+
+    kind: Literal["stages"] = "stages"
+    pooled: tuple[StageNumber, ...] = Field(
+        default=(2, 3, 4),
+        description=(
+            "Numbers of the stages, counted from 1, whose channels are also pooled to 2x2 cells;"
+            " numbers beyond the last stage are ignored."
+        ),
+    )
+
+
+FeaturesConfig = Annotated[FinalFeaturesConfig | StageFeaturesConfig, Field(discriminator="kind")]

@@ -1,0 +1,145 @@
+"""The stages of a network: where its layers can be cut, and what they report of an image there."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_LEAST_VARIANCE = 1e-12  # the slope of a square root is infinite at 0
+FINAL = "final"
+"""Name of the group of features that come out of the last layer."""
+
+
+class FeatureGroup(NamedTuple):
+    """Neighbouring features of one origin.
+
+    Attributes:
+        name: `final`, or stage and statistic, such as `stage2.mean`.
+        size: How many.
+    """
+
+    name: str
+    size: int
+
+
+class Stages(nn.Module):
+    """A chain of stages with the layers behind the last one.
+
+    A stage ends where the network goes on with fewer pixels or more channels.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[nn.Module],
+        channels: Sequence[int],
+        head: nn.Module | None,
+        num_final: int | None = None,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            parts: Images → first map, first map → second map, and so on.
+            channels: Of each map.
+            head: Last map → final features; None where the network has been cut.
+            num_final: Final features that the head gives, where the network as a whole gives
+                another number.
+        """
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.channels = tuple(channels)
+        self.head, self.num_final = head, num_final
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> tuple[list[Tensor], Tensor | None]:
+        """Return the map of every stage, and the final features."""
+        maps, found = [], images
+        for part in self.parts:
+            found = part(found)
+            maps.append(found)
+        return maps, None if self.head is None else self.head(found).flatten(1)
+
+    def until(self, num: int) -> Stages:
+        """Return a copy of the first stages, without what follows them.
+
+        Batch normalisation is folded into the convolutions before it: it gives the same with fewer
+        numbers, and stays as it is when the layers learn on.
+        """
+        parts = copy.deepcopy(self.parts[:num])
+        _fold_batch_normalization(parts)
+        return Stages([*parts], self.channels[:num], None)
+
+
+class StageFeatures(nn.Module):
+    """Named groups of features: statistics of every stage, and the final ones."""
+
+    def __init__(self, stages: Stages, num_final: int, pooled: Collection[int]) -> None:
+        """Report on stages.
+
+        Args:
+            stages: Whole or cut.
+            num_final: Final features of whole ones, where they do not say it themselves.
+            pooled: Numbers of the stages whose cells are reported, counted from 1.
+        """
+        super().__init__()
+        self.stages = stages
+        self.pooled = tuple(sorted(n for n in set(pooled) if n <= len(stages.channels)))
+        self.groups = (*self._groups_of_stages(), *self._final_group(stages.num_final or num_final))
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
+        """Return all groups, one behind the other."""
+        maps, final = self.stages(images)
+        found = []
+        for number, values in enumerate((each.float() for each in maps), 1):
+            mean = values.mean(dim=(2, 3))
+            variance = (values - mean[..., None, None]).square().mean(dim=(2, 3))
+            found += [mean, (variance + _LEAST_VARIANCE).sqrt()]
+            if number in self.pooled:
+                found.append(_cells(values))
+        return torch.cat(found if final is None else [*found, final.float()], dim=1)
+
+    def _groups_of_stages(self) -> list[FeatureGroup]:
+        groups = []
+        for number, channels in enumerate(self.stages.channels, 1):
+            name = stage_name(number)
+            groups += [FeatureGroup(f"{name}.mean", channels)]
+            groups += [FeatureGroup(f"{name}.deviation", channels)]
+            if number in self.pooled:
+                groups.append(FeatureGroup(f"{name}.cells", 4 * channels))
+        return groups
+
+    def _final_group(self, num_final: int) -> list[FeatureGroup]:
+        return [] if self.stages.head is None else [FeatureGroup(FINAL, num_final)]
+
+
+def _fold_batch_normalization(module: nn.Module) -> None:
+    """Fold in place; a convolution and the normalisation of its output are registered in a row."""
+    children = list(module.named_children())
+    for (name, child), (after, follower) in pairwise(children):
+        if isinstance(child, nn.Conv2d) and isinstance(follower, nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(child.eval(), follower.eval()))
+            setattr(module, after, nn.Identity())
+    for child in module.children():
+        _fold_batch_normalization(child)
+
+
+def stage_name(number: int) -> str:
+    """Return what experiment files call the stage with this number, counted from 1."""
+    return f"stage{number}"
+
+
+def _cells(values: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 4*c"]:
+    """Average over four quarters; they share the middle row or column of an odd side.
+
+    torch's adaptive pooling does the same but cannot be exported to ONNX for odd sides.
+    """
+    height, width = values.shape[-2:]
+    rows = (slice(0, (height + 1) // 2), slice(height // 2, None))
+    columns = (slice(0, (width + 1) // 2), slice(width // 2, None))
+    cells = [values[:, :, r, c].mean(dim=(2, 3)) for r in rows for c in columns]
+    return torch.stack(cells, dim=2).flatten(1)

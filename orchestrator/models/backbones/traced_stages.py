@@ -1,0 +1,124 @@
+"""The stages of a network that torch.fx can trace, through torchvision's own feature extraction."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from orchestrator.errors import ConfigError
+from orchestrator.models.backbones.stages import Stages
+
+_PROBED_SIDE = 96
+_POOLING = (nn.MaxPool2d, nn.AvgPool2d)
+
+
+class TracedStages(Stages):
+    """Stages that end at named modules of a network."""
+
+    def __init__(
+        self, network: nn.Module, ends: Sequence[str], channels: Sequence[int], is_whole: bool
+    ) -> None:
+        """Trace a network.
+
+        Args:
+            network: Images → final features; its modules are shared.
+            ends: Names of the modules whose outputs are the stages' maps.
+            channels: Of each map.
+            is_whole: Whether the final features are wanted, too.
+        """
+        super().__init__([], channels, None)
+        self.ends = tuple(ends)
+        self._source = (network,)  # in a tuple: it is no module of this one
+        nodes = {name: name for name in ends}
+        if is_whole:
+            self.head = nn.Identity()  # says that there are final features
+            nodes[_last_node(network)] = "final"
+        self.network = create_feature_extractor(
+            network, train_return_nodes=nodes, eval_return_nodes=nodes
+        )
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
+        """Return the map of every stage, and the final features."""
+        found = self.network(images)
+        final = found.get("final")
+        return [found[name] for name in self.ends], None if final is None else final.flatten(1)
+
+    def until(self, num: int) -> Stages:
+        """Return a copy of the first stages, without what follows them."""
+        (network,) = copy.deepcopy(self._source)
+        return TracedStages(network, self.ends[:num], self.channels[:num], is_whole=False)
+
+
+class _Probed(NamedTuple):
+    """A module and the map that it gave."""
+
+    name: str
+    is_pooling: bool
+    channels: int
+    side: int
+
+
+def stages_of(network: nn.Module) -> Stages:
+    """Return the stages of a network: blocks with equally many channels and pixels are one.
+
+    Raises:
+        ConfigError: It cannot be traced, or none of its blocks gives maps.
+    """
+    probed = _probed(network)
+    ends = [one for one, after in zip_longest(probed, probed[1:]) if _ends_stage(one, after)]
+    if not ends:
+        raise ConfigError(
+            "this network has no stages that features could be taken from",
+            where="backbone",
+            next_step="choose a convolutional network, or features: {kind: final}",
+        )
+    names, channels = [one.name for one in ends], [one.channels for one in ends]
+    return TracedStages(network, names, channels, is_whole=True)
+
+
+def _ends_stage(one: _Probed, after: _Probed | None) -> bool:
+    if one.is_pooling:  # pooling begins the next stage
+        return False
+    return after is None or (after.channels, after.side) != (one.channels, one.side)
+
+
+@torch.no_grad()
+def _probed(network: nn.Module) -> list[_Probed]:
+    """Return the maps of the outermost blocks, in the order in which they are computed."""
+    inner = getattr(network, "features", None)
+    prefix, blocks = ("features.", inner) if isinstance(inner, nn.Sequential) else ("", network)
+    found: list[_Probed] = []
+    handles = []
+    for name, block in blocks.named_children():
+
+        def note(_module: nn.Module, _inputs: object, output: object, at: str = name) -> None:
+            if isinstance(output, Tensor) and _is_map(output):
+                is_pooling = isinstance(_module, _POOLING)
+                found.append(_Probed(prefix + at, is_pooling, output.shape[1], output.shape[2]))
+
+        handles.append(block.register_forward_hook(note))
+    was_training = network.training
+    try:
+        network.eval()(torch.zeros(1, 3, _PROBED_SIDE, _PROBED_SIDE))
+    except (AssertionError, RuntimeError):  # networks for one size, such as vision transformers
+        return []
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _is_map(output: Tensor) -> bool:
+    return output.dim() == 4 and output.shape[2] == output.shape[3] > 1
+
+
+def _last_node(network: nn.Module) -> str:
+    names: list[str] = get_graph_node_names(network, suppress_diff_warning=True)[1]
+    return names[-1]
