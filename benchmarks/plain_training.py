@@ -22,7 +22,7 @@ from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.student.losses import embedding_loss, transfer_loss
-from orchestrator.methods.dual_teacher.student.transfer import kdr, soften, tssr
+from orchestrator.methods.dual_teacher.student.transfer import kdr, soften, transfer_ratios
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.models import AnyNetwork, Backbone
 
@@ -132,7 +132,8 @@ class PlainDistillation:
             soften(logits[:num].detach(), config.temperature),
             soften(teacher_logits[:num], config.temperature),
         )
-        ratio = tssr(config.transfer, kdr(*soft, config.transfer.similarity), _PROGRESS)
+        similarities = kdr(*soft, labels, config.transfer.similarity)
+        ratio = transfer_ratios(similarities, config.transfer, _PROGRESS)
         total = config.classifier_weight * transfer_loss(
             logits[:num], teacher_logits[:num], labels, ratio, config.temperature
         )

@@ -2,11 +2,15 @@
 
 The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: early or
 dissimilar leans on the teacher (large TSSR), late and similar leans on the real answers.
+
+The abstract's steps hold for a batch and for a single sample alike. A rule selects once for each
+batch, from the mean KDR of its samples, or once for each sample, from its own KDR.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
@@ -17,16 +21,24 @@ from orchestrator.config.extensions import Extension, OpenUnion
 from orchestrator.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Similarity = Literal["jensen_shannon", "cosine"]
+Similarity = Literal["jensen_shannon", "cosine", "answer"]
 
 
 class TransferRule(Config):
-    """Select the transfer ratio of a batch: what every rule can do."""
+    """Select the transfer ratio of a batch or of a sample: what every rule can do."""
 
     similarity: Similarity = Field(
         default="jensen_shannon",
-        description="How KDR compares teacher and student: 1 - JS divergence / ln 2, or cosine.",
+        description=(
+            "How KDR compares teacher and student: 1 - JS divergence / ln 2, or cosine; answer"
+            " compares the teacher with the real answer: the probability that it gives the label."
+        ),
     )
+
+    @property
+    def is_per_sample(self) -> bool:
+        """Whether every sample gets its own ratio, instead of one ratio for the whole batch."""
+        return False
 
     def tssr(self, kdr: float, tstr: float) -> float:
         """Return the share of the teacher's knowledge in the target, in [0, 1].
@@ -60,6 +72,18 @@ class TransferRule(Config):
             )
         return float(ratio)
 
+    def tssr_of_samples(self, kdr: Sequence[float], tstr: float) -> list[float]:
+        """Return `checked_tssr` of each sample, whether or not `is_per_sample`.
+
+        Args:
+            kdr: Similarity of each sample, in [0, 1].
+            tstr: Training progress, in [0, 1].
+
+        Raises:
+            ConfigError: One ratio is no number in [0, 1].
+        """
+        return [self.checked_tssr(of_sample, tstr) for of_sample in kdr]
+
 
 class ThresholdTransferConfig(TransferRule):
     """TSSR from a table: rows by similarity (KDR), columns by training progress (TSTR) [B step
@@ -67,6 +91,10 @@ class ThresholdTransferConfig(TransferRule):
     """
 
     kind: Literal["threshold"] = "threshold"
+    per: Literal["batch", "sample"] = Field(
+        default="batch",
+        description="Whether the table is read once a batch, by its mean KDR, or once a sample.",
+    )
     similarity_thresholds: tuple[Fraction, ...] = Field(
         default=(0.9, 0.97), description="Ascending limits in KDR between the rows."
     )
@@ -140,6 +168,11 @@ class ThresholdTransferConfig(TransferRule):
                     )
         return self
 
+    @property
+    def is_per_sample(self) -> bool:
+        """Whether the table is read once a sample."""
+        return self.per == "sample"
+
     def tssr(self, kdr: float, tstr: float) -> float:
         """Return the ratio of the cell in which both lie."""
         row = bisect_right(self.similarity_thresholds, kdr)
@@ -186,17 +219,51 @@ class LinearTransferConfig(TransferRule):
         return self.start + (self.end - self.start) * tstr
 
 
+class PerSampleTransferConfig(TransferRule):
+    """TSSR of each sample falls in a straight line with the sample's own similarity.
+
+    With `similarity: answer` and the default limits TSSR is 1 - the teacher's probability of the
+    given label: a label that the teacher doubts hardly counts, and its own knowledge counts
+    instead. Built for data with wrong labels.
+    """
+
+    kind: Literal["per_sample"] = "per_sample"
+    similarity: Similarity = Field(
+        default="answer", description=TransferRule.model_fields["similarity"].description
+    )
+    highest: Fraction = Field(default=1.0, description="TSSR of a sample whose KDR is 0.")
+    lowest: Fraction = Field(default=0.0, description="TSSR of a sample whose KDR is 1.")
+
+    @model_validator(mode="after")
+    def _falls(self) -> PerSampleTransferConfig:
+        if self.lowest > self.highest:
+            raise ValueError(
+                _grows("lowest", self.lowest, "highest", self.highest, axis="similarity")
+            )
+        return self
+
+    @property
+    def is_per_sample(self) -> bool:
+        """Return True."""
+        return True
+
+    def tssr(self, kdr: float, tstr: float) -> float:
+        """Return the point of the line at this similarity, whatever the progress."""
+        return self.highest + (self.lowest - self.highest) * kdr
+
+
 class TransferRuleExtension(Extension, TransferRule):
     """Base of the configuration of a transfer rule (`orchestrator.transfer_rules`).
 
-    A subclass overrides `tssr`; its entry point offers nothing further.
+    A subclass overrides `tssr`; its entry point offers nothing further. It overrides
+    `is_per_sample` to be asked for the ratio of each sample, instead of each batch.
     """
 
     group: ClassVar[str] = "orchestrator.transfer_rules"
 
 
 BuiltInTransferConfig = Annotated[
-    ThresholdTransferConfig | FixedTransferConfig | LinearTransferConfig,
+    ThresholdTransferConfig | FixedTransferConfig | LinearTransferConfig | PerSampleTransferConfig,
     Field(discriminator="kind"),
 ]
 TransferConfig = Annotated[

@@ -34,13 +34,23 @@ from orchestrator.config.teacher import (
     TeacherConfig,
 )
 from orchestrator.config.training import TrainingConfig
-from orchestrator.config.transfer import FixedTransferConfig, ThresholdTransferConfig
+from orchestrator.config.transfer import (
+    FixedTransferConfig,
+    PerSampleTransferConfig,
+    ThresholdTransferConfig,
+    TransferRule,
+)
 from orchestrator.data import ImageTable, Split
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
-from orchestrator.methods.dual_teacher.student.losses import embedding_loss, transfer_target
-from orchestrator.methods.dual_teacher.student.transfer import kdr, soften
+from orchestrator.methods.dual_teacher.student.losses import embedding_loss
+from orchestrator.methods.dual_teacher.student.transfer import (
+    kdr,
+    soften,
+    transfer_target,
+    transfer_targets,
+)
 from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
 from orchestrator.methods.dual_teacher.teacher.augmentation import (
     OldClasses,
@@ -1002,12 +1012,12 @@ def test_claim_a8_the_students_distribution_approaches_the_teachers(course: Cour
     assert rising[-1] > rising[0]
 
     images = torch.cat([course.test[OLD].images, course.test[NEW].images])
+    labels = torch.cat([course.test[OLD].labels, course.test[NEW].labels])
     wanted = soften(predict(course.teachers[1].network, images), TEMPERATURE)
 
     def difference(student: StudentModel) -> float:
-        return 1 - kdr(
-            soften(predict(student.network, images), TEMPERATURE), wanted, "jensen_shannon"
-        )
+        answers = soften(predict(student.network, images), TEMPERATURE)
+        return 1 - float(kdr(answers, wanted, labels, "jensen_shannon").mean())
 
     # switched off in two ways: no classifier teacher, or one whose word has no weight
     assert difference(taught) < 0.8 * difference(course.second_student(classifier_weight=0.0))
@@ -1114,7 +1124,7 @@ class Batch:
     teacher: Tensor
     similarity: float
     progress: float
-    ratio: float
+    ratio: float | Tensor
     loss: Tensor
 
 
@@ -1245,6 +1255,33 @@ def test_step_b5_tssr_is_selected_from_kdr_and_tstr(
     assert {batch.ratio for batch in observe(transfer=FixedTransferConfig(ratio=0.5))} == {0.5}
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [PerSampleTransferConfig(), TABLE.model_copy(update={"per": "sample"})],
+    ids=["per_sample", "threshold"],
+)
+def test_steps_b3_to_b6_hold_for_a_single_sample(
+    rule: TransferRule, observe: Callable[..., list[Batch]]
+) -> None:
+    """Each sample has its own KDR, is selected its own TSSR, and learns its own mixture."""
+    for batch in observe(transfer=rule, training=TrainingConfig(epochs=1), temperature=1.0):
+        assert isinstance(batch.ratio, Tensor)
+        of_one = [
+            transfer_targets(
+                batch.student[[i]], batch.teacher[[i]], batch.labels[[i]], rule, batch.progress
+            )
+            for i in range(len(batch.labels))
+        ]
+        torch.testing.assert_close(batch.ratio, torch.cat([it.tssr for it in of_one]))
+        assert batch.ratio.min() < batch.ratio.max()
+        target = torch.cat([it.targets for it in of_one])
+        cross_entropy = -(target * batch.student.log()).sum(dim=1)
+        entropy = -torch.xlogy(batch.teacher, batch.teacher).sum(dim=1)
+        torch.testing.assert_close(
+            batch.loss, (cross_entropy - batch.ratio * entropy).mean(), rtol=1e-3, atol=1e-4
+        )
+
+
 def test_step_b6_the_student_learns_the_mixture_of_the_teachers_knowledge_and_the_real_answers(
     observe: Callable[..., list[Batch]],
 ) -> None:
@@ -1275,19 +1312,13 @@ def test_step_b6_the_ratio_decides_whom_the_student_resembles(course: Course) ->
     """
     images = course.test[NEW].images
     wanted = soften(predict(course.teachers[1].network, images), TEMPERATURE)
-    leaning, answering = (
-        kdr(
-            soften(
-                predict(
-                    course.second_student(transfer=FixedTransferConfig(ratio=ratio)).network, images
-                ),
-                TEMPERATURE,
-            ),
-            wanted,
-            "jensen_shannon",
-        )
-        for ratio in (1.0, 0.0)
-    )
+
+    def resemblance(ratio: float) -> float:
+        student = course.second_student(transfer=FixedTransferConfig(ratio=ratio))
+        answers = soften(predict(student.network, images), TEMPERATURE)
+        return float(kdr(answers, wanted, course.test[NEW].labels, "jensen_shannon").mean())
+
+    leaning, answering = resemblance(1.0), resemblance(0.0)
     assert leaning > answering
 
 

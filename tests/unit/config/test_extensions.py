@@ -211,7 +211,13 @@ def test_plugins_lists_what_cannot_be_used_with_the_reason(site: Path) -> None:
 def test_kinds_are_listed_without_importing_what_offers_them(site: Path) -> None:
     install(site, {RULES: {"square": "square_rule:Rule"}}, {"square_rule": "import nonesuch"})
     annotation = type(Experiment().student).model_fields["transfer"].annotation
-    assert set(variant_kinds(annotation)) == {"threshold", "fixed", "linear", "square"}
+    assert set(variant_kinds(annotation)) == {
+        "threshold",
+        "fixed",
+        "linear",
+        "per_sample",
+        "square",
+    }
     assert [found.kind for found in extensions_named(["square", {"kind": "square"}, 1])] == [
         "square"
     ]

@@ -13,7 +13,11 @@ from orchestrator.config import Experiment
 from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.schema import models_in
 from orchestrator.config.teacher import JointEmbeddingConfig
-from orchestrator.config.transfer import LinearTransferConfig, ThresholdTransferConfig
+from orchestrator.config.transfer import (
+    LinearTransferConfig,
+    PerSampleTransferConfig,
+    ThresholdTransferConfig,
+)
 
 
 def all_models(model: type[BaseModel] = Experiment) -> Iterator[type[BaseModel]]:
@@ -151,6 +155,32 @@ def test_a_linear_transfer_ratio_does_not_grow() -> None:
     ):
         LinearTransferConfig(start=0.5, end=0.6)
     assert LinearTransferConfig(start=0.5, end=0.5).end == 0.5
+
+
+def test_a_per_sample_transfer_ratio_does_not_grow_with_similarity() -> None:
+    with pytest.raises(
+        ValidationError,
+        match=r"lowest = 0.6 exceeds highest = 0.5: the ratio may not grow with similarity",
+    ):
+        PerSampleTransferConfig(highest=0.5, lowest=0.6)
+    assert PerSampleTransferConfig(highest=0.5, lowest=0.5).lowest == 0.5
+
+
+@pytest.mark.parametrize(
+    ("transfer", "per_sample"),
+    [
+        ({}, False),
+        ({"per": "sample"}, True),
+        ({"kind": "fixed"}, False),
+        ({"kind": "linear"}, False),
+        ({"kind": "per_sample"}, True),
+    ],
+)
+def test_per_sample_and_a_table_per_sample_select_for_each_sample(
+    transfer: dict[str, str], per_sample: bool
+) -> None:
+    experiment = Experiment.model_validate({"student": {"transfer": transfer}})
+    assert experiment.student.transfer.is_per_sample is per_sample
 
 
 @pytest.mark.parametrize(("pull", "push"), [(0.5, 0.5), (0.6, 0.5)])

@@ -42,19 +42,11 @@ def stability_loss(
     return moved / variance.clamp_min(torch.finfo(before.dtype).tiny)
 
 
-def transfer_target(
-    teacher: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], ratio: float
-) -> Float[Tensor, "n classes"]:
-    """`TSSR · STK + (1 - TSSR) · EK`, with EK the one-hot real answer [B step 6]."""
-    answers = functional.one_hot(labels, teacher.shape[1]).to(teacher.dtype)
-    return ratio * teacher + (1 - ratio) * answers
-
-
 def transfer_loss(
     student_logits: Float[Tensor, "n classes"],
     teacher_logits: Float[Tensor, "n classes"],
     labels: Int64[Tensor, " n"],
-    ratio: float,
+    ratio: float | Float[Tensor, " n"],
     temperature: float,
 ) -> Float[Tensor, ""]:
     """Divergence of the student's distribution from the transfer target [A claim 8, second half; B
@@ -64,12 +56,19 @@ def transfer_loss(
     have its usual scale: the soft part is taken at the temperature and times temperature², the real
     answers at temperature 1. At temperature 1 the value is the KL divergence from `transfer_target`
     up to the teacher's entropy, which no gradient sees.
+
+    Args:
+        student_logits: Of a batch.
+        teacher_logits: Of the same images.
+        labels: The real answers.
+        ratio: TSSR, one for the batch or one for each sample.
+        temperature: Softens both sides of the soft part.
     """
     soft = functional.kl_div(
         functional.log_softmax(student_logits / temperature, dim=1),
         soften(teacher_logits, temperature),
-        reduction="batchmean",
-    )
-    return ratio * temperature**2 * soft + (1 - ratio) * functional.cross_entropy(
-        student_logits, labels
-    )
+        reduction="none",
+    ).sum(dim=1)
+    real = functional.cross_entropy(student_logits, labels, reduction="none")
+    mixed: Float[Tensor, ""] = (ratio * temperature**2 * soft + (1 - ratio) * real).mean()
+    return mixed

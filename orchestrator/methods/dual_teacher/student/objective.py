@@ -18,7 +18,11 @@ from orchestrator.methods.dual_teacher.student.model import TaughtNetwork
 from orchestrator.methods.dual_teacher.student.taught_images import (
     TaughtImages,
 )
-from orchestrator.methods.dual_teacher.student.transfer import kdr, soften
+from orchestrator.methods.dual_teacher.student.transfer import (
+    kdr,
+    soften,
+    transfer_ratios,
+)
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.models import (
     Backbone,
@@ -86,25 +90,33 @@ class Distillation:
         parts: dict[str, float | Tensor],
     ) -> Tensor:
         """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
-        temperature = self.config.temperature
+        rule = self.config.transfer
+        # how far the teacher believes a label is read unsoftened, as the real answers are learned
+        softening = 1.0 if rule.similarity == "answer" else self.config.temperature
         with torch.no_grad():
-            of_share = kdr(
-                soften(student_logits, temperature),
-                soften(teacher_logits, temperature),
-                self.config.transfer.similarity,
+            similarities = kdr(
+                soften(student_logits, softening),
+                soften(teacher_logits, softening),
+                labels,
+                rule.similarity,
             )
-        ranks = self.context.ranks
-        similarity = ranks.mean(
-            of_share, len(labels) * ranks.size / self.config.training.batch_size
-        )
-        ratio = (
-            self.config.transfer.checked_tssr(similarity, step.progress)
-            if self.config.classifier_weight
-            else 0.0
-        )
-        parts.update(kdr=similarity, tstr=step.progress, tssr=ratio)
+        similarity = self._mean(similarities)
+        ratio: float | Tensor = 0.0
+        if self.config.classifier_weight and rule.is_per_sample:
+            ratio = transfer_ratios(similarities, rule, step.progress)
+        elif self.config.classifier_weight:
+            ratio = rule.checked_tssr(similarity, step.progress)
+        mean_ratio = self._mean(ratio) if isinstance(ratio, Tensor) else ratio
+        parts.update(kdr=similarity, tstr=step.progress, tssr=mean_ratio)
         return (self.config.classifier_weight or 1.0) * transfer_loss(
-            student_logits, teacher_logits, labels, ratio, temperature
+            student_logits, teacher_logits, labels, ratio, self.config.temperature
+        )
+
+    def _mean(self, of_share: Tensor) -> float:
+        """Return the mean over the batch of what this rank has for each of its images."""
+        ranks = self.context.ranks
+        return ranks.mean(
+            float(of_share.mean()), len(of_share) * ranks.size / self.config.training.batch_size
         )
 
     def _prototype_loss(self, generator: torch.Generator) -> Tensor:

@@ -1,23 +1,40 @@
-"""Softened distributions and their similarity KDR [patent B steps 1 to 3].
+"""Patent B on tensors: softened distributions, their similarity KDR, the transfer ratio TSSR and
+the target that it mixes [steps 1 to 6].
 
-The rules that select TSSR from it are in `config.transfer`.
+Every step works sample by sample; what a batch has of each is the mean. The rules that select TSSR
+are in `config.transfer`. `transfer_targets` does all steps at once, for learning in closed form,
+where all images are one batch.
 """
 
 from __future__ import annotations
 
 import math
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.config.transfer import (
-    Similarity,
-)
+from orchestrator.config.transfer import Similarity, TransferRule
 
 Distribution = Float[Tensor, "n classes"]
+Labels = Int64[Tensor, " n"]
+PerSample = Float[Tensor, " n"]
+
+
+class TransferTargets(NamedTuple):
+    """What a student learns from each sample, and how it was chosen.
+
+    Attributes:
+        targets: `TSSR · STK + (1 - TSSR) · EK`; each row adds up to 1.
+        kdr: Similarity of each sample, in [0, 1].
+        tssr: Share of the teacher's knowledge in each sample's target, in [0, 1].
+    """
+
+    targets: Distribution
+    kdr: PerSample
+    tssr: PerSample
 
 
 def soften(logits: Distribution, temperature: float) -> Distribution:
@@ -27,14 +44,19 @@ def soften(logits: Distribution, temperature: float) -> Distribution:
     return functional.softmax(logits / temperature, dim=1)
 
 
-def kdr(student: Distribution, teacher: Distribution, similarity: Similarity) -> float:
-    """Similarity of two class distributions, the mean over the batch, in [0, 1] [B step 3].
+def kdr(
+    student: Distribution, teacher: Distribution, labels: Labels, similarity: Similarity
+) -> PerSample:
+    """Return each sample's similarity of two class distributions, in [0, 1] [B step 3].
 
     Args:
         student: P, each row adds up to 1.
         teacher: STK, likewise.
+        labels: The given labels.
         similarity: `jensen_shannon` is 1 - JS divergence / ln 2, `cosine` the cosine of the angle
-            between the rows.
+            between the rows. `answer` compares the teacher with the real answer, to which the
+            student's distribution is drawn: what both have in common, 1 - their total variation,
+            is the teacher's probability of the label.
     """
     match similarity:
         case "jensen_shannon":
@@ -45,11 +67,65 @@ def kdr(student: Distribution, teacher: Distribution, similarity: Similarity) ->
             similarities = 1 - divergence / math.log(2)
         case "cosine":
             similarities = functional.cosine_similarity(student, teacher, dim=1)
+        case "answer":
+            similarities = teacher.gather(1, labels[:, None])[:, 0]
         case _:
             assert_never(similarity)
-    return min(1.0, max(0.0, float(similarities.mean())))
+    # a diverged student resembles nothing; the epoch loop reports the divergence
+    return similarities.nan_to_num(0.0).clamp(0, 1)
 
 
-def _relative_entropy(p: Distribution, q: Distribution) -> Float[Tensor, " n"]:
+def _relative_entropy(p: Distribution, q: Distribution) -> PerSample:
     """KL divergence of each row of p from q, in nats; 0 log 0 counts as 0."""
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(dim=1)
+
+
+def transfer_ratios(similarities: PerSample, rule: TransferRule, tstr: float) -> PerSample:
+    """Return TSSR of each sample; a rule for batches gives all samples the same [B step 5].
+
+    Args:
+        similarities: KDR of each sample of at least one.
+        rule: Selects TSSR.
+        tstr: Training progress, in [0, 1].
+
+    Raises:
+        ConfigError: A rule from outside returned no number in [0, 1].
+    """
+    if rule.is_per_sample:
+        return similarities.new_tensor(rule.tssr_of_samples(similarities.tolist(), tstr))
+    return torch.full_like(similarities, rule.checked_tssr(float(similarities.mean()), tstr))
+
+
+def transfer_target(
+    teacher: Distribution, labels: Labels, ratio: float | PerSample
+) -> Distribution:
+    """Return `TSSR · STK + (1 - TSSR) · EK`, with EK the one-hot real answer [B step 6].
+
+    Args:
+        teacher: STK, each row adds up to 1.
+        labels: The given labels.
+        ratio: TSSR, one for all samples or one for each.
+    """
+    answers = functional.one_hot(labels, teacher.shape[1]).to(teacher.dtype)
+    shares = ratio[:, None] if isinstance(ratio, Tensor) else ratio
+    return shares * teacher + (1 - shares) * answers
+
+
+def transfer_targets(
+    student: Distribution, teacher: Distribution, labels: Labels, rule: TransferRule, tstr: float
+) -> TransferTargets:
+    """Return the target of each sample, with the KDR and the TSSR that led to it [B steps 3 to 6].
+
+    Args:
+        student: P, each row adds up to 1. `similarity: answer` does not read it.
+        teacher: STK, likewise, over the same classes.
+        labels: The given labels.
+        rule: Compares and selects.
+        tstr: Training progress, in [0, 1].
+
+    Raises:
+        ConfigError: A rule from outside returned no number in [0, 1].
+    """
+    similarities = kdr(student, teacher, labels, rule.similarity)
+    ratios = transfer_ratios(similarities, rule, tstr)
+    return TransferTargets(transfer_target(teacher, labels, ratios), similarities, ratios)

@@ -13,10 +13,8 @@ from orchestrator.methods.dual_teacher.student.losses import (
     embedding_loss,
     stability_loss,
     transfer_loss,
-    transfer_target,
 )
-
-fractions = st.floats(0, 1, allow_nan=False)
+from orchestrator.methods.dual_teacher.student.transfer import transfer_target
 
 
 def _random(seed: int, *shape: int) -> Tensor:
@@ -43,31 +41,11 @@ def test_embedding_loss_is_within_0_and_4(seed: int) -> None:
     assert 0 <= float(embedding_loss(_random(seed, 3, 2), _random(seed + 1, 3, 2))) <= 4
 
 
-@given(st.integers(0, 10_000), fractions)
-def test_transfer_target_is_a_distribution(seed: int, ratio: float) -> None:
-    target = transfer_target(_random(seed, 4, 6).softmax(dim=1), torch.tensor([0, 5, 2, 2]), ratio)
-    assert target.min() >= 0
-    np.testing.assert_allclose(target.sum(dim=1).numpy(), 1)
-
-
-def test_transfer_target_mixes_the_teacher_with_the_real_answers() -> None:
-    teacher = torch.tensor([[0.5, 0.3, 0.2]])
-    np.testing.assert_allclose(
-        transfer_target(teacher, torch.tensor([2]), 0.4).numpy(), [[0.2, 0.12, 0.68]], rtol=1e-6
-    )
-
-
-def test_transfer_target_leans_on_the_teacher_at_1_and_on_the_answers_at_0() -> None:
-    teacher = torch.tensor([[0.5, 0.3, 0.2]])
-    assert torch.equal(transfer_target(teacher, torch.tensor([1]), 1.0), teacher)
-    assert torch.equal(
-        transfer_target(teacher, torch.tensor([1]), 0.0), torch.tensor([[0.0, 1.0, 0.0]])
-    )
-
-
-@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.8, 1.0])
+@pytest.mark.parametrize(
+    "ratio", [0.0, 0.3, 0.8, 1.0, torch.tensor([0.0, 0.3, 0.8, 1.0, 0.5])], ids=str
+)
 def test_transfer_loss_at_temperature_1_has_the_gradient_of_the_divergence_from_the_target(
-    ratio: float,
+    ratio: float | Tensor,
 ) -> None:
     labels = torch.tensor([0, 3, 2, 1, 1])
     teacher_logits, student_logits = _random(1, 5, 4), _random(2, 5, 4).requires_grad_()
@@ -93,6 +71,17 @@ def test_transfer_loss_weighs_the_soft_part_by_temperature_squared() -> None:
     assert float(transfer_loss(student, teacher, labels, ratio, temperature)) == pytest.approx(
         expected
     )
+
+
+def test_transfer_loss_of_samples_is_the_mean_of_each_samples_loss() -> None:
+    student, teacher, labels = _random(0, 3, 4), _random(1, 3, 4), torch.tensor([3, 0, 1])
+    ratios = torch.tensor([0.1, 0.9, 0.4])
+    of_one = [
+        float(transfer_loss(student[[i]], teacher[[i]], labels[[i]], float(ratios[i]), 2.5))
+        for i in range(3)
+    ]
+    together = transfer_loss(student, teacher, labels, ratios, 2.5)
+    assert float(together) == pytest.approx(np.mean(of_one))
 
 
 def test_transfer_loss_is_zero_where_the_student_equals_a_trusted_teacher() -> None:
