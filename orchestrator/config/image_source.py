@@ -14,6 +14,7 @@ from orchestrator.config.addresses import absolute_path
 from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.base import Config
 from orchestrator.config.extensions import Extension, installed_for
+from orchestrator.config.unlabeled import UnlabeledConfig
 
 Half: TypeAlias = Literal["train", "test"]
 
@@ -61,6 +62,14 @@ class ImageSourceConfig(Config):
         description=(
             "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
             " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."
+        ),
+    )
+    unlabeled: UnlabeledConfig | None = Field(
+        default=None,
+        description=(
+            "Further images, without labels, that a method may learn from in every task; null means"
+            " none. They judge nothing, and those with the pixels of a test, validation or training"
+            " image are left out."
         ),
     )
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from orchestrator.data.image_table import room_on_disk
+from orchestrator.data.image_table import ImageTable, room_on_disk
 
 _ROWS_AT_ONCE = 256
 
@@ -44,7 +47,7 @@ class LabeledImages:
         if not len(exemplars):
             return self
         num_old, labels = len(exemplars), torch.cat([torch.arange(len(exemplars)), self.labels])
-        joined = self._room((num_old + len(self), *self.shape))
+        joined = _room(self.folder, (num_old + len(self), *self.shape))
         joined[:num_old], joined[num_old:] = exemplars, self.images
         return LabeledImages(joined, labels, self.folder)
 
@@ -54,23 +57,65 @@ class LabeledImages:
         Args:
             size: Side in pixels.
         """
-        channels, _, width = self.shape
-        if width == size:
+        if self.shape[-1] == size:
             return self
-        smaller = self._room((len(self), channels, size, size))
-        for part in parts_of_rows(len(self)):
-            smooth = functional.interpolate(
-                self.images[part].float(), (size, size), mode="bilinear", antialias=True
-            )
-            smaller[part] = smooth.round_().clamp_(0, 255).to(torch.uint8)
-        return LabeledImages(smaller, self.labels, self.folder)
-
-    def _room(self, shape: tuple[int, ...]) -> Tensor:
-        return (
-            torch.empty(shape, dtype=torch.uint8)
-            if self.folder is None
-            else torch.from_numpy(room_on_disk(self.folder, shape))
+        return LabeledImages(
+            resized_images(self.images, size, self.folder), self.labels, self.folder
         )
+
+
+def resized_images(
+    images: UInt8[Tensor, "n c h w"], size: int, folder: Path | None
+) -> UInt8[Tensor, "n c size size"]:
+    """Resize images to so many pixels a side.
+
+    Args:
+        images: uint8.
+        size: Side in pixels.
+        folder: Where the others lie on disk; None keeps them in memory.
+
+    Raises:
+        StorageUnavailableError: There is no room on disk.
+    """
+    num, channels, _, _ = images.shape
+    smaller = _room(folder, (num, channels, size, size))
+    for part in parts_of_rows(num):
+        smooth = functional.interpolate(
+            images[part].float(), (size, size), mode="bilinear", antialias=True
+        )
+        smaller[part] = smooth.round_().clamp_(0, 255).to(torch.uint8)
+    return smaller
+
+
+def copied_rows(
+    table: ImageTable, rows: npt.NDArray[np.int64], max_bytes: int | None
+) -> tuple[UInt8[Tensor, "n c h w"], Path | None]:
+    """Copy images out of a memory-mapped table: into memory, or where they are too many, onto disk.
+
+    Args:
+        table: Has the images.
+        rows: Which.
+        max_bytes: Most bytes to copy into memory; None means no bound.
+
+    Returns:
+        The images, and the folder where they lie on disk; None where they are in memory.
+
+    Raises:
+        StorageUnavailableError: There is no room on disk.
+    """
+    if max_bytes is None or len(rows) * math.prod(table.shape) <= max_bytes:
+        return torch.from_numpy(table.images[rows]), None
+    folder = table.path.parent
+    copied = room_on_disk(folder, (len(rows), *table.shape))
+    for part in parts_of_rows(len(rows)):
+        copied[part] = table.images[rows[part]]
+    return torch.from_numpy(copied), folder
+
+
+def _room(folder: Path | None, shape: tuple[int, ...]) -> Tensor:
+    if folder is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    return torch.from_numpy(room_on_disk(folder, shape))
 
 
 def parts_of_rows(num: int) -> list[slice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -63,16 +64,32 @@ def _key(source: ImageSource, config: DataConfig) -> str:
 
 def _write(source: ImageSource, config: DataConfig, path: Path, progress: Progress) -> ImageTable:
     num_train, num_test = (_num_images(source, half) for half in HALVES)
-    total = num_train + num_test
-    labels: list[Label] = []
-    images = room_on_disk(config.cache_dir, (total, *config.shape))
-    decoded = partial(_decoded, shape=config.shape)
     samples = (sample for half in HALVES for sample in source.samples(half))
-    for row, (label, pixels) in enumerate(in_threads(decoded, samples)):
+    total = num_train + num_test
+    images, labels = decode_all(samples, total, config, progress)
+    return write_image_table(path, source.name, images, labels, np.arange(total) >= num_train)
+
+
+def decode_all(
+    samples: Iterable[Sample], num: int, config: DataConfig, progress: Progress
+) -> tuple[npt.NDArray[np.uint8], list[Label]]:
+    """Return so many samples' images, (images, channels, height, width), and their labels.
+
+    Memory need not hold the images: they lie in an unnamed file.
+
+    Raises:
+        DataError: An image or a label that cannot be used.
+        StorageUnavailableError: `data.cache_dir` cannot be written.
+    """
+    labels: list[Label] = []
+    images = room_on_disk(config.cache_dir, (num, *config.shape))
+    for row, (label, pixels) in enumerate(
+        in_threads(partial(_decoded, shape=config.shape), samples)
+    ):
         images[row] = pixels
         labels.append(label)
-        progress(row + 1, total)
-    return write_image_table(path, source.name, images, labels, np.arange(total) >= num_train)
+        progress(row + 1, num)
+    return images, labels
 
 
 def _num_images(source: ImageSource, half: Half) -> int:

@@ -64,14 +64,16 @@ def readable(where: str) -> Iterator[None]:
         ) from None
 
 
-def check_columns(parquet: pq.ParquetFile, where: str) -> None:
-    """Reject a file without the two columns.
+def check_columns(
+    parquet: pq.ParquetFile, where: str, names: Sequence[str] = ("image", "label")
+) -> None:
+    """Reject a file without the columns that are read.
 
     Raises:
         DataError: A column is missing, is there twice, or is of a wrong type.
     """
     schema = parquet.schema_arrow
-    for name in ("image", "label"):
+    for name in names:
         if name not in schema.names:
             found = ", ".join(schema.names)
             raise DataError(
@@ -83,6 +85,8 @@ def check_columns(parquet: pq.ParquetFile, where: str) -> None:
             raise DataError(
                 f"has several columns {name!r}", where=where, next_step="leave one of them"
             )
+    if "label" not in names:
+        return
     stored = schema.field("label").type
     kind = stored.value_type if pa.types.is_dictionary(stored) else stored
     if not (

@@ -46,12 +46,13 @@ class StoredFile(Protocol):
         """
 
 
-def find_parquet_files(place: str) -> list[StoredFile]:
+def find_parquet_files(place: str, fields: str = "data.train and data.test") -> list[StoredFile]:
     """The file itself, a folder's Parquet files, or those that a pattern such as
     `data/train-*.parquet` names, by name.
 
     Args:
         place: A local path, or an address such as `s3://bucket/data/train-*.parquet`.
+        fields: What to correct where there is none, for messages.
 
     Raises:
         DataError: There is no such file, or a folder without Parquet files.
@@ -61,9 +62,7 @@ def find_parquet_files(place: str) -> list[StoredFile]:
     files, is_folder = _in_object_storage(place) if "://" in place else _on_disk(Path(place))
     if not files:
         what = "holds no *.parquet file" if is_folder else "no such file or folder"
-        raise DataError(
-            what, where=without_password(place), next_step="correct data.train and data.test"
-        )
+        raise DataError(what, where=without_password(place), next_step=f"correct {fields}")
     return files
 
 

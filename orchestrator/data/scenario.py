@@ -7,7 +7,6 @@ k-1, in that order.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,8 +19,9 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from orchestrator.config.scenario import Label
-from orchestrator.data.image_table import ImageTable, room_on_disk
-from orchestrator.data.labeled_images import LabeledImages, parts_of_rows
+from orchestrator.data.image_table import ImageTable
+from orchestrator.data.labeled_images import LabeledImages, copied_rows, parts_of_rows
+from orchestrator.data.unlabeled import UnlabeledImages, UnlabeledPool
 
 Indices = npt.NDArray[np.int64]
 
@@ -61,6 +61,8 @@ class Scenario:
         num_learned_tasks: Tasks that have been learned earlier: their training images may be gone.
         max_bytes: Most bytes of images that are copied into memory at once; more of them lie on
             disk. None means no bound.
+        unlabeled: Images without labels, for the methods that learn from them; None where there are
+            none.
     """
 
     table: ImageTable
@@ -69,6 +71,7 @@ class Scenario:
     indices: dict[Split, tuple[Indices, ...]]
     num_learned_tasks: int = 0
     max_bytes: int | None = None
+    unlabeled: UnlabeledPool | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,13 +100,25 @@ class Scenario:
         """
         rows, labels = [self.indices[split][c] for c in classes], self.targets_of(split, classes)
         chosen = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
-        if self.max_bytes is None or len(chosen) * math.prod(self.shape) <= self.max_bytes:
-            return LabeledImages(torch.from_numpy(self.table.images[chosen]), labels)
-        folder = self.table.path.parent
-        copied = room_on_disk(folder, (len(chosen), *self.shape))
-        for part in parts_of_rows(len(chosen)):
-            copied[part] = self.table.images[chosen[part]]
-        return LabeledImages(torch.from_numpy(copied), labels, folder)
+        images, folder = copied_rows(self.table, chosen, self.max_bytes)
+        return LabeledImages(images, labels, folder)
+
+    def unlabeled_images(self, beside: LabeledImages) -> UnlabeledImages | None:
+        """Return all images without labels, copied as by `images_of`; None where there are none.
+
+        Args:
+            beside: The images that are worked on at the same time: together they keep to
+                `max_bytes`.
+
+        Raises:
+            StorageUnavailableError: There is no room on disk.
+        """
+        if self.unlabeled is None:
+            return None
+        taken = beside.images.nbytes if beside.folder is None else 0
+        return self.unlabeled.images(
+            None if self.max_bytes is None else max(0, self.max_bytes - taken)
+        )
 
     def fingerprint_of(self, task: Task) -> str:
         """SHA-256 over what a stage of this task reads: its class names, training images and the

@@ -6,7 +6,7 @@ hold a configuration and ask `method_of` for the method behind it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -15,10 +15,11 @@ import torch
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.extensions import Extension, load_extension
-from orchestrator.config.roles import Role
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.data.scenario import Task
+from orchestrator.data.unlabeled import UnlabeledImages
 from orchestrator.errors import ConfigError
 from orchestrator.methods.views import Views
 from orchestrator.models import AnyNetwork
@@ -67,6 +68,10 @@ class LearningInputs:
         teacher: For a student that builds on it, the teacher of the same task.
         views: What the pre-trained teacher's extractor makes of each class's images; None where
             there is none. A method that gets views must learn from them.
+        unlabeled: Images without labels, of whatever classes, the same in every task; None where
+            there are none, and for a method that does not learn from them.
+        unlabeled_views: What the pre-trained teacher's extractor makes of these, part by part in
+            their order; without varied copies. None as `views` and `unlabeled`.
     """
 
     role: Role
@@ -75,6 +80,8 @@ class LearningInputs:
     previous: Model | None = None
     teacher: Model | None = None
     views: Sequence[Views] | None = None
+    unlabeled: UnlabeledImages | None = None
+    unlabeled_views: Sequence[Views] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,10 @@ class Method(Protocol):
 
     learns_from_all_images: ClassVar[bool]
     """Whether every task starts from scratch on the images of all seen classes."""
+
+    learns_from_unlabeled_images: ClassVar[Collection[Role]]
+    """Whose stages read `LearningInputs.unlabeled`; an extension without this attribute has none of
+    them. Stages of these roles have the images in their key."""
 
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
@@ -152,6 +163,20 @@ class Method(Protocol):
 def classes_learned(method: Method, task: Task) -> range:
     """Return the classes whose training images a stage reads, as positions in the class order."""
     return range(task.num_seen_classes) if method.learns_from_all_images else task.new_classes
+
+
+def learns_from_unlabeled(method: Method, role: Role) -> bool:
+    """Return whether a method's stages of a role learn from images without labels."""
+    # extensions that were written before there were such images lack the attribute
+    return role in getattr(method, "learns_from_unlabeled_images", ())
+
+
+def uses_unlabeled_images(experiment: Experiment) -> bool:
+    """Return whether there are images without labels, and any stage learns from them."""
+    if experiment.data.unlabeled is None:
+        return False
+    method = method_of(experiment)
+    return any(learns_from_unlabeled(method, role) for role in ROLES)
 
 
 def is_pretrained(role: Role, experiment: Experiment) -> bool:

@@ -55,6 +55,7 @@ class TrainedNetwork:
     formats = STAGE_FORMATS
     student_builds_on_teacher = False
     learns_from_all_images = False
+    learns_from_unlabeled_images = ()
 
     def loss(self, experiment: Experiment, before: Callable[[Tensor], Tensor] | None) -> LogitsLoss:
         """Return the loss of a batch.

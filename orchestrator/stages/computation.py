@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.methods.method import LearningInputs, Model, classes_learned, method_of
+from orchestrator.methods.method import (
+    LearningInputs,
+    Model,
+    classes_learned,
+    learns_from_unlabeled,
+    method_of,
+)
 from orchestrator.methods.views import Views
 from orchestrator.stages.graph import Stage
 from orchestrator.training.context import LearningContext
@@ -37,6 +43,8 @@ class StageInputs:
         upstream: The models it builds on.
         views: What a pre-trained teacher's extractor makes of each class's training images; None
             where none is.
+        unlabeled_views: What it makes of the images without labels; None likewise, and where the
+            stage does not learn from them.
     """
 
     stage: Stage
@@ -44,6 +52,7 @@ class StageInputs:
     scenario: Scenario
     upstream: Upstream
     views: Sequence[Views] | None = None
+    unlabeled_views: Sequence[Views] | None = None
 
 
 def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario) -> int:
@@ -60,14 +69,17 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
         inputs: What the result depends on.
         context: Seed, device, image augmentation, listener.
     """
-    method = method_of(inputs.experiment)
-    classes = classes_learned(method, inputs.stage.task)
+    method, role, scenario = method_of(inputs.experiment), inputs.stage.role, inputs.scenario
+    data = scenario.images_of(Split.TRAIN, classes_learned(method, inputs.stage.task))
+    reads_unlabeled = learns_from_unlabeled(method, role)
     learning = LearningInputs(
-        inputs.stage.role,
-        inputs.scenario.images_of(Split.TRAIN, classes),
+        role,
+        data,
         inputs.experiment,
         inputs.upstream.previous,
         inputs.upstream.teacher,
         inputs.views,
+        scenario.unlabeled_images(data) if reads_unlabeled else None,
+        inputs.unlabeled_views,
     )
     return method.learn(learning, context)

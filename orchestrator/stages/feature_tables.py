@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,13 +22,19 @@ from torch import Tensor
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.methods.method import classes_learned, is_pretrained, method_of
+from orchestrator.data.unlabeled import UNLABELED, UnlabeledPool
+from orchestrator.methods.method import (
+    classes_learned,
+    is_pretrained,
+    learns_from_unlabeled,
+    method_of,
+)
 from orchestrator.methods.views import Views, extract_views
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup, backbone_identity
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
-from orchestrator.stages.graph import Stage
+from orchestrator.stages.graph import Stage, tells_certainty
 from orchestrator.stages.store import StageStore
 from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
@@ -36,28 +42,49 @@ from orchestrator.training.random_streams import seeded_initialisation, stream
 FEATURE_FORMAT = 4
 _LARGEST_HALF = 6e4
 Progress = Callable[[int, int], None]
-ImagesOfClass = tuple[Split, int]
-"""A split, and a class as its position in the class order: the images of one table."""
+ImagesOfClass = tuple[Split | Literal["unlabeled"], int]
+"""The images of one table: a split, and a class as its position in the class order; or UNLABELED,
+and a part of the images without labels.
+"""
 
 
-def tables_learned_from(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
-    """The tables that a stage learns from; none where the extractor is not pre-trained."""
+def tables_learned_from(
+    stage: Stage, experiment: Experiment, scenario: Scenario
+) -> list[ImagesOfClass]:
+    """The tables that a stage learns from, those of images without labels last; none where the
+    extractor is not pre-trained.
+    """
     method = method_of(experiment)
     learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role
-    is_known = is_pretrained(learned_by, experiment)
-    classes = classes_learned(method, stage.task) if is_known else ()
-    return [(Split.TRAIN, c) for c in classes]
+    if not is_pretrained(learned_by, experiment):
+        return []
+    labeled = [(Split.TRAIN, c) for c in classes_learned(method, stage.task)]
+    is_read = learns_from_unlabeled(method, stage.role)
+    return [*labeled, *(_unlabeled_tables(scenario) if is_read else ())]
 
 
-def tables_judged_by(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
+def tables_judged_by(
+    stage: Stage, experiment: Experiment, scenario: Scenario
+) -> list[ImagesOfClass]:
     """The tables that a stage's evaluation reads; none where the extractor is not pre-trained."""
-    classes = range(stage.task.num_seen_classes if is_pretrained(stage.role, experiment) else 0)
-    return [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
+    if not is_pretrained(stage.role, experiment):
+        return []
+    classes = range(stage.task.num_seen_classes)
+    judging = [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
+    return [*judging, *(_unlabeled_tables(scenario) if tells_certainty(stage, scenario) else ())]
 
 
-def tables_read_for(stage: Stage, experiment: Experiment) -> list[ImagesOfClass]:
+def tables_read_for(
+    stage: Stage, experiment: Experiment, scenario: Scenario
+) -> list[ImagesOfClass]:
     """All tables of which a stage and its evaluation are computed."""
-    return [*tables_learned_from(stage, experiment), *tables_judged_by(stage, experiment)]
+    judging = tables_judged_by(stage, experiment, scenario)
+    return [*tables_learned_from(stage, experiment, scenario), *judging]
+
+
+def _unlabeled_tables(scenario: Scenario) -> list[ImagesOfClass]:
+    num_parts = 0 if scenario.unlabeled is None else scenario.unlabeled.num_parts
+    return [(UNLABELED, part) for part in range(num_parts)]
 
 
 class FeatureTables:
@@ -124,23 +151,27 @@ class FeatureTables:
 
     def views(self, classes: Sequence[int]) -> list[Views]:
         """Features of the training images of some classes, which have been obtained."""
-        tables = [self._tables[Split.TRAIN, c] for c in classes]
-        return [
-            Views(
-                table.tensors["clean"].to(self._context.device),
-                table.tensors["varied"].to(self._context.device),
-                tuple(FeatureGroup(name, size) for name, size in table.values["groups"]),
-            )
-            for table in tables
-        ]
+        return [self._views_of(Split.TRAIN, c) for c in classes]
 
-    def judged(self, split: Split, classes: Sequence[int]) -> Tensor:
-        """Features (n, d) of the images of some classes, which have been obtained, in the order of
-        `Scenario.images_of`.
+    def unlabeled_views(self) -> list[Views]:
+        """Features of all images without labels, part by part, which have been obtained."""
+        return [self._views_of(UNLABELED, part) for part in range(self._pool.num_parts)]
+
+    def _views_of(self, split: Split | Literal["unlabeled"], c: int) -> Views:
+        table, device = self._tables[split, c], self._context.device
+        return Views(
+            table.tensors["clean"].to(device),
+            table.tensors["varied"].to(device),
+            tuple(FeatureGroup(name, size) for name, size in table.values["groups"]),
+        )
+
+    def judged(self, split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
+        """Features (n, d) of the images of some classes, or parts, which have been obtained, in the
+        order of `Scenario.images_of` or of `UnlabeledPool.rows`.
         """
         return torch.cat([self._tables[split, c].tensors["clean"] for c in classes])
 
-    def key_of(self, split: Split, c: int) -> str:
+    def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
         """What a table depends on, as a SHA-256."""
         experiment, num_views = self._experiment, self._num_views(split)
         varied: dict[str, Any] = {
@@ -150,22 +181,31 @@ class FeatureTables:
         content = {
             "format": FEATURE_FORMAT,
             "backbone": self._backbone_identity,
-            "images": self._scenario.fingerprint_of_images(split, c),
+            "images": self._pool.fingerprint_of_part(c)
+            if split == UNLABELED
+            else self._scenario.fingerprint_of_images(split, c),
             "views": {"num_views": num_views, "class": self._scenario.class_names[c], **varied}
             if num_views
             else None,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def num_images_of(self, split: Split, c: int) -> int:
+    def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
         """How many images the extractor looks at for a table, varied copies among them."""
+        if split == UNLABELED:
+            return self._pool.num_images_of_part(c)
         return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
 
     @cached_property
     def _backbone_identity(self) -> dict[str, Any]:
         return backbone_identity(self._experiment.teacher.backbone)
 
-    def _num_views(self, split: Split) -> int:
+    @property
+    def _pool(self) -> UnlabeledPool:
+        assert self._scenario.unlabeled is not None  # noqa: S101 - else there are no such tables
+        return self._scenario.unlabeled
+
+    def _num_views(self, split: str) -> int:
         return self._experiment.teacher.num_views if split == Split.TRAIN else 0
 
     def _read(self, images: ImagesOfClass) -> bool:
@@ -180,8 +220,12 @@ class FeatureTables:
 
     def _compute(self, images: ImagesOfClass, advance: Callable[[int], None]) -> None:
         split, c = images
-        generator = views_generator(self._experiment.seed, self._scenario.class_names[c])
-        raw, extractor = self._scenario.images_of(split, [c]).images, self._pretrained()
+        if split == UNLABELED:
+            what, raw = "images without labels", self._pool.images_of_part(c)
+        else:
+            what = self._scenario.class_names[c]
+            raw = self._scenario.images_of(split, [c]).images
+        generator, extractor = views_generator(self._experiment.seed, what), self._pretrained()
         started = time.perf_counter()
         views = extract_views(
             extractor, raw, self._num_views(split), generator, self._context, advance
@@ -191,7 +235,7 @@ class FeatureTables:
             "varied": _stored(views.varied),
         }  # a GPU is done only now
         values = {
-            "features_of": self._scenario.class_names[c],
+            "features_of": what,
             "backbone": self._experiment.teacher.backbone.model_dump(mode="json"),
             "groups": [list(group) for group in views.groups],
             "num_images": self.num_images_of(*images),

@@ -18,7 +18,7 @@ from orchestrator.config.extensions import Extension
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.scenario import Scenario, Task
 from orchestrator.errors import ConfigError
-from orchestrator.methods.method import Method, method_of
+from orchestrator.methods.method import Method, learns_from_unlabeled, method_of
 from orchestrator.models.backbones import backbone_identity, weights_identity
 from orchestrator.stages.backbones import of_role
 from orchestrator.stages.configuration import configuration_read, extensions_read
@@ -94,7 +94,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
             configuration = configuration_read(
                 role, learns_from_scratch or task.index == 0, experiment
             )
-            content = {
+            content: dict[str, Any] = {
                 "format": _format_of(method, role, experiment),
                 "role": role,
                 "task": task.index,
@@ -106,6 +106,8 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
             }
             if extensions := extensions_read(configuration, experiment):
                 content["extensions"] = extensions
+            if scenario.unlabeled is not None and learns_from_unlabeled(method, role):
+                content["unlabeled"] = scenario.unlabeled.fingerprint
             key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
             newest[role] = (key,)
             stages.append(Stage(role, task, key, upstream))
@@ -136,11 +138,21 @@ def weights_of(experiment: Experiment) -> dict[Role, str]:
     return {role: weights_identity(experiment.backbone_of(role)) for role in ROLES}
 
 
+def tells_certainty(stage: Stage, scenario: Scenario) -> bool:
+    """Return whether a stage's evaluation counts the images without labels of which its model is
+    sure: the last teacher's does.
+    """
+    is_last = stage.role == "teacher" and stage.task == scenario.tasks[-1]
+    return is_last and scenario.unlabeled is not None
+
+
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:
     """Key of a stage's row of the accuracy matrices: its model, and the images of all seen classes
-    that it is judged by.
+    that it is judged by; and images without labels, where it says of which it is sure.
     """
     content = [EVALUATION_FORMAT, stage.key, scenario.fingerprint_of_judging(stage.task)]
+    if scenario.unlabeled is not None and tells_certainty(stage, scenario):
+        content.append(scenario.unlabeled.fingerprint)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

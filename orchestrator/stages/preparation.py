@@ -14,6 +14,8 @@ from orchestrator.config.roles import ROLES
 from orchestrator.data import ImageTable, Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario_building import build_scenario
+from orchestrator.data.unlabeled_loading import load_unlabeled, pool_beside
+from orchestrator.methods.method import uses_unlabeled_images
 from orchestrator.stages.backbones import check_backbones
 from orchestrator.stages.graph import learned_stages, stage_graph
 from orchestrator.stages.store import StageStore
@@ -23,7 +25,7 @@ from orchestrator.stages.work import Work
 # found again. A scenario takes 8 bytes an image.
 MAX_SCENARIOS = 64
 
-_NOT_READ_BY_LOADING = {"augmentation", "validation_fraction", "max_memory_gib"}
+_NOT_READ_BY_LOADING = {"augmentation", "validation_fraction", "max_memory_gib", "unlabeled"}
 
 Value = TypeVar("Value")
 
@@ -94,9 +96,20 @@ class Preparation:
             scenario = build_scenario(
                 table, experiment.scenario, data.validation_fraction, experiment.seed
             )
-            return replace(scenario, max_bytes=data.max_bytes)
+            unlabeled = None
+            if uses_unlabeled_images(experiment):
+                unlabeled = pool_beside(scenario, self._unlabeled_table(data, progress))
+            return replace(scenario, max_bytes=data.max_bytes, unlabeled=unlabeled)
 
         return self._scenarios.get(scenario_reads(experiment), build)
+
+    def _unlabeled_table(self, data: DataConfig, progress: Progress) -> ImageTable:
+        assert data.unlabeled is not None  # noqa: S101 - for the type checker
+        unlabeled = data.unlabeled
+        return self._tables.get(
+            json.dumps([data.shape, str(data.cache_dir), unlabeled.model_dump(mode="json")]),
+            lambda: load_unlabeled(data, unlabeled, progress),
+        )
 
     def check_backbones(self, work: Work) -> None:
         """Check that both backbones work on the images, once for all works with equal ones.
@@ -121,6 +134,7 @@ def scenario_reads(experiment: Experiment) -> str:
         "data": experiment.data.model_dump(mode="json", exclude={"augmentation"}),
         "scenario": experiment.scenario.model_dump(mode="json"),
         "seed": experiment.seed,
+        "unlabeled": uses_unlabeled_images(experiment),
     }
     return json.dumps(tree)
 

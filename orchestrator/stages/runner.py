@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from orchestrator.data.unlabeled import UNLABELED
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.method import Model, is_pretrained, method_of
 from orchestrator.methods.views import Views
@@ -142,10 +143,11 @@ class StageRunner:
             self._ranks,
         )
         asked = time.perf_counter()
-        views = self._views(stage)
+        views, unlabeled_views = self._views(stage)
         seconds_of_features = time.perf_counter() - asked
+        upstream = self._upstream(stage)
         model = compute_stage(
-            StageInputs(stage, experiment, scenario, self._upstream(stage), views), context
+            StageInputs(stage, experiment, scenario, upstream, views, unlabeled_views), context
         )
         learned = self._ranks.from_first(
             lambda: to_artifact(
@@ -171,7 +173,7 @@ class StageRunner:
         key = evaluation_key(stage, self._work.scenario)
         if self._ranks.from_first(lambda: self._work.store.load(key)) is not None:
             return
-        tables = tables_judged_by(stage, self._work.experiment)
+        tables = tables_judged_by(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)
         features_of = self._features.judged if tables else None
         evaluation = evaluate(
@@ -180,13 +182,17 @@ class StageRunner:
         if self._ranks.is_first:
             self._work.store.save(key, evaluation.as_artifact())
 
-    def _views(self, stage: Stage) -> list[Views] | None:
-        """What a pre-trained extractor makes of the training images; the student imitates the
-        teacher on the same views.
+    def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
+        """What a pre-trained extractor makes of the training images, and of those without labels;
+        the student imitates the teacher on the same views.
         """
-        tables = tables_learned_from(stage, self._work.experiment)
+        tables = tables_learned_from(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)
-        return self._features.views([c for _, c in tables]) if tables else None
+        classes = [c for split, c in tables if split != UNLABELED]
+        return (
+            self._features.views(classes) if tables else None,
+            self._features.unlabeled_views() if len(classes) < len(tables) else None,
+        )
 
     def _obtain_features(self, stage: Stage, tables: Sequence[ImagesOfClass]) -> None:
         self._features.obtain(
@@ -195,7 +201,8 @@ class StageRunner:
 
     def _note_use_of_features(self, stage: Stage) -> None:
         if self._ranks.is_first:
-            self._features.note_use(tables_read_for(stage, self._work.experiment))
+            work = self._work
+            self._features.note_use(tables_read_for(stage, work.experiment, work.scenario))
 
     def _clear_progress(self, stage: Stage) -> None:
         if self._ranks.is_first:

@@ -83,7 +83,7 @@ class FolderSource:
 
     def place(self, half: Half) -> str:
         """The folder."""
-        return _printable(self._folders[half] or self._folders["train"] or "")
+        return printable(self._folders[half] or self._folders["train"] or "")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """Class folders without a file that is an image by its name."""
@@ -98,10 +98,10 @@ class FolderSource:
         for folder in self._classes[half]:
             for path, stamp in folder.files:
                 yield Sample(
-                    _printable(path),
-                    _printable(path.name),
+                    printable(path),
+                    printable(path.name),
                     stamp,
-                    partial(_load, folder.name, path),
+                    partial(read_file, folder.name, path),
                 )
 
     @cached_property
@@ -115,7 +115,7 @@ class FolderSource:
 def has_class_folders(folder: Path) -> bool:
     """Whether there is such a folder, and it holds folders with images, at whatever depth."""
     return folder.is_dir() and any(
-        next(_files_below(inner), None) for inner in _visible_folders(folder)
+        next(files_below(inner), None) for inner in _visible_folders(folder)
     )
 
 
@@ -123,17 +123,17 @@ def _class_folders(root: Path) -> list[_ClassFolder]:
     if not root.is_dir():
         raise DataError(
             "no such folder",
-            where=_printable(root),
+            where=printable(root),
             next_step="correct the path: it holds one folder a class",
         )
     folders = [
-        _ClassFolder(_class_name(folder), tuple(sorted(_files_below(folder))))
+        _ClassFolder(_class_name(folder), tuple(sorted(files_below(folder))))
         for folder in _visible_folders(root)
     ]
     if not folders:
         raise DataError(
             "holds no class folders",
-            where=_printable(root),
+            where=printable(root),
             next_step="put each class's images into a folder of its name",
         )
     return folders
@@ -141,10 +141,10 @@ def _class_folders(root: Path) -> list[_ClassFolder]:
 
 def _class_name(folder: Path) -> str:
     name = folder.name
-    if name != _printable(name):
+    if name != printable(name):
         raise DataError(
             "the name of a class folder is no valid text",
-            where=_printable(folder),
+            where=printable(folder),
             next_step="rename it",
         )
     return name
@@ -160,13 +160,15 @@ def _visible_folders(root: Path) -> list[Path]:
     except OSError as error:
         raise DataError(
             f"cannot be read ({error.strerror})",
-            where=_printable(root),
+            where=printable(root),
             next_step="make it readable",
         ) from None
 
 
-def _files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Images with their stamps, in no order. Links are followed, each folder is entered once."""
+def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield images with their stamps, in no order. Links are followed, each folder is entered
+    once.
+    """
     entered = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         identity = os.stat(place)  # noqa: PTH116 - of what os.walk gives
@@ -191,14 +193,19 @@ def _stamp(path: Path) -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def _load(label: str, path: Path) -> tuple[str, bytes]:
+def read_file(label: str, path: Path) -> tuple[str, bytes]:
+    """Return an image as a sample gives it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     if path.exists() and not path.is_file():  # a pipe would be waited for without end
         raise OSError(errno.EINVAL, "not a file")
     return label, path.read_bytes()
 
 
-def _printable(path: Path | str) -> str:
-    """A path as text, also where its bytes are none."""
+def printable(path: Path | str) -> str:
+    """Return a path as text, also where its bytes are none."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 

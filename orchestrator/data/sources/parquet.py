@@ -18,7 +18,7 @@ from orchestrator.data.parquet_files import StoredFile, find_parquet_files
 from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError
 
-_BATCH_ROWS = 256
+BATCH_ROWS = 256
 _READ_BYTES = 2**23
 _LARGEST_LABEL = 2**63 - 1
 
@@ -37,7 +37,7 @@ class ParquetSource:
             DataError: There are none.
             StorageUnavailableError: Object storage does not answer.
         """
-        self.name = _data_set_name(train)
+        self.name = data_set_name(train)
         self.has_test_half = test is not None
         self._places: dict[Half, str | None] = {"train": train, "test": test}
         self._files: dict[Half, list[StoredFile]] = {
@@ -61,11 +61,7 @@ class ParquetSource:
 
     def num_images(self, half: Half) -> int:
         """Rows of all files."""
-        num_images = 0
-        for file in self._files[half]:
-            with _opened(file) as parquet:
-                num_images += parquet.metadata.num_rows
-        return num_images
+        return num_rows(self._files[half])
 
     def place(self, half: Half) -> str:
         """The file, folder or pattern."""
@@ -79,25 +75,25 @@ class ParquetSource:
         """File by file, row by row; some hundred rows are in memory at a time."""
         for file in self._files[half]:
             row = 0
-            with _opened(file) as parquet:
+            with opened(file) as parquet:
                 check_columns(parquet, file.where)
-                for batch in parquet.iter_batches(_BATCH_ROWS, columns=["image", "label"]):
+                for batch in parquet.iter_batches(BATCH_ROWS, columns=["image", "label"]):
                     for cell, label in zip(
                         batch.column("image"), batch.column("label").to_pylist(), strict=True
                     ):
                         where = f"{file.where} row {row}"
                         yield Sample(
                             where,
-                            _name(cell),
+                            file_name(cell),
                             f"{file.stamp} {row}",
                             partial(_load, cell, label, where),
                         )
                         row += 1
 
 
-def _data_set_name(train: str) -> str:
-    """That of the folder, or of the one in which the file, the pattern or the folder `train`
-    lies.
+def data_set_name(train: str) -> str:
+    """Return the name of the folder, or of the one in which the file, the pattern or the folder
+    `train` lies.
     """
     parts = train.partition("?")[0].rstrip("/").split("/")
     is_part = parts[-1] == "train" or parts[-1].endswith(".parquet") or "*" in parts[-1]
@@ -105,11 +101,31 @@ def _data_set_name(train: str) -> str:
 
 
 @contextmanager
-def _opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
+def opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file for reading some hundred rows at a time.
+
+    Raises:
+        DataError: It is not readable.
+        StorageUnavailableError: Object storage does not answer.
+    """
     # by default all of a row group is read at once, and a row group may be all of a file
-    opened = partial(pq.ParquetFile, pre_buffer=False, buffer_size=_READ_BYTES)
-    with file.open() as stream, readable(file.where), opened(stream) as parquet:
+    in_parts = partial(pq.ParquetFile, pre_buffer=False, buffer_size=_READ_BYTES)
+    with file.open() as stream, readable(file.where), in_parts(stream) as parquet:
         yield parquet
+
+
+def num_rows(files: Sequence[StoredFile]) -> int:
+    """Return the rows of some files, of which only the ends are read.
+
+    Raises:
+        DataError: One is not readable.
+        StorageUnavailableError: Object storage does not answer.
+    """
+    num = 0
+    for file in files:
+        with opened(file) as parquet:
+            num += parquet.metadata.num_rows
+    return num
 
 
 def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, object]:
@@ -124,8 +140,8 @@ def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, obje
     return label, cell.as_py()
 
 
-def _name(cell: pa.Scalar) -> str:
-    """The file name that Hugging Face keeps beside the bytes."""
+def file_name(cell: pa.Scalar) -> str:
+    """Return the file name that Hugging Face keeps beside the bytes."""
     if (
         not pa.types.is_struct(cell.type)
         or "path" not in {field.name for field in cell.type}

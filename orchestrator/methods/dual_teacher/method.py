@@ -79,6 +79,7 @@ class DualTeacher:
     formats = STAGE_FORMATS
     student_builds_on_teacher = True
     learns_from_all_images = False
+    learns_from_unlabeled_images = ("student",)
 
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment

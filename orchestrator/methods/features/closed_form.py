@@ -71,6 +71,7 @@ class FrozenFeatures(ABC):
     formats = STAGE_FORMATS
     student_builds_on_teacher = False
     learns_from_all_images = False
+    learns_from_unlabeled_images = ()
     uses_views: ClassVar[bool] = True
     """Whether augmented views of the images are learned from, too."""
 

@@ -119,7 +119,7 @@ def planned_stage(
         method_of(experiment).num_epochs(stage.role, is_first, experiment),
         num_training_images(stage, experiment, work.scenario),
     )
-    read = tables_judged_by(stage, experiment)
+    read = tables_judged_by(stage, experiment, work.scenario)
     if state is StageState.STORED:
         cost: float | None = 0.0
         is_judged = (
@@ -128,7 +128,7 @@ def planned_stage(
         read = [] if is_judged else read
     else:
         cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
-        read = [*tables_learned_from(stage, experiment), *read]
+        read = [*tables_learned_from(stage, experiment, work.scenario), *read]
     return PlannedStage(
         stage,
         state,

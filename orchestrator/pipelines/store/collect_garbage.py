@@ -98,7 +98,9 @@ def keys_needed_by(experiment: Experiment) -> list[str]:
         for key in (stage.key, evaluation_key(stage, work.scenario))
     ]
     read = dict.fromkeys(
-        images for stage in work.stages for images in tables_read_for(stage, experiment)
+        images
+        for stage in work.stages
+        for images in tables_read_for(stage, experiment, work.scenario)
     )
     return [*computed, *(tables.key_of(*images) for images in read)]
 

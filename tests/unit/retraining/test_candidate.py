@@ -44,6 +44,7 @@ def test_what_holds_for_images_from_anywhere_is_the_candidates_as_well(tmp_path:
         "augmentation": {"noise": 0.2},
         "cache_dir": str(tmp_path),
         "max_memory_gib": 0.5,
+        "unlabeled": {"kind": "parquet", "path": "/camera.parquet"},
     }
     assert of_all - {"kind", "validation_fraction"} == set(set_here), "a field is new: set it here"
     data = first_candidate({"data": set_here}).data

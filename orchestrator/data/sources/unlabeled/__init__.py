@@ -1,0 +1,1 @@
+"""Sources of images without labels, one file each."""

@@ -1,0 +1,69 @@
+"""Parquet files of images without labels; every unusable row is named."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import partial
+
+import pyarrow as pa
+
+from orchestrator.config.addresses import without_password
+from orchestrator.data.parquet_columns import check_columns
+from orchestrator.data.parquet_files import find_parquet_files
+from orchestrator.data.samples import Sample
+from orchestrator.data.sources.parquet import (
+    BATCH_ROWS,
+    data_set_name,
+    file_name,
+    num_rows,
+    opened,
+)
+
+_COLUMNS = ("image",)
+
+
+class UnlabeledParquet:
+    """Parquet files with the column `image`; no other is read."""
+
+    def __init__(self, path: str) -> None:
+        """Find the files.
+
+        Args:
+            path: A file, a folder of files, or a pattern; a local path or an address.
+
+        Raises:
+            DataError: There are none.
+            StorageUnavailableError: Object storage does not answer.
+        """
+        self.name = data_set_name(path)
+        self.place = without_password(path)
+        self._files = find_parquet_files(path, "data.unlabeled.path")
+
+    @property
+    def stamp(self) -> str:
+        """Return a digest of the files' names and stamps."""
+        return hashlib.sha256(
+            repr([(file.name, file.stamp) for file in self._files]).encode()
+        ).hexdigest()
+
+    @property
+    def num_images(self) -> int:
+        """Return the rows of all files."""
+        return num_rows(self._files)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield file by file, row by row; some hundred rows are in memory at a time."""
+        for file in self._files:
+            row = 0
+            with opened(file) as parquet:
+                check_columns(parquet, file.where, _COLUMNS)
+                for batch in parquet.iter_batches(BATCH_ROWS, columns=[*_COLUMNS]):
+                    for cell in batch.column("image"):
+                        where, stamp = f"{file.where} row {row}", f"{file.stamp} {row}"
+                        yield Sample(where, file_name(cell), stamp, partial(_load, cell))
+                        row += 1
+
+
+def _load(cell: pa.Scalar) -> tuple[str, object]:
+    return "", cell.as_py()

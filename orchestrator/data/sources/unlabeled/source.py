@@ -1,0 +1,61 @@
+"""The protocol behind which a source of images without labels keeps what it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, assert_never
+
+from orchestrator.config.unlabeled import (
+    UnlabeledConfig,
+    UnlabeledFolderConfig,
+    UnlabeledParquetConfig,
+)
+from orchestrator.data.samples import Sample
+
+
+class UnlabeledSource(Protocol):
+    """Images without labels, wherever they lie."""
+
+    @property
+    def name(self) -> str:
+        """Return what they are called."""
+
+    @property
+    def stamp(self) -> str:
+        """Return a text that changes when anything does that the source reads."""
+
+    @property
+    def place(self) -> str:
+        """Return where they lie, for messages."""
+
+    @property
+    def num_images(self) -> int:
+        """Return how many there are, readable or not."""
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the images, always in the same order; their labels mean nothing."""
+
+
+def open_unlabeled(config: UnlabeledConfig) -> UnlabeledSource:
+    """Return the images of a configuration before they are decoded.
+
+    Raises:
+        DataError: There is nothing that can be read.
+        StorageUnavailableError: Object storage does not answer.
+    """
+    # each source brings its own libraries
+    match config:
+        case UnlabeledParquetConfig():
+            from orchestrator.data.sources.unlabeled.parquet import (  # noqa: PLC0415
+                UnlabeledParquet,
+            )
+
+            return UnlabeledParquet(config.path)
+        case UnlabeledFolderConfig():
+            from orchestrator.data.sources.unlabeled.image_folder import (  # noqa: PLC0415
+                UnlabeledFolder,
+            )
+
+            return UnlabeledFolder(config.path)
+        case _:
+            assert_never(config)

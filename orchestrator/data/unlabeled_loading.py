@@ -1,0 +1,90 @@
+"""Loading images without labels: decoded once per machine, as all other images are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from orchestrator.config.data import DataConfig
+from orchestrator.config.unlabeled import UnlabeledConfig
+from orchestrator.data.image_cache import FORMAT, hashed
+from orchestrator.data.image_table import ImageTable, open_image_table, write_image_table
+from orchestrator.data.loading import decode_all
+from orchestrator.data.samples import Progress, Sample, ignore_progress
+from orchestrator.data.scenario import Scenario, Split
+from orchestrator.data.sources.unlabeled.source import UnlabeledSource, open_unlabeled
+from orchestrator.data.unlabeled import UnlabeledPool, digests_of, unlabeled_pool
+from orchestrator.errors import DataError
+
+
+def load_unlabeled(
+    config: DataConfig, unlabeled: UnlabeledConfig, progress: Progress = ignore_progress
+) -> ImageTable:
+    """Return images without labels, memory-mapped; at most `max_images` of them are decoded.
+
+    Args:
+        config: The data that they are used beside: to what they are converted, and where they are
+            kept.
+        unlabeled: Where they come from.
+        progress: Told how far decoding is.
+
+    Raises:
+        DataError: Images or files that cannot be used, each named; or there are none.
+        StorageUnavailableError: `data.cache_dir` cannot be written, or object storage does not
+            answer.
+    """
+    source = open_unlabeled(unlabeled)
+    chosen = (unlabeled.max_images, unlabeled.choice_seed) if unlabeled.max_images else None
+    key = hashed(f"{FORMAT} {config.shape} {source.stamp} {chosen}")
+    path = config.cache_dir / f"unlabeled-{key}.arrow"
+    found = open_image_table(path)
+    if found is not None:
+        return found
+    if not source.num_images:
+        raise DataError("holds no images", where=source.place, next_step="add images")
+    num = min(unlabeled.max_images or source.num_images, source.num_images)
+    samples = _chosen(source, num, unlabeled.choice_seed)
+    images, _ = decode_all(samples, num, config, progress)
+    return write_image_table(path, source.name, images, num * [""], np.zeros(num, dtype=np.bool_))
+
+
+def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
+    """Return the images of a table without labels that are none of a scenario's.
+
+    Test images are those of all classes, also of such as the class order leaves out.
+
+    Args:
+        scenario: With its test, validation and training images.
+        table: All images of the source.
+
+    Raises:
+        DataError: None is left.
+    """
+    known = scenario.table
+
+    def digests(split: Split) -> list[bytes]:
+        rows = scenario.indices[split]
+        return digests_of(known, np.concatenate(rows)) if rows else []
+
+    pool = unlabeled_pool(
+        table,
+        digests_of(known, np.flatnonzero(known.is_test)),
+        digests(Split.VALIDATION),
+        digests(Split.TRAIN),
+    )
+    if not len(pool):
+        raise DataError(
+            f"every one of its {pool.left_out.total} images is a test, validation or training image"
+            " as well",
+            where=f"data.unlabeled ({table.name})",
+            next_step="give other images, or set data.unlabeled to null",
+        )
+    return pool
+
+
+def _chosen(source: UnlabeledSource, num: int, seed: int) -> Iterator[Sample]:
+    """Yield so many of a source's samples, in its order."""
+    total = source.num_images
+    chosen = set(np.random.default_rng(seed).permutation(total)[:num].tolist())
+    return (sample for row, sample in enumerate(source.samples()) if row in chosen)

@@ -1,0 +1,234 @@
+"""Images without labels: which of a source may be learned from, and what tells them apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from orchestrator.config.data import DigitsConfig
+from orchestrator.config.unlabeled import (
+    UnlabeledConfig,
+    UnlabeledFolderConfig,
+    UnlabeledParquetConfig,
+)
+from orchestrator.data import ImageTable, Scenario, Split
+from orchestrator.data import unlabeled as module
+from orchestrator.data.unlabeled import LeftOut, UnlabeledPool
+from orchestrator.data.unlabeled_loading import load_unlabeled, pool_beside
+from orchestrator.errors import DataError
+from tests.unit.data.scenarios import build, is_in_a_file
+from tests.unlabeled import noise, png, write_unlabeled
+
+
+@pytest.fixture
+def scenario(digits_table: ImageTable) -> Scenario:
+    """Digits of which the later tasks have five training images a class."""
+    return build(digits_table, class_order=[0, 1, 2, 3], max_images_per_class=5)
+
+
+def loaded(config: UnlabeledConfig, cache: Path) -> ImageTable:
+    return load_unlabeled(DigitsConfig(cache_dir=cache), config)
+
+
+def pool_of(images: np.ndarray, scenario: Scenario, folder: Path) -> UnlabeledPool:
+    file = write_unlabeled(folder / "images.parquet", images)
+    table = loaded(UnlabeledParquetConfig(path=str(file)), folder / "cache")
+    return pool_beside(scenario, table)
+
+
+# --- sources --------------------------------------------------------------------------------------
+
+
+def test_parquet_files_need_no_column_of_labels(tmp_path: Path) -> None:
+    images = noise(5)
+    for number, part in enumerate((images[:3], images[3:])):
+        write_unlabeled(tmp_path / "camera" / f"{number}.parquet", part)
+    config = UnlabeledParquetConfig(path=str(tmp_path / "camera"))
+    table = loaded(config, tmp_path / "cache")
+    assert np.array_equal(table.images, images)
+    assert table.name == "camera"
+
+
+def test_a_folder_is_read_to_any_depth_and_its_names_mean_nothing(tmp_path: Path) -> None:
+    images = noise(3)
+    for name, image in zip(("a.png", "deep/er/b.png", "deep/c.png"), images, strict=True):
+        (tmp_path / "camera" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "camera" / name).write_bytes(png(image))
+    (tmp_path / "camera" / "notes.txt").write_text("no image")
+    table = loaded(UnlabeledFolderConfig(path=tmp_path / "camera"), tmp_path / "cache")
+    assert np.array_equal(table.images, images[[0, 2, 1]]), "in the order of their paths"
+
+
+def test_images_of_any_size_and_mode_become_those_of_the_data(tmp_path: Path) -> None:
+    (tmp_path / "camera").mkdir()
+    Image.new("RGBA", (40, 20), (255, 0, 0, 255)).save(tmp_path / "camera" / "large.png")
+    table = loaded(UnlabeledFolderConfig(path=tmp_path / "camera"), tmp_path / "cache")
+    assert table.images.shape == (1, 1, 8, 8)
+    assert (table.images == 76).all(), "the grey of red"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (UnlabeledParquetConfig(path="/nowhere.parquet"), "/nowhere.parquet: no such file"),
+        (UnlabeledFolderConfig(path=Path("/nowhere")), "/nowhere: no such folder"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_named(
+    config: UnlabeledConfig, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as error:
+        loaded(config, tmp_path)
+    assert said in str(error.value)
+    assert "correct data.unlabeled.path" in str(error.value)
+
+
+def test_a_source_without_images_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no images"):
+        loaded(UnlabeledFolderConfig(path=tmp_path / "empty"), tmp_path / "cache")
+    write_unlabeled(tmp_path / "empty.parquet", [])
+    with pytest.raises(DataError, match="holds no images"):
+        loaded(UnlabeledParquetConfig(path=str(tmp_path / "empty.parquet")), tmp_path / "cache")
+
+
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    (tmp_path / "camera").mkdir()
+    (tmp_path / "camera" / "torn.png").write_bytes(png(noise(1)[0])[:40])
+    with pytest.raises(DataError, match=r"torn\.png: cannot be decoded"):
+        loaded(UnlabeledFolderConfig(path=tmp_path / "camera"), tmp_path / "cache")
+
+
+def test_at_most_max_images_are_read_and_a_seed_chooses_them(tmp_path: Path) -> None:
+    file = write_unlabeled(tmp_path / "many.parquet", noise(40))
+
+    def chosen(seed: int, max_images: int = 10) -> list[bytes]:
+        config = UnlabeledParquetConfig(path=str(file), max_images=max_images, choice_seed=seed)
+        return [image.tobytes() for image in loaded(config, tmp_path / "cache").images]
+
+    assert len(chosen(0)) == 10
+    assert chosen(0) == chosen(0)
+    assert set(chosen(0)) != set(chosen(1))
+    assert chosen(0, 1000) == [image.tobytes() for image in noise(40)]
+
+
+def test_images_are_decoded_once(tmp_path: Path) -> None:
+    file = write_unlabeled(tmp_path / "camera.parquet", noise(4))
+    config, told = UnlabeledParquetConfig(path=str(file)), list[int]()
+    for _ in range(2):
+        load_unlabeled(
+            DigitsConfig(cache_dir=tmp_path / "cache"), config, lambda done, _: told.append(done)
+        )
+    assert told == [1, 2, 3, 4]
+
+
+# --- what may be learned from ---------------------------------------------------------------------
+
+
+def test_images_of_the_data_are_left_out_and_counted_by_the_first_reason(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    rows = {split: scenario.indices[split][2] for split in Split}
+    of_data = scenario.table.images
+    new = noise(6)
+    given = [
+        *of_data[rows[Split.TEST][:4]],
+        *new,
+        *of_data[rows[Split.VALIDATION][:3]],
+        *of_data[rows[Split.TRAIN][:2]],
+        *new[:1],
+    ]
+    pool = pool_of(np.stack(given), scenario, tmp_path)
+    assert pool.left_out == LeftOut(in_test=4, in_validation=3, in_training=2, repeated=1)
+    assert np.array_equal(pool.images(None).images.numpy(), new)
+    assert len(pool) + pool.left_out.total == len(given)
+
+
+def test_test_images_of_classes_that_are_not_learned_are_left_out_as_well(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    table = scenario.table
+    nine = np.flatnonzero((table.labels == "9") & table.is_test)[:2]
+    spare = np.flatnonzero((table.labels == "9") & ~table.is_test)[:5]
+    pool = pool_of(table.images[[*nine, *spare]], scenario, tmp_path)
+    assert pool.left_out.in_test == 2
+    assert len(pool) == 5, "a training image that nobody learns with its label may stay"
+
+
+def test_a_source_of_which_nothing_is_left_is_refused(scenario: Scenario, tmp_path: Path) -> None:
+    known = scenario.table.images[scenario.indices[Split.TEST][0][:3]]
+    with pytest.raises(DataError, match="every one of its 3 images is a test, validation"):
+        pool_of(known, scenario, tmp_path)
+
+
+# --- parts and fingerprints -----------------------------------------------------------------------
+
+
+def test_parts_follow_each_other_and_each_has_a_fingerprint_of_its_own(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
+    pool = pool_of(noise(10), scenario, tmp_path)
+    parts = [pool.images_of_part(part) for part in range(pool.num_parts)]
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert [pool.num_images_of_part(part) for part in range(3)] == [4, 4, 2]
+    assert np.array_equal(np.concatenate([part.numpy() for part in parts]), noise(10))
+    assert len({pool.fingerprint_of_part(part) for part in range(3)}) == 3
+
+
+def test_images_that_come_later_leave_the_earlier_parts_as_they_are(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
+    before, after = (pool_of(noise(10)[:num], scenario, tmp_path / str(num)) for num in (8, 10))
+    assert before.fingerprint != after.fingerprint
+    for part in range(2):
+        assert before.fingerprint_of_part(part) == after.fingerprint_of_part(part)
+
+
+def test_a_fingerprint_is_of_the_content_that_is_learned_from(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    test_image = scenario.table.images[scenario.indices[Split.TEST][0][:1]]
+    plain = pool_of(noise(3), scenario, tmp_path / "plain")
+    with_test_image = pool_of(np.concatenate([test_image, noise(3)]), scenario, tmp_path / "more")
+    other_order = pool_of(noise(3)[::-1], scenario, tmp_path / "order")
+    assert plain.fingerprint == with_test_image.fingerprint
+    assert plain.fingerprint != other_order.fingerprint
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def test_too_many_images_lie_on_disk_also_when_they_are_resized(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    pool = pool_of(noise(20), scenario, tmp_path)
+    in_memory, on_disk = pool.images(20 * 64), pool.images(20 * 64 - 1)
+    assert not is_in_a_file(in_memory.images)
+    assert is_in_a_file(on_disk.images)
+    assert (in_memory.images == on_disk.images).all()
+    assert is_in_a_file(on_disk.resized(4).images)
+    assert (on_disk.resized(4).images == in_memory.resized(4).images).all()
+
+
+def test_they_share_the_room_with_the_images_that_they_are_used_beside(
+    scenario: Scenario, tmp_path: Path
+) -> None:
+    pool = pool_of(noise(20), scenario, tmp_path)
+    data = scenario.images_of(Split.TRAIN, [2])
+    room = data.images.nbytes + 20 * 64
+    for max_bytes, lies_on_disk in ((room, False), (room - 1, True), (None, False)):
+        bounded = Scenario(
+            scenario.table,
+            scenario.class_names,
+            scenario.tasks,
+            scenario.indices,
+            max_bytes=max_bytes,
+            unlabeled=pool,
+        )
+        found = bounded.unlabeled_images(data)
+        assert found is not None
+        assert is_in_a_file(found.images) == lies_on_disk
+        assert len(found) == 20

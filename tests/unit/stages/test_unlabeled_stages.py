@@ -1,0 +1,196 @@
+"""Images without labels in stages: who learns from them, what is computed of them once, and of
+which the last teacher is sure.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from orchestrator.config import Experiment
+from orchestrator.config.overrides import with_values
+from orchestrator.data import unlabeled as pools
+from orchestrator.methods.dual_teacher import METHOD
+from orchestrator.methods.method import LearningInputs
+from orchestrator.models.network import extract_features
+from orchestrator.stages import StageRunner, Work, prepare_work
+from orchestrator.stages.events import FeaturesComputed, StageEvent
+from orchestrator.stages.graph import evaluation_key
+from tests.unlabeled import noise, write_unlabeled
+
+NUM_IMAGES = 10
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> str:
+    return str(write_unlabeled(tmp_path / "camera.parquet", noise(NUM_IMAGES)))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[LearningInputs]:
+    """What the method is handed from here on."""
+    inputs: list[LearningInputs] = []
+    learn = METHOD.learn
+
+    def noting(given: LearningInputs, *others: object) -> object:
+        inputs.append(given)
+        return learn(given, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(METHOD, "learn", noting)
+    return inputs
+
+
+def with_camera(experiment: Experiment, path: str, **changes: object) -> Experiment:
+    unlabeled = {"kind": "parquet", "path": path}
+    return with_values(experiment, {"data.unlabeled": unlabeled, **changes})
+
+
+def computed(experiment: Experiment) -> tuple[Work, list[StageEvent]]:
+    work, events = prepare_work(experiment), list[StageEvent]()
+    runner = StageRunner(work, torch.device("cpu"), events.append)
+    for stage in work.stages:
+        runner.obtain(stage)
+    return work, events
+
+
+def keys_of(experiment: Experiment, role: str) -> list[str]:
+    return [stage.key for stage in prepare_work(experiment).stages if stage.role == role]
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+
+def test_the_stages_that_learn_from_them_have_them_in_their_keys_and_no_others(
+    tiny_experiment: Experiment, camera: str, tmp_path: Path
+) -> None:
+    other = str(write_unlabeled(tmp_path / "other.parquet", noise(NUM_IMAGES, seed=1)))
+    without, one, two = (
+        tiny_experiment,
+        with_camera(tiny_experiment, camera),
+        with_camera(tiny_experiment, other),
+    )
+    of_students = [keys_of(each, "student") for each in (without, one, two)]
+    assert not set(of_students[0]) & set(of_students[1])
+    assert not set(of_students[1]) & set(of_students[2])
+    assert keys_of(without, "teacher") == keys_of(one, "teacher") == keys_of(two, "teacher")
+
+
+def test_where_they_lie_is_in_no_key(
+    tiny_experiment: Experiment, camera: str, tmp_path: Path
+) -> None:
+    moved = str(write_unlabeled(tmp_path / "moved" / "again.parquet", noise(NUM_IMAGES)))
+    one, two = (with_camera(tiny_experiment, path) for path in (camera, moved))
+    assert keys_of(one, "student") == keys_of(two, "student")
+
+
+def test_a_method_that_does_not_learn_from_them_never_reads_them(
+    tiny_experiment: Experiment,
+) -> None:
+    baseline = with_values(tiny_experiment, {"method.kind": "analytic"})
+    work = prepare_work(with_camera(baseline, "/nowhere.parquet"))
+    assert work.scenario.unlabeled is None
+    assert [stage.key for stage in work.stages] == [
+        stage.key for stage in prepare_work(baseline).stages
+    ]
+
+
+def test_only_the_last_teacher_is_judged_anew_with_them(
+    tiny_experiment: Experiment, camera: str
+) -> None:
+    without, with_them = (
+        prepare_work(each) for each in (tiny_experiment, with_camera(tiny_experiment, camera))
+    )
+    differing = [
+        stage.name
+        for stage, same in zip(with_them.stages, without.stages, strict=True)
+        if stage.role == "teacher"
+        and evaluation_key(stage, with_them.scenario) != evaluation_key(same, without.scenario)
+    ]
+    assert differing == ["teacher[2]"]
+
+
+# --- learning -------------------------------------------------------------------------------------
+
+
+def test_every_task_of_a_student_gets_all_of_them_and_a_teacher_none(
+    tiny_experiment: Experiment, camera: str, seen: list[LearningInputs], tmp_path: Path
+) -> None:
+    experiment = with_camera(tiny_experiment, camera, **{"store.uri": str(tmp_path / "store")})
+    computed(experiment)
+    assert [inputs.role for inputs in seen] == 3 * ["teacher", "student"]
+    for inputs in seen:
+        if inputs.role == "teacher":
+            assert inputs.unlabeled is None
+        else:
+            assert inputs.unlabeled is not None
+            assert torch.equal(inputs.unlabeled.images, torch.from_numpy(noise(NUM_IMAGES)))
+        assert inputs.unlabeled_views is None, "the extractor is not pre-trained"
+
+
+def test_their_features_are_computed_once_part_by_part(
+    pretrained_experiment: Experiment,
+    camera: str,
+    seen: list[LearningInputs],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "IMAGES_PER_PART", 4)
+    without, _ = computed(pretrained_experiment)
+    seen.clear()
+    work, events = computed(with_camera(pretrained_experiment, camera))
+    finished = [
+        event
+        for event in events
+        if isinstance(event, FeaturesComputed) and event.num_done == event.num_images
+    ]
+    assert [(event.stage, event.num_images) for event in finished] == [("student[0]", NUM_IMAGES)]
+    assert [inputs.role for inputs in seen] == ["student", "student"], "teachers are in the store"
+    for inputs in seen:
+        assert inputs.teacher is not None
+        assert inputs.unlabeled is not None
+        assert inputs.unlabeled_views is not None
+        assert [len(views.clean) for views in inputs.unlabeled_views] == [4, 4, 2]
+        assert all(len(views.varied) == 0 for views in inputs.unlabeled_views)
+        expected = extract_features(inputs.teacher.network.extractor, inputs.unlabeled.images)
+        found = torch.cat([views.clean for views in inputs.unlabeled_views])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert without.scenario.unlabeled is None
+    assert work.scenario.unlabeled is not None
+
+
+# --- of what a teacher is sure --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fixture", ["tiny_experiment", "pretrained_experiment"])
+def test_the_last_teachers_evaluation_counts_of_which_images_it_is_sure(
+    fixture: str,
+    request: pytest.FixtureRequest,
+    camera: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pools, "IMAGES_PER_PART", 4)
+    experiment = request.getfixturevalue(fixture)
+    work, _ = computed(with_camera(experiment, camera, **{"store.uri": str(tmp_path / "store")}))
+    *others, last = [stage for stage in work.stages if stage.role == "teacher"]
+    assert all(work.evaluation_of(stage).certainty is None for stage in others)
+    certainty = work.evaluation_of(last).certainty
+    assert certainty is not None
+    network = work.model_from(work.artifact_of(last), last, torch.device("cpu")).network
+    with torch.no_grad():
+        logits = network.eval()(torch.from_numpy(noise(NUM_IMAGES))).logits
+    probabilities = logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+    for c in range(logits.shape[1]):
+        ours = probabilities.argmax(dim=1) == c
+        assert certainty.assigned[c] == ours.sum()
+        assert certainty.sure[c] == (ours & (probabilities[:, c] >= 0.9)).sum()
+
+
+def test_stages_of_before_are_found_and_only_the_last_teacher_looks_at_the_images(
+    tiny_experiment: Experiment, camera: str, tmp_path: Path, seen: list[LearningInputs]
+) -> None:
+    experiment = with_values(tiny_experiment, {"store.uri": str(tmp_path / "store")})
+    computed(experiment)
+    seen.clear()
+    work, _ = computed(with_camera(experiment, camera))
+    assert [inputs.role for inputs in seen] == 3 * ["student"]
+    assert work.evaluation_of(work.stages[-2]).certainty is not None
