@@ -99,7 +99,27 @@ class StudentConfig(Config):
         default=0.03,
         gt=0,
         le=1,
-        description="How far the closed form's covariance is shrunk towards an isotropic one.",
+        description=(
+            "How far the closed form's covariance, of features divided by their deviations, is"
+            " shrunk towards the identity where images are plenty."
+        ),
+    )
+    few_images_shrinkage: float = Field(
+        default=8.0,
+        ge=0,
+        description=(
+            "How much more an inherited student shrinks where images are few: added to the odds of"
+            " `classifier_shrinkage`, times the covariance's effective dimensions per image that it"
+            " was estimated from."
+        ),
+    )
+    transfer_rounds: int = Field(
+        default=4,
+        ge=1,
+        description=(
+            "How often an inherited student works through all images: TSTR is the share of these"
+            " rounds that is done, and the targets of every round count equally."
+        ),
     )
     rehearsal: float = Rehearsal
     temperature: float = Field(

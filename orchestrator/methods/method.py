@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 
+from orchestrator.config.backbones import InheritedBackboneConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.extensions import Extension, load_extension
+from orchestrator.config.features import StageFeaturesConfig
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.config.teacher import PretrainedExtractorConfig
 from orchestrator.data.labeled_images import LabeledImages
@@ -185,6 +187,19 @@ def is_pretrained(role: Role, experiment: Experiment) -> bool:
     They are then computed once and come as `LearningInputs.views`.
     """
     return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
+
+
+def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
+    """Return whether the features that a role's models are judged by come from feature tables.
+
+    Those of a student that took over the first stages of a pre-trained teacher stand at the
+    beginning of the teacher's.
+    """
+    if role == "teacher" or not method_of(experiment).student_builds_on_teacher:
+        return is_pretrained(role, experiment)
+    inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
+    reports_stages = isinstance(experiment.teacher.backbone.features, StageFeaturesConfig)
+    return inherits and reports_stages and is_pretrained("teacher", experiment)
 
 
 _OF_EXTENSIONS = (

@@ -100,12 +100,18 @@ def _batches(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> tuple[Ten
 def predict_from_features(
     network: AnyNetwork, features: Float[Tensor, "n d"]
 ) -> Float[Tensor, "n classes"]:
-    """Logits of what the network's own extractor has made of many images, on the CPU."""
+    """Logits of what the network's own extractor has made of many images, on the CPU.
+
+    Args:
+        network: The extractor may be the first stages of the one that made the features.
+        features: Those of its own extractor come first.
+    """
+    num_own = network.extractor.num_features
     device = next(network.extractor.parameters()).device
     network.eval()
     return torch.cat(
         [
-            network.classifier(network.embedding(batch.to(device).float())).cpu()
+            network.classifier(network.embedding(batch[:, :num_own].to(device).float())).cpu()
             for batch in features.split(_EVALUATION_BATCH)
         ]
     )

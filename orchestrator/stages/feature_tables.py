@@ -25,6 +25,7 @@ from orchestrator.data.scenario import Scenario, Split
 from orchestrator.data.unlabeled import UNLABELED, UnlabeledPool
 from orchestrator.methods.method import (
     classes_learned,
+    is_judged_by_tables,
     is_pretrained,
     learns_from_unlabeled,
     method_of,
@@ -67,7 +68,7 @@ def tables_judged_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
     """The tables that a stage's evaluation reads; none where the extractor is not pre-trained."""
-    if not is_pretrained(stage.role, experiment):
+    if not is_judged_by_tables(stage.role, experiment):
         return []
     classes = range(stage.task.num_seen_classes)
     judging = [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from orchestrator.config.backbones import InheritedBackboneConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.config.teacher import FineTunedExtractorConfig
@@ -22,6 +23,10 @@ from orchestrator.methods.artifacts import (
 )
 from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
 from orchestrator.methods.dual_teacher.student.closed_form import FeatureStatistics
+from orchestrator.methods.dual_teacher.student.inherited import (
+    InheritedStudent,
+    learn_inherited_student,
+)
 from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
 from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
 from orchestrator.methods.dual_teacher.teacher.prototypes import PrototypeMemory
@@ -69,6 +74,15 @@ _DISTILLATION = (
     "student.temperature",
     "student.transfer",
 )
+_INHERITING = (
+    "student.backbone",
+    "student.classifier_weight",
+    "student.classifier_shrinkage",
+    "student.few_images_shrinkage",
+    "student.temperature",
+    "student.transfer",
+    "student.transfer_rounds",
+)
 _FIRST_STUDENT = ("student.backbone",)
 _LATER_STUDENT = ("student.consolidation", "student.rehearsal", "student.stability_weight")
 
@@ -86,6 +100,8 @@ class DualTeacher:
     ) -> Sequence[str]:
         """Return what the role's learning reads: `student.*` is in no teacher's key."""
         if role == "student":
+            if isinstance(experiment.student.backbone, InheritedBackboneConfig):
+                return _INHERITING
             return (*_DISTILLATION, *(_FIRST_STUDENT if is_first_task else _LATER_STUDENT))
         if is_pretrained(role, experiment):
             first = (*_EMBEDDING_SHAPE, "teacher.backbone")
@@ -100,7 +116,9 @@ class DualTeacher:
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of distillation, or of the extractor's training and the refinement."""
         if role == "student":
-            return experiment.student.training.epochs
+            own = experiment.student
+            inherits = isinstance(own.backbone, InheritedBackboneConfig)
+            return own.transfer_rounds if inherits else own.training.epochs
         teacher = experiment.teacher
         trains = is_first_task or isinstance(teacher.extractor, FineTunedExtractorConfig)
         trains = trains and not is_pretrained(role, experiment)
@@ -114,6 +132,9 @@ class DualTeacher:
             return learn_teacher_task(
                 previous, inputs.data, experiment.teacher, context, inputs.views
             )
+        if isinstance(experiment.student.backbone, InheritedBackboneConfig):
+            assert previous is None or isinstance(previous, InheritedStudent)  # noqa: S101 - types
+            return learn_inherited_student(previous, inputs, context)
         assert isinstance(inputs.teacher, TeacherModel)  # noqa: S101 - for the type checker
         assert previous is None or isinstance(previous, StudentModel)  # noqa: S101 - likewise
         features = None if inputs.views is None else torch.cat([it.clean for it in inputs.views])
@@ -129,6 +150,9 @@ class DualTeacher:
             tensors |= tensors_of("statistics", model.memory.statistics)
             tensors |= tensors_of("space", model.space)
             return Artifact(tensors, {"refinement_strength": model.refinement_strength})
+        if isinstance(model, InheritedStudent):
+            tensors = network_tensors(model.network) | tensors_of("statistics", model.statistics)
+            return Artifact(tensors, {"details": model.details})
         assert isinstance(model, StudentModel)  # noqa: S101 - for the type checker
         tensors = network_tensors(model.taught)
         if model.network is not model.taught:
@@ -140,8 +164,12 @@ class DualTeacher:
         """Return the teacher or the student."""
         tensors = artifact.tensors
         network = rebuilt_network(tensors, context)
-        space = JointSpace(**unprefixed("space", tensors))
         statistics = unprefixed("statistics", tensors)
+        inherits = isinstance(context.experiment.student.backbone, InheritedBackboneConfig)
+        if context.role == "student" and inherits:
+            details = artifact.values["details"]
+            return InheritedStudent(network, FeatureStatistics(**statistics), details)
+        space = JointSpace(**unprefixed("space", tensors))
         if context.role == "student":
             answering = _answering(network, unprefixed("answers", tensors))
             return StudentModel(answering, network, space, FeatureStatistics(**statistics))

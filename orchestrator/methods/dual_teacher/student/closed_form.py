@@ -20,6 +20,8 @@ from orchestrator.methods.features.drift import FeatureDrift
 from orchestrator.models import LinearClassifier
 
 _LEAST_VARIANCE = 1e-8
+_LEAST_COUNT = 1e-6
+_LEAST_SHARE = 1e-6  # of the mean variance, added to each: a feature that never varies has none
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,13 @@ class FeatureStatistics:
 
     Attributes:
         means: One per class.
-        counts: Training images that each class had.
+        counts: Training images that each class had; with shares of images where they belong to
+            classes in shares.
         covariance: Within-class covariance, the mean over classes.
     """
 
     means: Float[Tensor, "classes d"]
-    counts: Int64[Tensor, " classes"]
+    counts: Int64[Tensor, " classes"] | Float[Tensor, " classes"]
     covariance: Float[Tensor, "d d"]
 
     def with_classes(
@@ -51,11 +54,54 @@ class FeatureStatistics:
             counts.append(torch.tensor(len(of_class)))
         return FeatureStatistics(torch.stack(means), torch.stack(counts), covariance)
 
+    def with_shares(
+        self, features: Float[Tensor, "n d"], shares: Float[Tensor, "n classes"]
+    ) -> FeatureStatistics:
+        """Return these statistics with images that belong to classes in shares.
+
+        The covariance is that of all images around the means of their classes. Images that were
+        counted before are not seen again: their spread around a mean that moves follows from how
+        far it moves (Chan, Golub and LeVeque 1979).
+
+        Args:
+            features: Of some images.
+            shares: How much of each belongs to which class, in [0, 1]; classes beyond those that
+                are known are new.
+        """
+        rows, weights = features.double().cpu(), shares.double().cpu()
+        num_known, num_classes = len(self.means), weights.shape[1]
+        before = rows.new_zeros(num_classes)
+        before[:num_known] = self.counts.double()
+        old_means = rows.new_zeros(num_classes, rows.shape[1])
+        old_means[:num_known] = self.means.double()
+        own = weights.sum(dim=0)
+        counts = before + own
+        sums = weights.T @ rows
+        means = (before[:, None] * old_means + sums) / counts.clamp_min(_LEAST_COUNT)[:, None]
+        own_means = sums / own.clamp_min(_LEAST_COUNT)[:, None]
+        scatter = rows.T @ (weights.sum(dim=1, keepdim=True) * rows)
+        scatter -= own_means.T @ (own[:, None] * own_means)
+        between = (before * own / counts.clamp_min(_LEAST_COUNT))[:, None]
+        difference = own_means - old_means
+        scatter += difference.T @ (between * difference)
+        scatter += self.covariance.double() * self.degrees_of_freedom
+        covariance = scatter / _degrees_of_freedom(counts)
+        return FeatureStatistics(means.float(), counts.float(), covariance.float())
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """How many independent deviations the covariance was estimated from; at least 1."""
+        return _degrees_of_freedom(self.counts)
+
     def followed(self, drift: FeatureDrift) -> FeatureStatistics:
         """Where the classes are after the extractor has changed."""
         return FeatureStatistics(
             drift.of_points(self.means), self.counts, drift.of_covariance(self.covariance)
         )
+
+
+def _degrees_of_freedom(counts: Tensor) -> float:
+    return max(1.0, float((counts - 1).clamp_min(0).sum()))
 
 
 def no_statistics(num_features: int) -> FeatureStatistics:
@@ -77,18 +123,21 @@ def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClass
 
     Args:
         statistics: Of at least one class.
-        shrinkage: How far the covariance is shrunk towards an isotropic one, in (0, 1].
+        shrinkage: How far the covariance of features, each divided by its deviation, is shrunk
+            towards the identity, in (0, 1].
     """
     covariance, centre = statistics.covariance.double(), statistics.means.double().mean(dim=0)
-    means = (
-        statistics.means.double() - centre
-    )  # what all classes share says nothing, and would only make logits large
-    num_features = len(covariance)
-    level = (covariance.trace() / num_features).clamp_min(_LEAST_VARIANCE)
-    shrunk = (1 - shrinkage) * covariance + shrinkage * level * torch.eye(
-        num_features, dtype=torch.float64
+    level = (covariance.trace() / len(covariance)).clamp_min(_LEAST_VARIANCE)
+    deviations = (covariance.diagonal() + _LEAST_SHARE * level).sqrt()
+    covariance = covariance / deviations / deviations[:, None]
+    # what all classes share says nothing, and would only make logits large
+    means = (statistics.means.double() - centre) / deviations
+    shrunk = (1 - shrinkage) * covariance + shrinkage * torch.eye(
+        len(covariance), dtype=torch.float64
     )
     weights = torch.linalg.solve(shrunk, means.T)
-    noise = torch.linalg.solve(shrunk, covariance).trace() / statistics.counts
-    biases = -centre @ weights - ((means * weights.T).sum(dim=1) - noise) / 2
+    noise = torch.linalg.solve(shrunk, covariance).trace() / statistics.counts.clamp_min(1)
+    squares = (means * weights.T).sum(dim=1)
+    weights = weights / deviations[:, None]
+    biases = -centre @ weights - (squares - noise) / 2
     return LinearClassifier(weights.float(), biases.float())

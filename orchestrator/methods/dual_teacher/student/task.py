@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from orchestrator.config.backbones import BackboneConfig, InheritedBackboneConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.labeled_images import LabeledImages
@@ -100,6 +101,11 @@ def learn_student_task(
     )
 
 
+def _own_backbone(config: StudentConfig) -> BackboneConfig:
+    assert not isinstance(config.backbone, InheritedBackboneConfig)  # noqa: S101 - see `inherited`
+    return config.backbone
+
+
 def _taught_images(
     shown: LabeledImages,
     num_old: int,
@@ -123,10 +129,10 @@ def _taught_images(
         features = torch.cat(
             [extract_features(extractor, shown.images[:num_old]).to(features.device), features]
         )
-    size = shown.shape[-1]  # a student that looks at fewer pixels is spared the others from here on
-    return WithKnownFeatures(
-        shown.resized(min(config.backbone.input_size or size, size)).images, features, stronger
-    )
+    size = shown.shape[-1]
+    # a student that looks at fewer pixels is spared the others from here on
+    seen = min(_own_backbone(config).input_size or size, size)
+    return WithKnownFeatures(shown.resized(seen).images, features, stronger)
 
 
 def _statistics(
@@ -164,7 +170,7 @@ def _start(
     dimensions = len(teacher.space.offset)
     if previous is None:
         with seeded_initialisation(context.seed_of("network")):
-            extractor = build_backbone(config.backbone, data.shape)
+            extractor = build_backbone(_own_backbone(config), data.shape)
             network = Network(
                 extractor,
                 ProjectionEmbedding(extractor.num_features, dimensions),

@@ -1,0 +1,205 @@
+"""A student that inherits the teacher's first stages [A §53] and learns its classes in closed form.
+
+Layers that stay as they are give an image the same features in every task, so the statistics of
+old classes never go stale. What both teachers and the real answers have to say about an image is
+mixed as patent B has it, sample by sample: with shares of an image in several classes, linear
+discriminants are learned from the targets `TSSR · STK + (1 - TSSR) · EK`. The stage works through
+all images several times: its progress TSTR is the share of these rounds that is done, and every
+round's targets count equally. Of an image without label nobody knows the real answer: its TSSR is
+1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from orchestrator.config.backbones import InheritedBackboneConfig
+from orchestrator.config.student import StudentConfig
+from orchestrator.methods.dual_teacher.student.closed_form import (
+    FeatureStatistics,
+    discriminant,
+    no_statistics,
+)
+from orchestrator.methods.dual_teacher.student.transfer import soften, transfer_targets
+from orchestrator.methods.dual_teacher.teacher import TeacherModel
+from orchestrator.methods.dual_teacher.teacher.posterior import TeacherPosterior
+from orchestrator.methods.features.shrinkage import shrinkage_for_images
+from orchestrator.methods.method import LearningInputs
+from orchestrator.methods.views import Views
+from orchestrator.models import AnyNetwork, Backbone, LinearClassifier, Network, PowerNormalization
+from orchestrator.models.network import extract_features
+from orchestrator.training.context import LearningContext
+from orchestrator.training.reports import EpochReport
+
+
+@dataclass(frozen=True)
+class InheritedStudent:
+    """The student after a task.
+
+    Attributes:
+        network: Inherited layers, normalisation, linear discriminants.
+        statistics: The seen classes in its features, without images that have no label.
+        details: Mean KDR and TSSR of the task's images, and how many images without label counted.
+    """
+
+    network: AnyNetwork
+    statistics: FeatureStatistics
+    details: dict[str, float] = field(default_factory=dict)
+
+
+class _Known(NamedTuple):
+    """Images as both see them.
+
+    Attributes:
+        student: The student's features, normalised.
+        teacher: What the teacher's extractor makes of them.
+    """
+
+    student: Float[Tensor, "n d"]
+    teacher: Float[Tensor, "n e"]
+
+
+def learn_inherited_student(
+    previous: InheritedStudent | None, inputs: LearningInputs, context: LearningContext
+) -> InheritedStudent:
+    """Learn one task.
+
+    Args:
+        previous: The student of the task before; None for the first task. It is left as it is.
+        inputs: New images, images without labels, the teacher after this task, the configuration.
+        context: Device, ranks, listener.
+    """
+    teacher, config = inputs.teacher, inputs.experiment.student
+    assert isinstance(teacher, TeacherModel)  # noqa: S101 - for the type checker
+    teacher.network.eval()
+    extractor = _extractor_of(previous, teacher, config)
+    seeing = _Seeing(extractor, teacher, context)
+    images = seeing.images(inputs.data.images, inputs.views)
+    known = previous.statistics if previous else no_statistics(extractor.num_features)
+    targets, details = _targets(known, images, inputs.data.labels, teacher, (config, context))
+    statistics = known.with_shares(images.student, targets)
+    answering = statistics
+    if inputs.unlabeled is not None and config.classifier_weight:
+        others = seeing.images(inputs.unlabeled.images, inputs.unlabeled_views)
+        shares = _unlabeled_shares(others, teacher, config)
+        details["unlabeled_images"] = float(shares.sum())
+        answering = statistics.with_shares(others.student, shares)
+    classifier = _classifier(answering, config).to(context.device)
+    network = Network(extractor, PowerNormalization(extractor.groups), classifier).eval()
+    return InheritedStudent(network, statistics, details)
+
+
+def _extractor_of(
+    previous: InheritedStudent | None, teacher: TeacherModel, config: StudentConfig
+) -> Backbone:
+    """Return the inherited layers; those of the first task's teacher serve all tasks."""
+    if previous is not None:
+        extractor: Backbone = previous.network.extractor
+        return extractor.eval()
+    assert isinstance(config.backbone, InheritedBackboneConfig)  # noqa: S101 - for the type checker
+    return teacher.network.extractor.until(config.backbone.until).eval()
+
+
+@dataclass(frozen=True)
+class _Seeing:
+    """What the extractors of both make of images: from tables, or by looking at them."""
+
+    extractor: Backbone
+    teacher: TeacherModel
+    context: LearningContext
+
+    def images(self, images: Tensor, views: Sequence[Views] | None) -> _Known:
+        """Return the features of images.
+
+        Args:
+            images: uint8.
+            views: What the teacher's extractor makes of them, where that is known already.
+        """
+        of_teacher = self.teacher.network.extractor
+        if views is None:
+            features = self._extracted(of_teacher, images)
+        else:
+            features = torch.cat([part.clean for part in views])
+        groups = self.extractor.groups
+        if of_teacher.groups[: len(groups)] == groups and views is not None:
+            own = features[:, : self.extractor.num_features]
+        else:
+            own = self._extracted(self.extractor, images)
+        return _Known(PowerNormalization(groups)(own.float()).cpu(), features)
+
+    def _extracted(self, extractor: Backbone, images: Tensor) -> Tensor:
+        ranks = self.context.ranks
+        return ranks.gather(extract_features(extractor, ranks.share(images)), len(images))
+
+
+def _targets(
+    known: FeatureStatistics,
+    images: _Known,
+    labels: Tensor,
+    teacher: TeacherModel,
+    setting: tuple[StudentConfig, LearningContext],
+) -> tuple[Float[Tensor, "n classes"], dict[str, float]]:
+    """Return what the student learns of each image: the mean of all rounds' targets."""
+    config, context = setting
+    num_classes, labels = teacher.network.classifier.num_classes, labels.cpu()
+    answers = functional.one_hot(labels, num_classes).float()
+    if not config.classifier_weight:
+        return answers, {}
+    taught = soften(_posterior(teacher, images.teacher, context), config.temperature)
+    mean, targets = torch.zeros_like(answers), answers
+    details: dict[str, float] = {}
+    for done in range(config.transfer_rounds):
+        statistics = known.with_shares(images.student, targets)
+        logits = _classifier(statistics, config)(images.student)
+        tstr = done / config.transfer_rounds
+        found = transfer_targets(
+            soften(logits, config.temperature), taught, labels, config.transfer, tstr
+        )
+        targets = found.targets
+        mean += targets / config.transfer_rounds
+        loss = -(targets * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
+        details = {"kdr": float(found.kdr.mean()), "tssr": float(found.tssr.mean())}
+        if context.ranks.is_first:
+            metrics = {"loss": float(loss), "tstr": tstr, **details}
+            context.listener(EpochReport("student", done + 1, config.transfer_rounds, metrics))
+    return mean, details
+
+
+def _posterior(
+    teacher: TeacherModel, features: Tensor, context: LearningContext
+) -> Float[Tensor, "n classes"]:
+    posterior = TeacherPosterior(teacher)
+    return torch.cat(
+        [posterior.logits(rows.to(context.device).float()).cpu() for rows in features.split(1024)]
+    )
+
+
+def _unlabeled_shares(
+    images: _Known, teacher: TeacherModel, config: StudentConfig
+) -> Float[Tensor, "n classes"]:
+    """Return how much of each image without label belongs to which class: nothing of one that is
+    of no seen class.
+    """
+    posterior, device = TeacherPosterior(teacher), next(teacher.network.parameters()).device
+    features = images.teacher.to(device).float()
+    taught = soften(posterior.logits(features), config.temperature)
+    return (posterior.known(features)[:, None] * taught).cpu()
+
+
+def _classifier(statistics: FeatureStatistics, config: StudentConfig) -> LinearClassifier:
+    deviations = statistics.covariance.diagonal().clamp_min(1e-12).sqrt()
+    correlation = statistics.covariance / deviations / deviations[:, None]
+    shrinkage = shrinkage_for_images(
+        correlation,
+        statistics.degrees_of_freedom,
+        config.classifier_shrinkage,
+        config.few_images_shrinkage,
+    )
+    return discriminant(statistics, shrinkage)

@@ -1,0 +1,65 @@
+"""What the teacher believes of images: probabilities, where its classifier gives cosines."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from orchestrator.methods.dual_teacher.teacher.model import TeacherModel
+
+
+class TeacherPosterior:
+    """Log-probabilities of classes under the normal distributions of the joint embedding space.
+
+    There the within-class covariance is the identity, so that `z·m - m²/2` is, up to what all
+    classes share, the log-probability of the class with mean `m`. The classifier's directions
+    stand for those of the means: they have what refinement has learned. An anchor is as much longer
+    than 1 as few images made its mean too long (`closed_form.directions_of`); that error is taken
+    off `m²`.
+    """
+
+    def __init__(self, teacher: TeacherModel) -> None:
+        """Read the classes of a teacher.
+
+        Args:
+            teacher: After any task.
+        """
+        self._embedding = teacher.network.embedding
+        directions = teacher.network.classifier.directions().detach()
+        with torch.no_grad():
+            means = self._embedding.embed_normalized(
+                teacher.memory.statistics.means.to(directions.device)
+            )
+        lengths = means.norm(dim=1)
+        self._points = lengths[:, None] * functional.normalize(directions, dim=1)
+        # an anchor below 1 does not occur; one of length 0 belongs to a class without a mean
+        self._squares = (lengths / directions.norm(dim=1).clamp_min(1)).square()
+
+    @torch.no_grad()
+    def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
+        """Return unnormalised log-probabilities of the seen classes.
+
+        Args:
+            features: As the extractor gives them.
+        """
+        logits: Tensor = self._embedding(features) @ self._points.T - self._squares / 2
+        return logits
+
+    @torch.no_grad()
+    def known(self, features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        """Return the probability that an image is of a seen class at all, in [0, 1].
+
+        Images of classes that are yet to come lie nearer the mean of all images than that of any
+        seen class: their difference to that class is the longer way.
+
+        Args:
+            features: Of many images of all kinds, as the extractor gives them.
+        """
+        embedded = self._embedding(features)
+        centre = embedded.mean(dim=0)
+        other = embedded @ centre - centre.square().sum() / 2
+        seen = embedded @ self._points.T - self._squares / 2
+        logits = torch.cat([seen, other[:, None]], dim=1)
+        return 1 - functional.softmax(logits, dim=1)[:, -1]

@@ -1,0 +1,38 @@
+"""How far to shrink a covariance, from how much its estimate can be trusted."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+def shrinkage_for_images(
+    covariance: Float[Tensor, "d d"],
+    degrees_of_freedom: float,
+    enough_images: float,
+    few_images: float,
+) -> float:
+    """Return the share of a covariance to replace by its target, in (0, 1].
+
+    The odds of `enough_images` grow by `few_images` times r, the covariance's effective dimensions,
+    `tr(S)² / tr(S²)`, for each degree of freedom of its estimate. Optimal shrinkage depends on the
+    same ratio (Ledoit and Wolf 2004), but minimises the error of the covariance itself; a
+    classifier needs its inverse, where noise counts more, by a factor that only data can tell.
+
+    Args:
+        covariance: As estimated.
+        degrees_of_freedom: Of the estimate.
+        enough_images: The share where images are plenty, in (0, 1].
+        few_images: The factor; 0 always gives `enough_images`.
+    """
+    if enough_images == 1:
+        return 1.0
+    covariance, freedom = covariance.double(), max(1.0, degrees_of_freedom)
+    trace_squared = covariance.trace().square()
+    # the noise adds tr(S)² / freedom to the trace of the square
+    squared = (covariance.square().sum() - trace_squared / freedom).clamp_min(
+        trace_squared / len(covariance)
+    )
+    ratio = float(trace_squared / squared / freedom) if trace_squared else 0.0
+    odds = enough_images / (1 - enough_images) + few_images * ratio
+    return odds / (1 + odds)
