@@ -17,6 +17,8 @@ REPORT_FILE = "report.html"
 MODELS_FOLDER = "models"
 FIGURES_FOLDER = "figures"
 OVERVIEW_FILE = "overview.png"
+SUSPICIOUS_LABELS_FILE = "suspicious_labels.csv"
+SUSPICIOUS_LABELS_SHEET = "suspicious_labels.png"
 
 SEARCH_SPACE_FILE = "search_space.yaml"
 LEDGER_FILE = "ledger.jsonl"

@@ -398,6 +398,7 @@ def test_commands_and_flags_are_these() -> None:
             "--test-fraction",
             "--image-size",
             "--sheet",
+            "--run",
         },
         "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
     }

@@ -2,8 +2,8 @@
 images.
 
 Columns: `image` (fixed-size binary, channels x height x width bytes), `label` (text), `split`
-("train" or "test"). Every process of a machine maps the same file, so that the pages are shared and
-nothing is decoded twice.
+("train" or "test"), and where the source names its images `place` (text). Every process of a
+machine maps the same file, so that the pages are shared and nothing is decoded twice.
 """
 
 from __future__ import annotations
@@ -71,6 +71,16 @@ class ImageTable:
             [split == "test" for split in self._table.column("split").to_pylist()], dtype=np.bool_
         )
 
+    def place_of(self, row: int) -> str:
+        """Return where an image lies in the source, such as a path; empty where that is not known.
+
+        Args:
+            row: Of the table.
+        """
+        if "place" not in self._table.column_names:
+            return ""
+        return str(self._table.column("place")[row].as_py())
+
 
 def write_image_table(
     path: Path,
@@ -78,6 +88,7 @@ def write_image_table(
     images: npt.NDArray[np.uint8],
     labels: Sequence[int | str],
     is_test: npt.NDArray[np.bool_],
+    places: Sequence[str] = (),
 ) -> ImageTable:
     """Writes a table atomically and opens it.
 
@@ -87,6 +98,7 @@ def write_image_table(
         images: (images, channels, height, width).
         labels: One per image; they count as integers only where all are.
         is_test: One per image.
+        places: Where each image lies in the source; empty where that is not known.
 
     Raises:
         StorageUnavailableError: The folder cannot be written.
@@ -105,13 +117,16 @@ def write_image_table(
     pixels = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(int(np.prod(shape))), len(content), [None, pa.py_buffer(content)]
     )
-    table = pa.table(
-        {
-            "image": pixels,
-            "label": pa.array(texts, pa.string()),
-            "split": pa.array(np.where(is_test, "test", "train"), pa.string()),
-        }
-    ).replace_schema_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
+    columns = {
+        "image": pixels,
+        "label": pa.array(texts, pa.string()),
+        "split": pa.array(np.where(is_test, "test", "train"), pa.string()),
+    }
+    if places:
+        columns["place"] = pa.array(places, pa.string())
+    table = pa.table(columns).replace_schema_metadata(
+        {_METADATA_KEY: json.dumps(metadata).encode()}
+    )
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -66,14 +66,16 @@ def _write(source: ImageSource, config: DataConfig, path: Path, progress: Progre
     num_train, num_test = (_num_images(source, half) for half in HALVES)
     samples = (sample for half in HALVES for sample in source.samples(half))
     total = num_train + num_test
-    images, labels = decode_all(samples, total, config, progress)
-    return write_image_table(path, source.name, images, labels, np.arange(total) >= num_train)
+    images, labels, places = decode_all(samples, total, config, progress)
+    is_test = np.arange(total) >= num_train
+    return write_image_table(path, source.name, images, labels, is_test, places)
 
 
 def decode_all(
     samples: Iterable[Sample], num: int, config: DataConfig, progress: Progress
-) -> tuple[npt.NDArray[np.uint8], list[Label]]:
-    """Return so many samples' images, (images, channels, height, width), and their labels.
+) -> tuple[npt.NDArray[np.uint8], list[Label], list[str]]:
+    """Return so many samples' images, (images, channels, height, width), their labels, and where
+    they lie.
 
     Memory need not hold the images: they lie in an unnamed file.
 
@@ -82,14 +84,16 @@ def decode_all(
         StorageUnavailableError: `data.cache_dir` cannot be written.
     """
     labels: list[Label] = []
+    places: list[str] = []
     images = room_on_disk(config.cache_dir, (num, *config.shape))
-    for row, (label, pixels) in enumerate(
+    for row, (label, pixels, place) in enumerate(
         in_threads(partial(_decoded, shape=config.shape), samples)
     ):
         images[row] = pixels
         labels.append(label)
+        places.append(place)
         progress(row + 1, num)
-    return images, labels
+    return images, labels, places
 
 
 def _num_images(source: ImageSource, half: Half) -> int:
@@ -108,7 +112,7 @@ def _num_images(source: ImageSource, half: Half) -> int:
     return num_images
 
 
-def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8]]:
+def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8], str]:
     try:
         label, content = sample.load()
     except OSError as error:
@@ -117,4 +121,4 @@ def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8]
             where=sample.where,
             next_step="make it readable or remove it",
         ) from None
-    return label, decode(content, shape, sample.where).pixels
+    return label, decode(content, shape, sample.where).pixels, sample.where

@@ -45,7 +45,7 @@ def load_unlabeled(
         raise DataError("holds no images", where=source.place, next_step="add images")
     num = min(unlabeled.max_images or source.num_images, source.num_images)
     samples = _chosen(source, num, unlabeled.choice_seed)
-    images, _ = decode_all(samples, num, config, progress)
+    images, _, _ = decode_all(samples, num, config, progress)
     return write_image_table(path, source.name, images, num * [""], np.zeros(num, dtype=np.bool_))
 
 

@@ -5,7 +5,7 @@ group.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import ray.train
@@ -32,6 +32,7 @@ class LaneTask:
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
         claims: Name of the claims that this run shares with others; None for a run alone.
+        judges_labels: As of the driver's work.
     """
 
     role: Role
@@ -41,6 +42,7 @@ class LaneTask:
     num_threads: int
     use_gpu: bool
     claims: str | None = None
+    judges_labels: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -106,7 +108,8 @@ def _device(task: LaneTask) -> torch.device:
 def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
     """The work as this node sees it, or what is wrong with it; it must be what the driver sees."""
     try:
-        work = prepare_work(Experiment.model_validate(task.experiment))
+        prepared = prepare_work(Experiment.model_validate(task.experiment))
+        work = replace(prepared, judges_labels=task.judges_labels)
     except UserInputError as error:
         return None, _as_values(error)
     if not set(task.keys) <= {stage.key for stage in work.stages}:

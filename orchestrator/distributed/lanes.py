@@ -142,4 +142,5 @@ def _task(
         num_threads=lane.num_threads,
         use_gpu=lane.num_gpus_per_worker > 0,
         claims=claims,
+        judges_labels=work.judges_labels,
     )

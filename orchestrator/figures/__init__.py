@@ -6,6 +6,7 @@ parallel_coordinates  every trial of a sweep         (parallel_axes: the values 
 importances           what the objective of a sweep depends on
 best_curves           accuracy after each task of the best trials
 sample_sheet          some images of every class
+suspicious_labels     training images whose labels teacher and student doubt
 charts                line charts of a page
 saving, svg           a figure as a file, or as part of a page
 heat_map, matrix_colours, palette, layout, texts, trials        what they are made of

@@ -4,13 +4,16 @@ stands.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator import output_files
 from orchestrator.config.places import is_place
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import AccuracyMatrix, accuracy_after, forgetting_of_task
+from orchestrator.evaluation.suspicious_labels import SuspiciousLabel, from_csv
 from orchestrator.figures.charts import Chart, Line, line_chart
 from orchestrator.reporting.configuration import unlike_defaults
 from orchestrator.reporting.matrices import accuracy_cells
@@ -20,6 +23,7 @@ from orchestrator.reporting.peers import peer_rows
 from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
+MOST_LISTED = 20
 _RATIOS = ("kdr", "tstr", "tssr")
 TRAINING_METRICS = tuple(
     names.training_metric(role, part) for role in ROLES for part in names.TRAINING_PARTS[role]
@@ -34,6 +38,21 @@ class ResultRow:
     meaning: str
     teacher: float | None
     student: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicious:
+    """The labels that a run doubts.
+
+    Attributes:
+        counts: Of the summary.
+        labels: The most doubted ones, in their order.
+        picture: The sheet of their images as PNG in Base64; empty where there is none.
+    """
+
+    counts: Mapping[str, int]
+    labels: Sequence[SuspiciousLabel]
+    picture: str
 
 
 def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
@@ -56,6 +75,7 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
         tasks=_tasks(summary),
         charts=_charts(matrices),
         training_charts=_training_charts(run),
+        suspicious=_suspicious(run),
         peers=peer_rows(run, others) if any(matrices.values()) else [],
         chosen=unlike_defaults(run.parameters),
         settings=[(path, value) for path, value in run.parameters.items() if not is_place(path)],
@@ -84,6 +104,16 @@ def _results(matrices: dict[Role, list[list[float]]]) -> list[ResultRow]:
         ResultRow(measure.name, measure.meaning, *(column.get(measure.key) for column in columns))
         for measure in MEASURES
     ]
+
+
+def _suspicious(run: TrackedRun) -> Suspicious | None:
+    """The doubted labels of a run that has judged them; None of any other."""
+    text = run.files.get(output_files.SUSPICIOUS_LABELS_FILE)
+    counts = (run.summary or {}).get("suspicious_labels")
+    if text is None or counts is None:
+        return None
+    picture = run.pictures.get(output_files.SUSPICIOUS_LABELS_SHEET, b"")
+    return Suspicious(counts, from_csv(text)[:MOST_LISTED], base64.b64encode(picture).decode())
 
 
 def _tasks(summary: Mapping[str, Any]) -> list[list[str]]:

@@ -36,6 +36,7 @@ from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup, backbone_identity
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.graph import Stage, tells_certainty
+from orchestrator.stages.label_beliefs import classes_believed
 from orchestrator.stages.store import StageStore
 from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
@@ -73,6 +74,16 @@ def tables_judged_by(
     classes = range(stage.task.num_seen_classes)
     judging = [(split, c) for c in classes for split in (Split.VALIDATION, Split.TEST)]
     return [*judging, *(_unlabeled_tables(scenario) if tells_certainty(stage, scenario) else ())]
+
+
+def tables_believed_by(
+    stage: Stage, experiment: Experiment, scenario: Scenario
+) -> list[ImagesOfClass]:
+    """The tables that a last model's judgement of the labels reads; none where its features are
+    not in tables.
+    """
+    is_known = is_judged_by_tables(stage.role, experiment)
+    return [(Split.TRAIN, c) for c in (classes_believed(scenario) if is_known else ())]
 
 
 def tables_read_for(

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from orchestrator.data.scenario import Split
 from orchestrator.data.unlabeled import UNLABELED
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.method import Model, is_pretrained, method_of
@@ -36,11 +37,13 @@ from orchestrator.stages.events import (
 from orchestrator.stages.feature_tables import (
     FeatureTables,
     ImagesOfClass,
+    tables_believed_by,
     tables_judged_by,
     tables_learned_from,
     tables_read_for,
 )
 from orchestrator.stages.graph import Stage, evaluation_key
+from orchestrator.stages.label_beliefs import beliefs_as_artifact, beliefs_key, judge_labels
 from orchestrator.stages.work import Work
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks
@@ -111,6 +114,7 @@ class StageRunner:
                 if found is None:
                     self._learn(stage, started)
                 self._evaluate(stage)
+                self._judge_labels(stage)
         if found is not None:
             for report in found["epochs"]:
                 self._listener(EpochFinished(stage.name, EpochReport(**report)))
@@ -181,6 +185,20 @@ class StageRunner:
         )
         if self._ranks.is_first:
             self._work.store.save(key, evaluation.as_artifact())
+
+    def _judge_labels(self, stage: Stage) -> None:
+        work = self._work
+        if not work.judges_labels_by(stage):
+            return
+        key = beliefs_key(stage, work.scenario)
+        if self._ranks.from_first(lambda: work.store.load(key)) is not None:
+            return
+        tables = tables_believed_by(stage, work.experiment, work.scenario)
+        self._obtain_features(stage, tables)
+        features_of = (lambda c: self._features.judged(Split.TRAIN, [c])) if tables else None
+        beliefs = judge_labels(self._model(stage), work.scenario, self._ranks, features_of)
+        if self._ranks.is_first:
+            work.store.save(key, beliefs_as_artifact(beliefs))
 
     def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
         """What a pre-trained extractor makes of the training images, and of those without labels;

@@ -9,13 +9,16 @@ from typing import Any
 import torch
 
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
 from orchestrator.data import Scenario
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.evaluation.label_doubt import LabelBeliefs
 from orchestrator.methods.method import ArtifactContext, Model
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.graph import Stage, evaluation_key
+from orchestrator.stages.label_beliefs import beliefs_from, beliefs_key
 from orchestrator.stages.store import StageStore
 
 
@@ -29,6 +32,8 @@ class Work:
         stages: In an order in which they can be computed.
         store: Where they are kept.
         learned: Stages that were computed earlier and are only built on.
+        judges_labels: Whether the last model of each role says what it makes of the labels of the
+            training images.
     """
 
     experiment: Experiment
@@ -36,6 +41,16 @@ class Work:
     stages: Sequence[Stage]
     store: StageStore
     learned: Sequence[Stage] = ()
+    judges_labels: bool = False
+
+    @property
+    def final_stages(self) -> dict[Role, Stage]:
+        """The last task's stages."""
+        return {stage.role: stage for stage in self.stages}
+
+    def judges_labels_by(self, stage: Stage) -> bool:
+        """Whether a stage's model says what it makes of the labels of the training images."""
+        return self.judges_labels and self.final_stages[stage.role].key == stage.key
 
     def artifact_of(self, stage: Stage) -> Artifact:
         """What is stored of a stage that has been computed.
@@ -64,20 +79,34 @@ class Work:
             raise self._is_gone(f"the evaluation of {stage.name}")
         return Evaluation.from_artifact(artifact)
 
+    def beliefs_of(self, stage: Stage) -> LabelBeliefs:
+        """What the model of a stage that has been computed makes of the training labels.
+
+        Raises:
+            StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
+        """
+        artifact = self.store.load(beliefs_key(stage, self.scenario))
+        if artifact is None:
+            raise self._is_gone(f"what {stage.name} makes of the labels")
+        return beliefs_from(artifact)
+
     def stored_values(self, stage: Stage) -> dict[str, Any] | None:
-        """A stage's plain values, if it and its evaluation are in the store, whole; what is damaged
-        is moved aside.
+        """A stage's plain values, if it and all that is found out with its model are in the store,
+        whole; what is damaged is moved aside.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
         """
         artifact = self.store.load(stage.key)
-        if artifact is None or self.store.load(evaluation_key(stage, self.scenario)) is None:
+        found_out = [evaluation_key(stage, self.scenario)]
+        if self.judges_labels_by(stage):
+            found_out.append(beliefs_key(stage, self.scenario))
+        if artifact is None or any(self.store.load(key) is None for key in found_out):
             return None
         return artifact.values
 
     def is_stored(self, stage: Stage) -> bool:
-        """Whether a stage and its evaluation are in the store, whole.
+        """Whether a stage and all that is found out with its model are in the store, whole.
 
         Raises:
             StorageUnavailableError: The store cannot be read.

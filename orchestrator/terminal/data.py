@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.data.samples import HALVES
 from orchestrator.data.survey import Survey
+from orchestrator.output_files import SUSPICIOUS_LABELS_FILE
 from orchestrator.pipelines.data.describe import Description
 from orchestrator.pipelines.data.importing import ImportReport
-from orchestrator.reporting.quantities import count
+from orchestrator.pipelines.data.suspicious_labels import DoubtedByRun
+from orchestrator.reporting.quantities import count, percent
 
 _MAX_CLASSES = 60
 _MAX_KINDS = 6
+_MAX_DOUBTED = 20
 
 
 def import_lines(report: ImportReport) -> Iterator[str]:
@@ -39,6 +43,40 @@ def show_description(description: Description, console: Console) -> None:
     console.print(_class_table(description.name, survey))
     for line in _facts(description):
         console.print(line, soft_wrap=True)
+
+
+def show_doubted(doubted: DoubtedByRun, description: Description, console: Console) -> None:
+    """The labels that a run doubts most, and how many there are."""
+    counts, shown = doubted.counts, doubted.labels[:_MAX_DOUBTED]
+    table = Table(
+        title=f"run {doubted.run_id}: the {len(shown)} most doubted labels", title_justify="left"
+    )
+    table.add_column("row", justify="right")
+    for name in ("image", "label"):
+        table.add_column(name, overflow="fold")
+    table.add_column("doubt", justify="right")
+    for name in ("teacher says", "student says"):
+        table.add_column(name, overflow="fold")
+    for label in shown:
+        table.add_row(
+            str(label.row),
+            escape(label.image),
+            escape(label.label),
+            percent(label.doubt),
+            escape(label.teacher_says),
+            escape(label.student_says),
+        )
+    if shown:
+        console.print(table)
+    console.print(
+        f"of {count(counts['num_judged'])} labels that the run learned from, teacher or student"
+        f" contradicts {count(counts['num_contradicted'])}, and both contradict"
+        f" {count(counts['num_contradicted_by_both'])}; its {SUSPICIOUS_LABELS_FILE} lists"
+        f" {count(counts['num_listed'])}",
+        soft_wrap=True,
+    )
+    if description.table is None or description.table.fingerprint != doubted.fingerprint:
+        console.print("note: the run learned from other images; rows may differ", soft_wrap=True)
 
 
 def _class_table(name: str, survey: Survey) -> Table:

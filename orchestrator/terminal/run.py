@@ -124,6 +124,13 @@ class TerminalRunListener:
                 )
             )
         self._console.print(measures_table(summary))
+        doubted = summary["suspicious_labels"]
+        if doubted["num_contradicted_by_both"]:
+            self._print(
+                f"labels   teacher and student contradict {doubted['num_contradicted_by_both']:,}"
+                f" of {doubted['num_judged']:,} labels:"
+                f" {output_dir / output_files.SUSPICIOUS_LABELS_FILE}"
+            )
         self._print(f"summary  {output_dir / output_files.SUMMARY_FILE}")
         self._print(f"report   {output_dir / output_files.REPORT_FILE}")
         if (output_dir / output_files.RAY_LOG_FILE).exists():

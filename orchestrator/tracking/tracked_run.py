@@ -36,6 +36,7 @@ class TrackedRun:
         summary: The content of summary.json; None where there is none (yet).
         environment: The content of environment.json; empty where there is none.
         files: Other text artifacts, by path.
+        pictures: Drawn artifacts, by file name; only those that were asked for.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class TrackedRun:
     summary: Mapping[str, Any] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:

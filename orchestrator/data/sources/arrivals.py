@@ -46,15 +46,16 @@ class ArrivalsSource:
 
 
 def _write(config: ArrivalsConfig, path: Path) -> ImageTable:
-    images, labels, is_test = _read(config)
+    images, labels, is_test, places = _read(config)
     name = config.path.rstrip("/").rpartition("/")[2]
-    return write_image_table(path, name, images, labels, is_test)
+    return write_image_table(path, name, images, labels, is_test, places)
 
 
 def _read(
     config: ArrivalsConfig,
-) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_]]:
-    """Return what a run needs of the files: images, their labels, and which are held out.
+) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_], list[str]]:
+    """Return what a run needs of the files: images, their labels, which are held out, and where
+    each lies.
 
     Raises:
         DataError: A file has changed since it was taken in, or holds what cannot be used.
@@ -65,6 +66,7 @@ def _read(
     parts: list[npt.NDArray[np.uint8]] = [np.empty((0, *shape), dtype=np.uint8)]
     labels: list[int | str] = []
     held_out: list[bool] = []
+    places: list[str] = []
     for file in config.files:
         content = read_content(folder, file.name)
         if content.sha256 != file.sha256:
@@ -80,7 +82,8 @@ def _read(
         parts.append(content.decode(rows, shape))
         labels += [content.labels[row] for row in rows]
         held_out += [is_held_out(content.digests[row], config.held_out_fraction) for row in rows]
-    return np.concatenate(parts), labels, np.asarray(held_out, dtype=np.bool_)
+        places += [f"{content.where} row {row}" for row in rows]
+    return np.concatenate(parts), labels, np.asarray(held_out, dtype=np.bool_), places
 
 
 def _is_wanted(content: ParquetContent, row: int, taken: Set[str], config: ArrivalsConfig) -> bool:

@@ -100,6 +100,8 @@ def _run_html(reader: MlflowReader, run: TrackedRun) -> str:
     from orchestrator.reporting.run_report import needed_histories, run_report  # noqa: PLC0415 - see above
 
     run = reader.with_files(run)
+    if output_files.SUSPICIOUS_LABELS_FILE in run.files:
+        run = reader.with_picture(run, output_files.SUSPICIOUS_LABELS_SHEET)
     return run_report(
         reader.with_histories(run, needed_histories(run)), reader.finished_on_same_data(run)
     )

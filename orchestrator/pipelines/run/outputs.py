@@ -8,6 +8,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from orchestrator.config.roles import ROLES
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.run.log import RunLog
 from orchestrator.pipelines.run.record import RunRecord
+from orchestrator.pipelines.run.suspicious_labels import Suspicions, write_suspicions
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.provenance import provenance_tags
 from orchestrator.tracking.tracked_run import TrackedRun, histories_of
@@ -35,7 +37,12 @@ _VERSIONS_OF = (
 
 
 def write_outputs(
-    folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog, tracker: Tracker
+    folder: Path,
+    summary: dict[str, Any],
+    record: RunRecord,
+    log: RunLog,
+    tracker: Tracker,
+    suspicions: Suspicions,
 ) -> None:
     """Writes every file and hands it to the tracker.
 
@@ -45,11 +52,13 @@ def write_outputs(
         record: What the run has found out.
         log: What the run has logged, all of it.
         tracker: Takes copies.
+        suspicions: The labels that the run doubts.
 
     Raises:
         StorageUnavailableError: The folder cannot be written any more.
     """
     try:
+        doubted = write_suspicions(folder, suspicions, record.scenario)
         _write_files(folder, summary, record, log)
     except OSError as error:
         what = f"the results cannot be written ({error.strerror or error})"
@@ -65,10 +74,10 @@ def write_outputs(
         output_files.REPORT_FILE,
     ):
         tracker.log_file(folder / name)
-    for picture in (*map(output_files.accuracy_matrix_file, ROLES), output_files.OVERVIEW_FILE):
-        tracker.log_file(
-            folder / output_files.FIGURES_FOLDER / picture, output_files.FIGURES_FOLDER
-        )
+    figures = folder / output_files.FIGURES_FOLDER
+    pictures = (*map(output_files.accuracy_matrix_file, ROLES), output_files.OVERVIEW_FILE)
+    for path in (*doubted, *(figures / picture for picture in pictures)):
+        tracker.log_file(path, output_files.FIGURES_FOLDER if path.parent == figures else "")
 
 
 def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: RunLog) -> None:
@@ -84,9 +93,8 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     write_json(folder / output_files.SUMMARY_FILE, summary)
     write_text(folder / output_files.EXPERIMENT_FILE, dump_experiment(experiment))
     write_json(folder / output_files.ENVIRONMENT_FILE, about)
-    write_page(
-        folder / output_files.REPORT_FILE, run_report(_tracked_run(summary, record, log, about))
-    )
+    tracked = replace(_tracked_run(summary, record, log, about), **_written_suspicions(folder))
+    write_page(folder / output_files.REPORT_FILE, run_report(tracked))
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     figures = folder / output_files.FIGURES_FOLDER
     for role in ROLES:
@@ -100,6 +108,16 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
         run_overview_figure(record.matrix("teacher"), record.matrix("student"), title),
         figures / output_files.OVERVIEW_FILE,
     )
+
+
+def _written_suspicions(folder: Path) -> dict[str, Any]:
+    """What the report reads of the doubted labels, as files and pictures of the tracked run."""
+    name, sheet = output_files.SUSPICIOUS_LABELS_FILE, output_files.SUSPICIOUS_LABELS_SHEET
+    drawn = folder / output_files.FIGURES_FOLDER / sheet
+    return {
+        "files": {name: (folder / name).read_text(encoding="utf-8")},
+        "pictures": {sheet: drawn.read_bytes()} if drawn.is_file() else {},
+    }
 
 
 def _tracked_run(

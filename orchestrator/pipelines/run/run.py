@@ -7,7 +7,7 @@ row of both accuracy matrices goes to MLflow as soon as it is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, assert_never
@@ -27,6 +27,7 @@ from orchestrator.pipelines.run.log import RunLog
 from orchestrator.pipelines.run.models import final_models, log_models
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_outputs
 from orchestrator.pipelines.run.record import EpochResult, Result, RunRecord, StageResult
+from orchestrator.pipelines.run.suspicious_labels import find_suspicions
 from orchestrator.stages import Model, Work, check_backbones, prepare_work
 from orchestrator.stages.events import (
     EpochFinished,
@@ -91,7 +92,7 @@ def run(
     listener = listener or SilentRunListener()
     check_execution(experiment.execution)
     check_extensions_everywhere(experiment)
-    work = prepare_work(experiment, listener.images_decoded)
+    work = replace(prepare_work(experiment, listener.images_decoded), judges_labels=True)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
@@ -116,9 +117,10 @@ def run(
         record = RunRecord(tracker.run_id, work, run_name)
         events = _RunEvents(work, record, log, listener)
         compute(work, events, output_dir / output_files.RAY_LOG_FILE)
-        summary = record.summary()
+        suspicions = find_suspicions(work)
+        summary = {**record.summary(), "suspicious_labels": suspicions.counts}
         log.finish(summary)
-        write_outputs(output_dir, summary, record, log, tracker)
+        write_outputs(output_dir, summary, record, log, tracker, suspicions)
         log_models(output_dir, summary, work, tracker)
     listener.run_finished(summary, output_dir, experiment, tracker.view_url(views[0]))
     return RunResult(summary, output_dir, work)

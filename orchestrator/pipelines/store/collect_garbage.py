@@ -13,6 +13,7 @@ from orchestrator.pipelines.planning.planned_stages import tables_of
 from orchestrator.stages import StageStore, prepare_work
 from orchestrator.stages.feature_tables import tables_read_for
 from orchestrator.stages.graph import evaluation_key
+from orchestrator.stages.label_beliefs import beliefs_key
 from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_up, exists
 
 
@@ -83,8 +84,8 @@ def collect_garbage(
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:
-    """Keys of all stages of an experiment, of their evaluations, and of the tables of features from
-    which both are computed.
+    """Keys of all stages of an experiment, of what is found out with their models, and of the
+    tables of features from which all of it is computed.
 
     Raises:
         UserInputError: Its data cannot be used.
@@ -102,7 +103,8 @@ def keys_needed_by(experiment: Experiment) -> list[str]:
         for stage in work.stages
         for images in tables_read_for(stage, experiment, work.scenario)
     )
-    return [*computed, *(tables.key_of(*images) for images in read)]
+    believed = [beliefs_key(stage, work.scenario) for stage in work.final_stages.values()]
+    return [*computed, *believed, *(tables.key_of(*images) for images in read)]
 
 
 def _amount(parts: Iterable[StorePart]) -> Amount:

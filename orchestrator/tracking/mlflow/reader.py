@@ -35,6 +35,7 @@ _TEXT_FILES = (
     output_files.SEARCH_SPACE_FILE,
     output_files.LEDGER_FILE,
     output_files.BEST_FILE,
+    output_files.SUSPICIOUS_LABELS_FILE,
 )
 Found = TypeVar("Found")
 
@@ -115,6 +116,21 @@ class MlflowReader:
             environment=environment,
             files=texts,
         )
+
+    def with_picture(self, run: TrackedRun, name: str) -> TrackedRun:
+        """The run with one of its figures, where it has it.
+
+        Args:
+            run: Which.
+            name: Of the file in the folder of figures.
+        """
+        path = f"{output_files.FIGURES_FOLDER}/{name}"
+        with mlflow_calls(self._uri), tempfile.TemporaryDirectory() as folder:
+            listed = self._client.list_artifacts(run.run_id, output_files.FIGURES_FOLDER)
+            if path not in {file.path for file in listed}:
+                return run
+            content = Path(self._client.download_artifacts(run.run_id, path, folder)).read_bytes()
+        return replace(run, pictures={**run.pictures, name: content})
 
     def trials_of(self, sweep: TrackedRun) -> list[TrackedRun]:
         """The children of a sweep, by their numbers, without histories and files: one search."""

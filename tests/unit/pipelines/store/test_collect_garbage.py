@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.store.collect_garbage import Amount, collect_garbage, keys_needed_by
 from orchestrator.stages import StageRunner, StageStore, prepare_work
 from orchestrator.stages.graph import evaluation_key
+from orchestrator.stages.label_beliefs import beliefs_key
 from orchestrator.stages.retention import Kind
 
 FOREIGN = "f" * 64
@@ -34,26 +36,30 @@ def _fill(folder: Path, *keys: str) -> StageStore:
     return store
 
 
-def test_an_experiment_needs_its_stages_and_their_evaluations(tiny_experiment: Experiment) -> None:
+def test_an_experiment_needs_its_stages_and_what_is_found_out_with_them(
+    tiny_experiment: Experiment,
+) -> None:
     work = prepare_work(tiny_experiment)
     keys = keys_needed_by(tiny_experiment)
-    assert len(keys) == len(set(keys)) == 3 * 2 * 2
-    assert set(keys) == {stage.key for stage in work.stages} | {
-        evaluation_key(stage, work.scenario) for stage in work.stages
+    assert len(keys) == len(set(keys)) == 3 * 2 * 2 + 2
+    assert set(keys) == {
+        *(stage.key for stage in work.stages),
+        *(evaluation_key(stage, work.scenario) for stage in work.stages),
+        *(beliefs_key(stage, work.scenario) for stage in work.stages[-2:]),
     }
 
 
 def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_experiment_is_named(
     pretrained_experiment: Experiment,
 ) -> None:
-    work = prepare_work(pretrained_experiment)
+    work = replace(prepare_work(pretrained_experiment), judges_labels=True)
     runner = StageRunner(work, torch.device("cpu"), lambda _: None)
     for stage in work.stages:
         runner.obtain(stage)
     store = Path(pretrained_experiment.store.uri)
     stored = {path.parent.name for path in store.glob("*/manifest.json")}
     num_tables = 3 * 4  # training, validation and test images of four classes
-    assert len(stored) == 2 * 2 * 2 + num_tables
+    assert len(stored) == 2 * 2 * 2 + 2 + num_tables  # stages, evaluations; beliefs of the last
     for path in store.glob("*/manifest.json"):
         os.utime(path, (0, 0))
     collect_garbage([], [pretrained_experiment], 30, dry_run=False)

@@ -1,0 +1,51 @@
+"""Labels of a data set that a run on it doubts, as MLflow has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator import output_files
+from orchestrator.errors import UserInputError
+from orchestrator.evaluation.suspicious_labels import SuspiciousLabel, from_csv
+from orchestrator.tracking.reading import open_reader
+
+
+@dataclass(frozen=True)
+class DoubtedByRun:
+    """What a run says about the labels that it was given.
+
+    Attributes:
+        run_id: MLflow's.
+        fingerprint: Of the data set that the run learned from.
+        counts: `suspicious_labels` of its summary.json.
+        labels: The listed ones, the most doubted one first.
+    """
+
+    run_id: str
+    fingerprint: str
+    counts: Mapping[str, int]
+    labels: Sequence[SuspiciousLabel]
+
+
+def doubted_by_run(run_id: str, uri: str) -> DoubtedByRun:
+    """Return the labels that a run doubts.
+
+    Args:
+        run_id: MLflow's, or its first letters.
+        uri: The tracking store.
+
+    Raises:
+        UserInputError: There is no such run or no such store, or the run has judged no labels.
+        TrackingUnavailableError: The store does not answer.
+    """
+    reader = open_reader(uri)
+    run = reader.with_files(reader.find(run_id))
+    text = run.files.get(output_files.SUSPICIOUS_LABELS_FILE)
+    counts = (run.summary or {}).get("suspicious_labels")
+    if text is None or counts is None:
+        raise UserInputError(
+            f"run {run.run_id} has no {output_files.SUSPICIOUS_LABELS_FILE}",
+            next_step="name a finished run of `orchestrator run`; trials of sweeps judge no labels",
+        )
+    return DoubtedByRun(run.run_id, run.fingerprint, counts, from_csv(text))

@@ -1,0 +1,84 @@
+"""What a role's last model makes of the labels of the training images, kept in the store.
+
+It is computed once, like the evaluation of a stage, by the worker that has the model: one look at
+the images that the run has learned from, or none where the model's features are in tables. Images
+of tasks that were learned earlier may be gone, and are not judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from orchestrator.data.scenario import Scenario, Split
+from orchestrator.evaluation.calibration import log_likelihoods
+from orchestrator.evaluation.label_doubt import LabelBeliefs, beliefs_of
+from orchestrator.methods.method import Model
+from orchestrator.models.artifact import Artifact
+from orchestrator.models.network import predict, predict_from_features
+from orchestrator.stages.graph import Stage
+from orchestrator.training.ranks import ALONE, Ranks
+
+BELIEFS_FORMAT = 1
+FeaturesOfClass = Callable[[int], Tensor]
+
+
+def classes_believed(scenario: Scenario) -> range:
+    """Return the classes whose labels are judged: all that are not learned yet at the start."""
+    start = scenario.tasks[scenario.num_learned_tasks].new_classes.start
+    return range(start, scenario.tasks[-1].num_seen_classes)
+
+
+def beliefs_key(stage: Stage, scenario: Scenario) -> str:
+    """Return the key of a last model's beliefs: the model, and the images with their labels."""
+    tasks = scenario.tasks[scenario.num_learned_tasks :]
+    judged = [scenario.fingerprint_of(task) for task in tasks]
+    content = ["beliefs", BELIEFS_FORMAT, stage.key, judged]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def judge_labels(
+    model: Model,
+    scenario: Scenario,
+    ranks: Ranks = ALONE,
+    features_of: FeaturesOfClass | None = None,
+) -> LabelBeliefs:
+    """Return what a model makes of the training images, class by class in their order.
+
+    Only one class's images are in memory at a time; each rank looks at its share.
+
+    Args:
+        model: Of the last task.
+        scenario: The images.
+        ranks: This worker among those that judge together.
+        features_of: What the model's extractor makes of the training images of a class, where that
+            is known already.
+    """
+    likelihoods, answers = [], []
+    for c in classes_believed(scenario):
+        labels = scenario.targets_of(Split.TRAIN, [c])
+        if not len(labels):
+            continue
+        if features_of is None:
+            images = scenario.images_of(Split.TRAIN, [c]).images
+            logits = predict(model.network, ranks.share(images))
+        else:
+            logits = predict_from_features(model.network, ranks.share(features_of(c)))
+        gathered = ranks.gather(logits, len(labels))
+        likelihoods.append(log_likelihoods(gathered, labels))
+        answers.append(gathered.argmax(dim=1))
+    return beliefs_of(torch.cat(likelihoods), torch.cat(answers))
+
+
+def beliefs_as_artifact(beliefs: LabelBeliefs) -> Artifact:
+    """Return beliefs as the store keeps them."""
+    return Artifact({"believed": beliefs.believed, "answers": beliefs.answers.int()})
+
+
+def beliefs_from(artifact: Artifact) -> LabelBeliefs:
+    """Return what `beliefs_as_artifact` was made of."""
+    return LabelBeliefs(artifact.tensors["believed"], artifact.tensors["answers"].long())
