@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
 from orchestrator.config.data import DataConfig
-from orchestrator.config.image_source import FunctionOrigin, ImageSourceExtension
+from orchestrator.config.image_source import ImageSourceExtension
+from orchestrator.config.origins import FunctionOrigin
 from orchestrator.errors import ConfigError
 from tests.extensions.distribution import install, install_npz
 
