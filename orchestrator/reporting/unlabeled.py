@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from orchestrator.reporting.quantities import count
 
 _REASONS = {
-    "in_test": "test images",
-    "in_validation": "validation images",
-    "in_training": "training images",
-    "repeated": "repetitions",
+    "in_test": "test image",
+    "in_validation": "validation image",
+    "in_training": "training image",
+    "repeated": "repeated image",
 }
 
 
 def unlabeled_words(num_images: int, num_left_out: Mapping[str, int]) -> str:
-    """Return `8,000 images without labels; 15 left out: 12 test images, 3 repetitions`.
+    """Return `8,000 images without labels; 13 left out: 12 test images, 1 repeated image`.
 
     Args:
         num_images: That are used.
@@ -24,5 +24,9 @@ def unlabeled_words(num_images: int, num_left_out: Mapping[str, int]) -> str:
     used, total = f"{count(num_images)} images without labels", sum(num_left_out.values())
     if not total:
         return used
-    reasons = [f"{count(num)} {_REASONS[name]}" for name, num in num_left_out.items() if num]
+    reasons = [
+        f"{count(num)} {_REASONS[name]}{'' if num == 1 else 's'}"
+        for name, num in num_left_out.items()
+        if num
+    ]
     return f"{used}; {count(total)} left out: {', '.join(reasons)}"
