@@ -54,9 +54,10 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
 
     Odd is: an image that cannot be decoded, a class folder without images, a class in test but not
     in training, the same image in training and in test or under two classes, a file name that comes
-    twice. The fingerprint is the one that MLflow shows. Nothing is changed; every image is read
-    once. With `--run`, the labels follow that the last teacher and student of a run doubt most;
-    the run is looked up in the experiment's MLflow store.
+    twice. The fingerprint is the one that MLflow shows. Images without labels are counted as a run
+    of the experiment would use them. Nothing is changed; every image is read once. With `--run`,
+    the labels follow that the last teacher and student of a run doubt most; the run is looked up in
+    the experiment's MLflow store.
 
     Examples:
     `orchestrator data describe experiments/digits.yaml --sheet digits.png`
@@ -87,10 +88,11 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
         raise UserInputError(what, where=source, next_step="use --set data.root=DIR and the like")
 
     from orchestrator.pipelines.data.describe import describe_data
+    from orchestrator.pipelines.data.describe_unlabeled import describe_unlabeled
     from orchestrator.pipelines.data.sources import named_source
     from orchestrator.pipelines.data.suspicious_labels import doubted_by_run
     from orchestrator.terminal.console import new_console
-    from orchestrator.terminal.data import show_description, show_doubted
+    from orchestrator.terminal.data import show_description, show_doubted, show_unlabeled
     from orchestrator.terminal.image_progress import ImageProgress
 
     config = (
@@ -101,6 +103,11 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
     doubted = doubted_by_run(run, experiment.tracking.uri) if experiment and run else None
     with closing(ImageProgress(new_console(stderr=True), "reading")) as progress:
         description = describe_data(config, sheet, progress)
+        unlabeled = (
+            describe_unlabeled(experiment, description.table, progress) if experiment else None
+        )
     show_description(description, new_console())
     if doubted is not None:
         show_doubted(doubted, description, new_console())
+    if unlabeled is not None:
+        show_unlabeled(unlabeled, new_console())

@@ -213,6 +213,9 @@ def _text(config: BaseModel, left_out: dict[str, Any] | None = None) -> str:
 def _check_paths(experiment: Experiment, cluster: ClusterConfig) -> None:
     for field, place in experiment.data.places.items():
         _check_reachable(f"data.{field}", place, cluster)
+    unlabeled = experiment.data.unlabeled
+    for field, place in unlabeled.places.items() if unlabeled else ():
+        _check_reachable(f"data.unlabeled.{field}", place, cluster)
 
 
 def _check_reachable(name: str, path: str, cluster: ClusterConfig) -> None:

@@ -12,12 +12,12 @@ from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
 from orchestrator.config.extensions import OpenUnion
 from orchestrator.config.image_source import (
-    FunctionOrigin,
     Half,
     ImageSourceConfig,
     ImageSourceExtension,
     ResizedSourceConfig,
 )
+from orchestrator.config.origins import FunctionOrigin
 
 
 class DigitsConfig(ImageSourceConfig):
@@ -222,3 +222,9 @@ BuiltInDataConfig = Annotated[
 DataConfig = Annotated[
     BuiltInDataConfig | ImageSourceExtension, OpenUnion(ImageSourceExtension, BuiltInDataConfig)
 ]
+
+
+class DataSource(Config):
+    """A data source alone: for settings that stand elsewhere than under `data`."""
+
+    source: DataConfig = Field(description="Where the images come from.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -14,22 +13,10 @@ from orchestrator.config.addresses import absolute_path
 from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.base import Config
 from orchestrator.config.extensions import Extension, installed_for
+from orchestrator.config.origins import FunctionOrigin
 from orchestrator.config.unlabeled import UnlabeledConfig
 
 Half: TypeAlias = Literal["train", "test"]
-
-
-@dataclass(frozen=True)
-class FunctionOrigin:
-    """Name the code that images come from, where they lie at no address.
-
-    Attributes:
-        package: Distribution that has the code.
-        name: The function or class, with its module.
-    """
-
-    package: str
-    name: str
 
 
 class ImageSourceConfig(Config):

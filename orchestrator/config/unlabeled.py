@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
+from orchestrator.config.origins import FunctionOrigin
+from orchestrator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from orchestrator.config.data import DataConfig
+
+
+_NOT_READ_OF_A_SOURCE = {
+    "augmentation",
+    "cache_dir",
+    "max_memory_gib",
+    "unlabeled",
+    "validation_fraction",
+}
 
 
 class UnlabeledImagesConfig(Config):
@@ -36,6 +51,11 @@ class UnlabeledImagesConfig(Config):
         """Return the paths and addresses that every machine that computes must reach, by field."""
         return {}
 
+    @property
+    @abstractmethod
+    def origin(self) -> str | FunctionOrigin:
+        """Return where tracking says that they come from."""
+
 
 class UnlabeledParquetConfig(UnlabeledImagesConfig):
     """Parquet files with the column `image`, as in the data source `parquet`; others are not read,
@@ -61,6 +81,11 @@ class UnlabeledParquetConfig(UnlabeledImagesConfig):
         """Return the files' place."""
         return {"path": self.path}
 
+    @property
+    def origin(self) -> str:
+        """Return the files' place."""
+        return self.path
+
 
 class UnlabeledFolderConfig(UnlabeledImagesConfig):
     """A folder with images at any depth: the names of its sub-folders mean nothing. Hidden files
@@ -80,7 +105,65 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
         """Return the folder."""
         return {"path": str(self.path)}
 
+    @property
+    def origin(self) -> str:
+        """Return the folder."""
+        return str(self.path)
+
+
+class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
+    """The training images of any data source, of an extension too; their labels are not used."""
+
+    kind: Literal["labeled"] = "labeled"
+    source: dict[str, Any] = Field(
+        description="Settings of the source, with their `kind`, as they would stand under `data`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_source(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
+        if not isinstance(values, dict) or not isinstance(values.get("source"), dict):
+            return values
+        config = _labeled_source(values["source"])
+        if config.unlabeled is not None:
+            msg = "source.unlabeled: these images have none of their own; leave it out"
+            raise ValueError(msg)
+        settings = config.model_dump(mode="json", exclude=_NOT_READ_OF_A_SOURCE)
+        return {**values, "source": settings}
+
+    @property
+    def source_config(self) -> DataConfig:
+        """Return the source's configuration."""
+        return _labeled_source(self.source)
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the places of the source."""
+        return {f"source.{name}": place for name, place in self.source_config.places.items()}
+
+    @property
+    def origin(self) -> str | FunctionOrigin:
+        """Return where the source's training images come from."""
+        return self.source_config.origin("train")
+
+
+def _labeled_source(settings: dict[str, Any]) -> DataConfig:
+    """Return the configuration of a data source.
+
+    Raises:
+        ValueError: The settings are none; one line for each problem.
+    """
+    # it refers to this module
+    from orchestrator.config.data import DataSource  # noqa: PLC0415
+    from orchestrator.config.validation import validated  # noqa: PLC0415
+
+    try:
+        return validated(DataSource, {"source": settings}).source
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
 
 UnlabeledConfig = Annotated[
-    UnlabeledParquetConfig | UnlabeledFolderConfig, Field(discriminator="kind")
+    UnlabeledParquetConfig | UnlabeledFolderConfig | UnlabeledOfLabeledConfig,
+    Field(discriminator="kind"),
 ]

@@ -34,7 +34,7 @@ def load_unlabeled(
         StorageUnavailableError: `data.cache_dir` cannot be written, or object storage does not
             answer.
     """
-    source = open_unlabeled(unlabeled)
+    source = open_unlabeled(unlabeled, config.cache_dir)
     chosen = (unlabeled.max_images, unlabeled.choice_seed) if unlabeled.max_images else None
     key = hashed(f"{FORMAT} {config.shape} {source.stamp} {chosen}")
     path = config.cache_dir / f"unlabeled-{key}.arrow"

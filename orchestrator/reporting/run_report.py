@@ -20,6 +20,7 @@ from orchestrator.reporting.matrices import accuracy_cells
 from orchestrator.reporting.measures import MEASURES
 from orchestrator.reporting.pages import render
 from orchestrator.reporting.peers import peer_rows
+from orchestrator.reporting.unlabeled import unlabeled_words
 from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun, matrix_metrics
 
@@ -73,6 +74,7 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
         summary=summary,
         matrices={role: accuracy_cells(matrix) for role, matrix in matrices.items() if matrix},
         tasks=_tasks(summary),
+        unlabeled_words=_unlabeled_words(summary),
         charts=_charts(matrices),
         training_charts=_training_charts(run),
         suspicious=_suspicious(run),
@@ -118,6 +120,13 @@ def _suspicious(run: TrackedRun) -> Suspicious | None:
 
 def _tasks(summary: Mapping[str, Any]) -> list[list[str]]:
     return [[str(label) for label in task["classes"]] for task in summary.get("tasks", ())]
+
+
+def _unlabeled_words(summary: Mapping[str, Any]) -> str:
+    unlabeled = summary.get("unlabeled")
+    if not unlabeled:
+        return ""
+    return unlabeled_words(unlabeled["num_images"], unlabeled["num_left_out"])
 
 
 def _charts(matrices: dict[Role, list[list[float]]]) -> list[Chart]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,9 +13,11 @@ from orchestrator.data.samples import HALVES
 from orchestrator.data.survey import Survey
 from orchestrator.output_files import SUSPICIOUS_LABELS_FILE
 from orchestrator.pipelines.data.describe import Description
+from orchestrator.pipelines.data.describe_unlabeled import UnlabeledDescription
 from orchestrator.pipelines.data.importing import ImportReport
 from orchestrator.pipelines.data.suspicious_labels import DoubtedByRun
 from orchestrator.reporting.quantities import count, percent
+from orchestrator.reporting.unlabeled import unlabeled_words
 
 _MAX_CLASSES = 60
 _MAX_KINDS = 6
@@ -79,6 +82,34 @@ def show_doubted(doubted: DoubtedByRun, description: Description, console: Conso
         console.print("note: the run learned from other images; rows may differ", soft_wrap=True)
 
 
+def show_unlabeled(found: UnlabeledDescription, console: Console) -> None:
+    """Counts, sizes and modes of images without labels, and what a run would leave out."""
+    for line in _unlabeled_facts(found):
+        console.print(line, soft_wrap=True)
+
+
+def _unlabeled_facts(found: UnlabeledDescription) -> Iterator[str]:
+    yield f"unlabeled    {found.name}: {count(found.num_images)} images without labels"
+    if found.sizes:
+        yield f"sizes        {_most_common(_by_size(found.sizes))}"
+        yield f"modes        {_most_common(found.modes)}"
+    if found.pool is not None:
+        words = unlabeled_words(len(found.pool), asdict(found.pool.left_out))
+        yield f"a run uses   {words}"
+    if found.bad:
+        first = found.bad[0]
+        yield (
+            f"note: {count(len(found.bad))} of the images without labels cannot be used, the first:"
+            f" {first.where} {first.reason}"
+        )
+    if found.refusal:
+        yield f"a run would say: {found.refusal}"
+
+
+def _by_size(sizes: Mapping[tuple[int, int], int]) -> dict[str, int]:
+    return {f"{width}x{height}": num for (width, height), num in sizes.items()}
+
+
 def _class_table(name: str, survey: Survey) -> Table:
     table = Table(title=f"{name}: {len(survey.classes)} classes", title_justify="left")
     table.add_column("class")
@@ -98,8 +129,7 @@ def _class_table(name: str, survey: Survey) -> Table:
 def _facts(description: Description) -> Iterator[str]:
     survey = description.survey
     size = "x".join(map(str, description.shape))
-    sizes = {f"{width}x{height}": num for (width, height), num in survey.sizes.items()}
-    yield f"sizes        {_most_common(sizes)}"
+    yield f"sizes        {_most_common(_by_size(survey.sizes))}"
     yield f"modes        {_most_common(survey.modes)}"
     yield (
         f"decoded      {description.decoded_bytes / 2**30:.3f} GiB as {size} (channels, height,"

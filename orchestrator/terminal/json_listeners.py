@@ -20,6 +20,7 @@ from orchestrator.terminal.console import new_console
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.lines import JsonLines
 from orchestrator.terminal.pages import page_lines
+from orchestrator.terminal.unlabeled import unlabeled_lines
 from orchestrator.training.reports import EpochReport
 from orchestrator.tuning.ledger import LedgerTrial
 
@@ -42,7 +43,8 @@ class JsonRunListener:
             f"{experiment.name}: {experiment.method.kind} on {scenario.table.name},"
             f" {len(scenario.tasks)} tasks, seed {experiment.seed}"
         )
-        self._lines.write(text, "info", run_id)
+        for line in (text, *unlabeled_lines(experiment, scenario)):
+            self._lines.write(line, "info", run_id)
 
     def stage_started(self, stage: Stage) -> None:
         """Says which."""
@@ -85,6 +87,10 @@ class JsonRunListener:
                 for name in ("last_accuracy", "average_incremental_accuracy", "forgetting")
             )
             self._lines.write(f"{role}: {measures}", "info", summary["run_id"])
+        if unlabeled := summary.get("unlabeled"):
+            num_sure = sum(row["num_sure"] for row in unlabeled["classes"])
+            text = f"teacher: sure of {num_sure} of {unlabeled['num_images']} images without labels"
+            self._lines.write(text, "info", summary["run_id"])
         for line in page_lines(experiment.tracking.uri, view_url):
             self._lines.write(line, "info", summary["run_id"])
 

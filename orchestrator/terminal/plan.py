@@ -16,6 +16,7 @@ from orchestrator.pipelines.planning.plan import Plan
 from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageState
 from orchestrator.pipelines.planning.sweep_plan import SweepPlan
 from orchestrator.reporting.quantities import duration
+from orchestrator.terminal.unlabeled import unlabeled_lines
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -59,6 +60,9 @@ def plan_lines(plan: Plan) -> list[str]:
     """The sums: stages, cost, resources; and what stands against the run."""
     counts = ", ".join(f"{plan.num_in(state)} {state}" for state in StageState)
     lines = [f"stages     {counts}"]
+    lines += [
+        f"unlabeled  {line}" for line in unlabeled_lines(plan.work.experiment, plan.work.scenario)
+    ]
     if plan.num_unseen_images:
         lines.append(
             f"features   {plan.num_unseen_images:,} images that the pre-trained extractor looks at,"

@@ -28,6 +28,7 @@ from orchestrator.pipelines.run.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.pages import page_lines
+from orchestrator.terminal.unlabeled import certainty_table, unlabeled_lines
 from orchestrator.training.reports import EpochReport
 
 _MEASURES_BY_LABEL = {
@@ -64,6 +65,8 @@ class TerminalRunListener:
             f"{experiment.name}: {experiment.method.kind} on {scenario.table.name}, "
             f"{len(scenario.tasks)} tasks of {classes} classes, seed {experiment.seed}"
         )
+        for line in unlabeled_lines(experiment, scenario):
+            self._print(line)
         if self._console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
@@ -131,6 +134,8 @@ class TerminalRunListener:
                 f" of {doubted['num_judged']:,} labels:"
                 f" {output_dir / output_files.SUSPICIOUS_LABELS_FILE}"
             )
+        if "unlabeled" in summary:
+            self._console.print(certainty_table(summary["unlabeled"]))
         self._print(f"summary  {output_dir / output_files.SUMMARY_FILE}")
         self._print(f"report   {output_dir / output_files.REPORT_FILE}")
         if (output_dir / output_files.RAY_LOG_FILE).exists():

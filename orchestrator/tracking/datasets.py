@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from orchestrator.config.addresses import without_password
 from orchestrator.config.data import DataConfig
-from orchestrator.config.image_source import FunctionOrigin, Half
+from orchestrator.config.image_source import Half
+from orchestrator.config.origins import FunctionOrigin
 from orchestrator.data.image_table import ImageTable
+from orchestrator.data.unlabeled import UnlabeledPool
 from orchestrator.tracking.tracker import DatasetUse
 
 MAX_DIGEST_CHARACTERS = 36
@@ -24,23 +26,27 @@ MAX_DIGEST_CHARACTERS = 36
 _CONTEXTS: dict[Half, str] = {"train": "training", "test": "testing"}
 
 
-def dataset_uses(config: DataConfig, table: ImageTable) -> list[DatasetUse]:
-    """Describe the training and the test data of a run.
+def dataset_uses(
+    config: DataConfig, table: ImageTable, unlabeled: UnlabeledPool | None = None
+) -> list[DatasetUse]:
+    """Describe the training and the test data of a run, and what it has without labels.
 
     Args:
         config: Where they come from.
         table: What came from there.
+        unlabeled: Images without labels that the run learns from; None where there are none.
     """
     return [
         _use(config, table, "train", table.labels[~table.is_test]),
         _use(config, table, "test", table.labels[table.is_test]),
+        *([] if unlabeled is None else [_unlabeled_use(config, unlabeled)]),
     ]
 
 
 def _use(
     config: DataConfig, table: ImageTable, half: Half, labels: npt.NDArray[np.str_]
 ) -> DatasetUse:
-    source_type, source = _source(config, half)
+    source_type, source = _source(config.origin(half))
     return DatasetUse(
         # MLflow takes data sets of one name and digest for one.
         name=f"{table.name}-{half}",
@@ -53,9 +59,24 @@ def _use(
     )
 
 
-def _source(config: DataConfig, half: Half) -> tuple[str, dict[str, Any]]:
+def _unlabeled_use(config: DataConfig, pool: UnlabeledPool) -> DatasetUse:
+    assert config.unlabeled is not None  # noqa: S101 - else there are no such images
+    source_type, source = _source(config.unlabeled.origin)
+    schema = _schema(pool.table.shape)
+    del schema["mlflow_tensorspec"]["targets"]
+    return DatasetUse(
+        name=f"{pool.table.name}-unlabeled",
+        digest=pool.fingerprint[:MAX_DIGEST_CHARACTERS],
+        source_type=source_type,
+        source=json.dumps(source),
+        schema=json.dumps(schema),
+        profile=json.dumps({"num_images": len(pool)}),
+        context="unlabeled",
+    )
+
+
+def _source(origin: str | FunctionOrigin) -> tuple[str, dict[str, Any]]:
     """Return kind and place, as `mlflow.data.get_source` reads them."""
-    origin = config.origin(half)
     if isinstance(origin, FunctionOrigin):
         return "code", {"tags": {"package": origin.package, "function": origin.name}}
     return _place(origin)

@@ -36,6 +36,12 @@ FINAL_STEP = 0
 FINAL_WALL_SECONDS = "final/wall_seconds"
 FINAL_WORKER_SECONDS = "final/worker_seconds"
 FINAL_CACHED_STAGES = "final/cached_stages"
+FINAL_UNLABELED_IMAGES = "final/unlabeled_images"
+FINAL_UNLABELED_LEFT_OUT = "final/unlabeled_left_out"
+FINAL_UNLABELED_SURE = "final/unlabeled_sure"
+UNLABELED_METRICS = (FINAL_UNLABELED_IMAGES, FINAL_UNLABELED_LEFT_OUT, FINAL_UNLABELED_SURE)
+"""Of runs that learn from images without labels: how many there are, how many more were left out,
+and of how many the last teacher is sure."""
 PRIMARY_METRIC = "final/student_average_incremental_accuracy"
 
 TRIAL_OBJECTIVE = "trial/objective"

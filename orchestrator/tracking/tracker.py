@@ -46,7 +46,7 @@ class DatasetUse:
         source: The place, as JSON.
         schema: Shape and type of the images and labels, as JSON.
         profile: Numbers of images, as JSON.
-        context: `training` or `testing`.
+        context: `training`, `testing` or `unlabeled`.
     """
 
     name: str

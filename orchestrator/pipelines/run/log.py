@@ -47,13 +47,14 @@ class RunLog:
         self.points: list[MetricPoint] = []
         self._tracker = tracker
         self._experiment = experiment
-        self._table = scenario.table
+        self._scenario = scenario
 
     def start(self) -> None:
         """Log parameters, tags and data sets."""
         self._tracker.log_parameters(self.parameters)
         self._tracker.set_tags(self.tags)
-        self._tracker.log_datasets(dataset_uses(self._experiment.data, self._table))
+        data, scenario = self._experiment.data, self._scenario
+        self._tracker.log_datasets(dataset_uses(data, scenario.table, scenario.unlabeled))
 
     def add(self, result: Result) -> None:
         """Log what a finished epoch or stage adds."""

@@ -47,6 +47,10 @@ def final_points(summary: Mapping[str, Any]) -> list[MetricPoint]:
     values[names.FINAL_WALL_SECONDS] = summary["wall_seconds"]
     values[names.FINAL_WORKER_SECONDS] = summary["worker_seconds"]
     values[names.FINAL_CACHED_STAGES] = sum(stage["cached"] for stage in summary["stages"])
+    if unlabeled := summary.get("unlabeled"):
+        values[names.FINAL_UNLABELED_IMAGES] = unlabeled["num_images"]
+        values[names.FINAL_UNLABELED_LEFT_OUT] = sum(unlabeled["num_left_out"].values())
+        values[names.FINAL_UNLABELED_SURE] = sum(it["num_sure"] for it in unlabeled["classes"])
     return _at(names.FINAL_STEP, values)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from orchestrator.config.experiment import Experiment
@@ -16,6 +16,7 @@ from orchestrator.evaluation import (
     last_accuracy,
     plasticity,
 )
+from orchestrator.evaluation.certainty import SURE
 from orchestrator.evaluation.classification import agreement
 from orchestrator.stages import Stage, Work
 from orchestrator.stages.evaluation import Evaluation
@@ -170,6 +171,7 @@ class RunRecord:
             ],
             "teacher": self._of_role("teacher"),
             "student": self._of_role("student"),
+            **self._of_unlabeled(),
             "agreement": [
                 agreement(teacher.evaluation.predictions, student.evaluation.predictions)
                 for teacher, student in zip(
@@ -203,6 +205,29 @@ class RunRecord:
             "validation_accuracy_matrix": validation or None,
             "num_parameters": self.results[role][-1].evaluation.num_parameters,
             **self._details_of(role),
+        }
+
+    def _of_unlabeled(self) -> dict[str, Any]:
+        """What there was without labels, and of which of it the last teacher is sure; nothing where
+        there was none.
+        """
+        pool, certainty = self.scenario.unlabeled, self.results["teacher"][-1].evaluation.certainty
+        if pool is None or certainty is None:
+            return {}
+        labels = [label for task in self.scenario.tasks for label in self.scenario.labels_of(task)]
+        counts = zip(labels, certainty.assigned.tolist(), certainty.sure.tolist(), strict=True)
+        return {
+            "unlabeled": {
+                "name": pool.table.name,
+                "fingerprint": pool.fingerprint,
+                "num_images": len(pool),
+                "num_left_out": asdict(pool.left_out),
+                "sure_from": SURE,
+                "classes": [
+                    {"class": label, "num_assigned": assigned, "num_sure": sure}
+                    for label, assigned, sure in counts
+                ],
+            }
         }
 
     def _details_of(self, role: Role) -> dict[str, list[float | None]]:

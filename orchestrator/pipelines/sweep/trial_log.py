@@ -51,7 +51,7 @@ class TrialLog:
         self._tracker = tracker
         self._records = [RunRecord(tracker.run_id, work) for work in works]
         self._unsent: list[list[MetricPoint]] = [[] for _ in works]
-        experiment, table = works[0].experiment, works[0].scenario.table
+        experiment, scenario = works[0].experiment, works[0].scenario
         tracker.log_parameters(
             {
                 path: value
@@ -59,9 +59,9 @@ class TrialLog:
                 if not (is_resumed and is_place(path))
             }
         )
-        tracker.log_datasets(dataset_uses(experiment.data, table))
+        tracker.log_datasets(dataset_uses(experiment.data, scenario.table, scenario.unlabeled))
         seeds = ", ".join(str(work.experiment.seed) for work in works)
-        tracker.set_tags({**tags_of(experiment, table), names.SEED_TAG: seeds})
+        tracker.set_tags({**tags_of(experiment, scenario.table), names.SEED_TAG: seeds})
 
     def report(self, report: TaskReport) -> None:
         """Log what one more learned task adds."""

@@ -373,6 +373,10 @@ def test_gpus_labels_tolerations_and_environment_reach_the_pods(case: Case) -> N
             "data.root: /home/me/data is a path of this machine, which pods do not see",
         ),
         (
+            Request("run", [DIGITS], ["data.unlabeled={kind: parquet, path: /home/me/camera}"]),
+            "data.unlabeled.path: /home/me/camera is a path of this machine",
+        ),
+        (
             Request(
                 "run",
                 [DIGITS],

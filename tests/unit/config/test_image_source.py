@@ -8,7 +8,9 @@ from pydantic import ValidationError
 
 from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
 from orchestrator.config.data import DataConfig
-from orchestrator.config.image_source import FunctionOrigin, ImageSourceExtension
+from orchestrator.config.image_source import ImageSourceExtension
+from orchestrator.config.origins import FunctionOrigin
+from orchestrator.config.unlabeled import UnlabeledConfig
 from orchestrator.errors import ConfigError
 from tests.extensions.distribution import install, install_npz
 
@@ -77,6 +79,71 @@ def test_no_file_may_be_written_between_images(test: str | None, reserved: str) 
     assert source("image_folder", test=test).reserved_folder == Path(reserved)
 
 
+# --- images without labels ------------------------------------------------------------------------
+
+
+def unlabeled(**settings: object) -> UnlabeledConfig:
+    found = Experiment.model_validate({"data": {"unlabeled": settings}}).data.unlabeled
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "places", "origin"),
+    [
+        ({"kind": "parquet", "path": "s3://b/x"}, {"path": "s3://b/x"}, "s3://b/x"),
+        ({"kind": "image_folder", "path": "/camera"}, {"path": "/camera"}, "/camera"),
+        (
+            {"kind": "labeled", "source": {"kind": "torchvision", **SETTINGS["torchvision"]}},
+            {"source.root": "/data"},
+            CIFAR10,
+        ),
+        ({"kind": "labeled", "source": {"kind": "digits"}}, {}, DIGITS),
+    ],
+)
+def test_images_without_labels_say_where_they_come_from(
+    settings: dict[str, Any], places: dict[str, str], origin: object
+) -> None:
+    assert (unlabeled(**settings).places, unlabeled(**settings).origin) == (places, origin)
+
+
+def test_a_wrong_setting_of_a_labeled_source_is_named_by_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        "data: {unlabeled: {kind: labeled, source: {kind: torchvision, nmae: a, root: b}}}"
+    )
+    with pytest.raises(ConfigError) as error:
+        load_experiment(file)
+    assert "data.unlabeled: source.nmae is not a known key; did you mean source.name?" in str(
+        error.value
+    )
+
+
+def test_images_without_labels_have_none_of_their_own() -> None:
+    camera = {"kind": "parquet", "path": "/camera"}
+    with pytest.raises(ValidationError, match="have none of their own"):
+        unlabeled(kind="labeled", source={"kind": "digits", "unlabeled": camera})
+
+
+def test_an_experiment_with_them_reads_back_equal_wherever_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for settings in (
+        {"kind": "parquet", "path": "camera.parquet"},
+        {"kind": "labeled", "source": {"kind": "image_folder", "train": "photos"}},
+    ):
+        experiment = Experiment.model_validate({"data": {"unlabeled": settings}})
+        file = tmp_path / "experiment.yaml"
+        file.write_text(dump_experiment(experiment))
+        monkeypatch.chdir("/")
+        assert load_experiment(file) == experiment
+        assert experiment.data.unlabeled is not None
+        [place] = experiment.data.unlabeled.places.values()
+        assert place.startswith(str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+
+
 # --- sources from outside -------------------------------------------------------------------------
 
 
@@ -109,6 +176,12 @@ def test_a_wrong_setting_of_it_is_named_by_its_key(tmp_path: Path) -> None:
         load_experiment(file)
     assert "data.image_size = 4" in str(error.value)
     assert "data.trian is not a known key; did you mean data.train?" in str(error.value)
+
+
+@pytest.mark.usefixtures("site")
+def test_an_installed_kind_can_give_images_without_labels() -> None:
+    found = unlabeled(kind="labeled", source={"kind": "npz", "train": "/pets.npz"})
+    assert found.places == {"source.train": "/pets.npz"}
 
 
 @pytest.mark.usefixtures("site")

@@ -10,6 +10,7 @@ from orchestrator.config.data import DigitsConfig
 from orchestrator.config.unlabeled import (
     UnlabeledConfig,
     UnlabeledFolderConfig,
+    UnlabeledOfLabeledConfig,
     UnlabeledParquetConfig,
 )
 from orchestrator.data import ImageTable, Scenario, Split
@@ -66,6 +67,25 @@ def test_images_of_any_size_and_mode_become_those_of_the_data(tmp_path: Path) ->
     table = loaded(UnlabeledFolderConfig(path=tmp_path / "camera"), tmp_path / "cache")
     assert table.images.shape == (1, 1, 8, 8)
     assert (table.images == 76).all(), "the grey of red"
+
+
+def test_any_labeled_source_gives_its_training_images(
+    digits_table: ImageTable, tmp_path: Path
+) -> None:
+    config = UnlabeledOfLabeledConfig(source={"kind": "digits", "split_seed": 0})
+    table = loaded(config, tmp_path / "cache")
+    assert np.array_equal(table.images, digits_table.images[~digits_table.is_test])
+    assert set(table.labels.tolist()) == {""}
+
+
+def test_a_labeled_source_without_test_images_gives_all(tmp_path: Path) -> None:
+    for number, image in enumerate(noise(6)):
+        file = tmp_path / "animals" / ("ant", "bee")[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(image))
+    source = {"kind": "image_folder", "train": str(tmp_path / "animals")}
+    table = loaded(UnlabeledOfLabeledConfig(source=source), tmp_path / "cache")
+    assert np.array_equal(table.images, noise(6)[[0, 2, 4, 1, 3, 5]])
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,11 @@ def test_tag_keys_are_these() -> None:
         "mlflow.source.git.commit",
         "mlflow.source.git.dirty",
     }
+
+
+def test_runs_with_images_without_labels_have_these_metrics_as_well() -> None:
+    assert names.UNLABELED_METRICS == (
+        "final/unlabeled_images",
+        "final/unlabeled_left_out",
+        "final/unlabeled_sure",
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol, assert_never
 
 from orchestrator.config.unlabeled import (
     UnlabeledConfig,
     UnlabeledFolderConfig,
+    UnlabeledOfLabeledConfig,
     UnlabeledParquetConfig,
 )
 from orchestrator.data.samples import Sample
@@ -36,8 +38,12 @@ class UnlabeledSource(Protocol):
         """Yield the images, always in the same order; their labels mean nothing."""
 
 
-def open_unlabeled(config: UnlabeledConfig) -> UnlabeledSource:
+def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
     """Return the images of a configuration before they are decoded.
+
+    Args:
+        config: Where they come from.
+        cache_dir: Where a source of labeled images may keep what it decodes.
 
     Raises:
         DataError: There is nothing that can be read.
@@ -57,5 +63,11 @@ def open_unlabeled(config: UnlabeledConfig) -> UnlabeledSource:
             )
 
             return UnlabeledFolder(config.path)
+        case UnlabeledOfLabeledConfig():
+            from orchestrator.data.sources.unlabeled.labeled import (  # noqa: PLC0415
+                UnlabeledOfLabeled,
+            )
+
+            return UnlabeledOfLabeled(config.source_config, cache_dir)
         case _:
             assert_never(config)

@@ -1,0 +1,91 @@
+"""Describe images without labels: what there is, what is odd about it, what a run would use."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.unlabeled import UnlabeledConfig
+from orchestrator.data import ImageTable
+from orchestrator.data.samples import Progress, ignore_progress, in_threads
+from orchestrator.data.scenario_building import build_scenario
+from orchestrator.data.sources.unlabeled.source import open_unlabeled
+from orchestrator.data.survey import BadImage, examine
+from orchestrator.data.unlabeled import UnlabeledPool
+from orchestrator.data.unlabeled_loading import load_unlabeled, pool_beside
+from orchestrator.errors import DataError
+
+
+@dataclass
+class UnlabeledDescription:
+    """Images without labels.
+
+    Attributes:
+        name: What they are called.
+        sizes: Usable images, by (width, height).
+        modes: Usable images, by mode.
+        bad: Images that cannot be used.
+        pool: What a run would use, and how many it would leave out; None where it would use none.
+        refusal: Why not; empty where it would.
+    """
+
+    name: str
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    bad: list[BadImage] = field(default_factory=list)
+    pool: UnlabeledPool | None = None
+    refusal: str = ""
+
+    @property
+    def num_images(self) -> int:
+        """Return how many there are, usable or not."""
+        return self.sizes.total() + len(self.bad)
+
+
+def describe_unlabeled(
+    experiment: Experiment, table: ImageTable | None, progress: Progress = ignore_progress
+) -> UnlabeledDescription | None:
+    """Look at every image without a label that an experiment names.
+
+    Args:
+        experiment: Names them, and which other images there are.
+        table: The labeled images, decoded; None where they cannot be learned from.
+        progress: Receives how many images are done.
+
+    Returns:
+        None where it names none.
+
+    Raises:
+        UserInputError: There is nothing to look at.
+        StorageUnavailableError: The data cache cannot be written, or object storage does not
+            answer.
+    """
+    unlabeled = experiment.data.unlabeled
+    if unlabeled is None:
+        return None
+    source = open_unlabeled(unlabeled, experiment.data.cache_dir)
+    found = UnlabeledDescription(source.name)
+    look = partial(examine, half="train", shape=experiment.data.shape)
+    for number, image in enumerate(in_threads(look, source.samples()), start=1):
+        progress(number, source.num_images)
+        if isinstance(image, BadImage):
+            found.bad.append(image)
+            continue
+        found.sizes[image.facts.width, image.facts.height] += 1
+        found.modes[image.facts.mode] += 1
+    if table is not None:
+        try:
+            found.pool = _pool(experiment, unlabeled, table, progress)
+        except DataError as error:
+            found.refusal = str(error)
+    return found
+
+
+def _pool(
+    experiment: Experiment, unlabeled: UnlabeledConfig, table: ImageTable, progress: Progress
+) -> UnlabeledPool:
+    data = experiment.data
+    scenario = build_scenario(table, experiment.scenario, data.validation_fraction, experiment.seed)
+    return pool_beside(scenario, load_unlabeled(data, unlabeled, progress))

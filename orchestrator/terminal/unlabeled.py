@@ -1,0 +1,43 @@
+"""What a person sees of images without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.data import Scenario
+from orchestrator.reporting.quantities import count
+from orchestrator.reporting.unlabeled import unlabeled_words
+
+
+def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]:
+    """Say how many are used and left out, or that the method uses none; nothing where the
+    configuration names none.
+    """
+    if scenario.unlabeled is not None:
+        yield unlabeled_words(len(scenario.unlabeled), asdict(scenario.unlabeled.left_out))
+    elif experiment.data.unlabeled is not None:
+        yield (
+            "images without labels are not read: the method"
+            f" {experiment.method.kind} does not learn from them"
+        )
+
+
+def certainty_table(unlabeled: Mapping[str, Any]) -> Table:
+    """Show how many images without labels the last teacher assigns to each class.
+
+    Args:
+        unlabeled: As in summary.json.
+    """
+    title = f"What the teacher makes of {count(unlabeled['num_images'])} images without labels"
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    table.add_column("assigned", justify="right")
+    table.add_column(f"sure of (from {100 * unlabeled['sure_from']:.0f} %)", justify="right")
+    for row in unlabeled["classes"]:
+        table.add_row(str(row["class"]), count(row["num_assigned"]), count(row["num_sure"]))
+    return table
