@@ -29,8 +29,9 @@ from orchestrator.data import Split
 from orchestrator.evaluation import average_incremental_accuracy, forgetting, last_accuracy
 from orchestrator.stages import StageRunner
 
-QUICK = ["teacher.training.epochs=2", "teacher.refinement.epochs=1", "student.training.epochs=2"]
-UNGATED = "teacher.refinement_gate=false"
+QUICK = ["teacher.training.epochs=2", "student.training.epochs=2"]
+REFINED = ["teacher.refinement.epochs=10"]
+UNGATED = [*REFINED, "teacher.refinement_gate=false"]
 
 
 def fecam_shrunk_by(strength: float) -> list[str]:
@@ -51,18 +52,19 @@ METHODS = {
 }
 TEACHER = {
     "ours": [],
-    "vectors not learned": ["teacher.augmentation.learning_rate=0"],
-    "no augmentation": ["teacher.augmentation.kind=none"],
-    "no push and pull": ["teacher.joint_embedding.weight=0"],
     "no rotation": ["teacher.self_supervision=none"],
     "no augmented views": ["teacher.num_views=0"],
-    "closed form only": ["teacher.refinement.learning_rate=1e-12"],
-    "gate off": [UNGATED],
-    "gate off, vectors not learned": [UNGATED, "teacher.augmentation.learning_rate=0"],
-    "gate off, spread scalar": [UNGATED, "teacher.spread.kind=scalar"],
-    "gate off, spread low-rank": [UNGATED, "teacher.spread.kind=low_rank"],
-    "gate off, no augmentation": [UNGATED, "teacher.augmentation.kind=none"],
-    "gate off, no push and pull": [UNGATED, "teacher.joint_embedding.weight=0"],
+    "refined": REFINED,
+    "refined, vectors not learned": [*REFINED, "teacher.augmentation.learning_rate=0"],
+    "refined, no augmentation": [*REFINED, "teacher.augmentation.kind=none"],
+    "refined, no push and pull": [*REFINED, "teacher.joint_embedding.weight=0"],
+    "gate off": UNGATED,
+    "gate off, vectors not learned": [*UNGATED, "teacher.augmentation.learning_rate=0"],
+    "gate off, spread shared": [*UNGATED, "teacher.spread.kind=shared"],
+    "gate off, spread scalar": [*UNGATED, "teacher.spread.kind=scalar"],
+    "gate off, spread low-rank": [*UNGATED, "teacher.spread.kind=low_rank"],
+    "gate off, no augmentation": [*UNGATED, "teacher.augmentation.kind=none"],
+    "gate off, no push and pull": [*UNGATED, "teacher.joint_embedding.weight=0"],
 }
 STUDENT = {
     "ours": [],
@@ -97,8 +99,8 @@ EFFICIENCY = {
     "FeCAM": ["method.kind=fecam"],
     "FeCAM, shrunk by 10": fecam_shrunk_by(10),
     "nearest class mean": ["method.kind=nearest_class_mean"],
-    "gate off": [UNGATED],
-    "gate off, no augmentation": [UNGATED, "teacher.augmentation.kind=none"],
+    "gate off": UNGATED,
+    "gate off, no augmentation": [*UNGATED, "teacher.augmentation.kind=none"],
 }
 GROUPS = {
     "methods": METHODS,

@@ -191,7 +191,7 @@ def teacher_training(num_images: int, context: LearningContext) -> Comparison:
 def student_training(num_images: int, context: LearningContext) -> Comparison:
     """An epoch of distillation from a teacher."""
     data = random_images(num_images)
-    brief = TEACHER.model_copy(update={"num_views": 1, "refinement": TRAINING})
+    brief = TEACHER.model_copy(update={"num_views": 1})
     teacher = learn_teacher_task(None, random_images(BATCH_SIZE), brief, context)
     loader = plain_loader(PlainImages(data, CHANGES, num_views=2), BATCH_SIZE, context.device)
     student = _untrained_student(teacher, context.device)

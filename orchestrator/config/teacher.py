@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from orchestrator.config.backbones import BackboneConfig, SmallCnnConfig, has_pretrained_weights
 from orchestrator.config.base import Config
-from orchestrator.config.training import Rehearsal, TrainingConfig
+from orchestrator.config.training import RefinementConfig, Rehearsal, TrainingConfig
 
 
 class AdaptiveAugmentationConfig(Config):
@@ -65,6 +65,14 @@ PrototypeAugmentationConfig = Annotated[
 ]
 
 
+class ObservedSpreadConfig(Config):
+    """Nothing is kept: deviations of the new task's images from their class means stand for those
+    of old classes, and have the tails of real images.
+    """
+
+    kind: Literal["observed"] = "observed"
+
+
 class SharedSpreadConfig(Config):
     """One within-class covariance for all classes (features x features numbers in all)."""
 
@@ -85,7 +93,8 @@ class LowRankSpreadConfig(Config):
 
 
 SpreadConfig = Annotated[
-    SharedSpreadConfig | ScalarSpreadConfig | LowRankSpreadConfig, Field(discriminator="kind")
+    ObservedSpreadConfig | SharedSpreadConfig | ScalarSpreadConfig | LowRankSpreadConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -195,9 +204,9 @@ class TeacherConfig(Config):
     training: TrainingConfig = Field(
         default=TrainingConfig(), description="Training of the extractor, in the first task."
     )
-    refinement: TrainingConfig = Field(
-        default=TrainingConfig(epochs=10, learning_rate=0.001, weight_decay=0.0),
-        description="Training of embedding module and classifier, in every task.",
+    refinement: RefinementConfig = Field(
+        default=RefinementConfig(),
+        description="Training of embedding module and classifier, in every task; off by default.",
     )
     rehearsal: float = Rehearsal
     refinement_gate: bool = Field(
@@ -221,7 +230,8 @@ class TeacherConfig(Config):
         ),
     )
     spread: SpreadConfig = Field(
-        default=SharedSpreadConfig(), description="What is kept of a class's spread."
+        default=ObservedSpreadConfig(),
+        description="Where the deviations of augmented prototypes come from.",
     )
     augmentation: PrototypeAugmentationConfig = Field(
         default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented."

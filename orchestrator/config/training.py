@@ -24,6 +24,21 @@ class TrainingConfig(Config):
     )
 
 
+class RefinementConfig(TrainingConfig):
+    """Training of the teacher's embedding module and classifier on top of the closed form."""
+
+    epochs: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "Epochs in every task; 0 keeps the closed form, which refinement was measured not to"
+            " improve."
+        ),
+    )
+    learning_rate: float = Field(default=0.001, gt=0, description="Peak learning rate.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW.")
+
+
 Rehearsal: float = Field(
     default=1.0,
     ge=0,

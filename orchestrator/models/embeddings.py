@@ -42,18 +42,26 @@ class PowerNormalization(nn.Module):
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
+_LEAST_VARIANCE_SHARE = 1e-4  # of the mean variance
+_LEAST_VARIANCE = 1e-8
+
+
 class WhitenedEmbedding(nn.Module):
-    """The teacher's: `z = w + adapter(w)` with `w = h W - o`, where `h` are the power-normalised
-    features.
+    """The teacher's: `z = w + adapter(s)` with `w = h W - o` and `s = (h - c) / d`, where `h` are
+    the power-normalised features.
 
     `W` whitens the within-class covariance, which *is* pull and push in closed form: directions in
     which classes vary inside shrink, those in which they differ stretch. `o` takes away most of
     what all classes have in common. The adapter is learned on top; its last layer starts at zero,
-    so that training starts from the closed-form map and moves little.
+    so that training starts from the closed-form map and moves little. It reads features that are
+    standardised one by one, not whitened ones: whitening lifts the noise of narrow directions,
+    which an adapter then fits (a joint network: 82.3 % against 77.4 %; METHOD §5).
     """
 
     whitening: Tensor
     offset: Tensor
+    centre: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -74,8 +82,10 @@ class WhitenedEmbedding(nn.Module):
         self.normalization = PowerNormalization(groups)
         self.register_buffer("whitening", torch.eye(num_features, dimensions))
         self.register_buffer("offset", torch.zeros(dimensions))
+        self.register_buffer("centre", torch.zeros(num_features))
+        self.register_buffer("scale", torch.ones(num_features))
         self.adapter = nn.Sequential(
-            nn.Linear(dimensions, adapter_width), nn.ReLU(), nn.Linear(adapter_width, dimensions)
+            nn.Linear(num_features, adapter_width), nn.ReLU(), nn.Linear(adapter_width, dimensions)
         )
         last = self.adapter[2]
         assert isinstance(last, nn.Linear)  # noqa: S101 - for the type checker
@@ -88,17 +98,36 @@ class WhitenedEmbedding(nn.Module):
 
     def embed_normalized(self, normalized: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """Embeds power-normalised features, such as stored class means."""
-        return self.adapt(self.whiten(normalized))
+        return self.adapt(self.whiten(normalized), self.standardize(normalized))
 
     def whiten(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
         """The closed-form part of the map; training does not change it."""
         return normalized @ self.whitening - self.offset
 
-    def adapt(self, whitened: Float[Tensor, "*n m"]) -> Float[Tensor, "*n m"]:
-        """The learned part of the map."""
-        # the adapter sees directions only: lengths differ from data set to data set
-        direction = functional.normalize(whitened, dim=-1) * whitened.shape[-1] ** 0.25
-        residual: Tensor = self.adapter(direction)
+    def standardize(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Return what the adapter reads; training does not change it."""
+        return (normalized - self.centre) * self.scale
+
+    @torch.no_grad()
+    def set_standardization(
+        self, centre: Float[Tensor, " d"], variances: Float[Tensor, " d"]
+    ) -> None:
+        """Fix how features are standardised; once, or the adapter unlearns what it learned.
+
+        Args:
+            centre: Mean of the features.
+            variances: Of each feature within classes. Those far below their mean are raised: a
+                feature that hardly varies must not be stretched without end.
+        """
+        self.centre.copy_(centre)
+        least = (_LEAST_VARIANCE_SHARE * variances.mean()).clamp_min(_LEAST_VARIANCE)
+        self.scale.copy_(variances.clamp_min(least).rsqrt())
+
+    def adapt(
+        self, whitened: Float[Tensor, "*n m"], standardized: Float[Tensor, "*n d"]
+    ) -> Float[Tensor, "*n m"]:
+        """Return the whole map, given its closed-form part and what the adapter reads."""
+        residual: Tensor = self.adapter(standardized)
         return whitened + residual
 
 

@@ -33,7 +33,7 @@ from orchestrator.config.teacher import (
     RandomAugmentationConfig,
     TeacherConfig,
 )
-from orchestrator.config.training import TrainingConfig
+from orchestrator.config.training import RefinementConfig, TrainingConfig
 from orchestrator.config.transfer import (
     FixedTransferConfig,
     PerSampleTransferConfig,
@@ -106,7 +106,7 @@ TABLE = ThresholdTransferConfig(
 def _teacher_config(**changes: object) -> TeacherConfig:
     settings: dict[str, object] = {
         "training": TrainingConfig(epochs=5, batch_size=32, learning_rate=0.005),
-        "refinement": TrainingConfig(
+        "refinement": RefinementConfig(
             epochs=4, batch_size=32, learning_rate=0.003, weight_decay=0.0
         ),
         "self_supervision": "none",
@@ -645,7 +645,7 @@ def test_claim_a5_the_networks_learning_rate_does_not_move_the_vectors(course: C
     # a lead of 2 in cosine is out of reach: there is always something to be gained
     ambitious = VECTORS.model_copy(update={"margin": 2.0})
     vectors = course.second_teacher(augmentation=ambitious).vectors
-    faster = TrainingConfig(epochs=4, batch_size=32, learning_rate=0.02, weight_decay=0.0)
+    faster = RefinementConfig(epochs=4, batch_size=32, learning_rate=0.02, weight_decay=0.0)
     assert torch.equal(
         course.second_teacher(augmentation=ambitious, refinement=faster).vectors, vectors
     )
@@ -763,7 +763,7 @@ class Material:
 
     def refined(self, **changes: float) -> Head:
         head = copy.deepcopy(self.start)
-        training = TrainingConfig(epochs=15, batch_size=64, learning_rate=0.03, weight_decay=0.0)
+        training = RefinementConfig(epochs=15, batch_size=64, learning_rate=0.03, weight_decay=0.0)
         joint = JOINT.model_copy(update=changes)
         refine(
             head,

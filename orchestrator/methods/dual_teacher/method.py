@@ -43,24 +43,27 @@ from orchestrator.models import AnyNetwork, LinearClassifier, Network
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
 
-_REFINEMENT = (
+_CLOSED_FORM = (
     "teacher.num_views",
     "teacher.view_weight",
     "teacher.spread",
+    "teacher.joint_embedding.shrinkage",
+    "teacher.joint_embedding.few_images_shrinkage",
+)
+_REFINEMENT = (
     "teacher.refinement",
     "teacher.refinement_gate",
     "teacher.joint_embedding.pull_margin",
     "teacher.joint_embedding.push_margin",
     "teacher.joint_embedding.weight",
     "teacher.joint_embedding.keep_weight",
-    "teacher.joint_embedding.shrinkage",
-    "teacher.joint_embedding.few_images_shrinkage",
 )
 _EMBEDDING_SHAPE = (
     "teacher.joint_embedding.dimensions",
     "teacher.joint_embedding.adapter_width",
 )
-_LATER_TEACHER = ("teacher.augmentation", "teacher.rehearsal")
+_LATER_REFINEMENT = ("teacher.rehearsal",)
+_LATER_TEACHER = ("teacher.augmentation",)
 _DISTILLATION = (
     "student.training",
     "student.embedding_weight",
@@ -103,15 +106,16 @@ class DualTeacher:
             if isinstance(experiment.student.backbone, InheritedBackboneConfig):
                 return _INHERITING
             return (*_DISTILLATION, *(_FIRST_STUDENT if is_first_task else _LATER_STUDENT))
+        head = _paths_of_the_head(is_first_task, experiment)
         if is_pretrained(role, experiment):
             first = (*_EMBEDDING_SHAPE, "teacher.backbone")
             own = first if is_first_task else _LATER_TEACHER
-            return (*_REFINEMENT, "teacher.extractor", *own)
+            return (*head, "teacher.extractor", *own)
         if is_first_task:
-            return (*_REFINEMENT, *_EMBEDDING_SHAPE, *PRETRAINING_PATHS, "teacher.backbone")
+            return (*head, *_EMBEDDING_SHAPE, *PRETRAINING_PATHS, "teacher.backbone")
         trains = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)
         training = ("teacher.training",) if trains else ()
-        return (*_REFINEMENT, *_LATER_TEACHER, "teacher.extractor", *training)
+        return (*head, *_LATER_TEACHER, "teacher.extractor", *training)
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of distillation, or of the extractor's training and the refinement."""
@@ -180,6 +184,15 @@ class DualTeacher:
             tensors["vectors"].to(context.device),
             artifact.values["refinement_strength"],
         )
+
+
+def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
+    """Return what embedding module and classifier are computed from: without refinement, trials
+    that differ only in how they would refine share their teachers.
+    """
+    if not experiment.teacher.refinement.epochs:
+        return (*_CLOSED_FORM, "teacher.refinement.epochs")
+    return (*_CLOSED_FORM, *_REFINEMENT, *(() if is_first_task else _LATER_REFINEMENT))
 
 
 def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:

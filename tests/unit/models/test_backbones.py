@@ -127,8 +127,8 @@ def test_the_number_of_parameters_counts_buffers_that_were_learned_from_data_too
     # an 8x8 image is halved once, so: convolutions 1→16→32→32 of 3x3 without bias, a scale and a
     # shift for each of their outputs
     extractor = 9 * (1 * 16 + 16 * 32 + 32 * 32) + 2 * (16 + 32 + 32)
-    # whitening, offset, adapter 8→4→8 with biases
-    embedding = 128 * 8 + 8 + (8 * 4 + 4) + (4 * 8 + 8)
+    # whitening, offset, standardisation, adapter 128→4→8 with biases
+    embedding = 128 * 8 + 8 + 2 * 128 + (128 * 4 + 4) + (4 * 8 + 8)
     classifier = 2 * 5 * 8
     assert network.num_parameters() == extractor + embedding + classifier
 

@@ -48,6 +48,43 @@ def test_only_the_adapter_learns(embedding: WhitenedEmbedding) -> None:
     assert gradient.abs().sum() > 0
 
 
+def test_the_adapter_reads_standardised_features_and_adds_to_the_linear_map() -> None:
+    # features of mean (1, 2) and variances 4 and 16: (5, 2) reads as (2, 0), and (-1, 10) as
+    # (-1, 2). The adapter adds the first of them where it is positive
+    module = WhitenedEmbedding(num_features=2, dimensions=2, adapter_width=1)
+    module.whitening.copy_(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    module.set_standardization(torch.tensor([1.0, 2.0]), torch.tensor([4.0, 16.0]))
+    parameters = dict(module.named_parameters())
+    with torch.no_grad():
+        parameters["adapter.0.weight"].copy_(torch.tensor([[1.0, 0.0]]))
+        parameters["adapter.0.bias"].zero_()
+        parameters["adapter.2.weight"].copy_(torch.tensor([[100.0], [0.0]]))
+    normalized = torch.tensor([[5.0, 2.0], [-1.0, 10.0]])
+    torch.testing.assert_close(
+        module.standardize(normalized), torch.tensor([[2.0, 0.0], [-1.0, 2.0]])
+    )
+    torch.testing.assert_close(
+        module.embed_normalized(normalized), torch.tensor([[202.0, 5.0], [10.0, -1.0]])
+    )
+
+
+@pytest.mark.parametrize("variances", [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+def test_a_feature_that_does_not_vary_is_not_stretched_without_end(variances: list[float]) -> None:
+    module = WhitenedEmbedding(num_features=3, dimensions=2, adapter_width=1)
+    module.set_standardization(torch.zeros(3), torch.tensor(variances))
+    assert module.scale.max() <= 1e4 * (1 + 1e-6)
+
+
+def test_standardisation_is_stored_with_the_module(embedding: WhitenedEmbedding) -> None:
+    embedding.set_standardization(torch.randn(6), torch.rand(6) + 0.5)
+    with torch.no_grad():
+        dict(embedding.named_parameters())["adapter.2.weight"].normal_()
+    again = WhitenedEmbedding(num_features=6, dimensions=4, adapter_width=16)
+    again.load_state_dict(embedding.state_dict())
+    features = torch.randn(5, 6)
+    assert torch.equal(again(features), embedding(features))
+
+
 def test_a_learned_adapter_moves_the_embedding(embedding: WhitenedEmbedding) -> None:
     features = torch.randn(5, 6)
     before = embedding(features)

@@ -2,12 +2,14 @@
 §38, §39, §57, §74].
 
 Each old class gets K vectors of direction and magnitude; `prototype + vector` is an augmented
-prototype. They start as draws from the class's spread and are optimised through the old task's
-classifier, which stays as it is.
+prototype. They start as deviations of the new task's images from their means, or as draws from what
+is kept of the class's spread, and are optimised through the old task's classifier, which stays as
+it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -20,12 +22,14 @@ from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,
     LowRankSpreadConfig,
     NoAugmentationConfig,
+    ObservedSpreadConfig,
     PrototypeAugmentationConfig,
     ScalarSpreadConfig,
     SharedSpreadConfig,
     SpreadConfig,
 )
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 Vectors = Float[Tensor, "old vectors m"]
@@ -71,14 +75,41 @@ def augmentation_vectors(
     return vectors
 
 
+def observed_deviations(features: Sequence[ClassFeatures]) -> Float[Tensor, "n d"]:
+    """Return the deviations of images from the mean of their class, as far as they lie from its
+    true mean: that of n images has moved towards each of them.
+
+    A class of a single image says nothing; a row of zeros says that no class does.
+    """
+    parts = [
+        (of_class.clean - of_class.clean.mean(dim=0)) * (num / (num - 1)) ** 0.5
+        for of_class in features
+        if (num := len(of_class.clean)) > 1
+    ]
+    return torch.cat(parts) if parts else torch.zeros_like(features[0].clean[:1])
+
+
 def draw_features(
-    spread: SpreadConfig, statistics: ClassStatistics, num_draws: int, generator: torch.Generator
+    spread: SpreadConfig,
+    statistics: ClassStatistics,
+    observed: Float[Tensor, "n d"],
+    num_draws: int,
+    generator: torch.Generator,
 ) -> Float[Tensor, "classes draws d"]:
-    """Random members of each class, as the description of its spread has them, in power-normalised
-    features.
+    """Return random members of each class in power-normalised features.
+
+    Args:
+        spread: Where their deviations from the class mean come from.
+        statistics: Of the classes.
+        observed: Deviations of the new task's images from their class means.
+        num_draws: Members of each class.
+        generator: Of the draws.
     """
     num_old, num_features = statistics.means.shape
     match spread:
+        case ObservedSpreadConfig():
+            rows = torch.randint(len(observed), (num_old, num_draws), generator=generator)
+            deviations = observed[rows.to(observed.device)].to(statistics.means.device)
         case SharedSpreadConfig():
             deviations = (
                 torch.randn(num_old, num_draws, num_features, generator=generator)

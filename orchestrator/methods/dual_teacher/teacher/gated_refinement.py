@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from orchestrator.config.teacher import (
@@ -17,6 +18,7 @@ from orchestrator.methods.dual_teacher.teacher.augmentation import (
     OldClasses,
     augmentation_vectors,
     draw_features,
+    observed_deviations,
 )
 from orchestrator.methods.dual_teacher.teacher.closed_form import (
     JointSpace,
@@ -45,44 +47,90 @@ from orchestrator.training.context import LearningContext
 _HELD_OUT_FRACTION = 0.2
 
 
-def refined(
+@dataclass(frozen=True)
+class LearnedHead:
+    """Embedding module and classifier after a task, with what belongs to their space.
+
+    Attributes:
+        head: Refined, or the closed form.
+        statistics: Of all seen classes.
+        space: The joint embedding space.
+        vectors: Augmentation of the old classes, in this space.
+        strength: How much of the refinement was kept, in [0, 1].
+    """
+
+    head: Head
+    statistics: ClassStatistics
+    space: JointSpace
+    vectors: Tensor
+    strength: float
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """Members of the old classes, and the vectors that they became."""
+
+    members: Float[Tensor, "old vectors d"]
+    vectors: Float[Tensor, "old vectors m"]
+
+
+def learn_head(
     start: Head,
     known: ClassStatistics,
     features: Sequence[ClassFeatures],
     basis: Tensor,
     setting: tuple[TeacherConfig, LearningContext],
-) -> tuple[Head, Vectors, float]:
-    """Steps 2 to 5, on all but the held-out images: the refined head, the vectors, and how much of
-    the refinement was kept.
+) -> LearnedHead:
+    """Return the head after steps 2 to 5. Without refinement this is the closed form of all images.
+
+    With it, the head learns from all but the held-out images, then enters the space of all images.
     """
     config, context = setting
-    labels = range(known.num_classes, known.num_classes + len(features))
-    learning, judging = _split(features, context) if config.refinement_gate else (features, [])
+    refines = config.refinement.epochs > 0
+    gated = refines and config.refinement_gate
+    learning, judging = _split(features, context) if gated else (features, [])
     statistics = with_classes(known, learning, config)
     space = enter_space(start.embedding, statistics, basis, config)
+    if not known.num_classes:
+        start.embedding.set_standardization(
+            statistics.means.mean(dim=0), statistics.covariance.diagonal()
+        )
     start.anchored(statistics)
-    vectors = _vectors(start, statistics, known.num_classes, learning, config, context)
+    augmented = _augmented(start, statistics, known.num_classes, learning, setting)
+    if not refines:
+        return LearnedHead(start, statistics, space, augmented.vectors, 0.0)
+    head, strength = _refined(start, statistics, augmented, (learning, judging), setting)
+    statistics = with_classes(known, features, config)
+    after = enter_space(head.embedding, statistics, basis, config)
+    change, _ = after.change_from(space)
+    moved = augmented.vectors @ change.to(context.device)
+    return LearnedHead(head.anchored(statistics), statistics, after, moved, strength)
+
+
+def _refined(
+    start: Head,
+    statistics: ClassStatistics,
+    augmented: Augmented,
+    features: tuple[Sequence[ClassFeatures], Sequence[Tensor]],
+    setting: tuple[TeacherConfig, LearningContext],
+) -> tuple[Head, float]:
+    """Return the refined head as far as held-out images say that it helps, and how far that is."""
+    learning, judging = features
+    labels = range(statistics.num_classes - len(learning), statistics.num_classes)
     head = copy.deepcopy(start)
     strength = 0.0
     if all(
         len(of_class) for of_class in judging
     ):  # else there are too few images to tell whether training helps
-        refine(
-            head,
-            RefinementData(*_features_and_labels(learning, labels), statistics, vectors),
-            config,
-            context,
+        data = RefinementData(
+            *_features_and_labels(learning, labels),
+            statistics,
+            augmented.members,
+            augmented.vectors,
         )
+        refine(head, data, *setting)
         strength = _strength(head, start, statistics, judging, labels) if judging else 1.0
-    return scaled(head, start, strength), Vectors(vectors, space), strength
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Augmentation vectors, and the space they live in."""
-
-    values: Tensor
-    space: JointSpace
+    return scaled(head, start, strength), strength
 
 
 def _features_and_labels(
@@ -112,34 +160,36 @@ def enter_space(
     return space
 
 
-def _vectors(
+def _augmented(
     start: Head,
     statistics: ClassStatistics,
     num_old: int,
     new: Sequence[ClassFeatures],
-    config: TeacherConfig,
-    context: LearningContext,
-) -> Tensor:
+    setting: tuple[TeacherConfig, LearningContext],
+) -> Augmented:
     """Step 2: the augmentation of the old prototypes, judged by the old task's classifier."""
+    config, context = setting
+    means = statistics.means[:num_old].to(context.device)
     if num_old == 0:
-        return torch.zeros(0, 1, config.joint_embedding.dimensions, device=context.device)
-    num_vectors = (
-        1
-        if isinstance(config.augmentation, NoAugmentationConfig)
-        else config.augmentation.num_vectors
-    )
-    old_classes = statistics.first(num_old)
-    drawn = draw_features(config.spread, old_classes, num_vectors, context.stream("vectors")).to(
-        context.device
-    )
+        nothing = torch.zeros(0, 1, config.joint_embedding.dimensions, device=context.device)
+        return Augmented(means[:, None], nothing)
+    members = means[:, None]
+    if not isinstance(config.augmentation, NoAugmentationConfig):
+        members = draw_features(
+            config.spread,
+            statistics.first(num_old),
+            observed_deviations(new),
+            config.augmentation.num_vectors,
+            context.stream("vectors"),
+        ).to(context.device)
     with torch.no_grad():
-        prototypes = start.embedding.embed_normalized(old_classes.means.to(context.device))
+        prototypes = start.embedding.embed_normalized(means)
         new_embeddings = start.embedding.embed_normalized(
             torch.cat([of_class.clean for of_class in new])
         )
     old = OldClasses(prototypes, start.classifier.restricted_to(num_old))
-    deviations = (drawn - old_classes.means[:, None].to(context.device)) @ start.embedding.whitening
-    return augmentation_vectors(config.augmentation, deviations, old, new_embeddings)
+    drawn = (members - means[:, None]) @ start.embedding.whitening
+    return Augmented(members, augmentation_vectors(config.augmentation, drawn, old, new_embeddings))
 
 
 def _split(

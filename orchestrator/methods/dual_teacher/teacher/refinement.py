@@ -55,6 +55,32 @@ class Head:
 
 
 @dataclass(frozen=True)
+class FixedPart:
+    """The part of embeddings that training does not change: computed once.
+
+    Attributes:
+        whitened: Their closed-form part.
+        normalized: The power-normalised features that the adapter reads.
+    """
+
+    whitened: Float[Tensor, "*n m"]
+    normalized: Float[Tensor, "*n d"]
+
+    @classmethod
+    def of(cls, embedding: WhitenedEmbedding, normalized: Float[Tensor, "*n d"]) -> FixedPart:
+        """Return the part of these features' embeddings."""
+        return cls(embedding.whiten(normalized), normalized)
+
+    def __getitem__(self, chosen: Tensor | tuple[Tensor, ...]) -> FixedPart:
+        """Return the part of some of them."""
+        return FixedPart(self.whitened[chosen], self.normalized[chosen])
+
+    def embedded_by(self, embedding: WhitenedEmbedding) -> Float[Tensor, "*n m"]:
+        """Return the embeddings, with what the adapter has learned so far."""
+        return embedding.adapt(self.whitened, embedding.standardize(self.normalized))
+
+
+@dataclass(frozen=True)
 class RefinementData:
     """What one task's refinement learns from.
 
@@ -63,12 +89,14 @@ class RefinementData:
             augmented.
         new_labels: Their classes.
         statistics: Of all seen classes.
+        members: Power-normalised features that the vectors started from.
         vectors: Augmentation of the old classes; the first ones of the statistics.
     """
 
     new: Float[Tensor, "views n d"]
     new_labels: Int64[Tensor, " n"]
     statistics: ClassStatistics
+    members: Float[Tensor, "old vectors d"]
     vectors: Float[Tensor, "old vectors m"]
 
 
@@ -81,20 +109,19 @@ def refine(
     over all seen classes, plus push and pull, plus what keeps the embedding close to the previous
     one on prototypes and new data.
     """
-    num_old, num_vectors, dimensions = data.vectors.shape
+    num_old, num_vectors, _ = data.vectors.shape
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
     labels = torch.cat([data.new_labels.cpu(), old_labels])
-    device, num_new = data.new.device, len(data.new_labels)
-    flat_vectors = data.vectors.reshape(-1, dimensions)
-    with (
-        torch.no_grad()
-    ):  # neither the whitening nor what the embedding has been is trained: once is enough
-        new, means = (
-            head.embedding.whiten(data.new),
-            head.embedding.whiten(data.statistics.means.to(device)),
+    device, num_new, embedding = data.new.device, len(data.new_labels), head.embedding
+    with torch.no_grad():
+        new = FixedPart.of(embedding, data.new)
+        means = FixedPart.of(embedding, data.statistics.means.to(device))
+        augmented = FixedPart(
+            (means.whitened[:num_old, None] + data.vectors).flatten(0, 1),
+            data.members.flatten(0, 1),
         )
-        before_new, before_means = head.embedding.adapt(new), head.embedding.adapt(means)
-        spread = spread_within(head.embedding, data.statistics)
+        before_new, before_means = new.embedded_by(embedding), means.embedded_by(embedding)
+        spread = spread_within(embedding, data.statistics)
 
     def loss(rows: Tensor, step: Step) -> LossOutput:
         new_rows, old_rows = (
@@ -107,10 +134,9 @@ def refine(
             generator=context.stream_of_rank("refinement views", step.index),
         )
         chosen = (views.to(device), new_rows)
-        embedded_new, centres = head.embedding.adapt(new[chosen]), head.embedding.adapt(means)
+        embedded_new, centres = new[chosen].embedded_by(embedding), means.embedded_by(embedding)
         of_class = torch.div(old_rows, num_vectors, rounding_mode="floor")
-        augmented = centres[of_class] + flat_vectors[old_rows]
-        points = torch.cat([embedded_new, augmented])
+        points = torch.cat([embedded_new, augmented[old_rows].embedded_by(embedding)])
         targets = torch.cat([data.new_labels.to(device)[new_rows], of_class])
         anchors = directions_of(centres, data.statistics.counts, spread)
         classification = functional.cross_entropy(head.classifier.logits(points, anchors), targets)
@@ -176,13 +202,16 @@ def best_strength(
             evidence than so many images.
     """
     # the strength changes nothing about the whitening, by far the most of the work
-    means = start.embedding.whiten(statistics.means.to(held_out.device))
-    whitened, spread = start.embedding.whiten(held_out), spread_within(start.embedding, statistics)
+    means = FixedPart.of(start.embedding, statistics.means.to(held_out.device))
+    judged, spread = (
+        FixedPart.of(start.embedding, held_out),
+        spread_within(start.embedding, statistics),
+    )
 
     def hits(strength: float) -> Float[Tensor, " n"]:
         gone = scaled(head, start, strength)
-        anchors = directions_of(gone.embedding.adapt(means), statistics.counts, spread)
-        logits = gone.classifier.logits(gone.embedding.adapt(whitened), anchors)
+        anchors = directions_of(means.embedded_by(gone.embedding), statistics.counts, spread)
+        logits = gone.classifier.logits(judged.embedded_by(gone.embedding), anchors)
         return (logits.argmax(dim=1).cpu() == labels.cpu()).float()
 
     before = hits(0.0)

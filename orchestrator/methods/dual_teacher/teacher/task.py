@@ -25,8 +25,7 @@ from orchestrator.methods.dual_teacher.teacher.closed_form import (
     principal_basis,
 )
 from orchestrator.methods.dual_teacher.teacher.gated_refinement import (
-    enter_space,
-    refined,
+    learn_head,
     with_classes,
 )
 from orchestrator.methods.dual_teacher.teacher.model import TeacherModel, TeacherNetwork
@@ -86,16 +85,13 @@ def learn_teacher_task(
         if previous
         else _first_basis(with_classes(known, features, config), config)
     )
-    head, vectors, strength = refined(
+    learned = learn_head(
         Head(network.embedding, network.classifier), known, features, basis, (config, context)
     )
-    statistics = with_classes(known, features, config)
-    space = enter_space(head.embedding, statistics, basis, config)
-    head.anchored(statistics)
+    head = learned.head
     taught = Network(network.extractor, head.embedding, head.classifier).eval()
-    memory = _update_memory(previous, taught, data, features, statistics)
-    change, _ = space.change_from(vectors.space)
-    return TeacherModel(taught, memory, space, vectors.values @ change.to(context.device), strength)
+    memory = _update_memory(previous, taught, data, features, learned.statistics)
+    return TeacherModel(taught, memory, learned.space, learned.vectors, learned.strength)
 
 
 def _start(

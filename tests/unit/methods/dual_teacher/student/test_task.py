@@ -75,7 +75,6 @@ def course(digits_table: ImageTable) -> Course:
     )
     teacher = TeacherConfig(
         training=BRIEF,
-        refinement=BRIEF,
         num_views=2,
         joint_embedding=JointEmbeddingConfig(dimensions=32),
     )

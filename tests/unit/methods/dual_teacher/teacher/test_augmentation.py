@@ -14,6 +14,7 @@ from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,
     LowRankSpreadConfig,
     NoAugmentationConfig,
+    ObservedSpreadConfig,
     RandomAugmentationConfig,
     ScalarSpreadConfig,
     SharedSpreadConfig,
@@ -24,6 +25,7 @@ from orchestrator.methods.dual_teacher.teacher.augmentation import (
     augmentation_loss,
     augmentation_vectors,
     draw_features,
+    observed_deviations,
     spread_radii,
     within_range,
 )
@@ -65,7 +67,9 @@ def test_draws_have_the_mean_and_covariance_that_the_spread_describes(
     spread: SpreadConfig, is_flat: bool
 ) -> None:
     statistics = _statistics(is_flat)
-    draws = draw_features(spread, statistics, 40_000, torch.Generator().manual_seed(0)).numpy()
+    draws = draw_features(
+        spread, statistics, torch.zeros(1, 3), 40_000, torch.Generator().manual_seed(0)
+    ).numpy()
     for label in range(2):
         factors = statistics.factors[label].numpy()
         expected = {
@@ -78,6 +82,40 @@ def test_draws_have_the_mean_and_covariance_that_the_spread_describes(
             draws[label].mean(axis=0), statistics.means[label].numpy(), atol=tolerance
         )
         np.testing.assert_allclose(np.cov(draws[label].T), expected, atol=tolerance)
+
+
+def test_observed_draws_are_old_means_moved_by_deviations_of_new_images() -> None:
+    statistics, observed = _statistics(is_flat=False), _random(2, 4, 3)
+    draws = draw_features(
+        ObservedSpreadConfig(), statistics, observed, 200, torch.Generator().manual_seed(0)
+    )
+    for mean, of_class in zip(statistics.means, draws, strict=True):
+        off = ((of_class - mean)[:, None] - observed).norm(dim=2)
+        assert off.amin(dim=1).max() < 1e-4
+        assert set(off.argmin(dim=1).tolist()) == {0, 1, 2, 3}
+
+
+def _class_of(clean: list[list[float]]) -> ClassFeatures:
+    return ClassFeatures(torch.tensor(clean), torch.zeros(0, len(clean), len(clean[0])))
+
+
+def test_observed_deviations_are_as_long_as_deviations_from_the_true_mean() -> None:
+    # of two images the mean lies between them, at 1 / sqrt(2) of the distance that the true mean
+    # has: deviations of ±1 become ±sqrt(2). Three images: a factor of sqrt(3 / 2)
+    features = [
+        _class_of([[1.0, 5.0], [3.0, 5.0]]),
+        _class_of([[0.0, 3.0], [0.0, 0.0], [0.0, 0.0]]),
+    ]
+    expected = torch.tensor(
+        [[-(2**0.5), 0.0], [2**0.5, 0.0], [0.0, 6**0.5], [0.0, -(1.5**0.5)], [0.0, -(1.5**0.5)]]
+    )
+    torch.testing.assert_close(observed_deviations(features), expected)
+
+
+def test_a_class_of_a_single_image_has_no_deviations() -> None:
+    single, pair = _class_of([[7.0, 8.0]]), _class_of([[1.0, 5.0], [3.0, 5.0]])
+    assert torch.equal(observed_deviations([single, pair]), observed_deviations([pair]))
+    assert torch.equal(observed_deviations([single]), torch.zeros(1, 2))
 
 
 def test_the_radius_of_a_class_is_the_root_mean_square_length_of_its_draws() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from orchestrator.methods.dual_teacher.teacher.refinement import (
     STRENGTHS,
+    FixedPart,
     Head,
     _balanced_gain,
     best_strength,
@@ -166,3 +167,19 @@ def test_an_image_that_stands_for_many_classes_is_one_piece_of_evidence() -> Non
     labels = torch.tensor([1] * 10 + [0] * 10)
     assert _balanced_gain(differences.repeat(2), labels, 10) == pytest.approx((0.1, 0.3 / 10**0.5))
     assert _balanced_gain(differences.repeat(2), labels, 20) == pytest.approx((0.1, 0.3 / 20**0.5))
+
+
+def test_the_fixed_part_and_the_adapter_make_the_whole_embedding() -> None:
+    torch.manual_seed(0)
+    embedding = WhitenedEmbedding(3, 2, 4)
+    embedding.set_standardization(torch.randn(3), torch.rand(3) + 0.1)
+    with torch.no_grad():
+        embedding.whitening.normal_()
+        for parameter in embedding.adapter.parameters():
+            parameter.normal_()
+        features = torch.randn(2, 5, 3)
+        expected = embedding.embed_normalized(features.flatten(0, 1)).unflatten(0, (2, 5))
+        part = FixedPart.of(embedding, features)
+        torch.testing.assert_close(part.embedded_by(embedding), expected)
+        chosen = (torch.tensor([1, 0]), torch.tensor([4, 2]))
+        torch.testing.assert_close(part[chosen].embedded_by(embedding), expected[chosen])

@@ -9,7 +9,7 @@ import torch
 
 from orchestrator.config.backbones import SmallCnnTinyConfig
 from orchestrator.config.teacher import JointEmbeddingConfig, TeacherConfig
-from orchestrator.config.training import TrainingConfig
+from orchestrator.config.training import RefinementConfig, TrainingConfig
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.dual_teacher.teacher import TeacherModel, learn_teacher_task
 from orchestrator.training.context import LearningContext
@@ -30,7 +30,7 @@ def _teach(tasks: list[LabeledImages], **changes: object) -> TeacherModel:
     settings: dict[str, object] = {
         "backbone": SmallCnnTinyConfig(),
         "training": TrainingConfig(epochs=1),
-        "refinement": TrainingConfig(epochs=1),
+        "refinement": RefinementConfig(epochs=1),
         "num_views": 2,
         "joint_embedding": JointEmbeddingConfig(dimensions=16),
     }
@@ -50,6 +50,8 @@ def _is_finite(model: TeacherModel) -> bool:
 @pytest.mark.parametrize(
     "changes",
     [
+        {"refinement": {"epochs": 0}},
+        {"spread": {"kind": "observed"}},
         {"spread": {"kind": "shared"}},
         {"spread": {"kind": "scalar"}},
         {"spread": {"kind": "low_rank", "rank": 3}},
