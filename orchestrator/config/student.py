@@ -12,6 +12,30 @@ from orchestrator.config.training import Rehearsal, TrainingConfig
 from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
 
 
+class TeachingConfig(Config):
+    """How inherited layers learn to foresee the teacher's final features, once, in the first task;
+    with images without labels where there are some.
+    """
+
+    training: TrainingConfig = Field(
+        default=TrainingConfig(epochs=3, learning_rate=0.0001, weight_decay=0.0001),
+        description="Training of the last inherited stage; an epoch sees every view once.",
+    )
+    dimensions: int = Field(
+        default=128, ge=1, description="Widest directions of the final features to foresee."
+    )
+    num_views: int = Field(
+        default=6,
+        ge=1,
+        description="Seeded variations of every image; every second one is a mixture of two.",
+    )
+    max_images: int = Field(
+        default=4000,
+        ge=2,
+        description="Most images to teach on; of more, so many are drawn at random.",
+    )
+
+
 class StudentConfig(Config):
     """The second, smaller model: distilled from the teacher's embedding and its classifier."""
 
@@ -21,6 +45,13 @@ class StudentConfig(Config):
     training: TrainingConfig = Field(
         default=TrainingConfig(epochs=40, learning_rate=0.004),
         description="Training of every task.",
+    )
+    teaching: TeachingConfig | None = Field(
+        default=None,
+        description=(
+            "Whether inherited layers learn from the teacher's embedding [A claim 8], and how; null"
+            " leaves them as they are. For a pre-trained teacher."
+        ),
     )
     embedding_weight: float = Field(
         default=5.0,

@@ -189,6 +189,20 @@ def is_pretrained(role: Role, experiment: Experiment) -> bool:
     return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
 
 
+def is_taught(experiment: Experiment) -> bool:
+    """Return whether the inherited layers of a student learn from the teacher's embedding."""
+    student = experiment.student
+    return inherits(experiment) and student.teaching is not None and student.embedding_weight > 0
+
+
+def inherits(experiment: Experiment) -> bool:
+    """Return whether the student keeps the teacher's first stages as they are after the first task:
+    its features of an image are then the same in every task.
+    """
+    is_inherited = isinstance(experiment.student.backbone, InheritedBackboneConfig)
+    return is_inherited and method_of(experiment).student_builds_on_teacher
+
+
 def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
     """Return whether the features that a role's models are judged by come from feature tables.
 
@@ -197,9 +211,10 @@ def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
     """
     if role == "teacher" or not method_of(experiment).student_builds_on_teacher:
         return is_pretrained(role, experiment)
-    inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
+    if not inherits(experiment) or is_taught(experiment):
+        return False
     reports_stages = isinstance(experiment.teacher.backbone.features, StageFeaturesConfig)
-    return inherits and reports_stages and is_pretrained("teacher", experiment)
+    return reports_stages and is_pretrained("teacher", experiment)
 
 
 _OF_EXTENSIONS = (

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.models import Backbone, PowerNormalization
+from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup
 from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
 
 _VARIED_AT_ONCE = 4096
+_LARGEST_HALF = 6e4
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,37 @@ def extract_views(
     varied = [gathered(_varied(images, generator, context)) for _ in range(num_views)]
     copies = torch.stack(varied) if varied else clean.new_zeros(0, *clean.shape)
     return Views(clean, copies, extractor.groups)
+
+
+def shared_features(
+    extractor: Backbone,
+    images: UInt8[Tensor, "n c h w"],
+    identity: str,
+    context: LearningContext,
+) -> Float[Tensor, "n d"]:
+    """Return the features of images, computed once for all who have the same extractor.
+
+    Args:
+        extractor: Used as it is, in evaluation mode.
+        images: Of whatever classes.
+        identity: What tells these images from others.
+        context: Ranks, and what was computed before.
+    """
+
+    def compute() -> Artifact:
+        ranks = context.ranks
+        found = ranks.gather(extract_features(extractor, ranks.share(images)), len(images))
+        return Artifact({"clean": in_half_precision(found)})
+
+    content = {"features by": extractor.digest(), "images": identity}
+    return context.shared.obtain(content, compute).tensors["clean"]
+
+
+def in_half_precision(features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+    """Return features as they are stored: in half precision where none is too large for it."""
+    features = features.cpu()
+    fits = bool(features.abs().max() < _LARGEST_HALF) if features.numel() else True
+    return features.half() if fits else features
 
 
 def _varied(

@@ -30,7 +30,7 @@ from orchestrator.methods.method import (
     learns_from_unlabeled,
     method_of,
 )
-from orchestrator.methods.views import Views, extract_views
+from orchestrator.methods.views import Views, extract_views, in_half_precision
 from orchestrator.models import Backbone, build_backbone
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup, backbone_identity
@@ -42,7 +42,6 @@ from orchestrator.training.context import LearningContext
 from orchestrator.training.random_streams import seeded_initialisation, stream
 
 FEATURE_FORMAT = 4
-_LARGEST_HALF = 6e4
 Progress = Callable[[int, int], None]
 ImagesOfClass = tuple[Split | Literal["unlabeled"], int]
 """The images of one table: a split, and a class as its position in the class order; or UNLABELED,
@@ -243,8 +242,8 @@ class FeatureTables:
             extractor, raw, self._num_views(split), generator, self._context, advance
         )
         tensors = {
-            "clean": _stored(views.clean),
-            "varied": _stored(views.varied),
+            "clean": in_half_precision(views.clean),
+            "varied": in_half_precision(views.varied),
         }  # a GPU is done only now
         values = {
             "features_of": what,
@@ -266,17 +265,6 @@ class FeatureTables:
                     self._experiment.teacher.backbone, self._scenario.shape
                 ).to(self._context.device)
         return self._extractor
-
-
-def _stored(features: Tensor) -> Tensor:
-    """Return features as tables hold them: in half precision where none is too large for it.
-
-    Measured to do no harm: CIFAR-10, EfficientNet-Lite0, linear discriminant, final features and
-    all stages: the same accuracy to 0.05 points.
-    """
-    features = features.cpu()
-    fits = bool(features.abs().max() < _LARGEST_HALF) if features.numel() else True
-    return features.half() if fits else features
 
 
 def views_generator(seed: int, class_name: str) -> torch.Generator:

@@ -15,7 +15,7 @@ import torch
 from orchestrator.data.scenario import Split
 from orchestrator.data.unlabeled import UNLABELED
 from orchestrator.errors import StorageUnavailableError
-from orchestrator.methods.method import Model, is_pretrained, method_of
+from orchestrator.methods.method import Model, inherits, is_pretrained, method_of
 from orchestrator.methods.views import Views
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.stages.checkpoints import StoreCheckpoints
@@ -26,7 +26,7 @@ from orchestrator.stages.computation import (
     compute_stage,
     num_training_images,
 )
-from orchestrator.stages.evaluation import evaluate
+from orchestrator.stages.evaluation import FeaturesOf, evaluate
 from orchestrator.stages.events import (
     EpochFinished,
     FeaturesComputed,
@@ -42,8 +42,10 @@ from orchestrator.stages.feature_tables import (
     tables_learned_from,
     tables_read_for,
 )
+from orchestrator.stages.fixed_features import features_by
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_as_artifact, beliefs_key, judge_labels
+from orchestrator.stages.shared_artifacts import SharedInStore
 from orchestrator.stages.work import Work
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks
@@ -81,8 +83,14 @@ class StageRunner:
         self._claims = claims
         self._stages = {stage.key: stage for stage in (*work.learned, *work.stages)}
         self._models: dict[str, tuple[str, Model]] = {}
-        surroundings = LearningContext(
-            work.experiment.seed, "features", device, work.experiment.data.augmentation, ranks=ranks
+        self._shared = SharedInStore(work.store, ranks, claims)
+        surroundings = self._surroundings = LearningContext(
+            work.experiment.seed,
+            "features",
+            device,
+            work.experiment.data.augmentation,
+            ranks=ranks,
+            shared=self._shared,
         )
         self._features = FeatureTables(
             work.experiment, work.scenario, work.store, surroundings, claims
@@ -145,6 +153,7 @@ class StageRunner:
             report,
             StoreCheckpoints(store, stage.key),
             self._ranks,
+            self._shared,
         )
         asked = time.perf_counter()
         views, unlabeled_views = self._views(stage)
@@ -179,10 +188,9 @@ class StageRunner:
             return
         tables = tables_judged_by(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)
-        features_of = self._features.judged if tables else None
-        evaluation = evaluate(
-            self._model(stage), stage, self._work.scenario, self._ranks, features_of
-        )
+        model = self._model(stage)
+        features_of = self._features.judged if tables else self._own_features_of(stage, model)
+        evaluation = evaluate(model, stage, self._work.scenario, self._ranks, features_of)
         if self._ranks.is_first:
             self._work.store.save(key, evaluation.as_artifact())
 
@@ -199,6 +207,11 @@ class StageRunner:
         beliefs = judge_labels(self._model(stage), work.scenario, self._ranks, features_of)
         if self._ranks.is_first:
             work.store.save(key, beliefs_as_artifact(beliefs))
+
+    def _own_features_of(self, stage: Stage, model: Model) -> FeaturesOf | None:
+        if stage.role != "student" or not inherits(self._work.experiment):
+            return None
+        return features_by(model.network.extractor, self._work.scenario, self._surroundings)
 
     def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
         """What a pre-trained extractor makes of the training images, and of those without labels;

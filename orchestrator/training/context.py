@@ -16,6 +16,7 @@ from orchestrator.training.checkpoints import EpochCheckpoints, NoCheckpoints
 from orchestrator.training.random_streams import derive_seed, stream
 from orchestrator.training.ranks import ALONE, Ranks
 from orchestrator.training.reports import EpochListener, ignore_epochs
+from orchestrator.training.shared import NotShared, Shared
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class LearningContext:
         listener: Receives the report of every epoch, on the first rank.
         checkpoints: Where epoch checkpoints are kept.
         ranks: This worker among those that learn the stage together.
+        shared: What other stages, trials and runs have computed in the same way.
     """
 
     seed: int
@@ -39,6 +41,7 @@ class LearningContext:
     listener: EpochListener = ignore_epochs
     checkpoints: EpochCheckpoints = field(default_factory=NoCheckpoints)
     ranks: Ranks = ALONE
+    shared: Shared = field(default_factory=NotShared)
 
     def stream(self, *purpose: str | int) -> torch.Generator:
         """A CPU generator for one purpose within this stage, the same on every rank."""

@@ -104,7 +104,8 @@ class DualTeacher:
         """Return what the role's learning reads: `student.*` is in no teacher's key."""
         if role == "student":
             if isinstance(experiment.student.backbone, InheritedBackboneConfig):
-                return _INHERITING
+                teaching = ("student.teaching", "student.embedding_weight")
+                return (*_INHERITING, *(teaching if is_first_task else ("student.teaching",)))
             return (*_DISTILLATION, *(_FIRST_STUDENT if is_first_task else _LATER_STUDENT))
         head = _paths_of_the_head(is_first_task, experiment)
         if is_pretrained(role, experiment):

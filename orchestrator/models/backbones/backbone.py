@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 
 import torch
 from jaxtyping import Float, UInt8
@@ -111,6 +112,14 @@ class Backbone(nn.Module):
         cut._buffers = dict(self._buffers)  # noqa: SLF001 - likewise
         cut.body = StageFeatures(stages.until(names.index(stage) + 1), 0, self._pooled)
         return cut
+
+    def digest(self) -> str:
+        """Return a SHA-256 over all that an image's features depend on."""
+        settings = (self.mirrored, str(self.precision), self.input_size, self.groups)
+        hashed = hashlib.sha256(repr(settings).encode())
+        for name, tensor in self.state_dict().items():
+            hashed.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return hashed.hexdigest()
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         """Gives each image's features."""

@@ -64,6 +64,12 @@ class Stages(nn.Module):
             maps.append(found)
         return maps, None if self.head is None else self.head(found).flatten(1)
 
+    def last(self) -> list[nn.Module]:
+        """Return the layers of the last stage, where they can be told from those before; else all
+        layers.
+        """
+        return [self.parts[-1]] if len(self.parts) else [self]
+
     def until(self, num: int) -> Stages:
         """Return a copy of the first stages, without what follows them.
 

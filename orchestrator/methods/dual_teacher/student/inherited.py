@@ -11,6 +11,7 @@ round's targets count equally. Of an image without label nobody knows the real a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -27,12 +28,13 @@ from orchestrator.methods.dual_teacher.student.closed_form import (
     discriminant,
     no_statistics,
 )
+from orchestrator.methods.dual_teacher.student.teaching import taught
 from orchestrator.methods.dual_teacher.student.transfer import soften, transfer_targets
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
 from orchestrator.methods.dual_teacher.teacher.posterior import TeacherPosterior
 from orchestrator.methods.features.shrinkage import shrinkage_for_images
-from orchestrator.methods.method import LearningInputs
-from orchestrator.methods.views import Views
+from orchestrator.methods.method import LearningInputs, is_taught
+from orchestrator.methods.views import Views, shared_features
 from orchestrator.models import AnyNetwork, Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
@@ -79,11 +81,12 @@ def learn_inherited_student(
     teacher, config = inputs.teacher, inputs.experiment.student
     assert isinstance(teacher, TeacherModel)  # noqa: S101 - for the type checker
     teacher.network.eval()
-    extractor = _extractor_of(previous, teacher, config)
-    seeing = _Seeing(extractor, teacher, context)
+    extractor, explained = _extractor_of(previous, inputs, context)
+    seeing = _Seeing(extractor, teacher, context, is_taught(inputs.experiment))
     images = seeing.images(inputs.data.images, inputs.views)
     known = previous.statistics if previous else no_statistics(extractor.num_features)
     targets, details = _targets(known, images, inputs.data.labels, teacher, (config, context))
+    details |= explained
     statistics = known.with_shares(images.student, targets)
     answering = statistics
     if inputs.unlabeled is not None and config.classifier_weight:
@@ -97,14 +100,22 @@ def learn_inherited_student(
 
 
 def _extractor_of(
-    previous: InheritedStudent | None, teacher: TeacherModel, config: StudentConfig
-) -> Backbone:
-    """Return the inherited layers; those of the first task's teacher serve all tasks."""
+    previous: InheritedStudent | None, inputs: LearningInputs, context: LearningContext
+) -> tuple[Backbone, dict[str, float]]:
+    """Return the inherited layers, those of the first task for all; and how well they were taught,
+    if they were just now.
+    """
     if previous is not None:
         extractor: Backbone = previous.network.extractor
-        return extractor.eval()
-    assert isinstance(config.backbone, InheritedBackboneConfig)  # noqa: S101 - for the type checker
-    return teacher.network.extractor.until(config.backbone.until).eval()
+        return extractor.eval(), {}
+    config, teacher = inputs.experiment.student, inputs.teacher
+    assert isinstance(teacher, TeacherModel)  # noqa: S101 - for the type checker
+    assert isinstance(config.backbone, InheritedBackboneConfig)  # noqa: S101 - likewise
+    of_teacher = teacher.network.extractor.eval()
+    inherited = of_teacher.until(config.backbone.until).eval()
+    if not is_taught(inputs.experiment):
+        return inherited, {}
+    return taught(inherited, of_teacher, inputs, context)
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,7 @@ class _Seeing:
     extractor: Backbone
     teacher: TeacherModel
     context: LearningContext
+    is_taught: bool
 
     def images(self, images: Tensor, views: Sequence[Views] | None) -> _Known:
         """Return the features of images.
@@ -128,10 +140,12 @@ class _Seeing:
         else:
             features = torch.cat([part.clean for part in views])
         groups = self.extractor.groups
-        if of_teacher.groups[: len(groups)] == groups and views is not None:
+        begins_alike = of_teacher.groups[: len(groups)] == groups
+        if views is not None and begins_alike and not self.is_taught:
             own = features[:, : self.extractor.num_features]
         else:
-            own = self._extracted(self.extractor, images)
+            identity = hashlib.sha256(images.numpy().tobytes()).hexdigest()
+            own = shared_features(self.extractor, images, identity, self.context)
         return _Known(PowerNormalization(groups)(own.float()).cpu(), features)
 
     def _extracted(self, extractor: Backbone, images: Tensor) -> Tensor:

@@ -1,0 +1,237 @@
+"""The embedding teacher of inherited layers [A claim 8, first half]: they learn to foresee the
+teacher's final features.
+
+Targets have few dimensions and are not whitened: whitening would lift the noise that a small
+network then fits. Their basis is fixed with the layers, in the first task. The teacher's answers to
+*seeded views* are kept beside the seeds, and the student sees exactly these views (a good teacher
+is patient and consistent, Beyer et al. 2022; dataset reinforcement, Faghri et al. 2023). What is
+taught needs images and no labels, so that images without labels serve as well.
+
+Only the last stage learns. The layers are taught once and then stay as they are: statistics of old
+classes stay true. Teaching them in every task was measured to lose more to the drift of these
+statistics than it gains.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from orchestrator.config.student import TeachingConfig
+from orchestrator.data.augmentation import mix
+from orchestrator.data.batches import BalancedBatches
+from orchestrator.data.image_table import room_on_disk
+from orchestrator.methods.method import LearningInputs
+from orchestrator.models import Backbone, PowerNormalization
+from orchestrator.models.artifact import Artifact
+from orchestrator.models.backbones import FeatureGroup, backbone_identity
+from orchestrator.models.backbones.stages import FINAL, StageFeatures
+from orchestrator.models.network import extract_features
+from orchestrator.training.context import LearningContext
+from orchestrator.training.loop import LossOutput, Step, train
+from orchestrator.training.random_streams import seeded_initialisation, stream
+from orchestrator.training.reports import EpochReport
+
+_RIDGE = 0.015  # per image, on standardised features: what the start of the projection is shrunk by
+_LEAST_DEVIATION = 1e-6
+
+
+def taught(
+    extractor: Backbone, of_teacher: Backbone, inputs: LearningInputs, context: LearningContext
+) -> tuple[Backbone, dict[str, float]]:
+    """Return the layers after teaching, and the share of the targets that they explain.
+
+    The views' targets, and the layers, are computed once for all stages that need the same.
+
+    Args:
+        extractor: The inherited layers; left as they are.
+        of_teacher: The extractor whose final features are the targets.
+        inputs: The images of the first task, and those without labels.
+        context: Seed, device, ranks, how views are varied, what was computed before.
+    """
+    config = inputs.experiment.student.teaching
+    assert config is not None  # noqa: S101 - the caller has asked
+    images = _chosen_images(inputs, config, context)
+    seen: dict[str, Any] = {
+        "images": hashlib.sha256(images.numpy().tobytes()).hexdigest(),
+        "num_views": config.num_views,
+        "augmentation": context.image_augmentation.model_dump(mode="json"),
+        "seed": context.seed,
+        "teacher": backbone_identity(inputs.experiment.backbone_of("teacher")),
+    }
+    views = SeededViews(images, config.num_views, context, inputs.data.folder)
+
+    def teach() -> Artifact:
+        answers = context.shared.obtain(
+            {"answers to views": seen}, lambda: views.answers(of_teacher)
+        )
+        return _teach(extractor, views, answers.tensors["final"], (config, context))
+
+    content = {
+        "taught layers": seen,
+        "layers": backbone_identity(inputs.experiment.backbone_of("student")),
+        "teaching": config.model_dump(mode="json"),
+    }
+    found = context.shared.obtain(content, teach)
+    for epoch in found.values["epochs"]:
+        context.listener(EpochReport(**epoch))
+    learned = copy.deepcopy(extractor)
+    learned.load_state_dict(found.tensors)
+    return learned.to(context.device).eval(), {"explained": found.values["explained"]}
+
+
+def _chosen_images(
+    inputs: LearningInputs, config: TeachingConfig, context: LearningContext
+) -> UInt8[Tensor, "n c h w"]:
+    """Return the images to teach on: of all there are, so many drawn at random."""
+    parts = [inputs.data.images]
+    if inputs.unlabeled is not None:
+        parts.append(inputs.unlabeled.images)
+    order = torch.randperm(sum(map(len, parts)), generator=context.stream("taught images"))
+    chosen = order[: config.max_images].sort().values
+    num_first = len(parts[0])
+    rows = [chosen[chosen < num_first], chosen[chosen >= num_first] - num_first]
+    return torch.cat(
+        [images.index_select(0, own) for images, own in zip(parts, rows, strict=False)]
+    )
+
+
+@dataclass(frozen=True)
+class SeededViews:
+    """Variations of images that can be drawn again, each the same as before.
+
+    Every second view is a mixture of two images.
+
+    Attributes:
+        images: uint8.
+        num_views: Variations of each image.
+        context: Seed, and how images are varied.
+        folder: Where there is room on disk; None keeps views in memory.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    num_views: int
+    context: LearningContext
+    folder: Path | None = None
+
+    def view(self, index: int) -> UInt8[Tensor, "n c h w"]:
+        """Return one variation of every image, on the CPU."""
+        generator = stream(self.context.seed, "taught views", index)
+        varied = self.context.vary(self.images, generator).cpu()
+        return mix(varied, generator) if index % 2 else varied
+
+    def all(self) -> UInt8[Tensor, "views*n c h w"]:
+        """Return all variations, view by view."""
+        num, *shape = self.images.shape
+        size = (self.num_views * num, *shape)
+        if self.folder is None:
+            found = torch.empty(size, dtype=torch.uint8)
+        else:
+            found = torch.from_numpy(room_on_disk(self.folder, size))
+        for index in range(self.num_views):
+            found[index * num : (index + 1) * num] = self.view(index)
+        return found
+
+    def answers(self, of_teacher: Backbone) -> Artifact:
+        """Return the teacher's final features of all views, in half precision."""
+        ranks, looking = self.context.ranks, _unmirrored(of_teacher)
+        num_final = next(group.size for group in looking.groups if group.name == FINAL)
+        parts = []
+        for index in range(self.num_views):
+            own = ranks.share(self.view(index))
+            features = ranks.gather(extract_features(looking, own), len(self.images))
+            parts.append(features[:, -num_final:].half().cpu())
+        return Artifact({"final": torch.cat(parts)})
+
+
+def _unmirrored(extractor: Backbone) -> Backbone:
+    """Return the same network looking at one direction only: views are mirrored at random."""
+    looking = copy.copy(extractor)
+    looking.mirrored = False
+    return looking.eval()
+
+
+class _Foresight(nn.Module):
+    """The last of the inherited layers, and the projection to what is foreseen."""
+
+    def __init__(self, learning: Sequence[nn.Module], projection: nn.Linear) -> None:
+        super().__init__()
+        self.learning = nn.ModuleList(learning)
+        self.projection = projection
+
+
+def _teach(
+    extractor: Backbone,
+    views: SeededViews,
+    final: Float[Tensor, "m f"],
+    setting: tuple[TeachingConfig, LearningContext],
+) -> Artifact:
+    config, context = setting
+    learned = _unmirrored(copy.deepcopy(extractor))
+    images, targets = views.all(), _targets(final.float(), config.dimensions)
+    normalization = PowerNormalization(learned.groups)
+    start = normalization(extract_features(learned, images[: len(views.images)]))
+    centre, deviation = start.mean(dim=0), start.std(dim=0).clamp_min(_LEAST_DEVIATION)
+    first = targets[: len(views.images)].to(context.device)
+    projection = _ridge((start - centre) / deviation, first, context)
+    variance = targets.var(dim=0).sum().clamp_min(_LEAST_DEVIATION)
+    module = _Foresight(_last_stage(learned), projection)
+    epochs: list[dict[str, Any]] = []
+
+    def loss(rows: Tensor, _step: Step) -> LossOutput:
+        features = normalization(learned(images[rows].to(context.device)))
+        foreseen = module.projection((features - centre) / deviation)
+        missed = (foreseen - targets[rows].to(context.device)).square().sum(dim=1).mean()
+        return LossOutput(missed / variance, {"embedding": (missed / variance).detach()})
+
+    batches = BalancedBatches(
+        torch.zeros(len(images), dtype=torch.int64),
+        config.training.batch_size,
+        partial(context.stream, "taught batches"),
+    )
+    noting = replace(context, listener=lambda report: epochs.append(report.as_json()))
+    train("layers", [module], batches, loss, config.training, noting)
+    explained = 1 - epochs[-1]["metrics"]["embedding"] if epochs else 0.0
+    learned.requires_grad_(True)
+    return Artifact(dict(learned.state_dict()), {"epochs": epochs, "explained": explained})
+
+
+def _targets(final: Float[Tensor, "m f"], dimensions: int) -> Float[Tensor, "m k"]:
+    """Return the final features along their widest directions."""
+    normalized = PowerNormalization([FeatureGroup(FINAL, final.shape[1])])(final)
+    centred = normalized - normalized.mean(dim=0)
+    _, directions = torch.linalg.eigh(centred.T @ centred)
+    widest: Tensor = centred @ directions[:, -dimensions:]
+    return widest
+
+
+def _ridge(
+    rows: Float[Tensor, "n d"], targets: Float[Tensor, "n k"], context: LearningContext
+) -> nn.Linear:
+    """Return the projection that ridge regression starts from."""
+    second = rows.T @ rows + _RIDGE * len(rows) * torch.eye(rows.shape[1], device=rows.device)
+    with seeded_initialisation(0, "overwritten by the ridge solution"):
+        projection = nn.Linear(rows.shape[1], targets.shape[1]).to(context.device)
+    with torch.no_grad():
+        projection.weight.copy_(torch.linalg.solve(second, rows.T @ targets).T)
+        projection.bias.copy_(targets.mean(dim=0))
+    return projection
+
+
+def _last_stage(extractor: Backbone) -> list[nn.Module]:
+    """Return the layers of the last stage; all others learn nothing from here on."""
+    assert isinstance(extractor.body, StageFeatures)  # noqa: S101 - inherited layers report stages
+    last = extractor.body.stages.last()
+    extractor.requires_grad_(False)
+    for module in last:
+        module.requires_grad_(True)
+    return last

@@ -1,0 +1,41 @@
+"""Features by an extractor that stays as it is: computed once for each class and split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from orchestrator.data.scenario import Scenario, Split
+from orchestrator.data.unlabeled import UNLABELED
+from orchestrator.methods.views import shared_features
+from orchestrator.models import Backbone
+from orchestrator.stages.evaluation import FeaturesOf
+from orchestrator.training.context import LearningContext
+
+
+def features_by(extractor: Backbone, scenario: Scenario, context: LearningContext) -> FeaturesOf:
+    """Return a function that gives the features of the images of a split and some classes.
+
+    Args:
+        extractor: Stays as it is.
+        scenario: The images.
+        context: Ranks, and what was computed before.
+    """
+
+    def features_of(split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
+        return torch.cat([_features(split, c) for c in classes])
+
+    def _features(split: Split | Literal["unlabeled"], c: int) -> Tensor:
+        if split == UNLABELED:
+            assert scenario.unlabeled is not None  # noqa: S101 - else nobody asks
+            images = scenario.unlabeled.images_of_part(c)
+            identity = scenario.unlabeled.fingerprint_of_part(c)
+        else:
+            images = scenario.images_of(split, [c]).images
+            identity = scenario.fingerprint_of_images(split, c)
+        return shared_features(extractor, images, identity, context)
+
+    return features_of
