@@ -101,8 +101,12 @@ SpreadConfig = Annotated[
 class JointEmbeddingConfig(Config):
     """The space in which classes are pushed apart and pulled together [A claims 1, 7]."""
 
-    dimensions: int = Field(
-        default=512, ge=2, le=8192, description="Dimensions of the joint embedding space."
+    dimensions: Annotated[int, Field(ge=2, le=8192)] | None = Field(
+        default=512,
+        description=(
+            "Dimensions of the joint embedding space; null gives it as many as the extractor has"
+            " features."
+        ),
     )
     pull_margin: float = Field(
         default=0.5,
@@ -133,12 +137,17 @@ class JointEmbeddingConfig(Config):
         description=(
             "How much more where images are few: added to the odds of `shrinkage`, times the"
             " covariance's effective dimensions per image that it was estimated from. 0 suits"
-            " features that were learned on such images, about 8 pre-trained ones."
+            " features that were learned on such images, about 8 pre-trained final features, about"
+            " 24 pre-trained features of all stages."
         ),
     )
     adapter_width: int = Field(
         default=64, ge=1, description="Hidden units of the residual adapter."
     )
+
+    def dimensions_for(self, num_features: int) -> int:
+        """Return the dimensions of the space over so many features."""
+        return num_features if self.dimensions is None else self.dimensions
 
     @model_validator(mode="after")
     def _push_beyond_pull(self) -> JointEmbeddingConfig:

@@ -60,10 +60,9 @@ def rebuilt_network(tensors: Tensors, context: ArtifactContext) -> AnyNetwork:
         context: Whose network, and from which configuration.
     """
     state = unprefixed("network", tensors)
-    dimensions = context.experiment.teacher.joint_embedding.dimensions
     classifier: nn.Module
     if "classifier.anchors" in state:
-        classifier = CosineClassifier(dimensions)
+        classifier = CosineClassifier(state["classifier.anchors"].shape[1])
         classifier.anchor(state["classifier.anchors"])
     else:
         classifier = LinearClassifier(state["classifier.weights"], state["classifier.biases"])
@@ -103,10 +102,11 @@ def _backbone(context: ArtifactContext, has_extractor: bool) -> BuildableBackbon
 
 
 def _embedding_for(state: Tensors, context: ArtifactContext) -> nn.Module | None:
-    shape = context.experiment.teacher.joint_embedding
     if "embedding.whitening" in state:
-        num_features = len(state["embedding.whitening"])
-        return WhitenedEmbedding(num_features, shape.dimensions, shape.adapter_width)
+        adapter_width = context.experiment.teacher.joint_embedding.adapter_width
+        num_features, dimensions = state["embedding.whitening"].shape
+        return WhitenedEmbedding(num_features, dimensions, adapter_width)
     if "embedding.weight" in state:
-        return ProjectionEmbedding(state["embedding.weight"].shape[1], shape.dimensions)
+        dimensions, num_features = state["embedding.weight"].shape
+        return ProjectionEmbedding(num_features, dimensions)
     return None

@@ -176,9 +176,9 @@ def _new_network(
     inputs: LearningInputs, context: LearningContext
 ) -> Network[ProjectionEmbedding, CosineClassifier]:
     experiment = inputs.experiment
-    dimensions = experiment.teacher.joint_embedding.dimensions
     with seeded_initialisation(context.seed_of("network")):
         extractor = build_backbone(experiment.backbone_of(inputs.role), inputs.data.shape)
+        dimensions = experiment.teacher.joint_embedding.dimensions_for(extractor.num_features)
         return Network(
             extractor,
             ProjectionEmbedding(extractor.num_features, dimensions),

@@ -153,7 +153,7 @@ class DualTeacher:
             tensors = network_tensors(model.network)
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= tensors_of("statistics", model.memory.statistics)
-            tensors |= tensors_of("space", model.space)
+            tensors |= prefixed("space", model.space.tensors())
             return Artifact(tensors, {"refinement_strength": model.refinement_strength})
         if isinstance(model, InheritedStudent):
             tensors = network_tensors(model.network) | tensors_of("statistics", model.statistics)
@@ -162,7 +162,7 @@ class DualTeacher:
         tensors = network_tensors(model.taught)
         if model.network is not model.taught:
             tensors |= prefixed("answers", dict(model.network.classifier.state_dict()))
-        tensors |= tensors_of("space", model.space)
+        tensors |= prefixed("space", model.space.tensors())
         return Artifact(tensors | tensors_of("statistics", model.statistics))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
@@ -174,7 +174,7 @@ class DualTeacher:
         if context.role == "student" and inherits:
             details = artifact.values["details"]
             return InheritedStudent(network, FeatureStatistics(**statistics), details)
-        space = JointSpace(**unprefixed("space", tensors))
+        space = JointSpace.from_tensors(unprefixed("space", tensors))
         if context.role == "student":
             answering = _answering(network, unprefixed("answers", tensors))
             return StudentModel(answering, network, space, FeatureStatistics(**statistics))

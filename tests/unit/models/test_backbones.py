@@ -102,11 +102,12 @@ def test_the_student_has_at_most_a_third_of_the_teachers_parameters(
     shape: tuple[int, int, int],
 ) -> None:
     config = TeacherConfig()
-    dimensions, width = config.joint_embedding.dimensions, config.joint_embedding.adapter_width
     large, tiny = (
         build_backbone(SmallCnnConfig(), shape),
         build_backbone(SmallCnnTinyConfig(), shape),
     )
+    width = config.joint_embedding.adapter_width
+    dimensions = config.joint_embedding.dimensions_for(large.num_features)
     teacher = Network(
         large,
         WhitenedEmbedding(large.num_features, dimensions, width),

@@ -7,6 +7,7 @@ class means is then the best classifier that means and one shared covariance can
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,49 +16,105 @@ from torch import Tensor
 
 from orchestrator.config.teacher import JointEmbeddingConfig
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
+from orchestrator.methods.features.shrinkage import shrinkage_for_images
 from orchestrator.models import WhitenedEmbedding
+from orchestrator.models.backbones import FeatureGroup
 
 _LEAST_CERTAIN_SHARE = (
     0.1  # of a usual mean's squared length; the mean of one image may be all error
 )
 _CENTRED_SHARE = 0.9
 _LEAST_VARIANCE = 1e-8
+_LARGE = 2048  # features
 
 
-def principal_basis(covariance: Float[Tensor, "d d"], dimensions: int) -> Float[Tensor, "d m"]:
-    """Axes of the joint embedding space, chosen once, in the first task: all features when there is
-    room, else the widest directions.
+def principal_basis(
+    covariance: Float[Tensor, "d d"], dimensions: int, groups: Sequence[FeatureGroup] = ()
+) -> Float[Tensor, "d m"]:
+    """Return the axes of the joint embedding space, chosen once, in the first task: all features
+    when there is room, else the widest directions.
+
+    Groups of features are brought to one spread first. Whitening shrinks the covariance towards an
+    isotropic one, and the few wide features of early stages would otherwise set its level for all.
+
+    Args:
+        covariance: Within classes, of the first task.
+        dimensions: Of the space.
+        groups: That the features consist of; one group, or none, keeps its spread.
     """
     num_features = len(covariance)
+    scales = _scales(covariance.diagonal(), groups)[:, None]
     if dimensions >= num_features:
-        return torch.eye(num_features, dimensions)
-    _, directions = torch.linalg.eigh(covariance.double())
-    widest: Tensor = directions[:, -dimensions:].float()
+        return scales * torch.eye(num_features, dimensions)
+    _, directions = torch.linalg.eigh((scales * covariance * scales.T).double())
+    widest: Tensor = scales * directions[:, -dimensions:].float()
     return widest
+
+
+def _scales(variances: Float[Tensor, " d"], groups: Sequence[FeatureGroup]) -> Float[Tensor, " d"]:
+    """Return the factor of each feature after which all groups have the same mean variance."""
+    if len(groups) <= 1:
+        return torch.ones_like(variances)
+    level = variances.mean().clamp_min(_LEAST_VARIANCE)
+    parts = variances.split([group.size for group in groups])
+    # a group without spread would be stretched without end
+    return torch.cat(
+        [
+            torch.full_like(part, float((level / part.mean().clamp_min(_LEAST_VARIANCE)).sqrt()))
+            for part in parts
+        ]
+    )
+
+
+def diagonal_of(basis: Float[Tensor, "d m"]) -> Float[Tensor, " d"] | None:
+    """Return the factors of a basis that keeps every feature as an axis of its own; None for any
+    other basis.
+    """
+    factors = basis.diagonal()
+    keeps_axes = len(factors) == len(basis) and torch.count_nonzero(basis) == torch.count_nonzero(
+        factors
+    )
+    return factors if keeps_axes else None
+
+
+def covariance_inside(
+    covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"]
+) -> Float[Tensor, "k k"]:
+    """Return the covariance along the axes of a basis, without room that no feature fills."""
+    factors = diagonal_of(basis)
+    if factors is None:
+        turned: Tensor = basis.T @ covariance @ basis
+        return turned
+    stretched: Tensor = factors[:, None] * covariance * factors
+    return stretched
 
 
 def whitening(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    """The symmetric map after which the within-class covariance, shrunk towards an isotropic one,
-    is the identity.
+    """Return the symmetric map after which the within-class covariance, shrunk towards an isotropic
+    one, is the identity.
 
     Of all whitening maps the symmetric one turns the axes least, so that the space stays comparable
     from task to task.
     """
-    dimensions = basis.shape[1]
-    keeps_axes = dimensions == len(covariance) and torch.equal(
-        basis, torch.eye(dimensions).to(basis)
-    )
-    inside = (covariance if keeps_axes else basis.T @ covariance @ basis).double()
+    return _symmetric_root(covariance_inside(covariance, basis), basis.shape[1], shrinkage)
+
+
+def _symmetric_root(
+    inside: Float[Tensor, "k k"], dimensions: int, shrinkage: float
+) -> Float[Tensor, "m m"]:
+    filled = len(inside)
+    # twice as fast where there are so many, and the shrunk covariance is well conditioned
+    precision = torch.float32 if filled > _LARGE else torch.float64
     # images that are all alike have no spread, and no direction may then be stretched without end
-    level = (inside.trace() / min(dimensions, len(covariance))).clamp_min(_LEAST_VARIANCE)
-    shrunk = (1 - shrinkage) * inside + shrinkage * level * torch.eye(
-        dimensions, dtype=torch.float64
-    )
+    level = float((inside.double().trace() / filled).clamp_min(_LEAST_VARIANCE))
+    shrunk = (1 - shrinkage) * inside.to(precision)
+    shrunk.diagonal().add_(shrinkage * level)
     values, directions = torch.linalg.eigh(shrunk)
-    symmetric: Tensor = (directions * values.rsqrt()) @ directions.T
-    return symmetric.float()
+    symmetric: Tensor = torch.eye(dimensions) / (shrinkage * level) ** 0.5
+    symmetric[:filled, :filled] = (directions * values.rsqrt()) @ directions.T
+    return symmetric
 
 
 @dataclass(frozen=True)
@@ -87,44 +144,54 @@ class JointSpace:
         change = torch.linalg.solve(before.whitening.double(), self.whitening.double()).float()
         return change, before.offset @ change - self.offset
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it, to be stored: of a basis that keeps every feature, the factors only."""
+        factors = diagonal_of(self.basis)
+        basis = self.basis if factors is None else factors.clone()
+        return {"basis": basis, "whitening": self.whitening, "offset": self.offset}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> JointSpace:
+        """Return the space that `tensors` came from."""
+        basis, whitening = tensors["basis"], tensors["whitening"]
+        if basis.dim() == 1:
+            basis = basis[:, None] * torch.eye(len(basis), len(whitening))
+        return cls(basis, whitening, tensors["offset"])
+
     @torch.no_grad()
     def install(self, embedding: WhitenedEmbedding) -> None:
         """Makes an embedding module map into this space; its adapter stays as it is."""
-        embedding.whitening.copy_(self.basis @ self.whitening)
+        factors = diagonal_of(self.basis)
+        if factors is None:
+            embedding.whitening.copy_(self.basis @ self.whitening)
+        else:
+            embedding.whitening.copy_(factors[:, None] * self.whitening[: len(factors)])
         embedding.offset.copy_(self.offset)
 
 
 def joint_space(
     statistics: ClassStatistics, basis: Float[Tensor, "d m"], config: JointEmbeddingConfig
 ) -> JointSpace:
-    """The space for the classes seen so far."""
-    inside = whitening(statistics.covariance, basis, shrinkage_for(statistics, config))
-    return JointSpace(basis, inside, _CENTRED_SHARE * statistics.means.mean(dim=0) @ basis @ inside)
+    """Return the space for the classes seen so far."""
+    inside = covariance_inside(statistics.covariance, basis)
+    root = _symmetric_root(inside, basis.shape[1], shrinkage_for(inside, statistics, config))
+    return JointSpace(basis, root, _CENTRED_SHARE * statistics.means.mean(dim=0) @ basis @ root)
 
 
-def shrinkage_for(statistics: ClassStatistics, config: JointEmbeddingConfig) -> float:
-    """How far the covariance is shrunk, in (0, 1]: the further, the fewer images it was estimated
-    from.
+def shrinkage_for(
+    inside: Float[Tensor, "k k"], statistics: ClassStatistics, config: JointEmbeddingConfig
+) -> float:
+    """Return how far the covariance is shrunk, in (0, 1]: the further, the fewer images it was
+    estimated from.
 
-    The odds of `shrinkage` grow by `few_images_shrinkage` times r, the covariance's effective
-    dimensions, `tr(S)² / tr(S²)`, for each degree of freedom of its estimate. Optimal shrinkage
-    depends on the same ratio (Ledoit and Wolf 2004), but minimises the error of the covariance
-    itself; a classifier needs its inverse, where noise counts more, by a factor that only data can
-    tell.
+    Args:
+        inside: The covariance along the axes of the space.
+        statistics: Whose covariance it is.
+        config: How far, with many images and with few.
     """
-    if config.shrinkage == 1:
-        return 1.0
-    covariance = statistics.covariance.double()
-    # the mean over classes of covariances with n - 1 degrees of freedom each
-    freedom = statistics.num_classes**2 / (1 / (statistics.counts - 1).clamp_min(1).double()).sum()
-    trace_squared = covariance.trace().square()
-    # the noise adds tr(S)² / freedom to the trace of the square
-    squared = (covariance.square().sum() - trace_squared / freedom).clamp_min(
-        trace_squared / len(covariance)
+    return shrinkage_for_images(
+        inside, statistics.degrees_of_freedom, config.shrinkage, config.few_images_shrinkage
     )
-    ratio = float(trace_squared / squared / freedom) if trace_squared else 0.0
-    odds = config.shrinkage / (1 - config.shrinkage) + config.few_images_shrinkage * ratio
-    return odds / (1 + odds)
 
 
 def class_directions(

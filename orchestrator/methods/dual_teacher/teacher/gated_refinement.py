@@ -171,7 +171,7 @@ def _augmented(
     config, context = setting
     means = statistics.means[:num_old].to(context.device)
     if num_old == 0:
-        nothing = torch.zeros(0, 1, config.joint_embedding.dimensions, device=context.device)
+        nothing = torch.zeros(0, 1, start.embedding.whitening.shape[1], device=context.device)
         return Augmented(means[:, None], nothing)
     members = means[:, None]
     if not isinstance(config.augmentation, NoAugmentationConfig):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from orchestrator.methods.features.drift import FeatureDrift
@@ -19,6 +19,11 @@ from orchestrator.methods.views import ClassFeatures
 _VIEW_SCATTER_SHARE = (
     0.5  # an image's own variations count half beside the variation between images
 )
+
+_STEADY_IMAGES = 20
+"""Images with which a class's covariance weighs half as much as with very many. Measured on
+CIFAR-10: two classes of 1,000 images and eight of 5, final features, last accuracy 56.0 % against
+55.2 % with equal weights; with 30 images each 69.6 % against 69.3 %."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,9 @@ class ClassStatistics:
         counts: Training images that each class had.
         radii: Root mean square distance of each class's features to their mean.
         factors: Main directions of each class's own spread, scaled by their standard deviation.
-        covariance: Within-class covariance, the mean over classes: a class with ten images weighs
-            as much as one with a thousand.
+        covariance: Within-class covariance, a weighted mean over classes: n images weigh
+            `n / (n + 20)`. So a class with a hundred images weighs about as much as one with a
+            thousand, and a class with five images, which shows little of its spread, a fifth.
     """
 
     means: Float[Tensor, "classes d"]
@@ -45,6 +51,13 @@ class ClassStatistics:
         """Classes seen."""
         return len(self.means)
 
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Return those of the covariance: of a weighted mean of estimates with n - 1 each."""
+        weights = covariance_weights(self.counts)
+        own = (self.counts - 1).clamp_min(1).double()
+        return float(weights.sum().square() / (weights.square() / own).sum())
+
     def first(self, num_classes: int) -> ClassStatistics:
         """Only the oldest classes (the shared covariance stays that of all)."""
         return ClassStatistics(
@@ -54,6 +67,11 @@ class ClassStatistics:
             self.factors[:num_classes],
             self.covariance,
         )
+
+
+def covariance_weights(counts: Int64[Tensor, " classes"]) -> Float64[Tensor, " classes"]:
+    """Return how much each class's covariance weighs in the shared one."""
+    return counts.double() / (counts + _STEADY_IMAGES)
 
 
 def no_classes(num_features: int, rank: int) -> ClassStatistics:
@@ -78,14 +96,16 @@ def with_class(
         view_weight: Images' worth of trust in the views' mean.
     """
     covariance, deviations = _spread(features)
-    num_seen = statistics.num_classes
+    counts = torch.cat([statistics.counts, torch.tensor([len(features.clean)])])
+    weights = covariance_weights(counts)
+    share = float(weights[-1] / weights.sum())
     rank = statistics.factors.shape[1]
     return ClassStatistics(
         means=torch.cat([statistics.means, _mean(features, view_weight).cpu()[None]]),
-        counts=torch.cat([statistics.counts, torch.tensor([len(features.clean)])]),
+        counts=counts,
         radii=torch.cat([statistics.radii, covariance.trace().sqrt().cpu()[None]]),
         factors=torch.cat([statistics.factors, _main_directions(deviations, rank).cpu()[None]]),
-        covariance=(statistics.covariance * num_seen + covariance.cpu()) / (num_seen + 1),
+        covariance=(1 - share) * statistics.covariance + share * covariance.cpu(),
     )
 
 

@@ -83,7 +83,7 @@ def learn_teacher_task(
     basis = (
         previous.space.basis
         if previous
-        else _first_basis(with_classes(known, features, config), config)
+        else _first_basis(network.extractor, with_classes(known, features, config), config)
     )
     learned = learn_head(
         Head(network.embedding, network.classifier), known, features, basis, (config, context)
@@ -103,9 +103,9 @@ def _start(
     """The network to go on from, and what is known of the classes so far."""
     if previous is not None:
         return copy.deepcopy(previous.network).to(context.device), previous.memory.statistics
-    dimensions = config.joint_embedding.dimensions
     with seeded_initialisation(context.seed_of("network")):
         extractor = build_backbone(config.backbone, data.shape)
+        dimensions = config.joint_embedding.dimensions_for(extractor.num_features)
         embedding = WhitenedEmbedding(
             extractor.num_features,
             dimensions,
@@ -143,8 +143,9 @@ def _labels(data: LabeledImages) -> list[int]:
     return [int(label) for label in data.labels.unique()]
 
 
-def _first_basis(statistics: ClassStatistics, config: TeacherConfig) -> Tensor:
-    return principal_basis(statistics.covariance, config.joint_embedding.dimensions)
+def _first_basis(extractor: Backbone, statistics: ClassStatistics, config: TeacherConfig) -> Tensor:
+    dimensions = config.joint_embedding.dimensions_for(extractor.num_features)
+    return principal_basis(statistics.covariance, dimensions, extractor.groups)
 
 
 def _update_memory(

@@ -14,6 +14,8 @@ from orchestrator.config.teacher import JointEmbeddingConfig
 from orchestrator.methods.dual_teacher.teacher.closed_form import (
     JointSpace,
     class_directions,
+    covariance_inside,
+    diagonal_of,
     joint_space,
     principal_basis,
     shrinkage_for,
@@ -21,6 +23,7 @@ from orchestrator.methods.dual_teacher.teacher.closed_form import (
 )
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
 from orchestrator.models import WhitenedEmbedding
+from orchestrator.models.backbones import FeatureGroup
 
 DIMENSIONS = (3, 6, 9)  # below, equal to and above the number of features
 NUM_FEATURES = 6
@@ -87,6 +90,79 @@ def test_with_room_for_all_features_the_basis_leaves_them_as_they_are(dimensions
     assert not embedded[:, NUM_FEATURES:].any()
 
 
+GROUPS = tuple(
+    FeatureGroup(name, size)
+    for name, size in (("stage1.mean", 2), ("stage1.deviation", 1), ("final", 3))
+)
+
+
+@pytest.mark.parametrize("dimensions", [NUM_FEATURES, NUM_FEATURES + 3])
+def test_groups_of_features_enter_the_space_with_one_mean_variance(dimensions: int) -> None:
+    covariance = _covariance(0) * torch.tensor([30.0, 30, 0.2, 1, 1, 1]).outer(
+        torch.tensor([30.0, 30, 0.2, 1, 1, 1])
+    )
+    basis = principal_basis(covariance, dimensions, GROUPS)
+    variances = covariance_inside(covariance, basis).diagonal().numpy()
+    level = covariance.diagonal().mean().item()
+    for first, last in ((0, 2), (2, 3), (3, 6)):
+        assert variances[first:last].mean() == pytest.approx(level, rel=1e-4)
+    # inside a group, features keep their proportions
+    before = covariance.diagonal().numpy()
+    np.testing.assert_allclose(variances[0] / variances[1], before[0] / before[1], rtol=1e-4)
+
+
+def test_one_group_of_features_keeps_its_spread() -> None:
+    covariance = _covariance(0)
+    one = (FeatureGroup("final", NUM_FEATURES),)
+    for dimensions in DIMENSIONS:
+        assert torch.equal(
+            principal_basis(covariance, dimensions, one), principal_basis(covariance, dimensions)
+        )
+
+
+def test_a_large_group_takes_no_dimensions_from_the_others() -> None:
+    variances = torch.tensor([900.0, 90.0, 1.0, 9.0, 3.0, 0.0])
+    basis = principal_basis(torch.diag(variances), 3, GROUPS)
+    # means of the groups: 495, 1 and 4, so that the features come to 1.8, 0.2 | 1 | 2.2, 0.8, 0
+    assert basis.square().sum(dim=1).bool().tolist() == [True, False, True, True, False, False]
+
+
+@pytest.mark.parametrize("dimensions", DIMENSIONS)
+def test_the_size_of_a_group_changes_no_cosine_between_classes(dimensions: int) -> None:
+    covariance, means = _covariance(0), _random(1, 4, NUM_FEATURES)
+    factors = torch.tensor([50.0, 50.0, 0.02, 1.0, 1.0, 1.0])
+    config = JointEmbeddingConfig(shrinkage=0.7)
+
+    def cosines(scaled: Tensor) -> npt.NDArray[np.float64]:
+        statistics = _statistics(means * scaled, [9] * 4, covariance * scaled.outer(scaled))
+        basis = principal_basis(statistics.covariance, dimensions, GROUPS)
+        embedding = WhitenedEmbedding(NUM_FEATURES, dimensions, 4)
+        joint_space(statistics, basis, config).install(embedding)
+        placed = embedding.embed_normalized(statistics.means).detach().double().numpy()
+        directions = placed / np.linalg.norm(placed, axis=1, keepdims=True)
+        return np.asarray(directions @ directions.T)
+
+    np.testing.assert_allclose(cosines(factors), cosines(torch.ones(6)), atol=2e-3)
+
+
+def test_a_group_without_spread_stretches_nothing_without_end() -> None:
+    covariance = torch.diag(torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]))
+    basis = principal_basis(covariance, NUM_FEATURES, GROUPS)
+    assert basis.isfinite().all()
+    statistics = _statistics(_random(0, 3, NUM_FEATURES), [9] * 3, covariance)
+    assert joint_space(statistics, basis, JointEmbeddingConfig()).whitening.isfinite().all()
+
+
+def test_only_a_basis_that_keeps_all_features_apart_has_a_diagonal() -> None:
+    factors = torch.tensor([2.0, 0.5, 3.0])
+    roomy = torch.nn.functional.pad(torch.diag(factors), (0, 2))
+    found = diagonal_of(roomy)
+    assert found is not None
+    assert torch.equal(found, factors)
+    assert diagonal_of(torch.eye(3, 2)) is None
+    assert diagonal_of(torch.ones(3, 3)) is None
+
+
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
 @pytest.mark.parametrize("shrinkage", [0.1, 0.9])
 def test_after_whitening_the_shrunk_covariance_is_the_identity(
@@ -129,6 +205,20 @@ def test_the_space_lies_around_nine_tenths_of_the_mean_of_all_classes() -> None:
     centre = _place(space, statistics.means).mean(axis=0)
     uncentred = (statistics.means @ space.whitening).mean(dim=0).numpy()
     np.testing.assert_allclose(centre, 0.1 * uncentred, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dimensions", DIMENSIONS)
+@pytest.mark.parametrize("groups", [(), GROUPS])
+def test_a_stored_space_comes_back_bit_for_bit(
+    dimensions: int, groups: tuple[FeatureGroup, ...]
+) -> None:
+    space = _space(0, principal_basis(_covariance(0), dimensions, groups))
+    tensors = space.tensors()
+    back = JointSpace.from_tensors(tensors)
+    for name in ("basis", "whitening", "offset"):
+        assert torch.equal(getattr(back, name), getattr(space, name))
+    # a basis that keeps all features takes next to no room
+    assert tensors["basis"].dim() == (2 if dimensions < NUM_FEATURES else 1)
 
 
 @pytest.mark.parametrize("dimensions", DIMENSIONS)
@@ -194,15 +284,20 @@ def test_many_images_leave_length_one_and_nothing_but_error_gets_a_bounded_one()
 def test_shrinkage_follows_the_images_and_the_dimensions_that_they_fill(counts: list[int]) -> None:
     covariance = torch.diag(torch.tensor([4.0, 2.0, 1.0, 0.5, 0.1, 0.1]))
     statistics = _statistics(torch.zeros(3, NUM_FEATURES), counts, covariance)
-    freedom = 9 / sum(1 / (count - 1) for count in counts)
+    weights = [count / (count + 20) for count in counts]
+    variance = sum(w**2 / (n - 1) for w, n in zip(weights, counts, strict=True))
+    freedom = sum(weights) ** 2 / variance
     trace_squared, of_square = 7.7**2, 16 + 4 + 1 + 0.25 + 0.02
     effective = trace_squared / max(
         of_square - trace_squared / freedom, trace_squared / NUM_FEATURES
     )
     odds = 0.1 / 0.9 + 8 * effective / freedom
-    found = shrinkage_for(statistics, JointEmbeddingConfig(shrinkage=0.1, few_images_shrinkage=8))
+    few, enough = (
+        JointEmbeddingConfig(shrinkage=0.1, few_images_shrinkage=factor) for factor in (8, 0)
+    )
+    found = shrinkage_for(covariance, statistics, few)
     assert found == pytest.approx(odds / (1 + odds), rel=1e-5)
-    assert shrinkage_for(statistics, JointEmbeddingConfig(shrinkage=0.1)) == pytest.approx(0.1)
+    assert shrinkage_for(covariance, statistics, enough) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("shrinkage", [0.1, 1.0])
@@ -211,7 +306,8 @@ def test_one_image_alike_or_full_shrinkage_breaks_no_formula(shrinkage: float) -
         torch.zeros(2, NUM_FEATURES), [1, 1], torch.zeros(NUM_FEATURES, NUM_FEATURES)
     )
     config = JointEmbeddingConfig(shrinkage=shrinkage, few_images_shrinkage=8)
-    assert shrinkage_for(statistics, config) == pytest.approx(shrinkage)
+    found = shrinkage_for(statistics.covariance, statistics, config)
+    assert found == pytest.approx(shrinkage)
     assert joint_space(statistics, torch.eye(NUM_FEATURES), config).whitening.isfinite().all()
     assert np.isfinite(_directions(torch.zeros(2, NUM_FEATURES), [1, 1])).all()
 

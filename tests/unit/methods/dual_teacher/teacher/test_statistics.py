@@ -32,15 +32,33 @@ def _without_views(clean: Tensor) -> ClassFeatures:
     return ClassFeatures(clean, torch.zeros(0, *clean.shape))
 
 
-def test_the_shared_covariance_is_the_mean_over_classes_whatever_their_size() -> None:
-    small, large = _random(0, 6, 4), 3 * _random(1, 300, 4)
-    expected = (np.cov(small.numpy().T) + np.cov(large.numpy().T)) / 2
-    np.testing.assert_allclose(
-        _of(_without_views(small), _without_views(large)).covariance.numpy(),
-        expected,
-        rtol=1e-3,
-        atol=1e-4,
-    )
+def test_a_covariance_from_n_images_weighs_n_of_n_and_20() -> None:
+    small, large = _random(0, 5, 4), 3 * _random(1, 300, 4)
+    weights = np.array([5 / 25, 300 / 320])
+    covariances = [np.cov(x.numpy().T) for x in (small, large)]
+    for order in ([0, 1], [1, 0]):
+        parts = [(small, large)[i] for i in order]
+        np.testing.assert_allclose(
+            _of(*map(_without_views, parts)).covariance.numpy(),
+            np.average(covariances, axis=0, weights=weights),
+            rtol=1e-3,
+            atol=1e-4,
+        )
+
+
+def test_classes_of_one_size_weigh_the_same_and_add_up_their_degrees_of_freedom() -> None:
+    classes = [_random(seed, 6, 4) for seed in range(3)]
+    statistics = _of(*map(_without_views, classes))
+    expected = np.mean([np.cov(x.numpy().T) for x in classes], axis=0)
+    np.testing.assert_allclose(statistics.covariance.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert statistics.degrees_of_freedom == pytest.approx(15)
+
+
+def test_degrees_of_freedom_are_those_of_a_chi_square_with_the_same_mean_and_variance() -> None:
+    # the variance of a weighted mean of chi-squares over their n - 1: 2 * sum of (w^2 / (n - 1))
+    statistics = _of(_without_views(_random(0, 5, 4)), _without_views(_random(1, 300, 4)))
+    shares = np.array([0.2, 0.9375]) / 1.1375
+    assert statistics.degrees_of_freedom == pytest.approx(1 / (shares**2 / [4, 299]).sum())
 
 
 def test_means_counts_and_radii_are_those_of_each_class() -> None:
