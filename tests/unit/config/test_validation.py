@@ -174,8 +174,8 @@ def test_an_unknown_kind_suggests_the_nearest(file: Path) -> None:
 def test_an_unknown_kind_with_nothing_near_lists_the_choices(file: Path) -> None:
     said = message(file, "teacher: {spread: {kind: qqq}}")
     assert (
-        "teacher.spread.kind = 'qqq' is not known; choose one of 'shared', 'scalar', 'low_rank'"
-        in said
+        "teacher.spread.kind = 'qqq' is not known; choose one of 'observed', 'shared', 'scalar',"
+        " 'low_rank'" in said
     )
 
 

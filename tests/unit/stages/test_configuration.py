@@ -34,6 +34,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "a third kind": {
         "teacher": {
             "backbone": {"kind": "small_cnn_tiny"},
+            "refinement": {"epochs": 0},
             "spread": {"kind": "scalar"},
             "augmentation": {"kind": "none"},
         },
