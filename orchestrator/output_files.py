@@ -18,7 +18,7 @@ MODELS_FOLDER = "models"
 FIGURES_FOLDER = "figures"
 OVERVIEW_FILE = "overview.png"
 SUSPICIOUS_LABELS_FILE = "suspicious_labels.csv"
-SUSPICIOUS_LABELS_SHEET = "suspicious_labels.png"
+SUSPICIOUS_LABELS_SHEET_FILE = "suspicious_labels.png"
 
 SEARCH_SPACE_FILE = "search_space.yaml"
 LEDGER_FILE = "ledger.jsonl"

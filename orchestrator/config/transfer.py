@@ -220,11 +220,13 @@ class LinearTransferConfig(TransferRule):
 
 
 class PerSampleTransferConfig(TransferRule):
-    """TSSR of each sample falls in a straight line with the sample's own similarity.
+    """TSSR of each sample falls with the sample's own similarity k: `m (1 - k) / (m (1 - k) +
+    (1 - m) k)` of the way from `lowest` to `highest`, with the midpoint m.
 
-    With `similarity: answer` and the default limits TSSR is 1 - the teacher's probability of the
-    given label: a label that the teacher doubts hardly counts, and its own knowledge counts
-    instead. Built for data with wrong labels.
+    With `similarity: answer` and the defaults TSSR is 1 - the teacher's probability of the given
+    label: a label that the teacher doubts hardly counts, and its own knowledge counts instead.
+    Built for data with wrong labels. Near 0 the midpoint lets real answers count unless the teacher
+    is sure that they are wrong, near 1 it leaves them out unless the teacher is sure.
     """
 
     kind: Literal["per_sample"] = "per_sample"
@@ -233,6 +235,15 @@ class PerSampleTransferConfig(TransferRule):
     )
     highest: Fraction = Field(default=1.0, description="TSSR of a sample whose KDR is 0.")
     lowest: Fraction = Field(default=0.0, description="TSSR of a sample whose KDR is 1.")
+    midpoint: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description=(
+            "KDR at which TSSR lies half-way between highest and lowest; at 0.5 it falls in a"
+            " straight line."
+        ),
+    )
 
     @model_validator(mode="after")
     def _falls(self) -> PerSampleTransferConfig:
@@ -248,8 +259,10 @@ class PerSampleTransferConfig(TransferRule):
         return True
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the point of the line at this similarity, whatever the progress."""
-        return self.highest + (self.lowest - self.highest) * kdr
+        """Return the point of the curve at this similarity, whatever the progress."""
+        trust = kdr * (1 - self.midpoint)
+        trust /= trust + (1 - kdr) * self.midpoint
+        return self.highest + (self.lowest - self.highest) * trust
 
 
 class TransferRuleExtension(Extension, TransferRule):

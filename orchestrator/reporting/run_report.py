@@ -114,7 +114,7 @@ def _suspicious(run: TrackedRun) -> Suspicious | None:
     counts = (run.summary or {}).get("suspicious_labels")
     if text is None or counts is None:
         return None
-    picture = run.pictures.get(output_files.SUSPICIOUS_LABELS_SHEET, b"")
+    picture = run.pictures.get(output_files.SUSPICIOUS_LABELS_SHEET_FILE, b"")
     return Suspicious(counts, from_csv(text)[:MOST_LISTED], base64.b64encode(picture).decode())
 
 

@@ -107,6 +107,7 @@ class Driver(NamedTuple):
             "curves": curves,
             "teacher": self.summary["teacher"],
             "student": self.summary["student"],
+            "doubted": (self.output / "suspicious_labels.csv").read_text(),
         }
 
     def unfinished_files(self) -> list[Path]:

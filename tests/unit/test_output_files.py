@@ -15,6 +15,8 @@ def test_files_and_folders_of_runs_and_sweeps_are_called_these() -> None:
         "models",
         "figures",
         "overview.png",
+        "suspicious_labels.csv",
+        "suspicious_labels.png",
         "search_space.yaml",
         "ledger.jsonl",
         "leaderboard.csv",

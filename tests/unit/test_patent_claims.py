@@ -1137,6 +1137,7 @@ def observe(course: Course) -> Callable[..., list[Batch]]:
             objective = "orchestrator.methods.dual_teacher.student.objective"
             similarities = _spy(monkeypatch, f"{objective}.kdr")
             losses = _spy(monkeypatch, f"{objective}.transfer_loss")
+            by_sample = _spy(monkeypatch, f"{objective}.transfer_ratios")
             rules = [
                 _spy(monkeypatch, f"orchestrator.config.transfer.{rule}.tssr")
                 for rule in ("ThresholdTransferConfig", "FixedTransferConfig")
@@ -1145,7 +1146,7 @@ def observe(course: Course) -> Callable[..., list[Batch]]:
                 "training", TrainingConfig(epochs=4, batch_size=32, learning_rate=0.01)
             )
             course.second_student(VARIED, None, **changes)
-        ratios = [call for of_rule in rules for call in of_rule]
+        ratios = by_sample or [call for of_rule in rules for call in of_rule]
         batches = []
         for similarity, ratio, loss in zip(similarities, ratios, losses, strict=True):
             batches.append(
@@ -1155,7 +1156,7 @@ def observe(course: Course) -> Callable[..., list[Batch]]:
                     labels=loss.arguments["labels"],
                     student=similarity.arguments["student"],
                     teacher=similarity.arguments["teacher"],
-                    similarity=ratio.arguments["kdr"],
+                    similarity=ratio.arguments.get("kdr", similarity.result.mean()),
                     progress=ratio.arguments["tstr"],
                     ratio=loss.arguments["ratio"],
                     loss=loss.result.detach(),
@@ -1274,12 +1275,27 @@ def test_steps_b3_to_b6_hold_for_a_single_sample(
         ]
         torch.testing.assert_close(batch.ratio, torch.cat([it.tssr for it in of_one]))
         assert batch.ratio.min() < batch.ratio.max()
-        target = torch.cat([it.targets for it in of_one])
+        knowledge = _softmax(batch.teacher_logits)
+        target = transfer_target(knowledge, batch.labels, batch.ratio)
         cross_entropy = -(target * batch.student.log()).sum(dim=1)
-        entropy = -torch.xlogy(batch.teacher, batch.teacher).sum(dim=1)
+        entropy = -torch.xlogy(knowledge, knowledge).sum(dim=1)
         torch.testing.assert_close(
             batch.loss, (cross_entropy - batch.ratio * entropy).mean(), rtol=1e-3, atol=1e-4
         )
+
+
+def test_steps_b3_and_b5_a_label_that_the_teacher_believes_is_learned_from_the_answer(
+    observe: Callable[..., list[Batch]],
+) -> None:
+    """KDR with the real answer is a probability, not a cosine: labels here are right, and so TSSR
+    is small; of labels that are wrong by construction it is large.
+    """
+    rule = PerSampleTransferConfig()
+    for batch in observe(transfer=rule, training=TrainingConfig(epochs=1)):
+        assert isinstance(batch.ratio, Tensor)
+        others = (batch.labels + 1) % batch.teacher.shape[1]
+        wrong = transfer_targets(batch.student, batch.teacher, others, rule, batch.progress)
+        assert batch.ratio.mean() < 0.5 < wrong.tssr.mean()
 
 
 def test_step_b6_the_student_learns_the_mixture_of_the_teachers_knowledge_and_the_real_answers(

@@ -101,7 +101,7 @@ def _run_html(reader: MlflowReader, run: TrackedRun) -> str:
 
     run = reader.with_files(run)
     if output_files.SUSPICIOUS_LABELS_FILE in run.files:
-        run = reader.with_picture(run, output_files.SUSPICIOUS_LABELS_SHEET)
+        run = reader.with_picture(run, output_files.SUSPICIOUS_LABELS_SHEET_FILE)
     return run_report(
         reader.with_histories(run, needed_histories(run)), reader.finished_on_same_data(run)
     )

@@ -101,7 +101,7 @@ def write_suspicions(folder: Path, suspicions: Suspicions, scenario: Scenario) -
     )
 
     file = folder / output_files.SUSPICIOUS_LABELS_FILE
-    sheet = folder / output_files.FIGURES_FOLDER / output_files.SUSPICIOUS_LABELS_SHEET
+    sheet = folder / output_files.FIGURES_FOLDER / output_files.SUSPICIOUS_LABELS_SHEET_FILE
     file.write_text(as_csv(suspicions.labels), encoding="utf-8")
     sheet.unlink(missing_ok=True)
     if not suspicions.labels:

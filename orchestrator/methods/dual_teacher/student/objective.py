@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,11 +26,24 @@ from orchestrator.methods.dual_teacher.student.transfer import (
     transfer_ratios,
 )
 from orchestrator.methods.dual_teacher.teacher import TeacherModel
+from orchestrator.methods.dual_teacher.teacher.posterior import TeacherPosterior
 from orchestrator.models import (
     Backbone,
 )
 from orchestrator.training.context import LearningContext
 from orchestrator.training.loop import LossOutput, Step
+
+
+class _Taught(NamedTuple):
+    """What the teacher says of a batch's images.
+
+    Attributes:
+        logits: What the student's distribution is drawn to.
+        compared: What KDR compares it with.
+    """
+
+    logits: Tensor
+    compared: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,14 @@ class Distillation:
             teacher_logits = self.teacher.network.classifier(embeddings)
         parts: dict[str, float | Tensor] = {}
         num = len(rows)
-        total = self._transfer(output.logits[:num], teacher_logits[:num], labels, step, parts)
+        # cosines are too flat to say how far the teacher believes a label
+        believed = (
+            self._posterior.logits(batch.features[:num])
+            if self.config.transfer.similarity == "answer"
+            else teacher_logits[:num]
+        )
+        taught = _Taught(teacher_logits[:num], believed)
+        total = self._transfer(output.logits[:num], taught, labels, step, parts)
         if self.config.embedding_weight:
             imitation = embedding_loss(output.embeddings[:num], embeddings[:num])
             parts["embedding"] = imitation.detach()
@@ -84,19 +106,17 @@ class Distillation:
     def _transfer(
         self,
         student_logits: Tensor,
-        teacher_logits: Tensor,
+        taught: _Taught,
         labels: Tensor,
         step: Step,
         parts: dict[str, float | Tensor],
     ) -> Tensor:
         """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
-        rule = self.config.transfer
-        # how far the teacher believes a label is read unsoftened, as the real answers are learned
-        softening = 1.0 if rule.similarity == "answer" else self.config.temperature
+        rule, temperature = self.config.transfer, self.config.temperature
         with torch.no_grad():
             similarities = kdr(
-                soften(student_logits, softening),
-                soften(teacher_logits, softening),
+                soften(student_logits, temperature),
+                soften(taught.compared, temperature),
                 labels,
                 rule.similarity,
             )
@@ -109,8 +129,12 @@ class Distillation:
         mean_ratio = self._mean(ratio) if isinstance(ratio, Tensor) else ratio
         parts.update(kdr=similarity, tstr=step.progress, tssr=mean_ratio)
         return (self.config.classifier_weight or 1.0) * transfer_loss(
-            student_logits, teacher_logits, labels, ratio, self.config.temperature
+            student_logits, taught.logits, labels, ratio, temperature
         )
+
+    @cached_property
+    def _posterior(self) -> TeacherPosterior:
+        return TeacherPosterior(self.teacher)
 
     def _mean(self, of_share: Tensor) -> float:
         """Return the mean over the batch of what this rank has for each of its images."""

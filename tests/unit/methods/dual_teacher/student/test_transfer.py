@@ -201,10 +201,20 @@ def test_per_sample_tssr_falls_in_a_straight_line_whatever_the_progress(
         assert config.tssr(similarity, progress) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("similarity", "expected"), [(0.0, 1.0), (0.2, 0.5), (0.5, 0.2), (0.8, 1 / 17), (1.0, 0.0)]
+)
+def test_per_sample_tssr_is_half_at_the_midpoint(similarity: float, expected: float) -> None:
+    """By hand, at a midpoint of 1/5: the odds of the teacher are (1 - KDR) / KDR / 4."""
+    config = PerSampleTransferConfig(midpoint=0.2)
+    assert config.tssr(similarity, 0.0) == pytest.approx(expected)
+
+
 @st.composite
 def lines_by_sample(draw: st.DrawFn) -> PerSampleTransferConfig:
     lowest, highest = sorted((draw(fractions), draw(fractions)))
-    return PerSampleTransferConfig(lowest=lowest, highest=highest)
+    midpoint = draw(st.floats(0.001, 0.999))
+    return PerSampleTransferConfig(lowest=lowest, highest=highest, midpoint=midpoint)
 
 
 rules = st.one_of(
@@ -226,7 +236,7 @@ def test_tssr_never_grows_with_similarity_or_progress(
 ) -> None:
     lower, upper = sorted((one, other))
     rounding = 1e-12
-    assert rule.tssr(upper, fixed) <= rule.tssr(lower, fixed)
+    assert rule.tssr(upper, fixed) <= rule.tssr(lower, fixed) + rounding
     assert rule.tssr(fixed, upper) <= rule.tssr(fixed, lower) + rounding
 
 
