@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,7 +32,12 @@ class UnlabeledImagesConfig(Config):
 
     Size, channels, `cache_dir` and `max_memory_gib` are those of the data that it stands in. Images
     that are also test, validation or training images are left out: see `data.unlabeled`.
+
+    Attributes:
+        may_be_empty: Whether it is no mistake where no image is left.
     """
+
+    may_be_empty: ClassVar[bool] = False
 
     max_images: int | None = Field(
         default=None,
@@ -147,6 +152,44 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
         return self.source_config.origin("train")
 
 
+class UnlabeledFile(Config):
+    """A Parquet file as a retraining took it in."""
+
+    name: str = Field(min_length=1, description="Path within the folder.")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of its content: a file that has changed since is not read.",
+    )
+
+
+class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
+    """A folder of Parquet files without labels that grows, as far as a retraining has taken it in.
+    Written by `orchestrator retrain`, not by hand.
+
+    Which images are held out depends on their content alone, as with labels: no model learns,
+    without its label, from an image by which it or a later one is judged.
+    """
+
+    may_be_empty: ClassVar[bool] = True
+
+    kind: Literal["arrivals"] = "arrivals"
+    path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address.")
+    files: tuple[UnlabeledFile, ...] = Field(min_length=1, description="What is read of it.")
+    held_out_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the images that is never learned from."
+    )
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the folder."""
+        return {"path": self.path}
+
+    @property
+    def origin(self) -> str:
+        """Return the folder."""
+        return self.path
+
+
 def _labeled_source(settings: dict[str, Any]) -> DataConfig:
     """Return the configuration of a data source.
 
@@ -164,6 +207,9 @@ def _labeled_source(settings: dict[str, Any]) -> DataConfig:
 
 
 UnlabeledConfig = Annotated[
-    UnlabeledParquetConfig | UnlabeledFolderConfig | UnlabeledOfLabeledConfig,
+    UnlabeledParquetConfig
+    | UnlabeledFolderConfig
+    | UnlabeledOfLabeledConfig
+    | UnlabeledArrivalsConfig,
     Field(discriminator="kind"),
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, assert_never
 
 from orchestrator.config.unlabeled import (
+    UnlabeledArrivalsConfig,
     UnlabeledConfig,
     UnlabeledFolderConfig,
     UnlabeledOfLabeledConfig,
@@ -69,5 +70,11 @@ def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
             )
 
             return UnlabeledOfLabeled(config.source_config, cache_dir)
+        case UnlabeledArrivalsConfig():
+            from orchestrator.data.sources.unlabeled.arrivals import (  # noqa: PLC0415
+                UnlabeledArrivals,
+            )
+
+            return UnlabeledArrivals(config)
         case _:
             assert_never(config)
