@@ -5,26 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
 from orchestrator.config.origins import FunctionOrigin
-from orchestrator.errors import ConfigError
-
-if TYPE_CHECKING:
-    from orchestrator.config.data import DataConfig
-
-
-_NOT_READ_OF_A_SOURCE = {
-    "augmentation",
-    "cache_dir",
-    "max_memory_gib",
-    "unlabeled",
-    "validation_fraction",
-}
 
 
 class UnlabeledImagesConfig(Config):
@@ -116,6 +103,17 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
         return str(self.path)
 
 
+class LabeledSource(Protocol):
+    """What is known of a source of labeled images before it is opened."""
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return its paths and addresses, by field."""
+
+    def origin(self, half: Literal["train", "test"]) -> str | FunctionOrigin:
+        """Return where tracking says that a half comes from."""
+
+
 class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
     """The training images of any data source, of an extension too; their labels are not used."""
 
@@ -123,33 +121,29 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
     source: dict[str, Any] = Field(
         description="Settings of the source, with their `kind`, as they would stand under `data`."
     )
+    _config: LabeledSource | None = PrivateAttr(default=None)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_a_source(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
-        if not isinstance(values, dict) or not isinstance(values.get("source"), dict):
-            return values
-        config = _labeled_source(values["source"])
-        if config.unlabeled is not None:
-            msg = "source.unlabeled: these images have none of their own; leave it out"
-            raise ValueError(msg)
-        settings = config.model_dump(mode="json", exclude=_NOT_READ_OF_A_SOURCE)
-        return {**values, "source": settings}
+    def of(self, source: dict[str, Any], config: LabeledSource) -> UnlabeledOfLabeledConfig:
+        """Return these settings with a source that has been validated.
 
-    @property
-    def source_config(self) -> DataConfig:
-        """Return the source's configuration."""
-        return _labeled_source(self.source)
+        Args:
+            source: Its settings, complete.
+            config: Its configuration.
+        """
+        found = self.model_copy(update={"source": source})
+        found._config = config  # noqa: SLF001 - of the same class
+        return found
 
     @property
     def places(self) -> Mapping[str, str]:
         """Return the places of the source."""
-        return {f"source.{name}": place for name, place in self.source_config.places.items()}
+        places = {} if self._config is None else self._config.places
+        return {f"source.{name}": place for name, place in places.items()}
 
     @property
     def origin(self) -> str | FunctionOrigin:
         """Return where the source's training images come from."""
-        return self.source_config.origin("train")
+        return "" if self._config is None else self._config.origin("train")
 
 
 class UnlabeledFile(Config):
@@ -188,22 +182,6 @@ class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
     def origin(self) -> str:
         """Return the folder."""
         return self.path
-
-
-def _labeled_source(settings: dict[str, Any]) -> DataConfig:
-    """Return the configuration of a data source.
-
-    Raises:
-        ValueError: The settings are none; one line for each problem.
-    """
-    # it refers to this module
-    from orchestrator.config.data import DataSource  # noqa: PLC0415
-    from orchestrator.config.validation import validated  # noqa: PLC0415
-
-    try:
-        return validated(DataSource, {"source": settings}).source
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
 
 
 UnlabeledConfig = Annotated[

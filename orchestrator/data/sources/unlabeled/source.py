@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, assert_never
 
+from orchestrator.config.data import labeled_source
 from orchestrator.config.unlabeled import (
     UnlabeledArrivalsConfig,
     UnlabeledConfig,
@@ -69,7 +70,7 @@ def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
                 UnlabeledOfLabeled,
             )
 
-            return UnlabeledOfLabeled(config.source_config, cache_dir)
+            return UnlabeledOfLabeled(labeled_source(config), cache_dir)
         case UnlabeledArrivalsConfig():
             from orchestrator.data.sources.unlabeled.arrivals import (  # noqa: PLC0415
                 UnlabeledArrivals,
