@@ -138,7 +138,7 @@ def test_an_experiment_with_them_reads_back_equal_wherever_that_is(
         monkeypatch.chdir("/")
         assert load_experiment(file) == experiment
         assert experiment.data.unlabeled is not None
-        [place] = experiment.data.unlabeled.places.values()
+        [place] = set(experiment.data.unlabeled.places.values())
         assert place.startswith(str(tmp_path))
         monkeypatch.chdir(tmp_path)
 
