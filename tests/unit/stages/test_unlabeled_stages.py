@@ -152,7 +152,7 @@ def test_their_features_are_computed_once_part_by_part(
         assert all(len(views.varied) == 0 for views in inputs.unlabeled_views)
         expected = extract_features(inputs.teacher.network.extractor, inputs.unlabeled.images)
         found = torch.cat([views.clean for views in inputs.unlabeled_views])
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-3)
     assert without.scenario.unlabeled is None
     assert work.scenario.unlabeled is not None
 

@@ -91,5 +91,5 @@ class WithKnownFeatures:
         of_rows = self.features.index_select(0, rows.to(self.features.device))
         return TaughtBatch(
             self.context.vary(self.images.index_select(0, rows), generator),
-            of_rows.to(self.context.device),
+            of_rows.to(self.context.device).float(),  # tables hold half precision
         )
