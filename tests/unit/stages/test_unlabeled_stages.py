@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 from orchestrator.config import Experiment
 from orchestrator.config.overrides import with_values
+from orchestrator.data import Split
 from orchestrator.data import unlabeled as pools
 from orchestrator.methods.dual_teacher import METHOD
 from orchestrator.methods.method import LearningInputs
@@ -176,9 +178,15 @@ def test_the_last_teachers_evaluation_counts_of_which_images_it_is_sure(
     certainty = work.evaluation_of(last).certainty
     assert certainty is not None
     network = work.model_from(work.artifact_of(last), last, torch.device("cpu")).network
+    validation = work.scenario.images_of(Split.VALIDATION, range(last.task.num_seen_classes))
     with torch.no_grad():
         logits = network.eval()(torch.from_numpy(noise(NUM_IMAGES))).logits
-    probabilities = logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+        judging = network(validation.images).logits
+    factor = max(
+        (2 ** (step / 2) for step in range(-6, 11)),
+        key=lambda it: -float(functional.cross_entropy(it * judging.double(), validation.labels)),
+    )
+    probabilities = (factor * logits).softmax(dim=1)
     for c in range(logits.shape[1]):
         ours = probabilities.argmax(dim=1) == c
         assert certainty.assigned[c] == ours.sum()
