@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.data.unlabeled import UNLABELED, UnlabeledPool
+from orchestrator.data.unlabeled import UNLABELED, PoolPart, UnlabeledPool
 from orchestrator.evaluation.calibration import likeliest_factor, log_likelihoods
 from orchestrator.evaluation.certainty import Certainty, certainty_of
 from orchestrator.evaluation.classification import accuracies
@@ -164,17 +164,16 @@ class _Looking:
             [
                 certainty_of(
                     factor
-                    * self.at(
-                        UNLABELED,
-                        [part],
-                        pool.num_images_of_part(part),
-                        partial(pool.images_of_part, part),
-                    )
+                    * self.at(UNLABELED, [number], len(part.kept), partial(_images_in, pool, part))
                 )
-                for part in range(pool.num_parts)
+                for number, part in enumerate(pool.parts)
             ],
         )
 
 
 def _images_of(scenario: Scenario, split: Split, classes: Sequence[int]) -> Tensor:
     return scenario.images_of(split, classes).images
+
+
+def _images_in(pool: UnlabeledPool, part: PoolPart) -> Tensor:
+    return pool.copy_of(part.rows[part.kept])

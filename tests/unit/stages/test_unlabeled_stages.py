@@ -159,6 +159,28 @@ def test_their_features_are_computed_once_part_by_part(
     assert work.scenario.unlabeled is not None
 
 
+def test_features_of_what_is_left_out_are_nobodys(
+    pretrained_experiment: Experiment,
+    seen: list[LearningInputs],
+    tmp_path: Path,
+) -> None:
+    table = prepare_work(pretrained_experiment).scenario.table
+    images = [*noise(3), table.images[table.is_test][0], *noise(6)[3:]]
+    path = str(write_unlabeled(tmp_path / "mixed.parquet", images))
+    work, _ = computed(with_camera(pretrained_experiment, path))
+    *_, inputs = [inputs for inputs in seen if inputs.role == "student"]
+    assert inputs.unlabeled is not None
+    assert inputs.unlabeled_views is not None
+    assert inputs.teacher is not None
+    assert torch.equal(inputs.unlabeled.images, torch.from_numpy(noise(6)))
+    expected = extract_features(inputs.teacher.network.extractor, inputs.unlabeled.images)
+    [views] = inputs.unlabeled_views
+    torch.testing.assert_close(views.clean.float(), expected, rtol=1e-3, atol=1e-3)
+    certainty = work.evaluation_of(work.stages[-2]).certainty
+    assert certainty is not None
+    assert certainty.assigned.sum() == 6
+
+
 # --- of what a teacher is sure --------------------------------------------------------------------
 
 
