@@ -138,6 +138,8 @@ def sweep_workload(
 def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workload:
     """One tick of a retraining. Arguments and errors as for a run."""
     _check_reachable("source.path", retraining.source.path, cluster)
+    if retraining.source.unlabeled is not None:
+        _check_reachable("source.unlabeled.path", retraining.source.unlabeled.path, cluster)
     if retraining.lease.uri is not None:
         _check_reachable("lease.uri", retraining.lease.uri, cluster)
     workers = workers_of_run(_ray(retraining.experiment))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
@@ -18,6 +18,17 @@ from orchestrator.config.image_source import (
     ResizedSourceConfig,
 )
 from orchestrator.config.origins import FunctionOrigin
+from orchestrator.config.unlabeled import UnlabeledOfLabeledConfig
+from orchestrator.config.validation import validated
+from orchestrator.errors import ConfigError
+
+_NOT_READ_WITHOUT_LABELS = {
+    "augmentation",
+    "cache_dir",
+    "max_memory_gib",
+    "unlabeled",
+    "validation_fraction",
+}
 
 
 class DigitsConfig(ImageSourceConfig):
@@ -219,12 +230,45 @@ BuiltInDataConfig = Annotated[
     DigitsConfig | ParquetConfig | ImageFolderConfig | TorchvisionDataConfig | ArrivalsConfig,
     Field(discriminator="kind"),
 ]
+
+
+def _with_labeled_source(config: ImageSourceConfig) -> ImageSourceConfig:
+    """Return the configuration, its unlabeled images' source validated.
+
+    Raises:
+        ValueError: The settings of that source are none; one line for each problem.
+    """
+    unlabeled = config.unlabeled
+    if not isinstance(unlabeled, UnlabeledOfLabeledConfig):
+        return config
+    found = labeled_source(unlabeled)
+    if found.unlabeled is not None:
+        msg = "unlabeled.source.unlabeled: these images have none of their own; leave it out"
+        raise ValueError(msg)
+    settings = found.model_dump(mode="json", exclude=_NOT_READ_WITHOUT_LABELS)
+    found = found.model_copy(update={"cache_dir": config.cache_dir})
+    return config.model_copy(update={"unlabeled": unlabeled.of(settings, found)})
+
+
 DataConfig = Annotated[
-    BuiltInDataConfig | ImageSourceExtension, OpenUnion(ImageSourceExtension, BuiltInDataConfig)
+    BuiltInDataConfig | ImageSourceExtension,
+    OpenUnion(ImageSourceExtension, BuiltInDataConfig),
+    AfterValidator(_with_labeled_source),
 ]
 
 
-class DataSource(Config):
-    """A data source alone: for settings that stand elsewhere than under `data`."""
-
+class _Source(Config):
     source: DataConfig = Field(description="Where the images come from.")
+
+
+def labeled_source(unlabeled: UnlabeledOfLabeledConfig) -> DataConfig:
+    """Return the configuration of the source that gives images without their labels.
+
+    Raises:
+        ValueError: The settings are none; one line for each problem.
+    """
+    try:
+        return validated(_Source, {"source": unlabeled.source}).source
+    except ConfigError as error:
+        lines = [f"unlabeled.{line}" for line in str(error).splitlines()]
+        raise ValueError("\n".join(lines)) from None

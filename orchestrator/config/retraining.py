@@ -9,63 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from orchestrator.config.addresses import absolute_place, below
 from orchestrator.config.base import Config
 from orchestrator.config.experiment import Experiment
-
-
-class SourceConfig(Config):
-    """A folder of Parquet files that grows: columns `image` and `label`, as in the data source
-    `parquet`.
-    """
-
-    path: str = Field(
-        min_length=1,
-        description="Local folder, s3:// or gs:// address; folders within it are read as well.",
-    )
-    settled_seconds: float = Field(
-        default=60.0,
-        ge=0,
-        description=(
-            "A file that was written less than so long ago may still be growing, and is left for"
-            " the next tick."
-        ),
-    )
-    marker: str | None = Field(
-        default=None,
-        min_length=1,
-        description=(
-            "Instead of waiting: FILE is read once FILE + marker exists beside it, e.g. `.done`;"
-            " null goes by settled_seconds."
-        ),
-    )
-    image_size: int = Field(
-        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
-    )
-    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
-    held_out_fraction: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description="Share of the images that no model learns from: by them the gate judges.",
-    )
-    min_images_per_class: int = Field(
-        default=20,
-        ge=3,
-        description=(
-            "A new class with fewer images, held-out ones included, waits until more have arrived."
-        ),
-    )
-    min_base_classes: int = Field(
-        default=2, ge=2, description="The first model waits until so many classes have arrived."
-    )
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: str) -> str:
-        return absolute_place(path)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Return (channels, height, width) to which every image is converted."""
-        return (self.num_channels, self.image_size, self.image_size)
+from orchestrator.config.retraining_source import SourceConfig
 
 
 class ShiftTestConfig(Config):
@@ -262,6 +206,16 @@ class Retraining(Config):
         ),
     )
     webhook: WebhookConfig = Field(default_factory=WebhookConfig, description="Who is told.")
+
+    @model_validator(mode="after")
+    def _one_place_of_images_without_labels(self) -> Retraining:
+        if self.source.unlabeled and self.experiment.data.unlabeled:
+            msg = (
+                "source.unlabeled and experiment.data.unlabeled both name images without labels;"
+                " leave one of them out"
+            )
+            raise ValueError(msg)
+        return self
 
     @property
     def name(self) -> str:

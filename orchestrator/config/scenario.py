@@ -86,6 +86,11 @@ class ScenarioConfig(Config):
         ge=1,
         description="Training images a class in every task after the first; null means all.",
     )
+    max_images_per_base_class: int | None = Field(
+        default=None,
+        ge=2,
+        description="Training images a class in the first task; null means all.",
+    )
     tasks: tuple[tuple[Label, ...], ...] | None = Field(
         default=None,
         description=(

@@ -5,26 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
 from orchestrator.config.origins import FunctionOrigin
-from orchestrator.errors import ConfigError
-
-if TYPE_CHECKING:
-    from orchestrator.config.data import DataConfig
-
-
-_NOT_READ_OF_A_SOURCE = {
-    "augmentation",
-    "cache_dir",
-    "max_memory_gib",
-    "unlabeled",
-    "validation_fraction",
-}
 
 
 class UnlabeledImagesConfig(Config):
@@ -32,7 +19,12 @@ class UnlabeledImagesConfig(Config):
 
     Size, channels, `cache_dir` and `max_memory_gib` are those of the data that it stands in. Images
     that are also test, validation or training images are left out: see `data.unlabeled`.
+
+    Attributes:
+        may_be_empty: Whether it is no mistake where no image is left.
     """
+
+    may_be_empty: ClassVar[bool] = False
 
     max_images: int | None = Field(
         default=None,
@@ -111,6 +103,17 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
         return str(self.path)
 
 
+class LabeledSource(Protocol):
+    """What is known of a source of labeled images before it is opened."""
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return its paths and addresses, by field."""
+
+    def origin(self, half: Literal["train", "test"]) -> str | FunctionOrigin:
+        """Return where tracking says that a half comes from."""
+
+
 class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
     """The training images of any data source, of an extension too; their labels are not used."""
 
@@ -118,52 +121,73 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
     source: dict[str, Any] = Field(
         description="Settings of the source, with their `kind`, as they would stand under `data`."
     )
+    _config: LabeledSource | None = PrivateAttr(default=None)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_a_source(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
-        if not isinstance(values, dict) or not isinstance(values.get("source"), dict):
-            return values
-        config = _labeled_source(values["source"])
-        if config.unlabeled is not None:
-            msg = "source.unlabeled: these images have none of their own; leave it out"
-            raise ValueError(msg)
-        settings = config.model_dump(mode="json", exclude=_NOT_READ_OF_A_SOURCE)
-        return {**values, "source": settings}
+    def of(self, source: dict[str, Any], config: LabeledSource) -> UnlabeledOfLabeledConfig:
+        """Return these settings with a source that has been validated.
 
-    @property
-    def source_config(self) -> DataConfig:
-        """Return the source's configuration."""
-        return _labeled_source(self.source)
+        Args:
+            source: Its settings, complete.
+            config: Its configuration.
+        """
+        found = self.model_copy(update={"source": source})
+        found._config = config  # noqa: SLF001 - of the same class
+        return found
 
     @property
     def places(self) -> Mapping[str, str]:
         """Return the places of the source."""
-        return {f"source.{name}": place for name, place in self.source_config.places.items()}
+        places = {} if self._config is None else self._config.places
+        return {f"source.{name}": place for name, place in places.items()}
 
     @property
     def origin(self) -> str | FunctionOrigin:
         """Return where the source's training images come from."""
-        return self.source_config.origin("train")
+        return "" if self._config is None else self._config.origin("train")
 
 
-def _labeled_source(settings: dict[str, Any]) -> DataConfig:
-    """Return the configuration of a data source.
+class UnlabeledFile(Config):
+    """A Parquet file as a retraining took it in."""
 
-    Raises:
-        ValueError: The settings are none; one line for each problem.
+    name: str = Field(min_length=1, description="Path within the folder.")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of its content: a file that has changed since is not read.",
+    )
+
+
+class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
+    """A folder of Parquet files without labels that grows, as far as a retraining has taken it in.
+    Written by `orchestrator retrain`, not by hand.
+
+    Which images are held out depends on their content alone, as with labels: no model learns,
+    without its label, from an image by which it or a later one is judged.
     """
-    # it refers to this module
-    from orchestrator.config.data import DataSource  # noqa: PLC0415
-    from orchestrator.config.validation import validated  # noqa: PLC0415
 
-    try:
-        return validated(DataSource, {"source": settings}).source
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
+    may_be_empty: ClassVar[bool] = True
+
+    kind: Literal["arrivals"] = "arrivals"
+    path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address.")
+    files: tuple[UnlabeledFile, ...] = Field(min_length=1, description="What is read of it.")
+    held_out_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the images that is never learned from."
+    )
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Return the folder."""
+        return {"path": self.path}
+
+    @property
+    def origin(self) -> str:
+        """Return the folder."""
+        return self.path
 
 
 UnlabeledConfig = Annotated[
-    UnlabeledParquetConfig | UnlabeledFolderConfig | UnlabeledOfLabeledConfig,
+    UnlabeledParquetConfig
+    | UnlabeledFolderConfig
+    | UnlabeledOfLabeledConfig
+    | UnlabeledArrivalsConfig,
     Field(discriminator="kind"),
 ]

@@ -41,17 +41,19 @@ class SourceFile:
 class Folder:
     """The folder."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, field: str = "source.path") -> None:
         """Connects; nothing is read yet.
 
         Args:
             uri: A local path, or an address such as `s3://bucket/folder`.
+            field: What to correct where there is none, for messages.
 
         Raises:
             UserInputError: No filesystem has this kind of address.
             StorageUnavailableError: The address does not answer.
         """
         self.uri = uri
+        self._field = field
         self._filesystem, self._root = connect(uri)
 
     def names(self) -> dict[str, SourceFile]:
@@ -67,9 +69,8 @@ class Folder:
                 "://" not in self.uri
                 and self._filesystem.get_file_info(self._root).type != fs.FileType.Directory
             ):
-                raise DataError(
-                    "no such folder", where=self.uri, next_step="create it, or correct source.path"
-                )
+                advice = f"create it, or correct {self._field}"
+                raise DataError("no such folder", where=self.uri, next_step=advice)
             listed = self._filesystem.get_file_info(
                 fs.FileSelector(self._root, recursive=True, allow_not_found=True)
             )
@@ -108,7 +109,7 @@ class ParquetContent:
     Attributes:
         where: What the file is called in messages.
         sha256: Of the whole file.
-        labels: One per row.
+        labels: One per row; empty where they are not read.
         digests: Of every row's image as it is stored.
     """
 
@@ -117,6 +118,10 @@ class ParquetContent:
     labels: list[int] | list[str]
     digests: list[bytes]
     _cells: pa.ChunkedArray
+
+    def cell(self, row: int) -> object:
+        """Return a row's image as it is stored."""
+        return self._cells[row].as_py()
 
     def decode(self, rows: list[int], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
         """Some rows' images, (rows, channels, height, width).
@@ -127,17 +132,45 @@ class ParquetContent:
         return decode_cells(self._cells, rows, shape, self.where)
 
 
-def read_content(folder: Folder, name: str) -> ParquetContent:
+def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetContent:
     """Reads a file.
+
+    Args:
+        folder: Where it is.
+        name: Which.
+        has_labels: Whether its labels are read.
 
     Raises:
         DataError: It is no Parquet file of images and labels.
         StorageUnavailableError: It cannot be read.
     """
     content, where = folder.content(name), folder.where(name)
-    cells, labels = read_cells(pa.BufferReader(content), where)
+    cells, labels = read_cells(pa.BufferReader(content), where, has_labels)
     digests = [content_digest(cell.as_py()) for chunk in cells.chunks for cell in chunk]
     return ParquetContent(where, hashlib.sha256(content).hexdigest(), labels, digests, cells)
+
+
+def read_taken(folder: Folder, name: str, sha256: str, has_labels: bool = True) -> ParquetContent:
+    """Read a file as a retraining took it in.
+
+    Args:
+        folder: Where it is.
+        name: Which.
+        sha256: Of its content then.
+        has_labels: Whether its labels are read.
+
+    Raises:
+        DataError: It has changed since, or is no Parquet file of images and labels.
+        StorageUnavailableError: It cannot be read.
+    """
+    content = read_content(folder, name, has_labels)
+    if content.sha256 != sha256:
+        raise DataError(
+            "has changed since it was taken in",
+            where=content.where,
+            next_step="run `orchestrator retrain` again",
+        )
+    return content
 
 
 def is_held_out(digest: bytes, fraction: float) -> bool:

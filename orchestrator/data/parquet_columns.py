@@ -15,21 +15,23 @@ from orchestrator.errors import DataError
 
 
 def read_cells(
-    source: pa.BufferReader, where: str
+    source: pa.BufferReader, where: str, has_labels: bool = True
 ) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
     """Read the columns `image`, as it is, and `label`.
 
     Args:
         source: The content of one Parquet file.
         where: What the file is called in errors.
+        has_labels: Whether labels are read; else there are none.
 
     Raises:
         DataError: Not a Parquet file, a column missing or of a wrong type, a missing label.
     """
     with readable(where), pq.ParquetFile(source) as parquet:
-        check_columns(parquet, where)
-        table = parquet.read(columns=["image", "label"])
-        labels = table.column("label").to_pylist()
+        names = ["image", "label"] if has_labels else ["image"]
+        check_columns(parquet, where, names)
+        table = parquet.read(columns=names)
+        labels = table.column("label").to_pylist() if has_labels else []
     if None in labels:
         raise no_label(f"{where} row {labels.index(None)}")
     return table.column("image"), labels

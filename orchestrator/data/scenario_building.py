@@ -27,7 +27,8 @@ def build_scenario(
         table: The images.
         config: Class order and task sizes.
         validation_fraction: Share of each class's training images that is set aside, in [0, 1).
-        seed: Decides which images are set aside, and which are kept under `max_images_per_class`.
+        seed: Decides which images are set aside, and which are kept under `max_images_per_class`
+            and `max_images_per_base_class`.
 
     Raises:
         DataError: Unknown labels in the class order, too few classes, or a class without enough
@@ -52,9 +53,11 @@ def build_scenario(
             train, validation = _set_aside(
                 train, validation_fraction, _random(seed, "validation", name), name
             )
-        if position >= tasks[0].num_seen_classes and config.max_images_per_class is not None:
+        is_base = position < tasks[0].num_seen_classes
+        limit = config.max_images_per_base_class if is_base else config.max_images_per_class
+        if limit is not None:
             shuffled = _random(seed, "max_images_per_class", name).permutation(train)
-            train = np.sort(shuffled[: config.max_images_per_class])
+            train = np.sort(shuffled[:limit])
         indices[Split.TRAIN].append(train)
         indices[Split.VALIDATION].append(validation)
         indices[Split.TEST].append(rows[table.is_test[rows]])

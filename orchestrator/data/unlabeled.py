@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from orchestrator.data.image_table import ImageTable
 from orchestrator.data.labeled_images import copied_rows, parts_of_rows, resized_images
+
+Rows: TypeAlias = npt.NDArray[np.int64]
 
 UNLABELED: Literal["unlabeled"] = "unlabeled"
 """Stands for these images where others have a split."""
@@ -69,6 +72,24 @@ class LeftOut:
         return sum(asdict(self).values())
 
 
+class PoolPart(NamedTuple):
+    """Images that lie beside each other in the table, and are looked at together.
+
+    What is left out differs from seed to seed, and from one amount of labels to another. Where it
+    is the smaller half, it is looked at with the others: what was computed of the part then serves
+    all of them.
+
+    Attributes:
+        rows: Of the table, that are looked at.
+        kept: Which of these may be learned from, as positions in `rows`.
+        fingerprint: SHA-256 over the images that are looked at, their order and shape.
+    """
+
+    rows: Rows
+    kept: Rows
+    fingerprint: str
+
+
 @dataclass(frozen=True)
 class UnlabeledPool:
     """The images of a source that every task may learn from.
@@ -76,12 +97,12 @@ class UnlabeledPool:
     Attributes:
         table: All images of the source that were decoded.
         rows: Those that may be learned from, in the order of the table.
-        digests: Of the pixels of each of these.
+        digests: Of the pixels of all images of the table.
         left_out: How many of the others, and why.
     """
 
     table: ImageTable
-    rows: npt.NDArray[np.int64]
+    rows: Rows
     digests: Sequence[bytes]
     left_out: LeftOut
 
@@ -90,25 +111,29 @@ class UnlabeledPool:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return a SHA-256 over the images, their order and shape."""
-        return self._fingerprint_of(self.digests)
+        """Return a SHA-256 over the images that may be learned from, their order and shape."""
+        return self._fingerprint_of(self.rows)
 
-    @property
-    def num_parts(self) -> int:
-        """Return into how many parts the images are cut."""
-        return -(-len(self) // IMAGES_PER_PART)
+    @cached_property
+    def parts(self) -> Sequence[PoolPart]:
+        """Return the images part by part, in their order."""
+        num = len(self.digests)
+        cuts = np.searchsorted(self.rows, np.arange(0, num + IMAGES_PER_PART, IMAGES_PER_PART))
+        found = []
+        for number, (start, end) in enumerate(pairwise(cuts)):
+            if start == end:
+                continue
+            first, rows = number * IMAGES_PER_PART, self.rows[start:end]
+            whole = np.arange(first, min(num, first + IMAGES_PER_PART))
+            if 2 * len(rows) >= len(whole):
+                found.append(PoolPart(whole, rows - first, self._fingerprint_of(whole)))
+            else:
+                found.append(PoolPart(rows, np.arange(len(rows)), self._fingerprint_of(rows)))
+        return found
 
-    def num_images_of_part(self, part: int) -> int:
-        """Return how many images a part has."""
-        return len(self.rows[_slice_of(part)])
-
-    def fingerprint_of_part(self, part: int) -> str:
-        """Return a SHA-256 over a part's images, their order and shape."""
-        return self._fingerprint_of(self.digests[_slice_of(part)])
-
-    def images_of_part(self, part: int) -> UInt8[Tensor, "n c h w"]:
-        """Return a part's images, copied into memory."""
-        return copied_rows(self.table, self.rows[_slice_of(part)], None)[0]
+    def copy_of(self, rows: Rows) -> UInt8[Tensor, "n c h w"]:
+        """Return some images of the table, copied into memory."""
+        return copied_rows(self.table, rows, None)[0]
 
     def images(self, max_bytes: int | None) -> UnlabeledImages:
         """Return all images, copied into memory, or where they are too many, onto disk.
@@ -121,8 +146,11 @@ class UnlabeledPool:
         """
         return UnlabeledImages(*copied_rows(self.table, self.rows, max_bytes))
 
-    def _fingerprint_of(self, digests: Sequence[bytes]) -> str:
-        return hashlib.sha256(repr(self.table.shape).encode() + b"".join(digests)).hexdigest()
+    def _fingerprint_of(self, rows: Rows) -> str:
+        digest = hashlib.sha256(repr(self.table.shape).encode())
+        for row in rows.tolist():
+            digest.update(self.digests[row])
+        return digest.hexdigest()
 
 
 def unlabeled_pool(
@@ -146,24 +174,21 @@ def unlabeled_pool(
     }
     kept: dict[bytes, int] = {}
     counts = dict.fromkeys(("in_test", "in_validation", "in_training", "repeated"), 0)
-    for row, digest in enumerate(digests_of(table, np.arange(len(table.images)))):
+    digests = digests_of(table, np.arange(len(table.images)))
+    for row, digest in enumerate(digests):
         reason = reasons.get(digest, "repeated" if digest in kept else None)
         if reason is None:
             kept[digest] = row
         else:
             counts[reason] += 1
     rows = np.fromiter(kept.values(), np.int64, len(kept))
-    return UnlabeledPool(table, rows, [*kept], LeftOut(**counts))
+    return UnlabeledPool(table, rows, digests, LeftOut(**counts))
 
 
-def digests_of(table: ImageTable, rows: npt.NDArray[np.int64]) -> list[bytes]:
+def digests_of(table: ImageTable, rows: Rows) -> list[bytes]:
     """Return the SHA-256 of the pixels of some images of a table."""
     return [
         hashlib.sha256(image.data).digest()
         for part in parts_of_rows(len(rows))
         for image in np.ascontiguousarray(table.images[rows[part]])
     ]
-
-
-def _slice_of(part: int) -> slice:
-    return slice(part * IMAGES_PER_PART, (part + 1) * IMAGES_PER_PART)

@@ -18,6 +18,10 @@ from orchestrator.data.unlabeled import UnlabeledPool, digests_of, unlabeled_poo
 from orchestrator.errors import DataError
 
 
+class NoImagesError(DataError):
+    """A source of images without labels has none, or none that may be learned from."""
+
+
 def load_unlabeled(
     config: DataConfig, unlabeled: UnlabeledConfig, progress: Progress = ignore_progress
 ) -> ImageTable:
@@ -30,7 +34,8 @@ def load_unlabeled(
         progress: Told how far decoding is.
 
     Raises:
-        DataError: Images or files that cannot be used, each named; or there are none.
+        DataError: Images or files that cannot be used, each named.
+        NoImagesError: There are none.
         StorageUnavailableError: `data.cache_dir` cannot be written, or object storage does not
             answer.
     """
@@ -42,7 +47,7 @@ def load_unlabeled(
     if found is not None:
         return found
     if not source.num_images:
-        raise DataError("holds no images", where=source.place, next_step="add images")
+        raise NoImagesError("holds no images", where=source.place, next_step="add images")
     num = min(unlabeled.max_images or source.num_images, source.num_images)
     samples = _chosen(source, num, unlabeled.choice_seed)
     images, _, _ = decode_all(samples, num, config, progress)
@@ -59,7 +64,7 @@ def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
         table: All images of the source.
 
     Raises:
-        DataError: None is left.
+        NoImagesError: None is left.
     """
     known = scenario.table
 
@@ -74,7 +79,7 @@ def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
         digests(Split.TRAIN),
     )
     if not len(pool):
-        raise DataError(
+        raise NoImagesError(
             f"every one of its {pool.left_out.total} images is a test, validation or training image"
             " as well",
             where=f"data.unlabeled ({table.name})",

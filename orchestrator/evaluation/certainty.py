@@ -31,7 +31,8 @@ def certainty_of(logits: Float[Tensor, "n classes"]) -> Certainty:
     """Count what a model assigns to each class.
 
     Args:
-        logits: Of every image.
+        logits: Of every image, on the scale on which their softmax are probabilities
+            (`calibration`).
     """
     num_classes = logits.shape[1]
     probabilities, classes = logits.softmax(dim=1).max(dim=1)

@@ -9,20 +9,33 @@ from collections.abc import Mapping, Sequence
 from orchestrator.config.data import ArrivalsConfig, ArrivedFile
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
+from orchestrator.config.retraining_source import SourceConfig, UnlabeledDeliveriesConfig
 from orchestrator.config.roles import Role
 from orchestrator.config.scenario import LearnedTasksConfig
+from orchestrator.config.unlabeled import UnlabeledArrivalsConfig, UnlabeledFile
 from orchestrator.methods.method import is_pretrained, method_of
 from orchestrator.retraining.changes import ChangePlan
-from orchestrator.retraining.lineage import Lineage, sketch
+from orchestrator.retraining.lineage import Lineage, UnlabeledTakenFile, sketch
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import Scan
 from orchestrator.stages.graph import weights_of
 
 
 def draft_lineage(
-    experiment: Experiment, champion: Lineage, found: Scan, plan: ChangePlan
+    experiment: Experiment,
+    champion: Lineage,
+    found: Scan,
+    plan: ChangePlan,
+    unlabeled: Sequence[UnlabeledTakenFile] = (),
 ) -> Lineage:
     """What the candidate will have learned: all that the champion has, and what the plan says.
+
+    Args:
+        experiment: How to learn.
+        champion: What the champion has learned.
+        found: In the source.
+        plan: What is to be learned.
+        unlabeled: Files without labels that are there.
 
     Raises:
         ConfigError: Pre-trained weights cannot be read.
@@ -46,6 +59,7 @@ def draft_lineage(
         },
         quarantined=tuple(found.quarantined),
         weights=weights_of(experiment),
+        unlabeled=tuple(unlabeled),
     )
 
 
@@ -76,6 +90,8 @@ def candidate_experiment(
         for name, value in experiment.data.of_any_source.items()
         if name != "validation_fraction"
     }
+    if source.unlabeled is not None:
+        same["unlabeled"] = _unlabeled(source, source.unlabeled, draft)
     data = ArrivalsConfig(
         path=source.path,
         files=tuple(
@@ -95,6 +111,21 @@ def candidate_experiment(
     )  # they are registered after the gate
     return Experiment.model_validate(
         {**dict(experiment), "data": data, "scenario": scenario, "tracking": tracking}
+    )
+
+
+def _unlabeled(
+    source: SourceConfig, deliveries: UnlabeledDeliveriesConfig, draft: Lineage
+) -> UnlabeledArrivalsConfig | None:
+    """Return what has arrived without labels; None while there is nothing."""
+    files = tuple(UnlabeledFile(name=it.name, sha256=it.sha256) for it in draft.unlabeled)
+    if not files:
+        return None
+    return UnlabeledArrivalsConfig(
+        path=deliveries.path,
+        files=files,
+        held_out_fraction=source.held_out_fraction,
+        max_images=deliveries.max_images,
     )
 
 

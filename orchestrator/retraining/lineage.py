@@ -38,6 +38,22 @@ class TakenFile(_Record):
     num_images: dict[str, int]
 
 
+class UnlabeledTakenFile(_Record):
+    """A file without labels as it was when it was read.
+
+    Attributes:
+        name: Path within the folder of images without labels.
+        sha256: Of its content.
+        num_bytes: Its size.
+        modified: When it was written, in seconds since 1970.
+    """
+
+    name: str
+    sha256: str
+    num_bytes: int
+    modified: float
+
+
 class QuarantinedFile(_Record):
     """A file that is left out for as long as it stays as it is.
 
@@ -64,6 +80,7 @@ class Lineage(_Record):
         quarantined: Files left out when this was learned.
         weights: What tells the pre-trained weights that its backbones began with from others, by
             role; empty where nobody noted it.
+        unlabeled: Files without labels that it learned from, the longest known first.
         learned: The last stages, and both accuracy matrices; None in a draft.
     """
 
@@ -73,6 +90,7 @@ class Lineage(_Record):
     sketches: dict[str, tuple[str, ...]] = {}
     quarantined: tuple[QuarantinedFile, ...] = ()
     weights: dict[Role, str] = {}
+    unlabeled: tuple[UnlabeledTakenFile, ...] = ()
     learned: LearnedTasksConfig | None = None
 
     @property

@@ -4,12 +4,13 @@ far as they are new.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.config.retraining import SourceConfig
+from orchestrator.config.retraining_source import SourceConfig
 from orchestrator.data.growing_folder import (
     Folder,
     ParquetContent,
@@ -17,7 +18,7 @@ from orchestrator.data.growing_folder import (
     is_held_out,
     read_content,
 )
-from orchestrator.retraining.lineage import Lineage, QuarantinedFile, TakenFile
+from orchestrator.retraining.lineage import Lineage, QuarantinedFile, TakenFile, UnlabeledTakenFile
 
 _PARQUET = ".parquet"
 
@@ -166,6 +167,61 @@ def scan(
     )
 
 
+def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[SourceFile]:
+    """List the settled Parquet files without labels, by name; none where none are expected.
+
+    Args:
+        source: Where.
+        now: Seconds since 1970; None means now.
+
+    Raises:
+        DataError: No such folder.
+        StorageUnavailableError: It does not answer.
+    """
+    if source.unlabeled is None:
+        return []
+    listed = Folder(source.unlabeled.path, "source.unlabeled.path").names()
+    now = time.time() if now is None else now
+    return [
+        file
+        for name, file in listed.items()
+        if name.endswith(_PARQUET) and _is_settled(file, listed, source, now)
+    ]
+
+
+def take_unlabeled(
+    source: SourceConfig, files: Sequence[SourceFile], known: Sequence[UnlabeledTakenFile]
+) -> list[UnlabeledTakenFile]:
+    """Return files without labels as they are now: those that are known first, in their order, so
+    that what was computed of their images is found again.
+
+    Args:
+        source: Where.
+        files: As listed.
+        known: With which the champion learned. One of the same name, size and time is taken to be
+            the same and not read again.
+
+    Raises:
+        StorageUnavailableError: One cannot be read.
+    """
+    if source.unlabeled is None:
+        return []
+    folder = Folder(source.unlabeled.path, "source.unlabeled.path")
+    by_name = {file.name: file for file in known}
+    order = {name: position for position, name in enumerate(by_name)}
+    return [
+        before
+        if (before := by_name.get(file.name)) is not None and _looks_the_same(file, before)
+        else UnlabeledTakenFile(
+            name=file.name,
+            sha256=hashlib.sha256(folder.content(file.name)).hexdigest(),
+            num_bytes=file.num_bytes,
+            modified=file.modified,
+        )
+        for file in sorted(files, key=lambda it: (order.get(it.name, len(order)), it.name))
+    ]
+
+
 def _is_settled(
     file: SourceFile, listed: Mapping[str, SourceFile], source: SourceConfig, now: float
 ) -> bool:
@@ -174,7 +230,7 @@ def _is_settled(
     return now - file.modified >= source.settled_seconds
 
 
-def _looks_the_same(file: SourceFile, known: TakenFile) -> bool:
+def _looks_the_same(file: SourceFile, known: TakenFile | UnlabeledTakenFile) -> bool:
     return file.num_bytes == known.num_bytes and file.modified == known.modified
 
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, Literal
 
 from torch import Tensor
 
 from orchestrator.data.scenario import Scenario, Split
-from orchestrator.data.unlabeled import UNLABELED, UnlabeledPool
+from orchestrator.data.unlabeled import UNLABELED, PoolPart, UnlabeledPool
+from orchestrator.evaluation.calibration import likeliest_factor, log_likelihoods
 from orchestrator.evaluation.certainty import Certainty, certainty_of
 from orchestrator.evaluation.classification import accuracies
 from orchestrator.methods.method import Model
@@ -94,41 +95,85 @@ def evaluate(
             of some parts of those without labels, where that is known already.
     """
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
+    classes, looking = range(stage.task.num_seen_classes), _Looking(model, ranks, features_of)
     rows: Rows = {}
+    factors: list[float] = []
     for split in (Split.VALIDATION, Split.TEST):
-        classes = range(stage.task.num_seen_classes)
         targets = scenario.targets_of(split, classes)
         if not len(targets):
             continue
-        if features_of is None:
-            logits = predict(model.network, ranks.share(scenario.images_of(split, classes).images))
-        else:
-            logits = predict_from_features(model.network, ranks.share(features_of(split, classes)))
-        predictions = ranks.gather(logits.argmax(dim=1), len(targets))
+        logits = looking.at(
+            split, classes, len(targets), partial(_images_of, scenario, split, classes)
+        )
+        predictions = logits.argmax(dim=1)
         result = accuracies(predictions, targets, seen)
         rows[split] = result.by_task
+        if tells_certainty(stage, scenario):
+            factors.append(likeliest_factor(log_likelihoods(logits, targets))[1])
+    certainty = (
+        looking.certainty(scenario.unlabeled, factors[0])
+        if scenario.unlabeled is not None and factors
+        else None
+    )
+    num_parameters = model.network.num_parameters()
     return Evaluation(
-        rows,
-        result.over_samples,
-        predictions,
-        model.network.num_parameters(),
-        model.details,
-        _certainty(model, scenario.unlabeled, ranks, features_of)
-        if scenario.unlabeled is not None and tells_certainty(stage, scenario)
-        else None,
+        rows, result.over_samples, predictions, num_parameters, model.details, certainty
     )
 
 
-def _certainty(
-    model: Model, pool: UnlabeledPool, ranks: Ranks, features_of: FeaturesOf | None
-) -> Certainty:
-    """Looks at one part of the images without labels after the other."""
-    found: list[Certainty] = []
-    for part in range(pool.num_parts):
-        if features_of is None:
-            logits = predict(model.network, ranks.share(pool.images_of_part(part)))
+@dataclass(frozen=True)
+class _Looking:
+    """A model that looks at images, each rank at its share, or at what is known of them."""
+
+    model: Model
+    ranks: Ranks
+    features_of: FeaturesOf | None
+
+    def at(
+        self,
+        split: Split | Literal["unlabeled"],
+        classes: Sequence[int],
+        num: int,
+        images: Callable[[], Tensor],
+    ) -> Tensor:
+        """Return the logits of so many images, on every rank.
+
+        Args:
+            split: Which.
+            classes: Of the split, or parts of images without labels.
+            num: How many they are.
+            images: Reads them, where nothing is known.
+        """
+        network, ranks = self.model.network, self.ranks
+        if self.features_of is None:
+            logits = predict(network, ranks.share(images()))
         else:
-            known = features_of(UNLABELED, [part])
-            logits = predict_from_features(model.network, ranks.share(known))
-        found.append(certainty_of(ranks.gather(logits, pool.num_images_of_part(part))))
-    return reduce(add, found)
+            logits = predict_from_features(network, ranks.share(self.features_of(split, classes)))
+        return ranks.gather(logits, num)
+
+    def certainty(self, pool: UnlabeledPool, factor: float) -> Certainty:
+        """Return what the model makes of images without labels, looking at one part after the
+        other.
+
+        Args:
+            pool: The images.
+            factor: By which logits become those of probabilities (`calibration`).
+        """
+        return reduce(
+            add,
+            [
+                certainty_of(
+                    factor
+                    * self.at(UNLABELED, [number], len(part.kept), partial(_images_in, pool, part))
+                )
+                for number, part in enumerate(pool.parts)
+            ],
+        )
+
+
+def _images_of(scenario: Scenario, split: Split, classes: Sequence[int]) -> Tensor:
+    return scenario.images_of(split, classes).images
+
+
+def _images_in(pool: UnlabeledPool, part: PoolPart) -> Tensor:
+    return pool.copy_of(part.rows[part.kept])

@@ -94,7 +94,7 @@ def tables_read_for(
 
 
 def _unlabeled_tables(scenario: Scenario) -> list[ImagesOfClass]:
-    num_parts = 0 if scenario.unlabeled is None else scenario.unlabeled.num_parts
+    num_parts = 0 if scenario.unlabeled is None else len(scenario.unlabeled.parts)
     return [(UNLABELED, part) for part in range(num_parts)]
 
 
@@ -166,13 +166,13 @@ class FeatureTables:
 
     def unlabeled_views(self) -> list[Views]:
         """Features of all images without labels, part by part, which have been obtained."""
-        return [self._views_of(UNLABELED, part) for part in range(self._pool.num_parts)]
+        return [self._views_of(UNLABELED, part) for part in range(len(self._pool.parts))]
 
     def _views_of(self, split: Split | Literal["unlabeled"], c: int) -> Views:
         table, device = self._tables[split, c], self._context.device
         return Views(
-            table.tensors["clean"].to(device),
-            table.tensors["varied"].to(device),
+            self._features(split, c, "clean").to(device),
+            self._features(split, c, "varied").to(device),
             tuple(FeatureGroup(name, size) for name, size in table.values["groups"]),
         )
 
@@ -180,7 +180,14 @@ class FeatureTables:
         """Features (n, d) of the images of some classes, or parts, which have been obtained, in the
         order of `Scenario.images_of` or of `UnlabeledPool.rows`.
         """
-        return torch.cat([self._tables[split, c].tensors["clean"] for c in classes])
+        return torch.cat([self._features(split, c, "clean") for c in classes])
+
+    def _features(self, split: Split | Literal["unlabeled"], c: int, name: str) -> Tensor:
+        """What a table holds under a name, without the images that are left out."""
+        features = self._tables[split, c].tensors[name]
+        if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:
+            return features
+        return features[..., torch.from_numpy(self._pool.parts[c].kept), :]
 
     def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
         """What a table depends on, as a SHA-256."""
@@ -192,7 +199,7 @@ class FeatureTables:
         content = {
             "format": FEATURE_FORMAT,
             "backbone": self._backbone_identity,
-            "images": self._pool.fingerprint_of_part(c)
+            "images": self._pool.parts[c].fingerprint
             if split == UNLABELED
             else self._scenario.fingerprint_of_images(split, c),
             "views": {"num_views": num_views, "class": self._scenario.class_names[c], **varied}
@@ -204,7 +211,7 @@ class FeatureTables:
     def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
         """How many images the extractor looks at for a table, varied copies among them."""
         if split == UNLABELED:
-            return self._pool.num_images_of_part(c)
+            return len(self._pool.parts[c].rows)
         return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
 
     @cached_property
@@ -232,7 +239,7 @@ class FeatureTables:
     def _compute(self, images: ImagesOfClass, advance: Callable[[int], None]) -> None:
         split, c = images
         if split == UNLABELED:
-            what, raw = "images without labels", self._pool.images_of_part(c)
+            what, raw = "images without labels", self._pool.copy_of(self._pool.parts[c].rows)
         else:
             what = self._scenario.class_names[c]
             raw = self._scenario.images_of(split, [c]).images

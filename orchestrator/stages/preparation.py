@@ -14,7 +14,8 @@ from orchestrator.config.roles import ROLES
 from orchestrator.data import ImageTable, Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario_building import build_scenario
-from orchestrator.data.unlabeled_loading import load_unlabeled, pool_beside
+from orchestrator.data.unlabeled import UnlabeledPool
+from orchestrator.data.unlabeled_loading import NoImagesError, load_unlabeled, pool_beside
 from orchestrator.methods.method import uses_unlabeled_images
 from orchestrator.stages.backbones import check_backbones
 from orchestrator.stages.graph import learned_stages, stage_graph
@@ -96,20 +97,25 @@ class Preparation:
             scenario = build_scenario(
                 table, experiment.scenario, data.validation_fraction, experiment.seed
             )
-            unlabeled = None
-            if uses_unlabeled_images(experiment):
-                unlabeled = pool_beside(scenario, self._unlabeled_table(data, progress))
-            return replace(scenario, max_bytes=data.max_bytes, unlabeled=unlabeled)
+            pool = self._unlabeled_pool(experiment, scenario, progress)
+            return replace(scenario, max_bytes=data.max_bytes, unlabeled=pool)
 
         return self._scenarios.get(scenario_reads(experiment), build)
 
-    def _unlabeled_table(self, data: DataConfig, progress: Progress) -> ImageTable:
-        assert data.unlabeled is not None  # noqa: S101 - for the type checker
-        unlabeled = data.unlabeled
-        return self._tables.get(
-            json.dumps([data.shape, str(data.cache_dir), unlabeled.model_dump(mode="json")]),
-            lambda: load_unlabeled(data, unlabeled, progress),
-        )
+    def _unlabeled_pool(
+        self, experiment: Experiment, scenario: Scenario, progress: Progress
+    ) -> UnlabeledPool | None:
+        data, unlabeled = experiment.data, experiment.data.unlabeled
+        if unlabeled is None or not uses_unlabeled_images(experiment):
+            return None
+        key = json.dumps([data.shape, str(data.cache_dir), unlabeled.model_dump(mode="json")])
+        try:
+            table = self._tables.get(key, lambda: load_unlabeled(data, unlabeled, progress))
+            return pool_beside(scenario, table)
+        except NoImagesError:
+            if unlabeled.may_be_empty:
+                return None
+            raise
 
     def check_backbones(self, work: Work) -> None:
         """Check that both backbones work on the images, once for all works with equal ones.

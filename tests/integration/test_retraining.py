@@ -41,6 +41,7 @@ from orchestrator.pipelines.retraining.rollback import rollback
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.tracking.reading import open_registry
 from tests.integration.servers import mlflow_server
+from tests.unlabeled import noise, write_unlabeled
 from tests.waiting import PATIENCE_SECONDS
 
 ANYTHING = {
@@ -193,6 +194,38 @@ def founded(first_champion: tuple[House, Path]) -> House:
 
 
 # --- the course of things -------------------------------------------------------------------------
+
+
+def test_candidates_learn_from_what_arrives_without_labels_but_not_for_its_sake(
+    founded: House,
+) -> None:
+    camera = founded.folder / "camera"
+
+    def delivered(number: int) -> None:
+        write_unlabeled(camera / f"{number}.parquet", noise(40, seed=number))
+
+    def found() -> dict[str, Any]:
+        file = founded.folder / "out" / "candidate" / "summary.json"
+        unlabeled: dict[str, Any] = json.loads(file.read_text())["unlabeled"]
+        return unlabeled
+
+    delivered(1)
+    settings: dict[str, Any] = {"source": {"unlabeled": {"path": str(camera)}}}
+    assert founded.tick(**settings).outcome == "nothing_to_do"
+    founded.deliver("second", 2, 3)
+    assert founded.tick(**settings).outcome == "promoted"
+    first = found()
+    assert 20 < first["num_images"] < 40, "a fifth is held out"
+    assert [row["class"] for row in first["classes"]] == [0, 1, 2, 3]
+    delivered(2)
+    assert founded.tick(**settings).outcome == "nothing_to_do"
+    founded.deliver("third", 4, 5)
+    assert founded.tick(**settings).outcome == "promoted"
+    assert 50 < found()["num_images"] < 80
+    assert not [*founded.folder.rglob("unlabeled-*.arrow")]
+    settings["source"]["unlabeled"]["path"] += "-elsewhere"
+    with pytest.raises(UserInputError, match=r"correct source\.unlabeled\.path"):
+        founded.tick(**settings)
 
 
 def test_a_first_tick_makes_a_champion_and_a_second_has_nothing_to_do(founded: House) -> None:

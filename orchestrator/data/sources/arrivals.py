@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.config.data import ArrivalsConfig
-from orchestrator.data.growing_folder import Folder, ParquetContent, is_held_out, read_content
+from orchestrator.data.growing_folder import Folder, ParquetContent, is_held_out, read_taken
 from orchestrator.data.image_cache import FORMAT, cache_file, hashed
 from orchestrator.data.image_table import ImageTable, open_image_table, write_image_table
 from orchestrator.data.table_source import TableSource
-from orchestrator.errors import DataError
 
 _READ = {
     "files",
@@ -68,13 +67,7 @@ def _read(
     held_out: list[bool] = []
     places: list[str] = []
     for file in config.files:
-        content = read_content(folder, file.name)
-        if content.sha256 != file.sha256:
-            raise DataError(
-                "has changed since it was taken in",
-                where=content.where,
-                next_step="run `orchestrator retrain` again",
-            )
+        content = read_taken(folder, file.name, file.sha256)
         taken = {label for label, last in last_delivery.items() if file.delivery <= last}
         rows = [
             row for row in range(len(content.labels)) if _is_wanted(content, row, taken, config)

@@ -20,7 +20,7 @@ from orchestrator.retraining.lineage import Lineage, QuarantinedFile
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.promotion import promote, reject
 from orchestrator.retraining.registration import Registered, load_lineage, load_registered
-from orchestrator.retraining.scan import scan
+from orchestrator.retraining.scan import list_unlabeled, scan, take_unlabeled
 from orchestrator.retraining.shift import find_shifts
 from orchestrator.stages import StageStore
 from orchestrator.tracking import NullTracker
@@ -70,7 +70,9 @@ class Tick:
         """
         champion = self._champion()
         lineage = champion.lineage if champion else Lineage()
-        found = scan(self._retraining.source, lineage, self._quarantined(lineage))
+        source = self._retraining.source
+        found = scan(source, lineage, self._quarantined(lineage))
+        without_labels = list_unlabeled(source)
         shifts = find_shifts(found, champion, self._retraining) if champion else []
         plan = plan_changes(found, lineage, self._retraining, shifts)
         outcome = RetrainingOutcome.before_learning(
@@ -78,7 +80,8 @@ class Tick:
         )
         if not plan.learns:
             return outcome
-        draft = draft_lineage(self._retraining.experiment, lineage, found, plan)
+        unlabeled = take_unlabeled(source, without_labels, lineage.unlabeled)
+        draft = draft_lineage(self._retraining.experiment, lineage, found, plan, unlabeled)
         experiment = candidate_experiment(self._retraining, champion, draft, plan)
         if champion is not None:
             champion.restore(self._store)
@@ -99,8 +102,15 @@ class Tick:
         (promote if decision.promote else reject)(
             lease, ModelPairs(self._registry), pair, decision.reason
         )
-        result.work.scenario.table.path.unlink(missing_ok=True)  # the next tick reads other images
+        self._forget_decoded(result)
         return outcome.decided(decision, pair, result.summary["run_id"])
+
+    def _forget_decoded(self, result: RunResult) -> None:
+        """Remove decoded images that have arrived: the next tick reads others."""
+        scenario = result.work.scenario
+        scenario.table.path.unlink(missing_ok=True)
+        if scenario.unlabeled is not None and self._retraining.source.unlabeled is not None:
+            scenario.unlabeled.table.path.unlink(missing_ok=True)
 
     def _champion(self) -> Registered | None:
         if self._state.champion is None:

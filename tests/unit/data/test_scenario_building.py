@@ -129,6 +129,19 @@ def test_the_limit_of_images_counts_only_after_the_first_task(digits_table: Imag
         assert rows(limited, split) == rows(whole, split)
 
 
+def test_the_first_task_has_a_limit_of_its_own(digits_table: ImageTable) -> None:
+    limited = build(
+        digits_table, num_base_classes=3, max_images_per_base_class=7, max_images_per_class=10
+    )
+    assert [len(of_class) for of_class in limited.indices[Split.TRAIN]] == 3 * [7] + 7 * [10]
+    only_base = build(digits_table, num_base_classes=3, max_images_per_base_class=7)
+    whole = build(digits_table, num_base_classes=3)
+    for c, (few, many) in enumerate(
+        zip(only_base.indices[Split.TRAIN], whole.indices[Split.TRAIN], strict=True)
+    ):
+        assert set(few) < set(many) if c < 3 else np.array_equal(few, many)
+
+
 def test_the_seed_decides_which_images_are_kept_under_the_limit(digits_table: ImageTable) -> None:
     kept = [
         rows(

@@ -190,11 +190,10 @@ def test_parts_follow_each_other_and_each_has_a_fingerprint_of_its_own(
 ) -> None:
     monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
     pool = pool_of(noise(10), scenario, tmp_path)
-    parts = [pool.images_of_part(part) for part in range(pool.num_parts)]
-    assert [len(part) for part in parts] == [4, 4, 2]
-    assert [pool.num_images_of_part(part) for part in range(3)] == [4, 4, 2]
-    assert np.array_equal(np.concatenate([part.numpy() for part in parts]), noise(10))
-    assert len({pool.fingerprint_of_part(part) for part in range(3)}) == 3
+    assert [len(part.rows) for part in pool.parts] == [4, 4, 2]
+    assert [len(part.kept) for part in pool.parts] == [4, 4, 2]
+    assert np.array_equal(pool.rows, np.concatenate([part.rows for part in pool.parts]))
+    assert len({part.fingerprint for part in pool.parts}) == 3
 
 
 def test_images_that_come_later_leave_the_earlier_parts_as_they_are(
@@ -203,8 +202,40 @@ def test_images_that_come_later_leave_the_earlier_parts_as_they_are(
     monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
     before, after = (pool_of(noise(10)[:num], scenario, tmp_path / str(num)) for num in (8, 10))
     assert before.fingerprint != after.fingerprint
-    for part in range(2):
-        assert before.fingerprint_of_part(part) == after.fingerprint_of_part(part)
+    assert [part.fingerprint for part in before.parts] == [
+        part.fingerprint for part in after.parts[:2]
+    ]
+
+
+def test_what_is_left_out_is_looked_at_with_the_others_where_it_is_the_smaller_half(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IMAGES_PER_PART", 4)
+    known, new = scenario.table.images[scenario.indices[Split.TEST][0]], noise(8)
+    images = [*known[:1], *new[:3], *known[1:4], new[3], *known[4:8], *new[4:8]]
+    pool = pool_of(np.stack(images), scenario, tmp_path)
+    assert [part.rows.tolist() for part in pool.parts] == [[0, 1, 2, 3], [7], [12, 13, 14, 15]]
+    assert [part.kept.tolist() for part in pool.parts] == [[1, 2, 3], [0], [0, 1, 2, 3]]
+    kept = np.concatenate([part.rows[part.kept] for part in pool.parts])
+    assert np.array_equal(pool.table.images[kept], new)
+    assert np.array_equal(pool.copy_of(kept).numpy(), pool.images(None).images.numpy())
+
+
+def test_a_part_is_the_same_whatever_little_is_left_out_of_it(
+    digits_table: ImageTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that all seeds, and all amounts of labels, share what was computed of it."""
+    monkeypatch.setattr(module, "IMAGES_PER_PART", 100)
+    training = digits_table.images[~digits_table.is_test]
+    pools = [
+        pool_of(training, build(digits_table, seed=seed, **few), tmp_path / f"{seed} {num}")
+        for seed in (0, 1)
+        for num, few in enumerate(
+            {"max_images_per_base_class": num, "max_images_per_class": num} for num in (3, 5)
+        )
+    ]
+    assert len({pool.fingerprint for pool in pools}) == len(pools)
+    assert len({tuple(part.fingerprint for part in pool.parts) for pool in pools}) == 1
 
 
 def test_a_fingerprint_is_of_the_content_that_is_learned_from(

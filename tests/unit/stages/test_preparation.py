@@ -25,6 +25,7 @@ DATA_CHANGES: dict[str, Any] = {
     "data.test_fraction": 0.4,
     "data.split_seed": 1,
     "scenario.max_images_per_class": 7,
+    "scenario.max_images_per_base_class": 7,
     "scenario.class_order": [5, 4, 3, 2, 1, 0],
     "scenario.num_base_classes": 4,
     "seed": 1,

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, assert_never
 
+from orchestrator.config.data import labeled_source
 from orchestrator.config.unlabeled import (
+    UnlabeledArrivalsConfig,
     UnlabeledConfig,
     UnlabeledFolderConfig,
     UnlabeledOfLabeledConfig,
@@ -68,6 +70,12 @@ def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
                 UnlabeledOfLabeled,
             )
 
-            return UnlabeledOfLabeled(config.source_config, cache_dir)
+            return UnlabeledOfLabeled(labeled_source(config), cache_dir)
+        case UnlabeledArrivalsConfig():
+            from orchestrator.data.sources.unlabeled.arrivals import (  # noqa: PLC0415
+                UnlabeledArrivals,
+            )
+
+            return UnlabeledArrivals(config)
         case _:
             assert_never(config)

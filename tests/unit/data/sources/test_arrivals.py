@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.config.data import ArrivalsConfig, ArrivedFile
-from orchestrator.config.retraining import SourceConfig
+from orchestrator.config.retraining_source import SourceConfig
 from orchestrator.config.scenario import LearnedTasksConfig, ScenarioConfig
 from orchestrator.data import Split, load_images
 from orchestrator.data.growing_folder import Folder, is_held_out, read_content

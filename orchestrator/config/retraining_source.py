@@ -1,0 +1,110 @@
+"""Where the images of a retraining arrive."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from orchestrator.config.addresses import absolute_place
+from orchestrator.config.base import Config
+
+
+class UnlabeledDeliveriesConfig(Config):
+    """A folder of Parquet files with the column `image` that grows: what cameras and users deliver
+    without labels.
+    """
+
+    path: str = Field(
+        min_length=1,
+        description=(
+            "Local folder, s3:// or gs:// address, not within source.path; folders within it are"
+            " read as well."
+        ),
+    )
+    max_images: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most images that are decoded, chosen at random; null means all.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute_place(cls, place: str) -> str:
+        return absolute_place(place)
+
+
+class SourceConfig(Config):
+    """A folder of Parquet files that grows: columns `image` and `label`, as in the data source
+    `parquet`.
+    """
+
+    path: str = Field(
+        min_length=1,
+        description="Local folder, s3:// or gs:// address; folders within it are read as well.",
+    )
+    settled_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description=(
+            "A file that was written less than so long ago may still be growing, and is left for"
+            " the next tick."
+        ),
+    )
+    marker: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "Instead of waiting: FILE is read once FILE + marker exists beside it, e.g. `.done`;"
+            " null goes by settled_seconds."
+        ),
+    )
+    image_size: int = Field(
+        default=32, ge=8, le=512, description="Side in pixels to which every image is resized."
+    )
+    num_channels: Literal[1, 3] = Field(default=3, description="1 converts to grey, 3 to RGB.")
+    held_out_fraction: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="Share of the images that no model learns from: by them the gate judges.",
+    )
+    min_images_per_class: int = Field(
+        default=20,
+        ge=3,
+        description=(
+            "A new class with fewer images, held-out ones included, waits until more have arrived."
+        ),
+    )
+    min_base_classes: int = Field(
+        default=2, ge=2, description="The first model waits until so many classes have arrived."
+    )
+
+    unlabeled: UnlabeledDeliveriesConfig | None = Field(
+        default=None,
+        description=(
+            "Where images without labels arrive: every candidate learns from all that are there,"
+            " but nothing is learned for their sake. null means nowhere."
+        ),
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        return absolute_place(path)
+
+    @model_validator(mode="after")
+    def _two_folders(self) -> SourceConfig:
+        labeled = self.path.rstrip("/")
+        if self.unlabeled and f"{self.unlabeled.path}/".startswith(f"{labeled}/"):
+            msg = (
+                f"unlabeled.path = {self.unlabeled.path} is within path = {labeled}, where every"
+                " file has labels; give a folder beside it"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return (channels, height, width) to which every image is converted."""
+        return (self.num_channels, self.image_size, self.image_size)

@@ -1,0 +1,70 @@
+"""A folder of Parquet files without labels that grows, as far as a retraining has taken it in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property, partial
+
+from orchestrator.config.addresses import without_password
+from orchestrator.config.unlabeled import UnlabeledArrivalsConfig
+from orchestrator.data.growing_folder import Folder, ParquetContent, is_held_out, read_taken
+from orchestrator.data.samples import Sample
+
+
+class UnlabeledArrivals:
+    """The images of some files that are not held out; one file is in memory at a time."""
+
+    def __init__(self, config: UnlabeledArrivalsConfig) -> None:
+        """Connect to the folder.
+
+        Args:
+            config: The folder, its files, and how many of their images are held out.
+
+        Raises:
+            StorageUnavailableError: Object storage does not answer.
+        """
+        self.name = config.path.rstrip("/").rpartition("/")[2]
+        self.place = without_password(config.path)
+        self._config = config
+        self._folder = Folder(config.path)
+
+    @property
+    def stamp(self) -> str:
+        """Return a digest of the files' content, and of how many images are held out."""
+        files = [file.sha256 for file in self._config.files]
+        return hashlib.sha256(repr((files, self._config.held_out_fraction)).encode()).hexdigest()
+
+    @property
+    def num_images(self) -> int:
+        """Return how many images are not held out."""
+        return self._num_images
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield file by file, row by row.
+
+        Raises:
+            DataError: A file has changed since it was taken in, or cannot be read.
+        """
+        for content in self._contents():
+            for row in self._rows_of(content):
+                stamp = content.digests[row].hex()
+                yield Sample(f"{content.where} row {row}", "", stamp, partial(_load, content, row))
+
+    @cached_property
+    def _num_images(self) -> int:
+        return sum(len(self._rows_of(content)) for content in self._contents())
+
+    def _rows_of(self, content: ParquetContent) -> list[int]:
+        fraction = self._config.held_out_fraction
+        return [
+            row for row, digest in enumerate(content.digests) if not is_held_out(digest, fraction)
+        ]
+
+    def _contents(self) -> Iterator[ParquetContent]:
+        for file in self._config.files:
+            yield read_taken(self._folder, file.name, file.sha256, has_labels=False)
+
+
+def _load(content: ParquetContent, row: int) -> tuple[str, object]:
+    return "", content.cell(row)
