@@ -52,7 +52,7 @@ class _BackboneConfig(Config):
         ),
     )
     features: FeaturesConfig = Field(
-        default=FinalFeaturesConfig(),
+        default_factory=FinalFeaturesConfig,
         description=(
             "final: what comes out of the last layer; stages: statistics of every stage of the"
             " network, too."

@@ -31,11 +31,12 @@ def features_by(extractor: Backbone, scenario: Scenario, context: LearningContex
     def _features(split: Split | Literal["unlabeled"], c: int) -> Tensor:
         if split == UNLABELED:
             assert scenario.unlabeled is not None  # noqa: S101 - else nobody asks
-            images = scenario.unlabeled.images_of_part(c)
-            identity = scenario.unlabeled.fingerprint_of_part(c)
-        else:
-            images = scenario.images_of(split, [c]).images
-            identity = scenario.fingerprint_of_images(split, c)
+            part = scenario.unlabeled.parts[c]
+            images = scenario.unlabeled.copy_of(part.rows)
+            found = shared_features(extractor, images, part.fingerprint, context)
+            return found[torch.from_numpy(part.kept)]
+        images = scenario.images_of(split, [c]).images
+        identity = scenario.fingerprint_of_images(split, c)
         return shared_features(extractor, images, identity, context)
 
     return features_of
