@@ -18,7 +18,7 @@ class TeachingConfig(Config):
     """
 
     training: TrainingConfig = Field(
-        default=TrainingConfig(epochs=3, learning_rate=0.0001, weight_decay=0.0001),
+        default=TrainingConfig(epochs=6, learning_rate=0.0001, weight_decay=0.0001),
         description="Training of the last inherited stage; an epoch sees every view once.",
     )
     dimensions: int = Field(

@@ -82,6 +82,7 @@ _INHERITING = (
     "student.classifier_weight",
     "student.classifier_shrinkage",
     "student.few_images_shrinkage",
+    "student.teaching",
     "student.temperature",
     "student.transfer",
     "student.transfer_rounds",
@@ -104,8 +105,8 @@ class DualTeacher:
         """Return what the role's learning reads: `student.*` is in no teacher's key."""
         if role == "student":
             if isinstance(experiment.student.backbone, InheritedBackboneConfig):
-                teaching = ("student.teaching", "student.embedding_weight")
-                return (*_INHERITING, *(teaching if is_first_task else ("student.teaching",)))
+                is_offered = experiment.student.teaching is not None
+                return (*_INHERITING, *(("student.embedding_weight",) if is_offered else ()))
             return (*_DISTILLATION, *(_FIRST_STUDENT if is_first_task else _LATER_STUDENT))
         head = _paths_of_the_head(is_first_task, experiment)
         if is_pretrained(role, experiment):

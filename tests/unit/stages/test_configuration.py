@@ -20,6 +20,7 @@ from tests.every_method import METHODS, small
 from tests.field_reads import FieldReads
 
 TORCHVISION = {"kind": "torchvision", "name": "resnet18"}
+INHERITED = "an inherited student"
 VARIANTS: dict[str, dict[str, Any]] = {
     "the defaults": {"teacher": {"backbone": {"kind": "small_cnn_tiny"}}},
     "another kind of everything": {
@@ -39,6 +40,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
             "augmentation": {"kind": "none"},
         },
         "student": {"transfer": {"kind": "linear"}},
+    },
+    INHERITED: {
+        "teacher": {"backbone": {"kind": "small_cnn_tiny", "features": {"kind": "stages"}}},
+        "student": {
+            "backbone": {"kind": "inherited", "until": "stage2"},
+            "teaching": {"training": {"epochs": 1}, "num_views": 2, "max_images": 8},
+            "transfer": {"kind": "per_sample"},
+        },
     },
     "everything switched off": {
         "teacher": {
@@ -91,6 +100,7 @@ UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
             ),
             "student.transfer.similarity_thresholds": "likewise",
             "student.transfer.ratios": "likewise",
+            "student.transfer.per": "likewise",
         }
         for task in (0, 1)
     },
@@ -188,7 +198,13 @@ def merged(one: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 @pytest.fixture(
     scope="module",
-    params=[(method, variant) for method in METHODS for variant in VARIANTS],
+    params=[
+        (method, variant)
+        for method in METHODS
+        for variant in VARIANTS
+        # another method's student is built from the teacher's backbone, which is in its key
+        if variant != INHERITED or method == "dual_teacher"
+    ],
     ids=" with ".join,
 )
 def setting(request: pytest.FixtureRequest) -> tuple[str, str]:

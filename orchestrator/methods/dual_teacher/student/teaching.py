@@ -129,7 +129,7 @@ class SeededViews:
         varied = self.context.vary(self.images, generator).cpu()
         return mix(varied, generator) if index % 2 else varied
 
-    def all(self) -> UInt8[Tensor, "views*n c h w"]:
+    def all(self) -> UInt8[Tensor, "m c h w"]:
         """Return all variations, view by view."""
         num, *shape = self.images.shape
         size = (self.num_views * num, *shape)
