@@ -245,6 +245,14 @@ class TeacherConfig(Config):
     augmentation: PrototypeAugmentationConfig = Field(
         default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented."
     )
+    agreement_rounds: int = Field(
+        default=2,
+        ge=0,
+        description=(
+            "Rounds in which images whose features contradict their labels lose weight in their"
+            " class's mean and spread; 0 trusts every label."
+        ),
+    )
     joint_embedding: JointEmbeddingConfig = Field(
         default=JointEmbeddingConfig(), description="The joint embedding space."
     )

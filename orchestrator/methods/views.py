@@ -27,18 +27,25 @@ class ClassFeatures:
     Attributes:
         clean: Of the images as they are.
         views: Of randomly augmented copies; may be none.
+        weights: How far each image's label is trusted, in [0, 1]; None trusts all.
     """
 
     clean: Float[Tensor, "n d"]
     views: Float[Tensor, "v n d"]
+    weights: Float[Tensor, " n"] | None = None
 
     def all_views(self) -> Float[Tensor, "views n d"]:
         """The images as they are, then their augmented copies."""
         return torch.cat([self.clean[None], self.views])
 
+    def trust(self) -> Float[Tensor, " n"]:
+        """Return the weights; 1 for every image where all are trusted."""
+        return self.clean.new_ones(len(self.clean)) if self.weights is None else self.weights
+
     def subset(self, chosen: Tensor) -> ClassFeatures:
         """Only some images, with their views."""
-        return ClassFeatures(self.clean[chosen], self.views[:, chosen])
+        weights = None if self.weights is None else self.weights[chosen]
+        return ClassFeatures(self.clean[chosen], self.views[:, chosen], weights)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ from orchestrator.training.context import LearningContext
 _CLOSED_FORM = (
     "teacher.num_views",
     "teacher.view_weight",
+    "teacher.agreement_rounds",
     "teacher.spread",
     "teacher.joint_embedding.shrinkage",
     "teacher.joint_embedding.few_images_shrinkage",
@@ -155,7 +156,7 @@ class DualTeacher:
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= tensors_of("statistics", model.memory.statistics)
             tensors |= prefixed("space", model.space.tensors())
-            return Artifact(tensors, {"refinement_strength": model.refinement_strength})
+            return Artifact(tensors, model.details)
         if isinstance(model, InheritedStudent):
             tensors = network_tensors(model.network) | tensors_of("statistics", model.statistics)
             return Artifact(tensors, {"details": model.details})
@@ -185,6 +186,7 @@ class DualTeacher:
             space,
             tensors["vectors"].to(context.device),
             artifact.values["refinement_strength"],
+            artifact.values.get("doubted_labels", 0.0),
         )
 
 

@@ -104,17 +104,25 @@ def whitening(
 def _symmetric_root(
     inside: Float[Tensor, "k k"], dimensions: int, shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    filled = len(inside)
     # twice as fast where there are so many, and the shrunk covariance is well conditioned
-    precision = torch.float32 if filled > _LARGE else torch.float64
-    # images that are all alike have no spread, and no direction may then be stretched without end
-    level = float((inside.double().trace() / filled).clamp_min(_LEAST_VARIANCE))
-    shrunk = (1 - shrinkage) * inside.to(precision)
-    shrunk.diagonal().add_(shrinkage * level)
-    values, directions = torch.linalg.eigh(shrunk)
-    symmetric: Tensor = torch.eye(dimensions) / (shrinkage * level) ** 0.5
-    symmetric[:filled, :filled] = (directions * values.rsqrt()) @ directions.T
+    precision = torch.float32 if len(inside) > _LARGE else torch.float64
+    values, directions = torch.linalg.eigh(shrunk(inside.to(precision), shrinkage))
+    filled = slice(len(inside))
+    symmetric: Tensor = torch.eye(dimensions) / (shrinkage * _level(inside)) ** 0.5
+    symmetric[filled, filled] = ((directions * values.rsqrt()) @ directions.T).float()
     return symmetric
+
+
+def shrunk(covariance: Float[Tensor, "k k"], shrinkage: float) -> Float[Tensor, "k k"]:
+    """Return the covariance, moved by a share in (0, 1] towards an isotropic one."""
+    result: Tensor = (1 - shrinkage) * covariance
+    result.diagonal().add_(shrinkage * _level(covariance))
+    return result
+
+
+def _level(covariance: Float[Tensor, "k k"]) -> float:
+    # images that are all alike have no spread, and no direction may then be stretched without end
+    return max(float(covariance.diagonal().double().mean()), _LEAST_VARIANCE)
 
 
 @dataclass(frozen=True)

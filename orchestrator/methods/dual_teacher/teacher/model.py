@@ -30,6 +30,8 @@ class TeacherModel:
         vectors: Augmentation of the old classes' prototypes in this task (old classes, vectors,
             dimensions).
         refinement_strength: How much of what this task's refinement learned was kept, in [0, 1].
+        doubted_labels: Share of this task's labels that features contradict, every doubt by its
+            size.
     """
 
     network: TeacherNetwork
@@ -37,8 +39,12 @@ class TeacherModel:
     space: JointSpace
     vectors: Tensor
     refinement_strength: float
+    doubted_labels: float = 0.0
 
     @property
     def details(self) -> dict[str, float]:
-        """How much of the refinement was kept."""
-        return {"refinement_strength": self.refinement_strength}
+        """Return how much of the refinement was kept, and how many labels were doubted."""
+        return {
+            "refinement_strength": self.refinement_strength,
+            "doubted_labels": self.doubted_labels,
+        }

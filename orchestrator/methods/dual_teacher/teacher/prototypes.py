@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -39,6 +40,19 @@ class PrototypeMemory:
         return sum(tensor[:1].nbytes for tensor in own)
 
 
-def select_prototype(embeddings: Float[Tensor, "n m"]) -> int:
-    """The row of the sample nearest the mean of its class in the embedding space [A claim 3]."""
-    return int((embeddings - embeddings.mean(dim=0)).square().sum(dim=1).argmin())
+def select_prototype(
+    embeddings: Float[Tensor, "n m"], trust: Float[Tensor, " n"] | None = None
+) -> int:
+    """Return the row of the sample nearest the mean of its class in the embedding space [A claim
+    3].
+
+    Args:
+        embeddings: Of the class's images.
+        trust: In their labels. Images with less than half of the greatest trust do not stand for
+            the class; None trusts all.
+    """
+    if trust is None:
+        trust = embeddings.new_ones(len(embeddings))
+    mean = trust @ embeddings / trust.sum()
+    distances = (embeddings - mean).square().sum(dim=1)
+    return int(distances.masked_fill(trust < trust.max() / 2, torch.inf).argmin())

@@ -32,7 +32,8 @@ class ClassStatistics:
 
     Attributes:
         means: One per class.
-        counts: Training images that each class had.
+        counts: Training images that each class had; of images whose labels are doubted, as many as
+            would tell as much.
         radii: Root mean square distance of each class's features to their mean.
         factors: Main directions of each class's own spread, scaled by their standard deviation.
         covariance: Within-class covariance, a weighted mean over classes: n images weigh
@@ -96,7 +97,7 @@ def with_class(
         view_weight: Images' worth of trust in the views' mean.
     """
     covariance, deviations = _spread(features)
-    counts = torch.cat([statistics.counts, torch.tensor([len(features.clean)])])
+    counts = torch.cat([statistics.counts, torch.tensor([_effective_count(features.trust())])])
     weights = covariance_weights(counts)
     share = float(weights[-1] / weights.sum())
     rank = statistics.factors.shape[1]
@@ -129,23 +130,34 @@ def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
 
 
 def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
-    """Few images say little about their class: the mean leans on their variations, which say where
-    it reaches.
+    """Return the class's mean; that of few images leans on their variations, which say where the
+    class reaches.
+
+    Doubts count by the square root of trust. Wrong labels spoil a mean less than a covariance,
+    whereas doubts about right labels push it away from the other classes.
     """
-    clean = features.clean.mean(dim=0)
+    shares = features.trust().sqrt()
+    shares = shares / shares.sum()
+    clean = shares @ features.clean
     if not len(features.views):
         return clean
-    trust = view_weight / (view_weight + len(features.clean))
-    return (1 - trust) * clean + trust * features.all_views().mean(dim=(0, 1))
+    trust = view_weight / (view_weight + _effective_count(features.trust()))
+    return (1 - trust) * clean + trust * shares @ features.all_views().mean(dim=0)
+
+
+def _effective_count(weights: Float[Tensor, " n"]) -> int:
+    """Return how many images of weight 1 have a mean as exact as that of these images."""
+    return max(1, round(float(weights.sum().square() / weights.square().sum())))
 
 
 def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor, "rows d"]]:
     """The class's covariance, and deviations whose second-moment matrix it is."""
-    num = len(features.clean)
-    parts = [(features.clean - features.clean.mean(dim=0)) / max(1, num - 1) ** 0.5]
+    weights = features.trust() / features.trust().sum()
+    num, roots = _effective_count(features.trust()), weights.sqrt()[:, None]
+    parts = [roots * (features.clean - weights @ features.clean) * (num / max(1, num - 1)) ** 0.5]
     if len(features.views) > 1:
-        own = (features.views - features.views.mean(dim=0)).flatten(0, 1)
-        parts.append(own * (_VIEW_SCATTER_SHARE / (num * (len(features.views) - 1))) ** 0.5)
+        own = (roots * (features.views - features.views.mean(dim=0))).flatten(0, 1)
+        parts.append(own * (_VIEW_SCATTER_SHARE / (len(features.views) - 1)) ** 0.5)
     deviations = torch.cat(parts)
     return deviations.T @ deviations, deviations
 

@@ -21,6 +21,7 @@ from orchestrator.config.teacher import (
     TeacherConfig,
 )
 from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.methods.dual_teacher.teacher.agreement import Agreement
 from orchestrator.methods.dual_teacher.teacher.closed_form import (
     principal_basis,
 )
@@ -80,6 +81,9 @@ def learn_teacher_task(
         features = features_by_class(network.extractor, data, config.num_views, context)
     else:
         features = [of_class.normalized() for of_class in views]
+    features = Agreement(config, network.extractor.groups).weighted(
+        known, features, context.stream("agreement")
+    )
     basis = (
         previous.space.basis
         if previous
@@ -91,7 +95,9 @@ def learn_teacher_task(
     head = learned.head
     taught = Network(network.extractor, head.embedding, head.classifier).eval()
     memory = _update_memory(previous, taught, data, features, learned.statistics)
-    return TeacherModel(taught, memory, learned.space, learned.vectors, learned.strength)
+    return TeacherModel(
+        taught, memory, learned.space, learned.vectors, learned.strength, _doubted_share(features)
+    )
 
 
 def _start(
@@ -139,6 +145,11 @@ def _train_extractor(
     return carry(known, drift_between(before, normalized_features(extractor, seen), len(exemplars)))
 
 
+def _doubted_share(features: Sequence[ClassFeatures]) -> float:
+    """Return the share of the images' labels that is doubted, every doubt by its size."""
+    return 1 - float(torch.cat([of_class.trust() for of_class in features]).mean())
+
+
 def _labels(data: LabeledImages) -> list[int]:
     return [int(label) for label in data.labels.unique()]
 
@@ -159,6 +170,7 @@ def _update_memory(
     exemplars = [previous.memory.exemplars] if previous else []
     for label, of_class in zip(_labels(data), features, strict=True):
         with torch.no_grad():
-            chosen = select_prototype(network.embedding.embed_normalized(of_class.clean))
+            embedded = network.embedding.embed_normalized(of_class.clean)
+            chosen = select_prototype(embedded, of_class.trust())
         exemplars.append(data.images[data.labels == label][chosen : chosen + 1])
     return PrototypeMemory(torch.cat(exemplars), statistics)

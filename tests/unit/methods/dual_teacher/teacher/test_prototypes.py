@@ -35,3 +35,9 @@ def test_a_class_costs_an_exemplar_and_a_representation_however_many_there_are(
     )
     memory = PrototypeMemory(torch.zeros(num_classes, 3, 32, 32, dtype=torch.uint8), statistics)
     assert memory.num_bytes_per_class == 3 * 32 * 32 + 4 * 100 + 8 + 4 + 4 * 3 * 100
+
+
+def test_a_doubted_image_does_not_stand_for_its_class() -> None:
+    embeddings = torch.tensor([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.3], [0.0, -1.0]])
+    assert select_prototype(embeddings) == 0
+    assert select_prototype(embeddings, torch.tensor([0.1, 0.9, 0.8, 0.3])) in (1, 2)

@@ -172,3 +172,39 @@ def test_a_subset_of_images_keeps_their_views() -> None:
     assert torch.equal(
         chosen.all_views(), torch.stack([features.clean[[4, 1]], *features.views[:, [4, 1]]])
     )
+
+
+@pytest.mark.parametrize("num_views", [0, 3])
+def test_an_image_without_weight_counts_as_if_it_were_not_there(num_views: int) -> None:
+    clean, views = _random(0, 6, 4), _random(1, num_views, 6, 4)
+    weights = torch.tensor([1.0, 0, 1, 1, 0, 1])
+    weighted = _of(ClassFeatures(clean, views, weights), rank=3, view_weight=2.0)
+    without = _of(ClassFeatures(clean, views).subset(weights.bool()), rank=3, view_weight=2.0)
+    for name in ("means", "counts", "radii", "covariance"):
+        torch.testing.assert_close(
+            getattr(weighted, name), getattr(without, name), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_only_the_proportions_of_weights_count() -> None:
+    clean, views = _random(0, 6, 4), _random(1, 3, 6, 4)
+    plain = _of(ClassFeatures(clean, views))
+    halved = _of(ClassFeatures(clean, views, torch.full((6,), 0.5)))
+    for name in ("means", "counts", "radii", "covariance"):
+        torch.testing.assert_close(getattr(halved, name), getattr(plain, name))
+
+
+def test_doubts_count_in_full_in_the_spread_and_by_their_root_in_the_mean() -> None:
+    clean = torch.tensor([[0.0], [2.0], [10.0]])
+    statistics = _of(ClassFeatures(clean, torch.zeros(0, 3, 1), torch.tensor([1.0, 1.0, 0.25])))
+    # roots 1, 1, 0.5; the spread is around 4.5 / 2.25 = 2
+    assert statistics.means[0].tolist() == pytest.approx([(0 + 2 + 0.5 * 10) / 2.5])
+    squares = (4 + 0 + 0.25 * 64) / 2.25
+    effective = round(2.25**2 / (1 + 1 + 0.0625))
+    assert statistics.counts.tolist() == [effective]
+    assert float(statistics.covariance) == pytest.approx(squares * effective / (effective - 1))
+
+
+def test_a_subset_of_images_keeps_their_weights() -> None:
+    features = ClassFeatures(_random(0, 3, 4), torch.zeros(0, 3, 4), torch.tensor([0.1, 0.2, 0.3]))
+    assert features.subset(torch.tensor([2, 0])).trust().tolist() == pytest.approx([0.3, 0.1])

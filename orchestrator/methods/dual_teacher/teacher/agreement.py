@@ -1,0 +1,186 @@
+"""Weights of images from how far their features agree with their labels, in closed form.
+
+A few wrong labels hardly move a class's mean, but they put the differences between classes into the
+covariance within classes, and whitening then shrinks just what tells classes apart. So each image
+of a class counts as much as it is likely to be of that class, and not of another one that is known,
+or of one that nobody has seen: such images lie around the mean of all classes. The likelihoods are
+those of linear discriminants, and the share of wrong labels is estimated with the weights
+(expectation maximisation, Dempster et al. 1977).
+
+Discriminants agree with the labels that they were estimated from, right or wrong, where features
+are many. So each half of the images is judged by discriminants of the other half.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from orchestrator.config.teacher import TeacherConfig
+from orchestrator.methods.dual_teacher.teacher.closed_form import (
+    covariance_inside,
+    principal_basis,
+    shrinkage_for,
+    shrunk,
+)
+from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics, with_class
+from orchestrator.methods.views import ClassFeatures
+from orchestrator.models.backbones import FeatureGroup
+
+_FEWEST_TO_JUDGE = 10
+_STEPS = 30
+_FIRST_SHARE = 0.2  # of wrong labels, before the first step
+_SHARES = (0.005, 0.9)
+_LEAST_TEMPERATURE = 1e-3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Judges the labels of a task's images.
+
+    Attributes:
+        config: In how many rounds, and how class statistics are estimated.
+        groups: That the features consist of.
+    """
+
+    config: TeacherConfig
+    groups: Sequence[FeatureGroup] = ()
+
+    def weighted(
+        self,
+        known: ClassStatistics,
+        features: Sequence[ClassFeatures],
+        generator: torch.Generator,
+    ) -> list[ClassFeatures]:
+        """Return the features with a weight in [0, 1] for every image.
+
+        Images keep weight 1 where they are too few to judge by, or of the only class there is.
+
+        Args:
+            known: The classes before.
+            features: Of each new class's images.
+            generator: Of the halves.
+        """
+        fewest = min(len(of_class.clean) for of_class in features)
+        if fewest < _FEWEST_TO_JUDGE or known.num_classes + len(features) == 1:
+            return list(features)
+        halves = [
+            (torch.randperm(len(of_class.clean), generator=generator) % 2).bool()
+            for of_class in features
+        ]
+        weighted = list(features)
+        for _ in range(self.config.agreement_rounds):
+            scores = self._scores(known, weighted, halves)
+            weighted = [
+                replace(of_class, weights=own.to(of_class.clean))
+                for of_class, own in zip(
+                    features, posterior_weights(scores, known.num_classes), strict=True
+                )
+            ]
+        return weighted
+
+    def _scores(
+        self,
+        known: ClassStatistics,
+        features: Sequence[ClassFeatures],
+        halves: Sequence[Tensor],
+    ) -> list[Float[Tensor, "n classes"]]:
+        num_classes = known.num_classes + len(features)
+        scores = [torch.zeros(len(of_class.clean), num_classes) for of_class in features]
+        for learns_from in (False, True):
+            statistics = known
+            for of_class, half in zip(features, halves, strict=True):
+                part = of_class.subset((half == learns_from).to(of_class.clean.device))
+                statistics = with_class(statistics, part, self.config.view_weight)
+            weights, offsets = self._discriminants(statistics)
+            for of_class, half, own in zip(features, halves, scores, strict=True):
+                judged = half != learns_from
+                own[judged] = of_class.clean.cpu()[judged] @ weights + offsets
+        return scores
+
+    def _discriminants(
+        self, statistics: ClassStatistics
+    ) -> tuple[Float[Tensor, "d classes"], Float[Tensor, " classes"]]:
+        """Return linear functions: how much more likely the classes are than one at the mean of all
+        classes, as logarithms.
+        """
+        joint = self.config.joint_embedding
+        basis = principal_basis(statistics.covariance, len(statistics.covariance), self.groups)
+        scales = basis.diagonal()[:, None]
+        inside = covariance_inside(statistics.covariance, basis)
+        covariance = shrunk(inside, shrinkage_for(inside, statistics, joint)).double()
+        centre = statistics.means.mean(dim=0)
+        means = scales * (statistics.means - centre).T
+        solved = torch.cholesky_solve(means.double(), torch.linalg.cholesky(covariance)).float()
+        weights = scales * solved
+        return weights, -centre @ weights - (means * solved).sum(dim=0) / 2
+
+
+def posterior_weights(
+    scores: Sequence[Float[Tensor, "n classes"]], num_old: int
+) -> list[Float[Tensor, " n"]]:
+    """Return the probability of every image that its label is right.
+
+    Args:
+        scores: Of each new class's images, log-likelihoods of all classes, relative to that of a
+            class at the mean of all.
+        num_old: Of classes that come before the new ones.
+    """
+    weights = [torch.ones(len(of_class)) for of_class in scores]
+    share = _FIRST_SHARE
+    for _ in range(_STEPS):
+        temperature = _temperature(scores, weights)
+        weights = [
+            _posterior(of_class / temperature, num_old + new, share)
+            for new, of_class in enumerate(scores)
+        ]
+        wrong = 1 - float(torch.cat(weights).mean())
+        share = min(max(wrong, _SHARES[0]), _SHARES[1])
+    return weights
+
+
+def _posterior(scores: Float[Tensor, "n classes"], own: int, wrong: float) -> Float[Tensor, " n"]:
+    """Return how likely an image of class `own` is of this class, where the share `wrong` is
+    equally likely of each other one, and of one that nobody has seen.
+    """
+    unseen = scores.new_zeros(len(scores), 1)
+    others = torch.cat([scores[:, :own], scores[:, own + 1 :], unseen], dim=1)
+    mean_other = others.logsumexp(dim=1) - math.log(others.shape[1])
+    return (scores[:, own] - mean_other + math.log((1 - wrong) / wrong)).sigmoid()
+
+
+def _temperature(
+    scores: Sequence[Float[Tensor, "n classes"]], weights: Sequence[Float[Tensor, " n"]]
+) -> float:
+    """Return by how much scores are too large, as those of many features and few images are.
+
+    The difference of two classes' log-likelihoods has a variance within classes as large as the
+    difference of its means between them. Of a class that is alone in its task, the mean of its
+    difference to an old class is half of that.
+    """
+    num_new = len(scores)
+    variance, distance = 0.0, 0.0
+    for first, second in itertools.permutations(range(-num_new, 0), 2):
+        here, there = (scores[it][:, first] - scores[it][:, second] for it in (first, second))
+        mean, spread = _moments(here, weights[first])
+        variance += spread
+        distance += mean - _moments(there, weights[second])[0]
+    if num_new == 1:
+        for old in scores[0][:, :-1].T:
+            mean, spread = _moments(scores[0][:, -1] - old, weights[0])
+            variance += spread
+            distance += 2 * mean
+    return max(variance / max(distance, _LEAST_TEMPERATURE), _LEAST_TEMPERATURE)
+
+
+def _moments(values: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> tuple[float, float]:
+    """Return weighted mean and variance."""
+    shares = weights / weights.sum()
+    mean = (shares * values).sum()
+    return float(mean), float((shares * (values - mean).square()).sum())
