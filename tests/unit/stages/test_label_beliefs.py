@@ -106,18 +106,25 @@ def test_what_is_stored_is_not_judged_again_and_what_is_missing_is(
 def test_features_in_tables_spare_a_look_at_the_images(
     pretrained_experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = computed(pretrained_experiment)
-    teacher = work.final_stages["teacher"]
-    expected = work.beliefs_of(teacher)
-    shutil.rmtree(work.store.path(beliefs_key(teacher, work.scenario)))
+    """Those of a student that inherits stand at the beginning of the teacher's."""
+    inherits = {
+        "teacher.backbone.features": {"kind": "stages"},
+        "student.backbone": {"kind": "inherited", "until": "stage2"},
+    }
+    work = computed(with_values(pretrained_experiment, inherits))
+    final = work.final_stages.values()
+    expected = [work.beliefs_of(stage) for stage in final]
+    for stage in final:
+        shutil.rmtree(work.store.path(beliefs_key(stage, work.scenario)))
 
     def looks(*_: object) -> None:
         msg = "images were looked at"
         raise AssertionError(msg)
 
     monkeypatch.setattr(label_beliefs, "predict", looks)
-    StageRunner(work, CPU, lambda _: None).obtain(teacher)
-    assert torch.equal(work.beliefs_of(teacher).believed, expected.believed)
+    for stage, before in zip(final, expected, strict=True):
+        StageRunner(work, CPU, lambda _: None).obtain(stage)
+        assert torch.equal(work.beliefs_of(stage).believed, before.believed)
 
 
 def test_images_of_tasks_that_were_learned_earlier_are_not_judged(finished: Work) -> None:
