@@ -12,6 +12,7 @@ import torch
 
 from orchestrator.config import Experiment
 from orchestrator.config.augmentation import ImageAugmentationConfig
+from orchestrator.config.training import TrainingConfig
 from orchestrator.stages import Model, Stage, prepare_work
 from orchestrator.stages.computation import StageInputs, Upstream, compute_stage
 from orchestrator.stages.configuration import configuration_read
@@ -77,6 +78,17 @@ UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
             "the statistics of the first task have the rank already, and that task's key is part of"
             " this one"
         ),
+    },
+    ("dual_teacher", INHERITED, "student[1]"): {
+        **{
+            f"data.augmentation.{name}": "the layers are taught in the first task"
+            for name in ImageAugmentationConfig.model_fields
+        },
+        **{
+            f"student.teaching.{name}": "likewise"
+            for name in ("dimensions", "max_images", "num_views")
+        },
+        **{f"student.teaching.training.{name}": "likewise" for name in TrainingConfig.model_fields},
     },
     ("dual_teacher", _OFF, "teacher[1]"): {
         **_WITHOUT_VIEWS,

@@ -33,7 +33,7 @@ from orchestrator.data.image_table import room_on_disk
 from orchestrator.methods.method import LearningInputs
 from orchestrator.models import Backbone, PowerNormalization
 from orchestrator.models.artifact import Artifact
-from orchestrator.models.backbones import FeatureGroup, backbone_identity
+from orchestrator.models.backbones import FeatureGroup
 from orchestrator.models.backbones.stages import FINAL, StageFeatures
 from orchestrator.models.network import extract_features
 from orchestrator.training.context import LearningContext
@@ -66,7 +66,7 @@ def taught(
         "num_views": config.num_views,
         "augmentation": context.image_augmentation.model_dump(mode="json"),
         "seed": context.seed,
-        "teacher": backbone_identity(inputs.experiment.backbone_of("teacher")),
+        "teacher": of_teacher.digest(),
     }
     views = SeededViews(images, config.num_views, context, inputs.data.folder)
 
@@ -78,7 +78,7 @@ def taught(
 
     content = {
         "taught layers": seen,
-        "layers": backbone_identity(inputs.experiment.backbone_of("student")),
+        "layers": extractor.digest(),
         "teaching": config.model_dump(mode="json"),
     }
     found = context.shared.obtain(content, teach)
