@@ -21,7 +21,7 @@ from orchestrator.models import LinearClassifier
 
 _LEAST_VARIANCE = 1e-8
 _LEAST_COUNT = 1e-6
-_LEAST_SHARE = 1e-6  # of the mean variance, added to each: a feature that never varies has none
+_LEAST_SHARE = 1e-10  # of the mean variance: a feature that never varies has none
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClass
     """
     covariance, centre = statistics.covariance.double(), statistics.means.double().mean(dim=0)
     level = (covariance.trace() / len(covariance)).clamp_min(_LEAST_VARIANCE)
-    deviations = (covariance.diagonal() + _LEAST_SHARE * level).sqrt()
+    deviations = torch.maximum(covariance.diagonal(), _LEAST_SHARE * level).sqrt()
     covariance = covariance / deviations / deviations[:, None]
     # what all classes share says nothing, and would only make logits large
     means = (statistics.means.double() - centre) / deviations

@@ -99,3 +99,57 @@ def test_more_classes_leave_the_statistics_before_as_they_were() -> None:
         torch.equal(one, other)
         for one, other in zip(kept, (before.means, before.counts, before.covariance), strict=True)
     )
+
+
+def shares_of(labels: torch.Tensor, seed: int = 1) -> torch.Tensor:
+    """Shares that lean to the labels."""
+    generator = torch.Generator().manual_seed(seed)
+    leaning = torch.rand(len(labels), CLASSES, generator=generator)
+    leaning += 2 * torch.nn.functional.one_hot(labels, CLASSES)
+    return leaning / leaning.sum(dim=1, keepdim=True)
+
+
+def test_statistics_of_shares_are_weighted_means_and_deviations() -> None:
+    features, labels = drawn()
+    shares = shares_of(labels)
+    found = no_statistics(FEATURES).with_shares(features, shares)
+    rows, weights = features.double(), shares.double()
+    means = torch.stack([(w[:, None] * rows).sum(dim=0) / w.sum() for w in weights.T])
+    scatter = sum(
+        ((rows - mean).T * w) @ (rows - mean) for w, mean in zip(weights.T, means, strict=True)
+    )
+
+    torch.testing.assert_close(found.means, means.float())
+    torch.testing.assert_close(found.counts, shares.sum(dim=0))
+    expected = scatter / (len(rows) - CLASSES)
+    torch.testing.assert_close(found.covariance, expected.float(), rtol=1e-4, atol=1e-5)
+
+
+def test_shares_that_come_one_after_another_give_what_all_at_once_give() -> None:
+    features, labels = drawn()
+    shares = shares_of(labels)
+    at_once = no_statistics(FEATURES).with_shares(features, shares)
+    first = labels < 2
+    later = no_statistics(FEATURES).with_shares(features[first], shares[first])
+    later = later.with_shares(features[~first], shares[~first])
+    for name in ("means", "counts", "covariance"):
+        torch.testing.assert_close(
+            getattr(later, name), getattr(at_once, name), rtol=1e-3, atol=1e-4
+        )
+
+
+def test_an_image_that_belongs_to_no_class_changes_nothing() -> None:
+    features, labels = drawn()
+    known = no_statistics(FEATURES).with_shares(features, shares_of(labels))
+    after = known.with_shares(torch.full((3, FEATURES), 9.0), torch.zeros(3, CLASSES))
+    for name in ("means", "counts", "covariance"):
+        torch.testing.assert_close(getattr(after, name), getattr(known, name))
+
+
+def test_discriminants_do_not_depend_on_the_units_of_features() -> None:
+    features, labels = drawn()
+    units = torch.tensor([1.0, 10.0, 0.1, 3.0, 100.0, 0.01])
+    plain = discriminant(no_statistics(FEATURES).with_classes(features, labels), 0.3)
+    scaled = discriminant(no_statistics(FEATURES).with_classes(features * units, labels), 0.3)
+
+    torch.testing.assert_close(scaled(features * units), plain(features), rtol=1e-3, atol=1e-3)
