@@ -227,6 +227,10 @@ class PerSampleTransferConfig(TransferRule):
     label: a label that the teacher doubts hardly counts, and its own knowledge counts instead.
     Built for data with wrong labels. Near 0 the midpoint lets real answers count unless the teacher
     is sure that they are wrong, near 1 it leaves them out unless the teacher is sure.
+
+    Measured on CIFAR-10 (inherited student, two draws of wrong labels), in points against the best
+    of the fixed ratios 0.3, 0.5, 0.7 and 1: the defaults +0.1, 0.0 and -1.0 at 20, 40 and 60 %
+    wrong labels; midpoint 0.8 with lowest 0.7 0.0, +0.1 and 0.0.
     """
 
     kind: Literal["per_sample"] = "per_sample"
