@@ -6,7 +6,7 @@ hold a configuration and ask `method_of` for the method behind it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -121,10 +121,6 @@ class Method(Protocol):
     learns_from_all_images: ClassVar[bool]
     """Whether every task starts from scratch on the images of all seen classes."""
 
-    learns_from_unlabeled_images: ClassVar[Collection[Role]]
-    """Whose stages read `LearningInputs.unlabeled`; an extension without this attribute has none of
-    them. Stages of these roles have the images in their key."""
-
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
@@ -132,6 +128,12 @@ class Method(Protocol):
 
         They are in the stage's key: a path that is read but not named gives stale results, one
         that is named but not read computes the same thing twice.
+        """
+        ...
+
+    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
+        """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these
+        images in their key. An extension without this function has no such stages.
         """
         ...
 
@@ -167,18 +169,18 @@ def classes_learned(method: Method, task: Task) -> range:
     return range(task.num_seen_classes) if method.learns_from_all_images else task.new_classes
 
 
-def learns_from_unlabeled(method: Method, role: Role) -> bool:
-    """Return whether a method's stages of a role learn from images without labels."""
-    # extensions that were written before there were such images lack the attribute
-    return role in getattr(method, "learns_from_unlabeled_images", ())
+def learns_from_unlabeled(role: Role, experiment: Experiment) -> bool:
+    """Return whether a role's stages learn from images without labels, where there are some."""
+    # extensions that were written before there were such images lack the function
+    learns = getattr(method_of(experiment), "learns_from_unlabeled_images", None)
+    return learns is not None and bool(learns(role, experiment))
 
 
 def uses_unlabeled_images(experiment: Experiment) -> bool:
     """Return whether there are images without labels, and any stage learns from them."""
     if experiment.data.unlabeled is None:
         return False
-    method = method_of(experiment)
-    return any(learns_from_unlabeled(method, role) for role in ROLES)
+    return any(learns_from_unlabeled(role, experiment) for role in ROLES)
 
 
 def is_pretrained(role: Role, experiment: Experiment) -> bool:

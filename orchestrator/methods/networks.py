@@ -55,7 +55,6 @@ class TrainedNetwork:
     formats = STAGE_FORMATS
     student_builds_on_teacher = False
     learns_from_all_images = False
-    learns_from_unlabeled_images = ()
 
     def loss(self, experiment: Experiment, before: Callable[[Tensor], Tensor] | None) -> LogitsLoss:
         """Return the loss of a batch.
@@ -78,6 +77,10 @@ class TrainedNetwork:
             shape = (f"{role}.backbone", "teacher.joint_embedding.dimensions")
             return (f"{role}.training", *shape)
         return (f"{role}.training",)
+
+    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
+        """Return False: every image needs its label."""
+        return False
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of the role's training."""

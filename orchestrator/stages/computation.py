@@ -71,7 +71,7 @@ def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
     """
     method, role, scenario = method_of(inputs.experiment), inputs.stage.role, inputs.scenario
     data = scenario.images_of(Split.TRAIN, classes_learned(method, inputs.stage.task))
-    reads_unlabeled = learns_from_unlabeled(method, role)
+    reads_unlabeled = learns_from_unlabeled(role, inputs.experiment)
     learning = LearningInputs(
         role,
         data,

@@ -60,7 +60,7 @@ def tables_learned_from(
     if not is_pretrained(learned_by, experiment):
         return []
     labeled = [(Split.TRAIN, c) for c in classes_learned(method, stage.task)]
-    is_read = learns_from_unlabeled(method, stage.role)
+    is_read = learns_from_unlabeled(stage.role, experiment)
     return [*labeled, *(_unlabeled_tables(scenario) if is_read else ())]
 
 

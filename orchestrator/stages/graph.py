@@ -106,7 +106,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
             }
             if extensions := extensions_read(configuration, experiment):
                 content["extensions"] = extensions
-            if scenario.unlabeled is not None and learns_from_unlabeled(method, role):
+            if scenario.unlabeled is not None and learns_from_unlabeled(role, experiment):
                 content["unlabeled"] = scenario.unlabeled.fingerprint
             key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
             newest[role] = (key,)

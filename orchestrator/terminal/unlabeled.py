@@ -22,8 +22,8 @@ def unlabeled_lines(experiment: Experiment, scenario: Scenario) -> Iterator[str]
         yield unlabeled_words(len(scenario.unlabeled), asdict(scenario.unlabeled.left_out))
     elif experiment.data.unlabeled is not None:
         yield (
-            "images without labels are not read: the method"
-            f" {experiment.method.kind} does not learn from them"
+            "images without labels are not read: no stage learns from them, with this"
+            f" configuration of {experiment.method.kind}"
         )
 
 

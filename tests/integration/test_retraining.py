@@ -210,7 +210,11 @@ def test_candidates_learn_from_what_arrives_without_labels_but_not_for_its_sake(
         return unlabeled
 
     delivered(1)
-    settings: dict[str, Any] = {"source": {"unlabeled": {"path": str(camera)}}}
+    student = founded.experiment["student"] | {"backbone": {"kind": "inherited", "until": "stage1"}}
+    settings: dict[str, Any] = {
+        "source": {"unlabeled": {"path": str(camera)}},
+        "experiment": {"student": student},
+    }
     assert founded.tick(**settings).outcome == "nothing_to_do"
     founded.deliver("second", 2, 3)
     assert founded.tick(**settings).outcome == "promoted"

@@ -43,6 +43,7 @@ def case(
     monkeypatch.chdir(tmp_path)
     values = tiny_experiment.model_dump(mode="json")
     values["data"]["unlabeled"] = {"kind": "parquet", "path": str(camera)}
+    values["student"]["backbone"] = {"kind": "inherited", "until": "stage1"}
     values["tracking"] |= {"uri": new_database(tmp_path), "spool": str(tmp_path / "spool")}
     return values
 
@@ -93,12 +94,13 @@ def test_no_accuracy_knows_of_them_for_a_method_that_does_not_learn_from_them(
     case: dict[str, Any], orchestrator_command: Command
 ) -> None:
     case["method"] = {"kind": "analytic"}
+    case["student"]["backbone"] = {"kind": "small_cnn_tiny"}
     file = file_of(case)
     summaries = []
     for settings in ([], ["--set", "data.unlabeled=null"]):
         answer = orchestrator_command("run", file, "--output", "out", *settings)
         assert answer.returncode == 0, answer.stderr
-        expected = "images without labels are not read: the method analytic does not learn from"
+        expected = "images without labels are not read: no stage learns from them"
         assert (expected in answer.stdout) == (settings == [])
         summaries.append(json.loads(Path("out/summary.json").read_text()))
     assert all("unlabeled" not in summary for summary in summaries)
@@ -130,6 +132,7 @@ def test_plan_counts_them_and_their_features_once(
     pretrained_experiment: Experiment, camera: Path, orchestrator_command: Command
 ) -> None:
     values = pretrained_experiment.model_dump(mode="json")
+    values["student"]["backbone"] = {"kind": "inherited", "until": "stage1"}
 
     def unseen() -> int:
         answer = orchestrator_command("plan", file_of(values))

@@ -98,7 +98,6 @@ class DualTeacher:
     formats = STAGE_FORMATS
     student_builds_on_teacher = True
     learns_from_all_images = False
-    learns_from_unlabeled_images = ("student",)
 
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
@@ -119,6 +118,11 @@ class DualTeacher:
         trains = isinstance(experiment.teacher.extractor, FineTunedExtractorConfig)
         training = ("teacher.training",) if trains else ()
         return (*head, *_LATER_TEACHER, "teacher.extractor", *training)
+
+    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
+        """Return whether this is a student that takes the teacher's first stages."""
+        inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
+        return role == "student" and inherits
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of distillation, or of the extractor's training and the refinement."""

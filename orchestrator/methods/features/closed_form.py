@@ -71,7 +71,6 @@ class FrozenFeatures(ABC):
     formats = STAGE_FORMATS
     student_builds_on_teacher = False
     learns_from_all_images = False
-    learns_from_unlabeled_images = ()
     uses_views: ClassVar[bool] = True
     """Whether augmented views of the images are learned from, too."""
 
@@ -97,6 +96,10 @@ class FrozenFeatures(ABC):
         if is_first_task:
             return (*views, f"{role}.backbone", *PRETRAINING_PATHS)
         return views
+
+    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
+        """Return False: every image needs its label."""
+        return False
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of the extractor's training, in the first task."""

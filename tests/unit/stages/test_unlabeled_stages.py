@@ -42,9 +42,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[LearningInputs]:
     return inputs
 
 
+def inheriting(experiment: Experiment, **changes: object) -> Experiment:
+    """With a student that learns from them."""
+    backbone = {"kind": "inherited", "until": "stage1"}
+    return with_values(experiment, {"student.backbone": backbone, **changes})
+
+
 def with_camera(experiment: Experiment, path: str, **changes: object) -> Experiment:
     unlabeled = {"kind": "parquet", "path": path}
-    return with_values(experiment, {"data.unlabeled": unlabeled, **changes})
+    return inheriting(experiment, **{"data.unlabeled": unlabeled, **changes})
 
 
 def computed(experiment: Experiment) -> tuple[Work, list[StageEvent]]:
@@ -67,7 +73,7 @@ def test_the_stages_that_learn_from_them_have_them_in_their_keys_and_no_others(
 ) -> None:
     other = str(write_unlabeled(tmp_path / "other.parquet", noise(NUM_IMAGES, seed=1)))
     without, one, two = (
-        tiny_experiment,
+        inheriting(tiny_experiment),
         with_camera(tiny_experiment, camera),
         with_camera(tiny_experiment, other),
     )
@@ -85,11 +91,17 @@ def test_where_they_lie_is_in_no_key(
     assert keys_of(one, "student") == keys_of(two, "student")
 
 
-def test_a_method_that_does_not_learn_from_them_never_reads_them(
-    tiny_experiment: Experiment,
+@pytest.mark.parametrize(
+    "changes",
+    [{"method.kind": "analytic"}, {"student.backbone.kind": "small_cnn_tiny"}],
+    ids=["another method", "a student with weights of its own"],
+)
+def test_where_no_stage_learns_from_them_they_are_never_read(
+    tiny_experiment: Experiment, changes: dict[str, object]
 ) -> None:
-    baseline = with_values(tiny_experiment, {"method.kind": "analytic"})
-    work = prepare_work(with_camera(baseline, "/nowhere.parquet"))
+    baseline = with_values(tiny_experiment, changes)
+    unlabeled = {"kind": "parquet", "path": "/nowhere.parquet"}
+    work = prepare_work(with_values(baseline, {"data.unlabeled": unlabeled}))
     assert work.scenario.unlabeled is None
     assert [stage.key for stage in work.stages] == [
         stage.key for stage in prepare_work(baseline).stages
@@ -100,7 +112,8 @@ def test_only_the_last_teacher_is_judged_anew_with_them(
     tiny_experiment: Experiment, camera: str
 ) -> None:
     without, with_them = (
-        prepare_work(each) for each in (tiny_experiment, with_camera(tiny_experiment, camera))
+        prepare_work(each)
+        for each in (inheriting(tiny_experiment), with_camera(tiny_experiment, camera))
     )
     differing = [
         stage.name
@@ -136,7 +149,7 @@ def test_their_features_are_computed_once_part_by_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pools, "IMAGES_PER_PART", 4)
-    without, _ = computed(pretrained_experiment)
+    without, _ = computed(inheriting(pretrained_experiment))
     seen.clear()
     work, events = computed(with_camera(pretrained_experiment, camera))
     finished = [
@@ -218,7 +231,7 @@ def test_the_last_teachers_evaluation_counts_of_which_images_it_is_sure(
 def test_stages_of_before_are_found_and_only_the_last_teacher_looks_at_the_images(
     tiny_experiment: Experiment, camera: str, tmp_path: Path, seen: list[LearningInputs]
 ) -> None:
-    experiment = with_values(tiny_experiment, {"store.uri": str(tmp_path / "store")})
+    experiment = inheriting(tiny_experiment, **{"store.uri": str(tmp_path / "store")})
     computed(experiment)
     seen.clear()
     work, _ = computed(with_camera(experiment, camera))
