@@ -360,7 +360,7 @@ def test_commands_and_flags_are_these() -> None:
             "--resume",
             "--resume-if-begun",
         },
-        "plan": {"experiment", "--set", "--search-space"},
+        "plan": {"experiment", "--set", "--search-space", "--cuts"},
         "gc": {"files", "--store", "--unused-days", "--dry-run"},
         "report": {"run_id", "--output", "--tracking-uri"},
         "compare": {"run_ids", "--output", "--tracking-uri"},

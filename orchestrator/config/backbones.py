@@ -204,8 +204,8 @@ class InheritedBackboneConfig(Config):
     until: str = Field(
         pattern=r"^stage[1-9][0-9]*$",
         description=(
-            "Last stage that the student takes, such as stage4; `orchestrator plan` lists the"
-            " stages with their cost."
+            "Last stage that the student takes, such as stage4; `orchestrator plan --cuts` lists"
+            " the stages with their cost."
         ),
     )
 

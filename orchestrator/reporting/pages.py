@@ -54,6 +54,7 @@ def _environment() -> Environment:
         quantities.signed_points,
         quantities.duration,
         quantities.count,
+        quantities.short_count,
         quantities.breakable,
         quantities.moment,
         quantities.short_numbers,

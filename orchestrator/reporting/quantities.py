@@ -27,9 +27,15 @@ def duration(seconds: float) -> str:
 
 def size(num_bytes: int) -> str:
     """`512 B`, `1.5 kB`, `20.0 MB`: decimal units."""
-    number, units = float(num_bytes), ["kB", "MB", "GB", "TB"]
-    if num_bytes < 1000:
-        return f"{num_bytes} B"
+    return f"{num_bytes} B" if num_bytes < 1000 else _scaled(num_bytes, ["kB", "MB", "GB", "TB"])
+
+
+def short_count(number: int) -> str:
+    """`512`, `18.4 k`, `78.6 M`, `1.8 G`: a count of which only the size matters."""
+    return str(number) if number < 1000 else _scaled(number, ["k", "M", "G", "T"])
+
+
+def _scaled(number: float, units: list[str]) -> str:
     unit = ""
     while number >= 999.95 and units:
         number, unit = number / 1000, units.pop(0)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.roles import ROLES
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError
 from orchestrator.models.backbones import Backbone, Shape, build_backbone
@@ -19,17 +19,23 @@ from orchestrator.training.random_streams import seeded_initialisation
 _NUM_IMAGES = 2  # batch normalisation cannot learn from one
 
 
-def check_backbones(experiment: Experiment, scenario: Scenario) -> None:
+def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, int]:
     """Build both extractors and try them: an unknown model or weights that cannot be had are found
     before anything is trained.
+
+    Returns:
+        How many features each gives.
 
     Raises:
         ConfigError: A backbone cannot be built, or not work on such images.
     """
+    num_features: dict[Role, int] = {}
     for role in ROLES:
         with seeded_initialisation(experiment.seed, "check"), of_role(role):
             extractor = build_backbone(experiment.backbone_of(role), scenario.shape)
         _try(extractor, scenario.shape, f"{role}.backbone")
+        num_features[role] = extractor.num_features
+    return num_features
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from orchestrator.config.data import DataConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.roles import ROLES
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import ImageTable, Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario_building import build_scenario
@@ -62,7 +62,7 @@ class Preparation:
         """
         self._tables: _Cache[ImageTable] = _Cache(max_scenarios)
         self._scenarios: _Cache[Scenario] = _Cache(max_scenarios)
-        self._checked: _Cache[None] = _Cache(max_scenarios)
+        self._checked: _Cache[dict[Role, int]] = _Cache(max_scenarios)
 
     def work_of(self, experiment: Experiment, progress: Progress = ignore_progress) -> Work:
         """Return the work of an experiment.

@@ -15,7 +15,8 @@ from orchestrator.pipelines.planning.cost import Kind
 from orchestrator.pipelines.planning.plan import Plan
 from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageState
 from orchestrator.pipelines.planning.sweep_plan import SweepPlan
-from orchestrator.reporting.quantities import duration
+from orchestrator.reporting.quantities import count, duration, size
+from orchestrator.terminal.cuts import cut_line, cuts_table
 from orchestrator.terminal.unlabeled import unlabeled_lines
 
 
@@ -26,6 +27,12 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(plan_table(plan))
     for line in plan_lines(plan):
         console.print(line, soft_wrap=True)
+
+
+def show_cuts(plan: Plan, console: Console) -> None:
+    """Show the table of a plan's cuts, if it has any."""
+    if plan.cuts is not None:
+        console.print(cuts_table(plan.cuts, plan.chosen_cut))
 
 
 def plan_table(plan: Plan) -> Table:
@@ -63,11 +70,10 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [
         f"unlabeled  {line}" for line in unlabeled_lines(plan.work.experiment, plan.work.scenario)
     ]
+    if plan.cuts is not None and plan.chosen_cut is not None:
+        lines.append(f"student    {cut_line(plan.cuts, plan.chosen_cut)}")
     if plan.num_unseen_images:
-        lines.append(
-            f"features   {plan.num_unseen_images:,} images that the pre-trained extractor looks at,"
-            " once for all runs"
-        )
+        lines.append(f"features   {_features(plan)}")
     if plan.worker_seconds is not None and plan.wall_seconds is not None:
         how = (
             "both lanes at the same time, the start of Ray not counted"
@@ -83,6 +89,16 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.shortage:
         lines.append(f"no room    {plan.shortage}")
     return lines
+
+
+def _features(plan: Plan) -> str:
+    rate = plan.images_per_second
+    # slow extractors need a digit behind the point
+    speed = "" if rate is None else f", {rate:,.{0 if rate >= 10 else 1}f} images a second"
+    return (
+        f"{count(plan.num_unseen_images)} images that the pre-trained extractor looks at, once for"
+        f" all runs: {size(plan.features_bytes)} of tables in half precision{speed}"
+    )
 
 
 def _lines_without_estimate(kinds: Sequence[Kind]) -> list[str]:

@@ -105,7 +105,7 @@ class Backbone(nn.Module):
             raise ConfigError(
                 f"the teacher's backbone has no {stage}: it has {', '.join(names)}",
                 where="backbone.until",
-                next_step="choose one of them; `orchestrator plan` lists their cost",
+                next_step="choose one of them; `orchestrator plan --cuts` then lists their cost",
             )
         cut = copy.copy(self)
         cut._modules = dict(self._modules)  # noqa: SLF001 - of a copy of this object

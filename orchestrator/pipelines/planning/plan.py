@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 import torch
 
+from orchestrator.config.backbones import InheritedBackboneConfig
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
+from orchestrator.models.backbones import Cuts, cuts_of
 from orchestrator.pipelines.planning.cost import (
     KINDS,
     Kind,
@@ -29,12 +31,17 @@ from orchestrator.pipelines.planning.cost import (
 )
 from orchestrator.pipelines.planning.planned_stages import (
     PlannedStage,
+    PlannedTable,
     StageState,
     planned_stage,
     tables_of,
 )
 from orchestrator.pipelines.run.execution import check_execution
 from orchestrator.stages import Stage, StageStore, Work, check_backbones, prepare_work
+from orchestrator.stages.backbones import of_role
+
+_BYTES_OF_FEATURE = 2
+"""Tables of features are half precision."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,17 @@ class Plan:
         available: CPUs and GPUs of this machine, in Ray's names; empty when a cluster elsewhere
             would compute.
         shortage: Why the run would not start here; empty when nothing is known against it.
+        num_features: Of the teacher's extractor.
+        cuts: Of the teacher's backbone: all of them where they were asked for, else the student's;
+            None where they were not and the student inherits nothing.
     """
 
     work: Work
     stages: Sequence[PlannedStage]
     available: Mapping[str, float]
     shortage: str
+    num_features: int
+    cuts: Cuts | None = None
 
     @property
     def worker_seconds(self) -> float | None:
@@ -76,7 +88,27 @@ class Plan:
     @property
     def num_unseen_images(self) -> int:
         """Images that a pre-trained extractor has to look at first."""
-        return sum(table.num_images for planned in self.stages for table in planned.tables)
+        return sum(table.num_images for table in self._tables)
+
+    @property
+    def features_bytes(self) -> int:
+        """Size of the tables of these images' features."""
+        return self.num_unseen_images * self.num_features * _BYTES_OF_FEATURE
+
+    @property
+    def images_per_second(self) -> float | None:
+        """How many images a worker's extractor looks at in a second; None when not known."""
+        seconds = sum_if_known([table.worker_seconds for table in self._tables])
+        return self.num_unseen_images / seconds if seconds else None
+
+    @property
+    def chosen_cut(self) -> str | None:
+        """Name of the last stage that the student inherits; None where it inherits nothing."""
+        return _chosen_cut(self.work.experiment)
+
+    @property
+    def _tables(self) -> list[PlannedTable]:
+        return [table for planned in self.stages for table in planned.tables]
 
     @property
     def kinds_without_estimate(self) -> list[Kind]:
@@ -89,16 +121,21 @@ class Plan:
         return sum(planned.state == state for planned in self.stages)
 
 
-def plan(experiment: Experiment) -> Plan:
+def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
     """Finds out what a run of an experiment would do. Only decoded images may be written, to the
     data cache.
+
+    Args:
+        experiment: That would run.
+        with_cuts: Whether every cut of the teacher's backbone is looked at, and its latency
+            measured.
 
     Raises:
         UserInputError: Data, store address or backbones cannot be used.
         StorageUnavailableError: The data cache or the store cannot be reached.
     """
     work = prepare_work(experiment)
-    check_backbones(experiment, work.scenario)
+    num_features = check_backbones(experiment, work.scenario)["teacher"]
     costs = seconds_per_image_pass(measurements(work.store, experiment.teacher.backbone))
     available, shortage = _room(experiment.execution)
     stages: list[PlannedStage] = []
@@ -111,7 +148,8 @@ def plan(experiment: Experiment) -> Plan:
         made |= {table.key for table in left.tables if work.store.values_of(table.key) is not None}
         stages.append(left.without_tables(made))
         made |= {table.key for table in left.tables}
-    return Plan(work, stages, available, shortage)
+    cuts = _cuts(work, with_cuts)
+    return Plan(work, stages, available, shortage, num_features, cuts)
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
@@ -133,6 +171,20 @@ def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:
         begins = max([lane_ended[stage.role], *(ended.get(key, 0.0) for key in stage.upstream)])
         ended[stage.key] = lane_ended[stage.role] = begins + planned.seconds
     return max(lane_ended.values())
+
+
+def _cuts(work: Work, is_asked_for: bool) -> Cuts | None:
+    backbone, shape = work.experiment.teacher.backbone, work.scenario.shape
+    chosen = _chosen_cut(work.experiment)
+    with of_role("teacher"):
+        if is_asked_for:
+            return cuts_of(backbone, shape, is_timed=True)
+        return None if chosen is None else cuts_of(backbone, shape, chosen)
+
+
+def _chosen_cut(experiment: Experiment) -> str | None:
+    backbone = experiment.student.backbone
+    return backbone.until if isinstance(backbone, InheritedBackboneConfig) else None
 
 
 def _state(stage: Stage, store: StageStore) -> StageState:

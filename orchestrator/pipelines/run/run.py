@@ -17,6 +17,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched
+from orchestrator.pipelines.run.cuts import cuts_summary
 from orchestrator.pipelines.run.execution import (
     check_execution,
     check_extensions_everywhere,
@@ -118,7 +119,11 @@ def run(
         events = _RunEvents(work, record, log, listener)
         compute(work, events, output_dir / output_files.RAY_LOG_FILE)
         suspicions = find_suspicions(work)
-        summary = {**record.summary(), "suspicious_labels": suspicions.counts}
+        summary = {
+            **record.summary(),
+            **cuts_summary(experiment, work.scenario.shape),
+            "suspicious_labels": suspicions.counts,
+        }
         log.finish(summary)
         write_outputs(output_dir, summary, record, log, tracker, suspicions)
         log_models(output_dir, summary, work, tracker)

@@ -1,0 +1,45 @@
+"""The cuts of the teacher's backbone, for the summary of a run whose student inherits one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.config.backbones import InheritedBackboneConfig
+from orchestrator.config.experiment import Experiment
+from orchestrator.models.backbones import Cost, Shape, cuts_of
+
+
+def cuts_summary(experiment: Experiment, shape: Shape) -> dict[str, Any]:
+    """Return `cuts` for summary.json: which one was chosen, and the size and cost of all; nothing
+    where the student inherits no layers.
+
+    Args:
+        experiment: That was run.
+        shape: Of its images.
+    """
+    own = experiment.student.backbone
+    if not isinstance(own, InheritedBackboneConfig):
+        return {}
+    found = cuts_of(experiment.teacher.backbone, shape)
+    cuts = [
+        {
+            "stage": cut.stage,
+            "num_channels": cut.num_channels,
+            "map_size": list(cut.map_size),
+            "num_features": cut.num_features,
+            **_values(cut.cost),
+        }
+        for cut in found.cuts
+    ]
+    whole = _values(found.whole)
+    return {
+        "cuts": {"chosen": own.until, "mirrored": found.mirrored, "teacher": whole, "cuts": cuts}
+    }
+
+
+def _values(cost: Cost) -> dict[str, int]:
+    """Leave latency out: it depends on the machine, and the machine was busy with the run."""
+    values = asdict(cost)
+    del values["latency_seconds"]
+    return values

@@ -1,0 +1,71 @@
+"""What a person sees of the cuts of a teacher's backbone."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from orchestrator.models.backbones import Cost, Cuts
+from orchestrator.reporting.quantities import NOTHING, count, percent, short_count
+
+_LEFT = {"until", "map"}
+_COLUMNS = (
+    "until",
+    "channels",
+    "map",
+    "features",
+    "parameters",
+    "of teacher",
+    "multiply-adds",
+    "of teacher",
+    "latency",
+)
+
+
+def cuts_table(cuts: Cuts, chosen: str | None) -> Table:
+    """Show the size and cost of a student for each stage until which it could inherit.
+
+    Args:
+        cuts: All of them.
+        chosen: The stage that the experiment names; None where its student inherits nothing.
+    """
+    title = "What a student can inherit: layers without classifier"
+    table = Table(title=title, title_justify="left", caption=_caption(cuts), caption_justify="left")
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column in _LEFT else "right")
+    for cut in cuts.cuts:
+        height, width = cut.map_size
+        name = f"{cut.stage} (chosen)" if cut.stage == chosen else cut.stage
+        size = (count(cut.num_channels), f"{height}x{width}", count(cut.num_features))
+        table.add_row(name, *size, *_cells(cut.cost, cuts.whole))
+    table.add_row("teacher, whole", "", "", "", *_cells(cuts.whole, cuts.whole))
+    return table
+
+
+def cut_line(cuts: Cuts, chosen: str) -> str:
+    """Say which stages the student inherits, what they cost, and how to see the others."""
+    [cost] = [cut.cost for cut in cuts.cuts if cut.stage == chosen]
+    parameters = percent(cost.num_parameters / cuts.whole.num_parameters)
+    work = percent(cost.num_multiply_adds / cuts.whole.num_multiply_adds)
+    hint = "; --cuts shows the other cuts" if len(cuts.cuts) == 1 else ""
+    return (
+        f"inherits until {chosen}: {count(cost.num_parameters)} parameters ({parameters} of the"
+        f" teacher's), {short_count(cost.num_multiply_adds)} multiply-adds an image ({work})"
+        + (", in two looks" if cuts.mirrored else "")
+        + hint
+    )
+
+
+def _cells(cost: Cost, whole: Cost) -> tuple[str, ...]:
+    seconds = cost.latency_seconds
+    return (
+        count(cost.num_parameters),
+        percent(cost.num_parameters / whole.num_parameters),
+        short_count(cost.num_multiply_adds),
+        percent(cost.num_multiply_adds / whole.num_multiply_adds),
+        NOTHING if seconds is None else f"{1000 * seconds:.1f} ms",
+    )
+
+
+def _caption(cuts: Cuts) -> str:
+    looks = "; the backbone looks at it twice, as it is and mirrored" if cuts.mirrored else ""
+    return f"Multiply-adds and latency of one image, on one thread of this machine{looks}."
