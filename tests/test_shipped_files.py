@@ -113,6 +113,7 @@ def test_search_spaces_are_these() -> None:
         "everything",
         "push_pull_margins",
         "smoke",
+        "tssr_rules",
         "tssr_thresholds",
     ]
     assert [file.stem for file in SEARCH_SPACES] == names
