@@ -35,6 +35,7 @@ EXPERIMENTS = sorted({*(ROOT / "experiments").rglob("*.y*ml")} - {*RETRAININGS})
 SEARCH_SPACES = sorted((ROOT / "search_spaces").rglob("*.y*ml"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LANGUAGE = (ROOT / "search_spaces" / "README.md").read_text(encoding="utf-8")
+METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
 
 
 def code_blocks(language: str) -> list[str]:
@@ -113,6 +114,7 @@ def test_search_spaces_are_these() -> None:
         "everything",
         "push_pull_margins",
         "smoke",
+        "tssr_rules",
         "tssr_thresholds",
     ]
     assert [file.stem for file in SEARCH_SPACES] == names
@@ -129,6 +131,26 @@ def test_every_search_space_fits_the_default_experiment_and_says_what_it_is(file
         is not None
     )
     assert f"| `{file.name}` |" in LANGUAGE
+
+
+@pytest.mark.parametrize(
+    ("search_space", "experiment"),
+    [
+        ("augmentation_learning_rate", "cifar10_pretrained"),
+        ("push_pull_margins", "cifar10_pretrained"),
+        ("tssr_rules", "noisy_labels"),
+        ("tssr_rules", "unlabeled"),
+        ("tssr_thresholds", "noisy_labels"),
+        ("tssr_thresholds", "unlabeled"),
+    ],
+)
+def test_a_search_space_fits_the_experiments_of_its_regime(
+    search_space: str, experiment: str
+) -> None:
+    space = load_search_space(ROOT / "search_spaces" / f"{search_space}.yaml")
+    learned = load_experiment(ROOT / "experiments" / f"{experiment}.yaml")
+    assert Sampler(Space(space, learned)).ask() is not None
+    assert f"`{experiment}.yaml`" in LANGUAGE
 
 
 def test_baselines_are_all_methods_over_three_seeds() -> None:
@@ -246,3 +268,30 @@ def test_every_path_in_readme_exists(path: str) -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!https?:)[^)#]+)\)", README))))
 def test_every_link_of_readme_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
+
+
+# --- the method -----------------------------------------------------------------------------------
+
+
+def test_every_section_of_the_method_that_docstrings_name_exists() -> None:
+    sections = set(re.findall(r"^## (\d+)\.", METHOD, flags=re.MULTILINE))
+    named = {
+        section
+        for file in (ROOT / "orchestrator").rglob("*.py")
+        for section in re.findall(r"METHOD\s+§(\d+)", file.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named <= sections
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!https?:)[^)#]+)\)", METHOD))))
+def test_every_link_of_the_method_leads_somewhere(target: str) -> None:
+    assert (ROOT / "docs" / target).exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(set(re.findall(r"`((?:orchestrator|experiments|search_spaces)/[\w./-]+)`", METHOD))),
+)
+def test_every_path_in_the_method_exists(path: str) -> None:
+    assert (ROOT / path).exists()

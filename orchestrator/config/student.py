@@ -1,4 +1,4 @@
-"""How the student is distilled: patent A claim 8 and patent B, METHOD section 3."""
+"""How the student is distilled: patent A claim 8 and patent B [METHOD §3]."""
 
 from __future__ import annotations
 

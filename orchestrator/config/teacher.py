@@ -1,4 +1,4 @@
-"""How the teacher learns: patent A, METHOD steps 1 to 6."""
+"""How the teacher learns: patent A [METHOD §2]."""
 
 from __future__ import annotations
 
