@@ -129,8 +129,13 @@ def test_the_training_images_of_any_labeled_source_may_serve(
 
 
 def test_plan_counts_them_and_their_features_once(
-    pretrained_experiment: Experiment, camera: Path, orchestrator_command: Command
+    pretrained_experiment: Experiment,
+    camera: Path,
+    orchestrator_command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     values = pretrained_experiment.model_dump(mode="json")
     values["student"]["backbone"] = {"kind": "inherited", "until": "stage1"}
 
