@@ -94,7 +94,7 @@ def plan_lines(plan: Plan) -> list[str]:
 def _features(plan: Plan) -> str:
     rate = plan.images_per_second
     # slow extractors need a digit behind the point
-    speed = "" if rate is None else f", {rate:,.{0 if rate >= 10 else 1}f} images a second"
+    speed = "" if rate is None else f", {rate:,.{0 if rate >= 10 else 1}f} images a second a worker"
     return (
         f"{count(plan.num_unseen_images)} images that the pre-trained extractor looks at, once for"
         f" all runs: {size(plan.features_bytes)} of tables in half precision{speed}"

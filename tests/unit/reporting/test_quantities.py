@@ -5,6 +5,7 @@ from orchestrator.reporting.quantities import (
     mean_and_deviation,
     percent,
     percent_number,
+    short_count,
     short_numbers,
     signed_points,
 )
@@ -30,6 +31,20 @@ def test_the_deviation_is_that_of_a_sample() -> None:
     assert mean_and_deviation([0.9, 1.0]) == "95.0 ± 7.1"  # sqrt(2 * 5²) = 7.07
     assert mean_and_deviation([0.9]) == "90.0"
     assert mean_and_deviation([]) == "–"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (999, "999"),
+        (18_432, "18.4 k"),
+        (78_630_496, "78.6 M"),
+        (999_990, "1.0 M"),
+        (2 * 10**9, "2.0 G"),
+    ],
+)
+def test_a_short_count_has_three_or_four_digits(number: int, text: str) -> None:
+    assert short_count(number) == text
 
 
 def test_long_fractions_of_a_setting_are_cut_and_all_else_stays() -> None:

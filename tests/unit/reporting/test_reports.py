@@ -148,6 +148,39 @@ def test_one_task_is_a_report_as_well(new_run: NewRun) -> None:
     assert "Last accuracy mean over all tasks, at the end 75.0 75.0" in text
 
 
+def test_a_run_whose_student_inherits_shows_every_cut_and_marks_its_own(new_run: NewRun) -> None:
+    def cut(
+        stage: str, side: int, num_parameters: int, num_multiply_adds: int
+    ) -> dict[str, object]:
+        cost = {"num_parameters": num_parameters, "num_multiply_adds": num_multiply_adds}
+        return {
+            "stage": stage,
+            "num_channels": 8,
+            "map_size": [side, side],
+            "num_features": 16,
+            **cost,
+        }
+
+    whole = {"num_parameters": 4000, "num_multiply_adds": 20_000_000}
+    cuts = [cut("stage1", 8, 400, 5_000_000), cut("stage2", 4, 1000, 15_000_000)]
+    run = new_run()
+    assert run.summary is not None
+    plain = run_report(run)
+    summary = {
+        **run.summary,
+        "cuts": {"chosen": "stage2", "mirrored": True, "teacher": whole, "cuts": cuts},
+    }
+    html = run_report(new_run(summary=summary))
+    text = text_of(html)
+
+    assert "What the student inherits" not in plain
+    assert "both models look at twice: as it is, and mirrored" in text
+    assert "stage1 8 8×8 16 400 10.0 % 5.0 M 25.0 %" in text
+    assert "stage2 (this run) 8 4×4 16 1,000 25.0 % 15.0 M 75.0 %" in text
+    assert "the whole teacher 4,000 20.0 M" in text
+    assert re.search(r'<tr class="this"><th scope="row">stage2 \(this run\)', html)
+
+
 # --- several --------------------------------------------------------------------------------------
 
 
