@@ -151,7 +151,8 @@ def test_features_in_a_table_are_those_of_the_images_and_of_their_views(founded:
             *(context.vary(images, generator) for _ in range(experiment.teacher.num_views)),
         ]
         for features, view in zip(views.all_views(), seen, strict=True):
-            torch.testing.assert_close(features, extract_features(extractor, view))
+            expected = extract_features(extractor, view).half()  # as tables hold them
+            torch.testing.assert_close(features, expected, rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", METHODS)
