@@ -99,7 +99,7 @@ class Agreement:
         known: ClassStatistics,
         features: Sequence[ClassFeatures],
         halves: Sequence[Tensor],
-    ) -> list[Float[Tensor, "n classes"]]:
+    ) -> list[Float[Tensor, "_ classes"]]:
         num_classes = known.num_classes + len(features)
         scores = [torch.zeros(len(of_class.clean), num_classes) for of_class in features]
         for learns_from in (False, True):
@@ -132,8 +132,8 @@ class Agreement:
 
 
 def posterior_weights(
-    scores: Sequence[Float[Tensor, "n classes"]], num_old: int
-) -> list[Float[Tensor, " n"]]:
+    scores: Sequence[Float[Tensor, "_ classes"]], num_old: int
+) -> list[Float[Tensor, " _"]]:
     """Return the probability of every image that its label is right.
 
     Args:
@@ -166,7 +166,7 @@ def _posterior(scores: Float[Tensor, "n classes"], own: int, wrong: float) -> Fl
 
 
 def _temperature(
-    scores: Sequence[Float[Tensor, "n classes"]], weights: Sequence[Float[Tensor, " m"]]
+    scores: Sequence[Float[Tensor, "_ classes"]], weights: Sequence[Float[Tensor, " _"]]
 ) -> float:
     """Return by how much scores are too large, as those of many features and few images are.
 
