@@ -76,6 +76,16 @@ def test_images_with_wrong_labels_lose_weight_against_others(case: str) -> None:
         assert found > 0.7
 
 
+def test_classes_may_have_different_numbers_of_images() -> None:
+    known = _statistics(*(_of_class(which) for which in OLD))
+    classes = [_of_class(0, 5).subset(torch.arange(40, NUM_IMAGES)), _of_class(1, 8)]
+    weighted = _weighted(known, *classes)
+    for of_class, num in zip(weighted, (NUM_IMAGES - 40, NUM_IMAGES), strict=True):
+        assert len(of_class.trust()) == num
+        assert float(of_class.trust()[:-NUM_WRONG].mean()) > 0.7
+        assert float(of_class.trust()[-NUM_WRONG:].mean()) < 0.3
+
+
 def test_right_labels_are_all_trusted() -> None:
     for of_class in _weighted(no_classes(NUM_FEATURES, 0), _of_class(0), _of_class(1)):
         assert of_class.weights is None

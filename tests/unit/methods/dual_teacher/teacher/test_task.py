@@ -62,6 +62,8 @@ def _is_finite(model: TeacherModel) -> bool:
         {"num_views": 0},
         {"joint_embedding": {"dimensions": 128}},
         {"joint_embedding": {"dimensions": 150}},
+        {"joint_embedding": {"dimensions": None}},
+        {"agreement_rounds": 0},
     ],
     ids=str,
 )
@@ -70,6 +72,13 @@ def test_every_choice_of_the_configuration_learns_two_tasks(changes: dict[str, o
     assert _is_finite(model)
     assert model.network.classifier.num_classes == model.memory.statistics.num_classes == 4
     assert len(model.vectors) == 2
+
+
+def test_a_space_without_given_dimensions_has_one_for_each_feature() -> None:
+    model = _teach([_images(range(2), 12)], joint_embedding={"dimensions": None})
+    num_features = model.network.extractor.num_features
+    assert model.network.embedding.whitening.shape == (num_features, num_features)
+    assert set(model.details) == {"refinement_strength", "doubted_labels"}
 
 
 @pytest.mark.parametrize("num_views", [0, 2])
