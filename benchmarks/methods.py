@@ -60,7 +60,7 @@ TEACHER = {
     "refined, no push and pull": [*REFINED, "teacher.joint_embedding.weight=0"],
     "gate off": UNGATED,
     "gate off, vectors not learned": [*UNGATED, "teacher.augmentation.learning_rate=0"],
-    "gate off, spread shared": [*UNGATED, "teacher.spread.kind=shared"],
+    "gate off, spread observed": [*UNGATED, "teacher.spread.kind=observed"],
     "gate off, spread scalar": [*UNGATED, "teacher.spread.kind=scalar"],
     "gate off, spread low-rank": [*UNGATED, "teacher.spread.kind=low_rank"],
     "gate off, no augmentation": [*UNGATED, "teacher.augmentation.kind=none"],

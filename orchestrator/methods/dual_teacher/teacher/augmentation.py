@@ -2,8 +2,8 @@
 §38, §39, §57, §74].
 
 Each old class gets K vectors of direction and magnitude; `prototype + vector` is an augmented
-prototype. They start as deviations of the new task's images from their means, or as draws from what
-is kept of the class's spread, and are optimised through the old task's classifier, which stays as
+prototype. They start as draws from what is kept of the class's spread, or as deviations of the new
+task's images from their means, and are optimised through the old task's classifier, which stays as
 it is.
 """
 
@@ -33,6 +33,7 @@ from orchestrator.methods.views import ClassFeatures
 from orchestrator.models.classifiers import COSINE_SCALE
 
 Vectors = Float[Tensor, "old vectors m"]
+_FLAT_SHARE = 1e-3  # of the mean variance: beyond the rounding of a covariance in single precision
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,18 @@ def draw_features(
 
 
 def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-    """A matrix R with `R Rᵀ` = the covariance."""
+    """Return a matrix R with `R Rᵀ` = the covariance, to a thousandth of its mean variance.
+
+    Where fewer images than features leave directions without spread, they get so much: their
+    eigenvectors would take far longer than all other work of a task.
+    """
     root, flat = torch.linalg.cholesky_ex(covariance.double())
-    if (
-        flat
-    ):  # in some directions there is no spread: fewer images than features; far slower, but certain
+    if flat:
+        level = _FLAT_SHARE * covariance.diagonal().double().mean()
+        raised = covariance.double().clone()
+        raised.diagonal().add_(level)
+        root, flat = torch.linalg.cholesky_ex(raised)
+    if flat:
         values, directions = torch.linalg.eigh(covariance.double())
         root = directions * values.clamp_min(0).sqrt()
     result: Tensor = root.float()

@@ -118,6 +118,26 @@ def test_a_class_of_a_single_image_has_no_deviations() -> None:
     assert torch.equal(observed_deviations([single]), torch.zeros(1, 2))
 
 
+@pytest.mark.parametrize("num_images", [1, 2, 10])
+def test_draws_of_few_images_stay_where_these_images_vary(num_images: int) -> None:
+    # 40 features; the deviations of n images span n - 1 directions, and draws lie in them but for
+    # a thousandth of the mean variance
+    clean = 10 * _random(3, num_images, 40)
+    statistics = with_class(
+        no_classes(40, 0), ClassFeatures(clean, torch.zeros(0, num_images, 40)), 0.0
+    )
+    draws = draw_features(
+        SharedSpreadConfig(), statistics, clean, 5000, torch.Generator().manual_seed(0)
+    )
+    deviations = (draws - statistics.means[:, None])[0]
+    _, _, directions = torch.linalg.svd(clean - clean.mean(dim=0))
+    outside = deviations @ directions[num_images - 1 :].T
+    total = float(statistics.covariance.trace())
+    variance = float(deviations.square().sum(dim=1).mean())
+    assert variance == pytest.approx(total, rel=0.05)
+    assert float(outside.square().sum(dim=1).mean()) <= 1.1e-3 * total
+
+
 def test_the_radius_of_a_class_is_the_root_mean_square_length_of_its_draws() -> None:
     drawn = _random(0, 2, 5, 3)
     expected = [

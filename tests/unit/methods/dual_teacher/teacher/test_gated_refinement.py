@@ -12,6 +12,7 @@ from orchestrator.config.teacher import (
     AdaptiveAugmentationConfig,
     JointEmbeddingConfig,
     NoAugmentationConfig,
+    ObservedSpreadConfig,
     PrototypeAugmentationConfig,
     RandomAugmentationConfig,
     TeacherConfig,
@@ -47,6 +48,7 @@ def _learned(
     config = TeacherConfig(
         refinement=RefinementConfig(epochs=epochs),
         num_views=0,
+        spread=ObservedSpreadConfig(),
         augmentation=augmentation or AdaptiveAugmentationConfig(),
         joint_embedding=JointEmbeddingConfig(dimensions=NUM_FEATURES, adapter_width=4),
     )
