@@ -131,12 +131,6 @@ class Method(Protocol):
         """
         ...
 
-    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these
-        images in their key. An extension without this function has no such stages.
-        """
-        ...
-
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of a stage over all its phases; 0 for a closed form."""
         ...
@@ -164,6 +158,17 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
+class LearnsFromUnlabeled(Protocol):
+    """What a method offers as well that learns from images without labels."""
+
+    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
+        """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these
+        images in their key.
+        """
+        ...
+
+
 def classes_learned(method: Method, task: Task) -> range:
     """Return the classes whose training images a stage reads, as positions in the class order."""
     return range(task.num_seen_classes) if method.learns_from_all_images else task.new_classes
@@ -171,9 +176,10 @@ def classes_learned(method: Method, task: Task) -> range:
 
 def learns_from_unlabeled(role: Role, experiment: Experiment) -> bool:
     """Return whether a role's stages learn from images without labels, where there are some."""
-    # extensions that were written before there were such images lack the function
-    learns = getattr(method_of(experiment), "learns_from_unlabeled_images", None)
-    return learns is not None and bool(learns(role, experiment))
+    method = method_of(experiment)
+    return isinstance(method, LearnsFromUnlabeled) and method.learns_from_unlabeled_images(
+        role, experiment
+    )
 
 
 def uses_unlabeled_images(experiment: Experiment) -> bool:

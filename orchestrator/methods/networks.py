@@ -78,10 +78,6 @@ class TrainedNetwork:
             return (f"{role}.training", *shape)
         return (f"{role}.training",)
 
-    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return False: every image needs its label."""
-        return False
-
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of the role's training."""
         return _training_of(role, experiment).epochs

@@ -97,10 +97,6 @@ class FrozenFeatures(ABC):
             return (*views, f"{role}.backbone", *PRETRAINING_PATHS)
         return views
 
-    def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return False: every image needs its label."""
-        return False
-
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
         """Return the epochs of the extractor's training, in the first task."""
         is_trained = is_first_task and not is_pretrained(role, experiment)
