@@ -8,6 +8,7 @@ OrchestratorError                 exit code 1   a bug unless a subclass says oth
 ├── UserInputError                exit code 2   the user's input is wrong: says what to change
 │   ├── ConfigError               a configuration file or an override
 │   ├── DataError                 images, labels or splits
+│   │   └── NoImagesError         a source of images without labels has none to learn from
 │   ├── NotConvertibleError       a model that cannot be brought into an export's format
 │   └── ModelNotExportableError   a model that torch cannot export as a graph
 ├── TransientError                exit code 3   storage, tracking or cluster unreachable
@@ -75,6 +76,10 @@ class ConfigError(UserInputError):
 
 class DataError(UserInputError):
     """Images, labels or splits cannot be used."""
+
+
+class NoImagesError(DataError):
+    """A source of images without labels has none, or none that may be learned from."""
 
 
 class NotConvertibleError(UserInputError):

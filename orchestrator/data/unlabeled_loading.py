@@ -15,11 +15,7 @@ from orchestrator.data.samples import Progress, Sample, ignore_progress
 from orchestrator.data.scenario import Scenario, Split
 from orchestrator.data.sources.unlabeled.source import UnlabeledSource, open_unlabeled
 from orchestrator.data.unlabeled import UnlabeledPool, digests_of, unlabeled_pool
-from orchestrator.errors import DataError
-
-
-class NoImagesError(DataError):
-    """A source of images without labels has none, or none that may be learned from."""
+from orchestrator.errors import NoImagesError
 
 
 def load_unlabeled(

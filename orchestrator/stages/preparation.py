@@ -15,7 +15,8 @@ from orchestrator.data import ImageTable, Scenario, load_images
 from orchestrator.data.samples import Progress, ignore_progress
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.data.unlabeled import UnlabeledPool
-from orchestrator.data.unlabeled_loading import NoImagesError, load_unlabeled, pool_beside
+from orchestrator.data.unlabeled_loading import load_unlabeled, pool_beside
+from orchestrator.errors import NoImagesError
 from orchestrator.methods.method import uses_unlabeled_images
 from orchestrator.stages.backbones import check_backbones
 from orchestrator.stages.graph import learned_stages, stage_graph

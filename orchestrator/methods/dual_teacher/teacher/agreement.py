@@ -75,6 +75,8 @@ class Agreement:
             features: Of each new class's images.
             generator: Of the halves.
         """
+        if not self.config.agreement_rounds:
+            return list(features)
         fewest = min(len(of_class.clean) for of_class in features)
         if fewest < _FEWEST_TO_JUDGE or known.num_classes + len(features) == 1:
             return list(features)

@@ -9,8 +9,8 @@ from orchestrator.config.data import DigitsConfig
 from orchestrator.config.unlabeled import UnlabeledArrivalsConfig, UnlabeledFile
 from orchestrator.data import ImageTable
 from orchestrator.data.growing_folder import Folder, is_held_out, read_content
-from orchestrator.data.unlabeled_loading import NoImagesError, load_unlabeled
-from orchestrator.errors import DataError
+from orchestrator.data.unlabeled_loading import load_unlabeled
+from orchestrator.errors import DataError, NoImagesError
 from tests.unlabeled import noise, write_unlabeled
 
 
