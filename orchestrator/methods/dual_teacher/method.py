@@ -21,6 +21,7 @@ from orchestrator.methods.artifacts import (
     tensors_of,
     unprefixed,
 )
+from orchestrator.methods.dual_teacher.earlier_artifacts import as_stored_now
 from orchestrator.methods.dual_teacher.student import StudentModel, learn_student_task
 from orchestrator.methods.dual_teacher.student.closed_form import FeatureStatistics
 from orchestrator.methods.dual_teacher.student.inherited import (
@@ -173,7 +174,7 @@ class DualTeacher:
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
         """Return the teacher or the student."""
-        tensors = artifact.tensors
+        tensors = as_stored_now(artifact.tensors)
         network = rebuilt_network(tensors, context)
         statistics = unprefixed("statistics", tensors)
         inherits = isinstance(context.experiment.student.backbone, InheritedBackboneConfig)
