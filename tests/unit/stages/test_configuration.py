@@ -80,6 +80,7 @@ UNREAD: dict[tuple[str, str, str], dict[str, str]] = {
         ),
     },
     ("dual_teacher", INHERITED, "student[1]"): {
+        "student.backbone.until": "the layers were taken over in the first task",
         **{
             f"data.augmentation.{name}": "the layers are taught in the first task"
             for name in ImageAugmentationConfig.model_fields
