@@ -144,7 +144,7 @@ class _Seeing:
         if views is not None and begins_alike and not self.is_taught:
             own = features[:, : self.extractor.num_features]
         else:
-            identity = hashlib.sha256(images.numpy().tobytes()).hexdigest()
+            identity = hashlib.sha256(images.contiguous().numpy().data).hexdigest()
             own = shared_features(self.extractor, images, identity, self.context)
         return _Known(PowerNormalization(groups)(own.float()).cpu(), features)
 

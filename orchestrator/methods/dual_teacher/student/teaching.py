@@ -62,7 +62,7 @@ def taught(
     assert config is not None  # noqa: S101 - the caller has asked
     images = _chosen_images(inputs, config, context)
     seen: dict[str, Any] = {
-        "images": hashlib.sha256(images.numpy().tobytes()).hexdigest(),
+        "images": hashlib.sha256(images.contiguous().numpy().data).hexdigest(),
         "num_views": config.num_views,
         "augmentation": context.image_augmentation.model_dump(mode="json"),
         "seed": context.seed,
