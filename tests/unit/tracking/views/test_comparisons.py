@@ -125,6 +125,6 @@ def test_many_parameters_are_spread_over_charts_of_up_to_six_axes_in_their_order
         if chart["type"] == "PARALLEL"
     ]
     assert [len(paths) for paths in axes] == [6, 5, 3, 1, 2, 1]
-    assert [path for paths in axes for path in paths] == list(
-        load_search_space(everything).parameters
-    )
+    # one that has a single value has no axis
+    varied = [path for path in load_search_space(everything).parameters if "epochs" not in path]
+    assert [path for paths in axes for path in paths] == varied
