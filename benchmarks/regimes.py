@@ -134,7 +134,7 @@ def write_images(regime: Regime, seed: int, folder: Path, scale: float) -> Image
     train = folder / f"train-{num_labels}-{regime.wrong}-{seed}.parquet"
     images = table.take(chosen).column("image")
     pq.write_table(pa.table({"image": images, "label": given}), train)
-    overrides = [f"data.train={train}", f"data.test={CIFAR10 / 'test.parquet'}"]
+    overrides = [f"data.train={train}", f"data.test={_test_images(folder, scale)}"]
     if regime.with_unlabeled:
         num = round(NUM_UNLABELED * scale)
         others = [i for own in rows.values() for i in own[NUM_LABELED : NUM_LABELED + num]]
@@ -142,6 +142,16 @@ def write_images(regime: Regime, seed: int, folder: Path, scale: float) -> Image
         pq.write_table(pa.table({"image": table.take(others).column("image")}), unlabeled)
         overrides.append(f"data.unlabeled={{kind: parquet, path: {unlabeled}}}")
     return Images(overrides, [a != b for a, b in zip(labels, given, strict=True)])
+
+
+def _test_images(folder: Path, scale: float) -> Path:
+    whole = CIFAR10 / "test.parquet"
+    if scale == 1:
+        return whole
+    table = pq.read_table(whole)
+    part = folder / f"test-{scale}.parquet"
+    pq.write_table(table.take(list(range(0, len(table), round(1 / scale)))), part)
+    return part
 
 
 def _rows_by_class(table: pa.Table) -> dict[str, list[int]]:
