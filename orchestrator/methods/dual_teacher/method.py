@@ -129,8 +129,12 @@ class DualTeacher:
         """Return the epochs of distillation, or of the extractor's training and the refinement."""
         if role == "student":
             own = experiment.student
-            inherits = isinstance(own.backbone, InheritedBackboneConfig)
-            return own.transfer_rounds if inherits else own.training.epochs
+            if not isinstance(own.backbone, InheritedBackboneConfig):
+                return own.training.epochs
+            rounds = own.transfer_rounds if own.classifier_weight else 0
+            if own.teaching is None or not (is_first_task and own.embedding_weight):
+                return rounds
+            return rounds + own.teaching.training.epochs
         teacher = experiment.teacher
         trains = is_first_task or isinstance(teacher.extractor, FineTunedExtractorConfig)
         trains = trains and not is_pretrained(role, experiment)
