@@ -1,4 +1,4 @@
-"""Where images come from, in tracking's words."""
+"""Describe where images come from, in tracking's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the images of a retraining arrive."""
+"""Configure where the images of a retraining arrive."""
 
 from __future__ import annotations
 

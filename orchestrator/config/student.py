@@ -1,4 +1,4 @@
-"""How the student is distilled: patent A claim 8 and patent B [METHOD §3]."""
+"""Configure the distillation of the student: patent A claim 8 and patent B [METHOD §3]."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
 
 
 class TeachingConfig(Config):
-    """How inherited layers learn to foresee the teacher's final features, once, in the first task;
-    with images without labels where there are some.
+    """Configure how inherited layers learn to foresee the teacher's final features: once, in the
+    first task; with images without labels where there are some.
     """
 
     training: TrainingConfig = Field(

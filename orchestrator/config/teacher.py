@@ -1,4 +1,4 @@
-"""How the teacher learns: patent A [METHOD §2]."""
+"""Configure the learning of the teacher: patent A [METHOD §2]."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class TransferRule(Config):
 
     @property
     def is_per_sample(self) -> bool:
-        """Whether every sample gets its own ratio, instead of one ratio for the whole batch."""
+        """Return whether every sample gets its own ratio, instead of one for the whole batch."""
         return False
 
     def tssr(self, kdr: float, tstr: float) -> float:
@@ -170,7 +170,7 @@ class ThresholdTransferConfig(TransferRule):
 
     @property
     def is_per_sample(self) -> bool:
-        """Whether the table is read once a sample."""
+        """Return whether the table is read once a sample."""
         return self.per == "sample"
 
     def tssr(self, kdr: float, tstr: float) -> float:

@@ -1,4 +1,4 @@
-"""Where images without labels come from."""
+"""Configure where images without labels come from."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
 
 
 class LabeledSource(Protocol):
-    """What is known of a source of labeled images before it is opened."""
+    """Hold what is known of a source of labeled images before it is opened."""
 
     @property
     def places(self) -> Mapping[str, str]:

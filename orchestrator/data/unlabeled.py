@@ -52,7 +52,7 @@ class UnlabeledImages:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """How many images of a source are left out, each for the first reason that holds.
+    """Count the images of a source that are left out, each for the first reason that holds.
 
     Attributes:
         in_test: Their pixels are those of a test image.

@@ -13,7 +13,7 @@ SURE = 0.9
 
 @dataclass(frozen=True)
 class Certainty:
-    """What a model makes of images without labels.
+    """Hold what a model makes of images without labels.
 
     Attributes:
         assigned: How many of them it assigns to each class.

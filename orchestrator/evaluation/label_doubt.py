@@ -1,4 +1,4 @@
-"""How much teacher and student doubt the labels that training images were given.
+"""Measure how much teacher and student doubt the labels of training images.
 
 The doubt of a label is `1 - (p + q) / 2`, with p and q the probabilities that teacher and student
 give it, calibrated (`calibration`). Measured on 10,000 images of CIFAR-10, with discriminants on
@@ -32,7 +32,7 @@ LEAST_LISTED = 100
 
 @dataclass(frozen=True)
 class LabelBeliefs:
-    """What a model makes of images whose labels are given.
+    """Hold what a model makes of images whose labels are given.
 
     Attributes:
         believed: Probability of the given label, in [0, 1].

@@ -160,7 +160,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class LearnsFromUnlabeled(Protocol):
-    """What a method offers as well that learns from images without labels."""
+    """Extend `Method` for one that learns from images without labels."""
 
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
         """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these

@@ -183,7 +183,7 @@ class FeatureTables:
         return torch.cat([self._features(split, c, "clean") for c in classes])
 
     def _features(self, split: Split | Literal["unlabeled"], c: int, name: str) -> Tensor:
-        """What a table holds under a name, without the images that are left out."""
+        """Return what a table holds under a name, without the images that are left out."""
         features = self._tables[split, c].tensors[name]
         if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:
             return features

@@ -1,4 +1,4 @@
-"""What a role's last model makes of the labels of the training images, kept in the store.
+"""Keep what a role's last model makes of the labels of the training images.
 
 It is computed once, like the evaluation of a stage, by the worker that has the model: one look at
 the images that the run has learned from, or none where the model's features are in tables. Images

@@ -49,7 +49,7 @@ class Work:
         return {stage.role: stage for stage in self.stages}
 
     def judges_labels_by(self, stage: Stage) -> bool:
-        """Whether a stage's model says what it makes of the labels of the training images."""
+        """Return whether a stage's model judges the labels of the training images."""
         return self.judges_labels and self.final_stages[stage.role].key == stage.key
 
     def artifact_of(self, stage: Stage) -> Artifact:
@@ -80,7 +80,7 @@ class Work:
         return Evaluation.from_artifact(artifact)
 
     def beliefs_of(self, stage: Stage) -> LabelBeliefs:
-        """What the model of a stage that has been computed makes of the training labels.
+        """Return what the model of a computed stage makes of the training labels.
 
         Raises:
             StorageUnavailableError: It is not in the store (any more), or the store cannot be read.

@@ -1,4 +1,4 @@
-"""What a person sees of the cuts of a teacher's backbone."""
+"""Show the cuts of a teacher's backbone to a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of images without labels."""
+"""Show images without labels to a person."""
 
 from __future__ import annotations
 

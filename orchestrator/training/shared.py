@@ -1,4 +1,4 @@
-"""What several stages, trials and runs compute in the same way: one of them computes it."""
+"""Share what several stages, trials and runs would compute in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far to shrink a covariance, from how much its estimate can be trusted."""
+"""Choose how far to shrink a covariance, from how much its estimate can be trusted."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Backbone(nn.Module):
 
     @property
     def num_features(self) -> int:
-        """How many features an image has."""
+        """Return how many features an image has."""
         return sum(group.size for group in self.groups)
 
     def stages(self) -> Stages:

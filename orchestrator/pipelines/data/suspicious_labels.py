@@ -13,7 +13,7 @@ from orchestrator.tracking.reading import open_reader
 
 @dataclass(frozen=True)
 class DoubtedByRun:
-    """What a run says about the labels that it was given.
+    """Hold what a run says about the labels that it was given.
 
     Attributes:
         run_id: MLflow's.

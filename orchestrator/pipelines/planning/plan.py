@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def images_per_second(self) -> float | None:
-        """How many images a worker's extractor looks at in a second; None when not known."""
+        """Return the images a second of a worker's extractor; None when not known."""
         seconds = sum_if_known([table.worker_seconds for table in self._tables])
         return self.num_unseen_images / seconds if seconds else None
 

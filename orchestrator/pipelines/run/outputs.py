@@ -111,7 +111,7 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
 
 
 def _written_suspicions(folder: Path) -> dict[str, Any]:
-    """What the report reads of the doubted labels, as files and pictures of the tracked run."""
+    """Hold what the report shows of the doubted labels of a tracked run."""
     name, sheet = output_files.SUSPICIOUS_LABELS_FILE, output_files.SUSPICIOUS_LABELS_SHEET_FILE
     drawn = folder / output_files.FIGURES_FOLDER / sheet
     return {

@@ -18,7 +18,7 @@ from orchestrator.stages.label_beliefs import classes_believed
 
 @dataclass(frozen=True)
 class Suspicions:
-    """What a run found out about the labels that it was given.
+    """Hold what a run found out about the labels that it was given.
 
     Attributes:
         counts: How many there are of what, for summary.json.

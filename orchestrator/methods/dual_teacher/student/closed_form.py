@@ -90,7 +90,7 @@ class FeatureStatistics:
 
     @property
     def degrees_of_freedom(self) -> float:
-        """How many independent deviations the covariance was estimated from; at least 1."""
+        """Return how many independent deviations the covariance stems from; at least 1."""
         return _degrees_of_freedom(self.counts)
 
     def followed(self, drift: FeatureDrift) -> FeatureStatistics:

@@ -120,7 +120,7 @@ def _extractor_of(
 
 @dataclass(frozen=True)
 class _Seeing:
-    """What the extractors of both make of images: from tables, or by looking at them."""
+    """Extract what both see of images: from tables, or by looking at them."""
 
     extractor: Backbone
     teacher: TeacherModel

@@ -35,7 +35,7 @@ from orchestrator.training.loop import LossOutput, Step
 
 
 class _Taught(NamedTuple):
-    """What the teacher says of a batch's images.
+    """Hold what the teacher says of a batch's images.
 
     Attributes:
         logits: What the student's distribution is drawn to.

@@ -24,7 +24,7 @@ PerSample = Float[Tensor, " n"]
 
 
 class TransferTargets(NamedTuple):
-    """What a student learns from each sample, and how it was chosen.
+    """Hold what a student learns from each sample, and how it was chosen.
 
     Attributes:
         targets: `TSSR · STK + (1 - TSSR) · EK`; each row adds up to 1.

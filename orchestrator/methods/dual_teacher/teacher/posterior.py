@@ -1,4 +1,4 @@
-"""What the teacher believes of images: probabilities, where its classifier gives cosines."""
+"""Compute the teacher's probabilities of classes; its classifier gives cosines."""
 
 from __future__ import annotations
 
