@@ -201,10 +201,9 @@ def _unlabeled_shares(
     """Return how much of each image without label belongs to which class: nothing of one that is
     of no seen class.
     """
-    posterior, device = TeacherPosterior(teacher), next(teacher.network.parameters()).device
+    device = next(teacher.network.parameters()).device
     features = images.teacher.to(device).float()
-    taught = soften(posterior.logits(features), config.temperature)
-    return (posterior.known(features)[:, None] * taught).cpu()
+    return TeacherPosterior(teacher).shares(features, config.temperature).cpu()
 
 
 def _classifier(statistics: FeatureStatistics, config: StudentConfig) -> LinearClassifier:

@@ -44,22 +44,29 @@ class TeacherPosterior:
         Args:
             features: As the extractor gives them.
         """
-        logits: Tensor = self._embedding(features) @ self._points.T - self._squares / 2
-        return logits
+        return self._logits(self._embedding(features))
 
     @torch.no_grad()
-    def known(self, features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """Return the probability that an image is of a seen class at all, in [0, 1].
+    def shares(
+        self, features: Float[Tensor, "n d"], temperature: float
+    ) -> Float[Tensor, "n classes"]:
+        """Return how probably each image is of each seen class; a row adds up to the probability
+        that the image is of a seen class at all.
 
         Images of classes that are yet to come lie nearer the mean of all images than that of any
         seen class: their difference to that class is the longer way.
 
         Args:
             features: Of many images of all kinds, as the extractor gives them.
+            temperature: Softens the probabilities among the seen classes.
         """
         embedded = self._embedding(features)
         centre = embedded.mean(dim=0)
         other = embedded @ centre - centre.square().sum() / 2
-        seen = embedded @ self._points.T - self._squares / 2
-        logits = torch.cat([seen, other[:, None]], dim=1)
-        return 1 - functional.softmax(logits, dim=1)[:, -1]
+        seen = self._logits(embedded)
+        known = functional.softmax(torch.cat([seen, other[:, None]], dim=1), dim=1)[:, :-1]
+        return known.sum(dim=1, keepdim=True) * functional.softmax(seen / temperature, dim=1)
+
+    def _logits(self, embedded: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
+        logits: Tensor = embedded @ self._points.T - self._squares / 2
+        return logits
