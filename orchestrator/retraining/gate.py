@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from jaxtyping import Int64
@@ -63,19 +64,37 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
+class Verdict(StrEnum):
+    """What becomes of a candidate.
+
+    PROMOTE makes it the champion, REJECT keeps the champion for good, HOLD keeps the candidate
+    until more held-out images have arrived, ASK leaves the decision to a person.
+    """
+
+    PROMOTE = "promote"
+    REJECT = "reject"
+    HOLD = "hold"
+    ASK = "ask"
+
+
 @dataclass(frozen=True)
 class PromotionDecision:
-    """What the gate decides, and why.
+    """A verdict with its reasons.
 
     Attributes:
-        promote: Whether the candidate becomes the champion.
+        verdict: What becomes of the candidate.
         reason: In a sentence.
         conditions: All that were looked at.
     """
 
-    promote: bool
+    verdict: Verdict
     reason: str
     conditions: Sequence[Condition] = ()
+
+    @property
+    def promote(self) -> bool:
+        """Whether the candidate becomes the champion."""
+        return self.verdict == Verdict.PROMOTE
 
 
 @dataclass(frozen=True)
@@ -155,10 +174,10 @@ def decide(measured: Measured, gate: GateConfig) -> PromotionDecision:
     failed = [condition for condition in conditions if not condition.is_met]
     if failed:
         return PromotionDecision(
-            False, "; ".join(str(condition) for condition in failed), conditions
+            Verdict.REJECT, "; ".join(str(condition) for condition in failed), conditions
         )
     return PromotionDecision(
-        True,
+        Verdict.PROMOTE,
         f"all {sum(condition.bound is not None for condition in conditions)} conditions are met",
         conditions,
     )
