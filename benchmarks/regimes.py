@@ -258,27 +258,31 @@ class Common:
 
 
 def closing_figures(regimes: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return the figures for machines, of the regimes that were computed."""
+    """Return the figures for machines, of the regimes and rows that were computed."""
     ours, alone = f"student: {OURS}", f"student: {ALONE}"
-    figures: dict[str, float] = {}
-
-    def gain(regime: str) -> float:
-        return 100 * (regimes[regime][ours] - regimes[regime][alone])
-
-    for regime, name in {
-        "1,000 labels": "gain_of_teachers",
-        "10 labels and unlabeled": "gain_few_labels_10",
-        "30 labels and unlabeled": "gain_few_labels_30",
-        "40 % wrong labels": "gain_noise_40",
-    }.items():
-        if regime in regimes and ours in regimes[regime]:
-            figures[name] = gain(regime)
-    for regime in ("1,000 labels", "100 labels"):
-        if regime in regimes and "student_last" not in figures:
-            figures.setdefault("gain_of_teachers", gain(regime))
-            figures["student_last"] = 100 * regimes[regime][ours]
-            figures["teacher_last"] = 100 * regimes[regime]["teacher: all stages"]
-    noisy = [rows for name, rows in regimes.items() if REGIMES[name].wrong]
+    gains = {
+        name: 100 * (rows[ours] - rows[alone])
+        for name, rows in regimes.items()
+        if ours in rows and alone in rows
+    }
+    figures = {
+        figure: gains[regime]
+        for regime, figure in {
+            "1,000 labels": "gain_of_teachers",
+            "10 labels and unlabeled": "gain_few_labels_10",
+            "30 labels and unlabeled": "gain_few_labels_30",
+            "40 % wrong labels": "gain_noise_40",
+        }.items()
+        if regime in gains
+    }
+    many = next((name for name in ("1,000 labels", "100 labels") if name in regimes), None)
+    if many in gains:
+        figures.setdefault("gain_of_teachers", gains[many])
+    if many is not None:
+        for row, figure in ((ours, "student_last"), ("teacher: all stages", "teacher_last")):
+            if row in regimes[many]:
+                figures[figure] = 100 * regimes[many][row]
+    noisy = [rows for name, rows in regimes.items() if REGIMES[name].wrong and ours in rows]
     differences = [
         100 * (rows[ours] - max(fixed))
         for rows in noisy
@@ -286,9 +290,7 @@ def closing_figures(regimes: Mapping[str, Mapping[str, float]]) -> dict[str, flo
     ]
     if differences:
         figures["per_sample_minus_best_fixed"] = min(differences)
-    if "20 % wrong labels" in regimes:
-        figures["suspicious_precision"] = regimes["20 % wrong labels"]["suspicious_precision"]
-    elif noisy:
+    if noisy:  # the first is the one with the fewest wrong labels
         figures["suspicious_precision"] = noisy[0]["suspicious_precision"]
     return {name: round(value, 4) for name, value in figures.items()}
 
