@@ -39,7 +39,8 @@ _CHECKED = [
             "training",
             "evaluation",
             "export",
-            "retraining.gate",
+            "retraining.evidence",
+            "retraining.statements",
         )
     ),
     *(

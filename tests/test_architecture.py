@@ -484,7 +484,7 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
     from orchestrator.export.comparison import median_seconds
     from orchestrator.methods.features.moments import FeatureMoments
     from orchestrator.models import CosineClassifier
-    from orchestrator.retraining.gate import class_mean_accuracy
+    from orchestrator.retraining.statements import Share
     from orchestrator.training.loop import LossOutput
 
     vector, matrix = torch.zeros(3), torch.zeros(2, 3)
@@ -494,7 +494,7 @@ def wrong_calls() -> dict[str, Callable[[], object]]:
         "training": lambda: LossOutput(vector),
         "data": lambda: quarter_turns(torch.zeros(1, 1, 2, 2)),
         "evaluation": lambda: agreement(vector, vector),
-        "retraining": lambda: class_mean_accuracy(vector, vector),
+        "retraining": lambda: Share.of(vector.numpy(), vector.numpy()),
         "export": lambda: median_seconds(lambda images: images, vector.numpy()),
     }
 

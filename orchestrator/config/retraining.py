@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from orchestrator.config.addresses import absolute_place, below
 from orchestrator.config.base import Config
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.gate import GateConfig
 from orchestrator.config.retraining_source import SourceConfig
 
 
@@ -82,43 +83,6 @@ class ReactionsConfig(Config):
         description=(
             "Files with which a candidate was rejected: left out until they change, or tried again"
             " with the next that arrive."
-        ),
-    )
-
-
-class GateConfig(Config):
-    """What a candidate must show, on held-out images, to become the champion. Bounds hold for
-    teacher and student unless said.
-    """
-
-    old_accuracy_tolerance: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        description=(
-            "Accuracy on the champion's classes may be lower than the champion's by this much."
-        ),
-    )
-    min_new_accuracy: float = Field(
-        default=0.5, ge=0, le=1, description="Accuracy on the new classes, among all classes."
-    )
-    max_forgetting: float = Field(
-        default=0.2, ge=-1, le=1, description="Forgetting over all tasks."
-    )
-    min_agreement: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Share of the held-out images on which student and teacher agree.",
-    )
-    max_student_parameters: int | None = Field(
-        default=None, ge=1, description="Size of the student; null means any."
-    )
-    max_student_latency_ms: float | None = Field(
-        default=None,
-        gt=0,
-        description=(
-            "Median time of the student for one image on one CPU thread; null only reports it."
         ),
     )
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from orchestrator.figures.charts import Line, line_chart
 from orchestrator.reporting.pages import render
-from orchestrator.retraining.gate import number
 
 _NEVER_CHAMPION = ("rejected", "candidate")
 
@@ -85,6 +84,5 @@ def retraining_report(name: str, tick: Mapping[str, Any], versions: Sequence[Ver
         title=name,
         tick=tick,
         versions=versions,
-        number=number,
         charts=[chart for chart in charts if chart],
     )

@@ -1,67 +1,34 @@
-"""The gate: what a candidate must show on images that no model has learned from, each condition
-with its value, bound and verdict.
+"""The gate: whether a candidate becomes the champion, judged on images that no model has learned
+from.
+
+Every bound is a statement with a confidence (conditions with error tolerance and reliability:
+ease.ml/ci, Renggli et al., SysML 2019). The candidate classifies the images of the champion's
+classes twice: among these classes only, which shows what was forgotten, and among all, which shows
+what the new classes take.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import torch
-from jaxtyping import Int64
-from torch import Tensor
+import numpy as np
 
-from orchestrator.config.retraining import GateConfig
+from orchestrator.config.gate import GateConfig
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.data.labeled_images import LabeledImages
-from orchestrator.evaluation.classification import agreement
-from orchestrator.models import AnyNetwork
-from orchestrator.models.network import predict
+from orchestrator.retraining.conditions import (
+    Condition,
+    ConditionVerdict,
+    Judge,
+    exact,
+    percent,
+)
+from orchestrator.retraining.evidence import Evidence, Move, find_moves
+from orchestrator.retraining.statements import Difference, Share, Shortfall
 
-_TIMED_IMAGES = 40
-_WARM_UP_IMAGES = 10
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One condition of the gate.
-
-    Attributes:
-        name: What is measured, in words.
-        key: The same, for tags.
-        value: Measured; a fraction unless the name says otherwise.
-        bound: What it is held against; None where it is only reported.
-        is_upper: Whether the bound is the most, instead of the least, that is allowed.
-    """
-
-    name: str
-    key: str
-    value: float
-    bound: float | None
-    is_upper: bool = False
-
-    @property
-    def is_met(self) -> bool:
-        """The verdict."""
-        if self.bound is None:
-            return True
-        return self.value <= self.bound if self.is_upper else self.value >= self.bound
-
-    def __str__(self) -> str:
-        bound = (
-            ""
-            if self.bound is None
-            else f", {'at most' if self.is_upper else 'at least'} {number(self.bound)}"
-        )
-        return f"{self.name} {number(self.value)}{bound}"
-
-
-def number(value: float) -> str:
-    """A measured value for people: counts as they are, all else to four digits."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+_MOST_MOVES = 20
+_NEW_ACCURACY = "new_accuracy"
 
 
 class Verdict(StrEnum):
@@ -85,170 +52,215 @@ class PromotionDecision:
         verdict: What becomes of the candidate.
         reason: In a sentence.
         conditions: All that were looked at.
+        blames_data: Whether what was learned explains the rejection: the new classes themselves
+            are not recognised, as with wrong labels.
+        moves: Images of the student that the new classes take from the champion's.
+        advice: For a person; empty for none.
     """
 
     verdict: Verdict
     reason: str
     conditions: Sequence[Condition] = ()
+    blames_data: bool = False
+    moves: Sequence[Move] = ()
+    advice: str = ""
 
     @property
     def promote(self) -> bool:
-        """Whether the candidate becomes the champion."""
+        """Return whether the candidate becomes the champion."""
         return self.verdict == Verdict.PROMOTE
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What the gate goes by.
+def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> PromotionDecision:
+    """Hold a candidate against the conditions of the gate.
 
-    Attributes:
-        old_accuracy: Of the candidate on the champion's classes, by role; empty without a champion.
-        champion_accuracy: Of the champion on the same images, by role.
-        new_accuracy: Of the candidate on the new classes, among all classes, by role; empty where
-            there are none.
-        forgetting: Of the candidate over all tasks, by role.
-        agreement: Share of all held-out images on which candidate's student and teacher agree.
-        student_parameters: Numbers in the candidate's student.
-        student_latency_ms: Median time of its student for one image on one CPU thread.
+    Args:
+        evidence: Candidate and champion on the same held-out images.
+        gate: The bounds.
+        attempts: Candidates that have been learned from the same files, this one included: each
+            is another chance to pass by luck.
     """
-
-    old_accuracy: dict[Role, float]
-    champion_accuracy: dict[Role, float]
-    new_accuracy: dict[Role, float]
-    forgetting: dict[Role, float]
-    agreement: float
-    student_parameters: int
-    student_latency_ms: float
-
-
-def decide(measured: Measured, gate: GateConfig) -> PromotionDecision:
-    """Holds what was measured against the bounds."""
-    conditions: list[Condition] = []
-    largest = None if gate.max_student_parameters is None else float(gate.max_student_parameters)
-    for role in ROLES:
-        if role in measured.old_accuracy:
-            bound = measured.champion_accuracy[role] - gate.old_accuracy_tolerance
-            name = (
-                f"{role}: accuracy on the champion's classes (the champion's own is"
-                f" {measured.champion_accuracy[role]:.4g})"
-            )
-            conditions.append(
-                Condition(name, f"{role}_old_accuracy", measured.old_accuracy[role], bound)
-            )
-        if role in measured.new_accuracy:
-            name = f"{role}: accuracy on the new classes"
-            conditions.append(
-                Condition(
-                    name, f"{role}_new_accuracy", measured.new_accuracy[role], gate.min_new_accuracy
-                )
-            )
-        name = f"{role}: forgetting"
-        conditions.append(
-            Condition(
-                name,
-                f"{role}_forgetting",
-                measured.forgetting[role],
-                gate.max_forgetting,
-                is_upper=True,
-            )
+    judge = Judge((1 - gate.confidence) / max(1.0, evidence.uses * attempts))
+    conditions = _conditions(evidence, gate, judge)
+    moves = find_moves(evidence, "student")[:_MOST_MOVES]
+    advice = ""
+    if evidence.uses > gate.shelf_life:
+        advice = (
+            f"the held-out images have given {evidence.uses:.0f} verdicts; collect new ones of the"
+            f" known classes: after {gate.shelf_life} they say little about images to come"
         )
-    conditions += [
-        Condition(
-            "agreement of student and teacher", "agreement", measured.agreement, gate.min_agreement
+
+    def decided(verdict: Verdict, reason: str, *, blames_data: bool = False) -> PromotionDecision:
+        return PromotionDecision(verdict, reason, conditions, blames_data, moves, advice)
+
+    violated = [it for it in conditions if it.verdict == ConditionVerdict.VIOLATED]
+    if violated:
+        blames_data = any(condition.key.endswith(_NEW_ACCURACY) for condition in violated)
+        return decided(Verdict.REJECT, "; ".join(map(str, violated)), blames_data=blames_data)
+    unknown = [it for it in conditions if it.verdict == ConditionVerdict.UNKNOWN]
+    if not unknown:
+        num = sum(condition.bound is not None for condition in conditions)
+        return decided(Verdict.PROMOTE, f"all {num} conditions are met")
+    if gate.inconclusive is None:
+        return decided(*_by_what_would_be_lost(evidence, judge, unknown))
+    return decided(Verdict(gate.inconclusive), _unknown_reason(unknown))
+
+
+def _by_what_would_be_lost(
+    evidence: Evidence, judge: Judge, unknown: Sequence[Condition]
+) -> tuple[Verdict, str]:
+    """Return promotion where the candidate is better over all classes; the champion gets every
+    image of a new class wrong.
+    """
+    reason = _unknown_reason(unknown)
+    if not evidence.num_old:
+        return Verdict.PROMOTE, f"{reason}; promoted, for without it there is no model at all"
+    gains = []
+    for role in ROLES:
+        own, is_old = evidence.predictions[role], evidence.is_old
+        champion = np.zeros(len(evidence.labels), dtype=np.bool_)
+        champion[is_old] = own.champion == evidence.labels[is_old]
+        difference = Difference.of(own.among_all == evidence.labels, champion, evidence.labels)
+        gains.append(difference.bounds(judge.risk))
+    if all(gain.lower > 0 for gain in gains):
+        least = min(gain.lower for gain in gains)
+        what = (
+            f"{reason}; promoted, for over all classes it is better than the champion by"
+            f" {percent(gains[-1].value)} (at least {percent(least)})"
+        )
+        return Verdict.PROMOTE, what
+    return Verdict.HOLD, reason
+
+
+def _unknown_reason(unknown: Sequence[Condition]) -> str:
+    more = [condition.more_images for condition in unknown]
+    wanted = (
+        "a thousand times as many would not decide"
+        if None in more
+        else f"about {max(it for it in more if it is not None):,} more would decide"
+    )
+    return f"not enough held-out images, {wanted}: " + "; ".join(map(str, unknown))
+
+
+def _conditions(evidence: Evidence, gate: GateConfig, judge: Judge) -> list[Condition]:
+    conditions: list[Condition] = []
+    for role in ROLES:
+        if evidence.num_old:
+            conditions += _about_old_classes(evidence, role, gate, judge)
+        conditions += _about_new_classes(evidence, role, gate, judge)
+        conditions += _about_forgetting(evidence, role, gate, judge)
+    teacher, student = (evidence.predictions[role].among_all for role in ROLES)
+    every = np.zeros(len(evidence.labels), dtype=np.int64)
+    largest = None if gate.max_student_parameters is None else float(gate.max_student_parameters)
+    return [
+        *conditions,
+        judge.at_least(
+            "agreement of student and teacher",
+            "agreement",
+            Share.of(teacher == student, every),
+            gate.min_agreement,
+            len(every),
         ),
-        Condition(
+        exact(
             "student: parameters",
             "student_parameters",
-            float(measured.student_parameters),
+            float(evidence.student_parameters),
             largest,
             is_upper=True,
         ),
-        Condition(
+        exact(
             "student: milliseconds for one image",
             "student_latency_ms",
-            measured.student_latency_ms,
+            evidence.student_latency_ms,
             gate.max_student_latency_ms,
-            True,
+            is_upper=True,
         ),
     ]
-    failed = [condition for condition in conditions if not condition.is_met]
-    if failed:
-        return PromotionDecision(
-            Verdict.REJECT, "; ".join(str(condition) for condition in failed), conditions
-        )
-    return PromotionDecision(
-        Verdict.PROMOTE,
-        f"all {sum(condition.bound is not None for condition in conditions)} conditions are met",
-        conditions,
+
+
+def _about_old_classes(
+    evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
+) -> list[Condition]:
+    own, labels = evidence.predictions[role], evidence.labels[evidence.is_old]
+    champion, kept = own.champion == labels, own.among_old == labels
+    among_all = own.among_all[evidence.is_old] == labels
+    was = percent(Share.of(champion, labels).rate)
+    return [
+        judge.at_least(
+            f"{role}: change on the champion's classes, among these (the champion has {was})",
+            f"{role}_old_accuracy_change",
+            Difference.of(kept, champion, labels),
+            -gate.margin,
+            len(labels),
+        ),
+        judge.at_most(
+            f"{role}: share of the champion's classes that new classes take",
+            f"{role}_taken",
+            Share.of(kept & ~among_all, labels),
+            gate.max_taken,
+            len(labels),
+        ),
+        _about_single_classes(evidence, role, gate, judge),
+    ]
+
+
+def _about_single_classes(
+    evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
+) -> Condition:
+    """Return the condition on the class that loses most; the risk is shared by all classes."""
+    own, labels = evidence.predictions[role], evidence.labels[evidence.is_old]
+    champion, among_all = own.champion == labels, own.among_all[evidence.is_old] == labels
+    classes = np.unique(labels)
+    drops = {}
+    for label in classes.tolist():
+        chosen = labels == label
+        drop = Difference.of(champion[chosen], among_all[chosen], labels[chosen])
+        drops[label] = drop.bounds(judge.risk / len(classes))
+    bound = gate.max_class_drop
+    proven = {it: drop for it, drop in drops.items() if bound is not None and drop.lower > bound}
+    worst = max(proven or drops, key=lambda it: drops[it].value)
+    found = drops[worst]
+    if bound is None:
+        verdict = ConditionVerdict.REPORTED
+    elif proven:
+        verdict = ConditionVerdict.VIOLATED
+    else:  # of few images a class, hardly any drop could be excluded: it must at least be seen
+        verdict = ConditionVerdict.MET if found.value <= bound else ConditionVerdict.UNKNOWN
+    return Condition(
+        f"{role}: largest loss of a class ({evidence.known.class_names[worst]})",
+        f"{role}_class_drop",
+        found.value,
+        bound,
+        verdict,
+        is_upper=True,
+        lower=found.lower,
+        upper=found.upper,
+        num_images=int((labels == worst).sum()),
     )
 
 
-def measure(
-    candidate: dict[Role, AnyNetwork],
-    champion: dict[Role, AnyNetwork],
-    held_out: LabeledImages,
-    num_old_classes: int,
-    forgetting: dict[Role, float],
-) -> Measured:
-    """Tests candidate and champion on the same images.
-
-    Args:
-        candidate: Its networks, on the CPU.
-        champion: Its networks; empty without one.
-        held_out: Images of all classes, in the order of learning; the champion's classes come
-            first.
-        num_old_classes: How many the champion knows.
-        forgetting: Of the candidate.
-    """
-    old = held_out.labels < num_old_classes
-    new = ~old
-    predictions = {
-        role: predict(network, held_out.images).argmax(dim=1) for role, network in candidate.items()
-    }
-    of_champion = {
-        role: predict(network, held_out.images[old]).argmax(dim=1)
-        for role, network in champion.items()
-    }
-    return Measured(
-        old_accuracy={
-            role: class_mean_accuracy(predictions[role][old], held_out.labels[old])
-            for role in champion
-        },
-        champion_accuracy={
-            role: class_mean_accuracy(found, held_out.labels[old])
-            for role, found in of_champion.items()
-        },
-        new_accuracy={
-            role: class_mean_accuracy(found[new], held_out.labels[new])
-            for role, found in predictions.items()
-            if new.any()
-        },
-        forgetting=forgetting,
-        agreement=agreement(predictions["teacher"], predictions["student"]),
-        student_parameters=candidate["student"].num_parameters(),
-        student_latency_ms=latency_ms(candidate["student"], held_out.images),
-    )
+def _about_new_classes(
+    evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
+) -> list[Condition]:
+    new = ~evidence.is_old
+    if not new.any():
+        return []
+    labels, chosen = evidence.labels[new], evidence.predictions[role].among_all[new]
+    name, share = f"{role}: accuracy on the new classes", Share.of(chosen == labels, labels)
+    key = f"{role}_{_NEW_ACCURACY}"
+    return [judge.at_least(name, key, share, gate.min_new_accuracy, len(labels))]
 
 
-def class_mean_accuracy(predictions: Int64[Tensor, " n"], labels: Int64[Tensor, " n"]) -> float:
-    """Mean over the classes of the share that is predicted right: every class weighs the same,
-    however many images it has.
-    """
-    correct = (predictions == labels).double()
-    return statistics.fmean(correct[labels == label].mean().item() for label in labels.unique())
-
-
-def latency_ms(network: AnyNetwork, images: Tensor) -> float:
-    """Median milliseconds for one image on one CPU thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    seconds = []
-    try:
-        with torch.inference_mode():
-            for turn in range(_WARM_UP_IMAGES + _TIMED_IMAGES):
-                started = time.perf_counter()
-                network(images[turn % len(images)][None])
-                seconds.append(time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(threads)
-    return 1000 * statistics.median(seconds[_WARM_UP_IMAGES:])
+def _about_forgetting(
+    evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
+) -> list[Condition]:
+    """Return the condition on forgetting; the accuracies of earlier tasks count as known."""
+    forgetting, task_of = evidence.known.forgetting[role], evidence.task_of
+    name, key = f"{role}: forgetting", f"{role}_forgetting"
+    earlier = task_of < len(evidence.known.tasks) - 1
+    if not earlier.any():
+        return []
+    labels = evidence.labels[earlier]
+    left = Share.of(evidence.predictions[role].among_all[earlier] == labels, task_of[earlier])
+    shortfall = Shortfall(forgetting + left.rate, left)
+    return [judge.at_most(name, key, shortfall, gate.max_forgetting, len(labels))]

@@ -116,10 +116,9 @@ class JsonTickListener(JsonRunListener):
                 run,
             )
         for condition in outcome.conditions:
-            verdict = (
-                "reported" if condition.bound is None else "met" if condition.is_met else "not met"
-            )
-            self._lines.write(f"gate: {condition}: {verdict}", "info", run)
+            self._lines.write(f"gate: {condition}: {condition.verdict.value}", "info", run)
+        if outcome.advice:
+            self._lines.write(outcome.advice, "warning", run)
         dry = " (dry run: nothing was changed)" if outcome.is_dry else ""
         self._lines.write(f"{outcome.outcome}{dry}: {outcome.reason}", "info", run)
 

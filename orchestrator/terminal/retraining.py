@@ -12,8 +12,9 @@ from rich.table import Table
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
-from orchestrator.retraining.gate import number
 from orchestrator.terminal.run import TerminalRunListener
+
+_SHOWN_MOVES = 5
 
 
 class TickListener(TerminalRunListener):
@@ -36,6 +37,13 @@ def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
         line(f"{finding.reaction:8} {finding.message}")
     if outcome.conditions:
         console.print(_gate_table(outcome))
+    for move in outcome.moves[:_SHOWN_MOVES]:
+        line(
+            f"{move.num_images} of {move.num_held_out} held-out images of {move.old} go to the new"
+            f" class {move.new}"
+        )
+    if outcome.advice:
+        line(outcome.advice)
     if outcome.champion is not None:
         line(f"champion {outcome.champion}")
     if outcome.run_id is not None:
@@ -53,10 +61,8 @@ def _gate_table(outcome: RetrainingOutcome) -> Table:
     for column in ("condition", "measured", "bound", "verdict"):
         table.add_column(column, justify="left" if column in ("condition", "verdict") else "right")
     for condition in outcome.conditions:
-        sign = "≤" if condition.is_upper else "≥"
-        bound = "" if condition.bound is None else f"{sign} {number(condition.bound)}"
-        verdict = (
-            "reported" if condition.bound is None else "met" if condition.is_met else "NOT MET"
-        )
-        table.add_row(condition.name, number(condition.value), bound, verdict)
+        verdict = condition.verdict.value
+        if not condition.is_met:
+            verdict = verdict.upper()
+        table.add_row(condition.name, condition.measured, condition.demanded, verdict)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any, Literal
 
 from orchestrator.config.scenario import Label
 from orchestrator.retraining.changes import ChangePlan, Finding
-from orchestrator.retraining.gate import Condition, PromotionDecision, number
+from orchestrator.retraining.conditions import Condition
+from orchestrator.retraining.evidence import Move
+from orchestrator.retraining.gate import PromotionDecision
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.scan import Scan
-from orchestrator.tracking.mlflow.registry import GATE_TAG_PREFIX
+from orchestrator.tracking.mlflow.registry import GATE_CONDITIONS_TAG, GATE_TAG_PREFIX
 
 Outcome = Literal["nothing_to_do", "promoted", "rejected", "locked"]
 
@@ -30,6 +33,8 @@ class RetrainingOutcome:
         new_classes: That the candidate has learned, and the champion before it had not.
         findings: In the source.
         conditions: Of the gate.
+        moves: Held-out images that the new classes take from the champion's.
+        advice: For a person; empty for none.
         is_dry: Whether nothing was changed.
         report: Where the report is; None where none was written.
     """
@@ -42,6 +47,8 @@ class RetrainingOutcome:
     new_classes: Sequence[Label] = ()
     findings: Sequence[Finding] = ()
     conditions: Sequence[Condition] = ()
+    moves: Sequence[Move] = ()
+    advice: str = ""
     is_dry: bool = False
     report: Path | None = None
 
@@ -86,6 +93,8 @@ class RetrainingOutcome:
             candidate=candidate,
             run_id=run_id,
             conditions=decision.conditions,
+            moves=decision.moves,
+            advice=decision.advice,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -107,28 +116,22 @@ class RetrainingOutcome:
                 }
                 for finding in self.findings
             ],
-            "gate": [
-                {
-                    "condition": condition.name,
-                    "value": condition.value,
-                    "bound": condition.bound,
-                    "is_upper": condition.is_upper,
-                    "met": condition.is_met,
-                }
-                for condition in self.conditions
-            ],
+            "gate": [condition.summary() for condition in self.conditions],
+            "moves": [asdict(move) for move in self.moves],
+            "advice": self.advice,
         }
 
 
 def outcome_tags(decision: PromotionDecision) -> dict[str, str]:
-    """Each condition of the gate as a tag: value, bound and verdict."""
-    return {
+    """Return the conditions of the gate as tags: a line for people each, and all for programs."""
+    tags = {
         GATE_TAG_PREFIX + condition.key: _verdict(condition) for condition in decision.conditions
     }
+    content = [condition.summary() for condition in decision.conditions]
+    return {**tags, GATE_CONDITIONS_TAG: json.dumps(content)}
 
 
 def _verdict(condition: Condition) -> str:
     if condition.bound is None:
-        return number(condition.value)
-    sign, verdict = "≤" if condition.is_upper else "≥", "met" if condition.is_met else "not met"
-    return f"{number(condition.value)} {sign} {number(condition.bound)}: {verdict}"
+        return condition.measured
+    return f"{condition.measured}, {condition.demanded}: {condition.verdict.value}"

@@ -13,7 +13,8 @@ from orchestrator.pipelines.run.listener import RunListener
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
 from orchestrator.retraining.changes import ChangePlan, plan_changes
-from orchestrator.retraining.gate import PromotionDecision, decide, measure
+from orchestrator.retraining.evidence import KnownTasks, gather_evidence
+from orchestrator.retraining.gate import PromotionDecision, decide
 from orchestrator.retraining.journal import State
 from orchestrator.retraining.lease import Lease
 from orchestrator.retraining.lineage import Lineage, QuarantinedFile
@@ -153,11 +154,15 @@ class Tick:
     def _judge(self, result: RunResult, champion: Registered | None) -> PromotionDecision:
         scenario = result.work.scenario
         num_old = len(champion.lineage.classes) if champion else 0
-        measured = measure(
+        evidence = gather_evidence(
             {role: model.network for role, model in result.models.items()},
             champion.networks() if champion else {},
             scenario.images_of(Split.TEST, range(len(scenario.class_names))),
             num_old,
-            {role: result.summary[role]["forgetting"] for role in ROLES},
+            KnownTasks(
+                scenario.class_names,
+                [task.new_classes for task in scenario.tasks],
+                {role: result.summary[role]["forgetting"] for role in ROLES},
+            ),
         )
-        return decide(measured, self._retraining.gate)
+        return decide(evidence, self._retraining.gate)

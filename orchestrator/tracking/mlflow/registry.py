@@ -33,6 +33,7 @@ PREDECESSOR_TAG = (  # the student version from whose champion it has learned on
     "orchestrator.predecessor"
 )
 GATE_TAG_PREFIX = "orchestrator.gate."
+GATE_CONDITIONS_TAG = "orchestrator.gate_conditions"  # all of them, as JSON
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _MAX_TAG = 5000
 

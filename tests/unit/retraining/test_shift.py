@@ -32,7 +32,7 @@ from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import scan
-from orchestrator.retraining.shift import find_shifts
+from orchestrator.retraining.shift import find_shifts, shift_p_value
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.training.random_streams import seeded_initialisation
 
@@ -122,3 +122,18 @@ def test_no_more_images_are_embedded_at_once_than_an_evaluation_takes(tmp_path: 
         noting.remove()
     assert sum(at_once) > 20 + IMAGES_AT_ONCE, "of both sides"
     assert max(at_once) == IMAGES_AT_ONCE
+
+
+def test_the_shift_test_is_quiet_about_the_same_and_loud_about_the_different() -> None:
+    """Of 100 pairs of equal distributions, at p = 0.01, some are called different (binomial: 1
+    expected, 5 at most).
+    """
+    random = np.random.default_rng(0)
+    false_alarms = sum(
+        shift_p_value(random.normal(size=(200, 16)), random.normal(size=(50, 16))) < 0.01
+        for _ in range(100)
+    )
+    assert false_alarms <= 5
+    shifted = random.normal(size=(50, 32))
+    shifted[:, 3] += 1.5
+    assert shift_p_value(random.normal(size=(200, 32)), shifted) < 1e-4

@@ -1,0 +1,176 @@
+"""Gather what the gate goes by: candidate and champion on the same held-out images."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from orchestrator.config.roles import Role
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.models import AnyNetwork
+from orchestrator.models.network import predict
+from orchestrator.retraining.statements import Flags
+
+_TIMED_IMAGES = 40
+_WARM_UP_IMAGES = 10
+
+Classes = Int64[np.ndarray, " _"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The answers of a candidate's network, and of the champion's one of the same role.
+
+    Attributes:
+        among_all: (images,), the candidate's classes.
+        among_old: (old images,), its choice among the champion's classes.
+        champion: (old images,), the champion's classes; None without a champion.
+    """
+
+    among_all: Classes
+    among_old: Classes
+    champion: Classes | None
+
+
+@dataclass(frozen=True)
+class KnownTasks:
+    """What a candidate has learned.
+
+    Attributes:
+        class_names: In the order of learning.
+        tasks: The classes of every task.
+        forgetting: Over all tasks, by role.
+    """
+
+    class_names: Sequence[str]
+    tasks: Sequence[range]
+    forgetting: Mapping[Role, float]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the gate looks at.
+
+    Attributes:
+        labels: (images,), positions in the order of learning; the champion's classes come first.
+        num_old: Classes that the champion knows; 0 without one.
+        known: What the candidate has learned.
+        predictions: By role.
+        student_parameters: Numbers in the candidate's student.
+        student_latency_ms: Median time of its student for one image on one CPU thread.
+        uses: How many verdicts the held-out images give, this one included; the mean over the
+            classes.
+    """
+
+    labels: Classes
+    num_old: int
+    known: KnownTasks
+    predictions: Mapping[Role, Predictions]
+    student_parameters: int
+    student_latency_ms: float
+    uses: float = 1.0
+
+    @property
+    def is_old(self) -> Flags:
+        """Return which images show classes of the champion."""
+        return self.labels < self.num_old
+
+    @property
+    def task_of(self) -> Classes:
+        """Return the task of every image."""
+        task_of_class = {c: index for index, task in enumerate(self.known.tasks) for c in task}
+        return np.asarray([task_of_class[int(label)] for label in self.labels], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Move:
+    """Images of a class of the champion that now go to a new class.
+
+    Attributes:
+        old: The class that they show.
+        new: The class that they are taken for.
+        num_images: So many; among the champion's classes they are right.
+        num_held_out: Of so many held-out images of the class.
+    """
+
+    old: str
+    new: str
+    num_images: int
+    num_held_out: int
+
+
+def find_moves(evidence: Evidence, role: Role) -> list[Move]:
+    """Return which images the new classes take from the champion's, the most frequent first."""
+    is_old, own = evidence.is_old, evidence.predictions[role]
+    old_labels, chosen = evidence.labels[is_old], own.among_all[is_old]
+    taken = (own.among_old == old_labels) & (chosen >= evidence.num_old)
+    counts = Counter(zip(old_labels[taken].tolist(), chosen[taken].tolist(), strict=True))
+    held_out = Counter(old_labels.tolist())
+    names = evidence.known.class_names
+    return [
+        Move(names[old], names[new], num, held_out[old])
+        for (old, new), num in sorted(counts.items(), key=lambda it: (-it[1], it[0]))
+    ]
+
+
+def gather_evidence(
+    candidate: Mapping[Role, AnyNetwork],
+    champion: Mapping[Role, AnyNetwork],
+    held_out: LabeledImages,
+    num_old: int,
+    known: KnownTasks,
+) -> Evidence:
+    """Let candidate and champion classify the same images.
+
+    Args:
+        candidate: Its networks, on the CPU.
+        champion: Its networks; empty without one.
+        held_out: Images of all classes, in the order of learning.
+        num_old: Classes that the champion knows; 0 without one.
+        known: What the candidate has learned.
+    """
+    labels = held_out.labels.numpy()
+    old = held_out.labels < num_old
+    predictions = {}
+    for role, network in candidate.items():
+        logits = predict(network, held_out.images)
+        of_champion = None
+        if champion:
+            of_champion = predict(champion[role], held_out.images[old]).argmax(dim=1).numpy()
+        predictions[role] = Predictions(
+            logits.argmax(dim=1).numpy(),
+            logits[old, :num_old].argmax(dim=1).numpy() if num_old else labels[:0],
+            of_champion,
+        )
+    return Evidence(
+        labels=labels,
+        num_old=num_old,
+        known=known,
+        predictions=predictions,
+        student_parameters=candidate["student"].num_parameters(),
+        student_latency_ms=latency_ms(candidate["student"], held_out.images),
+    )
+
+
+def latency_ms(network: AnyNetwork, images: Tensor) -> float:
+    """Return the median milliseconds for one image on one CPU thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    seconds = []
+    try:
+        with torch.inference_mode():
+            for turn in range(_WARM_UP_IMAGES + _TIMED_IMAGES):
+                started = time.perf_counter()
+                network(images[turn % len(images)][None])
+                seconds.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads)
+    return 1000 * statistics.median(seconds[_WARM_UP_IMAGES:])

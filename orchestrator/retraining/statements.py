@@ -1,0 +1,141 @@
+"""Statistical statements about accuracies: how sure can one be, with so many images?
+
+Bounds are Clopper and Pearson's exact ones for a binomial share (Biometrika 1934, through SciPy's
+beta distribution). The difference between two models on the same images is the share that is
+gained minus the share that is lost; its bounds join theirs by the method of variance estimates
+recovery (Zou & Donner, Statistics in Medicine 2008). Classes weigh the same, so that the size of a
+sample is Kish's effective one. `benchmarks/gate.py` measures how often the statements are wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+Flags = Bool[np.ndarray, " images"]
+Strata = Int64[np.ndarray, " images"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A measured value with its confidence bounds.
+
+    Attributes:
+        value: Measured.
+        lower: The true value is below with a probability of at most the risk.
+        upper: The true value is above with a probability of at most the risk.
+    """
+
+    value: float
+    lower: float
+    upper: float
+
+
+class Statement(Protocol):
+    """Something measured on a sample of images."""
+
+    def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
+        """Return the value with its bounds.
+
+        Args:
+            risk: Probability of a true value beyond a bound, in (0, 0.5].
+            factor: How many times as many images there were, with the same result.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of the images, each class weighing the same.
+
+    Attributes:
+        rate: In [0, 1].
+        size: Effective number of images.
+    """
+
+    rate: float
+    size: float
+
+    @classmethod
+    def of(cls, flags: Flags, strata: Strata) -> Share:
+        """Return the mean over strata of the share of flags that are true.
+
+        Args:
+            flags: (images,), at least one.
+            strata: (images,), a class or task of each.
+        """
+        weights = balanced_weights(strata)
+        return cls(float(weights @ flags), float(1 / np.square(weights).sum()))
+
+    def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
+        """Return the share with its exact bounds."""
+        from scipy.stats import beta  # noqa: PLC0415 - slow to import
+
+        trials = self.size * factor
+        hits = self.rate * trials
+        misses = max(trials - hits, 0.0)
+        lower = float(beta.ppf(risk, hits, misses + 1)) if hits > 0 else 0.0
+        upper = float(beta.ppf(1 - risk, hits + 1, misses)) if misses > 0 else 1.0
+        return Bounds(self.rate, lower, upper)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The accuracy of one model minus that of another one, on the same images.
+
+    Attributes:
+        gained: Share of images that only the first one gets right.
+        lost: Share of images that only the second one gets right.
+    """
+
+    gained: Share
+    lost: Share
+
+    @classmethod
+    def of(cls, first: Flags, second: Flags, strata: Strata) -> Difference:
+        """Return how two models differ.
+
+        Args:
+            first: (images,), whether one model is right.
+            second: (images,), whether the other one is.
+            strata: (images,), a class of each.
+        """
+        return cls(Share.of(first & ~second, strata), Share.of(second & ~first, strata))
+
+    def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
+        """Return the difference with its bounds."""
+        gained, lost = self.gained.bounds(risk, factor), self.lost.bounds(risk, factor)
+        value = gained.value - lost.value
+        return Bounds(
+            value,
+            value - math.hypot(gained.value - gained.lower, lost.upper - lost.value),
+            value + math.hypot(gained.upper - gained.value, lost.value - lost.lower),
+        )
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """How far a share is below a number that counts as known, such as earlier accuracies.
+
+    Attributes:
+        known: In [0, 1].
+        share: What is left.
+    """
+
+    known: float
+    share: Share
+
+    def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
+        """Return the shortfall with its bounds."""
+        left = self.share.bounds(risk, factor)
+        return Bounds(self.known - left.value, self.known - left.upper, self.known - left.lower)
+
+
+def balanced_weights(strata: Strata) -> Float64[np.ndarray, " images"]:
+    """Return a weight for each image, such that strata weigh the same and all weights sum to 1."""
+    _, inverse, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (len(counts) * counts[inverse]))
