@@ -438,7 +438,9 @@ def cifar_case() -> Case:
     }
     gate = {
         "min_new_accuracy": 0.25,
-        "old_accuracy_tolerance": 0.3,
+        "margin": 0.3,
+        "max_taken": 0.4,
+        "max_class_drop": 0.7,
         "max_forgetting": 0.6,
         "min_agreement": 0.2,
     }

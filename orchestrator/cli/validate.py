@@ -21,13 +21,15 @@ def validate(
 
     Every file is checked; the exit code is 2 when one of them is wrong.
     """
-    from orchestrator.config import load_any
+    from orchestrator.config import Retraining, load_any
 
     failed = False
     for file in files:
         try:
-            load_any(file)
+            loaded = load_any(file)
             typer.echo(f"{file}: valid")
+            if isinstance(loaded, Retraining):
+                typer.echo("  its gate: " + "\n            ".join(loaded.gate.meaning()))
         except UserInputError as error:
             typer.echo(str(error), err=True)
             failed = True

@@ -102,4 +102,37 @@ class GateConfig(Config):
         if "margin" in given:
             msg = f"margin and {_OLD_NAME} are the same; leave {_OLD_NAME} out"
             raise ValueError(msg)
-        return {("margin" if name == _OLD_NAME else name): it for name, it in given.items()}
+        rest = {name: it for name, it in given.items() if name != _OLD_NAME}
+        return {**_bounds_of_former_name(given[_OLD_NAME]), "margin": given[_OLD_NAME], **rest}
+
+    def meaning(self) -> list[str]:
+        """Return what the gate demands, a sentence a statement."""
+        undecided = {
+            "promote": "it is promoted",
+            "hold": "it is held until more images have arrived",
+            "ask": "a person is asked",
+            None: "it is promoted if it is better over all classes, and else held",
+        }[self.inconclusive]
+        sentences = [
+            f"with {self.confidence:.1%} confidence in each statement, for teacher and student:",
+            f"among the champion's classes it loses at most {self.margin:.1%}",
+            f"new classes take at most {self.max_taken:.1%} of the images of the champion's",
+            ""
+            if self.max_class_drop is None
+            else f"no class of the champion loses more than {self.max_class_drop:.1%}",
+            f"it recognises at least {self.min_new_accuracy:.1%} of the new classes' images",
+            f"it forgets at most {self.max_forgetting:.1%}",
+            f"student and teacher agree on at least {self.min_agreement:.1%} of the images",
+            f"where images are too few to tell, {undecided}",
+        ]
+        return [sentence for sentence in sentences if sentence]
+
+
+def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
+    """Return bounds at least as wide: the former one held for everything that could be lost."""
+    if not isinstance(tolerance, int | float):  # the field itself says what is wrong
+        return {}
+    return {
+        name: max(tolerance, GateConfig.model_fields[name].default)
+        for name in ("max_taken", "max_class_drop")
+    }

@@ -88,7 +88,9 @@ def test_a_retraining_lives_in_a_bucket(
     }
     gate = {
         "min_new_accuracy": 0,
-        "old_accuracy_tolerance": 1,
+        "margin": 1,
+        "max_taken": 1,
+        "max_class_drop": 1,
         "max_forgetting": 1,
         "min_agreement": 0,
     }

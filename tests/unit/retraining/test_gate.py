@@ -213,6 +213,11 @@ def test_size_and_latency_are_known_exactly(limits: dict[str, float], said: str)
 
 
 def test_the_former_name_of_the_margin_is_still_read() -> None:
-    assert GateConfig.model_validate({"old_accuracy_tolerance": 0.05}).margin == 0.05
+    narrow = GateConfig.model_validate({"old_accuracy_tolerance": 0.05})
+    assert (narrow.margin, narrow.max_taken, narrow.max_class_drop) == (0.05, 0.1, 0.3)
+    wide = GateConfig.model_validate({"old_accuracy_tolerance": 1})
+    assert (wide.margin, wide.max_taken, wide.max_class_drop) == (1, 1, 1)
+    with pytest.raises(ValueError, match="margin"):
+        GateConfig.model_validate({"old_accuracy_tolerance": "much"})
     with pytest.raises(ValueError, match="are the same"):
         GateConfig.model_validate({"old_accuracy_tolerance": 0.05, "margin": 0.05})
