@@ -73,13 +73,13 @@ class Share:
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
         """Return the share with its exact bounds."""
-        from scipy.stats import beta  # noqa: PLC0415 - slow to import
+        from scipy.special import betaincinv  # noqa: PLC0415 - slow to import
 
         trials = self.size * factor
         hits = self.rate * trials
         misses = max(trials - hits, 0.0)
-        lower = float(beta.ppf(risk, hits, misses + 1)) if hits > 0 else 0.0
-        upper = float(beta.ppf(1 - risk, hits + 1, misses)) if misses > 0 else 1.0
+        lower = float(betaincinv(hits, misses + 1, risk)) if hits > 0 else 0.0
+        upper = float(betaincinv(hits + 1, misses, 1 - risk)) if misses > 0 else 1.0
         return Bounds(self.rate, lower, upper)
 
 
