@@ -21,6 +21,7 @@ from orchestrator.methods.method import Model
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.network import predict, predict_from_features
 from orchestrator.stages.graph import Stage, tells_certainty
+from orchestrator.stages.shared_artifacts import SHARED
 from orchestrator.training.ranks import ALONE, Ranks
 
 Rows = dict[Split, list[float]]
@@ -64,7 +65,7 @@ class Evaluation:
     @classmethod
     def from_artifact(cls, artifact: Artifact) -> Evaluation:
         """What `as_artifact` was made of."""
-        values = dict(artifact.values)
+        values = {name: value for name, value in artifact.values.items() if name != SHARED}
         rows = {Split(split): row for split, row in values.pop("rows").items()}
         known = {name: values.pop(name) for name in ("sample_accuracy", "num_parameters")}
         tensors = dict(artifact.tensors)

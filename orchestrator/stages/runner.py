@@ -45,7 +45,7 @@ from orchestrator.stages.feature_tables import (
 from orchestrator.stages.fixed_features import features_by
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_as_artifact, beliefs_key, judge_labels
-from orchestrator.stages.shared_artifacts import SharedInStore
+from orchestrator.stages.shared_artifacts import SHARED, SharedInStore
 from orchestrator.stages.work import Work
 from orchestrator.training.context import LearningContext
 from orchestrator.training.ranks import ALONE, Ranks
@@ -176,6 +176,7 @@ class StageRunner:
                 "num_train_workers": self._ranks.size,
                 "num_images": num_training_images(stage, experiment, scenario),
                 "epochs": epochs,
+                SHARED: self._shared.take_used(),
             }
             store.save(stage.key, replace(learned, values={**learned.values, **values}))
         # not the model as it was learned: all ranks, and who finds it in the store, go on from the
@@ -192,7 +193,9 @@ class StageRunner:
         features_of = self._features.judged if tables else self._own_features_of(stage, model)
         evaluation = evaluate(model, stage, self._work.scenario, self._ranks, features_of)
         if self._ranks.is_first:
-            self._work.store.save(key, evaluation.as_artifact())
+            kept = evaluation.as_artifact()
+            used = {SHARED: self._shared.take_used()}
+            self._work.store.save(key, replace(kept, values={**kept.values, **used}))
 
     def _judge_labels(self, stage: Stage) -> None:
         work = self._work

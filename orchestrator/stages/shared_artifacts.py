@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator.models.artifact import Artifact
@@ -13,6 +13,7 @@ from orchestrator.stages.store import StageStore
 from orchestrator.training.ranks import ALONE, Ranks
 
 SHARED_FORMAT = 1
+SHARED = "shared"  # under this name a stage says which shared artifacts it has used
 
 
 class SharedInStore:
@@ -29,6 +30,12 @@ class SharedInStore:
         self._store = store
         self._ranks = ranks
         self._claims = claims
+        self._used: dict[str, None] = {}
+
+    def take_used(self) -> list[str]:
+        """Return the keys of what was obtained since the last call."""
+        used, self._used = list(self._used), {}
+        return used
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
         """Return a kept artifact, or compute and keep it.
@@ -37,6 +44,7 @@ class SharedInStore:
             StorageUnavailableError: The store cannot be read or written.
         """
         key = _key_of(content)
+        self._used[key] = None
         found = self._read(key)
         if found is None:
             with holding(self._claims, key, self._ranks):
@@ -56,6 +64,20 @@ class SharedInStore:
         if self._ranks.is_first:
             self._store.note_use([key])
         return found
+
+
+def shared_artifacts_of(store: StageStore, keys: Iterable[str]) -> frozenset[str]:
+    """Return the keys of the shared artifacts from which stages and evaluations were computed.
+
+    Args:
+        store: Where they are, or some of them.
+        keys: Of stages and evaluations.
+
+    Raises:
+        StorageUnavailableError: The store cannot be read.
+    """
+    found = (store.values_of(key) or {} for key in keys)
+    return frozenset(key for values in found for key in values.get(SHARED, ()))
 
 
 def _key_of(content: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from orchestrator.stages.feature_tables import tables_read_for
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_key
 from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_up, exists
+from orchestrator.stages.shared_artifacts import shared_artifacts_of
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,19 @@ def collect_garbage(
         StorageUnavailableError: A store cannot be reached, or something in it cannot be removed.
     """
     needed = frozenset(key for experiment in experiments for key in keys_needed_by(experiment))
-    rule = RetentionRule(datetime.now(UTC), timedelta(days=unused_days), needed)
+    now, unused = datetime.now(UTC), timedelta(days=unused_days)
     stores = [
         StageStore(uri)
         for uri in dict.fromkeys(uris or [experiment.store.uri for experiment in experiments])
     ]
-    return [
-        GarbageReport(store.uri, clean_up(store, rule, dry_run) if exists(store) else None)
-        for store in stores
-    ]
+    reports = []
+    for store in stores:
+        if not exists(store):
+            reports.append(GarbageReport(store.uri, None))
+            continue
+        rule = RetentionRule(now, unused, needed | shared_artifacts_of(store, needed))
+        reports.append(GarbageReport(store.uri, clean_up(store, rule, dry_run)))
+    return reports
 
 
 def keys_needed_by(experiment: Experiment) -> list[str]:

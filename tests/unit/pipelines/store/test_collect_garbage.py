@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from orchestrator.config import Experiment
+from orchestrator.config import Experiment, with_values
 from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.models.artifact import Artifact
 from orchestrator.pipelines.store.collect_garbage import Amount, collect_garbage, keys_needed_by
@@ -63,6 +63,29 @@ def test_all_that_a_run_with_a_pre_trained_extractor_stores_stays_while_its_expe
     for path in store.glob("*/manifest.json"):
         os.utime(path, (0, 0))
     collect_garbage([], [pretrained_experiment], 30, dry_run=False)
+    assert {path.parent.name for path in store.glob("*/manifest.json")} == stored
+
+
+def test_what_the_stages_of_a_named_experiment_share_stays(
+    pretrained_experiment: Experiment,
+) -> None:
+    taught = {
+        "teacher.backbone.features": {"kind": "stages"},
+        "student.backbone": {"kind": "inherited", "until": "stage2"},
+        "student.teaching": {"training": {"epochs": 1}, "num_views": 2, "max_images": 8},
+    }
+    experiment = with_values(pretrained_experiment, taught)
+    work = prepare_work(experiment)
+    runner = StageRunner(work, torch.device("cpu"), lambda _: None)
+    for stage in work.stages:
+        runner.obtain(stage)
+    store = Path(experiment.store.uri)
+    stored = {path.parent.name for path in store.glob("*/manifest.json")}
+    shared = stored - set(keys_needed_by(experiment))
+    assert len(shared) > 2  # the answers to views, the taught layers, features by them
+    for path in store.glob("*/manifest.json"):
+        os.utime(path, (0, 0))
+    collect_garbage([], [experiment], 30, dry_run=False)
     assert {path.parent.name for path in store.glob("*/manifest.json")} == stored
 
 
