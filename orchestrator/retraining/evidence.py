@@ -6,7 +6,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from orchestrator.config.roles import Role
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.models import AnyNetwork
 from orchestrator.models.network import predict
-from orchestrator.retraining.statements import Flags
+from orchestrator.retraining.statements import Flags, balanced_weights
 
 _TIMED_IMAGES = 40
 _WARM_UP_IMAGES = 10
@@ -66,8 +66,8 @@ class Evidence:
         predictions: By role.
         student_parameters: Numbers in the candidate's student.
         student_latency_ms: Median time of its student for one image on one CPU thread.
-        uses: How many verdicts the held-out images give, this one included; the mean over the
-            classes.
+        looks: (images,), how many verdicts each held-out image gives, this one included; None
+            where all are new.
     """
 
     labels: Classes
@@ -76,7 +76,34 @@ class Evidence:
     predictions: Mapping[Role, Predictions]
     student_parameters: int
     student_latency_ms: float
-    uses: float = 1.0
+    looks: Classes | None = None
+
+    @property
+    def uses(self) -> float:
+        """Return how many verdicts an image gives on average, classes weighing the same."""
+        if self.looks is None:
+            return 1.0
+        return round(float(balanced_weights(self.labels) @ self.looks), 6)
+
+    def only_new(self) -> Evidence:
+        """Return the part from images that have not been looked at before."""
+        if self.looks is None:
+            return self
+        chosen = self.looks == 1
+        among_old = chosen[self.is_old]
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            looks=None,
+            predictions={
+                role: Predictions(
+                    own.among_all[chosen],
+                    own.among_old[among_old] if self.num_old else own.among_old,
+                    None if own.champion is None else own.champion[among_old],
+                )
+                for role, own in self.predictions.items()
+            },
+        )
 
     @property
     def is_old(self) -> Flags:
@@ -127,6 +154,7 @@ def gather_evidence(
     held_out: LabeledImages,
     num_old: int,
     known: KnownTasks,
+    looks: Classes | None = None,
 ) -> Evidence:
     """Let candidate and champion classify the same images.
 
@@ -136,6 +164,7 @@ def gather_evidence(
         held_out: Images of all classes, in the order of learning.
         num_old: Classes that the champion knows; 0 without one.
         known: What the candidate has learned.
+        looks: (images,), how many verdicts each image gives, this one included.
     """
     labels = held_out.labels.numpy()
     old = held_out.labels < num_old
@@ -157,6 +186,7 @@ def gather_evidence(
         predictions=predictions,
         student_parameters=candidate["student"].num_parameters(),
         student_latency_ms=latency_ms(candidate["student"], held_out.images),
+        looks=looks,
     )
 
 

@@ -25,6 +25,7 @@ from orchestrator.retraining.conditions import (
     percent,
 )
 from orchestrator.retraining.evidence import Evidence, Move, find_moves
+from orchestrator.retraining.gate_power import images_to_decide
 from orchestrator.retraining.statements import Difference, Share, Shortfall
 
 _MOST_MOVES = 20
@@ -80,6 +81,7 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
         attempts: Candidates that have been learned from the same files, this one included: each
             is another chance to pass by luck.
     """
+    evidence = _least_used(evidence, gate)
     judge = Judge((1 - gate.confidence) / max(1.0, evidence.uses * attempts))
     conditions = _conditions(evidence, gate, judge)
     moves = find_moves(evidence, "student")[:_MOST_MOVES]
@@ -104,6 +106,16 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
     if gate.inconclusive is None:
         return decided(*_by_what_would_be_lost(evidence, judge, unknown))
     return decided(Verdict(gate.inconclusive), _unknown_reason(unknown))
+
+
+def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
+    """Return the images that no verdict has used, where they are likely to be enough; how many
+    are needed does not depend on what they show.
+    """
+    new = evidence.only_new()
+    complete = np.array_equal(np.unique(new.labels), np.unique(evidence.labels))
+    enough = not evidence.num_old or new.is_old.sum() >= images_to_decide(gate)
+    return new if complete and enough else evidence
 
 
 def _by_what_would_be_lost(

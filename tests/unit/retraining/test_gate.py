@@ -186,7 +186,7 @@ def test_a_class_that_loses_more_than_allowed_without_proof_leaves_it_open() -> 
 
 def test_each_further_verdict_from_the_same_images_is_stricter() -> None:
     once = condition(evidence(), "student_new_accuracy")
-    often = condition(replace(evidence(), uses=10.0), "student_new_accuracy")
+    often = condition(replace(evidence(), looks=np.full(2000, 10)), "student_new_accuracy")
     assert often.lower is not None
     assert once.lower is not None
     assert often.lower < once.lower
@@ -195,8 +195,20 @@ def test_each_further_verdict_from_the_same_images_is_stricter() -> None:
 
 
 def test_worn_out_images_are_said() -> None:
-    assert not decide(replace(evidence(), uses=20.0), GATE).advice
-    assert "collect new ones" in decide(replace(evidence(), uses=21.0), GATE).advice
+    assert not decide(replace(evidence(), looks=np.full(2000, 20)), GATE).advice
+    assert "collect new ones" in decide(replace(evidence(), looks=np.full(2000, 21)), GATE).advice
+
+
+def test_images_that_no_verdict_has_used_are_preferred_where_they_are_enough() -> None:
+    """Of each class, the first images are wrong; those are not new."""
+    whole = evidence(1000, forgotten=100)
+    looks = np.where(np.arange(4000) % 1000 < 500, 5, 1)
+    judged = condition(replace(whole, looks=looks), "student_old_accuracy_change")
+    assert (judged.value, judged.num_images) == (0, 1000)
+    too_few = np.where(np.arange(4000) % 1000 < 990, 5, 1)
+    judged = condition(replace(whole, looks=too_few), "student_old_accuracy_change")
+    assert judged.value == pytest.approx(-0.05)
+    assert judged.num_images == 2000
 
 
 @pytest.mark.parametrize(
