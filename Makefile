@@ -14,7 +14,7 @@ PORT ?= 5000
 # matrices MKL's, all else is ATen's, and what one gives the next computes with: so every pair of values is here once.
 PROCESSORS ?= default:SSE41:1 default:AVX2:2 avx2:SSE41:2 avx2:AVX2:1
 NUMERICAL := $(addprefix tests/unit/,methods models training evaluation export test_patent_claims.py \
-    data/test_augmentation.py retraining/test_gate.py retraining/test_shift.py \
+    data/test_augmentation.py retraining/test_gate.py retraining/test_monitoring.py retraining/test_shift.py \
     $(patsubst %,stages/test_%.py,computation earlier_store evaluation feature_tables runner))
 
 # Libraries speak up only when something is wrong.

@@ -10,6 +10,7 @@ from orchestrator.config.addresses import absolute_place, below
 from orchestrator.config.base import Config
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.gate import GateConfig
+from orchestrator.config.monitoring import MonitoringConfig
 from orchestrator.config.retraining_source import SourceConfig
 
 
@@ -159,6 +160,9 @@ class Retraining(Config):
         default_factory=ShiftTestConfig, description="When known classes count as shifted."
     )
     gate: GateConfig = Field(default_factory=GateConfig, description="What a candidate must show.")
+    monitoring: MonitoringConfig = Field(
+        default_factory=MonitoringConfig, description="When every tick warns."
+    )
     lease: LeaseConfig = Field(
         default_factory=LeaseConfig, description="How ticks keep out of each other's way."
     )

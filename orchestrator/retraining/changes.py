@@ -34,6 +34,11 @@ class FindingKind(StrEnum):
     REWRITTEN_FILES = "rewritten_files"
     UNSETTLED_FILES = "unsettled_files"
     QUARANTINED_FILES = "quarantined_files"
+    AGREEMENT = "agreement"
+    FAR_IMAGES = "far_images"
+    CLASS_DRIFT = "class_drift"
+    SILENT_FOLDER = "silent_folder"
+    NOT_MONITORED = "not_monitored"
 
 
 Reaction = Literal["learn", "refresh", "wait", "warn", "refuse"]

@@ -42,6 +42,8 @@ def test_overrides_reach_both(file: Path) -> None:
         ("experiment.student.epochs=1", "student.epochs is not a known key"),
         ("reactions.shift=learn", "reactions.shift"),
         ("gate.min_new_accuracy=2", "gate.min_new_accuracy = 2"),
+        ("monitoring.max_images=30", "max_images = 30 is less than min_images = 50"),
+        ("monitoring.silence_factor=1", "monitoring.silence_factor = 1"),
         ("lease.heartbeat_seconds=40", "expires_seconds = 60 is less than two heartbeats"),
     ],
 )

@@ -1,0 +1,162 @@
+"""Hold what monitoring remembers from tick to tick: one small object beside the journal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import pydantic
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.data.growing_folder import SourceFile
+from orchestrator.retraining.changes import Finding, FindingKind
+
+MAX_LOOKS = 200
+_DIGITS_OF_STAMP = 12
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Answers(_Record):
+    """Sum up a champion's answers for some images.
+
+    Attributes:
+        num_images: How many images.
+        num_agreeing: On how many of them student and teacher predict the same class.
+        closeness: Of each image the teacher's highest logit less the mean of its logits, ascending.
+        classes: How many images the student assigns to each class.
+    """
+
+    num_images: int
+    num_agreeing: int
+    closeness: tuple[float, ...]
+    classes: dict[str, int]
+
+    @property
+    def agreement(self) -> float:
+        """Return the share of images on which student and teacher agree."""
+        return self.num_agreeing / self.num_images
+
+
+class HeldOut(_Record):
+    """Hold a champion's answers for held-out images: those for new images are compared with them.
+
+    Attributes:
+        student: Version of the champion's student.
+        max_images: At most so many were to be taken.
+        held_out_fraction: As the source had it.
+        num_images: How many there were.
+        answers: None where they were too few.
+    """
+
+    student: str
+    max_images: int
+    held_out_fraction: float
+    num_images: int
+    answers: Answers | None = None
+
+    def serves(self, student: str, max_images: int, held_out_fraction: float) -> bool:
+        """Return whether new images of this champion can be compared with it."""
+        own = (self.student, self.max_images, self.held_out_fraction)
+        return self.answers is not None and own == (student, max_images, held_out_fraction)
+
+
+class Noted(_Record):
+    """Hold a finding of a look, as it is stored."""
+
+    kind: FindingKind
+    message: str
+    classes: tuple[str, ...] = ()
+
+    def as_finding(self) -> Finding:
+        """Return the finding; what is watched only warns."""
+        return Finding(self.kind, "warn", self.message, self.classes)
+
+
+class Look(_Record):
+    """Describe new images without labels as the champion of the time saw them.
+
+    Attributes:
+        number: 1 for the first.
+        time: Seconds since 1970.
+        student: Version of the champion's student.
+        num_images: How many new images were looked at.
+        num_held_out: With how many held-out ones they were compared.
+        agreement: Share of the new images on which student and teacher agree.
+        held_out_agreement: The same of the held-out images.
+        far_share: Share of the new images that are far from every class.
+        expected_far_share: The same where new images are like held-out ones.
+        class_distance: Total variation distance of the predicted classes from those of the held-out
+            images, in [0, 1].
+        findings: The bounds that were crossed.
+    """
+
+    number: int
+    time: float
+    student: str
+    num_images: int
+    num_held_out: int
+    agreement: float
+    held_out_agreement: float
+    far_share: float
+    expected_far_share: float
+    class_distance: float
+    findings: tuple[Noted, ...] = ()
+
+
+class MonitoringRecord(_Record):
+    """Hold all that is remembered. Files are known by their stamps.
+
+    Attributes:
+        looked_at: Files whose images were looked at, or had no turn as there were too many.
+        waiting: Files that wait for more, with the number of their images.
+        damaged: Files that cannot be read, or images in them, with the reason.
+        held_out: Of the champion that looked last.
+        looks: The newest, in their order.
+        num_sent: Number of the last look that is in MLflow.
+    """
+
+    looked_at: frozenset[str] = frozenset()
+    waiting: dict[str, int] = {}
+    damaged: dict[str, str] = {}
+    held_out: HeldOut | None = None
+    looks: tuple[Look, ...] = ()
+    num_sent: int = 0
+
+    @classmethod
+    def from_bytes(cls, content: bytes | None) -> MonitoringRecord | None:
+        """Return what `as_bytes` was made of; an empty record for None, None for anything else."""
+        if content is None:
+            return cls()
+        try:
+            return cls.model_validate_json(content)
+        except pydantic.ValidationError:
+            return None
+
+    def as_bytes(self) -> bytes:
+        """Return it as it is stored."""
+        return self.model_dump_json(indent=1).encode()
+
+    def of_files(self, stamps: Iterable[str]) -> MonitoringRecord:
+        """Return it without files that are no longer there."""
+        there = set(stamps)
+        return self.model_copy(
+            update={
+                "looked_at": self.looked_at & there,
+                "waiting": {at: num for at, num in self.waiting.items() if at in there},
+                "damaged": {at: why for at, why in self.damaged.items() if at in there},
+            }
+        )
+
+    def unknown(self, stamps: Sequence[str]) -> list[str]:
+        """Return the files that were never read."""
+        known = self.looked_at | self.waiting.keys() | self.damaged.keys()
+        return [stamp for stamp in stamps if stamp not in known]
+
+
+def stamp_of(file: SourceFile) -> str:
+    """Return a short text that another file, or the same one written again, does not have."""
+    identity = f"{file.name} {file.num_bytes} {file.modified}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:_DIGITS_OF_STAMP]

@@ -1,0 +1,118 @@
+"""Choose images at random in one pass over files, by their content: the smallest digests.
+
+The order of the files does not matter, an image that comes twice counts once, and few images are
+decoded that are not chosen.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.config.retraining import Retraining
+from orchestrator.data.growing_folder import Folder, ParquetContent, is_held_out, read_content
+from orchestrator.errors import DataError
+from orchestrator.retraining.lineage import TakenFile
+from orchestrator.retraining.registration import Registered
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Sample:
+    """Keep at most so many images of all that are offered.
+
+    Attributes:
+        damaged: Why images could not be decoded, one text each.
+    """
+
+    def __init__(self, max_images: int, shape: tuple[int, int, int]) -> None:
+        """Hold nothing yet.
+
+        Args:
+            max_images: The most that are kept.
+            shape: (channels, height, width) to which every image is converted.
+        """
+        self._max_images = max_images
+        self._shape = shape
+        self._largest_first: list[tuple[int, int]] = []  # (negative digest, place in _images)
+        self._images: list[Pixels] = []
+        self._known: set[bytes] = set()
+        self.damaged: list[str] = []
+
+    def offer(self, content: ParquetContent, rows: Iterable[int]) -> None:
+        """Take images of a file in, as far as they belong to the sample.
+
+        Args:
+            content: The file.
+            rows: Which of its images.
+        """
+        for row in rows:
+            digest = content.digests[row]
+            if digest not in self._known and self._belongs(-int.from_bytes(digest, "big")):
+                self._known.add(digest)
+                self._take(content, row, -int.from_bytes(digest, "big"))
+
+    def images(self) -> Pixels:
+        """Return the images, (images, channels, height, width)."""
+        return np.stack(self._images) if self._images else np.empty((0, *self._shape), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def _belongs(self, key: int) -> bool:
+        return len(self._images) < self._max_images or key > self._largest_first[0][0]
+
+    def _take(self, content: ParquetContent, row: int, key: int) -> None:
+        try:
+            [pixels] = content.decode([row], self._shape)
+        except DataError as error:
+            self.damaged.append(str(error))
+            return
+        if len(self._images) < self._max_images:
+            heapq.heappush(self._largest_first, (key, len(self._images)))
+            self._images.append(pixels)
+        else:
+            _, place = heapq.heapreplace(self._largest_first, (key, self._largest_first[0][1]))
+            self._images[place] = pixels
+
+
+def held_out_images(
+    retraining: Retraining, champion: Registered, kept: Sequence[TakenFile]
+) -> Pixels:
+    """Return held-out images of the champion's classes, at most `monitoring.max_images`.
+
+    Args:
+        retraining: Where from.
+        champion: Whose classes and shape of images count.
+        kept: Its files that are there.
+
+    Raises:
+        DataError: A file cannot be read.
+        StorageUnavailableError: The source does not answer.
+    """
+    source, lineage = retraining.source, champion.lineage
+    folder = Folder(source.path)
+    sample = Sample(retraining.monitoring.max_images, champion.experiment.data.shape)
+    for file in kept:
+        labels = {
+            label for label in file.num_images if file.delivery <= lineage.deliveries.get(label, 0)
+        }
+        if not labels:
+            continue
+        content = read_content(folder, file.name)
+        held_out = held_out_rows(content, source.held_out_fraction)
+        sample.offer(content, [row for row in held_out if str(content.labels[row]) in labels])
+    return sample.images()
+
+
+def held_out_rows(content: ParquetContent, fraction: float) -> list[int]:
+    """Return the rows of a file from which no model learns.
+
+    Args:
+        content: The file.
+        fraction: As the source has it.
+    """
+    return [row for row, digest in enumerate(content.digests) if is_held_out(digest, fraction)]

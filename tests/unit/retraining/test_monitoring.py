@@ -1,0 +1,241 @@
+"""Images without labels between ticks: real digits, seen by networks that know six of them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from orchestrator.data.growing_folder import Folder, read_content
+from orchestrator.retraining.changes import FindingKind
+from orchestrator.retraining.journal import ModelPair
+from orchestrator.retraining.monitoring.records import Look, MonitoringRecord
+from orchestrator.retraining.monitoring.samples import held_out_images, held_out_rows
+from orchestrator.retraining.scan import Scan, list_unlabeled, take_unlabeled
+from tests.unlabeled import noise, png
+from tests.watched_camera import (
+    KNOWN,
+    NOWHERE,
+    UNSEEN,
+    WITHOUT,
+    Camera,
+    Known,
+    champion_of_six,
+    digits,
+    retraining_of,
+)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    return champion_of_six(tmp_path_factory.mktemp("arrivals"))
+
+
+@pytest.fixture
+def camera(known: Known, tmp_path: Path) -> Camera:
+    return Camera(known, tmp_path / "camera")
+
+
+def kinds(look: Look) -> set[FindingKind]:
+    return {finding.kind for finding in look.findings}
+
+
+# --- what is seen ---------------------------------------------------------------------------------
+
+
+def test_images_of_the_known_classes_are_nothing_to_speak_of(camera: Camera) -> None:
+    images = digits(KNOWN, WITHOUT)
+    camera.deliver(images)
+    look = camera.judged()
+    assert look.findings == ()
+    assert look.num_images == len(images)
+    assert look.held_out_agreement > 0.8
+    assert camera.findings() == []
+
+
+def test_images_of_classes_that_the_champion_does_not_know_are_far_from_every_class(
+    camera: Camera,
+) -> None:
+    camera.deliver([*digits(UNSEEN, slice(60)), *digits(KNOWN, slice(100, 140))])
+    look = camera.judged()
+    assert FindingKind.FAR_IMAGES in kinds(look)
+    assert look.far_share > 3 * look.expected_far_share
+    [far] = [it for it in camera.findings() if it.kind == FindingKind.FAR_IMAGES]
+    assert far.reaction == "warn"
+    assert far.message.startswith(f"{100 * look.far_share:.1f} % of 480 new images without labels")
+    assert far.message.endswith("seen 1970-01-12 13:46 UTC")
+
+
+def test_a_mixture_that_has_shifted_is_said_with_the_classes_that_moved(camera: Camera) -> None:
+    camera.deliver(digits([0, 1], WITHOUT))
+    look = camera.judged()
+    assert kinds(look) == {FindingKind.CLASS_DRIFT}
+    [drift] = look.findings
+    assert {"0", "1"} <= {*drift.classes}
+    assert look.class_distance > 0.5
+
+
+def test_a_student_that_is_of_another_opinion_than_its_teacher_on_new_images_is_said(
+    known: Known, tmp_path: Path
+) -> None:
+    """Upside down, the networks' random layers see different things."""
+    camera = Camera(known, tmp_path / "camera", max_far_share=None, max_class_distance=None)
+    camera.deliver([image[:, ::-1, ::-1].copy() for image in digits(KNOWN, slice(150))])
+    look = camera.judged()
+    assert look.agreement < look.held_out_agreement - 0.1
+    assert kinds(look) == {FindingKind.AGREEMENT}
+
+
+def test_bounds_that_are_not_set_are_only_recorded(known: Known, tmp_path: Path) -> None:
+    bounds = ("max_agreement_drop", "max_far_share", "max_class_distance")
+    camera = Camera(known, tmp_path / "camera", **dict.fromkeys(bounds))
+    camera.deliver(digits(UNSEEN, slice(60)))
+    look = camera.judged()
+    assert look.findings == ()
+    assert look.far_share > 0.15
+
+
+# --- what is looked at ----------------------------------------------------------------------------
+
+
+def test_what_was_looked_at_is_neither_read_nor_seen_again(camera: Camera) -> None:
+    file = camera.deliver(digits(UNSEEN, slice(60)))
+    camera.judged()
+    remembered = camera.record
+    written = file.stat().st_mtime_ns
+    file.write_bytes(bytes(file.stat().st_size))
+    os.utime(file, ns=(written, written))
+
+    def fail(*_: object) -> None:
+        pytest.fail("a network was used")
+
+    handle = register_module_forward_pre_hook(fail)
+    try:
+        assert camera.look() is None
+    finally:
+        handle.remove()
+    assert camera.record == remembered
+    assert MonitoringRecord.from_bytes(remembered.as_bytes()) == remembered
+    assert [it.kind for it in camera.findings()].count(FindingKind.FAR_IMAGES) == 1, "it stands"
+
+
+def test_only_what_is_new_is_judged(camera: Camera) -> None:
+    camera.deliver(digits(UNSEEN, slice(60)))
+    assert FindingKind.FAR_IMAGES in kinds(camera.judged())
+    camera.deliver(digits(KNOWN, slice(100, 140)))
+    second = camera.judged()
+    assert (second.number, second.num_images, second.findings) == (2, 240, ())
+    assert camera.findings() == [], "the last look counts"
+
+
+def test_few_images_wait_for_more(camera: Camera) -> None:
+    images = digits(KNOWN, WITHOUT)
+    camera.deliver(images[:30])
+    assert camera.look() is None
+    assert [*camera.record.waiting.values()] == [30]
+    assert camera.record.held_out is None, "no network is needed for that"
+    camera.deliver(images[30:60])
+    assert camera.judged().num_images == 60
+    assert not camera.record.waiting
+
+
+def test_at_most_so_many_images_are_judged_and_the_others_are_not_judged_later(
+    known: Known, tmp_path: Path
+) -> None:
+    camera = Camera(known, tmp_path / "camera", max_images=70)
+    images = digits(KNOWN, WITHOUT)
+    for start in range(0, 240, 60):
+        camera.deliver(images[start : start + 60])
+    look = camera.judged()
+    assert (look.num_images, look.num_held_out) == (70, 70)
+    assert camera.look() is None
+    assert len(camera.record.looked_at) == 4
+
+
+def test_an_image_that_comes_twice_counts_once(camera: Camera) -> None:
+    images = digits(KNOWN, WITHOUT)[:60]
+    camera.deliver(images)
+    camera.deliver(images)
+    assert camera.judged().num_images == 60
+
+
+def test_of_files_that_the_champion_learned_from_only_held_out_images_count(
+    known: Known, tmp_path: Path
+) -> None:
+    camera = Camera(known, tmp_path / "camera")
+    camera.deliver(digits(KNOWN, WITHOUT))
+    source = camera.retraining.source
+    taken = take_unlabeled(source, list_unlabeled(source), [])
+    lineage = known.champion.lineage.model_copy(update={"unlabeled": tuple(taken)})
+    camera.champion = replace(known.champion, lineage=lineage)
+    content = read_content(Folder(str(camera.folder)), "0.parquet", has_labels=False)
+    assert camera.judged().num_images == len(held_out_rows(content, 0.5)) < 300
+
+
+def test_held_out_images_are_those_of_known_classes_in_known_files(known: Known) -> None:
+    retraining = retraining_of(known.arrivals, NOWHERE, max_images=10_000)
+    contents = [read_content(Folder(str(known.arrivals)), f"{digit}.parquet") for digit in KNOWN]
+    distinct = {content.digests[row] for content in contents for row in held_out_rows(content, 0.5)}
+    lineage, kept = known.champion.lineage, known.found.kept
+    assert len(held_out_images(retraining, known.champion, kept)) == len(distinct)
+    later = lineage.model_copy(update={"deliveries": {**lineage.deliveries, "0": 0}})
+    fewer = len(held_out_images(retraining, replace(known.champion, lineage=later), kept))
+    assert fewer == len(distinct) - len({*contents[0].digests} & distinct)
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+def test_damaged_files_and_images_are_said_and_the_others_looked_at(camera: Camera) -> None:
+    (camera.folder / "torn.parquet").write_bytes(b"PAR1")
+    cells = [*map(png, digits(KNOWN, slice(100, 120))), b"no image"]
+    pq.write_table(pa.table({"image": cells}), camera.folder / "holes.parquet")
+    assert camera.judged().num_images == 120
+    [finding] = camera.findings()
+    assert (finding.kind, finding.reaction) == (FindingKind.NOT_MONITORED, "warn")
+    assert "2 files without labels cannot be looked at completely" in finding.message
+    assert "torn.parquet: is not a readable Parquet file" in finding.message
+    assert "row 120: cannot be decoded" in finding.message
+    (camera.folder / "torn.parquet").unlink()
+    assert camera.look() is None
+    assert "1 file without labels" in camera.findings()[0].message
+
+
+def test_without_held_out_images_enough_nothing_is_judged_and_that_is_said_until_they_are_there(
+    known: Known, tmp_path: Path
+) -> None:
+    camera = Camera(known, tmp_path / "camera")
+    camera.deliver(digits(KNOWN, WITHOUT))
+    camera.found = Scan()
+    assert camera.look() is None
+    [finding] = camera.findings()
+    assert "0 held-out images are there, 50 are needed" in finding.message
+    camera.found = known.found
+    assert camera.look() is None, "for this champion nothing has changed"
+    camera.champion = replace(known.champion, pair=ModelPair("2", "2"))
+    assert camera.judged().student == "2"
+    assert camera.findings("2") == []
+
+
+def test_what_an_earlier_champion_saw_is_no_finding_of_this_one(camera: Camera) -> None:
+    camera.deliver(digits(UNSEEN, slice(60)))
+    camera.judged()
+    assert camera.findings("1")
+    assert camera.findings("2") == []
+
+
+def test_a_record_that_is_damaged_is_none() -> None:
+    assert MonitoringRecord.from_bytes(None) == MonitoringRecord()
+    assert MonitoringRecord.from_bytes(b'{"looks": [1]}') is None
+
+
+def test_files_that_are_gone_are_forgotten(camera: Camera) -> None:
+    file = camera.deliver(noise(60))
+    camera.judged()
+    file.unlink()
+    camera.look()
+    assert not camera.record.looked_at
+    assert len(camera.record.looks) == 1
