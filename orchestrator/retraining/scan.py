@@ -69,6 +69,7 @@ class Scan:
         unsettled: Names of new files that may still be growing.
         rewritten: Files of the lineage that somebody is writing anew.
         quarantined: Files left out.
+        modified: When each Parquet file that is there was written, in seconds since 1970.
     """
 
     kept: Sequence[TakenFile] = ()
@@ -78,6 +79,7 @@ class Scan:
     unsettled: Sequence[str] = ()
     rewritten: Sequence[TakenFile] = ()
     quarantined: Sequence[QuarantinedFile] = field(default_factory=tuple)
+    modified: Sequence[float] = ()
 
     @property
     def num_files(self) -> int:
@@ -164,6 +166,7 @@ def scan(
         unsettled=sorted(unsettled - known.keys()),
         rewritten=rewritten,
         quarantined=left_out,
+        modified=[file.modified for file in files.values()],
     )
 
 
