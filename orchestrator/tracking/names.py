@@ -42,6 +42,23 @@ FINAL_UNLABELED_SURE = "final/unlabeled_sure"
 UNLABELED_METRICS = (FINAL_UNLABELED_IMAGES, FINAL_UNLABELED_LEFT_OUT, FINAL_UNLABELED_SURE)
 """Of runs that learn from images without labels: how many there are, how many more were left out,
 and of how many the last teacher is sure."""
+MONITORING_IMAGES = "monitoring/images"
+MONITORING_AGREEMENT = "monitoring/agreement"
+MONITORING_HELD_OUT_AGREEMENT = "monitoring/held_out_agreement"
+MONITORING_FAR_SHARE = "monitoring/far_share"
+MONITORING_EXPECTED_FAR_SHARE = "monitoring/expected_far_share"
+MONITORING_CLASS_DISTANCE = "monitoring/class_distance"
+MONITORING_FINDINGS = "monitoring/findings"
+MONITORING_METRICS = (
+    MONITORING_IMAGES,
+    MONITORING_AGREEMENT,
+    MONITORING_HELD_OUT_AGREEMENT,
+    MONITORING_FAR_SHARE,
+    MONITORING_EXPECTED_FAR_SHARE,
+    MONITORING_CLASS_DISTANCE,
+    MONITORING_FINDINGS,
+)
+"""Of the one run that has a retraining's monitoring: a step is a look at images without labels."""
 PRIMARY_METRIC = "final/student_average_incremental_accuracy"
 
 TRIAL_OBJECTIVE = "trial/objective"
@@ -65,6 +82,7 @@ SPOOL_ID_TAG = (
     "orchestrator.spool_id"  # by which a run is called that was opened while the store was away
 )
 TRIAL_TAG = "orchestrator.trial"
+MONITORING_TAG = "orchestrator.monitoring"  # a digest of the retraining's name
 PARENT_RUN_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"
 USER_TAG = "mlflow.user"

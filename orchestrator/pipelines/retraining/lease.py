@@ -16,6 +16,12 @@ from orchestrator.retraining.promotion import settle
 from orchestrator.retraining.storage import ObjectStorage
 
 
+def journal_place(retraining: Retraining) -> str:
+    """Return the folder, or address, of a retraining's journal: one for each tracking store."""
+    folder = hashlib.sha256(retraining.experiment.tracking.uri.encode()).hexdigest()[:8]
+    return below(retraining.journal_uri, f"{retraining.name}-{folder}")
+
+
 @contextmanager
 def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
     """Hold the lease, with journal and registry settled before and after.
@@ -28,8 +34,7 @@ def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
         LockedError: Another process has it.
         TransientError: Journal or registry does not answer.
     """
-    folder = hashlib.sha256(retraining.experiment.tracking.uri.encode()).hexdigest()[:8]
-    journal = Journal(ObjectStorage(below(retraining.journal_uri, f"{retraining.name}-{folder}")))
+    journal = Journal(ObjectStorage(journal_place(retraining)))
     lease = Lease.acquire(journal, retraining.lease, this_holder())
     try:
         with Heartbeat(lease, retraining.lease.heartbeat_seconds):

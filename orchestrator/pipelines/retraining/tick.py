@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import ROLES
 from orchestrator.data.scenario import Split
+from orchestrator.pipelines.retraining.monitor import monitor
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.versions import register, tag_decision
 from orchestrator.pipelines.run.listener import RunListener
@@ -75,6 +76,7 @@ class Tick:
         found = scan(source, lineage, self._quarantined(lineage))
         without_labels = list_unlabeled(source)
         shifts = find_shifts(found, champion, self._retraining) if champion else []
+        shifts += monitor(self._retraining, champion, found, without_labels, lease)
         plan = plan_changes(found, lineage, self._retraining, shifts)
         outcome = RetrainingOutcome.before_learning(
             plan, found, self._state.champion, is_dry=lease is None

@@ -59,6 +59,18 @@ def test_the_metric_names_that_a_trial_adds_are_these() -> None:
     } == set(names.TRIAL_METRICS)
 
 
+def test_the_metric_names_of_a_monitoring_run_are_these() -> None:
+    assert set(names.MONITORING_METRICS) == {
+        "monitoring/images",
+        "monitoring/agreement",
+        "monitoring/held_out_agreement",
+        "monitoring/far_share",
+        "monitoring/expected_far_share",
+        "monitoring/class_distance",
+        "monitoring/findings",
+    }
+
+
 def test_no_metric_is_named_twice() -> None:
     of_a_trial = names.all_metrics(12) + names.TRIAL_METRICS
     assert len(set(of_a_trial)) == len(of_a_trial)
@@ -85,6 +97,7 @@ def test_tasks_sort_by_name_as_by_number() -> None:
 def test_tag_keys_are_these() -> None:
     assert {value for key, value in vars(names).items() if key.endswith("_TAG")} == {
         "orchestrator.method",
+        "orchestrator.monitoring",
         "orchestrator.seed",
         "orchestrator.dataset",
         "orchestrator.heartbeat",

@@ -1,0 +1,147 @@
+"""Monitor a retraining on every tick: images without labels, and folders in which nothing arrives.
+
+The record of earlier looks lies beside the journal and is written by the holder of the lease; no
+stage's key depends on it. An error of monitoring is a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.config.retraining import Retraining
+from orchestrator.data.growing_folder import SourceFile
+from orchestrator.errors import (
+    InterruptedRunError,
+    LeaseLostError,
+    OrchestratorError,
+    StorageUnavailableError,
+)
+from orchestrator.pipelines.retraining.lease import journal_place
+from orchestrator.retraining.changes import Finding, FindingKind
+from orchestrator.retraining.lease import Lease
+from orchestrator.retraining.lineage import Lineage
+from orchestrator.retraining.monitoring.looking import Watch, standing_findings
+from orchestrator.retraining.monitoring.records import Look, MonitoringRecord
+from orchestrator.retraining.monitoring.silence import silent_folders
+from orchestrator.retraining.registration import Registered
+from orchestrator.retraining.scan import Scan
+from orchestrator.retraining.storage import ObjectStorage
+from orchestrator.tracking import names
+from orchestrator.tracking.tracker import MetricPoint
+
+RECORD = "monitoring/record.json"
+
+logger = logging.getLogger(__name__)
+
+
+def monitor(
+    retraining: Retraining,
+    champion: Registered | None,
+    found: Scan,
+    unlabeled: Sequence[SourceFile],
+    lease: Lease | None,
+) -> list[Finding]:
+    """Look at new images without labels, and return all warnings.
+
+    Args:
+        retraining: What is watched, and the bounds.
+        champion: Whose answers count; None while there is none.
+        found: In the source of images with labels.
+        unlabeled: Settled files without labels.
+        lease: Held by this process; None for a dry run, which stores nothing.
+
+    Raises:
+        LeaseLostError: Another process has taken over.
+        InterruptedRunError: The tick was interrupted.
+    """
+    lineage = champion.lineage if champion else Lineage()
+    findings = silent_folders(retraining, found, lineage, unlabeled)
+    if champion is None or retraining.source.unlabeled is None:
+        return findings
+    if not retraining.monitoring.looks_at_images:
+        return findings
+    try:
+        return findings + _look(retraining, champion, found, unlabeled, lease)
+    except (LeaseLostError, InterruptedRunError):
+        raise
+    except Exception as error:  # noqa: BLE001 - monitoring never stops a tick
+        what = f"images without labels were not looked at: {str(error) or type(error).__name__}"
+        logger.warning("%s", what)
+        return [*findings, Finding(FindingKind.NOT_MONITORED, "warn", what)]
+
+
+def record_storage(retraining: Retraining) -> ObjectStorage | None:
+    """Return the storage of the journal, with the record; None where opening it would make it."""
+    place = journal_place(retraining)
+    return ObjectStorage(place) if "://" in place or Path(place).is_dir() else None
+
+
+def _look(
+    retraining: Retraining,
+    champion: Registered,
+    found: Scan,
+    unlabeled: Sequence[SourceFile],
+    lease: Lease | None,
+) -> list[Finding]:
+    storage = record_storage(retraining)
+    before = MonitoringRecord.from_bytes(storage.read(RECORD) if storage else None)
+    if before is None:
+        logger.warning("%s beside the journal is damaged: all is looked at again", RECORD)
+    after = Watch(retraining, champion, found).look(before or MonitoringRecord(), unlabeled)
+    if lease is not None and storage is not None:
+        after = _sent(retraining, after)
+        if after != before:
+            _store(after, storage, lease)
+    return standing_findings(after, champion.pair.student, retraining.monitoring.min_images)
+
+
+def _store(record: MonitoringRecord, storage: ObjectStorage, lease: Lease) -> None:
+    """Store the record; what it cannot take now, the next tick looks at again.
+
+    Raises:
+        LeaseLostError: Another process has taken over.
+    """
+    try:
+        lease.check()
+        storage.write(RECORD, record.as_bytes())
+    except StorageUnavailableError as error:
+        logger.warning("what was monitored cannot be stored: %s", error)
+
+
+def _sent(retraining: Retraining, record: MonitoringRecord) -> MonitoringRecord:
+    """Return the record once MLflow has all looks; what it cannot take now, the next tick sends."""
+    looks = [look for look in record.looks if look.number > record.num_sent]
+    if not looks:
+        return record
+    from orchestrator.tracking.mlflow.monitoring_run import (  # noqa: PLC0415 - MLflow takes seconds
+        log_monitoring,
+    )
+
+    tracking = retraining.experiment.tracking
+    try:
+        log_monitoring(
+            tracking.uri,
+            tracking.experiment or retraining.name,
+            retraining.name,
+            [point for look in looks for point in _points(look)],
+        )
+    except OrchestratorError as error:
+        logger.warning("what was monitored is not in MLflow yet: %s", error)
+        return record
+    return record.model_copy(update={"num_sent": looks[-1].number})
+
+
+def _points(look: Look) -> list[MetricPoint]:
+    values = {
+        names.MONITORING_IMAGES: look.num_images,
+        names.MONITORING_AGREEMENT: look.agreement,
+        names.MONITORING_HELD_OUT_AGREEMENT: look.held_out_agreement,
+        names.MONITORING_FAR_SHARE: look.far_share,
+        names.MONITORING_EXPECTED_FAR_SHARE: look.expected_far_share,
+        names.MONITORING_CLASS_DISTANCE: look.class_distance,
+        names.MONITORING_FINDINGS: len(look.findings),
+    }
+    time_ms = round(1000 * look.time)
+    return [MetricPoint(name, float(value), look.number, time_ms) for name, value in values.items()]
