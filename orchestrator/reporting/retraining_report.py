@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.figures.charts import Line, line_chart
+from orchestrator.reporting.monitoring import MonitoringPoint, monitoring_charts
 from orchestrator.reporting.pages import render
 
 _NEVER_CHAMPION = ("rejected", "candidate")
@@ -40,13 +41,19 @@ class VersionRow:
     student_accuracy: float
 
 
-def retraining_report(name: str, tick: Mapping[str, Any], versions: Sequence[VersionRow]) -> str:
+def retraining_report(
+    name: str,
+    tick: Mapping[str, Any],
+    versions: Sequence[VersionRow],
+    looks: Sequence[MonitoringPoint] = (),
+) -> str:
     """The report as one HTML page.
 
     Args:
         name: Of the retraining.
         tick: The content of its summary.json.
         versions: All that were ever registered, the oldest first.
+        looks: At images without labels, the oldest first.
     """
     champions = [version for version in versions if version.state not in _NEVER_CHAMPION]
     others = [version for version in versions if version.state in _NEVER_CHAMPION]
@@ -85,4 +92,5 @@ def retraining_report(name: str, tick: Mapping[str, Any], versions: Sequence[Ver
         tick=tick,
         versions=versions,
         charts=[chart for chart in charts if chart],
+        monitoring=monitoring_charts(looks),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator import output_files
 from orchestrator.config.retraining import Retraining
 from orchestrator.errors import TransientError
+from orchestrator.pipelines.retraining.monitored import monitored
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.reporting.pages import write_page
 from orchestrator.reporting.retraining_report import VersionRow, retraining_report
@@ -31,7 +32,12 @@ def write_report(
         registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
         write_page(
             path,
-            retraining_report(retraining.name, outcome.summary(), registered_versions(registry)),
+            retraining_report(
+                retraining.name,
+                outcome.summary(),
+                registered_versions(registry),
+                monitored(retraining),
+            ),
         )
     except TransientError as error:
         logger.warning("the report of this tick is missing: %s", error)

@@ -1,0 +1,60 @@
+"""Draw what a retraining's monitoring saw in images without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.figures.charts import Chart, Line, line_chart
+
+_X_LABEL = "look at new images without labels"
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringPoint:
+    """Hold one look at new images without labels. Shares and distances are fractions in [0, 1].
+
+    Attributes:
+        number: Of the look, from 1.
+        agreement: Share of the new images on which the champion's student and teacher agree.
+        held_out_agreement: The same of held-out images.
+        far_share: Share of the new images that are far from every class.
+        expected_far_share: The same where new images are like held-out ones.
+        class_distance: Between the predicted classes of new and of held-out images.
+    """
+
+    number: int
+    agreement: float
+    held_out_agreement: float
+    far_share: float
+    expected_far_share: float
+    class_distance: float
+
+
+def monitoring_charts(points: Sequence[MonitoringPoint]) -> list[Chart]:
+    """Return the charts of all looks; none where there was none.
+
+    Args:
+        points: The oldest first.
+    """
+
+    def line(label: str, name: str) -> Line:
+        return Line(label, [(point.number, getattr(point, name)) for point in points])
+
+    charts = [
+        line_chart(
+            "Images without labels: student and teacher agree",
+            [line("New images", "agreement"), line("Held-out images", "held_out_agreement")],
+            _X_LABEL,
+        ),
+        line_chart(
+            "Images without labels: far from every class, and moved to other classes",
+            [
+                line("Far from every class", "far_share"),
+                line("Far, expected", "expected_far_share"),
+                line("Moved to other classes", "class_distance"),
+            ],
+            _X_LABEL,
+        ),
+    ]
+    return [chart for chart in charts if chart is not None]

@@ -1,0 +1,34 @@
+"""Charts of what monitoring saw."""
+
+import re
+from dataclasses import replace
+
+from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
+from orchestrator.reporting.monitoring import MonitoringPoint, monitoring_charts
+from orchestrator.reporting.retraining_report import retraining_report
+
+QUIET = MonitoringPoint(1, 0.95, 0.96, 0.05, 0.05, 0.1)
+LOUD = MonitoringPoint(2, 0.6, 0.96, 0.5, 0.05, 0.4)
+TICK = RetrainingOutcome("nothing_to_do", "1 file, nothing new").summary()
+
+
+def test_where_nothing_was_looked_at_there_is_no_chart() -> None:
+    assert monitoring_charts([]) == []
+
+
+def test_agreement_far_images_and_drift_are_drawn_over_the_looks() -> None:
+    agreement, far = monitoring_charts([QUIET, LOUD])
+    for label in ("New images", "Held-out images"):
+        assert label in agreement.drawing
+    for label in ("Far from every class", "Far, expected", "Moved to other classes"):
+        assert label in far.drawing
+    later = monitoring_charts([QUIET, replace(LOUD, far_share=0.9)])[1]
+    assert later.drawing != far.drawing
+
+
+def test_the_report_of_a_retraining_has_them() -> None:
+    without = retraining_report("house", TICK, [])
+    page = retraining_report("house", TICK, [], [QUIET, LOUD])
+    titles = re.findall(r"Images without labels: [\w, ]+", page)
+    assert len({*titles}) == 2
+    assert "Images without labels" not in without
