@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import typer
 
+from orchestrator.cli.approve import approve
 from orchestrator.cli.cancel import cancel
 from orchestrator.cli.compare import compare
 from orchestrator.cli.data_describe import describe
@@ -17,6 +18,7 @@ from orchestrator.cli.gc import gc
 from orchestrator.cli.plan import plan
 from orchestrator.cli.plugins import plugins
 from orchestrator.cli.reconcile import reconcile
+from orchestrator.cli.reject import reject
 from orchestrator.cli.report import report
 from orchestrator.cli.retrain import retrain
 from orchestrator.cli.rollback import rollback
@@ -38,6 +40,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "ui": ui,
     "export": export,
     "retrain": retrain,
+    "approve": approve,
+    "reject": reject,
     "rollback": rollback,
     "submit": submit,
     "status": status,

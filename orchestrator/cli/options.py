@@ -13,6 +13,17 @@ ExperimentFile = Annotated[
 RetrainingFile = Annotated[
     Path, typer.Argument(metavar="RETRAINING.yaml", help="The retraining file.")
 ]
+CandidateVersion = Annotated[
+    int | None,
+    typer.Argument(
+        metavar="[VERSION]",
+        min=1,
+        help="Version of the student in MLflow's registry. Default: the held candidate.",
+    ),
+]
+Reason = Annotated[
+    str, typer.Option(metavar="TEXT", help="Kept with the versions and in the journal.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

@@ -82,8 +82,26 @@ class ReactionsConfig(Config):
     rejected_files: Literal["quarantine", "retry"] = Field(
         default="quarantine",
         description=(
-            "Files with which a candidate was rejected: left out until they change, or tried again"
-            " with the next that arrive."
+            "Files with which a candidate was rejected. quarantine leaves them out until they"
+            " change where their content explains it (new classes that are not recognized), or a"
+            " person has rejected it; else they are tried again as below. retry tries all of them"
+            " again on every tick."
+        ),
+    )
+    retry_after_seconds: float | None = Field(
+        default=3600.0,
+        ge=0,
+        description=(
+            "A candidate that was rejected for no fault of its data is learned again with another"
+            " seed by a tick so much later; null waits for new files."
+        ),
+    )
+    max_retries: int = Field(
+        default=2,
+        ge=0,
+        description=(
+            "At most so many other seeds while nothing new arrives; each is one more look at the"
+            " same held-out images, for which the gate allows."
         ),
     )
 

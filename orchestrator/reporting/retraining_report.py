@@ -13,7 +13,7 @@ from orchestrator.figures.charts import Line, line_chart
 from orchestrator.reporting.monitoring import MonitoringPoint, monitoring_charts
 from orchestrator.reporting.pages import render
 
-_NEVER_CHAMPION = ("rejected", "candidate")
+_NEVER_CHAMPION = ("rejected", "candidate", "held", "asked", "superseded")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def retraining_report(
             [(version.student, version.student_accuracy) for version in champions],
         ),
         Line(
-            "Student, rejected", [(version.student, version.student_accuracy) for version in others]
+            "Student, not promoted",
+            [(version.student, version.student_accuracy) for version in others],
         ),
     ]
     classes = [

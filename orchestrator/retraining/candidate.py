@@ -32,7 +32,7 @@ def draft_lineage(
 
     Args:
         experiment: How to learn.
-        champion: What the champion has learned.
+        champion: What the champion has learned, or the held candidate, which is learned on.
         found: In the source.
         plan: What is to be learned.
         unlabeled: Files without labels that are there.
@@ -156,6 +156,32 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
                 lambda it: it.student.backbone,
             )
         )
+    )
+
+
+def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> ArrivalsConfig:
+    """Return the configuration of all held-out images of a held candidate's classes that are there
+    now, also in files that have arrived since it learned.
+
+    Args:
+        retraining: Where images arrive.
+        held: What the candidate has learned.
+        found: In the source, compared with what it has learned.
+    """
+    source, arrived = retraining.source, held.last_delivery + 1
+    files = (*found.kept, *(file.taken(arrived) for file in found.new))
+    return ArrivalsConfig(
+        path=source.path,
+        files=tuple(
+            ArrivedFile(name=file.name, sha256=file.sha256, delivery=file.delivery)
+            for file in files
+        ),
+        deliveries=tuple(dict.fromkeys(held.classes, arrived).items()),
+        held_out_only=held.classes,
+        held_out_fraction=source.held_out_fraction,
+        image_size=source.image_size,
+        num_channels=source.num_channels,
+        cache_dir=retraining.experiment.data.cache_dir,
     )
 
 

@@ -3,7 +3,7 @@ written only once.
 
 ```
 journal/000000000041.json      acquired   by a tick: it works while its heartbeat beats
-journal/000000000042.json      promoted   the champion is now another one
+journal/000000000042.json      promoted   the champion is now another one; also held, rejected, …
 journal/000000000043.json      settled    the registry says so, too
 journal/000000000044.json      released
 heartbeats/000000000041        written again and again by the holder of 41
@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import Any
 
 from orchestrator.errors import LeaseLostError, StorageUnavailableError
+from orchestrator.retraining.state import State
 from orchestrator.retraining.storage import Storage
 
 _KEPT_ENTRIES = 200
@@ -36,46 +37,13 @@ class EntryKind(StrEnum):
     ACQUIRED = "acquired"
     PROMOTED = "promoted"
     REJECTED = "rejected"
+    HELD = "held"
+    ASKED = "asked"
+    APPROVED = "approved"
     ROLLED_BACK = "rolled_back"
     ADOPTED = "adopted"
     SETTLED = "settled"
     RELEASED = "released"
-
-
-@dataclass(frozen=True)
-class ModelPair:
-    """A teacher and its student in the registry.
-
-    Attributes:
-        teacher: Version of NAME-teacher.
-        student: Version of NAME-student.
-    """
-
-    teacher: str
-    student: str
-
-    def __str__(self) -> str:
-        return f"teacher version {self.teacher}, student version {self.student}"
-
-
-@dataclass(frozen=True)
-class State:
-    """Who holds which alias.
-
-    Attributes:
-        champion: The models in use; None before the first.
-        previous: The champion before it.
-        challenger: The candidate that was rejected, or rolled back, last.
-        is_settled: Whether the registry has been told.
-        late_tellers: Champions that a holder, taken for dead while it told the registry, may still
-            make champion there when it wakes.
-    """
-
-    champion: ModelPair | None = None
-    previous: ModelPair | None = None
-    challenger: ModelPair | None = None
-    is_settled: bool = True
-    late_tellers: tuple[ModelPair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,17 +84,8 @@ class Entry:
     def from_bytes(cls, content: bytes) -> Entry:
         """What `as_bytes` was made of."""
         values: dict[str, Any] = json.loads(content)
-        state = values.pop("state")
-        pairs = {
-            name: ModelPair(**state[name]) if state[name] else None
-            for name in ("champion", "previous", "challenger")
-        }
         values["kind"] = EntryKind(values["kind"])
-        late_tellers = tuple(ModelPair(**pair) for pair in state["late_tellers"])
-        return cls(
-            **values,
-            state=State(**pairs, is_settled=state["is_settled"], late_tellers=late_tellers),
-        )
+        return cls(**{**values, "state": State.from_values(values["state"])})
 
 
 def entry_name(index: int) -> str:

@@ -13,7 +13,8 @@ from types import TracebackType
 
 from orchestrator.config.retraining import LeaseConfig
 from orchestrator.errors import LeaseLostError, LockedError
-from orchestrator.retraining.journal import Entry, EntryKind, Journal, State
+from orchestrator.retraining.journal import Entry, EntryKind, Journal
+from orchestrator.retraining.state import State
 from orchestrator.tracking import names
 from orchestrator.tracking.run_process import recorded_process, this_process
 

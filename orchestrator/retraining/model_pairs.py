@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
-from orchestrator.retraining.journal import ModelPair
-from orchestrator.retraining.promotion import CHAMPION, Alias, VersionState
+from orchestrator.retraining.state import ModelPair, Note
+from orchestrator.retraining.version_states import CHAMPION, Alias
 from orchestrator.tracking.mlflow.registry import (
+    DECIDED_BY_TAG,
     PREDECESSOR_TAG,
     REASON_TAG,
     STATE_TAG,
@@ -19,7 +20,7 @@ from orchestrator.tracking.mlflow.registry import (
 
 
 class ModelPairs:
-    """See `promotion.Registry`."""
+    """See `settling.Registry`."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         """Asks nothing yet."""
@@ -53,10 +54,33 @@ class ModelPairs:
         for role in ROLES:
             self._registry.set_alias(role, alias, versions[role])
 
-    def note(self, pair: ModelPair, state: VersionState, reason: str) -> None:
-        """Writes a pair's state, and why it has it, beside it."""
-        for role, version in _versions(pair).items():
-            self._registry.set_tags(role, version, {STATE_TAG: state.value, REASON_TAG: reason})
+    def note(self, note: Note) -> None:
+        """Write a pair's state beside it: why it has it, and who has decided that."""
+        decided = {DECIDED_BY_TAG: note.by} if note.by else {}
+        tags = {STATE_TAG: note.state.value, REASON_TAG: note.reason, **decided}
+        for role, version in _versions(note.pair).items():
+            self._registry.set_tags(role, version, tags)
+
+    def state_of(self, pair: ModelPair) -> str:
+        """Return the state that was noted last beside a pair; empty where none was."""
+        student = self._registry.find("student", pair.student)
+        return student.tags.get(STATE_TAG, "") if student else ""
+
+    def of_student(self, version: str) -> ModelPair:
+        """Return the pair of a student's version.
+
+        Raises:
+            UserInputError: There is no such version, or no retraining has made it.
+        """
+        student = self._registry.find("student", version)
+        pair = self._pair(student) if student else None
+        if pair is None:
+            what = "no retraining has made it" if student else "no such version"
+            raise UserInputError(
+                f"{self._registry.model_name('student')} version {version}: {what}",
+                next_step="see the versions in MLflow's model registry",
+            )
+        return pair
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
         """The champion from which a pair has learned on; None for a first one."""

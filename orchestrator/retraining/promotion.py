@@ -1,220 +1,194 @@
-"""Who is champion: moved in the journal first, then in the registry. What was interrupted in
-between is finished by the next holder.
+"""Who is champion, and who is held: moved in the journal first, then in the registry. What was
+interrupted in between is finished by the next holder.
+
+A held candidate has always learned on from the present champion. So what moves the champion ends
+the candidate's time: its files count as new again, and nothing is lost.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
-from enum import StrEnum
-from typing import Protocol
 
 from orchestrator.errors import UserInputError
-from orchestrator.retraining.journal import EntryKind, ModelPair, State
+from orchestrator.retraining.journal import EntryKind
 from orchestrator.retraining.lease import Lease
-
-logger = logging.getLogger(__name__)
-
-Alias = str
-CHAMPION: Alias = "champion"
-PREVIOUS: Alias = "previous"
-CHALLENGER: Alias = "challenger"
-
-
-class VersionState(StrEnum):
-    """Life of a model version.
-
-    ```
-                gate: passed                    another passes                another passes
-    CANDIDATE ───────────────▶ CHAMPION ─────────────────────▶ PREVIOUS ──────────────▶ RETIRED
-        │                        ▲   │                            │                        │
-        │ gate: not passed       │   └── rollback ─▶ ROLLED_BACK  │                        │
-        ▼                        └──── rollback, of the one after it ──────────────────────┘
-    REJECTED
-    ```
-
-    Aliases: a champion has `champion`, the one before it `previous`; what was rejected or rolled
-    back last has `challenger`.
-    """
-
-    CANDIDATE = "candidate"
-    CHAMPION = "champion"
-    PREVIOUS = "previous"
-    RETIRED = "retired"
-    REJECTED = "rejected"
-    ROLLED_BACK = "rolled back"
+from orchestrator.retraining.settling import (
+    Registry,
+    newer,
+    of_superseded,
+    tell,
+    with_notes,
+    without_deleted,
+)
+from orchestrator.retraining.state import (
+    GATE,
+    Held,
+    ModelPair,
+    Note,
+    PutAside,
+    State,
+    Tried,
+)
+from orchestrator.retraining.version_states import VersionState
 
 
-class Registry(Protocol):
-    """Where models are kept, and who of them has which alias."""
+def promote(
+    lease: Lease, registry: Registry, candidate: ModelPair, reason: str, by: str = GATE
+) -> None:
+    """Make a candidate the champion; a held one that is another is superseded.
 
-    def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Who has an alias; None for nobody."""
-        ...
-
-    def give(self, alias: Alias, pair: ModelPair | None) -> None:
-        """Gives an alias to a pair, from whoever has it; None takes it away."""
-        ...
-
-    def note(self, pair: ModelPair, state: VersionState, reason: str) -> None:
-        """Writes a pair's state, and why it has it, beside it."""
-        ...
-
-    def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """The champion from which a pair has learned on; None for a first one."""
-        ...
-
-    def has(self, pair: ModelPair) -> bool:
-        """Whether both versions are still there: people delete old ones."""
-        ...
-
-
-def settle(lease: Lease, registry: Registry) -> None:
-    """Makes journal and registry agree: finishes what somebody died over, and follows a person who
-    has moved the alias by hand.
-
-    A holder that sleeps while it tells the registry, is taken for dead, and wakes, tells the rest
-    of it: an alias that only such a late teller can have given is taken back, here, at the begin
-    and the end of every tick. Versions that somebody has deleted are forgotten, but for the
-    champion's: see `check_champion`.
-
-    Raises:
-        UserInputError: The alias has been given to a version that no retraining has made.
-        LeaseLostError: Another process has taken over.
-        TransientError: Journal or registry does not answer.
-    """
-    state = _without_deleted(lease.state, registry)
-    if state != lease.state:
-        logger.warning(
-            "versions with the alias %r or %r were deleted: they are forgotten",
-            PREVIOUS,
-            CHALLENGER,
-        )
-        lease.write(EntryKind.ADOPTED, state)
-    if not state.is_settled:
-        logger.warning(
-            "a change of the champion was interrupted; it is finished: the champion is %s",
-            state.champion,
-        )
-        late = (*state.late_tellers, state.champion) if state.champion else state.late_tellers
-        _tell(lease, registry, replace(state, late_tellers=tuple(dict.fromkeys(late))))
-        return
-    moved = registry.holder_of(CHAMPION)
-    if moved == state.champion:
-        if (registry.holder_of(PREVIOUS), registry.holder_of(CHALLENGER)) != (
-            state.previous,
-            state.challenger,
-        ):
-            _tell(lease, registry, state)
-    elif moved is None:
-        return  # taken away is not moved: nothing says who should be champion now
-    elif moved in state.late_tellers:
-        logger.warning(
-            "%s was made champion by a process that had been taken for dead; it is %s again",
-            moved,
-            state.champion,
-        )
-        _tell(lease, registry, state)
-    else:
-        if state.champion is not None:
-            logger.warning(
-                "the alias %r was moved by hand, from %s to %s: that is followed",
-                CHAMPION,
-                state.champion,
-                moved,
-            )
-        _adopt(lease, registry, state, moved)
-
-
-def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
-    """Follows a person. Back to an older version is a rollback: else the next tick would learn, and
-    promote, the same once more.
-    """
-    adopted = State(
-        moved,
-        registry.holder_of(PREVIOUS),
-        registry.holder_of(CHALLENGER),
-        late_tellers=before.late_tellers,
-    )
-    if before.champion is None or int(moved.student) >= int(before.champion.student):
-        lease.write(EntryKind.ADOPTED, adopted)
-        return
-    back = replace(
-        adopted,
-        previous=registry.predecessor_of(moved),
-        challenger=before.champion,
-        is_settled=False,
-    )
-    back = _without_deleted(back, registry)
-    lease.write(EntryKind.ADOPTED, back)
-    _note(
-        registry,
-        before.champion,
-        VersionState.ROLLED_BACK,
-        f"the alias {CHAMPION!r} was moved back to {moved} by hand",
-    )
-    _note(registry, moved, VersionState.CHAMPION, "by hand")
-    _tell(lease, registry, back)
-
-
-def check_champion(state: State, registry: Registry) -> None:
-    """Passes when the champion has its alias, or there has never been one.
-
-    Raises:
-        UserInputError: Somebody has deleted the champion, or taken its alias away. To learn a first
-            one again would lose every class whose images are gone.
-        TransientError: The registry does not answer.
-    """
-    if state.champion is None or registry.holder_of(CHAMPION) is not None:
-        return
-    what = "has lost its alias" if registry.has(state.champion) else "was deleted"
-    advice = (
-        f"give the alias {CHAMPION!r} to a version of the student in MLflow, or `orchestrator"
-        " rollback`; to begin anew, remove the journal: lease.uri, by default `retraining` in the"
-        " stage store"
-    )
-    raise UserInputError(f"the champion ({state.champion}) {what}", next_step=advice)
-
-
-def promote(lease: Lease, registry: Registry, candidate: ModelPair, reason: str) -> None:
-    """Makes a candidate the champion.
+    Args:
+        lease: Held by this process.
+        registry: Is told.
+        candidate: Has learned on from the champion.
+        reason: Why.
+        by: Who has decided: the gate, or a person.
 
     Raises:
         LeaseLostError: Another process has taken over; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes it.
     """
     before = lease.state
-    challenger = None if before.challenger == candidate else before.challenger
-    after = State(
-        candidate, before.champion, challenger, is_settled=False, late_tellers=before.late_tellers
-    )
-    lease.write(EntryKind.PROMOTED, after)
+    of_held = before.held.pair if before.held else None
+    notes = of_superseded(before, candidate)
     if before.previous is not None and before.previous != candidate:
-        _note(registry, before.previous, VersionState.RETIRED, "two champions have followed")
+        retired = Note(before.previous, VersionState.RETIRED, "two champions have followed")
+        notes = (*notes, retired)
     if before.champion is not None:
-        _note(registry, before.champion, VersionState.PREVIOUS, f"followed by {candidate}")
-    _note(registry, candidate, VersionState.CHAMPION, reason)
-    _tell(lease, registry, after)
+        followed = Note(before.champion, VersionState.PREVIOUS, f"followed by {candidate}")
+        notes = (*notes, followed)
+    after = State(
+        candidate,
+        before.champion,
+        None if before.challenger in (candidate, of_held) else before.challenger,
+        is_settled=False,
+        late_tellers=before.late_tellers,
+        put_aside=newer(before.put_aside, candidate),
+        notes=(*notes, Note(candidate, VersionState.CHAMPION, reason, by)),
+    )
+    lease.write(EntryKind.PROMOTED if by == GATE else EntryKind.APPROVED, after)
+    tell(lease, registry, after)
 
 
-def reject(lease: Lease, registry: Registry, candidate: ModelPair, reason: str) -> None:
-    """Keeps the champion; the candidate becomes the challenger.
+def hold(lease: Lease, registry: Registry, held: Held) -> None:
+    """Keep the champion, and a candidate about which the gate could not decide.
+
+    The candidate becomes the challenger; one that was held before it, from which it has learned on,
+    is superseded.
 
     Raises:
         LeaseLostError: Another process has taken over; nothing is changed.
         TransientError: Journal or registry does not answer; the next tick finishes it.
     """
-    after = replace(lease.state, challenger=candidate, is_settled=False)
+    before = lease.state
+    state = VersionState.ASKED if held.is_asked else VersionState.HELD
+    is_same = before.held is not None and before.held.pair == held.pair
+    after = replace(
+        before,
+        challenger=held.pair,
+        is_settled=False,
+        held=held,
+        tried=before.tried if is_same else None,
+        num_verdicts=before.num_verdicts + 1,
+        notes=with_notes(
+            before,
+            *of_superseded(before, held.pair),
+            Note(held.pair, state, held.reason, GATE),
+        ),
+    )
+    lease.write(EntryKind.ASKED if held.is_asked else EntryKind.HELD, after)
+    tell(lease, registry, after)
+
+
+def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutAside) -> None:
+    """Keep the champion. The rejected candidate becomes the challenger, unless another one is held.
+
+    Args:
+        lease: Held by this process.
+        registry: Is told.
+        rejected: The candidate, why, and who has decided.
+        files: What becomes of its files: they are tried again, or put aside.
+
+    Raises:
+        LeaseLostError: Another process has taken over; nothing is changed.
+        TransientError: Journal or registry does not answer; the next tick finishes it.
+    """
+    before, pair = lease.state, rejected.pair
+    held = None if before.held and before.held.pair == pair else before.held
+    put_aside = tuple(other for other in before.put_aside if other.pair != pair)
+    tried = files if isinstance(files, Tried) else None
+    after = replace(
+        before,
+        challenger=held.pair if held else pair,
+        is_settled=False,
+        held=held,
+        put_aside=(*put_aside, files) if isinstance(files, PutAside) else put_aside,
+        tried=tried,
+        num_verdicts=before.num_verdicts + 1 if tried or held else 0,
+        notes=with_notes(before, rejected),
+    )
     lease.write(EntryKind.REJECTED, after)
-    _note(registry, candidate, VersionState.REJECTED, reason)
-    _tell(lease, registry, after)
+    tell(lease, registry, after)
 
 
-def roll_back(lease: Lease, registry: Registry, reason: str) -> tuple[ModelPair, ModelPair]:
-    """Makes the previous champion the champion again; a second time, the one before it.
+def approve(
+    lease: Lease, registry: Registry, candidate: ModelPair | None, reason: str, by: str
+) -> ModelPair:
+    """Make a candidate the champion because a person says so.
+
+    Args:
+        lease: Held by this process.
+        registry: Is told.
+        candidate: Held, rejected or rolled back; None means the held one.
+        reason: Why, in the person's words.
+        by: The person.
+
+    Returns:
+        The champion from here on.
+
+    Raises:
+        UserInputError: None is held, or the candidate does not follow the present champion.
+        LeaseLostError: Another process has taken over; nothing is changed.
+        TransientError: Journal or registry does not answer; the next tick finishes it.
+    """
+    chosen = _follower(lease.state, registry, candidate)
+    promote(lease, registry, chosen, reason, by)
+    return chosen
+
+
+def dismiss(
+    lease: Lease, registry: Registry, candidate: ModelPair | None, reason: str, by: str
+) -> ModelPair:
+    """Reject a candidate because a person says so; its files are put aside until they change.
+
+    Args:
+        lease: Held by this process.
+        registry: Is told.
+        candidate: Held, or rejected by the gate; None means the held one.
+        reason: Why, in the person's words.
+        by: The person.
+
+    Returns:
+        The rejected candidate.
+
+    Raises:
+        UserInputError: None is held, or the candidate does not follow the present champion.
+        LeaseLostError: Another process has taken over; nothing is changed.
+        TransientError: Journal or registry does not answer; the next tick finishes it.
+    """
+    chosen = _follower(lease.state, registry, candidate)
+    reject(lease, registry, Note(chosen, VersionState.REJECTED, reason, by), PutAside(chosen))
+    return chosen
+
+
+def roll_back(
+    lease: Lease, registry: Registry, reason: str, by: str = ""
+) -> tuple[ModelPair, ModelPair]:
+    """Make the previous champion the champion again; a second time, the one before it.
 
     The one that is rolled back becomes the challenger: what it had learned from is left out of the
-    next ticks, as after a rejection.
+    next ticks, as after a rejection for bad data. A held candidate, which has learned on from it,
+    is superseded.
 
     Returns:
         The champion from here on, and the one that was.
@@ -235,47 +209,51 @@ def roll_back(lease: Lease, registry: Registry, reason: str) -> tuple[ModelPair,
             f"nothing to roll back to: {what}",
             next_step="see the aliases in MLflow's model registry",
         )
-    previous = registry.predecessor_of(before.previous)
+    again = f"{before.champion} was rolled back: {reason}"
     after = State(
         before.previous,
-        previous,
+        registry.predecessor_of(before.previous),
         before.champion,
         is_settled=False,
         late_tellers=before.late_tellers,
+        put_aside=(*before.put_aside, PutAside(before.champion)),
+        notes=(
+            *of_superseded(before, before.previous),
+            Note(before.champion, VersionState.ROLLED_BACK, reason, by),
+            Note(before.previous, VersionState.CHAMPION, again, by),
+        ),
     )
-    after = _without_deleted(after, registry)
+    after = without_deleted(after, registry)
     lease.write(EntryKind.ROLLED_BACK, after)
-    _note(registry, before.champion, VersionState.ROLLED_BACK, reason)
-    _note(
-        registry,
-        before.previous,
-        VersionState.CHAMPION,
-        f"{before.champion} was rolled back: {reason}",
-    )
-    _tell(lease, registry, after)
+    tell(lease, registry, after)
     return before.previous, before.champion
 
 
-def _tell(lease: Lease, registry: Registry, state: State) -> None:
-    """Tells the registry, and notes that it was told."""
-    lease.check()
-    registry.give(CHALLENGER, state.challenger)
-    registry.give(PREVIOUS, state.previous)
-    if (
-        state.champion is not None
-    ):  # where there is none yet, a late teller must not take the alias from a first one
-        registry.give(CHAMPION, state.champion)  # last: all else then is as it should be beside it
-    lease.write(EntryKind.SETTLED, replace(state, is_settled=True))
+def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> ModelPair:
+    """Return the candidate that a person decides about: one that knows all that the champion knows.
 
-
-def _note(registry: Registry, pair: ModelPair, state: VersionState, reason: str) -> None:
-    logger.info("%s: %s (%s)", pair, state.value, reason)
-    if registry.has(pair):
-        registry.note(pair, state, reason)
-
-
-def _without_deleted(state: State, registry: Registry) -> State:
-    def there(pair: ModelPair | None) -> ModelPair | None:
-        return pair if pair is None or registry.has(pair) else None
-
-    return replace(state, previous=there(state.previous), challenger=there(state.challenger))
+    Raises:
+        UserInputError: There is none, or it is none.
+    """
+    if candidate is None:
+        if state.held is None:
+            raise UserInputError(
+                "no candidate is held",
+                next_step="name the version of the student that you mean (MLflow's model registry)",
+            )
+        return state.held.pair
+    if candidate == state.champion:
+        raise UserInputError(
+            f"version {candidate.student} of the student is the champion already",
+            next_step="to return to the one before: `orchestrator rollback`",
+        )
+    predecessor = registry.predecessor_of(candidate)
+    if predecessor != state.champion:
+        learned_from = f"version {predecessor.student}" if predecessor else "no champion"
+        now = f"version {state.champion.student}" if state.champion else "none"
+        raise UserInputError(
+            f"version {candidate.student} of the student has learned on from {learned_from}, but"
+            f" the champion is {now}: what that has learned would be lost",
+            next_step="`orchestrator rollback` returns to earlier champions",
+        )
+    return candidate

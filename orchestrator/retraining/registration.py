@@ -25,8 +25,8 @@ from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.methods.method import ArtifactContext, is_pretrained
 from orchestrator.models import AnyNetwork
 from orchestrator.models.artifact import Artifact
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
+from orchestrator.retraining.state import ModelPair
 from orchestrator.stages import StageStore
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.graph import weights_of

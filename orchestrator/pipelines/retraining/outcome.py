@@ -12,12 +12,18 @@ from orchestrator.config.scenario import Label
 from orchestrator.retraining.changes import ChangePlan, Finding
 from orchestrator.retraining.conditions import Condition
 from orchestrator.retraining.evidence import Move
-from orchestrator.retraining.gate import PromotionDecision
-from orchestrator.retraining.journal import ModelPair
+from orchestrator.retraining.gate import PromotionDecision, Verdict
 from orchestrator.retraining.scan import Scan
+from orchestrator.retraining.state import Held, ModelPair
 from orchestrator.tracking.mlflow.registry import GATE_CONDITIONS_TAG, GATE_TAG_PREFIX
 
-Outcome = Literal["nothing_to_do", "promoted", "rejected", "locked"]
+Outcome = Literal["nothing_to_do", "promoted", "rejected", "held", "asked", "locked"]
+OUTCOMES: dict[Verdict, Outcome] = {
+    Verdict.PROMOTE: "promoted",
+    Verdict.REJECT: "rejected",
+    Verdict.HOLD: "held",
+    Verdict.ASK: "asked",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class RetrainingOutcome:
         advice: For a person; empty for none.
         is_dry: Whether nothing was changed.
         report: Where the report is; None where none was written.
+        held: The candidate about which the gate could not decide yet; None where there is none.
+        next_step: What a person can do about it; empty where nothing is to be done.
     """
 
     outcome: Outcome
@@ -51,6 +59,8 @@ class RetrainingOutcome:
     advice: str = ""
     is_dry: bool = False
     report: Path | None = None
+    held: ModelPair | None = None
+    next_step: str = ""
 
     @classmethod
     def before_learning(
@@ -84,17 +94,48 @@ class RetrainingOutcome:
     def decided(
         self, decision: PromotionDecision, candidate: ModelPair | None, run_id: str | None
     ) -> RetrainingOutcome:
-        """With the gate's verdict."""
+        """Return the outcome with the gate's verdict on a candidate.
+
+        Args:
+            decision: Of the gate.
+            candidate: Judged; None in a dry run, which registers nothing.
+            run_id: Of its run; None in a dry run.
+        """
+        is_held = decision.verdict in (Verdict.HOLD, Verdict.ASK)
+        replaced = decision.promote or is_held or candidate == self.held
+        next_step = _next_step(decision.verdict, candidate) if is_held else ""
         return replace(
             self,
-            outcome="promoted" if decision.promote else "rejected",
-            reason=decision.reason,
+            outcome=OUTCOMES[decision.verdict],
+            reason="; ".join(filter(None, (decision.reason, next_step))),
             champion=candidate if decision.promote and candidate is not None else self.champion,
             candidate=candidate,
             run_id=run_id,
             conditions=decision.conditions,
             moves=decision.moves,
             advice=decision.advice,
+            held=candidate if is_held else None if replaced else self.held,
+            next_step=next_step,
+        )
+
+    def still_held(self, held: Held, waits: str = "") -> RetrainingOutcome:
+        """Return the outcome of a tick that leaves a held candidate as it is.
+
+        Args:
+            held: Nothing new is known about it.
+            waits: Why nothing is learned, though something has arrived.
+        """
+        verdict = Verdict.ASK if held.is_asked else Verdict.HOLD
+        next_step = _next_step(verdict, held.pair)
+        state = f"version {held.pair.student} is undecided ({held.reason})"
+        arrived = self.reason if self.findings else ""
+        return replace(
+            self,
+            outcome=OUTCOMES[verdict],
+            reason="; ".join(filter(None, (state, next_step, arrived, waits))),
+            candidate=held.pair,
+            held=held.pair,
+            next_step=next_step,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -104,6 +145,8 @@ class RetrainingOutcome:
             "reason": self.reason,
             "champion": asdict(self.champion) if self.champion else None,
             "candidate": asdict(self.candidate) if self.candidate else None,
+            "held": asdict(self.held) if self.held else None,
+            "next_step": self.next_step or None,
             "run_id": self.run_id,
             "new_classes": list(self.new_classes),
             "dry_run": self.is_dry,
@@ -120,6 +163,17 @@ class RetrainingOutcome:
             "moves": [asdict(move) for move in self.moves],
             "advice": self.advice,
         }
+
+
+def _next_step(verdict: Verdict, candidate: ModelPair | None) -> str:
+    version = f" {candidate.student}" if candidate else ""
+    approve, reject = (
+        f"`orchestrator {command} RETRAINING.yaml{version} --reason TEXT`"
+        for command in ("approve", "reject")
+    )
+    if verdict == Verdict.ASK:
+        return f"a person is asked: {approve} or {reject}"
+    return f"it is judged again when more held-out images have arrived, or {approve}"
 
 
 def outcome_tags(decision: PromotionDecision) -> dict[str, str]:

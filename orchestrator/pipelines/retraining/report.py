@@ -14,7 +14,7 @@ from orchestrator.pipelines.retraining.monitored import monitored
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.reporting.pages import write_page
 from orchestrator.reporting.retraining_report import VersionRow, retraining_report
-from orchestrator.retraining.promotion import VersionState
+from orchestrator.retraining.version_states import VersionState
 from orchestrator.tracking.mlflow.registry import REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry
 from orchestrator.tracking.reading import open_registry
 

@@ -2,8 +2,8 @@
 thing once.
 
 Take the lease → load the champion → scan the source → decide → learn one more task → measure → gate
-→ promote, or not → release. Each step can be interrupted: what was learned is in the stage store,
-what was decided is in the journal, and the next tick goes on.
+→ promote, hold or reject → release. Each step can be interrupted: what was learned is in the stage
+store, what was decided is in the journal, and the next tick resumes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from pathlib import Path
 from orchestrator.config.addresses import sqlite_path
 from orchestrator.config.retraining import Retraining
 from orchestrator.errors import LockedError, OrchestratorError
-from orchestrator.pipelines.retraining.lease import held_lease
+from orchestrator.pipelines.retraining.lease import held_lease, state_without_lease
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.tick import Tick
 from orchestrator.pipelines.run.execution import check_execution, check_extensions_everywhere
 from orchestrator.pipelines.run.listener import RunListener
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_summary
 from orchestrator.pipelines.run.run import make_writable
-from orchestrator.retraining.journal import State
 from orchestrator.retraining.model_pairs import ModelPairs
-from orchestrator.retraining.promotion import CHALLENGER, CHAMPION, PREVIOUS, check_champion
+from orchestrator.retraining.settling import check_champion
 from orchestrator.retraining.webhook import post_to_webhook
 from orchestrator.tracking.reading import open_registry
 
@@ -50,7 +49,8 @@ def retrain(
         listener: Receives the events of the learning; None for silence.
 
     Returns:
-        How the tick ended: promoted, rejected, nothing to do, or locked by another process.
+        How the tick ended: promoted, rejected, held, asked, nothing to do, or locked by another
+        process.
 
     Raises:
         UserInputError: Configuration, data or the champion's files cannot be used.
@@ -103,9 +103,7 @@ def _outcome(
         registry = open_registry(uri, retraining.name)
         pairs = ModelPairs(registry)
         if dry_run:
-            state = State(
-                pairs.holder_of(CHAMPION), pairs.holder_of(PREVIOUS), pairs.holder_of(CHALLENGER)
-            )
+            state = state_without_lease(retraining, pairs)
             return Tick(retraining, registry, folder, Path(scratch), state, listener).work(None)
         try:
             with held_lease(retraining, pairs) as lease:

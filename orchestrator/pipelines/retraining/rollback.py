@@ -5,10 +5,11 @@ see.
 from __future__ import annotations
 
 from orchestrator.config.retraining import Retraining
+from orchestrator.pipelines.retraining.decisions import this_person
 from orchestrator.pipelines.retraining.lease import held_lease
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.promotion import roll_back
+from orchestrator.retraining.state import ModelPair
 from orchestrator.tracking.reading import open_registry
 
 
@@ -29,4 +30,4 @@ def rollback(retraining: Retraining, reason: str) -> tuple[ModelPair, ModelPair]
     """
     pairs = ModelPairs(open_registry(retraining.experiment.tracking.uri, retraining.name))
     with held_lease(retraining, pairs) as lease:
-        return roll_back(lease, pairs, reason)
+        return roll_back(lease, pairs, reason, this_person())

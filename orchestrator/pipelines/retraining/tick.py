@@ -1,12 +1,22 @@
-"""One tick of a retraining: from the scan of the source to the decision."""
+"""One tick of a retraining: from the scan of the source to the decision.
+
+While a candidate is held, new classes are learned on from it instead of from the champion, so
+that nothing is learned twice. The gate compares the result with the champion. If it is promoted, or
+held itself, it supersedes the held candidate; if it is rejected, the held one stays as it is.
+Before that the held candidate is judged again, where there are held-out images of its classes by
+which it was not judged yet. While a person is asked, nothing is learned and nothing is promoted:
+what arrives waits for the answer.
+"""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.config.retraining import Retraining
-from orchestrator.config.roles import ROLES
-from orchestrator.data.scenario import Split
+from orchestrator.pipelines.retraining.judging import Judge, carry_out
+from orchestrator.pipelines.retraining.looking import Look, Looking
 from orchestrator.pipelines.retraining.monitor import monitor
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.versions import register, tag_decision
@@ -14,23 +24,23 @@ from orchestrator.pipelines.run.listener import RunListener
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
 from orchestrator.retraining.changes import ChangePlan, plan_changes
-from orchestrator.retraining.evidence import KnownTasks, gather_evidence
-from orchestrator.retraining.gate import PromotionDecision, decide
-from orchestrator.retraining.journal import State
 from orchestrator.retraining.lease import Lease
-from orchestrator.retraining.lineage import Lineage, QuarantinedFile
+from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.model_pairs import ModelPairs
-from orchestrator.retraining.promotion import promote, reject
-from orchestrator.retraining.registration import Registered, load_lineage, load_registered
-from orchestrator.retraining.scan import list_unlabeled, scan, take_unlabeled
+from orchestrator.retraining.promotion import reject
+from orchestrator.retraining.registration import Registered
+from orchestrator.retraining.retries import Attempt, next_attempt, settings_of
+from orchestrator.retraining.scan import list_unlabeled, take_unlabeled
 from orchestrator.retraining.shift import find_shifts
+from orchestrator.retraining.state import GATE, Note, State, Tried
+from orchestrator.retraining.version_states import VersionState
 from orchestrator.stages import StageStore
 from orchestrator.tracking import NullTracker
-from orchestrator.tracking.mlflow.registry import REASON_TAG, ModelRegistry
+from orchestrator.tracking.mlflow.registry import ModelRegistry
 
 
 class Tick:
-    """Scan, learn, judge, and promote or reject."""
+    """Scan, learn, judge, and promote, hold or reject."""
 
     def __init__(
         self,
@@ -48,7 +58,7 @@ class Tick:
             registry: Has the versions.
             folder: For what the candidate's run writes.
             scratch: For files that are needed only during the tick.
-            state: Who is champion, previous and challenger.
+            state: Who is champion, and what is not decided yet.
             listener: Receives the events of the learning; None for silence.
         """
         self._retraining = retraining
@@ -57,7 +67,9 @@ class Tick:
         self._scratch = scratch
         self._state = state
         self._listener = listener
+        self._pairs = ModelPairs(registry)
         self._store = StageStore(retraining.experiment.store.uri)
+        self._looking = Looking(retraining, registry, self._store, scratch)
 
     def work(self, lease: Lease | None) -> RetrainingOutcome:
         """Do what is to be done now, and return how it ended.
@@ -70,43 +82,114 @@ class Tick:
             TransientError: Source, store, journal or registry cannot be used, or another
                 retraining has taken over.
         """
-        champion = self._champion()
-        lineage = champion.lineage if champion else Lineage()
-        source = self._retraining.source
-        found = scan(source, lineage, self._quarantined(lineage))
-        without_labels = list_unlabeled(source)
-        shifts = find_shifts(found, champion, self._retraining) if champion else []
-        shifts += monitor(self._retraining, champion, found, without_labels, lease)
-        plan = plan_changes(found, lineage, self._retraining, shifts)
-        outcome = RetrainingOutcome.before_learning(
-            plan, found, self._state.champion, is_dry=lease is None
-        )
-        if not plan.learns:
+        look = self._looking.look(self._state)
+        if look.changed_held_files and not self._is_asked:
+            self._end_held(lease, look)
+            look = self._looking.look(self._state)
+        base, found = look.base, look.found
+        unlabeled = list_unlabeled(self._retraining.source)
+        shifts = find_shifts(found, base, self._retraining) if base else []
+        shifts += monitor(self._retraining, look.champion, found, unlabeled, lease)
+        plan = plan_changes(found, look.lineage, self._retraining, shifts)
+        outcome = self._before_learning(plan, look, is_dry=lease is None)
+        if self._state.held is not None and self._is_asked:
+            return outcome.still_held(self._state.held)
+        if plan.refusals:
             return outcome
-        unlabeled = take_unlabeled(source, without_labels, lineage.unlabeled)
-        draft = draft_lineage(self._retraining.experiment, lineage, found, plan, unlabeled)
-        experiment = candidate_experiment(self._retraining, champion, draft, plan)
-        if champion is not None:
-            champion.restore(self._store)
-        tracker = NullTracker() if lease is None else None
-        result = run(
-            experiment,
-            self._folder / "candidate",
-            name=self._run_name(plan),
-            listener=self._listener,
-            tracker=tracker,
+        if look.held is not None and not found.rewritten:
+            outcome = self._judge_again(lease, look, look.held, outcome)
+            if outcome.outcome in ("promoted", "rejected", "asked"):
+                return outcome
+        if not plan.learns:
+            return self._nothing_learned(outcome)
+        attempt = next_attempt(self._state, found, plan, self._retraining, time.time())
+        if attempt.waits:
+            return self._nothing_learned(outcome, attempt.waits)
+        taken = take_unlabeled(self._retraining.source, unlabeled, look.lineage.unlabeled)
+        draft = draft_lineage(self._retraining.experiment, look.lineage, found, plan, taken)
+        return self._learn(lease, look, _Task(plan, draft, attempt), outcome)
+
+    @property
+    def _is_asked(self) -> bool:
+        return self._state.held is not None and self._state.held.is_asked
+
+    def _before_learning(self, plan: ChangePlan, look: Look, is_dry: bool) -> RetrainingOutcome:
+        outcome = RetrainingOutcome.before_learning(plan, look.found, self._state.champion, is_dry)
+        held = self._state.held
+        return replace(
+            outcome,
+            new_classes=look.new_classes(plan.new_classes),
+            held=held.pair if held else None,
         )
-        decision = self._judge(result, champion)
+
+    def _end_held(self, lease: Lease | None, look: Look) -> None:
+        """Reject a held candidate some of whose files have changed: they are learned as they are
+        now, with the others.
+        """
+        held = self._state.held
+        assert held is not None  # noqa: S101 - its files have changed
+        if lease is None:
+            self._state = replace(self._state, held=None, tried=None)
+            return
+        reason = f"its files have changed: {', '.join(look.changed_held_files)}"
+        note = Note(held.pair, VersionState.REJECTED, reason, GATE)
+        again = Tried(held.pair, time.time(), settings=settings_of(self._retraining))
+        reject(lease, self._pairs, note, again)
+        self._state = lease.state
+
+    def _judge_again(
+        self, lease: Lease | None, look: Look, held: Registered, outcome: RetrainingOutcome
+    ) -> RetrainingOutcome:
+        """Judge the held candidate, if there are images by which it was not judged yet."""
+        judged = self._state.held.judged_files if self._state.held else ()
+        files = look.files_to_judge_by(self._retraining.source.held_out_fraction)
+        if {*files} <= {*judged}:
+            return outcome
+        judge = Judge(self._retraining, look.champion, self._state.num_verdicts + 1)
+        decision = judge.held(held, look.found)
+        run_id = self._registry.version("student", held.pair.student).run_id
+        decided = outcome.decided(decision, held.pair, run_id)
+        if lease is None:
+            self._state = replace(self._state, num_verdicts=judge.num_looks)
+            return decided
+        lease.check()
+        tag_decision(self._registry, held.pair, run_id, decision)
+        attempt = Attempt((*look.held_files,), 0, settings_of(self._retraining))
+        carry_out(decision, lease, self._pairs, held.pair, attempt, (*{*judged, *files},))
+        self._state = lease.state
+        return decided
+
+    def _nothing_learned(self, outcome: RetrainingOutcome, waits: str = "") -> RetrainingOutcome:
+        held = self._state.held
+        if held is not None and not outcome.conditions:
+            return outcome.still_held(held, waits)
+        return replace(outcome, reason="; ".join(filter(None, (outcome.reason, waits))))
+
+    def _learn(
+        self, lease: Lease | None, look: Look, task: _Task, outcome: RetrainingOutcome
+    ) -> RetrainingOutcome:
+        """Learn on, judge, register, and carry out the verdict."""
+        if look.base is not None:
+            look.base.restore(self._store)
+        experiment = candidate_experiment(self._retraining, look.base, task.draft, task.plan)
+        result = run(
+            task.attempt.seeded(experiment),
+            self._folder / "candidate",
+            name=f"{self._retraining.name} candidate {task.name}",
+            listener=self._listener,
+            tracker=NullTracker() if lease is None else None,
+        )
+        judge = Judge(self._retraining, look.champion, self._state.num_verdicts + 1)
+        decision = judge.learned(result)
         if lease is None:
             return outcome.decided(decision, None, None)
         lease.check()
-        pair = register(result, draft, champion, self._registry)
-        tag_decision(self._registry, pair, result.summary["run_id"], decision)
-        (promote if decision.promote else reject)(
-            lease, ModelPairs(self._registry), pair, decision.reason
-        )
+        run_id = result.summary["run_id"]
+        pair = register(result, task.draft, look.champion, self._registry)
+        tag_decision(self._registry, pair, run_id, decision)
+        carry_out(decision, lease, self._pairs, pair, task.attempt)
         self._forget_decoded(result)
-        return outcome.decided(decision, pair, result.summary["run_id"])
+        return outcome.decided(decision, pair, run_id)
 
     def _forget_decoded(self, result: RunResult) -> None:
         """Remove decoded images that have arrived: the next tick reads others."""
@@ -115,56 +198,30 @@ class Tick:
         if scenario.unlabeled is not None and self._retraining.source.unlabeled is not None:
             scenario.unlabeled.table.path.unlink(missing_ok=True)
 
-    def _champion(self) -> Registered | None:
-        if self._state.champion is None:
-            return None
-        return load_registered(
-            self._registry, self._state.champion, self._scratch / "champion", self._store
-        )
 
-    def _quarantined(self, champion: Lineage) -> list[QuarantinedFile]:
-        """Return the files of what was rejected, or rolled back, since the champion learned."""
-        challenger, of_champion = self._state.challenger, self._state.champion
-        if self._retraining.reactions.rejected_files == "retry":
-            return []
-        found = list(champion.quarantined)
-        if challenger is not None and (
-            of_champion is None or int(challenger.student) > int(of_champion.student)
-        ):
-            rejected = load_lineage(self._registry, challenger, self._scratch / "challenger")
-            known = {file.sha256 for file in champion.files}
-            reason = self._registry.version("student", challenger.student).tags.get(
-                REASON_TAG, "rejected"
-            )
-            found += [
-                QuarantinedFile(
-                    name=file.name,
-                    sha256=file.sha256,
-                    reason=f"version {challenger.student}: {reason}",
-                )
-                for file in rejected.files
-                if file.sha256 not in known
+@dataclass(frozen=True)
+class _Task:
+    """What a candidate learns.
+
+    Attributes:
+        plan: Which classes.
+        draft: All that it will have learned.
+        attempt: With which seed.
+    """
+
+    plan: ChangePlan
+    draft: Lineage
+    attempt: Attempt
+
+    @property
+    def name(self) -> str:
+        """Return what its run is called."""
+        new, refreshed = self.plan.new_classes, self.plan.refreshed
+        retries = self.attempt.num_retries
+        return " ".join(
+            [
+                *([f"+{{{', '.join(map(str, new))}}}"] if new else []),
+                *([f"refresh {{{', '.join(refreshed)}}}"] if refreshed else []),
+                *([f"retry {retries}"] if retries else []),
             ]
-            found += rejected.quarantined
-        return found
-
-    def _run_name(self, plan: ChangePlan) -> str:
-        learned = [f"+{{{', '.join(map(str, plan.new_classes))}}}"] if plan.new_classes else []
-        refreshed = [f"refresh {{{', '.join(plan.refreshed)}}}"] if plan.refreshed else []
-        return f"{self._retraining.name} candidate {' '.join([*learned, *refreshed])}"
-
-    def _judge(self, result: RunResult, champion: Registered | None) -> PromotionDecision:
-        scenario = result.work.scenario
-        num_old = len(champion.lineage.classes) if champion else 0
-        evidence = gather_evidence(
-            {role: model.network for role, model in result.models.items()},
-            champion.networks() if champion else {},
-            scenario.images_of(Split.TEST, range(len(scenario.class_names))),
-            num_old,
-            KnownTasks(
-                scenario.class_names,
-                [task.new_classes for task in scenario.tasks],
-                {role: result.summary[role]["forgetting"] for role in ROLES},
-            ),
         )
-        return decide(evidence, self._retraining.gate)

@@ -6,15 +6,16 @@ import hashlib
 import json
 
 from orchestrator.config.roles import ROLES, Role
-from orchestrator.pipelines.retraining.outcome import outcome_tags
+from orchestrator.pipelines.retraining.outcome import OUTCOMES, outcome_tags
 from orchestrator.pipelines.run.models import package_final_model
 from orchestrator.pipelines.run.run import RunResult
 from orchestrator.retraining.candidate import learned_lineage
 from orchestrator.retraining.gate import PromotionDecision
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.registration import Registered, stage_keys, write_state
+from orchestrator.retraining.state import GATE, ModelPair
 from orchestrator.tracking.mlflow.registry import (
+    DECIDED_BY_TAG,
     PREDECESSOR_TAG,
     REASON_TAG,
     STATE_TAG,
@@ -75,7 +76,8 @@ def tag_decision(
         TransientError: The registry does not answer.
     """
     tags = outcome_tags(decision)
-    state = "promoted" if decision.promote else "rejected"
-    registry.tag_run(run_id, {**tags, STATE_TAG: state, REASON_TAG: decision.reason})
+    state = OUTCOMES[decision.verdict]
+    decided = {STATE_TAG: state, REASON_TAG: decision.reason, DECIDED_BY_TAG: GATE}
+    registry.tag_run(run_id, {**tags, **decided})
     registry.set_tags("teacher", pair.teacher, tags)
     registry.set_tags("student", pair.student, tags)

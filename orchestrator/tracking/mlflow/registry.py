@@ -28,6 +28,7 @@ from orchestrator.tracking.outbox import entries
 
 STATE_TAG = "orchestrator.state"
 REASON_TAG = "orchestrator.state_reason"
+DECIDED_BY_TAG = "orchestrator.decided_by"  # `gate`, or a person as user@host
 TEACHER_TAG = "orchestrator.teacher_version"
 PREDECESSOR_TAG = (  # the student version from whose champion it has learned on
     "orchestrator.predecessor"

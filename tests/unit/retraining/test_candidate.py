@@ -16,10 +16,10 @@ from orchestrator.config.schema import variant_kinds
 from orchestrator.errors import UserInputError
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage, learned_lineage
 from orchestrator.retraining.changes import ChangePlan
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import NewFile, Scan
+from orchestrator.retraining.state import ModelPair
 
 FOUND = Scan(new=[NewFile("a", "a" * 64, 1, 0.0, {"0": [b"0"], "1": [b"1"]}, integer_labels=True)])
 PLAN = ChangePlan((), new_classes=(0, 1))

@@ -16,8 +16,9 @@ import pytest
 from orchestrator.config.addresses import below
 from orchestrator.config.retraining import LeaseConfig
 from orchestrator.errors import LeaseLostError, LockedError, StorageUnavailableError, UserInputError
-from orchestrator.retraining.journal import Entry, EntryKind, Journal, ModelPair, State
+from orchestrator.retraining.journal import Entry, EntryKind, Journal
 from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
+from orchestrator.retraining.state import ModelPair, State
 from orchestrator.retraining.storage import ObjectStorage
 from tests.object_storage import simulated_s3
 from tests.waiting import PATIENCE_SECONDS, wait_until

@@ -28,11 +28,11 @@ from orchestrator.models import (
 from orchestrator.models.artifact import Artifact
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
 from orchestrator.retraining.changes import ChangePlan, FindingKind
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import scan
 from orchestrator.retraining.shift import find_shifts, shift_p_value
+from orchestrator.retraining.state import ModelPair
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.training.random_streams import seeded_initialisation
 

@@ -1,0 +1,89 @@
+"""A person decides about a candidate: what the gate left open, or has decided otherwise."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable
+
+from orchestrator.config.retraining import Retraining
+from orchestrator.errors import UserInputError
+from orchestrator.pipelines.retraining.lease import held_lease
+from orchestrator.pipelines.retraining.outcome import Outcome, RetrainingOutcome
+from orchestrator.retraining import promotion
+from orchestrator.retraining.lease import Lease
+from orchestrator.retraining.model_pairs import ModelPairs
+from orchestrator.retraining.settling import Registry
+from orchestrator.retraining.state import ModelPair
+from orchestrator.retraining.webhook import post_to_webhook
+from orchestrator.tracking.mlflow.registry import DECIDED_BY_TAG, REASON_TAG, STATE_TAG
+from orchestrator.tracking.reading import open_registry
+
+_Decide = Callable[[Lease, Registry, ModelPair | None, str, str], ModelPair]
+
+
+def approve(retraining: Retraining, version: str | None, reason: str) -> RetrainingOutcome:
+    """Make a candidate the champion.
+
+    Args:
+        retraining: Whose.
+        version: Of the student; None means the held candidate.
+        reason: Kept with the versions, in the journal, and told to the webhook.
+
+    Raises:
+        UserInputError: No candidate is held, there is no such version, it is the champion already,
+            or it has not learned on from the champion.
+        LockedError: A retraining works right now.
+        TransientError: Journal or registry does not answer.
+    """
+    return _decided(retraining, version, reason, promotion.approve, "promoted")
+
+
+def reject(retraining: Retraining, version: str | None, reason: str) -> RetrainingOutcome:
+    """Reject a candidate; the files that it learned from are put aside until they change.
+
+    Args:
+        retraining: Whose.
+        version: Of the student; None means the held candidate.
+        reason: Kept with the versions, in the journal, and told to the webhook.
+
+    Raises:
+        UserInputError: No candidate is held, there is no such version, it is the champion already,
+            or it has not learned on from the champion.
+        LockedError: A retraining works right now.
+        TransientError: Journal or registry does not answer.
+    """
+    return _decided(retraining, version, reason, promotion.dismiss, "rejected")
+
+
+def this_person() -> str:
+    """Return who runs this process, as user@host."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may have no entry for its user
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _decided(
+    retraining: Retraining, version: str | None, reason: str, decide: _Decide, outcome: Outcome
+) -> RetrainingOutcome:
+    if not reason.strip():
+        raise UserInputError("--reason is empty", next_step="say why: it is kept with the versions")
+    registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
+    pairs, person = ModelPairs(registry), this_person()
+    with held_lease(retraining, pairs) as lease:
+        candidate = pairs.of_student(version) if version is not None else None
+        decided = decide(lease, pairs, candidate, reason, person)
+        run_id = registry.version("student", decided.student).run_id
+        if run_id:
+            tags = {STATE_TAG: outcome, REASON_TAG: reason, DECIDED_BY_TAG: person}
+            registry.tag_run(run_id, tags)
+        state = lease.state
+    held = state.held.pair if state.held else None
+    result = RetrainingOutcome(
+        outcome, f"by {person}: {reason}", state.champion, decided, run_id or None, held=held
+    )
+    post_to_webhook(retraining.webhook, {"retraining": retraining.name, **result.summary()})
+    return result

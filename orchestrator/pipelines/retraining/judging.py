@@ -1,0 +1,139 @@
+"""Put a candidate to the gate, and carry out its verdict."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import assert_never
+
+import numpy as np
+import torch
+
+from orchestrator.config.retraining import Retraining
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.data.labeled_images import LabeledImages
+from orchestrator.data.loading import load_images
+from orchestrator.data.scenario import Split
+from orchestrator.evaluation.accuracy_matrix import forgetting
+from orchestrator.models import AnyNetwork
+from orchestrator.pipelines.run.run import RunResult
+from orchestrator.retraining.candidate import held_out_images
+from orchestrator.retraining.evidence import KnownTasks, gather_evidence
+from orchestrator.retraining.gate import PromotionDecision, Verdict, decide
+from orchestrator.retraining.lease import Lease
+from orchestrator.retraining.promotion import hold, promote, reject
+from orchestrator.retraining.registration import Registered
+from orchestrator.retraining.retries import Attempt, tried_with
+from orchestrator.retraining.scan import Scan
+from orchestrator.retraining.settling import Registry
+from orchestrator.retraining.state import GATE, Held, ModelPair, Note, PutAside
+from orchestrator.retraining.version_states import VersionState
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The gate of one tick.
+
+    Attributes:
+        retraining: Has the gate's conditions.
+        champion: With whom candidates are compared; None before the first.
+        num_looks: How often the gate has looked at what is not decided yet, this time included.
+    """
+
+    retraining: Retraining
+    champion: Registered | None
+    num_looks: int
+
+    def learned(self, result: RunResult) -> PromotionDecision:
+        """Judge a candidate that has just learned, on the held-out images of its run.
+
+        Raises:
+            StorageUnavailableError: Its networks are no longer in the stage store.
+        """
+        scenario = result.work.scenario
+        known = KnownTasks(
+            scenario.class_names,
+            [task.new_classes for task in scenario.tasks],
+            {role: result.summary[role]["forgetting"] for role in ROLES},
+        )
+        held_out = scenario.images_of(Split.TEST, range(len(scenario.class_names)))
+        return self._decide(
+            {role: model.network for role, model in result.models.items()}, held_out, known
+        )
+
+    def held(self, held: Registered, found: Scan) -> PromotionDecision:
+        """Judge a held candidate again, on all held-out images that are there now.
+
+        Raises:
+            DataError: A file has changed since it was listed, or cannot be used.
+            StorageUnavailableError: The source cannot be read.
+        """
+        lineage, learned = held.lineage, held.lineage.learned
+        assert learned is not None  # noqa: S101 - only drafts have not
+        table = load_images(held_out_images(self.retraining, lineage, found))
+        order = {label: position for position, label in enumerate(lineage.classes)}
+        labels = torch.tensor([order[str(label)] for label in table.labels])
+        images = LabeledImages(torch.from_numpy(np.array(table.images)), labels)
+        table.path.unlink(missing_ok=True)  # the next tick reads others
+        matrices = {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}
+        borders = accumulate((len(task) for task in lineage.tasks), initial=0)
+        known = KnownTasks(
+            lineage.classes,
+            [range(start, end) for start, end in pairwise(borders)],
+            {role: forgetting(matrices[role]) for role in ROLES},
+        )
+        return self._decide(held.networks(), images, known)
+
+    def _decide(
+        self, candidate: dict[Role, AnyNetwork], held_out: LabeledImages, known: KnownTasks
+    ) -> PromotionDecision:
+        champion = self.champion
+        evidence = gather_evidence(
+            candidate,
+            champion.networks() if champion else {},
+            held_out,
+            len(champion.lineage.classes) if champion else 0,
+            known,
+        )
+        return decide(evidence, self.retraining.gate, attempts=self.num_looks)
+
+
+def carry_out(
+    decision: PromotionDecision,
+    lease: Lease,
+    registry: Registry,
+    candidate: ModelPair,
+    attempt: Attempt,
+    judged_files: tuple[str, ...] = (),
+) -> None:
+    """Promote, hold or reject a candidate.
+
+    Args:
+        decision: Of the gate.
+        lease: Held by this process.
+        registry: Is told.
+        candidate: Judged.
+        attempt: How it was learned.
+        judged_files: Later files by whose held-out images it was judged (see `file_id`).
+
+    Raises:
+        LeaseLostError: Another process has taken over; nothing is changed.
+        TransientError: Journal or registry does not answer; the next tick finishes it.
+    """
+    match decision.verdict:
+        case Verdict.PROMOTE:
+            promote(lease, registry, candidate, decision.reason)
+        case Verdict.HOLD | Verdict.ASK:
+            is_asked = decision.verdict == Verdict.ASK
+            hold(lease, registry, Held(candidate, is_asked, decision.reason, judged_files))
+        case Verdict.REJECT:
+            files = (
+                PutAside(candidate, attempt.files)
+                if decision.blames_data
+                else tried_with(attempt, candidate, time.time())
+            )
+            rejected = Note(candidate, VersionState.REJECTED, decision.reason, GATE)
+            reject(lease, registry, rejected, files)
+        case _:
+            assert_never(decision.verdict)

@@ -1,0 +1,133 @@
+"""What a tick finds when it begins: the champion, the held candidate, and the source compared with
+what they have learned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.config.retraining import Retraining
+from orchestrator.config.scenario import Label
+from orchestrator.data.growing_folder import is_held_out
+from orchestrator.errors import UserInputError
+from orchestrator.retraining.lineage import Lineage
+from orchestrator.retraining.quarantine import quarantined_files
+from orchestrator.retraining.registration import Registered, load_registered
+from orchestrator.retraining.scan import Scan, scan
+from orchestrator.retraining.state import ModelPair, State, file_id
+from orchestrator.stages import StageStore
+from orchestrator.tracking.mlflow.registry import ModelRegistry
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a tick finds.
+
+    Attributes:
+        champion: In use; None before the first.
+        held: The candidate about which the gate could not decide; None where there is none.
+        found: In the source, compared with what `base` has learned.
+    """
+
+    champion: Registered | None
+    held: Registered | None
+    found: Scan
+
+    @property
+    def base(self) -> Registered | None:
+        """Return what is learned on: the held candidate, or else the champion."""
+        return self.held or self.champion
+
+    @property
+    def lineage(self) -> Lineage:
+        """Return what `base` has learned; empty where there is none."""
+        return self.base.lineage if self.base else Lineage()
+
+    @property
+    def held_files(self) -> dict[str, str]:
+        """Return the files that the held candidate has learned from, and the champion has not:
+        name by id (see `file_id`).
+        """
+        known = {file.sha256 for file in self.champion.lineage.files} if self.champion else set()
+        files = self.held.lineage.files if self.held else ()
+        return {file_id(file.sha256): file.name for file in files if file.sha256 not in known}
+
+    @property
+    def changed_held_files(self) -> list[str]:
+        """Return the names of those of them that have other contents by now."""
+        changed = {file_id(file.sha256) for file in self.found.changed}
+        return [name for known, name in self.held_files.items() if known in changed]
+
+    def new_classes(self, learned: tuple[Label, ...] = ()) -> tuple[Label, ...]:
+        """Return the classes of the held candidate that the champion does not know, and some more.
+
+        Args:
+            learned: To be learned on from the held candidate, or else from the champion.
+        """
+        num_known = len(self.champion.lineage.tasks) if self.champion else 0
+        tasks = self.held.lineage.tasks[num_known:] if self.held else ()
+        return (*(label for task in tasks for label in task), *learned)
+
+    def files_to_judge_by(self, held_out_fraction: float) -> tuple[str, ...]:
+        """Return the ids of new files with held-out images of known classes."""
+        return tuple(
+            sorted(
+                file_id(file.sha256)
+                for file in self.found.new
+                if any(
+                    is_held_out(digest, held_out_fraction)
+                    for label in self.lineage.classes
+                    for digest in file.digests.get(label, ())
+                )
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Loads the models, and scans the source.
+
+    Attributes:
+        retraining: Where images arrive.
+        registry: Has the versions.
+        store: Has stages that are damaged in the registry.
+        scratch: For the files of versions.
+    """
+
+    retraining: Retraining
+    registry: ModelRegistry
+    store: StageStore
+    scratch: Path
+
+    def look(self, state: State) -> Look:
+        """Return what is there.
+
+        Raises:
+            UserInputError: Data, or the files of a version, cannot be used.
+            TransientError: Source, store or registry cannot be used.
+        """
+        champion = self._load(state.champion, "champion") if state.champion else None
+        held = self._load_held(state.held.pair) if state.held else None
+        known = tuple(it.lineage for it in (champion, held) if it is not None)
+        quarantined = (
+            []
+            if self.retraining.reactions.rejected_files == "retry"
+            else quarantined_files(state, known, self.registry, self.scratch / "put-aside")
+        )
+        lineage = known[-1] if known else Lineage()
+        return Look(champion, held, scan(self.retraining.source, lineage, quarantined))
+
+    def _load_held(self, pair: ModelPair) -> Registered:
+        try:
+            return self._load(pair, "held")
+        except UserInputError as error:
+            raise UserInputError(
+                f"the held candidate ({pair}) cannot be loaded ({error.what})",
+                next_step="restore its files in MLflow's artifact store, or delete the version: its"
+                " images then count as new",
+            ) from error
+
+    def _load(self, pair: ModelPair, folder: str) -> Registered:
+        place = self.scratch / folder / pair.student  # a second look may be at others
+        return load_registered(self.registry, pair, place, self.store)

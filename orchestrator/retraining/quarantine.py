@@ -1,0 +1,45 @@
+"""Files that are left out for as long as they stay as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.retraining.lineage import Lineage, QuarantinedFile
+from orchestrator.retraining.registration import load_lineage
+from orchestrator.retraining.state import PutAside, State, file_id
+from orchestrator.tracking.mlflow.registry import REASON_TAG, ModelRegistry
+
+
+def quarantined_files(
+    state: State, known: tuple[Lineage, ...], registry: ModelRegistry, folder: Path
+) -> list[QuarantinedFile]:
+    """Return the files of what was rejected for its data, or rolled back, since the champion.
+
+    Args:
+        state: Who was put aside.
+        known: Lineages of the champion and of the held candidate: their files are not left out.
+        registry: Has the lineages of those that were put aside.
+        folder: For the files of these.
+
+    Raises:
+        UserInputError: A lineage is missing or damaged.
+        TrackingUnavailableError: The registry does not answer.
+    """
+    learned = {file.sha256 for lineage in known for file in lineage.files}
+    found = [file for lineage in known for file in lineage.quarantined]
+    for put_aside in state.put_aside:
+        if state.champion is None or int(put_aside.pair.student) > int(state.champion.student):
+            found += _files_of(put_aside, registry, folder)
+    return [file for file in found if file.sha256 not in learned]
+
+
+def _files_of(put_aside: PutAside, registry: ModelRegistry, folder: Path) -> list[QuarantinedFile]:
+    version = put_aside.pair.student
+    lineage = load_lineage(registry, put_aside.pair, folder / version)
+    reason = registry.version("student", version).tags.get(REASON_TAG, "rejected")
+    left_out = [
+        QuarantinedFile(name=file.name, sha256=file.sha256, reason=f"version {version}: {reason}")
+        for file in lineage.files
+        if not put_aside.files or file_id(file.sha256) in put_aside.files
+    ]
+    return [*left_out, *lineage.quarantined]

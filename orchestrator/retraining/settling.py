@@ -1,0 +1,227 @@
+"""Make journal and registry agree: finish what was interrupted, follow what a person has moved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from orchestrator.errors import UserInputError
+from orchestrator.retraining.journal import EntryKind
+from orchestrator.retraining.lease import Lease
+from orchestrator.retraining.state import ModelPair, Note, PutAside, State
+from orchestrator.retraining.version_states import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    UNDECIDED,
+    Alias,
+    VersionState,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Registry(Protocol):
+    """Where models are kept, and who of them has which alias."""
+
+    def holder_of(self, alias: Alias) -> ModelPair | None:
+        """Who has an alias; None for nobody."""
+        ...
+
+    def give(self, alias: Alias, pair: ModelPair | None) -> None:
+        """Gives an alias to a pair, from whoever has it; None takes it away."""
+        ...
+
+    def note(self, note: Note) -> None:
+        """Write a pair's state beside it: why it has it, and who has decided that."""
+        ...
+
+    def state_of(self, pair: ModelPair) -> str:
+        """Return the state that was noted last beside a pair; empty where none was."""
+        ...
+
+    def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
+        """The champion from which a pair has learned on; None for a first one."""
+        ...
+
+    def has(self, pair: ModelPair) -> bool:
+        """Whether both versions are still there: people delete old ones."""
+        ...
+
+
+def settle(lease: Lease, registry: Registry) -> None:
+    """Makes journal and registry agree: finishes what somebody died over, and follows a person who
+    has moved the alias by hand.
+
+    A holder that sleeps while it tells the registry, is taken for dead, and wakes, tells the rest
+    of it: an alias that only such a late teller can have given is taken back, here, at the begin
+    and the end of every tick. Versions that somebody has deleted are forgotten, but for the
+    champion's: see `check_champion`.
+
+    Raises:
+        UserInputError: The alias has been given to a version that no retraining has made.
+        LeaseLostError: Another process has taken over.
+        TransientError: Journal or registry does not answer.
+    """
+    state = without_deleted(lease.state, registry)
+    if state != lease.state:
+        logger.warning(
+            "versions with the alias %r or %r were deleted: they are forgotten",
+            PREVIOUS,
+            CHALLENGER,
+        )
+        lease.write(EntryKind.ADOPTED, state)
+    if not state.is_settled:
+        logger.warning(
+            "a decision was interrupted; it is finished: the champion is %s",
+            state.champion,
+        )
+        late = (*state.late_tellers, state.champion) if state.champion else state.late_tellers
+        tell(lease, registry, replace(state, late_tellers=tuple(dict.fromkeys(late))))
+        return
+    moved = registry.holder_of(CHAMPION)
+    if moved == state.champion:
+        aliases = (registry.holder_of(PREVIOUS), registry.holder_of(CHALLENGER))
+        if aliases != (state.previous, state.challenger) or any(
+            registry.state_of(note.pair) != note.state for note in state.notes
+        ):
+            tell(lease, registry, state)
+    elif moved is None:
+        return  # taken away is not moved: nothing says who should be champion now
+    elif moved in state.late_tellers:
+        logger.warning(
+            "%s was made champion by a process that had been taken for dead; it is %s again",
+            moved,
+            state.champion,
+        )
+        tell(lease, registry, state)
+    else:
+        if state.champion is not None:
+            logger.warning(
+                "the alias %r was moved by hand, from %s to %s: that is followed",
+                CHAMPION,
+                state.champion,
+                moved,
+            )
+        _adopt(lease, registry, state, moved)
+
+
+def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
+    """Follow a person. Back to an older version is a rollback: else the next tick would learn, and
+    promote, the same once more. A held candidate has not learned on from the new champion.
+    """
+    challenger = registry.holder_of(CHALLENGER)
+    if before.held is not None and challenger == before.held.pair:
+        challenger = None
+    after = State(
+        moved,
+        registry.holder_of(PREVIOUS),
+        challenger,
+        late_tellers=before.late_tellers,
+        put_aside=newer(before.put_aside, moved),
+        notes=of_superseded(before, moved),
+    )
+    if before.champion is None:
+        if challenger is not None and registry.state_of(challenger) not in UNDECIDED:
+            after = replace(after, put_aside=newer([PutAside(challenger)], moved))
+    elif int(moved.student) < int(before.champion.student):
+        after = _moved_back(registry, before.champion, after)
+    elif before.held is not None:
+        by_hand = Note(moved, VersionState.CHAMPION, "by hand")
+        after = replace(after, notes=(*after.notes, by_hand))
+    after = replace(without_deleted(after, registry), is_settled=not after.notes)
+    lease.write(EntryKind.ADOPTED, after)
+    if after.notes:
+        tell(lease, registry, after)
+
+
+def _moved_back(registry: Registry, champion: ModelPair, after: State) -> State:
+    moved = after.champion
+    assert moved is not None  # noqa: S101 - it has been moved
+    reason = f"the alias {CHAMPION!r} was moved back to {moved} by hand"
+    return replace(
+        after,
+        previous=registry.predecessor_of(moved),
+        challenger=champion,
+        put_aside=(*after.put_aside, PutAside(champion)),
+        notes=(
+            *after.notes,
+            Note(champion, VersionState.ROLLED_BACK, reason),
+            Note(moved, VersionState.CHAMPION, "by hand"),
+        ),
+    )
+
+
+def check_champion(state: State, registry: Registry) -> None:
+    """Passes when the champion has its alias, or there has never been one.
+
+    Raises:
+        UserInputError: Somebody has deleted the champion, or taken its alias away. To learn a first
+            one again would lose every class whose images are gone.
+        TransientError: The registry does not answer.
+    """
+    if state.champion is None or registry.holder_of(CHAMPION) is not None:
+        return
+    what = "has lost its alias" if registry.has(state.champion) else "was deleted"
+    advice = (
+        f"give the alias {CHAMPION!r} to a version of the student in MLflow, or `orchestrator"
+        " rollback`; to begin anew, remove the journal: lease.uri, by default `retraining` in the"
+        " stage store"
+    )
+    raise UserInputError(f"the champion ({state.champion}) {what}", next_step=advice)
+
+
+def tell(lease: Lease, registry: Registry, state: State) -> None:
+    """Tell the registry, and write in the journal that it was told."""
+    lease.check()
+    for note in state.notes:
+        logger.info("%s: %s (%s)", note.pair, note.state.value, note.reason)
+        if registry.has(note.pair):
+            registry.note(note)
+    registry.give(CHALLENGER, state.challenger)
+    registry.give(PREVIOUS, state.previous)
+    if (
+        state.champion is not None
+    ):  # where there is none yet, a late teller must not take the alias from a first one
+        registry.give(CHAMPION, state.champion)  # last: all else then is as it should be beside it
+    standing = {state.champion, state.held.pair if state.held else None}
+    notes = tuple(note for note in state.notes if note.pair in standing)
+    lease.write(EntryKind.SETTLED, replace(state, is_settled=True, notes=notes))
+
+
+def with_notes(before: State, *notes: Note) -> tuple[Note, ...]:
+    """Return new notes, after those that still stand about other versions."""
+    noted = {note.pair for note in notes}
+    return (*(note for note in before.notes if note.pair not in noted), *notes)
+
+
+def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
+    """Return what to note about a held candidate whose place another version takes."""
+    held = before.held
+    if held is None or held.pair == follower:
+        return ()
+    return (Note(held.pair, VersionState.SUPERSEDED, f"followed by {follower}"),)
+
+
+def newer(found: Iterable[PutAside], champion: ModelPair) -> tuple[PutAside, ...]:
+    """Return those that were registered after a champion; of those before it, the champion's
+    lineage has the files.
+    """
+    return tuple(it for it in found if int(it.pair.student) > int(champion.student))
+
+
+def without_deleted(state: State, registry: Registry) -> State:
+    """Forget deleted versions, but for the champion."""
+
+    def there(pair: ModelPair | None) -> ModelPair | None:
+        return pair if pair is None or registry.has(pair) else None
+
+    return replace(
+        state,
+        previous=there(state.previous),
+        challenger=there(state.challenger),
+        held=state.held if state.held and registry.has(state.held.pair) else None,
+        put_aside=tuple(found for found in state.put_aside if registry.has(found.pair)),
+    )

@@ -1,0 +1,312 @@
+"""A simulated world for retrainings: storage and registry are in memory, and learning is a set
+union; journal, lease and promotion are the real ones.
+
+Every call to storage or registry is one step; between two steps of one process another may do
+anything, and time may pass.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from orchestrator.config.retraining import LeaseConfig
+from orchestrator.errors import LeaseLostError, LockedError, UserInputError
+from orchestrator.pipelines.retraining.judging import carry_out
+from orchestrator.retraining.gate import PromotionDecision, Verdict
+from orchestrator.retraining.journal import Entry, EntryKind, Journal
+from orchestrator.retraining.lease import Lease, this_holder
+from orchestrator.retraining.promotion import approve, dismiss, roll_back
+from orchestrator.retraining.retries import Attempt
+from orchestrator.retraining.settling import settle
+from orchestrator.retraining.state import ModelPair, Note
+from orchestrator.retraining.version_states import VersionState
+
+LEASE = LeaseConfig(expires_seconds=60)
+
+
+class Killed(BaseException):
+    """kill -9: nothing of the process runs any more."""
+
+
+@dataclass
+class World:
+    """What survives processes: files, aliases, versions, the clock, and the classes that have
+    arrived.
+    """
+
+    now: float = 0.0
+    files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    aliases: dict[str, ModelPair] = field(default_factory=dict)
+    classes_of: dict[ModelPair, frozenset[int]] = field(default_factory=dict)
+    predecessor: dict[ModelPair, ModelPair | None] = field(default_factory=dict)
+    arrived: frozenset[int] = frozenset()
+    num_images: int = 1
+    verdict: Verdict = Verdict.PROMOTE
+    blames_data: bool = False
+    is_moved_by_hand: bool = False
+    tokens: list[int] = field(default_factory=list)
+    promotions: list[ModelPair] = field(default_factory=list)
+    approvals: list[ModelPair] = field(default_factory=list)
+    noted: dict[ModelPair, Note] = field(default_factory=dict)
+
+    def watch(self, entry: Entry) -> None:
+        """Every entry is one of the holder that came last."""
+        if entry.kind == EntryKind.ACQUIRED:
+            self.tokens.append(entry.token)
+        assert entry.token == self.tokens[-1], "a stale holder has written"
+        assert entry.kind != EntryKind.ADOPTED or self.is_moved_by_hand, (
+            "nobody moves aliases by hand here: a stale holder has"
+        )
+        state = entry.state
+        if entry.kind in (EntryKind.PROMOTED, EntryKind.APPROVED):
+            assert state.champion is not None
+            self.promotions.append(state.champion)
+        if entry.kind == EntryKind.APPROVED:
+            assert state.champion is not None
+            assert Note(state.champion, VersionState.CHAMPION, "checked", "person@here") in (
+                state.notes
+            ), "who and why stand in the entry"
+            self.approvals.append(state.champion)
+        if state.held is not None:
+            assert state.held.pair not in (state.champion, state.previous)
+            assert state.challenger == state.held.pair, "the held candidate is the challenger"
+            assert self.predecessor[state.held.pair] == state.champion, (
+                "a held candidate has learned on from the champion"
+            )
+
+    def happen(self, event: str) -> None:
+        """What no process does."""
+        if event == "time":
+            self.now += 61
+        elif event == "arrival":
+            self.arrived |= {len(self.arrived)}
+        elif event == "images":
+            self.num_images += 1
+        else:
+            self.verdict = Verdict(event)
+
+
+class Process:
+    """Runs a function step by step, when it is told to."""
+
+    def __init__(self, work: Callable[[Process], None]) -> None:
+        self._turn, self._parked = threading.Semaphore(0), threading.Semaphore(0)
+        self.is_dead = self.has_ended = False
+        self.is_about_to = ""
+        self.error: BaseException | None = None
+        self._work = work
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._parked.acquire()
+
+    def _run(self) -> None:
+        try:
+            self.step()
+            self._work(self)
+        except Killed:
+            pass
+        except BaseException as error:  # noqa: BLE001 - it is looked at in the main thread
+            self.error = error
+        self.has_ended = True
+        self._parked.release()
+
+    def step(self) -> None:
+        """Called by the process before everything that others can see."""
+        self._parked.release()
+        self._turn.acquire()
+        if self.is_dead:
+            raise Killed
+
+    def go_on(self) -> None:
+        """Called by the scheduler: one step."""
+        if not self.has_ended:
+            self._turn.release()
+            self._parked.acquire()
+
+    def kill(self) -> None:
+        """No further step has any effect."""
+        self.is_dead = True
+        while not self.has_ended:
+            self.go_on()
+
+    def finish(self) -> None:
+        while not self.has_ended:
+            self.go_on()
+        if self.error is not None:
+            raise self.error
+
+
+class MemoryStorage:
+    def __init__(self, world: World, process: Process) -> None:
+        self._world, self._process = world, process
+
+    def create(self, name: str, content: bytes) -> bool:
+        self._process.step()
+        if name in self._world.files:
+            return False
+        if name.startswith("journal/"):
+            self._world.watch(Entry.from_bytes(content))
+        self._world.files[name] = (content, self._world.now)
+        return True
+
+    def write(self, name: str, content: bytes) -> None:
+        assert not name.startswith("journal/"), "an entry is written once"
+        self._process.step()
+        self._world.files[name] = (content, self._world.now)
+
+    def read(self, name: str) -> bytes | None:
+        self._process.step()
+        found = self._world.files.get(name)
+        return found[0] if found else None
+
+    def names(self, prefix: str) -> list[str]:
+        self._process.step()
+        return sorted(name for name in self._world.files if name.startswith(f"{prefix}/"))
+
+    def age_seconds(self, name: str) -> float | None:
+        self._process.step()
+        found = self._world.files.get(name)
+        return self._world.now - found[1] if found else None
+
+    def remove(self, name: str) -> None:
+        self._process.step()
+        self._world.files.pop(name, None)
+
+
+class MemoryRegistry:
+    def __init__(self, world: World, process: Process) -> None:
+        self._world, self._process = world, process
+
+    def holder_of(self, alias: str) -> ModelPair | None:
+        self._process.step()
+        return self._world.aliases.get(alias)
+
+    def give(self, alias: str, pair: ModelPair | None) -> None:
+        self._process.is_about_to = f"give {alias}"
+        self._process.step()
+        if pair is None:
+            self._world.aliases.pop(alias, None)
+        else:
+            self._world.aliases[alias] = pair
+
+    def note(self, note: Note) -> None:
+        self._process.step()
+        before = self._world.noted.get(note.pair)
+        by = note.by or (before.by if before else "")  # a tag stays that is not replaced
+        self._world.noted[note.pair] = replace(note, by=by)
+
+    def state_of(self, pair: ModelPair) -> str:
+        self._process.step()
+        return self._world.noted[pair].state if pair in self._world.noted else ""
+
+    def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
+        self._process.step()
+        return self._world.predecessor[pair]
+
+    def has(self, pair: ModelPair) -> bool:
+        self._process.step()
+        return pair in self._world.classes_of
+
+    def register(self, classes: frozenset[int], predecessor: ModelPair | None) -> ModelPair:
+        self._process.step()
+        number = str(len(self._world.classes_of) + 1)
+        pair = ModelPair(number, number)
+        self._world.classes_of[pair], self._world.predecessor[pair] = classes, predecessor
+        return pair
+
+
+Work = Callable[[Lease, MemoryRegistry], object]
+
+
+def holding_the_lease(world: World, work: Work) -> Callable[[Process], None]:
+    """The order of `pipelines/retraining/lease.py`."""
+
+    def run(process: Process) -> None:
+        journal, registry = Journal(MemoryStorage(world, process)), MemoryRegistry(world, process)
+        try:
+            lease = Lease.acquire(journal, LEASE, this_holder())
+        except LockedError:
+            return
+        try:
+            settle(lease, registry)
+            work(lease, registry)
+            if lease.state.late_tellers:
+                settle(lease, registry)
+        except (LeaseLostError, UserInputError):
+            pass
+        finally:
+            lease.release()
+
+    return run
+
+
+def tick(world: World) -> Callable[[Process], None]:
+    """The order of `pipelines/retraining/tick.py`."""
+
+    def judge(lease: Lease, registry: MemoryRegistry, candidate: ModelPair) -> None:
+        decision = PromotionDecision(world.verdict, "by the gate", (), world.blames_data)
+        attempt = Attempt(tuple(map(str, sorted(world.classes_of[candidate]))), 0, "")
+        images = tuple(str(number) for number in range(world.num_images))
+        carry_out(decision, lease, registry, candidate, attempt, images)
+
+    def work(lease: Lease, registry: MemoryRegistry) -> None:
+        state = lease.state
+        if state.held is not None and state.held.is_asked:
+            return
+        if state.held is not None and len(state.held.judged_files) < world.num_images:
+            lease.check()
+            judge(lease, registry, state.held.pair)
+            if lease.state.held is None or lease.state.held.is_asked:
+                return
+        base = state.held.pair if state.held else state.champion
+        known = world.classes_of[base] if base else frozenset()
+        if world.arrived - known:
+            candidate = registry.register(world.arrived | known, state.champion)
+            lease.check()
+            judge(lease, registry, candidate)
+
+    return holding_the_lease(world, work)
+
+
+def rolling_back(world: World) -> Callable[[Process], None]:
+    return holding_the_lease(world, lambda lease, registry: roll_back(lease, registry, "worse"))
+
+
+def approving(world: World) -> Callable[[Process], None]:
+    """Of the held candidate, or, as people do, of whichever version is the newest."""
+
+    def work(lease: Lease, registry: MemoryRegistry) -> None:
+        newest = (
+            None
+            if lease.state.held
+            else max(world.classes_of, key=lambda pair: int(pair.student), default=None)
+        )
+        approve(lease, registry, newest, "checked", "person@here")
+
+    return holding_the_lease(world, work)
+
+
+def dismissing(world: World) -> Callable[[Process], None]:
+    return holding_the_lease(
+        world, lambda lease, registry: dismiss(lease, registry, None, "blurred", "person@here")
+    )
+
+
+OTHERS = {
+    "ticks": tick,
+    "rolls back": rolling_back,
+    "approves": approving,
+    "rejects": dismissing,
+}
+
+
+def settling(world: World) -> Callable[[Process], None]:
+    return holding_the_lease(world, lambda lease, registry: None)
+
+
+def last_entry(world: World) -> Entry:
+    return Entry.from_bytes(
+        world.files[max(name for name in world.files if name.startswith("journal/"))][0]
+    )
