@@ -45,6 +45,8 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
                 "report",
                 "compare",
                 "retrain",
+                "approve",
+                "reject",
                 "rollback",
             )
         ),
@@ -368,6 +370,8 @@ def test_commands_and_flags_are_these() -> None:
         "plugins": {"--json"},
         "ui": {"--tracking-uri", "--port"},
         "retrain": {"retraining", "--set", "--dry-run", "--output", "--scheduled-at"},
+        "approve": {"retraining", "version", "--set", "--reason"},
+        "reject": {"retraining", "version", "--set", "--reason"},
         "rollback": {"retraining", "--set", "--reason"},
         "submit": {
             "what",

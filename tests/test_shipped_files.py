@@ -198,7 +198,7 @@ def test_every_command_of_readme_is_known_with_its_flags_and_files(
             assert not str(experiment).startswith("experiments/"), (
                 "README names an experiment that is not shipped"
             )
-    if words[0] in ("retrain", "rollback"):
+    if words[0] in ("retrain", "approve", "reject", "rollback"):
         load_retraining(parsed.params["retraining"], parsed.params["overrides"] or [])
     if words[0] == "sweep":
         load_search_space(parsed.params["search_space"], parsed.params["num_trials"])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,12 @@ def _png(pixels: "np.ndarray[Any, Any]") -> bytes:
     return stream.getvalue()
 
 
+def _alternating(*labels: int) -> Callable[[int], int]:
+    """Return a rule by which half of the labels are wrong."""
+    following = cycle(labels)
+    return lambda _: next(following)
+
+
 @pytest.fixture
 def house(
     tmp_path: Path, tiny_experiment: Experiment, new_database: Callable[[Path], str]
@@ -286,13 +293,13 @@ def test_the_old_images_and_the_stage_store_may_be_gone(house: House) -> None:
     assert house.stages() == {"teacher[1]": False, "student[1]": False}
 
 
-def test_a_rejected_candidate_becomes_the_challenger_and_its_files_are_left_out_until_they_change(
+def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_for_a_change(
     founded: House,
 ) -> None:
-    founded.deliver("second", 2, 3)
-    rejected = founded.tick(gate=NOTHING)
+    founded.deliver("second", 2, 3, label=_alternating(2, 3))
+    rejected = founded.tick(gate={"min_new_accuracy": 1.0})
     assert rejected.outcome == "rejected"
-    assert "parameters" in rejected.reason
+    assert "accuracy on the new classes" in rejected.reason
     assert str(rejected.champion) == "teacher version 1, student version 1"
     assert founded.aliases() == {"champion": "1", "challenger": "2"}
     again = founded.tick()

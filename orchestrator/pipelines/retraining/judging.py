@@ -32,8 +32,8 @@ from orchestrator.retraining.version_states import VersionState
 
 
 @dataclass(frozen=True)
-class Judge:
-    """The gate of one tick.
+class Gatekeeper:
+    """Puts the candidates of one tick to the gate.
 
     Attributes:
         retraining: Has the gate's conditions.
@@ -46,7 +46,7 @@ class Judge:
     num_looks: int
 
     def learned(self, result: RunResult) -> PromotionDecision:
-        """Judge a candidate that has just learned, on the held-out images of its run.
+        """Gatekeeper a candidate that has just learned, on the held-out images of its run.
 
         Raises:
             StorageUnavailableError: Its networks are no longer in the stage store.
@@ -63,7 +63,7 @@ class Judge:
         )
 
     def held(self, held: Registered, found: Scan) -> PromotionDecision:
-        """Judge a held candidate again, on all held-out images that are there now.
+        """Gatekeeper a held candidate again, on all held-out images that are there now.
 
         Raises:
             DataError: A file has changed since it was listed, or cannot be used.

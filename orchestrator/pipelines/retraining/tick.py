@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.config.retraining import Retraining
-from orchestrator.pipelines.retraining.judging import Judge, carry_out
+from orchestrator.pipelines.retraining.judging import Gatekeeper, carry_out
 from orchestrator.pipelines.retraining.looking import Look, Looking
 from orchestrator.pipelines.retraining.monitor import monitor
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
@@ -140,17 +140,17 @@ class Tick:
     def _judge_again(
         self, lease: Lease | None, look: Look, held: Registered, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Judge the held candidate, if there are images by which it was not judged yet."""
+        """Gatekeeper the held candidate, if there are images by which it was not judged yet."""
         judged = self._state.held.judged_files if self._state.held else ()
         files = look.files_to_judge_by(self._retraining.source.held_out_fraction)
         if {*files} <= {*judged}:
             return outcome
-        judge = Judge(self._retraining, look.champion, self._state.num_verdicts + 1)
-        decision = judge.held(held, look.found)
+        gatekeeper = Gatekeeper(self._retraining, look.champion, self._state.num_verdicts + 1)
+        decision = gatekeeper.held(held, look.found)
         run_id = self._registry.version("student", held.pair.student).run_id
         decided = outcome.decided(decision, held.pair, run_id)
         if lease is None:
-            self._state = replace(self._state, num_verdicts=judge.num_looks)
+            self._state = replace(self._state, num_verdicts=gatekeeper.num_looks)
             return decided
         lease.check()
         tag_decision(self._registry, held.pair, run_id, decision)
@@ -179,8 +179,8 @@ class Tick:
             listener=self._listener,
             tracker=NullTracker() if lease is None else None,
         )
-        judge = Judge(self._retraining, look.champion, self._state.num_verdicts + 1)
-        decision = judge.learned(result)
+        gatekeeper = Gatekeeper(self._retraining, look.champion, self._state.num_verdicts + 1)
+        decision = gatekeeper.learned(result)
         if lease is None:
             return outcome.decided(decision, None, None)
         lease.check()

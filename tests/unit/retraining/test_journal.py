@@ -18,8 +18,9 @@ from orchestrator.config.retraining import LeaseConfig
 from orchestrator.errors import LeaseLostError, LockedError, StorageUnavailableError, UserInputError
 from orchestrator.retraining.journal import Entry, EntryKind, Journal
 from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
-from orchestrator.retraining.state import ModelPair, State
+from orchestrator.retraining.state import Held, ModelPair, Note, PutAside, State, Tried
 from orchestrator.retraining.storage import ObjectStorage
+from orchestrator.retraining.version_states import VersionState
 from tests.object_storage import simulated_s3
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
@@ -72,12 +73,51 @@ def test_of_many_who_create_a_file_at_once_one_does(storage: ObjectStorage) -> N
 
 
 def test_an_entry_comes_back_as_it_was_written(journal: Journal) -> None:
-    state = State(PAIR, ModelPair("1", "2"), None, is_settled=False, late_tellers=(PAIR,))
+    state = State(
+        PAIR,
+        ModelPair("1", "2"),
+        ModelPair("5", "6"),
+        is_settled=False,
+        late_tellers=(PAIR,),
+        held=Held(ModelPair("5", "6"), is_asked=True, reason="few", judged_files=("abc",)),
+        put_aside=(PutAside(ModelPair("4", "5"), ("d", "e")),),
+        tried=Tried(ModelPair("2", "3"), 1.5, ("f",), num_retries=1, settings="g"),
+        num_verdicts=3,
+        notes=(Note(PAIR, VersionState.CHAMPION, "good", "person@here"),),
+    )
     first = journal.write_after(None, EntryKind.ACQUIRED, this_holder(), State())
     second = journal.write_after(first, EntryKind.PROMOTED, this_holder(), state, first.token)
     assert journal.last() == second
     assert Entry.from_bytes(second.as_bytes()) == second
     assert (second.index, second.token) == (2, 1)
+
+
+@pytest.mark.parametrize("challenger", [None, {"teacher": "5", "student": "6"}])
+def test_a_journal_from_before_candidates_were_held_is_read(
+    journal: Journal, challenger: dict[str, str] | None
+) -> None:
+    """What had the alias challenger was rejected or rolled back: its files stay left out."""
+    state = {
+        "champion": {"teacher": "3", "student": "4"},
+        "previous": None,
+        "challenger": challenger,
+        "is_settled": True,
+        "late_tellers": [{"teacher": "1", "student": "2"}],
+    }
+    entry = {"index": 7, "kind": "released", "token": 5, "holder": {}, "state": state, "nonce": "x"}
+    journal.storage.write("journal/000000000007.json", json.dumps(entry).encode())
+    last = journal.last()
+    assert last is not None
+    rejected = ModelPair("5", "6") if challenger else None
+    assert last.state == State(
+        PAIR,
+        None,
+        rejected,
+        late_tellers=(ModelPair("1", "2"),),
+        put_aside=(PutAside(rejected),) if rejected else (),
+    )
+    lease = Lease.acquire(journal, CONFIG, this_holder())
+    assert lease.state == last.state
 
 
 def test_who_does_not_know_the_last_entry_writes_nothing(journal: Journal) -> None:
