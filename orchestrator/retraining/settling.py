@@ -52,12 +52,12 @@ class Registry(Protocol):
 
 
 def settle(lease: Lease, registry: Registry) -> None:
-    """Makes journal and registry agree: finishes what somebody died over, and follows a person who
-    has moved the alias by hand.
+    """Make journal and registry agree: finish what was interrupted, and follow a person who has
+    moved the alias by hand.
 
     A holder that sleeps while it tells the registry, is taken for dead, and wakes, tells the rest
-    of it: an alias that only such a late teller can have given is taken back, here, at the begin
-    and the end of every tick. Versions that somebody has deleted are forgotten, but for the
+    of it: an alias, or a state of the champion, that only such a late teller can have written is
+    taken back, here, at the begin and the end of every tick. Versions that somebody has deleted are forgotten, but for the
     champion's: see `check_champion`.
 
     Raises:
@@ -223,5 +223,6 @@ def without_deleted(state: State, registry: Registry) -> State:
         previous=there(state.previous),
         challenger=there(state.challenger),
         held=state.held if state.held and registry.has(state.held.pair) else None,
+        tried=state.tried if state.tried and registry.has(state.tried.pair) else None,
         put_aside=tuple(found for found in state.put_aside if registry.has(found.pair)),
     )

@@ -14,7 +14,7 @@ REJECTED = ModelPair("2", "2")
 PLAN = ChangePlan((), new_classes=(2,))
 
 
-def retraining(**changes: Any) -> Retraining:
+def retraining(**changes: dict[str, Any]) -> Retraining:
     values: dict[str, Any] = {
         "experiment": {"name": "digits", "seed": 7},
         "source": {"path": "/nowhere"},
