@@ -16,7 +16,7 @@ RetrainingFile = Annotated[
 CandidateVersion = Annotated[
     int | None,
     typer.Argument(
-        metavar="[VERSION]",
+        metavar="VERSION",
         min=1,
         help="Version of the student in MLflow's registry. Default: the held candidate.",
     ),
