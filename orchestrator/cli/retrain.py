@@ -49,8 +49,9 @@ def retrain(
     Where images are too few to decide, the candidate is held, and judged again when more have
     arrived, or you are asked: see `orchestrator approve` and `orchestrator reject`.
 
-    The last line is the outcome: promoted, rejected, held, asked, nothing_to_do or locked, all with
-    exit code 0; exit code 2 is for what a person must mend, 3 for what a later tick may find mended.
+    The last line is the outcome: promoted, rejected, held, asked, nothing_to_do or locked, all
+    with exit code 0; exit code 2 is for what a person must mend, 3 for what a later tick may find
+    mended.
 
     Examples:
     `orchestrator retrain experiments/retraining_digits.yaml`

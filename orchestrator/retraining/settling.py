@@ -57,8 +57,8 @@ def settle(lease: Lease, registry: Registry) -> None:
 
     A holder that sleeps while it tells the registry, is taken for dead, and wakes, tells the rest
     of it: an alias, or a state of the champion, that only such a late teller can have written is
-    taken back, here, at the begin and the end of every tick. Versions that somebody has deleted are forgotten, but for the
-    champion's: see `check_champion`.
+    taken back, here, at the begin and the end of every tick. Versions that somebody has deleted are
+    forgotten, but for the champion's: see `check_champion`.
 
     Raises:
         UserInputError: The alias has been given to a version that no retraining has made.

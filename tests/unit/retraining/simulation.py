@@ -20,8 +20,8 @@ from orchestrator.retraining.lease import Lease, this_holder
 from orchestrator.retraining.promotion import approve, dismiss, roll_back
 from orchestrator.retraining.retries import Attempt
 from orchestrator.retraining.settling import settle
-from orchestrator.retraining.state import ModelPair, Note
-from orchestrator.retraining.version_states import VersionState
+from orchestrator.retraining.state import ModelPair, Note, State
+from orchestrator.retraining.version_states import UNDECIDED, VersionState
 
 LEASE = LeaseConfig(expires_seconds=60)
 
@@ -47,6 +47,7 @@ class World:
     blames_data: bool = False
     is_moved_by_hand: bool = False
     tokens: list[int] = field(default_factory=list)
+    state: State = field(default_factory=State)
     promotions: list[ModelPair] = field(default_factory=list)
     approvals: list[ModelPair] = field(default_factory=list)
     noted: dict[ModelPair, Note] = field(default_factory=dict)
@@ -59,9 +60,10 @@ class World:
         assert entry.kind != EntryKind.ADOPTED or self.is_moved_by_hand, (
             "nobody moves aliases by hand here: a stale holder has"
         )
-        state = entry.state
+        before, state = self.state, entry.state
         if entry.kind in (EntryKind.PROMOTED, EntryKind.APPROVED):
             assert state.champion is not None
+            assert self.predecessor[state.champion] == before.champion, "what it knows is lost"
             self.promotions.append(state.champion)
         if entry.kind == EntryKind.APPROVED:
             assert state.champion is not None
@@ -69,12 +71,26 @@ class World:
                 state.notes
             ), "who and why stand in the entry"
             self.approvals.append(state.champion)
+        self._watch_held(before, entry)
+        self.state = state
+
+    def _watch_held(self, before: State, entry: Entry) -> None:
+        state = entry.state
         if state.held is not None:
             assert state.held.pair not in (state.champion, state.previous)
             assert state.challenger == state.held.pair, "the held candidate is the challenger"
             assert self.predecessor[state.held.pair] == state.champion, (
                 "a held candidate has learned on from the champion"
             )
+        if before.held is not None and (state.held is None or state.held.pair != before.held.pair):
+            about = [
+                note
+                for note in state.notes
+                if note.pair == before.held.pair and note.state not in UNDECIDED
+            ]
+            assert about, "a held candidate never goes without a word"
+            by_person = about[0].by == "person@here" or entry.kind == EntryKind.ROLLED_BACK
+            assert by_person or not before.held.is_asked, "only a person answers the question"
 
     def happen(self, event: str) -> None:
         """What no process does."""
@@ -192,6 +208,7 @@ class MemoryRegistry:
             self._world.aliases[alias] = pair
 
     def note(self, note: Note) -> None:
+        self._process.is_about_to = f"note {note.state}"
         self._process.step()
         before = self._world.noted.get(note.pair)
         by = note.by or (before.by if before else "")  # a tag stays that is not replaced
@@ -275,15 +292,12 @@ def rolling_back(world: World) -> Callable[[Process], None]:
 
 
 def approving(world: World) -> Callable[[Process], None]:
-    """Of the held candidate, or, as people do, of whichever version is the newest."""
+    """Of the held candidate, or of one or another version, as people do."""
 
     def work(lease: Lease, registry: MemoryRegistry) -> None:
-        newest = (
-            None
-            if lease.state.held
-            else max(world.classes_of, key=lambda pair: int(pair.student), default=None)
-        )
-        approve(lease, registry, newest, "checked", "person@here")
+        versions = sorted(world.classes_of, key=lambda pair: int(pair.student))
+        chosen = versions[world.num_images % len(versions)] if versions else None
+        approve(lease, registry, None if lease.state.held else chosen, "checked", "person@here")
 
     return holding_the_lease(world, work)
 

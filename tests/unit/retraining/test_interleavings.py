@@ -194,3 +194,41 @@ def test_what_a_late_teller_says_is_taken_back() -> None:
     world.now += 61
     Process(tick(world)).finish()
     assert world.aliases[CHAMPION] == champion
+
+
+@pytest.mark.parametrize("blames_data", [True, False])
+def test_a_rejection_of_what_has_learned_on_from_a_held_candidate_leaves_that(
+    blames_data: bool,
+) -> None:
+    world = World(arrived=frozenset({0, 1}), blames_data=blames_data)
+    Process(tick(world)).finish()
+    world.arrived |= {2}
+    world.verdict = Verdict.HOLD
+    Process(tick(world)).finish()
+    held = last_entry(world).state.held
+    world.arrived |= {3}
+    world.verdict = Verdict.REJECT
+    Process(tick(world)).finish()
+    assert world.noted[ModelPair("3", "3")].state == VersionState.REJECTED
+    assert last_entry(world).state.held == held
+    assert world.aliases == {"champion": ModelPair("1", "1"), "challenger": ModelPair("2", "2")}
+
+
+def test_a_late_tellers_state_of_the_champion_is_taken_back() -> None:
+    """It sleeps before it tells that a candidate is rejected; a person approves; it
+    wakes, tells, and dies.
+    """
+    world = World(arrived=frozenset({0, 1}), verdict=Verdict.REJECT)
+    sleeper = Process(tick(world))
+    while sleeper.is_about_to != "note rejected":
+        sleeper.go_on()
+    world.now += 61
+    Process(approving(world)).finish()
+    champion = world.aliases[CHAMPION]
+    approved = world.noted[champion]
+    assert (approved.state, approved.by) == (VersionState.CHAMPION, "person@here")
+    sleeper.go_on()
+    sleeper.kill()
+    assert world.noted[champion].state == VersionState.REJECTED
+    Process(settling(world)).finish()
+    assert world.noted[champion] == approved
