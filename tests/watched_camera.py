@@ -25,13 +25,13 @@ from orchestrator.models.artifact import Artifact
 from orchestrator.models.network import extract_features
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
 from orchestrator.retraining.changes import ChangePlan, Finding
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.monitoring.looking import Watch, standing_findings
 from orchestrator.retraining.monitoring.records import Look, MonitoringRecord
 from orchestrator.retraining.monitoring.samples import held_out_rows
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import Scan, list_unlabeled, scan
+from orchestrator.retraining.state import ModelPair
 from orchestrator.stages.artifacts import to_artifact
 from orchestrator.training.random_streams import seeded_initialisation
 from tests.unlabeled import png, write_unlabeled

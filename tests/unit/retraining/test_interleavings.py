@@ -12,16 +12,15 @@ from orchestrator.retraining.gate import Verdict
 from orchestrator.retraining.journal import EntryKind
 from orchestrator.retraining.state import ModelPair, Note
 from orchestrator.retraining.version_states import CHALLENGER, CHAMPION, VersionState
-from tests.unit.retraining.simulation import (
+from tests.unit.retraining.simulated_processes import (
     OTHERS,
-    Process,
-    World,
     approving,
     last_entry,
     rolling_back,
     settling,
     tick,
 )
+from tests.unit.retraining.simulation import Process, World
 
 VERDICTS = tuple(verdict.value for verdict in Verdict)
 EVENTS = ("kill A", "kill B", "time", "time", "arrival", "images", "images", *VERDICTS)

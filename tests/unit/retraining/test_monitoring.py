@@ -11,10 +11,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 from orchestrator.data.growing_folder import Folder, read_content
 from orchestrator.retraining.changes import FindingKind
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.monitoring.records import Look, MonitoringRecord
 from orchestrator.retraining.monitoring.samples import held_out_images, held_out_rows
 from orchestrator.retraining.scan import Scan, list_unlabeled, take_unlabeled
+from orchestrator.retraining.state import ModelPair
 from tests.unlabeled import noise, png
 from tests.watched_camera import (
     KNOWN,
