@@ -117,6 +117,7 @@ def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutA
     held = None if before.held and before.held.pair == pair else before.held
     put_aside = tuple(other for other in before.put_aside if other.pair != pair)
     tried = files if isinstance(files, Tried) else None
+    is_repeated = before.tried is not None and before.tried.pair == pair
     after = replace(
         before,
         challenger=held.pair if held else pair,
@@ -124,7 +125,7 @@ def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutA
         held=held,
         put_aside=(*put_aside, files) if isinstance(files, PutAside) else put_aside,
         tried=tried,
-        num_verdicts=before.num_verdicts + 1 if tried or held else 0,
+        num_verdicts=before.num_verdicts + (not is_repeated) if tried or held else 0,
         notes=with_notes(before, rejected),
     )
     lease.write(EntryKind.REJECTED, after)

@@ -39,6 +39,16 @@ class Attempt:
     settings: str
     waits: str = ""
 
+    def repeats(self, tried: Tried | None) -> bool:
+        """Return whether the same candidate was judged by the same images before: another verdict
+        is no other chance to pass.
+        """
+        return tried is not None and (self.files, self.num_retries, self.settings) == (
+            tried.files,
+            tried.num_retries,
+            tried.settings,
+        )
+
     def seeded(self, experiment: Experiment) -> Experiment:
         """Return the experiment with this attempt's seed."""
         seed = (experiment.seed + self.num_retries) % _SEEDS

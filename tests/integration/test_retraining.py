@@ -35,11 +35,12 @@ from orchestrator.errors import (
     TrackingUnavailableError,
     UserInputError,
 )
-from orchestrator.pipelines.retraining.lease import held_lease
+from orchestrator.pipelines.retraining.lease import held_lease, state_without_lease
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.retraining.rollback import rollback
 from orchestrator.retraining.model_pairs import ModelPairs
+from orchestrator.retraining.state import State
 from orchestrator.tracking.reading import open_registry
 from tests.integration.servers import mlflow_server
 from tests.unlabeled import noise, write_unlabeled
@@ -145,6 +146,12 @@ def _content(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and "out" not in path.relative_to(folder).parts
     }
+
+
+def _state(house: House) -> State:
+    """Return the state in the journal."""
+    retraining = house.retraining()
+    return state_without_lease(retraining, ModelPairs(open_registry(house.uri, "house")))
 
 
 def _png(pixels: "np.ndarray[Any, Any]") -> bytes:
@@ -314,7 +321,10 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
 
 def test_rejected_files_are_tried_again_where_that_is_configured(founded: House) -> None:
     founded.deliver("second", 2, 3)
-    assert founded.tick(gate=NOTHING, reactions={"rejected_files": "retry"}).outcome == "rejected"
+    for _ in range(2):
+        rejected = founded.tick(gate=NOTHING, reactions={"rejected_files": "retry"})
+        assert rejected.outcome == "rejected"
+        assert _state(founded).num_verdicts == 1, "the same verdict is not counted twice"
     assert founded.tick(reactions={"rejected_files": "retry"}).outcome == "promoted"
     assert founded.aliases() == {"champion": "2", "previous": "1"}, (
         "the same candidate is not registered twice"

@@ -179,8 +179,8 @@ class Tick:
             listener=self._listener,
             tracker=NullTracker() if lease is None else None,
         )
-        gatekeeper = Gatekeeper(self._retraining, look.champion, self._state.num_verdicts + 1)
-        decision = gatekeeper.learned(result)
+        num_looks = self._state.num_verdicts + (not task.attempt.repeats(self._state.tried))
+        decision = Gatekeeper(self._retraining, look.champion, num_looks).learned(result)
         if lease is None:
             return outcome.decided(decision, None, None)
         lease.check()

@@ -103,3 +103,12 @@ def test_where_no_time_is_set_new_files_are_waited_for() -> None:
 def test_the_largest_seed_has_a_next_one() -> None:
     experiment = retraining(experiment={"seed": 2**63 - 1}).experiment
     assert Attempt((), 1, "").seeded(experiment).seed == 0
+
+
+def test_only_the_same_candidate_on_the_same_images_is_a_repetition() -> None:
+    attempt = attempt_after(0, arrived(("a", "2")), 0.0)
+    tried = tried_with(attempt, REJECTED, 0.0)
+    assert attempt.repeats(tried)
+    assert not attempt.repeats(None)
+    assert not attempt_after(1, arrived(("a", "2")), 100.0).repeats(tried), "another seed"
+    assert not attempt_after(1, arrived(("a", "2"), ("b", "2")), 0.0).repeats(tried)
