@@ -10,13 +10,14 @@ what the new classes take.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
 from orchestrator.config.gate import GateConfig
 from orchestrator.config.roles import ROLES, Role
+from orchestrator.retraining.class_accuracies import ClassAccuracies, class_accuracies
 from orchestrator.retraining.conditions import (
     Condition,
     ConditionVerdict,
@@ -57,6 +58,7 @@ class PromotionDecision:
             are not recognised, as with wrong labels.
         moves: Images of the student that the new classes take from the champion's.
         advice: For a person; empty for none.
+        class_accuracies: Of the candidate, among all classes.
     """
 
     verdict: Verdict
@@ -65,6 +67,7 @@ class PromotionDecision:
     blames_data: bool = False
     moves: Sequence[Move] = ()
     advice: str = ""
+    class_accuracies: ClassAccuracies = field(default_factory=ClassAccuracies)
 
     @property
     def promote(self) -> bool:
@@ -92,8 +95,13 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
             f" known classes: after {gate.shelf_life} they say little about images to come"
         )
 
+    by_class = class_accuracies(
+        evidence.labels.tolist(),
+        {role: own.among_all.tolist() for role, own in evidence.predictions.items()},
+    )
+
     def decided(verdict: Verdict, reason: str, *, blames_data: bool = False) -> PromotionDecision:
-        return PromotionDecision(verdict, reason, conditions, blames_data, moves, advice)
+        return PromotionDecision(verdict, reason, conditions, blames_data, moves, advice, by_class)
 
     violated = [it for it in conditions if it.verdict == ConditionVerdict.VIOLATED]
     if violated:

@@ -4,12 +4,16 @@ aliases decide; the teacher's follow.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
 from orchestrator.retraining.state import ModelPair, Note
+from orchestrator.retraining.version_events import VersionEvent, with_event
 from orchestrator.retraining.version_states import CHAMPION, Alias
 from orchestrator.tracking.mlflow.registry import (
     DECIDED_BY_TAG,
+    EVENTS_TAG,
     PREDECESSOR_TAG,
     REASON_TAG,
     STATE_TAG,
@@ -55,11 +59,18 @@ class ModelPairs:
             self._registry.set_alias(role, alias, versions[role])
 
     def note(self, note: Note) -> None:
-        """Write a pair's state beside it: why it has it, and who has decided that."""
+        """Write a pair's state beside it: why it has it, and who has decided that; the student
+        keeps all its states as events.
+        """
         decided = {DECIDED_BY_TAG: note.by} if note.by else {}
         tags = {STATE_TAG: note.state.value, REASON_TAG: note.reason, **decided}
         for role, version in _versions(note.pair).items():
             self._registry.set_tags(role, version, tags)
+        student = self._registry.find("student", note.pair.student)
+        if student is not None:
+            event = VersionEvent(datetime.now(UTC), note.state.value, note.reason, note.by)
+            events = with_event(student.tags.get(EVENTS_TAG, ""), event)
+            self._registry.set_tags("student", note.pair.student, {EVENTS_TAG: events})
 
     def state_of(self, pair: ModelPair) -> str:
         """Return the state that was noted last beside a pair; empty where none was."""

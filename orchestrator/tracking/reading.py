@@ -63,6 +63,19 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
     return ModelRegistry(uri, name)
 
 
+def open_existing_registry(uri: str, name: str) -> ModelRegistry:
+    """Return the model registry of a tracking store that exists; see `open_registry`.
+
+    Raises:
+        UserInputError: As for `open_reader`.
+        TrackingUnavailableError: The store does not answer within seconds.
+    """
+    uri = _existing(uri)
+    from orchestrator.tracking.mlflow.registry import ModelRegistry  # noqa: PLC0415
+
+    return ModelRegistry(uri, name)
+
+
 def _existing(uri: str) -> str:
     """Return the absolute address of a store that exists and answers."""
     require_supported(uri)

@@ -76,3 +76,27 @@ def experiment_url(uri: str, experiment_id: str = "") -> str:
     """
     server = without_password(uri) if uri_scheme(uri) in SERVER_SCHEMES else LOCAL_UI_URL
     return f"{server.rstrip('/')}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
+
+
+def run_url(uri: str, run_id: str) -> str:
+    """Return the address of a run's page on an MLflow server; empty for any other store."""
+    server = _server(uri)
+    return f"{server}/#/runs/{urllib.parse.quote(run_id, safe='')}" if server and run_id else ""
+
+
+def version_url(uri: str, model: str, version: int) -> str:
+    """Return the address of a model version's page on an MLflow server; empty for any other
+    store.
+    """
+    server = _server(uri)
+    name = urllib.parse.quote(model, safe="")
+    return f"{server}/#/models/{name}/versions/{version}" if server else ""
+
+
+def _server(uri: str) -> str:
+    """Return a server's address without user and password; empty for any other store."""
+    if uri_scheme(uri) not in SERVER_SCHEMES:
+        return ""
+    address = urllib.parse.urlsplit(uri)
+    bare = address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="")
+    return bare.geturl().rstrip("/")

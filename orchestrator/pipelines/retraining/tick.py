@@ -185,7 +185,9 @@ class Tick:
             return outcome.decided(decision, None, None)
         lease.check()
         run_id = result.summary["run_id"]
-        pair = register(result, task.draft, look.champion, self._registry)
+        pair = register(
+            result, task.draft, look.champion, self._registry, decision.class_accuracies
+        )
         tag_decision(self._registry, pair, run_id, decision)
         carry_out(decision, lease, self._pairs, pair, task.attempt)
         self._forget_decoded(result)

@@ -10,9 +10,10 @@ from orchestrator.pipelines.retraining.outcome import OUTCOMES, outcome_tags
 from orchestrator.pipelines.run.models import package_final_model
 from orchestrator.pipelines.run.run import RunResult
 from orchestrator.retraining.candidate import learned_lineage
+from orchestrator.retraining.class_accuracies import ClassAccuracies, write_class_accuracies
 from orchestrator.retraining.gate import PromotionDecision
 from orchestrator.retraining.lineage import Lineage
-from orchestrator.retraining.registration import Registered, stage_keys, write_state
+from orchestrator.retraining.registration import STATE_FOLDER, Registered, stage_keys, write_state
 from orchestrator.retraining.state import GATE, ModelPair
 from orchestrator.tracking.mlflow.registry import (
     DECIDED_BY_TAG,
@@ -25,7 +26,11 @@ from orchestrator.tracking.mlflow.registry import (
 
 
 def register(
-    result: RunResult, draft: Lineage, champion: Registered | None, registry: ModelRegistry
+    result: RunResult,
+    draft: Lineage,
+    champion: Registered | None,
+    registry: ModelRegistry,
+    accuracies: ClassAccuracies,
 ) -> ModelPair:
     """Register both versions; for a candidate that an interrupted tick has registered, return the
     same ones again.
@@ -35,6 +40,7 @@ def register(
         draft: What the candidate has learned, without its stages.
         champion: The predecessor, if any.
         registry: Takes the versions.
+        accuracies: Of the candidate, by class; kept with the teacher's version.
 
     Raises:
         TransientError: The registry does not answer.
@@ -52,6 +58,7 @@ def register(
         package = package_final_model(result.output_dir, result.summary, result.work, role)
         if role == "teacher":
             write_state(package, lineage, result.work.experiment, result.work.store)
+            write_class_accuracies(package / STATE_FOLDER, accuracies)
         versions[role] = registry.register(role, package, result.summary["run_id"], identity)
     pair = ModelPair(**versions)
     predecessor = champion.pair.student if champion else ""

@@ -35,6 +35,8 @@ PREDECESSOR_TAG = (  # the student version from whose champion it has learned on
 )
 GATE_TAG_PREFIX = "orchestrator.gate."
 GATE_CONDITIONS_TAG = "orchestrator.gate_conditions"  # all of them, as JSON
+EVENTS_TAG = "orchestrator.events"  # all states of a version so far (see `version_events`)
+TICK_TAG = "orchestrator.tick"  # of a version: the tick that learned it; of the model: the last one
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _MAX_TAG = 5000
 
@@ -70,7 +72,7 @@ class ModelRegistry:
             uri: Supported, absolute and reachable.
             name: Of the models: NAME-teacher and NAME-student.
         """
-        self._uri = uri
+        self.uri = uri
         self.name = name
         with mlflow_calls(uri), database_ready(uri):
             self._client: MlflowClient = connect(uri)
@@ -93,7 +95,7 @@ class ModelRegistry:
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
         """Gives an alias to a version, from whoever has it; None takes it away."""
-        with mlflow_calls(self._uri):
+        with mlflow_calls(self.uri):
             if version is not None:
                 self._client.set_registered_model_alias(self.model_name(role), alias, version)
                 return
@@ -105,7 +107,7 @@ class ModelRegistry:
 
     def version(self, role: Role, version: str) -> VersionFacts:
         """One version."""
-        with mlflow_calls(self._uri):
+        with mlflow_calls(self.uri):
             return _facts(self._client.get_model_version(self.model_name(role), version))
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
@@ -115,7 +117,7 @@ class ModelRegistry:
         )
         found: list[ModelVersion] = []
         token: str | None = None
-        with mlflow_calls(self._uri):
+        with mlflow_calls(self.uri):
             while True:
                 page = self._client.search_model_versions(wanted, page_token=token)
                 found += page
@@ -126,11 +128,30 @@ class ModelRegistry:
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
         """Sets or replaces tags of a version."""
-        with mlflow_calls(self._uri):
+        with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(
                     self.model_name(role), version, key, value[:_MAX_TAG]
                 )
+
+    def model_tags(self, role: Role) -> dict[str, str]:
+        """Return the tags of a role's model as a whole; none where no version was ever made."""
+        with mlflow_calls(self.uri):
+            try:
+                return dict(self._client.get_registered_model(self.model_name(role)).tags)
+            except MlflowException as error:
+                if error.error_code in _MISSING:
+                    return {}
+                raise
+
+    def set_model_tag(self, role: Role, key: str, value: str) -> None:
+        """Set or replace a tag of a role's model as a whole, if the model exists."""
+        with mlflow_calls(self.uri):
+            try:
+                self._client.set_registered_model_tag(self.model_name(role), key, value[:_MAX_TAG])
+            except MlflowException as error:
+                if error.error_code not in _MISSING:
+                    raise
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
         """Registers a packaged model as a version, once for each candidate, and returns its number.
@@ -143,7 +164,7 @@ class ModelRegistry:
         """
         name, delivery = self.model_name(role), f"{candidate}/{role}"
         if not self.versions(role, DELIVERY_TAG, delivery):
-            with mlflow_calls(self._uri):
+            with mlflow_calls(self.uri):
                 deliver_model(
                     self._client,
                     run_id,
@@ -153,7 +174,7 @@ class ModelRegistry:
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Sets or replaces tags of a run."""
-        with mlflow_calls(self._uri):
+        with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value[:_MAX_TAG])
 
@@ -170,27 +191,25 @@ class ModelRegistry:
             OrchestratorError: They are not there.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with mlflow_calls(self._uri):
+        with mlflow_calls(self.uri):
             uri = self._client.get_model_version_download_uri(self.model_name(role), version)
             source = f"{uri.rstrip('/')}/{path}"
             try:
                 return Path(
                     mlflow.artifacts.download_artifacts(
-                        artifact_uri=source, dst_path=str(folder), tracking_uri=self._uri
+                        artifact_uri=source, dst_path=str(folder), tracking_uri=self.uri
                     )
                 )
             except (MlflowException, FileNotFoundError) as error:
                 if isinstance(error, MlflowException) and error.error_code not in _MISSING:
                     raise
-                where = (
-                    f"{self.model_name(role)} version {version} in {without_password(self._uri)}"
-                )
+                where = f"{self.model_name(role)} version {version} in {without_password(self.uri)}"
                 raise OrchestratorError(
                     f"its files {path} are missing ({str(error).splitlines()[0]})", where
                 ) from error
 
     def _if_there(self, ask: Callable[[], ModelVersion]) -> VersionFacts | None:
-        with mlflow_calls(self._uri):
+        with mlflow_calls(self.uri):
             try:
                 return _facts(ask())
             except MlflowException as error:

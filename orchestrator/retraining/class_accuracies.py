@@ -1,0 +1,87 @@
+"""Accuracies by class of a candidate, on the held-out images by which the gate judges it.
+
+They lie as a file beside the lineage, in the teacher's version: a tag of the registry cannot hold
+a thousand classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import cast
+
+from orchestrator.config.roles import ROLES, Role
+
+CLASS_ACCURACIES_FILE = "class_accuracies.json"
+
+
+@dataclass(frozen=True)
+class ClassAccuracies:
+    """Held-out images by class, and how many of them each role predicts right.
+
+    Attributes:
+        num_images: Of each class, in the order of learning.
+        num_correct: By role, of each class, in the same order.
+    """
+
+    num_images: Sequence[int] = ()
+    num_correct: Mapping[Role, Sequence[int]] = field(default_factory=dict)
+
+    def accuracy(self, role: Role, label: int) -> float | None:
+        """Return a class's accuracy in [0, 1]; None without a held-out image of it.
+
+        Args:
+            role: Whose.
+            label: Place of the class in the order of learning.
+        """
+        num_images = self.num_images[label]
+        return self.num_correct[role][label] / num_images if num_images else None
+
+
+def class_accuracies(
+    labels: Sequence[int], predictions: Mapping[Role, Sequence[int]]
+) -> ClassAccuracies:
+    """Count the images of each class, and those that are predicted right.
+
+    Args:
+        labels: Of each image, as places in the order of learning.
+        predictions: By role, of the same images.
+    """
+    num_classes = max(labels, default=-1) + 1
+    images = Counter(labels)
+    correct = {
+        role: Counter(
+            label for label, found in zip(labels, predicted, strict=True) if label == found
+        )
+        for role, predicted in predictions.items()
+    }
+    return ClassAccuracies(
+        [images[label] for label in range(num_classes)],
+        {
+            role: [of_role[label] for label in range(num_classes)]
+            for role, of_role in correct.items()
+        },
+    )
+
+
+def write_class_accuracies(folder: Path, accuracies: ClassAccuracies) -> None:
+    """Write the file into a candidate's state folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(accuracies), separators=(",", ":"))
+    (folder / CLASS_ACCURACIES_FILE).write_text(text, encoding="utf-8")
+
+
+def read_class_accuracies(path: Path) -> ClassAccuracies | None:
+    """Return what `write_class_accuracies` wrote; None where the file is damaged."""
+    try:
+        values = json.loads(path.read_bytes())
+        num_images = [int(number) for number in values["num_images"]]
+        num_correct = {role: [int(it) for it in values["num_correct"][role]] for role in ROLES}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if any(len(of_role) != len(num_images) for of_role in num_correct.values()):
+        return None
+    return ClassAccuracies(num_images, cast("Mapping[Role, Sequence[int]]", num_correct))

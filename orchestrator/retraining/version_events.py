@@ -1,0 +1,79 @@
+"""The events in the life of a version: one tag of the registry holds them all, for the tags with
+its state and reason only have the last one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+_MAX_TEXT = 4900
+_MAX_REASON = 400
+
+
+@dataclass(frozen=True)
+class VersionEvent:
+    """A version's state from some moment on.
+
+    Attributes:
+        at: The moment.
+        state: In a word.
+        reason: Why, in a sentence.
+        decided_by: The person who decided it; empty for the gate.
+    """
+
+    at: datetime
+    state: str
+    reason: str = ""
+    decided_by: str = ""
+
+
+def with_event(text: str, event: VersionEvent) -> str:
+    """Return the events in a tag's text with one more, as text.
+
+    An event that repeats the last one is left out. Where they are too long for a tag, the second
+    and following ones are dropped: the first and the last ones say most.
+    """
+    event = replace(event, reason=_clipped(event.reason))
+    events = read_events(text)
+    if events and replace(events[-1], at=event.at) == event:
+        return text
+    events.append(event)
+    while len(written := _written(events)) > _MAX_TEXT and len(events) > 1:
+        del events[1 if len(events) > 2 else 0]
+    return written
+
+
+def read_events(text: str) -> list[VersionEvent]:
+    """Return the events in a tag's text, the oldest first; none where it is empty or damaged."""
+    try:
+        return [
+            VersionEvent(
+                datetime.fromisoformat(row["at"]).astimezone(UTC),
+                str(row["state"]),
+                str(row.get("reason", "")),
+                str(row.get("decided_by", "")),
+            )
+            for row in json.loads(text or "[]")
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _written(events: Sequence[VersionEvent]) -> str:
+    rows = [
+        {
+            "at": event.at.isoformat(timespec="seconds"),
+            "state": event.state,
+            **({"reason": event.reason} if event.reason else {}),
+            **({"decided_by": event.decided_by} if event.decided_by else {}),
+        }
+        for event in events
+    ]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+
+def _clipped(reason: str) -> str:
+    return reason if len(reason) <= _MAX_REASON else f"{reason[: _MAX_REASON - 1]}…"
