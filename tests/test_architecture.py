@@ -364,7 +364,7 @@ def test_commands_and_flags_are_these() -> None:
         },
         "plan": {"experiment", "--set", "--search-space", "--cuts"},
         "gc": {"files", "--store", "--unused-days", "--dry-run"},
-        "report": {"run_id", "--output", "--tracking-uri"},
+        "report": {"what", "--set", "--output", "--tracking-uri"},
         "compare": {"run_ids", "--output", "--tracking-uri"},
         "reconcile": {"--tracking-uri", "--spool"},
         "plugins": {"--json"},

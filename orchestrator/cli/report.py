@@ -1,4 +1,4 @@
-"""`orchestrator report`: write the report of a run or a sweep."""
+"""`orchestrator report`: write the report of a run, a sweep or a retraining."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
+from orchestrator.cli.options import DEFAULT_TRACKING_URI, Overrides, TrackingUri
+from orchestrator.errors import UserInputError
 
 
 def report(
-    run_id: Annotated[
+    what: Annotated[
         str,
         typer.Argument(
-            metavar="RUN_OR_SWEEP_ID", help="The id that MLflow shows, or its first letters."
+            metavar="RUN_OR_SWEEP_ID|RETRAINING.yaml",
+            help="The id that MLflow shows, or its first letters; or a retraining file.",
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Default: out/reports/NAME-ID.html.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Default: out/reports/NAME-ID.html; of a retraining out/reports/NAME.html.",
+        ),
     ] = None,
+    overrides: Overrides = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Write the report of a run or a sweep: one HTML file with everything in it, to be mailed,
-    printed or kept.
+    """Write the report of a run, a sweep or a retraining: one HTML file with everything in it, to
+    be mailed, printed or kept.
 
     Of a run: the final numbers, both accuracy matrices, curves, cost, what was configured, and how
     it stands beside other methods on the same data. Of a sweep: the leaderboard, which parameters
@@ -31,11 +38,30 @@ def report(
     what there is. The file needs no network, follows the reader's light or dark, and its path is
     printed.
 
+    Of a retraining: its history. The champion, the last 30 days, what needs a person, all versions
+    with their verdicts, what arrived, and the accuracy of each class over time. The file says in
+    which MLflow store it is; `--set` overrides it as for `orchestrator retrain`.
+
     Examples:
     `orchestrator report 3f2a9c1e`
 
     `orchestrator report 3f2a9c1e --output report.html --tracking-uri http://mlflow:5000`
+
+    `orchestrator report experiments/retraining_digits.yaml --output history.html`
     """
+    if what.endswith((".yaml", ".yml")):
+        from orchestrator.config import load_retraining
+        from orchestrator.pipelines.retraining.report import report_retraining
+
+        file = Path(what)
+        typer.echo(report_retraining(load_retraining(file, overrides or []), file, output))
+        return
+    if overrides:
+        raise UserInputError(
+            "--set changes a retraining file, and this is the id of a run",
+            where=what,
+            next_step="leave --set out, or name RETRAINING.yaml",
+        )
     from orchestrator.pipelines.records.report import report as write_report
 
-    typer.echo(write_report(run_id, tracking_uri, output))
+    typer.echo(write_report(what, tracking_uri, output))

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -63,31 +65,50 @@ def line_chart(
     """
     if not any(line.points for line in lines):
         return None
-    figure = Figure(figsize=(_WIDTH_POINTS / 72, _HEIGHT_POINTS / 72), dpi=72)
-    axes = figure.subplots()
+    figure, axes = empty_chart()
     for place, line in enumerate(lines):
         steps, values = (
             [step for step, _ in line.points],
             [value if math.isfinite(value) else math.nan for _, value in line.points],
         )
-        # When the colours begin again, markers and dashes do not.
-        shifted = place + place // len(_COLOURS)
-        marker = _MARKERS[shifted % len(_MARKERS)] if len(steps) <= _MOST_MARKERS else ""
         drawn = axes.plot(
-            steps,
-            values,
-            color=_COLOURS[place % len(_COLOURS)],
-            marker=marker,
-            markersize=4.5,
-            linewidth=1.6,
+            steps, values, **line_style(place, has_markers=len(steps) <= _MOST_MARKERS)
         )
-        drawn[0].set(
-            linestyle=_DASHES[shifted % len(_DASHES)],
-            label=line.label,
-            zorder=3 - place / len(lines),
-        )
+        drawn[0].set(label=line.label, zorder=3 - place / len(lines))
     axes.set_xlabel(x_label, color=MUTED, fontsize=9.5)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
+    return finished_chart(title, figure, [line.label for line in lines], is_share=is_share)
+
+
+def empty_chart() -> tuple[Figure, Axes]:
+    """Return a figure of the size of a chart, and its plot."""
+    figure = Figure(figsize=(_WIDTH_POINTS / 72, _HEIGHT_POINTS / 72), dpi=72)
+    return figure, figure.subplots()
+
+
+def line_style(place: int, *, has_markers: bool = True) -> dict[str, Any]:
+    """Return colour, marker and dashes of a chart's line, by its place among the lines."""
+    # When the colours begin again, markers and dashes do not.
+    shifted = place + place // len(_COLOURS)
+    return {
+        "color": _COLOURS[place % len(_COLOURS)],
+        "marker": _MARKERS[shifted % len(_MARKERS)] if has_markers else "",
+        "markersize": 4.5,
+        "linewidth": 1.6,
+        "linestyle": _DASHES[shifted % len(_DASHES)],
+    }
+
+
+def finished_chart(title: str, figure: Figure, labels: Sequence[str], *, is_share: bool) -> Chart:
+    """Return what was drawn as a chart, with its scale, grid and legend.
+
+    Args:
+        title: What it shows; on one page every chart has another.
+        figure: Of `empty_chart`.
+        labels: Of the legend; none for a chart without one.
+        is_share: Whether the values are fractions, to be shown in percent.
+    """
+    axes = figure.axes[0]
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if is_share:
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
@@ -95,22 +116,21 @@ def line_chart(
     axes.spines[:].set_visible(False)
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
-    _add_legend(figure, [line.label for line in lines])
+    _add_legend(figure, labels)
     return Chart(title, inline_svg(figure, title))
 
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:
+    longest = max(map(len, labels), default=0)
     num_columns = max(
-        1,
-        min(
-            len(labels),
-            int(_LEGEND_POINTS / (_SAMPLE_POINTS + _LETTER_POINTS * max(map(len, labels)))),
-        ),
+        1, min(len(labels), int(_LEGEND_POINTS / (_SAMPLE_POINTS + _LETTER_POINTS * longest)))
     )
     height_points = _LEGEND_LINE_POINTS * math.ceil(len(labels) / num_columns)
     figure.subplots_adjust(
         left=0.125, right=0.985, bottom=0.165, top=1 - (height_points + 6) / _HEIGHT_POINTS
     )
+    if not labels:
+        return
     figure.legend(
         loc="upper left", bbox_to_anchor=(0.1, 1.0), ncols=num_columns, frameon=False, fontsize=9,
         labelcolor=INK, borderpad=0.1, handlelength=2.6, labelspacing=0.3, columnspacing=1.4,

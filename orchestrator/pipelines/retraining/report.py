@@ -1,67 +1,109 @@
-"""The report of a tick, with all versions that the registry has."""
+"""The history page of a retraining, and what a tick leaves in the registry for it."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from orchestrator import output_files
 from orchestrator.config.retraining import Retraining
-from orchestrator.errors import TransientError
-from orchestrator.pipelines.retraining.monitored import monitored
+from orchestrator.errors import OrchestratorError, TransientError, UserInputError
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
-from orchestrator.reporting.pages import write_page
-from orchestrator.reporting.retraining_report import VersionRow, retraining_report
-from orchestrator.retraining.version_states import VersionState
-from orchestrator.tracking.mlflow.registry import REASON_TAG, STATE_TAG, TEACHER_TAG, ModelRegistry
-from orchestrator.tracking.reading import open_registry
+from orchestrator.retraining.tick_record import TickRecord
+from orchestrator.tracking.mlflow.registry import TICK_TAG, ModelRegistry
+from orchestrator.tracking.reading import open_existing_registry
+
+if TYPE_CHECKING:
+    from orchestrator.reporting.history.facts import History
 
 logger = logging.getLogger(__name__)
+
+REPORTS_FOLDER = Path("out") / "reports"
+
+
+def report_retraining(retraining: Retraining, file: Path, output: Path | None = None) -> Path:
+    """Write the history page of a retraining, and return its path.
+
+    Args:
+        retraining: Whose.
+        file: Its configuration, to be named in the commands on the page.
+        output: The HTML file; None means `out/reports/NAME.html`.
+
+    Raises:
+        UserInputError: There is no such store.
+        TrackingUnavailableError: The store does not answer.
+        StorageUnavailableError: The file cannot be written.
+    """
+    registry = open_existing_registry(retraining.experiment.tracking.uri, retraining.name)
+    from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415 - a wrong store is said before matplotlib is imported
+    from orchestrator.reporting.history.page import history_page  # noqa: PLC0415
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415
+
+    html = history_page(read_history(registry, str(file)), datetime.now(UTC))
+    path = output or REPORTS_FOLDER / f"{retraining.name}.html"
+    write_page(path, html)
+    return path
 
 
 def write_report(
     outcome: RetrainingOutcome, retraining: Retraining, folder: Path
 ) -> RetrainingOutcome:
-    """Writes the report of a tick that has learned; that it cannot be written is no reason to fail
-    a tick that is done.
+    """Write the history page after a tick, and return the outcome with its path; a tick that is
+    done does not fail because of its page.
     """
-    path = folder / output_files.REPORT_FILE
+    from orchestrator.reporting.history.conditions import conditions_of  # noqa: PLC0415 - draws with matplotlib, which is slow to import
+    from orchestrator.reporting.history.page import ShownTick, history_page  # noqa: PLC0415
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415
+
+    path, now = folder / output_files.REPORT_FILE, datetime.now(UTC)
+    conditions = [{**asdict(it), "met": it.is_met} for it in outcome.conditions]
+    tick = ShownTick(
+        TickRecord.of(outcome.summary(), now), outcome.is_dry, conditions_of(conditions)
+    )
     try:
-        registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
-        write_page(
-            path,
-            retraining_report(
-                retraining.name,
-                outcome.summary(),
-                registered_versions(registry),
-                monitored(retraining),
-            ),
-        )
+        write_page(path, history_page(_history(retraining), now, tick))
     except TransientError as error:
         logger.warning("the report of this tick is missing: %s", error)
         return outcome
     return replace(outcome, report=path)
 
 
-def registered_versions(registry: ModelRegistry) -> list[VersionRow]:
-    """Every pair that was ever registered, the oldest first."""
-    teachers = {facts.version: facts for facts in registry.versions("teacher")}
-    rows = []
-    for student in registry.versions("student"):
-        teacher = teachers.get(student.tags.get(TEACHER_TAG, ""))
-        if teacher is not None:
-            rows.append(
-                VersionRow(
-                    student=int(student.version),
-                    teacher=int(teacher.version),
-                    registered=datetime.fromtimestamp(student.created_ms / 1000, UTC),
-                    state=student.tags.get(STATE_TAG, VersionState.CANDIDATE.value),
-                    reason=student.tags.get(REASON_TAG, ""),
-                    num_classes=int(student.tags["num_classes"]),
-                    teacher_accuracy=float(teacher.tags["last_accuracy"]),
-                    student_accuracy=float(student.tags["last_accuracy"]),
-                )
-            )
-    return rows
+def _history(retraining: Retraining) -> History:
+    """Return what the registry has; nothing where a dry run found no store, and made none."""
+    from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415
+    from orchestrator.reporting.history.facts import History  # noqa: PLC0415
+
+    try:
+        registry = open_existing_registry(retraining.experiment.tracking.uri, retraining.name)
+    except UserInputError:
+        return History(retraining.name)
+    return read_history(registry)
+
+
+def record_tick(summary: Mapping[str, Any], retraining: Retraining) -> None:
+    """Leave a tick's outcome and findings in the registry, for the history page; a tick that is
+    done does not fail because of them.
+
+    Args:
+        summary: The content of the tick's summary.json; of a failed one, outcome and reason.
+        retraining: Whose tick.
+    """
+    record = TickRecord.of(summary, datetime.now(UTC)).as_text()
+    try:
+        registry = open_existing_registry(retraining.experiment.tracking.uri, retraining.name)
+        registry.set_model_tag("student", TICK_TAG, record)
+        if summary.get("candidate"):
+            _record_candidate(registry, summary["candidate"]["student"], record)
+    except OrchestratorError as error:
+        logger.warning("the history page will not know of this tick: %s", error)
+
+
+def _record_candidate(registry: ModelRegistry, student: str, record: str) -> None:
+    """Leave the tick with its candidate; a later tick that judges it again does not replace it."""
+    facts = registry.find("student", student)
+    if facts is not None and TICK_TAG not in facts.tags:
+        registry.set_tags("student", student, {TICK_TAG: record})

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from orchestrator.config.addresses import sqlite_path
 from orchestrator.config.retraining import Retraining
-from orchestrator.errors import LockedError, OrchestratorError
+from orchestrator.errors import LockedError, OrchestratorError, UserInputError
 from orchestrator.pipelines.retraining.lease import held_lease, state_without_lease
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
+from orchestrator.pipelines.retraining.report import record_tick, write_report
 from orchestrator.pipelines.retraining.tick import Tick
 from orchestrator.pipelines.run.execution import check_execution, check_extensions_everywhere
 from orchestrator.pipelines.run.listener import RunListener
@@ -66,12 +67,14 @@ def retrain(
     except OrchestratorError as error:
         if not dry_run:
             failure = {"outcome": "failed", "reason": str(error), "exit_code": error.exit_code}
+            if isinstance(error, UserInputError):  # a person must mend it: the history page says so
+                record_tick(failure, retraining)
             post_to_webhook(retraining.webhook, {"retraining": retraining.name, **failure})
         raise
     write_summary(folder, outcome.summary())
-    if outcome.conditions:
-        from orchestrator.pipelines.retraining.report import write_report  # noqa: PLC0415 - draws with matplotlib, which is slow to import
-
+    if not dry_run and outcome.outcome != "locked":
+        record_tick(outcome.summary(), retraining)
+    if outcome.conditions or outcome.outcome == "rejected":
         outcome = write_report(outcome, retraining, folder)
     if not dry_run:  # whoever hears of a promotion may deliver it
         post_to_webhook(retraining.webhook, {"retraining": retraining.name, **outcome.summary()})

@@ -1,0 +1,98 @@
+"""Draw charts over dates: how values changed from moment to moment, and how much came when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+from orchestrator.figures.charts import Chart, empty_chart, finished_chart, line_style
+from orchestrator.figures.palette import MUTED, SERIES
+
+_LEAST_SPAN = timedelta(minutes=10)
+_MOST_BARS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class DatedLine:
+    """Hold one line of a timeline.
+
+    Attributes:
+        label: In the legend.
+        points: (moment, value) pairs, the earliest first.
+        is_step: Whether each value holds until the next; otherwise the points stand alone.
+    """
+
+    label: str
+    points: Sequence[tuple[datetime, float]]
+    is_step: bool = True
+
+
+def timeline(
+    title: str, lines: Sequence[DatedLine], until: datetime, is_share: bool = True
+) -> Chart | None:
+    """Draw values over dates; None where no line has a point.
+
+    Args:
+        title: What it shows; on one page every chart has another.
+        lines: Their place decides on colour and marker; lines without points are left out.
+        until: The last value of a step line holds until then.
+        is_share: Whether the values are fractions, to be shown in percent.
+    """
+    shown = [(place, line) for place, line in enumerate(lines) if line.points]
+    if not shown:
+        return None
+    figure, axes = empty_chart()
+    for place, line in shown:
+        points = [*line.points, (until, line.points[-1][1])] if line.is_step else line.points
+        style = line_style(place) | ({} if line.is_step else {"linestyle": "", "markersize": 7})
+        marked = range(len(line.points))  # the present is no event
+        axes.plot(
+            [date2num(moment) for moment, _ in points],
+            [value for _, value in points],
+            drawstyle="steps-post" if line.is_step else "default",
+            markevery=[*marked],
+            label=line.label,
+            **style,
+        )
+    _scale_dates(axes, min(line.points[0][0] for _, line in shown), until)
+    return finished_chart(title, figure, [line.label for _, line in shown], is_share=is_share)
+
+
+def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Chart | None:
+    """Draw one bar for each of the last 24 values; None without a value.
+
+    Args:
+        title: What it shows; on one page every chart has another.
+        bars: (name, value) pairs, in their order.
+        x_label: What the names are.
+    """
+    shown = bars[-_MOST_BARS:]
+    if not shown:
+        return None
+    figure, axes = empty_chart()
+    axes.bar(
+        range(len(shown)),
+        [value for _, value in shown],
+        width=0.7 if len(shown) > 3 else 0.35,
+        color=SERIES["series-1"].light,
+    )
+    axes.set_xlim(-0.6, max(len(shown), 4) - 0.4)
+    step = 1 + len(shown) // 13
+    axes.set_xticks(range(0, len(shown), step), [name for name, _ in shown[::step]])
+    axes.set_xlabel(x_label, color=MUTED, fontsize=9.5)
+    return finished_chart(title, figure, [], is_share=False)
+
+
+def _scale_dates(axes: Axes, begin: datetime, end: datetime) -> None:
+    margin = max(end - begin, _LEAST_SPAN) * 0.03
+    axes.set_xlim(date2num(begin - margin), date2num(max(end, begin + _LEAST_SPAN) + margin))
+    locator = AutoDateLocator(minticks=3, maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    formatter = ConciseDateFormatter(locator)
+    formatter.formats[1:3] = ["%b", "%d %b"]
+    formatter.zero_formats[1:3] = ["%b %Y", "%d %b"]
+    axes.xaxis.set_major_formatter(formatter)

@@ -1,0 +1,197 @@
+"""The history of a retraining, read from its registry."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.reporting.history.conditions import conditions_of
+from orchestrator.reporting.history.facts import Delivery, GateCondition, History, Version
+from orchestrator.retraining.class_accuracies import (
+    CLASS_ACCURACIES_FILE,
+    ClassAccuracies,
+    read_class_accuracies,
+)
+from orchestrator.retraining.journal import ModelPair
+from orchestrator.retraining.lineage import Lineage
+from orchestrator.retraining.promotion import CHAMPION, VersionState
+from orchestrator.retraining.registration import STATE_FOLDER, load_lineage
+from orchestrator.retraining.tick_record import read_tick_record
+from orchestrator.retraining.version_events import read_events
+from orchestrator.tracking.mlflow.registry import (
+    EVENTS_TAG,
+    GATE_TAG_PREFIX,
+    PREDECESSOR_TAG,
+    REASON_TAG,
+    STATE_TAG,
+    TEACHER_TAG,
+    TICK_TAG,
+    ModelRegistry,
+    VersionFacts,
+)
+from orchestrator.tracking.uris import run_url, version_url
+
+logger = logging.getLogger(__name__)
+
+# Of older versions only the tags are read: two files each would take minutes from a slow store.
+_MOST_READ = 60
+_CONDITIONS_TAGS = ("gate_conditions", "orchestrator.gate_conditions")
+_DECIDED_BY_TAGS = ("decided_by", "orchestrator.decided_by")
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What lies with a version in its teacher's package; None where it is missing."""
+
+    lineage: Lineage | None = None
+    class_accuracies: ClassAccuracies | None = None
+
+
+def read_history(registry: ModelRegistry, file: str = "RETRAINING.yaml") -> History:
+    """Return every version of a registry that was not deleted, with all that is known of it.
+
+    Args:
+        registry: Of the retraining.
+        file: How a person names the retraining in a command.
+
+    Raises:
+        TrackingUnavailableError: The registry does not answer.
+    """
+    teachers = {facts.version: facts for facts in registry.versions("teacher")}
+    students = [
+        student
+        for student in registry.versions("student")
+        if student.tags.get(TEACHER_TAG, "") in teachers
+    ]
+    files = _read_files(registry, students[-_MOST_READ:])
+    versions = [
+        _version(registry, student, teachers[student.tags[TEACHER_TAG]], files)
+        for student in students
+    ]
+    champion = registry.with_alias("student", CHAMPION)
+    return History(
+        registry.name,
+        next((it for it in versions if champion and str(it.student) == champion.version), None),
+        versions,
+        read_tick_record(registry.model_tags("student").get(TICK_TAG, "")),
+        file,
+    )
+
+
+def _read_files(registry: ModelRegistry, students: Sequence[VersionFacts]) -> dict[str, _Files]:
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="orchestrator-history-") as folder:
+        for student in students:
+            pair = ModelPair(student.tags[TEACHER_TAG], student.version)
+            found[student.version] = _files_of(registry, pair, Path(folder) / student.version)
+    return found
+
+
+def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
+    """Return a version's files; a page is worth having without those that somebody deleted."""
+    try:
+        lineage = load_lineage(registry, pair, folder)
+    except OrchestratorError as error:
+        if error.is_retryable:
+            raise
+        logger.warning("the history page says less about %s: %s", pair, error)
+        return _Files()
+    try:
+        name = f"{STATE_FOLDER}/{CLASS_ACCURACIES_FILE}"
+        path = registry.download("teacher", pair.teacher, name, folder)
+    except OrchestratorError as error:
+        if error.is_retryable:
+            raise
+        return _Files(lineage)  # registered by an earlier release
+    return _Files(lineage, read_class_accuracies(path))
+
+
+def _version(
+    registry: ModelRegistry, student: VersionFacts, teacher: VersionFacts, files: dict[str, _Files]
+) -> Version:
+    tags, own = student.tags, files.get(student.version, _Files())
+    before = files.get(tags.get(PREDECESSOR_TAG, ""), _Files()).lineage
+    is_first = not tags.get(PREDECESSOR_TAG)
+    return Version(
+        student=int(student.version),
+        teacher=int(teacher.version),
+        registered=datetime.fromtimestamp(student.created_ms / 1000, UTC),
+        state=tags.get(STATE_TAG, VersionState.CANDIDATE.value),
+        reason=tags.get(REASON_TAG, ""),
+        num_classes=int(tags["num_classes"]),
+        accuracy={
+            "teacher": float(teacher.tags["last_accuracy"]),
+            "student": float(tags["last_accuracy"]),
+        },
+        decided_by=_first_of(tags, _DECIDED_BY_TAGS),
+        events=read_events(tags.get(EVENTS_TAG, "")),
+        conditions=_conditions(_first_of(tags, _CONDITIONS_TAGS)),
+        old_conditions={
+            key.removeprefix(GATE_TAG_PREFIX): value
+            for key, value in sorted(tags.items())
+            if key.startswith(GATE_TAG_PREFIX)
+        },
+        classes=own.lineage.classes if own.lineage else (),
+        delivery=_delivery(own.lineage, Lineage() if is_first else before),
+        class_accuracies=own.class_accuracies,
+        tick=read_tick_record(tags.get(TICK_TAG, "")),
+        run_id=student.run_id,
+        links=_links(registry, student, teacher),
+    )
+
+
+def _delivery(lineage: Lineage | None, before: Lineage | None) -> Delivery | None:
+    """Return what a version learned from and its predecessor did not; None where the files of
+    either are not known.
+    """
+    if lineage is None or before is None:
+        return None
+    known = {file.sha256 for file in before.files}
+    without_labels = {file.sha256 for file in before.unlabeled}
+    new = [file for file in lineage.files if file.sha256 not in known]
+    num_images: dict[str, int] = {}
+    for file in new:
+        for label, number in file.num_images.items():
+            num_images[label] = num_images.get(label, 0) + number
+    return Delivery(
+        num_files=len(new),
+        num_images=num_images,
+        num_unlabeled_files=sum(it.sha256 not in without_labels for it in lineage.unlabeled),
+        new_classes=[label for label in lineage.classes if label not in before.classes],
+        refreshed=[
+            label
+            for label in before.classes
+            if lineage.deliveries.get(label) != before.deliveries.get(label)
+        ],
+    )
+
+
+def _conditions(text: str) -> list[GateCondition]:
+    """Return the conditions in a tag; none where it is missing, or was cut for its length."""
+    try:
+        return conditions_of(json.loads(text)) if text else []
+    except ValueError:
+        return []
+
+
+def _links(registry: ModelRegistry, student: VersionFacts, teacher: VersionFacts) -> dict[str, str]:
+    links = {
+        "student in MLflow": version_url(
+            registry.uri, registry.model_name("student"), int(student.version)
+        ),
+        "teacher in MLflow": version_url(
+            registry.uri, registry.model_name("teacher"), int(teacher.version)
+        ),
+        "run in MLflow": run_url(registry.uri, student.run_id),
+    }
+    return {name: address for name, address in links.items() if address}
+
+
+def _first_of(tags: Mapping[str, str], keys: Sequence[str]) -> str:
+    return next((tags[key] for key in keys if tags.get(key)), "")

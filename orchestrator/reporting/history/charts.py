@@ -1,0 +1,81 @@
+"""The charts of a history page. One more chart of every page is one more entry of `history_charts`;
+charts that only some retrainings have are handed to the page as a `ChartGroup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.figures.charts import Chart, line_chart
+from orchestrator.figures.timeline import DatedLine, bar_chart, timeline
+from orchestrator.reporting.history.classes import spread_lines
+from orchestrator.reporting.history.facts import History
+
+
+@dataclass(frozen=True)
+class ChartGroup:
+    """Charts in a section of their own.
+
+    Attributes:
+        title: Of the section.
+        words: What they show, in a sentence.
+        charts: None of them may be missing.
+    """
+
+    title: str
+    words: str
+    charts: Sequence[Chart]
+
+
+def history_charts(history: History, now: datetime) -> list[Chart]:
+    """Return the charts for which there is something to draw."""
+    charts = [
+        timeline("Accuracy over time: all classes that a version knows", _accuracies(history), now),
+        timeline("Classes that the champion knows", _num_classes(history), now, is_share=False),
+        bar_chart("New images that each version learned from", _volumes(history), "version"),
+        line_chart(
+            "Best and worst class of the champion’s student",
+            spread_lines(history, "student"),
+            "version",
+        ),
+    ]
+    return [chart for chart in charts if chart is not None]
+
+
+def _accuracies(history: History) -> list[DatedLine]:
+    champions = [
+        DatedLine(
+            f"Champion’s {role}",
+            [(reign.since, reign.version.accuracy[role]) for reign in history.reigns],
+        )
+        for role in ("teacher", "student")
+    ]
+    others = [version for version in history.versions if not version.has_reigned]
+    states = dict.fromkeys(version.state for version in others)
+    return champions + [
+        DatedLine(
+            f"Student, {state}",
+            [
+                (version.registered, version.accuracy["student"])
+                for version in others
+                if version.state == state
+            ],
+            is_step=False,
+        )
+        for state in states
+    ]
+
+
+def _num_classes(history: History) -> list[DatedLine]:
+    points = [(reign.since, float(reign.version.num_classes)) for reign in history.reigns]
+    return [DatedLine("Classes", points)]
+
+
+def _volumes(history: History) -> list[tuple[str, float]]:
+    return [
+        (str(version.student), float(version.delivery.total))
+        for version in history.versions
+        if version.delivery is not None and version.delivery.total
+    ]

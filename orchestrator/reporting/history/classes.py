@@ -1,0 +1,146 @@
+"""Accuracies by class and version as the cells of a table, the worst classes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from orchestrator.config.roles import Role
+from orchestrator.figures.charts import Line
+from orchestrator.figures.matrix_colours import accuracy_colours
+from orchestrator.reporting.history.facts import History, Version
+from orchestrator.reporting.matrices import Cell
+from orchestrator.reporting.quantities import percent_number
+
+NUM_OPEN = 20
+_MOST_CLASSES = 200
+_MOST_VERSIONS = 12
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class over the versions.
+
+    Attributes:
+        name: Of the class.
+        num_images: Held-out images by which the champion was judged; where the champion does not
+            know the class, the newest version.
+        cells: Its accuracy with each version; None where the version does not know it.
+    """
+
+    name: str
+    num_images: int
+    cells: Sequence[Cell | None]
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The accuracies of one role.
+
+    Attributes:
+        versions: Of the columns, the oldest first.
+        rows: The champion's worst class first; at most 200.
+        num_more: Further classes, all of them better.
+        least_hidden: The least accuracy among the further ones; None without further ones.
+    """
+
+    versions: Sequence[Version]
+    rows: Sequence[ClassRow]
+    num_more: int
+    least_hidden: float | None
+
+
+def class_table(history: History, role: Role) -> ClassTable | None:
+    """Return the accuracies by class of the champions, and of the newest version; None where none
+    are recorded.
+    """
+    versions = shown_versions(history)
+    if not versions:
+        return None
+    accuracies = [_by_name(version, role) for version in versions]
+    newest: dict[str, tuple[float, int]] = {}
+    for of_version in accuracies:
+        newest |= of_version
+    if history.champion is not None:
+        newest |= _by_name(history.champion, role)
+    names = sorted(newest, key=lambda name: newest[name])
+    shown = names[:_MOST_CLASSES]
+    rows = [
+        ClassRow(
+            name,
+            newest[name][1],
+            [
+                _cell(of_version[name][0]) if name in of_version else None
+                for of_version in accuracies
+            ],
+        )
+        for name in shown
+    ]
+    hidden = names[_MOST_CLASSES:]
+    return ClassTable(versions, rows, len(hidden), newest[hidden[0]][0] if hidden else None)
+
+
+def shown_versions(history: History) -> list[Version]:
+    """Return the last versions that have been champion, and the newest one, if their accuracies
+    by class are recorded.
+    """
+    reigned = list(dict.fromkeys(reign.version.student for reign in history.reigns))
+    newest = [version.student for version in history.versions[-1:]]
+    wanted = dict.fromkeys([*reigned, *newest])
+    found = [
+        version
+        for version in history.versions
+        if version.student in wanted and version.class_accuracies and version.classes
+    ]
+    return found[-_MOST_VERSIONS:]
+
+
+def spread_lines(history: History, role: Role) -> list[Line]:
+    """Return the best, the middle and the worst class of the champions over the versions."""
+    points = [
+        (version.student, sorted(share for share, _ in _by_name(version, role).values()))
+        for version in shown_versions(history)
+        if version.has_reigned
+    ]
+    points = [(student, shares) for student, shares in points if shares]
+    if not points:
+        return []
+    return [
+        Line("Best class", [(student, shares[-1]) for student, shares in points]),
+        Line("Median class", [(student, median(shares)) for student, shares in points]),
+        Line("Worst class", [(student, shares[0]) for student, shares in points]),
+    ]
+
+
+def worst_class(version: Version, role: Role) -> tuple[str, float, int] | None:
+    """Return the class that a version predicts worst, its accuracy, and its held-out images; None
+    where that is not recorded.
+    """
+    of_version = _by_name(version, role)
+    if not of_version:
+        return None
+    name = min(of_version, key=lambda label: of_version[label])
+    return (name, *of_version[name])
+
+
+def _by_name(version: Version, role: Role) -> dict[str, tuple[float, int]]:
+    """Return accuracy and held-out images by class; classes without a held-out image are left
+    out.
+    """
+    accuracies = version.class_accuracies
+    if accuracies is None:
+        return {}
+    found = {}
+    for label, (name, num_images) in enumerate(
+        zip(version.classes, accuracies.num_images, strict=False)
+    ):
+        share = accuracies.accuracy(role, label)
+        if share is not None:
+            found[name] = (share, num_images)
+    return found
+
+
+def _cell(share: float) -> Cell:
+    colours = accuracy_colours(share)
+    return Cell(percent_number(share), colours.background, colours.text)

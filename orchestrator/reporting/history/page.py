@@ -1,0 +1,70 @@
+"""The history page of a retraining: readable by a person who was away for a month."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.config.roles import ROLES
+from orchestrator.reporting.history import sentences
+from orchestrator.reporting.history.charts import ChartGroup, history_charts
+from orchestrator.reporting.history.classes import NUM_OPEN, class_table
+from orchestrator.reporting.history.facts import GateCondition, History
+from orchestrator.reporting.history.verdicts import verdict_row
+from orchestrator.reporting.pages import render
+from orchestrator.retraining.tick_record import TickRecord
+
+NUM_OPEN_VERSIONS = 12
+
+
+@dataclass(frozen=True)
+class ShownTick:
+    """The tick that writes the page.
+
+    Attributes:
+        record: How it ended.
+        is_dry: Whether it changed nothing.
+        conditions: Of the gate, for a candidate that was not registered.
+    """
+
+    record: TickRecord
+    is_dry: bool = False
+    conditions: Sequence[GateCondition] = ()
+
+
+def history_page(
+    history: History,
+    now: datetime,
+    tick: ShownTick | None = None,
+    more_charts: Sequence[ChartGroup] = (),
+) -> str:
+    """Return the page as HTML.
+
+    Args:
+        history: All that the registry has.
+        now: The present; the last 30 days end with it.
+        tick: The tick that writes the page; None for a page that a person asks for.
+        more_charts: Further sections with charts, below the timeline.
+    """
+    last_tick = tick or (ShownTick(history.last_tick) if history.last_tick else None)
+    return render(
+        "history.html.j2",
+        title=history.name,
+        history=history,
+        champion_sentences=sentences.champion_sentences(history),
+        recent_days=sentences.RECENT_DAYS,
+        recent=sentences.recent_sentences(history, now),
+        events=sentences.recent_events(history, now),
+        needs=sentences.needs(history),
+        class_sentences=sentences.class_sentences(history),
+        named=sentences.named,
+        decider=sentences.decider,
+        tick=last_tick,
+        verdict_row=verdict_row,
+        num_open_versions=NUM_OPEN_VERSIONS,
+        charts=history_charts(history, now),
+        more_charts=more_charts,
+        class_tables={role: class_table(history, role) for role in reversed(ROLES)},
+        num_open_classes=NUM_OPEN,
+    )

@@ -1,0 +1,122 @@
+"""Verdicts of the gate in words, each with its interval as a small drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from orchestrator.reporting.history.facts import GateCondition
+from orchestrator.reporting.quantities import count, percent, percent_number
+
+_WIDTH, _HEIGHT, _MARGIN = 120, 14, 6
+_SIGNS = {"met": "✓", "violated": "✕", "not met": "✕", "not enough images": "?"}
+_CLASSES = {"met": "better", "violated": "worse", "not met": "worse"}
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """One condition as the page shows it.
+
+    Attributes:
+        name: What is measured.
+        measured: `97.6 % (95.0 to 99.1)`.
+        bound: `at least 96.0 %`; empty where there is none.
+        bar: The interval as a drawing; empty where there is none.
+        verdict: In words, with a sign.
+        kind: Its class in the style sheet; may be empty.
+        num_images: That it was measured on; None where that is not recorded.
+    """
+
+    name: str
+    measured: str
+    bound: str
+    bar: Markup
+    verdict: str
+    kind: str
+    num_images: int | None
+
+
+def verdict_row(condition: GateCondition) -> VerdictRow:
+    """Return a condition as the page shows it."""
+    return VerdictRow(
+        condition.name,
+        measured(condition),
+        bound(condition),
+        _bar(condition),
+        f"{_SIGNS.get(condition.verdict, '')} {condition.verdict}".strip(),
+        _CLASSES.get(condition.verdict, ""),
+        condition.num_images,
+    )
+
+
+def verdict_sentence(condition: GateCondition) -> str:
+    """Return `NAME 97.6 % (95.0 to 99.1), at least 96.0 %: met`."""
+    parts = [f"{condition.name} {measured(condition)}", bound(condition)]
+    return f"{', '.join(part for part in parts if part)}: {condition.verdict}"
+
+
+def measured(condition: GateCondition) -> str:
+    """Return the value with its interval."""
+    value = _quantity(condition, condition.value)
+    if condition.lower is None or condition.upper is None:
+        return value
+    number = percent_number if _is_share(condition) else _number
+    return f"{value} ({number(condition.lower)} to {number(condition.upper)})"
+
+
+def bound(condition: GateCondition) -> str:
+    """Return `at least 96.0 %`; empty where there is no bound."""
+    if condition.bound is None:
+        return ""
+    return (
+        f"{'at most' if condition.is_upper else 'at least'} {_quantity(condition, condition.bound)}"
+    )
+
+
+def _quantity(condition: GateCondition, value: float) -> str:
+    if _is_share(condition):
+        return percent(value)
+    return f"{_number(value)} ms" if _is_time(condition) else _number(value)
+
+
+def _is_share(condition: GateCondition) -> bool:
+    return not (condition.key.endswith("_parameters") or _is_time(condition)) and (
+        bool(condition.key) or not condition.name.endswith("parameters")
+    )
+
+
+def _is_time(condition: GateCondition) -> bool:
+    return condition.key.endswith("_ms") or "milliseconds" in condition.name
+
+
+def _number(value: float) -> str:
+    return count(round(value)) if value >= 100 or value == round(value) else f"{value:.1f}"
+
+
+def _bar(condition: GateCondition) -> Markup:
+    """Draw interval, value and bound on a scale of their own; the words beside it have the
+    numbers.
+    """
+    lower, upper = condition.lower, condition.upper
+    if lower is None or upper is None:
+        return Markup()
+    marks = [lower, upper, condition.value]
+    marks += [] if condition.bound is None else [condition.bound]
+    least, span = min(marks), (max(marks) - min(marks)) or 1.0
+
+    def x(value: float) -> str:
+        return f"{_MARGIN + (_WIDTH - 2 * _MARGIN) * (value - least) / span:.1f}"
+
+    middle = _HEIGHT / 2
+    tick = (
+        Markup()
+        if condition.bound is None
+        else Markup('<line class="bound" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(
+            x(condition.bound), _HEIGHT
+        )
+    )
+    return Markup(
+        '<svg class="interval" viewBox="0 0 {0} {1}" width="{0}" height="{1}" aria-hidden="true">'
+        '<line x1="{2}" x2="{3}" y1="{4}" y2="{4}"/>{5}<circle cx="{6}" cy="{4}" r="3.5"/></svg>'
+    ).format(_WIDTH, _HEIGHT, x(lower), x(upper), middle, tick, x(condition.value))
