@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from orchestrator.figures.charts import Chart, empty_chart, finished_chart, line_style
 from orchestrator.figures.palette import MUTED, SERIES
 
 _LEAST_SPAN = timedelta(minutes=10)
+_MOST_TICKS = 6
+_STEPS = (
+    *(timedelta(minutes=minutes) for minutes in (2, 5, 10, 30)),
+    *(timedelta(hours=hours) for hours in (1, 3, 6, 12)),
+    *(timedelta(days=days) for days in (1, 2, 7, 14, 30, 60, 180, 365, 730, 3650)),
+)
 _MOST_BARS = 24
 
 
@@ -51,7 +56,7 @@ def timeline(
         style = line_style(place) | ({} if line.is_step else {"linestyle": "", "markersize": 7})
         marked = range(len(line.points))  # the present is no event
         axes.plot(
-            [date2num(moment) for moment, _ in points],
+            [moment.timestamp() for moment, _ in points],
             [value for _, value in points],
             drawstyle="steps-post" if line.is_step else "default",
             markevery=[*marked],
@@ -88,11 +93,29 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Ch
 
 
 def _scale_dates(axes: Axes, begin: datetime, end: datetime) -> None:
-    margin = max(end - begin, _LEAST_SPAN) * 0.03
-    axes.set_xlim(date2num(begin - margin), date2num(max(end, begin + _LEAST_SPAN) + margin))
-    locator = AutoDateLocator(minticks=3, maxticks=6)
-    axes.xaxis.set_major_locator(locator)
-    formatter = ConciseDateFormatter(locator)
-    formatter.formats[1:3] = ["%b", "%d %b"]
-    formatter.zero_formats[1:3] = ["%b %Y", "%d %b"]
-    axes.xaxis.set_major_formatter(formatter)
+    """Scale and name the axis, of which the numbers are seconds since 1970."""
+    end = max(end, begin + _LEAST_SPAN)
+    span = (end - begin).total_seconds()
+    axes.set_xlim(begin.timestamp() - 0.03 * span, end.timestamp() + 0.06 * span)
+    ticks = date_ticks(begin, end)
+    axes.set_xticks([moment.timestamp() for moment, _ in ticks], [name for _, name in ticks])
+    years = dict.fromkeys([f"{begin:%Y}", f"{end:%Y}"])
+    axes.set_xlabel(" to ".join(years), color=MUTED, fontsize=9.5)
+
+
+def date_ticks(begin: datetime, end: datetime) -> list[tuple[datetime, str]]:
+    """Return at most seven round moments (UTC) between two others, each with its name."""
+    step = next((it for it in _STEPS if (end - begin) / it <= _MOST_TICKS), _STEPS[-1])
+    seconds = step.total_seconds()
+    first = -(-begin.timestamp() // seconds) * seconds
+    moments = [
+        datetime.fromtimestamp(first + place * seconds, UTC) for place in range(_MOST_TICKS + 1)
+    ]
+    return [(moment, _named(moment, step)) for moment in moments if moment <= end]
+
+
+def _named(moment: datetime, step: timedelta) -> str:
+    if step >= timedelta(days=180):
+        return f"{moment:%b %Y}"
+    day = f"{moment.day} {moment:%b}"
+    return day if step >= timedelta(days=1) else f"{moment:%H:%M}\n{day}"

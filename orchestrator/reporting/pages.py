@@ -57,6 +57,7 @@ def _environment() -> Environment:
         quantities.short_count,
         quantities.breakable,
         quantities.moment,
+        quantities.day,
         quantities.short_numbers,
     )
     environment.filters |= {function.__name__: function for function in filters}

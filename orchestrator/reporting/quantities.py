@@ -88,5 +88,10 @@ def moment(time: datetime | None) -> str:
     return NOTHING if time is None else f"{time.day} {time:%b %Y, %H:%M} UTC"
 
 
+def day(time: datetime) -> str:
+    """Return `22 Nov 2026`."""
+    return f"{time.day} {time:%b %Y}"
+
+
 def _with_minus(number: str) -> str:
     return "0.0" if number == "-0.0" else number.replace("-", _MINUS)

@@ -35,6 +35,7 @@ from orchestrator.errors import (
     TrackingUnavailableError,
     UserInputError,
 )
+from orchestrator.pipelines.retraining.history import read_history
 from orchestrator.pipelines.retraining.lease import held_lease, state_without_lease
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.retrain import retrain
@@ -43,6 +44,7 @@ from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.state import State
 from orchestrator.tracking.reading import open_registry
 from tests.integration.servers import mlflow_server
+from tests.page_text import text_of
 from tests.unlabeled import noise, write_unlabeled
 from tests.waiting import PATIENCE_SECONDS
 
@@ -270,7 +272,7 @@ def test_new_classes_are_learned_from_the_champions_stages_and_nothing_else(foun
     run = MlflowClient(founded.uri).get_run(str(outcome.run_id))
     assert run.info.status == "FINISHED"
     assert run.data.tags["orchestrator.gate.student_new_accuracy"].endswith("met")
-    assert (founded.folder / "out" / "report.html").read_text().count("<svg") == 2
+    assert (founded.folder / "out" / "report.html").read_text().count("<figure") == 4
 
 
 def test_a_candidate_equals_what_an_undisturbed_sequence_learns(founded: House) -> None:
@@ -317,6 +319,32 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
     founded.deliver("second", 2, 3, part=slice(1, 31))
     assert list(founded.tick().new_classes) == [2, 3]
     assert founded.aliases() == {"champion": "4", "previous": "3", "challenger": "2"}
+    history = read_history(open_registry(founded.uri, "house"))
+    assert history.champion is history.versions[3]
+    assert [version.decision.state for version in history.versions] == [
+        "champion",
+        "rejected",
+        "champion",
+        "champion",
+    ]
+    assert "parameters" in history.versions[1].decision.reason
+    deliveries = [version.delivery for version in history.versions if version.delivery]
+    assert [[*delivery.new_classes] for delivery in deliveries] == [
+        ["0", "1"],
+        ["2", "3"],
+        ["4"],
+        ["2", "3"],
+    ]
+    assert deliveries[3].num_images == {"2": 30, "3": 30}
+    accuracies = history.champion.class_accuracies if history.champion else None
+    assert accuracies is not None
+    assert len(accuracies.num_images) == 5
+    assert 10 < sum(accuracies.num_images) < 60, "a fifth of 150 images is held out"
+    assert history.last_tick is not None
+    assert history.last_tick.outcome == "promoted"
+    page = text_of((founded.folder / "out" / "report.html").read_text())
+    assert "Version 4 of the student, with version 4 of the teacher, has been the champion" in page
+    assert "4 versions were learned: 3 became champion, 1 was rejected." in page
 
 
 def test_rejected_files_are_tried_again_where_that_is_configured(founded: House) -> None:
@@ -545,6 +573,8 @@ def test_what_is_not_to_be_learned_from_is_refused(
     assert outcome.outcome == "rejected"
     assert outcome.reason.startswith("refused: ")
     assert finding in [found.kind.value for found in outcome.findings if found.reaction == "refuse"]
+    page = text_of((founded.folder / "out" / "report.html").read_text())
+    assert "refused what has arrived" in page
     assert founded.aliases() == {"champion": "1"}
 
 
@@ -709,6 +739,10 @@ def test_the_command_ends_with_its_outcome(
     answer = orchestrator_command(*_words(house, "retrain", *output))
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines()[-1].startswith("promoted: all ")
+    history = str(house.folder / "history.html")
+    answer = orchestrator_command(*_words(house, "report", "--output", history))
+    assert (answer.returncode, answer.stdout.strip()) == (0, history), answer.stderr
+    assert "has been the champion since" in text_of(Path(history).read_text())
     wrong = orchestrator_command(*_words(house, "retrain", "--scheduled-at", "yesterday"))
     assert (wrong.returncode, "no time" in wrong.stderr) == (2, True)
     back = orchestrator_command(*_words(house, "rollback"))
@@ -727,6 +761,8 @@ def test_an_mlflow_server_serves_as_the_registry(
         assert house.tick().outcome == "promoted"
         assert house.stages() == {"teacher[1]": False, "student[1]": False}
         assert house.aliases() == {"champion": "2", "previous": "1"}
+        page = (tmp_path / "out" / "report.html").read_text()
+        assert f'href="{server.uri}/#/models/house-student/versions/2"' in page
         server.kill()
         house.deliver("third", 4)
         with pytest.raises(TrackingUnavailableError):

@@ -36,7 +36,7 @@ def history_charts(history: History, now: datetime) -> list[Chart]:
         timeline("Classes that the champion knows", _num_classes(history), now, is_share=False),
         bar_chart("New images that each version learned from", _volumes(history), "version"),
         line_chart(
-            "Best and worst class of the champion’s student",
+            "Classes of the champion’s student: the middle and the worst",
             spread_lines(history, "student"),
             "version",
         ),

@@ -97,7 +97,7 @@ def shown_versions(history: History) -> list[Version]:
 
 
 def spread_lines(history: History, role: Role) -> list[Line]:
-    """Return the best, the middle and the worst class of the champions over the versions."""
+    """Return the middle class, the worst tenth and the worst class of the champions."""
     points = [
         (version.student, sorted(share for share, _ in _by_name(version, role).values()))
         for version in shown_versions(history)
@@ -107,8 +107,10 @@ def spread_lines(history: History, role: Role) -> list[Line]:
     if not points:
         return []
     return [
-        Line("Best class", [(student, shares[-1]) for student, shares in points]),
         Line("Median class", [(student, median(shares)) for student, shares in points]),
+        Line(
+            "A tenth is below", [(student, shares[len(shares) // 10]) for student, shares in points]
+        ),
         Line("Worst class", [(student, shares[0]) for student, shares in points]),
     ]
 

@@ -14,6 +14,7 @@ from orchestrator.retraining.tick_record import TickRecord
 from orchestrator.retraining.version_events import VersionEvent
 
 CHAMPION = "champion"
+_MOST_COUNTED = 12
 # States of a version that has been the champion.
 _REIGNED = (CHAMPION, "previous", "retired", "rolled back")
 
@@ -69,9 +70,12 @@ class Delivery:
         return sum(self.num_images.values())
 
     @property
-    def counts(self) -> list[str]:
-        """Return `CLASS: IMAGES` of each class."""
-        return [f"{label}: {count(number)}" for label, number in self.num_images.items()]
+    def counts(self) -> str:
+        """Return `CLASS: IMAGES` of each class; of many classes only how many there are."""
+        if len(self.num_images) <= _MOST_COUNTED:
+            return ", ".join(f"{label}: {count(num)}" for label, num in self.num_images.items())
+        least, most = min(self.num_images.values()), max(self.num_images.values())
+        return f"{count(len(self.num_images))} classes, {count(least)} to {count(most)} images each"
 
 
 @dataclass(frozen=True)

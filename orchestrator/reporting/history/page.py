@@ -16,6 +16,7 @@ from orchestrator.reporting.pages import render
 from orchestrator.retraining.tick_record import TickRecord
 
 NUM_OPEN_VERSIONS = 12
+_MOST_VERDICTS = 60
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,11 @@ def history_page(
         needs=sentences.needs(history),
         class_sentences=sentences.class_sentences(history),
         named=sentences.named,
+        event_sentence=sentences.event_sentence,
         decider=sentences.decider,
         tick=last_tick,
         verdict_row=verdict_row,
+        most_verdicts=_MOST_VERDICTS,
         num_open_versions=NUM_OPEN_VERSIONS,
         charts=history_charts(history, now),
         more_charts=more_charts,

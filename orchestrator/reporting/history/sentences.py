@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.reporting.history.classes import worst_class
-from orchestrator.reporting.history.facts import History, Version
+from orchestrator.reporting.history.facts import CHAMPION, History, Version
 from orchestrator.reporting.quantities import count, moment, percent, signed_points
 from orchestrator.retraining.tick_record import TickRecord
 from orchestrator.retraining.version_events import VersionEvent
@@ -38,7 +38,7 @@ def champion_sentences(history: History) -> list[str]:
     begun = f" since {moment(since[-1])}" if since else ""
     who = (
         f"Version {champion.student} of the student, with version {champion.teacher} of the"
-        f" teacher, has been the champion{begun}, decided by {decider(champion.decision)}."
+        f" teacher, has been the champion{begun}, promoted by {decider(champion.decision)}."
     )
     accuracy = champion.accuracy
     knows = (
@@ -100,8 +100,9 @@ def needs(history: History) -> list[str]:
     """Return what needs a person, the most urgent first; empty where nothing does."""
     return [
         *_missing_champion(history),
-        *_undecided(history),
+        *_asked(history),
         *(_of_last_tick(history.last_tick) if history.last_tick else ()),
+        *_held(history),
     ]
 
 
@@ -113,21 +114,29 @@ def _missing_champion(history: History) -> Iterator[str]:
         )
 
 
-def _undecided(history: History) -> Iterator[str]:
+def _asked(history: History) -> Iterator[str]:
     for version in history.versions:
-        decide = " or ".join(
-            f"`orchestrator {verb} {history.file} {version.student} --reason TEXT`"
-            for verb in ("approve", "reject")
-        )
         if version.state == "asked":
             yield (
-                f"Version {version.student} waits for your decision ({version.reason}): {decide}."
+                f"Version {version.student} waits for your decision ({version.reason}):"
+                f" {_commands(history, version)}."
             )
-        elif version.state == "held":
+
+
+def _held(history: History) -> Iterator[str]:
+    for version in history.versions:
+        if version.state == "held":
             yield (
                 f"Version {version.student} is held ({version.reason}). The next ticks judge it"
-                f" again; to decide now, run {decide}."
+                f" again; to decide now, run {_commands(history, version)}."
             )
+
+
+def _commands(history: History, version: Version) -> str:
+    return " or ".join(
+        f"`orchestrator {verb} {history.file} {version.student} --reason TEXT`"
+        for verb in ("approve", "reject")
+    )
 
 
 def _of_last_tick(tick: TickRecord) -> Iterator[str]:
@@ -142,15 +151,24 @@ def _of_last_tick(tick: TickRecord) -> Iterator[str]:
 
 def _fates(versions: Sequence[Version]) -> str:
     fates = Counter(
-        "became champion"
-        if version.has_reigned and version.state != "rolled back"
-        else version.state
+        CHAMPION if version.has_reigned and version.state != "rolled back" else version.state
         for version in versions
     )
-    return ", ".join(
-        f"{number} {fate}" if fate == "became champion" else f"{number} {_was(number)} {fate}"
-        for fate, number in fates.items()
-    )
+    return ", ".join(f"{number} {_fate(state, number)}" for state, number in fates.items())
+
+
+def _fate(state: str, number: int = 1) -> str:
+    if state == CHAMPION:
+        return "became champion"
+    if state == "asked":
+        return f"wait{'s' if number == 1 else ''} for a person"
+    return f"{_was(number)} {state}"
+
+
+def event_sentence(event: VersionEvent) -> str:
+    """Return `was rejected by anna (REASON)`."""
+    by = f" by {event.decided_by}" if event.decided_by else ""
+    return f"{_fate(event.state)}{by}{f' ({event.reason})' if event.reason else ''}"
 
 
 def _arrivals(versions: Sequence[Version]) -> Iterator[str]:

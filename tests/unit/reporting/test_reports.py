@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 
 import pytest
 
@@ -15,49 +14,15 @@ from orchestrator.reporting.comparison import comparison
 from orchestrator.reporting.run_report import needed_histories, run_report
 from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun
+from tests.page_text import EVIL, text_of
 
 NewRun = Callable[..., TrackedRun]
-EVIL = '<script>alert("x")</script> & $\\frac{$'
-VOID = {"meta", "br", "wbr", "link", "hr", "img", "input"}
-
-
-class Balance(HTMLParser):
-    """Every element that opens closes, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.scripts = 0
-        self.references: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.scripts += tag == "script"
-        self.references += [
-            value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "data")
-        ]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def text_of(html: str) -> str:
-    """What a person reads, after checks that hold for every page."""
-    balance = Balance()
-    balance.feed(html)
-    assert balance.open == []
-    assert balance.scripts == 0
-    assert all(reference.startswith(("#", "data:")) for reference in balance.references), (
-        "nothing is fetched"
-    )
-    assert not re.search(r"@import|url\((?!#)", html)
-    body = html[html.index("<body") :]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body.replace("<wbr>", "")))
 
 
 def test_reports_need_neither_torch_nor_ray_nor_mlflow() -> None:
-    pages = "orchestrator.reporting.run_report, orchestrator.reporting.comparison"
+    pages = ", ".join(
+        f"orchestrator.reporting.{page}" for page in ("run_report", "comparison", "history.page")
+    )
     code = f"import sys, {pages}; print({{'torch', 'ray', 'mlflow'}} & set(sys.modules))"
     assert (
         subprocess.run(

@@ -5,7 +5,14 @@ import pytest
 
 from orchestrator.config.addresses import absolute_tracking_uri, without_password
 from orchestrator.errors import UserInputError
-from orchestrator.tracking.uris import artifact_root, experiment_url, require_supported, ui_command
+from orchestrator.tracking.uris import (
+    artifact_root,
+    experiment_url,
+    require_supported,
+    run_url,
+    ui_command,
+    version_url,
+)
 
 BASE = Path("/base")
 
@@ -100,3 +107,24 @@ def test_passwords_are_hidden_and_nothing_else() -> None:
     )
     assert without_password("http://host:5000/a@b") == "http://host:5000/a@b"
     assert "secret" not in ui_command("postgresql://me:secret@host/db")
+
+
+@pytest.mark.parametrize(
+    ("uri", "run", "version"),
+    [
+        (
+            "https://user:secret@mlflow.example/base/?x=1",
+            "https://mlflow.example/base/#/runs/3f2a",
+            "https://mlflow.example/base/#/models/a%20b%2Fc-student/versions/7",
+        ),
+        ("sqlite:////data/mlflow.db", "", ""),
+        ("postgresql://user:secret@db/mlflow", "", ""),
+    ],
+    ids=["server", "sqlite", "database server"],
+)
+def test_runs_and_versions_have_pages_on_a_server_only_and_no_link_has_a_password(
+    uri: str, run: str, version: str
+) -> None:
+    assert run_url(uri, "3f2a") == run
+    assert version_url(uri, "a b/c-student", 7) == version
+    assert run_url(uri, "") == ""
