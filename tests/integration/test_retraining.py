@@ -320,6 +320,7 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
     assert list(founded.tick().new_classes) == [2, 3]
     assert founded.aliases() == {"champion": "4", "previous": "3", "challenger": "2"}
     history = read_history(open_registry(founded.uri, "house"))
+    assert history.champion is not None
     assert history.champion is history.versions[3]
     assert [version.decision.state for version in history.versions] == [
         "champion",
@@ -336,7 +337,7 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
         ["2", "3"],
     ]
     assert deliveries[3].num_images == {"2": 30, "3": 30}
-    accuracies = history.champion.class_accuracies if history.champion else None
+    accuracies = history.champion.class_accuracies
     assert accuracies is not None
     assert len(accuracies.num_images) == 5
     assert 10 < sum(accuracies.num_images) < 60, "a fifth of 150 images is held out"
