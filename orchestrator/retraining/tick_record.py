@@ -12,6 +12,8 @@ from typing import Any
 
 _MAX_TEXT = 4900
 _MAX_MESSAGE = 400
+_MAX_MOVE = 160
+_MOST_MOVES = 10
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class TickRecord:
         reason: In a sentence.
         findings: In the source.
         num_omitted: Further findings for which a tag had no room.
+        moves: Which classes lose held-out images to which new ones, in sentences.
+        advice: For a person; empty for none.
     """
 
     at: datetime
@@ -46,6 +50,8 @@ class TickRecord:
     reason: str
     findings: Sequence[FindingRecord] = ()
     num_omitted: int = 0
+    moves: Sequence[str] = ()
+    advice: str = ""
 
     @classmethod
     def of(cls, summary: Mapping[str, Any], at: datetime) -> TickRecord:
@@ -59,7 +65,18 @@ class TickRecord:
             FindingRecord(row["kind"], row["reaction"], row["message"])
             for row in summary.get("findings", ())
         ]
-        return cls(at, summary["outcome"], summary["reason"], findings)
+        moves = [
+            f"{row['num_images']} of {row['num_held_out']} of {row['old']} go to {row['new']}"
+            for row in summary.get("moves", ())[:_MOST_MOVES]
+        ]
+        return cls(
+            at,
+            summary["outcome"],
+            summary["reason"],
+            findings,
+            moves=moves,
+            advice=summary.get("advice", ""),
+        )
 
     def as_text(self) -> str:
         """Return it as the text of a tag; long messages are clipped, and findings that a tag
@@ -68,6 +85,8 @@ class TickRecord:
         short = replace(
             self,
             reason=_clipped(self.reason),
+            moves=[_clipped(move, _MAX_MOVE) for move in self.moves],
+            advice=_clipped(self.advice),
             findings=[replace(it, message=_clipped(it.message)) for it in self.findings],
         )
         while len(text := _text(short)) > _MAX_TEXT and short.findings:
@@ -85,7 +104,13 @@ def read_tick_record(text: str) -> TickRecord | None:
         ]
         at = datetime.fromisoformat(values["at"]).astimezone(UTC)
         return TickRecord(
-            at, str(values["outcome"]), str(values["reason"]), findings, int(values["num_omitted"])
+            at,
+            str(values["outcome"]),
+            str(values["reason"]),
+            findings,
+            int(values["num_omitted"]),
+            [str(move) for move in values["moves"]],
+            str(values["advice"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -96,5 +121,5 @@ def _text(record: TickRecord) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def _clipped(message: str) -> str:
-    return message if len(message) <= _MAX_MESSAGE else f"{message[: _MAX_MESSAGE - 1]}…"
+def _clipped(message: str, length: int = _MAX_MESSAGE) -> str:
+    return message if len(message) <= length else f"{message[: length - 1]}…"

@@ -21,7 +21,7 @@ class VersionEvent:
         at: The moment.
         state: In a word.
         reason: Why, in a sentence.
-        decided_by: The person who decided it; empty for the gate.
+        decided_by: Who decided it; empty where that is not recorded, or follows from another.
     """
 
     at: datetime

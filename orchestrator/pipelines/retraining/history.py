@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.history.conditions import conditions_of
-from orchestrator.reporting.history.facts import Delivery, GateCondition, History, Version
+from orchestrator.reporting.history.facts import (
+    CHAMPION,
+    Delivery,
+    GateCondition,
+    History,
+    Version,
+)
 from orchestrator.retraining.class_accuracies import (
     CLASS_ACCURACIES_FILE,
     ClassAccuracies,
@@ -20,12 +26,12 @@ from orchestrator.retraining.class_accuracies import (
 )
 from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
-from orchestrator.retraining.promotion import CHAMPION, VersionState
 from orchestrator.retraining.registration import STATE_FOLDER, load_lineage
 from orchestrator.retraining.tick_record import read_tick_record
 from orchestrator.retraining.version_events import read_events
 from orchestrator.tracking.mlflow.registry import (
     EVENTS_TAG,
+    GATE_CONDITIONS_TAG,
     GATE_TAG_PREFIX,
     PREDECESSOR_TAG,
     REASON_TAG,
@@ -41,8 +47,7 @@ logger = logging.getLogger(__name__)
 
 # Of older versions only the tags are read: two files each would take minutes from a slow store.
 _MOST_READ = 60
-_CONDITIONS_TAGS = ("gate_conditions", "orchestrator.gate_conditions")
-_DECIDED_BY_TAGS = ("decided_by", "orchestrator.decided_by")
+_DECIDED_BY_TAG = "orchestrator.decided_by"
 
 
 @dataclass(frozen=True)
@@ -122,16 +127,16 @@ def _version(
         student=int(student.version),
         teacher=int(teacher.version),
         registered=datetime.fromtimestamp(student.created_ms / 1000, UTC),
-        state=tags.get(STATE_TAG, VersionState.CANDIDATE.value),
+        state=tags.get(STATE_TAG, "candidate"),
         reason=tags.get(REASON_TAG, ""),
         num_classes=int(tags["num_classes"]),
         accuracy={
             "teacher": float(teacher.tags["last_accuracy"]),
             "student": float(tags["last_accuracy"]),
         },
-        decided_by=_first_of(tags, _DECIDED_BY_TAGS),
+        decided_by=tags.get(_DECIDED_BY_TAG, ""),
         events=read_events(tags.get(EVENTS_TAG, "")),
-        conditions=_conditions(_first_of(tags, _CONDITIONS_TAGS)),
+        conditions=_conditions(tags.get(GATE_CONDITIONS_TAG, "")),
         old_conditions={
             key.removeprefix(GATE_TAG_PREFIX): value
             for key, value in sorted(tags.items())
@@ -191,7 +196,3 @@ def _links(registry: ModelRegistry, student: VersionFacts, teacher: VersionFacts
         "run in MLflow": run_url(registry.uri, student.run_id),
     }
     return {name: address for name, address in links.items() if address}
-
-
-def _first_of(tags: Mapping[str, str], keys: Sequence[str]) -> str:
-    return next((tags[key] for key in keys if tags.get(key)), "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,10 +60,8 @@ def write_report(
     from orchestrator.reporting.pages import write_page  # noqa: PLC0415
 
     path, now = folder / output_files.REPORT_FILE, datetime.now(UTC)
-    conditions = [{**asdict(it), "met": it.is_met} for it in outcome.conditions]
-    tick = ShownTick(
-        TickRecord.of(outcome.summary(), now), outcome.is_dry, conditions_of(conditions)
-    )
+    summary = outcome.summary()
+    tick = ShownTick(TickRecord.of(summary, now), outcome.is_dry, conditions_of(summary["gate"]))
     try:
         write_page(path, history_page(_history(retraining), now, tick))
     except TransientError as error:

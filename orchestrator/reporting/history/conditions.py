@@ -7,6 +7,9 @@ from typing import Any
 
 from orchestrator.reporting.history.facts import GateCondition
 
+# Ends of what earlier releases recorded without saying that it is no share.
+_NO_SHARES = ("parameters", "_ms", "milliseconds for one image")
+
 
 def conditions_of(rows: Sequence[Mapping[str, Any]]) -> list[GateCondition]:
     """Return the conditions of a list of their summaries, as summary.json and the registry have
@@ -34,15 +37,16 @@ def _condition(row: Mapping[str, Any]) -> GateCondition:
     verdict = row.get("verdict") or (
         "reported" if bound is None else "met" if is_met else "violated"
     )
-    num_images = row.get("num_images")
+    name, key = str(row.get("condition", row.get("name", ""))), str(row.get("key", ""))
     return GateCondition(
-        str(row.get("condition", row.get("name", ""))),
-        str(row.get("key", "")),
+        name,
+        key,
         value,
         lower,
         upper,
         bound,
         bool(row.get("is_upper", False)),
         str(verdict),
-        None if num_images is None else int(num_images),
+        bool(row.get("is_share", not (key or name).endswith(_NO_SHARES))),
+        *(None if row.get(it) is None else int(row[it]) for it in ("num_images", "more_images")),
     )

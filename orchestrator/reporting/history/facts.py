@@ -32,7 +32,9 @@ class GateCondition:
         bound: What the value is held against; None where it is only reported.
         is_upper: Whether the bound is the most, instead of the least, that is allowed.
         verdict: In words: "met", "violated", "not enough images" or "reported".
+        is_share: Whether value, interval and bound are fractions, shown in percent.
         num_images: That it was measured on; None where that is not recorded.
+        more_images: About so many more would decide; None where it is decided.
     """
 
     name: str
@@ -43,7 +45,9 @@ class GateCondition:
     bound: float | None
     is_upper: bool
     verdict: str
+    is_share: bool = True
     num_images: int | None = None
+    more_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Version:
         registered: When.
         state: In a word, as its tag has it.
         reason: Why it has that state.
-        decided_by: The person who decided it; empty for the gate.
+        decided_by: Who decided it; empty where that is not recorded.
         num_classes: That it knows.
         accuracy: By role, after its last task, in [0, 1].
         events: All states that it has had, the oldest first; empty where they were not recorded.

@@ -17,6 +17,7 @@ RECENT_DAYS = 30
 _MOST_NAMED = 12
 _MOST_EVENTS = 30
 _FOLLOWED = ("previous", "retired")
+_GATE = "gate"
 # Findings for which a tick waits until somebody changes the files.
 _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
 
@@ -147,6 +148,8 @@ def _of_last_tick(tick: TickRecord) -> Iterator[str]:
             yield f"The last tick ({moment(tick.at)}) refused what has arrived: {finding.message}."
         elif finding.kind in _FILES_OF_A_PERSON:
             yield f"The last tick ({moment(tick.at)}) left files out: {finding.message}."
+    if tick.advice:
+        yield f"{tick.advice[:1].upper()}{tick.advice[1:]}."
 
 
 def _fates(versions: Sequence[Version]) -> str:
@@ -167,7 +170,7 @@ def _fate(state: str, number: int = 1) -> str:
 
 def event_sentence(event: VersionEvent) -> str:
     """Return `was rejected by anna (REASON)`."""
-    by = f" by {event.decided_by}" if event.decided_by else ""
+    by = f" by {event.decided_by}" if event.decided_by not in ("", _GATE) else ""
     return f"{_fate(event.state)}{by}{f' ({event.reason})' if event.reason else ''}"
 
 
@@ -213,7 +216,7 @@ def named(names: Sequence[str]) -> str:
 
 def decider(event: VersionEvent) -> str:
     """Return who decided an event: a person by name if it is recorded, otherwise the gate."""
-    if event.decided_by:
+    if event.decided_by and event.decided_by != _GATE:
         return event.decided_by
     is_manual = event.state == "rolled back" or event.reason.endswith("by hand")
     return "a person" if is_manual else "the gate"

@@ -25,7 +25,7 @@ class VerdictRow:
         bar: The interval as a drawing; empty where there is none.
         verdict: In words, with a sign.
         kind: Its class in the style sheet; may be empty.
-        num_images: That it was measured on; None where that is not recorded.
+        images: How many it was measured on, and how many more would decide; may be empty.
     """
 
     name: str
@@ -34,7 +34,7 @@ class VerdictRow:
     bar: Markup
     verdict: str
     kind: str
-    num_images: int | None
+    images: str
 
 
 def verdict_row(condition: GateCondition) -> VerdictRow:
@@ -46,7 +46,7 @@ def verdict_row(condition: GateCondition) -> VerdictRow:
         _bar(condition),
         f"{_SIGNS.get(condition.verdict, '')} {condition.verdict}".strip(),
         _CLASSES.get(condition.verdict, ""),
-        condition.num_images,
+        _images(condition),
     )
 
 
@@ -61,7 +61,7 @@ def measured(condition: GateCondition) -> str:
     value = _quantity(condition, condition.value)
     if condition.lower is None or condition.upper is None:
         return value
-    number = percent_number if _is_share(condition) else _number
+    number = percent_number if condition.is_share else _number
     return f"{value} ({number(condition.lower)} to {number(condition.upper)})"
 
 
@@ -75,23 +75,21 @@ def bound(condition: GateCondition) -> str:
 
 
 def _quantity(condition: GateCondition, value: float) -> str:
-    if _is_share(condition):
+    if condition.is_share:
         return percent(value)
-    return f"{_number(value)} ms" if _is_time(condition) else _number(value)
-
-
-def _is_share(condition: GateCondition) -> bool:
-    return not (condition.key.endswith("_parameters") or _is_time(condition)) and (
-        bool(condition.key) or not condition.name.endswith("parameters")
-    )
-
-
-def _is_time(condition: GateCondition) -> bool:
-    return condition.key.endswith("_ms") or "milliseconds" in condition.name
+    return f"{_number(value)} ms" if "milliseconds" in condition.name else _number(value)
 
 
 def _number(value: float) -> str:
     return count(round(value)) if value >= 100 or value == round(value) else f"{value:.1f}"
+
+
+def _images(condition: GateCondition) -> str:
+    if condition.num_images is None:
+        return ""
+    more = condition.more_images
+    decides = f"; about {count(more)} more would decide" if more else ""
+    return count(condition.num_images) + decides
 
 
 def _bar(condition: GateCondition) -> Markup:

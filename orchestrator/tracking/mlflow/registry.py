@@ -39,6 +39,7 @@ EVENTS_TAG = "orchestrator.events"  # all states of a version so far (see `versi
 TICK_TAG = "orchestrator.tick"  # of a version: the tick that learned it; of the model: the last one
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _MAX_TAG = 5000
+_MAX_VERSION_TAG = 16_000  # letters of up to four bytes, in TEXT of MySQL
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class ModelRegistry:
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(
-                    self.model_name(role), version, key, value[:_MAX_TAG]
+                    self.model_name(role), version, key, value[:_MAX_VERSION_TAG]
                 )
 
     def model_tags(self, role: Role) -> dict[str, str]:

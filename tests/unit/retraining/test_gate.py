@@ -65,6 +65,12 @@ def test_a_candidate_that_meets_every_condition_is_promoted() -> None:
     assert decision.reason == "all 11 conditions are met"
 
 
+def test_a_decision_has_the_accuracy_of_every_class() -> None:
+    found = decide(evidence(per_class=10, forgotten=3, new_wrong=4), GATE).class_accuracies
+    assert [*found.num_images] == [10] * 4
+    assert [*found.num_correct["student"]] == [7, 10, 10, 6]
+
+
 @pytest.mark.parametrize(
     ("what", "key"),
     [

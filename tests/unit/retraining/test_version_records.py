@@ -47,8 +47,25 @@ def test_a_damaged_tag_has_no_events_and_can_be_written_again(text: str) -> None
 
 
 def test_a_tick_is_read_back_as_it_was() -> None:
-    tick = TickRecord(BEGAN, "promoted", "all met", [FindingRecord("shift", "warn", "3 moved")])
+    findings, moves = [FindingRecord("shift", "warn", "3 moved")], ["2 of 9 of ant go to cat"]
+    tick = TickRecord(BEGAN, "promoted", "all met", findings, moves=moves, advice="collect more")
     assert read_tick_record(tick.as_text()) == tick
+
+
+def test_a_tick_is_recorded_from_its_summary() -> None:
+    move = {"old": "ant", "new": "cat", "num_images": 2, "num_held_out": 9}
+    finding = {"kind": "shift", "reaction": "warn", "message": "3 moved", "classes": ["3"]}
+    summary = {
+        "outcome": "promoted",
+        "reason": "all met",
+        "findings": [finding],
+        "moves": [move] * 20,
+        "advice": "collect more",
+    }
+    tick = TickRecord.of(summary, BEGAN)
+    assert tick.findings == [FindingRecord("shift", "warn", "3 moved")]
+    assert tick.moves == ["2 of 9 of ant go to cat"] * 10
+    assert tick.advice == "collect more"
 
 
 def test_findings_for_which_a_tag_has_no_room_are_counted() -> None:

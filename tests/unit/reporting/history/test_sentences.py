@@ -68,7 +68,7 @@ def test_events_are_the_newest_first_and_successions_are_not_repeated(history: H
 
 def test_who_approved_is_said_from_then_on(new_version: NewVersion) -> None:
     life = [
-        VersionEvent(days_ago(9), "asked", "not enough images"),
+        VersionEvent(days_ago(9), "asked", "not enough images", "gate"),
         VersionEvent(days_ago(8), "champion", "checked by hand", "anna"),
         VersionEvent(days_ago(2), "previous", "followed by version 6"),
     ]
@@ -118,12 +118,13 @@ def test_who_is_asked_comes_before_refused_files_and_what_is_held_last(
         FindingRecord("quarantined_files", "warn", "b.parquet is left out"),
         FindingRecord("shift", "warn", "class 3 has moved"),
     ]
-    tick = TickRecord(days_ago(1), "rejected", "refused", findings)
+    tick = TickRecord(days_ago(1), "rejected", "refused", findings, advice="collect new images")
     found = needs(replace(history, versions=[*history.versions, *open_ones], last_tick=tick))
     assert [text.split(" (")[0] for text in found] == [
         "Version 6 waits for your decision",
         "The last tick",
         "The last tick",
+        "Collect new images.",
         "Version 5 is held",
     ]
     assert "`orchestrator approve experiments/retraining_digits.yaml 6 --reason TEXT`" in found[0]

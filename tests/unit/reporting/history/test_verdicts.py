@@ -22,19 +22,25 @@ def test_a_difference_keeps_its_sign() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "name", "value", "words"),
+    ("row", "words"),
     [
-        ("student_parameters", "student: parameters", 78123.0, "78,123"),
-        ("student_latency_ms", "student: milliseconds for one image", 3.14159, "3.1 ms"),
-        ("", "student: parameters", 78123.0, "78,123"),
-        ("", "student: milliseconds for one image", 3.14159, "3.1 ms"),
-        ("agreement", "agreement of student and teacher", 0.87993, "88.0 %"),
+        ({"key": "student_parameters", "condition": "parameters", "value": 78123.0}, "78,123"),
+        ({"condition": "student: parameters", "value": 78123.0}, "78,123"),
+        ({"condition": "milliseconds for one image", "value": 3.14159}, "3.1 ms"),
+        ({"condition": "shoe size", "value": 0.5, "is_share": False}, "0.5"),
+        ({"condition": "agreement of student and teacher", "value": 0.87993}, "88.0 %"),
     ],
 )
-def test_what_is_no_share_is_not_in_percent(key: str, name: str, value: float, words: str) -> None:
-    reported = GateCondition(name, key, value, None, None, None, True, "reported")
-    row = verdict_row(reported)
-    assert (row.measured, row.bound, row.bar) == (words, "", "")
+def test_what_is_no_share_is_not_in_percent(row: dict[str, object], words: str) -> None:
+    [reported] = conditions_of([row])
+    shown = verdict_row(reported)
+    assert (shown.measured, shown.bound, shown.bar) == (words, "", "")
+
+
+def test_how_many_images_would_decide_is_said() -> None:
+    unknown = replace(OLD_ACCURACY, verdict="not enough images", more_images=2100)
+    assert verdict_row(unknown).images == "160; about 2,100 more would decide"
+    assert verdict_row(OLD_ACCURACY).images == "160"
 
 
 def test_the_bar_has_interval_value_and_bound_in_their_order() -> None:
@@ -69,11 +75,13 @@ def test_conditions_are_read_from_the_registry_and_from_a_summary() -> None:
         "bound": 0.6,
         "is_upper": False,
         "verdict": "not enough images",
+        "is_share": True,
         "num_images": 12,
+        "more_images": 30,
     }
     summary = {"condition": "n", "value": 0.5, "bound": 0.6, "is_upper": False, "met": False}
     assert conditions_of([tag]) == [
-        GateCondition("n", "k", 0.5, None, None, 0.6, False, "not enough images", 12)
+        GateCondition("n", "k", 0.5, None, None, 0.6, False, "not enough images", True, 12, 30)
     ]
     assert [it.verdict for it in conditions_of([summary])] == ["violated"]
 
