@@ -334,7 +334,7 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
         for condition in history.versions[1].conditions
         if condition.verdict == "violated"
     ]
-    assert all(len(version.conditions) > 5 for version in history.versions), "no tag was cut"
+    assert all(version.conditions for version in history.versions), "no tag was cut"
     deliveries = [version.delivery for version in history.versions if version.delivery]
     assert [[*delivery.new_classes] for delivery in deliveries] == [
         ["0", "1"],
