@@ -99,7 +99,9 @@ def line_style(place: int, *, has_markers: bool = True) -> dict[str, Any]:
     }
 
 
-def finished_chart(title: str, figure: Figure, labels: Sequence[str], *, is_share: bool) -> Chart:
+def finished_chart(
+    title: str, figure: Figure, labels: Sequence[str], *, is_share: bool, is_whole: bool = False
+) -> Chart:
     """Return what was drawn as a chart, with its scale, grid and legend.
 
     Args:
@@ -107,9 +109,10 @@ def finished_chart(title: str, figure: Figure, labels: Sequence[str], *, is_shar
         figure: Of `empty_chart`.
         labels: Of the legend; none for a chart without one.
         is_share: Whether the values are fractions, to be shown in percent.
+        is_whole: Whether the values are counts.
     """
     axes = figure.axes[0]
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=is_whole))
     if is_share:
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
     axes.tick_params(length=0, colors=INK, labelsize=9)

@@ -45,7 +45,8 @@ def timeline(
         title: What it shows; on one page every chart has another.
         lines: Their place decides on colour and marker; lines without points are left out.
         until: The last value of a step line holds until then.
-        is_share: Whether the values are fractions, to be shown in percent.
+        is_share: Whether the values are fractions, to be shown in percent; otherwise they are
+            counts.
     """
     shown = [(place, line) for place, line in enumerate(lines) if line.points]
     if not shown:
@@ -64,7 +65,8 @@ def timeline(
             **style,
         )
     _scale_dates(axes, min(line.points[0][0] for _, line in shown), until)
-    return finished_chart(title, figure, [line.label for _, line in shown], is_share=is_share)
+    labels = [line.label for _, line in shown]
+    return finished_chart(title, figure, labels, is_share=is_share, is_whole=not is_share)
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Chart | None:
@@ -72,7 +74,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Ch
 
     Args:
         title: What it shows; on one page every chart has another.
-        bars: (name, value) pairs, in their order.
+        bars: (name, count) pairs, in their order.
         x_label: What the names are.
     """
     shown = bars[-_MOST_BARS:]
@@ -89,7 +91,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Ch
     step = 1 + len(shown) // 13
     axes.set_xticks(range(0, len(shown), step), [name for name, _ in shown[::step]])
     axes.set_xlabel(x_label, color=MUTED, fontsize=9.5)
-    return finished_chart(title, figure, [], is_share=False)
+    return finished_chart(title, figure, [], is_share=False, is_whole=True)
 
 
 def _scale_dates(axes: Axes, begin: datetime, end: datetime) -> None:

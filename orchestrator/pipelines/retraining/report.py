@@ -19,6 +19,7 @@ from orchestrator.tracking.reading import open_existing_registry
 
 if TYPE_CHECKING:
     from orchestrator.reporting.history.facts import History
+    from orchestrator.reporting.history.page import ShownTick
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,9 @@ def report_retraining(retraining: Retraining, file: Path, output: Path | None = 
     """
     registry = open_existing_registry(retraining.experiment.tracking.uri, retraining.name)
     from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415 - a wrong store is said before matplotlib is imported
-    from orchestrator.reporting.history.page import history_page  # noqa: PLC0415
-    from orchestrator.reporting.pages import write_page  # noqa: PLC0415
 
-    html = history_page(read_history(registry, str(file)), datetime.now(UTC))
     path = output or REPORTS_FOLDER / f"{retraining.name}.html"
-    write_page(path, html)
+    _write_page(path, read_history(registry, str(file)))
     return path
 
 
@@ -56,18 +54,26 @@ def write_report(
     done does not fail because of its page.
     """
     from orchestrator.reporting.history.conditions import conditions_of  # noqa: PLC0415 - draws with matplotlib, which is slow to import
-    from orchestrator.reporting.history.page import ShownTick, history_page  # noqa: PLC0415
-    from orchestrator.reporting.pages import write_page  # noqa: PLC0415
+    from orchestrator.reporting.history.page import ShownTick  # noqa: PLC0415
 
-    path, now = folder / output_files.REPORT_FILE, datetime.now(UTC)
-    summary = outcome.summary()
-    tick = ShownTick(TickRecord.of(summary, now), outcome.is_dry, conditions_of(summary["gate"]))
+    summary, path = outcome.summary(), folder / output_files.REPORT_FILE
+    record = TickRecord.of(summary, datetime.now(UTC))
+    # The verdicts on a registered candidate are shown with its version.
+    gate = conditions_of(summary["gate"] if outcome.candidate is None else ())
     try:
-        write_page(path, history_page(_history(retraining), now, tick))
+        _write_page(path, _history(retraining), ShownTick(record, outcome.is_dry, gate))
     except TransientError as error:
         logger.warning("the report of this tick is missing: %s", error)
         return outcome
     return replace(outcome, report=path)
+
+
+def _write_page(path: Path, history: History, tick: ShownTick | None = None) -> None:
+    """Write the page; further charts of every retraining are handed to `history_page` here."""
+    from orchestrator.reporting.history.page import history_page  # noqa: PLC0415
+    from orchestrator.reporting.pages import write_page  # noqa: PLC0415
+
+    write_page(path, history_page(history, datetime.now(UTC), tick))
 
 
 def _history(retraining: Retraining) -> History:
