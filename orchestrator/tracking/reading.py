@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orchestrator.tracking.mlflow.reader import MlflowReader
     from orchestrator.tracking.mlflow.registry import ModelRegistry
 
+_NAME_STORE = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
+
 
 def open_reader(uri: str) -> MlflowReader:
     """Return a reader that finds runs in a tracking store; it writes nothing there.
@@ -70,19 +72,18 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
         UserInputError: As for `open_reader`.
         TrackingUnavailableError: The store does not answer within seconds.
     """
-    uri = _existing(uri)
+    uri = _existing(uri, "check experiment.tracking.uri; the first `orchestrator retrain` makes it")
     from orchestrator.tracking.mlflow.registry import ModelRegistry  # noqa: PLC0415
 
     return ModelRegistry(uri, name)
 
 
-def _existing(uri: str) -> str:
+def _existing(uri: str, advice: str = _NAME_STORE) -> str:
     """Return the absolute address of a store that exists and answers."""
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
-        advice = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
         raise UserInputError("there is no tracking database", str(path), advice)
     check_reachable(uri)
     prepare_mlflow()

@@ -40,6 +40,7 @@ from orchestrator.pipelines.retraining.lease import held_lease, state_without_le
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.retraining.rollback import rollback
+from orchestrator.reporting.history.sentences import needs
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.state import State
 from orchestrator.tracking.reading import open_registry
@@ -609,9 +610,14 @@ def test_a_file_that_cannot_be_used_is_one_clear_error(
     assert founded.aliases() == {"champion": "1"}
 
 
-def test_a_missing_source_folder_is_the_users_mistake(house: House) -> None:
+def test_a_missing_source_folder_is_the_users_mistake_and_the_history_says_so(
+    founded: House,
+) -> None:
     with pytest.raises(UserInputError, match="no such folder"):
-        house.tick(source={"path": str(house.folder / "nowhere")})
+        founded.tick(source={"path": str(founded.folder / "nowhere")})
+    [said] = needs(read_history(open_registry(founded.uri, "house")))
+    assert said.startswith("The last tick failed")
+    assert "no such folder" in said
 
 
 def test_a_registry_that_does_not_answer_is_for_later(house: House) -> None:
