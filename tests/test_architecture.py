@@ -60,6 +60,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
             "experiments/retraining_digits.yaml",
         ],
         ["retrain", "experiments/nonesuch.yaml"],
+        ["report", "experiments/nonesuch.yaml"],
         ["run", "experiments/nonesuch.yaml"],
         ["sweep", "search_spaces/smoke.yaml", "--experiment", "experiments/nonesuch.yaml"],
         ["plan", "experiments/digits.yaml", "--search-space", "search_spaces/nonesuch.yaml"],

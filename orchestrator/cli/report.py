@@ -51,10 +51,12 @@ def report(
     """
     if what.endswith((".yaml", ".yml")):
         from orchestrator.config import load_retraining
+
+        loaded = load_retraining(what, overrides or [])
+
         from orchestrator.pipelines.retraining.report import report_retraining
 
-        file = Path(what)
-        typer.echo(report_retraining(load_retraining(file, overrides or []), file, output))
+        typer.echo(report_retraining(loaded, Path(what), output))
         return
     if overrides:
         raise UserInputError(

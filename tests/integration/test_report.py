@@ -18,10 +18,12 @@ from orchestrator.config.roles import ROLES
 from orchestrator.figures.palette import PAGE
 from orchestrator.pipelines.records.report import compare, report
 from orchestrator.pipelines.run.run import run
+from orchestrator.reporting.history.page import history_page
 from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
+from tests.made_up_history import NOW, made_up_history
 from tests.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ RATES = {"kind": "log_uniform", "low": 1e-4, "high": 0.1}
 NUM_TRIALS = 25
 # Of every chart: its width on the page, its texts, and its lines or bars (coloured, and larger than
 # a marker).
-CHARTS = """[...document.querySelectorAll('svg')].map(svg => [
+CHARTS = """[...document.querySelectorAll('.chart svg')].map(svg => [
     svg.getBoundingClientRect().width,
     [...svg.querySelectorAll('text')].filter(text => text.textContent.trim()).length,
     [...svg.querySelectorAll('path')].filter(path => {
@@ -342,16 +344,19 @@ def test_a_file_that_cannot_be_written_is_worth_a_retry(
 
 @pytest.fixture(scope="module")
 def pages(recorded: Recorded) -> dict[str, Path]:
+    history = recorded.folder / "history page.html"
+    history.write_text(history_page(made_up_history(), NOW), encoding="utf-8")
     return {
         "run": report(recorded.runs[0], recorded.uri, recorded.folder / "run page.html"),
         "sweep": report(recorded.sweep, recorded.uri, recorded.folder / "sweep page.html"),
         "comparison": compare(
             recorded.runs, recorded.uri, recorded.folder / "comparison page.html"
         ),
+        "history": history,
     }
 
 
-@pytest.fixture(params=["run", "sweep", "comparison"])
+@pytest.fixture(params=["run", "sweep", "comparison", "history"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

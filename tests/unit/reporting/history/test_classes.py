@@ -6,7 +6,7 @@ from dataclasses import replace
 from orchestrator.reporting.history.classes import class_table, spread_lines
 from orchestrator.reporting.history.facts import History, Version
 from orchestrator.retraining.class_accuracies import ClassAccuracies
-from tests.unit.reporting.history.conftest import days_ago
+from tests.made_up_history import days_ago
 
 
 def test_rows_begin_with_the_champions_worst_class(history: History) -> None:

@@ -9,8 +9,8 @@ from orchestrator.reporting.history.facts import Delivery, History, Version
 from orchestrator.reporting.history.page import ShownTick, history_page
 from orchestrator.retraining.tick_record import FindingRecord, TickRecord
 from orchestrator.retraining.version_events import VersionEvent
+from tests.made_up_history import NOW, OLD_ACCURACY, days_ago
 from tests.page_text import EVIL, text_of
-from tests.unit.reporting.history.conftest import NOW, OLD_ACCURACY, days_ago
 
 
 def test_the_page_begins_with_the_champion_and_what_needs_a_person(history: History) -> None:

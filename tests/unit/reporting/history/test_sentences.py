@@ -15,7 +15,7 @@ from orchestrator.reporting.history.sentences import (
 )
 from orchestrator.retraining.tick_record import FindingRecord, TickRecord
 from orchestrator.retraining.version_events import VersionEvent
-from tests.unit.reporting.history.conftest import NOW, days_ago
+from tests.made_up_history import NOW, days_ago
 
 NewVersion = Callable[..., Version]
 

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.reporting.history.conditions import conditions_of
 from orchestrator.reporting.history.facts import GateCondition
 from orchestrator.reporting.history.verdicts import verdict_row, verdict_sentence
-from tests.unit.reporting.history.conftest import OLD_ACCURACY
+from tests.made_up_history import OLD_ACCURACY
 
 
 def test_a_verdict_is_a_sentence_in_percent_with_one_decimal() -> None:
