@@ -18,6 +18,7 @@ from orchestrator.tracking.mlflow.registry import TICK_TAG, ModelRegistry
 from orchestrator.tracking.reading import open_existing_registry
 
 if TYPE_CHECKING:
+    from orchestrator.reporting.history.charts import ChartGroup
     from orchestrator.reporting.history.facts import History
     from orchestrator.reporting.history.page import ShownTick
 
@@ -43,7 +44,7 @@ def report_retraining(retraining: Retraining, file: Path, output: Path | None = 
     from orchestrator.pipelines.retraining.history import read_history  # noqa: PLC0415 - a wrong store is said before matplotlib is imported
 
     path = output or REPORTS_FOLDER / f"{retraining.name}.html"
-    _write_page(path, read_history(registry, str(file)))
+    _write_page(path, retraining, read_history(registry, str(file)))
     return path
 
 
@@ -61,19 +62,36 @@ def write_report(
     # The verdicts on a registered candidate are shown with its version.
     gate = conditions_of(summary["gate"] if outcome.candidate is None else ())
     try:
-        _write_page(path, _history(retraining), ShownTick(record, outcome.is_dry, gate))
+        tick = ShownTick(record, outcome.is_dry, gate)
+        _write_page(path, retraining, _history(retraining), tick)
     except TransientError as error:
         logger.warning("the report of this tick is missing: %s", error)
         return outcome
     return replace(outcome, report=path)
 
 
-def _write_page(path: Path, history: History, tick: ShownTick | None = None) -> None:
-    """Write the page; further charts of every retraining are handed to `history_page` here."""
+def _write_page(
+    path: Path, retraining: Retraining, history: History, tick: ShownTick | None = None
+) -> None:
     from orchestrator.reporting.history.page import history_page  # noqa: PLC0415
     from orchestrator.reporting.pages import write_page  # noqa: PLC0415
 
-    write_page(path, history_page(history, datetime.now(UTC), tick))
+    groups = _more_charts(retraining)
+    write_page(path, history_page(history, datetime.now(UTC), tick, groups))
+
+
+def _more_charts(retraining: Retraining) -> list[ChartGroup]:
+    """Return the charts of what the registry does not have."""
+    from orchestrator.pipelines.retraining.monitored import monitored  # noqa: PLC0415
+    from orchestrator.reporting.history.charts import ChartGroup  # noqa: PLC0415
+    from orchestrator.reporting.monitoring import monitoring_charts  # noqa: PLC0415
+
+    words = (
+        "The champion’s answers for images that have arrived since the look before, compared with"
+        " those for held-out images."
+    )
+    charts = monitoring_charts(monitored(retraining))
+    return [ChartGroup("Images without labels", words, charts)] if charts else []
 
 
 def _history(retraining: Retraining) -> History:

@@ -18,6 +18,7 @@ _MOST_NAMED = 12
 _MOST_EVENTS = 30
 _FOLLOWED = ("previous", "retired")
 _GATE = "gate"
+_MONITORED = ("agreement", "far_images", "class_drift", "silent_folder")
 # Findings for which a tick waits until somebody changes the files.
 _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
 
@@ -148,6 +149,8 @@ def _of_last_tick(tick: TickRecord) -> Iterator[str]:
             yield f"The last tick ({moment(tick.at)}) refused what has arrived: {finding.message}."
         elif finding.kind in _FILES_OF_A_PERSON:
             yield f"The last tick ({moment(tick.at)}) left files out: {finding.message}."
+        elif finding.kind in _MONITORED:
+            yield f"The last tick ({moment(tick.at)}) warns: {finding.message}."
     if tick.advice:
         yield f"{tick.advice[:1].upper()}{tick.advice[1:]}."
 

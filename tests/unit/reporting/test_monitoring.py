@@ -3,13 +3,14 @@
 import re
 from dataclasses import replace
 
-from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
+from orchestrator.reporting.history.charts import ChartGroup
+from orchestrator.reporting.history.facts import History
+from orchestrator.reporting.history.page import history_page
 from orchestrator.reporting.monitoring import MonitoringPoint, monitoring_charts
-from orchestrator.reporting.retraining_report import retraining_report
+from tests.made_up_history import NOW
 
 QUIET = MonitoringPoint(1, 0.95, 0.96, 0.05, 0.05, 0.1)
 LOUD = MonitoringPoint(2, 0.6, 0.96, 0.5, 0.05, 0.4)
-TICK = RetrainingOutcome("nothing_to_do", "1 file, nothing new").summary()
 
 
 def test_where_nothing_was_looked_at_there_is_no_chart() -> None:
@@ -26,9 +27,10 @@ def test_agreement_far_images_and_drift_are_drawn_over_the_looks() -> None:
     assert later.drawing != far.drawing
 
 
-def test_the_report_of_a_retraining_has_them() -> None:
-    without = retraining_report("house", TICK, [])
-    page = retraining_report("house", TICK, [], [QUIET, LOUD])
+def test_the_history_of_a_retraining_has_them() -> None:
+    group = ChartGroup("Unlabeled", "", monitoring_charts([QUIET, LOUD]))
+    without = history_page(History("house"), NOW)
+    page = history_page(History("house"), NOW, more_charts=[group])
     titles = re.findall(r"Images without labels: [\w, ]+", page)
     assert len({*titles}) == 2
     assert "Images without labels" not in without

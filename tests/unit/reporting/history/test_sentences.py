@@ -117,11 +117,13 @@ def test_who_is_asked_comes_before_refused_files_and_what_is_held_last(
         FindingRecord("changed_files", "refuse", "a.parquet has changed"),
         FindingRecord("quarantined_files", "warn", "b.parquet is left out"),
         FindingRecord("shift", "warn", "class 3 has moved"),
+        FindingRecord("silent_folder", "warn", "nothing has arrived for 9 days"),
     ]
     tick = TickRecord(days_ago(1), "rejected", "refused", findings, advice="collect new images")
     found = needs(replace(history, versions=[*history.versions, *open_ones], last_tick=tick))
     assert [text.split(" (")[0] for text in found] == [
         "Version 6 waits for your decision",
+        "The last tick",
         "The last tick",
         "The last tick",
         "Collect new images.",
@@ -130,6 +132,7 @@ def test_who_is_asked_comes_before_refused_files_and_what_is_held_last(
     assert "`orchestrator approve experiments/retraining_digits.yaml 6 --reason TEXT`" in found[0]
     assert "a.parquet has changed" in found[1]
     assert "b.parquet is left out" in found[2]
+    assert found[3].endswith("warns: nothing has arrived for 9 days.")
 
 
 def test_a_failed_tick_and_a_missing_champion_need_a_person(history: History) -> None:
