@@ -13,10 +13,14 @@ from mlflow import MlflowClient
 
 from orchestrator.config import Experiment
 from orchestrator.errors import UserInputError
-from orchestrator.pipelines.retraining.decisions import approve, reject
+from orchestrator.pipelines.retraining.decisions import approve, reject, this_person
+from orchestrator.pipelines.retraining.history import read_history
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
+from orchestrator.reporting.history.sentences import champion_sentences, needs
 from orchestrator.retraining.webhook import post_to_webhook
+from orchestrator.tracking.reading import open_registry
 from tests.integration.test_retraining import ANYTHING, NOTHING, House
+from tests.page_text import text_of
 
 UNDECIDED = ANYTHING | {"min_agreement": 0.5, "confidence": 0.9999999}
 """So sure can nobody be of a few images, however they are classified."""
@@ -114,6 +118,8 @@ def test_while_a_person_is_asked_nothing_is_promoted_and_the_answer_is_kept(
     assert asked.outcome == "asked"
     assert "`orchestrator approve RETRAINING.yaml 2 --reason TEXT`" in told[-1]["next_step"]
     assert json.loads((house.folder / "out" / "summary.json").read_text())["held"]["student"] == "2"
+    page = text_of((house.folder / "out" / "report.html").read_text())
+    assert "Version 2 waits for your decision (not enough held-out images" in page
     house.deliver("third", 4, part=FEW)
     still = house.tick()
     assert (still.outcome, "new classes: 4 (12 images)" in still.reason) == ("asked", True)
@@ -133,6 +139,14 @@ def test_while_a_person_is_asked_nothing_is_promoted_and_the_answer_is_kept(
         assert tags["orchestrator.state_reason"] == "checked by hand"
         assert tags["orchestrator.decided_by"].endswith(f"@{socket.gethostname()}")
     assert (told[-1]["outcome"], told[-1]["champion"]["student"]) == ("promoted", "2")
+    history = read_history(open_registry(house.uri, "house"))
+    assert history.champion is not None
+    assert [(event.state, event.decided_by) for event in history.champion.life] == [
+        ("asked", "gate"),
+        ("champion", this_person()),
+    ]
+    assert f"promoted by {this_person()}." in champion_sentences(history)[0]
+    assert not [said for said in needs(history) if "your decision" in said]
     assert list(house.tick().new_classes) == [4]
     with pytest.raises(UserInputError, match="has learned on from version 1"):
         reject(retraining, "2", "too late")

@@ -12,24 +12,20 @@ from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.reporting.history.conditions import conditions_of
-from orchestrator.reporting.history.facts import (
-    CHAMPION,
-    Delivery,
-    GateCondition,
-    History,
-    Version,
-)
+from orchestrator.reporting.history.facts import Delivery, GateCondition, History, Version
 from orchestrator.retraining.class_accuracies import (
     CLASS_ACCURACIES_FILE,
     ClassAccuracies,
     read_class_accuracies,
 )
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.registration import STATE_FOLDER, load_lineage
+from orchestrator.retraining.state import ModelPair
 from orchestrator.retraining.tick_record import read_tick_record
 from orchestrator.retraining.version_events import read_events
+from orchestrator.retraining.version_states import CHAMPION, VersionState
 from orchestrator.tracking.mlflow.registry import (
+    DECIDED_BY_TAG,
     EVENTS_TAG,
     GATE_CONDITIONS_TAG,
     GATE_TAG_PREFIX,
@@ -47,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 # Of older versions only the tags are read: two files each would take minutes from a slow store.
 _MOST_READ = 60
-_DECIDED_BY_TAG = "orchestrator.decided_by"
 
 
 @dataclass(frozen=True)
@@ -127,14 +122,14 @@ def _version(
         student=int(student.version),
         teacher=int(teacher.version),
         registered=datetime.fromtimestamp(student.created_ms / 1000, UTC),
-        state=tags.get(STATE_TAG, "candidate"),
+        state=tags.get(STATE_TAG, VersionState.CANDIDATE.value),
         reason=tags.get(REASON_TAG, ""),
         num_classes=int(tags["num_classes"]),
         accuracy={
             "teacher": float(teacher.tags["last_accuracy"]),
             "student": float(tags["last_accuracy"]),
         },
-        decided_by=tags.get(_DECIDED_BY_TAG, ""),
+        decided_by=tags.get(DECIDED_BY_TAG, ""),
         events=read_events(tags.get(EVENTS_TAG, "")),
         conditions=_conditions(tags.get(GATE_CONDITIONS_TAG, "")),
         old_conditions={

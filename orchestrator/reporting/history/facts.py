@@ -12,11 +12,16 @@ from orchestrator.reporting.quantities import count
 from orchestrator.retraining.class_accuracies import ClassAccuracies
 from orchestrator.retraining.tick_record import TickRecord
 from orchestrator.retraining.version_events import VersionEvent
+from orchestrator.retraining.version_states import CHAMPION, VersionState
 
-CHAMPION = "champion"
 _MOST_COUNTED = 12
 # States of a version that has been the champion.
-_REIGNED = (CHAMPION, "previous", "retired", "rolled back")
+_REIGNED = (
+    VersionState.CHAMPION,
+    VersionState.PREVIOUS,
+    VersionState.RETIRED,
+    VersionState.ROLLED_BACK,
+)
 
 
 @dataclass(frozen=True)

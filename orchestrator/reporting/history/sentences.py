@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.reporting.history.classes import worst_class
-from orchestrator.reporting.history.facts import CHAMPION, History, Version
+from orchestrator.reporting.history.facts import History, Version
 from orchestrator.reporting.quantities import count, moment, percent, signed_points
+from orchestrator.retraining.state import GATE
 from orchestrator.retraining.tick_record import TickRecord
 from orchestrator.retraining.version_events import VersionEvent
+from orchestrator.retraining.version_states import CHAMPION, VersionState
 
 RECENT_DAYS = 30
 _MOST_NAMED = 12
 _MOST_EVENTS = 30
-_FOLLOWED = ("previous", "retired")
-_GATE = "gate"
+_FOLLOWED = (VersionState.PREVIOUS, VersionState.RETIRED)
 _MONITORED = ("agreement", "far_images", "class_drift", "silent_folder")
 # Findings for which a tick waits until somebody changes the files.
 _FILES_OF_A_PERSON = ("quarantined_files", "rewritten_files", "changed_files")
@@ -118,7 +119,7 @@ def _missing_champion(history: History) -> Iterator[str]:
 
 def _asked(history: History) -> Iterator[str]:
     for version in history.versions:
-        if version.state == "asked":
+        if version.state == VersionState.ASKED:
             yield (
                 f"Version {version.student} waits for your decision ({version.reason}):"
                 f" {_commands(history, version)}."
@@ -127,7 +128,7 @@ def _asked(history: History) -> Iterator[str]:
 
 def _held(history: History) -> Iterator[str]:
     for version in history.versions:
-        if version.state == "held":
+        if version.state == VersionState.HELD:
             yield (
                 f"Version {version.student} is held ({version.reason}). The next ticks judge it"
                 f" again; to decide now, run {_commands(history, version)}."
@@ -157,7 +158,9 @@ def _of_last_tick(tick: TickRecord) -> Iterator[str]:
 
 def _fates(versions: Sequence[Version]) -> str:
     fates = Counter(
-        CHAMPION if version.has_reigned and version.state != "rolled back" else version.state
+        CHAMPION
+        if version.has_reigned and version.state != VersionState.ROLLED_BACK
+        else version.state
         for version in versions
     )
     return ", ".join(f"{number} {_fate(state, number)}" for state, number in fates.items())
@@ -166,14 +169,14 @@ def _fates(versions: Sequence[Version]) -> str:
 def _fate(state: str, number: int = 1) -> str:
     if state == CHAMPION:
         return "became champion"
-    if state == "asked":
+    if state == VersionState.ASKED:
         return f"wait{'s' if number == 1 else ''} for a person"
     return f"{_was(number)} {state}"
 
 
 def event_sentence(event: VersionEvent) -> str:
     """Return `was rejected by anna (REASON)`."""
-    by = f" by {event.decided_by}" if event.decided_by not in ("", _GATE) else ""
+    by = f" by {event.decided_by}" if event.decided_by not in ("", GATE) else ""
     return f"{_fate(event.state)}{by}{f' ({event.reason})' if event.reason else ''}"
 
 
@@ -219,9 +222,9 @@ def named(names: Sequence[str]) -> str:
 
 def decider(event: VersionEvent) -> str:
     """Return who decided an event: a person by name if it is recorded, otherwise the gate."""
-    if event.decided_by and event.decided_by != _GATE:
+    if event.decided_by and event.decided_by != GATE:
         return event.decided_by
-    is_manual = event.state == "rolled back" or event.reason.endswith("by hand")
+    is_manual = event.state == VersionState.ROLLED_BACK or event.reason.endswith("by hand")
     return "a person" if is_manual else "the gate"
 
 
