@@ -1,16 +1,24 @@
-"""`orchestrator retrain`: run one tick of a retraining."""
+"""`orchestrator retrain`: run one tick of a retraining, or rehearse it on arrivals of the past."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from orchestrator.cli.options import Overrides, RetrainingFile
 
+if TYPE_CHECKING:
+    from orchestrator.config import Retraining
+    from orchestrator.config.backtest import BacktestConfig
 
-def retrain(
+_BACKTEST = "Backtest"
+
+
+def retrain(  # noqa: PLR0913, PLR0917 - the command's options
     retraining: RetrainingFile,
     overrides: Overrides = None,
     dry_run: Annotated[
@@ -27,7 +35,11 @@ def retrain(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for summary.json and report.html. Default: out/retraining/NAME.",
+            help=(
+                "Folder for summary.json and report.html. Default: out/retraining/NAME. With"
+                " --backtest: for backtest.json, backtest.html and finished replays. Default:"
+                " out/backtest/NAME."
+            ),
         ),
     ] = None,
     scheduled_at: Annotated[
@@ -36,6 +48,66 @@ def retrain(
             metavar="TIME",
             envvar="ORCHESTRATOR_SCHEDULED_AT",
             help="When this tick was due, as 2026-11-22T03:00:00Z; see max_tick_age_seconds.",
+        ),
+    ] = None,
+    backtest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help=(
+                "Replay the Parquet files of FOLDER (local, s3:// or gs://) as ticks, and show what"
+                " the gate would have done at each. Registry, journal, aliases and webhook are not"
+                " touched. The same command resumes a killed backtest."
+            ),
+            rich_help_panel=_BACKTEST,
+        ),
+    ] = None,
+    group_by: Annotated[
+        Literal["day", "hour", "week", "file", "folder"] | None,
+        typer.Option(
+            "--group-by",
+            help=(
+                "Files that one tick finds together: written in the same day, hour or ISO week"
+                " (UTC); each file alone; or each folder directly below FOLDER, by name. Default:"
+                " day."
+            ),
+            rich_help_panel=_BACKTEST,
+        ),
+    ] = None,
+    orders: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Replay N shuffled orders of the arrivals (by experiment.seed), not their dates.",
+            rich_help_panel=_BACKTEST,
+        ),
+    ] = None,
+    wrong_labels: Annotated[
+        str | None,
+        typer.Option(
+            "--wrong-labels",
+            metavar="SHARES",
+            help=(
+                "Also replay with wrong labels, e.g. 0.05,0.2,1: each share, in (0, 1], of the"
+                " images of the last arrival after the first that brings two new classes or more"
+                " gets another class of this arrival. At most 1 - 1/k of k classes become wrong:"
+                " then labels are random."
+            ),
+            rich_help_panel=_BACKTEST,
+        ),
+    ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if",
+            metavar="A.B=VALUES",
+            help=(
+                "Also replay with each of these values, e.g."
+                " gate.old_accuracy_tolerance=0.01,0.05. May be repeated; one value differs at a"
+                " time."
+            ),
+            rich_help_panel=_BACKTEST,
         ),
     ] = None,
 ) -> None:
@@ -53,22 +125,40 @@ def retrain(
     with exit code 0; exit code 2 is for what a person must mend, 3 for what a later tick may find
     mended.
 
+    Before the schedule starts, `--backtest` rehearses it on past arrivals. It counts false alarms
+    (good arrivals that were not promoted) and misses (a champion learned from wrong labels), for
+    choosing the gate's margins. Verdicts depend on predictions only, and what was learned stays in
+    the stage store: other values of `gate` (`--set`, or several with `--what-if`) take seconds a
+    tick, as long as the same arrivals are promoted.
+
     Examples:
     `orchestrator retrain experiments/retraining_digits.yaml`
 
     `orchestrator retrain experiments/retraining_digits.yaml --dry-run --set
     source.path=/data/incoming`
+
+    `orchestrator retrain experiments/retraining_digits.yaml --backtest /data/2026 --group-by week
+    --orders 5 --wrong-labels 0.05,0.2,1 --what-if gate.min_new_accuracy=0.5,0.9`
     """
     from orchestrator.cluster.ticks import tick_of
     from orchestrator.config import load_retraining
 
     loaded = load_retraining(retraining, overrides or [])
     due = tick_of(scheduled_at).due if scheduled_at else None
+    options = {"group_by": group_by, "num_orders": orders, "wrong_labels": wrong_labels}
+    config = _backtest_config(backtest, dry_run, options, what_if)
+    retrainings = {"": loaded} | _alternatives(retraining, overrides or [], what_if or [])
     if loaded.experiment.execution.kind == "ray":
         from orchestrator.distributed.resources import check_room
 
         check_room(loaded.experiment.execution)  # before anything heavy is imported
+    if config is None:
+        _tick(loaded, output, dry_run, due)
+    else:
+        _backtest(retrainings, config, output)
 
+
+def _tick(loaded: Retraining, output: Path | None, dry_run: bool, due: datetime | None) -> None:
     from orchestrator.pipelines.retraining.retrain import retrain as run_tick
     from orchestrator.terminal.listeners import show, tick_listener
 
@@ -78,3 +168,59 @@ def retrain(
     finally:
         listener.close()
     show(outcome)
+
+
+def _backtest(
+    retrainings: Mapping[str, Retraining], config: BacktestConfig, output: Path | None
+) -> None:
+    from orchestrator.pipelines.retraining.backtest import backtest
+    from orchestrator.terminal.backtest import backtest_listener
+
+    listener = backtest_listener()
+    try:
+        backtest(retrainings, config, output, listener)
+    finally:
+        listener.close()
+
+
+def _backtest_config(
+    folder: str | None, dry_run: bool, options: Mapping[str, object], what_if: list[str] | None
+) -> BacktestConfig | None:
+    """Return what is replayed; None where a tick is to be run.
+
+    Raises:
+        UserInputError: Options exclude each other, or a value is out of range.
+    """
+    from orchestrator.config.backtest import BacktestConfig
+    from orchestrator.config.validation import validated
+    from orchestrator.errors import UserInputError
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if folder is None:
+        if given or what_if:
+            raise UserInputError(
+                "--group-by, --orders, --wrong-labels and --what-if need --backtest FOLDER",
+                next_step="add it, or leave them out",
+            )
+        return None
+    if dry_run:
+        raise UserInputError(
+            "--dry-run and --backtest exclude each other",
+            next_step="leave --dry-run out: a backtest never changes the retraining",
+        )
+    return validated(BacktestConfig, {"folder": folder, **given}, "retrain --backtest")
+
+
+def _alternatives(file: Path, overrides: list[str], what_if: list[str]) -> dict[str, Retraining]:
+    """Return the retraining with each value of `--what-if`, by override.
+
+    Raises:
+        ConfigError: One cannot be used.
+    """
+    from orchestrator.config import load_retraining
+    from orchestrator.config.backtest import alternatives
+
+    return {
+        override: load_retraining(file, [*overrides, override])
+        for override in alternatives(what_if)
+    }

@@ -1,0 +1,85 @@
+"""Configure a backtest: which past arrivals `orchestrator retrain --backtest` replays, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from orchestrator.config.addresses import absolute_place
+from orchestrator.config.base import Config
+from orchestrator.errors import ConfigError
+
+_VARIED = ("gate.", "reactions.")
+
+GroupBy = Literal["day", "hour", "week", "file", "folder"]
+
+
+class BacktestConfig(Config):
+    """What is replayed."""
+
+    folder: str = Field(
+        min_length=1,
+        description="Local folder, s3:// or gs:// address with the Parquet files of the past.",
+    )
+    group_by: GroupBy = Field(
+        default="day",
+        description=(
+            "Files that one tick finds together: written in the same day, hour or ISO week (UTC),"
+            " each file alone, or each folder directly below, by name."
+        ),
+    )
+    num_orders: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Shuffled orders of the arrivals that are replayed; null means by date.",
+    )
+    wrong_labels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        default=(),
+        description="Shares of wrong labels to inject into one arrival, each in a further replay.",
+    )
+
+    @field_validator("folder")
+    @classmethod
+    def _absolute(cls, place: str) -> str:
+        return absolute_place(place)
+
+    @field_validator("wrong_labels", mode="before")
+    @classmethod
+    def _split(cls, shares: Any) -> Any:  # noqa: ANN401 - as the command line has it
+        if not isinstance(shares, str):
+            return shares
+        return [share.strip() for share in shares.split(",")]
+
+    @field_validator("wrong_labels")
+    @classmethod
+    def _each_once(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted(set(shares)))
+
+
+def alternatives(what_if: Sequence[str]) -> list[str]:
+    """Return one override for each value of `a.b=VALUE,VALUE,…`.
+
+    Raises:
+        ConfigError: One is not of that form, or a setting of neither gate nor reactions.
+    """
+    found = []
+    for text in what_if:
+        path, equals, values = text.partition("=")
+        named = [value.strip() for value in values.split(",")]
+        if not path.strip() or not equals or not all(named):
+            raise ConfigError(
+                "is not of the form a.b=VALUE,VALUE,…",
+                where=f"--what-if {text}",
+                next_step="for example --what-if gate.min_new_accuracy=0.5,0.7",
+            )
+        if not path.strip().startswith(_VARIED):
+            raise ConfigError(
+                "is no setting of the gate or of the reactions",
+                where=f"--what-if {text}",
+                next_step="set others for all replays with --set",
+            )
+        found += [f"{path.strip()}={value}" for value in named]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,87 @@
+"""Finished replays in the output folder of a backtest, by all that their ticks depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from orchestrator.config import Retraining, flatten_tree
+from orchestrator.config.places import is_place
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.pipelines.run.outputs import write_json
+from orchestrator.retraining.backtest.arrivals import Arrival
+from orchestrator.retraining.backtest.replays import PlannedReplay, Replay
+
+_FORMAT = 1
+"""Part of every key. Raise it when a replay of the same inputs ends otherwise."""
+
+_NO_INFLUENCE = (
+    "source.path",
+    "source.settled_seconds",
+    "source.marker",
+    "lease.",
+    "webhook.",
+    "max_tick_age_seconds",
+)
+
+
+class KeptReplays:
+    """Reads and writes them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read nothing yet.
+
+        Args:
+            folder: Where they are.
+        """
+        self._folder = folder
+
+    def find(self, planned: PlannedReplay, key: str) -> Replay | None:
+        """Return the replay of a key, as one that was planned like this; None where there is none
+        that this version can read.
+        """
+        try:
+            text = (self._folder / f"{key}.json").read_text(encoding="utf-8")
+            return Replay(planned, Replay.from_json(json.loads(text)).ticks)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, replay: Replay, key: str) -> None:
+        """Write a replay in one piece.
+
+        Raises:
+            StorageUnavailableError: It cannot be written.
+        """
+        path = self._folder / f"{key}.json"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, replay.as_json())
+        except OSError as error:
+            raise StorageUnavailableError(
+                f"cannot be written ({error.strerror or error})",
+                where=str(path),
+                next_step="free some space, or choose another --output",
+            ) from None
+
+
+def replay_key(planned: PlannedReplay, arrivals: Sequence[Arrival], retraining: Retraining) -> str:
+    """Return the key of a replay: equal for the same files, order, wrong labels and configuration,
+    wherever it runs.
+    """
+    ordered = [arrivals[index] for index in planned.order]
+    content = [
+        _FORMAT,
+        planned.share,
+        planned.target,
+        planned.order,
+        [[asdict(file) for file in arrival.files] for arrival in ordered],
+        {
+            path: value
+            for path, value in flatten_tree(retraining.model_dump(mode="json")).items()
+            if not path.startswith(_NO_INFLUENCE) and not is_place(path.removeprefix("experiment."))
+        },
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]

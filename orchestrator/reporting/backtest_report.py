@@ -1,0 +1,99 @@
+"""The report of a backtest: how often the gate erred, and every tick with its verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.reporting.pages import render
+from orchestrator.reporting.quantities import NOTHING, percent, percent_number, short_count
+
+_COUNTS, _MILLISECONDS = "_parameters", "_ms"
+
+
+def backtest_report(content: Mapping[str, Any]) -> str:
+    """Return the report as one HTML page.
+
+    Args:
+        content: Of backtest.json.
+    """
+    return render(
+        "backtest.html.j2",
+        title=content["retraining"],
+        content=content,
+        keys=condition_keys(content["replays"]),
+        outcomes=outcomes_of(content),
+        replay_name=replay_name,
+        rate=rate_text,
+        verdict=verdict_text,
+        labels=wrong_labels_text,
+    )
+
+
+def condition_keys(replays: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of all conditions that have a bound, in the order in which they come."""
+    return list(
+        dict.fromkeys(
+            entry["key"]
+            for replay in replays
+            for tick in replay["ticks"]
+            for entry in tick["gate"]
+            if entry.get("bound") is not None
+        )
+    )
+
+
+def outcomes_of(content: Mapping[str, Any]) -> list[str]:
+    """Return the outcomes that occur, the usual ones first."""
+    usual = ("promoted", "held", "asked", "rejected", "nothing_to_do")
+    found = {outcome for row in content["summary"] for outcome in row["outcomes"]}
+    return [*(outcome for outcome in usual if outcome in found), *sorted(found - set(usual))]
+
+
+def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    """Return what tells a replay from the others: order, wrong labels, and what was set."""
+    by_date = list(range(len(content["arrivals"])))
+    order = list(replay["order"])
+    numbers = " ".join(str(index + 1) for index in order)
+    parts = ["by date" if order == by_date else f"order {numbers}"]
+    if replay["share"]:
+        parts.append(f"{percent(replay['share'])} wrong labels")
+    if replay["setting"]:
+        parts.append(replay["setting"])
+    return ", ".join(parts)
+
+
+def wrong_labels_text(row: Mapping[str, Any]) -> str:
+    """Return the share of wrong labels of a row of the summary; `none` for none."""
+    return percent(row["wrong_labels"]) if row["wrong_labels"] else "none"
+
+
+def rate_text(rate: Mapping[str, Any] | None) -> str:
+    """`1 of 20, 5.0 % (0.1 – 24.9)`: a rate with its interval in percent; a dash for none."""
+    if rate is None or not rate["total"]:
+        return NOTHING
+    interval = f"{percent_number(rate['low'])} – {percent_number(rate['high'])}"
+    return f"{rate['count']} of {rate['total']}, {percent(rate['share'])} ({interval})"
+
+
+def verdict_text(tick: Mapping[str, Any], key: str) -> str:
+    """`97.6 ✓`, `42.0 ✕`, `96.1 ?`: a condition's value, shares in percent, and whether it is met,
+    violated, or not known; a dash where it was not looked at.
+    """
+    entry = next((entry for entry in tick["gate"] if entry["key"] == key), None)
+    if entry is None or entry.get("bound") is None:
+        return NOTHING
+    return f"{_value(key, entry['value'])} {_mark(entry)}"
+
+
+def _mark(entry: Mapping[str, Any]) -> str:
+    verdict = entry.get("verdict", "met" if entry.get("met") else "violated")
+    return {"met": "✓", "violated": "✕"}.get(str(verdict), "?")
+
+
+def _value(key: str, value: float | None) -> str:
+    if value is not None and key.endswith(_COUNTS):
+        return short_count(round(value))
+    if value is not None and key.endswith(_MILLISECONDS):
+        return f"{value:.2f} ms"
+    return percent_number(value)

@@ -1,0 +1,1 @@
+"""A backtest of a retraining: past arrivals, wrong labels in one of them, and the gate's errors."""

@@ -1,0 +1,104 @@
+"""Group the files of the past into arrivals, and bring arrivals into an order."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator.config.backtest import GroupBy
+from orchestrator.data.growing_folder import Folder, SourceFile
+from orchestrator.errors import UserInputError
+
+_TOP = "."  # the name of the arrival of files that lie in no folder
+_FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "week": "%G-W%V"}
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Hold files that one tick finds together.
+
+    Attributes:
+        name: The day, hour, week, file or folder.
+        files: By name.
+    """
+
+    name: str
+    files: tuple[SourceFile, ...]
+
+    @property
+    def date(self) -> datetime:
+        """When the last of its files was written."""
+        return datetime.fromtimestamp(max(file.modified for file in self.files), UTC)
+
+
+def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
+    """List the Parquet files of a folder as arrivals, in their order.
+
+    Raises:
+        UserInputError: No such folder, no Parquet file, or fewer than two arrivals.
+        StorageUnavailableError: The folder does not answer.
+    """
+    listed = Folder(uri, "--backtest").names()
+    files = [file for name, file in listed.items() if name.endswith(".parquet")]
+    if not files:
+        raise UserInputError(
+            f"holds no Parquet file ({len(listed)} other files)" if listed else "is empty",
+            where=uri,
+            next_step="name the folder of past arrivals: *.parquet with columns image and label",
+        )
+    arrivals = group_files(files, group_by)
+    if len(arrivals) == 1:
+        advice = (
+            "put the files of each past arrival there"
+            if len(files) == 1
+            else "separate its files with --group-by file or --group-by folder"
+        )
+        what = f"holds one arrival ({arrivals[0].name}); a backtest needs two or more"
+        raise UserInputError(what, where=uri, next_step=advice)
+    return arrivals
+
+
+def group_files(files: Sequence[SourceFile], group_by: GroupBy) -> list[Arrival]:
+    """Return arrivals in the order of the modification times of their files; folders, which are
+    usually called by a date, in the order of their names.
+    """
+    groups: dict[str, list[SourceFile]] = {}
+    for file in sorted(files, key=lambda file: (file.modified, file.name)):
+        groups.setdefault(_group_of(file, group_by), []).append(file)
+    names = sorted(groups) if group_by == "folder" else list(groups)
+    return [
+        Arrival(name, tuple(sorted(groups[name], key=lambda file: file.name))) for name in names
+    ]
+
+
+def orders_of(num_arrivals: int, num_orders: int | None, seed: int) -> list[tuple[int, ...]]:
+    """Return the orders in which arrivals are replayed, as positions in their order by date.
+
+    Args:
+        num_arrivals: How many there are.
+        num_orders: How many different shuffled orders; all there are, where these are fewer. None
+            means the one by date.
+        seed: Of the shuffling.
+    """
+    by_date = tuple(range(num_arrivals))
+    if num_orders is None:
+        return [by_date]
+    generator = random.Random(f"orders {seed}")  # noqa: S311 - a simulation
+    if math.factorial(num_arrivals) <= num_orders:
+        return list(itertools.permutations(by_date))
+    found: dict[tuple[int, ...], None] = {}
+    while len(found) < num_orders:
+        found[tuple(generator.sample(by_date, num_arrivals))] = None
+    return list(found)
+
+
+def _group_of(file: SourceFile, group_by: GroupBy) -> str:
+    if group_by == "file":
+        return file.name
+    if group_by == "folder":
+        return file.name.partition("/")[0] if "/" in file.name else _TOP
+    return f"{datetime.fromtimestamp(file.modified, UTC):{_FORMATS[group_by]}}"

@@ -1,0 +1,206 @@
+"""Show a backtest: progress with the time left, one line a tick, tables at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from orchestrator import output_files
+from orchestrator.pipelines.retraining.backtest_listener import BacktestProgress
+from orchestrator.pipelines.run.listener import RunListener, SilentRunListener
+from orchestrator.reporting.backtest_report import (
+    condition_keys,
+    outcomes_of,
+    rate_text,
+    replay_name,
+    verdict_text,
+    wrong_labels_text,
+)
+from orchestrator.reporting.quantities import duration, percent
+from orchestrator.retraining.backtest.arrivals import Arrival
+from orchestrator.retraining.backtest.replays import PlannedReplay, ReplayedTick
+from orchestrator.stages import Stage
+from orchestrator.terminal.console import new_console
+from orchestrator.terminal.lines import LineWriter, is_read_by_programs, line_writer
+from orchestrator.training.reports import EpochReport
+
+_MOST_CLASSES = 6
+
+
+def backtest_listener() -> TerminalBacktestListener:
+    """Return the listener of a backtest."""
+    return TerminalBacktestListener(new_console(160), line_writer())
+
+
+class TerminalBacktestListener:
+    """Shows a bar where there is a terminal, and one line a tick everywhere."""
+
+    def __init__(self, console: Console, lines: LineWriter) -> None:
+        """Show nothing yet.
+
+        Args:
+            console: For the bar and the tables.
+            lines: For ticks where there is no terminal.
+        """
+        self._console = console
+        self._lines = lines
+        self._bar: Progress | None = None
+        self._tick = ""
+
+    @property
+    def learning(self) -> RunListener:
+        """Names the epoch beside the bar."""
+        return _Learning(self)
+
+    def backtest_started(self, num_arrivals: int, num_replays: int, num_finished: int) -> None:
+        """Say what is replayed, and put up the bar."""
+        earlier = f", {num_finished} of them finished earlier" if num_finished else ""
+        self._print(f"{num_arrivals} arrivals, {num_replays} replays{earlier}")
+        if self._console.is_terminal and num_finished < num_replays:
+            columns = (BarColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar.add_task("", total=num_arrivals * num_replays)
+            self._bar.start()
+
+    def tick_started(
+        self, planned: PlannedReplay, arrival: Arrival, progress: BacktestProgress
+    ) -> None:
+        """Name the tick beside the bar."""
+        self._tick = f"{_place(planned, progress)} {arrival.name}{_left(progress)}"
+        self.learns("")
+        if self._bar:
+            self._bar.update(TaskID(0), completed=progress.num_done)
+
+    def learns(self, what: str) -> None:
+        """Name what is learned beside the bar."""
+        if self._bar:
+            self._bar.update(TaskID(0), description=f"{self._tick}  {what}")
+
+    def tick_finished(
+        self, planned: PlannedReplay, tick: ReplayedTick, progress: BacktestProgress
+    ) -> None:
+        """Write one line."""
+        wrong = f", {tick.num_wrong:,} wrong labels" if tick.num_wrong else ""
+        self._print(
+            f"{_place(planned, progress)} {tick.arrival} +{{{_some(tick.classes)}}}{wrong}:"
+            f" {tick.outcome}: {tick.reason}  {duration(tick.seconds)}{_left(progress)}"
+        )
+
+    def backtest_finished(self, content: Mapping[str, Any], output_dir: Path) -> None:
+        """Show the ticks, the summary, and where the files are."""
+        self.close()
+        if not is_read_by_programs():
+            self._console.print(ticks_table(content))
+            self._console.print(summary_table(content))
+        for row in content["summary"]:
+            self._print(summary_line(row))
+        self._print(f"backtest {output_dir / output_files.BACKTEST_FILE}")
+        self._print(f"report   {output_dir / output_files.BACKTEST_REPORT_FILE}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _print(self, text: str) -> None:
+        if self._bar:
+            self._console.print(text, soft_wrap=True)
+        else:
+            self._lines.write(text)
+
+
+class _Learning(SilentRunListener):
+    """Passes the names of stages and epochs on."""
+
+    def __init__(self, listener: TerminalBacktestListener) -> None:
+        self._listener = listener
+
+    def stage_started(self, stage: Stage) -> None:
+        self._listener.learns(f"{stage.role} task {stage.task.index + 1}")
+
+    def epoch_finished(self, stage: Stage, report: EpochReport) -> None:
+        self._listener.learns(
+            f"{stage.role} task {stage.task.index + 1} {report.phase} epoch"
+            f" {report.epoch}/{report.num_epochs}"
+        )
+
+
+def ticks_table(content: Mapping[str, Any]) -> Table:
+    """Return one row a tick: what arrived, the outcome, and each condition."""
+    keys = condition_keys(content["replays"])
+    table = Table(
+        title="Every tick: shares in percent, ✓ met, ✕ violated, ? not known", title_justify="left"
+    )
+    for column in ("replay", "arrival", "classes", "outcome"):
+        table.add_column(column)
+    for key in keys:
+        table.add_column(key.replace("_", " "), justify="right")
+    for replay in content["replays"]:
+        name = replay_name(replay, content)
+        for tick in replay["ticks"]:
+            outcome = tick["outcome"] + (" !" if tick["learned_wrong"] else "")
+            verdicts = (verdict_text(tick, key) for key in keys)
+            table.add_row(name, tick["arrival"], _some(tick["classes"]), outcome, *verdicts)
+            name = ""
+        table.add_section()
+    return table
+
+
+def summary_table(content: Mapping[str, Any]) -> Table:
+    """Return one row for each setting and share of wrong labels."""
+    outcomes = outcomes_of(content)
+    table = Table(
+        title=f"Errors of the gate, with intervals at {percent(content['confidence'])}",
+        title_justify="left",
+    )
+    table.add_column("setting")
+    for column in ("wrong labels", "replays", *(it.replace("_", " ") for it in outcomes)):
+        table.add_column(column, justify="right")
+    table.add_column("false alarms")
+    table.add_column("misses")
+    for row in content["summary"]:
+        counts = (str(row["outcomes"].get(outcome, 0)) for outcome in outcomes)
+        table.add_row(
+            row["setting"] or "as in the file",
+            wrong_labels_text(row),
+            str(row["replays"]),
+            *counts,
+            rate_text(row["false_alarms"]),
+            rate_text(row["misses"]),
+        )
+    return table
+
+
+def summary_line(row: Mapping[str, Any]) -> str:
+    """Return a row of the summary in one line."""
+    setting = f"{row['setting']}, " if row["setting"] else ""
+    if row["misses"] is None:
+        return f"{setting}no wrong labels: false alarms {rate_text(row['false_alarms'])}"
+    return f"{setting}{wrong_labels_text(row)} wrong labels: misses {rate_text(row['misses'])}"
+
+
+def _place(planned: PlannedReplay, progress: BacktestProgress) -> str:
+    details = [f"{percent(planned.share)} wrong labels"] if planned.share else []
+    details += [planned.setting] if planned.setting else []
+    about = f" ({', '.join(details)})" if details else ""
+    return (
+        f"replay {progress.replay}/{progress.num_replays}{about}"
+        f" tick {progress.tick}/{progress.num_ticks}"
+    )
+
+
+def _left(progress: BacktestProgress) -> str:
+    if progress.seconds_left is None or progress.num_done == progress.num_total:
+        return ""
+    return f", about {duration(progress.seconds_left)} left"
+
+
+def _some(classes: Sequence[str]) -> str:
+    more = f", and {len(classes) - _MOST_CLASSES} more" if len(classes) > _MOST_CLASSES else ""
+    return ", ".join(classes[:_MOST_CLASSES]) + more
