@@ -91,5 +91,5 @@ def test_the_page_shows_every_tick_and_unknown_outcomes_as_well() -> None:
     assert "&lt;0&gt;, 1" in html
     assert "why &amp; how" in html
     assert "nothing to do (learned wrong labels)" in html
-    assert "<th class=\"number\">postponed</th>" in html
+    assert '<th class="number">postponed</th>' in html
     assert "1 of 20, 5.0 % (0.1 – 24.9)" in html

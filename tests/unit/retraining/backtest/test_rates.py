@@ -9,7 +9,7 @@ from orchestrator.retraining.backtest.rates import Rate, Tally, tally
 from orchestrator.retraining.backtest.replays import PlannedReplay, Replay, ReplayedTick
 
 
-def tick(outcome: str, **changes: Any) -> ReplayedTick:
+def tick(outcome: str, **changes: object) -> ReplayedTick:
     values: dict[str, Any] = {
         "arrival": "2026-11-22",
         "date": "2026-11-22T12:00:00+00:00",

@@ -88,7 +88,7 @@ def test_without_such_an_arrival_wrong_labels_are_rejected(classes: list[set[str
     ids=["integers", "text", "dictionary"],
 )
 def test_a_relabelled_file_differs_in_these_labels_alone(
-    tmp_path: Path, kind: Any, labels: list[Any], wrong: dict[int, str], expected: list[Any]
+    tmp_path: Path, kind: pa.DataType, labels: list[Any], wrong: dict[int, str], expected: list[Any]
 ) -> None:
     source, target = tmp_path / "day=1" / "right.parquet", tmp_path / "wrong.parquet"
     source.parent.mkdir()
