@@ -21,7 +21,7 @@ from orchestrator.reporting.backtest_report import (
     verdict_text,
     wrong_labels_text,
 )
-from orchestrator.reporting.quantities import duration, percent
+from orchestrator.reporting.quantities import NOTHING, duration, percent
 from orchestrator.retraining.backtest.arrivals import Arrival
 from orchestrator.retraining.backtest.replays import PlannedReplay, ReplayedTick
 from orchestrator.stages import Stage
@@ -94,11 +94,14 @@ class TerminalBacktestListener:
     def backtest_finished(self, content: Mapping[str, Any], output_dir: Path) -> None:
         """Show the ticks, the summary, and where the files are."""
         self.close()
-        if not is_read_by_programs():
-            self._console.print(ticks_table(content))
+        if is_read_by_programs():
+            for row in content["summary"]:
+                self._print(summary_line(row))
+        else:
+            self._console.print("Every tick, shares in percent: ✓ met, ✕ violated, ? not known\n")
+            for replay in content["replays"]:
+                self._console.print(ticks_table(replay, content))
             self._console.print(summary_table(content))
-        for row in content["summary"]:
-            self._print(summary_line(row))
         self._print(f"backtest {output_dir / output_files.BACKTEST_FILE}")
         self._print(f"report   {output_dir / output_files.BACKTEST_REPORT_FILE}")
 
@@ -131,24 +134,22 @@ class _Learning(SilentRunListener):
         )
 
 
-def ticks_table(content: Mapping[str, Any]) -> Table:
+def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
     """Return one row a tick: what arrived, the outcome, and each condition."""
-    keys = condition_keys(content["replays"])
-    table = Table(
-        title="Every tick: shares in percent, ✓ met, ✕ violated, ? not known", title_justify="left"
-    )
-    for column in ("replay", "arrival", "classes", "outcome"):
-        table.add_column(column)
+    keys = condition_keys([replay])
+    table = Table(title=replay_name(replay, content), title_justify="left")
+    for column in ("arrival", "classes", "wrong labels", "outcome"):
+        table.add_column(column, justify="right" if column == "wrong labels" else "left")
     for key in keys:
         table.add_column(key.replace("_", " "), justify="right")
-    for replay in content["replays"]:
-        name = replay_name(replay, content)
-        for tick in replay["ticks"]:
-            outcome = tick["outcome"] + (" !" if tick["learned_wrong"] else "")
-            verdicts = (verdict_text(tick, key) for key in keys)
-            table.add_row(name, tick["arrival"], _some(tick["classes"]), outcome, *verdicts)
-            name = ""
-        table.add_section()
+    for tick in replay["ticks"]:
+        table.add_row(
+            tick["arrival"],
+            _some(tick["classes"]),
+            f"{tick['num_wrong']:,} of {tick['num_images']:,}" if tick["num_wrong"] else NOTHING,
+            tick["outcome"] + (" (a miss)" if tick["learned_wrong"] else ""),
+            *(verdict_text(tick, key) for key in keys),
+        )
     return table
 
 

@@ -23,6 +23,7 @@ TICK: dict[str, Any] = {
     "arrival": "2026-11-22",
     "classes": ["<0>", "1"],
     "num_wrong": 3,
+    "num_images": 1200,
     "outcome": "nothing_to_do",
     "reason": "why & how",
     "learned_wrong": True,
@@ -90,6 +91,7 @@ def test_the_page_shows_every_tick_and_unknown_outcomes_as_well() -> None:
     html = backtest_report(CONTENT)
     assert "&lt;0&gt;, 1" in html
     assert "why &amp; how" in html
-    assert "nothing to do (learned wrong labels)" in html
+    assert "3 of 1,200" in html
+    assert "nothing to do (a miss)" in html
     assert '<th class="number">postponed</th>' in html
     assert "1 of 20, 5.0 % (0.1 – 24.9)" in html
