@@ -104,7 +104,7 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
             metavar="A.B=VALUES",
             help=(
                 "Also replay with each of these values, e.g."
-                " gate.old_accuracy_tolerance=0.01,0.05. May be repeated; one value differs at a"
+                " gate.margin=0.01,0.05. May be repeated; one value differs at a"
                 " time."
             ),
             rich_help_panel=_BACKTEST,

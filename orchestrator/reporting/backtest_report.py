@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.reporting.pages import render
-from orchestrator.reporting.quantities import NOTHING, percent, percent_number, short_count
+from orchestrator.reporting.quantities import NOTHING, percent, percent_number
 
-_COUNTS, _MILLISECONDS = "_parameters", "_ms"
+_MARKS = {"met": "✓", "violated": "✕"}
 
 
 def backtest_report(content: Mapping[str, Any]) -> str:
@@ -26,6 +26,7 @@ def backtest_report(content: Mapping[str, Any]) -> str:
         replay_name=replay_name,
         rate=rate_text,
         verdict=verdict_text,
+        measured=measured_text,
         labels=wrong_labels_text,
     )
 
@@ -38,7 +39,7 @@ def condition_keys(replays: Sequence[Mapping[str, Any]]) -> list[str]:
             for replay in replays
             for tick in replay["ticks"]
             for entry in tick["gate"]
-            if entry.get("bound") is not None
+            if entry["bound"] is not None
         )
     )
 
@@ -80,20 +81,24 @@ def verdict_text(tick: Mapping[str, Any], key: str) -> str:
     """`97.6 ✓`, `42.0 ✕`, `96.1 ?`: a condition's value, shares in percent, and whether it is met,
     violated, or not known; a dash where it was not looked at.
     """
-    entry = next((entry for entry in tick["gate"] if entry["key"] == key), None)
-    if entry is None or entry.get("bound") is None:
+    entry = _entry(tick, key)
+    return NOTHING if entry is None else f"{_value(entry)} {_MARKS.get(entry['verdict'], '?')}"
+
+
+def measured_text(tick: Mapping[str, Any], key: str) -> str:
+    """Return the same with confidence bounds, and what is demanded."""
+    entry = _entry(tick, key)
+    if entry is None:
         return NOTHING
-    return f"{_value(key, entry['value'])} {_mark(entry)}"
+    return f"{_MARKS.get(entry['verdict'], '?')} {entry['measured']}, {entry['demanded']}"
 
 
-def _mark(entry: Mapping[str, Any]) -> str:
-    verdict = entry.get("verdict", "met" if entry.get("met") else "violated")
-    return {"met": "✓", "violated": "✕"}.get(str(verdict), "?")
+def _entry(tick: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+    found = (it for it in tick["gate"] if it["key"] == key and it["bound"] is not None)
+    return next(found, None)
 
 
-def _value(key: str, value: float | None) -> str:
-    if value is not None and key.endswith(_COUNTS):
-        return short_count(round(value))
-    if value is not None and key.endswith(_MILLISECONDS):
-        return f"{value:.2f} ms"
-    return percent_number(value)
+def _value(entry: Mapping[str, Any]) -> str:
+    if entry["is_share"]:
+        return percent_number(entry["value"])
+    return str(entry["measured"])

@@ -98,7 +98,9 @@ class TerminalBacktestListener:
             for row in content["summary"]:
                 self._print(summary_line(row))
         else:
-            self._console.print("Every tick, shares in percent: ✓ met, ✕ violated, ? not known\n")
+            self._console.print(
+                "Every tick, shares in percent: ✓ met, ✕ violated, ? not enough images\n"
+            )
             for replay in content["replays"]:
                 self._console.print(ticks_table(replay, content))
             self._console.print(summary_table(content))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import Retraining
-from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.run.listener import RunListener
 from orchestrator.retraining.backtest.arrivals import Arrival
@@ -150,7 +149,7 @@ class Replayer:
             started = time.monotonic()
             num_wrong = self._deliver(planned, position, champions)
             outcome = retrain(champions.retraining, self._places.output, listener=events.learning)
-            num_images = self._deliveries.num_images(arrival)
+            num_images, summary = self._deliveries.num_images(arrival), outcome.summary()
             tick = ReplayedTick(
                 arrival=arrival.name,
                 date=arrival.date.isoformat(timespec="seconds"),
@@ -159,8 +158,8 @@ class Replayer:
                 num_wrong=num_wrong,
                 outcome=outcome.outcome,
                 reason=outcome.reason,
-                findings=outcome.summary()["findings"],
-                gate=_conditions(outcome),
+                findings=summary["findings"],
+                gate=summary["gate"],
                 learned_wrong=champions.turns_wrong(outcome.champion),
                 seconds=time.monotonic() - started,
             )
@@ -204,11 +203,3 @@ class _Champions:
         lineage = load_lineage(registry, champion, self._places.lineages)
         self._is_wrong = any(file.sha256 in self.wrong_files for file in lineage.files)
         return self._is_wrong
-
-
-def _conditions(outcome: RetrainingOutcome) -> list[dict[str, Any]]:
-    """Return the gate as summary.json has it, with the key of each condition."""
-    return [
-        {"key": condition.key, **entry}
-        for condition, entry in zip(outcome.conditions, outcome.summary()["gate"], strict=True)
-    ]

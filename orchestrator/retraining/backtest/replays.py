@@ -23,7 +23,7 @@ class ReplayedTick:
         outcome: In the word of `RetrainingOutcome`.
         reason: In a sentence.
         findings: As in summary.json.
-        gate: The conditions, as in summary.json; each has its key as well.
+        gate: The conditions, as in summary.json.
         learned_wrong: Whether the champion after this tick, and not the one before, has learned
             from the file with wrong labels.
         seconds: How long the tick took, stages from the store included.

@@ -13,12 +13,36 @@ from orchestrator.reporting.backtest_report import (
 )
 
 CONDITIONS = [
-    {"key": "teacher_old_accuracy", "value": 0.976, "bound": 0.98, "met": False},
-    {"key": "agreement", "value": 0.9, "bound": 0.5, "met": True},
-    {"key": "student_new_accuracy", "value": 0.5, "bound": 0.6, "verdict": "not enough images"},
-    {"key": "student_parameters", "value": 18_400, "bound": 20_000, "met": True},
-    {"key": "student_latency_ms", "value": 0.25, "bound": None, "met": True},
+    {
+        "key": "teacher_old_accuracy_change",
+        "value": -0.024,
+        "bound": -0.02,
+        "is_share": True,
+        "verdict": "violated",
+        "measured": "-2.4 % (-3.1 % to -2.1 %)",
+        "demanded": "at least -2.0 %",
+    },
+    {"key": "agreement", "value": 0.9, "bound": 0.5, "is_share": True, "verdict": "met"},
+    {
+        "key": "student_new_accuracy",
+        "value": 0.5,
+        "bound": 0.6,
+        "is_share": True,
+        "verdict": "not enough images",
+    },
+    {
+        "key": "student_parameters",
+        "value": 18_400,
+        "bound": 20_000,
+        "is_share": False,
+        "verdict": "met",
+        "measured": "18,400",
+    },
+    {"key": "student_latency_ms", "value": 0.25, "bound": None, "verdict": "reported"},
 ]
+for condition in CONDITIONS:
+    condition.setdefault("measured", "some")
+    condition.setdefault("demanded", "more")
 TICK: dict[str, Any] = {
     "arrival": "2026-11-22",
     "classes": ["<0>", "1"],
@@ -57,10 +81,10 @@ CONTENT: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("teacher_old_accuracy", "97.6 ✕"),
+        ("teacher_old_accuracy_change", "−2.4 ✕"),
         ("agreement", "90.0 ✓"),
         ("student_new_accuracy", "50.0 ?"),
-        ("student_parameters", "18.4 k ✓"),
+        ("student_parameters", "18,400 ✓"),
         ("student_latency_ms", "–"),
         ("nonesuch", "–"),
     ],
@@ -92,6 +116,7 @@ def test_the_page_shows_every_tick_and_unknown_outcomes_as_well() -> None:
     assert "&lt;0&gt;, 1" in html
     assert "why &amp; how" in html
     assert "3 of 1,200" in html
+    assert 'title="✕ -2.4 % (-3.1 % to -2.1 %), at least -2.0 %"' in html
     assert "nothing to do (a miss)" in html
     assert '<th class="number">postponed</th>' in html
     assert "1 of 20, 5.0 % (0.1 – 24.9)" in html
