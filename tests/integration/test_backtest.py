@@ -182,7 +182,7 @@ def test_false_alarms_and_misses_are_counted_for_every_gate(
     _, content = finished
 
     def counts(rate: Mapping[str, int] | None) -> tuple[int, int] | None:
-        return rate and (rate["count"], rate["total"])
+        return None if rate is None else (rate["count"], rate["total"])
 
     found = {
         (row["setting"], row["wrong_labels"]): (

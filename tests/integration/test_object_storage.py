@@ -22,6 +22,8 @@ from orchestrator.errors import DataError, StorageUnavailableError, UserInputErr
 from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.run.run import run
 from orchestrator.pipelines.store.collect_garbage import collect_garbage
+from orchestrator.retraining.backtest.arrivals import find_arrivals
+from orchestrator.retraining.backtest.deliveries import Deliveries
 from orchestrator.stages import StageStore
 from orchestrator.tracking import NullTracker
 from tests.integration.servers import free_port
@@ -123,6 +125,22 @@ def test_a_retraining_lives_in_a_bucket(
 # --- images ---------------------------------------------------------------------------------------
 
 NUM_IMAGES = 30
+
+
+def test_a_backtest_takes_past_arrivals_from_a_bucket(bucket: str, tmp_path: Path) -> None:
+    uri = below(bucket, "past")
+    for name, classes in (("1/a.parquet", (0, 1)), ("2/b.parquet", (2, 3)), ("2/.done", ())):
+        put(below(uri, name), images_of(*classes))
+    arrivals = find_arrivals(uri, "folder")
+    deliveries = Deliveries(uri, arrivals, tmp_path / "downloads")
+    assert [deliveries.num_images(it) for it in arrivals] == [
+        {"0": 30, "1": 30},
+        {"2": 30, "3": 30},
+    ]
+    deliveries.deliver(arrivals[0], tmp_path / "source")
+    delivered = tmp_path / "source" / "1" / "a.parquet"
+    assert delivered.read_bytes() == images_of(0, 1)
+    assert delivered.stat().st_mtime == pytest.approx(arrivals[0].date.timestamp(), abs=1e-3)
 
 
 def put(uri: str, content: bytes) -> None:

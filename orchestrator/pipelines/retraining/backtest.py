@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from orchestrator import output_files
 from orchestrator.config import Retraining
+from orchestrator.config.addresses import without_password
 from orchestrator.config.backtest import BacktestConfig
 from orchestrator.errors import LockedError, StorageUnavailableError
 from orchestrator.pipelines.retraining.backtest_listener import (
@@ -90,12 +91,12 @@ def _plan(
     """
     seed = next(iter(retrainings.values())).experiment.seed
     classes = [set(deliveries.num_images(arrival)) for arrival in deliveries.arrivals]
-    planned = []
+    where, planned = without_password(config.folder), []
     for order in orders_of(len(deliveries.arrivals), config.num_orders, seed):
         for setting in retrainings:
             planned.append(PlannedReplay(setting, order))
             for share in config.wrong_labels:
-                target = choose_arrival([classes[index] for index in order], config.folder)
+                target = choose_arrival([classes[index] for index in order], where)
                 planned.append(PlannedReplay(setting, order, share, target))
     return planned
 
@@ -185,7 +186,7 @@ def _content(
     ]
     return {
         "retraining": retraining.name,
-        "folder": config.folder,
+        "folder": without_password(config.folder),
         "group_by": config.group_by,
         "seed": retraining.experiment.seed,
         "confidence": CONFIDENCE,
