@@ -53,7 +53,7 @@ def outcomes_of(content: Mapping[str, Any]) -> list[str]:
 
 def replay_name(replay: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     """Return what tells a replay from the others: order, wrong labels, and what was set."""
-    by_date = list(range(len(content["arrivals"])))
+    by_date = list(range(len(content["past_arrivals"])))
     order = list(replay["order"])
     numbers = " ".join(str(index + 1) for index in order)
     parts = ["by date" if order == by_date else f"order {numbers}"]

@@ -190,7 +190,7 @@ def _content(
         "group_by": config.group_by,
         "seed": retraining.experiment.seed,
         "confidence": CONFIDENCE,
-        "arrivals": arrivals,
+        "past_arrivals": arrivals,
         "summary": [row.as_json() for row in tally(replays)],
         "replays": [replay.as_json() for replay in replays],
     }

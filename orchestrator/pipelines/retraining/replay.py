@@ -48,7 +48,7 @@ class ScratchPlaces:
     @property
     def arrivals(self) -> Path:
         """The source of the replay."""
-        return self._folder / "replay" / "arrivals"
+        return self._folder / "replay" / "source"
 
     @property
     def output(self) -> Path:

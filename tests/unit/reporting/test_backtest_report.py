@@ -60,7 +60,7 @@ CONTENT: dict[str, Any] = {
     "group_by": "day",
     "seed": 0,
     "confidence": 0.95,
-    "arrivals": [
+    "past_arrivals": [
         {"name": name, "date": "", "files": ["a"], "num_images": {"0": 1200}}
         for name in ("first", "second")
     ],
