@@ -57,7 +57,8 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
             help=(
                 "Replay the Parquet files of FOLDER (local, s3:// or gs://) as ticks, and show what"
                 " the gate would have done at each. Registry, journal, aliases and webhook are not"
-                " touched. The same command resumes a killed backtest."
+                " touched; stages are kept in the stage store. The same command resumes a killed"
+                " backtest. Images without labels are all there from the first tick."
             ),
             rich_help_panel=_BACKTEST,
         ),

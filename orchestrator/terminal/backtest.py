@@ -87,7 +87,7 @@ class TerminalBacktestListener:
         """Write one line."""
         wrong = f", {tick.num_wrong:,} wrong labels" if tick.num_wrong else ""
         self._print(
-            f"{_place(planned, progress)} {tick.arrival} +{{{_some(tick.classes)}}}{wrong}:"
+            f"{_place(planned, progress)} {tick.arrival} {{{_some(tick.classes)}}}{wrong}:"
             f" {tick.outcome}: {tick.reason}  {duration(tick.seconds)}{_left(progress)}"
         )
 
