@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.config.roles import ROLES
 from orchestrator.reporting.pages import render
 from orchestrator.reporting.quantities import NOTHING, percent, percent_number
 
@@ -21,7 +22,7 @@ def backtest_report(content: Mapping[str, Any]) -> str:
         "backtest.html.j2",
         title=content["retraining"],
         content=content,
-        keys=condition_keys(content["replays"]),
+        columns=condition_columns(content["replays"]),
         outcomes=outcomes_of(content),
         replay_name=replay_name,
         rate=rate_text,
@@ -31,17 +32,19 @@ def backtest_report(content: Mapping[str, Any]) -> str:
     )
 
 
-def condition_keys(replays: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the keys of all conditions that have a bound, in the order in which they come."""
-    return list(
-        dict.fromkeys(
-            entry["key"]
-            for replay in replays
-            for tick in replay["ticks"]
-            for entry in tick["gate"]
-            if entry["bound"] is not None
-        )
-    )
+def condition_columns(replays: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the columns of all conditions that have a bound, in the order in which they come: by
+    name, the keys that share it. Those of teacher and student share a column.
+    """
+    columns: dict[str, list[str]] = {}
+    for replay in replays:
+        for tick in replay["ticks"]:
+            for entry in tick["gate"]:
+                role, _, rest = entry["key"].partition("_")
+                keys = columns.setdefault(rest if role in ROLES else entry["key"], [])
+                if entry["bound"] is not None and entry["key"] not in keys:
+                    keys.append(entry["key"])
+    return {name: keys for name, keys in columns.items() if keys}
 
 
 def outcomes_of(content: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from orchestrator import output_files
 from orchestrator.pipelines.retraining.backtest_listener import BacktestProgress
 from orchestrator.pipelines.run.listener import RunListener, SilentRunListener
 from orchestrator.reporting.backtest_report import (
-    condition_keys,
+    condition_columns,
     outcomes_of,
     rate_text,
     replay_name,
@@ -137,20 +137,24 @@ class _Learning(SilentRunListener):
 
 
 def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
-    """Return one row a tick: what arrived, the outcome, and each condition."""
-    keys = condition_keys([replay])
+    """Return one row a tick: what arrived, the outcome, and each condition; those of teacher and
+    student share a column.
+    """
+    columns = condition_columns([replay])
     table = Table(title=replay_name(replay, content), title_justify="left")
-    for column in ("arrival", "classes", "wrong labels", "outcome"):
-        table.add_column(column, justify="right" if column == "wrong labels" else "left")
-    for key in keys:
-        table.add_column(key.replace("_", " "), justify="right")
+    table.add_column("arrival", no_wrap=True)
+    for column in ("classes", "wrong labels", "outcome"):
+        table.add_column(column)
+    for name, keys in columns.items():
+        both = "\nteacher, student" if len(keys) > 1 else ""
+        table.add_column(name.replace("_", " ") + both, justify="right", no_wrap=True)
     for tick in replay["ticks"]:
         table.add_row(
             tick["arrival"],
             _some(tick["classes"]),
             f"{tick['num_wrong']:,} of {tick['num_images']:,}" if tick["num_wrong"] else NOTHING,
             tick["outcome"] + (" (a miss)" if tick["learned_wrong"] else ""),
-            *(verdict_text(tick, key) for key in keys),
+            *("  ".join(verdict_text(tick, key) for key in keys) for keys in columns.values()),
         )
     return table
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.reporting.backtest_report import (
     backtest_report,
-    condition_keys,
+    condition_columns,
     rate_text,
     replay_name,
     verdict_text,
@@ -93,10 +93,15 @@ def test_a_verdict_is_a_value_in_its_unit_and_a_mark(key: str, text: str) -> Non
     assert verdict_text(TICK, key) == text
 
 
-def test_only_conditions_with_a_bound_are_columns() -> None:
-    assert condition_keys(CONTENT["replays"]) == [
-        entry["key"] for entry in CONDITIONS if entry["bound"] is not None
-    ]
+def test_columns_are_conditions_with_a_bound_and_roles_share_them() -> None:
+    of_teacher = {"key": "teacher_new_accuracy", "value": 0.5, "bound": 0.6}
+    replay = {"ticks": [TICK, {"gate": [of_teacher]}]}
+    assert condition_columns([replay]) == {
+        "old_accuracy_change": ["teacher_old_accuracy_change"],
+        "agreement": ["agreement"],
+        "new_accuracy": ["student_new_accuracy", "teacher_new_accuracy"],
+        "parameters": ["student_parameters"],
+    }
 
 
 def test_a_rate_is_written_with_its_interval() -> None:
