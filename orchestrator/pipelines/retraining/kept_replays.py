@@ -24,6 +24,7 @@ _NO_INFLUENCE = (
     "source.marker",
     "lease.",
     "webhook.",
+    "monitoring.",
     "max_tick_age_seconds",
 )
 

@@ -73,7 +73,8 @@ class ScratchPlaces:
             empty.backup(database)
 
     def moved(self, retraining: Retraining) -> Retraining:
-        """Return the retraining with every place but its stage store here, and without webhook.
+        """Return the retraining with every place but its stage store here, without webhook and
+        monitoring.
 
         The stage store is shared: its entries are keyed by the content of the images and their
         labels, so that no tick of the retraining itself can meet another stage than its own.
@@ -84,6 +85,8 @@ class ScratchPlaces:
             "source": {"path": str(self.arrivals), "settled_seconds": 0.0, "marker": None},
             "lease": {"uri": str(replay / "journal")},
             "webhook": {"url_variable": ""},  # no variable has this name
+            # in a replay every arrival is long past, and images without labels do not arrive
+            "monitoring": {"looks_at_images": False, "silence_factor": None},
         }
         for section, fields in changes.items():
             values[section] |= fields
