@@ -142,18 +142,18 @@ def ticks_table(replay: Mapping[str, Any], content: Mapping[str, Any]) -> Table:
     """
     columns = condition_columns([replay])
     table = Table(title=replay_name(replay, content), title_justify="left")
-    table.add_column("arrival", no_wrap=True)
-    for column in ("classes", "wrong labels", "outcome"):
-        table.add_column(column)
+    for column in ("arrival", "classes", "wrong labels"):
+        table.add_column(column, overflow="fold")
+    table.add_column("outcome", no_wrap=True)
     for name, keys in columns.items():
         both = "\nteacher, student" if len(keys) > 1 else ""
-        table.add_column(name.replace("_", " ") + both, justify="right", no_wrap=True)
+        table.add_column(name.replace("_", " ") + both, justify="right")
     for tick in replay["ticks"]:
         table.add_row(
             tick["arrival"],
             _some(tick["classes"]),
             f"{tick['num_wrong']:,} of {tick['num_images']:,}" if tick["num_wrong"] else NOTHING,
-            tick["outcome"] + (" (a miss)" if tick["learned_wrong"] else ""),
+            tick["outcome"] + ("\n(a miss)" if tick["learned_wrong"] else ""),
             *("  ".join(verdict_text(tick, key) for key in keys) for keys in columns.values()),
         )
     return table
