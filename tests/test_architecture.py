@@ -371,7 +371,6 @@ def test_commands_and_flags_are_these() -> None:
         "reconcile": {"--tracking-uri", "--spool"},
         "plugins": {"--json"},
         "ui": {"--tracking-uri", "--port"},
-        "retrain": {"retraining", "--set", "--dry-run", "--output", "--scheduled-at"},
         "approve": {"retraining", "version", "--set", "--reason"},
         "reject": {"retraining", "version", "--set", "--reason"},
         "retrain": {
