@@ -7,7 +7,7 @@ importances           what the objective of a sweep depends on
 best_curves           accuracy after each task of the best trials
 sample_sheet          some images of every class
 suspicious_labels     training images whose labels teacher and student doubt
-charts                line charts of a page
+charts                line charts of a page          (timeline: over dates)
 saving, svg           a figure as a file, or as part of a page
 heat_map, matrix_colours, palette, layout, texts, trials        what they are made of
 ```

@@ -18,8 +18,8 @@ from orchestrator.retraining.backtest.arrivals import Arrival
 from orchestrator.retraining.backtest.deliveries import Deliveries
 from orchestrator.retraining.backtest.replays import PlannedReplay, Replay, ReplayedTick
 from orchestrator.retraining.backtest.wrong_labels import new_classes
-from orchestrator.retraining.journal import ModelPair
 from orchestrator.retraining.registration import load_lineage
+from orchestrator.retraining.state import ModelPair
 from orchestrator.tracking.reading import open_registry
 
 _DATABASE, _EMPTY_DATABASE = "mlflow.db", "empty.db"
