@@ -221,7 +221,9 @@ def _live(month: Month, generator: random.Random) -> None:
     month.tick("corrected", "promoted")
     learning_seconds = month.seconds[-1]
     case.train.of(*pairs[0], part=slice(held_back, None)).write(source / "04.parquet")
-    month.tick(f"more images of {pairs[0]}", "promoted" if case.refreshes else "nothing_to_do")
+    # an equally good candidate without new classes is held where the images are too few to tell
+    refreshed = ("promoted", "held") if case.refreshes else ("nothing_to_do",)
+    month.tick(f"more images of {pairs[0]}", *refreshed)
     case.train.of(*pairs[3]).write(source / "05.parquet")
     due = datetime.now(UTC) - TICK_LIMIT - timedelta(minutes=1)
     month.tick(

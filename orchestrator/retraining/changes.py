@@ -24,6 +24,7 @@ class FindingKind(StrEnum):
     """What a scan can find."""
 
     NEW_CLASSES = "new_classes"
+    FEW_HELD_OUT = "few_held_out"
     WAITING_CLASSES = "waiting_classes"
     MORE_SAMPLES = "more_samples"
     CHANGED_FILES = "changed_files"

@@ -85,7 +85,7 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
             is another chance to pass by luck.
     """
     evidence = _least_used(evidence, gate)
-    judge = Judge((1 - gate.confidence) / max(1.0, evidence.uses * attempts))
+    judge = Judge((1 - gate.confidence) / (evidence.uses + attempts - 1))
     conditions = _conditions(evidence, gate, judge)
     moves = find_moves(evidence, "student")[:_MOST_MOVES]
     advice = ""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from orchestrator.config.gate import GateConfig
+from orchestrator.config.retraining import Retraining
+from orchestrator.retraining.changes import Finding, FindingKind
+from orchestrator.retraining.lineage import Lineage
+from orchestrator.retraining.scan import Scan
 from orchestrator.retraining.statements import Difference, Share
 
 _ONE_SIDED_DISAGREEMENT = 0.01
@@ -33,6 +37,31 @@ def images_to_decide(gate: GateConfig, uses: float = 1.0) -> int:
         else:
             too_few = middle
     return enough
+
+
+def find_few_images(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Finding]:
+    """Return whether the held-out images are too few to be sure of an equally good candidate.
+
+    Args:
+        found: In the source.
+        lineage: What the champion has learned.
+        retraining: Has the gate, and the share of images that is held out.
+    """
+    new = found.new_images()
+    num_images = sum(
+        new.get(label, 0) + sum(file.num_images.get(label, 0) for file in found.kept)
+        for label in lineage.classes
+    )
+    num_held_out = round(retraining.source.held_out_fraction * num_images)
+    enough = images_to_decide(retraining.gate)
+    if not lineage.classes or num_held_out >= enough:
+        return []
+    what = (
+        f"the gate will judge by about {num_held_out} held-out images of the champion's classes;"
+        f" with a margin of {retraining.gate.margin:.1%} an equally good candidate needs about"
+        f" {enough:,} to be sure"
+    )
+    return [Finding(FindingKind.FEW_HELD_OUT, "warn", what)]
 
 
 def _passes(num_images: int, margin: float, risk: float) -> bool:

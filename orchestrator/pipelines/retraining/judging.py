@@ -9,7 +9,9 @@ from typing import assert_never
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 
+from orchestrator.config.data import ArrivalsConfig
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.labeled_images import LabeledImages
@@ -22,6 +24,7 @@ from orchestrator.retraining.candidate import held_out_images
 from orchestrator.retraining.evidence import KnownTasks, gather_evidence
 from orchestrator.retraining.gate import PromotionDecision, Verdict, decide
 from orchestrator.retraining.lease import Lease
+from orchestrator.retraining.looks import looks_at
 from orchestrator.retraining.promotion import hold, promote, reject
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.retries import Attempt, tried_with
@@ -46,7 +49,7 @@ class Gatekeeper:
     num_looks: int
 
     def learned(self, result: RunResult) -> PromotionDecision:
-        """Gatekeeper a candidate that has just learned, on the held-out images of its run.
+        """Judge a candidate that has just learned, on the held-out images of its run.
 
         Raises:
             StorageUnavailableError: Its networks are no longer in the stage store.
@@ -57,13 +60,17 @@ class Gatekeeper:
             [task.new_classes for task in scenario.tasks],
             {role: result.summary[role]["forgetting"] for role in ROLES},
         )
-        held_out = scenario.images_of(Split.TEST, range(len(scenario.class_names)))
-        return self._decide(
-            {role: model.network for role, model in result.models.items()}, held_out, known
-        )
+        classes = range(len(scenario.class_names))
+        held_out = scenario.images_of(Split.TEST, classes)
+        arrivals = result.work.experiment.data
+        assert isinstance(arrivals, ArrivalsConfig)  # noqa: S101 - made by candidate_experiment
+        rows = np.concatenate([scenario.indices[Split.TEST][c] for c in classes])
+        looks = looks_at(scenario.table, rows, arrivals)
+        networks = {role: model.network for role, model in result.models.items()}
+        return self._decide(networks, held_out, known, looks)
 
     def held(self, held: Registered, found: Scan) -> PromotionDecision:
-        """Gatekeeper a held candidate again, on all held-out images that are there now.
+        """Judge a held candidate again, on all held-out images that are there now.
 
         Raises:
             DataError: A file has changed since it was listed, or cannot be used.
@@ -71,10 +78,12 @@ class Gatekeeper:
         """
         lineage, learned = held.lineage, held.lineage.learned
         assert learned is not None  # noqa: S101 - only drafts have not
-        table = load_images(held_out_images(self.retraining, lineage, found))
+        arrivals = held_out_images(self.retraining, lineage, found)
+        table = load_images(arrivals)
         order = {label: position for position, label in enumerate(lineage.classes)}
         labels = torch.tensor([order[str(label)] for label in table.labels])
         images = LabeledImages(torch.from_numpy(np.array(table.images)), labels)
+        looks = looks_at(table, range(len(labels)), arrivals)
         table.path.unlink(missing_ok=True)  # the next tick reads others
         matrices = {"teacher": learned.teacher_accuracies, "student": learned.student_accuracies}
         borders = accumulate((len(task) for task in lineage.tasks), initial=0)
@@ -83,10 +92,14 @@ class Gatekeeper:
             [range(start, end) for start, end in pairwise(borders)],
             {role: forgetting(matrices[role]) for role in ROLES},
         )
-        return self._decide(held.networks(), images, known)
+        return self._decide(held.networks(), images, known, looks)
 
     def _decide(
-        self, candidate: dict[Role, AnyNetwork], held_out: LabeledImages, known: KnownTasks
+        self,
+        candidate: dict[Role, AnyNetwork],
+        held_out: LabeledImages,
+        known: KnownTasks,
+        looks: Int64[np.ndarray, " images"],
     ) -> PromotionDecision:
         champion = self.champion
         evidence = gather_evidence(
@@ -95,6 +108,7 @@ class Gatekeeper:
             held_out,
             len(champion.lineage.classes) if champion else 0,
             known,
+            looks,
         )
         return decide(evidence, self.retraining.gate, attempts=self.num_looks)
 

@@ -10,6 +10,7 @@ what arrives waits for the answer.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from orchestrator.pipelines.run.listener import RunListener
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.retraining.candidate import candidate_experiment, draft_lineage
 from orchestrator.retraining.changes import ChangePlan, plan_changes
+from orchestrator.retraining.gate_power import find_few_images
 from orchestrator.retraining.lease import Lease
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.model_pairs import ModelPairs
@@ -37,6 +39,8 @@ from orchestrator.retraining.version_states import VersionState
 from orchestrator.stages import StageStore
 from orchestrator.tracking import NullTracker
 from orchestrator.tracking.mlflow.registry import ModelRegistry
+
+logger = logging.getLogger(__name__)
 
 
 class Tick:
@@ -102,6 +106,10 @@ class Tick:
                 return outcome
         if not plan.learns:
             return self._nothing_learned(outcome)
+        few = find_few_images(found, look.lineage, self._retraining)
+        for finding in few:  # said before the time is spent, not only in the end
+            logger.warning("%s", finding.message)
+        outcome = replace(outcome, findings=(*outcome.findings, *few))
         attempt = next_attempt(self._state, found, plan, self._retraining, time.time())
         if attempt.waits:
             return self._nothing_learned(outcome, attempt.waits)
@@ -140,7 +148,7 @@ class Tick:
     def _judge_again(
         self, lease: Lease | None, look: Look, held: Registered, outcome: RetrainingOutcome
     ) -> RetrainingOutcome:
-        """Gatekeeper the held candidate, if there are images by which it was not judged yet."""
+        """Judge the held candidate again, if there are images by which it was not judged yet."""
         judged = self._state.held.judged_files if self._state.held else ()
         files = look.files_to_judge_by(self._retraining.source.held_out_fraction)
         if {*files} <= {*judged}:

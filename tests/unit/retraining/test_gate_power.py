@@ -2,8 +2,12 @@
 
 import pytest
 
+from orchestrator.config import Retraining
 from orchestrator.config.gate import GateConfig
-from orchestrator.retraining.gate_power import images_to_decide
+from orchestrator.retraining.changes import Finding
+from orchestrator.retraining.gate_power import find_few_images, images_to_decide
+from orchestrator.retraining.lineage import Lineage, TakenFile
+from orchestrator.retraining.scan import Scan
 from orchestrator.retraining.statements import Difference, Share
 
 
@@ -25,3 +29,29 @@ def test_a_narrower_margin_and_images_used_before_need_more() -> None:
 
 def test_a_margin_of_nothing_needs_more_images_than_anybody_has() -> None:
     assert images_to_decide(GateConfig(margin=0)) == 1_000_000
+
+
+def test_too_few_held_out_images_of_known_classes_are_found_before_learning() -> None:
+    """A fifth of the images is held out; a margin of 2 % needs 241 of them."""
+    retraining = Retraining.model_validate(
+        {"experiment": {"name": "few"}, "source": {"path": "arrivals"}}
+    )
+    lineage = Lineage(tasks=(("a", "b"),))
+
+    def found(num: int) -> list[Finding]:
+        file = TakenFile(
+            name="1.parquet",
+            sha256="0",
+            num_bytes=1,
+            modified=0,
+            delivery=1,
+            num_images={"a": num, "c": 5000},
+        )
+        return find_few_images(Scan(kept=[file]), lineage, retraining)
+
+    assert not found(1205)
+    (finding,) = found(1000)
+    assert finding.reaction == "warn"
+    assert "about 200 held-out images" in finding.message
+    assert "about 241" in finding.message
+    assert not find_few_images(Scan(), Lineage(), retraining)
