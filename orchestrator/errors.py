@@ -29,9 +29,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from orchestrator.masking import masked
+
 
 class OrchestratorError(Exception):
-    """An error with one message for people.
+    """An error with one message for people; addresses in it are shown without their secrets.
 
     Args:
         what: What is wrong, with the value.
@@ -43,6 +45,7 @@ class OrchestratorError(Exception):
     is_retryable: ClassVar[bool] = False
 
     def __init__(self, what: str, where: str = "", next_step: str = "") -> None:
+        what, where, next_step = masked(what), masked(where), masked(next_step)
         super().__init__(what, where, next_step)
         self.what = what
         self.where = where

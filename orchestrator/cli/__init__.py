@@ -14,7 +14,13 @@ from typing import NoReturn
 
 from orchestrator.cli.application import build_application
 from orchestrator.errors import InterruptedRunError, OrchestratorError, UserInputError
-from orchestrator.terminal.lines import is_read_by_programs, log_as_json, log_as_text
+from orchestrator.masking import masked
+from orchestrator.terminal.lines import (
+    is_read_by_programs,
+    log_as_json,
+    log_as_text,
+    log_without_secrets,
+)
 
 __all__ = ["main"]
 
@@ -22,6 +28,7 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line; turn every error into its message and exit code."""
     signal.signal(signal.SIGTERM, _terminated)
+    log_without_secrets()
     if is_read_by_programs():
         log_as_json()
     else:
@@ -56,6 +63,7 @@ def _terminated(signal_number: int, _frame: object) -> NoReturn:
 
 
 def _fail(message: str, exit_code: int, details: str = "") -> NoReturn:
+    details = masked(details)
     if is_read_by_programs():
         logging.getLogger(__name__).error("%s", f"{details}{message}")
     else:

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from orchestrator.address import Address
 from orchestrator.cluster.names import SCRATCH_FOLDER, JobKind, digest_of, job_name, schedule_name
 from orchestrator.cluster.sizing import Workers, workers_of_run, workers_of_sweep
-from orchestrator.config.addresses import without_password
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.config.cluster_storage import VolumeStorageConfig
 from orchestrator.config.execution import RayConfig
@@ -21,6 +21,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import ConfigError
+from orchestrator.masking import first_secret, secrets_advice, shown
 
 EXPERIMENT_FILE = "experiment.yaml"
 SEARCH_SPACE_FILE = "search_space.yaml"
@@ -91,7 +92,7 @@ def run_workload(experiment: Experiment, cluster: ClusterConfig) -> Workload:
     """
     _check_paths(experiment, cluster)
     workers = workers_of_run(_ray(experiment))
-    files = {EXPERIMENT_FILE: _text(experiment, _OF_THE_CLUSTER)}
+    files = {EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER)}
     told = [*_told(cluster, workers)]
     output = _output(
         cluster, job_name("run", experiment.name, digest_of([files, told, cluster.image]))
@@ -110,8 +111,8 @@ def sweep_workload(
         _check_reachable("warm_start", str(search_space.warm_start), cluster)
     workers = workers_of_sweep(_ray(experiment), cluster.sweeps)
     files = {
-        SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials)),
-        EXPERIMENT_FILE: _text(experiment, _OF_THE_CLUSTER),
+        SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials), cluster),
+        EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER),
     }
     # lanes of a trial wait for nodes that are only now being added
     waiting = (
@@ -143,7 +144,7 @@ def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workl
     if retraining.lease.uri is not None:
         _check_reachable("lease.uri", retraining.lease.uri, cluster)
     workers = workers_of_run(_ray(retraining.experiment))
-    files = {RETRAINING_FILE: _text(retraining, {"experiment": _OF_THE_CLUSTER})}
+    files = {RETRAINING_FILE: _text(retraining, cluster, {"experiment": _OF_THE_CLUSTER})}
     # one folder for all ticks: only one of them works at a time
     arguments = (
         RETRAINING_FILE,
@@ -194,22 +195,38 @@ def _waits(cluster: ClusterConfig) -> str:
     return f"execution.start_timeout_seconds={cluster.limits.starting_seconds}"
 
 
-def _text(config: BaseModel, left_out: dict[str, Any] | None = None) -> str:
-    """What the user has written, with `--set` worked in: neither defaults nor what only his machine
-    has.
+def _text(config: BaseModel, cluster: ClusterConfig, left_out: dict[str, Any] | None = None) -> str:
+    """Return what the user has written, with `--set` worked in: neither defaults nor what only the
+    user's machine has.
 
     Raises:
-        ConfigError: There is a password in it: everybody who may see the job would see it.
+        ConfigError: There is a secret in it: everybody who may see the job would see it.
     """
     tree = config.model_dump(mode="json", exclude_unset=True, exclude=left_out)
-    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
-    if without_password(text) != text:
-        [line, *_] = [line.strip() for line in text.splitlines() if without_password(line) != line]
-        advice = "put it into a Secret that `secrets` of the cluster configuration names"
+    found = first_secret(tree)
+    if found is not None:
+        path, address = found
         raise ConfigError(
-            f"there is a password in the file ({without_password(line)})", next_step=advice
+            f"{path} = {shown(address)} holds a secret, and everybody who may see the job would"
+            " see it",
+            next_step=_secret_advice(address, cluster),
         )
+    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
     return text
+
+
+def _secret_advice(address: str, cluster: ClusterConfig) -> str:
+    is_bucket = Address(address).scheme in ("s3", "gs", "gcs")
+    field, name = (
+        ("object_storage", cluster.secrets.object_storage)
+        if is_bucket
+        else ("tracking", cluster.secrets.tracking)
+    )
+    secret = f"the Secret {name}" if name else "a Secret"
+    return (
+        f"take it out, and put it into {secret} (secrets.{field} of the cluster configuration) as"
+        f" {secrets_advice(address)}"
+    )
 
 
 def _check_paths(experiment: Experiment, cluster: ClusterConfig) -> None:

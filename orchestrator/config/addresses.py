@@ -1,10 +1,10 @@
-"""Paths and addresses as users write them: made absolute, and shown without their passwords."""
+"""Paths and addresses as users write them, made absolute."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
+
+from orchestrator.address import Address
 
 _SQLITE_PREFIX = "sqlite:///"
 
@@ -27,8 +27,15 @@ def absolute_path(path: str | Path, base: Path | None = None) -> Path:
 
 
 def absolute_place(place: str) -> str:
-    """The same of what may be an address, such as `s3://bucket/folder`: that stays as it is."""
-    return place if "://" in place else str(absolute_path(place))
+    """Return the same of what may be an address, such as `s3://bucket/folder`.
+
+    An address stays as it is, without the `***` that stand where it had a secret when it was
+    written down: the secret is then taken from the environment.
+
+    Raises:
+        ValueError: As `absolute_path`, or the place is hidden as well.
+    """
+    return Address(place).without_placeholders() if "://" in place else str(absolute_path(place))
 
 
 def sqlite_path(uri: str) -> Path | None:
@@ -38,36 +45,28 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def absolute_tracking_uri(uri: str, base: Path) -> str:
-    """The URI with a relative SQLite path resolved against `base`; every other URI as it is.
+    """Return the URI with a relative SQLite path resolved against `base`; every other URI as
+    `absolute_place` returns it.
 
     Ray changes the working directory of its workers: a relative path would mean another file there.
+
+    Raises:
+        ValueError: The place is hidden, as `absolute_place`.
     """
     path = sqlite_path(uri)
     if path is None:
-        return uri
+        return Address(uri).without_placeholders()
     _, separator, query = uri.partition("?")
     return f"{_SQLITE_PREFIX}{absolute_path(path, base)}{separator}{query}"
+
+
+def nameable(place: str) -> str:
+    """Return what a part of which may become a name: a place without user information."""
+    address = Address(place)
+    return address.shown.rpartition("@")[2] if address.has_secret else place
 
 
 def below(uri: str, *names: str) -> str:
     """An address within a folder or bucket; what stands after a `?` stays at the end."""
     place, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
     return "/".join([place.rstrip("/"), *names]) + mark + query
-
-
-def without_password(text: str) -> str:
-    """The text with the password of every URI in it hidden."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
-
-
-def without_passwords(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The same of every text in a JSON value."""
-    match value:
-        case str():
-            return without_password(value)
-        case dict():
-            return {key: without_passwords(item) for key, item in value.items()}
-        case list():
-            return [without_passwords(item) for item in value]
-        case _:
-            return value

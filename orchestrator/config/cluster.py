@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from orchestrator.config.addresses import without_password
 from orchestrator.config.base import Config
 from orchestrator.config.cluster_jobs import LimitsConfig, ScheduleConfig, SweepScaleConfig
 from orchestrator.config.cluster_nodes import GpuConfig, HeadConfig, WorkersConfig
 from orchestrator.config.cluster_storage import StorageConfig, VolumeStorageConfig
 from orchestrator.config.kubernetes_values import Name, Quantity, Uri
+from orchestrator.masking import shown
 
 _SECRET_WORDS = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY$", re.IGNORECASE)
 _TAG = re.compile(r":(?P<tag>[\w][\w.-]{0,127})$")
@@ -133,7 +133,7 @@ class ClusterConfig(Config):
     @classmethod
     def _are_no_secrets(cls, environment: dict[str, str]) -> dict[str, str]:
         for name, value in environment.items():
-            if _SECRET_WORDS.search(name) or without_password(value) != value:
+            if _SECRET_WORDS.search(name) or shown(value) != value:
                 msg = f"{name} looks like a secret; put it into a Secret that `secrets` names"
                 raise ValueError(msg)
         return environment

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.base import Config
+from orchestrator.masking import first_secret, shown_values
 
 # A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw
 # in 5,000.
@@ -190,6 +191,12 @@ class ChoiceConfig(_DistributionConfig):
     def _plain_and_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         for index, value in enumerate(values):
             require_plain(value)
+            if first_secret(value) is not None:
+                msg = (
+                    f"{shown_values(value)!r} holds a secret, and a trial's parameters are shown"
+                    " everywhere; give the address without it, and the secret in the environment"
+                )
+                raise ValueError(msg)
             if value in values[:index]:
                 msg = f"{value!r} stands there more than once; name each value once"
                 raise ValueError(msg)

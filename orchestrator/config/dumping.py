@@ -7,23 +7,23 @@ from typing import Any
 
 import yaml
 
-from orchestrator.config.addresses import without_password, without_passwords
 from orchestrator.config.experiment import Experiment
+from orchestrator.masking import shown_values
 
 _OTHER_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 
 
 def values_to_keep(experiment: Experiment) -> dict[str, Any]:
-    """Return the experiment as JSON values, with every default and without passwords: more people
-    read what is kept than ran it.
+    """Return the experiment as JSON values, with every default, `***` for each secret: more
+    people read what is kept than ran it.
     """
-    tree: dict[str, Any] = without_passwords(experiment.model_dump(mode="json"))
+    tree: dict[str, Any] = shown_values(experiment.model_dump(mode="json"))
     return tree
 
 
 def dump_experiment(experiment: Experiment) -> str:
     """Return the experiment as YAML text; reading it back gives an equal experiment if no address
-    has a password.
+    has a secret, and one that takes its secrets from the environment if one has.
     """
     tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
@@ -46,7 +46,7 @@ def flatten_tree(tree: Mapping[str, Any]) -> dict[str, str]:
             for key, value in node.items():
                 walk(f"{prefix}.{key}" if prefix else key, value)
         else:
-            flat[prefix] = without_password(str(node))
+            flat[prefix] = str(shown_values(node))
 
     walk("", tree)
     return flat

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.config.cluster import ClusterConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.overrides import apply_override
+from orchestrator.config.overrides import apply_override, shown_override
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.validation import validated
@@ -27,7 +27,7 @@ def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experime
             type or out of range.
     """
     tree = read_yaml(Path(path))
-    source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+    source = _source(path, overrides)
     for override in overrides:
         apply_override(tree, override)
     return validated(Experiment, tree, source)
@@ -66,7 +66,7 @@ def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraini
     named = tree.get("experiment")
     if isinstance(named, str):
         tree["experiment"] = read_yaml(path.parent / named)
-    source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
+    source = _source(path, overrides)
     for override in overrides:
         apply_override(tree, override, Retraining)
     return validated(Retraining, tree, source)
@@ -105,3 +105,8 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
         if "parameters" in tree
         else validated(Experiment, tree, str(path))
     )
+
+
+def _source(path: str | Path, overrides: Sequence[str]) -> str:
+    """Return what to begin each line of an error with."""
+    return " ".join([str(path), *(f"--set {shown_override(override)}" for override in overrides)])

@@ -14,6 +14,7 @@ from orchestrator.config.schema import fields_of, unknown_key, values_of, varian
 from orchestrator.config.validation import validated
 from orchestrator.config.yaml_files import Tree
 from orchestrator.errors import ConfigError
+from orchestrator.masking import shown
 
 
 def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any]) -> Experiment:
@@ -53,7 +54,7 @@ def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment
     """
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    where = f"--set {override}"
+    where = f"--set {shown_override(override)}"
     if not equals or not all(keys):
         raise ConfigError(
             "is not of the form a.b=value",
@@ -64,9 +65,15 @@ def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(
-            f"the value {text!r} is not valid YAML", where=where, next_step="quote it"
+            f"the value {shown(text)!r} is not valid YAML", where=where, next_step="quote it"
         ) from None
     _set_value(tree, keys, value, where, root)
+
+
+def shown_override(override: str) -> str:
+    """Return an override without the secrets of its value."""
+    path, equals, value = override.partition("=")
+    return f"{path}{equals}{shown(value)}"
 
 
 def _set_value(

@@ -19,6 +19,7 @@ from orchestrator.config.schema import (
 )
 from orchestrator.config.yaml_files import Tree
 from orchestrator.errors import ConfigError
+from orchestrator.masking import shown_values
 
 Root = TypeVar("Root", bound=BaseModel)
 
@@ -134,5 +135,5 @@ def _key_path(
 
 
 def _shorten(value: object, length: int = 60) -> str:
-    text = repr(value)
+    text = repr(shown_values(value))  # first: half an address shows its secret
     return text if len(text) <= length else text[: length - 1] + "…"

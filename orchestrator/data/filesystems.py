@@ -1,4 +1,4 @@
-"""The filesystems that images are read from: the local one, and object storage by its address."""
+"""Open any place by its address: the local filesystem, and object storage."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from orchestrator.config.addresses import without_password
 from orchestrator.errors import StorageUnavailableError, UserInputError
+from orchestrator.masking import hide, secrets_advice, shown
 
 
-def connect(uri: str) -> tuple[fs.FileSystem, str]:
-    """The filesystem of an address, and the path within it; nothing is read yet.
+def connect(uri: str, field: str = "", what: str = "") -> tuple[fs.FileSystem, str]:
+    """Return the filesystem of an address, and the path within it; nothing is read yet.
 
     Args:
         uri: A local path, or an address such as `s3://bucket/folder`.
+        field: The setting that holds it, for messages.
+        what: What is there, for messages.
 
     Raises:
         UserInputError: No filesystem has this kind of address.
@@ -27,21 +29,27 @@ def connect(uri: str) -> tuple[fs.FileSystem, str]:
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
     except (ValueError, NotImplementedError) as error:
+        setting = f"{field} = " if field else ""
         raise UserInputError(
-            f"{without_password(uri)!r}: {error}", next_step="use a local path, s3:// or gs://"
+            f"{setting}{shown(uri)!r}: {hide(error, uri)}",
+            next_step="use a local path, s3:// or gs://",
         ) from None
     except OSError as error:
         raise StorageUnavailableError(
-            f"cannot be reached ({error})",
-            where=without_password(uri),
-            next_step="check the address",
+            f"{what} cannot be reached ({hide(error, uri)})".lstrip(),
+            where=shown(uri),
+            next_step=f"check {field or 'the address'}{keys_advice(uri)}",
         ) from None
     return filesystem, path
 
 
 @contextmanager
-def reached(where: str) -> Iterator[None]:
-    """What is done within reads a filesystem.
+def reached(where: str, uri: str | None = None) -> Iterator[None]:
+    """Run what reads a filesystem.
+
+    Args:
+        where: What is read, for messages.
+        uri: The address by which it was opened; None where that is `where`.
 
     Raises:
         StorageUnavailableError: It cannot be read.
@@ -50,7 +58,12 @@ def reached(where: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageUnavailableError(
-            f"cannot be read ({error})",
-            where=without_password(where),
-            next_step="check the address and its rights",
+            f"cannot be read ({hide(error, uri or where)})",
+            where=shown(where),
+            next_step=f"check the address and its rights{keys_advice(where)}",
         ) from None
+
+
+def keys_advice(uri: str) -> str:
+    """Return where the keys of a remote place belong, to be added to advice; empty for a path."""
+    return f"; its keys belong into {secrets_advice(uri)}" if "://" in uri else ""

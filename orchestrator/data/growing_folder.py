@@ -21,6 +21,7 @@ from orchestrator.data.decoding import content_digest
 from orchestrator.data.filesystems import connect, reached
 from orchestrator.data.parquet_columns import decode_cells, read_cells
 from orchestrator.errors import DataError
+from orchestrator.masking import shown
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Folder:
                 and self._filesystem.get_file_info(self._root).type != fs.FileType.Directory
             ):
                 advice = f"create it, or correct {self._field}"
-                raise DataError("no such folder", where=self.uri, next_step=advice)
+                raise DataError("no such folder", where=shown(self.uri), next_step=advice)
             listed = self._filesystem.get_file_info(
                 fs.FileSelector(self._root, recursive=True, allow_not_found=True)
             )
@@ -99,7 +100,7 @@ class Folder:
 
     def where(self, name: str) -> str:
         """What a file is called in messages."""
-        return below(self.uri, name)
+        return below(shown(self.uri), name)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import IO, Protocol, cast
 
 from pyarrow import fs
 
-from orchestrator.config.addresses import below, without_password
+from orchestrator.config.addresses import below
 from orchestrator.data.filesystems import connect, reached
 from orchestrator.errors import DataError
+from orchestrator.masking import shown
 
 
 class StoredFile(Protocol):
@@ -62,7 +63,7 @@ def find_parquet_files(place: str, fields: str = "data.train and data.test") -> 
     files, is_folder = _in_object_storage(place) if "://" in place else _on_disk(Path(place))
     if not files:
         what = "holds no *.parquet file" if is_folder else "no such file or folder"
-        raise DataError(what, where=without_password(place), next_step=f"correct {fields}")
+        raise DataError(what, where=shown(place), next_step=f"correct {fields}")
     return files
 
 
@@ -107,11 +108,15 @@ class _RemoteFile:
     stamp: str
     filesystem: fs.FileSystem
     path: str
+    address: str = field(repr=False)
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        with reached(self.where), self.filesystem.open_input_file(self.path) as stream:
-            yield cast("IO[bytes]", _RemoteContent(stream, self.where))
+        with (
+            reached(self.where, self.address),
+            self.filesystem.open_input_file(self.path) as stream,
+        ):
+            yield cast("IO[bytes]", _RemoteContent(stream, self.where, self.address))
 
 
 class _RemoteContent(io.RawIOBase):
@@ -119,11 +124,11 @@ class _RemoteContent(io.RawIOBase):
     of a damaged file as well.
     """
 
-    def __init__(self, stream: IO[bytes], where: str) -> None:
-        self._stream, self._where = stream, where
+    def __init__(self, stream: IO[bytes], where: str, address: str) -> None:
+        self._stream, self._where, self._address = stream, where, address
 
     def read(self, size: int = -1) -> bytes:
-        with reached(self._where):
+        with reached(self._where, self._address):
             return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -154,11 +159,11 @@ def _in_object_storage(address: str) -> tuple[list[StoredFile], bool]:
     num_fixed = next((position for position, part in enumerate(parts) if "*" in part), len(parts))
     base = f"{scheme}://{'/'.join(parts[:num_fixed])}{mark}{options}"
     filesystem, root = connect(base)
-    base = without_password(base)
-    with reached(base):
+    base = shown(base)
+    with reached(base, address):
         info = filesystem.get_file_info(root)
         if info.type == fs.FileType.File:
-            return [_remote_file(info, base, filesystem)], False
+            return [_remote_file(info, base, filesystem, address)], False
         pattern = parts[num_fixed:] or ["*.parquet"]
         selector = fs.FileSelector(root, recursive=len(pattern) > 1, allow_not_found=True)
         listed = sorted(filesystem.get_file_info(selector), key=lambda info: info.path)
@@ -168,17 +173,18 @@ def _in_object_storage(address: str) -> tuple[list[StoredFile], bool]:
         if info.type == fs.FileType.File
     }
     files = [
-        _remote_file(info, below(base, *names[info.path]), filesystem)
+        _remote_file(info, below(base, *names[info.path]), filesystem, address)
         for info in listed
         if _fits(names.get(info.path, []), pattern)
     ]
     return files, num_fixed == len(parts) and info.type == fs.FileType.Directory
 
 
-def _remote_file(info: fs.FileInfo, where: str, filesystem: fs.FileSystem) -> StoredFile:
-    return _RemoteFile(
-        where, info.base_name, f"{info.path} {info.size} {info.mtime_ns}", filesystem, info.path
-    )
+def _remote_file(
+    info: fs.FileInfo, where: str, filesystem: fs.FileSystem, address: str
+) -> StoredFile:
+    stamp = f"{info.path} {info.size} {info.mtime_ns}"
+    return _RemoteFile(where, info.base_name, stamp, filesystem, info.path, address)
 
 
 def _fits(name: list[str], pattern: list[str]) -> bool:

@@ -159,6 +159,12 @@ class Journal:
                 if number.isdecimal() and int(number) < last.index - _KEPT_ENTRIES:
                     self.storage.remove(name)
 
+    def remove(self) -> None:
+        """Remove the whole journal, the last entry last: until then it is no empty one."""
+        for folder in ("heartbeats", "journal"):
+            for name in self.storage.names(folder):
+                self.storage.remove(name)
+
     @staticmethod
     def _lost(index: int) -> LeaseLostError:
         return LeaseLostError(

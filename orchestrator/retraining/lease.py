@@ -43,8 +43,20 @@ class Lease:
         self._writing = threading.Lock()
 
     @classmethod
-    def acquire(cls, journal: Journal, config: LeaseConfig, holder: dict[str, str]) -> Lease:
-        """Takes the lease.
+    def acquire(
+        cls,
+        journal: Journal,
+        config: LeaseConfig,
+        holder: dict[str, str],
+        first: State | None = None,
+    ) -> Lease:
+        """Take the lease.
+
+        Args:
+            journal: Whose lease.
+            config: When a holder counts as dead.
+            holder: This process.
+            first: Who holds which alias, where the journal is empty; None for nobody.
 
         Raises:
             LockedError: Somebody else holds it, and lives.
@@ -56,7 +68,7 @@ class Lease:
             logger.warning(
                 "the retraining of %s has died (%s): this one takes over", _who(before), age
             )
-        state = before.state if before else State()
+        state = before.state if before else first or State()
         try:
             acquired = journal.write_after(before, EntryKind.ACQUIRED, holder, state)
         except LeaseLostError:

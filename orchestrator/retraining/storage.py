@@ -7,18 +7,23 @@ store uses, do not.
 
 from __future__ import annotations
 
+import configparser
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from orchestrator.address import Address
+from orchestrator.data.filesystems import keys_advice
 from orchestrator.errors import StorageUnavailableError, UserInputError
+from orchestrator.masking import hide, shown
 
 
 class Storage(Protocol):
@@ -59,7 +64,8 @@ class ObjectStorage:
 
         Args:
             uri: An absolute local path, made when it is missing, or an address as the stage store
-                has it: of its query, `endpoint_override`, `region` and `scheme` are understood.
+                has it: of its query, `endpoint_override`, `region` and `scheme` are understood, and
+                the keys before its `@`.
 
         Raises:
             UserInputError: No storage has this kind of address.
@@ -67,12 +73,14 @@ class ObjectStorage:
         """
         self.uri = uri
         try:
-            self._store: ObjectStore = _remote(uri) if "://" in uri else LocalStore(uri, mkdir=True)
+            self._store: ObjectStore = (
+                _remote(Address(uri)) if "://" in uri else LocalStore(uri, mkdir=True)
+            )
         except OSError as error:
             raise self._unavailable(error) from None
         except (BaseError, ValueError) as error:
             raise UserInputError(
-                f"lease.uri = {uri!r}: {_first_line(error)}",
+                f"lease.uri = {shown(uri)!r}: {hide(_first_line(error), uri)}",
                 next_step="use a local path, s3:// or gs://",
             ) from None
 
@@ -142,15 +150,14 @@ class ObjectStorage:
             raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> StorageUnavailableError:
-        what = f"the journal of the retraining cannot be used ({_first_line(error)})"
-        return StorageUnavailableError(
-            what, self.uri, "check lease.uri and store.uri, their rights and free space"
-        )
+        said = hide(_first_line(error), self.uri)
+        what = f"the journal of the retraining cannot be used ({said})"
+        advice = "check lease.uri and store.uri, their rights and free space"
+        return StorageUnavailableError(what, shown(self.uri), f"{advice}{keys_advice(self.uri)}")
 
 
-def _remote(uri: str) -> ObjectStore:
-    address = urlsplit(uri)
-    options: dict[str, Any] = {name: values[-1] for name, values in parse_qs(address.query).items()}
+def _remote(address: Address) -> ObjectStore:
+    options = address.options
     config: dict[str, Any] = {}  # of S3; other stores take nothing from the address
     scheme = options.get("scheme", "https")
     if "endpoint_override" in options:
@@ -159,8 +166,29 @@ def _remote(uri: str) -> ObjectStore:
     if "region" in options:
         config["region"] = options["region"]
     allow_http = config.get("endpoint", "").startswith("http://")
-    bare = address._replace(query="").geturl()
+    if address.scheme == "s3":
+        config |= _s3_keys(address)
+    bare = f"{address.scheme}://{address.place}"
     return from_url(bare, client_options={"allow_http": allow_http}, **config)
+
+
+def _s3_keys(address: Address) -> dict[str, str]:
+    """Return the keys that pyarrow would use for the stage store, where obstore does not find them
+    itself: those of the address, or of a profile in the files of AWS.
+    """
+    if address.user_info:
+        return {"access_key_id": address.user, "secret_access_key": address.password}
+    if "AWS_ACCESS_KEY_ID" in os.environ:
+        return {}
+    path = os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
+    profiles = configparser.ConfigParser(interpolation=None)
+    with suppress(configparser.Error, UnicodeDecodeError, OSError):
+        profiles.read(Path(path).expanduser(), encoding="utf-8")
+    name = os.environ.get("AWS_PROFILE", "default")
+    profile = dict(profiles[name]) if profiles.has_section(name) else {}
+    named = {key.removeprefix("aws_"): value for key, value in profile.items()}
+    keys = ("access_key_id", "secret_access_key", "session_token")
+    return {key: named[key] for key in keys if key in named}
 
 
 def _first_line(error: Exception) -> str:

@@ -17,7 +17,6 @@ from enum import StrEnum
 
 from pyarrow import fs
 
-from orchestrator.errors import StorageUnavailableError
 from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY
 from orchestrator.stages.store import PROGRESS, StageStore
 
@@ -292,7 +291,5 @@ def _reaching(store: StageStore) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"the stage store cannot be looked through or cleaned up ({error})"
-        raise StorageUnavailableError(
-            what, where=store.uri, next_step="check the address and its permissions"
-        ) from None
+        advice = "check the address and its permissions"
+        raise store.unavailable("looked through or cleaned up", error, advice) from None

@@ -22,7 +22,9 @@ from typing import Any
 
 from pyarrow import fs
 
-from orchestrator.errors import StorageUnavailableError, UserInputError
+from orchestrator.data.filesystems import connect, keys_advice
+from orchestrator.errors import StorageUnavailableError
+from orchestrator.masking import hide, shown
 from orchestrator.models.artifact import Artifact
 from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, ArtifactFiles
 
@@ -31,7 +33,13 @@ _USE_NOTED_AFTER_SECONDS = 30 * 60
 
 
 class StageStore:
-    """Artifacts by key."""
+    """Artifacts by key.
+
+    Attributes:
+        uri: Its address as it is shown, without secrets.
+        filesystem: Where it lies.
+        root: The path within.
+    """
 
     def __init__(self, uri: str) -> None:
         """Connects to a store; nothing is written yet.
@@ -43,23 +51,9 @@ class StageStore:
             UserInputError: No filesystem has this kind of address.
             StorageUnavailableError: The address does not answer.
         """
-        self.uri = uri
-        try:
-            found: tuple[fs.FileSystem, str] = (
-                fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
-            )
-        except (ValueError, NotImplementedError) as error:
-            raise UserInputError(
-                f"store.uri = {uri!r}: {error}", next_step="use a local path, s3:// or gs://"
-            ) from None
-        except OSError as error:
-            raise StorageUnavailableError(
-                f"the stage store cannot be reached ({error})",
-                where=uri,
-                next_step="check store.uri",
-            ) from None
-        self.filesystem, self.root = found
-        self._files = ArtifactFiles(self.filesystem, uri)
+        self.uri, self._address = shown(uri), uri
+        self.filesystem, self.root = connect(uri, "store.uri", "the stage store")
+        self._files = ArtifactFiles(self.filesystem, self.uri)
 
     def check_writable(self) -> None:
         """Writes and removes a file: what cannot be stored should not be computed.
@@ -200,15 +194,19 @@ class StageStore:
         with self._writing():
             self._files.remove_folder(self.path(*parts))
 
+    def unavailable(self, done: str, error: OSError, advice: str) -> StorageUnavailableError:
+        """Return the error of a store that cannot be written, read, or whatever was to be done."""
+        what = f"the stage store cannot be {done} ({hide(error, self._address)})"
+        next_step = f"{advice}{keys_advice(self._address)}"
+        return StorageUnavailableError(what, where=self.uri, next_step=next_step)
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             advice = "check store.uri, its permissions and free space"
-            raise StorageUnavailableError(
-                f"the stage store cannot be written ({error})", where=self.uri, next_step=advice
-            ) from None
+            raise self.unavailable("written", error, advice) from None
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -216,6 +214,4 @@ class StageStore:
             yield
         except OSError as error:
             advice = "check store.uri and its permissions"
-            raise StorageUnavailableError(
-                f"the stage store cannot be read ({error})", where=self.uri, next_step=advice
-            ) from None
+            raise self.unavailable("read", error, advice) from None

@@ -8,10 +8,13 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import typer
+
+from orchestrator.masking import masked
 
 Level = Literal["info", "warning", "error"]
 
@@ -90,6 +93,22 @@ def line_writer() -> LineWriter:
     return JsonLines() if is_read_by_programs() else PlainLines()
 
 
+def log_without_secrets() -> None:
+    """Hide the secrets of addresses in all that this process logs, libraries included."""
+    logging.setLogRecordFactory(_masked_record)
+
+
+def _masked_record(*values: Any, **named: Any) -> logging.LogRecord:  # noqa: ANN401 - as logging calls it
+    record = logging.LogRecord(*values, **named)
+    with suppress(TypeError, ValueError, KeyError):  # whoever formats it says what is wrong with it
+        message = record.getMessage()
+        if "://" in message:
+            record.msg, record.args = masked(message), ()
+    if record.exc_info:
+        record.exc_text = masked(logging.Formatter().formatException(record.exc_info))
+    return record
+
+
 def log_as_text() -> None:
     """Holds on to how Python logs at first: warnings, as they are, on stderr. Else MLflow's PyTorch
     flavour would hide all of them.
@@ -125,7 +144,7 @@ class _JsonFormatter(logging.Formatter):
         self._run = getattr(record, "run", "") or self._run
         message = record.getMessage()
         if record.exc_info:
-            message = f"{message}\n{self.formatException(record.exc_info)}"
+            message = f"{message}\n{masked(self.formatException(record.exc_info))}"
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -10,8 +10,9 @@ from typing import Any
 
 import typer
 
-from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path, without_password
+from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
 from orchestrator.errors import UserInputError
+from orchestrator.masking import shown
 from orchestrator.tracking.mlflow.ui_server import free_port, ui_server
 from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.uris import SERVER_SCHEMES, experiment_url, require_supported, uri_scheme
@@ -47,7 +48,7 @@ def _serve(uri: str, port: int) -> None:
         database_ready,
     )
 
-    typer.echo(f"starting MLflow for {without_password(uri)} (some seconds)")
+    typer.echo(f"starting MLflow for {shown(uri)} (some seconds)")
     with database_ready(uri):
         pass  # a schema that the server would refuse is brought up to date, or explained
     with ui_server(uri, port) as server:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.config.addresses import without_password
 from orchestrator.config.data import DataConfig
 from orchestrator.config.image_source import Half
 from orchestrator.config.origins import FunctionOrigin
 from orchestrator.data.image_table import ImageTable
 from orchestrator.data.unlabeled import UnlabeledPool
+from orchestrator.masking import shown
 from orchestrator.tracking.tracker import DatasetUse
 
 MAX_DIGEST_CHARACTERS = 36
@@ -84,7 +84,7 @@ def _source(origin: str | FunctionOrigin) -> tuple[str, dict[str, Any]]:
 
 def _place(uri: str) -> tuple[str, dict[str, Any]]:
     scheme, separator, _ = uri.partition("://")
-    return (scheme if separator else "local"), {"uri": without_password(uri)}
+    return (scheme if separator else "local"), {"uri": shown(uri)}
 
 
 def _schema(shape: tuple[int, int, int]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ database: 10 times).
 
 import http.client
 import os
+import re
 import socket
 import sqlite3
 import ssl
@@ -15,13 +16,16 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-from orchestrator.config.addresses import sqlite_path, without_password
+from orchestrator.address import Address
+from orchestrator.config.addresses import sqlite_path
 from orchestrator.errors import TrackingUnavailableError, UserInputError
+from orchestrator.masking import hide, secrets_advice, shown
 from orchestrator.tracking.uris import SQLITE_ADVICE, uri_scheme
 
 ANSWER_SECONDS = 5.0
 LOCK_SECONDS = 20.0  # as long as MLflow itself waits for another writer
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_REFUSED = re.compile(r"password|authentication|access denied|\brole\b", re.IGNORECASE)
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # It would print two lines of its own when a run on a server ends.
@@ -38,11 +42,13 @@ _MLFLOW_ENVIRONMENT = {
 def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
     """Return the error for a store that does not work now, with the cause in one line."""
     first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    next_step = "start it or correct tracking.uri, then run the same command again"
+    step = "start it or correct tracking.uri"
+    if uri_scheme(uri) in DEFAULT_PORTS and _REFUSED.search(first_line):
+        step = f"set {secrets_advice(uri)}"
     return TrackingUnavailableError(
-        f"the tracking store cannot be used: {without_password(first_line)}",
-        without_password(uri),
-        next_step,
+        f"the tracking store cannot be used: {hide(first_line, uri)}",
+        shown(uri),
+        f"{step}, then run the same command again",
     )
 
 
@@ -87,7 +93,7 @@ def _check_sqlite_file(uri: str, path: Path) -> None:
 
 
 def _check_port(uri: str) -> None:
-    address = urllib.parse.urlsplit(uri)
+    address = urllib.parse.urlsplit(f"//{Address(uri).place}")
     port = address.port or DEFAULT_PORTS[uri_scheme(uri)]
     try:
         socket.create_connection(

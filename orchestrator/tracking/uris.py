@@ -6,8 +6,10 @@ import shlex
 import urllib.parse
 from pathlib import Path
 
-from orchestrator.config.addresses import sqlite_path, without_password
+from orchestrator.address import HIDDEN, Address
+from orchestrator.config.addresses import sqlite_path
 from orchestrator.errors import UserInputError
+from orchestrator.masking import hide, shown
 
 DATABASE_SERVER_SCHEMES = ("postgresql", "mysql", "mssql")
 SERVER_SCHEMES = ("http", "https")
@@ -25,22 +27,24 @@ def require_supported(uri: str) -> None:
     """Raise `UserInputError` for a URI that cannot hold runs."""
     scheme = uri_scheme(uri)
     if scheme in ("", "file"):
-        what = f"{uri!r} is a file store, which MLflow has retired"
+        what = f"{_shown(uri)!r} is a file store, which MLflow has retired"
         raise UserInputError(
             what, "tracking.uri", f"{SQLITE_ADVICE} (old runs: mlflow migrate-filestore)"
         )
     if scheme not in ("sqlite", *DATABASE_SERVER_SCHEMES, *SERVER_SCHEMES):
         raise UserInputError(
-            f"{without_password(uri)!r} has an unsupported scheme", "tracking.uri", SQLITE_ADVICE
+            f"{_shown(uri)!r} has an unsupported scheme", "tracking.uri", SQLITE_ADVICE
         )
     try:
-        _ = urllib.parse.urlsplit(uri).port
+        _ = urllib.parse.urlsplit(f"//{Address(Address(uri).without_placeholders()).place}").port
     except ValueError as error:
         raise UserInputError(
-            f"{without_password(uri)!r} is no address ({error})", "tracking.uri", SQLITE_ADVICE
+            f"{shown(uri)!r} is no address ({hide(error, uri)})", "tracking.uri", SQLITE_ADVICE
         ) from None
     if scheme == "sqlite" and sqlite_path(uri) is None:
-        raise UserInputError(f"{uri!r} names no database file", "tracking.uri", SQLITE_ADVICE)
+        raise UserInputError(
+            f"{shown(uri)!r} names no database file", "tracking.uri", SQLITE_ADVICE
+        )
 
 
 def artifact_root(uri: str) -> Path | None:
@@ -65,7 +69,7 @@ def ui_command(uri: str, experiment_id: str = "") -> str:
         [
             "orchestrator",
             "ui",
-            *([] if found_unasked else ["--tracking-uri", without_password(uri)]),
+            *([] if found_unasked else ["--tracking-uri", shown(uri)]),
         ]
     )
 
@@ -74,7 +78,10 @@ def experiment_url(uri: str, experiment_id: str = "") -> str:
     """The page of an experiment (or, without id, of all): on the server, or on the one that
     `ui_command` starts.
     """
-    server = without_password(uri) if uri_scheme(uri) in SERVER_SCHEMES else LOCAL_UI_URL
+    address = Address(uri)
+    server = address.shown if address.is_unclear else address.identity
+    if uri_scheme(uri) not in SERVER_SCHEMES:
+        server = LOCAL_UI_URL
     return f"{server.rstrip('/')}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
 
 
@@ -100,3 +107,8 @@ def _server(uri: str) -> str:
     address = urllib.parse.urlsplit(uri)
     bare = address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="")
     return bare.geturl().rstrip("/")
+
+
+def _shown(uri: str) -> str:
+    """Return a URI that has a mistake, without what may be a secret: its scheme may be missing."""
+    return shown(uri) if "://" in uri or "@" not in uri else f"{HIDDEN}@{uri.rpartition('@')[2]}"

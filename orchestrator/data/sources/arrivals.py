@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.config.addresses import nameable
 from orchestrator.config.data import ArrivalsConfig
 from orchestrator.data.growing_folder import Folder, ParquetContent, is_held_out, read_taken
 from orchestrator.data.image_cache import FORMAT, cache_file, hashed
@@ -46,7 +47,7 @@ class ArrivalsSource:
 
 def _write(config: ArrivalsConfig, path: Path) -> ImageTable:
     images, labels, is_test, places = _read(config)
-    name = config.path.rstrip("/").rpartition("/")[2]
+    name = nameable(config.path).rstrip("/").rpartition("/")[2]
     return write_image_table(path, name, images, labels, is_test, places)
 
 

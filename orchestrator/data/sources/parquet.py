@@ -10,13 +10,14 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.config.addresses import without_password
+from orchestrator.config.addresses import nameable
 from orchestrator.config.data import ParquetConfig
 from orchestrator.config.image_source import Half
 from orchestrator.data.parquet_columns import check_columns, no_label, readable
 from orchestrator.data.parquet_files import StoredFile, find_parquet_files
 from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError
+from orchestrator.masking import shown
 
 BATCH_ROWS = 256
 _READ_BYTES = 2**23
@@ -65,7 +66,7 @@ class ParquetSource:
 
     def place(self, half: Half) -> str:
         """The file, folder or pattern."""
-        return without_password(self._places[half] or str(self._places["train"]))
+        return shown(self._places[half] or str(self._places["train"]))
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """None: a class is there by its images."""
@@ -95,7 +96,7 @@ def data_set_name(train: str) -> str:
     """Return the name of the folder, or of the one in which the file, the pattern or the folder
     `train` lies.
     """
-    parts = train.partition("?")[0].rstrip("/").split("/")
+    parts = nameable(train).partition("?")[0].rstrip("/").split("/")
     is_part = parts[-1] == "train" or parts[-1].endswith(".parquet") or "*" in parts[-1]
     return parts[-2:][0] if is_part else parts[-1]
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path, without_password
+from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
 from orchestrator.errors import OrchestratorError, StorageUnavailableError, TransientError
+from orchestrator.masking import shown
 from orchestrator.tracking.outbox.left_behind import LeftBehind, deliver_left_behind
 from orchestrator.tracking.preflight import check_reachable, prepare_mlflow
 from orchestrator.tracking.uris import require_supported
@@ -67,7 +68,7 @@ def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
     from orchestrator.tracking.mlflow.delivery import MlflowDelivery  # noqa: PLC0415
 
     try:
-        left_behind = deliver_left_behind(spool_dir, MlflowDelivery)
+        left_behind = deliver_left_behind(spool_dir, MlflowDelivery, uri, only_there=False)
     except OSError as error:
         raise StorageUnavailableError(
             f"the spool cannot be used ({error.strerror or error})", where=str(spool_dir)
@@ -79,7 +80,7 @@ def reconcile(uri: str, spool_dir: Path) -> Reconciliation:
     for store in dict.fromkeys([*here, *(left.destination.uri for left in left_behind)]):
         try:
             check_reachable(store)
-            closed[without_password(store)] = close_abandoned_runs_of_store(store)
+            closed[shown(store)] = close_abandoned_runs_of_store(store)
         except OrchestratorError as error:
-            errors[without_password(store)] = error
+            errors[shown(store)] = error
     return Reconciliation(left_behind, closed, errors)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from orchestrator.address import Address
 from orchestrator.config.addresses import below
 from orchestrator.config.retraining import Retraining
 from orchestrator.errors import TransientError
-from orchestrator.retraining.journal import Journal
+from orchestrator.retraining.journal import Entry, Journal
 from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.settling import settle, without_deleted
@@ -20,9 +21,10 @@ from orchestrator.retraining.version_states import CHALLENGER, CHAMPION, PREVIOU
 
 
 def journal_place(retraining: Retraining) -> str:
-    """Return the folder, or address, of a retraining's journal: one for each tracking store."""
-    folder = hashlib.sha256(retraining.experiment.tracking.uri.encode()).hexdigest()[:8]
-    return below(retraining.journal_uri, f"{retraining.name}-{folder}")
+    """Return the folder, or address, of a retraining's journal: one for each tracking store,
+    whatever its password.
+    """
+    return _place(retraining, Address(retraining.experiment.tracking.uri).identity)
 
 
 @contextmanager
@@ -37,8 +39,7 @@ def held_lease(retraining: Retraining, pairs: ModelPairs) -> Iterator[Lease]:
         LockedError: Another process has it.
         TransientError: Journal or registry does not answer.
     """
-    journal = Journal(ObjectStorage(journal_place(retraining)))
-    lease = Lease.acquire(journal, retraining.lease, this_holder())
+    lease = _acquired(retraining)
     try:
         with Heartbeat(lease, retraining.lease.heartbeat_seconds):
             settle(lease, pairs)
@@ -63,11 +64,53 @@ def state_without_lease(retraining: Retraining, pairs: ModelPairs) -> State:
         TransientError: Journal or registry does not answer.
     """
     champion, challenger = pairs.holder_of(CHAMPION), pairs.holder_of(CHALLENGER)
-    uri = journal_place(retraining)
-    is_there = "://" in uri or Path(uri).is_dir()  # opening it would make the folder
-    last = Journal(ObjectStorage(uri)).last() if is_there else None
+    last = _last_entry(_existing(journal_place(retraining)), _earlier(retraining))
     if last is not None and last.state.champion == champion:
         return without_deleted(last.state, pairs)
     is_undecided = challenger is not None and pairs.state_of(challenger) in UNDECIDED
     put_aside = () if challenger is None or is_undecided else (PutAside(challenger),)
     return State(champion, pairs.holder_of(PREVIOUS), challenger, put_aside=put_aside)
+
+
+def _acquired(retraining: Retraining) -> Lease:
+    """Take the lease; under another password of the tracking store it is the same one.
+
+    A journal of an earlier version, whose folder was named after the whole address, hands its state
+    over once: with its lease held, so that nobody works by it meanwhile.
+    """
+    journal, earlier = Journal(ObjectStorage(journal_place(retraining))), _earlier(retraining)
+    if earlier is None or earlier.last() is None:
+        return Lease.acquire(journal, retraining.lease, this_holder())
+    held = Lease.acquire(earlier, retraining.lease, this_holder())
+    try:
+        lease = Lease.acquire(journal, retraining.lease, this_holder(), first=held.state)
+    except BaseException:
+        held.release()
+        raise
+    for name in earlier.storage.names("monitoring"):
+        journal.storage.create(name, earlier.storage.read(name) or b"")
+    earlier.remove()
+    return lease
+
+
+def _earlier(retraining: Retraining) -> Journal | None:
+    """Return the journal of an earlier version; None where there is none."""
+    place = _place(retraining, retraining.experiment.tracking.uri)
+    return None if place == journal_place(retraining) else _existing(place)
+
+
+def _existing(place: str) -> Journal | None:
+    """Return the journal of a place; None where opening it would make its folder."""
+    is_there = "://" in place or Path(place).is_dir()
+    return Journal(ObjectStorage(place)) if is_there else None
+
+
+def _last_entry(*journals: Journal | None) -> Entry | None:
+    """Return the last entry of the first journal that has one."""
+    entries = (journal.last() for journal in journals if journal is not None)
+    return next((entry for entry in entries if entry is not None), None)
+
+
+def _place(retraining: Retraining, tracking: str) -> str:
+    digest = hashlib.sha256(tracking.encode()).hexdigest()[:8]
+    return below(retraining.journal_uri, f"{retraining.name}-{digest}")

@@ -12,8 +12,8 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from orchestrator.config.addresses import without_password
 from orchestrator.errors import OrchestratorError, UserInputError
+from orchestrator.masking import hide, shown
 from orchestrator.tracking.preflight import unavailable
 from orchestrator.tracking.uris import SQLITE_ADVICE
 
@@ -84,8 +84,8 @@ def mlflow_calls(uri: str) -> Iterator[None]:
             raise unavailable(uri, error) from error
         except (ValueError, TypeError, ArithmeticError) as error:
             raise OrchestratorError(
-                f"MLflow refuses the request: {type(error).__name__}: {error}",
-                without_password(uri),
+                f"MLflow refuses the request: {type(error).__name__}: {hide(error, uri)}",
+                shown(uri),
             ) from error
 
 
@@ -105,7 +105,7 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def _explained(error: MlflowException, uri: str) -> OrchestratorError:
-    where, message = without_password(uri), without_password(str(error).strip().splitlines()[0])
+    where, message = shown(uri), hide(str(error).strip().splitlines()[0], uri)
     if error.error_code in _REFUSED:
         return UserInputError(
             f"the MLflow server refuses access: {message}", where, _CREDENTIALS_ADVICE

@@ -19,8 +19,10 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from filelock import FileLock
 
-from orchestrator.config.addresses import sqlite_path, without_password
+from orchestrator.address import Address
+from orchestrator.config.addresses import sqlite_path
 from orchestrator.errors import UserInputError
+from orchestrator.masking import hide, shown
 from orchestrator.tracking.preflight import unavailable
 from orchestrator.tracking.uris import SERVER_SCHEMES, uri_scheme
 
@@ -46,7 +48,7 @@ def database_ready(uri: str) -> Iterator[None]:
     if uri_scheme(uri) in SERVER_SCHEMES:
         yield
         return
-    digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(Address(uri).identity.encode()).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"orchestrator-tracking-{digest}.lock", mode=0o666):
         _check_schema(uri)
         yield
@@ -56,7 +58,7 @@ def _check_schema(uri: str) -> None:
     current, scripts = _schema_revision(uri), _migrations()
     if current is None or current in scripts.get_heads():
         return  # empty (MLflow creates the tables when it opens it), or up to date
-    where = without_password(uri)
+    where = shown(uri)
     try:
         scripts.get_revision(current)
     except CommandError as error:
@@ -71,7 +73,7 @@ def _check_schema(uri: str) -> None:
         what = f"the schema (version {current}) is older than MLflow {mlflow.__version__} needs"
         raise UserInputError(what, where, "take a backup, then run: mlflow db upgrade URI")
     _back_up(path, path.with_name(f"{path.name}.before-{current}"))
-    _upgrade(uri)
+    _upgrade(f"sqlite:///{path}")
 
 
 @cache
@@ -86,7 +88,7 @@ def _schema_revision(uri: str) -> str | None:
     except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError) as error:
         next_step = "install it, for PostgreSQL: pip install 'psycopg[binary]'"
         raise UserInputError(
-            f"the database driver is missing ({error})", without_password(uri), next_step
+            f"the database driver is missing ({hide(error, uri)})", shown(uri), next_step
         ) from error
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
@@ -98,7 +100,8 @@ def _back_up(database: Path, backup: Path) -> None:
 
 
 def _upgrade(uri: str) -> None:
-    # The command is MLflow's public way to migrate; its functions are private.
+    # The command is MLflow's public way to migrate; its functions are private. Everybody sees the
+    # arguments of a process: only the file's path is in them.
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if answer.returncode != 0:

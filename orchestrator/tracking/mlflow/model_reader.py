@@ -13,9 +13,9 @@ from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from orchestrator.config.addresses import without_password
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
+from orchestrator.masking import shown
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.reader import MlflowReader
 
@@ -76,7 +76,7 @@ class ModelReader(MlflowReader):
                 what = f"there is no model {reference} in the registry"
                 raise UserInputError(
                     what,
-                    without_password(self._uri),
+                    shown(self._uri),
                     "`orchestrator ui` shows names, aliases and versions",
                 )
             location = self._client.get_model_version_download_uri(version.name, version.version)
@@ -84,7 +84,7 @@ class ModelReader(MlflowReader):
         if not roles or not version.run_id:
             raise UserInputError(
                 f"the model {reference} was not registered by this program",
-                without_password(self._uri),
+                shown(self._uri),
             )
         return RegisteredModel(version.run_id, roles[0], location)
 

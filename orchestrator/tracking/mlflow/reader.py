@@ -19,8 +19,8 @@ from mlflow.store.entities.paged_list import PagedList
 from mlflow.tracking import MlflowClient
 
 from orchestrator import output_files
-from orchestrator.config.addresses import without_password
 from orchestrator.errors import UserInputError
+from orchestrator.masking import shown
 from orchestrator.tracking import names
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.database import database_ready
@@ -179,9 +179,7 @@ class MlflowReader:
                     f"more than one run begins with {run_id}: {found[0].info.run_id},"
                     f" {found[1].info.run_id}"
                 )
-                raise UserInputError(
-                    what, without_password(self._uri), "give more letters of the id"
-                )
+                raise UserInputError(what, shown(self._uri), "give more letters of the id")
             if found:
                 return found[0]
         advice = (
@@ -189,7 +187,7 @@ class MlflowReader:
             " MLFLOW_TRACKING_URI"
         )
         raise UserInputError(
-            f"there is no run {run_id}, or it is deleted", without_password(self._uri), advice
+            f"there is no run {run_id}, or it is deleted", shown(self._uri), advice
         )
 
     def _search(self, experiment_id: str, wanted: str) -> list[TrackedRun]:

@@ -17,9 +17,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from orchestrator.config.addresses import without_password
 from orchestrator.config.roles import Role
 from orchestrator.errors import OrchestratorError
+from orchestrator.masking import shown
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.database import database_ready
 from orchestrator.tracking.mlflow.model_delivery import DELIVERY_TAG, deliver_model
@@ -204,7 +204,7 @@ class ModelRegistry:
             except (MlflowException, FileNotFoundError) as error:
                 if isinstance(error, MlflowException) and error.error_code not in _MISSING:
                     raise
-                where = f"{self.model_name(role)} version {version} in {without_password(self.uri)}"
+                where = f"{self.model_name(role)} version {version} in {shown(self.uri)}"
                 raise OrchestratorError(
                     f"its files {path} are missing ({str(error).splitlines()[0]})", where
                 ) from error

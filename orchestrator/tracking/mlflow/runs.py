@@ -7,8 +7,8 @@ from mlflow.entities import Experiment, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from orchestrator.config.addresses import without_password
 from orchestrator.errors import UserInputError
+from orchestrator.masking import shown
 from orchestrator.tracking import names
 from orchestrator.tracking.earlier_log import NEW_RUN_ADVICE, EarlierLog
 from orchestrator.tracking.mlflow.calls import environment, mlflow_calls
@@ -131,12 +131,12 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
         found = find_run_of_tag(client, experiment_ids, names.SPOOL_ID_TAG, run_id)
         if found is None:
             raise UserInputError(
-                f"there is no run {run_id!r} to go on with", without_password(uri), NEW_RUN_ADVICE
+                f"there is no run {run_id!r} to go on with", shown(uri), NEW_RUN_ADVICE
             ) from error
         run = client.get_run(found)
     if run.info.lifecycle_stage != "active":
         restore = f"restore it (mlflow runs restore --run-id {run_id}) or {NEW_RUN_ADVICE}"
-        raise UserInputError(f"run {run_id} is deleted", without_password(uri), restore)
+        raise UserInputError(f"run {run_id} is deleted", shown(uri), restore)
     return run
 
 
@@ -158,7 +158,7 @@ def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experime
         what = f"run {run_id} lies in experiment {its_own!r}, not in {experiment!r}"
         raise UserInputError(
             what,
-            without_password(uri),
+            shown(uri),
             f"name its experiment as tracking.experiment, or {NEW_RUN_ADVICE}",
         )
     return run
@@ -212,7 +212,5 @@ def _active(found: Experiment | None, uri: str, name: str) -> str:
             f"restore it (mlflow experiments restore --experiment-id {deleted_id}) or choose"
             " another name"
         )
-        raise UserInputError(
-            f"tracking.experiment {name!r} is deleted", without_password(uri), restore
-        )
+        raise UserInputError(f"tracking.experiment {name!r} is deleted", shown(uri), restore)
     return str(found.experiment_id)

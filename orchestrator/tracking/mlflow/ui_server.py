@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from orchestrator.errors import TrackingUnavailableError, UserInputError
+from orchestrator.masking import hide
 from orchestrator.tracking.uris import artifact_root
 
 LOOPBACK = "127.0.0.1"
@@ -34,11 +35,13 @@ class UiServer:
         port: On which it listens.
         process: Leads a process group of its own.
         log: What the server prints.
+        uri: The database.
     """
 
     port: int
     process: "subprocess.Popen[bytes]"
     log: IO[bytes]
+    uri: str = field(repr=False)
 
     @property
     def url(self) -> str:
@@ -68,7 +71,7 @@ class UiServer:
             TrackingUnavailableError: The server has ended.
         """
         self.process.wait()
-        raise _ended(self.log)
+        raise _ended(self.log, self.uri)
 
 
 def free_port(port: int) -> int:
@@ -109,8 +112,9 @@ def ui_server(uri: str, port: int) -> Iterator[UiServer]:
             _command(port), env=_environment(uri), stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _wait_for_answer(process, port, log)
-            yield UiServer(port, process, log)
+            server = UiServer(port, process, log, uri)
+            _wait_for_answer(server)
+            yield server
         finally:
             _end(process)
 
@@ -140,11 +144,11 @@ def _environment(uri: str) -> dict[str, str]:
     return defaults | dict(os.environ) | store
 
 
-def _wait_for_answer(process: "subprocess.Popen[bytes]", port: int, log: IO[bytes]) -> None:
+def _wait_for_answer(server: UiServer) -> None:
     give_up = time.monotonic() + START_SECONDS
-    while not _answers(port):
-        if process.poll() is not None or time.monotonic() > give_up:
-            raise _ended(log)
+    while not _answers(server.port):
+        if server.process.poll() is not None or time.monotonic() > give_up:
+            raise _ended(server.log, server.uri)
         time.sleep(_POLL_SECONDS)
 
 
@@ -157,11 +161,11 @@ def _answers(port: int) -> bool:
     return False
 
 
-def _ended(log: IO[bytes]) -> TrackingUnavailableError:
+def _ended(log: IO[bytes], uri: str) -> TrackingUnavailableError:
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
     return TrackingUnavailableError(
-        f"the MLflow server does not answer: {lines[-1] if lines else 'it said nothing'}"
+        f"the MLflow server does not answer: {hide(lines[-1], uri) if lines else 'it said nothing'}"
     )
 
 

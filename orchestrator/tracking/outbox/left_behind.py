@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from orchestrator.config.addresses import without_password
-from orchestrator.errors import OrchestratorError, StorageUnavailableError, TrackingUnavailableError
+from orchestrator.address import Address, is_same_place
+from orchestrator.errors import (
+    OrchestratorError,
+    StorageUnavailableError,
+    TrackingUnavailableError,
+    UserInputError,
+)
+from orchestrator.masking import hide
 from orchestrator.tracking.outbox.delivery import Delivery
 from orchestrator.tracking.outbox.entries import Entry
 from orchestrator.tracking.outbox.outbox import WINDOW
@@ -40,28 +46,39 @@ class LeftBehind:
 
 
 def deliver_left_behind(
-    spool_dir: Path, delivery_to: DeliveryTo, uri: str | None = None
+    spool_dir: Path, delivery_to: DeliveryTo, uri: str | None = None, *, only_there: bool = True
 ) -> list[LeftBehind]:
     """Send what sessions left whose process is gone.
 
     Args:
         spool_dir: Where sessions keep what waits.
         delivery_to: Makes the delivery of each session.
-        uri: Only those of this store; None for all.
+        uri: A store, with its secrets: a spool keeps its address without them. None for none.
+        only_there: Whether sessions of other stores than that are left alone.
     """
     found: list[LeftBehind] = []
     for spool in Spool.left_behind(spool_dir):
         try:
-            if uri is None or spool.destination.uri == uri:
-                found.append(_deliver(spool, delivery_to, found))
+            is_there = uri is not None and is_same_place(uri, spool.destination.uri)
+            if is_there or uri is None or not only_there:
+                address = uri if is_there else None
+                found.append(_deliver(spool, delivery_to, found, address))
         finally:
             spool.close()
     return found
 
 
-def _deliver(spool: Spool, delivery_to: DeliveryTo, before: Sequence[LeftBehind]) -> LeftBehind:
+def _deliver(
+    spool: Spool, delivery_to: DeliveryTo, before: Sequence[LeftBehind], uri: str | None
+) -> LeftBehind:
     """Send one, unless its store did not answer for one before: each try may take some seconds."""
     destination, num_sent, num_refused = spool.destination, 0, 0
+    try:
+        address = uri or Address(destination.uri).without_placeholders()
+    except ValueError as problem:
+        error: OrchestratorError | None = UserInputError(str(problem), str(spool.folder))
+        return LeftBehind(spool.folder, destination, 0, 0, error)
+    destination = replace(destination, uri=address)
     error = next(
         (
             left.error
@@ -84,9 +101,8 @@ def _deliver(spool: Spool, delivery_to: DeliveryTo, before: Sequence[LeftBehind]
             f"the spool cannot be used ({reason.strerror or reason})", str(spool.folder)
         )
     except Exception as reason:  # noqa: BLE001 - what cannot be sent keeps no run from beginning, and nothing else waiting
-        error = OrchestratorError(
-            without_password(f"{type(reason).__name__}: {reason}"), str(spool.folder)
-        )
+        said = hide(f"{type(reason).__name__}: {reason}", destination.uri)
+        error = OrchestratorError(said, str(spool.folder))
     is_store_away = isinstance(error, TrackingUnavailableError) and not delivery.is_connected
     return LeftBehind(spool.folder, destination, num_sent, num_refused, error, is_store_away)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from orchestrator.config.addresses import without_password
 from orchestrator.errors import OrchestratorError
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
@@ -77,5 +76,5 @@ def known_error(error: Exception) -> OrchestratorError:
     return (
         error
         if isinstance(error, OrchestratorError)
-        else OrchestratorError(without_password(f"{type(error).__name__}: {error}"))
+        else OrchestratorError(f"{type(error).__name__}: {error}")
     )

@@ -31,6 +31,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.masking import shown_values
 from orchestrator.tracking.outbox.entries import Entry, entry_from_json
 from orchestrator.tracking.outbox.journal import Journal
 
@@ -50,11 +51,11 @@ class Destination:
     """Name the store and the experiment of a session.
 
     Attributes:
-        uri: The store's; it may hold a password, so the folder is its owner's alone.
+        uri: The store's. A spool keeps it without its secrets, those of earlier versions with them.
         experiment: The experiment's name.
     """
 
-    uri: str
+    uri: str = field(repr=False)
     experiment: str
 
 
@@ -101,7 +102,7 @@ class Spool:
             lock = FileLock(_lock_file(folder))
             lock.acquire(timeout=5)  # another process may just be looking who holds it
             folder.mkdir(mode=0o700)
-            _write_json(folder / _DESTINATION, asdict(destination))
+            _write_json(folder / _DESTINATION, shown_values(asdict(destination)))
             return cls(folder, lock)
         except OSError as error:
             advice = "free some space there, or set tracking.spool to another folder"

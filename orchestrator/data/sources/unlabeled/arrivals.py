@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from functools import cached_property, partial
 
-from orchestrator.config.addresses import without_password
+from orchestrator.config.addresses import nameable
 from orchestrator.config.unlabeled import UnlabeledArrivalsConfig
 from orchestrator.data.growing_folder import Folder, ParquetContent, is_held_out, read_taken
 from orchestrator.data.samples import Sample
+from orchestrator.masking import shown
 
 
 class UnlabeledArrivals:
@@ -24,8 +25,8 @@ class UnlabeledArrivals:
         Raises:
             StorageUnavailableError: Object storage does not answer.
         """
-        self.name = config.path.rstrip("/").rpartition("/")[2]
-        self.place = without_password(config.path)
+        self.name = nameable(config.path).rstrip("/").rpartition("/")[2]
+        self.place = shown(config.path)
         self._config = config
         self._folder = Folder(config.path)
 

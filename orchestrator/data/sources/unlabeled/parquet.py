@@ -8,7 +8,6 @@ from functools import partial
 
 import pyarrow as pa
 
-from orchestrator.config.addresses import without_password
 from orchestrator.data.parquet_columns import check_columns
 from orchestrator.data.parquet_files import find_parquet_files
 from orchestrator.data.samples import Sample
@@ -19,6 +18,7 @@ from orchestrator.data.sources.parquet import (
     num_rows,
     opened,
 )
+from orchestrator.masking import shown
 
 _COLUMNS = ("image",)
 
@@ -37,7 +37,7 @@ class UnlabeledParquet:
             StorageUnavailableError: Object storage does not answer.
         """
         self.name = data_set_name(path)
-        self.place = without_password(path)
+        self.place = shown(path)
         self._files = find_parquet_files(path, "data.unlabeled.path")
 
     @property

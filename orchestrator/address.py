@@ -1,0 +1,231 @@
+"""An address, parsed once, that is never shown with its secret.
+
+A secret is all user information (`user:password@`, `TOKEN@`), every part of the query whose key is
+not on a list of harmless ones (`password=`, `X-Amz-Signature=`), and a fragment that is no page.
+What is shown has `***` in its place. An address that may be read in two ways (`http://me:a@b/c@d`)
+shows its scheme alone.
+
+```
+s3://KEY:SECRET@bucket/folder?region=eu&token=T    as it was written
+s3://***@bucket/folder?region=eu&token=***         shown
+s3://bucket/folder?region=eu                       identity: equal under every password
+```
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cached_property
+from urllib.parse import parse_qsl, unquote, unquote_plus
+
+HIDDEN = "***"
+SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>.*)", re.DOTALL)
+
+_DATABASE_SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "mssql")
+_HARMLESS_KEYS = frozenset(
+    {
+        # object storage, as pyarrow reads it
+        *("region", "scheme", "endpoint_override", "tls_ca_file_path", "smart_defaults"),
+        *("allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open"),
+        *("check_directory_existence_before_creation", "force_virtual_addressing"),
+        *("retry_limit_seconds", "project_id"),
+        # SQLite
+        *("mode", "cache", "immutable", "nolock", "vfs", "uri", "timeout", "detect_types"),
+        *("check_same_thread", "isolation_level"),
+        # database servers: hosts, modes, and paths of files
+        *("host", "port", "connect_timeout", "application_name", "options", "charset"),
+        *("target_session_attrs", "client_encoding", "read_default_file", "passfile", "driver"),
+        *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "ssl_ca", "ssl_cert"),
+        *("ssl_key", "encrypt", "trustservercertificate"),
+    }
+)
+_HARMLESS_VALUE = re.compile(r"[\w.:/,=+\- \[\]()]*")
+_PLAIN_KEY = re.compile(r"[A-Za-z][\w.\-]{0,39}")
+_PORT = re.compile(
+    r"\d{0,5}([^\w@:/?#%+~.\-].*)?", re.DOTALL
+)  # what follows is no address any more
+
+
+class Address:
+    """A path, or an address such as `s3://bucket/folder`; its text is what is shown.
+
+    Args:
+        text: As it was written.
+
+    Attributes:
+        scheme: In lower case; empty for a path.
+        user_info: What stands before the `@`, percent-encoded; empty where nothing does.
+        place: What follows it: host and path, or bucket and folder.
+        query: What follows the `?`, percent-encoded.
+        is_unclear: Whether user information may end elsewhere: a raw `/`, `?`, `#` or `@` in a
+            password ends it for some readers and not for others.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        found = SCHEME.fullmatch(text)
+        self._scheme, self._rest = (found["scheme"], found["rest"]) if found else ("", text)
+        self.scheme = self._scheme.lower()
+        self.user_info, self._at, place, self.is_unclear = (
+            _user_info(self.scheme, self._rest) if found else ("", "", text, False)
+        )
+        place, self._hash, self._fragment = place.partition("#") if found else (text, "", "")
+        self.place, self._mark, self.query = place.partition("?") if found else (text, "", "")
+
+    def __str__(self) -> str:
+        return self.shown
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
+
+    def reveal(self) -> str:
+        """Return the address as it was written, for whoever opens it."""
+        return self._text
+
+    @cached_property
+    def shown(self) -> str:
+        """The address with `***` for each secret; the same text where it has none."""
+        if not self.scheme:
+            return self._text
+        if self.is_unclear:
+            host = "" if "@" in self._rest else f"{self._rest.partition(':')[0]}:"
+            return f"{self._scheme}://{host}{HIDDEN}"
+        user = HIDDEN if _is_secret_user(self.user_info) else self.user_info
+        items = "".join(map(_shown_item, _items(self.query)))
+        fragment = HIDDEN if _is_secret_fragment(self._fragment) else self._fragment
+        place = f"{self.place}{self._mark}{items}{self._hash}{fragment}"
+        return f"{self._scheme}://{user}{self._at}{place}"
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether something of it is not shown."""
+        return self.shown != self._text
+
+    @cached_property
+    def identity(self) -> str:
+        """The address without its secrets: two of one place are equal under every password.
+
+        Not for showing: where the address is unclear, it may hold a part of the secret.
+        """
+        return self._without(lambda part, shown_part: part != shown_part or _is_hidden(part))
+
+    def without_placeholders(self) -> str:
+        """Return the address without the `***` that stand where it had a secret when it was shown:
+        the secret is then taken from the environment.
+
+        Raises:
+            ValueError: The place is hidden as well.
+        """
+        if self.scheme and HIDDEN in re.split(r"[/?#]", self.place, maxsplit=1)[0]:
+            msg = (
+                f"{self} was written down without its secret, and its place is hidden with it; give"
+                " the address again, with its secret in the environment"
+            )
+            raise ValueError(msg)
+        return self._without(lambda part, _: _is_hidden(part))
+
+    @property
+    def user(self) -> str:
+        """The name before the password, decoded; empty where there is none."""
+        return unquote(self.user_info.partition(":")[0])
+
+    @property
+    def password(self) -> str:
+        """The password, decoded; empty where there is none."""
+        return unquote(self.user_info.partition(":")[2])
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The query, decoded; of a key that stands twice, the last."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    def secrets(self) -> list[str]:
+        """Return what is hidden, as it was written."""
+        if self.is_unclear:
+            return [self._rest]
+        user = (
+            [self.user_info, self.user_info.partition(":")[2]]
+            if _is_secret_user(self.user_info)
+            else []
+        )
+        items = [item for item in _items(self.query) if _shown_item(item) != item]
+        values = [item.partition("=")[2] or item for item in items]
+        fragment = [self._fragment] if _is_secret_fragment(self._fragment) else []
+        return [text for text in (*user, *values, *fragment) if text]
+
+    def _without(self, leaves_out: Callable[[str, str], bool]) -> str:
+        """Return the address without some parts; of each, the test gets it and how it is shown."""
+        if not self.scheme:
+            return self._text
+        user_shown = HIDDEN if _is_secret_user(self.user_info) else self.user_info
+        keeps_user = not leaves_out(self.user_info, user_shown)
+        begin = f"{self.user_info}{self._at}" if keeps_user else ""
+        items = _items(self.query)[::2]
+        kept = [item for item in items if not leaves_out(item, _shown_item(item))]
+        query = f"{self._mark}{self.query}"
+        if len(kept) < len(items):
+            query = "?" + "&".join(kept) if any(kept) else ""
+        fragment_shown = HIDDEN if _is_secret_fragment(self._fragment) else self._fragment
+        end = "" if leaves_out(self._fragment, fragment_shown) else f"{self._hash}{self._fragment}"
+        return f"{self._scheme}://{begin}{self.place}{query}{end}"
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Return whether two addresses differ in nothing but their secrets."""
+    return Address(one).identity == Address(other).identity
+
+
+def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
+    """Return what stands before the `@`, the `@`, what follows it, and whether that may be read
+    otherwise.
+    """
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, at, _ = authority.rpartition("@")
+    tail = rest[len(authority) :]
+    if at:
+        return user, at, rest[len(user) + 1 :], "@" in tail
+    if scheme.partition("+")[0] in _DATABASE_SCHEMES and ":" in authority and rest.count("@") == 1:
+        user, at, place = rest.partition("@")  # as SQLAlchemy: up to the `@`, whatever is before
+        return user, at, place, False
+    _, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")
+    if not colon:
+        return "", "", rest, False
+    is_page = scheme in ("http", "https") and tail.startswith("/")
+    is_port = _PORT.fullmatch(port) is not None
+    return "", "", rest, not is_port or ("@" in tail and not is_page)
+
+
+def _is_secret_user(user: str) -> bool:
+    # Google's public buckets are read by a user named anonymous.
+    return user not in ("", "anonymous", HIDDEN)
+
+
+def _is_secret_fragment(fragment: str) -> bool:
+    """Return whether a fragment is something else than a page, such as `#/experiments/1`."""
+    return fragment not in ("", HIDDEN) and not fragment.startswith("/")
+
+
+def _is_hidden(part: str) -> bool:
+    # an earlier version left the user's name: me:***
+    return part == HIDDEN or part.endswith((f"={HIDDEN}", f":{HIDDEN}"))
+
+
+def _items(query: str) -> list[str]:
+    """Return the items of a query, with the separators between them."""
+    return re.split("([&;])", query)
+
+
+def _shown_item(item: str) -> str:
+    key, equals, value = item.partition("=")
+    if item in ("", "&", ";", HIDDEN) or (equals and not value):
+        return item
+    if unquote_plus(key).lower() in _HARMLESS_KEYS and _is_harmless(unquote_plus(value)):
+        return item
+    return f"{key}={HIDDEN}" if equals and _PLAIN_KEY.fullmatch(key) else HIDDEN
+
+
+def _is_harmless(value: str) -> bool:
+    """Return whether a harmless key has a value of its kind, which may be an address itself."""
+    address = Address(value if "://" in value else f"x://{value}")
+    return _HARMLESS_VALUE.fullmatch(value) is not None and not address.has_secret

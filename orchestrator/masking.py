@@ -1,0 +1,113 @@
+"""Hide the secrets of addresses in what is shown, logged, raised and written."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, unquote, unquote_plus
+
+from orchestrator.address import HIDDEN, SCHEME, Address
+
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://\S+")
+_AFTER_AN_ADDRESS = "'\"`)]}>,.;:!…"
+_MIN_CHARACTERS = 4  # a shorter secret is hidden only where it is a word
+
+
+def masked(text: str) -> str:
+    """Return a text with the secrets of every address in it hidden; an address ends at a blank."""
+    return _IN_TEXT.sub(_shown_match, text) if "://" in text else text
+
+
+def shown(value: str) -> str:
+    """Return an address, or a text in which some may stand, without secrets."""
+    return Address(value).shown if SCHEME.fullmatch(value) else masked(value)
+
+
+def shown_values(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a JSON value with every text in it as it is shown."""
+    match value:
+        case str():
+            return shown(value)
+        case dict():
+            return {key: shown_values(item) for key, item in value.items()}
+        case list() | tuple():
+            return [shown_values(item) for item in value]
+        case _:
+            return value
+
+
+def hide(text: object, *addresses: str) -> str:
+    """Return a text, such as a library's error about some addresses, without their secrets.
+
+    Libraries quote and decode addresses and cut them to pieces: every piece of a secret is hidden.
+    """
+    said = str(text)
+    for address in map(Address, addresses):
+        if address.has_secret:
+            for form in _forms(address.reveal()):
+                said = said.replace(form, address.shown)
+            for secret in sorted(_pieces(address), key=len, reverse=True):
+                said = _without(said, secret)
+    return masked(said)
+
+
+def first_secret(tree: object, path: str = "") -> tuple[str, str] | None:
+    """Return the dotted path of the first text with a secret, and the text; None without one."""
+    match tree:
+        case str() if shown(tree) != tree:
+            return path, tree
+        case dict():
+            pairs = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
+        case list() | tuple():
+            pairs = [(f"{path}[{number}]", value) for number, value in enumerate(tree)]
+        case _:
+            return None
+    return next((found for key, value in pairs if (found := first_secret(value, key))), None)
+
+
+def secrets_advice(address: str) -> str:
+    """Return where the secret of an address belongs, by its scheme."""
+    match Address(address).scheme.partition("+")[0]:
+        case "s3":
+            return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials"
+        case "gs" | "gcs":
+            return "GOOGLE_APPLICATION_CREDENTIALS"
+        case "http" | "https":
+            return "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        case "postgresql" | "postgres":
+            return "PGUSER and PGPASSWORD, or a file that PGPASSFILE names"
+        case _:
+            return "an environment variable that its library reads"
+
+
+def _shown_match(found: re.Match[str]) -> str:
+    text = found[0].rstrip(_AFTER_AN_ADDRESS)
+    return Address(text).shown + found[0][len(text) :]
+
+
+def _pieces(address: Address) -> set[str]:
+    """Return every secret of an address, whole and in pieces, as written and decoded."""
+    whole = {form for secret in address.secrets() for form in _forms(secret)}
+    pieces = {
+        piece
+        for form in whole
+        for ends in (r"[/?#@:&=\s]+", r"[^\w.~\-*]+")
+        for piece in re.split(ends, form)
+    }
+    return {text for text in whole | pieces if len(text) > 1 and text != HIDDEN}
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield a text in the forms in which libraries repeat it."""
+    for form in dict.fromkeys((text, unquote(text), unquote_plus(text))):
+        yield from (form, repr(form)[1:-1], json.dumps(form)[1:-1], html.escape(form))
+        yield from (quote(form), quote(form, safe=""))
+
+
+def _without(text: str, secret: str) -> str:
+    if len(secret) >= _MIN_CHARACTERS:
+        return text.replace(secret, HIDDEN)
+    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
