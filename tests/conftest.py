@@ -55,6 +55,7 @@ _FILES_THAT_START_RAY = (
     "distributed/test_claims.py",
     "test_cluster_jobs.py",
     "test_lanes.py",
+    "test_secrets.py",
     "test_sweep.py",
     "test_sweep_reliability.py",
 )

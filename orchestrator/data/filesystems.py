@@ -66,4 +66,4 @@ def reached(where: str, uri: str | None = None) -> Iterator[None]:
 
 def keys_advice(uri: str) -> str:
     """Return where the keys of a remote place belong, to be added to advice; empty for a path."""
-    return f"; its keys belong into {secrets_advice(uri)}" if "://" in uri else ""
+    return f"; its keys belong in {secrets_advice(uri)}" if "://" in uri else ""

@@ -411,5 +411,24 @@ def test_a_password_never_gets_into_a_manifest() -> None:
         [ROOT / "experiments" / "retraining_digits.yaml"],
         ["source.path=s3://me:secret@bucket/x"],
     )
-    with pytest.raises(UserInputError, match=r"there is a password in the file .*://me:\*\*\*@"):
+    with pytest.raises(UserInputError, match=r"source.path = s3://\*\*\*@bucket/x holds a secret"):
         render(request, ClusterConfig())
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("s3://TOKEN@bucket/x", "the Secret keys .*AWS_ACCESS_KEY_ID"),
+        ("s3://AK:a/b@bucket/x", "secrets.object_storage"),
+        ("s3://bucket/x?secret_key=k", "secrets.object_storage"),
+        ("s3://bucket/x?X-Amz-Signature=k", "AWS_SECRET_ACCESS_KEY"),
+        ("gs://me:pw@bucket/x", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
+)
+def test_submit_names_the_secret_in_which_the_secret_of_an_address_belongs(
+    address: str, said: str
+) -> None:
+    file = ROOT / "experiments" / "retraining_digits.yaml"
+    cluster = ClusterConfig.model_validate({"secrets": {"object_storage": "keys"}})
+    with pytest.raises(UserInputError, match=said):
+        render(Request("retrain", [file], [f"source.path={address}"]), cluster)

@@ -22,9 +22,16 @@ def test_every_field_has_a_default() -> None:
         ("image: registry:5000/orchestrator", "may be another image tomorrow"),
         ("environment: {AWS_SECRET_ACCESS_KEY: x}", "looks like a secret"),
         ("environment: {DATABASE: 'postgresql://me:pw@db'}", "looks like a secret"),
-        ("tracking: {uri: 'http://me:pw@mlflow'}", "tracking.uri: holds a password"),
+        (
+            "tracking: {uri: 'http://me:pw@mlflow'}",
+            "tracking.uri: holds a secret.*_PASSWORD",
+        ),
         ("storage: {kind: object_storage, uri: /data}", "storage.uri = '/data'"),
-        ("storage: {kind: object_storage, uri: 's3://key:pw@bucket'}", "holds a password"),
+        (
+            "storage: {kind: object_storage, uri: 's3://key:pw@bucket'}",
+            "secret.*_ACCESS_KEY",
+        ),
+        ("tracking: {uri: 'http://mlflow?token=x'}", "tracking.uri: holds a secret"),
         ("storage: {mount_path: relative}", "storage.mount_path"),
         ("sweeps: {min_trials: 3, max_trials: 2}", "swap them"),
         ("schedule: {time_zone: Mars/Olympus}", "is no time zone"),

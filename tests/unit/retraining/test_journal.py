@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.address import Address
 from orchestrator.config.addresses import below
 from orchestrator.config.retraining import LeaseConfig
 from orchestrator.errors import LeaseLostError, LockedError, StorageUnavailableError, UserInputError
 from orchestrator.retraining.journal import Entry, EntryKind, Journal
 from orchestrator.retraining.lease import Heartbeat, Lease, this_holder
 from orchestrator.retraining.state import Held, ModelPair, Note, PutAside, State, Tried
-from orchestrator.retraining.storage import ObjectStorage
+from orchestrator.retraining.storage import ObjectStorage, _s3_keys
 from orchestrator.retraining.version_states import VersionState
+from orchestrator.stages import StageStore
 from tests.object_storage import simulated_s3
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
@@ -211,6 +213,41 @@ def test_what_is_no_entry_is_an_error_that_says_so(journal: Journal) -> None:
     journal.storage.write("journal/000000000001.json", b"{")
     with pytest.raises(StorageUnavailableError, match="is no entry of a journal"):
         journal.last()
+
+
+@pytest.mark.parametrize("place", ["address", "profile"])
+def test_a_journal_takes_its_keys_from_where_the_stage_store_takes_them(
+    bucket: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    uri = below(bucket, place)
+    if place == "address":
+        uri = uri.replace("://", "://AKEY:se%2Fcret@")
+    else:
+        profiles = tmp_path / "credentials"
+        profiles.write_text(
+            "[default]\naws_access_key_id = no\n"
+            "[team]\naws_access_key_id = AKEY\naws_secret_access_key = se/cret\n"
+        )
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profiles))
+        monkeypatch.setenv("AWS_PROFILE", "team")
+    StageStore(uri).check_writable()
+    storage = ObjectStorage(uri)
+    assert storage.create("journal/1", b"one")
+    assert storage.names("journal") == ["journal/1"]
+    keys = _s3_keys(Address(uri))
+    assert keys == {"access_key_id": "AKEY", "secret_access_key": "se/cret"}
+
+
+def test_a_journal_that_cannot_be_reached_shows_no_key() -> None:
+    uri = "s3://AKEY:se%2Fcret@bucket/s?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
+    with pytest.raises(StorageUnavailableError) as away:
+        Journal(ObjectStorage(uri)).last()
+    said = str(away.value)
+    assert "s3://***@bucket/s?endpoint_override=127.0.0.1:9" in said
+    assert "AWS_ACCESS_KEY_ID" in said, "where keys belong"
+    assert not [secret for secret in ("AKEY", "se%2Fcret", "se/cret") if secret in said]
 
 
 def test_an_address_that_nothing_has_is_the_users_mistake() -> None:

@@ -76,4 +76,4 @@ def test_the_digits_come_from_a_package(digits_table: ImageTable) -> None:
 def test_a_bucket_is_named_without_its_password(pets: ImageTable) -> None:
     train, _ = dataset_uses(ParquetConfig(train="s3://key:hidden@bucket/train.parquet"), pets)
     assert train.source_type == "s3"
-    assert json.loads(train.source) == {"uri": "s3://key:***@bucket/train.parquet"}
+    assert json.loads(train.source) == {"uri": "s3://***@bucket/train.parquet"}

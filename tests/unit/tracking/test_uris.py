@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.addresses import absolute_tracking_uri, without_password
+from orchestrator.config.addresses import absolute_tracking_uri
 from orchestrator.errors import UserInputError
 from orchestrator.tracking.uris import (
     artifact_root,
@@ -100,13 +100,9 @@ def test_an_experiment_has_a_page_on_the_server_or_on_the_local_ui() -> None:
     assert experiment_url("sqlite:////a.db", "1") == "http://127.0.0.1:5000/#/experiments/1"
 
 
-def test_passwords_are_hidden_and_nothing_else() -> None:
-    assert (
-        without_password("no postgresql://me:se:cret@host:5432/db here")
-        == "no postgresql://me:***@host:5432/db here"
-    )
-    assert without_password("http://host:5000/a@b") == "http://host:5000/a@b"
+def test_the_way_to_the_ui_has_no_password() -> None:
     assert "secret" not in ui_command("postgresql://me:secret@host/db")
+    assert ui_command("http://me:secret@host") == "http://host/#/experiments"
 
 
 @pytest.mark.parametrize(
@@ -128,3 +124,16 @@ def test_runs_and_versions_have_pages_on_a_server_only_and_no_link_has_a_passwor
     assert run_url(uri, "3f2a") == run
     assert version_url(uri, "a b/c-student", 7) == version
     assert run_url(uri, "") == ""
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("file://me:SECRET@host/x", "ftp://me:SECRET@host", "me:SECRET@host/db"),
+        *("http://me:SECRET/x@host", "http://host:SECRET", "sqlite://me:SECRET@host"),
+    ],
+)
+def test_an_address_that_cannot_hold_runs_is_refused_without_its_secret(uri: str) -> None:
+    with pytest.raises(UserInputError) as refused:
+        require_supported(uri)
+    assert "SECRET" not in str(refused.value)

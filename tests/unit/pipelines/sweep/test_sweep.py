@@ -28,7 +28,7 @@ SPACE = {
     "parameters": {"student.temperature": {"kind": "choice", "values": [1, 8]}},
 }
 PASSWORD = "hunter2"  # noqa: S105 - of nobody
-ADDRESS = "http://me:***@127.0.0.1:9"  # nobody answers there
+ADDRESS = "http://***@127.0.0.1:9"  # nobody answers there
 
 
 def compute_here(
@@ -60,7 +60,7 @@ def experiment_with(
 
     def make(password: str) -> Experiment:
         tracking = {
-            "uri": ADDRESS.replace("***", password),
+            "uri": ADDRESS.replace("***", f"me:{password}"),
             "spool": str(tmp_path / "spool"),
             "required": False,
             "models": "none",
@@ -99,7 +99,7 @@ def test_a_sweep_keeps_no_password_and_goes_on_without_it(
     header = ledger_of(output).header
     assert header is not None
     # as a report reads it
-    assert Experiment.model_validate(header.experiment).tracking.uri == ADDRESS
+    assert Experiment.model_validate(header.experiment).tracking.uri == "http://127.0.0.1:9"
     warm = SearchSpace.model_validate({**SPACE, "warm_start": str(output)})
     assert sweep(warm, experiment_with(PASSWORD), tmp_path / "warm").summary["trials"] == []
 

@@ -1,5 +1,6 @@
 """Sessions whose process is gone: each is sent, or says why not, whatever the others do."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,30 @@ def test_only_sessions_of_the_store_that_is_asked_for_are_sent(
     found = deliver_left_behind(tmp_path, delivery_to, "memory://a")
     assert [one.folder for one in found] == [here]
     assert there.exists()
+
+
+def test_what_was_left_is_sent_with_the_secret_of_whoever_sends_it(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    left(tmp_path, "a" * 32, 1, uri="memory://me:old@a")
+    left(tmp_path, "b" * 32, 1, uri="memory://me:old@b")
+    addresses: list[str] = []
+
+    def noted(destination: Destination, run_ids: Mapping[str, str]) -> MemoryDelivery:
+        addresses.append(destination.uri)
+        return MemoryDelivery(store, run_ids)
+
+    deliver_left_behind(tmp_path, noted, "memory://me:new@a", only_there=False)
+    assert sorted(addresses) == ["memory://b", "memory://me:new@a"]
+
+
+def test_what_was_left_for_a_store_whose_place_is_hidden_waits_and_says_so(
+    delivery_to: DeliveryTo, tmp_path: Path
+) -> None:
+    folder = left(tmp_path, "a" * 32, 1, uri="memory://me:a/b@c@a")
+    (found,) = deliver_left_behind(tmp_path, delivery_to)
+    assert "give the address again" in str(found.error)
+    assert folder.exists()
 
 
 def test_an_interrupted_delivery_goes_on_where_it_was(

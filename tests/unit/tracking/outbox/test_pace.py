@@ -57,4 +57,4 @@ def test_what_was_put_aside_is_tried_again_after_a_long_pause_and_soon_in_a_hurr
 def test_an_unknown_error_is_named_without_passwords() -> None:
     assert known_error(AWAY) is AWAY
     error = known_error(OSError("no route to postgresql://me:secret@host/runs"))
-    assert "OSError: no route to postgresql://me:***@host/runs" in str(error)
+    assert "OSError: no route to postgresql://***@host/runs" in str(error)

@@ -51,7 +51,15 @@ def test_what_waits_is_read_in_the_order_of_logging_from_where_the_store_has_it(
     (again,) = Spool.left_behind(killed(spool).parent)
     assert entries(again) == [points(3), points(4), points(5)]
     assert again.delivered.run_ids == {"here": "there"}
-    assert again.destination == DESTINATION
+    assert again.destination == Destination("postgresql://***@host/runs", DESTINATION.experiment)
+
+
+def test_no_file_of_a_spool_has_the_secret_of_its_store(spool: Spool) -> None:
+    spool.append(points(1))
+    spool.note_delivered(0, {})
+    files = [path for path in spool.folder.rglob("*") if path.is_file()]
+    assert len(files) > 1
+    assert not [path.name for path in files if b"secret" in path.read_bytes()]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 5e-324, 0.1 + 0.2])
