@@ -54,6 +54,7 @@ def gc(
     """
     from orchestrator.config import load_experiment
     from orchestrator.config.experiment import StoreConfig
+    from orchestrator.config.validation import validated
 
     experiments = [load_experiment(file) for file in files or []]
     if store == "":
@@ -64,7 +65,7 @@ def gc(
     uris = (
         []
         if store is None and experiments
-        else [StoreConfig(uri=store).uri if store else StoreConfig().uri]
+        else [validated(StoreConfig, {"uri": store}).uri if store else StoreConfig().uri]
     )
 
     from orchestrator.pipelines.store.collect_garbage import collect_garbage

@@ -6,7 +6,7 @@ import shlex
 import urllib.parse
 from pathlib import Path
 
-from orchestrator.address import HIDDEN, Address
+from orchestrator.address import Address
 from orchestrator.config.addresses import sqlite_path
 from orchestrator.errors import UserInputError
 from orchestrator.masking import hide, shown
@@ -111,4 +111,6 @@ def _server(uri: str) -> str:
 
 def _shown(uri: str) -> str:
     """Return a URI that has a mistake, without what may be a secret: its scheme may be missing."""
-    return shown(uri) if "://" in uri or "@" not in uri else f"{HIDDEN}@{uri.rpartition('@')[2]}"
+    if "://" in uri or not {*"@?"} & {*uri}:
+        return shown(uri)
+    return shown(f"missing://{uri}").removeprefix("missing://")
