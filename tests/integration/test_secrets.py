@@ -5,80 +5,31 @@ no output, file, database, spool, request or process title.
 import hashlib
 import json
 import logging
-import sys
 import threading
-import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import yaml
-from pyarrow import fs
-from sklearn.datasets import load_digits
 
-from orchestrator.cli import main
-from orchestrator.config import Experiment, Retraining, load_retraining
+from orchestrator.config import Experiment
 from orchestrator.config.addresses import below
 from orchestrator.pipelines.retraining.lease import held_lease
 from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.tracking.reading import open_registry
-from tests.integration.servers import MlflowServer, mlflow_server
+from tests.integration.canary import (
+    CANARY,
+    FORMS,
+    OF_S3,
+    Command,
+    World,
+    files_with_it,
+    no_process_title_shows_it,
+    write_digits,
+)
+from tests.integration.servers import mlflow_server
 from tests.object_storage import simulated_s3
-
-CANARY, RAW_TAIL = "QZX7canary9KWV", "RAWtail4YWQ"
-QUOTED = urllib.parse.quote(f"{CANARY}@/{RAW_TAIL}", safe="")
-NOBODY = "127.0.0.1:9"
-OF_S3 = f"endpoint_override={NOBODY}&scheme=http&region=us-east-1"
-
-# of each the scheme comes first; what is after the place is an address's own
-FORMS = {
-    "user and password": f"me:{CANARY}@{NOBODY}/x",
-    "token": f"{CANARY}@{NOBODY}/x",
-    "password key": f"{NOBODY}/x?password={CANARY}",
-    "token key": f"{NOBODY}/x?region=eu&token={CANARY}",
-    "secret key": f"{NOBODY}/x?secret_key={CANARY}&access_key={CANARY}",
-    "presigned": f"{NOBODY}/x?X-Amz-Credential={CANARY}%2Fs3&X-Amz-Signature={CANARY}",
-    "percent-encoded": f"me:{QUOTED}@{NOBODY}/x",
-    "raw @": f"me:{CANARY}@{RAW_TAIL}@{NOBODY}/x",
-    "raw /": f"me:{CANARY}/{RAW_TAIL}@{NOBODY}/x",
-    "raw @ and /": f"me:{CANARY}@{RAW_TAIL}/{RAW_TAIL}@{NOBODY}/x",
-    "raw ? and #": f"me:{CANARY}?{RAW_TAIL}#{RAW_TAIL}@{NOBODY}/x",
-}
-
-
-def has_canary(content: bytes | str) -> bool:
-    """Whether the canary, or what was behind an `@` or `/` in it, is there."""
-    found = content if isinstance(content, bytes) else content.encode()
-    return CANARY.encode() in found or RAW_TAIL.encode() in found
-
-
-class Command:
-    """The command line in this process, with all that it has said and posted."""
-
-    def __init__(self, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
-        self._capture = capture
-        self._patch = patch
-        self.posted: list[bytes] = []
-        self.said: list[str] = []
-
-    def __call__(self, *words: object) -> int:
-        """Run it; return its exit code. What it says has no canary, whatever becomes of it."""
-        self._patch.setattr(sys, "argv", ["orchestrator", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = "\n".join(self._capture.readouterr())
-        assert not has_canary(said), f"orchestrator {words[0]}"
-        assert "this is a bug" not in said, said
-        assert not [each for each in self.posted if has_canary(each)], "the webhook"
-        self.said.append(said)
-        return int(ended.value.code or 0)
 
 
 @pytest.fixture
@@ -106,117 +57,6 @@ def command(
     server.server_close()
     logging.setLogRecordFactory(factory)
     logging.getLogger().handlers[:] = handlers
-
-
-@contextmanager
-def no_process_title_shows_it() -> Iterator[None]:
-    """Look at the arguments of all processes for as long as the `with` lasts."""
-    ended, seen = threading.Event(), set[bytes]()
-
-    def look() -> None:
-        while not ended.wait(0.1):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(file.read_bytes())
-                except OSError:
-                    continue  # it has just ended
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        looking.join()
-    assert seen
-    assert not [title for title in seen if has_canary(title)]
-
-
-def files_with_it(folder: Path) -> list[str]:
-    """Files below a folder that show it, but for the configurations that were given."""
-    return [
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and "given" not in path.relative_to(folder).parts
-        if has_canary(str(path.relative_to(folder))) or has_canary(path.read_bytes())
-    ]
-
-
-def write_digits(address: str, *digits: int) -> None:
-    """Put a Parquet file of some digits, 20 images each, to an address."""
-    data = load_digits()
-    rows = np.concatenate([np.flatnonzero(data.target == digit)[:20] for digit in digits])
-    images = np.rint(data.images[rows] * (255 / 16)).astype(int).tolist()
-    filesystem, path = fs.FileSystem.from_uri(address)
-    filesystem.create_dir(path.rpartition("/")[0], recursive=True)
-    table = pa.table({"image": images, "label": data.target[rows].tolist()})
-    pq.write_table(table, path, filesystem=filesystem)
-
-
-class World:
-    """A real MLflow server and a simulated S3, whose addresses have the canary in them."""
-
-    def __init__(self, folder: Path, server: MlflowServer, bucket: str, tiny: Experiment) -> None:
-        self.folder = folder
-        self.server = server
-        self.bucket = bucket.replace("://", f"://AKEY:{QUOTED}@")
-        self.given = folder / "given"
-        self.given.mkdir(exist_ok=True)
-        self._tiny = tiny.model_dump(mode="json", exclude={"data"})
-
-    def tracking(self, password: str = QUOTED) -> str:
-        """The server's address; it lets everybody in."""
-        return self.server.uri.replace("://", f"://me:{password}@")
-
-    def experiment(self, name: str = "canary", password: str = QUOTED) -> dict[str, Any]:
-        """An experiment of which everything is in the bucket."""
-        data = {
-            "kind": "parquet",
-            "train": below(self.bucket, "digits", "train.parquet"),
-            "image_size": 8,
-            "num_channels": 1,
-            "cache_dir": str(self.folder / "cache"),
-        }
-        tracking = self._tiny["tracking"] | {
-            "uri": self.tracking(password),
-            "spool": str(self.folder / "spool"),
-        }
-        store = {"uri": below(self.bucket, "store")}
-        return self._tiny | {"name": name, "data": data, "store": store, "tracking": tracking}
-
-    def retraining(self, name: str, password: str = QUOTED) -> Retraining:
-        """A retraining on digits that arrive in the bucket."""
-        return load_retraining(self.write(name, self.retraining_values(name, password)))
-
-    def retraining_values(self, name: str, password: str = QUOTED) -> dict[str, Any]:
-        """As its file has them."""
-        experiment = self.experiment(name, password)
-        del experiment["data"], experiment["scenario"]
-        source = {
-            "path": below(self.bucket, "arrivals"),
-            "settled_seconds": 0,
-            "image_size": 8,
-            "num_channels": 1,
-            "min_images_per_class": 5,
-        }
-        gate = {"min_new_accuracy": 0, "old_accuracy_tolerance": 1, "max_forgetting": 1}
-        lease = {"uri": str(self.folder / "journals")}
-        gate["min_agreement"] = 0
-        return {"experiment": experiment, "source": source, "gate": gate, "lease": lease}
-
-    def write(self, name: str, values: dict[str, Any]) -> Path:
-        """A configuration file as a user gives it."""
-        file = self.given / f"{name}.yaml"
-        file.write_text(yaml.safe_dump(values))
-        return file
-
-    def objects_with_it(self) -> list[str]:
-        """Objects of the bucket that show it."""
-        filesystem, root = fs.FileSystem.from_uri(self.bucket)
-        listed = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
-        files = [info.path for info in listed if info.type == fs.FileType.File]
-        assert files
-        return [path for path in files if has_canary(filesystem.open_input_stream(path).read())]
 
 
 @pytest.fixture(scope="module")
@@ -290,6 +130,8 @@ def test_two_ticks_with_two_passwords_on_one_server_promote_once(world: World) -
         assert lease.state.champion == pairs.holder_of("champion")
         assert retrain(two, world.folder / "out" / "two").outcome == "locked"
     assert not [*earlier.rglob("*.json")], "its state was handed over, once"
+    kinds = [json.loads(file.read_text())["kind"] for file in journal.rglob("*.json")]
+    assert {*kinds} == {"acquired", "released"}, "not what the registry says was adopted"
     assert retrain(two, world.folder / "out" / "two").outcome == "nothing_to_do"
 
 
