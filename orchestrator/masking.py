@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -54,18 +54,45 @@ def hide(text: object, *addresses: str) -> str:
     return masked(said)
 
 
-def first_secret(tree: object, path: str = "") -> tuple[str, str] | None:
-    """Return the dotted path of the first text with a secret, and the text; None without one."""
+def secrets_in(tree: object, path: str = "") -> dict[str, str]:
+    """Return every text of a JSON value that has a secret, by its dotted path."""
     match tree:
-        case str() if shown(tree) != tree:
-            return path, tree
+        case str():
+            return {path: tree} if shown(tree) != tree else {}
         case dict():
             pairs = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
         case list() | tuple():
             pairs = [(f"{path}[{number}]", value) for number, value in enumerate(tree)]
         case _:
-            return None
-    return next((found for key, value in pairs if (found := first_secret(value, key))), None)
+            return {}
+    return {where: text for key, value in pairs for where, text in secrets_in(value, key).items()}
+
+
+def with_secrets(tree: Any, secrets: Mapping[str, str], path: str = "") -> Any:  # noqa: ANN401 - any JSON value
+    """Return a JSON value that `shown_values` gave with its secrets again; what has changed since
+    stays as it is.
+
+    Args:
+        tree: The value.
+        secrets: What `secrets_in` found.
+        path: Of the value.
+    """
+    match tree:
+        case str():
+            secret = secrets.get(path, "")
+            return secret if secret and shown(secret) == tree else tree
+        case dict():
+            return {
+                key: with_secrets(value, secrets, f"{path}.{key}" if path else str(key))
+                for key, value in tree.items()
+            }
+        case list():
+            return [
+                with_secrets(value, secrets, f"{path}[{number}]")
+                for number, value in enumerate(tree)
+            ]
+        case _:
+            return tree
 
 
 def secrets_advice(address: str) -> str:

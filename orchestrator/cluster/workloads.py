@@ -21,7 +21,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.errors import ConfigError
-from orchestrator.masking import first_secret, secrets_advice, shown
+from orchestrator.masking import secrets_advice, secrets_in, shown
 
 EXPERIMENT_FILE = "experiment.yaml"
 SEARCH_SPACE_FILE = "search_space.yaml"
@@ -203,9 +203,7 @@ def _text(config: BaseModel, cluster: ClusterConfig, left_out: dict[str, Any] | 
         ConfigError: There is a secret in it: everybody who may see the job would see it.
     """
     tree = config.model_dump(mode="json", exclude_unset=True, exclude=left_out)
-    found = first_secret(tree)
-    if found is not None:
-        path, address = found
+    for path, address in secrets_in(tree).items():
         raise ConfigError(
             f"{path} = {shown(address)} holds a secret, and everybody who may see the job would"
             " see it",

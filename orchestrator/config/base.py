@@ -4,10 +4,13 @@ number, default variants filled in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from orchestrator.masking import shown
 
 
 class Config(BaseModel):
@@ -18,8 +21,17 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield what is printed of a configuration: addresses without their secrets."""
+        for name, value in super().__repr_args__():
+            yield name, shown(value) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod

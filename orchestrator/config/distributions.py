@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.base import Config
-from orchestrator.masking import first_secret, shown_values
+from orchestrator.masking import secrets_in, shown_values
 
 # A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw
 # in 5,000.
@@ -191,7 +191,7 @@ class ChoiceConfig(_DistributionConfig):
     def _plain_and_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         for index, value in enumerate(values):
             require_plain(value)
-            if first_secret(value) is not None:
+            if secrets_in(value):
                 msg = (
                     f"{shown_values(value)!r} holds a secret, and a trial's parameters are shown"
                     " everywhere; give the address without it, and the secret in the environment"

@@ -5,6 +5,7 @@ group.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator.config.roles import Role
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.event_channel import EventChannel
 from orchestrator.errors import UserInputError
+from orchestrator.masking import with_secrets
 from orchestrator.stages import NO_CLAIMS, StageRunner, Work, prepare_work
 from orchestrator.training.ranks import Ranks
 
@@ -49,14 +51,17 @@ class LaneTask:
         return asdict(self)
 
 
-def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
+def run_lane(
+    values: dict[str, Any], secrets: Mapping[str, str] | None = None
+) -> dict[str, str] | None:
     """Learns the stages of one role, each as soon as what it builds on is in the store.
 
     Ray starts this function again after every failure it may survive; what was stored, and the
     epochs that have a checkpoint, are not computed again.
 
     Args:
-        values: A `LaneTask` as JSON.
+        values: A `LaneTask` as JSON, without the secrets of addresses.
+        secrets: Those, by path.
 
     Returns:
         The user's mistake that trying again cannot mend, as the arguments of a `UserInputError`;
@@ -65,7 +70,7 @@ def run_lane(values: dict[str, Any]) -> dict[str, str] | None:
     Raises:
         TransientError: The store cannot be reached.
     """
-    task = LaneTask(**values)
+    task = LaneTask(**with_secrets(values, secrets or {}))
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(task.num_threads)
     context = ray.train.get_context()

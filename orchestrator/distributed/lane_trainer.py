@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import ray
@@ -17,6 +18,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from orchestrator.config.execution import LaneConfig, RayConfig
 from orchestrator.distributed.lane import LaneTask, run_lane
 from orchestrator.distributed.resources import lanes_of, num_workers_within
+from orchestrator.masking import secrets_in, shown_values
 from orchestrator.stages import Work
 from orchestrator.stages.retention import RAY_FOLDER
 
@@ -47,9 +49,10 @@ def build_trainer(
         max_preemption_failures=execution.max_preemptions,
     )
     trainer = _TrainerOnOwnCluster if execution.address is None else DataParallelTrainer
+    values = task.as_json()
     return trainer(
-        run_lane,
-        train_loop_config=task.as_json(),
+        partial(run_lane, secrets=secrets_in(values)),
+        train_loop_config=shown_values(values),  # which Ray shows on its pages
         backend_config=_process_group(lane),
         scaling_config=scaling,
         run_config=RunConfig(

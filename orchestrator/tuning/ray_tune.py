@@ -25,6 +25,7 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.cluster import cluster, naming_log
 from orchestrator.errors import LaneLostError, StorageUnavailableError
+from orchestrator.masking import secrets_in
 from orchestrator.stages import Work
 from orchestrator.stages.retention import RAY_FOLDER
 from orchestrator.tuning.share import TrialRoom, TrialShare, max_trials_at_once, trial_cluster
@@ -71,6 +72,7 @@ def compute_trials(
         settings = {
             "search_space": search_space.model_dump(mode="json"),
             "claims": claims,
+            "secrets": secrets_in(work.experiment.model_dump(mode="json")),
             "share": room.share,
             "cluster": config,
         }

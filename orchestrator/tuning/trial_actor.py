@@ -40,13 +40,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         self._share: TrialShare = settings["share"]
         self._cluster: RayConfig = settings["cluster"]
         self._claims: str = settings["claims"]
+        self._secrets: dict[str, str] = settings["secrets"]
         self._preparation = Preparation()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial."""
         self._trial: Trial | None = None
-        self._plan = TrialPlan.from_tune_config(new_config)
+        self._plan = TrialPlan.from_tune_config(new_config, self._secrets)
         self._tasks_reported = 0
         self._is_reported_already = False
         return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.errors import OrchestratorError
+from orchestrator.masking import shown_values, with_secrets
 from orchestrator.tuning.trial_status import TrialStatus
 
 if TYPE_CHECKING:
@@ -32,21 +33,33 @@ class TrialPlan:
 
     def as_tune_config(self) -> dict[str, Any]:
         """Return it as Tune passes it on: one string, in which Tune does not look for parameters of
-        its own.
+        its own. Tune writes it to files, so it has no secrets of addresses.
         """
         values = {
             "number": self.number,
-            "experiments": [experiment.model_dump(mode="json") for experiment in self.experiments],
+            "experiments": [
+                shown_values(experiment.model_dump(mode="json")) for experiment in self.experiments
+            ],
         }
         return {"trial": json.dumps(values)}
 
     @classmethod
-    def from_tune_config(cls, config: Mapping[str, Any]) -> TrialPlan:
-        """Return the trial of which `as_tune_config` made this."""
+    def from_tune_config(
+        cls, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None
+    ) -> TrialPlan:
+        """Return the trial of which `as_tune_config` made this.
+
+        Args:
+            config: What it made.
+            secrets: Those of the experiment from which all trials vary, by path.
+        """
         values = json.loads(config["trial"])
         return cls(
             values["number"],
-            [Experiment.model_validate(experiment) for experiment in values["experiments"]],
+            [
+                Experiment.model_validate(with_secrets(experiment, secrets or {}))
+                for experiment in values["experiments"]
+            ],
         )
 
 

@@ -16,7 +16,15 @@ from pyarrow import fs
 from orchestrator.address import Address, is_same_place
 from orchestrator.config import load_experiment
 from orchestrator.errors import ConfigError, UserInputError
-from orchestrator.masking import first_secret, hide, masked, secrets_advice, shown, shown_values
+from orchestrator.masking import (
+    hide,
+    masked,
+    secrets_advice,
+    secrets_in,
+    shown,
+    shown_values,
+    with_secrets,
+)
 
 # No part of it occurs in any text of this project or of a library.
 CANARY = "QZX7CANARY9KWV"
@@ -67,7 +75,8 @@ def test_no_raw_password_is_shown(scheme: str, secret: str) -> None:
     assert not has_canary(str(UserInputError(f"{text} is wrong", text, f"mend {text}")))
     values = {"a": {"b": [text, 1, None]}}
     assert not has_canary(json.dumps(shown_values(values)))
-    assert first_secret(values) == ("a.b[0]", text)
+    assert secrets_in(values) == {"a.b[0]": text}
+    assert with_secrets(shown_values(values), secrets_in(values)) == values
 
 
 @given(st.sampled_from(SCHEMES), secrets())

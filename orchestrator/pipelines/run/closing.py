@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from orchestrator.config.experiment import TrackingConfig
 from orchestrator.errors import InterruptedRunError, OrchestratorError
+from orchestrator.masking import masked
 from orchestrator.tracking import RunStatus, Tracker
 
 _SAMPLE_SECONDS = 10.0
@@ -55,6 +56,6 @@ def close_after_failure(tracker: Tracker, status: RunStatus, reason: str) -> Non
     well.
     """
     try:
-        tracker.close(status, reason)
+        tracker.close(status, masked(reason))
     except OrchestratorError as error:
         logger.warning("run %s could not be closed as %s: %s", tracker.run_id, status, error)

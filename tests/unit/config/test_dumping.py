@@ -119,6 +119,14 @@ def test_what_is_written_down_has_no_secret_and_takes_it_from_the_environment() 
     assert again.tracking.uri == "http://host"
 
 
+def test_a_configuration_that_is_printed_has_no_secret() -> None:
+    values = {"store": {"uri": "s3://KEY:SECRET@bucket/x"}}
+    assert "SECRET" not in f"{Experiment.model_validate(values)!r}"
+    with pytest.raises(ValidationError) as refused:
+        Experiment.model_validate({**values, "store": {"url": "s3://KEY:SECRET@bucket/x"}})
+    assert "SECRET" not in str(refused.value)
+
+
 def test_an_address_whose_place_was_hidden_is_asked_for_again() -> None:
     kept = values_to_keep(Experiment.model_validate({"store": {"uri": "s3://KEY:A/B@bucket"}}))
     assert kept["store"]["uri"] == "s3://***"
