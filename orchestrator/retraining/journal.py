@@ -161,7 +161,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the whole journal, the last entry last: until then it is no empty one."""
-        for folder in ("heartbeats", "journal"):
+        for folder in ("monitoring", "heartbeats", "journal"):
             for name in self.storage.names(folder):
                 self.storage.remove(name)
 

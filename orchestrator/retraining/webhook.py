@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from http.client import HTTPException
 
 from orchestrator.config.retraining import WebhookConfig
+from orchestrator.masking import shown_values
 
 _ATTEMPTS = 3
 _PAUSE_SECONDS = 2.0
@@ -19,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 
 def post_to_webhook(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
-    """Post an outcome as JSON, if there is an address; a failure is a warning that does not show
-    the address, which is a secret.
+    """Post an outcome as JSON, without secrets of addresses in it, if there is an address; a
+    failure is a warning that does not show the address, which is a secret.
     """
     address = os.environ.get(
         webhook.url_variable, ""
@@ -32,7 +33,7 @@ def post_to_webhook(webhook: WebhookConfig, content: Mapping[str, object]) -> No
             "the webhook in %s is no http(s) address; nobody is told", webhook.url_variable
         )
         return
-    body = json.dumps(content).encode()
+    body = json.dumps(shown_values(content)).encode()
     problem = ""
     for attempt in range(_ATTEMPTS):
         if attempt:

@@ -18,6 +18,7 @@ from orchestrator.errors import (
     OrchestratorError,
     StorageUnavailableError,
 )
+from orchestrator.masking import masked
 from orchestrator.pipelines.retraining.lease import journal_place
 from orchestrator.retraining.changes import Finding, FindingKind
 from orchestrator.retraining.lease import Lease
@@ -67,7 +68,8 @@ def monitor(
     except (LeaseLostError, InterruptedRunError):
         raise
     except Exception as error:  # noqa: BLE001 - monitoring never stops a tick
-        what = f"images without labels were not looked at: {str(error) or type(error).__name__}"
+        reason = masked(str(error)) or type(error).__name__
+        what = f"images without labels were not looked at: {reason}"
         logger.warning("%s", what)
         return [*findings, Finding(FindingKind.NOT_MONITORED, "warn", what)]
 
