@@ -42,13 +42,12 @@ _HARMLESS_KEYS = frozenset(
 )
 _HARMLESS_VALUE = re.compile(r"[\w.:/,=+\- \[\]()]*")
 _PLAIN_KEY = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-_PORT = re.compile(
-    r"\d{0,5}([^\w@:/?#%+~.\-].*)?", re.DOTALL
-)  # what follows is no address any more
+# What follows a port in a text, such as `"`, is no address any more.
+_PORT = re.compile(r"\d{0,5}([^\w@:/?#%+~.\-].*)?", re.DOTALL)
 
 
 class Address:
-    """A path, or an address such as `s3://bucket/folder`; its text is what is shown.
+    """Hold a path, or an address such as `s3://bucket/folder`; its text is what is shown.
 
     Args:
         text: As it was written.
@@ -85,7 +84,7 @@ class Address:
 
     @cached_property
     def shown(self) -> str:
-        """The address with `***` for each secret; the same text where it has none."""
+        """Return the address with `***` for each secret; the same text where it has none."""
         if not self.scheme:
             return self._text
         if self.is_unclear:
@@ -99,12 +98,12 @@ class Address:
 
     @property
     def has_secret(self) -> bool:
-        """Whether something of it is not shown."""
+        """Return whether something of it is not shown."""
         return self.shown != self._text
 
     @cached_property
     def identity(self) -> str:
-        """The address without its secrets: two of one place are equal under every password.
+        """Return the address without its secrets: two of one place are equal under every password.
 
         Not for showing: where the address is unclear, it may hold a part of the secret.
         """
@@ -127,17 +126,17 @@ class Address:
 
     @property
     def user(self) -> str:
-        """The name before the password, decoded; empty where there is none."""
+        """Return the name before the password, decoded; empty where there is none."""
         return unquote(self.user_info.partition(":")[0])
 
     @property
     def password(self) -> str:
-        """The password, decoded; empty where there is none."""
+        """Return the password, decoded; empty where there is none."""
         return unquote(self.user_info.partition(":")[2])
 
     @property
     def options(self) -> dict[str, str]:
-        """The query, decoded; of a key that stands twice, the last."""
+        """Return the query, decoded; of a key that stands twice, the last."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     def secrets(self) -> list[str]:
