@@ -78,11 +78,8 @@ def experiment_url(uri: str, experiment_id: str = "") -> str:
     """The page of an experiment (or, without id, of all): on the server, or on the one that
     `ui_command` starts.
     """
-    address = Address(uri)
-    server = address.shown if address.is_unclear else address.identity
-    if uri_scheme(uri) not in SERVER_SCHEMES:
-        server = LOCAL_UI_URL
-    return f"{server.rstrip('/')}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
+    server = _server(uri) or LOCAL_UI_URL
+    return f"{server}/#/experiments" + (f"/{experiment_id}" if experiment_id else "")
 
 
 def run_url(uri: str, run_id: str) -> str:
@@ -101,12 +98,12 @@ def version_url(uri: str, model: str, version: int) -> str:
 
 
 def _server(uri: str) -> str:
-    """Return a server's address without user and password; empty for any other store."""
+    """Return a server's address without user information and query; empty for any other store."""
     if uri_scheme(uri) not in SERVER_SCHEMES:
         return ""
-    address = urllib.parse.urlsplit(uri)
-    bare = address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="")
-    return bare.geturl().rstrip("/")
+    address = Address(uri)
+    bare = address.shown if address.is_unclear else f"{address.scheme}://{address.place}"
+    return bare.rstrip("/")
 
 
 def _shown(uri: str) -> str:

@@ -181,7 +181,7 @@ def test_no_error_of_an_address_that_cannot_be_opened_shows_its_secret(
     world: World, form: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(world.folder)
-    tail = FORMS[form]
+    tail, good = FORMS[form], world.retraining_values("good")
     for scheme in ("http", "postgresql", "ftp", "file", "sqlite", "nonesuch"):
         uri = f"{scheme}://{tail}"
         assert command("report", "abc", "--tracking-uri", uri) in (2, 3), uri
@@ -190,6 +190,7 @@ def test_no_error_of_an_address_that_cannot_be_opened_shows_its_secret(
         uri = f"{scheme}://{tail}"
         assert command("gc", "--store", uri) == 2
         assert command("data", "describe", uri) == 2
+        assert command("retrain", world.write("good", good), "--backtest", uri) == 2
         for section, field in (("source", "path"), ("lease", "uri")):
             values = world.retraining_values("broken")
             values[section][field] = uri

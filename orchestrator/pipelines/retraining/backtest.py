@@ -19,9 +19,9 @@ from filelock import FileLock, Timeout
 
 from orchestrator import output_files
 from orchestrator.config import Retraining
-from orchestrator.config.addresses import without_password
 from orchestrator.config.backtest import BacktestConfig
 from orchestrator.errors import LockedError, StorageUnavailableError
+from orchestrator.masking import shown
 from orchestrator.pipelines.retraining.backtest_listener import (
     BacktestListener,
     BacktestProgress,
@@ -91,7 +91,7 @@ def _plan(
     """
     seed = next(iter(retrainings.values())).experiment.seed
     classes = [set(deliveries.num_images(arrival)) for arrival in deliveries.arrivals]
-    where, planned = without_password(config.folder), []
+    where, planned = shown(config.folder), []
     for order in orders_of(len(deliveries.arrivals), config.num_orders, seed):
         for setting in retrainings:
             planned.append(PlannedReplay(setting, order))
@@ -186,7 +186,7 @@ def _content(
     ]
     return {
         "retraining": retraining.name,
-        "folder": without_password(config.folder),
+        "folder": shown(config.folder),
         "group_by": config.group_by,
         "seed": retraining.experiment.seed,
         "confidence": CONFIDENCE,

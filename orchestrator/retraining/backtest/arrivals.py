@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from orchestrator.config.addresses import without_password
 from orchestrator.config.backtest import GroupBy
 from orchestrator.data.growing_folder import Folder, SourceFile
 from orchestrator.errors import UserInputError
+from orchestrator.masking import shown
 
 _TOP = "."  # the name of the arrival of files that lie in no folder
 _FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "week": "%G-W%V"}
@@ -48,7 +48,7 @@ def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
     if not files:
         raise UserInputError(
             f"holds no Parquet file ({len(listed)} other files)" if listed else "is empty",
-            where=without_password(uri),
+            where=shown(uri),
             next_step="name the folder of past arrivals: *.parquet with columns image and label",
         )
     arrivals = group_files(files, group_by)
@@ -59,7 +59,7 @@ def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
             else "separate its files with --group-by file or --group-by folder"
         )
         what = f"holds one arrival ({arrivals[0].name}); a backtest needs two or more"
-        raise UserInputError(what, where=without_password(uri), next_step=advice)
+        raise UserInputError(what, where=shown(uri), next_step=advice)
     return arrivals
 
 
