@@ -165,7 +165,7 @@ def _unknown_reason(unknown: Sequence[Condition]) -> str:
 def _conditions(evidence: Evidence, gate: GateConfig, judge: Judge) -> list[Condition]:
     conditions: list[Condition] = []
     for role in ROLES:
-        if evidence.num_old:
+        if evidence.is_old.any():
             conditions += _about_old_classes(evidence, role, gate, judge)
         conditions += _about_new_classes(evidence, role, gate, judge)
         conditions += _about_forgetting(evidence, role, gate, judge)

@@ -239,3 +239,14 @@ def test_the_former_name_of_the_margin_is_still_read() -> None:
         GateConfig.model_validate({"old_accuracy_tolerance": "much"})
     with pytest.raises(ValueError, match="are the same"):
         GateConfig.model_validate({"old_accuracy_tolerance": 0.05, "margin": 0.05})
+
+
+def test_classes_of_which_nothing_is_held_out_are_not_judged() -> None:
+    whole = evidence(200)
+    new = ~whole.is_old
+    own = {
+        role: Predictions(it.among_all[new], it.among_old[:0], whole.labels[:0])
+        for role, it in whole.predictions.items()
+    }
+    decision = decide(replace(whole, labels=whole.labels[new], predictions=own), GATE)
+    assert not any("champion" in it.name for it in decision.conditions)
