@@ -142,13 +142,13 @@ def _new_classes(
         label: _num_images(label, found) for label in _labels(found) if label not in lineage.classes
     }
     held_out = found.num_held_out(retraining.source.held_out_fraction)
-    earlier = {label for file in found.kept for label in file.num_images}
+    unknown = {it for file in found.kept if file.num_held_out is None for it in file.num_images}
     enough = [
         label
         for label, num in counts.items()
         if num >= retraining.source.min_images_per_class
         and (
-            label in earlier
+            label in unknown
             or (held_out.get(label, 0) > 0 and num - held_out[label] >= _MIN_LEARNED)
         )
     ]

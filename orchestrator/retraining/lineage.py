@@ -28,6 +28,7 @@ class TakenFile(_Record):
         modified: When it was written, in seconds since 1970.
         delivery: With which delivery it came; 1 is the first.
         num_images: By class.
+        num_held_out: Of these, by class; None in lineages that were written without.
     """
 
     name: str
@@ -36,6 +37,7 @@ class TakenFile(_Record):
     modified: float
     delivery: int
     num_images: dict[str, int]
+    num_held_out: dict[str, int] | None = None
 
 
 class UnlabeledTakenFile(_Record):

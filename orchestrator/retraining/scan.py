@@ -34,6 +34,7 @@ class NewFile:
         modified: When it was written.
         digests: Of its images, by class.
         integer_labels: Whether its labels are integers.
+        num_held_out: Different images that no model learns from, by class; None where not counted.
     """
 
     name: str
@@ -42,9 +43,10 @@ class NewFile:
     modified: float
     digests: Mapping[str, Sequence[bytes]]
     integer_labels: bool
+    num_held_out: Mapping[str, int] | None = None
 
     def taken(self, delivery: int) -> TakenFile:
-        """As the next lineage names it."""
+        """Return the file as the next lineage names it."""
         num_images = {label: len(digests) for label, digests in self.digests.items()}
         return TakenFile(
             name=self.name,
@@ -53,6 +55,7 @@ class NewFile:
             modified=self.modified,
             delivery=delivery,
             num_images=num_images,
+            num_held_out=None if self.num_held_out is None else dict(self.num_held_out),
         )
 
 
@@ -94,15 +97,12 @@ class Scan:
         return dict(counts)
 
     def num_held_out(self, fraction: float) -> dict[str, int]:
-        """Images in new files that would be held out, by class."""
+        """Return how many images are held out, or would be, by class, as far as that is known."""
         counts: Counter[str] = Counter()
-        for file in self.new:
-            counts.update(
-                {
-                    label: sum(is_held_out(digest, fraction) for digest in set(found))
-                    for label, found in file.digests.items()
-                }
-            )
+        for file in self.kept:
+            counts.update(file.num_held_out or {})
+        for new in self.new:
+            counts.update(held_out_of(new.digests, fraction))
         return dict(counts)
 
 
@@ -154,7 +154,7 @@ def scan(
         elif content.sha256 in unwanted:
             left_out.append(unwanted[content.sha256])
         else:
-            new.append(_new_file(files[name], content))
+            new.append(_new_file(files[name], content, source.held_out_fraction))
     rewritten = [known[name] for name in sorted(unsettled) if name in known]
     there = {file.sha256 for file in (*kept, *changed, *rewritten)}
     order = {file.sha256: position for position, file in enumerate(lineage.files)}
@@ -237,11 +237,29 @@ def _looks_the_same(file: SourceFile, known: TakenFile | UnlabeledTakenFile) -> 
     return file.num_bytes == known.num_bytes and file.modified == known.modified
 
 
-def _new_file(file: SourceFile, content: ParquetContent) -> NewFile:
+def held_out_of(digests: Mapping[str, Sequence[bytes]], fraction: float) -> dict[str, int]:
+    """Return how many different images are never learned from, by class.
+
+    Args:
+        digests: Of the images, by class.
+        fraction: Share of all images that is held out.
+    """
+    return {
+        label: sum(is_held_out(digest, fraction) for digest in set(found))
+        for label, found in digests.items()
+    }
+
+
+def _new_file(file: SourceFile, content: ParquetContent, held_out_fraction: float) -> NewFile:
     digests: dict[str, list[bytes]] = {}
     for label, digest in zip(content.labels, content.digests, strict=True):
         digests.setdefault(str(label), []).append(digest)
-    integer_labels = all(isinstance(label, int) for label in content.labels)
     return NewFile(
-        file.name, content.sha256, file.num_bytes, file.modified, digests, integer_labels
+        file.name,
+        content.sha256,
+        file.num_bytes,
+        file.modified,
+        digests,
+        integer_labels=all(isinstance(label, int) for label in content.labels),
+        num_held_out=held_out_of(digests, held_out_fraction),
     )

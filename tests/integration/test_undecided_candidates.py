@@ -190,10 +190,14 @@ def test_a_file_that_changes_while_its_candidate_is_held_is_learned_as_it_is_now
     house: House,
 ) -> None:
     assert house.tick(gate=HOLDS).outcome == "held"
-    house.deliver("second", 2, 3, part=slice(12, 36))
+    house.deliver("second", 2, 3, part=LATER)  # of 3 no image is held out
     promoted = house.tick()
-    assert (promoted.outcome, list(promoted.new_classes)) == ("promoted", [2, 3])
-    assert house.aliases() == {"champion": "3", "previous": "1", "challenger": "2"}
+    assert (promoted.outcome, list(promoted.new_classes)) == ("promoted", [2])
+    waits = house.tick()
+    assert (waits.outcome, "3 (12)" in waits.reason) == ("nothing_to_do", True)
+    house.deliver("third", 3, part=slice(24, 36))
+    assert list(house.tick().new_classes) == [3]
+    assert house.aliases() == {"champion": "4", "previous": "3", "challenger": "2"}
     assert (
         "have changed: second.parquet"
         in tags_of(house, "student", "2")["orchestrator.state_reason"]

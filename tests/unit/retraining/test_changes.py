@@ -76,6 +76,21 @@ def test_new_classes_become_one_task_in_their_natural_order() -> None:
     assert "9 (30 images), 10 (30 images)" in plan.findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("num_held_out", "is_learned"), [({"5": 0}, False), ({"5": 3}, True), (None, True)]
+)
+def test_a_class_that_came_earlier_without_held_out_images_waits_for_some(
+    num_held_out: dict[str, int] | None, is_learned: bool
+) -> None:
+    """In a file from which other classes were learned; lineages of before did not count them."""
+    earlier = KNOWN.files[1].model_copy(
+        update={"num_images": {"2": 50, "5": 30}, "num_held_out": num_held_out}
+    )
+    plan = planned(Scan(kept=[KNOWN.files[0], earlier]))
+    assert plan.new_classes == ((5,) if is_learned else ())
+    assert (FindingKind.WAITING_CLASSES in kinds(plan)) != is_learned
+
+
 def test_labels_of_text_stay_text() -> None:
     assert planned(
         Scan(new=[new_file(cat=digests("c", 30), dog=digests("d", 30))]), Lineage()
