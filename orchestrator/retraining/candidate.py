@@ -4,17 +4,22 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.config.data import ArrivalsConfig, ArrivedFile
+import numpy as np
+
+from orchestrator.config.data import ArrivalsConfig, ArrivedFile, DataConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.retraining_source import SourceConfig, UnlabeledDeliveriesConfig
 from orchestrator.config.roles import Role
 from orchestrator.config.scenario import LearnedTasksConfig
 from orchestrator.config.unlabeled import UnlabeledArrivalsConfig, UnlabeledFile
+from orchestrator.data.growing_folder import Folder
+from orchestrator.data.image_table import ImageTable
 from orchestrator.methods.method import is_pretrained, method_of
 from orchestrator.retraining.changes import ChangePlan
+from orchestrator.retraining.evidence import Classes
 from orchestrator.retraining.lineage import Lineage, UnlabeledTakenFile, sketch
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.scan import Scan
@@ -183,6 +188,25 @@ def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> Arriv
         num_channels=source.num_channels,
         cache_dir=retraining.experiment.data.cache_dir,
     )
+
+
+def looks_at(table: ImageTable, rows: Iterable[int], data: DataConfig) -> Classes:
+    """Return how many verdicts each image gives, the coming one included.
+
+    Every champion has its delivery, and was judged by the held-out images of all deliveries so far:
+    the images of the first one give a verdict for each delivery.
+
+    Args:
+        table: The images with their places.
+        rows: Of the table.
+        data: The configuration, with files and deliveries, of which it was made.
+    """
+    assert isinstance(data, ArrivalsConfig)  # noqa: S101 - a candidate learns from nothing else
+    folder = Folder(data.path)
+    last = max(file.delivery for file in data.files)
+    of_file = {folder.where(file.name): last - file.delivery + 1 for file in data.files}
+    files = (table.place_of(int(row)).rpartition(" row ")[0] for row in rows)
+    return np.asarray([of_file.get(file, 1) for file in files], dtype=np.int64)
 
 
 def learned_lineage(

@@ -9,9 +9,7 @@ from typing import assert_never
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 
-from orchestrator.config.data import ArrivalsConfig
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data.labeled_images import LabeledImages
@@ -20,11 +18,10 @@ from orchestrator.data.scenario import Split
 from orchestrator.evaluation.accuracy_matrix import forgetting
 from orchestrator.models import AnyNetwork
 from orchestrator.pipelines.run.run import RunResult
-from orchestrator.retraining.candidate import held_out_images
-from orchestrator.retraining.evidence import KnownTasks, gather_evidence
+from orchestrator.retraining.candidate import held_out_images, looks_at
+from orchestrator.retraining.evidence import Classes, KnownTasks, gather_evidence
 from orchestrator.retraining.gate import PromotionDecision, Verdict, decide
 from orchestrator.retraining.lease import Lease
-from orchestrator.retraining.looks import looks_at
 from orchestrator.retraining.promotion import hold, promote, reject
 from orchestrator.retraining.registration import Registered
 from orchestrator.retraining.retries import Attempt, tried_with
@@ -62,10 +59,8 @@ class Gatekeeper:
         )
         classes = range(len(scenario.class_names))
         held_out = scenario.images_of(Split.TEST, classes)
-        arrivals = result.work.experiment.data
-        assert isinstance(arrivals, ArrivalsConfig)  # noqa: S101 - made by candidate_experiment
         rows = np.concatenate([scenario.indices[Split.TEST][c] for c in classes])
-        looks = looks_at(scenario.table, rows, arrivals)
+        looks = looks_at(scenario.table, rows, result.work.experiment.data)
         networks = {role: model.network for role, model in result.models.items()}
         return self._decide(networks, held_out, known, looks)
 
@@ -99,7 +94,7 @@ class Gatekeeper:
         candidate: dict[Role, AnyNetwork],
         held_out: LabeledImages,
         known: KnownTasks,
-        looks: Int64[np.ndarray, " images"],
+        looks: Classes,
     ) -> PromotionDecision:
         champion = self.champion
         evidence = gather_evidence(

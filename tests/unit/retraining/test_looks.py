@@ -11,7 +11,7 @@ from PIL import Image
 from orchestrator.config.data import ArrivalsConfig, ArrivedFile
 from orchestrator.data.growing_folder import Folder, read_content
 from orchestrator.data.loading import load_images
-from orchestrator.retraining.looks import looks_at
+from orchestrator.retraining.candidate import looks_at
 
 
 def png(value: int) -> bytes:
