@@ -1,6 +1,6 @@
 """Everything that `submit` can render, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.cluster.submissions import Request, render
 from orchestrator.cluster.ticks import tick_of
 from orchestrator.config.cluster import ClusterConfig
+from tests.unit.cluster.simulated_api import SimulatedApi, simulated_api
 
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "experiments" / "digits.yaml"
@@ -80,3 +81,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def case() -> Callable[[str], Submission]:
     """Gives one of the cases by name."""
     return rendered
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedApi]:
+    """A simulated API server, which the commands of the test use."""
+    with simulated_api(tmp_path) as (server, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        monkeypatch.setattr("orchestrator.cluster.following._PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr("orchestrator.pipelines.cluster.submit._PAUSE_SECONDS", 0.01)
+        yield server

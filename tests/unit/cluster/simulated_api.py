@@ -1,8 +1,8 @@
 """A SIMULATION of the Kubernetes API server: there is no cluster here.
 
 It keeps objects, answers in the shapes in which API servers of Kubernetes 1.30 and newer answer
-(bodies taken from such servers), and can be told to refuse. It checks nothing: whether objects are
-valid is tested elsewhere.
+(bodies taken from such servers), and can be told to refuse, to lack fields of a definition, to have
+just started, or to lose its kubelets. Whether objects are valid is tested elsewhere.
 """
 
 import json
@@ -12,11 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+_NAMESPACE = re.compile(r"^/api/v1/namespaces/(?P<name>[^/]+)$")
 _PLACE = re.compile(
     r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))/namespaces/(?P<ns>[^/]+)/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?P<log>/log)?$"
 )
@@ -46,6 +48,25 @@ def status(code: int, reason: str, message: str, **details: object) -> str:
     )
 
 
+def not_found(plural: str, name: str) -> tuple[int, str]:
+    """Answer for an object, or a namespace, that does not exist."""
+    message = f'{plural} "{name}" not found'
+    return 404, status(404, "NotFound", message, name=name, kind=plural)
+
+
+def forbidden(asked: "Asked") -> tuple[int, str]:
+    """Answer where RBAC grants nothing, which is also how a server answers that has just started
+    (kubernetes#121635).
+    """
+    verb = {"POST": "create"}.get(asked.method, asked.method.lower() if asked.name else "list")
+    group = "ray.io" if asked.plural.startswith("ray") else ""
+    message = (
+        f'{asked.plural}{group and f".{group}"} "{asked.name}" is forbidden: User "ann" cannot'
+        f' {verb} resource "{asked.plural}" in API group "{group}" in the namespace "orchestrator"'
+    )
+    return 403, status(403, "Forbidden", message, name=asked.name, kind=asked.plural)
+
+
 @dataclass
 class Asked:
     """One request.
@@ -57,6 +78,8 @@ class Asked:
         query: The parameters.
         content_type: Of the body.
         body: It.
+        namespace: Where.
+        is_log: Whether a pod's log is asked for.
     """
 
     method: str
@@ -65,6 +88,8 @@ class Asked:
     query: dict[str, str]
     content_type: str
     body: dict[str, Any]
+    namespace: str = "orchestrator"
+    is_log: bool = False
 
 
 @dataclass
@@ -76,6 +101,10 @@ class SimulatedApi:
         logs: What pods have printed, each line with its time.
         refusals: HTTP status and body by method and plural, instead of an answer.
         asked: Every request.
+        namespaces: Those that exist.
+        undeclared: Fields, `spec.a.b`, that the definition of a plural lacks.
+        num_starting: Requests left until a server that has just started knows what RBAC grants.
+        is_kubelet_away: Whether the node of the pods does not answer.
         on_get: Called before an object is given: what happens in the cluster meanwhile.
     """
 
@@ -83,66 +112,70 @@ class SimulatedApi:
     logs: dict[str, str] = field(default_factory=dict)
     refusals: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    namespaces: set[str] = field(default_factory=lambda: {"orchestrator"})
+    undeclared: dict[str, str] = field(default_factory=dict)
+    num_starting: int = 0
+    is_kubelet_away: bool = False
     on_get: Callable[[str, str], None] = lambda plural, name: None
 
-    def answer(self, asked: Asked, log: bool) -> tuple[int, str]:
+    def answer(self, asked: Asked) -> tuple[int, str]:
         """Status and body."""
         self.asked.append(asked)
-        if refusal := self.refusals.get((asked.method, asked.plural)):
+        if refusal := self._refusal(asked):
             return refusal
         key = asked.plural, asked.name
-        if log:
-            return (
-                (200, self.logs[asked.name])
-                if asked.name in self.logs
-                else (400, status(400, "BadRequest", "container is waiting to start"))
-            )
+        if asked.is_log:
+            return self._log(asked.name)
+        if asked.plural == "namespaces":
+            return 200, json.dumps({"kind": "Namespace", "metadata": {"name": asked.name}})
         if asked.method == "GET" and not asked.name:
-            return 200, json.dumps(
-                {
-                    "kind": "List",
-                    "apiVersion": "v1",
-                    "metadata": {},
-                    "items": list(self._selected(asked)),
-                }
-            )
+            listed = {"kind": "List", "apiVersion": "v1", "metadata": {}}
+            return 200, json.dumps({**listed, "items": list(self._selected(asked))})
+        if asked.method in ("POST", "PATCH"):
+            return self._write(asked)
         if asked.method == "GET":
             self.on_get(*key)
-        if asked.method == "POST":
-            key = asked.plural, asked.body["metadata"]["name"]
-            if key in self.objects:
-                return 409, status(
-                    409,
-                    "AlreadyExists",
-                    f'{asked.plural} "{key[1]}" already exists',
-                    name=key[1],
-                    kind=asked.plural,
-                )
-        if asked.method in ("POST", "PATCH"):
-            return 201 if key not in self.objects else 200, json.dumps(self._put(key, asked.body))
         if key not in self.objects:
-            return 404, status(
-                404,
-                "NotFound",
-                f'{asked.plural} "{asked.name}" not found',
-                name=asked.name,
-                kind=asked.plural,
-            )
+            return not_found(*key)
         found = self.objects[key]
         if asked.method == "DELETE":
             del self.objects[key]
         return 200, json.dumps(found)
 
+    def _write(self, asked: Asked) -> tuple[int, str]:
+        name = asked.body["metadata"]["name"]
+        is_new = (asked.plural, name) not in self.objects
+        if asked.method == "POST" and not is_new:
+            message = f'{asked.plural} "{name}" already exists'
+            return 409, status(409, "AlreadyExists", message, name=name, kind=asked.plural)
+        return 201 if is_new else 200, json.dumps(self._put((asked.plural, name), asked.body))
+
+    def _refusal(self, asked: Asked) -> tuple[int, str] | None:
+        if self.num_starting:
+            self.num_starting -= 1
+            return forbidden(asked)
+        if refusal := self.refusals.get((asked.method, asked.plural)):
+            return refusal
+        # lists of a namespace that does not exist are empty
+        is_write = asked.method in ("POST", "PATCH") or asked.plural == "namespaces"
+        if is_write and asked.namespace not in self.namespaces:
+            return not_found("namespaces", asked.namespace)
+        path = self.undeclared.get(asked.plural, "")
+        return _undeclared(asked, path) if path and _has(asked.body, path) else None
+
+    def _log(self, pod: str) -> tuple[int, str]:
+        if self.is_kubelet_away:
+            address = f"10.0.0.5:10250/containerLogs/orchestrator/{pod}/ray-job-submitter"
+            message = f'Get "https://{address}": dial tcp 10.0.0.5:10250: connect: no route to host'
+            return 500, status(500, "InternalError", message)
+        if pod not in self.logs:
+            return 400, status(400, "BadRequest", "container is waiting to start")
+        return 200, self.logs[pod]
+
     def _put(self, key: tuple[str, str], body: dict[str, Any]) -> dict[str, Any]:
-        before = self.objects.get(
-            key,
-            {
-                "metadata": {
-                    "uid": str(uuid.uuid4()),
-                    "creationTimestamp": f"2026-11-22T12:00:{len(self.asked):02}Z",
-                }
-            },
-        )
+        now = datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=len(self.asked))
+        made = {"uid": str(uuid.uuid4()), "creationTimestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+        before = self.objects.get(key, {"metadata": made})
         self.objects[key] = {
             **before,
             **body,
@@ -160,6 +193,31 @@ class SimulatedApi:
                 yield found
 
 
+def _has(body: dict[str, Any], path: str) -> bool:
+    here: Any = body
+    for name in path.split("."):
+        if not isinstance(here, dict) or name not in here:
+            return False
+        here = here[name]
+    return True
+
+
+def _undeclared(asked: Asked, path: str) -> tuple[int, str]:
+    """Answer to a field that a definition lacks: another one to `apply` than to `create`."""
+    kind, name = KINDS[asked.plural], asked.body["metadata"]["name"]
+    if asked.method == "POST":
+        message = (
+            f'{kind} in version "v1" cannot be handled as a {kind}: strict decoding error: unknown'
+            f' field "{path}"'
+        )
+        return 400, status(400, "BadRequest", message)
+    message = (
+        f"failed to create typed patch object (orchestrator/{name}; {asked.body['apiVersion']},"
+        f" Kind={kind}): .{path}: field not declared in schema"
+    )
+    return 500, status(500, "", message)
+
+
 @contextmanager
 def simulated_api(folder: Path) -> Iterator[tuple[SimulatedApi, Path]]:
     """A simulated server, and the kubeconfig by which clients find it."""
@@ -171,8 +229,15 @@ def simulated_api(folder: Path) -> Iterator[tuple[SimulatedApi, Path]]:
         def _answer(self) -> None:
             url = urlsplit(self.path)
             place = _PLACE.match(url.path)
+            namespace = _NAMESPACE.match(url.path)
             text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if place is None or place["plural"] not in KINDS:
+            if namespace:
+                code, body = api.answer(
+                    Asked(
+                        self.command, "namespaces", namespace["name"], {}, "", {}, namespace["name"]
+                    )
+                )
+            elif place is None or place["plural"] not in KINDS:
                 code, body = 404, "404 page not found\n"
             else:
                 query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -184,8 +249,10 @@ def simulated_api(folder: Path) -> Iterator[tuple[SimulatedApi, Path]]:
                     query,
                     content_type,
                     json.loads(text) if text else {},
+                    place["ns"],
+                    place["log"] is not None,
                 )
-                code, body = api.answer(asked, log=place["log"] is not None)
+                code, body = api.answer(asked)
             data = body.encode()
             self.send_response(code)
             self.send_header(

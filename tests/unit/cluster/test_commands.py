@@ -3,104 +3,25 @@ is shown, what the exit code is.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.unit.cluster.simulated_api import SimulatedApi, kubeconfig_for, simulated_api, status
-
-ROOT = Path(__file__).parents[3]
-DIGITS = str(ROOT / "experiments" / "digits.yaml")
-RETRAIN = (
-    "submit",
-    "retrain",
-    str(ROOT / "experiments" / "retraining_digits.yaml"),
-    "--set",
-    "source.path=s3://bucket/incoming",
+from tests.unit.cluster.jobs import (
+    RETRAIN,
+    RUN,
+    RUNNING,
+    SUCCEEDED,
+    Command,
+    failed,
+    goes_through,
+    name_of,
+    pod_of,
+    the_job,
 )
-RUN = ("submit", "run", DIGITS)
-
-Command = Callable[..., "CompletedProcess[str]"]
-
-# as KubeRay 1.7 writes it
-RUNNING = {
-    "jobId": "run-digits-x7k2p",
-    "jobDeploymentStatus": "Running",
-    "jobStatus": "RUNNING",
-    "rayClusterName": "run-digits-abcde",
-    "startTime": "2026-11-22T12:00:00Z",
-    "failed": 0,
-    "succeeded": 0,
-}
-SUCCEEDED = {
-    **RUNNING,
-    "jobDeploymentStatus": "Complete",
-    "jobStatus": "SUCCEEDED",
-    "endTime": "2026-11-22T12:05:00Z",
-    "succeeded": 1,
-}
-
-
-def failed(reason: str = "AppFailed", message: str = "", job: str = "FAILED") -> dict[str, Any]:
-    return {
-        **RUNNING,
-        "jobDeploymentStatus": "Failed",
-        "jobStatus": job,
-        "reason": reason,
-        "message": message,
-        "failed": 3,
-    }
-
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedApi]:
-    with simulated_api(tmp_path) as (server, kubeconfig):
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-        monkeypatch.setattr("orchestrator.cluster.following._PAUSE_SECONDS", 0.01)
-        monkeypatch.setattr("orchestrator.pipelines.cluster.submit._PAUSE_SECONDS", 0.01)
-        yield server
-
-
-def goes_through(api: SimulatedApi, states: Sequence[dict[str, Any]]) -> None:
-    """The job of the namespace has each of these states in turn, whenever it is asked for once
-    more.
-    """
-    left = list(states)
-
-    def next_state(plural: str, name: str) -> None:
-        if plural == "rayjobs" and (plural, name) in api.objects:
-            api.objects[plural, name]["status"] = left.pop(0) if len(left) > 1 else left[0]
-
-    api.on_get = next_state
-
-
-def pod_of(api: SimulatedApi, job: str, log: str) -> None:
-    labels = {"batch.kubernetes.io/job-name": job}
-    api.objects["pods", f"{job}-pod"] = {
-        "metadata": {
-            "name": f"{job}-pod",
-            "labels": labels,
-            "creationTimestamp": "2026-11-22T12:00:30Z",
-        }
-    }
-    api.logs[f"{job}-pod"] = log
-
-
-def the_job(api: SimulatedApi) -> dict[str, Any]:
-    [found] = [found for (plural, _), found in api.objects.items() if plural == "rayjobs"]
-    return found
-
-
-def name_of(command: Command, *words: str) -> str:
-    *_, job = yaml.safe_load_all(command(*words, "--dry-run").stdout)
-    name: str = job["metadata"]["name"]
-    return name
-
+from tests.unit.cluster.simulated_api import SimulatedApi, kubeconfig_for, status
 
 # --- sent and followed ----------------------------------------------------------------------------
 
