@@ -9,6 +9,8 @@ OrchestratorError                 exit code 1   a bug unless a subclass says oth
 │   ├── ConfigError               a configuration file or an override
 │   ├── DataError                 images, labels or splits
 │   │   └── NoImagesError         a source of images without labels has none to learn from
+│   ├── LoginRequiredError        a cluster does not know the user, or does so no more
+│   ├── RightMissingError         a cluster knows the user, who may not do this
 │   ├── NotConvertibleError       a model that cannot be brought into an export's format
 │   └── ModelNotExportableError   a model that torch cannot export as a graph
 ├── TransientError                exit code 3   storage, tracking or cluster unreachable
@@ -83,6 +85,14 @@ class DataError(UserInputError):
 
 class NoImagesError(DataError):
     """A source of images without labels has none, or none that may be learned from."""
+
+
+class LoginRequiredError(UserInputError):
+    """The Kubernetes API does not accept the user's credentials, or does so no more."""
+
+
+class RightMissingError(UserInputError):
+    """No role gives the user the right to what was asked of the Kubernetes API."""
 
 
 class NotConvertibleError(UserInputError):

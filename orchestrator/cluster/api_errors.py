@@ -11,7 +11,9 @@ from typing import Any
 from orchestrator.errors import (
     ClusterUnavailableError,
     ConfigError,
+    LoginRequiredError,
     OrchestratorError,
+    RightMissingError,
     UserInputError,
 )
 
@@ -22,11 +24,23 @@ _KUBERAY = (
     " kuberay-system --create-namespace"
 )
 _GATE = "--set featureGates[0].name=RayCronJob --set featureGates[0].enabled=true"
+_RAY_CRON_JOB_RIGHT = (
+    "add the component k8s/components/raycronjob to your overlay, whose role has this right, or"
+    " write schedule.kind=cron_job"
+)
+# the answers to a field that a definition lacks: to `apply`, and to `create`
+_UNDECLARED = ("field not declared in schema", "strict decoding error: unknown field")
+# a policy's or a webhook's own words; the API server wraps them
+_REFUSED_BY = re.compile(
+    r"(?P<who>ValidatingAdmissionPolicy '[^']*'|admission webhook \"[^\"]*\")"
+    r"(?: with binding '[^']*')? denied (?:the )?request(?:: | )(?P<why>.*)",
+    re.DOTALL,
+)
 _TRY_LATER = (408, 429, 500, 502, 503, 504)
 
 
 def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
-    """The error that an answer of the API server means.
+    """Return the error that an answer of the API server means.
 
     Args:
         status: Of the HTTP answer.
@@ -36,44 +50,26 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
     """
     answer = _status(body)
     message = answer.get("message") or body.strip() or f"HTTP {status}"
+    if any(sign in message for sign in _UNDECLARED):
+        return _undeclared(message, kind, where)
+    if status < 500 and (found := _REFUSED_BY.search(message)):
+        return UserInputError(
+            f"{found['who']} refuses it: {found['why']}",
+            where,
+            "change what it names, or ask who runs the cluster about it",
+        )
     match status:
         case 401:
-            return UserInputError(
+            return LoginRequiredError(
                 "the cluster does not know you", where, "log in again: `kubectl get pods` must work"
             )
-        case 403 if "exceeded quota" in message:
-            return ClusterUnavailableError(
-                message, where, "wait until other jobs have ended, or ask for a larger quota"
-            )
         case 403:
-            return UserInputError(
-                _missing_right(message),
-                where,
-                f"ask for the role orchestrator-researcher of {_RBAC_FILE}",
-            )
-        case 404 if not answer:
-            return UserInputError(
-                f"the cluster knows no {kind}: KubeRay is missing there",
-                where,
-                f"install it: {_install(kind)}",
-            )
-        case 404 if answer.get("details", {}).get("kind") == "namespaces":
-            return UserInputError(
-                message,
-                where,
-                "create it with `kubectl apply -k k8s/overlays/local`, or give another --namespace",
-            )
+            return _forbidden(message, kind, where)
         case 404:
-            return UserInputError(message, where, "`orchestrator status` lists what there is")
+            return _not_found(answer, message, kind, where)
         case 409:
             return UserInputError(
                 message, where, "undo that change, or `orchestrator cancel` it and submit again"
-            )
-        case 400 if "unknown field" in message:
-            return UserInputError(
-                f"the KubeRay of the cluster is too old ({message})",
-                where,
-                "update it, with its definitions, to 1.7",
             )
         case _ if status in _TRY_LATER:
             return ClusterUnavailableError(
@@ -83,6 +79,64 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
             return UserInputError(
                 f"the Kubernetes API refuses it ({message})", where, "correct what it names"
             )
+
+
+def _undeclared(message: str, kind: str, where: str) -> UserInputError:
+    """Return the error of a field that the cluster's definition of a kind lacks: 500 to an applied
+    object, 400 to a created one.
+    """
+    if not kind.startswith("Ray"):
+        return UserInputError(
+            f"the Kubernetes of the cluster is too old ({message})", where, "update it to 1.31"
+        )
+    return UserInputError(
+        f"the KubeRay of the cluster is too old ({message})",
+        where,
+        'update it to 1.7, with its definitions (README of k8s/, "Install")',
+    )
+
+
+def _forbidden(message: str, kind: str, where: str) -> OrchestratorError:
+    """Return the error of a 403, which the API server answers for several reasons: only where a
+    right is missing can a role help.
+    """
+    if found := _CANNOT.search(message):
+        return RightMissingError(
+            f"{found['user']} may not {found['verb']} {found['resource']}",
+            where,
+            _RAY_CRON_JOB_RIGHT
+            if kind == "RayCronJob"
+            else f"ask for the role orchestrator-researcher of {_RBAC_FILE}",
+        )
+    if "exceeded quota" in message:
+        return ClusterUnavailableError(
+            message, where, "wait until other jobs have ended, or ask for a larger quota"
+        )
+    if "is being terminated" in message:
+        return ClusterUnavailableError(
+            message, where, "wait until the namespace is gone and made again, or use another one"
+        )
+    return UserInputError(
+        f"the Kubernetes API refuses it ({message})",
+        where,
+        "change what it names, or ask who runs the cluster about it",
+    )
+
+
+def _not_found(answer: dict[str, Any], message: str, kind: str, where: str) -> UserInputError:
+    if not answer:
+        return UserInputError(
+            f"the cluster knows no {kind}: KubeRay is missing there",
+            where,
+            f"install it: {_install(kind)}",
+        )
+    if answer.get("details", {}).get("kind") == "namespaces":
+        return UserInputError(
+            message,
+            where,
+            "create it with `kubectl apply -k k8s/overlays/local`, or give another --namespace",
+        )
+    return UserInputError(message, where, "`orchestrator status` lists what there is")
 
 
 def unreachable(error: BaseException, server: str) -> ClusterUnavailableError:
@@ -108,11 +162,11 @@ def no_access(reason: str) -> ConfigError:
 
 
 def is_missing_kind(error: OrchestratorError) -> bool:
-    """Whether the cluster does not know the kind at all, or keeps it from this user: then it has
-    none for him.
+    """Return whether the cluster does not know the kind at all, or keeps it from this user: then it
+    has none for him.
     """
-    return isinstance(error, UserInputError) and (
-        "KubeRay is missing" in error.what or "may not" in error.what
+    return isinstance(error, RightMissingError) or (
+        isinstance(error, UserInputError) and "KubeRay is missing" in error.what
     )
 
 
@@ -122,13 +176,6 @@ def _status(body: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
-
-
-def _missing_right(message: str) -> str:
-    found = _CANNOT.search(message)
-    return (
-        message if found is None else f"{found['user']} may not {found['verb']} {found['resource']}"
-    )
 
 
 def _install(kind: str) -> str:

@@ -58,6 +58,8 @@ def test_exit_codes_and_whether_a_retry_can_help_are_the_contracts() -> None:
         "ConfigError": (2, False),
         "DataError": (2, False),
         "NoImagesError": (2, False),
+        "LoginRequiredError": (2, False),
+        "RightMissingError": (2, False),
         "TransientError": (3, True),
         "StorageUnavailableError": (3, True),
         "TrackingUnavailableError": (3, True),

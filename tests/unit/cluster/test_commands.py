@@ -2,7 +2,6 @@
 is shown, what the exit code is.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from tests.unit.cluster.jobs import (
     pod_of,
     the_job,
 )
-from tests.unit.cluster.simulated_api import SimulatedApi, kubeconfig_for, status
+from tests.unit.cluster.simulated_api import SimulatedApi, status
 
 # --- sent and followed ----------------------------------------------------------------------------
 
@@ -379,141 +378,6 @@ def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
     ]
     methods = {(asked.method, asked.plural) for asked in api.asked if asked.plural == "rayjobs"}
     assert methods == {("GET", "rayjobs"), ("POST", "rayjobs"), ("DELETE", "rayjobs")}
-
-
-# --- refusals -------------------------------------------------------------------------------------
-
-CANNOT = (
-    'rayjobs.ray.io "x" is forbidden: User "ann" cannot patch resource "rayjobs" in API group'
-    ' "ray.io" in the namespace "orchestrator"'
-)
-QUOTA = (
-    'rayjobs.ray.io "run-digits" is forbidden: exceeded quota: jobs, requested:'
-    " count/rayjobs.ray.io=1, used: 5, limited: 5"
-)
-
-
-@pytest.mark.parametrize(
-    ("code", "body", "said", "exit_code"),
-    [
-        (
-            403,
-            status(403, "Forbidden", CANNOT, kind="rayjobs"),
-            "ann may not patch rayjobs; ask for the role .* of k8s/base/accounts.yaml",
-            2,
-        ),
-        (
-            403,
-            status(403, "Forbidden", QUOTA, kind="rayjobs"),
-            "exceeded quota: jobs.*; wait until other jobs have ended",
-            3,
-        ),
-        (
-            404,
-            "404 page not found\n",
-            (
-                "the cluster knows no RayJob: KubeRay is missing there; install it: helm install"
-                " kuberay-operator"
-            ),
-            2,
-        ),
-        (
-            404,
-            status(404, "NotFound", 'namespaces "orchestrator" not found', kind="namespaces"),
-            "namespaces .* not found; create it",
-            2,
-        ),
-        (
-            409,
-            status(
-                409,
-                "Conflict",
-                'Apply failed with 1 conflict: conflict with "kubectl-edit": .spec.suspend',
-            ),
-            "kubectl-edit.*; undo",
-            2,
-        ),
-        (
-            422,
-            status(422, "Invalid", 'RayJob.ray.io "run-digits" is invalid: spec.x: Required value'),
-            "refuses it .*Required value",
-            2,
-        ),
-        (
-            400,
-            status(
-                400,
-                "BadRequest",
-                'strict decoding error: unknown field "spec.preRunningDeadlineSeconds"',
-            ),
-            "KubeRay .* too old .*1.7",
-            2,
-        ),
-        (401, status(401, "Unauthorized", "Unauthorized"), "does not know you; log in again", 2),
-        (429, status(429, "TooManyRequests", "too many requests"), "has trouble .*; try again", 3),
-        (
-            500,
-            status(500, "InternalError", "Internal error occurred: failed calling webhook"),
-            "has trouble .*failed calling webhook",
-            3,
-        ),
-        (503, "upstream connect error", "has trouble .*upstream connect error", 3),
-    ],
-    ids=lambda value: str(value)[:24] if isinstance(value, int) else "",
-)
-def test_a_refusal_says_the_next_step(
-    api: SimulatedApi,
-    orchestrator_command: Command,
-    code: int,
-    body: str,
-    said: str,
-    exit_code: int,
-) -> None:
-    api.refusals["PATCH", "rayjobs"] = code, body
-    answer = orchestrator_command(*RUN)
-    assert answer.returncode == exit_code
-    assert re.search(said, answer.stderr), answer.stderr
-    assert len(answer.stderr.strip().splitlines()) == 1
-    assert "Traceback" not in answer.stderr
-
-
-def test_a_job_whose_files_are_refused_is_taken_back(
-    api: SimulatedApi, orchestrator_command: Command
-) -> None:
-    api.refusals["PATCH", "configmaps"] = (
-        403,
-        status(403, "Forbidden", 'User "ann" cannot patch resource "configmaps"'),
-    )
-    answer = orchestrator_command(*RUN)
-    assert (answer.returncode, "ann may not patch configmaps" in answer.stderr) == (2, True)
-    assert api.objects == {}
-
-
-def test_without_a_kubeconfig_there_is_no_access(
-    orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    for words in (RUN, ("status",), ("cancel", "x")):
-        answer = orchestrator_command(*words)
-        assert (answer.returncode, "no access to a Kubernetes cluster" in answer.stderr) == (
-            2,
-            True,
-        ), answer.stderr
-
-
-def test_a_server_that_is_away_is_for_later(
-    orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "kubeconfig").write_text(kubeconfig_for("http://127.0.0.1:9"))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    answer = orchestrator_command(*RUN)
-    assert answer.returncode == 3
-    assert (
-        answer.stderr
-        == "error: http://127.0.0.1:9: the Kubernetes API does not answer (Connection refused);"
-        " check the network, or kubectl's context\n"
-    ), answer.stderr
 
 
 # --- listed and cancelled -------------------------------------------------------------------------
