@@ -7,17 +7,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
 from orchestrator.cluster.client import KubernetesClient
 from orchestrator.cluster.job_states import JobState
-from orchestrator.errors import InterruptedRunError, TransientError, UserInputError
+from orchestrator.errors import (
+    InterruptedRunError,
+    LoginRequiredError,
+    OrchestratorError,
+    RightMissingError,
+    TransientError,
+    UserInputError,
+)
 
 _PAUSE_SECONDS = 2.0
 # A cluster whose API is away for longer is left alone; the job does not mind.
 _PATIENCE_SECONDS = 300.0
 _OVERLAP_SECONDS = 30
+# A node that is away may come back; whoever waits for the end has it already.
+_LAST_OUTPUT_SECONDS = 20.0
 
 
 class JobListener(Protocol):
@@ -34,37 +44,32 @@ class JobListener(Protocol):
 
 
 def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobState:
-    """Returns when the job is over.
+    """Return when the job is over.
+
+    Its output is read apart from its state: a log that cannot be read delays nothing but itself.
 
     Raises:
         UserInputError: Somebody has cancelled it.
+        LoginRequiredError: The user's login has expired; the job goes on.
+        RightMissingError: The user may not see it any more; the job goes on.
         TransientError: The Kubernetes API was away for minutes; the job goes on.
         InterruptedRunError: Ctrl-C; the job goes on.
     """
     output, last, answered = _Output(client, name, listener), None, time.monotonic()
     try:
         while True:
-            try:
-                job = client.get("RayJob", name)
-                state = JobState.of(job) if job else None
-                if state and state.phase in ("Running", "Complete", "Failed"):
-                    output.read()
-                answered = time.monotonic()
-            except TransientError as error:
-                if time.monotonic() - answered > _PATIENCE_SECONDS:
-                    raise type(error)(
-                        error.what, error.where, f"the job goes on: `orchestrator status {name}`"
-                    ) from None
+            state = _state(client, name, answered)
+            if state is None:
                 time.sleep(_PAUSE_SECONDS)
                 continue
-            if state is None:
-                raise UserInputError(
-                    "was cancelled", name, "submit it again to go on from what is stored"
-                )
+            answered = time.monotonic()
+            if state.phase in ("Running", "Complete", "Failed"):
+                output.read()
             if last is None or replace(state, message="") != replace(last, message=""):
                 listener.state_changed(state)
                 last = state
             if state.is_over:
+                output.finish()
                 return state
             time.sleep(_PAUSE_SECONDS)
     except KeyboardInterrupt:
@@ -73,6 +78,35 @@ def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobSta
             " ends it"
         )
         raise InterruptedRunError("stopped following", name, advice) from None
+
+
+def _state(client: KubernetesClient, name: str, answered: float) -> JobState | None:
+    """Return the job's state; None where the API is in trouble, which may pass.
+
+    Args:
+        client: Of its namespace.
+        name: Of the job.
+        answered: When the API answered last, of the monotonic clock.
+    """
+    try:
+        job = client.get("RayJob", name)
+    except LoginRequiredError as error:
+        advice = (
+            "the job goes on: log in again, so that `kubectl get pods` works; `orchestrator status"
+            f" {name}` shows it then, and the same `submit` follows it again"
+        )
+        raise LoginRequiredError(error.what, error.where, advice) from None
+    # A server that has just started knows for some seconds of nobody's rights; this user had his
+    # when the job was sent.
+    except (TransientError, RightMissingError) as error:
+        if time.monotonic() - answered > _PATIENCE_SECONDS:
+            raise type(error)(
+                error.what, error.where, f"the job goes on: `orchestrator status {name}`"
+            ) from None
+        return None
+    if job is None:
+        raise UserInputError("was cancelled", name, "submit it again to go on from what is stored")
+    return JobState.of(job)
 
 
 class _Output:
@@ -86,17 +120,42 @@ class _Output:
         self._listener = listener
         self._last: dict[str, tuple[str, str]] = {}
         self._asked: dict[str, float] = {}
-        self._is_readable = True
+        self._trouble: OrchestratorError | None = None
+        self._was_read = False
 
     def read(self) -> None:
-        """Hands on the lines that are new."""
-        if self._is_readable:
-            try:
-                for line in self._new_lines():
-                    self._listener.said(line)
-            except UserInputError as error:  # the job can be followed without
-                self._is_readable = False
+        """Hand on the lines that are new. The job can be followed without: of each stretch of
+        trouble one warning tells.
+        """
+        try:
+            for line in self._new_lines():
+                self._listener.said(line)
+        except (TransientError, UserInputError) as error:
+            if self._trouble is None:
                 self._listener.warned(f"its output cannot be shown: {error}")
+            self._trouble = error
+        else:
+            self._trouble, self._was_read = None, True
+
+    def finish(self) -> None:
+        """Read once more what could not be read, for a moment, and say where it is otherwise.
+
+        Ctrl-C ends the waiting: the job is over.
+        """
+        deadline = time.monotonic() + _LAST_OUTPUT_SECONDS
+        with suppress(KeyboardInterrupt):
+            while self._may_pass() and time.monotonic() < deadline:
+                time.sleep(_PAUSE_SECONDS)
+                self.read()
+        if self._may_pass():
+            self._listener.warned(
+                f"the end of its output could not be read: see `kubectl logs job/{self._name}`"
+            )
+
+    def _may_pass(self) -> bool:
+        return isinstance(self._trouble, TransientError) or (
+            isinstance(self._trouble, RightMissingError) and self._was_read
+        )
 
     def _new_lines(self) -> Iterator[str]:
         for pod in self._client.pods_of_job(self._name):
