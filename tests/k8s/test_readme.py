@@ -198,3 +198,37 @@ def test_kubectl_understands_what_makes_objects_by_hand(command: str, tmp_path: 
     assert all(made.get("data", {"": "-"}).values()) or made["kind"] == "ConfigMap", (
         "a value is empty"
     )
+
+
+@pytest.mark.parametrize("backup", ["newest", "mlflow-20261129T013000Z.dump"])
+def test_a_restore_is_told_which_backup(backup: str) -> None:
+    """`kubectl set env --local` prints nothing, with success, where a variable has the value
+    already: `kubectl apply` would then be given nothing.
+    """
+    [words] = [part for part in PARTS if part.startswith("kubectl set env --local")]
+    assert re.search(r" BACKUP=mlflow-\d{8}T\d{6}Z\.dump$", words)
+    job = named(render("local"), "CronJob", "postgres-restore")["spec"]["jobTemplate"]
+    job |= {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "restore"}}
+    done = subprocess.run(
+        [kubectl(), *shlex.split(words)[1:-1], f"BACKUP={backup}"],
+        input=yaml.safe_dump(job),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [made] = [each for each in yaml.safe_load_all(done.stdout) if each] or [None]
+    assert made is not None, "kubectl prints nothing"
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "BACKUP", "value": backup} in container["env"]
+
+
+def test_a_restore_without_a_name_takes_the_newest(tmp_path: Path) -> None:
+    restored = subprocess.run(
+        ["bash", str(K8S / "base" / "scripts" / "restore.sh")],
+        env={"PATH": os.environ["PATH"], "BACKUPS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert restored.returncode == 2
+    assert f"no backup newest in {tmp_path}" in restored.stderr

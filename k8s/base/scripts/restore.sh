@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Puts a backup from the folder $BACKUPS into the database $PGDATABASE, in place of what is there: all of it, or nothing.
-# $BACKUP is a file's name, or `newest`. Scale the MLflow server to 0 first.
+# $BACKUP is a file's name, or `newest`, as when it is not set. Scale the MLflow server to 0 first.
 set -euo pipefail
+BACKUP=${BACKUP:-newest}
 
 file="$BACKUPS/$BACKUP"
 if [[ $BACKUP == newest ]]; then
