@@ -58,14 +58,15 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
 
     `orchestrator submit run experiments/digits.yaml --dry-run | kubectl apply -f -`
     """
-    from orchestrator.cluster.names import TICK_VARIABLE
+    from orchestrator.cluster.names import SCHEDULE_VARIABLE, TICK_VARIABLE
     from orchestrator.cluster.submissions import Request, render
-    from orchestrator.cluster.ticks import tick_of
+    from orchestrator.cluster.ticks import tick_of_job
     from orchestrator.config import load_cluster
 
     cluster = load_cluster(cluster_config, namespace)
     moment = os.environ.get(TICK_VARIABLE)
-    tick = tick_of(moment) if moment and schedule is None else None
+    its_schedule = os.environ.get(SCHEDULE_VARIABLE, "")
+    tick = tick_of_job(moment, its_schedule) if moment and schedule is None else None
     submission = render(Request(what, files, overrides or [], schedule, ray_cluster, tick), cluster)
 
     if dry_run:

@@ -27,6 +27,7 @@ USES_KUBERNETES_LABEL = "orchestrator/uses-kubernetes"
 FILES_FOLDER = "/etc/orchestrator"
 SCRATCH_FOLDER = "/tmp"  # noqa: S108 - of a pod, which nobody shares
 TICK_VARIABLE = "ORCHESTRATOR_SCHEDULED_AT"
+SCHEDULE_VARIABLE = "ORCHESTRATOR_SCHEDULE"
 
 MAX_RAY_CLUSTER_NAME = 53
 MAX_RAY_JOB_NAME = 47

@@ -12,6 +12,7 @@ from orchestrator.cluster.names import (
     FILES_FOLDER,
     RAY_API,
     SCHEDULE_LABEL,
+    SCHEDULE_VARIABLE,
     SCRATCH_FOLDER,
     TICK_VARIABLE,
     Manifest,
@@ -102,6 +103,7 @@ def _submitting_pod(cluster: ClusterConfig, files: str, labels: dict[str, str]) 
         env=[
             {"name": "HOME", "value": SCRATCH_FOLDER},
             _from_label(TICK_VARIABLE, "batch.kubernetes.io/job-name"),
+            {"name": SCHEDULE_VARIABLE, "value": labels[SCHEDULE_LABEL]},
         ],
     )
     account = {

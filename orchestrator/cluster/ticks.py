@@ -46,3 +46,22 @@ def tick_of(text: str) -> Tick:
             f"--scheduled-at {text!r} is no time", next_step="write it as 2026-11-22T03:00:00Z"
         ) from None
     return Tick("", moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def tick_of_job(job: str, schedule: str) -> Tick:
+    """Return the tick of a schedule's pod.
+
+    A job that a person makes of the schedule (`kubectl create job manual --from=cronjob/NAME`) has
+    any name, and is due now.
+
+    Args:
+        job: The pod's job, or a time.
+        schedule: The schedule that it is a part of; empty where the pod was not told.
+
+    Raises:
+        UserInputError: There is no schedule, and the job's name says no moment.
+    """
+    found = _JOB_OF_A_SCHEDULE.match(job)
+    if schedule and (found is None or found["schedule"] != schedule):
+        return Tick(schedule, datetime.now(UTC))
+    return tick_of(job)

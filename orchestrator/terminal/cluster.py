@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +14,10 @@ from orchestrator.cluster.job_states import JobState
 from orchestrator.cluster.names import KIND_LABEL, Manifest
 from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.config.cluster import ClusterTrackingConfig
-from orchestrator.pipelines.cluster.submit import SCHEDULES, Jobs
+from orchestrator.pipelines.cluster.submit import Jobs
 from orchestrator.terminal.lines import LineWriter
+
+_RESUMED = '{"spec": {"suspend": false}}'
 
 
 class TerminalJobListener:
@@ -34,13 +36,6 @@ class TerminalJobListener:
     def submitted(self, submission: Submission, before: JobState | None) -> None:
         """Says what is in the cluster now, and how to go on with it."""
         name = submission.name
-        if submission.job["kind"] in SCHEDULES:
-            spec = submission.job["spec"]
-            self._lines.write(
-                f"{name}: scheduled at {spec['schedule']} {spec['timeZone']}; `orchestrator cancel"
-                f" {name}` ends that"
-            )
-            return
         if before is None:
             self._lines.write(
                 f"{name}: submitted; Ctrl-C stops following it, `orchestrator cancel {name}`"
@@ -57,6 +52,22 @@ class TerminalJobListener:
             self._lines.write(
                 f"{name}: the same job has {before.words} before; `orchestrator cancel {name}`"
                 " forgets it"
+            )
+
+    def scheduled(self, schedule: Manifest, replaced: str) -> None:
+        """Say when ticks start, or that none does, and what has gone."""
+        name, spec = schedule["metadata"]["name"], schedule["spec"]
+        if replaced:
+            self._lines.write(f"{name}: replaces the {replaced} of this name, which is removed")
+        self._lines.write(
+            f"{name}: scheduled at {spec['schedule']} {spec['timeZone']}; `orchestrator cancel"
+            f" {name}` ends that"
+        )
+        if spec.get("suspend"):
+            resume = f"kubectl patch {schedule['kind'].lower()} {name} --type merge --patch"
+            self._lines.write(
+                f"{name}: is suspended and starts no tick; `{resume} '{_RESUMED}'` resumes it",
+                "warning",
             )
 
     def state_changed(self, state: JobState) -> None:
@@ -129,19 +140,19 @@ def state_lines(found: JobState | Manifest) -> Iterator[str]:
     yield f"output   kubectl logs --follow job/{found.name}"
 
 
-def cancelled_lines(found: Manifest, ticks: Iterable[JobState]) -> Iterator[str]:
-    """What was cancelled, and what goes on."""
-    name = found["metadata"]["name"]
-    kind = (
-        found["metadata"].get("labels", {}).get(KIND_LABEL, "job")
-        if found["kind"] == "RayJob"
-        else "schedule"
-    )
-    yield f"{name}: {kind} cancelled" + (
-        ""
-        if kind == "schedule"
-        else "; what it has stored stays, submitting it again goes on from there"
-    )
+def cancelled_lines(found: Sequence[Manifest], ticks: Iterable[JobState]) -> Iterator[str]:
+    """Say what was cancelled, and what goes on."""
+    first = found[0]
+    name = first["metadata"]["name"]
+    if first["kind"] == "RayJob":
+        kind = first["metadata"].get("labels", {}).get(KIND_LABEL, "job")
+        yield (
+            f"{name}: {kind} cancelled; what it has stored stays, submitting it again goes on from"
+            " there"
+        )
+    else:
+        both = f" ({' and '.join(each['kind'] for each in found)})" if len(found) > 1 else ""
+        yield f"{name}: schedule cancelled{both}"
     for tick in ticks:
         yield f"{tick.name}: this tick goes on; `orchestrator cancel {tick.name}` ends it"
 

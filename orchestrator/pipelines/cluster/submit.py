@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.cluster.api_errors import is_missing_kind
 from orchestrator.cluster.client import KubernetesClient
 from orchestrator.cluster.following import JobListener, follow
 from orchestrator.cluster.job_states import JobState
@@ -19,9 +18,10 @@ from orchestrator.cluster.names import (
 )
 from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.cluster.ticks import Tick
-from orchestrator.errors import ClusterUnavailableError, OrchestratorError, UserInputError
+from orchestrator.errors import ClusterUnavailableError, UserInputError
+from orchestrator.pipelines.cluster.objects import SCHEDULES, list_objects, objects_named, send
+from orchestrator.pipelines.cluster.schedules import send_schedule
 
-SCHEDULES = ("CronJob", "RayCronJob")
 _OURS = f"{MANAGED_BY_LABEL}={PROGRAM}"
 _DELETION_SECONDS = 180.0
 _PAUSE_SECONDS = 1.0
@@ -36,6 +36,14 @@ class SubmitListener(JobListener, Protocol):
         Args:
             submission: What was sent.
             before: Its state where it was there already.
+        """
+
+    def scheduled(self, schedule: Manifest, replaced: str) -> None:
+        """Receive that the schedule is in the cluster.
+
+        Args:
+            schedule: As the cluster has it.
+            replaced: Kind of the schedule that was removed for it; empty for none.
         """
 
 
@@ -76,8 +84,7 @@ def submit(
         InterruptedRunError: Ctrl-C; the job goes on.
     """
     if submission.job["kind"] in SCHEDULES:
-        _send(submission, client, client.apply)
-        listener.submitted(submission, None)
+        listener.scheduled(*send_schedule(submission, client))
         return None
     _check_ray_cluster(submission, client)
     found = client.get("RayJob", submission.name)
@@ -86,7 +93,7 @@ def submit(
     if is_going or (before and before.exit_code and tick is None):
         _forget(client, submission.name)
         found = None
-    _send(submission, client, client.apply if tick is None else client.create, found)
+    send(submission, client, client.apply if tick is None else client.create, found)
     listener.submitted(submission, before)
     return follow(client, submission.name, listener)
 
@@ -106,10 +113,10 @@ def list_jobs(client: KubernetesClient) -> Jobs:
         UserInputError: The cluster does not show it.
         TransientError: The cluster does not answer.
     """
-    jobs = [*client.find("RayJob", _OURS), *_found(client, "RayJob", RAY_CRON_JOB_LABEL)]
+    jobs = [*client.find("RayJob", _OURS), *list_objects(client, "RayJob", RAY_CRON_JOB_LABEL)]
     return Jobs(
         [JobState.of(job) for job in jobs],
-        [schedule for kind in SCHEDULES for schedule in _found(client, kind, _OURS)],
+        [schedule for kind in SCHEDULES for schedule in list_objects(client, kind, _OURS)],
     )
 
 
@@ -120,12 +127,13 @@ def state_of(client: KubernetesClient, name: str) -> JobState | Manifest:
         UserInputError: There is none of this name.
         TransientError: The cluster does not answer.
     """
-    found = _ours(client, name)
+    found, *_ = objects_named(client, name)
     return JobState.of(found) if found["kind"] == "RayJob" else found
 
 
-def cancel(client: KubernetesClient, name: str) -> tuple[Manifest, list[JobState]]:
-    """Ends a job, or takes a schedule away; what is in the stage store stays.
+def cancel(client: KubernetesClient, name: str) -> tuple[list[Manifest], list[JobState]]:
+    """End a job, or remove a schedule, of both kinds if both are there; what is in the stage store
+    stays.
 
     Returns:
         What it was, and, of a schedule, its ticks that go on.
@@ -134,9 +142,11 @@ def cancel(client: KubernetesClient, name: str) -> tuple[Manifest, list[JobState
         UserInputError: There is none of this name, or it is somebody else's.
         TransientError: The cluster does not answer.
     """
-    found = _ours(client, name)
-    client.delete(found["kind"], name)
-    if found["kind"] != "CronJob":  # the ticks of a RayCronJob end with it
+    found = objects_named(client, name)
+    for each in found:
+        client.delete(each["kind"], name)
+    # the ticks of a RayCronJob end with it
+    if not any(each["kind"] == "CronJob" for each in found):
         return found, []
     ticks = [JobState.of(job) for job in client.find("RayJob", f"{SCHEDULE_LABEL}={name}")]
     return found, [tick for tick in ticks if not tick.is_over]
@@ -165,34 +175,6 @@ def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None
         )
 
 
-def _send(
-    submission: Submission, client: KubernetesClient, send: _Send, found: Manifest | None = None
-) -> None:
-    """The job first: its files belong to it, and go when it goes. Pods wait for them, a moment."""
-    job = found or send(submission.job)
-    owner = {
-        "apiVersion": submission.job["apiVersion"],
-        "kind": submission.job["kind"],
-        "name": submission.name,
-    }
-    metadata = {
-        **submission.files["metadata"],
-        "ownerReferences": [{**owner, "uid": job["metadata"]["uid"]}],
-    }
-    try:
-        send({**submission.files, "metadata": metadata})
-    except OrchestratorError:
-        if found is None and submission.job["kind"] == "RayJob":
-            client.delete(
-                "RayJob", submission.name
-            )  # without its files it would wait until its deadline
-        raise
-
-
-class _Send(Protocol):
-    def __call__(self, manifest: Manifest) -> Manifest: ...
-
-
 def _forget(client: KubernetesClient, name: str) -> None:
     client.delete("RayJob", name)
     deadline = time.monotonic() + _DELETION_SECONDS
@@ -204,38 +186,3 @@ def _forget(client: KubernetesClient, name: str) -> None:
                 f"see `kubectl describe rayjob {name}`",
             )
         time.sleep(_PAUSE_SECONDS)
-
-
-def _found(client: KubernetesClient, kind: str, selector: str) -> list[Manifest]:
-    """Objects of a kind that not every cluster has, or shows."""
-    try:
-        return [{"kind": kind, **item} for item in client.find(kind, selector)]
-    except UserInputError as error:
-        if is_missing_kind(error):
-            return []
-        raise
-
-
-def _ours(client: KubernetesClient, name: str) -> Manifest:
-    for kind in ("RayJob", *SCHEDULES):
-        try:
-            found = client.get(kind, name)
-        except UserInputError as error:
-            if kind == "RayJob" or not is_missing_kind(error):
-                raise
-            continue
-        if found is None:
-            continue
-        labels = found["metadata"].get("labels", {})
-        if labels.get(MANAGED_BY_LABEL) != PROGRAM and RAY_CRON_JOB_LABEL not in labels:
-            raise UserInputError(
-                f"{kind} {name} was not submitted by this program",
-                client.namespace,
-                "use kubectl for it",
-            )
-        return {"kind": kind, **found}
-    raise UserInputError(
-        f"there is no job and no schedule {name!r}",
-        client.namespace,
-        "`orchestrator status` lists what there is",
-    )

@@ -176,11 +176,11 @@ class SimulatedApi:
         now = datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=len(self.asked))
         made = {"uid": str(uuid.uuid4()), "creationTimestamp": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
         before = self.objects.get(key, {"metadata": made})
-        self.objects[key] = {
-            **before,
-            **body,
-            "metadata": {**before["metadata"], **body["metadata"]},
+        # what others have set, and an applied object does not have, stays
+        kept = {
+            part: {**before.get(part, {}), **body.get(part, {})} for part in ("metadata", "spec")
         }
+        self.objects[key] = {**before, **body, **{part: kept[part] for part in kept if kept[part]}}
         return self.objects[key]
 
     def _selected(self, asked: Asked) -> Iterator[dict[str, Any]]:

@@ -2,14 +2,12 @@
 is shown, what the exit code is.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.unit.cluster.jobs import (
-    RETRAIN,
     RUN,
     RUNNING,
     SUCCEEDED,
@@ -211,80 +209,6 @@ def test_retries_and_queues_are_shown(api: SimulatedApi, orchestrator_command: C
         "finished",
     ]
     assert [line for line in said if line in expected] == expected
-
-
-# --- schedules and ticks --------------------------------------------------------------------------
-
-
-def test_a_schedule_is_applied_and_not_followed(
-    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
-) -> None:
-    (tmp_path / "cluster.yaml").write_text(
-        "storage: {kind: object_storage, uri: 's3://bucket/stages'}"
-    )
-    words = (
-        *RETRAIN,
-        "--schedule",
-        "0 3 * * *",
-        "--cluster-config",
-        str(tmp_path / "cluster.yaml"),
-    )
-    answer = orchestrator_command(*words)
-    assert answer.returncode == 0, answer.stderr
-    assert (
-        answer.stdout
-        == "retrain-digits: scheduled at 0 3 * * * Etc/UTC; `orchestrator cancel retrain-digits`"
-        " ends that\n"
-    )
-    assert [asked.plural for asked in api.asked] == ["cronjobs", "configmaps"]
-
-
-def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
-    api: SimulatedApi,
-    orchestrator_command: Command,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    """In the small pod of the CronJob, with the files that the schedule has given it, and the
-    rights of its account.
-    """
-    (tmp_path / "cluster.yaml").write_text(
-        "storage: {kind: object_storage, uri: 's3://bucket/stages'}\nschedule: {keep_finished: 2}"
-    )
-    orchestrator_command(
-        *RETRAIN, "--schedule", "@daily", "--cluster-config", str(tmp_path / "cluster.yaml")
-    )
-    [files] = [
-        found["data"] for (plural, _), found in api.objects.items() if plural == "configmaps"
-    ]
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    forbidden = status(
-        403, "Forbidden", 'rayjobs.ray.io is forbidden: User "x" cannot patch resource "rayjobs"'
-    )
-    api.refusals |= {
-        ("PATCH", plural): (403, forbidden) for plural in ("rayjobs", "configmaps", "cronjobs")
-    }
-    goes_through(api, [SUCCEEDED])
-    for minutes in range(29384756, 29384760):
-        monkeypatch.setenv("ORCHESTRATOR_SCHEDULED_AT", f"retrain-digits-{minutes}")
-        words = (
-            "submit",
-            "retrain",
-            str(tmp_path / "retraining.yaml"),
-            "--cluster-config",
-            str(tmp_path / "cluster.yaml"),
-        )
-        answer = orchestrator_command(*words)
-        assert answer.returncode == 0, answer.stderr
-    ticks = [found for (plural, _), found in api.objects.items() if plural == "rayjobs"]
-    assert len(ticks) == 2
-    head = ticks[-1]["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
-    assert {"name": "ORCHESTRATOR_SCHEDULED_AT", "value": "2025-11-14T01:59:00+00:00"} in head[
-        "env"
-    ]
-    methods = {(asked.method, asked.plural) for asked in api.asked if asked.plural == "rayjobs"}
-    assert methods == {("GET", "rayjobs"), ("POST", "rayjobs"), ("DELETE", "rayjobs")}
 
 
 # --- listed and cancelled -------------------------------------------------------------------------

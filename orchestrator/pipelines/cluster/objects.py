@@ -1,0 +1,104 @@
+"""Objects that this program has sent to Kubernetes: sent, found, and told from those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.cluster.api_errors import is_missing_kind
+from orchestrator.cluster.client import KubernetesClient
+from orchestrator.cluster.names import MANAGED_BY_LABEL, PROGRAM, RAY_CRON_JOB_LABEL, Manifest
+from orchestrator.cluster.ray_jobs import Submission
+from orchestrator.errors import OrchestratorError, UserInputError
+
+SCHEDULES = ("CronJob", "RayCronJob")
+Send = Callable[[Manifest], Manifest]  # gives the object as the cluster has it
+
+
+def send(
+    submission: Submission, client: KubernetesClient, send_one: Send, found: Manifest | None = None
+) -> Manifest:
+    """Send a job or schedule with its files; return it as the cluster has it.
+
+    The job comes first: its files belong to it, and go when it goes. Pods wait for them, a moment.
+
+    Args:
+        submission: What is sent.
+        client: Of its namespace.
+        send_one: Sends an object.
+        found: The job, where it is there already.
+    """
+    job = found or send_one(submission.job)
+    owner = {
+        "apiVersion": submission.job["apiVersion"],
+        "kind": submission.job["kind"],
+        "name": submission.name,
+    }
+    metadata = {
+        **submission.files["metadata"],
+        "ownerReferences": [{**owner, "uid": job["metadata"]["uid"]}],
+    }
+    try:
+        send_one({**submission.files, "metadata": metadata})
+    except OrchestratorError:
+        if found is None and submission.job["kind"] == "RayJob":
+            # without its files it would wait until its deadline
+            client.delete("RayJob", submission.name)
+        raise
+    return job
+
+
+def find_object(client: KubernetesClient, kind: str, name: str) -> Manifest | None:
+    """Return an object; None where there is none, or where the cluster lacks or hides its kind."""
+    try:
+        found = client.get(kind, name)
+    except UserInputError as error:
+        if kind == "RayJob" or not is_missing_kind(error):
+            raise
+        return None
+    return None if found is None else {"kind": kind, **found}
+
+
+def list_objects(client: KubernetesClient, kind: str, selector: str) -> list[Manifest]:
+    """List objects of a kind that not every cluster has, or shows."""
+    try:
+        return [{"kind": kind, **item} for item in client.find(kind, selector)]
+    except UserInputError as error:
+        if is_missing_kind(error):
+            return []
+        raise
+
+
+def objects_named(client: KubernetesClient, name: str) -> list[Manifest]:
+    """Return the job of a name, or the schedules: one, unless another program made the second.
+
+    Raises:
+        UserInputError: There is none, or it is somebody else's.
+    """
+    found = [
+        checked_as_ours(client, each)
+        for kind in ("RayJob", *SCHEDULES)
+        if (each := find_object(client, kind, name))
+    ]
+    if not found:
+        raise UserInputError(
+            f"there is no job and no schedule {name!r}",
+            client.namespace,
+            "`orchestrator status` lists what there is",
+        )
+    return found
+
+
+def checked_as_ours(client: KubernetesClient, found: Manifest) -> Manifest:
+    """Return an object that this program has submitted.
+
+    Raises:
+        UserInputError: Somebody else made it.
+    """
+    labels = found["metadata"].get("labels", {})
+    if labels.get(MANAGED_BY_LABEL) != PROGRAM and RAY_CRON_JOB_LABEL not in labels:
+        raise UserInputError(
+            f"{found['kind']} {found['metadata']['name']} was not submitted by this program",
+            client.namespace,
+            "use kubectl for it",
+        )
+    return found

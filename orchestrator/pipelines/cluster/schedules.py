@@ -1,0 +1,41 @@
+"""Send a retraining_schedule to Kubernetes, as the only one of its name."""
+
+from __future__ import annotations
+
+from orchestrator.cluster.client import KubernetesClient
+from orchestrator.cluster.names import Manifest
+from orchestrator.cluster.ray_jobs import Submission
+from orchestrator.errors import OrchestratorError
+from orchestrator.pipelines.cluster.objects import SCHEDULES, checked_as_ours, find_object, send
+
+
+def send_schedule(submission: Submission, client: KubernetesClient) -> tuple[Manifest, str]:
+    """Make or change a schedule, and remove the one of the other kind that has its name: both
+    would start ticks.
+
+    Returns:
+        The schedule as the cluster has it now, and the kind of the one that was removed; empty for
+        none.
+
+    Raises:
+        UserInputError: The cluster refuses it, or the other one is somebody else's.
+        TransientError: The cluster does not answer.
+    """
+    kind, name = submission.job["kind"], submission.name
+    [other] = (schedule for schedule in SCHEDULES if schedule != kind)
+    before = find_object(client, other, name)
+    if before is not None:
+        checked_as_ours(client, before)
+    schedule = send(submission, client, client.apply)
+    if before is None:
+        return schedule, ""
+    try:
+        client.delete(other, name)
+    except OrchestratorError as error:
+        advice = f"both start ticks now: `kubectl delete {other.lower()} {name}`"
+        raise type(error)(
+            f"the {kind} is there, and its {other} of before cannot be removed ({error.what})",
+            error.where,
+            advice,
+        ) from None
+    return schedule, other

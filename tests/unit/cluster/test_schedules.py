@@ -1,0 +1,183 @@
+"""Schedules and their ticks against a simulated API server (see simulated_api)."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.unit.cluster.jobs import RETRAIN, SUCCEEDED, Command, goes_through, the_job
+from tests.unit.cluster.simulated_api import SimulatedApi, status
+
+KINDS = {"cron_job": "cronjobs", "ray_cron_job": "raycronjobs"}
+
+
+def test_a_schedule_is_applied_and_not_followed(
+    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "cluster.yaml").write_text(
+        "storage: {kind: object_storage, uri: 's3://bucket/stages'}"
+    )
+    words = (
+        *RETRAIN,
+        "--schedule",
+        "0 3 * * *",
+        "--cluster-config",
+        str(tmp_path / "cluster.yaml"),
+    )
+    answer = orchestrator_command(*words)
+    assert answer.returncode == 0, answer.stderr
+    assert (
+        answer.stdout
+        == "retrain-digits: scheduled at 0 3 * * * Etc/UTC; `orchestrator cancel retrain-digits`"
+        " ends that\n"
+    )
+    sent = [asked.plural for asked in api.asked if asked.method == "PATCH"]
+    assert sent == ["cronjobs", "configmaps"]
+
+
+def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
+    api: SimulatedApi,
+    orchestrator_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """In the small pod of the CronJob, with the files that the schedule has given it, and the
+    rights of its account.
+    """
+    (tmp_path / "cluster.yaml").write_text(
+        "storage: {kind: object_storage, uri: 's3://bucket/stages'}\nschedule: {keep_finished: 2}"
+    )
+    orchestrator_command(
+        *RETRAIN, "--schedule", "@daily", "--cluster-config", str(tmp_path / "cluster.yaml")
+    )
+    [files] = [
+        found["data"] for (plural, _), found in api.objects.items() if plural == "configmaps"
+    ]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    forbidden = status(
+        403, "Forbidden", 'rayjobs.ray.io is forbidden: User "x" cannot patch resource "rayjobs"'
+    )
+    api.refusals |= {
+        ("PATCH", plural): (403, forbidden) for plural in ("rayjobs", "configmaps", "cronjobs")
+    }
+    goes_through(api, [SUCCEEDED])
+    for minutes in range(29384756, 29384760):
+        monkeypatch.setenv("ORCHESTRATOR_SCHEDULED_AT", f"retrain-digits-{minutes}")
+        words = (
+            "submit",
+            "retrain",
+            str(tmp_path / "retraining.yaml"),
+            "--cluster-config",
+            str(tmp_path / "cluster.yaml"),
+        )
+        answer = orchestrator_command(*words)
+        assert answer.returncode == 0, answer.stderr
+    ticks = [found for (plural, _), found in api.objects.items() if plural == "rayjobs"]
+    assert len(ticks) == 2
+    head = ticks[-1]["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    assert {"name": "ORCHESTRATOR_SCHEDULED_AT", "value": "2025-11-14T01:59:00+00:00"} in head[
+        "env"
+    ]
+    methods = {(asked.method, asked.plural) for asked in api.asked if asked.plural == "rayjobs"}
+    assert methods == {("GET", "rayjobs"), ("POST", "rayjobs"), ("DELETE", "rayjobs")}
+
+
+def schedule_by(kind: str, folder: Path, command: Command) -> "CompletedProcess[str]":
+    """Submits the schedule as an object of a kind."""
+    file = folder / f"{kind}.yaml"
+    file.write_text(
+        "storage: {kind: object_storage, uri: 's3://bucket/stages'}\n"
+        f"schedule: {{kind: {kind}}}\n"
+    )
+    return command(*RETRAIN, "--schedule", "@daily", "--cluster-config", str(file))
+
+
+def schedules(api: SimulatedApi) -> set[str]:
+    return {plural for plural, _ in api.objects if plural in KINDS.values()}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("cron_job", "ray_cron_job"), ("ray_cron_job", "cron_job")]
+)
+def test_a_schedule_of_the_other_kind_is_replaced(
+    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path, before: str, after: str
+) -> None:
+    schedule_by(before, tmp_path, orchestrator_command)
+    answer = schedule_by(after, tmp_path, orchestrator_command)
+    assert answer.returncode == 0, answer.stderr
+    assert schedules(api) == {KINDS[after]}
+    kind = {"cron_job": "CronJob", "ray_cron_job": "RayCronJob"}[before]
+    assert f"retrain-digits: replaces the {kind} of this name, which is removed\n" in answer.stdout
+
+
+def test_a_schedule_of_the_other_kind_that_others_have_made_is_left_alone(
+    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    theirs = {"metadata": {"name": "retrain-digits", "labels": {}}, "spec": {"schedule": "@daily"}}
+    api.objects["cronjobs", "retrain-digits"] = theirs
+    answer = schedule_by("ray_cron_job", tmp_path, orchestrator_command)
+    assert answer.returncode == 2
+    assert "CronJob retrain-digits was not submitted by this program" in answer.stderr
+    assert schedules(api) == {"cronjobs"}
+
+
+def test_a_schedule_of_the_other_kind_that_may_not_be_removed_is_named(
+    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    schedule_by("cron_job", tmp_path, orchestrator_command)
+    api.refusals["DELETE", "cronjobs"] = (
+        403,
+        status(403, "Forbidden", 'User "ann" cannot delete resource "cronjobs"'),
+    )
+    answer = schedule_by("ray_cron_job", tmp_path, orchestrator_command)
+    assert answer.returncode == 2
+    assert "its CronJob of before cannot be removed (ann may not delete cronjobs)" in answer.stderr
+    assert "both start ticks now: `kubectl delete cronjob retrain-digits`" in answer.stderr
+
+
+def test_cancel_removes_a_schedule_of_both_kinds(
+    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    schedule_by("cron_job", tmp_path, orchestrator_command)
+    earlier = api.objects["cronjobs", "retrain-digits"]
+    schedule_by("ray_cron_job", tmp_path, orchestrator_command)
+    api.objects["cronjobs", "retrain-digits"] = earlier
+    answer = orchestrator_command("cancel", "retrain-digits")
+    assert answer.stdout == "retrain-digits: schedule cancelled (CronJob and RayCronJob)\n"
+    assert schedules(api) == set()
+
+
+def test_a_schedule_that_is_suspended_says_so_when_it_is_submitted_again(
+    api: SimulatedApi, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    assert "suspended" not in schedule_by("cron_job", tmp_path, orchestrator_command).stdout
+    api.objects["cronjobs", "retrain-digits"]["spec"]["suspend"] = True
+    answer = schedule_by("cron_job", tmp_path, orchestrator_command)
+    assert "retrain-digits: is suspended and starts no tick; `kubectl patch cronjob" in (
+        answer.stdout
+    )
+
+
+def test_a_job_that_a_person_makes_of_a_schedule_is_a_tick_that_is_due_now(
+    api: SimulatedApi,
+    orchestrator_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """`kubectl create job manual --from=cronjob/retrain-digits`: only its name says no moment."""
+    schedule_by("cron_job", tmp_path, orchestrator_command)
+    template = api.objects["cronjobs", "retrain-digits"]["spec"]["jobTemplate"]["spec"]["template"]
+    [container] = template["spec"]["containers"]
+    for variable in container["env"]:
+        monkeypatch.setenv(variable["name"], variable.get("value", "manual"))
+    goes_through(api, [SUCCEEDED])
+    answer = orchestrator_command(*RETRAIN, "--cluster-config", str(tmp_path / "cron_job.yaml"))
+    assert answer.returncode == 0, answer.stderr
+    job = the_job(api)
+    assert job["metadata"]["labels"]["orchestrator/schedule"] == "retrain-digits"
+    head = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    [due] = [each["value"] for each in head["env"] if each["name"] == "ORCHESTRATOR_SCHEDULED_AT"]
+    age = datetime.now(UTC) - datetime.fromisoformat(due)
+    assert timedelta(0) <= age < timedelta(minutes=5)
