@@ -36,6 +36,7 @@ def status(
         return
     jobs = list_jobs(client)
     if not jobs.jobs and not jobs.schedules:
+        client.check_namespace()
         typer.echo(f"no jobs in the namespace {client.namespace}")
         return
     new_console(160).print(jobs_table(jobs))

@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -18,7 +20,9 @@ from kubernetes.client.exceptions import ApiException
 
 from orchestrator.cluster.api_errors import no_access, refusal, unreachable
 from orchestrator.cluster.names import FIELD_MANAGER, Manifest
+from orchestrator.errors import RightMissingError
 
+_KUBECONFIG = "~/.kube/config"
 _APPLY = "application/apply-patch+yaml"
 # The answer as it comes: the client makes nothing of one to an `apply` that has made a new object.
 _RAW: dict[str, Any] = {
@@ -126,14 +130,31 @@ class KubernetesClient:
                 if error.status != 404:
                     raise
 
-    def pods_of_job(self, name: str) -> list[str]:
-        """Pods of a batch Job, oldest first."""
+    def pods_of_job(self, name: str, since: datetime | None = None) -> list[str]:
+        """Pods of a batch Job, oldest first.
+
+        Args:
+            name: Of the Job.
+            since: Leaves out pods that were made before; None keeps all.
+        """
         selector = f"batch.kubernetes.io/job-name={name}"
         with self._answers("Pod", name):
             pods = _oldest_first(
                 self._core.list_namespaced_pod(self.namespace, label_selector=selector, **_RAW)
             )
-        return [str(pod["metadata"]["name"]) for pod in pods]
+        return [
+            str(pod["metadata"]["name"]) for pod in pods if since is None or _made(pod) >= since
+        ]
+
+    def check_namespace(self) -> None:
+        """Check that the namespace exists, as far as the user may know: lists of one that does not
+        exist are empty, and no error.
+
+        Raises:
+            UserInputError: It does not exist.
+        """
+        with suppress(RightMissingError), self._answers("Namespace", ""):
+            self._core.read_namespace(self.namespace, **_RAW)
 
     def log(self, pod: str, since_seconds: int | None) -> str:
         """What a pod has printed, each line after its time; empty while it has not started."""
@@ -178,6 +199,10 @@ def _oldest_first(answer: Any) -> list[Manifest]:  # noqa: ANN401 - as above
     )
 
 
+def _made(item: Manifest) -> datetime:
+    return datetime.fromisoformat(item["metadata"]["creationTimestamp"])
+
+
 def _configuration() -> api.Configuration:
     configuration = api.Configuration()
     configuration.retries = (
@@ -189,10 +214,22 @@ def _configuration() -> api.Configuration:
         else:
             # by its name: the client looks into the environment only once
             config.load_kube_config(
-                os.environ.get("KUBECONFIG"), client_configuration=configuration
+                os.environ.get("KUBECONFIG") or _KUBECONFIG, client_configuration=configuration
             )  # type: ignore[no-untyped-call] # as above
     except config.ConfigException as error:
-        raise no_access(str(error).strip().splitlines()[0]) from None
+        missing = _missing_files()
+        raise no_access(missing or str(error).strip().splitlines()[0]) from None
     except (yaml.YAMLError, TypeError, AttributeError, UnicodeDecodeError):
         raise no_access("the kubeconfig file is not what kubectl writes") from None
     return configuration
+
+
+def _missing_files() -> str:
+    """Return that the kubeconfig files do not exist; empty where one does."""
+    variable = os.environ.get("KUBECONFIG")
+    names = variable.split(os.pathsep) if variable else [_KUBECONFIG]
+    files = [Path(name).expanduser() for name in names if name]
+    if any(file.exists() for file in files):
+        return ""
+    place = "KUBECONFIG names" if variable else "KUBECONFIG is not set, and"
+    return f"{place} {', '.join(map(str, files))}, which does not exist"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from orchestrator.cluster.client import KubernetesClient
@@ -64,7 +65,7 @@ def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobSta
                 continue
             answered = time.monotonic()
             if state.phase in ("Running", "Complete", "Failed"):
-                output.read()
+                output.read(state.created)
             if last is None or replace(state, message="") != replace(last, message=""):
                 listener.state_changed(state)
                 last = state
@@ -122,11 +123,17 @@ class _Output:
         self._asked: dict[str, float] = {}
         self._trouble: OrchestratorError | None = None
         self._was_read = False
+        self._since: datetime | None = None
 
-    def read(self) -> None:
+    def read(self, since: datetime | None) -> None:
         """Hand on the lines that are new. The job can be followed without: of each stretch of
         trouble one warning tells.
+
+        Args:
+            since: When the job was made. Older pods are of the job before of this name, and take
+                their time to go; None shows all.
         """
+        self._since = since
         try:
             for line in self._new_lines():
                 self._listener.said(line)
@@ -146,7 +153,7 @@ class _Output:
         with suppress(KeyboardInterrupt):
             while self._may_pass() and time.monotonic() < deadline:
                 time.sleep(_PAUSE_SECONDS)
-                self.read()
+                self.read(self._since)
         if self._may_pass():
             self._listener.warned(
                 f"the end of its output could not be read: see `kubectl logs job/{self._name}`"
@@ -158,7 +165,7 @@ class _Output:
         )
 
     def _new_lines(self) -> Iterator[str]:
-        for pod in self._client.pods_of_job(self._name):
+        for pod in self._client.pods_of_job(self._name, self._since):
             now, before = time.monotonic(), self._asked.get(pod)
             text = self._client.log(
                 pod, None if before is None else math.ceil(now - before) + _OVERLAP_SECONDS

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
+import signal
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from orchestrator.cluster.names import KIND_LABEL, RAY_CRON_JOB_LABEL, SCHEDULE_LABEL, Manifest
 from orchestrator.errors import (
@@ -51,6 +54,9 @@ class JobState:
         ray_cluster: The Ray cluster of this attempt.
         started: When this attempt began; None before.
         ended: When it ended; None before.
+        created: When the RayJob was made, over all attempts; None where nothing says so.
+        folder: Where the command writes, which is not named after the RayJob: a job with other
+            limits goes on in the same folder. Empty where nothing says so.
     """
 
     name: str
@@ -64,6 +70,8 @@ class JobState:
     ray_cluster: str
     started: datetime | None
     ended: datetime | None
+    created: datetime | None
+    folder: str
 
     @classmethod
     def of(cls, job: Manifest) -> JobState:
@@ -81,6 +89,8 @@ class JobState:
             status.get("rayClusterName", ""),
             _moment(status.get("startTime")),
             _moment(status.get("endTime")),
+            _moment(job["metadata"].get("creationTimestamp")),
+            _folder(job.get("spec", {}).get("entrypoint", "")),
         )
 
     @property
@@ -100,13 +110,15 @@ class JobState:
         if self.phase == "ValidationFailed":
             return UserInputError.exit_code
         if self.reason == "AppFailed" or self.outcome == "FAILED":
-            found = _EXIT_CODE.search(self.message)
-            return (
-                int(found[1])
-                if found and int(found[1]) in _OF_THE_PROGRAM
-                else OrchestratorError.exit_code
-            )
+            code = self._command_code
+            return code if code in _OF_THE_PROGRAM else OrchestratorError.exit_code
         return ClusterUnavailableError.exit_code  # its pods, or the deadlines
+
+    @property
+    def _command_code(self) -> int:
+        """The exit code of the command itself, which a signal may have ended."""
+        found = _EXIT_CODE.search(self.message)
+        return int(found[1]) if found else OrchestratorError.exit_code
 
     @property
     def words(self) -> str:
@@ -115,9 +127,31 @@ class JobState:
             f" (attempt {self.num_failed + 1})" if self.num_failed and not self.is_over else ""
         )
         stopped = "stopped" if self.outcome == "STOPPED" else _WORDS.get(self.phase, self.phase)
-        why = self.reason if self.reason != "AppFailed" else f"exit code {self.exit_code}"
+        why = (
+            self.reason
+            if self.reason != "AppFailed"
+            else f"exit code {_explained(self._command_code)}"
+        )
         return f"{stopped}{attempts}{f': {why}' if self.is_over and self.exit_code and why else ''}"
 
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _folder(entrypoint: str) -> str:
+    try:
+        words = shlex.split(entrypoint)
+    except ValueError:  # somebody else's, whose quotes do not match
+        return ""
+    return dict(pairwise(words)).get("--output", "")
+
+
+def _explained(code: int) -> str:
+    """An exit code for people: shells report a process that a signal ended as 128 and its
+    number.
+    """
+    try:
+        return f"{code} ({signal.Signals(code - 128).name})"
+    except ValueError:
+        return str(code)

@@ -32,6 +32,7 @@ class TerminalJobListener:
         self._lines = lines
         self._tracking = tracking
         self._page = ""
+        self._last = ""
 
     def submitted(self, submission: Submission, before: JobState | None) -> None:
         """Says what is in the cluster now, and how to go on with it."""
@@ -71,13 +72,16 @@ class TerminalJobListener:
             )
 
     def state_changed(self, state: JobState) -> None:
-        """One line a state."""
+        """Write one line a state; states that are the same in words are one."""
         cluster = (
             f", RayCluster {state.ray_cluster}"
             if state.ray_cluster and state.phase == "Initializing"
             else ""
         )
-        self._lines.write(f"{state.name}: {state.words}{cluster}")
+        line = f"{state.name}: {state.words}{cluster}"
+        if line != self._last:
+            self._lines.write(line)
+        self._last = line
 
     def said(self, line: str) -> None:
         """A line of the job; the message alone of one that is JSON."""
@@ -135,6 +139,8 @@ def state_lines(found: JobState | Manifest) -> Iterator[str]:
             yield f"{name:8} {moment:%Y-%m-%d %H:%M:%S} UTC"
     if found.ray_cluster:
         yield f"cluster  {found.ray_cluster}"
+    if found.folder:
+        yield f"folder   {found.folder}"
     if found.message:
         yield f"message  {found.message.strip().splitlines()[0]}"
     yield f"output   kubectl logs --follow job/{found.name}"

@@ -72,7 +72,7 @@ def objects_named(client: KubernetesClient, name: str) -> list[Manifest]:
     """Return the job of a name, or the schedules: one, unless another program made the second.
 
     Raises:
-        UserInputError: There is none, or it is somebody else's.
+        UserInputError: There is none, or not even the namespace, or it is somebody else's.
     """
     found = [
         checked_as_ours(client, each)
@@ -80,6 +80,7 @@ def objects_named(client: KubernetesClient, name: str) -> list[Manifest]:
         if (each := find_object(client, kind, name))
     ]
     if not found:
+        client.check_namespace()
         raise UserInputError(
             f"there is no job and no schedule {name!r}",
             client.namespace,

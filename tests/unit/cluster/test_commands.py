@@ -298,3 +298,35 @@ def test_what_others_have_made_is_left_alone(
     answer = orchestrator_command("cancel", "theirs")
     assert (answer.returncode, "was not submitted by this program" in answer.stderr) == (2, True)
     assert ("rayjobs", "theirs") in api.objects
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "x"), ("cancel", "x"), RUN])
+def test_a_namespace_that_does_not_exist_is_no_empty_one(
+    api: SimulatedApi, orchestrator_command: Command, words: tuple[str, ...]
+) -> None:
+    """The API server lists nothing of it, without an error."""
+    answer = orchestrator_command(*words, "--namespace", "nonesuch")
+    assert answer.returncode == 2
+    assert 'namespaces "nonesuch" not found; create it' in answer.stderr
+
+
+def test_one_who_may_not_see_namespaces_sees_that_there_are_no_jobs(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
+    message = 'namespaces "orchestrator" is forbidden: User "ann" cannot get resource "namespaces"'
+    api.refusals["GET", "namespaces"] = 403, status(403, "Forbidden", message, kind="namespaces")
+    answer = orchestrator_command("status")
+    assert (answer.returncode, answer.stdout) == (0, "no jobs in the namespace orchestrator\n")
+
+
+def test_status_says_in_which_folder_a_job_writes(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
+    goes_through(api, [SUCCEEDED])
+    orchestrator_command(*RUN)
+    job = the_job(api)
+    words = job["spec"]["entrypoint"].split()
+    folder = words[words.index("--output") + 1]
+    shown = orchestrator_command("status", job["metadata"]["name"]).stdout
+    assert f"folder   {folder}\n" in shown
+    assert folder.startswith("/var/lib/orchestrator/store/jobs/run-digits-")

@@ -209,3 +209,40 @@ def test_a_log_that_can_be_read_again_is_shown_to_its_end(
     assert answer.returncode == 0, answer.stderr
     assert "the last line" in answer.stdout
     assert "could not be read" not in answer.stdout
+
+
+def test_the_output_of_the_job_before_is_not_shown_as_the_new_ones(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
+    """After a resubmit the pod of the RayJob that was deleted takes its time to end."""
+    name = name_of(orchestrator_command, *RUN)
+    pod_of(api, name, "2026-11-22T11:59:31.5Z an old line\n", "2026-11-22T11:59:00Z", "-old")
+    pod_of(api, name, "2026-11-22T12:00:31.5Z a new line\n")
+    goes_through(api, [RUNNING, SUCCEEDED])
+    said = orchestrator_command(*RUN).stdout
+    assert "a new line" in said
+    assert "an old line" not in said
+
+
+def test_a_state_is_said_once(api: SimulatedApi, orchestrator_command: Command) -> None:
+    """KubeRay fills a state's fields one after another."""
+    pending = {"jobDeploymentStatus": "Running", "jobStatus": "PENDING"}
+    goes_through(api, [pending, {**pending, "jobStatus": ""}, RUNNING, RUNNING, SUCCEEDED])
+    said = orchestrator_command(*RUN).stdout.splitlines()
+    assert [line.partition(": ")[2] for line in said].count("running") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("Job entrypoint command failed with exit code 137.", "failed: exit code 137 (SIGKILL)"),
+        ("Job entrypoint command failed with exit code 2.", "failed: exit code 2"),
+        ("", "failed: exit code 1"),
+    ],
+)
+def test_the_exit_code_that_is_said_is_that_of_the_message(
+    api: SimulatedApi, orchestrator_command: Command, message: str, words: str
+) -> None:
+    goes_through(api, [RUNNING, failed(message=message)])
+    said = orchestrator_command(*RUN).stdout.splitlines()
+    assert words in [line.partition(": ")[2] for line in said]

@@ -185,17 +185,23 @@ def test_a_job_whose_files_are_refused_is_taken_back(
     assert api.objects == {}
 
 
-def test_without_a_kubeconfig_there_is_no_access(
+def test_a_kubeconfig_that_does_not_exist_is_named(
     orchestrator_command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    missing = tmp_path / "none"
+    monkeypatch.setenv("KUBECONFIG", str(missing))
     for words in (RUN, ("status",), ("cancel", "x")):
         answer = orchestrator_command(*words)
-        assert (answer.returncode, "no access to a Kubernetes cluster" in answer.stderr) == (
-            2,
-            True,
-        ), answer.stderr
+        assert answer.returncode == 2
+        assert (
+            f"no access to a Kubernetes cluster: KUBECONFIG names {missing}, which does not exist"
+            in answer.stderr
+        )
+    monkeypatch.delenv("KUBECONFIG")
+    default = orchestrator_command("status").stderr
+    assert f"KUBECONFIG is not set, and {tmp_path}/.kube/config, which does not exist" in default
 
 
 def test_a_server_that_is_away_is_for_later(
