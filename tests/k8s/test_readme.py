@@ -2,6 +2,7 @@
 so.
 """
 
+import itertools
 import os
 import re
 import shlex
@@ -14,7 +15,16 @@ import yaml
 
 from orchestrator.cli.application import build_application
 from orchestrator.config import Experiment
-from tests.k8s.rendering import K8S, OVERLAYS, kubectl, named, of_kind, pod_template, render
+from tests.k8s.rendering import (
+    K8S,
+    OVERLAYS,
+    Object,
+    kubectl,
+    named,
+    of_kind,
+    pod_template,
+    render,
+)
 
 ROOT = K8S.parent
 README = (K8S / "README.md").read_text(encoding="utf-8")
@@ -232,3 +242,38 @@ def test_a_restore_without_a_name_takes_the_newest(tmp_path: Path) -> None:
     )
     assert restored.returncode == 2
     assert f"no backup newest in {tmp_path}" in restored.stderr
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(OVERLAYS, 2)))
+def test_what_cannot_be_changed_into_another_overlay_is_said(before: str, after: str) -> None:
+    section = README.partition("## Change the overlay")[2].partition("\n## ")[0]
+    [row] = re.findall(rf"^\|[^|]*`{before}` → `{after}`[^|]*\|(.*)\|$", section, re.MULTILINE)
+    there = {(each["kind"], each["metadata"]["name"]): each for each in render(before)}
+    refused = {
+        each["metadata"]["name"]
+        for each in render(after)
+        if (old := there.get((each["kind"], each["metadata"]["name"])))
+        and _fixed_fields(old) != _fixed_fields(each)
+    }
+    assert refused == set(re.findall(r"`([a-z-]+)`", row))
+    assert ("refused" in row) == bool(refused)
+
+
+def _fixed_fields(each: Object) -> object:
+    """What Kubernetes never changes in an object that exists. The size of a claim counts as well:
+    the storage classes of small clusters let none grow.
+    """
+    spec = each.get("spec", {})
+    match each["kind"]:
+        case "PersistentVolumeClaim":
+            return spec
+        case "StatefulSet":
+            return [spec[name] for name in ("volumeClaimTemplates", "serviceName", "selector")]
+        case "Deployment":
+            return spec["selector"]
+        case "Service":
+            return spec.get("clusterIP")
+        case "RoleBinding":
+            return each["roleRef"]
+        case _:
+            return None
