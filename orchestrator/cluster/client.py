@@ -61,6 +61,10 @@ class KubernetesClient:
         """An object; None where there is none of that name."""
         with self._answers(kind, name):
             try:
+                if kind == "ConfigMap":
+                    return _content(
+                        self._core.read_namespaced_config_map(name, self.namespace, **_RAW)
+                    )
                 return _content(
                     self._objects.get_namespaced_custom_object(*self._place(kind), name, **_RAW)
                 )
@@ -85,12 +89,6 @@ class KubernetesClient:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         options = {**_WRITE, "_content_type": _APPLY}
         with self._answers(kind, name):
-            if kind == "ConfigMap":
-                return _content(
-                    self._core.patch_namespaced_config_map(
-                        name, self.namespace, manifest, **options
-                    )
-                )
             return _content(
                 self._objects.patch_namespaced_custom_object(
                     *self._place(kind), name, manifest, **options
@@ -116,7 +114,7 @@ class KubernetesClient:
                 )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
-                    return manifest if kind == "ConfigMap" else self.get(kind, name) or manifest
+                    return self.get(kind, name) or self.create(manifest)  # gone meanwhile
                 raise
 
     def delete(self, kind: str, name: str) -> None:

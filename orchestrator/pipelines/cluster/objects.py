@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from orchestrator.cluster.api_errors import is_missing_kind
 from orchestrator.cluster.client import KubernetesClient
 from orchestrator.cluster.names import MANAGED_BY_LABEL, PROGRAM, RAY_CRON_JOB_LABEL, Manifest
 from orchestrator.cluster.ray_jobs import Submission
-from orchestrator.errors import OrchestratorError, UserInputError
+from orchestrator.errors import ClusterUnavailableError, OrchestratorError, UserInputError
 
 SCHEDULES = ("CronJob", "RayCronJob")
+DELETION_SECONDS = 180.0
+PAUSE_SECONDS = 1.0
 Send = Callable[[Manifest], Manifest]  # gives the object as the cluster has it
 
 
@@ -20,11 +23,12 @@ def send(
     """Send a job or schedule with its files; return it as the cluster has it.
 
     The job comes first: its files belong to it, and go when it goes. Pods wait for them, a moment.
+    Files are made and never changed, so nobody needs the right to change a ConfigMap.
 
     Args:
         submission: What is sent.
         client: Of its namespace.
-        send_one: Sends an object.
+        send_one: Sends the job.
         found: The job, where it is there already.
     """
     job = found or send_one(submission.job)
@@ -38,13 +42,40 @@ def send(
         "ownerReferences": [{**owner, "uid": job["metadata"]["uid"]}],
     }
     try:
-        send_one({**submission.files, "metadata": metadata})
+        _send_files(client, {**submission.files, "metadata": metadata})
     except OrchestratorError:
         if found is None and submission.job["kind"] == "RayJob":
             # without its files it would wait until its deadline
             client.delete("RayJob", submission.name)
         raise
     return job
+
+
+def _send_files(client: KubernetesClient, files: Manifest) -> None:
+    """Make a ConfigMap, whose name says what it holds. One of that name that belongs to the job
+    before goes with it in a moment.
+
+    Raises:
+        UserInputError: There is one with another content.
+        TransientError: The one of the job before does not go.
+    """
+    [owner] = files["metadata"]["ownerReferences"]
+    where = f"{client.namespace}/{files['metadata']['name']}"
+    deadline = time.monotonic() + DELETION_SECONDS
+    while True:
+        made = client.create(files)
+        if made.get("data") != files["data"]:
+            raise UserInputError(
+                "a ConfigMap of this name holds other files", where, "find out who made it"
+            )
+        owners = [each["uid"] for each in made["metadata"].get("ownerReferences", [])]
+        if not owners or owner["uid"] in owners:
+            return
+        if time.monotonic() > deadline:
+            raise ClusterUnavailableError(
+                "the ConfigMap of the job before does not go away", where, "try again"
+            )
+        time.sleep(PAUSE_SECONDS)
 
 
 def find_object(client: KubernetesClient, kind: str, name: str) -> Manifest | None:

@@ -19,12 +19,11 @@ from orchestrator.cluster.names import (
 from orchestrator.cluster.ray_jobs import Submission
 from orchestrator.cluster.ticks import Tick
 from orchestrator.errors import ClusterUnavailableError, UserInputError
+from orchestrator.pipelines.cluster import objects
 from orchestrator.pipelines.cluster.objects import SCHEDULES, list_objects, objects_named, send
 from orchestrator.pipelines.cluster.schedules import send_schedule
 
 _OURS = f"{MANAGED_BY_LABEL}={PROGRAM}"
-_DELETION_SECONDS = 180.0
-_PAUSE_SECONDS = 1.0
 
 
 class SubmitListener(JobListener, Protocol):
@@ -177,7 +176,7 @@ def _check_ray_cluster(submission: Submission, client: KubernetesClient) -> None
 
 def _forget(client: KubernetesClient, name: str) -> None:
     client.delete("RayJob", name)
-    deadline = time.monotonic() + _DELETION_SECONDS
+    deadline = time.monotonic() + objects.DELETION_SECONDS
     while client.get("RayJob", name) is not None:
         if time.monotonic() > deadline:
             raise ClusterUnavailableError(
@@ -185,4 +184,4 @@ def _forget(client: KubernetesClient, name: str) -> None:
                 name,
                 f"see `kubectl describe rayjob {name}`",
             )
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(objects.PAUSE_SECONDS)

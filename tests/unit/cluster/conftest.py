@@ -90,5 +90,5 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedAp
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
         monkeypatch.setattr("orchestrator.cluster.following._PAUSE_SECONDS", 0.01)
-        monkeypatch.setattr("orchestrator.pipelines.cluster.submit._PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr("orchestrator.pipelines.cluster.objects.PAUSE_SECONDS", 0.01)
         yield server

@@ -117,10 +117,12 @@ class SimulatedApi:
     num_starting: int = 0
     is_kubelet_away: bool = False
     on_get: Callable[[str, str], None] = lambda plural, name: None
+    _garbage: dict[str, int] = field(default_factory=dict)
 
     def answer(self, asked: Asked) -> tuple[int, str]:
         """Status and body."""
         self.asked.append(asked)
+        self._collect_garbage()
         if refusal := self._refusal(asked):
             return refusal
         key = asked.plural, asked.name
@@ -139,15 +141,23 @@ class SimulatedApi:
             return not_found(*key)
         found = self.objects[key]
         if asked.method == "DELETE":
+            self._garbage[found["metadata"].get("uid", "")] = len(self.asked) + 3
             del self.objects[key]
         return 200, json.dumps(found)
+
+    def _collect_garbage(self) -> None:
+        """Deletes what belongs to objects that were deleted some requests ago."""
+        gone = {owner for owner, moment in self._garbage.items() if len(self.asked) > moment}
+        for key, found in list(self.objects.items()):
+            owners = {each["uid"] for each in found["metadata"].get("ownerReferences", [])}
+            if owners and owners <= gone:
+                del self.objects[key]
 
     def _write(self, asked: Asked) -> tuple[int, str]:
         name = asked.body["metadata"]["name"]
         is_new = (asked.plural, name) not in self.objects
         if asked.method == "POST" and not is_new:
-            message = f'{asked.plural} "{name}" already exists'
-            return 409, status(409, "AlreadyExists", message, name=name, kind=asked.plural)
+            return 409, status(409, "AlreadyExists", f'{asked.plural} "{name}" already exists')
         return 201 if is_new else 200, json.dumps(self._put((asked.plural, name), asked.body))
 
     def _refusal(self, asked: Asked) -> tuple[int, str] | None:
@@ -196,10 +206,8 @@ class SimulatedApi:
 def _has(body: dict[str, Any], path: str) -> bool:
     here: Any = body
     for name in path.split("."):
-        if not isinstance(here, dict) or name not in here:
-            return False
-        here = here[name]
-    return True
+        here = here.get(name) if isinstance(here, dict) else None
+    return here is not None
 
 
 def _undeclared(asked: Asked, path: str) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cluster.jobs import RETRAIN, RUN, Command
+from tests.unit.cluster.jobs import RETRAIN, RUN, Command, name_of
 from tests.unit.cluster.simulated_api import SimulatedApi, kubeconfig_for, status
 
 BUCKET = Path(__file__).parent / "bucket.yaml"
@@ -176,13 +176,25 @@ def test_a_ray_cron_job_without_its_component_names_the_component(
 def test_a_job_whose_files_are_refused_is_taken_back(
     api: SimulatedApi, orchestrator_command: Command
 ) -> None:
-    api.refusals["PATCH", "configmaps"] = (
+    api.refusals["POST", "configmaps"] = (
         403,
-        status(403, "Forbidden", 'User "ann" cannot patch resource "configmaps"'),
+        status(403, "Forbidden", 'User "ann" cannot create resource "configmaps"'),
     )
     answer = orchestrator_command(*RUN)
-    assert (answer.returncode, "ann may not patch configmaps" in answer.stderr) == (2, True)
+    assert (answer.returncode, "ann may not create configmaps" in answer.stderr) == (2, True)
     assert api.objects == {}
+
+
+def test_files_that_somebody_else_has_put_in_the_place_of_the_jobs_are_refused(
+    api: SimulatedApi, orchestrator_command: Command
+) -> None:
+    name = name_of(orchestrator_command, *RUN)
+    theirs = {"kind": "ConfigMap", "metadata": {"name": name}, "data": {"experiment.yaml": "x"}}
+    api.objects["configmaps", name] = theirs
+    answer = orchestrator_command(*RUN)
+    assert answer.returncode == 2
+    assert "a ConfigMap of this name holds other files" in answer.stderr
+    assert list(api.objects) == [("configmaps", name)]
 
 
 def test_a_kubeconfig_that_does_not_exist_is_named(

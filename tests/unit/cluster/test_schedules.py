@@ -5,10 +5,22 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
 
-from tests.unit.cluster.jobs import RETRAIN, SUCCEEDED, Command, goes_through, the_job
-from tests.unit.cluster.simulated_api import SimulatedApi, status
+from tests.unit.cluster.jobs import (
+    RETRAIN,
+    ROOT,
+    SUCCEEDED,
+    Command,
+    goes_through,
+    name_of,
+    pod_of,
+    the_job,
+)
+from tests.unit.cluster.simulated_api import Asked, SimulatedApi, status
 
+BUCKET = Path(__file__).parent / "bucket.yaml"
+LATER = "2026-11-23T00:00:00Z"
 KINDS = {"cron_job": "cronjobs", "ray_cron_job": "raycronjobs"}
 
 
@@ -32,8 +44,8 @@ def test_a_schedule_is_applied_and_not_followed(
         == "retrain-digits: scheduled at 0 3 * * * Etc/UTC; `orchestrator cancel retrain-digits`"
         " ends that\n"
     )
-    sent = [asked.plural for asked in api.asked if asked.method == "PATCH"]
-    assert sent == ["cronjobs", "configmaps"]
+    sent = [(asked.method, asked.plural) for asked in api.asked if asked.method != "GET"]
+    assert sent == [("PATCH", "cronjobs"), ("POST", "configmaps")]
 
 
 def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
@@ -80,8 +92,42 @@ def test_a_tick_creates_what_it_may_create_follows_it_and_prunes(
     assert {"name": "ORCHESTRATOR_SCHEDULED_AT", "value": "2025-11-14T01:59:00+00:00"} in head[
         "env"
     ]
-    methods = {(asked.method, asked.plural) for asked in api.asked if asked.plural == "rayjobs"}
-    assert methods == {("GET", "rayjobs"), ("POST", "rayjobs"), ("DELETE", "rayjobs")}
+
+
+def test_a_schedule_has_the_rights_that_its_ticks_use_and_no_others(
+    api: SimulatedApi,
+    orchestrator_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "cluster.yaml").write_text(f"{BUCKET.read_text()}schedule: {{keep_finished: 1}}\n")
+    goes_through(api, [SUCCEEDED])
+    for minutes in (29384756, 29384757, 29384757):  # the last one is started a second time
+        monkeypatch.setenv("ORCHESTRATOR_SCHEDULED_AT", f"retrain-digits-{minutes}")
+        words = (*RETRAIN, "--cluster-config", str(tmp_path / "cluster.yaml"))
+        pod_of(api, name_of(orchestrator_command, *words), "2026-11-23T00:00:01Z x\n", LATER)
+        answer = orchestrator_command(*words)
+        assert answer.returncode == 0, answer.stderr
+    [role] = [
+        each
+        for each in yaml.safe_load_all((ROOT / "k8s" / "base" / "accounts.yaml").read_text())
+        if (each["kind"], each["metadata"]["name"]) == ("Role", "orchestrator-scheduler")
+    ]
+    granted = {
+        (resource, verb)
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert {verb_of(asked) for asked in api.asked} == granted
+
+
+def verb_of(asked: Asked) -> tuple[str, str]:
+    """A request as RBAC knows it."""
+    if asked.is_log:
+        return "pods/log", "get"
+    verbs = {"POST": "create", "GET": "get" if asked.name else "list"}
+    return asked.plural, verbs.get(asked.method, asked.method.lower())
 
 
 def schedule_by(kind: str, folder: Path, command: Command) -> "CompletedProcess[str]":
