@@ -1,0 +1,78 @@
+"""Evaluate the admission policies of k8s/base with Google's CEL, as the API server does it.
+
+What the API server's own library adds to CEL is one function here, `authorizer`: whether the user
+may read Secrets is told.
+"""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.k8s.rendering import K8S, Object
+
+cel = pytest.importorskip(
+    "cel_expr_python.cel", reason="cel-expr-python is not installed: `make setup` does that"
+)
+
+POLICIES = {
+    each["metadata"]["name"]: each["spec"]
+    for each in yaml.safe_load_all((K8S / "base" / "admission.yaml").read_text(encoding="utf-8"))
+    if each["kind"] == "ValidatingAdmissionPolicy"
+}
+_MAY_NOT_READ_SECRETS = (
+    "!authorizer.group('').resource('secrets').namespace(request.namespace).check('get').allowed()"
+)
+_ENVIRONMENT = cel.NewEnv(
+    variables=dict.fromkeys(("object", "oldObject", "request", "variables"), cel.Type.DYN)
+)
+
+
+def denials(
+    policy: str,
+    new: Object | None,
+    old: Object | None = None,
+    *,
+    may_read_secrets: bool = False,
+) -> list[str]:
+    """Return the messages with which a policy denies that an object is made, changed or deleted.
+
+    Args:
+        policy: Its name.
+        new: The object; None where it is deleted.
+        old: The object before; None where it is new.
+        may_read_secrets: Whether RBAC lets the user read the Secrets of the namespace.
+    """
+    spec, known = POLICIES[policy], _request(new, old)
+    for condition in spec.get("matchConditions", []):
+        expression = condition["expression"]
+        matches = (
+            not may_read_secrets
+            if expression == _MAY_NOT_READ_SECRETS
+            else _evaluate(expression, known)
+        )
+        if not matches:
+            return []
+    for variable in spec.get("variables", []):
+        known["variables"][variable["name"]] = _evaluate(variable["expression"], known)
+    return [
+        rule["message"] for rule in spec["validations"] if not _evaluate(rule["expression"], known)
+    ]
+
+
+def _request(new: Object | None, old: Object | None) -> dict[str, Any]:
+    kind = (new or old or {})["kind"]
+    group = "ray.io" if kind.startswith("Ray") else "batch" if kind == "CronJob" else ""
+    operation = "DELETE" if new is None else "CREATE" if old is None else "UPDATE"
+    request = {
+        "operation": operation,
+        "namespace": "orchestrator",
+        "resource": {"group": group, "resource": f"{kind.lower()}s"},
+    }
+    return {"object": new, "oldObject": old, "request": request, "variables": {}}
+
+
+def _evaluate(expression: str, known: dict[str, Any]) -> Any:  # noqa: ANN401 - any CEL value
+    result = _ENVIRONMENT.compile(expression).eval(data=known)
+    assert result.type().name() != "ERROR", f"{expression}: {result}"
+    return result.plain_value()

@@ -1,0 +1,194 @@
+"""The admission policies let through what this program and this installation make, and refuse what
+would reach MLflow's administrator or its database by way of a pod.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.k8s.admission import denials
+from tests.k8s.rendering import K8S, OVERLAYS, Object, named, of_kind, pod_template, render
+from tests.k8s.submitted import submitted
+from tests.kubernetes_objects import validate
+
+JOBS, PODS = "orchestrator-jobs", "orchestrator-pods"
+COMMANDS = ("RayJob run", "RayJob sweep", "CronJob")
+
+
+def pod_specs_of(job: Object) -> Iterator[Object]:
+    """Pod templates of a job or schedule."""
+    if job["kind"] == "CronJob":
+        yield job["spec"]["jobTemplate"]["spec"]["template"]
+        return
+    cluster = job["spec"]["rayClusterSpec"]
+    yield cluster["headGroupSpec"]["template"]
+    yield job["spec"]["submitterPodTemplate"]
+    yield from (group["template"] for group in cluster["workerGroupSpecs"])
+
+
+def pod(template: Object) -> Object:
+    return {"apiVersion": "v1", "kind": "Pod", **copy.deepcopy(template)}
+
+
+def ray_cron_job(job: Object) -> Object:
+    return {**job, "kind": "RayCronJob", "spec": {"jobTemplate": job["spec"]}}
+
+
+def test_the_policies_are_what_kubernetes_takes_and_bound_to_the_namespace() -> None:
+    objects = list(yaml.safe_load_all((K8S / "base" / "admission.yaml").read_text()))
+    assert validate(objects) == []
+    bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding")
+    policies = of_kind(objects, "ValidatingAdmissionPolicy")
+    assert {each["spec"]["policyName"] for each in bindings} == {
+        each["metadata"]["name"] for each in policies
+    }
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": "orchestrator"}}
+    for each in bindings:
+        assert each["spec"]["matchResources"] == {"namespaceSelector": selector}
+        assert each["spec"]["validationActions"] == ["Deny"]
+    for each in policies:
+        assert each["spec"]["failurePolicy"] == "Fail"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_submitted_is_let_through(overlay: str, command: str) -> None:
+    job = submitted(overlay, command)
+    changed = {**job, "spec": {**job["spec"], "suspend": True}}
+    assert denials(JOBS, job) == denials(JOBS, changed, job) == []
+    assert [text for template in pod_specs_of(job) for text in denials(PODS, pod(template))] == []
+    if command == "CronJob":
+        assert denials(JOBS, None, job) == []
+    else:
+        assert denials(JOBS, ray_cron_job(job)) == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pods_of_the_installation_are_let_through(overlay: str) -> None:
+    templates = [template for each in render(overlay) if (template := pod_template(each))]
+    assert len(templates) >= 3
+    assert [text for template in templates for text in denials(PODS, pod(template))] == []
+
+
+@pytest.mark.parametrize("name", ["postgres-backup", "postgres-restore", "mlflow-upgrade", "shell"])
+def test_cron_jobs_of_the_installation_are_left_to_its_administrators(name: str) -> None:
+    job = named(render("local"), "CronJob", name)
+    changed = copy.deepcopy(job)
+    changed["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"] = ["env"]
+    pretended = copy.deepcopy(changed)
+    template = pretended["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    template["serviceAccountName"] = "orchestrator-scheduler"
+    for new in (changed, pretended, None):
+        [said] = denials(JOBS, new, job)
+        assert "those of the installation" in said
+        assert denials(JOBS, new, job, may_read_secrets=True) == []
+    assert denials(JOBS, {**job, "metadata": {"finalizers": ["x"]}}, job) == []
+
+
+def as_account(field: str, choose: Callable[[Object], Object]) -> Callable[[Object], object]:
+    return lambda job: choose(job["spec"])["spec"].update({field: "mlflow"})
+
+
+@pytest.mark.parametrize("field", ["serviceAccountName", "serviceAccount"])
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda spec: spec["submitterPodTemplate"],
+        lambda spec: spec["rayClusterSpec"]["headGroupSpec"]["template"],
+        lambda spec: spec["rayClusterSpec"]["workerGroupSpecs"][0]["template"],
+    ],
+    ids=["submitter", "head", "worker"],
+)
+def test_a_job_borrows_no_account(choose: Callable[[Object], Object], field: str) -> None:
+    """The second field is the old name of the first, which a pod still knows."""
+    job = copy.deepcopy(submitted("local", "RayJob run"))
+    as_account(field, choose)(job)
+    for each in (job, ray_cron_job(job)):
+        assert denials(JOBS, each) == ["the pods of a job have the account orchestrator-job"]
+
+
+def test_a_cron_job_borrows_no_account() -> None:
+    job = copy.deepcopy(submitted("local", "CronJob"))
+    job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] = "database"
+    assert len(denials(JOBS, job)) == 1
+    del job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"]
+    assert len(denials(JOBS, job)) == 1
+
+
+SECRET = {"name": "mlflow-server"}
+VARIABLE = {"name": "X", "valueFrom": {"secretKeyRef": {**SECRET, "key": "admin-password"}}}
+REACHES: dict[str, Callable[[Any], object]] = {
+    "envFrom": lambda pod: container(pod).update(envFrom=[{"secretRef": SECRET}]),
+    "env": lambda pod: container(pod).setdefault("env", []).append(VARIABLE),
+    "an init container": lambda pod: pod["spec"].update(
+        initContainers=[{"name": "a", "image": "b", "envFrom": [{"secretRef": SECRET}]}]
+    ),
+    "a volume": lambda pod: volume(pod, {"secret": {"secretName": "mlflow-database"}}),
+    "a projected volume": lambda pod: volume(
+        pod, {"projected": {"sources": [{"secret": {"name": "mlflow-database"}}]}}
+    ),
+    "the backups": lambda pod: volume(
+        pod, {"persistentVolumeClaim": {"claimName": "postgres-backups"}}
+    ),
+    "passing for MLflow": lambda pod: label(pod, "app.kubernetes.io/name", "mlflow"),
+    "passing for the database": lambda pod: label(pod, "app.kubernetes.io/name", "postgres"),
+    "the way to the database": lambda pod: label(pod, "orchestrator/uses-database", "true"),
+}
+
+
+def container(of: Object) -> Object:
+    found: Object = of["spec"]["containers"][0]
+    return found
+
+
+def volume(of: Object, source: Object) -> None:
+    of["spec"].setdefault("volumes", []).append({"name": "x", **source})
+
+
+def label(of: Object, key: str, value: str) -> None:
+    of["metadata"].setdefault("labels", {})[key] = value
+
+
+@pytest.mark.parametrize("name", REACHES)
+def test_a_pod_of_a_job_reaches_nothing_of_mlflows(name: str) -> None:
+    made = pod(submitted("local", "RayJob run")["spec"]["submitterPodTemplate"])
+    assert denials(PODS, made) == []
+    REACHES[name](made)
+    assert len(denials(PODS, made)) == 1
+
+
+def test_everything_that_only_mlflow_and_its_database_use_is_closed_to_others() -> None:
+    """A Secret, or a claim, that is added to them must be added to the policy, too."""
+    closed: set[tuple[str, str]] = set()
+    opened: set[tuple[str, str]] = set()
+    for overlay in OVERLAYS:
+        for each in render(overlay):
+            if template := pod_template(each):
+                is_mlflows = template["spec"]["serviceAccountName"] in ("mlflow", "database")
+                (closed if is_mlflows else opened).update(used_by(each, template["spec"]))
+    for kind, name in sorted(closed - opened - {("secret", "object-storage")}):
+        made = pod(submitted("local", "RayJob run")["spec"]["submitterPodTemplate"])
+        if kind == "secret":
+            volume(made, {"secret": {"secretName": name}})
+        else:
+            volume(made, {"persistentVolumeClaim": {"claimName": name}})
+        assert len(denials(PODS, made)) == 1, name
+
+
+def used_by(workload: Object, spec: Object) -> Iterator[tuple[str, str]]:
+    """Secrets and claims of a workload's pods."""
+    for each in spec["containers"]:
+        for variable in each.get("env", []):
+            if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
+                yield "secret", secret["name"]
+        for source in each.get("envFrom", []):
+            if "secretRef" in source:
+                yield "secret", source["secretRef"]["name"]
+    for each in spec.get("volumes", []):
+        if claim := each.get("persistentVolumeClaim"):
+            yield "claim", claim["claimName"]
+    for each in workload["spec"].get("volumeClaimTemplates", []):
+        yield "claim", f"{each['metadata']['name']}-{workload['metadata']['name']}-0"
