@@ -13,7 +13,7 @@ from orchestrator.config.base import Config
 from orchestrator.config.cluster_jobs import LimitsConfig, ScheduleConfig, SweepScaleConfig
 from orchestrator.config.cluster_nodes import GpuConfig, HeadConfig, WorkersConfig
 from orchestrator.config.cluster_storage import StorageConfig, VolumeStorageConfig
-from orchestrator.config.kubernetes_values import Name, Quantity, Uri
+from orchestrator.config.kubernetes_values import Name, Quantity, Uri, VariableName
 from orchestrator.masking import shown
 
 _SECRET_WORDS = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY$", re.IGNORECASE)
@@ -85,9 +85,12 @@ class ClusterConfig(Config):
     secrets: SecretsConfig = Field(
         default_factory=SecretsConfig, description="What pods are given as environment variables."
     )
-    environment: dict[str, str] = Field(
+    environment: dict[VariableName, str] = Field(
         default_factory=dict,
-        description="Further environment variables that are no secrets, such as AWS_ENDPOINT_URL.",
+        description=(
+            "Further environment variables that are no secrets, such as AWS_ENDPOINT_URL; none by"
+            " which a value becomes code, such as LD_PRELOAD."
+        ),
     )
     storage: StorageConfig = Field(
         default_factory=VolumeStorageConfig, description="Where the stage store is."

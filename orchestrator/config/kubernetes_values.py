@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -22,8 +23,30 @@ def _without_inline_secret(uri: str) -> str:
     return uri
 
 
+# By these a value becomes code that runs before the program or instead of it, or undoes what was
+# rendered: the scratch space as home, Ray's token, the way to the Kubernetes API.
+_STARTS_CODE = re.compile(
+    r"^(LD_\w*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|BASH_\w*|BASHOPTS|SHELLOPTS|ENV|IFS|PS4|PATH"
+    r"|PYTHON(PATH|HOME|STARTUP|USERBASE|EXECUTABLE|PLATLIBDIR|BREAKPOINT|WARNINGS|INSPECT"
+    r"|PYCACHEPREFIX|CASEOK)|KUBERNETES_\w*|RAY_AUTH_\w*|HOME)$"
+)
+
+
+def _starts_no_code(name: str) -> str:
+    if _STARTS_CODE.match(name):
+        msg = (
+            f"{name} decides which code a pod runs, or how it is rendered; build it into the image"
+            " instead"
+        )
+        raise ValueError(msg)
+    return name
+
+
 Uri = Annotated[str, Field(min_length=1), AfterValidator(_without_inline_secret)]
 MountPath = Annotated[str, Field(pattern=r"^/[^:\s]+$")]
+VariableName = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256), AfterValidator(_starts_no_code)
+]
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")]
 LabelKey = Annotated[
     str,
