@@ -34,18 +34,14 @@ KINDS = {
 
 def status(code: int, reason: str, message: str, **details: object) -> str:
     """A refusal as API servers write it."""
-    return json.dumps(
-        {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": message,
-            "reason": reason,
-            "details": details,
-            "code": code,
-        }
-    )
+    answer: dict[str, object] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+    }
+    answer |= {"message": message, "reason": reason, "details": details, "code": code}
+    return json.dumps(answer)
 
 
 def not_found(plural: str, name: str) -> tuple[int, str]:
