@@ -405,6 +405,7 @@ def test_commands_and_flags_are_these() -> None:
             "--download",
             "--test-fraction",
             "--image-size",
+            "--max-image-pixels",
             "--strict",
         },
         "data describe": {

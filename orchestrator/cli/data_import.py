@@ -37,6 +37,16 @@ def import_data(  # noqa: PLR0913, PLR0917 - the command's options
             help="Shrink larger images: N pixels for the shorter side.",
         ),
     ] = None,
+    max_image_pixels: Annotated[
+        int | None,
+        typer.Option(
+            "--max-image-pixels",
+            min=1024,
+            max=89_478_485,
+            metavar="N",
+            help="Skip images of more pixels (width x height): they may be made to fill memory.",
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail if an image cannot be used, instead of skipping it."),
@@ -80,6 +90,8 @@ def import_data(  # noqa: PLR0913, PLR0917 - the command's options
     from orchestrator.terminal.image_progress import ImageProgress
 
     config = named_source(source, root, download, test_fraction)
+    if max_image_pixels is not None:
+        config = config.model_copy(update={"max_image_pixels": max_image_pixels})
     with closing(ImageProgress(new_console(stderr=True), "importing")) as progress:
         report = import_data(config, output, image_size, strict, progress)
     for line in import_lines(report):

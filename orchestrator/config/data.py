@@ -25,6 +25,7 @@ from orchestrator.errors import ConfigError
 _NOT_READ_WITHOUT_LABELS = {
     "augmentation",
     "cache_dir",
+    "max_image_pixels",
     "max_memory_gib",
     "unlabeled",
     "validation_fraction",
@@ -246,7 +247,9 @@ def _with_labeled_source(config: ImageSourceConfig) -> ImageSourceConfig:
         msg = "unlabeled.source.unlabeled: these images have none of their own; leave it out"
         raise ValueError(msg)
     settings = found.model_dump(mode="json", exclude=_NOT_READ_WITHOUT_LABELS)
-    found = found.model_copy(update={"cache_dir": config.cache_dir})
+    found = found.model_copy(
+        update={"cache_dir": config.cache_dir, "max_image_pixels": config.max_image_pixels}
+    )
     return config.model_copy(update={"unlabeled": unlabeled.of(settings, found)})
 
 

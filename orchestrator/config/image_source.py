@@ -18,6 +18,11 @@ from orchestrator.config.unlabeled import UnlabeledConfig
 
 Half: TypeAlias = Literal["train", "test"]
 
+DEFAULT_MAX_IMAGE_PIXELS = 2**25
+"""Pixels of the largest photographs of most cameras and telephones, and 400 MB to decode."""
+MOST_IMAGE_PIXELS = 89_478_485
+"""From here on Pillow itself warns of images that are made to fill memory."""
+
 
 class ImageSourceConfig(Config):
     """Base of every source's configuration.
@@ -49,6 +54,15 @@ class ImageSourceConfig(Config):
         description=(
             "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
             " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."
+        ),
+    )
+    max_image_pixels: int = Field(
+        default=DEFAULT_MAX_IMAGE_PIXELS,
+        ge=1024,
+        le=MOST_IMAGE_PIXELS,
+        description=(
+            "Most pixels (width x height) of one image before resizing; larger ones are refused"
+            " before they are decoded, which takes 12 bytes a pixel. Changes no result."
         ),
     )
     unlabeled: UnlabeledConfig | None = Field(

@@ -8,7 +8,14 @@ logged of its first.
 from __future__ import annotations
 
 # Beginnings of dotted paths.
-_PLACES = ("execution.", "store.", "tracking.", "data.cache_dir", "data.max_memory_gib")
+_PLACES = (
+    "execution.",
+    "store.",
+    "tracking.",
+    "data.cache_dir",
+    "data.max_image_pixels",
+    "data.max_memory_gib",
+)
 
 
 def is_place(path: str) -> bool:

@@ -7,22 +7,31 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.errors import DataError
 
 Shape = tuple[int, int, int]
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+"""What images are read as. Pillow knows more formats, and starts a program for one of them."""
+
 _ORIENTATION = ExifTags.Base.Orientation
+_VALUES_AT_ONCE = 2**20
 _SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_OTHER_FORMAT = "not an image of a known format"
 _BROKEN = (
-    "replace the image or leave it out; `orchestrator data import` leaves such images out and lists"
-    " them"
+    f"replace the image (known formats: {', '.join(FORMATS)}) or leave it out; `orchestrator data"
+    " import` leaves such images out and lists them"
 )
 _PIXELS = (
     "give height x width, or height x width x 1 or 3, of integers in 0..255 or floating-point"
@@ -46,7 +55,9 @@ class DecodedImage:
     mode: str
 
 
-def decode(content: object, shape: Shape, where: str) -> DecodedImage:
+def decode(
+    content: object, shape: Shape, where: str, limits: ImageLimits | None = None
+) -> DecodedImage:
     """Decodes one image.
 
     Args:
@@ -54,15 +65,17 @@ def decode(content: object, shape: Shape, where: str) -> DecodedImage:
             pixels as an array or nested lists, or an opened image.
         shape: (channels, height, width) to which it is converted.
         where: What it is called in errors.
+        limits: Shared by all that are decoded at the same time; None means the defaults.
 
     Raises:
-        DataError: There is nothing, or nothing that can be decoded.
+        DataError: There is nothing, nothing that can be decoded, or too large an image.
     """
+    limits = limits or ImageLimits()
     stored = encoded_bytes(content)
     if stored is None:
         raise DataError("has no image", where=where, next_step="remove the row")
     try:
-        image = opened(stored, where)
+        image = opened(stored, where, limits)
         mode, (width, height) = (
             image.mode if isinstance(stored, bytes | Image.Image) else "pixels",
             image.size,
@@ -71,9 +84,9 @@ def decode(content: object, shape: Shape, where: str) -> DecodedImage:
         # step
         image.draft(None, (2 * shape[2], 2 * shape[1]))
         turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
-        return DecodedImage(
-            _to_array(upright(image), shape), (height, width) if turned else (width, height), mode
-        )
+        with limits.room_for(width, height):
+            pixels = _to_array(upright(image), shape)
+        return DecodedImage(pixels, (height, width) if turned else (width, height), mode)
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - a decoder that reads broken bytes may raise anything
@@ -82,16 +95,58 @@ def decode(content: object, shape: Shape, where: str) -> DecodedImage:
         ) from None
 
 
-def opened(stored: object, where: str) -> Image.Image:
-    """An image that is not decoded yet, of encoded bytes, an opened image, or pixels; Pillow raises
-    whatever it finds in bytes.
+def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
+    """Return an image that is not decoded yet; all images are opened here, as one of `FORMATS`.
+
+    Args:
+        stored: Encoded bytes, an opened image, or pixels.
+        where: What it is called in errors.
+        limits: How large it may be.
 
     Raises:
-        DataError: Pixels that are no image.
+        DataError: Pixels that are no image, another format, or too large an image.
+        Exception: Whatever Pillow finds in bytes.
     """
+    image: Image.Image
     if isinstance(stored, bytes):
-        return Image.open(io.BytesIO(stored))
-    return stored if isinstance(stored, Image.Image) else _from_pixels(stored, where)
+        image = Image.open(io.BytesIO(stored), formats=FORMATS)
+    elif isinstance(stored, Image.Image):
+        image = stored
+        if image.format not in (None, "MPO", *FORMATS):  # MPO is how Pillow calls some JPEG files
+            raise DataError(f"{_OTHER_FORMAT} ({image.format})", where=where, next_step=_BROKEN)
+    else:
+        image = _from_pixels(stored, where)
+    limits.check(*image.size, where)
+    return image
+
+
+@contextmanager
+def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
+    """Hold other packages that open images by themselves, as torchvision's data sets do, to these
+    limits; not for several threads at once.
+
+    Pillow has no setting for that. PPM is what some of torchvision's data sets consist of.
+    """
+    unbounded = Image.open
+
+    def bounded(
+        file: Any,  # noqa: ANN401 - Pillow's
+        mode: Literal["r"] = "r",
+        formats: tuple[str, ...] | None = None,
+    ) -> Image.Image:
+        image = unbounded(file, mode, formats=formats or (*FORMATS, "PPM"))
+        try:
+            limits.check(*image.size, str(getattr(file, "name", file)))
+        except DataError:
+            image.close()
+            raise
+        return image
+
+    Image.open = bounded  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        Image.open = unbounded
 
 
 def encoded_bytes(content: object) -> object:
@@ -119,15 +174,18 @@ def upright(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: Its pixels have no known range, or Pillow cannot convert its mode.
     """
-    turned = ImageOps.exif_transpose(image)
+    image.load()
+    # each step is without a copy where it changes nothing: images may be large
+    is_turned = image.getexif().get(_ORIENTATION, 1) != 1
+    turned = ImageOps.exif_transpose(image) if is_turned else image
     if turned.mode in _DEEP_GREY:
         return _from_deep_grey(turned)
     if turned.mode == "F":
         return _from_floating_point(turned)
     if turned.has_transparency_data:
-        turned = turned.convert("RGBA")
+        turned = _as_mode("RGBA", turned)
         return Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned).convert("RGB")
-    return turned.convert("L" if turned.mode in ("1", "L") else "RGB")
+    return _as_mode("L" if turned.mode in ("1", "L") else "RGB", turned)
 
 
 def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
@@ -143,12 +201,21 @@ def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
     return turned.resize(size(*turned.size), Image.Resampling.LANCZOS)
 
 
+def _as_mode(mode: str, image: Image.Image) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
+
+
 def _from_deep_grey(image: Image.Image) -> Image.Image:
-    pixels = np.asarray(image).astype(np.int64)
+    pixels = np.asarray(image)
     if pixels.min() < 0 or pixels.max() > 65535:
         msg = f"grey values from {pixels.min()} to {pixels.max()}, and only 16 bits are known"
         raise ValueError(msg)
-    return Image.fromarray(np.rint(pixels / 257).astype(np.uint8))
+    scaled = np.empty(pixels.shape, dtype=np.uint8)
+    num_rows = max(1, _VALUES_AT_ONCE // image.width)
+    for row in range(0, image.height, num_rows):  # a share of 257 takes eight bytes
+        part = slice(row, row + num_rows)
+        scaled[part] = np.rint(pixels[part].astype(np.float64) / 257)
+    return Image.fromarray(scaled)
 
 
 def _from_floating_point(image: Image.Image) -> Image.Image:
@@ -191,7 +258,7 @@ def _from_pixels(content: object, where: str) -> Image.Image:
 
 def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
     channels, height, width = shape
-    converted = image.convert("L" if channels == 1 else "RGB")
+    converted = _as_mode("L" if channels == 1 else "RGB", image)
     if converted.size != (width, height):
         converted = converted.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(converted, dtype=np.uint8)
@@ -200,5 +267,5 @@ def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
 
 def _said(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):  # its text names an address in memory
-        return "not an image of a known format"
+        return _OTHER_FORMAT
     return " ".join(str(error).split()) or type(error).__name__

@@ -19,7 +19,8 @@ from pyarrow import fs
 from orchestrator.config.addresses import below
 from orchestrator.data.decoding import content_digest
 from orchestrator.data.filesystems import connect, reached
-from orchestrator.data.parquet_columns import decode_cells, read_cells
+from orchestrator.data.image_limits import ImageLimits
+from orchestrator.data.parquet_columns import cell_value, decode_cells, read_cells
 from orchestrator.errors import DataError
 from orchestrator.masking import shown
 
@@ -122,15 +123,22 @@ class ParquetContent:
 
     def cell(self, row: int) -> object:
         """Return a row's image as it is stored."""
-        return self._cells[row].as_py()
+        return cell_value(self._cells[row], f"{self.where} row {row}")
 
-    def decode(self, rows: list[int], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    def decode(
+        self, rows: list[int], shape: tuple[int, int, int], max_pixels: int
+    ) -> npt.NDArray[np.uint8]:
         """Some rows' images, (rows, channels, height, width).
 
+        Args:
+            rows: Of the file.
+            shape: (channels, height, width) to which every image is converted.
+            max_pixels: Most pixels of one image.
+
         Raises:
-            DataError: One cannot be decoded.
+            DataError: One cannot be decoded, or has more pixels.
         """
-        return decode_cells(self._cells, rows, shape, self.where)
+        return decode_cells(self._cells, rows, shape, self.where, ImageLimits(max_pixels))
 
 
 def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetContent:
@@ -147,7 +155,9 @@ def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetC
     """
     content, where = folder.content(name), folder.where(name)
     cells, labels = read_cells(pa.BufferReader(content), where, has_labels)
-    digests = [content_digest(cell.as_py()) for chunk in cells.chunks for cell in chunk]
+    digests = [
+        content_digest(cell_value(cell, f"{where} row {row}")) for row, cell in enumerate(cells)
+    ]
     return ParquetContent(where, hashlib.sha256(content).hexdigest(), labels, digests, cells)
 
 

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from orchestrator.config.image_source import Half
 from orchestrator.data.decoding import encoded_bytes, opened, shrunk, upright
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import Sample, in_batches, in_threads, natural_key
 from orchestrator.data.survey import BadImage, Examined, ImageFacts, examine
 from orchestrator.errors import StorageUnavailableError
@@ -89,13 +90,13 @@ class Chunk:
         return images
 
 
-def import_key(stamp: str, image_size: int | None) -> str:
+def import_key(stamp: str, image_size: int | None, max_pixels: int) -> str:
     """Of all that an import's result depends on: two with one key give the same files."""
-    return hashlib.sha256(f"{_FORMAT} {image_size} {stamp}".encode()).hexdigest()
+    return hashlib.sha256(f"{_FORMAT} {image_size} {max_pixels} {stamp}".encode()).hexdigest()
 
 
 def import_chunks(
-    samples: Iterator[Sample], half: Half, image_size: int | None, folder: Path
+    samples: Iterator[Sample], half: Half, image_size: int | None, max_pixels: int, folder: Path
 ) -> Iterator[tuple[Chunk, int]]:
     """Stores a half in chunks, in the order of its samples; what is stored already stays.
 
@@ -104,6 +105,7 @@ def import_chunks(
         half: Which.
         image_size: Larger images are shrunk until their shorter side has this many pixels; None
             leaves all as they are.
+        max_pixels: Most pixels of an image that is used.
         folder: Where chunks are kept; it exists.
 
     Returns:
@@ -112,13 +114,14 @@ def import_chunks(
     Raises:
         StorageUnavailableError: The folder cannot be written.
     """
+    limits = ImageLimits(max_pixels)
+    work = partial(_row, half=half, image_size=image_size, limits=limits)
     for batch in in_batches(samples, _CHUNK_IMAGES):
-        key = import_key(repr([(sample.where, sample.stamp) for sample in batch]), image_size)
+        stamp = repr([(sample.where, sample.stamp) for sample in batch])
+        key = import_key(stamp, image_size, max_pixels)
         path = folder / f"{half}-{key[:32]}.parquet"
         if not path.exists():
-            _write_chunk(
-                path, list(in_threads(partial(_row, half=half, image_size=image_size), batch))
-            )
+            _write_chunk(path, list(in_threads(work, batch)))
         yield Chunk(path, half), len(batch)
 
 
@@ -166,13 +169,13 @@ def _groups(images: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield group
 
 
-def _row(sample: Sample, half: Half, image_size: int | None) -> dict[str, Any]:
-    found = examine(sample, half, _PROOF_SHAPE)
+def _row(sample: Sample, half: Half, image_size: int | None, limits: ImageLimits) -> dict[str, Any]:
+    found = examine(sample, half, _PROOF_SHAPE, limits)
     if isinstance(found, BadImage):
         return {"where": found.where, "reason": found.reason}
     facts = found.facts
     return {
-        "image": _stored(found, image_size),
+        "image": _stored(found, image_size, limits),
         "label": str(facts.label),
         "is_integer": isinstance(facts.label, int),
         **{
@@ -198,7 +201,7 @@ def _facts(half: Half, row: Mapping[str, Any]) -> ImageFacts | BadImage:
     )
 
 
-def _stored(found: Examined, image_size: int | None) -> bytes:
+def _stored(found: Examined, image_size: int | None, limits: ImageLimits) -> bytes:
     """An image's bytes: as they are where it is encoded and not too large; else as JPEG where it
     was one, or as PNG.
     """
@@ -206,11 +209,12 @@ def _stored(found: Examined, image_size: int | None) -> bytes:
     is_large = image_size is not None and min(found.decoded.size) > image_size
     if isinstance(content, bytes) and not is_large:
         return content
-    image = opened(content, found.facts.where)
+    image = opened(content, found.facts.where, limits)
     image_format = "JPEG" if image.format == "JPEG" else "PNG"
-    kept = shrunk(image, image_size) if image_size is not None and is_large else upright(image)
     stream = io.BytesIO()
-    kept.save(stream, image_format, quality=_JPEG_QUALITY)
+    with limits.room_for(*image.size):
+        kept = shrunk(image, image_size) if image_size is not None and is_large else upright(image)
+        kept.save(stream, image_format, quality=_JPEG_QUALITY)
     return stream.getvalue()
 
 

@@ -15,6 +15,7 @@ from orchestrator.config.extensions import extension_identity
 from orchestrator.config.image_source import Half
 from orchestrator.data.decoding import Shape, decode
 from orchestrator.data.image_cache import FORMAT, cache_file, hashed
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.image_table import (
     ImageTable,
     open_image_table,
@@ -86,9 +87,8 @@ def decode_all(
     labels: list[Label] = []
     places: list[str] = []
     images = room_on_disk(config.cache_dir, (num, *config.shape))
-    for row, (label, pixels, place) in enumerate(
-        in_threads(partial(_decoded, shape=config.shape), samples)
-    ):
+    work = partial(_decoded, shape=config.shape, limits=ImageLimits(config.max_image_pixels))
+    for row, (label, pixels, place) in enumerate(in_threads(work, samples)):
         images[row] = pixels
         labels.append(label)
         places.append(place)
@@ -112,7 +112,9 @@ def _num_images(source: ImageSource, half: Half) -> int:
     return num_images
 
 
-def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8], str]:
+def _decoded(
+    sample: Sample, shape: Shape, limits: ImageLimits
+) -> tuple[Label, npt.NDArray[np.uint8], str]:
     try:
         label, content = sample.load()
     except OSError as error:
@@ -121,4 +123,4 @@ def _decoded(sample: Sample, shape: Shape) -> tuple[Label, npt.NDArray[np.uint8]
             where=sample.where,
             next_step="make it readable or remove it",
         ) from None
-    return label, decode(content, shape, sample.where).pixels, sample.where
+    return label, decode(content, shape, sample.where, limits).pixels, sample.where

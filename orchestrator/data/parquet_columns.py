@@ -11,7 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.data.decoding import Shape, decode
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.errors import DataError
+
+# of 1,182 x 1,182 pixels in colour; a value in a list takes up to forty bytes
+_MOST_LISTED_VALUES = 2**22
 
 
 def read_cells(
@@ -38,17 +42,47 @@ def read_cells(
 
 
 def decode_cells(
-    cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str
+    cells: pa.ChunkedArray, rows: Sequence[int], shape: Shape, where: str, limits: ImageLimits
 ) -> npt.NDArray[np.uint8]:
     """Decode some rows of a column `image`, (rows, channels, height, width).
+
+    Args:
+        cells: The column.
+        rows: To be decoded.
+        shape: (channels, height, width) to which every image is converted.
+        where: What the file is called in errors.
+        limits: How large an image may be.
 
     Raises:
         DataError: An image that cannot be decoded.
     """
     images = np.empty((len(rows), *shape), dtype=np.uint8)
     for position, row in enumerate(rows):
-        images[position] = decode(cells[row].as_py(), shape, f"{where} row {row}").pixels
+        place = f"{where} row {row}"
+        decoded = decode(cell_value(cells[row], place), shape, place, limits)
+        images[position] = decoded.pixels
     return images
+
+
+def cell_value(cell: pa.Scalar, where: str) -> object:
+    """Return what a cell of the column `image` holds.
+
+    Args:
+        cell: The cell.
+        where: What it is called in errors.
+
+    Raises:
+        DataError: A list of more pixels than memory should hold as a list: few compressed bytes may
+            stand for many.
+    """
+    num_values = _num_listed(cell)
+    if num_values > _MOST_LISTED_VALUES:
+        raise DataError(
+            f"is a list of {num_values:,} values, more than {_MOST_LISTED_VALUES:,}",
+            where=where,
+            next_step="store the image as PNG",
+        )
+    return cell.as_py()
 
 
 @contextmanager
@@ -97,6 +131,26 @@ def check_columns(
         raise DataError(
             f"the column 'label' is of type {stored}", where=where, next_step="use text or integers"
         )
+
+
+def _num_listed(cell: pa.Scalar) -> int:
+    """Return how many numbers the lists of a cell hold."""
+    if isinstance(cell.type, pa.BaseExtensionType):
+        return _num_listed(cell.value)
+    if not cell.is_valid:
+        return 0
+    if pa.types.is_struct(cell.type):
+        return sum(_num_listed(field) for field in cell.values())
+    if not _is_list(cell.type):
+        return 0
+    values = cell.values
+    while _is_list(values.type):
+        values = values.flatten()
+    return len(values)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
 
 
 def no_label(where: str) -> DataError:

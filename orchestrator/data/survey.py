@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from orchestrator.config.image_source import Half
 from orchestrator.data.decoding import DecodedImage, Shape, content_digest, decode
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Label, Sample, natural_key
 from orchestrator.errors import DataError
 
@@ -55,11 +56,13 @@ class Examined(NamedTuple):
     content: object
 
 
-def examine(sample: Sample, half: Half, shape: Shape) -> Examined | BadImage:
+def examine(
+    sample: Sample, half: Half, shape: Shape, limits: ImageLimits | None = None
+) -> Examined | BadImage:
     """Reads and decodes an image; what is wrong with it is a value and no error."""
     try:
         label, content = sample.load()
-        decoded = decode(content, shape, sample.where)
+        decoded = decode(content, shape, sample.where, limits)
     except OSError as error:
         return BadImage(half, sample.where, f"cannot be read ({error.strerror or error})")
     except DataError as error:

@@ -102,7 +102,7 @@ def _images(
         held_out_only: Whether only such images count from which nothing was learned.
     """
     source, limit = retraining.source, retraining.shift_test.max_images
-    shape = source.shape
+    shape, max_pixels = source.shape, retraining.experiment.data.max_image_pixels
     parts: dict[str, list[npt.NDArray[np.uint8]]] = {
         label: [np.empty((0, *shape), dtype=np.uint8)] for label in last_delivery
     }
@@ -124,7 +124,8 @@ def _images(
                     for row in rows
                     if is_held_out(content.digests[row], source.held_out_fraction)
                 ]
-            parts[label].append(content.decode(rows[: limit - _num(parts[label])], shape))
+            chosen = rows[: limit - _num(parts[label])]
+            parts[label].append(content.decode(chosen, shape, max_pixels))
     return {label: np.concatenate(found) for label, found in parts.items()}
 
 

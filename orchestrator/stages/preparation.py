@@ -27,7 +27,13 @@ from orchestrator.stages.work import Work
 # found again. A scenario takes 8 bytes an image.
 MAX_SCENARIOS = 64
 
-_NOT_READ_BY_LOADING = {"augmentation", "validation_fraction", "max_memory_gib", "unlabeled"}
+_NOT_READ_BY_LOADING = {
+    "augmentation",
+    "max_image_pixels",
+    "max_memory_gib",
+    "unlabeled",
+    "validation_fraction",
+}
 
 Value = TypeVar("Value")
 

@@ -73,7 +73,7 @@ def _read(
         rows = [
             row for row in range(len(content.labels)) if _is_wanted(content, row, taken, config)
         ]
-        parts.append(content.decode(rows, shape))
+        parts.append(content.decode(rows, shape, config.max_image_pixels))
         labels += [content.labels[row] for row in rows]
         held_out += [is_held_out(content.digests[row], config.held_out_fraction) for row in rows]
         places += [f"{content.where} row {row}" for row in rows]

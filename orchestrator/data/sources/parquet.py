@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from orchestrator.config.addresses import nameable
 from orchestrator.config.data import ParquetConfig
 from orchestrator.config.image_source import Half
-from orchestrator.data.parquet_columns import check_columns, no_label, readable
+from orchestrator.data.parquet_columns import cell_value, check_columns, no_label, readable
 from orchestrator.data.parquet_files import StoredFile, find_parquet_files
 from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError
@@ -138,7 +138,7 @@ def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, obje
             where=where,
             next_step="use text for it",
         )
-    return label, cell.as_py()
+    return label, cell_value(cell, where)
 
 
 def file_name(cell: pa.Scalar) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
@@ -16,6 +16,8 @@ import torchvision
 
 from orchestrator.config.data import TorchvisionDataConfig
 from orchestrator.config.image_source import Half
+from orchestrator.data.decoding import opening_named_formats
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError, StorageUnavailableError
 
@@ -102,7 +104,7 @@ class TorchvisionSource:
         self, half: Half, index: int, names: Sequence[str], where: str
     ) -> tuple[Label, object]:
         # some data sets draw from torch's global generator, others share an open file
-        with nullcontext() if "loader" in self._parameters else self._one_at_a_time:
+        with nullcontext() if "loader" in self._parameters else self._opening_images():
             content, target = self._sets[half][index]
         if isinstance(target, str):
             return target, content
@@ -116,6 +118,12 @@ class TorchvisionSource:
                 next_step="choose a data set for classification, or other data.options",
             ) from None
         return names[number] if names else number, content
+
+    @contextmanager
+    def _opening_images(self) -> Iterator[None]:
+        limits = ImageLimits(self._config.max_image_pixels)
+        with self._one_at_a_time, opening_named_formats(limits):
+            yield
 
     @cached_property
     def _sets(self) -> dict[Half, Any]:

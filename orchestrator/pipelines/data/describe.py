@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.config.data import DataConfig
 from orchestrator.data import ImageTable, load_images
 from orchestrator.data.decoding import Shape
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
 from orchestrator.data.sources.source import open_source
 from orchestrator.data.survey import BadImage, Survey, examine
@@ -64,11 +65,13 @@ def describe_data(
     if sheet is not None:
         check_sheet(sheet)
     source, shape = open_source(config), config.shape
+    limits = ImageLimits(config.max_image_pixels)
     survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
     rows: SheetRows = defaultdict(list)
     done, total = 0, sum(source.num_images(half) for half in HALVES)
     for half in HALVES:
-        for found in in_threads(partial(examine, half=half, shape=shape), source.samples(half)):
+        look = partial(examine, half=half, shape=shape, limits=limits)
+        for found in in_threads(look, source.samples(half)):
             done += 1
             progress(done, total)
             if isinstance(found, BadImage):

@@ -9,6 +9,7 @@ from functools import partial
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.unlabeled import UnlabeledConfig
 from orchestrator.data import ImageTable
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import Progress, ignore_progress, in_threads
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.data.sources.unlabeled.source import open_unlabeled
@@ -67,7 +68,8 @@ def describe_unlabeled(
         return None
     source = open_unlabeled(unlabeled, experiment.data.cache_dir)
     found = UnlabeledDescription(source.name)
-    look = partial(examine, half="train", shape=experiment.data.shape)
+    limits = ImageLimits(experiment.data.max_image_pixels)
+    look = partial(examine, half="train", shape=experiment.data.shape, limits=limits)
     for number, image in enumerate(in_threads(look, source.samples()), start=1):
         progress(number, source.num_images)
         if isinstance(image, BadImage):

@@ -8,9 +8,10 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from filelock import FileLock, Timeout
 from orchestrator.config.data import DataConfig
 from orchestrator.config.image_source import Half
 from orchestrator.data.importing import Chunk, import_chunks, import_key, merge
-from orchestrator.data.samples import HALVES, ImageSource, Progress
+from orchestrator.data.samples import HALVES, ImageSource, Progress, Sample
 from orchestrator.data.sources.source import open_source
 from orchestrator.data.survey import BadImage, Survey
 from orchestrator.errors import DataError, LockedError, StorageUnavailableError
@@ -79,11 +80,17 @@ def import_data(
     files: dict[Half, Path] = {half: output / f"{half}.parquet" for half in HALVES}
     with _locked(output):
         found = {half: _imported(file) for half, file in files.items()}
-        key = import_key(source.stamp, image_size)
+        key = import_key(source.stamp, image_size, config.max_image_pixels)
         if all(before is not None and before["key"] == key for before in found.values()):
             report = ImportReport(files, *_counted(files, found), None)
         else:
-            report = _import(source, files, key, image_size, progress, strict)
+            chunks = partial(
+                import_chunks,
+                image_size=image_size,
+                max_pixels=config.max_image_pixels,
+                folder=output / _CHUNKS,
+            )
+            report = _import(source, files, key, chunks, progress, strict)
     if strict and report.num_bad:
         raise _refused(report)
     return report
@@ -105,7 +112,7 @@ def _import(
     source: ImageSource,
     files: Mapping[Half, Path],
     key: str,
-    image_size: int | None,
+    import_half: Callable[[Iterator[Sample], Half], Iterator[tuple[Chunk, int]]],
     progress: Progress,
     strict: bool,
 ) -> ImportReport:
@@ -115,9 +122,7 @@ def _import(
     survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
     done, total = 0, sum(source.num_images(half) for half in HALVES)
     for half in HALVES:
-        for chunk, num_samples in import_chunks(
-            source.samples(half), half, image_size, output / _CHUNKS
-        ):
+        for chunk, num_samples in import_half(source.samples(half), half):
             chunks[half].append(chunk)
             for image in chunk.images():
                 survey.add(image)

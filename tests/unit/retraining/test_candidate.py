@@ -43,6 +43,7 @@ def test_what_holds_for_images_from_anywhere_is_the_candidates_as_well(tmp_path:
     set_here: dict[str, Any] = {
         "augmentation": {"noise": 0.2},
         "cache_dir": str(tmp_path),
+        "max_image_pixels": 10**6,
         "max_memory_gib": 0.5,
         "unlabeled": {"kind": "parquet", "path": "/camera.parquet"},
     }

@@ -8,7 +8,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from orchestrator.data.parquet_columns import check_columns
+from orchestrator.data.parquet_columns import cell_value, check_columns
 from orchestrator.data.parquet_files import find_parquet_files
 from orchestrator.data.samples import Sample
 from orchestrator.data.sources.parquet import (
@@ -61,9 +61,9 @@ class UnlabeledParquet:
                 for batch in parquet.iter_batches(BATCH_ROWS, columns=[*_COLUMNS]):
                     for cell in batch.column("image"):
                         where, stamp = f"{file.where} row {row}", f"{file.stamp} {row}"
-                        yield Sample(where, file_name(cell), stamp, partial(_load, cell))
+                        yield Sample(where, file_name(cell), stamp, partial(_load, cell, where))
                         row += 1
 
 
-def _load(cell: pa.Scalar) -> tuple[str, object]:
-    return "", cell.as_py()
+def _load(cell: pa.Scalar, where: str) -> tuple[str, object]:
+    return "", cell_value(cell, where)

@@ -1,0 +1,64 @@
+"""Bound what one image, and all that are decoded at once, may take: images come from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+from orchestrator.config.image_source import DEFAULT_MAX_IMAGE_PIXELS
+from orchestrator.errors import DataError
+
+# measured: of an RGBA image, Pillow holds the image, a white one, and what both give
+_BYTES_PER_PIXEL = 12
+_MAX_BYTES_AT_ONCE = 400 * 2**20
+
+
+class ImageLimits:
+    """Refuse images of too many pixels, and let those wait that memory has no room for.
+
+    Shared by the threads that decode the images of one source.
+    """
+
+    def __init__(self, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> None:
+        """Hold nothing yet.
+
+        Args:
+            max_pixels: Most pixels of one image, width times height.
+        """
+        self._max_pixels = max_pixels
+        self._free_bytes = max(_MAX_BYTES_AT_ONCE, max_pixels * _BYTES_PER_PIXEL)
+        self._freed = Condition()
+
+    def check(self, width: int, height: int, where: str) -> None:
+        """Refuse an image before it is decoded.
+
+        Raises:
+            DataError: It has too many pixels.
+        """
+        if width * height > self._max_pixels:
+            raise DataError(
+                f"has {width:,} x {height:,} = {width * height:,} pixels, more than the"
+                f" {self._max_pixels:,} of data.max_image_pixels",
+                where=where,
+                next_step="shrink or remove the image, or raise the limit if it can be trusted",
+            )
+
+    @contextmanager
+    def room_for(self, width: int, height: int) -> Iterator[None]:
+        """Wait until the image fits into memory beside those that other threads decode.
+
+        Args:
+            width: In pixels; the image has been checked.
+            height: In pixels.
+        """
+        num_bytes = width * height * _BYTES_PER_PIXEL
+        with self._freed:
+            self._freed.wait_for(lambda: num_bytes <= self._free_bytes)
+            self._free_bytes -= num_bytes
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._free_bytes += num_bytes
+                self._freed.notify_all()
