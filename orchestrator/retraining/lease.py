@@ -15,10 +15,14 @@ from orchestrator.config.retraining import LeaseConfig
 from orchestrator.errors import LeaseLostError, LockedError
 from orchestrator.retraining.journal import Entry, EntryKind, Journal
 from orchestrator.retraining.state import State
+from orchestrator.retraining.storage import Storage
 from orchestrator.tracking import names
 from orchestrator.tracking.run_process import recorded_process, this_process
 
 logger = logging.getLogger(__name__)
+
+READING_NOTE = "reading.json"
+"""The file where the holder notes what it reads; see `suspects`."""
 
 
 def this_holder() -> dict[str, str]:
@@ -87,6 +91,11 @@ class Lease:
         """Grows with every holder."""
         return self._last.token
 
+    @property
+    def storage(self) -> Storage:
+        """The journal's files: of the holder, where it notes what it is about to do."""
+        return self._journal.storage
+
     def write(self, kind: EntryKind, state: State) -> None:
         """Writes an entry, as the holder.
 
@@ -119,6 +128,8 @@ class Lease:
     def release(self) -> None:
         """Lets the next one in; what was taken over already is left alone."""
         with suppress(LeaseLostError):
+            self.check()
+            self.storage.remove(READING_NOTE)
             self.write(EntryKind.RELEASED, self.state)
             self._journal.prune(self._last)
 

@@ -111,6 +111,7 @@ def scan(
     lineage: Lineage,
     quarantined: Sequence[QuarantinedFile],
     now: float | None = None,
+    set_aside: Sequence[QuarantinedFile] = (),
 ) -> Scan:
     """Lists the source, and reads what is new.
 
@@ -121,6 +122,7 @@ def scan(
         lineage: What is known.
         quarantined: What to leave out.
         now: Seconds since 1970; None means now.
+        set_aside: What not even to read.
 
     Raises:
         DataError: No such folder, or a new file that is not what it should be.
@@ -131,20 +133,21 @@ def scan(
     files = {name: file for name, file in listed.items() if name.endswith(_PARQUET)}
     known = {file.name: file for file in lineage.files}
     same = {
-        name for name, file in files.items() if name in known and _looks_the_same(file, known[name])
+        name for name, file in files.items() if name in known and looks_the_same(file, known[name])
     }
     unsettled = {
         name
         for name, file in files.items()
         if name not in same and not _is_settled(file, listed, source, now)
     }
-    read = {name: read_content(folder, name) for name in files if name not in same | unsettled}
+    skipped = same | unsettled | {file.name for file in set_aside}
+    read = {name: read_content(folder, name) for name in files if name not in skipped}
     moved = {file.sha256: file for file in lineage.files if file.name not in files}
     unwanted = {file.sha256: file for file in quarantined}
 
     kept, changed = [known[name] for name in same], []
     new: list[NewFile] = []
-    left_out: list[QuarantinedFile] = []
+    left_out = [file for file in set_aside if file.name in files]
     for name, content in read.items():
         before = known.get(name) or moved.get(content.sha256)
         if before is not None and before.sha256 == content.sha256:
@@ -168,6 +171,29 @@ def scan(
         quarantined=left_out,
         modified=[file.modified for file in files.values()],
     )
+
+
+def list_new(source: SourceConfig, lineage: Lineage, now: float | None = None) -> list[SourceFile]:
+    """List the settled files that a scan reads, by name.
+
+    Args:
+        source: Where.
+        lineage: What is known.
+        now: Seconds since 1970; None means now.
+
+    Raises:
+        DataError: No such folder.
+        StorageUnavailableError: The source does not answer.
+    """
+    listed, now = Folder(source.path).names(), time.time() if now is None else now
+    known = {file.name: file for file in lineage.files}
+    return [
+        file
+        for name, file in listed.items()
+        if name.endswith(_PARQUET)
+        and not (name in known and looks_the_same(file, known[name]))
+        and _is_settled(file, listed, source, now)
+    ]
 
 
 def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[SourceFile]:
@@ -214,7 +240,7 @@ def take_unlabeled(
     order = {name: position for position, name in enumerate(by_name)}
     return [
         before
-        if (before := by_name.get(file.name)) is not None and _looks_the_same(file, before)
+        if (before := by_name.get(file.name)) is not None and looks_the_same(file, before)
         else UnlabeledTakenFile(
             name=file.name,
             sha256=hashlib.sha256(folder.content(file.name)).hexdigest(),
@@ -233,7 +259,8 @@ def _is_settled(
     return now - file.modified >= source.settled_seconds
 
 
-def _looks_the_same(file: SourceFile, known: TakenFile | UnlabeledTakenFile) -> bool:
+def looks_the_same(file: SourceFile, known: TakenFile | UnlabeledTakenFile) -> bool:
+    """Return whether a listed file counts as the known one, without being read."""
     return file.num_bytes == known.num_bytes and file.modified == known.modified
 
 

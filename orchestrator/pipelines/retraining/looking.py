@@ -4,18 +4,21 @@ what they have learned.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.scenario import Label
-from orchestrator.data.growing_folder import is_held_out
+from orchestrator.data.growing_folder import SourceFile, is_held_out
 from orchestrator.errors import UserInputError
+from orchestrator.retraining.lease import Lease
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.quarantine import quarantined_files
 from orchestrator.retraining.registration import Registered, load_registered
 from orchestrator.retraining.scan import Scan, scan
 from orchestrator.retraining.state import ModelPair, State, file_id
+from orchestrator.retraining.suspects import SetAside, begin_reading
 from orchestrator.stages import StageStore
 from orchestrator.tracking.mlflow.registry import ModelRegistry
 
@@ -28,16 +31,22 @@ class Look:
         champion: In use; None before the first.
         held: The candidate about which the gate could not decide; None where there is none.
         found: In the source, compared with what `base` has learned.
+        set_aside: What is not read, as it killed a tick.
     """
 
     champion: Registered | None
     held: Registered | None
     found: Scan
+    set_aside: SetAside = SetAside()
 
     @property
     def base(self) -> Registered | None:
         """Return what is learned on: the held candidate, or else the champion."""
         return self.held or self.champion
+
+    def without_set_aside(self, unlabeled: Sequence[SourceFile]) -> list[SourceFile]:
+        """Return the files without labels that may be read."""
+        return [it for it in unlabeled if it.name not in self.set_aside.unlabeled]
 
     @property
     def lineage(self) -> Lineage:
@@ -100,8 +109,13 @@ class Looking:
     store: StageStore
     scratch: Path
 
-    def look(self, state: State) -> Look:
+    def look(self, state: State, lease: Lease | None = None) -> Look:
         """Return what is there.
+
+        Args:
+            state: Who is champion, and who is held.
+            lease: Held by this process: what it reads is noted with it. None for a dry run, which
+                notes nothing.
 
         Raises:
             UserInputError: Data, or the files of a version, cannot be used.
@@ -116,7 +130,11 @@ class Looking:
             else quarantined_files(state, known, self.registry, self.scratch / "put-aside")
         )
         lineage = known[-1] if known else Lineage()
-        return Look(champion, held, scan(self.retraining.source, lineage, quarantined))
+        aside = SetAside()
+        if lease is not None:
+            aside = begin_reading(lease.storage, lease.token, self.retraining, lineage)
+        found = scan(self.retraining.source, lineage, quarantined, set_aside=aside.labeled)
+        return Look(champion, held, found, aside)
 
     def _load_held(self, pair: ModelPair) -> Registered:
         try:

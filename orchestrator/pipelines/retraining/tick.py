@@ -86,12 +86,12 @@ class Tick:
             TransientError: Source, store, journal or registry cannot be used, or another
                 retraining has taken over.
         """
-        look = self._looking.look(self._state)
+        look = self._looking.look(self._state, lease)
         if look.changed_held_files and not self._is_asked:
             self._end_held(lease, look)
-            look = self._looking.look(self._state)
+            look = self._looking.look(self._state, lease)
         base, found = look.base, look.found
-        unlabeled = list_unlabeled(self._retraining.source)
+        unlabeled = look.without_set_aside(list_unlabeled(self._retraining.source))
         shifts = find_shifts(found, base, self._retraining) if base else []
         shifts += monitor(self._retraining, look.champion, found, unlabeled, lease)
         plan = plan_changes(found, look.lineage, self._retraining, shifts)

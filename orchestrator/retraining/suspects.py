@@ -1,0 +1,149 @@
+"""Set aside the file that killed a tick.
+
+The holder of the lease notes which new files it is about to read, and forgets the note when it ends
+in order. So whoever finds a note knows that its writer was killed. It cannot know by what: it reads
+each file of the note in a process of its own, and sets aside those of which that process dies. They
+are left out, and named, for as long as they stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.config.retraining import Retraining
+from orchestrator.data.growing_folder import Folder, SourceFile
+from orchestrator.data.probing import survives
+from orchestrator.retraining.lease import READING_NOTE
+from orchestrator.retraining.lineage import Lineage, QuarantinedFile, UnlabeledTakenFile
+from orchestrator.retraining.scan import list_new, list_unlabeled, looks_the_same
+from orchestrator.retraining.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+_SET_ASIDE = "set_aside"
+_REASON = "reading it killed a tick"
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """What is left out of a source.
+
+    Attributes:
+        labeled: Files of `source.path`.
+        unlabeled: Names of files of `source.unlabeled.path`.
+    """
+
+    labeled: Sequence[QuarantinedFile] = ()
+    unlabeled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _NewFile:
+    """A file that is about to be read.
+
+    Attributes:
+        uri: Its folder.
+        file: As listed.
+        has_labels: Whether it has labels.
+    """
+
+    uri: str
+    file: SourceFile
+    has_labels: bool
+
+    @property
+    def identity(self) -> str:
+        """Return what differs where the file has changed; without the address."""
+        file = self.file
+        values = [self.has_labels, file.name, file.num_bytes, file.modified]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def begin_reading(
+    storage: Storage, token: int, retraining: Retraining, lineage: Lineage
+) -> SetAside:
+    """Note what a tick is about to read, and return what it must not read.
+
+    Args:
+        storage: Of the journal; this process holds the lease.
+        token: Of the lease: a note with another one is of a tick that was killed.
+        retraining: With the source.
+        lineage: Of the champion: its files are not read again.
+
+    Raises:
+        DataError: No such source.
+        StorageUnavailableError: Source or journal does not answer.
+    """
+    new = _new_files(retraining, lineage)
+    noted = _noted(storage, token)
+    left_out = []
+    for it in new:
+        name = f"{_SET_ASIDE}/{it.identity}.json"
+        if storage.read(name) is None:
+            if it.identity not in noted or _survives(it, retraining):
+                continue
+            storage.write(name, json.dumps({"name": it.file.name, "reason": _REASON}).encode())
+        logger.warning("%s is left out: %s", Folder(it.uri).where(it.file.name), _REASON)
+        left_out.append(it)
+    note = {"token": token, "files": [it.identity for it in new if it not in left_out]}
+    storage.write(READING_NOTE, json.dumps(note).encode())
+    return SetAside(
+        [_quarantined(it) for it in left_out if it.has_labels],
+        frozenset(it.file.name for it in left_out if not it.has_labels),
+    )
+
+
+def _new_files(retraining: Retraining, lineage: Lineage) -> list[_NewFile]:
+    source = retraining.source
+    new = [_NewFile(source.path, file, True) for file in list_new(source, lineage)]
+    if source.unlabeled is not None:
+        known = {file.name: file for file in lineage.unlabeled}
+        new += [
+            _NewFile(source.unlabeled.path, file, False)
+            for file in _unknown(list_unlabeled(source), known)
+        ]
+    return new
+
+
+def _unknown(files: Iterable[SourceFile], known: dict[str, UnlabeledTakenFile]) -> list[SourceFile]:
+    return [
+        file
+        for file in files
+        if file.name not in known or not looks_the_same(file, known[file.name])
+    ]
+
+
+def _noted(storage: Storage, token: int) -> frozenset[str]:
+    """Return the files that a killed tick was about to read; none where the note is damaged."""
+    try:
+        note: Any = json.loads(storage.read(READING_NOTE) or b"null")
+    except (ValueError, RecursionError):
+        return frozenset()
+    if not isinstance(note, dict) or note.get("token") == token:
+        return frozenset()
+    files = note.get("files")
+    return (
+        frozenset(it for it in files if isinstance(it, str))
+        if isinstance(files, list)
+        else frozenset()
+    )
+
+
+def _survives(it: _NewFile, retraining: Retraining) -> bool:
+    logger.warning("%s is read once more: a tick died", Folder(it.uri).where(it.file.name))
+    max_pixels = retraining.experiment.data.max_image_pixels
+    file, shape = it.file, retraining.source.shape
+    return survives(it.uri, file.name, file.num_bytes, shape, max_pixels, it.has_labels)
+
+
+def _quarantined(it: _NewFile) -> QuarantinedFile:
+    """Return the file as a scan names it; its content is only digested."""
+    content = Folder(it.uri).content(it.file.name)
+    return QuarantinedFile(
+        name=it.file.name, sha256=hashlib.sha256(content).hexdigest(), reason=_REASON
+    )
