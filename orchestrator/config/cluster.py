@@ -73,7 +73,9 @@ class ClusterConfig(Config):
         default=None, description="Secret with which nodes may fetch the image; null means none."
     )
     ray_version: str = Field(
-        default="2.60.0", pattern=r"^\d+\.\d+\.\d+$", description="Of the Ray in the image."
+        default="2.60.0",
+        pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$",
+        description="Of the Ray in the image.",
     )
     service_account: Name = Field(
         default="orchestrator-job", description="Of Ray's pods; it needs no rights."

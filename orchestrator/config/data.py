@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_IMAGES
 from orchestrator.config.extensions import OpenUnion
 from orchestrator.config.image_source import (
     Half,
@@ -18,6 +19,7 @@ from orchestrator.config.image_source import (
     ResizedSourceConfig,
 )
 from orchestrator.config.origins import FunctionOrigin
+from orchestrator.config.path_within import PathWithin
 from orchestrator.config.unlabeled import UnlabeledOfLabeledConfig
 from orchestrator.config.validation import validated
 from orchestrator.errors import ConfigError
@@ -164,12 +166,14 @@ class TorchvisionDataConfig(ResizedSourceConfig):
 class ArrivedFile(Config):
     """A Parquet file as a retraining took it in."""
 
-    name: str = Field(min_length=1, description="Path within the folder.")
+    name: PathWithin = Field(description="Path within the folder.")
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
         description="Of its content: a file that has changed since is not read.",
     )
-    delivery: int = Field(ge=1, description="With which delivery it came; 1 is the first.")
+    delivery: int = Field(
+        ge=1, le=MOST_IMAGES, description="With which delivery it came; 1 is the first."
+    )
 
 
 class ArrivalsConfig(ImageSourceConfig):
@@ -183,7 +187,7 @@ class ArrivalsConfig(ImageSourceConfig):
     kind: Literal["arrivals"] = "arrivals"
     path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address.")
     files: tuple[ArrivedFile, ...] = Field(min_length=1, description="What is read of it.")
-    deliveries: tuple[tuple[str, Annotated[int, Field(ge=1)]], ...] = Field(
+    deliveries: tuple[tuple[str, Annotated[int, Field(ge=1, le=MOST_IMAGES)]], ...] = Field(
         min_length=1,
         description=(
             "Each class with the last delivery of which its images are taken; classes not named are"

@@ -8,6 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import (
+    LARGEST_INTEGER,
+    LARGEST_NUMBER,
+    MOST_CHOICES,
+    MOST_STEPS_OF_A_RANGE,
+)
 from orchestrator.masking import secrets_in, shown_values
 
 # A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw
@@ -30,6 +36,10 @@ def require_plain(value: object) -> None:
         raise ValueError(msg)
 
 
+Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Integer = Annotated[int, Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+
+
 class _DistributionConfig(Config):
     when: dict[str, Any] = Field(
         default_factory=dict,
@@ -47,8 +57,8 @@ class _DistributionConfig(Config):
 
 
 class _RangeConfig(_DistributionConfig):
-    low: float = Field(description="Smallest value.")
-    high: float = Field(description="Largest value.")
+    low: Number = Field(description="Smallest value.")
+    high: Number = Field(description="Largest value.")
 
     @model_validator(mode="after")
     def _low_is_below_high(self) -> _RangeConfig:
@@ -64,7 +74,7 @@ class _RangeConfig(_DistributionConfig):
 
 
 class _LogRangeConfig(_RangeConfig):
-    low: float = Field(gt=0, description="Smallest value, above 0.")
+    low: Number = Field(gt=0, le=LARGEST_NUMBER, description="Smallest value, above 0.")
 
 
 class UniformConfig(_RangeConfig):
@@ -83,13 +93,23 @@ class IntUniformConfig(_RangeConfig):
     """Integers of a range."""
 
     kind: Literal["int_uniform"] = "int_uniform"
-    low: int = Field(description="Smallest value.")
-    high: int = Field(description="Largest value.")
-    step: int = Field(default=1, ge=1, description="Distance between values, counted from low.")
+    low: Integer = Field(description="Smallest value.")
+    high: Integer = Field(description="Largest value.")
+    step: int = Field(
+        default=1,
+        ge=1,
+        le=LARGEST_INTEGER,
+        description="Distance between values, counted from low.",
+    )
     log: bool = Field(
         default=False,
         description="Every order of magnitude equally often, instead of every integer.",
     )
+
+    @property
+    def num_values(self) -> int:
+        """Return how many integers there are."""
+        return (self.high - self.low) // self.step + 1
 
     @model_validator(mode="after")
     def _orders_of_magnitude_need_a_plain_range(self) -> IntUniformConfig:
@@ -102,8 +122,16 @@ class IntUniformConfig(_RangeConfig):
         return self
 
 
+def _check_steps(length: float, step: float) -> None:
+    if length > MOST_STEPS_OF_A_RANGE * step:
+        msg = f"step = {step:g} makes more than {MOST_STEPS_OF_A_RANGE:,} values; raise it"
+        raise ValueError(msg)
+
+
 class _SteppedRangeConfig(_RangeConfig):
-    step: float = Field(gt=0, description="Distance between values, counted from low.")
+    step: float = Field(
+        gt=0, le=LARGEST_NUMBER, description="Distance between values, counted from low."
+    )
 
     @model_validator(mode="after")
     def _has_more_than_one_step(self) -> _SteppedRangeConfig:
@@ -113,6 +141,7 @@ class _SteppedRangeConfig(_RangeConfig):
                 f" {self.high:g}; lower it"
             )
             raise ValueError(msg)
+        _check_steps(self.high - self.low, self.step)
         return self
 
 
@@ -120,6 +149,11 @@ class QuantizedUniformConfig(_SteppedRangeConfig):
     """Numbers `low, low + step, …` equally often."""
 
     kind: Literal["quantized_uniform"] = "quantized_uniform"
+
+    @property
+    def num_values(self) -> int:
+        """Return how many numbers there are."""
+        return int((self.high - self.low) / self.step) + 1
 
 
 class QuantizedLogUniformConfig(_LogRangeConfig, _SteppedRangeConfig):
@@ -129,10 +163,10 @@ class QuantizedLogUniformConfig(_LogRangeConfig, _SteppedRangeConfig):
 
 
 class _BellConfig(_DistributionConfig):
-    mean: float = Field(description="Middle of the bell.")
-    sd: float = Field(gt=0, description="Standard deviation.")
-    low: float | None = Field(default=None, description="Smallest value; null cuts nothing.")
-    high: float | None = Field(default=None, description="Largest value; null cuts nothing.")
+    mean: Number = Field(description="Middle of the bell.")
+    sd: float = Field(gt=0, le=LARGEST_NUMBER, description="Standard deviation.")
+    low: Number | None = Field(default=None, description="Smallest value; null cuts nothing.")
+    high: Number | None = Field(default=None, description="Largest value; null cuts nothing.")
 
     @model_validator(mode="after")
     def _something_is_left(self) -> _BellConfig:
@@ -166,15 +200,25 @@ class QuantizedNormalConfig(_BellConfig):
     """A bell around a mean, in multiples of a step."""
 
     kind: Literal["quantized_normal"] = "quantized_normal"
-    step: float = Field(gt=0, description="Distance between values, counted from 0.")
+    step: float = Field(
+        gt=0, le=LARGEST_NUMBER, description="Distance between values, counted from 0."
+    )
 
     @model_validator(mode="after")
     def _holds_a_multiple(self) -> QuantizedNormalConfig:
         low, high = self.bounds
+        _check_steps(max(abs(low), abs(high)), self.step)
         if (high // self.step) * self.step < low:
             msg = f"step = {self.step:g} has no multiple from {low:g} to {high:g}; lower it"
             raise ValueError(msg)
         return self
+
+
+def _hashable(value: object) -> object:
+    """Return what is equal exactly where two plain values are."""
+    if isinstance(value, dict):
+        return "mapping", frozenset((key, _hashable(inner)) for key, inner in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 class ChoiceConfig(_DistributionConfig):
@@ -183,13 +227,15 @@ class ChoiceConfig(_DistributionConfig):
     kind: Literal["choice"] = "choice"
     values: tuple[Any, ...] = Field(
         min_length=1,
+        max_length=MOST_CHOICES,
         description="The values, in an order in which neighbours are alike, if there is one.",
     )
 
     @field_validator("values")
     @classmethod
     def _plain_and_different(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        for index, value in enumerate(values):
+        seen: set[object] = set()
+        for value in values:
             require_plain(value)
             if secrets_in(value):
                 msg = (
@@ -197,9 +243,11 @@ class ChoiceConfig(_DistributionConfig):
                     " everywhere; give the address without it, and the secret in the environment"
                 )
                 raise ValueError(msg)
-            if value in values[:index]:
+            hashable = _hashable(value)
+            if hashable in seen:
                 msg = f"{value!r} stands there more than once; name each value once"
                 raise ValueError(msg)
+            seen.add(hashable)
         return values
 
 
@@ -224,6 +272,7 @@ class FallingTableConfig(_RangeConfig):
     max_drop: float | None = Field(
         default=None,
         gt=0,
+        le=LARGEST_NUMBER,
         description=(
             "Largest fall from a row or column to the next; null spreads the range over all of"
             " them."

@@ -7,8 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import (
+    MOST_GPUS,
+    MOST_RESOURCES,
+    MOST_RETRIES,
+    MOST_SECONDS,
+    MOST_THREADS,
+    MOST_WORKERS,
+)
 
-NumWorkers = Annotated[int, Field(ge=1)]
+NumWorkers = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
 
 
 class InProcessConfig(Config):
@@ -18,6 +26,7 @@ class InProcessConfig(Config):
     num_threads: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_THREADS,
         description="CPU threads of torch; null means all that this process may use.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -38,14 +47,19 @@ class LaneConfig(Config):
     num_cpus_per_worker: float = Field(
         default=1.0,
         gt=0,
+        le=MOST_THREADS,
         description="CPUs of a worker; it computes with as many threads, rounded down.",
     )
     num_gpus_per_worker: float = Field(
-        default=0.0, ge=0, description="GPUs of a worker; 0 computes on the CPU."
+        default=0.0, ge=0, le=MOST_GPUS, description="GPUs of a worker; 0 computes on the CPU."
     )
-    custom_resources_per_worker: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict,
-        description="Other resources of a worker, by the names that the cluster's nodes give them.",
+    custom_resources_per_worker: dict[str, Annotated[float, Field(gt=0, le=MOST_RESOURCES)]] = (
+        Field(
+            default_factory=dict,
+            description=(
+                "Other resources of a worker, by the names that the cluster's nodes give them."
+            ),
+        )
     )
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
         default="PACK",
@@ -130,21 +144,25 @@ class RayConfig(Config):
     max_worker_failures: int = Field(
         default=3,
         ge=0,
+        le=MOST_RETRIES,
         description="How often in a run a lane may lose workers and start them again.",
     )
     max_preemptions: int = Field(
         default=20,
         ge=0,
+        le=MOST_RETRIES,
         description="How often a lane may lose a node that was taken away with notice.",
     )
     start_timeout_seconds: float = Field(
         default=60.0,
         gt=0,
+        le=MOST_SECONDS,
         description="How long to wait for a lane's workers before asking once more.",
     )
     max_start_attempts: int = Field(
         default=2,
         ge=1,
+        le=MOST_RETRIES,
         description="How often in a run to ask for a lane's workers before giving up.",
     )
 

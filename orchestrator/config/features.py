@@ -8,7 +8,8 @@ from pydantic import Field
 
 from orchestrator.config.base import Config
 
-StageNumber = Annotated[int, Field(ge=1)]
+# networks have four to seven
+StageNumber = Annotated[int, Field(ge=1, le=64)]
 
 
 class FinalFeaturesConfig(Config):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_PARAMETERS, MOST_SECONDS
 
 _OLD_NAME = "old_accuracy_tolerance"
 
@@ -69,11 +70,12 @@ class GateConfig(Config):
         description="Share of the held-out images on which student and teacher agree.",
     )
     max_student_parameters: int | None = Field(
-        default=None, ge=1, description="Size of the student; null means any."
+        default=None, ge=1, le=MOST_PARAMETERS, description="Size of the student; null means any."
     )
     max_student_latency_ms: float | None = Field(
         default=None,
         gt=0,
+        le=1000 * MOST_SECONDS,
         description=(
             "Median time of the student for one image on one CPU thread; null only reports it."
         ),

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.augmentation import ImageAugmentationConfig
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_GIB
 from orchestrator.config.extensions import Extension, installed_for
 from orchestrator.config.origins import FunctionOrigin
 from orchestrator.config.unlabeled import UnlabeledConfig
@@ -51,6 +52,7 @@ class ImageSourceConfig(Config):
     max_memory_gib: float | None = Field(
         default=None,
         gt=0,
+        le=MOST_GIB,
         description=(
             "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
             " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from orchestrator.masking import secrets_advice, shown
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+Quantity = Annotated[str, Field(pattern=r"^\d{1,15}(\.\d{1,9})?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
 
 
 def _without_inline_secret(uri: str) -> str:

@@ -11,26 +11,28 @@ from orchestrator.config.overrides import apply_override, shown_override
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.validation import validated
-from orchestrator.config.yaml_files import read_yaml
+from orchestrator.config.yaml_files import BY_HAND, Largest, read_yaml, shortened
 
 
-def load_experiment(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(
+    path: str | Path, overrides: Sequence[str] = (), largest: Largest = BY_HAND
+) -> Experiment:
     """Reads an experiment file and applies overrides.
 
     Args:
         path: The YAML file.
         overrides: `a.b=value` each; the value is read as YAML. Choosing another `kind` drops what
             the file says about the old kind's own keys.
+        largest: How large the file may be.
 
     Raises:
         ConfigError: The file is missing or no YAML, a key is unknown, or a value is of the wrong
             type or out of range.
     """
-    tree = read_yaml(Path(path))
-    source = _source(path, overrides)
+    tree = read_yaml(Path(path), largest)
     for override in overrides:
         apply_override(tree, override)
-    return validated(Experiment, tree, source)
+    return validated(Experiment, tree, _source(path, overrides))
 
 
 def load_search_space(path: str | Path, num_trials: int | None = None) -> SearchSpace:
@@ -66,10 +68,9 @@ def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraini
     named = tree.get("experiment")
     if isinstance(named, str):
         tree["experiment"] = read_yaml(path.parent / named)
-    source = _source(path, overrides)
     for override in overrides:
         apply_override(tree, override, Retraining)
-    return validated(Retraining, tree, source)
+    return validated(Retraining, tree, _source(path, overrides))
 
 
 def load_cluster(path: str | Path | None, namespace: str | None = None) -> ClusterConfig:
@@ -109,4 +110,6 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
 
 def _source(path: str | Path, overrides: Sequence[str]) -> str:
     """Return what to begin each line of an error with."""
-    return " ".join([str(path), *(f"--set {shown_override(override)}" for override in overrides)])
+    return " ".join(
+        [str(path), *(f"--set {shortened(shown_override(override))}" for override in overrides)]
+    )

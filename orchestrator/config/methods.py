@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_DIMENSIONS, MOST_WEIGHT
 from orchestrator.config.extensions import MethodExtension, OpenUnion
 
 
@@ -39,6 +40,7 @@ class AnalyticConfig(Config):
     ridge: float = Field(
         default=0.003,
         gt=0,
+        le=MOST_WEIGHT,
         description="Ridge strength, added to the features' second-moment matrix.",
     )
 
@@ -52,12 +54,13 @@ class RanPacConfig(Config):
     num_projections: int = Field(
         default=2000,
         ge=1,
+        le=MOST_DIMENSIONS,
         description=(
             "Random features; time grows with their third power, memory with their second. The"
             " paper has 10,000."
         ),
     )
-    ridges: tuple[PositiveFloat, ...] = Field(
+    ridges: tuple[Annotated[float, Field(gt=0, le=MOST_WEIGHT)], ...] = Field(
         default=(0.001, 0.01, 0.1, 1.0, 10.0),
         min_length=1,
         description=(
@@ -80,11 +83,13 @@ class FeCamConfig(Config):
     variance_shrinkage: float = Field(
         default=1.0,
         gt=0,
+        le=MOST_WEIGHT,
         description="Mean variances added to the diagonal of every covariance (gamma 1).",
     )
     covariance_shrinkage: float = Field(
         default=1.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Mean covariances added off the diagonal (gamma 2); at most variance_shrinkage, else"
             " distances could be negative."
@@ -110,10 +115,16 @@ class LwfConfig(Config):
 
     kind: Literal["lwf"] = "lwf"
     distillation_weight: float = Field(
-        default=1.0, ge=0, description="Weight of the distillation beside the cross-entropy."
+        default=1.0,
+        ge=0,
+        le=MOST_WEIGHT,
+        description="Weight of the distillation beside the cross-entropy.",
     )
     temperature: float = Field(
-        default=2.0, gt=0, description="Divisor of the logits before they are compared."
+        default=2.0,
+        gt=0,
+        le=MOST_WEIGHT,
+        description="Divisor of the logits before they are compared.",
     )
 
 

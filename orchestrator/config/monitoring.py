@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_BATCH, MOST_SECONDS, MOST_WEIGHT
 
 
 class MonitoringConfig(Config):
@@ -22,6 +23,7 @@ class MonitoringConfig(Config):
     max_images: int = Field(
         default=500,
         ge=20,
+        le=MOST_BATCH,
         description=(
             "At most so many images without labels a tick, and held-out ones a champion, are looked"
             " at, chosen at random."
@@ -30,6 +32,7 @@ class MonitoringConfig(Config):
     min_images: int = Field(
         default=50,
         ge=20,
+        le=MOST_BATCH,
         description=(
             "Fewer new images without labels wait for more; as many held-out ones are needed."
         ),
@@ -78,6 +81,7 @@ class MonitoringConfig(Config):
     silence_factor: float | None = Field(
         default=3.0,
         gt=1,
+        le=MOST_WEIGHT,
         description=(
             "A folder is reported in which nothing has arrived for so many times the usual gap"
             " between arrivals, from five arrivals on; null reports none."
@@ -86,6 +90,7 @@ class MonitoringConfig(Config):
     min_silence_seconds: float = Field(
         default=900.0,
         ge=0,
+        le=MOST_SECONDS,
         description=(
             "Files closer to each other are one arrival; a shorter silence is never reported."
         ),

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
 
+from orchestrator.config.bounds import MOST_WEIGHT
 from orchestrator.config.roles import ROLES
 
 MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
@@ -36,6 +37,9 @@ def _known_metric(value: object) -> str | dict[str, float]:
             or weight == 0
         ):
             msg = f"{name} has the weight {weight!r}; give a finite number other than 0"
+            raise ValueError(msg)
+        if abs(weight) > MOST_WEIGHT:
+            msg = f"{name} has the weight {weight:g}; give one of at most {MOST_WEIGHT:g}"
             raise ValueError(msg)
     return (
         value

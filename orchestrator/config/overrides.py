@@ -6,13 +6,13 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
+from orchestrator.config.bounds import MOST_CHARACTERS
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.schema import fields_of, unknown_key, values_of, variant_kinds
 from orchestrator.config.validation import validated
-from orchestrator.config.yaml_files import Tree
+from orchestrator.config.yaml_files import Tree, YamlError, parse_yaml, shortened
 from orchestrator.errors import ConfigError
 from orchestrator.masking import shown
 
@@ -54,18 +54,20 @@ def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment
     """
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    where = f"--set {shown_override(override)}"
-    if not equals or not all(keys):
+    where = f"--set {shortened(shown_override(override))}"
+    if not equals or not all(keys) or len(path) > MOST_CHARACTERS:
         raise ConfigError(
             "is not of the form a.b=value",
             where=where,
             next_step="for example --set teacher.training.epochs=10",
         )
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        value = parse_yaml(text)
+    except YamlError:
         raise ConfigError(
-            f"the value {shown(text)!r} is not valid YAML", where=where, next_step="quote it"
+            f"the value {shortened(shown(text))!r} is not valid YAML",
+            where=where,
+            next_step="quote it",
         ) from None
     _set_value(tree, keys, value, where, root)
 

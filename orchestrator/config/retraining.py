@@ -8,6 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_place, below
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import (
+    MOST_BATCH,
+    MOST_IMAGES,
+    MOST_RETRIES,
+    MOST_SECONDS,
+    MOST_WEIGHT,
+)
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.gate import GateConfig
 from orchestrator.config.monitoring import MonitoringConfig
@@ -28,10 +35,11 @@ class ShiftTestConfig(Config):
     min_images: int = Field(
         default=15,
         ge=5,
+        le=MOST_IMAGES,
         description="Fewer new, or held-out known, images of a class are not tested.",
     )
     max_images: int = Field(
-        default=500, ge=20, description="At most so many images a side are embedded."
+        default=500, ge=20, le=MOST_BATCH, description="At most so many images a side are embedded."
     )
 
 
@@ -53,6 +61,7 @@ class ReactionsConfig(Config):
     min_refresh_fraction: float = Field(
         default=0.2,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "refresh waits until a class has grown by this share of the images it was learned from."
         ),
@@ -91,6 +100,7 @@ class ReactionsConfig(Config):
     retry_after_seconds: float | None = Field(
         default=3600.0,
         ge=0,
+        le=MOST_SECONDS,
         description=(
             "A candidate that was rejected for no fault of its data is learned again with another"
             " seed by a tick so much later; null waits for new files."
@@ -99,6 +109,7 @@ class ReactionsConfig(Config):
     max_retries: int = Field(
         default=2,
         ge=0,
+        le=MOST_RETRIES,
         description=(
             "At most so many other seeds while nothing new arrives; each is one more look at the"
             " same held-out images, for which the gate allows."
@@ -117,11 +128,12 @@ class LeaseConfig(Config):
         ),
     )
     heartbeat_seconds: float = Field(
-        default=10.0, gt=0, description="How often the holder shows that it lives."
+        default=10.0, gt=0, le=MOST_SECONDS, description="How often the holder shows that it lives."
     )
     expires_seconds: float = Field(
         default=60.0,
         gt=0,
+        le=MOST_SECONDS,
         description=(
             "A holder without heartbeat for so long counts as dead; on its own machine that is seen"
             " at once."
@@ -155,7 +167,7 @@ class WebhookConfig(Config):
         ),
     )
     timeout_seconds: float = Field(
-        default=10.0, gt=0, description="How long one of three attempts may take."
+        default=10.0, gt=0, le=MOST_SECONDS, description="How long one of three attempts may take."
     )
 
 
@@ -187,6 +199,7 @@ class Retraining(Config):
     max_tick_age_seconds: float | None = Field(
         default=None,
         gt=0,
+        le=MOST_SECONDS,
         description=(
             "A tick that was due longer ago is skipped, see --scheduled-at; null skips none."
         ),

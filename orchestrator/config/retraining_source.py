@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_place
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_CLASSES, MOST_IMAGES, MOST_SECONDS
 
 
 class UnlabeledDeliveriesConfig(Config):
@@ -25,6 +26,7 @@ class UnlabeledDeliveriesConfig(Config):
     max_images: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_IMAGES,
         description="Most images that are decoded, chosen at random; null means all.",
     )
 
@@ -46,6 +48,7 @@ class SourceConfig(Config):
     settled_seconds: float = Field(
         default=60.0,
         ge=0,
+        le=MOST_SECONDS,
         description=(
             "A file that was written less than so long ago may still be growing, and is left for"
             " the next tick."
@@ -72,12 +75,16 @@ class SourceConfig(Config):
     min_images_per_class: int = Field(
         default=20,
         ge=3,
+        le=MOST_IMAGES,
         description=(
             "A new class with fewer images, held-out ones included, waits until more have arrived."
         ),
     )
     min_base_classes: int = Field(
-        default=2, ge=2, description="The first model waits until so many classes have arrived."
+        default=2,
+        ge=2,
+        le=MOST_CLASSES,
+        description="The first model waits until so many classes have arrived.",
     )
 
     unlabeled: UnlabeledDeliveriesConfig | None = Field(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_CLASSES, MOST_IMAGES, MOST_TASKS
+from orchestrator.config.yaml_files import shortened
 
 Label = int | str
+# becomes the name of a folder of the stage store
+StageKey = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,128}$")]
+Accuracy = Annotated[float, Field(ge=0, le=1)]
 
 
 def _class_order(value: object) -> int | tuple[Label, ...]:
@@ -16,18 +22,22 @@ def _class_order(value: object) -> int | tuple[Label, ...]:
         if value < 0:
             msg = f"{value} is no seed; give 0 or more, or a list of labels"
             raise ValueError(msg)
+        if value >= 2**63:
+            msg = f"{value} is no seed; give less than 2**63"
+            raise ValueError(msg)
         return value
     labels = tuple(value) if isinstance(value, list | tuple) else ()
     if not labels or not all(
         isinstance(label, int | str) and not isinstance(label, bool) for label in labels
     ):
-        msg = f"{value!r} is neither a seed (an integer) nor a list of labels (integers or text)"
+        msg = (
+            f"{shortened(repr(value))} is neither a seed (an integer) nor a list of labels"
+            " (integers or text)"
+        )
         raise ValueError(msg)
-    repeated = sorted(
-        {str(label) for label in labels if [str(other) for other in labels].count(str(label)) > 1}
-    )
+    repeated = sorted(label for label, num in Counter(map(str, labels)).items() if num > 1)
     if repeated:
-        msg = f"{', '.join(repeated)} stands there more than once; name each label once"
+        msg = f"{shortened(', '.join(repeated))} stands there more than once; name each label once"
         raise ValueError(msg)
     return labels
 
@@ -41,13 +51,13 @@ class LearnedTasksConfig(Config):
     Written by `orchestrator retrain`.
     """
 
-    num_tasks: int = Field(ge=1, description="How many.")
-    teacher: str = Field(description="Key of the last one's teacher stage.")
-    student: str = Field(description="Key of the last one's student stage.")
-    teacher_accuracies: tuple[tuple[float, ...], ...] = Field(
+    num_tasks: int = Field(ge=1, le=MOST_TASKS, description="How many.")
+    teacher: StageKey = Field(description="Key of the last one's teacher stage.")
+    student: StageKey = Field(description="Key of the last one's student stage.")
+    teacher_accuracies: tuple[tuple[Accuracy, ...], ...] = Field(
         description="Rows of the teacher's accuracy matrix, as measured then."
     )
-    student_accuracies: tuple[tuple[float, ...], ...] = Field(
+    student_accuracies: tuple[tuple[Accuracy, ...], ...] = Field(
         description="Rows of the student's accuracy matrix, as measured then."
     )
 
@@ -57,7 +67,7 @@ class LearnedTasksConfig(Config):
             if [len(row) for row in rows] != [*range(1, self.num_tasks + 1)]:
                 msg = (
                     f"{self.num_tasks} tasks need rows of 1 to {self.num_tasks} accuracies; it has"
-                    f" {[len(row) for row in rows]}"
+                    f" {shortened(str([len(row) for row in rows]))}"
                 )
                 raise ValueError(msg)
         return self
@@ -66,10 +76,13 @@ class LearnedTasksConfig(Config):
 class ScenarioConfig(Config):
     """How classes arrive: the class-incremental scenario."""
 
-    num_base_classes: int = Field(default=2, ge=1, description="Classes of the first task.")
+    num_base_classes: int = Field(
+        default=2, ge=1, le=MOST_CLASSES, description="Classes of the first task."
+    )
     classes_per_task: int = Field(
         default=2,
         ge=1,
+        le=MOST_CLASSES,
         description="New classes of every later task; the last of several may get fewer.",
     )
     class_order: Annotated[
@@ -84,11 +97,13 @@ class ScenarioConfig(Config):
     max_images_per_class: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_IMAGES,
         description="Training images a class in every task after the first; null means all.",
     )
     max_images_per_base_class: int | None = Field(
         default=None,
         ge=2,
+        le=MOST_IMAGES,
         description="Training images a class in the first task; null means all.",
     )
     tasks: tuple[tuple[Label, ...], ...] | None = Field(

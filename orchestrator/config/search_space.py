@@ -4,6 +4,7 @@ search, within which budget.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,15 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import (
+    MOST_CHARACTERS,
+    MOST_CHOICES,
+    MOST_PARAMETERS_SWEPT,
+    MOST_SECONDS,
+    MOST_SEEDS,
+    MOST_TRIALS,
+    MOST_WORKERS,
+)
 from orchestrator.config.constraints import parse_constraint
 from orchestrator.config.distributions import ENUMERABLE, ChoiceConfig, DistributionConfig
 from orchestrator.config.experiment import Experiment
@@ -34,11 +44,15 @@ class BudgetConfig(Config):
     """When a sweep starts no more trials, beside their number."""
 
     wall_seconds: float | None = Field(
-        default=None, gt=0, description="Seconds since the sweep began; null means no limit."
+        default=None,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds since the sweep began; null means no limit.",
     )
     worker_seconds: float | None = Field(
         default=None,
         gt=0,
+        le=MOST_WORKERS * MOST_SECONDS,
         description="Seconds that all workers have learned; null means no limit.",
     )
 
@@ -63,10 +77,14 @@ class SearchSpace(Config):
         default="validation", description="Images on which the metric is measured."
     )
     parameters: dict[str, DistributionConfig] = Field(
-        min_length=1, description="By path in the experiment: how each varies."
+        min_length=1,
+        max_length=MOST_PARAMETERS_SWEPT,
+        description="By path in the experiment: how each varies.",
     )
-    constraints: tuple[str, ...] = Field(
-        default=(), description="Comparisons that a configuration must meet: a.b > a.c + 0.1."
+    constraints: tuple[Annotated[str, Field(max_length=MOST_CHARACTERS)], ...] = Field(
+        default=(),
+        max_length=MOST_PARAMETERS_SWEPT,
+        description="Comparisons that a configuration must meet: a.b > a.c + 0.1.",
     )
     searcher: SearcherConfig = Field(
         default=OptunaSearchConfig(), description="How configurations are chosen."
@@ -75,11 +93,15 @@ class SearchSpace(Config):
         default=NoTrialSchedulerConfig(), description="Which trials go on."
     )
     num_trials: int | None = Field(
-        default=None, ge=1, description="Configurations to try; null, with grid: all combinations."
+        default=None,
+        ge=1,
+        le=MOST_TRIALS,
+        description="Configurations to try; null, with grid: all combinations.",
     )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] | None = Field(
         default=None,
         min_length=1,
+        max_length=MOST_SEEDS,
         description=(
             "Seeds with which each configuration learns, their mean counts; null means the"
             " experiment's."
@@ -90,7 +112,10 @@ class SearchSpace(Config):
         default=None, description="Folder of an earlier sweep whose results the search begins with."
     )
     max_concurrent_trials: int | None = Field(
-        default=None, ge=1, description="Trials at once; null means as many as fit."
+        default=None,
+        ge=1,
+        le=MOST_WORKERS,
+        description="Trials at once; null means as many as fit.",
     )
 
     @property
@@ -138,7 +163,7 @@ class SearchSpace(Config):
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        repeated = sorted({seed for seed in seeds or () if (seeds or ()).count(seed) > 1})
+        repeated = sorted(seed for seed, num in Counter(seeds or ()).items() if num > 1)
         if repeated:
             msg = (
                 f"{', '.join(map(str, repeated))} stands there more than once; name each seed once"
@@ -173,6 +198,15 @@ class SearchSpace(Config):
                 for path, distribution in endless.items()
             )
             raise ValueError(msg)
+        if isinstance(self.searcher, GridSearchConfig):
+            for path, distribution in self.parameters.items():
+                num = 0 if isinstance(distribution, ChoiceConfig) else distribution.num_values
+                if num > MOST_CHOICES:
+                    msg = (
+                        f"parameters.{path}: a grid of {num:,} values is never gone through, the"
+                        f" most are {MOST_CHOICES:,}; raise step, or use another searcher"
+                    )
+                    raise ValueError(msg)
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_TRIALS
 
 
 class RandomSearchConfig(Config):
@@ -35,7 +36,10 @@ class OptunaSearchConfig(Config):
         description="Equal seeds and equal results draw equal configurations.",
     )
     num_startup_trials: int = Field(
-        default=10, ge=1, description="Trials drawn at random before the estimator takes over."
+        default=10,
+        ge=1,
+        le=MOST_TRIALS,
+        description="Trials drawn at random before the estimator takes over.",
     )
 
 

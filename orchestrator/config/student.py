@@ -8,6 +8,13 @@ from pydantic import Field
 
 from orchestrator.config.backbones import SmallCnnTinyConfig, StudentBackboneConfig
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import (
+    MOST_DIMENSIONS,
+    MOST_IMAGES,
+    MOST_STEPS,
+    MOST_VIEWS,
+    MOST_WEIGHT,
+)
 from orchestrator.config.training import Rehearsal, TrainingConfig
 from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
 
@@ -22,16 +29,21 @@ class TeachingConfig(Config):
         description="Training of the last inherited stage; an epoch sees every view once.",
     )
     dimensions: int = Field(
-        default=128, ge=1, description="Widest directions of the final features to foresee."
+        default=128,
+        ge=1,
+        le=MOST_DIMENSIONS,
+        description="Widest directions of the final features to foresee.",
     )
     num_views: int = Field(
         default=6,
         ge=1,
+        le=MOST_VIEWS,
         description="Seeded variations of every image; every second one is a mixture of two.",
     )
     max_images: int = Field(
         default=4000,
         ge=2,
+        le=MOST_IMAGES,
         description="Most images to teach on; of more, so many are drawn at random.",
     )
 
@@ -56,6 +68,7 @@ class StudentConfig(Config):
     embedding_weight: float = Field(
         default=5.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Weight of imitating the teacher's embedding [A claim 8]; 0 switches it off, and with"
             " it mixtures and anchors."
@@ -64,6 +77,7 @@ class StudentConfig(Config):
     classifier_weight: float = Field(
         default=1.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Weight of the classes, drawn to the teacher's through TSSR; 0 leaves the real answers"
             " alone, at weight 1."
@@ -72,6 +86,7 @@ class StudentConfig(Config):
     prototype_weight: float = Field(
         default=1.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Weight of classifying the teacher's augmented prototypes; 0 switches them off."
         ),
@@ -79,6 +94,7 @@ class StudentConfig(Config):
     anchor_weight: float = Field(
         default=3.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Weight of keeping the classifier near the teacher's class directions; 0 lets it go"
             " anywhere."
@@ -87,6 +103,7 @@ class StudentConfig(Config):
     mixture_weight: float = Field(
         default=0.5,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Weight of imitating the embedding of image mixtures, beside that of the images; 0"
             " mixes none. Without effect where the teacher's extractor is pre-trained: its features"
@@ -96,6 +113,7 @@ class StudentConfig(Config):
     augmentation_strength: float = Field(
         default=2.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "How many times as far as data.augmentation the student varies its images: one exemplar"
             " must go a long way."
@@ -113,6 +131,7 @@ class StudentConfig(Config):
     stability_weight: float = Field(
         default=5.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Weight of keeping the extractor's features of the batch as they were before the task,"
             " relative to their variance; 0 lets them drift."
@@ -138,6 +157,7 @@ class StudentConfig(Config):
     few_images_shrinkage: float = Field(
         default=8.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "How much more an inherited student shrinks where images are few: added to the odds of"
             " `classifier_shrinkage`, times the covariance's effective dimensions per image that it"
@@ -147,6 +167,7 @@ class StudentConfig(Config):
     transfer_rounds: int = Field(
         default=4,
         ge=1,
+        le=MOST_STEPS,
         description=(
             "How often an inherited student works through all images: TSTR is the share of these"
             " rounds that is done, and the targets of every round count equally."
@@ -154,7 +175,10 @@ class StudentConfig(Config):
     )
     rehearsal: float = Rehearsal
     temperature: float = Field(
-        default=2.0, gt=0, description="Softening of both distributions in STK and P."
+        default=2.0,
+        gt=0,
+        le=MOST_WEIGHT,
+        description="Softening of both distributions in STK and P.",
     )
     transfer: TransferConfig = Field(
         default=ThresholdTransferConfig(), description="How the transfer ratio TSSR is selected."

@@ -8,6 +8,13 @@ from pydantic import Field, model_validator
 
 from orchestrator.config.backbones import BackboneConfig, SmallCnnConfig, has_pretrained_weights
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import (
+    MOST_DIMENSIONS,
+    MOST_RATE,
+    MOST_STEPS,
+    MOST_VIEWS,
+    MOST_WEIGHT,
+)
 from orchestrator.config.training import RefinementConfig, Rehearsal, TrainingConfig
 
 
@@ -17,17 +24,20 @@ class AdaptiveAugmentationConfig(Config):
     """
 
     kind: Literal["adaptive"] = "adaptive"
-    num_vectors: int = Field(default=16, ge=1, description="Augmented prototypes per old class.")
+    num_vectors: int = Field(
+        default=16, ge=1, le=MOST_DIMENSIONS, description="Augmented prototypes per old class."
+    )
     radius: float = Field(
-        default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread."
+        default=1.0,
+        gt=0,
+        le=MOST_WEIGHT,
+        description="Largest length of a vector, in units of the class's spread.",
     )
     learning_rate: float = Field(
-        default=0.05,
-        ge=0,
-        description="Step size of the vectors' own optimiser; 0 leaves them as drawn.",
+        default=0.05, ge=0, le=MOST_RATE, description="Of the vectors' own optimiser; 0 moves none."
     )
     num_steps: int = Field(
-        default=30, ge=0, description="Optimisation steps of the vectors before each task."
+        default=30, ge=0, le=MOST_STEPS, description="Steps of the vectors before each task."
     )
     margin: float = Field(
         default=0.1,
@@ -36,10 +46,16 @@ class AdaptiveAugmentationConfig(Config):
         description="Lead in cosine that the old classifier must keep for the vector's class.",
     )
     separation_weight: float = Field(
-        default=1.0, ge=0, description="Weight of keeping away from the new classes' embeddings."
+        default=1.0,
+        ge=0,
+        le=MOST_WEIGHT,
+        description="Weight of keeping away from the new classes' embeddings.",
     )
     diversity_weight: float = Field(
-        default=1.0, ge=0, description="Weight of keeping a class's vectors apart from each other."
+        default=1.0,
+        ge=0,
+        le=MOST_WEIGHT,
+        description="Weight of keeping a class's vectors apart from each other.",
     )
 
 
@@ -47,9 +63,14 @@ class RandomAugmentationConfig(Config):
     """The same vectors as drawn from the class's spread, not optimised."""
 
     kind: Literal["random"] = "random"
-    num_vectors: int = Field(default=16, ge=1, description="Augmented prototypes per old class.")
+    num_vectors: int = Field(
+        default=16, ge=1, le=MOST_DIMENSIONS, description="Augmented prototypes per old class."
+    )
     radius: float = Field(
-        default=1.0, gt=0, description="Largest length of a vector, in units of the class's spread."
+        default=1.0,
+        gt=0,
+        le=MOST_WEIGHT,
+        description="Largest length of a vector, in units of the class's spread.",
     )
 
 
@@ -89,7 +110,7 @@ class LowRankSpreadConfig(Config):
     """The main directions of each class's own spread (rank x features numbers a class)."""
 
     kind: Literal["low_rank"] = "low_rank"
-    rank: int = Field(default=8, ge=1, description="Directions kept per class.")
+    rank: int = Field(default=8, ge=1, le=MOST_DIMENSIONS, description="Directions kept per class.")
 
 
 SpreadConfig = Annotated[
@@ -120,10 +141,14 @@ class JointEmbeddingConfig(Config):
     weight: float = Field(
         default=0.1,
         ge=0,
+        le=MOST_WEIGHT,
         description="Weight of push and pull beside the cross-entropy; 0 switches both off.",
     )
     keep_weight: float = Field(
-        default=1.0, ge=0, description="Weight of staying close to the previous embedding."
+        default=1.0,
+        ge=0,
+        le=MOST_WEIGHT,
+        description="Weight of staying close to the previous embedding.",
     )
     shrinkage: float = Field(
         default=0.05,
@@ -134,6 +159,7 @@ class JointEmbeddingConfig(Config):
     few_images_shrinkage: float = Field(
         default=0.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "How much more where images are few: added to the odds of `shrinkage`, times the"
             " covariance's effective dimensions per image that it was estimated from. 0 suits"
@@ -142,7 +168,7 @@ class JointEmbeddingConfig(Config):
         ),
     )
     adapter_width: int = Field(
-        default=64, ge=1, description="Hidden units of the residual adapter."
+        default=64, ge=1, le=MOST_DIMENSIONS, description="Hidden units of the residual adapter."
     )
 
     def dimensions_for(self, num_features: int) -> int:
@@ -185,7 +211,7 @@ class FineTunedExtractorConfig(Config):
         default=0.1, gt=0, le=1, description="Learning rate, as a share of the first task's."
     )
     distillation_weight: float = Field(
-        default=10.0, ge=0, description="Weight of keeping the previous features."
+        default=10.0, ge=0, le=MOST_WEIGHT, description="Weight of keeping the previous features."
     )
 
 
@@ -228,11 +254,13 @@ class TeacherConfig(Config):
     num_views: int = Field(
         default=8,
         ge=0,
+        le=MOST_VIEWS,
         description="Augmented views of every training image; 0 uses the images as they are.",
     )
     view_weight: float = Field(
         default=40.0,
         ge=0,
+        le=MOST_WEIGHT,
         description=(
             "Images' worth of trust in the views' mean: a class of n images weighs them by w / (w"
             " + n)."
@@ -248,6 +276,7 @@ class TeacherConfig(Config):
     agreement_rounds: int = Field(
         default=2,
         ge=0,
+        le=MOST_STEPS,
         description=(
             "Rounds in which images whose features contradict their labels lose weight in their"
             " class's mean and spread; 0 trusts every label."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_BATCH, MOST_EPOCHS, MOST_RATE
 
 
 class TrainingConfig(Config):
@@ -13,14 +14,19 @@ class TrainingConfig(Config):
     epochs: int = Field(
         default=30,
         ge=1,
+        le=MOST_EPOCHS,
         description=(
             "Epochs; in one, the largest class is seen about once and smaller ones are repeated."
         ),
     )
-    batch_size: int = Field(default=64, ge=2, description="Images a step, over all workers.")
-    learning_rate: float = Field(default=0.002, gt=0, description="Peak learning rate.")
+    batch_size: int = Field(
+        default=64, ge=2, le=MOST_BATCH, description="Images a step, over all workers."
+    )
+    learning_rate: float = Field(
+        default=0.002, gt=0, le=MOST_RATE, description="Peak learning rate."
+    )
     weight_decay: float = Field(
-        default=0.0005, ge=0, description="Decoupled weight decay of AdamW."
+        default=0.0005, ge=0, le=MOST_RATE, description="Decoupled weight decay of AdamW."
     )
 
 
@@ -30,13 +36,18 @@ class RefinementConfig(TrainingConfig):
     epochs: int = Field(
         default=0,
         ge=0,
+        le=MOST_EPOCHS,
         description=(
             "Epochs in every task; 0 keeps the closed form, which refinement was measured not to"
             " improve."
         ),
     )
-    learning_rate: float = Field(default=0.001, gt=0, description="Peak learning rate.")
-    weight_decay: float = Field(default=0.0, ge=0, description="Decoupled weight decay of AdamW.")
+    learning_rate: float = Field(
+        default=0.001, gt=0, le=MOST_RATE, description="Peak learning rate."
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, le=MOST_RATE, description="Decoupled weight decay of AdamW."
+    )
 
 
 Rehearsal: float = Field(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_TASKS, MOST_TRIALS
 
 
 class NoTrialSchedulerConfig(Config):
@@ -20,11 +21,12 @@ class AshaConfig(Config):
 
     kind: Literal["asha"] = "asha"
     grace_tasks: int = Field(
-        default=2, ge=1, description="Tasks that every trial learns; the first rung."
+        default=2, ge=1, le=MOST_TASKS, description="Tasks that every trial learns; the first rung."
     )
     reduction_factor: int = Field(
         default=2,
         ge=2,
+        le=MOST_TRIALS,
         description="One in so many goes on at a rung; from rung to rung the tasks multiply by it.",
     )
 
@@ -33,9 +35,14 @@ class MedianConfig(Config):
     """A trial ends when it is worse than the median of the others after as many tasks."""
 
     kind: Literal["median"] = "median"
-    grace_tasks: int = Field(default=2, ge=1, description="Tasks that every trial learns.")
+    grace_tasks: int = Field(
+        default=2, ge=1, le=MOST_TASKS, description="Tasks that every trial learns."
+    )
     min_trials: int = Field(
-        default=3, ge=1, description="Trials that must have come as far before one is judged."
+        default=3,
+        ge=1,
+        le=MOST_TRIALS,
+        description="Trials that must have come as far before one is judged.",
     )
 
 
@@ -43,7 +50,9 @@ class PbtConfig(Config):
     """Population-based training: now and then the worst go over to variations of the best."""
 
     kind: Literal["pbt"] = "pbt"
-    perturbation_tasks: int = Field(default=1, ge=1, description="Tasks between two comparisons.")
+    perturbation_tasks: int = Field(
+        default=1, ge=1, le=MOST_TASKS, description="Tasks between two comparisons."
+    )
     quantile_fraction: float = Field(
         default=0.25, gt=0, le=0.5, description="Share of trials that are worst, and that are best."
     )

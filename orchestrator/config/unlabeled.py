@@ -11,7 +11,9 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from orchestrator.config.addresses import absolute_path, absolute_place
 from orchestrator.config.base import Config
+from orchestrator.config.bounds import MOST_IMAGES
 from orchestrator.config.origins import FunctionOrigin
+from orchestrator.config.path_within import PathWithin
 
 
 class UnlabeledImagesConfig(Config):
@@ -29,6 +31,7 @@ class UnlabeledImagesConfig(Config):
     max_images: int | None = Field(
         default=None,
         ge=1,
+        le=MOST_IMAGES,
         description=(
             "Most images that are decoded, chosen at random among those of the source; what is then"
             " left out is not replaced. null means all."
@@ -149,7 +152,7 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 class UnlabeledFile(Config):
     """A Parquet file as a retraining took it in."""
 
-    name: str = Field(min_length=1, description="Path within the folder.")
+    name: PathWithin = Field(description="Path within the folder.")
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
         description="Of its content: a file that has changed since is not read.",

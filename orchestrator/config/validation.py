@@ -5,7 +5,8 @@ step.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,11 +18,17 @@ from orchestrator.config.schema import (
     values_of,
     variant_kinds,
 )
-from orchestrator.config.yaml_files import Tree
+from orchestrator.config.yaml_files import MOST_LEVELS, Tree, shortened
 from orchestrator.errors import ConfigError
 from orchestrator.masking import shown_values
 
 Root = TypeVar("Root", bound=BaseModel)
+
+# of a file with thousands of mistakes, whoever corrects it sees the pattern in the first
+_MOST_PROBLEMS = 20
+_MOST_CHARACTERS = 2000
+_NO_INTEGER = 2**64
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
@@ -36,20 +43,56 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
         ConfigError: A key is unknown or missing, or a value is of the wrong type or out of range;
             one line for each.
     """
+    _check_values(tree, source)
     try:
         return root.model_validate(tree)
     except ConfigError as error:  # of an extension that cannot be loaded
         raise ConfigError(f"{source}: {error}" if source else str(error)) from error
     except ValidationError as error:
         where = f"{source}: " if source else ""
+        lines = _describe(error, root, tree)
+        if len(lines) > _MOST_PROBLEMS:
+            lines = [*lines[:_MOST_PROBLEMS], f"and {len(lines) - _MOST_PROBLEMS:,} lines more"]
         raise ConfigError(
-            "\n".join(where + line for line in _describe(error, root, tree))
+            "\n".join(where + shortened(line, _MOST_CHARACTERS) for line in lines)
         ) from None
+
+
+def _check_values(tree: Tree, source: str) -> None:
+    """Refuse what no field takes, and what the libraries that are handed it would fail on.
+
+    Raises:
+        ConfigError: Text with a NUL or half of a surrogate pair, an integer beyond 64 bits, or
+            nesting that is too deep.
+    """
+    waiting: list[tuple[tuple[object, ...], object]] = [((), tree)]
+    while waiting:
+        path, value = waiting.pop()
+        problem = _problem(value, path)
+        if problem:
+            key_path = ".".join(shortened(ascii(key).strip("'"), 40) for key in path)
+            where = f"{source}: " if source else ""
+            raise ConfigError(f"{where}{key_path} {problem}")
+        if isinstance(value, dict):
+            waiting += [((*path, "key"), key) for key in value]
+            waiting += [((*path, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [((*path, index), inner) for index, inner in enumerate(value)]
+
+
+def _problem(value: object, path: Sequence[object]) -> str:
+    if isinstance(value, int) and abs(value) >= _NO_INTEGER:
+        return "is an integer beyond 64 bits; give a smaller one"
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        return "has characters that are no text (NUL, or half of a surrogate pair); remove them"
+    if len(path) > MOST_LEVELS:
+        return f"is nested more than {MOST_LEVELS} levels deep; give a plain value"
+    return ""
 
 
 def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list[str]:
     lines, items = [], error.errors()
-    for item in items:
+    for item in items[: _MOST_PROBLEMS + 1]:
         path, parent_fields, annotation = _key_path(item["loc"], root, tree)
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,55 +14,174 @@ from orchestrator.errors import ConfigError
 Tree = dict[str, Any]
 
 
-def read_yaml(path: Path) -> Tree:
+@dataclass(frozen=True)
+class Largest:
+    """How large a file may be.
+
+    Attributes:
+        num_bytes: As it lies on the disk.
+        num_values: With all aliases written out; keys count.
+    """
+
+    num_bytes: int
+    num_values: int
+
+
+BY_HAND = Largest(2**21, 100_000)
+"""A class order of 90,000 labels; read within a second, and with less than 200 MB."""
+BY_PROGRAM = Largest(2**26, 4_000_000)
+"""What this program has written itself: a candidate names each of the files that have arrived."""
+MOST_LEVELS = 64
+"""Levels of a configuration: the deepest that means anything have ten."""
+# 2**64 has 20, a floating-point number 17 and an exponent
+_MOST_DIGITS = 64
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+def read_yaml(path: Path, largest: Largest = BY_HAND) -> Tree:
     """Return the mapping that a YAML file holds; an empty file gives an empty mapping.
+
+    Args:
+        path: The file.
+        largest: How large it may be.
 
     Raises:
         ConfigError: The file is missing, unreadable or no YAML, a key stands twice, or it holds
             something other than a mapping.
     """
+    where = shortened(str(path).encode("utf-8", "replace").decode(), 1000)
+    text = _text(path, where, largest.num_bytes)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        similar = difflib.get_close_matches(
-            path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1
-        )
-        advice = f"did you mean {path.parent / similar[0]}?" if similar else "check the path"
-        raise ConfigError("no such file", where=str(path), next_step=advice) from None
-    except (OSError, UnicodeDecodeError) as error:
+        tree = parse_yaml(text, largest)
+    except YamlError as error:
         raise ConfigError(
-            f"cannot be read ({error})", where=str(path), next_step="give a readable YAML text file"
-        ) from None
-    try:
-        tree = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(
-            f"is not valid YAML:{line}: {problem}", where=str(path), next_step="correct that line"
-        ) from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # a date that is none, brackets in brackets in brackets
-        raise ConfigError(
-            f"is not valid YAML: {error}", where=str(path), next_step="quote what is text"
+            f"is not valid YAML: {error}", where=where, next_step="correct it, or quote text"
         ) from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise ConfigError(
             f"holds a {type(tree).__name__}, not a mapping",
-            where=str(path),
+            where=where,
             next_step="write `key: value` lines",
         )
     return tree
 
 
-class _StrictLoader(yaml.SafeLoader):
+def parse_yaml(text: str, largest: Largest = BY_HAND) -> Any:  # noqa: ANN401 - whatever YAML may hold
+    """Return the value of a YAML text.
+
+    Args:
+        text: The text.
+        largest: How much it may hold.
+
+    Raises:
+        YamlError: It is not valid, nested too deeply, or too much with its aliases written out.
+    """
+    try:
+        _check_size(text, largest.num_values)
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - it is a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = _line_of(mark, text) if mark else ""
+        raise YamlError(f"{line}{getattr(error, 'problem', None) or error}") from None
+    except Exception as error:  # noqa: BLE001 - constructors raise anything: for a date that is none, …
+        raise YamlError(shortened(str(error) or type(error).__name__)) from None
+
+
+def _line_of(mark: yaml.Mark, text: str) -> str:
+    """Return the place of a mark; what is missing at the end is missing in the last line."""
+    lines = text.splitlines() or [""]
+    if mark.line < len(lines):
+        return f"line {mark.line + 1}, column {mark.column + 1}: "
+    return f"line {len(lines)}, column {len(lines[-1]) + 1}: "
+
+
+class YamlError(ValueError):
+    """A text that is not YAML, with the line where YAML knows it."""
+
+
+def shortened(text: str, length: int = 200) -> str:
+    """Return a text, or its beginning with an ellipsis."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _text(path: Path, where: str, most_bytes: int) -> str:
+    """Return the content of a file, of which no more is read than it may hold."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise ConfigError(
+                f"has more than {most_bytes:,} bytes",
+                where=where,
+                next_step="is it a configuration? leave out what is not",
+            )
+        return content.decode("utf-8")
+    except FileNotFoundError:
+        similar = difflib.get_close_matches(
+            path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1
+        )
+        advice = f"did you mean {path.parent / similar[0]}?" if similar else "check the path"
+        raise ConfigError("no such file", where=where, next_step=advice) from None
+    except (OSError, ValueError) as error:  # ValueError: no text, or a path with a NUL in it
+        raise ConfigError(
+            f"cannot be read ({getattr(error, 'strerror', None) or error})",
+            where=where,
+            next_step="give a readable YAML text file",
+        ) from None
+
+
+def _check_size(text: str, most_values: int) -> None:
+    """Refuse nesting and aliases by which a short text becomes a large value; in one pass.
+
+    Raises:
+        yaml.MarkedYAMLError: The text is no YAML, or too deep or too large.
+    """
+    counted = _Counted()
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        counted.add(event)
+        if counted.num_values > most_values:
+            raise _at(event, f"holds more than {most_values:,} values, aliases written out")
+
+
+class _Counted:
+    """Count the values of a text, those behind its aliases as often as they are named."""
+
+    def __init__(self) -> None:
+        self.num_values = 0
+        self._open: list[tuple[str | None, int]] = []  # anchors, and the number of values before
+        self._sizes: dict[str, int] = {}
+
+    def add(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = self._open.pop()
+            self._note(anchor, self.num_values - before)
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in (anchor for anchor, _ in self._open):
+                raise _at(event, f"the alias {event.anchor!r} is part of itself")
+            self.num_values += self._sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open.append((event.anchor, self.num_values))
+            self.num_values += 1
+            if len(self._open) > MOST_LEVELS:
+                raise _at(event, f"is nested more than {MOST_LEVELS} levels deep")
+        elif isinstance(event, yaml.ScalarEvent):
+            self.num_values += 1
+            self._note(event.anchor, 1)
+
+    def _note(self, anchor: str | None, size: int) -> None:
+        if anchor is not None:
+            self._sizes[anchor] = size
+
+
+def _at(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+class _StrictLoader(yaml.CSafeLoader):
     """YAML in which a key that stands twice in one mapping is an error instead of a silent
-    overwrite.
+    overwrite, and a number is short enough to be one.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -70,8 +190,16 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
+                    problem=f"the key {shortened(repr(key))} stands twice",
+                    problem_mark=key_node.start_mark,
                 )
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - as above
+        if node.tag in _NUMBERS and len(str(node.value)) > _MOST_DIGITS:
+            raise yaml.MarkedYAMLError(
+                problem=f"a number of more than {_MOST_DIGITS} digits", problem_mark=node.start_mark
+            )
+        return super().construct_object(node, deep)

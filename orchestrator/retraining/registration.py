@@ -21,6 +21,7 @@ import torch
 from orchestrator.config import dump_experiment, load_experiment
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
+from orchestrator.config.yaml_files import BY_PROGRAM
 from orchestrator.errors import OrchestratorError, UserInputError
 from orchestrator.methods.method import ArtifactContext, is_pretrained
 from orchestrator.models import AnyNetwork
@@ -156,7 +157,7 @@ def load_registered(
     try:
         state = registry.download("teacher", pair.teacher, STATE_FOLDER, folder)
         lineage = Lineage.model_validate_json((state / _LINEAGE).read_bytes())
-        experiment = load_experiment(state / _EXPERIMENT)
+        experiment = load_experiment(state / _EXPERIMENT, largest=BY_PROGRAM)
     except (pydantic.ValidationError, OSError, OrchestratorError) as error:
         raise _as_user_error(error, registry, pair) from error
     own = StageStore(str(state / _STAGES))

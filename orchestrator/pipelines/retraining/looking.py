@@ -37,7 +37,7 @@ class Look:
     champion: Registered | None
     held: Registered | None
     found: Scan
-    set_aside: SetAside = SetAside()
+    set_aside: SetAside
 
     @property
     def base(self) -> Registered | None:
