@@ -19,16 +19,21 @@ told by the next holder.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.errors import LeaseLostError, StorageUnavailableError
 from orchestrator.retraining.state import State
 from orchestrator.retraining.storage import Storage
 
 _KEPT_ENTRIES = 200
+_STATE = TypeAdapter(State)
+_NAME = re.compile(r"journal/[0-9]{12}\.json")
 
 
 class EntryKind(StrEnum):
@@ -82,10 +87,36 @@ class Entry:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Entry:
-        """What `as_bytes` was made of."""
-        values: dict[str, Any] = json.loads(content)
-        values["kind"] = EntryKind(values["kind"])
-        return cls(**{**values, "state": State.from_values(values["state"])})
+        """What `as_bytes` was made of.
+
+        Raises:
+            ValueError: It was made of something else.
+        """
+        try:
+            values: dict[str, Any] = json.loads(content)
+            state = _STATE.validate_python(asdict(State.from_values(values["state"])))
+            entry = cls(**{**values, "kind": EntryKind(values["kind"]), "state": state})
+        except RecursionError:
+            msg = "nested too deeply"
+            raise ValueError(msg) from None
+        except ValidationError as error:
+            msg = f"its state is none: {error.errors()[0]['msg']}"
+            raise ValueError(msg) from None
+        except (AttributeError, LookupError, TypeError) as error:
+            msg = f"{type(error).__name__}: {error}"
+            raise ValueError(msg) from None
+        if not (_is_number(entry.index) and _is_number(entry.token) and _is_holder(entry.holder)):
+            msg = "index, token or holder is none"
+            raise ValueError(msg)
+        return entry
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12
+
+
+def _is_holder(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(it, str) for it in value.values())
 
 
 def entry_name(index: int) -> str:
@@ -106,7 +137,7 @@ class Journal:
         Raises:
             StorageUnavailableError: The storage does not answer, or what is there is no entry.
         """
-        names = self.storage.names("journal")
+        names = self._names()
         if not names:
             return None
         content = self.storage.read(names[-1])
@@ -114,7 +145,7 @@ class Journal:
             return self.last()
         try:
             return Entry.from_bytes(content)
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             advice = "restore it from a backup, or remove it to go on from the one before"
             raise StorageUnavailableError(
                 f"is no entry of a journal ({error})", names[-1], advice
@@ -147,7 +178,7 @@ class Journal:
         if not self.storage.create(entry.name, entry.as_bytes()):
             raise self._lost(index)
         # Old entries are removed: a place that is free again must not be taken for the next one.
-        if self.storage.names("journal")[-1] > entry.name:
+        if self._names()[-1] > entry.name:
             raise self._lost(index)
         return entry
 
@@ -161,9 +192,13 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the whole journal, the last entry last: until then it is no empty one."""
-        for folder in ("monitoring", "heartbeats", "journal"):
+        for folder in ("set_aside", "monitoring", "heartbeats", "journal"):
             for name in self.storage.names(folder):
                 self.storage.remove(name)
+
+    def _names(self) -> list[str]:
+        """Return the files of the entries; whatever else lies there is none."""
+        return [name for name in self.storage.names("journal") if _NAME.fullmatch(name)]
 
     @staticmethod
     def _lost(index: int) -> LeaseLostError:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from orchestrator.config.path_within import PathWithin
 from orchestrator.config.roles import Role
 from orchestrator.config.scenario import Label, LearnedTasksConfig
 
@@ -31,7 +32,7 @@ class TakenFile(_Record):
         num_held_out: Of these, by class; None in lineages that were written without.
     """
 
-    name: str
+    name: PathWithin
     sha256: str
     num_bytes: int
     modified: float
@@ -50,7 +51,7 @@ class UnlabeledTakenFile(_Record):
         modified: When it was written, in seconds since 1970.
     """
 
-    name: str
+    name: PathWithin
     sha256: str
     num_bytes: int
     modified: float
@@ -65,7 +66,7 @@ class QuarantinedFile(_Record):
         reason: Why the candidate that learned from it was rejected.
     """
 
-    name: str
+    name: PathWithin
     sha256: str
     reason: str
 

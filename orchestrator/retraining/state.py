@@ -4,6 +4,7 @@ held, and what is tried again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from orchestrator.retraining.version_states import VersionState
 
 GATE = "gate"
 _ID_LENGTH = 16
+_VERSION = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,13 @@ def file_id(sha256: str) -> str:
 
 
 def _pair(values: Mapping[str, str]) -> ModelPair:
-    return ModelPair(**values)
+    """Return the pair; its versions become parts of paths and addresses."""
+    pair = ModelPair(**values)
+    for version in (pair.teacher, pair.student):
+        if not isinstance(version, str) or not _VERSION.fullmatch(version):
+            msg = f"{version!r:.40} is no version of a model"
+            raise ValueError(msg)
+    return pair
 
 
 def _record(values: Mapping[str, Any]) -> dict[str, Any]:

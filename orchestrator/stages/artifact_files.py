@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 from pyarrow import fs
@@ -31,7 +32,42 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
 _ATTEMPTS = 3
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _TORN = "its checksum does not fit"
+
+
+class Manifest(NamedTuple):
+    """What a manifest says.
+
+    Attributes:
+        sha256: Of the tensors: the name of their file.
+        values: Plain ones.
+    """
+
+    sha256: str
+    values: dict[str, Any]
+
+
+def read_manifest(text: bytes) -> Manifest:
+    """Return what a manifest says.
+
+    Raises:
+        ValueError: It is none: what it names might lie outside of the store.
+    """
+    try:
+        content = json.loads(text)
+    except RecursionError:
+        msg = "its manifest is nested too deeply"
+        raise ValueError(msg) from None
+    digest, values = (
+        (content.get("sha256"), content.get("values"))
+        if isinstance(content, dict)
+        else (None, None)
+    )
+    if isinstance(digest, str) and _DIGEST.fullmatch(digest) and isinstance(values, dict):
+        return Manifest(digest, values)
+    msg = "its manifest names no checksum, or no values"
+    raise ValueError(msg)
 
 
 class ArtifactFiles:
@@ -76,23 +112,33 @@ class ArtifactFiles:
         text = self.manifest(folder)
         while text is not None:
             try:
-                return (self._open_mapped if mapped else self._open)(folder, json.loads(text))
-            except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
+                return (self._open_mapped if mapped else self._open)(folder, read_manifest(text))
+            except (ValueError, FileNotFoundError, SafetensorError) as error:
                 newer = self.manifest(folder)
                 if newer == text:  # else someone has just written it anew
-                    logger.warning(
-                        "%s in %s is damaged (%s); it is moved aside and computed again",
-                        name,
-                        self.uri,
-                        error,
-                    )
-                    with suppress(FileNotFoundError):  # another reader was faster
-                        self.filesystem.move(
-                            f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json"
-                        )
+                    self.move_aside(folder, name, error)
                     return None
                 text = newer
         return None
+
+    def move_aside(self, folder: str, name: str, problem: object) -> None:
+        """Take the manifest from an artifact that is damaged: it is there for no reader any more.
+
+        Args:
+            folder: Where it lies.
+            name: What to call it in the warning.
+            problem: What is wrong with it.
+        """
+        logger.warning(
+            "%s in %s is damaged (%s); it is moved aside and computed again",
+            name,
+            self.uri,
+            problem,
+        )
+        with suppress(FileNotFoundError):  # another reader was faster
+            self.filesystem.move(
+                f"{folder}/{MANIFEST}", f"{folder}/damaged-{uuid.uuid4().hex[:8]}.json"
+            )
 
     def manifest(self, folder: str) -> bytes | None:
         """Read the manifest of a folder; None when there is none."""
@@ -106,19 +152,19 @@ class ArtifactFiles:
         except FileNotFoundError:
             return None
 
-    def _open(self, folder: str, manifest: dict[str, Any]) -> Artifact:
-        digest = manifest["sha256"]
+    def _open(self, folder: str, manifest: Manifest) -> Artifact:
+        digest = manifest.sha256
         content = self.read(f"{folder}/{digest}.safetensors")
         if hashlib.sha256(content).hexdigest() != digest:
             raise ValueError(_TORN)
-        return Artifact(safetensors.torch.load(content), manifest["values"])
+        return Artifact(safetensors.torch.load(content), manifest.values)
 
-    def _open_mapped(self, folder: str, manifest: dict[str, Any]) -> Artifact:
-        path = f"{folder}/{manifest['sha256']}.safetensors"
+    def _open_mapped(self, folder: str, manifest: Manifest) -> Artifact:
+        path = f"{folder}/{manifest.sha256}.safetensors"
         with Path(path).open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest["sha256"]:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest.sha256:
                 raise ValueError(_TORN)
-        return Artifact(safetensors.torch.load_file(path), manifest["values"])
+        return Artifact(safetensors.torch.load_file(path), manifest.values)
 
     def sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
         """Remove files of interrupted writers, or of older content, from a folder whose manifest

@@ -6,6 +6,8 @@ from orchestrator.methods.method import ArtifactContext, Method, Model, method_o
 from orchestrator.models.artifact import Artifact
 
 _EXTRACTOR = "network.extractor."
+NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What reading an artifact raises whose tensors or values are not what they should be."""
 
 
 def to_artifact(method: Method, model: Model, with_extractor: bool = True) -> Artifact:

@@ -8,6 +8,7 @@ import logging
 
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.models.artifact import Artifact
+from orchestrator.stages.artifacts import NOT_UNDERSTOOD
 from orchestrator.stages.store import StageStore
 from orchestrator.training.checkpoints import EpochCheckpoint
 from orchestrator.training.reports import EpochReport
@@ -34,7 +35,13 @@ class StoreCheckpoints:
     def restore(self, phase: str) -> EpochCheckpoint | None:
         """The newest checkpoint of a phase; None when there is none that is whole."""
         artifact = self._store.load_progress(self._key, phase)
-        return None if artifact is None else _from_artifact(artifact)
+        if artifact is None:
+            return None
+        try:
+            return _from_artifact(artifact)
+        except NOT_UNDERSTOOD as error:
+            logger.warning("the epoch checkpoint of %s is not used: %s", phase, error)
+            return None
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
         """Keeps a checkpoint. A store that cannot take it costs the chance to resume, not the

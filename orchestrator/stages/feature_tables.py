@@ -231,10 +231,21 @@ class FeatureTables:
         if not ranks.from_first(lambda: self._store.values_of(key) is not None):
             return False
         found = self._store.load_mapped(key)
+        if found is not None and not self._is_table_of(images, found):
+            self._store.move_aside(key, "a table of features", "not as many rows as images")
+            found = None
         if not all(ranks.values_of_all(found is not None)) or found is None:
             return False
         self._tables[images] = found
         return True
+
+    def _is_table_of(self, images: ImagesOfClass, table: Artifact) -> bool:
+        clean, varied = (table.tensors.get(name) for name in ("clean", "varied"))
+        if clean is None or varied is None or clean.ndim != 2:
+            return False
+        num_views = self._num_views(images[0])
+        is_varied = varied.shape == (num_views, *clean.shape)
+        return is_varied and len(clean) * (1 + num_views) == self.num_images_of(*images)
 
     def _compute(self, images: ImagesOfClass, advance: Callable[[int], None]) -> None:
         split, c = images

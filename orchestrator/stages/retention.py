@@ -7,7 +7,6 @@ never touched, and neither is anything that does not carry one of this store's o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from enum import StrEnum
 
 from pyarrow import fs
 
-from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY
+from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, read_manifest
 from orchestrator.stages.store import PROGRESS, StageStore
 
 # under it, a writer may be at it: nothing that is younger is ever removed, whatever a rule says
@@ -232,10 +231,10 @@ def _tensors_named_in(store: StageStore, files: Sequence[fs.FileInfo]) -> str | 
     for info in files:
         if info.base_name == MANIFEST:
             with (
-                suppress(FileNotFoundError, ValueError, KeyError, TypeError),
+                suppress(FileNotFoundError, ValueError),
                 store.filesystem.open_input_stream(info.path) as stream,
             ):
-                return f"{json.loads(stream.read())['sha256']}.safetensors"
+                return f"{read_manifest(stream.read()).sha256}.safetensors"
     return None
 
 

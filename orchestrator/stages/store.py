@@ -13,11 +13,12 @@ content. No pickle: reading an artifact runs no code.
 
 from __future__ import annotations
 
-import json
+import errno
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
@@ -26,7 +27,7 @@ from orchestrator.data.filesystems import connect, keys_advice
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.masking import hide, shown
 from orchestrator.models.artifact import Artifact
-from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, ArtifactFiles
+from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, ArtifactFiles, read_manifest
 
 PROGRESS = "progress"
 _USE_NOTED_AFTER_SECONDS = 30 * 60
@@ -76,7 +77,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be written.
         """
         with self._writing():
-            folder = self.path(key)
+            folder = self._folder(key)
             self._files.put(folder, artifact)
             # tensors of another manifest may be what another writer is about to name
             self._files.sweep(folder, lambda name: name.startswith(TEMPORARY))
@@ -89,7 +90,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            artifact = self._files.get(self.path(key), f"stage {key[:12]}")
+            artifact = self._files.get(self._folder(key), f"stage {key[:12]}")
         if artifact is not None:
             self.note_use([key])
         return artifact
@@ -103,7 +104,7 @@ class StageStore:
         """
         with self._reading():
             artifact = self._files.get(
-                self.path(key),
+                self._folder(key),
                 f"stage {key[:12]}",
                 mapped=isinstance(self.filesystem, fs.LocalFileSystem),
             )
@@ -119,11 +120,25 @@ class StageStore:
             StorageUnavailableError: The store cannot be read.
         """
         with self._reading():
-            text = self._files.manifest(self.path(key))
+            text = self._files.manifest(self._folder(key))
         try:
-            return None if text is None else dict(json.loads(text)["values"])
-        except (ValueError, KeyError, TypeError):
+            return None if text is None else read_manifest(text).values
+        except ValueError:
             return None
+
+    def move_aside(self, key: str, name: str, problem: object) -> None:
+        """Take an artifact for damaged that is whole, and yet not what it should be.
+
+        Args:
+            key: Its key.
+            name: What to call it in the warning.
+            problem: What is wrong with it.
+
+        Raises:
+            StorageUnavailableError: The store cannot be written.
+        """
+        with self._writing():
+            self._files.move_aside(self._folder(key), name, problem)
 
     def note_use(self, keys: Sequence[str]) -> None:
         """Makes artifacts' old manifests new, where there are any: what is removed as unused goes
@@ -146,7 +161,7 @@ class StageStore:
             StorageUnavailableError: The store cannot be written.
         """
         with self._writing():
-            folder = self.path(PROGRESS, key, phase)
+            folder = self._folder(PROGRESS, key, phase)
             written = self._files.put(folder, artifact)
             self._files.sweep(folder, lambda name: name not in written)
 
@@ -159,7 +174,7 @@ class StageStore:
         """
         with self._reading():
             return self._files.get(
-                self.path(PROGRESS, key, phase), f"epoch checkpoint of stage {key[:12]}"
+                self._folder(PROGRESS, key, phase), f"epoch checkpoint of stage {key[:12]}"
             )
 
     def has_progress(self, key: str) -> bool:
@@ -184,6 +199,19 @@ class StageStore:
     def path(self, *parts: str) -> str:
         """A path within the store, as its filesystem has it."""
         return "/".join([self.root, *parts])
+
+    def _folder(self, *parts: str) -> str:
+        """Return the path of an artifact's folder.
+
+        Raises:
+            OSError: It is a link on a local disk: it may lead anywhere.
+        """
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            for number in range(len(parts)):
+                place = Path(self.path(*parts[: number + 1]))
+                if place.is_symlink():
+                    raise OSError(errno.ELOOP, "is a link, remove it", str(place))
+        return self.path(*parts)
 
     def remove_folder(self, *parts: str) -> None:
         """Removes a folder within the store, if it is there.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,12 @@ from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation.label_doubt import LabelBeliefs
 from orchestrator.methods.method import ArtifactContext, Model
 from orchestrator.models.artifact import Artifact
-from orchestrator.stages.artifacts import from_artifact
+from orchestrator.stages.artifacts import NOT_UNDERSTOOD, from_artifact
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.graph import Stage, evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_from, beliefs_key
 from orchestrator.stages.store import StageStore
+from orchestrator.training.reports import EpochReport
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,15 @@ class Work:
         return artifact
 
     def model_from(self, artifact: Artifact, stage: Stage, device: torch.device) -> Model:
-        """The model that a stage's artifact was made of."""
+        """The model that a stage's artifact was made of.
+
+        Raises:
+            StorageUnavailableError: The artifact is no such model's: it is moved aside.
+        """
         context = ArtifactContext(stage.role, self.experiment, self.scenario.shape, device)
-        return from_artifact(artifact, context)
+        with self._understood(stage.key, stage.name):
+            return from_artifact(artifact, context)
+        raise self._is_gone(stage.name)
 
     def evaluation_of(self, stage: Stage) -> Evaluation:
         """The stored evaluation of a stage that has been computed.
@@ -74,10 +82,10 @@ class Work:
         Raises:
             StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
         """
-        artifact = self.store.load(evaluation_key(stage, self.scenario))
-        if artifact is None:
+        found = self._evaluation(stage)
+        if found is None:
             raise self._is_gone(f"the evaluation of {stage.name}")
-        return Evaluation.from_artifact(artifact)
+        return found
 
     def beliefs_of(self, stage: Stage) -> LabelBeliefs:
         """Return what the model of a computed stage makes of the training labels.
@@ -85,10 +93,10 @@ class Work:
         Raises:
             StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
         """
-        artifact = self.store.load(beliefs_key(stage, self.scenario))
-        if artifact is None:
+        found = self._beliefs(stage)
+        if found is None:
             raise self._is_gone(f"what {stage.name} makes of the labels")
-        return beliefs_from(artifact)
+        return found
 
     def stored_values(self, stage: Stage) -> dict[str, Any] | None:
         """A stage's plain values, if it and all that is found out with its model are in the store,
@@ -98,12 +106,10 @@ class Work:
             StorageUnavailableError: The store cannot be read.
         """
         artifact = self.store.load(stage.key)
-        found_out = [evaluation_key(stage, self.scenario)]
-        if self.judges_labels_by(stage):
-            found_out.append(beliefs_key(stage, self.scenario))
-        if artifact is None or any(self.store.load(key) is None for key in found_out):
+        if artifact is None or self._reports_in(artifact, stage) is None:
             return None
-        return artifact.values
+        judged = not self.judges_labels_by(stage) or self._beliefs(stage) is not None
+        return artifact.values if judged and self._evaluation(stage) is not None else None
 
     def is_stored(self, stage: Stage) -> bool:
         """Whether a stage and all that is found out with its model are in the store, whole.
@@ -112,6 +118,39 @@ class Work:
             StorageUnavailableError: The store cannot be read.
         """
         return self.stored_values(stage) is not None
+
+    def _evaluation(self, stage: Stage) -> Evaluation | None:
+        key = evaluation_key(stage, self.scenario)
+        artifact = self.store.load(key)
+        if artifact is not None:
+            with self._understood(key, f"the evaluation of {stage.name}"):
+                return Evaluation.from_artifact(artifact)
+        return None
+
+    def _beliefs(self, stage: Stage) -> LabelBeliefs | None:
+        key = beliefs_key(stage, self.scenario)
+        artifact = self.store.load(key)
+        if artifact is not None:
+            with self._understood(key, f"what {stage.name} makes of the labels"):
+                return beliefs_from(artifact)
+        return None
+
+    def _reports_in(self, artifact: Artifact, stage: Stage) -> list[EpochReport] | None:
+        with self._understood(stage.key, stage.name):
+            return [EpochReport(**report) for report in artifact.values["epochs"]]
+        return None
+
+    @contextmanager
+    def _understood(self, key: str, name: str) -> Iterator[None]:
+        """Move an artifact aside that is whole, and from which nothing can be made: whoever has
+        written it has computed a checksum as well.
+        """
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except NOT_UNDERSTOOD as error:
+            self.store.move_aside(key, name, " ".join(str(error).split())[:200])
 
     def _is_gone(self, what: str) -> StorageUnavailableError:
         return StorageUnavailableError(

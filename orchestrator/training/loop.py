@@ -190,7 +190,7 @@ def _go_on(
     them to the listener again.
     """
     checkpoint = context.ranks.from_first(lambda: context.checkpoints.restore(phase))
-    if checkpoint is None:
+    if checkpoint is None or not _fits(checkpoint, trained, optimizer):
         return []
     trained.load_state_dict(dict(checkpoint.modules))
     optimizer.load_state_dict(dict(checkpoint.optimizer))
@@ -199,3 +199,17 @@ def _go_on(
         for report in checkpoint.reports:
             context.listener(report)
     return list(checkpoint.reports)
+
+
+def _fits(
+    checkpoint: EpochCheckpoint, trained: nn.Module, optimizer: torch.optim.Optimizer
+) -> bool:
+    """Return whether a checkpoint has the shapes of what is trained; another one is not used."""
+    shapes = [it.shape for group in optimizer.param_groups for it in group["params"]]
+    states: Mapping[int, Mapping[str, Tensor]] = checkpoint.optimizer["state"]
+    return {name: it.shape for name, it in checkpoint.modules.items()} == {
+        name: it.shape for name, it in trained.state_dict().items()
+    } and all(
+        0 <= index < len(shapes) and all(it.shape in ((), shapes[index]) for it in state.values())
+        for index, state in states.items()
+    )
