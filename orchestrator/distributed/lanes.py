@@ -5,7 +5,6 @@ events, and ends them whatever happens.
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from orchestrator.distributed.lane_trainer import build_trainer
 from orchestrator.distributed.resources import check_fits, lanes_of
 from orchestrator.distributed.room_watch import RoomWatch
 from orchestrator.errors import ClusterUnavailableError, StorageUnavailableError
+from orchestrator.private_folder import scratch_folder
 from orchestrator.stages import Work
 from orchestrator.stages.events import StageListener
 from orchestrator.stages.retention import RAY_FOLDER
@@ -74,14 +74,14 @@ def compute_in_lanes(
     token = secrets.token_hex(6)
     channel = f"orchestrator-events-{token}"
     try:
-        with tempfile.TemporaryDirectory(
-            prefix="orchestrator-ray-", ignore_cleanup_errors=True
-        ) as scratch:
-            lanes = []
+        with scratch_folder("ray") as folder:
+            scratch, lanes = str(folder), []
             for role in ROLES:
                 if any(stage.role == role for stage in work.stages):
                     task = _task(role, work, execution, channel, claims)
-                    trainer = build_trainer(task, _lane_name(role, token), work, execution, scratch)
+                    trainer = build_trainer(
+                        task, _lane_name(role, token), work, execution, str(scratch)
+                    )
                     lanes.append(LaneRun(role, trainer, lanes_of(execution)[role]))
             _run(lanes, EventReplay(work, listener), channel, RoomWatch(execution))
     finally:

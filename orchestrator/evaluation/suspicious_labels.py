@@ -5,10 +5,10 @@ Importing this module does not import torch: reports and the terminal read the f
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
+
+from orchestrator.csv_text import csv_rows, csv_text
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,15 @@ _COLUMNS = [field.name for field in fields(SuspiciousLabel)]
 
 def as_csv(labels: Iterable[SuspiciousLabel]) -> str:
     """Return the file's text: a line of column names, then a line for each label."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for label in labels:
-        writer.writerow(
-            f"{value:.4f}" if isinstance(value, float) else value for value in astuple(label)
-        )
-    return text.getvalue()
+    return csv_text(
+        [
+            _COLUMNS,
+            *(
+                [f"{it:.4f}" if isinstance(it, float) else it for it in astuple(label)]
+                for label in labels
+            ),
+        ]
+    )
 
 
 def from_csv(text: str) -> list[SuspiciousLabel]:
@@ -65,5 +66,5 @@ def from_csv(text: str) -> list[SuspiciousLabel]:
             line["student_says"],
             float(line["student_believes"]),
         )
-        for line in csv.DictReader(io.StringIO(text))
+        for line in csv_rows(text)
     ]

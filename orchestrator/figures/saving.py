@@ -1,15 +1,20 @@
 """Write a figure to a file."""
 
+import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from orchestrator.whole_files import write_whole
+
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG (or what the suffix says), and make the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with_literal_texts(figure).savefig(path, dpi=150)
+    content = io.BytesIO()
+    with_literal_texts(figure).savefig(content, dpi=150, format=path.suffix[1:] or "png")
+    write_whole(path, content.getvalue())
 
 
 def with_literal_texts(figure: Figure) -> Figure:

@@ -1,9 +1,8 @@
 """Write the trials of a sweep as a table, the best first."""
 
-import csv
-import io
 from collections.abc import Sequence
 
+from orchestrator.csv_text import csv_text
 from orchestrator.figures.texts import as_text
 from orchestrator.figures.trials import TrialRow, best_first, unfinished
 
@@ -18,9 +17,7 @@ def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
         mode: "max" or "min": which objective is better.
     """
     paths = list(dict.fromkeys(path for trial in trials for path in trial.parameters))
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["rank", "trial", "value", "status", *paths])
+    rows: list[Sequence[object]] = [["rank", "trial", "value", "status", *paths]]
     for rank, trial in [
         *enumerate(best_first(trials, mode), 1),
         *(("", trial) for trial in unfinished(trials)),
@@ -28,5 +25,5 @@ def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
         cells = [
             as_text(trial.parameters[path]) if path in trial.parameters else "" for path in paths
         ]
-        writer.writerow([rank, trial.trial, trial.value, trial.status, *cells])
-    return text.getvalue()
+        rows.append([rank, trial.trial, trial.value, trial.status, *cells])
+    return csv_text(rows, line_end="\r\n")

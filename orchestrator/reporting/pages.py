@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.figures import palette
 from orchestrator.reporting import quantities
+from orchestrator.whole_files import write_whole
 
 
 def render(template: str, **values: object) -> str:
@@ -29,11 +30,9 @@ def write_page(path: Path, html: str) -> None:
     Raises:
         StorageUnavailableError: It cannot be written there.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(html, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, html)
     except OSError as error:
         what = f"the report cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(what, str(path), "choose another --output") from None

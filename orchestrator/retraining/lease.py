@@ -182,8 +182,13 @@ def _refuse_if_alive(
     age = journal.storage.age_seconds(last.heartbeat)
     if age is None:  # it died, or is, between its entry and its first heartbeat
         age = journal.storage.age_seconds(last.name) or 0.0
+    if age < -config.expires_seconds:
+        # its clock, or whoever has written it, is wrong: it would seem to live for as long
+        return f"its last heartbeat is {-age:.0f} s ahead of the storage's clock"
     if age <= config.expires_seconds:
-        raise LockedError(f"another retraining works: {_who(last)}, last heartbeat {age:.0f} s ago")
+        raise LockedError(
+            f"another retraining works: {_who(last)}, last heartbeat {max(0.0, age):.0f} s ago"
+        )
     return f"no heartbeat for {age:.0f} s"
 
 

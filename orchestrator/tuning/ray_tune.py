@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from orchestrator.distributed.claims import ClusterClaims
 from orchestrator.distributed.cluster import cluster, naming_log
 from orchestrator.errors import LaneLostError, StorageUnavailableError
 from orchestrator.masking import secrets_in
+from orchestrator.private_folder import scratch_folder
 from orchestrator.stages import Work
 from orchestrator.stages.retention import RAY_FOLDER
 from orchestrator.tuning.share import TrialRoom, TrialShare, max_trials_at_once, trial_cluster
@@ -156,10 +156,8 @@ def _folder_of_tune(work: Work, config: RayConfig, name: str) -> Iterator[dict[s
     temporary one.
     """
     if config.address is None:
-        with tempfile.TemporaryDirectory(
-            prefix="orchestrator-tune-", ignore_cleanup_errors=True
-        ) as scratch:
-            yield {"name": name, "storage_path": scratch}
+        with scratch_folder("tune") as scratch:
+            yield {"name": name, "storage_path": str(scratch)}
         return
     try:
         yield {

@@ -4,8 +4,6 @@ not be used.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +19,13 @@ from filelock import FileLock, Timeout
 
 from orchestrator.config.data import DataConfig
 from orchestrator.config.image_source import Half
+from orchestrator.csv_text import csv_text
 from orchestrator.data.importing import Chunk, import_chunks, import_key, merge
 from orchestrator.data.samples import HALVES, ImageSource, Progress, Sample
 from orchestrator.data.sources.source import open_source
 from orchestrator.data.survey import BadImage, Survey
 from orchestrator.errors import DataError, LockedError, StorageUnavailableError
+from orchestrator.whole_files import write_whole
 
 BAD_FILES = "bad_files.csv"
 _METADATA_KEY = b"continual_orchestrator_import"
@@ -181,12 +181,7 @@ def _write_bad_files(bad: list[BadImage], path: Path) -> None:
     if not bad:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([("split", "path", "reason"), *bad])
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, csv_text([("split", "path", "reason"), *bad]))
 
 
 @contextmanager

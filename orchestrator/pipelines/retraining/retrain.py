@@ -8,7 +8,6 @@ store, what was decided is in the journal, and the next tick resumes.
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from orchestrator.pipelines.run.execution import check_execution, check_extensio
 from orchestrator.pipelines.run.listener import RunListener
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_summary
 from orchestrator.pipelines.run.run import make_writable
+from orchestrator.private_folder import scratch_folder
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.settling import check_champion
 from orchestrator.retraining.webhook import post_to_webhook
@@ -98,7 +98,7 @@ def _outcome(
         )
     check_execution(retraining.experiment.execution)
     check_extensions_everywhere(retraining.experiment)
-    with tempfile.TemporaryDirectory(prefix="orchestrator-champion-") as scratch:
+    with scratch_folder("champion") as scratch:
         uri = retraining.experiment.tracking.uri
         database = sqlite_path(uri)
         if dry_run and database is not None and not database.exists():  # opening it would make it
@@ -107,12 +107,12 @@ def _outcome(
         pairs = ModelPairs(registry)
         if dry_run:
             state = state_without_lease(retraining, pairs)
-            return Tick(retraining, registry, folder, Path(scratch), state, listener).work(None)
+            return Tick(retraining, registry, folder, scratch, state, listener).work(None)
         try:
             with held_lease(retraining, pairs) as lease:
                 check_champion(lease.state, pairs)
-                return Tick(
-                    retraining, registry, folder, Path(scratch), lease.state, listener
-                ).work(lease)
+                return Tick(retraining, registry, folder, scratch, lease.state, listener).work(
+                    lease
+                )
         except LockedError as locked:
             return RetrainingOutcome("locked", str(locked))

@@ -24,6 +24,7 @@ from orchestrator.pipelines.run.suspicious_labels import Suspicions, write_suspi
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.provenance import provenance_tags
 from orchestrator.tracking.tracked_run import TrackedRun, histories_of
+from orchestrator.whole_files import write_whole
 
 _VERSIONS_OF = (
     "continual-orchestrator",
@@ -91,7 +92,7 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
 
     experiment, about = record.experiment, environment()
     write_json(folder / output_files.SUMMARY_FILE, summary)
-    write_text(folder / output_files.EXPERIMENT_FILE, dump_experiment(experiment))
+    write_whole(folder / output_files.EXPERIMENT_FILE, dump_experiment(experiment))
     write_json(folder / output_files.ENVIRONMENT_FILE, about)
     tracked = replace(_tracked_run(summary, record, log, about), **_written_suspicions(folder))
     write_page(folder / output_files.REPORT_FILE, run_report(tracked))
@@ -175,14 +176,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Writes a JSON file in one piece: a reader sees all of it or none."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file in one piece: a reader sees all of it or none."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ from orchestrator.evaluation.label_doubt import DoubtedLabels, LabelBeliefs, mos
 from orchestrator.evaluation.suspicious_labels import SuspiciousLabel, as_csv
 from orchestrator.stages import Work
 from orchestrator.stages.label_beliefs import classes_believed
+from orchestrator.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def write_suspicions(folder: Path, suspicions: Suspicions, scenario: Scenario) -
 
     file = folder / output_files.SUSPICIOUS_LABELS_FILE
     sheet = folder / output_files.FIGURES_FOLDER / output_files.SUSPICIOUS_LABELS_SHEET_FILE
-    file.write_text(as_csv(suspicions.labels), encoding="utf-8")
+    write_whole(file, as_csv(suspicions.labels))
     sheet.unlink(missing_ok=True)
     if not suspicions.labels:
         return [file]

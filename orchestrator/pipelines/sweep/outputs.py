@@ -20,13 +20,14 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation import accuracy_after
-from orchestrator.pipelines.run.outputs import write_json, write_text
+from orchestrator.pipelines.run.outputs import write_json
 from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
 from orchestrator.stages import Work
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.tracked_run import TrackedRun
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
 from orchestrator.tuning.ranking import ranked
+from orchestrator.whole_files import write_whole
 
 
 def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
@@ -37,7 +38,7 @@ def log_search_space(setting: SweepSetting, tracker: Tracker) -> None:
     """
     path = setting.output_dir / output_files.SEARCH_SPACE_FILE
     try:
-        write_text(path, dump_search_space(setting.search_space))
+        write_whole(path, dump_search_space(setting.search_space))
     except OSError as error:
         what = f"the search space cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(
@@ -94,7 +95,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     for name, figure in figures.items():
         save_figure(figure, folder / output_files.FIGURES_FOLDER / name)
     write_json(folder / output_files.SUMMARY_FILE, summary)
-    write_text(folder / output_files.LEADERBOARD_FILE, leaderboard_csv(rows, mode))
+    write_whole(folder / output_files.LEADERBOARD_FILE, leaderboard_csv(rows, mode))
     files = [
         output_files.SUMMARY_FILE,
         output_files.LEADERBOARD_FILE,
@@ -105,7 +106,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     if summary["best"] is not None:
         best = ledger.trials[summary["best"]["trial"]]
         best_text = _best_text(summary, setting.space.experiments_of(best.parameters))
-        write_text(folder / output_files.BEST_FILE, best_text)
+        write_whole(folder / output_files.BEST_FILE, best_text)
         files.append(output_files.BEST_FILE)
     run, search_space = _tracked_run(setting, summary), setting.search_space.model_dump(mode="json")
     write_page(

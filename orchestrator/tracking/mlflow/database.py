@@ -3,10 +3,10 @@ when newer.
 """
 
 import hashlib
+import logging
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
@@ -17,15 +17,21 @@ import sqlalchemy
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from orchestrator.address import Address
 from orchestrator.config.addresses import sqlite_path
 from orchestrator.errors import UserInputError
 from orchestrator.masking import hide, shown
+from orchestrator.private_folder import private_folder
 from orchestrator.tracking.preflight import unavailable
 from orchestrator.tracking.uris import SERVER_SCHEMES, uri_scheme
 
+logger = logging.getLogger(__name__)
+
+# migrating a database of gigabytes takes minutes
+_PATIENCE_SECONDS = 600
+_QUIET_SECONDS = 10
 _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 
 
@@ -48,10 +54,32 @@ def database_ready(uri: str) -> Iterator[None]:
     if uri_scheme(uri) in SERVER_SCHEMES:
         yield
         return
-    digest = hashlib.sha256(Address(uri).identity.encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"orchestrator-tracking-{digest}.lock", mode=0o666):
+    with _locked(uri):
         _check_schema(uri)
         yield
+
+
+@contextmanager
+def _locked(uri: str) -> Iterator[None]:
+    digest = hashlib.sha256(Address(uri).identity.encode()).hexdigest()[:16]
+    file = private_folder() / f"tracking-{digest}.lock"
+    lock = FileLock(file, timeout=_PATIENCE_SECONDS, mode=0o600)
+    try:
+        lock.acquire(timeout=_QUIET_SECONDS)
+    except Timeout:
+        logger.warning("waiting for another process that opens the tracking database (%s)", file)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise unavailable(
+                uri,
+                f"another process has opened the database for {_PATIENCE_SECONDS} s and holds"
+                f" {file}: end it, or wait",
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_schema(uri: str) -> None:

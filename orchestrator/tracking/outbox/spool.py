@@ -34,6 +34,7 @@ from orchestrator.errors import StorageUnavailableError
 from orchestrator.masking import shown_values
 from orchestrator.tracking.outbox.entries import Entry, entry_from_json
 from orchestrator.tracking.outbox.journal import Journal
+from orchestrator.whole_files import write_whole
 
 _JOURNAL, _DELIVERED, _DESTINATION, _REFUSED, _FILES = (
     "journal.jsonl",
@@ -252,12 +253,9 @@ def _read_delivered(folder: Path) -> Delivered:
     """Read the record; a missing or corrupt one means none: sending again does no harm."""
     try:
         return Delivered(**_read_json(folder / _DELIVERED))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return Delivered()
 
 
 def _write_json(path: Path, content: object) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    temporary.chmod(0o600)
-    temporary.replace(path)
+    write_whole(path, json.dumps(content), mode=0o600)

@@ -263,3 +263,30 @@ def test_a_folder_that_cannot_be_made_is_for_later(tmp_path: Path) -> None:
 
 def test_states_are_values() -> None:
     assert replace(State(PAIR), is_settled=False) != State(PAIR)
+
+
+class _Ahead:
+    """A storage whose files were written in the future, as a wrong clock makes them."""
+
+    def __init__(self, storage: ObjectStorage, seconds: float) -> None:
+        self._storage = storage
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._storage, name)
+
+    def age_seconds(self, name: str) -> float | None:
+        """Less than none."""
+        age = self._storage.age_seconds(name)
+        return None if age is None else age - self._seconds
+
+
+def test_a_heartbeat_far_in_the_future_does_not_hold_the_lease_for_as_long(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = ObjectStorage(str(tmp_path))
+    Lease.acquire(Journal(storage), CONFIG, ELSEWHERE)
+    with pytest.raises(LockedError, match=r"last heartbeat 0 s ago$"):
+        Lease.acquire(Journal(_Ahead(storage, CONFIG.expires_seconds)), CONFIG, this_holder())  # type: ignore[arg-type]
+    Lease.acquire(Journal(_Ahead(storage, 86400)), CONFIG, this_holder())  # type: ignore[arg-type]
+    assert "s ahead of the storage's clock" in caplog.text

@@ -9,12 +9,15 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from filelock import FileLock
 from mlflow.store.tracking.dbmodels.initial_models import Base
 from sqlalchemy import create_engine
 
 from orchestrator.config.experiment import TrackingConfig
-from orchestrator.errors import UserInputError
+from orchestrator.errors import TrackingUnavailableError, UserInputError
+from orchestrator.private_folder import private_folder
 from orchestrator.tracking import open_run
+from orchestrator.tracking.mlflow import database
 from orchestrator.tracking.mlflow.database import database_ready
 
 
@@ -51,3 +54,24 @@ def test_an_older_database_is_backed_up_and_migrated(tmp_path: Path) -> None:
         ]
     with closing(sqlite3.connect(tmp_path / f"mlflow.db.before-{older}")) as backup:
         assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [(older,)]
+
+
+def test_a_lock_that_another_process_holds_is_said_and_not_waited_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(database, "_QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_PATIENCE_SECONDS", 0.1)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with database_ready(uri):
+        (lock,) = private_folder().glob("*.lock")
+        assert lock.stat().st_mode & 0o077 == 0
+    with (
+        FileLock(lock, is_singleton=False),
+        pytest.raises(TrackingUnavailableError, match=r"another process has opened .*\.lock"),
+        database_ready(uri),
+    ):
+        pass
+    assert "waiting for another process" in caplog.text
+    with database_ready(uri):
+        pass
