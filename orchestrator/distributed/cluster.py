@@ -20,7 +20,7 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import (
     get_or_create_autoscaling_coordinator,
 )
-from ray.exceptions import AuthenticationError
+from ray.exceptions import AuthenticationError, RayError
 
 from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.machine import cpus_of_this_machine
@@ -31,6 +31,7 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError, Orchestrat
 _NOISE = ("State API may be temporarily unavailable",)
 _SPEAKERS_OF_NOISE = ("autoscaler",)
 _REACHABLE_SECONDS = 5.0
+_NOT_ANSWERING = (OSError, RayError, RuntimeError, ValueError)
 
 
 @contextmanager
@@ -97,6 +98,9 @@ def _connect(execution: RayConfig) -> None:
         _read_authentication_anew()
         with _own_signal_handlers():
             ray.init(address=execution.address or "local", **options)
+        if execution.address is None:
+            # every lane asks it first: it starts while the first lane's controller does
+            get_or_create_autoscaling_coordinator()
     except AuthenticationError as error:
         what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"
         raise ConfigError(
@@ -104,7 +108,10 @@ def _connect(execution: RayConfig) -> None:
             where=execution.address or "this machine",
             next_step="set RAY_AUTH_TOKEN to the cluster's",
         ) from None
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+    except Exception as error:
+        # where a node starts too slowly, Ray raises the base of all exceptions, and no class below
+        if type(error) is not Exception and not isinstance(error, _NOT_ANSWERING):
+            raise
         what = (
             "the Ray cluster does not answer"
             f" ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
@@ -116,9 +123,6 @@ def _connect(execution: RayConfig) -> None:
         raise ClusterUnavailableError(
             what, where=execution.address or "this machine", next_step=advice
         ) from None
-    if execution.address is None:
-        # every lane asks it first: it starts while the first lane's controller does
-        get_or_create_autoscaling_coordinator()
 
 
 def _read_authentication_anew() -> None:
