@@ -115,7 +115,7 @@ def learned_from(arrivals: Path) -> tuple[torch.Tensor, torch.Tensor]:
         content = read_content(Folder(str(arrivals)), f"{digit}.parquet")
         held_out = {*held_out_rows(content, 0.5)}
         rows = [row for row in range(len(content.digests)) if row not in held_out]
-        parts.append(content.decode(rows, (1, 8, 8)))
+        parts.append(content.decode(rows, (1, 8, 8), 2**20))
         labels += [digit] * len(rows)
     return torch.from_numpy(np.concatenate(parts)), torch.tensor(labels)
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from typing import NoReturn
 
 from orchestrator.cli.application import build_application
@@ -21,6 +22,7 @@ from orchestrator.terminal.lines import (
     log_as_text,
     log_without_secrets,
 )
+from orchestrator.terminal.printable import printable
 
 __all__ = ["main"]
 
@@ -29,6 +31,8 @@ def main() -> NoReturn:
     """Run the command line; turn every error into its message and exit code."""
     signal.signal(signal.SIGTERM, _terminated)
     log_without_secrets()
+    # of Pillow, of images that data.max_image_pixels refuses with a message of ours
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     if is_read_by_programs():
         log_as_json()
     else:
@@ -67,5 +71,5 @@ def _fail(message: str, exit_code: int, details: str = "") -> NoReturn:
     if is_read_by_programs():
         logging.getLogger(__name__).error("%s", f"{details}{message}")
     else:
-        sys.stderr.write(f"{details}error: {message}\n")
+        sys.stderr.write(printable(f"{details}error: {message}\n"))
     sys.exit(exit_code)

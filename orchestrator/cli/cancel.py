@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from orchestrator.cli.options import ClusterFile, JobName, Namespace
+from orchestrator.terminal.printable import say
 
 
 def cancel(name: JobName, cluster_config: ClusterFile = None, namespace: Namespace = None) -> None:
@@ -20,4 +19,4 @@ def cancel(name: JobName, cluster_config: ClusterFile = None, namespace: Namespa
     from orchestrator.terminal.cluster import cancelled_lines
 
     client = KubernetesClient(load_cluster(cluster_config, namespace).namespace)
-    typer.echo("\n".join(cancelled_lines(*end(client, name))))
+    say("\n".join(cancelled_lines(*end(client, name))))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
+from orchestrator.terminal.printable import say
 
 
 def compare(
@@ -38,4 +39,4 @@ def compare(
     """
     from orchestrator.pipelines.records.report import compare as write_comparison
 
-    typer.echo(write_comparison(run_ids, tracking_uri, output))
+    say(write_comparison(run_ids, tracking_uri, output))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import Download, Root, TestFraction
+from orchestrator.terminal.printable import say
 
 
 def import_data(  # noqa: PLR0913, PLR0917 - the command's options
@@ -86,7 +87,7 @@ def import_data(  # noqa: PLR0913, PLR0917 - the command's options
     from orchestrator.pipelines.data.importing import import_data
     from orchestrator.pipelines.data.sources import named_source
     from orchestrator.terminal.console import new_console
-    from orchestrator.terminal.data import import_lines
+    from orchestrator.terminal.data_import import import_lines
     from orchestrator.terminal.image_progress import ImageProgress
 
     config = named_source(source, root, download, test_fraction)
@@ -95,4 +96,4 @@ def import_data(  # noqa: PLR0913, PLR0917 - the command's options
     with closing(ImageProgress(new_console(stderr=True), "importing")) as progress:
         report = import_data(config, output, image_size, strict, progress)
     for line in import_lines(report):
-        typer.echo(line)
+        say(line)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
+from orchestrator.terminal.printable import say
 
 
 def export(
@@ -78,5 +79,5 @@ def export(
     finally:
         listener.close()
     if warning := loss_warning(exported):
-        typer.echo(warning, err=True)
+        say(warning, err=True)
     show_export(exported, console)

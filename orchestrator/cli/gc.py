@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.errors import UserInputError
+from orchestrator.terminal.printable import say
 
 
 def gc(
@@ -72,4 +73,4 @@ def gc(
     from orchestrator.terminal.garbage import garbage_lines
 
     for report in collect_garbage(uris, experiments, unused_days, dry_run):
-        typer.echo("\n".join(garbage_lines(report, dry_run)))
+        say("\n".join(garbage_lines(report, dry_run)))

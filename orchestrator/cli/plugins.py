@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.terminal.printable import say
+
 
 def plugins(
     as_json: Annotated[
@@ -24,9 +26,9 @@ def plugins(
 
     found = list_plugins()
     if as_json:
-        typer.echo(json.dumps([plugin.as_json() for plugin in found], indent=2))
+        say(json.dumps([plugin.as_json() for plugin in found], indent=2))
         return
     from orchestrator.terminal.plugins import plugin_lines
 
     for line in plugin_lines(found):
-        typer.echo(line)
+        say(line)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
+from orchestrator.terminal.printable import say
 
 
 def reconcile(
@@ -37,5 +38,5 @@ def reconcile(
 
     found = put_in_order(tracking_uri, spool.absolute())
     for line in reconciliation_lines(found):
-        typer.echo(line)
+        say(line)
     found.raise_error()

@@ -9,6 +9,7 @@ import typer
 
 from orchestrator.cli.options import DEFAULT_TRACKING_URI, Overrides, TrackingUri
 from orchestrator.errors import UserInputError
+from orchestrator.terminal.printable import say
 
 
 def report(
@@ -56,7 +57,7 @@ def report(
 
         from orchestrator.pipelines.retraining.report import report_retraining
 
-        typer.echo(report_retraining(loaded, Path(what), output))
+        say(report_retraining(loaded, Path(what), output))
         return
     if overrides:
         raise UserInputError(
@@ -66,4 +67,4 @@ def report(
         )
     from orchestrator.pipelines.records.report import report as write_report
 
-    typer.echo(write_report(what, tracking_uri, output))
+    say(write_report(what, tracking_uri, output))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import Overrides, RetrainingFile
+from orchestrator.terminal.printable import say
 
 
 def rollback(
@@ -33,4 +34,4 @@ def rollback(
     from orchestrator.pipelines.retraining.rollback import rollback as return_to_previous
 
     champion, rolled_back = return_to_previous(loaded, reason)
-    typer.echo(f"champion: {champion}; rolled back: {rolled_back}")
+    say(f"champion: {champion}; rolled back: {rolled_back}")

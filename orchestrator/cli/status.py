@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import ClusterFile, Namespace
+from orchestrator.terminal.printable import say
 
 
 def status(
@@ -32,11 +33,11 @@ def status(
 
     client = KubernetesClient(load_cluster(cluster_config, namespace).namespace)
     if name is not None:
-        typer.echo("\n".join(state_lines(state_of(client, name))))
+        say("\n".join(state_lines(state_of(client, name))))
         return
     jobs = list_jobs(client)
     if not jobs.jobs and not jobs.schedules:
         client.check_namespace()
-        typer.echo(f"no jobs in the namespace {client.namespace}")
+        say(f"no jobs in the namespace {client.namespace}")
         return
     new_console(160).print(jobs_table(jobs))

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from orchestrator.cli.options import ClusterFile, Namespace, Overrides
+from orchestrator.terminal.printable import say
 
 
 def submit(  # noqa: PLR0913, PLR0917 - the command's options
@@ -72,7 +73,7 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     if dry_run:
         from orchestrator.cluster.documents import as_yaml
 
-        typer.echo(as_yaml(submission.manifests), nl=False)
+        say(as_yaml(submission.manifests), nl=False)
         return
 
     from orchestrator.cluster.client import KubernetesClient

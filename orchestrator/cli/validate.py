@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.errors import UserInputError
+from orchestrator.terminal.printable import say
 
 
 def validate(
@@ -27,11 +28,11 @@ def validate(
     for file in files:
         try:
             loaded = load_any(file)
-            typer.echo(f"{file}: valid")
+            say(f"{file}: valid")
             if isinstance(loaded, Retraining):
-                typer.echo("  its gate: " + "\n            ".join(loaded.gate.meaning()))
+                say("  its gate: " + "\n            ".join(loaded.gate.meaning()))
         except UserInputError as error:
-            typer.echo(str(error), err=True)
+            say(str(error), err=True)
             failed = True
     if failed:
         raise typer.Exit(UserInputError.exit_code)

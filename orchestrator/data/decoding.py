@@ -183,8 +183,7 @@ def upright(image: Image.Image) -> Image.Image:
     if turned.mode == "F":
         return _from_floating_point(turned)
     if turned.has_transparency_data:
-        turned = _as_mode("RGBA", turned)
-        return Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned).convert("RGB")
+        return _on_white(turned)
     return _as_mode("L" if turned.mode in ("1", "L") else "RGB", turned)
 
 
@@ -199,6 +198,20 @@ def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
     image.draft(None, (2 * width, 2 * height))
     turned = upright(image)
     return turned.resize(size(*turned.size), Image.Resampling.LANCZOS)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an image with transparent parts on white; some rows at a time, as each takes four
+    times the memory meanwhile.
+    """
+    found = Image.new("RGB", image.size)
+    num_rows = max(1, _VALUES_AT_ONCE // image.width)
+    for row in range(0, image.height, num_rows):
+        box = (0, row, image.width, min(row + num_rows, image.height))
+        part = _as_mode("RGBA", image.crop(box))
+        white = Image.new("RGBA", part.size, "white")
+        found.paste(Image.alpha_composite(white, part).convert("RGB"), box)
+    return found
 
 
 def _as_mode(mode: str, image: Image.Image) -> Image.Image:

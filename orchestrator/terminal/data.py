@@ -1,4 +1,4 @@
-"""What a person sees of data sets: what an import has done, what a data set holds."""
+"""What a person sees of what a data set holds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from orchestrator.data.survey import Survey
 from orchestrator.output_files import SUSPICIOUS_LABELS_FILE
 from orchestrator.pipelines.data.describe import Description
 from orchestrator.pipelines.data.describe_unlabeled import UnlabeledDescription
-from orchestrator.pipelines.data.importing import ImportReport
 from orchestrator.pipelines.data.suspicious_labels import DoubtedByRun
 from orchestrator.reporting.quantities import count, percent
 from orchestrator.reporting.unlabeled import unlabeled_words
@@ -22,22 +21,6 @@ from orchestrator.reporting.unlabeled import unlabeled_words
 _MAX_CLASSES = 60
 _MAX_KINDS = 6
 _MAX_DOUBTED = 20
-
-
-def import_lines(report: ImportReport) -> Iterator[str]:
-    """What is there now, what was left out, and how to use it."""
-    if report.survey is None:
-        yield "nothing new: all of it has been imported before"
-    for half in HALVES:
-        yield f"{half:5}  {count(report.num_images[half]):>9} images  {report.files[half]}"
-    if report.num_bad:
-        yield f"left out {report.num_bad:>7,} images  {report.bad_files}"
-    if report.survey is not None:
-        yield from (f"note: {finding}" for finding in report.survey.findings())
-    yield (
-        f"use it:  data: {{kind: parquet, train: {report.files['train']}, test:"
-        f" {report.files['test']}}}"
-    )
 
 
 def show_description(description: Description, console: Console) -> None:

@@ -12,9 +12,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-import typer
-
 from orchestrator.masking import masked
+from orchestrator.terminal.printable import PrintableFormatter, say
 
 Level = Literal["info", "warning", "error"]
 
@@ -61,7 +60,7 @@ class PlainLines:
         stage: str = "",
     ) -> None:
         """Prints it."""
-        typer.echo(message)
+        say(message)
 
 
 class JsonLines:
@@ -114,6 +113,7 @@ def log_as_text() -> None:
     flavour would hide all of them.
     """
     if logging.lastResort is not None:
+        logging.lastResort.setFormatter(PrintableFormatter())
         logging.getLogger().addHandler(logging.lastResort)
 
 

@@ -19,6 +19,7 @@ from orchestrator import output_files
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.reporting.quantities import duration
 from orchestrator.terminal.pages import page_lines
+from orchestrator.terminal.printable import printable
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.ranking import ranked
 from orchestrator.tuning.trial_status import TrialStatus
@@ -161,7 +162,7 @@ class TerminalSweepListener:
             table.add_row(
                 *self._row(trial), style="bold" if trial.status is TrialStatus.RUNNING else ""
             )
-        return Group(table, Text(self._footer(running)))
+        return Group(table, Text(printable(self._footer(running))))
 
     def _row(self, trial: LedgerTrial) -> Sequence[str]:
         is_running = trial.status is TrialStatus.RUNNING

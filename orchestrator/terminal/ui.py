@@ -8,11 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
+from orchestrator.terminal.printable import say
 from orchestrator.tracking.mlflow.ui_server import free_port, ui_server
 from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.uris import SERVER_SCHEMES, experiment_url, require_supported, uri_scheme
@@ -36,7 +35,7 @@ def show_ui(tracking_uri: str, port: int) -> None:
     _require_something(uri)
     check_reachable(uri)
     if uri_scheme(uri) in SERVER_SCHEMES:
-        typer.echo(f"an MLflow server shows its own pages: {experiment_url(uri)}")
+        say(f"an MLflow server shows its own pages: {experiment_url(uri)}")
         return
     _end_with_the_terminal()
     with suppress(KeyboardInterrupt):
@@ -48,11 +47,11 @@ def _serve(uri: str, port: int) -> None:
         database_ready,
     )
 
-    typer.echo(f"starting MLflow for {shown(uri)} (some seconds)")
+    say(f"starting MLflow for {shown(uri)} (some seconds)")
     with database_ready(uri):
         pass  # a schema that the server would refuse is brought up to date, or explained
     with ui_server(uri, port) as server:
-        typer.echo("\n".join(link_lines(server.url, server.experiments())))
+        say("\n".join(link_lines(server.url, server.experiments())))
         server.wait()
 
 

@@ -149,7 +149,8 @@ def file_name(cell: pa.Scalar) -> str:
         or not cell.is_valid
     ):
         return ""
-    return cell["path"].as_py() or ""
+    name = cell["path"].as_py()
+    return name if isinstance(name, str) else ""
 
 
 SOURCE = ParquetSource

@@ -78,7 +78,8 @@ class Watch:
         if not self._is_due(record, [*there]):
             return record
         wanted = [*record.unknown([*there]), *record.waiting]
-        sample = Sample(config.max_images, self._champion.experiment.data.shape)
+        max_pixels = self._retraining.experiment.data.max_image_pixels
+        sample = Sample(config.max_images, self._champion.experiment.data.shape, max_pixels)
         record = self._read(record, {stamp: there[stamp] for stamp in sorted(wanted)}, sample)
         if len(sample) < config.min_images:
             return record

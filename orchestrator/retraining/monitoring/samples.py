@@ -28,13 +28,15 @@ class Sample:
         damaged: Why images could not be decoded, one text each.
     """
 
-    def __init__(self, max_images: int, shape: tuple[int, int, int]) -> None:
+    def __init__(self, max_images: int, shape: tuple[int, int, int], max_pixels: int) -> None:
         """Hold nothing yet.
 
         Args:
             max_images: The most that are kept.
             shape: (channels, height, width) to which every image is converted.
+            max_pixels: Most pixels of one image; larger ones are damaged.
         """
+        self._max_pixels = max_pixels
         self._max_images = max_images
         self._shape = shape
         self._largest_first: list[tuple[int, int]] = []  # (negative digest, place in _images)
@@ -67,7 +69,7 @@ class Sample:
 
     def _take(self, content: ParquetContent, row: int, key: int) -> None:
         try:
-            [pixels] = content.decode([row], self._shape)
+            [pixels] = content.decode([row], self._shape, self._max_pixels)
         except DataError as error:
             self.damaged.append(str(error))
             return
@@ -95,7 +97,8 @@ def held_out_images(
     """
     source, lineage = retraining.source, champion.lineage
     folder = Folder(source.path)
-    sample = Sample(retraining.monitoring.max_images, champion.experiment.data.shape)
+    max_pixels = retraining.experiment.data.max_image_pixels
+    sample = Sample(retraining.monitoring.max_images, champion.experiment.data.shape, max_pixels)
     for file in kept:
         labels = {
             label for label in file.num_images if file.delivery <= lineage.deliveries.get(label, 0)

@@ -1,0 +1,25 @@
+"""What a person sees of an import; apart from other data commands, as it needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.data.samples import HALVES
+from orchestrator.pipelines.data.importing import ImportReport
+from orchestrator.reporting.quantities import count
+
+
+def import_lines(report: ImportReport) -> Iterator[str]:
+    """What is there now, what was left out, and how to use it."""
+    if report.survey is None:
+        yield "nothing new: all of it has been imported before"
+    for half in HALVES:
+        yield f"{half:5}  {count(report.num_images[half]):>9} images  {report.files[half]}"
+    if report.num_bad:
+        yield f"left out {report.num_bad:>7,} images  {report.bad_files}"
+    if report.survey is not None:
+        yield from (f"note: {finding}" for finding in report.survey.findings())
+    yield (
+        f"use it:  data: {{kind: parquet, train: {report.files['train']}, test:"
+        f" {report.files['test']}}}"
+    )
