@@ -23,7 +23,13 @@ from orchestrator.config.bounds import (
     MOST_WORKERS,
 )
 from orchestrator.config.constraints import parse_constraint
-from orchestrator.config.distributions import ENUMERABLE, ChoiceConfig, DistributionConfig
+from orchestrator.config.distributions import (
+    ENUMERABLE,
+    ChoiceConfig,
+    DistributionConfig,
+    IntUniformConfig,
+    QuantizedUniformConfig,
+)
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.objective import Metric
 from orchestrator.config.schema import problem_with_path
@@ -200,11 +206,14 @@ class SearchSpace(Config):
             raise ValueError(msg)
         if isinstance(self.searcher, GridSearchConfig):
             for path, distribution in self.parameters.items():
-                num = 0 if isinstance(distribution, ChoiceConfig) else distribution.num_values
-                if num > MOST_CHOICES:
+                if (
+                    isinstance(distribution, IntUniformConfig | QuantizedUniformConfig)
+                    and distribution.num_values > MOST_CHOICES
+                ):
                     msg = (
-                        f"parameters.{path}: a grid of {num:,} values is never gone through, the"
-                        f" most are {MOST_CHOICES:,}; raise step, or use another searcher"
+                        f"parameters.{path}: a grid of {distribution.num_values:,} values is never"
+                        f" gone through, the most are {MOST_CHOICES:,}; raise step, or use another"
+                        " searcher"
                     )
                     raise ValueError(msg)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -160,7 +160,7 @@ class _Counted:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in (anchor for anchor, _ in self._open):
                 raise _at(event, f"the alias {event.anchor!r} is part of itself")
-            self.num_values += self._sizes.get(event.anchor, 1)
+            self.num_values += self._sizes.get(event.anchor or "", 1)
         elif isinstance(event, yaml.CollectionStartEvent):
             self._open.append((event.anchor, self.num_values))
             self.num_values += 1
@@ -176,7 +176,8 @@ class _Counted:
 
 
 def _at(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+    mark = cast("yaml.Mark", event.start_mark)  # of libyaml: the same, by another name
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 class _StrictLoader(yaml.CSafeLoader):

@@ -167,14 +167,13 @@ def file_id(sha256: str) -> str:
     return sha256[:_ID_LENGTH]
 
 
-def _pair(values: Mapping[str, str]) -> ModelPair:
+def _pair(values: Mapping[str, Any]) -> ModelPair:
     """Return the pair; its versions become parts of paths and addresses."""
-    pair = ModelPair(**values)
-    for version in (pair.teacher, pair.student):
+    for version in values.values():
         if not isinstance(version, str) or not _VERSION.fullmatch(version):
             msg = f"{version!r:.40} is no version of a model"
             raise ValueError(msg)
-    return pair
+    return ModelPair(**values)
 
 
 def _record(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,9 +136,10 @@ class Work:
         return None
 
     def _reports_in(self, artifact: Artifact, stage: Stage) -> list[EpochReport] | None:
+        reports = None
         with self._understood(stage.key, stage.name):
-            return [EpochReport(**report) for report in artifact.values["epochs"]]
-        return None
+            reports = [EpochReport(**report) for report in artifact.values["epochs"]]
+        return reports  # noqa: RET504 - None where the `with` has caught an error
 
     @contextmanager
     def _understood(self, key: str, name: str) -> Iterator[None]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.private_folder import scratch_folder
 from orchestrator.reporting.history.conditions import conditions_of
 from orchestrator.reporting.history.facts import Delivery, GateCondition, History, Version
 from orchestrator.retraining.class_accuracies import (
@@ -86,10 +86,10 @@ def read_history(registry: ModelRegistry, file: str = "RETRAINING.yaml") -> Hist
 
 def _read_files(registry: ModelRegistry, students: Sequence[VersionFacts]) -> dict[str, _Files]:
     found = {}
-    with tempfile.TemporaryDirectory(prefix="orchestrator-history-") as folder:
+    with scratch_folder("history") as folder:
         for student in students:
             pair = ModelPair(student.tags[TEACHER_TAG], student.version)
-            found[student.version] = _files_of(registry, pair, Path(folder) / student.version)
+            found[student.version] = _files_of(registry, pair, folder / student.version)
     return found
 
 
