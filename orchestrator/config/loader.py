@@ -111,5 +111,8 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
 def _source(path: str | Path, overrides: Sequence[str]) -> str:
     """Return what to begin each line of an error with."""
     return " ".join(
-        [str(path), *(f"--set {shortened(shown_override(override))}" for override in overrides)]
+        [
+            shortened(str(path), 1000),
+            *(f"--set {shortened(shown_override(override))}" for override in overrides),
+        ]
     )

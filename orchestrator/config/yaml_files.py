@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +36,7 @@ MOST_LEVELS = 64
 """Levels of a configuration: the deepest that means anything have ten."""
 # 2**64 has 20, a floating-point number 17 and an exponent
 _MOST_DIGITS = 64
+_LINE_ENDS = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -102,8 +104,9 @@ class YamlError(ValueError):
 
 
 def shortened(text: str, length: int = 200) -> str:
-    """Return a text, or its beginning with an ellipsis."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """Return a text, or its beginning with an ellipsis, in one line."""
+    line = _LINE_ENDS.sub(lambda found: ascii(found.group())[1:-1], text[: length + 1])
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _text(path: Path, where: str, most_bytes: int) -> str:
