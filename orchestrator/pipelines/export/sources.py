@@ -9,12 +9,12 @@ from statistics import fmean
 
 import numpy as np
 import torch
-import yaml
 from pydantic import ValidationError
 
 from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
+from orchestrator.config.yaml_files import BY_PROGRAM, YamlError, parse_yaml
 from orchestrator.data import Scenario, Split, load_images
 from orchestrator.data.scenario_building import build_scenario
 from orchestrator.errors import ConfigError, DataError, OrchestratorError, UserInputError
@@ -207,9 +207,9 @@ def _scenario_of(run: TrackedRun, shape: Shape) -> Scenario:
 def _experiment_of(run: TrackedRun) -> Experiment:
     try:
         return Experiment.model_validate(
-            yaml.safe_load(run.files.get(output_files.EXPERIMENT_FILE, "")) or {"name": ""}
+            parse_yaml(run.files.get(output_files.EXPERIMENT_FILE, ""), BY_PROGRAM) or {"name": ""}
         )
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValidationError, YamlError) as error:
         raise ConfigError(
             "the run's experiment file is missing, or of another version of this program",
             run.run_id,

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ValidationError
 
 from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.yaml_files import BY_PROGRAM, YamlError, parse_yaml
 from orchestrator.errors import ConfigError, UserInputError
 from orchestrator.tracking import names
 from orchestrator.tracking.reading import open_reader
@@ -122,7 +122,11 @@ def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
     )
 
     trials = reader.trials_of(sweep)
-    search_space = yaml.safe_load(sweep.files.get(output_files.SEARCH_SPACE_FILE, "")) or {}
+    try:
+        text = sweep.files.get(output_files.SEARCH_SPACE_FILE, "")
+        search_space = parse_yaml(text, BY_PROGRAM) or {}
+    except YamlError as error:
+        raise ConfigError(f"the sweep's search space is damaged ({error})", sweep.run_id) from None
     summary = sweep.summary or summary_of_trials(sweep, trials, search_space)
     best = {trial["run_id"] for trial in best_trials(summary)[:NUM_BEST]}
     curves = {
