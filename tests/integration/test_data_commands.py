@@ -17,6 +17,7 @@ from orchestrator.config.data import DigitsConfig, ImageFolderConfig, ParquetCon
 from orchestrator.config.image_source import Half
 from orchestrator.data import ImageTable, importing, load_images
 from orchestrator.data.decoding import Shape
+from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Sample
 from orchestrator.data.survey import examine
 from orchestrator.errors import DataError, LockedError
@@ -148,11 +149,11 @@ def test_an_interrupted_import_goes_on_where_it_was(
     monkeypatch.setattr(importing, "_CHUNK_IMAGES", 4)
     examined: list[str] = []
 
-    def interrupted(sample: Sample, half: Half, shape: Shape) -> object:
+    def interrupted(sample: Sample, half: Half, shape: Shape, limits: ImageLimits) -> object:
         examined.append(sample.where)
         if len(examined) == 15:
             raise KeyboardInterrupt
-        return examine(sample, half, shape)
+        return examine(sample, half, shape, limits)
 
     monkeypatch.setattr(importing, "examine", interrupted)
     with pytest.raises(KeyboardInterrupt):
