@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,26 +13,12 @@ from orchestrator.config.bounds import (
     MOST_CHOICES,
     MOST_STEPS_OF_A_RANGE,
 )
+from orchestrator.config.plain_values import hashable_of, require_plain
 from orchestrator.masking import secrets_in, shown_values
 
 # A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw
 # in 5,000.
 NORMAL_REACH = 3.7
-
-
-def require_plain(value: object) -> None:
-    """Refuses what would not come back from a JSON file as it was."""
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        msg = (
-            f"{value!r} is neither a finite number nor text, true, false, null, a list or a"
-            " mapping; put dates in quotes"
-        )
-        raise ValueError(msg) from None
-    if json.loads(text) != value:
-        msg = f"{value!r} has keys that are no text; put them in quotes"
-        raise ValueError(msg)
 
 
 Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
@@ -214,13 +199,6 @@ class QuantizedNormalConfig(_BellConfig):
         return self
 
 
-def _hashable(value: object) -> object:
-    """Return what is equal exactly where two plain values are."""
-    if isinstance(value, dict):
-        return "mapping", frozenset((key, _hashable(inner)) for key, inner in value.items())
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
-
-
 class ChoiceConfig(_DistributionConfig):
     """One of several values of any kind: text, numbers, lists, mappings."""
 
@@ -243,7 +221,7 @@ class ChoiceConfig(_DistributionConfig):
                     " everywhere; give the address without it, and the secret in the environment"
                 )
                 raise ValueError(msg)
-            hashable = _hashable(value)
+            hashable = hashable_of(value)
             if hashable in seen:
                 msg = f"{value!r} stands there more than once; name each value once"
                 raise ValueError(msg)

@@ -1,0 +1,27 @@
+"""Values that a JSON file holds."""
+
+from __future__ import annotations
+
+import json
+
+
+def require_plain(value: object) -> None:
+    """Refuse what would not come back from a JSON file as it was."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        msg = (
+            f"{value!r} is neither a finite number nor text, true, false, null, a list or a"
+            " mapping; put dates in quotes"
+        )
+        raise ValueError(msg) from None
+    if json.loads(text) != value:
+        msg = f"{value!r} has keys that are no text; put them in quotes"
+        raise ValueError(msg)
+
+
+def hashable_of(value: object) -> object:
+    """Return what is equal exactly where two plain values are."""
+    if isinstance(value, dict):
+        return "mapping", frozenset((key, hashable_of(inner)) for key, inner in value.items())
+    return tuple(map(hashable_of, value)) if isinstance(value, list | tuple) else value
