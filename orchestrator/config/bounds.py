@@ -49,7 +49,7 @@ MOST_GPUS = 1024
 """More than any machine holds."""
 
 MOST_RESOURCES = 1e6
-"""Of a kind, on one node: as Kubernetes and Ray count them."""
+"""Of a kind, on one node: what no node has is waited for, and named, by Ray."""
 
 MOST_GIB = 1e6
 """A petabyte: 64 bits still count its bytes."""

@@ -47,7 +47,7 @@ class LaneConfig(Config):
     num_cpus_per_worker: float = Field(
         default=1.0,
         gt=0,
-        le=MOST_THREADS,
+        le=MOST_RESOURCES,
         description="CPUs of a worker; it computes with as many threads, rounded down.",
     )
     num_gpus_per_worker: float = Field(
