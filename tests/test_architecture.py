@@ -33,6 +33,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
     "arguments",
     [
         ["--help"],
+        ["--version"],
         *([*command, "--help"] for command in (["data"], ["data", "import"], ["data", "describe"])),
         *(
             [command, "--help"]
@@ -344,6 +345,7 @@ def test_median_file_is_about_120_lines_or_less() -> None:
 
 def test_commands_and_flags_are_these() -> None:
     group = typer.main.get_group(build_application())
+    assert {flag for parameter in group.params for flag in parameter.opts} == {"--version"}
     commands = dict(group.commands)
     data = commands.pop("data")
     assert isinstance(data, TyperGroup)

@@ -5,6 +5,8 @@ one entry in the list below.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -80,4 +82,23 @@ def build_application() -> typer.Typer:
         for name, command in commands.items():
             group.command(name)(command)
     application.add_typer(data, name="data")
+    application.callback()(_orchestrator)
     return application
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"orchestrator {metadata.version('continual-orchestrator')}")
+        raise typer.Exit
+
+
+def _orchestrator(
+    version: Annotated[  # noqa: ARG001 - its callback has answered and ended the program
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    # no docstring: typer would show it in place of the application's help
+    return
