@@ -1,5 +1,5 @@
 """The application with all commands. A new command is a file of this folder with one function, and
-one entry in the list below.
+one entry in the lists below.
 """
 
 from __future__ import annotations
@@ -31,27 +31,24 @@ from orchestrator.cli.sweep import sweep
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
 
-# By name, in the order of `orchestrator --help`.
-COMMANDS: dict[str, Callable[..., None]] = {
-    "run": run,
-    "sweep": sweep,
-    "plan": plan,
-    "validate": validate,
-    "report": report,
-    "compare": compare,
-    "ui": ui,
-    "export": export,
-    "retrain": retrain,
-    "approve": approve,
-    "reject": reject,
-    "rollback": rollback,
-    "submit": submit,
-    "status": status,
-    "cancel": cancel,
-    "gc": gc,
-    "reconcile": reconcile,
-    "plugins": plugins,
+# By purpose and name, in the order of `orchestrator --help`: what people do first comes first.
+COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
+    "Learn": {"run": run, "validate": validate, "plan": plan, "sweep": sweep},
+    "Look at results": {"report": report, "compare": compare, "ui": ui},
+    "Use a model": {"export": export},
+    "Retrain on a schedule": {
+        "retrain": retrain,
+        "approve": approve,
+        "reject": reject,
+        "rollback": rollback,
+    },
+    "Run on Kubernetes": {"submit": submit, "status": status, "cancel": cancel},
+    "Maintain": {"gc": gc, "reconcile": reconcile, "plugins": plugins},
 }
+COMMANDS = {
+    name: command for group in COMMANDS_BY_PURPOSE.values() for name, command in group.items()
+}
+_PURPOSE_OF_DATA = "Learn"
 DATA_COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_data,
     "describe": describe,
@@ -78,10 +75,12 @@ def build_application() -> typer.Typer:
         no_args_is_help=True,
         help="Look at data sets, and turn them into files that every run reads fast.",
     )
-    for group, commands in ((application, COMMANDS), (data, DATA_COMMANDS)):
+    for purpose, commands in COMMANDS_BY_PURPOSE.items():
         for name, command in commands.items():
-            group.command(name)(command)
-    application.add_typer(data, name="data")
+            application.command(name, rich_help_panel=purpose)(command)
+    for name, command in DATA_COMMANDS.items():
+        data.command(name)(command)
+    application.add_typer(data, name="data", rich_help_panel=_PURPOSE_OF_DATA)
     application.callback()(_orchestrator)
     return application
 

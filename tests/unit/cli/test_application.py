@@ -1,9 +1,14 @@
 """What `orchestrator` says of itself: its version, and its commands."""
 
+import re
 import subprocess
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+
+import typer.main
+
+from orchestrator.cli.application import COMMANDS, COMMANDS_BY_PURPOSE, build_application
 
 ROOT = Path(__file__).parents[3]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -24,3 +29,26 @@ def test_the_help_of_the_whole_names_the_version_option(orchestrator_command: Co
     assert done.returncode == 0
     assert "--version" in done.stdout
     assert "Image classifiers that keep learning new classes" in done.stdout
+
+
+def test_help_shows_every_command_once_under_its_purpose_what_people_do_first_above(
+    orchestrator_command: Command,
+) -> None:
+    shown = orchestrator_command("--help").stdout
+    purposes = (
+        "Learn", "Look at results", "Use a model", "Retrain on a schedule", "Run on Kubernetes",
+        "Maintain",
+    )  # fmt: skip
+    headings = [re.search(rf"─ {purpose} ─", shown) for purpose in purposes]
+    starts = [heading.start() for heading in headings if heading]
+    assert len(starts) == len(purposes)
+    assert starts == sorted(starts)
+    assert "─ Commands ─" not in shown
+    for command in (*COMMANDS, "data"):
+        assert len(re.findall(rf"^│ {command} ", shown, flags=re.MULTILINE)) == 1, command
+    assert shown.index("│ run ") < shown.index("│ data ") < starts[1]
+
+
+def test_every_command_has_a_purpose_and_no_name_is_given_twice() -> None:
+    assert set(typer.main.get_group(build_application()).commands) == {*COMMANDS, "data"}
+    assert len(COMMANDS) == sum(map(len, COMMANDS_BY_PURPOSE.values()))
