@@ -17,6 +17,7 @@ from orchestrator.cli.data_describe import describe
 from orchestrator.cli.data_import import import_data
 from orchestrator.cli.export import export
 from orchestrator.cli.gc import gc
+from orchestrator.cli.list import list_records
 from orchestrator.cli.plan import plan
 from orchestrator.cli.plugins import plugins
 from orchestrator.cli.reconcile import reconcile
@@ -34,7 +35,7 @@ from orchestrator.cli.validate import validate
 # By purpose and name, in the order of `orchestrator --help`: what people do first comes first.
 COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
     "Learn": {"run": run, "validate": validate, "plan": plan, "sweep": sweep},
-    "Look at results": {"report": report, "compare": compare, "ui": ui},
+    "Look at results": {"list": list_records, "report": report, "compare": compare, "ui": ui},
     "Use a model": {"export": export},
     "Retrain on a schedule": {
         "retrain": retrain,

@@ -9,6 +9,7 @@ opening, reading    open a run, or a reader of runs; load MLflow only when they 
        |
 in_memory_tracker, null_tracker, earlier_log       trackers without a store; resumed runs
 tracked_run, datasets, provenance, run_process     what is known of a run, as values
+listed_version      what is known of a version of the registry
 preflight           whether a store answers, before MLflow is loaded
        |
     tracker         the protocol by which a run reports its numbers

@@ -11,6 +11,7 @@ from orchestrator.tracking.preflight import check_reachable, prepare_mlflow
 from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
+    from orchestrator.tracking.mlflow.listing import RecordLister
     from orchestrator.tracking.mlflow.model_reader import ModelReader
     from orchestrator.tracking.mlflow.reader import MlflowReader
     from orchestrator.tracking.mlflow.registry import ModelRegistry
@@ -42,6 +43,14 @@ def open_model_reader(uri: str) -> ModelReader:
     from orchestrator.tracking.mlflow.model_reader import ModelReader  # noqa: PLC0415
 
     return ModelReader(uri)
+
+
+def open_lister(uri: str) -> RecordLister:
+    """Return a lister of runs, sweeps and versions; see `open_reader`."""
+    uri = _existing(uri)
+    from orchestrator.tracking.mlflow.listing import RecordLister  # noqa: PLC0415
+
+    return RecordLister(uri)
 
 
 def open_registry(uri: str, name: str) -> ModelRegistry:

@@ -1,0 +1,251 @@
+"""List what a tracking store holds: runs, sweeps, champions, and the versions of retrainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from orchestrator.errors import UserInputError
+from orchestrator.masking import shown, shown_values
+from orchestrator.retraining.version_states import CHAMPION, VersionState
+from orchestrator.tracking import RunStatus, names
+from orchestrator.tracking.listed_version import ListedVersion
+from orchestrator.tracking.reading import open_lister
+from orchestrator.tracking.tracked_run import TrackedRun
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.mlflow.listing import RecordLister
+
+Kind: TypeAlias = Literal["runs", "sweeps", "champions", "retrainings"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+RUN_STATES = ("running", *(status.value.lower() for status in RunStatus))
+VERSION_STATES = tuple(state.value for state in VersionState)
+_OF_MLFLOW = "mlflow."
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Choose what is listed.
+
+    Attributes:
+        kind: The only kind; None means all.
+        experiment: The only MLflow experiment, by its name; None means all.
+        state: Of `RUN_STATES`, or of `VERSION_STATES`; None means every one.
+        tags: That a run or a version must have, as `KEY=VALUE`.
+        limit: Most records of each kind.
+    """
+
+    kind: Kind | None = None
+    experiment: str | None = None
+    state: str | None = None
+    tags: Sequence[str] = ()
+    limit: int = 20
+
+    def wants(self, kind: Kind) -> bool:
+        """Return whether records of a kind can be among the chosen ones."""
+        states = RUN_STATES if kind in ("runs", "sweeps") else VERSION_STATES
+        return self.kind in (None, kind) and (self.state is None or self.state in states)
+
+    def tag_values(self) -> dict[str, str]:
+        """Return the tags by key.
+
+        Raises:
+            UserInputError: A text is no tag, or cannot be searched for.
+        """
+        pairs = [
+            (key, separator, value)
+            for key, separator, value in (text.partition("=") for text in self.tags)
+        ]
+        for key, separator, value in pairs:
+            if not key or not separator:
+                raise UserInputError(
+                    f"{key or separator!r} is no tag", "--tag", "write --tag KEY=VALUE"
+                )
+            if "`" in key or {"'", '"'} <= set(value):
+                raise UserInputError(
+                    f"MLflow cannot search for the tag {key}={value}",
+                    "--tag",
+                    "leave out the ` of the key, and one kind of quotes of the value",
+                )
+        return {key: value for key, _, value in pairs}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The chosen records of a store, the newest first.
+
+    Attributes:
+        uri: The store, without secrets.
+        runs: Neither sweeps nor their trials.
+        sweeps: The runs above the trials.
+        champions: The student version that each model serves.
+        retrainings: The student versions that retrainings have registered.
+        more: The kinds of which there are more than the limit.
+    """
+
+    uri: str
+    runs: Sequence[TrackedRun] = ()
+    sweeps: Sequence[TrackedRun] = ()
+    champions: Sequence[ListedVersion] = ()
+    retrainings: Sequence[ListedVersion] = ()
+    more: Sequence[Kind] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything for programs: accuracies are fractions, moments are ISO 8601 in UTC."""
+        document = {
+            "tracking_uri": self.uri,
+            "runs": [_run_as_json(run) for run in self.runs],
+            "sweeps": [_run_as_json(sweep) for sweep in self.sweeps],
+            "champions": [_version_as_json(version) for version in self.champions],
+            "retrainings": [_version_as_json(version) for version in self.retrainings],
+            "more": list(self.more),
+        }
+        values: dict[str, Any] = shown_values(document)
+        return values
+
+
+def list_records(filters: Filters, uri: str) -> Listing:
+    """List the chosen records of a tracking store; nothing is written there.
+
+    Args:
+        filters: Choose the records.
+        uri: The tracking store.
+
+    Raises:
+        UserInputError: There is no such store or experiment, or a tag cannot be searched for.
+        TrackingUnavailableError: The store does not answer.
+    """
+    tags = filters.tag_values()
+    lister = open_lister(uri)
+    if filters.experiment is not None:
+        lister.require_experiment(filters.experiment)
+    limit = filters.limit
+    runs, sweeps = _runs_and_sweeps(lister, filters, tags)
+    champions = _champions(lister, filters, tags)
+    retrainings = list(islice(_retrainings(lister, filters, tags), limit + 1))
+    found: dict[Kind, int] = {
+        "runs": len(runs),
+        "sweeps": len(sweeps),
+        "champions": len(champions),
+        "retrainings": len(retrainings),
+    }
+    return Listing(
+        shown(uri),
+        runs[:limit],
+        sweeps[:limit],
+        champions[:limit],
+        retrainings[:limit],
+        [kind for kind, number in found.items() if number > limit],
+    )
+
+
+def state_of(version: ListedVersion) -> str:
+    """Return a version's state: its alias counts more than its tag, for it decides what is
+    served.
+    """
+    if CHAMPION in version.aliases:
+        return CHAMPION
+    return version.state or VersionState.CANDIDATE.value
+
+
+def final_accuracy(run: TrackedRun, measure: names.FinalMeasure) -> float | None:
+    """Return a final measure of a run's student, in [0, 1]; None where it has none (yet)."""
+    return run.metrics.get(names.final_metric("student", measure))
+
+
+# --- inside ---------------------------------------------------------------------------------------
+
+
+def _runs_and_sweeps(
+    lister: RecordLister, filters: Filters, tags: Mapping[str, str]
+) -> tuple[list[TrackedRun], list[TrackedRun]]:
+    """Return one more of each kind than the limit, if there are as many."""
+    runs: list[TrackedRun] = []
+    sweeps: list[TrackedRun] = []
+    open_lists = [runs] if filters.wants("runs") else []
+    open_lists += [sweeps] if filters.wants("sweeps") else []
+    if not open_lists:
+        return runs, sweeps
+    status = filters.state.upper() if filters.state else None
+    for run in lister.runs(filters.experiment, status, tags):
+        kept = sweeps if run.is_sweep else runs
+        if any(kept is found for found in open_lists) and len(kept) <= filters.limit:
+            kept.append(run)
+        if all(len(found) > filters.limit for found in open_lists):
+            break
+    return runs, sweeps
+
+
+def _champions(
+    lister: RecordLister, filters: Filters, tags: Mapping[str, str]
+) -> list[ListedVersion]:
+    if not filters.wants("champions") or filters.state not in (None, CHAMPION):
+        return []
+    return list(_fitting(lister.students_with(CHAMPION), filters, tags))
+
+
+def _retrainings(
+    lister: RecordLister, filters: Filters, tags: Mapping[str, str]
+) -> Iterator[ListedVersion]:
+    if filters.wants("retrainings"):
+        yield from _fitting(lister.retrained_students(), filters, tags)
+
+
+def _fitting(
+    versions: Iterable[ListedVersion], filters: Filters, tags: Mapping[str, str]
+) -> Iterator[ListedVersion]:
+    return (
+        version
+        for version in versions
+        if filters.experiment in (None, version.experiment)
+        and filters.state in (None, state_of(version))
+        and tags.items() <= version.tags.items()
+    )
+
+
+def _run_as_json(run: TrackedRun) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "experiment": run.experiment,
+        "state": run.status.lower(),
+        "reason": run.reason,
+        "started": _iso(run.started),
+        "ended": _iso(run.ended),
+        "seconds": run.seconds,
+        "method": run.method,
+        "seed": run.seed,
+        "dataset": run.dataset,
+        "final": {
+            name.removeprefix("final/"): value
+            for name, value in sorted(run.metrics.items())
+            if name.startswith("final/")
+        },
+        "tags": {
+            key: value for key, value in sorted(run.tags.items()) if not key.startswith(_OF_MLFLOW)
+        },
+    }
+
+
+def _version_as_json(version: ListedVersion) -> dict[str, Any]:
+    return {
+        "model": version.model,
+        "version": int(version.version),
+        "aliases": list(version.aliases),
+        "state": state_of(version),
+        "reason": version.reason,
+        "decided_by": version.decided_by,
+        "created": _iso(version.created),
+        "run_id": version.run_id,
+        "experiment": version.experiment,
+        "dataset": version.tags.get("dataset", ""),
+        "num_classes": version.num_classes,
+        "last_accuracy": version.last_accuracy,
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
