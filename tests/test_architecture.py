@@ -52,7 +52,7 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
                 "rollback",
             )
         ),
-        *([command, "--help"] for command in ("submit", "status", "cancel", "export")),
+        *([command, "--help"] for command in ("submit", "status", "cancel", "export", "predict")),
         ["submit", "run", "experiments/digits.yaml", "--dry-run"],
         ["submit", "sweep", "search_spaces/smoke.yaml", "experiments/nonesuch.yaml"],
         [
@@ -63,6 +63,8 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
         ],
         ["retrain", "experiments/nonesuch.yaml"],
         ["report", "experiments/nonesuch.yaml"],
+        ["predict", "nonesuch.onnx", "photos"],
+        ["predict", "3f2a9c1e", "photos", "--tracking-uri", "sqlite:///nonesuch/mlflow.db"],
         ["list", "--tracking-uri", "sqlite:///nonesuch/mlflow.db"],
         ["retrain", "experiments/retraining_digits.yaml", "--backtest", "nonesuch", "--dry-run"],
         ["run", "experiments/nonesuch.yaml"],
@@ -431,6 +433,7 @@ def test_commands_and_flags_are_these() -> None:
             "--sheet",
             "--run",
         },
+        "predict": {"model", "images", "--output", "--sheet", "--tracking-uri"},
         "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
     }
 

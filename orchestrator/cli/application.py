@@ -20,6 +20,7 @@ from orchestrator.cli.gc import gc
 from orchestrator.cli.list import list_records
 from orchestrator.cli.plan import plan
 from orchestrator.cli.plugins import plugins
+from orchestrator.cli.predict import predict
 from orchestrator.cli.reconcile import reconcile
 from orchestrator.cli.reject import reject
 from orchestrator.cli.report import report
@@ -36,7 +37,7 @@ from orchestrator.cli.validate import validate
 COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
     "Learn": {"run": run, "validate": validate, "plan": plan, "sweep": sweep},
     "Look at results": {"list": list_records, "report": report, "compare": compare, "ui": ui},
-    "Use a model": {"export": export},
+    "Use a model": {"predict": predict, "export": export},
     "Retrain on a schedule": {
         "retrain": retrain,
         "approve": approve,

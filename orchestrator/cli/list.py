@@ -53,9 +53,9 @@ def list_records(  # noqa: PLR0913, PLR0917 - the command's options
 ) -> None:
     """List runs, sweeps, champions and the versions of retrainings, the newest first.
 
-    Other commands take what stands in the first columns: `report`, `compare` and `export` a run,
-    `report` a sweep, `export` a model. The trials of a sweep are in its report. Times are in UTC.
-    With --json accuracies are fractions.
+    Other commands take what stands in the first columns: `report`, `compare`, `predict` and
+    `export` a run, `report` a sweep, `predict` and `export` a model. The trials of a sweep are in
+    its report. Times are in UTC. With --json accuracies are fractions.
 
     Examples:
     `orchestrator list`

@@ -87,7 +87,7 @@ def decode_all(
     labels: list[Label] = []
     places: list[str] = []
     images = room_on_disk(config.cache_dir, (num, *config.shape))
-    work = partial(_decoded, shape=config.shape, limits=ImageLimits(config.max_image_pixels))
+    work = partial(decode_sample, shape=config.shape, limits=ImageLimits(config.max_image_pixels))
     for row, (label, pixels, place) in enumerate(in_threads(work, samples)):
         images[row] = pixels
         labels.append(label)
@@ -112,9 +112,14 @@ def _num_images(source: ImageSource, half: Half) -> int:
     return num_images
 
 
-def _decoded(
+def decode_sample(
     sample: Sample, shape: Shape, limits: ImageLimits
 ) -> tuple[Label, npt.NDArray[np.uint8], str]:
+    """Return a sample's label, its image (channels, height, width), and where it lies.
+
+    Raises:
+        DataError: It cannot be read or decoded, or is larger than the limits allow.
+    """
     try:
         label, content = sample.load()
     except OSError as error:

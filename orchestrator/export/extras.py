@@ -10,15 +10,20 @@ _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 INSTALL = 'pip install "continual-orchestrator[export]"'
 
 
-def require_onnx() -> None:
+def require_onnx(
+    where: str = "--format onnx", advice: str = "choose --format pt2, which needs torch alone"
+) -> None:
     """Sees that ONNX files can be written and run here.
+
+    Args:
+        where: What needs it, for messages.
+        advice: What to do instead of installing it.
 
     Raises:
         UserInputError: A package is missing.
     """
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
-        advice = f"{INSTALL}, or choose --format pt2, which needs torch alone"
         raise UserInputError(
-            f"the optional package {missing[0]} is not installed", "--format onnx", advice
+            f"the optional package {missing[0]} is not installed", where, f"{INSTALL}, or {advice}"
         )

@@ -54,3 +54,23 @@ def open_file(path: Path, kind: Format, num_threads: int = 0) -> Predictor:
             return open_pt2(path, num_threads)
         case _:
             assert_never(kind)
+
+
+def read_texts(path: Path, kind: Format) -> dict[str, str]:
+    """Return the metadata of a written file, by name.
+
+    Args:
+        path: The file.
+        kind: Its format.
+    """
+    match kind:
+        case "onnx":
+            from orchestrator.export.onnx_file import read_onnx_texts  # noqa: PLC0415 - optional packages
+
+            return read_onnx_texts(path)
+        case "pt2":
+            from orchestrator.export.pt2_file import read_pt2_texts  # noqa: PLC0415 - only what is asked for
+
+            return read_pt2_texts(path)
+        case _:
+            assert_never(kind)

@@ -62,6 +62,11 @@ def describe(path: Path, texts: Mapping[str, str]) -> None:
     onnx.save(model, path)
 
 
+def read_onnx_texts(path: Path) -> dict[str, str]:
+    """Return the metadata of an ONNX file."""
+    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
 def open_onnx(path: Path, num_threads: int) -> Predictor:
     """An ONNX file, ready to predict.
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import ZipFile
 
 import torch
 from torch import nn
 from torch.export import ExportedProgram
 
 from orchestrator.export.arrays import Images, Logits, Predictor
+
+_EXTRA_FOLDER = "/extra/"
 
 
 def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) -> None:
@@ -32,6 +35,21 @@ def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) ->
 def open_pt2(path: Path, num_threads: int) -> Predictor:
     """A pt2 file, ready to predict; as `as_predictor`."""
     return as_predictor(torch.export.load(path).module(), num_threads)
+
+
+def read_pt2_texts(path: Path) -> dict[str, str]:
+    """Return the metadata of a pt2 file: read from the archive, for loading the graph takes
+    seconds.
+
+    Raises:
+        BadZipFile: It is no pt2 file.
+    """
+    with ZipFile(path) as archive:
+        return {
+            name.rpartition("/")[2]: archive.read(name).decode("utf-8")
+            for name in archive.namelist()
+            if _EXTRA_FOLDER in name
+        }
 
 
 def as_predictor(classifier: nn.Module, num_threads: int = 0) -> Predictor:

@@ -30,12 +30,26 @@ def write_page(path: Path, html: str) -> None:
     Raises:
         StorageUnavailableError: It cannot be written there.
     """
+    write_text(path, html, "report")
+
+
+def write_text(path: Path, text: str, what: str) -> None:
+    """Write a text file in one piece: a reader sees all of it or none.
+
+    Args:
+        path: The file; its folder is made.
+        text: Its content.
+        what: What it is, for messages.
+
+    Raises:
+        StorageUnavailableError: It cannot be written there.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, html)
+        write_whole(path, text)
     except OSError as error:
-        what = f"the report cannot be written ({error.strerror or error})"
-        raise StorageUnavailableError(what, str(path), "choose another --output") from None
+        reason = f"the {what} cannot be written ({error.strerror or error})"
+        raise StorageUnavailableError(reason, str(path), "choose another --output") from None
 
 
 def _environment() -> Environment:

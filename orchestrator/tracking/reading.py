@@ -87,13 +87,27 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
     return ModelRegistry(uri, name)
 
 
-def _existing(uri: str, advice: str = _NAME_STORE) -> str:
-    """Return the absolute address of a store that exists and answers."""
+def existing_store(uri: str, advice: str = _NAME_STORE) -> str:
+    """Return the absolute address of a store; a database file exists, a server may be away.
+
+    Args:
+        uri: As for `open_reader`.
+        advice: What to do where there is no such database.
+
+    Raises:
+        UserInputError: The URI cannot work, or there is no such database.
+    """
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
         raise UserInputError("there is no tracking database", str(path), advice)
+    return uri
+
+
+def _existing(uri: str, advice: str = _NAME_STORE) -> str:
+    """Return the absolute address of a store that exists and answers."""
+    uri = existing_store(uri, advice)
     check_reachable(uri)
     prepare_mlflow()
     return uri

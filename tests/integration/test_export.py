@@ -2,6 +2,8 @@
 the network itself computes.
 """
 
+import csv
+import io
 import json
 import re
 import subprocess
@@ -12,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import onnxruntime
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from mlflow import MlflowClient
@@ -371,3 +375,60 @@ def test_a_place_that_is_taken_while_the_file_is_made_is_said(
             Heard(lambda: file.mkdir(exist_ok=True)),
         )
     assert list(tmp_path.iterdir()) == [file]
+
+
+# --- predict --------------------------------------------------------------------------------------
+
+
+def test_predict_says_what_the_network_says_by_run_by_registry_and_by_file(
+    recorded: Recorded, export: Command, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    cells = [encoded(image) for image in recorded.test_images().images[::9].numpy()]
+    pq.write_table(pa.table({"image": cells}), tmp_path / "new.parquet")
+    client = MlflowClient(recorded.uri, recorded.uri)
+    client.set_registered_model_alias("tiny-student", "served", "1")
+    export(recorded.run_id, "--output", str(tmp_path / "student.onnx"))
+    class_names = recorded.result.work.scenario.class_names
+    expected = torch.from_numpy(recorded.logits("student")[::9]).softmax(dim=1).max(dim=1)
+    for model in (
+        recorded.run_id[:8],
+        "models:/tiny-student@served",
+        "models:/tiny-student/1",
+        "tiny-student/1",
+        str(tmp_path / "student.onnx"),
+    ):
+        done = orchestrator_command(
+            "predict", model, str(tmp_path / "new.parquet"), "--tracking-uri", recorded.uri
+        )
+        assert (done.returncode, done.stderr) == (0, ""), model
+        _, *lines = csv.reader(io.StringIO(done.stdout))
+        assert [line[1] for line in lines] == [class_names[place] for place in expected.indices]
+        given = [float(line[2]) for line in lines]
+        assert given == pytest.approx(expected.values.tolist(), abs=1e-4)
+    assert len({line[1] for line in lines}) > 1
+
+
+def encoded(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(image[0]).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_what_cannot_predict_is_said_with_the_next_step(
+    recorded: Recorded, orchestrator_command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "photo.png"
+    file.write_bytes(encoded(recorded.test_images().images[0].numpy()))
+    sweep = open_run(recorded.experiment.tracking, "tiny", "a sweep", {})
+    sweep.set_tags({names.SWEEP_TAG: sweep.run_id})
+    sweep.close(RunStatus.FINISHED)
+    for model, said in (
+        ("models:/tiny-student/77", "there is no model models:/tiny-student/77 in the registry"),
+        ("models:/tiny-student", "'models:/tiny-student' names no model"),
+        ("ffffffff", "there is no run ffffffff"),
+        ("champion", "'champion' is no run id"),
+        (sweep.run_id, "is a sweep, which has no model of its own"),
+    ):
+        assert_refused(
+            orchestrator_command("predict", model, str(file), "--tracking-uri", recorded.uri), said
+        )

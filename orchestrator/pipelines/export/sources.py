@@ -74,7 +74,7 @@ class JudgingImages:
 
 
 def find_source(reader: ModelReader, reference: str, role: Role | None) -> Source:
-    """Finds what is to be exported.
+    """Find a model that is to be exported, or to predict.
 
     Args:
         reader: Of the tracking store.
@@ -100,7 +100,7 @@ def find_source(reader: ModelReader, reference: str, role: Role | None) -> Sourc
         )
     run = reader.find(reference)
     if run.is_sweep:
-        advice = "run its best.yaml, which computes nothing anew, and export that run"
+        advice = "run its best.yaml, which computes nothing anew, and name that run"
         raise UserInputError(
             f"{run.run_id} is a sweep, which has no model of its own", next_step=advice
         )
@@ -134,14 +134,14 @@ def _package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
     if run.parent_run_id:
         advice = (
             "run its configuration (of the best trial: best.yaml), which computes nothing anew, and"
-            " export that run"
+            " name that run"
         )
         raise UserInputError(f"{what}: it is a trial of a sweep", next_step=advice)
     if run.summary is None:
         reason = f": {run.reason}" if run.reason else ""
         raise UserInputError(
             f"{what}: it is {run.status}{reason}",
-            next_step="export a finished run; `orchestrator ui` lists them",
+            next_step="name a finished run; `orchestrator list` shows them",
         )
     advice = (
         "run the experiment again, with tracking.models: log; where models wait to be sent,"

@@ -17,7 +17,7 @@ from orchestrator.config.backbones import BackboneConfig, SmallCnnTinyConfig, Ti
 from orchestrator.errors import NotConvertibleError
 from orchestrator.export.arrays import Images
 from orchestrator.export.description import Description
-from orchestrator.export.formats import Format, open_file, write_file
+from orchestrator.export.formats import Format, open_file, read_texts, write_file
 from orchestrator.export.onnx_file import INPUT, OUTPUT
 from orchestrator.export.program import trace
 from orchestrator.export.pt2_file import as_predictor
@@ -119,6 +119,7 @@ def test_both_formats_say_the_same_of_the_model(files: dict[Format, Path]) -> No
     extra = dict.fromkeys(DESCRIPTION.texts(), "")
     torch.export.load(files["pt2"], extra_files=extra)
     assert extra == DESCRIPTION.texts() == metadata(files["onnx"])
+    assert all(read_texts(file, kind) == extra for kind, file in files.items())
     assert json.loads(extra["class_names"]) == ["cat", "Bär, brown", "9"]
     assert json.loads(extra["input_shape"]) == [3, 16, 16]
     assert "RGB, channels first, resized to 16 x 16" in extra["preprocessing"]

@@ -26,11 +26,12 @@ _COLUMNS = ("image",)
 class UnlabeledParquet:
     """Parquet files with the column `image`; no other is read."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, field: str = "data.unlabeled.path") -> None:
         """Find the files.
 
         Args:
             path: A file, a folder of files, or a pattern; a local path or an address.
+            field: What to correct where there are none, for messages.
 
         Raises:
             DataError: There are none.
@@ -38,7 +39,7 @@ class UnlabeledParquet:
         """
         self.name = data_set_name(path)
         self.place = shown(path)
-        self._files = find_parquet_files(path, "data.unlabeled.path")
+        self._files = find_parquet_files(path, field)
 
     @property
     def stamp(self) -> str:

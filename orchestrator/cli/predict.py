@@ -1,0 +1,93 @@
+"""`orchestrator predict`: name what is on images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
+
+
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help=(
+                "A run's id or its first letters (its student); models:/NAME@ALIAS or"
+                " models:/NAME/VERSION; or an exported file, .onnx or .pt2."
+            ),
+        ),
+    ],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGES",
+            help="Image files, folders of any depth, Parquet files with a column `image`.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv|FILE.json", help="Default: CSV on the standard output."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw some images of every predicted class."),
+    ] = None,
+    tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
+) -> None:
+    """Name what is on images: the most probable class of each and its probability.
+
+    Images of any size and mode are resized as in training. The probability is the softmax of the
+    logits: it ranks images, and is not calibrated. Images that cannot be decoded are named on the
+    standard error output and skipped; if none is left, the exit code is 2.
+
+    Examples:
+    `orchestrator predict 3f2a9c1e photo.jpg photos/`
+
+    `orchestrator predict models:/digits-student@champion new.parquet --output new.csv`
+
+    `orchestrator predict digits.onnx photos/ --output photos.json --sheet photos.png`
+    """
+    from orchestrator.pipelines.prediction.references import check_reference
+
+    check_reference(model, tracking_uri)  # before torch is loaded
+
+    from orchestrator.pipelines.prediction.predict import check_output
+    from orchestrator.pipelines.prediction.predict import predict as predict_images
+    from orchestrator.terminal.console import new_console
+    from orchestrator.terminal.image_progress import ImageProgress
+    from orchestrator.terminal.prediction import skipped_lines, summary_line
+
+    if output is not None:
+        check_output(output)
+    if sheet is not None:
+        from orchestrator.figures.sample_sheet import check_sheet
+
+        check_sheet(sheet)
+    console = new_console(stderr=True)
+    progress = ImageProgress(console, "predicting")
+    try:
+        found = predict_images(
+            model, images, tracking_uri, *([progress] if console.is_terminal else [])
+        )
+    finally:
+        progress.close()
+    for line in skipped_lines(found):
+        typer.echo(line, err=True)
+    if sheet is not None:
+        from orchestrator.figures.sample_sheet import write_sample_sheet
+
+        write_sample_sheet(found.shown, f"{model}: {summary_line(found)}", sheet)
+    if output is None:
+        typer.echo(found.as_csv(), nl=False)
+        return
+    from orchestrator.reporting.pages import write_text
+
+    write_text(
+        output, found.as_json() if output.suffix.lower() == ".json" else found.as_csv(), "file"
+    )
+    typer.echo(summary_line(found))
+    typer.echo(output)

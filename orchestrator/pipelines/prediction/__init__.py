@@ -1,0 +1,1 @@
+"""Say what is on images, with the model of a run, of the registry, or of an exported file."""
