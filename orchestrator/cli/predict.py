@@ -59,7 +59,7 @@ def predict(
     from orchestrator.pipelines.prediction.predict import predict as predict_images
     from orchestrator.terminal.console import new_console
     from orchestrator.terminal.image_progress import ImageProgress
-    from orchestrator.terminal.prediction import skipped_lines, summary_line
+    from orchestrator.terminal.prediction import sheet_title, skipped_lines, summary_line
 
     if output is not None:
         check_output(output)
@@ -80,7 +80,7 @@ def predict(
     if sheet is not None:
         from orchestrator.figures.sample_sheet import write_sample_sheet
 
-        write_sample_sheet(found.shown, f"{model}: {summary_line(found)}", sheet)
+        write_sample_sheet(found.shown, sheet_title(found), sheet)
     if output is None:
         typer.echo(found.as_csv(), nl=False)
         return

@@ -19,7 +19,23 @@ def skipped_lines(found: Predictions) -> Iterator[str]:
 
 
 def summary_line(found: Predictions) -> str:
-    """Return how many images each class has, the most frequent class first."""
-    classes = ", ".join(f"{count(number)} {label}" for label, number in found.counts.most_common())
+    """Return how many images each class has, the most frequent class first; of many classes the
+    first ones.
+    """
+    counts = found.counts.most_common()
+    classes = [f"{count(number)} {label}" for label, number in counts[:_MOST_NAMED]]
+    if len(counts) > _MOST_NAMED:
+        rest = sum(number for _, number in counts[_MOST_NAMED:])
+        classes.append(f"{count(rest)} of {count(len(counts) - _MOST_NAMED)} other classes")
     skipped = f"; {count(len(found.skipped))} skipped" if found.skipped else ""
-    return f"{count(len(found.predictions))} images: {classes}{skipped}"
+    return f"{_images(found)}: {', '.join(classes)}{skipped}"
+
+
+def sheet_title(found: Predictions) -> str:
+    """Return the model as it was named, and how many images it has seen."""
+    return f"{found.model}: {_images(found)}"
+
+
+def _images(found: Predictions) -> str:
+    number = len(found.predictions)
+    return f"{count(number)} image{'' if number == 1 else 's'}"
