@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.reporting.configuration import differences, same_but_for_the_seed
 from orchestrator.reporting.quantities import mean_and_deviation
-from orchestrator.tracking import names
+from orchestrator.tracking import RunStatus, names
 from orchestrator.tracking.tracked_run import TrackedRun
 
 _SCENARIO, _METHOD = "scenario.", "method.kind"
@@ -24,7 +24,8 @@ class PeerRow:
 
     Attributes:
         label: Its method, or what of it differs from the reported run.
-        seeds: Of its runs.
+        seeds: Of its finished runs; of the reported one where it has not finished: `0 (this run
+            has not finished)`.
         numbers: Mean ± standard deviation in percent: the final measures of the teacher, then of
             the student.
         is_this: Whether it is that of the reported run.
@@ -87,15 +88,27 @@ def _row(run: TrackedRun, group: Sequence[TrackedRun]) -> PeerRow:
         group,
         key=lambda member: (member is run, member.started.timestamp() if member.started else 0.0),
     )
-    by_seed = {member.seed: member for member in newest_last}
+    by_seed = {member.seed: member for member in newest_last if _has_finished(member)}
     members = list(by_seed.values())
+    seeds = ", ".join(sorted(by_seed))
+    if group[0] is run and not _has_finished(run):
+        seeds = f"{seeds} (this run has not finished)".strip()
     numbers = []
     for role in ROLES:
         for measure in names.FINAL_MEASURES:
             values = [final_value(member, role, measure) for member in members]
             numbers.append(mean_and_deviation([value for value in values if value is not None]))
-    return PeerRow(
-        _label(run, group[0]), ", ".join(sorted(by_seed)), numbers, is_this=group[0] is run
+    return PeerRow(_label(run, group[0]), seeds, numbers, is_this=group[0] is run)
+
+
+def _has_finished(run: TrackedRun) -> bool:
+    """Return whether a run counts as a seed of its configuration: a killed one may have left some
+    of its numbers.
+    """
+    return run.status == RunStatus.FINISHED.value and all(
+        final_value(run, role, measure) is not None
+        for role in ROLES
+        for measure in names.FINAL_MEASURES
     )
 
 

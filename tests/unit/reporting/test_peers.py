@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from orchestrator.reporting.peers import peer_rows
 from orchestrator.tracking.tracked_run import TrackedRun
 
@@ -94,3 +96,20 @@ def test_of_one_seed_computed_twice_the_newest_counts_but_the_reported_run_wins(
     rows = peer_rows(run, [again, TrackedRun(**{**new.__dict__, "started": later}), old])
     assert rows[0].numbers[0] == "85.0"
     assert rows[1].numbers[0] == "40.0"
+
+
+@pytest.mark.parametrize("status", ["KILLED", "RUNNING"])
+def test_a_reported_run_that_has_not_finished_is_no_seed_of_the_mean(
+    new_run: NewRun, status: str
+) -> None:
+    left = metrics(0.1, 0.1, 0.1, 0.1, 0.1, 0.1)  # killed while it wrote its files
+    killed = new_run("a", {"seed": "7"}, summary=None, status=status, metrics=left)
+    own, _ = peer_rows(killed, [new_run("b"), finetuned(new_run, "c", "0", 0.2)])
+    assert (own.seeds, own.numbers[0]) == ("0 (this run has not finished)", "85.0")
+
+
+def test_a_finished_run_wins_over_a_killed_one_of_its_seed(new_run: NewRun) -> None:
+    killed = new_run("a", summary=None, status="KILLED")
+    own, *_ = peer_rows(killed, [new_run("b")])
+    assert own.seeds == "0 (this run has not finished)"
+    assert own.numbers[0] == "85.0"
