@@ -244,7 +244,7 @@ def test_an_unknown_backbone(case: Case, role: str) -> None:
 def test_an_output_folder_that_cannot_be_written(case: Case) -> None:
     # below a file: not even root can write there
     (case.folder / "file").touch()
-    assert case.error(3, "--output", str(case.folder / "file" / "out")).startswith(
+    assert case.error(2, "--output", str(case.folder / "file" / "out")).startswith(
         f"{case.folder}/file/out: cannot be written ("
     )
 

@@ -698,6 +698,16 @@ def test_a_dry_run_makes_no_database(house: House) -> None:
     assert not database.exists()
 
 
+def test_a_dry_run_leaves_the_summary_of_the_last_tick_alone(house: House) -> None:
+    summary = house.folder / "out" / "summary.json"
+    house.tick(dry_run=True)
+    assert not summary.exists()
+    house.tick()
+    before = summary.read_bytes()
+    house.tick(dry_run=True)
+    assert summary.read_bytes() == before
+
+
 def test_a_webhook_is_told_and_its_failure_changes_nothing(
     house: House, webhook: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:

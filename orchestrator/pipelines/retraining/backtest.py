@@ -15,12 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from orchestrator import output_files
 from orchestrator.config import Retraining
 from orchestrator.config.backtest import BacktestConfig
-from orchestrator.errors import LockedError, StorageUnavailableError
+from orchestrator.errors import StorageUnavailableError
 from orchestrator.masking import shown
 from orchestrator.pipelines.retraining.backtest_listener import (
     BacktestListener,
@@ -29,8 +27,8 @@ from orchestrator.pipelines.retraining.backtest_listener import (
 )
 from orchestrator.pipelines.retraining.kept_replays import KeptReplays, replay_key
 from orchestrator.pipelines.retraining.replay import Replayer, ScratchPlaces, TickEvents
+from orchestrator.pipelines.run.output_folder import held_folder
 from orchestrator.pipelines.run.outputs import write_json
-from orchestrator.pipelines.run.run import make_writable
 from orchestrator.retraining.backtest.arrivals import Arrival, find_arrivals, orders_of
 from orchestrator.retraining.backtest.deliveries import Deliveries
 from orchestrator.retraining.backtest.rates import CONFIDENCE, tally
@@ -62,7 +60,7 @@ def backtest(
     Raises:
         UserInputError: The folder has fewer than two arrivals, or configuration or data cannot be
             used.
-        LockedError: Another backtest writes to the same output folder.
+        LockedError: Another process writes to the same output folder.
         TransientError: Folder, stage store or output folder cannot be used.
         InterruptedRunError: It was interrupted; the same command resumes it.
     """
@@ -70,8 +68,7 @@ def backtest(
     retraining = next(iter(retrainings.values()))
     arrivals = find_arrivals(config.folder, config.group_by)
     folder = Path(output) if output is not None else Path("out") / "backtest" / retraining.name
-    make_writable(folder)
-    with _locked(folder):
+    with held_folder(folder, "a backtest"):
         deliveries = Deliveries(config.folder, arrivals, folder / _DOWNLOADS)
         plan = _plan(deliveries, config, retrainings)
         replays = _replayed(plan, deliveries, retrainings, folder, listener)
@@ -210,19 +207,6 @@ def _write(folder: Path, content: Mapping[str, Any]) -> None:
             next_step="free some space, and run the same command again: finished replays are kept",
         ) from None
     write_page(folder / output_files.BACKTEST_REPORT_FILE, backtest_report(content))
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise LockedError(
-            "another backtest writes here",
-            where=str(folder),
-            next_step="wait for it, or choose another --output",
-        ) from None
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from orchestrator.pipelines.retraining.report import record_tick, write_report
 from orchestrator.pipelines.retraining.tick import Tick
 from orchestrator.pipelines.run.execution import check_execution, check_extensions_everywhere
 from orchestrator.pipelines.run.listener import RunListener
+from orchestrator.pipelines.run.output_folder import make_writable
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_summary
-from orchestrator.pipelines.run.run import make_writable
 from orchestrator.private_folder import scratch_folder
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.settling import check_champion
@@ -43,9 +43,9 @@ def retrain(
         retraining: What, from where, and under which conditions.
         output: Folder for summary.json, and for what the candidate's run writes; None means
             `out/retraining/NAME`.
-        dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias, and
-            no webhook. What is learned on the way stays in the stage store, where the next tick
-            finds it.
+        dry_run: Decide, and change nothing: no lease, no run in MLflow, no version, no alias, no
+            summary.json and no webhook; only the report is written. What is learned on the way
+            stays in the stage store, where the next tick finds it.
         scheduled_at: When this tick was due, in local time if it has no time zone; None means now.
         listener: Receives the events of the learning; None for silence.
 
@@ -61,7 +61,8 @@ def retrain(
     """
     folder = Path(output) if output is not None else Path("out") / "retraining" / retraining.name
     make_writable(folder)
-    remove_earlier_summary(folder)
+    if not dry_run:
+        remove_earlier_summary(folder)
     try:
         outcome = _outcome(retraining, dry_run, folder, scheduled_at, listener)
     except OrchestratorError as error:
@@ -71,9 +72,10 @@ def retrain(
                 record_tick(failure, retraining)
             post_to_webhook(retraining.webhook, {"retraining": retraining.name, **failure})
         raise
-    write_summary(folder, outcome.summary())
-    if not dry_run and outcome.outcome != "locked":
-        record_tick(outcome.summary(), retraining)
+    if not dry_run:
+        write_summary(folder, outcome.summary())
+        if outcome.outcome != "locked":
+            record_tick(outcome.summary(), retraining)
     if outcome.conditions or outcome.outcome == "rejected":
         outcome = write_report(outcome, retraining, folder)
     if not dry_run:  # whoever hears of a promotion may deliver it
@@ -106,8 +108,8 @@ def _outcome(
         registry = open_registry(uri, retraining.name)
         pairs = ModelPairs(registry)
         if dry_run:
-            state = state_without_lease(retraining, pairs)
-            return Tick(retraining, registry, folder, scratch, state, listener).work(None)
+            state, learned = state_without_lease(retraining, pairs), scratch / "learned"
+            return Tick(retraining, registry, learned, scratch, state, listener).work(None)
         try:
             with held_lease(retraining, pairs) as lease:
                 check_champion(lease.state, pairs)

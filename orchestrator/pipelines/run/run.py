@@ -7,6 +7,7 @@ row of both accuracy matrices goes to MLflow as soon as it is known.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any, assert_never
 from orchestrator import output_files
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
-from orchestrator.errors import StorageUnavailableError
 from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.run.cuts import cuts_summary
 from orchestrator.pipelines.run.execution import (
@@ -26,6 +26,7 @@ from orchestrator.pipelines.run.execution import (
 from orchestrator.pipelines.run.listener import RunListener, SilentRunListener
 from orchestrator.pipelines.run.log import RunLog
 from orchestrator.pipelines.run.models import final_models, log_models
+from orchestrator.pipelines.run.output_folder import held_folder, make_writable
 from orchestrator.pipelines.run.outputs import remove_earlier_summary, write_outputs
 from orchestrator.pipelines.run.record import EpochResult, Result, RunRecord, StageResult
 from orchestrator.pipelines.run.suspicious_labels import find_suspicions
@@ -87,18 +88,30 @@ def run(
 
     Raises:
         UserInputError: Configuration or data cannot be used.
-        TransientError: The output folder or the tracking store cannot be reached.
+        TransientError: The output folder or the tracking store cannot be reached, or another
+            process writes to that folder.
         InterruptedRunError: The run was interrupted; it is closed as KILLED.
     """
     listener = listener or SilentRunListener()
     check_execution(experiment.execution)
     check_extensions_everywhere(experiment)
+    # a folder that another run holds is refused before anything is read or computed
+    with nullcontext() if output is None else held_folder(Path(output), "a run"):
+        return _tracked(experiment, output, name, listener, tracker)
+
+
+def _tracked(
+    experiment: Experiment,
+    output: str | Path | None,
+    name: str | None,
+    listener: RunListener,
+    tracker: Tracker | None,
+) -> RunResult:
+    """Run the experiment in a run of MLflow; its arguments are those of `run`."""
     work = replace(prepare_work(experiment, listener.images_decoded), judges_labels=True)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
-    if output is not None:
-        make_writable(Path(output))
     tracker = tracker or open_run(
         experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, {}
     )
@@ -166,22 +179,3 @@ class _RunEvents:
                 return
             case _:
                 assert_never(result)
-
-
-def make_writable(folder: Path) -> None:
-    """Makes a folder, and sees that files can be written there.
-
-    Raises:
-        StorageUnavailableError: They cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".write-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StorageUnavailableError(
-            f"cannot be written ({error.strerror or error})",
-            where=str(folder),
-            next_step="choose another --output",
-        ) from None

@@ -16,8 +16,8 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
 from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.run.execution import check_extensions_everywhere
+from orchestrator.pipelines.run.output_folder import held_folder
 from orchestrator.pipelines.run.outputs import remove_earlier_summary
-from orchestrator.pipelines.run.run import make_writable
 from orchestrator.pipelines.sweep.checks import check_ledger, check_not_all_failed, check_search
 from orchestrator.pipelines.sweep.listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep.outputs import log_search_space, sweep_name, write_sweep_outputs
@@ -60,7 +60,7 @@ def sweep(
     Raises:
         UserInputError: Space, experiment or data cannot be used, or the folder holds another sweep.
         TransientError: The output folder, store, cluster or tracking store cannot be reached, or
-            another sweep is writing there.
+            another process writes to that folder.
         InterruptedRunError: The sweep was interrupted; `resume` continues it.
     """
     listener = listener or SilentSweepListener()
@@ -73,14 +73,14 @@ def sweep(
     check_backbones(experiment, work.scenario)
     space = Space(search_space, experiment)
     output_dir = Path(output) if output is not None else Path("out") / "sweeps" / search_space.name
-    make_writable(output_dir)
-    ledger = Ledger(output_dir / output_files.LEDGER_FILE)
-    check_ledger(ledger, experiment, output_dir, resume)
     setting = SweepSetting(search_space, experiment, space, output_dir, preparation)
-    check_search(setting, ledger)
-    with ledger.writing():
-        remove_earlier_summary(output_dir)
-        return _computed(setting, work, room, ledger, listener)
+    with held_folder(output_dir, "a sweep"):
+        ledger = Ledger(output_dir / output_files.LEDGER_FILE)
+        check_ledger(ledger, experiment, output_dir, resume)
+        check_search(setting, ledger)
+        with ledger.writing():
+            remove_earlier_summary(output_dir)
+            return _computed(setting, work, room, ledger, listener)
 
 
 def _computed(

@@ -1,0 +1,48 @@
+"""The output folder: one process at a time, and exit code 2 for a path that cannot be one."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import Experiment
+from orchestrator.errors import LockedError, UserInputError
+from orchestrator.pipelines.run.output_folder import held_folder, make_writable
+from orchestrator.pipelines.run.run import run
+from orchestrator.tracking import InMemoryTracker
+
+
+def test_a_second_run_into_one_folder_is_refused_before_anything_is_tracked(
+    tiny_experiment: Experiment, tmp_path: Path
+) -> None:
+    tracker, earlier = InMemoryTracker(), tmp_path / "summary.json"
+    earlier.write_text("{}")
+    with held_folder(tmp_path, "a run"), pytest.raises(LockedError) as refused:
+        run(tiny_experiment, tmp_path, tracker=tracker)
+    holder = f"a run (process {os.getpid()} on {socket.gethostname()}, since "
+    assert str(refused.value).startswith(f"{tmp_path}: {holder}")
+    assert str(refused.value).endswith("wait until it ends, or choose another --output")
+    assert (refused.value.exit_code, tracker.status, tracker.parameters) == (3, None, {})
+    assert earlier.read_text() == "{}", "the summary of the first run is left alone"
+
+
+def test_a_folder_is_free_again_after_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), held_folder(tmp_path, "a run"):
+        raise ZeroDivisionError
+    with held_folder(tmp_path, "a sweep"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("path", ["file", "file/out", "n" * 300])
+def test_a_path_that_cannot_be_a_folder_is_wrong_input(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserInputError, match=r"cannot be written .*; choose another --output"):
+        make_writable(tmp_path / path)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that takes no files")
+def test_a_folder_that_takes_no_files_is_refused() -> None:
+    with pytest.raises(UserInputError, match="cannot be written"):
+        make_writable(Path("/proc/out"))
