@@ -360,7 +360,7 @@ def test_commands_and_flags_are_these() -> None:
     }
     assert found == {
         "run": {"experiment", "--set", "--output", "--name"},
-        "validate": {"files"},
+        "validate": {"files", "--skip-data"},
         "sweep": {
             "search_space",
             "--experiment",

@@ -44,7 +44,7 @@ ray stop --force >/dev/null
 unset RAY_AUTH_MODE RAY_AUTH_TOKEN
 
 : The program works, in process and with Ray, and both give the same numbers.
-orchestrator validate "$experiment" /opt/orchestrator/experiments/*.yaml /opt/orchestrator/search_spaces/*.yaml
+orchestrator validate --skip-data "$experiment" /opt/orchestrator/experiments/*.yaml /opt/orchestrator/search_spaces/*.yaml
 orchestrator run "$experiment" --set execution.kind=in_process --set execution.num_threads=1 --output /tmp/in-process
 orchestrator run "$experiment" --set execution.kind=ray --set store.uri=/tmp/store-of-ray --output /tmp/with-ray
 python - <<'PYTHON'

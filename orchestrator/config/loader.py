@@ -11,7 +11,15 @@ from orchestrator.config.overrides import apply_override, shown_override
 from orchestrator.config.retraining import Retraining
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.validation import validated
-from orchestrator.config.yaml_files import BY_HAND, Largest, read_yaml, shortened
+from orchestrator.config.yaml_files import BY_HAND, Largest, Tree, read_yaml, shortened
+from orchestrator.errors import ConfigError
+
+# What each kind of file is called, and the command that takes it.
+_KINDS = {
+    Experiment: ("experiment", "orchestrator run {path}"),
+    SearchSpace: ("search space", "orchestrator sweep {path} --experiment EXPERIMENT.yaml"),
+    Retraining: ("retraining", "orchestrator retrain {path}"),
+}
 
 
 def load_experiment(
@@ -30,6 +38,7 @@ def load_experiment(
             type or out of range.
     """
     tree = read_yaml(Path(path), largest)
+    _require_kind(Experiment, tree, path)
     for override in overrides:
         apply_override(tree, override)
     return validated(Experiment, tree, _source(path, overrides))
@@ -47,6 +56,7 @@ def load_search_space(path: str | Path, num_trials: int | None = None) -> Search
             conditions in a circle.
     """
     tree = {"name": Path(path).stem, **read_yaml(Path(path))}
+    _require_kind(SearchSpace, tree, path)
     return validated(
         SearchSpace, tree if num_trials is None else {**tree, "num_trials": num_trials}, str(path)
     )
@@ -65,6 +75,7 @@ def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraini
     """
     path = Path(path)
     tree = read_yaml(path)
+    _require_kind(Retraining, tree, path)
     named = tree.get("experiment")
     if isinstance(named, str):
         tree["experiment"] = read_yaml(path.parent / named)
@@ -96,15 +107,40 @@ def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
     file (it has the key `source`).
 
     Raises:
-        ConfigError: As for the one or the other.
+        ConfigError: As for the one or the other; also an empty file, of which no kind is known.
     """
     tree = read_yaml(Path(path))
+    if not tree:
+        raise ConfigError(
+            "is empty", where=str(path), next_step="write what differs from the defaults"
+        )
+    kind = _kind_of(tree)
+    return load_retraining(path) if kind is Retraining else validated(kind, tree, str(path))
+
+
+def _kind_of(tree: Tree) -> type[Experiment | SearchSpace | Retraining]:
     if "source" in tree:
-        return load_retraining(path)
-    return (
-        validated(SearchSpace, tree, str(path))
-        if "parameters" in tree
-        else validated(Experiment, tree, str(path))
+        return Retraining
+    return SearchSpace if "parameters" in tree else Experiment
+
+
+def _require_kind(
+    wanted: type[Experiment | SearchSpace | Retraining], tree: Tree, path: str | Path
+) -> None:
+    """Reject a file that is certainly of another kind; one without the key that tells is left to
+    validation, which names what is missing.
+
+    Raises:
+        ConfigError: It is another kind of file.
+    """
+    found = _kind_of(tree)
+    if found is wanted or found is Experiment:
+        return
+    name, command = _KINDS[found]
+    raise ConfigError(
+        f"is a {name}, not a{'n' if wanted is Experiment else ''} {_KINDS[wanted][0]}",
+        where=str(path),
+        next_step=f"use it as: {command.format(path=path)}",
     )
 
 

@@ -122,10 +122,10 @@ def _text(path: Path, where: str, most_bytes: int) -> str:
             )
         return content.decode("utf-8")
     except FileNotFoundError:
-        similar = difflib.get_close_matches(
-            path.name, [p.name for p in path.parent.glob("*.y*ml")], n=1
-        )
-        advice = f"did you mean {path.parent / similar[0]}?" if similar else "check the path"
+        # by stems: the ending that all share makes any two short names look alike
+        names = {other.stem: other for other in path.parent.glob("*.y*ml")}
+        similar = difflib.get_close_matches(path.stem, list(names), n=1)
+        advice = f"did you mean {names[similar[0]]}?" if similar else "check the path"
         raise ConfigError("no such file", where=where, next_step=advice) from None
     except (OSError, ValueError) as error:  # ValueError: no text, or a path with a NUL in it
         raise ConfigError(

@@ -152,6 +152,24 @@ def test_validate_names_every_wrong_file_and_exits_with_2(
 # --- the data -------------------------------------------------------------------------------------
 
 
+def test_validate_refuses_local_data_that_is_not_there(case: Case) -> None:
+    case.values["data"]["train"] = str(case.folder / "nonesuch-*.parquet")
+    case.values["data"]["unlabeled"] = {"kind": "image_folder", "path": str(case.folder / "none")}
+    file = case.folder / "experiment.yaml"
+    file.write_text(yaml.safe_dump(case.values))
+    answer = case.command("validate", str(file))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        f"{file}: data.train = '{case.folder}/nonesuch-*.parquet': no such file on this machine;"
+        f" data.unlabeled.path = '{case.folder}/none': no such file on this machine;"
+        " correct the path, or add --skip-data where only values are to be checked\n"
+    )
+    assert case.command("validate", "--skip-data", str(file)).returncode == 0
+    case.values["data"] |= {"train": f"{case.folder}/tra*.parquet", "unlabeled": None}
+    file.write_text(yaml.safe_dump(case.values))
+    assert case.command("validate", str(file)).returncode == 0
+
+
 def test_missing_data_file(case: Case) -> None:
     case.train.unlink()
     assert (

@@ -1,11 +1,19 @@
 """Telling the kinds of files apart, and what the command line adds to a search space."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from orchestrator.config import Experiment, SearchSpace, load_any, load_search_space
+from orchestrator.config import (
+    Experiment,
+    SearchSpace,
+    load_any,
+    load_experiment,
+    load_retraining,
+    load_search_space,
+)
 from orchestrator.errors import ConfigError
 
 SMALLEST = {
@@ -58,3 +66,48 @@ def test_a_number_of_trials_from_outside_wins_also_where_the_file_has_none(tmp_p
         "searcher: random\nparameters: {student.temperature: {kind: uniform, low: 1, high: 4}}\n"
     )
     assert load_search_space(file, num_trials=3).num_trials == 3
+
+
+SPACE = "parameters: {student.temperature: {kind: uniform, low: 1, high: 2}}"
+SWEEP = "use it as: orchestrator sweep FILE --experiment EXPERIMENT.yaml"
+RETRAINING = "source: {path: incoming}"
+
+
+@pytest.mark.parametrize(
+    ("load", "text", "message"),
+    [
+        (
+            load_experiment,
+            SPACE,
+            f"is a search space, not an experiment; {SWEEP}",
+        ),
+        (
+            load_experiment,
+            RETRAINING,
+            "is a retraining, not an experiment; use it as: orchestrator retrain FILE",
+        ),
+        (
+            load_search_space,
+            RETRAINING,
+            "is a retraining, not a search space; use it as: orchestrator retrain FILE",
+        ),
+        (
+            load_retraining,
+            SPACE,
+            f"is a search space, not a retraining; {SWEEP}",
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_as_what_it_is(
+    file: Path, load: Callable[[Path], object], text: str, message: str
+) -> None:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert str(refused.value) == f"{file}: {message.replace('FILE', str(file))}"
+
+
+def test_an_empty_file_is_of_no_kind(file: Path) -> None:
+    file.write_text("# nothing yet\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is empty; write what differs from the defaults"):
+        load_any(file)

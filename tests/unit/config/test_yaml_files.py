@@ -70,3 +70,9 @@ def test_a_key_that_stands_twice_is_named(file: Path) -> None:
 
 def test_a_file_that_holds_no_mapping_is_said(file: Path) -> None:
     assert "holds a list, not a mapping" in message(file, "- name: digits")
+
+
+def test_a_missing_file_with_a_short_name_suggests_no_other(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").touch()
+    with pytest.raises(ConfigError, match=r"e\.yaml: no such file; check the path"):
+        load_experiment(tmp_path / "e.yaml")

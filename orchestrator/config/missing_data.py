@@ -1,0 +1,33 @@
+"""Local paths of an experiment's data at which there is nothing."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from orchestrator.config.data import TorchvisionDataConfig
+from orchestrator.config.experiment import Experiment
+
+
+def missing_data(experiment: Experiment) -> list[str]:
+    """Return `data.train = PATH: …` for each local path of the data at which there is no file;
+    addresses of buckets are not asked.
+    """
+    data, unlabeled = experiment.data, experiment.data.unlabeled
+    downloads = isinstance(data, TorchvisionDataConfig) and data.download
+    missing = [] if downloads else list(_missing("data", data.places))
+    return missing + list(_missing("data.unlabeled", unlabeled.places if unlabeled else {}))
+
+
+def _missing(section: str, places: Mapping[str, str]) -> Iterator[str]:
+    named: set[str] = set()  # a half without a place of its own has that of the other
+    for field, place in places.items():
+        if place not in named and "://" not in place and not _is_there(place):
+            yield f"{section}.{field} = {place!r}: no such file on this machine"
+        named.add(place)
+
+
+def _is_there(place: str) -> bool:
+    # a path that looks like a pattern may be a file's name
+    return Path(place).exists() or bool(glob.glob(place))  # noqa: PTH207 - the pattern may be absolute
