@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestrator.config.image_source import Half
 from orchestrator.data.decoding import DecodedImage, Shape, content_digest, decode
 from orchestrator.data.image_limits import ImageLimits
-from orchestrator.data.samples import HALVES, Label, Sample, natural_key
+from orchestrator.data.samples import HALVES, ImageSource, Label, Sample, natural_key
 from orchestrator.errors import DataError
 
 _NUM_EXAMPLES = 3
+_LEAST_SIDE = 4  # pixels
+_MOST_STRETCHED = 20
+_ACROSS_HALVES, _ACROSS_CLASSES = "in training and in test", "under several classes"
 
 
 class ImageFacts(NamedTuple):
@@ -79,6 +82,9 @@ class Survey:
 
     Attributes:
         empty_classes: Class folders without images.
+        stray: Images beside the class folders.
+        num_odd_sizes: Usable images that are tiny or very long.
+        odd_sizes: The first of them, with their sizes.
         counts: Usable images, by half and class.
         sizes: Usable images, by (width, height).
         modes: Usable images, by mode.
@@ -86,6 +92,9 @@ class Survey:
     """
 
     empty_classes: Sequence[str] = ()
+    stray: Sequence[str] = ()
+    num_odd_sizes: int = 0
+    odd_sizes: list[str] = field(default_factory=list)
     counts: dict[Half, Counter[str]] = field(
         default_factory=lambda: {half: Counter() for half in HALVES}
     )
@@ -96,7 +105,6 @@ class Survey:
     _by_digest: dict[bytes, list[tuple[Half, str, str]]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    _by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, image: ImageFacts | BadImage) -> None:
         """Counts one more."""
@@ -109,8 +117,11 @@ class Survey:
         self.modes[image.mode] += 1
         self._labels_are_integers &= isinstance(image.label, int)
         self._by_digest[image.digest].append((image.half, label, image.where))
-        if image.name:
-            self._by_name[image.name].append(image.where)
+        short, long = sorted((image.width, image.height))
+        if short < _LEAST_SIDE or long > _MOST_STRETCHED * short:
+            self.num_odd_sizes += 1
+            if len(self.odd_sizes) < _NUM_EXAMPLES:
+                self.odd_sizes.append(f"{image.where} ({image.width}x{image.height})")
 
     @property
     def num_usable(self) -> int:
@@ -133,7 +144,8 @@ class Survey:
             *self._about_classes(),
             *self._about_bad(),
             *self._about_duplicates(),
-            *self._about_names(),
+            *self._about_sizes(),
+            *self._about_strays(),
         ]
 
     def _about_classes(self) -> Iterator[str]:
@@ -157,10 +169,10 @@ class Survey:
     def _about_duplicates(self) -> Iterator[str]:
         equal = [places for places in self._by_digest.values() if len(places) > 1]
         kinds = {
-            "in training and in test": [
+            _ACROSS_HALVES: [
                 places for places in equal if len({half for half, _, _ in places}) > 1
             ],
-            "under several classes": [
+            _ACROSS_CLASSES: [
                 places for places in equal if len({label for _, label, _ in places}) > 1
             ],
             "twice or more in one class": [
@@ -170,25 +182,50 @@ class Survey:
         for kind, found in kinds.items():
             if found:
                 examples = "; ".join(
-                    " = ".join(where for _, _, where in places[:2])
-                    for places in found[:_NUM_EXAMPLES]
+                    " = ".join(_pair(places, kind)) for places in found[:_NUM_EXAMPLES]
                 )
                 yield (
                     f"{_counted(len(found), 'image')} with the same content {kind}:"
                     f" {examples}{_more(len(found))}"
                 )
 
-    def _about_names(self) -> Iterator[str]:
-        repeated = {name: places for name, places in self._by_name.items() if len(places) > 1}
-        if repeated:
-            examples = "; ".join(
-                f"{name} ({len(places)} times)"
-                for name, places in [*repeated.items()][:_NUM_EXAMPLES]
-            )
+    def _about_sizes(self) -> Iterator[str]:
+        if self.num_odd_sizes:
             yield (
-                f"{_counted(len(repeated), 'file name')} that several images have:"
-                f" {examples}{_more(len(repeated))}"
+                f"{_counted(self.num_odd_sizes, 'image')} of an odd size (a side under"
+                f" {_LEAST_SIDE} pixels, or {_MOST_STRETCHED} times as long as the other):"
+                f" {'; '.join(self.odd_sizes)}{_more(self.num_odd_sizes)}"
             )
+
+    def _about_strays(self) -> Iterator[str]:
+        if self.stray:
+            examples = "; ".join(self.stray[:_NUM_EXAMPLES])
+            yield (
+                f"{_counted(len(self.stray), 'image')} beside the class folders, in no class:"
+                f" {examples}{_more(len(self.stray))}"
+            )
+
+
+def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]:
+    """Return the first two images that show a kind of repetition: of two halves, of two classes, or
+    any.
+    """
+    part = {_ACROSS_HALVES: 0, _ACROSS_CLASSES: 1}.get(kind)
+    first = places[0]
+    second = next(other for other in places[1:] if part is None or other[part] != first[part])
+    return first[2], second[2]
+
+
+def new_survey(source: ImageSource) -> Survey:
+    """Return a survey that knows what a source has no samples of: empty classes, and images beside
+    the class folders.
+    """
+    # only sources of folders have them; the protocol, which other packages implement, lacks it
+    stray: Callable[[Half], Sequence[str]] = getattr(source, "stray_images", lambda _half: ())
+    return Survey(
+        [folder for half in HALVES for folder in source.empty_classes(half)],
+        [image for half in HALVES for image in stray(half)],
+    )
 
 
 def _counted(number: int, noun: str) -> str:

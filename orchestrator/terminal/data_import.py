@@ -17,8 +17,7 @@ def import_lines(report: ImportReport) -> Iterator[str]:
         yield f"{half:5}  {count(report.num_images[half]):>9} images  {report.files[half]}"
     if report.num_bad:
         yield f"left out {report.num_bad:>7,} images  {report.bad_files}"
-    if report.survey is not None:
-        yield from (f"note: {finding}" for finding in report.survey.findings())
+    yield from (f"note: {finding}" for finding in report.notes)
     yield (
         f"use it:  data: {{kind: parquet, train: {report.files['train']}, test:"
         f" {report.files['test']}}}"

@@ -93,6 +93,11 @@ class FolderSource:
             if not folder.files
         ]
 
+    def stray_images(self, half: Half) -> Sequence[str]:
+        """Return the images that lie beside the class folders."""
+        folder = self._folders[half]
+        return [] if folder is None else [printable(path) for path in _images_beside(folder)]
+
     def samples(self, half: Half) -> Iterator[Sample]:
         """Class by class, files in the order of their names."""
         for folder in self._classes[half]:
@@ -181,6 +186,16 @@ def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
             path = Path(place, name)
             if path.suffix.lower() in SUFFIXES and not name.startswith(_HIDDEN):
                 yield path, _stamp(path)
+
+
+def _images_beside(root: Path) -> list[Path]:
+    return sorted(
+        entry
+        for entry in root.iterdir()
+        if entry.suffix.lower() in SUFFIXES
+        and not entry.name.startswith(_HIDDEN)
+        and not entry.is_dir()
+    )
 
 
 def _stamp(path: Path) -> str:

@@ -13,7 +13,7 @@ from orchestrator.data.decoding import Shape
 from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Progress, ignore_progress, in_threads
 from orchestrator.data.sources.source import open_source
-from orchestrator.data.survey import BadImage, Survey, examine
+from orchestrator.data.survey import BadImage, Survey, examine, new_survey
 from orchestrator.errors import DataError
 from orchestrator.figures.sample_sheet import (
     IMAGES_PER_CLASS,
@@ -66,7 +66,7 @@ def describe_data(
         check_sheet(sheet)
     source, shape = open_source(config), config.shape
     limits = ImageLimits(config.max_image_pixels)
-    survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
+    survey = new_survey(source)
     rows: SheetRows = defaultdict(list)
     done, total = 0, sum(source.num_images(half) for half in HALVES)
     for half in HALVES:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from orchestrator.csv_text import csv_text
 from orchestrator.data.importing import Chunk, import_chunks, import_key, merge
 from orchestrator.data.samples import HALVES, ImageSource, Progress, Sample
 from orchestrator.data.sources.source import open_source
-from orchestrator.data.survey import BadImage, Survey
+from orchestrator.data.survey import BadImage, Survey, new_survey
 from orchestrator.errors import DataError, LockedError, StorageUnavailableError
 from orchestrator.whole_files import write_whole
 
@@ -40,12 +40,14 @@ class ImportReport:
         files: The Parquet file of each half.
         num_images: Images in each.
         num_bad: Images that were left out.
+        notes: What a person should look at, in the survey's words.
         survey: What there was; None where all had been imported before.
     """
 
     files: Mapping[Half, Path]
     num_images: Mapping[Half, int]
     num_bad: int
+    notes: Sequence[str]
     survey: Survey | None
 
     @property
@@ -119,7 +121,7 @@ def _import(
     output = files["train"].parent
     (output / _CHUNKS).mkdir(exist_ok=True)
     chunks: dict[Half, list[Chunk]] = {half: [] for half in HALVES}
-    survey = Survey([folder for half in HALVES for folder in source.empty_classes(half)])
+    survey = new_survey(source)
     done, total = 0, sum(source.num_images(half) for half in HALVES)
     for half in HALVES:
         for chunk, num_samples in import_half(source.samples(half), half):
@@ -130,7 +132,11 @@ def _import(
             progress(done, total)
     _write_bad_files(survey.bad, output / BAD_FILES)
     report = ImportReport(
-        files, {half: survey.counts[half].total() for half in HALVES}, len(survey.bad), survey
+        files,
+        {half: survey.counts[half].total() for half in HALVES},
+        len(survey.bad),
+        survey.findings(),
+        survey,
     )
     if strict and survey.bad:
         return report
@@ -140,7 +146,7 @@ def _import(
             raise DataError(
                 "has no image that can be used", where=source.place(half), next_step=advice
             )
-    values = json.dumps({"key": key, "num_bad": len(survey.bad)}).encode()
+    values = json.dumps({"key": key, "num_bad": len(survey.bad), "notes": report.notes}).encode()
     for half in HALVES:
         merge(chunks[half], files[half], survey.labels_are_integers, {_METADATA_KEY: values})
     shutil.rmtree(output / _CHUNKS)
@@ -163,10 +169,11 @@ def _imported(file: Path) -> dict[str, Any] | None:
 
 def _counted(
     files: Mapping[Half, Path], found: Mapping[Half, Mapping[str, Any] | None]
-) -> tuple[dict[Half, int], int]:
+) -> tuple[dict[Half, int], int, list[str]]:
     num_images = {half: pq.read_metadata(file).num_rows for half, file in files.items()}
     before = found["train"]
-    return num_images, before["num_bad"] if before else 0
+    # imports of earlier versions kept no notes
+    return num_images, *((before["num_bad"], before.get("notes", [])) if before else (0, []))
 
 
 def _refused(report: ImportReport) -> DataError:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from orchestrator.data.samples import HALVES, natural_key
 from orchestrator.data.sources.image_folder import FolderSource
-from orchestrator.data.survey import BadImage, Survey, examine
+from orchestrator.data.survey import BadImage, Survey, examine, new_survey
 
 
 def save(file: Path, number: int, size: tuple[int, int] = (8, 8), mode: str = "L") -> Path:
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 def survey(folder: Path) -> Survey:
     source = FolderSource(folder / "train", folder / "test")
-    found = Survey([place for half in HALVES for place in source.empty_classes(half)])
+    found = new_survey(source)
     for half in HALVES:
         for sample in source.samples(half):
             examined = examine(sample, half, (3, 8, 8))
@@ -112,15 +112,48 @@ def test_the_same_image_twice_in_a_class_is_named(folder: Path) -> None:
     ]
 
 
-def test_a_file_name_that_comes_twice_is_named(folder: Path) -> None:
-    for number in range(4):
-        for label in ("cat", "dog"):
-            save(
-                folder / "train" / label / f"same {number}.png", 80 + 2 * number + (label == "cat")
-            )
-    [finding] = survey(folder).findings()
-    names = "; ".join(f"same {number}.png (2 times)" for number in range(3))
-    assert finding == f"4 file names that several images have: {names}; …"
+def test_of_three_equal_images_the_pair_across_classes_is_named(folder: Path) -> None:
+    first = save(folder / "train" / "bird" / "dup.png", 70)
+    save(folder / "train" / "bird" / "img8.png", 70)
+    other = save(folder / "train" / "fish" / "dup.png", 70)
+    for label in ("bird", "fish"):
+        save(folder / "test" / label / "a.png", 71 + len(label) + ord(label[0]))
+    assert survey(folder).findings() == [
+        f"1 image with the same content under several classes: {first} = {other}"
+    ]
+
+
+def test_of_three_equal_images_the_pair_across_the_halves_is_named(folder: Path) -> None:
+    first = save(folder / "train" / "cat" / "a.png", 70)
+    save(folder / "train" / "cat" / "b.png", 70)
+    other = save(folder / "test" / "cat" / "c.png", 70)
+    assert survey(folder).findings() == [
+        f"1 image with the same content in training and in test: {first} = {other}"
+    ]
+
+
+def test_a_file_name_that_several_images_share_is_no_finding(folder: Path) -> None:
+    for label in ("cat", "dog"):
+        save(folder / "train" / label / "same.png", 80 + (label == "cat"))
+    assert survey(folder).findings() == []
+
+
+def test_images_of_an_odd_size_are_named(folder: Path) -> None:
+    dot = save(folder / "train" / "cat" / "dot.png", 60, (1, 1))
+    line = save(folder / "train" / "dog" / "line.png", 61, (2000, 3))
+    save(folder / "train" / "dog" / "wide.png", 62, (80, 4))
+    assert survey(folder).findings() == [
+        (
+            "2 images of an odd size (a side under 4 pixels, or 20 times as long as the other):"
+            f" {dot} (1x1); {line} (2000x3)"
+        )
+    ]
+
+
+def test_images_beside_the_class_folders_are_named(folder: Path) -> None:
+    stray = save(folder / "train" / "stray.png", 60)
+    (folder / "train" / "notes.txt").touch()
+    assert survey(folder).findings() == [f"1 image beside the class folders, in no class: {stray}"]
 
 
 def test_numbers_come_in_their_order_and_before_text() -> None:
