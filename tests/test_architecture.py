@@ -405,6 +405,8 @@ def test_commands_and_flags_are_these() -> None:
             "what",
             "files",
             "--set",
+            "--experiment",
+            "--num-trials",
             "--dry-run",
             "--schedule",
             "--cluster",

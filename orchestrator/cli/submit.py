@@ -25,6 +25,20 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
         ),
     ],
     overrides: Overrides = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(
+            "--experiment",
+            metavar="EXPERIMENT.yaml",
+            help="With sweep: the experiment, as `orchestrator sweep` takes it.",
+        ),
+    ] = None,
+    num_trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="With sweep: configurations to try, instead of the file's."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print YAML for `kubectl apply -f -`, and send nothing."),
@@ -51,8 +65,8 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     Examples:
     `orchestrator submit run experiments/digits.yaml`
 
-    `orchestrator submit sweep search_spaces/tssr_thresholds.yaml experiments/digits.yaml
-    --cluster-config cluster.yaml`
+    `orchestrator submit sweep search_spaces/tssr_thresholds.yaml --experiment
+    experiments/digits.yaml --cluster-config cluster.yaml`
 
     `orchestrator submit retrain experiments/retraining_digits.yaml --set
     source.path=s3://bucket/incoming --schedule "0 3 * * *"`
@@ -68,7 +82,9 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     moment = os.environ.get(TICK_VARIABLE)
     its_schedule = os.environ.get(SCHEDULE_VARIABLE, "")
     tick = tick_of_job(moment, its_schedule) if moment and schedule is None else None
-    submission = render(Request(what, files, overrides or [], schedule, ray_cluster, tick), cluster)
+    named = [*files, *([experiment] if experiment else [])]
+    request = Request(what, named, overrides or [], schedule, ray_cluster, tick, num_trials)
+    submission = render(request, cluster)
 
     if dry_run:
         from orchestrator.cluster.documents import as_yaml

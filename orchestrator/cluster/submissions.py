@@ -27,7 +27,7 @@ from orchestrator.errors import UserInputError
 
 _FILES: dict[JobKind, tuple[str, ...]] = {
     "run": ("EXPERIMENT.yaml",),
-    "sweep": ("SEARCH_SPACE.yaml", "EXPERIMENT.yaml"),
+    "sweep": ("SEARCH_SPACE.yaml", "--experiment EXPERIMENT.yaml"),
     "retrain": ("RETRAINING.yaml",),
 }
 
@@ -43,6 +43,7 @@ class Request:
         cron: When to run it again and again; None runs it once.
         ray_cluster: A RayCluster that is up already; None starts one for the job.
         tick: Of which schedule it is a part; None for a job that a person submits.
+        num_trials: Of a sweep, instead of the file's; None leaves that.
     """
 
     kind: JobKind
@@ -51,6 +52,7 @@ class Request:
     cron: str | None = None
     ray_cluster: str | None = None
     tick: Tick | None = None
+    num_trials: int | None = None
 
 
 def render(request: Request, cluster: ClusterConfig) -> Submission:
@@ -77,6 +79,10 @@ def _check_options(request: Request) -> None:
             f"{request.kind} needs {len(needed)} files, there are {len(request.files)}",
             next_step=advice,
         )
+    if request.num_trials is not None and request.kind != "sweep":
+        raise UserInputError(
+            "--num-trials is for sweeps", next_step=f"submit {request.kind} without it"
+        )
     if request.cron is not None and request.kind != "retrain":
         raise UserInputError(
             "--schedule is for retrainings", next_step=f"submit {request.kind} without it"
@@ -94,7 +100,7 @@ def _workload(request: Request, cluster: ClusterConfig) -> Workload:
                 load_experiment(request.files[0], [*request.overrides, *settings]), cluster
             )
         case "sweep":
-            search_space = load_search_space(request.files[0])
+            search_space = load_search_space(request.files[0], request.num_trials)
             return sweep_workload(
                 search_space,
                 load_experiment(request.files[1], [*request.overrides, *settings]),

@@ -20,6 +20,7 @@ from orchestrator.terminal.console import new_console
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.lines import JsonLines
 from orchestrator.terminal.pages import page_lines
+from orchestrator.terminal.starting import ray_line, run_line
 from orchestrator.terminal.unlabeled import unlabeled_lines
 from orchestrator.training.reports import EpochReport
 from orchestrator.tuning.ledger import LedgerTrial
@@ -45,6 +46,11 @@ class JsonRunListener:
         )
         for line in (text, *unlabeled_lines(experiment, scenario)):
             self._lines.write(line, "info", run_id)
+        self._name_run(experiment.tracking.uri, run_id)
+
+    def ray_starts(self, address: str | None) -> None:
+        """Says so."""
+        self._lines.write(ray_line(address), "info", self._run)
 
     def stage_started(self, stage: Stage) -> None:
         """Says which."""
@@ -97,6 +103,9 @@ class JsonRunListener:
     def close(self) -> None:
         """Does nothing."""
 
+    def _name_run(self, uri: str, run_id: str) -> None:
+        self._lines.write(run_line(uri, run_id), "info", run_id)
+
 
 class JsonTickListener(JsonRunListener):
     """A run's listener that leaves the end to `show_outcome`."""
@@ -105,6 +114,9 @@ class JsonTickListener(JsonRunListener):
         self, summary: dict[str, Any], output_dir: Path, experiment: Experiment, view_url: str
     ) -> None:
         """Says nothing yet."""
+
+    def _name_run(self, uri: str, run_id: str) -> None:
+        """Says nothing: in a dry run there is no run."""
 
     def show_outcome(self, outcome: RetrainingOutcome) -> None:
         """Findings and conditions, and as the last line `OUTCOME: reason`."""
@@ -142,6 +154,7 @@ class JsonSweepListener:
         num_trials: int | None,
         num_tasks: int,
         known: list[LedgerTrial],
+        sweep_id: str,
     ) -> None:
         """Says what is swept."""
         self._statuses = {trial.number: trial.status.value for trial in known}
@@ -150,6 +163,11 @@ class JsonSweepListener:
             f"{search_space.name}: {number}, {search_space.searcher.kind} search, {len(known)}"
             " known"
         )
+        self._lines.write(run_line(self._tracking_uri, sweep_id), "info", sweep_id)
+
+    def ray_starts(self, address: str | None) -> None:
+        """Says so."""
+        self._lines.write(ray_line(address))
 
     def trial_changed(self, trial: LedgerTrial) -> None:
         """Says how it stands, when that is new."""

@@ -26,6 +26,9 @@ class TickListener(TerminalRunListener):
         """Takes the bars away."""
         self.close()
 
+    def _name_run(self, uri: str, run_id: str) -> None:
+        """Shows nothing yet: in a dry run there is no run, and `show_outcome` names it."""
+
 
 def show_outcome(outcome: RetrainingOutcome, console: Console) -> None:
     """Findings, the gate's conditions, who is champion; the last line is `OUTCOME: reason`."""

@@ -28,6 +28,7 @@ from orchestrator.pipelines.run.record import RunRecord, StageResult
 from orchestrator.stages import Stage
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.pages import page_lines
+from orchestrator.terminal.starting import ray_line, run_line
 from orchestrator.terminal.unlabeled import certainty_table, unlabeled_lines
 from orchestrator.training.reports import EpochReport
 
@@ -67,6 +68,7 @@ class TerminalRunListener:
         )
         for line in unlabeled_lines(experiment, scenario):
             self._print(line)
+        self._name_run(experiment.tracking.uri, run_id)
         if self._console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
@@ -82,6 +84,10 @@ class TerminalRunListener:
                     work, self._progress.add_task(f"{role}  waiting", total=work.total)
                 )
             self._progress.start()
+
+    def ray_starts(self, address: str | None) -> None:
+        """Says so: nothing else is to be seen for up to a minute."""
+        self._print(ray_line(address))
 
     def stage_started(self, stage: Stage) -> None:
         """Names the task beside the lane's bar."""
@@ -140,6 +146,7 @@ class TerminalRunListener:
         self._print(f"report   {output_dir / output_files.REPORT_FILE}")
         if (output_dir / output_files.RAY_LOG_FILE).exists():
             self._print(f"Ray log  {output_dir / output_files.RAY_LOG_FILE}")
+        self._name_run(experiment.tracking.uri, summary["run_id"])
         for line in page_lines(experiment.tracking.uri, view_url):
             self._print(line)
 
@@ -149,6 +156,10 @@ class TerminalRunListener:
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+    def _name_run(self, uri: str, run_id: str) -> None:
+        """Shows the run's id and page."""
+        self._print(run_line(uri, run_id))
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)

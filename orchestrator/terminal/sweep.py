@@ -20,6 +20,7 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.reporting.quantities import duration
 from orchestrator.terminal.pages import page_lines
 from orchestrator.terminal.printable import printable
+from orchestrator.terminal.starting import ray_line, run_line
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.ranking import ranked
 from orchestrator.tuning.trial_status import TrialStatus
@@ -50,6 +51,7 @@ class TerminalSweepListener:
         num_trials: int | None,
         num_tasks: int,
         known: list[LedgerTrial],
+        sweep_id: str,
     ) -> None:
         """Says what is swept, and puts up the table."""
         self._search_space, self._num_trials, self._num_tasks = search_space, num_trials, num_tasks
@@ -63,11 +65,16 @@ class TerminalSweepListener:
             f" scheduler {search_space.trial_scheduler.kind}, {search_space.mode}"
             f" {', '.join(search_space.weights)} on {search_space.split} data"
         )
+        self._print(run_line(self._tracking_uri, sweep_id))
         if self._console.is_terminal:
             self._live = Live(
                 self._picture(), console=self._console, transient=True, refresh_per_second=2
             )
             self._live.start()
+
+    def ray_starts(self, address: str | None) -> None:
+        """Says so: nothing else is to be seen for up to a minute."""
+        self._print(ray_line(address))
 
     def trial_changed(self, trial: LedgerTrial) -> None:
         """A new line of the table, or a new state of one."""
@@ -108,6 +115,7 @@ class TerminalSweepListener:
             self._print(f"best     {output_dir / output_files.BEST_FILE}")
         self._print(f"summary  {output_dir / output_files.SUMMARY_FILE}")
         self._print(f"report   {output_dir / output_files.REPORT_FILE}")
+        self._print(run_line(self._tracking_uri, summary["sweep_id"]))
         for line in page_lines(self._tracking_uri, view_url):
             self._print(line)
         if TrialStatus.INTERRUPTED.value in statuses:

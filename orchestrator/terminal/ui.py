@@ -16,6 +16,8 @@ from orchestrator.tracking.mlflow.ui_server import free_port, ui_server
 from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.uris import SERVER_SCHEMES, experiment_url, require_supported, uri_scheme
 
+_MOST_EXPERIMENTS = 10
+
 
 def show_ui(tracking_uri: str, port: int) -> None:
     """Serves the pages of a store until it is interrupted; for an MLflow server, says where its
@@ -56,26 +58,27 @@ def _serve(uri: str, port: int) -> None:
 
 
 def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
-    """Where to look: at the one experiment that there is, with its saved views, or at the list of
-    all.
+    """Return where to look: every experiment with its saved views; of many, the first ones, and
+    the list of all.
     """
     from orchestrator.tracking.mlflow.saved_views import (  # noqa: PLC0415 - loads MLflow
         view_names,
         view_url,
     )
 
-    lines = [f"MLflow   {experiment_url(url)}"]
-    if len(experiments) == 1:
-        [experiment] = experiments
+    lines = [f"MLflow   {experiment_url(url)}"] if len(experiments) != 1 else []
+    for experiment in experiments[:_MOST_EXPERIMENTS]:
         experiment_id, tags = (
             experiment["experiment_id"],
             {tag["key"]: tag["value"] for tag in experiment.get("tags", [])},
         )
-        lines = [f"{experiment['name']}   {experiment_url(url, experiment_id)}"]
+        lines.append(f"{experiment['name']}   {experiment_url(url, experiment_id)}")
         lines += [
             f"  {name}   {view_url(url, experiment_id, view_id)}"
             for view_id, name in view_names(tags).items()
         ]
+    if len(experiments) > _MOST_EXPERIMENTS:
+        lines.append(f"and {len(experiments) - _MOST_EXPERIMENTS} more experiments")
     return [*lines, "Ctrl-C ends it."]
 
 

@@ -88,6 +88,13 @@ def run_url(uri: str, run_id: str) -> str:
     return f"{server}/#/runs/{urllib.parse.quote(run_id, safe='')}" if server and run_id else ""
 
 
+def run_page(uri: str, run_id: str) -> str:
+    """Return the address of a run's page: on its MLflow server, or on the one that `ui_command`
+    starts.
+    """
+    return run_url(uri if _server(uri) else LOCAL_UI_URL, run_id)
+
+
 def version_url(uri: str, model: str, version: int) -> str:
     """Return the address of a model version's page on an MLflow server; empty for any other
     store.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -102,6 +103,7 @@ class Ledger:
         self._path = path
         self.header: SweepHeader | None = None
         self.trials: dict[int, LedgerTrial] = {}
+        self.wall_seconds = 0.0  # of all starts that were not killed
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
@@ -177,6 +179,22 @@ class Ledger:
         self.trials[trial.number] = trial
         self._append({"trial": asdict(trial)})
 
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Add the time that passes meanwhile to that of earlier starts, also where it ends with an
+        error.
+
+        Raises:
+            StorageUnavailableError: The disk is full, or gone.
+        """
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = round(time.perf_counter() - started, 3)
+            self.wall_seconds += seconds
+            self._append({"wall_seconds": seconds})
+
     def _append(self, line: Mapping[str, Any]) -> None:
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -189,6 +207,9 @@ class Ledger:
     def _take(self, line: dict[str, Any]) -> None:
         if "sweep" in line:
             self.header = SweepHeader(**line["sweep"])
+            return
+        if "wall_seconds" in line:
+            self.wall_seconds += float(line["wall_seconds"])
             return
         values = line["trial"]
         configuration, status = (

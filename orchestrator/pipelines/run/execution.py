@@ -4,7 +4,7 @@ Ray. And whether they can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, assert_never
@@ -56,13 +56,24 @@ def check_extensions_everywhere(
         check_extensions(used, experiment.execution)
 
 
-def compute(work: Work, listener: StageListener, log_file: Path) -> None:
+def _say_nothing(_address: str | None) -> None:
+    """Ignore that Ray starts."""
+
+
+def compute(
+    work: Work,
+    listener: StageListener,
+    log_file: Path,
+    ray_starts: Callable[[str | None], None] = _say_nothing,
+) -> None:
     """Sees to it that every stage of the work is in the store.
 
     Args:
         work: What to compute.
         listener: Receives every event.
         log_file: Where Ray's own words go, when Ray is used.
+        ray_starts: Called before Ray is started, or with the address of a cluster before it is
+            joined.
 
     Raises:
         UserInputError: The learning does not work with this configuration.
@@ -78,6 +89,7 @@ def compute(work: Work, listener: StageListener, log_file: Path) -> None:
             with _threads(execution):
                 _compute_here(work, _device_of(execution), listener, stored)
         case RayConfig():
+            ray_starts(execution.address)
             set_environment(execution)
             from orchestrator.distributed.lanes import compute_on_ray  # noqa: PLC0415 - ray is slow to import, and reads the environment
 

@@ -29,6 +29,11 @@ class RunListener(Protocol):
     ) -> None:
         """Receive that everything is checked, and computing begins."""
 
+    def ray_starts(self, address: str | None) -> None:
+        """Receive that Ray is about to start on this machine, which may take a minute; with an
+        address, that its cluster is joined. Not where every stage is in the store.
+        """
+
     def stage_started(self, stage: Stage) -> None:
         """Receive that a stage has started."""
 
@@ -64,6 +69,9 @@ class SilentRunListener:
     def run_started(
         self, experiment: Experiment, scenario: Scenario, stages: Sequence[Stage], run_id: str
     ) -> None:
+        """Ignore it."""
+
+    def ray_starts(self, address: str | None) -> None:
         """Ignore it."""
 
     def stage_started(self, stage: Stage) -> None:

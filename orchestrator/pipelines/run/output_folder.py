@@ -12,7 +12,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from orchestrator import output_files
 from orchestrator.errors import (
     LockedError,
     OrchestratorError,
@@ -20,6 +19,7 @@ from orchestrator.errors import (
     UserInputError,
 )
 
+_LOCK, _HOLDER = ".lock", ".lock-holder"
 # Trying again cannot mend these: the path itself is wrong. A full or broken disk is not among them.
 _WRONG_PATHS = {
     errno.EEXIST,
@@ -64,8 +64,8 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
         LockedError: Another process holds the folder.
     """
     make_writable(folder)
-    lock = FileLock(folder / output_files.LOCK_FILE)
-    note = folder / output_files.LOCK_HOLDER_FILE
+    lock = FileLock(folder / _LOCK)
+    note = folder / _HOLDER
     try:
         lock.acquire(timeout=0)
     except Timeout:

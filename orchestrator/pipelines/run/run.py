@@ -130,7 +130,7 @@ def _tracked(
         listener.run_started(experiment, work.scenario, work.stages, tracker.run_id)
         record = RunRecord(tracker.run_id, work, run_name)
         events = _RunEvents(work, record, log, listener)
-        compute(work, events, output_dir / output_files.RAY_LOG_FILE)
+        compute(work, events, output_dir / output_files.RAY_LOG_FILE, listener.ray_starts)
         suspicions = find_suspicions(work)
         summary = {
             **record.summary(),

@@ -21,6 +21,7 @@ class SweepListener(Protocol):
         num_trials: int | None,
         num_tasks: int,
         known: list[LedgerTrial],
+        sweep_id: str,
     ) -> None:
         """Receive that everything is checked, and computing begins.
 
@@ -29,6 +30,12 @@ class SweepListener(Protocol):
             num_trials: Most trials that are drawn; None for no limit.
             num_tasks: Tasks that each trial learns.
             known: Trials of earlier starts.
+            sweep_id: Of the sweep's run in MLflow.
+        """
+
+    def ray_starts(self, address: str | None) -> None:
+        """Receive that Ray is about to start on this machine, which may take a minute; with an
+        address, that its cluster is joined. Not where no trial is left to compute.
         """
 
     def trial_changed(self, trial: LedgerTrial) -> None:
@@ -56,7 +63,11 @@ class SilentSweepListener:
         num_trials: int | None,
         num_tasks: int,
         known: list[LedgerTrial],
+        sweep_id: str,
     ) -> None:
+        """Ignore it."""
+
+    def ray_starts(self, address: str | None) -> None:
         """Ignore it."""
 
     def trial_changed(self, trial: LedgerTrial) -> None:

@@ -57,16 +57,13 @@ def best_of(search_space: SearchSpace, ledger: Ledger) -> LedgerTrial | None:
     return next(iter(ranked(ledger.trials.values(), search_space.mode)), None)
 
 
-def summary_of(
-    search_space: SearchSpace, ledger: Ledger, sweep_id: str, wall_seconds: float
-) -> dict[str, Any]:
+def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict[str, Any]:
     """Return the content of summary.json.
 
     Args:
         search_space: What varied.
-        ledger: With all trials.
+        ledger: With all trials, and the time of all starts.
         sweep_id: Of the sweep's run in MLflow.
-        wall_seconds: Of this start.
     """
     trials, best = _by_number(ledger), best_of(search_space, ledger)
     return {
@@ -85,7 +82,7 @@ def summary_of(
             }
         ),
         "trials": [_row(trial) for trial in trials],
-        "wall_seconds": round(wall_seconds, 3),
+        "wall_seconds": round(ledger.wall_seconds, 3),
         "worker_seconds": round(sum(trial.worker_seconds for trial in trials), 3),
     }
 

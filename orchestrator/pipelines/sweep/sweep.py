@@ -5,7 +5,8 @@ A resumed sweep needs nothing but the ledger in its output folder and the stage 
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator import output_files
@@ -14,6 +15,7 @@ from orchestrator.config.execution import RayConfig
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.distributed.environment import set_environment
+from orchestrator.errors import InterruptedRunError
 from orchestrator.pipelines.run.closing import closed_truthfully, machine_watched
 from orchestrator.pipelines.run.execution import check_extensions_everywhere
 from orchestrator.pipelines.run.output_folder import held_folder
@@ -74,7 +76,7 @@ def sweep(
     space = Space(search_space, experiment)
     output_dir = Path(output) if output is not None else Path("out") / "sweeps" / search_space.name
     setting = SweepSetting(search_space, experiment, space, output_dir, preparation)
-    with held_folder(output_dir, "a sweep"):
+    with _naming_resume(resume), held_folder(output_dir, "a sweep"):
         ledger = Ledger(output_dir / output_files.LEDGER_FILE)
         check_ledger(ledger, experiment, output_dir, resume)
         check_search(setting, ledger)
@@ -83,11 +85,23 @@ def sweep(
             return _computed(setting, work, room, ledger, listener)
 
 
+@contextmanager
+def _naming_resume(resume: bool | None) -> Iterator[None]:
+    """Say of an interrupted sweep how it is resumed."""
+    try:
+        yield
+    except InterruptedRunError as interruption:
+        same = "the same command" if resume is None else "the same command with --resume"
+        raise InterruptedRunError(
+            interruption.what, interruption.where, f"{same} goes on"
+        ) from None
+
+
 def _computed(
     setting: SweepSetting, work: Work, room: TrialRoom, ledger: Ledger, listener: SweepListener
 ) -> SweepResult:
     """Compute what is left of the sweep, inside its run in MLflow."""
-    started, search_space = time.perf_counter(), setting.search_space
+    search_space = setting.search_space
     tracker = _open(setting, ledger)
     view, num_tasks = sweep_view(tracker.run_id, search_space), len(work.scenario.tasks)
     with closed_truthfully(tracker), machine_watched(tracker, setting.experiment.tracking):
@@ -95,12 +109,14 @@ def _computed(
         tracker.save_views([view, *run_views(num_tasks)])
         trials = SweepTrials(setting, ledger, tracker, listener)
         known = list(ledger.trials.values())
-        listener.sweep_started(search_space, search_space.num_trials, num_tasks, known)
+        listener.sweep_started(
+            search_space, search_space.num_trials, num_tasks, known, tracker.run_id
+        )
         if trials.has_work():
-            _compute_trials(setting, work, room, trials)
+            with ledger.timing():
+                _compute_trials(setting, work, room, trials, listener)
         check_not_all_failed(ledger, trials.errors)
-        wall_seconds = time.perf_counter() - started
-        summary = summary_of(search_space, ledger, tracker.run_id, wall_seconds)
+        summary = summary_of(search_space, ledger, tracker.run_id)
         write_sweep_outputs(setting, summary, ledger, tracker)
     listener.sweep_finished(summary, setting.output_dir, tracker.view_url(view))
     return result_of(setting, ledger, summary)
@@ -119,9 +135,15 @@ def as_trials_compute(experiment: Experiment, share: TrialShare) -> Experiment:
 
 
 def _compute_trials(
-    setting: SweepSetting, work: Work, room: TrialRoom, trials: SweepTrials
+    setting: SweepSetting,
+    work: Work,
+    room: TrialRoom,
+    trials: SweepTrials,
+    listener: SweepListener,
 ) -> None:
-    set_environment(trial_cluster(setting.experiment.execution))
+    cluster = trial_cluster(setting.experiment.execution)
+    listener.ray_starts(cluster.address)
+    set_environment(cluster)
     from orchestrator.tuning.ray_tune import compute_trials  # noqa: PLC0415 - ray is slow to import, and reads the environment
 
     log_file = setting.output_dir / output_files.RAY_LOG_FILE

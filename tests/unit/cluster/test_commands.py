@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from tests.unit.cluster.jobs import (
+    DIGITS,
+    ROOT,
     RUN,
     RUNNING,
     SUCCEEDED,
@@ -19,6 +21,8 @@ from tests.unit.cluster.jobs import (
     the_job,
 )
 from tests.unit.cluster.simulated_api import SimulatedApi, status
+
+SPACE = str(ROOT / "search_spaces" / "smoke.yaml")
 
 # --- sent and followed ----------------------------------------------------------------------------
 
@@ -35,6 +39,22 @@ def test_a_dry_run_needs_no_cluster(
         "RayJob",
         "mine",
     )
+
+
+def test_a_sweep_is_submitted_with_the_arguments_of_sweep(
+    orchestrator_command: Command,
+) -> None:
+    by_position = orchestrator_command("submit", "sweep", SPACE, DIGITS, "--dry-run").stdout
+    words = ("submit", "sweep", SPACE, "--experiment", DIGITS, "--dry-run")
+    assert orchestrator_command(*words).stdout == by_position != ""
+    files, _ = yaml.safe_load_all(orchestrator_command(*words, "--num-trials", "3").stdout)
+    assert yaml.safe_load(files["data"]["search_space.yaml"])["num_trials"] == 3
+    for refused, said in (
+        (("submit", "run", DIGITS, "--num-trials", "3"), "--num-trials is for sweeps"),
+        (("submit", "run", DIGITS, "--experiment", DIGITS), "run needs 1 files, there are 2"),
+    ):
+        answer = orchestrator_command(*refused, "--dry-run")
+        assert (answer.returncode, said in answer.stderr) == (2, True)
 
 
 def test_a_job_is_applied_by_the_server_and_followed_to_its_end(

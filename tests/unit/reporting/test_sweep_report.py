@@ -171,3 +171,11 @@ def test_all_trials_but_the_best_twenty_are_folded(
     assert html.index("The other 5 finished trials") > html.index(
         '<th scope="row" class="number">5</th>'
     )
+
+
+def test_took_and_wall_clock_agree_after_a_resume(sweep: TrackedRun) -> None:
+    # MLflow counts from the first start to the last end: 75 s here, with the pause
+    summary = {**summary_of_trials(sweep, [], SPACE), "wall_seconds": 20.0}
+    html = sweep_report(SweepFacts(sweep, summary, SPACE, [], {}, ""))
+    assert "took <b>20 s</b>" in html
+    assert "<dt>wall clock</dt><dd>20 s</dd>" in html

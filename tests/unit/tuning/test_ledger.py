@@ -1,6 +1,7 @@
 """The ledger: what is read back, what a killed writer leaves, and who may write."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,22 @@ def test_a_resumed_sweep_goes_on_with_what_is_open(
     status: TrialStatus, is_retryable: bool, expected: bool
 ) -> None:
     assert trial_of(0, status, is_retryable=is_retryable).is_open is expected
+
+
+def fail_later() -> None:
+    time.sleep(0.05)
+    raise ZeroDivisionError
+
+
+def test_the_time_of_all_starts_adds_up_also_of_those_that_failed(path: Path) -> None:
+    written(path)
+    first = Ledger(path)
+    with first.writing(), pytest.raises(ZeroDivisionError), first.timing():
+        fail_later()
+    assert first.wall_seconds >= 0.05
+    second = Ledger(path)
+    assert second.wall_seconds == first.wall_seconds
+    with second.writing(), second.timing():
+        time.sleep(0.05)
+    assert Ledger(path).wall_seconds == pytest.approx(second.wall_seconds)
+    assert second.wall_seconds >= 0.1

@@ -11,6 +11,7 @@ from orchestrator.config import Experiment, SearchSpace
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.overrides import with_values
 from orchestrator.distributed.resources import available_resources
+from orchestrator.errors import InterruptedRunError
 from orchestrator.pipelines.sweep.sweep import sweep
 from orchestrator.stages import Preparation, Work
 from orchestrator.stages.claims import NO_CLAIMS
@@ -148,3 +149,25 @@ def test_its_result_has_no_best_trial_where_none_has_finished(
     space = SearchSpace.model_validate({**SPACE, "budget": {"wall_seconds": 1e-9}})
     result = sweep(space, experiment_with(PASSWORD), tmp_path / "out")
     assert (result.trials, result.best, result.best_experiment) == ([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("resume", "advice"),
+    [(False, "the same command with --resume goes on"), (None, "the same command goes on")],
+)
+def test_an_interrupted_sweep_says_how_it_is_resumed(
+    experiment_with: Callable[[str], Experiment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    resume: bool | None,
+    advice: str,
+) -> None:
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("orchestrator.tuning.ray_tune.compute_trials", interrupt)
+    space, output = SearchSpace.model_validate(SPACE), tmp_path / "out"
+    with pytest.raises(InterruptedRunError) as interrupted:
+        sweep(space, experiment_with(PASSWORD), output, resume=resume)
+    assert str(interrupted.value).endswith(f"is closed as KILLED; {advice}")
+    assert ledger_of(output).wall_seconds >= 0
