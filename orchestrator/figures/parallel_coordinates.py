@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from orchestrator.figures.layout import empty_figure, message_figure
 from orchestrator.figures.palette import INK, MUTED
 from orchestrator.figures.parallel_axes import ParallelAxis, parameter_axes, value_axis
-from orchestrator.figures.texts import rounded, shortened, wrapped
+from orchestrator.figures.texts import shortened, wrapped
 from orchestrator.figures.trials import TrialRow, best_first, count_text, unfinished
 
 # Viridis from light (worst) to dark (best), without its yellow end, which is lost on white.
@@ -53,7 +53,9 @@ def parallel_coordinates_figure(
     ranked = best_first(trials, mode)
     ordered = [*ranked, *unfinished(trials)]
     name = "objective" if "*" in metric else metric.rsplit("/", 1)[-1]
-    objective = value_axis(name, {place: trial.value for place, trial in enumerate(ranked)})
+    # as people read accuracies: in percent
+    values = {place: 100 * (trial.value or 0.0) for place, trial in enumerate(ranked)}
+    objective = value_axis(f"{name} in %", values)
     columns = [*parameter_axes([trial.parameters for trial in ordered]), objective]
     figure = empty_figure(min(max_width_inches, max(8.5, 1.1 * len(columns) + 2.0)), 6.4)
     _draw(figure, columns, len(trials), mode)
@@ -96,7 +98,10 @@ def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode
             if x == len(columns) - 1
             else "not set"
         )
-        _draw_axis(axes, x, column, unset, has_best=bool(objectives))
+        best = shortened(column.values[0]) if 0 in column.values else "–"
+        if x == len(columns) - 1 and objectives:
+            best = f"{objectives[0]:.1f}"
+        _draw_axis(axes, x, column, unset, best if objectives else "")
     name_size = 10 if len(columns) <= 10 else 9
     axes.set_xticks(
         range(len(columns)),
@@ -137,10 +142,8 @@ def _headline(trials: Sequence[TrialRow], metric: str, mode: str) -> str:
     if not ranked:
         return count_text(trials)
     wish = "higher" if mode == "max" else "lower"
-    best = (
-        f"Best: trial {ranked[0].trial} with {rounded(ranked[0].value or 0.0, 4)}, the thick line,"
-        " its values below"
-    )
+    value = f"{100 * (ranked[0].value or 0.0):.1f} %"
+    best = f"Best: trial {ranked[0].trial} with {value}, the thick line, its values below"
     return f"{metric} ({wish} is better)\n{best}\n{count_text(trials)}"
 
 
@@ -182,7 +185,7 @@ def _draw_scale(figure: Figure, axes: Axes, scale: ScalarMappable, worst: float)
     bar.outline.set_visible(False)
 
 
-def _draw_axis(axes: Axes, x: int, column: ParallelAxis, unset: str, *, has_best: bool) -> None:
+def _draw_axis(axes: Axes, x: int, column: ParallelAxis, unset: str, best: str) -> None:
     axes.plot([x, x], [0, 1], color=INK, linewidth=1.0, zorder=4)
     axes.plot(
         [x] * len(column.ticks),
@@ -216,8 +219,7 @@ def _draw_axis(axes: Axes, x: int, column: ParallelAxis, unset: str, *, has_best
             path_effects=_HALO,
             zorder=5,
         )
-    if has_best:
-        best = shortened(column.values[0]) if 0 in column.values else "–"
+    if best:
         axes.text(
             x,
             _BEST_HEIGHT,

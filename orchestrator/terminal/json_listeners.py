@@ -15,6 +15,7 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Scenario
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.run.record import RunRecord, StageResult
+from orchestrator.reporting.quantities import percent
 from orchestrator.stages import Stage
 from orchestrator.terminal.console import new_console
 from orchestrator.terminal.image_progress import ImageProgress
@@ -89,7 +90,7 @@ class JsonRunListener:
         """Says the final numbers, and where to look further."""
         for role in ROLES:
             measures = ", ".join(
-                f"{name} {summary[role][name]:.4f}"
+                f"{name} {percent(summary[role][name])}"
                 for name in ("last_accuracy", "average_incremental_accuracy", "forgetting")
             )
             self._lines.write(f"{role}: {measures}", "info", summary["run_id"])
@@ -173,7 +174,7 @@ class JsonSweepListener:
         """Says how it stands, when that is new."""
         if self._statuses.get(trial.number) != trial.status.value:
             self._statuses[trial.number] = trial.status.value
-            value = f", objective {trial.value:.4f}" if trial.value is not None else ""
+            value = f", objective {percent(trial.value)}" if trial.value is not None else ""
             reason = f": {trial.reason}" if trial.reason else ""
             self._lines.write(
                 f"trial {trial.number} {trial.status.value}{value}{reason}",
@@ -189,7 +190,7 @@ class JsonSweepListener:
         best, run = summary["best"], summary["sweep_id"]
         if best is not None:
             self._lines.write(
-                f"best trial {best['trial']}: {best['value']:.4f} with {best['parameters']}",
+                f"best trial {best['trial']}: {percent(best['value'])} with {best['parameters']}",
                 "info",
                 run,
             )

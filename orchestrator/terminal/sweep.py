@@ -17,7 +17,7 @@ from rich.text import Text
 
 from orchestrator import output_files
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.reporting.quantities import duration
+from orchestrator.reporting.quantities import duration, percent
 from orchestrator.terminal.pages import page_lines
 from orchestrator.terminal.printable import printable
 from orchestrator.terminal.starting import ray_line, run_line
@@ -143,7 +143,7 @@ class TerminalSweepListener:
 
     def _line(self, trial: LedgerTrial) -> str:
         value = (
-            f"{trial.value:.4f}" if trial.value is not None else f"after task {len(trial.curve)}"
+            percent(trial.value) if trial.value is not None else f"after task {len(trial.curve)}"
         )
         shared = (
             f"{trial.stages_cached} of {trial.stages_cached + trial.stages_computed} stages shared"
@@ -179,7 +179,7 @@ class TerminalSweepListener:
             if is_running
             else trial.seconds
         )
-        objective = f"{trial.curve[-1]:.4f}" if trial.curve else ""
+        objective = percent(trial.curve[-1]) if trial.curve else ""
         shared = f"{trial.stages_cached}/{trial.stages_cached + trial.stages_computed}"
         task = f"{len(trial.curve)}/{self._num_tasks}"
         return str(trial.number), task, objective, shared, f"{seconds:.0f} s", self._text(trial)
@@ -222,7 +222,7 @@ def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Ta
     all_parameters = [trial.configuration.parameters for trial in trials]
     for rank, trial in enumerate(trials[:_BEST_AT_THE_END], start=1):
         parameters = parameters_text(trial.configuration.parameters, all_parameters)
-        table.add_row(str(rank), str(trial.number), f"{trial.value:.4f}", parameters)
+        table.add_row(str(rank), str(trial.number), percent(trial.value), parameters)
     return table
 
 

@@ -22,6 +22,7 @@ from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation import accuracy_after
 from orchestrator.pipelines.run.outputs import write_json
 from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
+from orchestrator.reporting.quantities import percent
 from orchestrator.stages import Work
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.tracked_run import TrackedRun
@@ -207,8 +208,8 @@ def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> st
     best, seeds = summary["best"], ", ".join(str(experiment.seed) for experiment in experiments)
     comment = (
         f"# Trial {best['trial']} of the sweep {summary['name']} (run {summary['sweep_id']}):"
-        f" {summary['metric']} = {best['value']:.4f}\n# on {summary['split']} data, the mean over"
-        f" {'these seeds' if len(experiments) > 1 else 'the seed'}: {seeds}.\n"
+        f" {summary['metric']} = {percent(best['value'])}\n# on {summary['split']} data, the mean"
+        f" over {'these seeds' if len(experiments) > 1 else 'the seed'}: {seeds}.\n"
     )
     return comment + dump_experiment(experiments[0])
 

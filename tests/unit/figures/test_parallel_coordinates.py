@@ -29,7 +29,12 @@ def test_there_is_an_axis_for_each_value_that_varies_and_one_for_the_objective()
     axes = parallel_coordinates_figure(TRIALS, "final/student_accuracy", "max").axes[0]
     names = [label.get_text().replace("\n", "") for label in axes.get_xticklabels()]
     # The seed is always 0, and so is the first threshold always 0.3.
-    assert names == ["learning_rate", "transfer.kind", "progress_thresholds[1]", "student_accuracy"]
+    assert names == [
+        "learning_rate",
+        "transfer.kind",
+        "progress_thresholds[1]",
+        "student_accuracy in %",
+    ]
 
 
 def test_each_trial_is_drawn_at_its_values_and_the_better_lie_on_top() -> None:
@@ -59,14 +64,16 @@ def test_each_trial_is_drawn_at_its_values_and_the_better_lie_on_top() -> None:
 def test_the_smallest_objective_is_the_best_where_less_is_better() -> None:
     figure = parallel_coordinates_figure(TRIALS, "forgetting", "min")
     assert heights(figure.axes[0], "best")[0][-1] == 0.0
-    assert figure.get_suptitle().startswith("forgetting (lower is better)\nBest: trial 8 with 0.6,")
+    assert figure.get_suptitle().startswith(
+        "forgetting (lower is better)\nBest: trial 8 with 60.0 %,"
+    )
 
 
 def test_the_headline_and_the_lowest_row_say_which_trial_is_best_and_what_it_tried() -> None:
     figure = parallel_coordinates_figure(TRIALS, "accuracy", "max")
     assert figure.get_suptitle().split("\n") == [
         "accuracy (higher is better)",
-        "Best: trial 5 with 0.9, the thick line, its values below",
+        "Best: trial 5 with 90.0 %, the thick line, its values below",
         "5 trials: 3 finished, 1 stopped, 1 failed",
     ]
     written = [text for text in figure.axes[0].texts if text.get_fontweight() == "bold"]
@@ -74,7 +81,7 @@ def test_the_headline_and_the_lowest_row_say_which_trial_is_best_and_what_it_tri
         (0, "0.1"),
         (1, "threshold"),
         (2, "0.7"),
-        (3, "0.9"),
+        (3, "90.0"),
     ]
 
 
@@ -93,7 +100,7 @@ def test_an_axis_that_some_trials_lack_says_where_their_lines_pass() -> None:
 def test_the_colour_bar_spans_the_objectives_and_is_left_out_where_they_are_equal() -> None:
     figure = parallel_coordinates_figure(TRIALS, "accuracy", "max")
     assert len(figure.axes) == 2
-    np.testing.assert_allclose(figure.axes[1].get_ylim(), (0.6, 0.9))
+    np.testing.assert_allclose(figure.axes[1].get_ylim(), (60, 90))
     assert len(parallel_coordinates_figure(TRIALS[:1], "accuracy", "max").axes) == 1
 
 
@@ -121,7 +128,7 @@ def test_one_bad_trial_does_not_make_the_others_look_alike() -> None:
     trials = [TrialRow(i, "finished", value, {"seed": i}) for i, value in enumerate(values)]
     # 0.95 - 4 * (0.95 - 0.93): where the bar ends, with an arrow for what lies beyond.
     np.testing.assert_allclose(
-        parallel_coordinates_figure(trials, "accuracy", "max").axes[1].get_ylim(), (0.87, 0.95)
+        parallel_coordinates_figure(trials, "accuracy", "max").axes[1].get_ylim(), (87, 95)
     )
 
 
@@ -131,7 +138,7 @@ def test_one_trial_shows_all_its_parameters() -> None:
         "learning_rate",
         "transfer.kind",
         "seed",
-        "accuracy",
+        "accuracy in %",
     ]
     assert heights(axes, "best") == [[0.5, 0.5, 0.5, 0.5]]
 

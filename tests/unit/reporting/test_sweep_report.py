@@ -179,3 +179,10 @@ def test_took_and_wall_clock_agree_after_a_resume(sweep: TrackedRun) -> None:
     html = sweep_report(SweepFacts(sweep, summary, SPACE, [], {}, ""))
     assert "took <b>20 s</b>" in html
     assert "<dt>wall clock</dt><dd>20 s</dd>" in html
+
+
+def test_the_objective_is_in_percent(sweep: TrackedRun, trials: list[TrackedRun]) -> None:
+    summary = summary_of_trials(sweep, trials, SPACE)
+    html = sweep_report(SweepFacts(sweep, summary, SPACE, [], {}, ""))
+    assert "data is <b>75.0 %</b>" in html
+    assert "0.7500" not in html
