@@ -9,7 +9,7 @@ sample_sheet          some images of every class
 suspicious_labels     training images whose labels teacher and student doubt
 charts                line charts of a page          (timeline: over dates)
 saving, svg           a figure as a file, or as part of a page
-heat_map, matrix_colours, palette, layout, texts, trials        what they are made of
+fonts, heat_map, matrix_colours, palette, layout, texts, trials        what they are made of
 ```
 
 Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a

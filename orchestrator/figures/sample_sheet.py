@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from orchestrator.errors import DataError, StorageUnavailableError, UserInputError
+from orchestrator.figures.saving import save_figure
 
 IMAGES_PER_CLASS = 10
 _MAX_CLASSES = 40
@@ -57,8 +58,7 @@ def write_sample_sheet(
         )
     figure = _sheet(rows, title)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        save_figure(figure, path)
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from orchestrator.figures.fonts import choose_fonts, without_glyph_warnings
 from orchestrator.whole_files import write_whole
 
 
@@ -13,15 +14,19 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG (or what the suffix says), and make the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
-    with_literal_texts(figure).savefig(content, dpi=150, format=path.suffix[1:] or "png")
+    with without_glyph_warnings():
+        with_literal_texts(figure).savefig(content, dpi=150, format=path.suffix[1:] or "png")
     write_whole(path, content.getvalue())
 
 
 def with_literal_texts(figure: Figure) -> Figure:
-    """Return the same figure with its texts as they are: no `$` begins a formula.
+    """Return the same figure with its texts as they are: no `$` begins a formula, and every
+    character has a font if one is installed.
 
     Users choose the names of classes, runs and parameters.
     """
-    for text in figure.findobj(Text):
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    for text in texts:
         text.set_parse_math(False)
+    choose_fonts(texts)
     return figure

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from orchestrator.figures.fonts import without_glyph_warnings
 from orchestrator.figures.palette import VARIABLES
 from orchestrator.figures.saving import with_literal_texts
 
@@ -35,7 +36,8 @@ def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Mark
     """
     text = io.StringIO()
     # The salt keeps names of clip paths and markers apart from those of the page's other figures.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    style = {"svg.fonttype": "none", "svg.hashsalt": title}
+    with mpl.rc_context(style), without_glyph_warnings():
         with_literal_texts(figure).savefig(text, format="svg", transparent=True)
     drawing = text.getvalue()
     drawing = _NOT_FOR_A_PAGE.sub("", drawing[drawing.index("<svg") :])
