@@ -7,6 +7,7 @@ import importlib
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import cast
 
@@ -268,6 +269,15 @@ def test_every_path_in_readme_exists(path: str) -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!https?:)[^)#]+)\)", README))))
 def test_every_link_of_readme_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
+
+
+def test_every_installation_names_an_extra_of_the_checkout() -> None:
+    # the package is in no registry: its bare name would install nothing, or somebody else's
+    sources = [README, *(file.read_text() for file in (ROOT / "orchestrator").rglob("*.py"))]
+    assert [text for text in sources if "continual-orchestrator[" in text] == []
+    named = set(re.findall(r"pip install '\.\[(\w+)\]'", "\n".join(sources)))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"pretrained", "export"} <= named <= set(extras["optional-dependencies"])
 
 
 # --- the method -----------------------------------------------------------------------------------

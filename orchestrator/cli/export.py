@@ -51,7 +51,7 @@ def export(
     where those cannot be read), and it is refused if they differ. Shown beside the teacher:
     parameters, size, time of one image, accuracy.
 
-    ONNX needs `pip install "continual-orchestrator[export]"`.
+    ONNX needs `pip install '.[export]'` in the checkout.
 
     Examples:
     `orchestrator export 3f2a9c1e`

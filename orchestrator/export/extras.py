@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from orchestrator.errors import UserInputError
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-INSTALL = 'pip install "continual-orchestrator[export]"'
+INSTALL = "pip install '.[export]' in the checkout, or the wheel as 'FILE.whl[export]'"
 
 
 def require_onnx(

@@ -112,5 +112,7 @@ def extra_is_missing(kind: str, extra: str) -> ConfigError:
     return ConfigError(
         f"{kind} needs the extra `{extra}`, which is not installed",
         where="backbone.kind",
-        next_step=f"pip install 'continual-orchestrator[{extra}]'",
+        next_step=(
+            f"pip install '.[{extra}]' in the checkout, or the wheel as 'FILE.whl[{extra}]'"
+        ),
     )

@@ -17,6 +17,6 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     with pytest.raises(UserInputError) as raised:
         extras.require_onnx()
     assert (
-        'a_package_that_nobody_has is not installed; pip install "continual-orchestrator[export]"'
-        in str(raised.value)
+        "a_package_that_nobody_has is not installed; pip install '.[export]' in the checkout, or"
+        " the wheel as 'FILE.whl[export]'" in str(raised.value)
     )
