@@ -25,7 +25,7 @@ def with_literal_texts(figure: Figure) -> Figure:
 
     Users choose the names of classes, runs and parameters.
     """
-    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    texts = figure.findobj(Text)
     for text in texts:
         text.set_parse_math(False)
     choose_fonts(texts)

@@ -36,8 +36,10 @@ def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Mark
     """
     text = io.StringIO()
     # The salt keeps names of clip paths and markers apart from those of the page's other figures.
-    style = {"svg.fonttype": "none", "svg.hashsalt": title}
-    with mpl.rc_context(style), without_glyph_warnings():
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}),
+        without_glyph_warnings(),
+    ):
         with_literal_texts(figure).savefig(text, format="svg", transparent=True)
     drawing = text.getvalue()
     drawing = _NOT_FOR_A_PAGE.sub("", drawing[drawing.index("<svg") :])
