@@ -3,7 +3,7 @@
 from orchestrator import output_files
 
 
-def test_files_and_folders_of_runs_and_sweeps_are_called_these() -> None:
+def test_files_and_folders_of_outputs_are_called_these() -> None:
     assert {
         value for key, value in vars(output_files).items() if key.endswith(("_FILE", "_FOLDER"))
     } == {
@@ -24,6 +24,8 @@ def test_files_and_folders_of_runs_and_sweeps_are_called_these() -> None:
         "parallel_coordinates.png",
         "parameter_importance.png",
         "best_accuracy_curves.png",
+        "backtest.json",
+        "backtest.html",
     }
     assert output_files.accuracy_matrix_file("student") == "student_accuracy_matrix.png"
     assert output_files.seed_summary_file(7) == "summary-seed-7.json"
