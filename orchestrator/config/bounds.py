@@ -36,8 +36,8 @@ MOST_DIMENSIONS = 65_536
 MOST_WEIGHT = 1e9
 """In 32 bits, a part of a sum that counts a billion times as much drowns the others."""
 
-MOST_RATE = 1e6
-"""Learning diverges from one on; 32 bits overflow where rates are multiplied."""
+MOST_RATE = 1e12
+"""Learning diverges from one on, and says so; from here on one step of it overflows 32 bits."""
 
 MOST_WORKERS = 10_000
 """Ray's largest known clusters have as many nodes."""

@@ -2,6 +2,7 @@
 by it.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -40,10 +41,12 @@ from orchestrator.pipelines.retraining.lease import held_lease, state_without_le
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.retraining.retrain import retrain
 from orchestrator.pipelines.retraining.rollback import rollback
+from orchestrator.pipelines.run import outputs
 from orchestrator.reporting.history.sentences import needs
 from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.state import State
 from orchestrator.tracking.reading import open_registry
+from orchestrator.whole_files import write_whole
 from tests.integration.servers import mlflow_server
 from tests.page_text import text_of
 from tests.unlabeled import noise, write_unlabeled
@@ -329,8 +332,8 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
         "champion",
         "champion",
     ]
-    assert "parameters" in history.versions[1].decision.reason
-    assert "student_parameters" in [
+    assert "accuracy on the new classes" in history.versions[1].decision.reason
+    assert "student_new_accuracy" in [
         condition.key
         for condition in history.versions[1].conditions
         if condition.verdict == "violated"
@@ -626,9 +629,15 @@ def test_a_registry_that_does_not_answer_is_for_later(house: House) -> None:
         house.tick()
 
 
-def test_a_disk_that_is_full_when_the_summary_is_written_is_for_later(house: House) -> None:
-    (house.folder / "out").mkdir()
-    (house.folder / "out" / ".summary.json.tmp").symlink_to("/dev/full")
+def test_a_disk_that_is_full_when_the_summary_is_written_is_for_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: str) -> None:
+        if path == house.folder / "out" / "summary.json":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_whole(path, content)
+
+    monkeypatch.setattr(outputs, "write_whole", full)
     with pytest.raises(StorageUnavailableError, match="the summary cannot be written"):
         house.tick()
 

@@ -165,7 +165,8 @@ def test_a_database_server_that_refuses_the_user_is_said_at_once(
     from orchestrator.errors import OrchestratorError
 
     uri = server.backend_uri.replace("mlflow@", f"nobody:{password}@")
-    with pytest.raises(OrchestratorError, match="nobody") as refused:
+    with pytest.raises(OrchestratorError, match=r"role .* does not exist; set PGUSER") as refused:
         open_run(TrackingConfig(uri=uri, spool=tmp_path / "spool"), "refused", "a run", {})
-    assert password not in str(refused.value).replace("nobody", "")
+    assert password not in str(refused.value)
+    assert "nobody" not in str(refused.value)
     assert refused.value.exit_code in (2, 3)
