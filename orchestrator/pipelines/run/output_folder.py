@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +52,8 @@ def make_writable(folder: Path) -> None:
 
 @contextmanager
 def held_folder(folder: Path, holder: str) -> Iterator[None]:
-    """Hold a folder against every other process, and make it where it is missing.
+    """Hold a folder against every other process, and make it where it is missing; one that was
+    made for what then failed before it wrote anything is removed.
 
     Args:
         folder: Where results go.
@@ -63,6 +64,7 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
         StorageUnavailableError: The disk is full or broken.
         LockedError: Another process holds the folder.
     """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_writable(folder)
     lock = FileLock(folder / _LOCK)
     note = folder / _HOLDER
@@ -79,10 +81,23 @@ def held_folder(folder: Path, holder: str) -> Iterator[None]:
     try:
         _sign(note, holder)
         yield
+    except BaseException:
+        _remove_empty(folder, missing)
+        raise
     finally:
         with suppress(OSError):
             note.unlink(missing_ok=True)
         lock.release()
+
+
+def _remove_empty(folder: Path, made: Sequence[Path]) -> None:
+    """Remove folders that were made, while the lock is held, if they have nothing but the lock."""
+    if made and {path.name for path in folder.iterdir()} <= {_LOCK, _HOLDER}:
+        with suppress(OSError):
+            for name in (_HOLDER, _LOCK):
+                (folder / name).unlink(missing_ok=True)
+            for place in made:
+                place.rmdir()
 
 
 def _sign(note: Path, holder: str) -> None:

@@ -25,7 +25,7 @@ def test_a_missing_extra_is_said_with_how_to_install_it(monkeypatch: pytest.Monk
         ConfigError,
         match=(
             r"backbone\.kind: timm needs the extra `timm`, which is not installed; pip install"
-            r" 'continual-orchestrator\[timm\]'"
+            r" '\.\[timm\]' in the checkout"
         ),
     ):
         built(VIT)

@@ -46,3 +46,18 @@ def test_a_path_that_cannot_be_a_folder_is_wrong_input(tmp_path: Path, path: str
 def test_a_folder_that_takes_no_files_is_refused() -> None:
     with pytest.raises(UserInputError, match="cannot be written"):
         make_writable(Path("/proc/out"))
+
+
+def test_what_was_made_for_nothing_is_removed_and_what_was_there_stays(tmp_path: Path) -> None:
+    def refused(folder: Path) -> None:
+        with pytest.raises(UserInputError, match="no such data"), held_folder(folder, "a run"):
+            raise UserInputError("no such data")
+
+    refused(tmp_path / "out" / "run")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    refused(tmp_path / "mine" / "run")
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+    (tmp_path / "mine" / "notes.txt").touch()
+    refused(tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").exists()
