@@ -17,7 +17,7 @@ GroupBy = Literal["day", "hour", "week", "file", "folder"]
 
 
 class BacktestConfig(Config):
-    """What is replayed."""
+    """Configure what is replayed."""
 
     folder: str = Field(
         min_length=1,

@@ -17,7 +17,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Largest:
-    """How large a file may be.
+    """Bound the size of a file.
 
     Attributes:
         num_bytes: As it lies on the disk.
@@ -31,7 +31,7 @@ class Largest:
 BY_HAND = Largest(2**21, 100_000)
 """A class order of 90,000 labels; read within a second, and with less than 200 MB."""
 BY_PROGRAM = Largest(2**26, 4_000_000)
-"""What this program has written itself: a candidate names each of the files that have arrived."""
+"""Bound files that this program writes: a candidate names each of the files that have arrived."""
 MOST_LEVELS = 64
 """Levels of a configuration: the deepest that means anything have ten."""
 # 2**64 has 20, a floating-point number 17 and an exponent

@@ -22,7 +22,7 @@ from orchestrator.errors import DataError
 Shape = tuple[int, int, int]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-"""What images are read as. Pillow knows more formats, and starts a program for one of them."""
+"""List the formats that are read. Pillow knows more, and starts a program for one of them."""
 
 _ORIENTATION = ExifTags.Base.Orientation
 _VALUES_AT_ONCE = 2**20

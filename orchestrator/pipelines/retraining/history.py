@@ -47,7 +47,7 @@ _MOST_READ = 60
 
 @dataclass(frozen=True)
 class _Files:
-    """What lies with a version in its teacher's package; None where it is missing."""
+    """Hold what lies with a version in its teacher's package; None where it is missing."""
 
     lineage: Lineage | None = None
     class_accuracies: ClassAccuracies | None = None

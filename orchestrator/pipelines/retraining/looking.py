@@ -1,4 +1,4 @@
-"""What a tick finds when it begins: the champion, the held candidate, and the source compared with
+"""Find what a tick begins with: the champion, the held candidate, and the source compared with
 what they have learned.
 """
 
@@ -25,7 +25,7 @@ from orchestrator.tracking.mlflow.registry import ModelRegistry
 
 @dataclass(frozen=True)
 class Look:
-    """What a tick finds.
+    """Hold what a tick finds.
 
     Attributes:
         champion: In use; None before the first.

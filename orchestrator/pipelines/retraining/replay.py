@@ -52,7 +52,7 @@ class ScratchPlaces:
 
     @property
     def output(self) -> Path:
-        """What the ticks write."""
+        """Return the folder to which the ticks write."""
         return self._folder / "replay" / "tick"
 
     @property
