@@ -14,7 +14,7 @@ _PRECISION = 1.02
 
 
 class ConditionVerdict(StrEnum):
-    """Whether a statement holds, as far as the images can tell."""
+    """Name the outcomes of holding a statement against images."""
 
     MET = "met"
     VIOLATED = "violated"

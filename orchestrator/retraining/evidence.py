@@ -42,7 +42,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class KnownTasks:
-    """What a candidate has learned.
+    """Describe what a candidate has learned.
 
     Attributes:
         class_names: In the order of learning.

@@ -34,7 +34,7 @@ _NEW_ACCURACY = "new_accuracy"
 
 
 class Verdict(StrEnum):
-    """What becomes of a candidate.
+    """Name what becomes of a candidate.
 
     PROMOTE makes it the champion, REJECT keeps the champion for good, HOLD keeps the candidate
     until more held-out images have arrived, ASK leaves the decision to a person.
@@ -84,21 +84,20 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
         attempts: Candidates that have been learned from the same files, this one included: each
             is another chance to pass by luck.
     """
+    by_class = class_accuracies(
+        evidence.labels.tolist(),
+        {role: own.among_all.tolist() for role, own in evidence.predictions.items()},
+    )
+    moves = find_moves(evidence, "student")[:_MOST_MOVES]
     evidence = _least_used(evidence, gate)
     judge = Judge((1 - gate.confidence) / (evidence.uses + attempts - 1))
     conditions = _conditions(evidence, gate, judge)
-    moves = find_moves(evidence, "student")[:_MOST_MOVES]
     advice = ""
     if evidence.uses > gate.shelf_life:
         advice = (
             f"the held-out images have given {evidence.uses:.0f} verdicts; collect new ones of the"
             f" known classes: after {gate.shelf_life} they say little about images to come"
         )
-
-    by_class = class_accuracies(
-        evidence.labels.tolist(),
-        {role: own.among_all.tolist() for role, own in evidence.predictions.items()},
-    )
 
     def decided(verdict: Verdict, reason: str, *, blames_data: bool = False) -> PromotionDecision:
         return PromotionDecision(verdict, reason, conditions, blames_data, moves, advice, by_class)
@@ -155,7 +154,7 @@ def _by_what_would_be_lost(
 def _unknown_reason(unknown: Sequence[Condition]) -> str:
     more = [condition.more_images for condition in unknown]
     wanted = (
-        "a thousand times as many would not decide"
+        "how many more would decide cannot be said"
         if None in more
         else f"about {max(it for it in more if it is not None):,} more would decide"
     )

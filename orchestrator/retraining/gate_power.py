@@ -1,4 +1,4 @@
-"""How many held-out images a gate needs: said before anything is learned."""
+"""Compute how many held-out images a gate needs, before anything is learned."""
 
 from __future__ import annotations
 

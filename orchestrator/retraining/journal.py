@@ -87,7 +87,7 @@ class Entry:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Entry:
-        """What `as_bytes` was made of.
+        """Return the entry that `as_bytes` was made of.
 
         Raises:
             ValueError: It was made of something else.

@@ -1,4 +1,4 @@
-"""Who is champion, and who is held: moved in the journal first, then in the registry. What was
+"""Move champion and held candidate: in the journal first, then in the registry. What was
 interrupted in between is finished by the next holder.
 
 A held candidate has always learned on from the present champion. So what moves the champion ends

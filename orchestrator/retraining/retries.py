@@ -25,7 +25,7 @@ _NOT_LEARNED_BY = {"name", "scenario", "execution", "store", "tracking"}
 
 @dataclass(frozen=True)
 class Attempt:
-    """What is known of a candidate before it is learned.
+    """Describe a candidate before it is learned.
 
     Attributes:
         files: New files that it would learn from (see `file_id`).

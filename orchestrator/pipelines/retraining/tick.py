@@ -211,7 +211,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a candidate learns.
+    """Describe what a candidate learns.
 
     Attributes:
         plan: Which classes.
