@@ -1,16 +1,16 @@
-"""What it is worth that a pre-trained extractor looks at every image once: twenty teachers of a
-sweep with tables of features, and without.
+"""Compare sweeps of twenty trials that share tables of features and views with trials that do not.
 
-    .venv/bin/python benchmarks/feature_stage.py            1,000 images a class: 20 minutes
-    .venv/bin/python benchmarks/feature_stage.py --quick    50 images a class: some minutes
+    .venv/bin/python benchmarks/feature_stage.py                   1,000 images a class: 20 minutes
+    .venv/bin/python benchmarks/feature_stage.py --quick           50 images a class: some minutes
+    .venv/bin/python benchmarks/feature_stage.py --role student    students that are taught
 
-The trials differ in push and pull margins, as in search_spaces/push_pull_margins.yaml, and learn
-CIFAR-10's first four classes with a frozen EfficientNet-Lite0. With: one store for all, so the
-first trial computes the tables and the others map them into memory. Without: a store for each
-trial, so each computes them. Trials without are spread evenly among those with, so that a machine
-that slows down slows both. As many images are kept for validation as there are to learn from, and
-half as many for the test. Needs ../shared/data/cifar10, or another pair of Parquet files (--train,
---test).
+Teachers differ in the shrinkage of their covariance; students, which share their teacher, its
+answers for seeded views and the taught layers as well, in how far TSSR goes. All learn CIFAR-10's
+first four classes with a frozen EfficientNet-Lite0. With: one store for all, so the first trial
+computes the tables and the others map them into memory. Without: a store for each trial, so each
+computes them. Trials without are spread evenly among those with, so that a machine that slows down
+slows both. As many images are kept for validation as there are to learn from, and half as many for
+the test. Needs ../shared/data/cifar10, or another pair of Parquet files (--train, --test).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 from measuring import CIFAR10, ROOT, print_figures
 
 from orchestrator.config import load_experiment
+from orchestrator.config.roles import ROLES, Role
 from orchestrator.stages import StageRunner, Work, prepare_work
 
 NUM_TRIALS = 20
@@ -37,7 +38,7 @@ CLASSES = ["airplane", "automobile", "bird", "cat"]
 
 
 def first_images(source: Path, num_images: int, file: Path) -> Path:
-    """A Parquet file with the first images of each of the four classes."""
+    """Write a Parquet file with the first images of each of the four classes."""
     table = pq.read_table(source)
     labels = np.asarray(table["label"].to_pylist())
     rows = np.concatenate([np.flatnonzero(labels == name)[:num_images] for name in CLASSES])
@@ -46,7 +47,7 @@ def first_images(source: Path, num_images: int, file: Path) -> Path:
 
 
 def overrides_for(train: Path, test: Path, num_images: int, scratch: Path) -> list[str]:
-    """The data of all trials: so many images a class to learn from, as many for validation, and
+    """Return the data of all trials: so many images a class to learn from and for validation, and
     half as many for the test.
     """
     train = first_images(train, 2 * num_images, scratch / f"train-{num_images}.parquet")
@@ -59,22 +60,27 @@ def overrides_for(train: Path, test: Path, num_images: int, scratch: Path) -> li
     ]
 
 
-def trial(number: int, store: Path, scratch: Path, overrides: Sequence[str]) -> Work:
-    """The teacher's stages of one trial."""
-    margin = 0.3 + 0.02 * number
+def trial(role: Role, number: int, store: Path, overrides: Sequence[str]) -> Work:
+    """Return the stages of one trial: a teacher's, or a student's with its teacher's."""
+    scratch = store.parent
+    varied = {
+        "teacher": f"teacher.joint_embedding.shrinkage={0.02 + 0.001 * number}",
+        "student": f"student.transfer.lowest={0.2 + 0.02 * number}",
+    }
     own = [
-        f"teacher.joint_embedding.pull_margin={margin}",
+        varied[role],
         f"store.uri={store}",
         f"data.cache_dir={scratch / 'images'}",
     ]
     work = prepare_work(
         load_experiment(ROOT / "experiments" / "cifar10_pretrained.yaml", [*overrides, *own])
     )
-    return replace(work, stages=[stage for stage in work.stages if stage.role == "teacher"])
+    needed = ROLES if role == "student" else (role,)
+    return replace(work, stages=[stage for stage in work.stages if stage.role in needed])
 
 
 def seconds_of(work: Work) -> float:
-    """How long it takes to compute the stages of a trial."""
+    """Return how long it takes to compute the stages of a trial."""
     started = time.perf_counter()
     runner = StageRunner(work, torch.device("cpu"), lambda _: None)
     for stage in work.stages:
@@ -83,11 +89,12 @@ def seconds_of(work: Work) -> float:
 
 
 def main() -> None:
-    """Measures both sides, and prints the ratio of their worker-seconds."""
+    """Measure both sides, and print the ratio of their worker-seconds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="fewer images")
+    parser.add_argument("--role", choices=ROLES, default="teacher", help="what a sweep varies")
     parser.add_argument("--train", type=Path, default=CIFAR10 / "train.parquet")
     parser.add_argument("--test", type=Path, default=CIFAR10 / "test.parquet")
     arguments = parser.parse_args()
@@ -98,17 +105,21 @@ def main() -> None:
         overrides = overrides_for(arguments.train, arguments.test, num_images, scratch)
         seconds_of(
             trial(
+                arguments.role,
                 0,
                 scratch / "warm-up",
-                scratch,
                 overrides_for(arguments.train, arguments.test, 10, scratch),
             )
         )
         for number in range(NUM_TRIALS):
-            with_tables.append(seconds_of(trial(number, scratch / "store", scratch, overrides)))
+            with_tables.append(
+                seconds_of(trial(arguments.role, number, scratch / "store", overrides))
+            )
             if number % (NUM_TRIALS // num_without) == 0:
                 without.append(
-                    seconds_of(trial(number, scratch / f"store-{number}", scratch, overrides))
+                    seconds_of(
+                        trial(arguments.role, number, scratch / f"store-{number}", overrides)
+                    )
                 )
             print(
                 f"trial {number}: {with_tables[-1]:.1f} s with tables; without, so far:"
@@ -127,6 +138,7 @@ def main() -> None:
     )
     print_figures(
         "feature_stage",
+        role=arguments.role,
         worker_seconds_ratio=NUM_TRIALS * mean_without / total_with,
         ratio_of_a_later_trial=mean_without / later,
         trials=NUM_TRIALS,
