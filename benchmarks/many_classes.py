@@ -1,0 +1,200 @@
+"""Measure how a task's cost grows from ten classes to a thousand.
+
+    .venv/bin/python benchmarks/many_classes.py            1,000 classes in 100 tasks
+    .venv/bin/python benchmarks/many_classes.py --quick    100 classes in 10 tasks
+
+The classes are the numbers 000 to 999, written in real handwritten digits: three images of
+scikit-learn's digits side by side, drawn at random with a seed. Their images of the one half of
+that data set train, those of the other half test, so no digit of a test image was learned from.
+Everything is experiments/cifar10_pretrained.yaml (EfficientNet-Lite0, frozen, features of all
+stages; ten classes a task; a student that inherits and is not taught) on smaller images, through
+the stages as a run computes them, in process on one thread. Features are computed before the clock
+starts. Seconds are of the processor, as other work on the machine does not change them much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from measuring import IN_PROCESS, ROOT, print_figures
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from orchestrator.config import load_experiment
+from orchestrator.config.methods import NearestClassMeanConfig
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.data import Split
+from orchestrator.evaluation import last_accuracy
+from orchestrator.stages import Stage, StageRunner, Work, prepare_work
+
+CLASSES_PER_TASK, PLACES = 10, 3
+IMAGES = {"train": 12, "test": 5}  # of each class
+SIZE = 32  # pixels, of the square that the digits stand in
+EXPERIMENT = ROOT / "experiments" / "cifar10_pretrained.yaml"
+Digits = dict[int, npt.NDArray[np.uint8]]
+
+
+def main() -> None:
+    """Compute all tasks, and print the first's, a tenth's and the last's cost."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="100 classes")
+    parser.add_argument("--set", dest="overrides", nargs="*", default=[], metavar="A.B=VALUE")
+    arguments = parser.parse_args()
+    num_classes = 100 if arguments.quick else 1000
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        work = work_on(num_classes, Path(folder), arguments.overrides)
+        compute_features(work)
+        seconds = seconds_of_stages(work)
+        sizes = {role: num_bytes(work, work.final_stages[role]) for role in ROLES}
+        accuracies = {role: last_accuracy(matrix_of(work, role)) for role in ROLES}
+    num_tasks = num_classes // CLASSES_PER_TASK
+    rows = sorted({1, max(2, num_tasks // 10), num_tasks})
+    print(f"\n| task | classes | {' | '.join(ROLES)} |\n|---|---|---|---|")
+    for task in rows:
+        cells = (f"{typical(seconds[role], task):.2f} s" for role in ROLES)
+        print(f"| {task} | {task * CLASSES_PER_TASK} | {' | '.join(cells)} |")
+    figures = {
+        f"{role}_{name}": value
+        for role in ROLES
+        for name, value in growth(seconds[role], rows[-2:]).items()
+    }
+    print_figures(
+        "many_classes",
+        classes=num_classes,
+        **figures,
+        **{f"{role}_last": 100 * accuracies[role] for role in ROLES},
+        **{f"{role}_bytes": sizes[role] for role in ROLES},
+        peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def work_on(num_classes: int, folder: Path, overrides: list[str]) -> Work:
+    """Return the work of all tasks on images that are written to a folder."""
+    images, digits = load_digits(return_X_y=True)
+    halves = train_test_split(
+        np.round(images / 16 * 255).astype(np.uint8).reshape(-1, 8, 8),
+        digits,
+        test_size=0.5,
+        stratify=digits,
+        random_state=0,
+    )
+    for half, own, labels in (("train", 0, 2), ("test", 1, 3)):
+        by_digit = {digit: halves[own][halves[labels] == digit] for digit in range(10)}
+        write_numbers(folder / f"{half}.parquet", by_digit, num_classes, IMAGES[half])
+    own_overrides = [
+        *IN_PROCESS,
+        f"data.train={folder / 'train.parquet'}",
+        f"data.test={folder / 'test.parquet'}",
+        f"store.uri={folder / 'store'}",
+        f"data.cache_dir={folder / 'cache'}",
+        f"data.image_size={SIZE}",
+        "data.validation_fraction=0",
+        f"scenario.class_order=[{', '.join(names(num_classes))}]",
+        f"scenario.num_base_classes={CLASSES_PER_TASK}",
+        f"scenario.classes_per_task={CLASSES_PER_TASK}",
+        f"teacher.backbone.input_size={2 * SIZE}",
+        "teacher.backbone.mirrored=false",
+        "student.teaching=null",
+    ]
+    return prepare_work(load_experiment(EXPERIMENT, [*own_overrides, *overrides]))
+
+
+def names(num_classes: int) -> list[str]:
+    """Return the classes, in the order in which they arrive."""
+    # with a letter, as YAML takes 010 for a number; shuffled, so that a task's numbers differ
+    order = np.random.default_rng(0).permutation(10**PLACES)[:num_classes]
+    return [f"n{number:0{PLACES}}" for number in order]
+
+
+def write_numbers(file: Path, digits: Digits, num_classes: int, num_images: int) -> None:
+    """Write so many images of each number.
+
+    Args:
+        file: Where to.
+        digits: Images of every digit, uint8.
+        num_classes: Numbers to write.
+        num_images: Of each.
+    """
+    draw = np.random.default_rng(1)
+    encoded, labels = [], []
+    for label in names(num_classes):
+        for _ in range(num_images):
+            places = [digits[int(c)][draw.integers(len(digits[int(c)]))] for c in label[1:]]
+            canvas = np.zeros((SIZE, SIZE), np.uint8)
+            canvas[12:20, 4:28] = np.concatenate(places, axis=1)
+            data = io.BytesIO()
+            Image.fromarray(canvas).convert("RGB").save(data, "PNG")
+            encoded.append(data.getvalue())
+            labels.append(label)
+    pq.write_table(pa.table({"image": encoded, "label": labels}), file)
+
+
+def compute_features(work: Work) -> None:
+    """Compute the features of all images, with a method that reads them and does little else."""
+    cheap = work.experiment.model_copy(update={"method": NearestClassMeanConfig()})
+    others = prepare_work(cheap)
+    runner = StageRunner(others, torch.device("cpu"), lambda _: None)
+    for stage in others.stages:
+        runner.obtain(stage)
+
+
+def seconds_of_stages(work: Work) -> dict[Role, list[float]]:
+    """Compute all stages, and return the seconds of each: learning, storing and evaluation."""
+    runner = StageRunner(work, torch.device("cpu"), lambda _: None)
+    seconds: dict[Role, list[float]] = {role: [] for role in ROLES}
+    for number, stage in enumerate(work.stages):
+        started = time.process_time()
+        runner.obtain(stage)
+        seconds[stage.role].append(time.process_time() - started)
+        if number % (len(work.stages) // 10) == 0:
+            print(f"{stage.name}: {seconds[stage.role][-1]:.2f} s", flush=True)
+    return seconds
+
+
+def typical(seconds: list[float], task: int) -> float:
+    """Return the median of a task's seconds and those of the four tasks around it."""
+    around = seconds[max(0, task - 3) : task + 2]
+    return float(np.median(around))
+
+
+def growth(seconds: list[float], tasks: list[int]) -> dict[str, float]:
+    """Return the ratio of a late task's seconds to an earlier one's, and the exponent in the number
+    of classes.
+    """
+    early, late = (typical(seconds, task) for task in tasks)
+    return {
+        "seconds": late,
+        "ratio": late / early,
+        "exponent": math.log(late / early) / math.log(tasks[1] / tasks[0]),
+    }
+
+
+def num_bytes(work: Work, stage: Stage) -> int:
+    """Return the bytes of a stage's tensors."""
+    return sum(t.numel() * t.element_size() for t in work.artifact_of(stage).tensors.values())
+
+
+def matrix_of(work: Work, role: Role) -> list[list[float]]:
+    """Return the accuracies of all tasks on test images after each."""
+    return [
+        work.evaluation_of(stage).rows[Split.TEST] for stage in work.stages if stage.role == role
+    ]
+
+
+if __name__ == "__main__":
+    main()
