@@ -165,6 +165,7 @@ def main() -> None:
         default=Path(".orchestrator/benchmarks"),
         help="what is already here is not computed again",
     )
+    parser.add_argument("--rows", nargs="+", default=None, help="of every group; default: all")
     parser.add_argument(
         "--quick", action="store_true", help="one order and draw, few images and classes"
     )
@@ -193,6 +194,8 @@ def main() -> None:
         own = [f"scenario.max_images_per_class={group.split()[0]}"] if group in few else own
         table: dict[str, list[dict[str, float]]] = {}
         for name, overrides in rows_of(group).items():
+            if arguments.rows is not None and name not in arguments.rows:
+                continue
             started = time.perf_counter()
             table[name] = [
                 measured([*common, *own, *overrides, *arguments.overrides, f"seed={seed}"], role)[

@@ -25,6 +25,7 @@ from torch import Tensor
 from orchestrator.config.teacher import TeacherConfig
 from orchestrator.methods.dual_teacher.teacher.closed_form import (
     covariance_inside,
+    precision_for,
     principal_basis,
     shrinkage_for,
     shrunk,
@@ -125,10 +126,12 @@ class Agreement:
         basis = principal_basis(statistics.covariance, len(statistics.covariance), self.groups)
         scales = basis.diagonal()[:, None]
         inside = covariance_inside(statistics.covariance, basis)
-        covariance = shrunk(inside, shrinkage_for(inside, statistics, joint)).double()
+        covariance = shrunk(inside, shrinkage_for(inside, statistics, joint))
+        covariance = covariance.to(precision_for(len(inside)))
         centre = statistics.means.mean(dim=0)
         means = scales * (statistics.means - centre).T
-        solved = torch.cholesky_solve(means.double(), torch.linalg.cholesky(covariance)).float()
+        root = torch.linalg.cholesky(covariance)
+        solved = torch.cholesky_solve(means.to(root.dtype), root).float()
         weights = scales * solved
         return weights, -centre @ weights - (means * solved).sum(dim=0) / 2
 

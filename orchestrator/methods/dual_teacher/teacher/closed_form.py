@@ -92,25 +92,45 @@ def covariance_inside(
 def whitening(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    """Return the symmetric map after which the within-class covariance, shrunk towards an isotropic
-    one, is the identity.
+    """Return the map after which the within-class covariance, shrunk towards an isotropic one, is
+    the identity.
 
-    Of all whitening maps the symmetric one turns the axes least, so that the space stays comparable
-    from task to task.
+    All such maps give the same cosines. Of few features it is the symmetric one, which turns the
+    axes least, so that the space stays comparable from task to task. Of many it is triangular
+    (Cholesky), which also changes no more than the covariance does, and takes a tenth of the time.
     """
-    return _symmetric_root(covariance_inside(covariance, basis), basis.shape[1], shrinkage)
+    return _whitening_inside(covariance_inside(covariance, basis), basis.shape[1], shrinkage)
 
 
-def _symmetric_root(
+def _whitening_inside(
     inside: Float[Tensor, "k k"], dimensions: int, shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    # twice as fast where there are so many, and the shrunk covariance is well conditioned
-    precision = torch.float32 if len(inside) > _LARGE else torch.float64
-    values, directions = torch.linalg.eigh(shrunk(inside.to(precision), shrinkage))
-    filled = slice(len(inside))
-    symmetric: Tensor = torch.eye(dimensions) / (shrinkage * _level(inside)) ** 0.5
-    symmetric[filled, filled] = ((directions * values.rsqrt()) @ directions.T).float()
+    # room that no feature fills has the variance of the isotropic part
+    whitening: Tensor = torch.eye(dimensions) / (shrinkage * _level(inside)) ** 0.5
+    precise = shrunk(inside.to(precision_for(len(inside))), shrinkage)
+    root = _triangular_root if len(inside) > _LARGE else _symmetric_root
+    whitening[: len(inside), : len(inside)] = root(precise).float()
+    return whitening
+
+
+def precision_for(num_features: int) -> torch.dtype:
+    """Return the precision in which to factorise a shrunk covariance: single where features are so
+    many that double takes long. Shrinkage keeps it well conditioned.
+    """
+    return torch.float32 if num_features > _LARGE else torch.float64
+
+
+def _symmetric_root(covariance: Tensor) -> Tensor:
+    values, directions = torch.linalg.eigh(covariance)
+    symmetric: Tensor = (directions * values.rsqrt()) @ directions.T
     return symmetric
+
+
+def _triangular_root(covariance: Tensor) -> Tensor:
+    lower = torch.linalg.cholesky(covariance)
+    identity = torch.eye(len(lower), dtype=lower.dtype)
+    triangular: Tensor = torch.linalg.solve_triangular(lower, identity, upper=False).T
+    return triangular
 
 
 def shrunk(covariance: Float[Tensor, "k k"], shrinkage: float) -> Float[Tensor, "k k"]:
@@ -182,7 +202,7 @@ def joint_space(
 ) -> JointSpace:
     """Return the space for the classes seen so far."""
     inside = covariance_inside(statistics.covariance, basis)
-    root = _symmetric_root(inside, basis.shape[1], shrinkage_for(inside, statistics, config))
+    root = _whitening_inside(inside, basis.shape[1], shrinkage_for(inside, statistics, config))
     return JointSpace(basis, root, _CENTRED_SHARE * statistics.means.mean(dim=0) @ basis @ root)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from orchestrator.config.teacher import JointEmbeddingConfig
+from orchestrator.methods.dual_teacher.teacher import closed_form
 from orchestrator.methods.dual_teacher.teacher.closed_form import (
     JointSpace,
     class_directions,
@@ -177,6 +178,21 @@ def test_after_whitening_the_shrunk_covariance_is_the_identity(
     np.testing.assert_allclose(root @ shrunk @ root, np.eye(dimensions), atol=1e-4)
     np.testing.assert_allclose(root, root.T, atol=1e-5)
     assert np.linalg.eigvalsh(root).min() > 0
+
+
+@pytest.mark.parametrize("dimensions", DIMENSIONS)
+def test_the_map_for_many_features_gives_the_same_cosines(
+    dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covariance = _covariance(0)
+    basis = principal_basis(covariance, dimensions)
+    symmetric = whitening(covariance, basis, 0.1).double()
+    monkeypatch.setattr(closed_form, "_LARGE", 1)
+    triangular = whitening(covariance, basis, 0.1).double()
+    assert not torch.allclose(triangular, symmetric)
+    torch.testing.assert_close(
+        triangular @ triangular.T, symmetric @ symmetric.T, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_full_shrinkage_only_scales() -> None:
