@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.methods.method import ArtifactContext, Method, Model, method_of
 from orchestrator.models.artifact import Artifact
+from orchestrator.stages.packed_matrices import packed, unpacked
 
 _EXTRACTOR = "network.extractor."
 NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -26,10 +27,8 @@ def to_artifact(method: Method, model: Model, with_extractor: bool = True) -> Ar
         for name, tensor in artifact.tensors.items()
         if with_extractor or not name.startswith(_EXTRACTOR)
     }
-    return Artifact(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()},
-        artifact.values,
-    )
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
+    return Artifact(packed(tensors), artifact.values)
 
 
 def from_artifact(artifact: Artifact, context: ArtifactContext) -> Model:
@@ -39,4 +38,5 @@ def from_artifact(artifact: Artifact, context: ArtifactContext) -> Model:
         artifact: As from `to_artifact`.
         context: Whose model it is, under which configuration, and where it goes.
     """
-    return method_of(context.experiment).from_artifact(artifact, context)
+    whole = Artifact(unpacked(artifact.tensors), artifact.values)
+    return method_of(context.experiment).from_artifact(whole, context)

@@ -92,6 +92,8 @@ _INHERITING = (
 _FIRST_STUDENT = ("student.backbone",)
 _LATER_STUDENT = ("student.consolidation", "student.rehearsal", "student.stability_weight")
 
+_WHITENING = "network.embedding.whitening"
+
 
 class DualTeacher:
     """Teach the teacher task by task, and distil each task's student from it."""
@@ -162,6 +164,7 @@ class DualTeacher:
         """Return network, prototypes and joint space; of a student, both of its classifiers."""
         if isinstance(model, TeacherModel):
             tensors = network_tensors(model.network)
+            del tensors[_WHITENING]  # it follows from the space
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= tensors_of("statistics", model.memory.statistics)
             tensors |= prefixed("space", model.space.tensors())
@@ -179,6 +182,9 @@ class DualTeacher:
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
         """Return the teacher or the student."""
         tensors = as_stored_now(artifact.tensors)
+        if context.role == "teacher" and _WHITENING not in tensors:
+            space = JointSpace.from_tensors(unprefixed("space", tensors))
+            tensors = tensors | {_WHITENING: space.map_of_features()}
         network = rebuilt_network(tensors, context)
         statistics = unprefixed("statistics", tensors)
         inherits = isinstance(context.experiment.student.backbone, InheritedBackboneConfig)

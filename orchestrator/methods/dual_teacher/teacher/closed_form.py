@@ -186,14 +186,17 @@ class JointSpace:
             basis = basis[:, None] * torch.eye(len(basis), len(whitening))
         return cls(basis, whitening, tensors["offset"])
 
-    @torch.no_grad()
-    def install(self, embedding: WhitenedEmbedding) -> None:
-        """Makes an embedding module map into this space; its adapter stays as it is."""
+    def map_of_features(self) -> Float[Tensor, "d m"]:
+        """Return the map from power-normalised features to the space, without its offset."""
         factors = diagonal_of(self.basis)
         if factors is None:
-            embedding.whitening.copy_(self.basis @ self.whitening)
-        else:
-            embedding.whitening.copy_(factors[:, None] * self.whitening[: len(factors)])
+            return self.basis @ self.whitening
+        return factors[:, None] * self.whitening[: len(factors)]
+
+    @torch.no_grad()
+    def install(self, embedding: WhitenedEmbedding) -> None:
+        """Make an embedding module map into this space; its adapter stays as it is."""
+        embedding.whitening.copy_(self.map_of_features())
         embedding.offset.copy_(self.offset)
 
 

@@ -97,6 +97,7 @@ def with_class(
         view_weight: Images' worth of trust in the views' mean.
     """
     covariance, deviations = _spread(features)
+    covariance = (covariance + covariance.T) / 2  # exactly symmetric, so that half of it is kept
     counts = torch.cat([statistics.counts, torch.tensor([_effective_count(features.trust())])])
     weights = covariance_weights(counts)
     share = float(weights[-1] / weights.sum())
