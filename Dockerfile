@@ -51,6 +51,8 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     esac
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY orchestrator orchestrator
+COPY experiments experiments
+COPY search_spaces search_spaces
 RUN hatchling build --target wheel \
     && uv pip install --python /opt/orchestrator --no-deps --no-index dist/*.whl
 

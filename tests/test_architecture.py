@@ -376,6 +376,7 @@ def test_commands_and_flags_are_these() -> None:
         "compare": {"run_ids", "--output", "--tracking-uri"},
         "reconcile": {"--tracking-uri", "--spool"},
         "plugins": {"--json"},
+        "init": {"folder"},
         "list": {
             "kind",
             "--experiment",

@@ -17,6 +17,7 @@ from orchestrator.cli.data_describe import describe
 from orchestrator.cli.data_import import import_data
 from orchestrator.cli.export import export
 from orchestrator.cli.gc import gc
+from orchestrator.cli.init import init
 from orchestrator.cli.list import list_records
 from orchestrator.cli.plan import plan
 from orchestrator.cli.plugins import plugins
@@ -35,7 +36,7 @@ from orchestrator.cli.validate import validate
 
 # By purpose and name, in the order of `orchestrator --help`: what people do first comes first.
 COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
-    "Learn": {"run": run, "validate": validate, "plan": plan, "sweep": sweep},
+    "Learn": {"init": init, "run": run, "validate": validate, "plan": plan, "sweep": sweep},
     "Look at results": {"list": list_records, "report": report, "compare": compare, "ui": ui},
     "Use a model": {"predict": predict, "export": export},
     "Retrain on a schedule": {
@@ -68,9 +69,9 @@ def build_application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         help=(
             "Image classifiers that keep learning new classes: a continually taught teacher, and a"
-            " smaller student distilled from it.\n\nStart with `orchestrator run"
-            " experiments/digits.yaml`.\n\nExit codes: 0 done, 2 the input is wrong, 3 something is"
-            " unreachable (try again), 1 a bug, 130 interrupted."
+            " smaller student distilled from it.\n\nStart with `orchestrator init`, then"
+            " `orchestrator run experiments/digits.yaml`.\n\nExit codes: 0 done, 2 the input is"
+            " wrong, 3 something is unreachable (try again), 1 a bug, 130 interrupted."
         ),
     )
     data = typer.Typer(

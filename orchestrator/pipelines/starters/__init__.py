@@ -1,0 +1,1 @@
+"""Copy the files that people start from."""

@@ -1,0 +1,65 @@
+"""Copy the experiments and search spaces that ship with the package into a folder of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.errors import UserInputError
+from orchestrator.whole_files import write_whole
+
+_PACKAGE = Path(__file__).parents[2]
+# in an installed package, or beside it in a checkout
+_PLACES = (_PACKAGE / "starters", _PACKAGE.parent)
+_FOLDERS = ("experiments", "search_spaces")
+_SUFFIXES = (".yaml", ".py", ".md")
+
+
+@dataclass(frozen=True)
+class CopiedStarters:
+    """What has become of each file, by its path within the folder.
+
+    Attributes:
+        folder: Where they are.
+        written: New ones.
+        kept: Files that were there and differ; they are as they were.
+        equal: Files that were there and are the same.
+    """
+
+    folder: Path
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    equal: list[Path] = field(default_factory=list)
+
+
+def copy_starters(folder: Path) -> CopiedStarters:
+    """Write every starter that is missing from a folder; a file that is there stays as it is.
+
+    Raises:
+        UserInputError: The folder cannot be made or written to.
+    """
+    copied = CopiedStarters(folder)
+    try:
+        for source, name in _starters():
+            target, content = folder / name, source.read_bytes()
+            if target.exists():
+                (copied.equal if target.read_bytes() == content else copied.kept).append(name)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, content)
+            copied.written.append(name)
+    except OSError as error:
+        raise UserInputError(
+            f"cannot be written to ({error.strerror or error})", str(folder), "name another folder"
+        ) from None
+    return copied
+
+
+def _starters() -> Iterator[tuple[Path, Path]]:
+    """Yield every starter, and its path within a folder."""
+    place = next(place for place in _PLACES if (place / _FOLDERS[0]).is_dir())
+    for folder in _FOLDERS:
+        for file in sorted((place / folder).iterdir()):
+            if file.suffix in _SUFFIXES:
+                yield file, file.relative_to(place)

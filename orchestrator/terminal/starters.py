@@ -1,0 +1,18 @@
+"""Tell a person which starters were copied, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.pipelines.starters.starters import CopiedStarters
+
+
+def starter_lines(copied: CopiedStarters) -> Iterator[str]:
+    """Yield a line for every file that was written or kept, and the command to begin with."""
+    for name in copied.written:
+        yield f"written  {copied.folder / name}"
+    for name in copied.kept:
+        yield f"kept     {copied.folder / name}  (differs from the starter)"
+    if not copied.written and not copied.kept:
+        yield f"all {len(copied.equal)} starters are in {copied.folder} already"
+    yield f"next     orchestrator run {copied.folder / 'experiments' / 'digits.yaml'}"
