@@ -89,7 +89,9 @@ def test_addresses_with_secrets_work_and_are_nowhere_found(
     experiment = world.write("experiment", world.experiment())
     values = world.retraining_values("canary")
     del values["lease"]  # the journal is in the bucket, by the keys of the store's address
+    values["gate"]["max_student_parameters"] = 1  # so that a person decides
     retraining = world.write("retraining", values)
+    digits = below(world.bucket, "digits", "train.parquet")
     with no_process_title_shows_it():
         assert command("validate", experiment, retraining) == 0
         assert command("plan", experiment) == 0
@@ -100,14 +102,23 @@ def test_addresses_with_secrets_work_and_are_nowhere_found(
         assert command("compare", run_id, run_id, "--output", "compare.html") in (0, 2)
         assert command("reconcile", "--spool", "spool") == 0
         assert command("retrain", retraining, "--output", "out/retrain") == 0
+        assert b'"rejected"' in command.posted[-1]
+        assert command("reject", retraining, "1", "--reason", "too large") == 0
+        assert command("approve", retraining, "1", "--reason", "a trial") == 0
+        assert b'"promoted"' in command.posted[-1]
+        assert command("approve", retraining, "--reason", "once more") == 2
+        assert command("predict", "models:/canary-student@champion", digits) == 0
+        for words in (["--json"], ["retrainings"], ["champions"], ["runs", "--tag", "a=b"]):
+            assert command("list", *words) == 0
+        assert command("report", retraining, "--output", "history.html") == 0
         assert command("gc", "--store", below(world.bucket, "store"), "--dry-run") == 0
-    assert b'"promoted"' in command.posted[-1]
     written = Path("out/run/experiment.yaml")
     assert "***@bucket" in written.read_text()
     # what was written down runs again, with the secrets in the environment
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
     assert command("run", written, "--output", "out/again") == 0
+    assert command("predict", run_id, digits, "--output", "p.json", "--sheet", "p.png") == 0
     summary = json.loads(Path("out/again/summary.json").read_text())
     assert all(stage["cached"] for stage in summary["stages"])
     assert files_with_it(world.folder) == []
@@ -184,12 +195,15 @@ def test_no_error_of_an_address_that_cannot_be_opened_shows_its_secret(
     tail, good = FORMS[form], world.retraining_values("good")
     for scheme in ("http", "postgresql", "ftp", "file", "sqlite", "nonesuch"):
         uri = f"{scheme}://{tail}"
-        assert command("report", "abc", "--tracking-uri", uri) in (2, 3), uri
+        for words in (["report", "abc"], ["list"], ["predict", "abc", "x.png"]):
+            assert command(*words, "--tracking-uri", uri) in (2, 3), uri
     assert command("report", "abc", "--tracking-uri", tail) in (2, 3)
     for scheme in ("ftp", "nonesuch"):
         uri = f"{scheme}://{tail}"
         assert command("gc", "--store", uri) == 2
         assert command("data", "describe", uri) == 2
+        assert command("predict", "abc", uri) in (2, 3)
+        assert command("predict", uri, "x.png") in (2, 3)
         assert command("retrain", world.write("good", good), "--backtest", uri) == 2
         for section, field in (("source", "path"), ("lease", "uri")):
             values = world.retraining_values("broken")
@@ -199,7 +213,11 @@ def test_no_error_of_an_address_that_cannot_be_opened_shows_its_secret(
     for section in ("store", "tracking"):
         values = world.retraining_values("broken")
         values["experiment"][section]["uri"] = f"ftp://{tail}"
-        assert command("retrain", world.write("broken", values)) == 2
+        broken = world.write("broken", values)
+        assert command("retrain", broken) == 2
+        for decision in ("approve", "reject"):
+            assert command(decision, broken, "--reason", "x") in (2, 3)
+        command("report", broken)  # it needs no store
     assert files_with_it(world.folder) == []
 
 
