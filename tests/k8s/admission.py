@@ -34,6 +34,7 @@ def denials(
     old: Object | None = None,
     *,
     may_read_secrets: bool = False,
+    user: Object | None = None,
 ) -> list[str]:
     """Return the messages with which a policy denies that an object is made, changed or deleted.
 
@@ -42,8 +43,10 @@ def denials(
         new: The object; None where it is deleted.
         old: The object before; None where it is new.
         may_read_secrets: Whether RBAC lets the user read the Secrets of the namespace.
+        user: `username` and `groups`; None for a researcher.
     """
     spec, known = POLICIES[policy], _request(new, old)
+    known["request"]["userInfo"] = user or {"username": "ann", "groups": ["researchers"]}
     for condition in spec.get("matchConditions", []):
         expression = condition["expression"]
         matches = (
@@ -62,7 +65,7 @@ def denials(
 
 def _request(new: Object | None, old: Object | None) -> dict[str, Any]:
     kind = (new or old or {})["kind"]
-    group = "ray.io" if kind.startswith("Ray") else "batch" if kind == "CronJob" else ""
+    group = "ray.io" if kind.startswith("Ray") else "batch" if kind.endswith("Job") else ""
     operation = "DELETE" if new is None else "CREATE" if old is None else "UPDATE"
     request = {
         "operation": operation,

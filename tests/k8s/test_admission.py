@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.config import load_cluster
 from tests.k8s.admission import denials
 from tests.k8s.rendering import K8S, OVERLAYS, Object, named, of_kind, pod_template, render
 from tests.k8s.submitted import submitted
@@ -118,8 +119,65 @@ def test_a_cron_job_borrows_no_account() -> None:
     assert len(denials(JOBS, job)) == 1
 
 
+CONTROLLERS: list[Object] = [
+    {"username": "system:kube-controller-manager"},
+    {
+        "username": "system:serviceaccount:kube-system:cronjob-controller",
+        "groups": ["system:serviceaccounts", "system:serviceaccounts:kube-system"],
+    },
+]
+
+
+def job_of(schedule: Object) -> Object:
+    """Return what `kubectl create job manual --from=cronjob/NAME` makes."""
+    name = schedule["metadata"]["name"]
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": "1"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "manual", "ownerReferences": [owner]},
+        "spec": copy.deepcopy(schedule["spec"]["jobTemplate"]["spec"]),
+    }
+
+
+def test_a_researcher_starts_a_schedules_job_by_hand_and_none_of_mlflows() -> None:
+    role = named(render("local"), "Role", "orchestrator-researcher")
+    [verbs] = [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["jobs"]]
+    assert set(verbs) == {"create", "get", "list", "watch"}
+
+    job = job_of(submitted("local", "CronJob"))
+    assert denials(JOBS, job) == denials(PODS, pod(job["spec"]["template"])) == []
+    for field in ("serviceAccountName", "serviceAccount"):
+        borrowed = copy.deepcopy(job)
+        borrowed["spec"]["template"]["spec"][field] = "database"
+        assert len(denials(JOBS, borrowed)) == 1
+    for name in ("postgres-backup", "postgres-restore", "mlflow-upgrade"):
+        job = job_of(named(render("local"), "CronJob", name))
+        [said] = denials(JOBS, job)
+        assert "started by its administrators" in said
+        assert denials(JOBS, job, may_read_secrets=True) == []
+        assert [denials(JOBS, job, user=user) for user in CONTROLLERS] == [[], []]
+
+
+def test_the_autoscaler_of_a_cluster_borrows_no_account_for_another() -> None:
+    """KubeRay gives the head of a cluster that grows the right to change every RayCluster."""
+    spec = submitted("local", "RayJob sweep")["spec"]["rayClusterSpec"]
+    cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {}, "spec": spec}
+    grown = copy.deepcopy(cluster)
+    grown["spec"]["workerGroupSpecs"][0]["replicas"] = 2
+    assert denials(JOBS, cluster) == denials(JOBS, grown, cluster) == []
+    for part in (grown["spec"]["headGroupSpec"], grown["spec"]["workerGroupSpecs"][0]):
+        changed = part["template"]["spec"]
+        account = changed.get("serviceAccountName")
+        changed["serviceAccountName"] = "mlflow"
+        [said] = denials(JOBS, grown, cluster)
+        assert "RayCluster" in said
+        changed["serviceAccountName"] = account or "default"
+
+
 SECRET = {"name": "mlflow-server"}
 VARIABLE = {"name": "X", "valueFrom": {"secretKeyRef": {**SECRET, "key": "admin-password"}}}
+DRIVER = {"driver": "x.example.org", "nodePublishSecretRef": SECRET}
 REACHES: dict[str, Callable[[Any], object]] = {
     "envFrom": lambda pod: container(pod).update(envFrom=[{"secretRef": SECRET}]),
     "env": lambda pod: container(pod).setdefault("env", []).append(VARIABLE),
@@ -130,6 +188,7 @@ REACHES: dict[str, Callable[[Any], object]] = {
     "a projected volume": lambda pod: volume(
         pod, {"projected": {"sources": [{"secret": {"name": "mlflow-database"}}]}}
     ),
+    "a driver of volumes": lambda pod: volume(pod, {"csi": DRIVER}),
     "the backups": lambda pod: volume(
         pod, {"persistentVolumeClaim": {"claimName": "postgres-backups"}}
     ),
@@ -160,35 +219,60 @@ def test_a_pod_of_a_job_reaches_nothing_of_mlflows(name: str) -> None:
     assert len(denials(PODS, made)) == 1
 
 
-def test_everything_that_only_mlflow_and_its_database_use_is_closed_to_others() -> None:
-    """A Secret, or a claim, that is added to them must be added to the policy, too."""
-    closed: set[tuple[str, str]] = set()
-    opened: set[tuple[str, str]] = set()
+def test_jobs_are_given_the_secrets_that_cluster_yaml_names_and_no_other() -> None:
+    """So a role that may read no Secret reads none by way of a pod, either."""
+    for_jobs = {
+        name
+        for overlay in OVERLAYS
+        for name in load_cluster(K8S / "overlays" / overlay / "cluster.yaml", None).secrets.names
+    }
+    assert for_jobs == {"mlflow-credentials", "object-storage", "retraining-webhook"}
+    for name in (*for_jobs, "mlflow-server", "mlflow-database", "another-one"):
+        secret, denied = {"name": name}, 0 if name in for_jobs else 1
+        for use in (
+            lambda pod, it=secret: container(pod).update(envFrom=[{"secretRef": it}]),
+            lambda pod, it=secret: (
+                container(pod)
+                .setdefault("env", [])
+                .append({"name": "X", "valueFrom": {"secretKeyRef": {**it, "key": "auth_token"}}})
+            ),
+            lambda pod, it=secret: volume(pod, {"secret": {"secretName": it["name"]}}),
+            lambda pod, it=secret: volume(pod, {"projected": {"sources": [{"secret": it}]}}),
+        ):
+            made = pod(submitted("local", "RayJob run")["spec"]["submitterPodTemplate"])
+            use(made)
+            assert len(denials(PODS, made)) == denied, name
+
+
+def test_kuberay_hands_the_token_of_a_cluster_to_its_pods() -> None:
+    made = pod(submitted("local", "RayJob run")["spec"]["submitterPodTemplate"])
+    token = {"secretKeyRef": {"name": "run-digits-x7k2p", "key": "auth_token"}}
+    container(made).setdefault("env", []).append({"name": "RAY_AUTH_TOKEN", "valueFrom": token})
+    assert denials(PODS, made) == []
+    token["secretKeyRef"]["key"] = "password"
+    assert len(denials(PODS, made)) == 1
+
+
+def test_every_claim_that_only_mlflow_and_its_database_use_is_closed_to_others() -> None:
+    """A claim that is added to them must be added to the policy, too."""
+    closed: set[str] = set()
+    opened: set[str] = set()
     for overlay in OVERLAYS:
         for each in render(overlay):
             if template := pod_template(each):
                 is_mlflows = template["spec"]["serviceAccountName"] in ("mlflow", "database")
-                (closed if is_mlflows else opened).update(used_by(each, template["spec"]))
-    for kind, name in sorted(closed - opened - {("secret", "object-storage")}):
+                (closed if is_mlflows else opened).update(claims_of(each, template["spec"]))
+    assert len(closed - opened) == 3
+    for name in sorted(closed - opened):
         made = pod(submitted("local", "RayJob run")["spec"]["submitterPodTemplate"])
-        if kind == "secret":
-            volume(made, {"secret": {"secretName": name}})
-        else:
-            volume(made, {"persistentVolumeClaim": {"claimName": name}})
+        volume(made, {"persistentVolumeClaim": {"claimName": name}})
         assert len(denials(PODS, made)) == 1, name
 
 
-def used_by(workload: Object, spec: Object) -> Iterator[tuple[str, str]]:
-    """Secrets and claims of a workload's pods."""
-    for each in spec["containers"]:
-        for variable in each.get("env", []):
-            if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
-                yield "secret", secret["name"]
-        for source in each.get("envFrom", []):
-            if "secretRef" in source:
-                yield "secret", source["secretRef"]["name"]
+def claims_of(workload: Object, spec: Object) -> Iterator[str]:
+    """Claims of a workload's pods."""
     for each in spec.get("volumes", []):
         if claim := each.get("persistentVolumeClaim"):
-            yield "claim", claim["claimName"]
+            yield claim["claimName"]
     for each in workload["spec"].get("volumeClaimTemplates", []):
-        yield "claim", f"{each['metadata']['name']}-{workload['metadata']['name']}-0"
+        yield f"{each['metadata']['name']}-{workload['metadata']['name']}-0"
