@@ -1,7 +1,7 @@
 # Everything a developer does, one word each: `make help`. Needs make, a POSIX shell and Python 3.11 or newer.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-reliability test-processors check format lock ui clean
+.PHONY: help setup demo test test-reliability test-processors check format lock images ui clean
 
 BIN := .venv/bin
 LOCKS := requirements.lock k8s/requirements.lock k8s/image/build.lock k8s/image/mlflow.lock
@@ -9,6 +9,9 @@ STAMP := .venv/.setup-stamp
 EXPERIMENT ?= experiments/digits.yaml
 OUTPUT ?= out/demo
 PORT ?= 5000
+OVERLAY ?= production
+TAG ?= 0.1.0
+VARIANT ?= cuda
 
 # Instruction sets for ATen (MKL follows) and for oneDNN, and a number of threads. Convolutions are oneDNN's, products of
 # matrices MKL's, all else is ATen's, and what one gives the next computes with: so every pair of values is here once.
@@ -75,6 +78,16 @@ lock: ## Compiles the lock files: development, and under k8s/ those of the image
 	  && compile k8s/requirements.lock pyproject.toml --extra cluster --extra export --extra pretrained --extra timm --constraints requirements.lock \
 	  && compile k8s/image/build.lock k8s/image/build.in \
 	  && compile k8s/image/mlflow.lock k8s/image/mlflow.in --constraints k8s/requirements.lock
+
+# Only a registry gives an image the digest by which every cluster finds it: so the images are pushed.
+images: setup ## Builds both images, pushes them to REGISTRY, and writes their digests into OVERLAY (production; TAG=0.1.0, VARIANT=cpu)
+	@test -n "$(REGISTRY)" || { echo "REGISTRY is not set: make images REGISTRY=registry.example.org/team" >&2; exit 2; }
+	@mkdir -p out/images && for target in orchestrator mlflow; do \
+	    case $$target in orchestrator) name=continual-orchestrator ;; *) name=continual-orchestrator-mlflow ;; esac; \
+	    docker buildx build --push --metadata-file "out/images/$$target.json" --target $$target \
+	        --build-arg VARIANT=$(VARIANT) --tag "$(REGISTRY)/$$name:$(TAG)" . || exit; \
+	done
+	@$(BIN)/python k8s/write_images.py k8s/overlays/$(OVERLAY) out/images/orchestrator.json out/images/mlflow.json
 
 ui: setup ## Shows the runs in MLflow, on http://127.0.0.1:5000 (PORT=5001 for another port); Ctrl-C ends it
 	@$(BIN)/orchestrator ui --port $(PORT)

@@ -44,6 +44,7 @@ def test_there_are_commands() -> None:
         "kind",
         "helm",
         "kubectl",
+        "make",
         "orchestrator",
         "base64",
         "grep",
