@@ -114,13 +114,26 @@ def finished_chart(
     axes = figure.axes[0]
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=is_whole))
     if is_share:
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
+        _scale_shares(axes)
     axes.tick_params(length=0, colors=INK, labelsize=9)
     axes.spines[:].set_visible(False)
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     _add_legend(figure, labels)
     return Chart(title, inline_svg(figure, title))
+
+
+def _scale_shares(axes: Axes) -> None:
+    """Show percent, and end the scale at 100 % and at 0 % where no value is beyond."""
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
+    bottom, top = axes.get_ylim()
+    values = axes.dataLim
+    axes.set_ylim(
+        max(bottom, 0.0) if values.ymin >= 0 else bottom,
+        min(top, 1.0) if values.ymax <= 1 else top,
+    )
+    for line in axes.lines:
+        line.set_clip_on(False)  # markers on the border stay whole
 
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:

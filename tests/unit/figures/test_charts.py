@@ -1,7 +1,9 @@
 import re
 import xml.etree.ElementTree as ET
 
-from orchestrator.figures.charts import Line, line_chart
+import pytest
+
+from orchestrator.figures.charts import Line, empty_chart, finished_chart, line_chart
 
 
 def drawn(*lines: Line) -> str:
@@ -43,6 +45,27 @@ def test_what_is_not_finite_leaves_a_gap() -> None:
     svg = drawn(Line("loss", [(1, 1.0), (2, float("inf")), (3, float("nan")), (4, 2.0)]))
     assert "nan" not in svg.lower().replace("dominant", "")
     assert "inf" not in svg
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [
+        ([1.0, 0.9], (0.89, 1.0)),
+        ([1.0, 1.0], (0.9, 1.0)),
+        ([0.0, 0.0], (0.0, 0.1)),
+        ([0.0, 1.0], (0.0, 1.0)),
+        ([-0.2, 1.2], (-0.3, 1.3)),
+    ],
+)
+def test_a_scale_of_shares_goes_no_further_than_100_percent(
+    values: list[float], limits: tuple[float, float]
+) -> None:
+    figure, axes = empty_chart()
+    axes.plot([1, 2], values)
+    finished_chart("shares", figure, [], is_share=True)
+    bottom, top = axes.get_ylim()
+    assert limits[0] <= bottom <= min(values)
+    assert max(values) <= top <= limits[1]
 
 
 def test_without_a_point_there_is_no_chart() -> None:
