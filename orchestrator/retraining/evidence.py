@@ -17,7 +17,7 @@ from orchestrator.config.roles import Role
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.models import AnyNetwork
 from orchestrator.models.network import predict
-from orchestrator.retraining.statements import Flags, balanced_weights
+from orchestrator.retraining.statements import Flags, Share, balanced_weights
 
 _TIMED_IMAGES = 40
 _WARM_UP_IMAGES = 10
@@ -47,7 +47,7 @@ class KnownTasks:
     Attributes:
         class_names: In the order of learning.
         tasks: The classes of every task.
-        forgetting: Over all tasks, by role.
+        forgetting: Over all tasks, by role, on the images of the evidence.
     """
 
     class_names: Sequence[str]
@@ -86,12 +86,12 @@ class Evidence:
         return round(float(balanced_weights(self.labels) @ self.looks), 6)
 
     def only_new(self) -> Evidence:
-        """Return the part from images that have not been looked at before."""
+        """Return the part from images that have not been looked at before; the forgetting, too."""
         if self.looks is None:
             return self
         chosen = self.looks == 1
         among_old = chosen[self.is_old]
-        return replace(
+        new = replace(
             self,
             labels=self.labels[chosen],
             looks=None,
@@ -104,6 +104,28 @@ class Evidence:
                 for role, own in self.predictions.items()
             },
         )
+        forgetting = {
+            role: it + self._kept_share(role) - new._kept_share(role)  # noqa: SLF001 - of this class
+            for role, it in self.known.forgetting.items()
+        }
+        return replace(new, known=replace(self.known, forgetting=forgetting))
+
+    def _kept_share(self, role: Role) -> float:
+        share = self.kept_of_earlier(role)
+        return share.rate if share else 0.0
+
+    def kept_of_earlier(self, role: Role) -> Share | None:
+        """Return the share of the images of earlier tasks that are right; None without one."""
+        earlier = self.is_earlier
+        if not earlier.any():
+            return None
+        right = self.predictions[role].among_all[earlier] == self.labels[earlier]
+        return Share.of(right, self.task_of[earlier])
+
+    @property
+    def is_earlier(self) -> Flags:
+        """Return which images show classes of earlier tasks than the last one."""
+        return self.task_of < len(self.known.tasks) - 1
 
     @property
     def is_old(self) -> Flags:

@@ -274,12 +274,10 @@ def _about_forgetting(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> list[Condition]:
     """Return the condition on forgetting; the accuracies of earlier tasks count as known."""
-    forgetting, task_of = evidence.known.forgetting[role], evidence.task_of
     name, key = f"{role}: forgetting", f"{role}_forgetting"
-    earlier = task_of < len(evidence.known.tasks) - 1
-    if not earlier.any():
+    left = evidence.kept_of_earlier(role)
+    if left is None:
         return []
-    labels = evidence.labels[earlier]
-    left = Share.of(evidence.predictions[role].among_all[earlier] == labels, task_of[earlier])
-    shortfall = Shortfall(forgetting + left.rate, left)
-    return [judge.at_most(name, key, shortfall, gate.max_forgetting, len(labels))]
+    shortfall = Shortfall(evidence.known.forgetting[role] + left.rate, left)
+    num_images = int(evidence.is_earlier.sum())
+    return [judge.at_most(name, key, shortfall, gate.max_forgetting, num_images)]

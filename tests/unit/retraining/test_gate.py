@@ -211,6 +211,9 @@ def test_images_that_no_verdict_has_used_are_preferred_where_they_are_enough() -
     looks = np.where(np.arange(4000) % 1000 < 500, 5, 1)
     judged = condition(replace(whole, looks=looks), "student_old_accuracy_change")
     assert (judged.value, judged.num_images) == (0, 1000)
+    forgotten = condition(replace(whole, looks=looks), "student_forgetting")
+    assert forgotten.value == pytest.approx(0.01 - 0.05), "5 % are wrong of all, none of the new"
+    assert forgotten.num_images == 1000
     recorded = decide(replace(whole, looks=looks), GATE).class_accuracies
     assert recorded.accuracy("student", 0) == 0.9, "accuracies by class are of all images"
     too_few = np.where(np.arange(4000) % 1000 < 990, 5, 1)
