@@ -25,11 +25,6 @@ def approve(
 
     `orchestrator approve experiments/retraining_digits.yaml 7 --reason "slower, but we need it"`
     """
-    from orchestrator.config import load_retraining
+    from orchestrator.cli.deciding import decide
 
-    loaded = load_retraining(retraining, overrides or [])
-
-    from orchestrator.pipelines.retraining.decisions import approve as approve_candidate
-    from orchestrator.terminal.listeners import show
-
-    show(approve_candidate(loaded, None if version is None else str(version), reason))
+    decide(retraining, "approve", version, reason, overrides)

@@ -23,11 +23,6 @@ def reject(
     Example:
     `orchestrator reject experiments/retraining_digits.yaml --reason "the labels of 4 are wrong"`
     """
-    from orchestrator.config import load_retraining
+    from orchestrator.cli.deciding import decide
 
-    loaded = load_retraining(retraining, overrides or [])
-
-    from orchestrator.pipelines.retraining.decisions import reject as reject_candidate
-    from orchestrator.terminal.listeners import show
-
-    show(reject_candidate(loaded, None if version is None else str(version), reason))
+    decide(retraining, "reject", version, reason, overrides)

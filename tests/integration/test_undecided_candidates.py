@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from orchestrator.config import Experiment
 from orchestrator.errors import UserInputError
-from orchestrator.pipelines.retraining.decisions import approve, reject, this_person
+from orchestrator.pipelines.retraining.decisions import Decision, decide, this_person
 from orchestrator.pipelines.retraining.history import read_history
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.reporting.history.sentences import champion_sentences, needs
@@ -26,6 +26,7 @@ UNDECIDED = ANYTHING | {"min_agreement": 0.5, "confidence": 0.9999999}
 """So sure can nobody be of a few images, however they are classified."""
 HOLDS, ASKS = UNDECIDED | {"inconclusive": "hold"}, UNDECIDED | {"inconclusive": "ask"}
 FEW, LATER = slice(12), slice(12, 24)
+DECISIONS: tuple[Decision, ...] = ("approve", "reject")
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_while_a_person_is_asked_nothing_is_promoted_and_the_answer_is_kept(
 ) -> None:
     retraining = house.retraining()
     with pytest.raises(UserInputError, match="no candidate is held"):
-        approve(retraining, None, "good")
+        decide(retraining, "approve", None, "good")
     asked = house.tick(gate=ASKS)
     assert asked.outcome == "asked"
     assert "`orchestrator approve RETRAINING.yaml 2 --reason TEXT`" in told[-1]["next_step"]
@@ -125,13 +126,13 @@ def test_while_a_person_is_asked_nothing_is_promoted_and_the_answer_is_kept(
     assert (still.outcome, "new classes: 4 (12 images)" in still.reason) == ("asked", True)
     assert house.tick(dry_run=True).outcome == "asked"
     for version, said in (("1", "is the champion already"), ("7", "no such version")):
-        for decide in (approve, reject):
+        for decision in DECISIONS:
             with pytest.raises(UserInputError, match=said):
-                decide(retraining, version, "good")
+                decide(retraining, decision, version, "good")
     with pytest.raises(UserInputError, match="--reason is empty"):
-        approve(retraining, None, " ")
+        decide(retraining, "approve", None, " ")
 
-    approved = approve(retraining, None, "checked by hand")
+    approved = decide(retraining, "approve", None, "checked by hand")
     assert approved.outcome == "promoted"
     assert house.aliases() == {"champion": "2", "previous": "1"}
     for role in ("student", "teacher"):
@@ -149,17 +150,19 @@ def test_while_a_person_is_asked_nothing_is_promoted_and_the_answer_is_kept(
     assert not [said for said in needs(history) if "your decision" in said]
     assert list(house.tick().new_classes) == [4]
     with pytest.raises(UserInputError, match="has learned on from version 1"):
-        reject(retraining, "2", "too late")
+        decide(retraining, "reject", "2", "too late")
 
 
 def test_files_of_what_a_person_rejects_are_put_aside_and_approval_is_open(house: House) -> None:
     assert house.tick(gate=ASKS).outcome == "asked"
-    rejected = reject(house.retraining(), None, "blurred")
+    rejected = decide(house.retraining(), "reject", None, "blurred")
     assert rejected.outcome == "rejected"
     assert house.aliases() == {"champion": "1", "challenger": "2"}
     again = house.tick()
     assert (again.outcome, "version 2: blurred" in again.reason) == ("nothing_to_do", True)
-    assert approve(house.retraining(), "2", "they are always blurred").outcome == "promoted"
+    assert (
+        decide(house.retraining(), "approve", "2", "they are always blurred").outcome == "promoted"
+    )
     assert house.aliases() == {"champion": "2", "previous": "1"}
 
 

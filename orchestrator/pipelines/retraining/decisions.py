@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 from orchestrator.config.retraining import Retraining
 from orchestrator.errors import UserInputError
@@ -20,62 +21,39 @@ from orchestrator.retraining.webhook import post_to_webhook
 from orchestrator.tracking.mlflow.registry import DECIDED_BY_TAG, REASON_TAG, STATE_TAG
 from orchestrator.tracking.reading import open_registry
 
-_Decide = Callable[[Lease, Registry, ModelPair | None, str, str], ModelPair]
+Decision: TypeAlias = Literal["approve", "reject"]
+_Decide: TypeAlias = Callable[[Lease, Registry, ModelPair | None, str, str], ModelPair]
+_CARRY_OUT: dict[Decision, tuple[_Decide, Outcome]] = {
+    "approve": (promotion.approve, "promoted"),
+    "reject": (promotion.dismiss, "rejected"),
+}
 
 
-def approve(retraining: Retraining, version: str | None, reason: str) -> RetrainingOutcome:
-    """Make a candidate the champion.
-
-    Args:
-        retraining: Whose.
-        version: Of the student; None means the held candidate.
-        reason: Kept with the versions, in the journal, and told to the webhook.
-
-    Raises:
-        UserInputError: No candidate is held, there is no such version, it is the champion already,
-            or it has not learned on from the champion.
-        LockedError: A retraining works right now.
-        TransientError: Journal or registry does not answer.
-    """
-    return _decided(retraining, version, reason, promotion.approve, "promoted")
-
-
-def reject(retraining: Retraining, version: str | None, reason: str) -> RetrainingOutcome:
-    """Reject a candidate; the files that it learned from are put aside until they change.
-
-    Args:
-        retraining: Whose.
-        version: Of the student; None means the held candidate.
-        reason: Kept with the versions, in the journal, and told to the webhook.
-
-    Raises:
-        UserInputError: No candidate is held, there is no such version, it is the champion already,
-            or it has not learned on from the champion.
-        LockedError: A retraining works right now.
-        TransientError: Journal or registry does not answer.
-    """
-    return _decided(retraining, version, reason, promotion.dismiss, "rejected")
-
-
-def this_person() -> str:
-    """Return who runs this process, as user@host."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container may have no entry for its user
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
-
-
-def _decided(
-    retraining: Retraining, version: str | None, reason: str, decide: _Decide, outcome: Outcome
+def decide(
+    retraining: Retraining, decision: Decision, version: str | None, reason: str
 ) -> RetrainingOutcome:
+    """Make a candidate the champion, or reject it: its files are put aside until they change.
+
+    Args:
+        retraining: Whose.
+        decision: Which of the two.
+        version: Of the student; None means the held candidate.
+        reason: Kept with the versions, in the journal, and told to the webhook.
+
+    Raises:
+        UserInputError: No candidate is held, there is no such version, it is the champion already,
+            or it has not learned on from the champion.
+        LockedError: A retraining works right now.
+        TransientError: Journal or registry does not answer.
+    """
     if not reason.strip():
         raise UserInputError("--reason is empty", next_step="say why: it is kept with the versions")
+    carry_out, outcome = _CARRY_OUT[decision]
     registry = open_registry(retraining.experiment.tracking.uri, retraining.name)
     pairs, person = ModelPairs(registry), this_person()
     with held_lease(retraining, pairs) as lease:
         candidate = pairs.of_student(version) if version is not None else None
-        decided = decide(lease, pairs, candidate, reason, person)
+        decided = carry_out(lease, pairs, candidate, reason, person)
         run_id = registry.version("student", decided.student).run_id
         if run_id:
             tags = {STATE_TAG: outcome, REASON_TAG: reason, DECIDED_BY_TAG: person}
@@ -87,3 +65,12 @@ def _decided(
     )
     post_to_webhook(retraining.webhook, {"retraining": retraining.name, **result.summary()})
     return result
+
+
+def this_person() -> str:
+    """Return who runs this process, as user@host."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may have no entry for its user
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
