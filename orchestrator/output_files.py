@@ -19,6 +19,7 @@ BACKTEST_REPORT_FILE = "backtest.html"
 MODELS_FOLDER = "models"
 FIGURES_FOLDER = "figures"
 OVERVIEW_FILE = "overview.png"
+GATE_FILE = "gate.json"
 SUSPICIOUS_LABELS_FILE = "suspicious_labels.csv"
 SUSPICIOUS_LABELS_SHEET_FILE = "suspicious_labels.png"
 

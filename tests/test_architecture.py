@@ -53,6 +53,8 @@ HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "sklearn", "pyar
             )
         ),
         *([command, "--help"] for command in ("submit", "status", "cancel", "export", "predict")),
+        ["register", "--help"],
+        ["register", "3f2a9c1e", "--tracking-uri", "sqlite:///nonesuch/mlflow.db"],
         ["submit", "run", "experiments/digits.yaml", "--dry-run"],
         ["submit", "sweep", "search_spaces/smoke.yaml", "experiments/nonesuch.yaml"],
         [
@@ -437,6 +439,7 @@ def test_commands_and_flags_are_these() -> None:
             "--run",
         },
         "predict": {"model", "images", "--output", "--sheet", "--tracking-uri"},
+        "register": {"run_id", "--name", "--alias", "--tracking-uri"},
         "export": {"model", "--format", "--output", "--role", "--quantize", "--tracking-uri"},
     }
 

@@ -23,6 +23,7 @@ from orchestrator.cli.plan import plan
 from orchestrator.cli.plugins import plugins
 from orchestrator.cli.predict import predict
 from orchestrator.cli.reconcile import reconcile
+from orchestrator.cli.register import register
 from orchestrator.cli.reject import reject
 from orchestrator.cli.report import report
 from orchestrator.cli.retrain import retrain
@@ -38,7 +39,7 @@ from orchestrator.cli.validate import validate
 COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
     "Learn": {"init": init, "run": run, "validate": validate, "plan": plan, "sweep": sweep},
     "Look at results": {"list": list_records, "report": report, "compare": compare, "ui": ui},
-    "Use a model": {"predict": predict, "export": export},
+    "Use a model": {"predict": predict, "export": export, "register": register},
     "Retrain on a schedule": {
         "retrain": retrain,
         "approve": approve,

@@ -62,11 +62,13 @@ class TrackingConfig(Config):
             "Folder where numbers wait until the store has them; on a disk of this machine."
         ),
     )
-    models: Literal["register", "log", "none"] = Field(
-        default="register",
+    models: Literal["log", "candidate", "register", "none"] = Field(
+        default="log",
         description=(
-            "register: both final models are logged, and are versions of NAME-teacher and"
-            " NAME-student; log: only logged."
+            "log: both final models are logged, and `orchestrator register` may register them;"
+            " candidate: each is also a new version of NAME-teacher-candidate or"
+            " NAME-student-candidate; register: of NAME-teacher or NAME-student, where its newest"
+            " version may be what is served; none: neither."
         ),
     )
     system_metrics: bool = Field(

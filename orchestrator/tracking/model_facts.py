@@ -11,6 +11,7 @@ from orchestrator.config.roles import Role
 
 # The narrowest column that keeps a tag: TEXT of MySQL.
 MAX_TAG_BYTES = 65_535
+_MOST_NAMED, _MAX_NAME = 20, 60  # a description has at most 5,000 characters
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ class ModelFacts:
         """The facts for JSON or YAML; `ModelFacts(**values)` has them again."""
         return asdict(self)
 
+    def version_tags(self) -> dict[str, str]:
+        """Return the few facts that the tags of a version in the registry hold: those that people
+        compare, and lists show. All others are in the package, and tags of the logged model.
+        """
+        shown = ("role", "dataset", "num_classes", "last_accuracy")
+        return {name: text for name, text in self.tags().items() if name in shown}
+
     def tags(self) -> dict[str, str]:
         """The facts as tags: text and numbers as they are, class names as a JSON list, cut where a
         tag cannot hold them all.
@@ -72,11 +80,14 @@ class ModelFacts:
         }
 
     def description(self) -> str:
-        """The facts in a sentence."""
+        """The facts in two sentences; of many classes the first ones are named."""
+        named = ", ".join(name[:_MAX_NAME] for name in self.class_names[:_MOST_NAMED])
+        more = len(self.class_names) - _MOST_NAMED
         return (
             f"The {self.role} of {self.method} on {self.dataset}, {len(self.class_names)} classes:"
             f" last accuracy {self.last_accuracy:.1%}, average incremental accuracy"
             f" {self.average_incremental_accuracy:.1%}, forgetting {self.forgetting:.1%}."
+            f" Classes: {named}{f' and {more} more' if more > 0 else ''}."
         )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.tracking.mlflow.model_reader import ModelReader
     from orchestrator.tracking.mlflow.reader import MlflowReader
     from orchestrator.tracking.mlflow.registry import ModelRegistry
+    from orchestrator.tracking.mlflow.run_registration import RunRegistrar
 
 _NAME_STORE = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
 
@@ -43,6 +44,14 @@ def open_model_reader(uri: str) -> ModelReader:
     from orchestrator.tracking.mlflow.model_reader import ModelReader  # noqa: PLC0415
 
     return ModelReader(uri)
+
+
+def open_registrar(uri: str) -> RunRegistrar:
+    """Return what registers the models of runs; see `open_reader`, but it writes."""
+    uri = _existing(uri)
+    from orchestrator.tracking.mlflow.run_registration import RunRegistrar  # noqa: PLC0415
+
+    return RunRegistrar(uri)
 
 
 def open_lister(uri: str) -> RecordLister:

@@ -58,6 +58,13 @@ ANYTHING = {
     "max_forgetting": 1,
     "min_agreement": 0,
 }
+# Of a version, so that its page in MLflow can be read at a glance.
+FEW_TAGS = {"role", "dataset", "num_classes", "last_accuracy"} | {
+    f"orchestrator.{name}" for name in ("delivery", "state", "state_reason", "decided_by")
+}
+OF_STUDENT = {
+    f"orchestrator.{name}" for name in ("teacher_version", "predecessor", "events", "tick")
+}
 NOTHING = ANYTHING | {"max_student_parameters": 1}
 
 
@@ -136,6 +143,11 @@ class House:
         }
         assert found["student"].keys() == found["teacher"].keys()
         return {alias: str(version) for alias, version in found["student"].items()}
+
+    def version_tags(self, role: str, version: str) -> dict[str, str]:
+        """Return the tags of a version in the registry."""
+        client = MlflowClient(self.uri, self.uri)
+        return dict(client.get_model_version(f"house-{role}", version).tags)
 
     def stages(self) -> dict[str, bool]:
         """The last candidate's stages, and whether each came from the store."""
@@ -276,6 +288,8 @@ def test_new_classes_are_learned_from_the_champions_stages_and_nothing_else(foun
     run = MlflowClient(founded.uri).get_run(str(outcome.run_id))
     assert run.info.status == "FINISHED"
     assert run.data.tags["orchestrator.gate.student_new_accuracy"].endswith("met")
+    assert {*founded.version_tags("teacher", "2")} == FEW_TAGS
+    assert {*founded.version_tags("student", "2")} == FEW_TAGS | OF_STUDENT
     assert (founded.folder / "out" / "report.html").read_text().count("<figure") == 4
 
 
@@ -338,7 +352,7 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
         for condition in history.versions[1].conditions
         if condition.verdict == "violated"
     ]
-    assert all(version.conditions for version in history.versions), "no tag was cut"
+    assert all(version.conditions for version in history.versions)
     deliveries = [version.delivery for version in history.versions if version.delivery]
     assert [[*delivery.new_classes] for delivery in deliveries] == [
         ["0", "1"],
@@ -347,6 +361,11 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
         ["2", "3"],
     ]
     assert deliveries[3].num_images == {"2": 30, "3": 30}
+    registry = open_registry(founded.uri, "house")
+    earlier = json.dumps([{"name": "as an earlier release wrote it", "value": 1, "met": True}])
+    registry.set_tags("student", "1", {"orchestrator.gate_conditions": earlier})
+    [condition] = read_history(registry).versions[0].conditions
+    assert condition.name == "as an earlier release wrote it"
     accuracies = history.champion.class_accuracies
     assert accuracies is not None
     assert len(accuracies.num_images) == 5

@@ -14,7 +14,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import pytest
 
+from typer.testing import CliRunner
+
+from orchestrator.cli.application import build_application
 from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
+from orchestrator.errors import UserInputError
+from orchestrator.pipelines.registration.register import register
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import InMemoryTracker, RunStatus, names
 from tests.every_method import COMPARISON_METHODS, small
@@ -46,6 +51,7 @@ ROLE_KEYS = {
     "num_parameters",
 }
 NUM_TASKS = 3
+VERSION_TAGS = {"role", "dataset", "num_classes", "last_accuracy", "orchestrator.delivery"}
 
 
 class Finished(NamedTuple):
@@ -299,15 +305,44 @@ def test_every_file_of_the_output_folder_is_an_artifact(
     assert {path for path in on_disk if not path.startswith("models/")} <= tracked.artifacts()
 
 
-def test_both_models_are_logged_and_registered(tracked: Tracked) -> None:
+def test_both_models_are_logged_and_registered_when_a_person_asks(
+    tracked: Tracked, finished: Finished
+) -> None:
+    run_id = tracked.run.info.run_id
     models = tracked.client.search_logged_models([tracked.run.info.experiment_id])
     assert {(model.name, model.status, model.source_run_id) for model in models} == {
-        (role, "READY", tracked.run.info.run_id) for role in ("teacher", "student")
+        (role, "READY", run_id) for role in ("teacher", "student")
     }
-    assert {model.name for model in tracked.client.search_registered_models()} == {
-        "tiny-teacher",
-        "tiny-student",
-    }
+    assert [*tracked.client.search_registered_models()] == [], "a run registers nothing"
+
+    command = ["register", run_id[:8], "--tracking-uri", finished.uri]
+    first = CliRunner().invoke(build_application(), command)
+    assert first.exit_code == 0, first.output
+    assert "tiny-student version 1" in first.output
+    again = CliRunner().invoke(build_application(), [*command, "--alias", "served"])
+    assert "tiny-student version 1 (registered before)" in again.output
+    assert "orchestrator predict models:/tiny-student@served IMAGES" in again.output
+    CliRunner().invoke(build_application(), [*command, "--name", "shop"])
+    for name in ("tiny", "shop"):
+        for role in ("teacher", "student"):
+            [version] = tracked.client.search_model_versions(f"name = '{name}-{role}'")
+            assert (version.run_id, version.tags["role"]) == (run_id, role)
+            assert {*version.tags} == VERSION_TAGS
+    assert tracked.client.get_model_version_by_alias("tiny-teacher", "served").version == 1
+
+
+def test_a_model_that_no_retraining_made_gets_no_alias_of_a_retraining(
+    tracked: Tracked, finished: Finished
+) -> None:
+    client, run_id = tracked.client, tracked.run.info.run_id
+    client.create_registered_model("house-student")
+    client.create_model_version("house-student", "x", tags={"orchestrator.teacher_version": "1"})
+    with pytest.raises(UserInputError, match="'champion' of house-student is moved by"):
+        register(run_id, "house", ["champion"], finished.uri)
+    assert len(client.search_model_versions("name = 'house-student'")) == 1, "nothing registered"
+    for name, aliases in (("a/b", []), (None, ["latest"]), (None, ["v3"]), (None, ["a b"])):
+        with pytest.raises(UserInputError, match="is no"):
+            register(run_id, name, aliases, finished.uri)
 
 
 def test_the_data_sets_are_logged_with_their_fingerprint(

@@ -26,6 +26,7 @@ def test_files_and_folders_of_outputs_are_called_these() -> None:
         "best_accuracy_curves.png",
         "backtest.json",
         "backtest.html",
+        "gate.json",
     }
     assert output_files.accuracy_matrix_file("student") == "student_accuracy_matrix.png"
     assert output_files.seed_summary_file(7) == "summary-seed-7.json"

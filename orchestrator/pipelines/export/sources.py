@@ -126,10 +126,21 @@ def fetch(reader: ModelReader, source: Source, role: Role, folder: Path) -> Pack
     location = source.locations.get(role)
     if location is not None:
         return open_package(reader.download(location, folder / role))
-    return open_package(_package_from_stages(source.run, role, folder))
+    return open_package(package_from_stages(source.run, role, folder))
 
 
-def _package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
+def package_from_stages(run: TrackedRun, role: Role, folder: Path) -> Path:
+    """Package a run's final model from the stage store, and return the package's folder.
+
+    Args:
+        run: With its summary and files.
+        role: Whose model.
+        folder: Where it may go.
+
+    Raises:
+        UserInputError: The run has learned no model, or its stages are gone.
+        StorageUnavailableError: The stage store cannot be read.
+    """
     what = f"run {run.run_id} has no {role} in MLflow"
     if run.parent_run_id:
         advice = (

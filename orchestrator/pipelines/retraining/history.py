@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator import output_files
 from orchestrator.errors import OrchestratorError
 from orchestrator.private_folder import scratch_folder
 from orchestrator.reporting.history.conditions import conditions_of
@@ -41,16 +42,19 @@ from orchestrator.tracking.uris import run_url, version_url
 
 logger = logging.getLogger(__name__)
 
-# Of older versions only the tags are read: two files each would take minutes from a slow store.
+# Of older versions only the tags are read: three files each would take minutes from a slow store.
 _MOST_READ = 60
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Hold what lies with a version in its teacher's package; None where it is missing."""
+    """Hold what lies with a version: in its teacher's package, None where it is missing, and the
+    gate's verdict with its run, empty where it is missing.
+    """
 
     lineage: Lineage | None = None
     class_accuracies: ClassAccuracies | None = None
+    gate: str = ""
 
 
 def read_history(registry: ModelRegistry, file: str = "RETRAINING.yaml") -> History:
@@ -89,8 +93,21 @@ def _read_files(registry: ModelRegistry, students: Sequence[VersionFacts]) -> di
     with scratch_folder("history") as folder:
         for student in students:
             pair = ModelPair(student.tags[TEACHER_TAG], student.version)
-            found[student.version] = _files_of(registry, pair, folder / student.version)
+            own = folder / student.version
+            gate = _gate(registry, student, own / "gate")
+            found[student.version] = replace(_files_of(registry, pair, own), gate=gate)
     return found
+
+
+def _gate(registry: ModelRegistry, student: VersionFacts, folder: Path) -> str:
+    """Return the conditions of the gate as JSON; an earlier release wrote them as a tag."""
+    if GATE_CONDITIONS_TAG in student.tags or not student.run_id:
+        return ""
+    text = registry.run_file(student.run_id, output_files.GATE_FILE, folder)
+    try:
+        return json.dumps(json.loads(text)["conditions"]) if text else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _files_of(registry: ModelRegistry, pair: ModelPair, folder: Path) -> _Files:
@@ -131,7 +148,7 @@ def _version(
         },
         decided_by=tags.get(DECIDED_BY_TAG, ""),
         events=read_events(tags.get(EVENTS_TAG, "")),
-        conditions=_conditions(tags.get(GATE_CONDITIONS_TAG, "")),
+        conditions=_conditions(tags.get(GATE_CONDITIONS_TAG, "") or own.gate),
         old_conditions={
             key.removeprefix(GATE_TAG_PREFIX): value
             for key, value in sorted(tags.items())

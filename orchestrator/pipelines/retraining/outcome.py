@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from orchestrator.retraining.evidence import Move
 from orchestrator.retraining.gate import PromotionDecision, Verdict
 from orchestrator.retraining.scan import Scan
 from orchestrator.retraining.state import Held, ModelPair
-from orchestrator.tracking.mlflow.registry import GATE_CONDITIONS_TAG, GATE_TAG_PREFIX
+from orchestrator.tracking.mlflow.registry import GATE_TAG_PREFIX
 
 Outcome = Literal["nothing_to_do", "promoted", "rejected", "held", "asked", "locked"]
 OUTCOMES: dict[Verdict, Outcome] = {
@@ -177,12 +176,10 @@ def _next_step(verdict: Verdict, candidate: ModelPair | None) -> str:
 
 
 def outcome_tags(decision: PromotionDecision) -> dict[str, str]:
-    """Return the conditions of the gate as tags: a line for people each, and all for programs."""
-    tags = {
+    """Return the conditions of the gate as tags of a run, a line each."""
+    return {
         GATE_TAG_PREFIX + condition.key: _verdict(condition) for condition in decision.conditions
     }
-    content = [condition.summary() for condition in decision.conditions]
-    return {**tags, GATE_CONDITIONS_TAG: json.dumps(content)}
 
 
 def _verdict(condition: Condition) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from orchestrator import output_files
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.pipelines.retraining.outcome import OUTCOMES, outcome_tags
 from orchestrator.pipelines.run.models import package_final_model
@@ -71,7 +72,9 @@ def register(
 def tag_decision(
     registry: ModelRegistry, pair: ModelPair, run_id: str, decision: PromotionDecision
 ) -> None:
-    """Write the gate's decision as tags of the run and of both versions.
+    """Write the gate's decision: in a word and a sentence as tags of the run, its conditions as
+    tags of the run, and all of it as a file of the run. The versions get no tags of it: their
+    state and reason say it.
 
     Args:
         registry: Has the run and the versions.
@@ -82,9 +85,14 @@ def tag_decision(
     Raises:
         TransientError: The registry does not answer.
     """
-    tags = outcome_tags(decision)
     state = OUTCOMES[decision.verdict]
+    content = {
+        "teacher_version": pair.teacher,
+        "student_version": pair.student,
+        "outcome": state,
+        "reason": decision.reason,
+        "conditions": [condition.summary() for condition in decision.conditions],
+    }
+    registry.write_run_file(run_id, output_files.GATE_FILE, json.dumps(content, indent=1))
     decided = {STATE_TAG: state, REASON_TAG: decision.reason, DECIDED_BY_TAG: GATE}
-    registry.tag_run(run_id, {**tags, **decided})
-    registry.set_tags("teacher", pair.teacher, tags)
-    registry.set_tags("student", pair.student, tags)
+    registry.tag_run(run_id, {**outcome_tags(decision), **decided})

@@ -1,4 +1,4 @@
-"""The learned models as they leave a run: packaged beside its summary, and in MLflow's registry.
+"""The learned models as they leave a run: packaged beside its summary, and in MLflow.
 
 Exporting a model takes seconds, so a package is kept in the stage store, and made once.
 """
@@ -11,11 +11,12 @@ import logging
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 
 from orchestrator import output_files
+from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.errors import ModelNotExportableError, StorageUnavailableError
 from orchestrator.models.artifact import Artifact
@@ -61,11 +62,20 @@ def log_models(folder: Path, summary: dict[str, Any], work: Work, tracker: Track
         except ModelNotExportableError as error:
             logger.warning("%s", error)
             continue
-        tracker.log_model(
-            package,
-            role,
-            f"{experiment.name}-{role}" if experiment.tracking.models == "register" else "",
-        )
+        tracker.log_model(package, role, registered_name(experiment, role))
+
+
+def registered_name(experiment: Experiment, role: Role) -> str:
+    """Return under which name a run registers its model; empty where it registers none."""
+    match experiment.tracking.models:
+        case "register":
+            return f"{experiment.name}-{role}"
+        case "candidate":
+            return f"{experiment.name}-{role}-candidate"
+        case "log" | "none":
+            return ""
+        case _:
+            assert_never(experiment.tracking.models)
 
 
 def package_final_model(folder: Path, summary: dict[str, Any], work: Work, role: Role) -> Path:

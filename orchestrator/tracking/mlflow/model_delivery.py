@@ -52,9 +52,24 @@ def deliver_model(client: MlflowClient, run_id: str, entry: entries.Model) -> st
     if model.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     if entry.registered_name:
-        version = _version(client, model, entry.registered_name, tags, package.facts)
-        _link_to_version(client, model, version)
+        register_logged_model(client, model, entry.registered_name, package.facts)
     return str(model.model_id)
+
+
+def register_logged_model(
+    client: MlflowClient, model: LoggedModel, name: str, facts: ModelFacts
+) -> ModelVersion:
+    """Make a delivered model a version in the registry, once a name, and return the version.
+
+    Args:
+        client: Bound to the store and its registry.
+        model: READY.
+        name: Of the registered model.
+        facts: Of the model; the version gets few of them as tags, and a description.
+    """
+    version = _version(client, model, name, facts)
+    _link_to_version(client, model, version)
+    return version
 
 
 @dataclass(frozen=True)
@@ -113,10 +128,11 @@ def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Pac
 
 
 def _version(
-    client: MlflowClient, model: LoggedModel, name: str, tags: dict[str, str], facts: ModelFacts
+    client: MlflowClient, model: LoggedModel, name: str, facts: ModelFacts
 ) -> ModelVersion:
     """The version of this delivery in the registry."""
     run_id = model.source_run_id
+    tags = facts.version_tags() | {DELIVERY_TAG: model.tags[DELIVERY_TAG]}
     try:
         client.create_registered_model(name)
     except MlflowException as error:

@@ -43,16 +43,7 @@ class ModelReader(MlflowReader):
 
     def locations_of(self, run_id: str) -> dict[Role, str]:
         """Where the packages of a run's models are; empty where it has logged none."""
-        with mlflow_calls(self._uri):
-            outputs = self._client.get_run(run_id).outputs
-            ids = [output.model_id for output in outputs.model_outputs] if outputs else []
-            models = [model for model in map(self._logged_model, ids) if model is not None]
-        return {
-            role: model.artifact_location
-            for model in models
-            for role in ROLES
-            if model.name == role
-        }
+        return {role: model.artifact_location for role, model in self._models_of(run_id).items()}
 
     def registered(self, reference: str) -> RegisteredModel:
         """A version in the registry.
@@ -109,6 +100,13 @@ class ModelReader(MlflowReader):
                 ) from error
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _models_of(self, run_id: str) -> dict[Role, LoggedModel]:
+        with mlflow_calls(self._uri):
+            outputs = self._client.get_run(run_id).outputs
+            ids = [output.model_id for output in outputs.model_outputs] if outputs else []
+            models = [model for model in map(self._logged_model, ids) if model is not None]
+        return {role: model for model in models for role in ROLES if model.name == role}
 
     def _logged_model(self, model_id: str) -> LoggedModel | None:
         """None for one that is deleted, or was never sent whole."""

@@ -34,7 +34,9 @@ PREDECESSOR_TAG = (  # the student version from whose champion it has learned on
     "orchestrator.predecessor"
 )
 GATE_TAG_PREFIX = "orchestrator.gate."
-GATE_CONDITIONS_TAG = "orchestrator.gate_conditions"  # all of them, as JSON
+GATE_CONDITIONS_TAG = (  # all of them, as JSON; of earlier releases: now a file of the run
+    "orchestrator.gate_conditions"
+)
 EVENTS_TAG = "orchestrator.events"  # all states of a version so far (see `version_events`)
 TICK_TAG = "orchestrator.tick"  # of a version: the tick that learned it; of the model: the last one
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -178,6 +180,29 @@ class ModelRegistry:
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value[:_MAX_TAG])
+
+    def write_run_file(self, run_id: str, name: str, text: str) -> None:
+        """Write or replace a text file among the artifacts of a run."""
+        with mlflow_calls(self.uri):
+            self._client.log_text(run_id, text, name)
+
+    def run_file(self, run_id: str, name: str, folder: Path) -> str:
+        """Return the text of a file among the artifacts of a run; empty where it is missing.
+
+        Args:
+            run_id: Whose.
+            name: Of the file.
+            folder: Where it may go.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with mlflow_calls(self.uri):
+            try:
+                path = self._client.download_artifacts(run_id, name, str(folder))
+            except (MlflowException, OSError) as error:
+                if isinstance(error, MlflowException) and error.error_code not in _MISSING:
+                    raise
+                return ""
+        return Path(path).read_text(encoding="utf-8")
 
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
         """Fetches files of a version.

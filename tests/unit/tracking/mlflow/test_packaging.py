@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -274,12 +275,15 @@ def test_the_facts_as_tags_are_text_and_class_names_are_a_list_in_json() -> None
     }
 
 
-def test_the_description_is_a_sentence_in_percent() -> None:
+def test_the_description_has_percent_and_the_first_classes() -> None:
     assert (
         facts().description()
         == "The student of dual_teacher on digits, 5 classes: last accuracy 95.4%, average"
-        " incremental accuracy 97.6%, forgetting 3.8%."
+        " incremental accuracy 97.6%, forgetting 3.8%. Classes: zero, one, two, drei, vier."
     )
+    many = replace(facts(), class_names=[f"{number:0100}" for number in range(1000)])
+    assert len(many.description()) < 5000, "what MLflow's database holds"
+    assert many.description().endswith(" and 980 more.")
 
 
 def test_class_names_that_a_tag_cannot_hold_are_cut_and_still_json() -> None:

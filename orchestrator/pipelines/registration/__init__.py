@@ -1,0 +1,1 @@
+"""Register a run's models in MLflow's registry."""

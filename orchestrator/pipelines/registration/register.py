@@ -1,0 +1,124 @@
+"""Register both models of a run: the explicit choice of a person.
+
+Every retraining registers its candidates itself; an ordinary run only logs its models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.errors import UserInputError
+from orchestrator.pipelines.export.sources import Source, find_source, package_from_stages
+from orchestrator.private_folder import scratch_folder
+from orchestrator.retraining.version_states import CHALLENGER, CHAMPION, PREVIOUS
+from orchestrator.tracking.reading import open_registrar
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.mlflow.run_registration import NewVersion, RunRegistrar
+
+_NAME = re.compile(r"\w[\w.\- ]{0,199}")
+_ALIAS = re.compile(r"(?!latest$|v\d+$)[\w\-]{1,255}", re.IGNORECASE)
+_OF_RETRAINING = (CHAMPION, PREVIOUS, CHALLENGER)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What was registered.
+
+    Attributes:
+        run_id: Of the run.
+        versions: By role.
+        aliases: That both versions were given.
+    """
+
+    run_id: str
+    versions: dict[Role, NewVersion]
+    aliases: Sequence[str]
+
+
+def check_names(name: str | None, aliases: Sequence[str]) -> None:
+    """Reject a name or an alias that MLflow does not take.
+
+    Raises:
+        UserInputError: It is empty, too long, or has other characters.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise UserInputError(
+            f"{name!r} is no name of a model",
+            "--name",
+            "use letters, digits, dots, hyphens, underscores and spaces, at most 200",
+        )
+    for alias in aliases:
+        if not _ALIAS.fullmatch(alias):
+            raise UserInputError(
+                f"{alias!r} is no alias",
+                "--alias",
+                "use letters, digits, hyphens and underscores; `latest` and v1, v2, … are MLflow's",
+            )
+
+
+def register(
+    run_id: str, name: str | None, aliases: Sequence[str], tracking_uri: str
+) -> Registration:
+    """Register the teacher and the student of a run as versions of NAME-teacher and NAME-student.
+
+    Args:
+        run_id: The run's id or its first letters.
+        name: NAME; None means the experiment's name.
+        aliases: Given to both versions.
+        tracking_uri: The store.
+
+    Raises:
+        UserInputError: The run is none that has learned models, the models are gone, or an alias
+            belongs to a retraining.
+        TransientError: The stage store or the tracking store does not answer.
+    """
+    check_names(name, aliases)
+    registrar = open_registrar(tracking_uri)
+    source = find_source(registrar, run_id, None)
+    run = source.run
+    if run.summary is None or run.status != "FINISHED":
+        reason = f": {run.reason}" if run.reason else ""
+        raise UserInputError(
+            f"run {run.run_id} has not learned its models: it is {run.status}{reason}",
+            next_step="name a finished run; `orchestrator list runs --state finished` shows them",
+        )
+    name = name or str(run.summary["experiment"])
+    _refuse_aliases_of_retraining(registrar, name, aliases)
+    _send_missing(registrar, source)
+    versions = {
+        role: registrar.register(run.run_id, role, f"{name}-{role}", run.summary) for role in ROLES
+    }
+    for alias in aliases:
+        for version in versions.values():
+            registrar.give_alias(version, alias)
+    return Registration(run.run_id, versions, aliases)
+
+
+def _refuse_aliases_of_retraining(
+    registrar: RunRegistrar, name: str, aliases: Sequence[str]
+) -> None:
+    """Keep a model that no retraining can learn on from out of a retraining's aliases."""
+    reserved = [alias for alias in aliases if alias in _OF_RETRAINING]
+    if reserved and registrar.is_retrained(f"{name}-student"):
+        raise UserInputError(
+            f"the alias {reserved[0]!r} of {name}-student is moved by its retraining, which cannot"
+            " learn on from this run",
+            "--alias",
+            "give another alias or --name; `orchestrator approve` makes a candidate the champion",
+        )
+
+
+def _send_missing(registrar: RunRegistrar, source: Source) -> None:
+    """Log the models that the run did not log, packaged from the stage store."""
+    missing = [role for role in ROLES if role not in source.locations]
+    if not missing:
+        return
+    with scratch_folder("register") as folder:
+        for role in missing:
+            package = package_from_stages(source.run, role, folder)
+            registrar.send(source.run.run_id, role, package)

@@ -1,0 +1,88 @@
+"""Registration of a run's models, when a person asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+
+from orchestrator.config.roles import Role
+from orchestrator.tracking.mlflow.calls import mlflow_calls
+from orchestrator.tracking.mlflow.model_delivery import deliver_model, register_logged_model
+from orchestrator.tracking.mlflow.model_reader import ModelReader
+from orchestrator.tracking.mlflow.registry import TEACHER_TAG
+from orchestrator.tracking.model_facts import ModelFacts
+from orchestrator.tracking.outbox import entries
+from orchestrator.tracking.uris import version_url
+
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A version of a run's model.
+
+    Attributes:
+        model: The registered model's name.
+        version: Its number.
+        is_new: Whether this call has registered it; otherwise it was there already.
+        url: Its page; empty where nobody serves one.
+    """
+
+    model: str
+    version: str
+    is_new: bool
+    url: str
+
+
+class RunRegistrar(ModelReader):
+    """Finds runs and their models as `ModelReader` does, and registers them."""
+
+    def send(self, run_id: str, role: Role, package: Path) -> None:
+        """Log a packaged model with a run that has not logged it."""
+        with mlflow_calls(self._uri):
+            entry = entries.Model(run=run_id, folder=package, name=role, registered_name="")
+            deliver_model(self._client, run_id, entry)
+
+    def register(
+        self, run_id: str, role: Role, model: str, summary: Mapping[str, Any]
+    ) -> NewVersion:
+        """Register the model that a run has logged; if it is a version of that name already, return
+        that version.
+
+        Args:
+            run_id: Whose model is logged.
+            role: Whose.
+            model: The registered model's name.
+            summary: The content of the run's summary.json.
+        """
+        logged = self._models_of(run_id)[role]
+        with mlflow_calls(self._uri):
+            known = {
+                str(found.version)
+                for found in self._client.search_model_versions(f"run_id = '{run_id}'")
+                if found.name == model
+            }
+            facts = ModelFacts.of(summary, role)
+            number = str(register_logged_model(self._client, logged, model, facts).version)
+        url = version_url(self._uri, model, int(number))
+        return NewVersion(model, number, number not in known, url)
+
+    def give_alias(self, version: NewVersion, alias: str) -> None:
+        """Give an alias to a version, from whichever version has it."""
+        with mlflow_calls(self._uri):
+            self._client.set_registered_model_alias(version.model, alias, version.version)
+
+    def is_retrained(self, student: str) -> bool:
+        """Return whether a retraining has registered versions of a student's model."""
+        wanted = f"name = '{student}' and tags.`{TEACHER_TAG}` LIKE '%'"
+        with mlflow_calls(self._uri):
+            try:
+                return bool(self._client.search_model_versions(wanted, max_results=1))
+            except MlflowException as error:
+                if error.error_code == _MISSING:
+                    return False
+                raise
