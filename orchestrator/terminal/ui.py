@@ -65,6 +65,7 @@ def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
         view_names,
         view_url,
     )
+    from orchestrator.tracking.views.comparisons import runs_first  # noqa: PLC0415
 
     lines = [f"MLflow   {experiment_url(url)}"] if len(experiments) != 1 else []
     for experiment in experiments[:_MOST_EXPERIMENTS]:
@@ -75,7 +76,9 @@ def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
         lines.append(f"{experiment['name']}   {experiment_url(url, experiment_id)}")
         lines += [
             f"  {name}   {view_url(url, experiment_id, view_id)}"
-            for view_id, name in view_names(tags).items()
+            for view_id, name in sorted(
+                view_names(tags).items(), key=lambda view: runs_first(view[0])
+            )
         ]
     if len(experiments) > _MOST_EXPERIMENTS:
         lines.append(f"and {len(experiments) - _MOST_EXPERIMENTS} more experiments")

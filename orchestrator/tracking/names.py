@@ -82,6 +82,8 @@ SPOOL_ID_TAG = (
     "orchestrator.spool_id"  # by which a run is called that was opened while the store was away
 )
 TRIAL_TAG = "orchestrator.trial"
+RETRAINING_TAG = "orchestrator.retraining"  # its name, on every run that learns a candidate
+STATE_TAG = "orchestrator.state"  # of a candidate's version; on its run: the gate's verdict
 MONITORING_TAG = "orchestrator.monitoring"  # a digest of the retraining's name
 PARENT_RUN_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"

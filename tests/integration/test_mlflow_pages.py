@@ -21,7 +21,7 @@ from orchestrator.config.roles import ROLES
 from orchestrator.errors import TrackingUnavailableError
 from orchestrator.tracking import names
 from orchestrator.tracking.mlflow.saved_views import save_views, view_url
-from orchestrator.tracking.views.comparisons import run_views, sweep_view
+from orchestrator.tracking.views.comparisons import run_views, sweep_view, trial_views
 from tests.integration.processes import start_orchestrator
 from tests.waiting import PATIENCE_SECONDS
 
@@ -138,7 +138,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         write_run(client, sweeps, number, sweep_id)
     swept = sweep_view(sweep_id, load_search_space(ROOT / "search_spaces" / "smoke.yaml"))
     save_views(client, runs, run_views(NUM_TASKS))
-    save_views(client, sweeps, [*run_views(NUM_TASKS), swept])
+    save_views(client, sweeps, [*trial_views(NUM_TASKS), swept])
     return {"uri": uri, "runs": runs, "sweeps": sweeps, "sweep_view": swept.id}
 
 
@@ -284,8 +284,9 @@ def test_a_sweep_is_drawn_over_its_parameters_and_only_its_trials(
 
 
 def test_trials_are_compared_like_runs(opened: Callable[[str, str], "Page"]) -> None:
-    page = opened("sweeps", f"orchestrator-forgetting-{NUM_TASKS}-tasks")
+    page = opened("sweeps", f"orchestrator-trials-forgetting-{NUM_TASKS}-tasks")
     plots = drawn(page, _PLOTS, lambda found: bool(found) and found[0]["lines"] == 2 * NUM_TRIALS)
+    look(page, "trials")
     assert plots[0]["points"] == NUM_TRIALS * NUM_TASKS
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pytest
-
 from typer.testing import CliRunner
 
 from orchestrator.cli.application import build_application
@@ -328,7 +327,7 @@ def test_both_models_are_logged_and_registered_when_a_person_asks(
             [version] = tracked.client.search_model_versions(f"name = '{name}-{role}'")
             assert (version.run_id, version.tags["role"]) == (run_id, role)
             assert {*version.tags} == VERSION_TAGS
-    assert tracked.client.get_model_version_by_alias("tiny-teacher", "served").version == 1
+    assert int(tracked.client.get_model_version_by_alias("tiny-teacher", "served").version) == 1
 
 
 def test_a_model_that_no_retraining_made_gets_no_alias_of_a_retraining(

@@ -186,6 +186,7 @@ class Tick:
             name=f"{self._retraining.name} candidate {task.name}",
             listener=self._listener,
             tracker=NullTracker() if lease is None else None,
+            retraining=self._retraining.name,
         )
         num_looks = self._state.num_verdicts + (not task.attempt.repeats(self._state.tried))
         decision = Gatekeeper(self._retraining, look.champion, num_looks).learned(result)

@@ -38,8 +38,8 @@ from orchestrator.stages.events import (
     StageFinished,
     StageStarted,
 )
-from orchestrator.tracking import Tracker, open_run
-from orchestrator.tracking.views.comparisons import run_views
+from orchestrator.tracking import Tracker, names, open_run
+from orchestrator.tracking.views.comparisons import candidates_view, run_views
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def run(
     name: str | None = None,
     listener: RunListener | None = None,
     tracker: Tracker | None = None,
+    retraining: str = "",
 ) -> RunResult:
     """Run an experiment.
 
@@ -82,6 +83,7 @@ def run(
         name: What the run is called in MLflow; None means the experiment's name, method and seed.
         listener: Receives the events of the run; None for silence.
         tracker: Receives the numbers; None opens a run in the configured MLflow store.
+        retraining: Name of the retraining whose candidate is learned; empty for any other run.
 
     Returns:
         The summary, and the networks when they are asked for.
@@ -97,7 +99,7 @@ def run(
     check_extensions_everywhere(experiment)
     # a folder that another run holds is refused before anything is read or computed
     with nullcontext() if output is None else held_folder(Path(output), "a run"):
-        return _tracked(experiment, output, name, listener, tracker)
+        return _tracked(experiment, output, name, listener, tracker, retraining)
 
 
 def _tracked(
@@ -106,14 +108,16 @@ def _tracked(
     name: str | None,
     listener: RunListener,
     tracker: Tracker | None,
+    retraining: str,
 ) -> RunResult:
     """Run the experiment in a run of MLflow; its arguments are those of `run`."""
     work = replace(prepare_work(experiment, listener.images_decoded), judges_labels=True)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
     run_name = name or f"{experiment.name} {experiment.method.kind} seed {experiment.seed}"
+    tags = {names.RETRAINING_TAG: retraining} if retraining else {}
     tracker = tracker or open_run(
-        experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, {}
+        experiment.tracking, experiment.tracking.experiment or experiment.name, run_name, tags
     )
     with closed_truthfully(tracker), machine_watched(tracker, experiment.tracking):
         output_dir = (
@@ -125,7 +129,8 @@ def _tracked(
         remove_earlier_summary(output_dir)
         log = RunLog(tracker, experiment, work.scenario)
         log.start()
-        views = run_views(len(work.scenario.tasks))
+        num_tasks = len(work.scenario.tasks)
+        views = [candidates_view(retraining)] if retraining else run_views(num_tasks)
         tracker.save_views(views)
         listener.run_started(experiment, work.scenario, work.stages, tracker.run_id)
         record = RunRecord(tracker.run_id, work, run_name)

@@ -28,7 +28,7 @@ from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.pipelines.sweep.trials import SweepTrials
 from orchestrator.stages import Preparation, Work, check_backbones
 from orchestrator.tracking import Tracker, names, open_run
-from orchestrator.tracking.views.comparisons import run_views, sweep_view
+from orchestrator.tracking.views.comparisons import sweep_view, trial_views
 from orchestrator.tuning.ledger import Ledger, SweepHeader
 from orchestrator.tuning.share import TrialRoom, TrialShare, find_room, trial_cluster
 from orchestrator.tuning.space import Space
@@ -106,7 +106,7 @@ def _computed(
     view, num_tasks = sweep_view(tracker.run_id, search_space), len(work.scenario.tasks)
     with closed_truthfully(tracker), machine_watched(tracker, setting.experiment.tracking):
         log_search_space(setting, tracker)
-        tracker.save_views([view, *run_views(num_tasks)])
+        tracker.save_views([*trial_views(num_tasks), view])
         trials = SweepTrials(setting, ledger, tracker, listener)
         known = list(ledger.trials.values())
         listener.sweep_started(

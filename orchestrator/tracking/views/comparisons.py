@@ -23,6 +23,8 @@ from orchestrator.tracking.views.view import Json, View
 
 FORGETTING_VIEW = "orchestrator-forgetting"
 STUDENT_VIEW = "orchestrator-student-against-teacher"
+CANDIDATES_VIEW = "orchestrator-candidates"
+TRIALS_VIEW = "orchestrator-trials-forgetting"
 SWEEP_VIEW = "orchestrator-sweep"
 
 _MAX_AXES = 6  # of parameters in one chart: beside more, MLflow cuts their names in the middle
@@ -31,21 +33,57 @@ _CONDITION_HEIGHT = 260  # pixels: few axes, few trials
 # person asks for more.
 _NEWEST_TEN = "FIRST_10_RUNS"
 _ALL_LISTED = "SHOW_ALL"
+_WITH_RESULTS = f"metrics.`{names.summary_metric('teacher', 'accuracy')}` >= 0"
 # The page folds trials into the run of their sweep, where charts do not see them, when it sorts by
 # exactly `attributes.start_time`; the quotes make it another key there, and the same one for the
 # server.
 _NEWEST_FIRST = "attributes.`start_time`"
 
 
+def runs_first(view_id: str) -> int:
+    """Return the place of a view in a list: of runs, of candidates, of trials, of a sweep; a view
+    that a person saved comes last.
+    """
+    kinds = (FORGETTING_VIEW, STUDENT_VIEW, CANDIDATES_VIEW, TRIALS_VIEW, SWEEP_VIEW)
+    return next((i for i, kind in enumerate(kinds) if view_id.startswith(kind)), len(kinds))
+
+
 def run_views(num_tasks: int) -> list[View]:
     """The views of every experiment: what was forgotten, and how far the student is from its
-    teacher.
+    teacher. They hold runs only: a trial's numbers may come from validation images, and a
+    retraining's candidate learns one task.
 
     Args:
         num_tasks: Tasks of a run. An experiment may hold runs over different numbers: each number
             has its view of forgetting.
     """
     return [_forgetting_view(num_tasks), _student_view()]
+
+
+def trial_views(num_tasks: int) -> list[View]:
+    """Return the views of the trials of all sweeps of an experiment; see `run_views`."""
+    return [_forgetting_view(num_tasks, of_trials=True)]
+
+
+def candidates_view(retraining: str) -> View:
+    """Return the view of the candidates of a retraining, judged or not, the newest first.
+
+    Args:
+        retraining: Its name.
+    """
+    finals = [names.final_metric(role, "last_accuracy") for role in reversed(ROLES)]
+    forgettings = [names.final_metric(role, "forgetting") for role in reversed(ROLES)]
+    bars = [bar(metric) for metric in (*finals, *forgettings)]
+    columns = [f"tags.`{names.STATE_TAG}`", *(f"metrics.`{name}`" for name in finals)]
+    of_retraining = f"tags.`{names.RETRAINING_TAG}` = {_quoted(retraining)}"
+    return View(
+        CANDIDATES_VIEW,
+        "Retraining candidates",
+        charts_state(
+            [section("Each candidate, the newest first", map(bar, [*finals, *forgettings]))]
+        )
+        | _list_state(of_retraining, columns),
+    )
 
 
 def sweep_view(sweep_id: str, search_space: SearchSpace) -> View:
@@ -77,7 +115,7 @@ def sweep_view(sweep_id: str, search_space: SearchSpace) -> View:
 # --- runs -----------------------------------------------------------------------------------------
 
 
-def _forgetting_view(num_tasks: int) -> View:
+def _forgetting_view(num_tasks: int, *, of_trials: bool = False) -> View:
     sections = [
         section(
             f"{role.capitalize()} forgetting", _forgetting_charts(role, num_tasks), num_columns=3
@@ -88,10 +126,10 @@ def _forgetting_view(num_tasks: int) -> View:
         f"metrics.`{names.final_metric('student', measure)}`" for measure in names.FINAL_MEASURES
     ]
     return View(
-        id=f"{FORGETTING_VIEW}-{num_tasks}-tasks",
-        name=f"Forgetting by task ({num_tasks} tasks)",
+        id=f"{TRIALS_VIEW if of_trials else FORGETTING_VIEW}-{num_tasks}-tasks",
+        name=f"{'Trials: forgetting' if of_trials else 'Forgetting'} by task ({num_tasks} tasks)",
         state=charts_state(sections, opened=["student_forgetting"])
-        | _list_state(_with_results(), columns),
+        | _list_state(_trials_with_results() if of_trials else _runs_with_results(), columns),
     )
 
 
@@ -141,15 +179,25 @@ def _student_view() -> View:
     return View(
         STUDENT_VIEW,
         "Student against teacher",
-        charts_state(sections) | _list_state(_with_results(), columns),
+        charts_state(sections) | _list_state(_runs_with_results(), columns),
     )
 
 
-def _with_results() -> str:
-    """Runs and trials that have learned a task; not the runs of sweeps, which hold none
-    themselves.
+def _runs_with_results() -> str:
+    """Runs that have learned a task: no trials, no runs of sweeps, which hold no results
+    themselves, and no candidates of retrainings, which releases before their tag gave a state.
     """
-    return f"metrics.`{names.summary_metric('teacher', 'accuracy')}` >= 0"
+    others = (names.PARENT_RUN_TAG, names.RETRAINING_TAG, names.STATE_TAG)
+    return " AND ".join([_WITH_RESULTS, *(f"tags.`{tag}` IS NULL" for tag in others)])
+
+
+def _trials_with_results() -> str:
+    return f"{_WITH_RESULTS} AND tags.`{names.PARENT_RUN_TAG}` IS NOT NULL"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as MLflow's filters read it: they know two quotes, and no way to escape."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _list_state(search_filter: str, columns: Sequence[str], visible: str = _NEWEST_TEN) -> Json:

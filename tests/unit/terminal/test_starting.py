@@ -16,6 +16,13 @@ from orchestrator.terminal.retraining import TickListener
 from orchestrator.terminal.run import TerminalRunListener
 from orchestrator.terminal.sweep import TerminalSweepListener
 from orchestrator.terminal.ui import link_lines
+from orchestrator.tracking.mlflow.saved_views import envelope, tag_of
+from orchestrator.tracking.views.comparisons import (
+    candidates_view,
+    run_views,
+    sweep_view,
+    trial_views,
+)
 
 RUN_ID = "3f2a9c1e" * 4
 STARTED_BY_UI = f"run      {RUN_ID}  http://127.0.0.1:5000/#/runs/{RUN_ID}"
@@ -114,3 +121,18 @@ def test_ui_links_to_the_saved_views_of_every_experiment() -> None:
     assert only == "digits 1   http://127.0.0.1:5001/#/experiments/1"
     many = link_lines("http://127.0.0.1:5001", [experiment(number) for number in range(12)])
     assert many[-2:] == ["and 2 more experiments", "Ctrl-C ends it."]
+
+
+def test_ui_lists_views_of_runs_before_those_of_trials() -> None:
+    swept = sweep_view("f" * 32, SPACE)
+    views = [swept, *trial_views(3), candidates_view("digits"), *run_views(3)]
+    tags = [{"key": tag_of(view), "value": envelope(view, 0)} for view in views]
+    shown = {"experiment_id": "1", "name": "digits", "tags": tags}
+    lines = [line.strip().partition("   ")[0] for line in link_lines("http://127.0.0.1", [shown])]
+    assert lines[1:-1] == [
+        "Forgetting by task (3 tasks)",
+        "Student against teacher",
+        "Retraining candidates",
+        "Trials: forgetting by task (3 tasks)",
+        "Sweep space (ffffffff)",
+    ]

@@ -3,11 +3,17 @@
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from orchestrator.config import load_search_space
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.tracking import names
-from orchestrator.tracking.views.comparisons import run_views, sweep_view
+from orchestrator.tracking.views.comparisons import (
+    candidates_view,
+    run_views,
+    sweep_view,
+    trial_views,
+)
 from orchestrator.tracking.views.view import Json, View
 
 SEARCH_SPACES = sorted((Path(__file__).parents[4] / "search_spaces").glob("*.yaml"))
@@ -32,7 +38,12 @@ def sweep_of(parameters: dict[str, object], mode: str = "max") -> View:
 
 @pytest.mark.parametrize(
     "view",
-    [*run_views(5), sweep_view("0" * 32, load_search_space(SEARCH_SPACES[0]))],
+    [
+        *run_views(5),
+        *trial_views(5),
+        candidates_view("house"),
+        sweep_view("0" * 32, load_search_space(SEARCH_SPACES[0])),
+    ],
     ids=lambda view: view.name,
 )
 def test_charts_show_metrics_that_are_logged_in_sections_that_exist(view: View) -> None:
@@ -42,6 +53,31 @@ def test_charts_show_metrics_that_are_logged_in_sections_that_exist(view: View) 
     for chart in charts(view):
         assert metrics_of(chart) <= LOGGED
         assert metrics_of(chart)
+
+
+def test_runs_trials_and_candidates_have_views_of_their_own(tmp_path: Path) -> None:
+    """By MLflow's own search, which is what the page asks with the filter of a view."""
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment_id = client.create_experiment("digits", artifact_location=str(tmp_path))
+    for name, tags in {
+        "run": {},
+        "trial": {names.PARENT_RUN_TAG: "sweep"},
+        "candidate": {names.RETRAINING_TAG: "the shop's"},
+        "earlier candidate": {names.STATE_TAG: "promoted"},
+        "another candidate": {names.RETRAINING_TAG: "house"},
+        "sweep": {names.SWEEP_TAG: "sweep"},
+    }.items():
+        run_id = client.create_run(experiment_id, tags=tags, run_name=name).info.run_id
+        if name != "sweep":
+            client.log_metric(run_id, "teacher/accuracy", 0.5)
+
+    def shown(view: View) -> set[str]:
+        found = client.search_runs([experiment_id], view.state["searchFilter"])
+        return {str(run.info.run_name) for run in found}
+
+    assert [shown(view) for view in run_views(3)] == [{"run"}, {"run"}]
+    assert [shown(view) for view in trial_views(3)] == [{"trial"}]
+    assert shown(candidates_view("the shop's")) == {"candidate"}
 
 
 def test_every_metric_has_a_section_so_that_mlflow_opens_none_of_its_own() -> None:
