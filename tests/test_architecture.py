@@ -410,6 +410,8 @@ def test_commands_and_flags_are_these() -> None:
             "--set",
             "--experiment",
             "--num-trials",
+            "--name",
+            "--resume",
             "--dry-run",
             "--schedule",
             "--cluster",

@@ -39,6 +39,17 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
             min=1, metavar="N", help="With sweep: configurations to try, instead of the file's."
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With run: name of the run in MLflow. Default: name, method and seed.",
+        ),
+    ] = None,
+    resume: Annotated[  # noqa: ARG001 - accepted, for `sweep` takes it
+        bool,
+        typer.Option("--resume", help="With sweep: changes nothing; a job resumes its sweep."),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print YAML for `kubectl apply -f -`, and send nothing."),
@@ -83,7 +94,7 @@ def submit(  # noqa: PLR0913, PLR0917 - the command's options
     its_schedule = os.environ.get(SCHEDULE_VARIABLE, "")
     tick = tick_of_job(moment, its_schedule) if moment and schedule is None else None
     named = [*files, *([experiment] if experiment else [])]
-    request = Request(what, named, overrides or [], schedule, ray_cluster, tick, num_trials)
+    request = Request(what, named, overrides or [], schedule, ray_cluster, tick, num_trials, name)
     submission = render(request, cluster)
 
     if dry_run:

@@ -44,6 +44,7 @@ class Request:
         ray_cluster: A RayCluster that is up already; None starts one for the job.
         tick: Of which schedule it is a part; None for a job that a person submits.
         num_trials: Of a sweep, instead of the file's; None leaves that.
+        name: Of a run in MLflow; None means the default.
     """
 
     kind: JobKind
@@ -53,6 +54,7 @@ class Request:
     ray_cluster: str | None = None
     tick: Tick | None = None
     num_trials: int | None = None
+    name: str | None = None
 
 
 def render(request: Request, cluster: ClusterConfig) -> Submission:
@@ -76,13 +78,16 @@ def _check_options(request: Request) -> None:
     if len(request.files) != len(needed):
         advice = f"orchestrator submit {request.kind} {' '.join(needed)}"
         raise UserInputError(
-            f"{request.kind} needs {len(needed)} files, there are {len(request.files)}",
+            f"{request.kind} needs {len(needed)} file{'s' if len(needed) > 1 else ''}, there are"
+            f" {len(request.files)}",
             next_step=advice,
         )
     if request.num_trials is not None and request.kind != "sweep":
         raise UserInputError(
             "--num-trials is for sweeps", next_step=f"submit {request.kind} without it"
         )
+    if request.name is not None and request.kind != "run":
+        raise UserInputError("--name is for runs", next_step=f"submit {request.kind} without it")
     if request.cron is not None and request.kind != "retrain":
         raise UserInputError(
             "--schedule is for retrainings", next_step=f"submit {request.kind} without it"
@@ -97,7 +102,9 @@ def _workload(request: Request, cluster: ClusterConfig) -> Workload:
     match request.kind:
         case "run":
             return run_workload(
-                load_experiment(request.files[0], [*request.overrides, *settings]), cluster
+                load_experiment(request.files[0], [*request.overrides, *settings]),
+                cluster,
+                request.name,
             )
         case "sweep":
             search_space = load_search_space(request.files[0], request.num_trials)

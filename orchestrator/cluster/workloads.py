@@ -80,12 +80,15 @@ def settings_for(cluster: ClusterConfig) -> list[str]:
     ]
 
 
-def run_workload(experiment: Experiment, cluster: ClusterConfig) -> Workload:
+def run_workload(
+    experiment: Experiment, cluster: ClusterConfig, name: str | None = None
+) -> Workload:
     """A run of an experiment.
 
     Args:
         experiment: As the user has written it, with `settings_for` the cluster.
         cluster: Where it runs.
+        name: Of the run in MLflow; None means the default.
 
     Raises:
         ConfigError: It needs what pods do not have.
@@ -93,7 +96,7 @@ def run_workload(experiment: Experiment, cluster: ClusterConfig) -> Workload:
     _check_paths(experiment, cluster)
     workers = workers_of_run(_ray(experiment))
     files = {EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER)}
-    told = [*_told(cluster, workers)]
+    told = [*_told(cluster, workers), *(("--name", name) if name is not None else ())]
     output = _output(
         cluster, job_name("run", experiment.name, digest_of([files, told, cluster.image]))
     )

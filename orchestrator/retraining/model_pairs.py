@@ -16,11 +16,11 @@ from orchestrator.tracking.mlflow.registry import (
     EVENTS_TAG,
     PREDECESSOR_TAG,
     REASON_TAG,
-    STATE_TAG,
     TEACHER_TAG,
     ModelRegistry,
     VersionFacts,
 )
+from orchestrator.tracking.names import STATE_TAG
 
 
 class ModelPairs:

@@ -32,12 +32,12 @@ from orchestrator.tracking.mlflow.registry import (
     GATE_TAG_PREFIX,
     PREDECESSOR_TAG,
     REASON_TAG,
-    STATE_TAG,
     TEACHER_TAG,
     TICK_TAG,
     ModelRegistry,
     VersionFacts,
 )
+from orchestrator.tracking.names import STATE_TAG
 from orchestrator.tracking.uris import run_url, version_url
 
 logger = logging.getLogger(__name__)

@@ -20,10 +20,10 @@ from orchestrator.tracking.mlflow.registry import (
     DECIDED_BY_TAG,
     PREDECESSOR_TAG,
     REASON_TAG,
-    STATE_TAG,
     TEACHER_TAG,
     ModelRegistry,
 )
+from orchestrator.tracking.names import STATE_TAG
 
 
 def register(

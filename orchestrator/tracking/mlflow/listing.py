@@ -16,9 +16,9 @@ from orchestrator.tracking.mlflow.reader import MlflowReader
 from orchestrator.tracking.mlflow.registry import (
     DECIDED_BY_TAG,
     REASON_TAG,
-    STATE_TAG,
     TEACHER_TAG,
 )
+from orchestrator.tracking.names import STATE_TAG
 from orchestrator.tracking.tracked_run import TrackedRun
 
 _PER_PAGE = 200

@@ -24,7 +24,6 @@ from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.database import database_ready
 from orchestrator.tracking.mlflow.model_delivery import DELIVERY_TAG, deliver_model
 from orchestrator.tracking.mlflow.runs import connect
-from orchestrator.tracking.names import STATE_TAG
 from orchestrator.tracking.outbox import entries
 
 REASON_TAG = "orchestrator.state_reason"

@@ -79,9 +79,7 @@ def candidates_view(retraining: str) -> View:
     return View(
         CANDIDATES_VIEW,
         "Retraining candidates",
-        charts_state(
-            [section("Each candidate, the newest first", map(bar, [*finals, *forgettings]))]
-        )
+        charts_state([section("Each candidate, the newest first", bars)])
         | _list_state(of_retraining, columns),
     )
 

@@ -41,7 +41,7 @@ def test_a_dry_run_needs_no_cluster(
     )
 
 
-def test_a_sweep_is_submitted_with_the_arguments_of_sweep(
+def test_a_command_is_submitted_with_its_own_arguments(
     orchestrator_command: Command,
 ) -> None:
     by_position = orchestrator_command("submit", "sweep", SPACE, DIGITS, "--dry-run").stdout
@@ -49,9 +49,14 @@ def test_a_sweep_is_submitted_with_the_arguments_of_sweep(
     assert orchestrator_command(*words).stdout == by_position != ""
     files, _ = yaml.safe_load_all(orchestrator_command(*words, "--num-trials", "3").stdout)
     assert yaml.safe_load(files["data"]["search_space.yaml"])["num_trials"] == 3
+    assert orchestrator_command(*words, "--resume").stdout == by_position, "a job always resumes"
+    named = orchestrator_command(*RUN, "--name", "the first", "--dry-run").stdout
+    [job] = [it for it in yaml.safe_load_all(named) if it["kind"] == "RayJob"]
+    assert "--name 'the first'" in job["spec"]["entrypoint"]
     for refused, said in (
         (("submit", "run", DIGITS, "--num-trials", "3"), "--num-trials is for sweeps"),
-        (("submit", "run", DIGITS, "--experiment", DIGITS), "run needs 1 files, there are 2"),
+        (("submit", "run", DIGITS, "--experiment", DIGITS), "run needs 1 file, there are 2"),
+        (("submit", "sweep", SPACE, DIGITS, "--name", "x"), "--name is for runs"),
     ):
         answer = orchestrator_command(*refused, "--dry-run")
         assert (answer.returncode, said in answer.stderr) == (2, True)
