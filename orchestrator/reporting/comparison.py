@@ -13,6 +13,7 @@ from orchestrator.config.places import is_place
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import forgetting_after
 from orchestrator.figures.charts import Chart, Line, line_chart
+from orchestrator.reporting.classes import moved_classes
 from orchestrator.reporting.configuration import differences
 from orchestrator.reporting.matrices import Cells, accuracy_cells, difference_cells
 from orchestrator.reporting.measures import MEASURES, Measure
@@ -80,6 +81,7 @@ def comparison(runs: Sequence[TrackedRun]) -> str:
         places=[setting for setting in settings if is_place(setting.path)],
         numbers=_number_rows(matrices),
         charts=_charts(letters, matrices),
+        moved=moved_classes(letters, runs),
         matrices={
             role: _compared_matrices(letters, of_role)
             for role, of_role in matrices.items()

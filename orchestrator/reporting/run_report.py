@@ -15,6 +15,8 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.evaluation import AccuracyMatrix, accuracy_after, forgetting_of_task
 from orchestrator.evaluation.suspicious_labels import SuspiciousLabel, from_csv
 from orchestrator.figures.charts import Chart, Line, line_chart
+from orchestrator.reporting.classes import MOST_LISTED as MOST_LISTED_CLASSES
+from orchestrator.reporting.classes import MOST_SHOWN, classes_section
 from orchestrator.reporting.configuration import unlike_defaults
 from orchestrator.reporting.matrices import accuracy_cells
 from orchestrator.reporting.measures import MEASURES
@@ -77,6 +79,9 @@ def run_report(run: TrackedRun, others: Sequence[TrackedRun] = ()) -> str:
         unlabeled_words=_unlabeled_words(summary),
         charts=_charts(matrices),
         training_charts=_training_charts(run),
+        classes=classes_section(run),
+        num_classes_shown=MOST_SHOWN,
+        num_classes_listed=MOST_LISTED_CLASSES,
         suspicious=_suspicious(run),
         peers=peer_rows(run, others) if any(matrices.values()) else [],
         chosen=unlike_defaults(run.parameters),

@@ -27,6 +27,7 @@ from orchestrator.retraining.conditions import (
 )
 from orchestrator.retraining.evidence import Evidence, Move, find_moves
 from orchestrator.retraining.gate_power import images_to_decide
+from orchestrator.retraining.mistakes import mistakes_in_words
 from orchestrator.retraining.statements import Difference, Share, Shortfall
 
 _MOST_MOVES = 20
@@ -105,14 +106,15 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
     violated = [it for it in conditions if it.verdict == ConditionVerdict.VIOLATED]
     if violated:
         blames_data = any(condition.key.endswith(_NEW_ACCURACY) for condition in violated)
-        return decided(Verdict.REJECT, "; ".join(map(str, violated)), blames_data=blames_data)
+        reason = "; ".join(map(str, violated)) + mistakes_in_words(evidence)
+        return decided(Verdict.REJECT, reason, blames_data=blames_data)
     unknown = [it for it in conditions if it.verdict == ConditionVerdict.UNKNOWN]
     if not unknown:
         num = sum(condition.bound is not None for condition in conditions)
         return decided(Verdict.PROMOTE, f"all {num} conditions are met")
     if gate.inconclusive is None:
         return decided(*_by_what_would_be_lost(evidence, judge, unknown))
-    return decided(Verdict(gate.inconclusive), _unknown_reason(unknown))
+    return decided(Verdict(gate.inconclusive), _unknown_reason(unknown, evidence))
 
 
 def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
@@ -131,7 +133,7 @@ def _by_what_would_be_lost(
     """Return promotion where the candidate is better over all classes; the champion gets every
     image of a new class wrong.
     """
-    reason = _unknown_reason(unknown)
+    reason = _unknown_reason(unknown, evidence)
     if not evidence.num_old:
         return Verdict.PROMOTE, f"{reason}; promoted, for without it there is no model at all"
     gains = []
@@ -151,14 +153,15 @@ def _by_what_would_be_lost(
     return Verdict.HOLD, reason
 
 
-def _unknown_reason(unknown: Sequence[Condition]) -> str:
+def _unknown_reason(unknown: Sequence[Condition], evidence: Evidence) -> str:
     more = [condition.more_images for condition in unknown]
     wanted = (
         "how many more would decide cannot be said"
         if None in more
         else f"about {max(it for it in more if it is not None):,} more would decide"
     )
-    return f"not enough held-out images, {wanted}: " + "; ".join(map(str, unknown))
+    conditions = "; ".join(map(str, unknown))
+    return f"not enough held-out images, {wanted}: {conditions}{mistakes_in_words(evidence)}"
 
 
 def _conditions(evidence: Evidence, gate: GateConfig, judge: Judge) -> list[Condition]:

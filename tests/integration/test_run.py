@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from orchestrator.cli.application import build_application
 from orchestrator.config import Experiment, dump_experiment, flatten, load_experiment
 from orchestrator.errors import UserInputError
+from orchestrator.evaluation.confusion import from_csv
 from orchestrator.pipelines.registration.register import register
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import InMemoryTracker, RunStatus, names
@@ -302,6 +303,18 @@ def test_every_file_of_the_output_folder_is_an_artifact(
         if path.is_file() and path.name != ".lock"
     }
     assert {path for path in on_disk if not path.startswith("models/")} <= tracked.artifacts()
+
+
+def test_answers_by_class_add_up_to_the_accuracy_matrices(finished: Finished) -> None:
+    summary = finished.summary
+    answers = from_csv((finished.output / "confusion.csv").read_text())
+    assert [*answers] == [1, 2, 3]
+    for role in ("teacher", "student"):
+        for row, by_role in zip(summary[role]["accuracy_matrix"], answers.values(), strict=True):
+            for accuracy, task in zip(row, summary["tasks"], strict=False):
+                right = [by_role[role].right[str(label)] for label in task["classes"]]
+                num_right = sum(it.num_images for it in right)
+                assert num_right / sum(it.num_of_class for it in right) == pytest.approx(accuracy)
 
 
 def test_both_models_are_logged_and_registered_when_a_person_asks(

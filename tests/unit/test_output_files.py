@@ -27,6 +27,7 @@ def test_files_and_folders_of_outputs_are_called_these() -> None:
         "backtest.json",
         "backtest.html",
         "gate.json",
+        "confusion.csv",
     }
     assert output_files.accuracy_matrix_file("student") == "student_accuracy_matrix.png"
     assert output_files.seed_summary_file(7) == "summary-seed-7.json"

@@ -18,6 +18,7 @@ from orchestrator import output_files
 from orchestrator.config import dump_experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.errors import StorageUnavailableError
+from orchestrator.evaluation.confusion import as_csv
 from orchestrator.pipelines.run.log import RunLog
 from orchestrator.pipelines.run.record import RunRecord
 from orchestrator.pipelines.run.suspicious_labels import Suspicions, write_suspicions
@@ -73,6 +74,7 @@ def write_outputs(
         output_files.EXPERIMENT_FILE,
         output_files.ENVIRONMENT_FILE,
         output_files.REPORT_FILE,
+        output_files.CONFUSION_FILE,
     ):
         tracker.log_file(folder / name)
     figures = folder / output_files.FIGURES_FOLDER
@@ -94,7 +96,8 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     write_json(folder / output_files.SUMMARY_FILE, summary)
     write_whole(folder / output_files.EXPERIMENT_FILE, dump_experiment(experiment))
     write_json(folder / output_files.ENVIRONMENT_FILE, about)
-    tracked = replace(_tracked_run(summary, record, log, about), **_written_suspicions(folder))
+    write_whole(folder / output_files.CONFUSION_FILE, as_csv(record.confusions()))
+    tracked = replace(_tracked_run(summary, record, log, about), **_written_lists(folder))
     write_page(folder / output_files.REPORT_FILE, run_report(tracked))
     class_names = [[str(label) for label in task["classes"]] for task in summary["tasks"]]
     figures = folder / output_files.FIGURES_FOLDER
@@ -111,12 +114,13 @@ def _write_files(folder: Path, summary: dict[str, Any], record: RunRecord, log: 
     )
 
 
-def _written_suspicions(folder: Path) -> dict[str, Any]:
-    """Hold what the report shows of the doubted labels of a tracked run."""
-    name, sheet = output_files.SUSPICIOUS_LABELS_FILE, output_files.SUSPICIOUS_LABELS_SHEET_FILE
+def _written_lists(folder: Path) -> dict[str, Any]:
+    """Hold what the report shows of the doubted labels and of the classes of a tracked run."""
+    names = (output_files.SUSPICIOUS_LABELS_FILE, output_files.CONFUSION_FILE)
+    sheet = output_files.SUSPICIOUS_LABELS_SHEET_FILE
     drawn = folder / output_files.FIGURES_FOLDER / sheet
     return {
-        "files": {name: (folder / name).read_text(encoding="utf-8")},
+        "files": {name: (folder / name).read_text(encoding="utf-8") for name in names},
         "pictures": {sheet: drawn.read_bytes()} if drawn.is_file() else {},
     }
 

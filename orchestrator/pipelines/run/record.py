@@ -18,6 +18,7 @@ from orchestrator.evaluation import (
 )
 from orchestrator.evaluation.certainty import SURE
 from orchestrator.evaluation.classification import agreement
+from orchestrator.evaluation.confusion import Confusion, count_confusions, most_pairs
 from orchestrator.stages import Stage, Work
 from orchestrator.stages.evaluation import Evaluation
 from orchestrator.stages.events import EpochFinished, StageEvent, StageFinished
@@ -148,6 +149,24 @@ class RunRecord:
             for result in self.results[role]
             if split in result.evaluation.rows
         ]
+
+    def confusions(self) -> list[Confusion]:
+        """Return the answers of both models after every task, counted by class."""
+        scenario = self.scenario
+        most = most_pairs(len(scenario.tasks))
+        rows: list[Confusion] = []
+        for role, results in self.results.items():
+            for result in results:
+                task = result.stage.task
+                labels = scenario.targets_of(Split.TEST, range(task.num_seen_classes))
+                rows += count_confusions(
+                    (task.index + 1, role),
+                    labels.tolist(),
+                    result.evaluation.predictions.tolist(),
+                    scenario.class_names,
+                    most,
+                )
+        return rows
 
     def summary(self) -> dict[str, Any]:
         """Return the content of summary.json."""

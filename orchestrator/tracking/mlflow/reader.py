@@ -36,6 +36,7 @@ _TEXT_FILES = (
     output_files.LEDGER_FILE,
     output_files.BEST_FILE,
     output_files.SUSPICIOUS_LABELS_FILE,
+    output_files.CONFUSION_FILE,
 )
 Found = TypeVar("Found")
 

@@ -1,0 +1,140 @@
+"""The answers of both models after every task, counted by class: values, and lines of a CSV file.
+
+Importing this module does not import torch: reports read the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import cast
+
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.csv_text import csv_rows, csv_text
+
+_MOST_LINES = 100_000  # of confused pairs, over all tasks and both models
+_LEAST_PAIRS = 1000  # after each task, however many tasks there are
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often images of a class got an answer: a line of `confusion.csv`.
+
+    Attributes:
+        tasks_learned: So many tasks the model had learned.
+        model: `teacher` or `student`.
+        label: Class of the images.
+        predicted: The answer; where it equals the label it is right.
+        num_images: Test images of the class with that answer.
+        num_of_class: All test images of the class.
+    """
+
+    tasks_learned: int
+    model: Role
+    label: str
+    predicted: str
+    num_images: int
+    num_of_class: int
+
+    @property
+    def share(self) -> float:
+        """Return the share of the class's images with that answer, in [0, 1]."""
+        return self.num_images / self.num_of_class
+
+
+@dataclass(frozen=True)
+class ClassAnswers:
+    """A model's answers after a task.
+
+    Attributes:
+        right: Of each class of which there are test images, in the order of learning.
+        wrong: Each class confused with another one, the largest share of its class first.
+        is_complete: Whether no confused pair was left out for want of room.
+    """
+
+    right: Mapping[str, Confusion]
+    wrong: Sequence[Confusion]
+    is_complete: bool
+
+    def accuracy(self, label: str) -> float | None:
+        """Return the accuracy on a class, in [0, 1]; None where it has no test images."""
+        found = self.right.get(label)
+        return found.share if found else None
+
+
+_COLUMNS = [field.name for field in fields(Confusion)]
+
+
+def most_pairs(num_tasks: int) -> int:
+    """Return how many confused pairs are kept after each task and for each model."""
+    return max(_LEAST_PAIRS, _MOST_LINES // (len(ROLES) * num_tasks))
+
+
+def count_confusions(
+    after: tuple[int, Role],
+    labels: Sequence[int],
+    predictions: Sequence[int],
+    class_names: Sequence[str],
+    most: int,
+) -> list[Confusion]:
+    """Return the right answers of each class, then the most frequent confused pairs.
+
+    Args:
+        after: Tasks learned, and whose answers.
+        labels: Class of every test image, as a place in the order of learning.
+        predictions: The answers, in the same order.
+        class_names: In the order of learning.
+        most: Confused pairs to keep.
+    """
+    of_class = Counter(labels)
+    cells = Counter(zip(labels, predictions, strict=True))
+    right = [(label, label) for label in sorted(of_class)]
+    wrong = sorted(
+        (cell for cell in cells if cell[0] != cell[1]), key=lambda cell: (-cells[cell], cell)
+    )
+    return [
+        Confusion(
+            *after,
+            class_names[label],
+            class_names[predicted],
+            cells[label, predicted],
+            of_class[label],
+        )
+        for label, predicted in (*right, *wrong[:most])
+    ]
+
+
+def as_csv(confusions: Iterable[Confusion]) -> str:
+    """Return the file's text: a line of column names, then a line for each class and pair."""
+    return csv_text([_COLUMNS, *map(astuple, confusions)])
+
+
+def from_csv(text: str) -> dict[int, dict[Role, ClassAnswers]]:
+    """Return the answers of a file's text, by the number of tasks learned and by model.
+
+    Raises:
+        ValueError: The text is no such file.
+    """
+    grouped: dict[int, dict[Role, list[Confusion]]] = {}
+    for line in csv_rows(text):
+        try:
+            model = cast("Role", line["model"])
+            numbers = [int(line[name]) for name in ("tasks_learned", "num_images", "num_of_class")]
+            row = Confusion(numbers[0], model, line["label"], line["predicted"], *numbers[1:])
+        except KeyError as error:
+            msg = f"has no column {error}"
+            raise ValueError(msg) from None
+        grouped.setdefault(row.tasks_learned, {}).setdefault(model, []).append(row)
+    return {
+        learned: {role: _answers(by_role[role]) for role in ROLES if role in by_role}
+        for learned, by_role in sorted(grouped.items())
+    }
+
+
+def _answers(rows: Sequence[Confusion]) -> ClassAnswers:
+    right = {row.label: row for row in rows if row.label == row.predicted}
+    wrong = [row for row in rows if row.label != row.predicted]
+    wrong.sort(key=lambda row: (-row.share, -row.num_images))
+    num_images = sum(row.num_of_class for row in right.values())
+    return ClassAnswers(right, wrong, num_images == sum(row.num_images for row in rows))
