@@ -74,8 +74,8 @@ lock: ## Compiles the lock files: development, and under k8s/ those of the image
 	    "$$uv" pip compile --universal --python-version 3.11 --generate-hashes --no-header -q "$$@" "$$source" -o "$$lock.new" && \
 	    { echo "# Made by \`make lock\` from $$source: every platform, every dependency by hash. Not for editing by hand."; \
 	      grep -v '^# Made by' "$$lock.new"; } > "$$lock"; \
-	} && compile requirements.lock pyproject.toml --extra dev --extra export --extra pretrained --extra timm \
-	  && compile k8s/requirements.lock pyproject.toml --extra cluster --extra export --extra pretrained --extra timm --constraints requirements.lock \
+	} && compile requirements.lock pyproject.toml --extra dev --extra export --extra fonts --extra pretrained --extra timm \
+	  && compile k8s/requirements.lock pyproject.toml --extra cluster --extra export --extra fonts --extra pretrained --extra timm --constraints requirements.lock \
 	  && compile k8s/image/build.lock k8s/image/build.in \
 	  && compile k8s/image/mlflow.lock k8s/image/mlflow.in --constraints k8s/requirements.lock
 

@@ -1,38 +1,81 @@
-"""Choose fonts for names that Matplotlib's own font cannot write, such as Chinese class names.
+r"""Choose fonts for names that Matplotlib's own font cannot write, such as Chinese class names.
 
-In pages the reader's fonts serve (`svg`); pictures take a font that is installed where they are
-drawn. Where none is, they have boxes: that is no reason to warn with the paths of this program.
+In pages the reader's fonts serve (`svg`); pictures take the font of the extra `fonts`, or one that
+is installed where they are drawn. A character that no font has is written as its code point
+(`\u732b`): names stay apart, which boxes do not.
 """
 
 from __future__ import annotations
 
+import importlib
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 
 from matplotlib import font_manager
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 _OWN_FAMILY = "DejaVu Sans"
 _NO_FONT = "Last Resort"  # draws a box with the name of the script
+_SMALLEST = 0.5  # of the size of a text that becomes longer
+_PACKAGE = "noto_cjk_sans_jp_regular"  # of the extra `fonts`
 
 
 def choose_fonts(texts: Iterable[Text]) -> None:
-    """Give each text that needs it an installed font for what Matplotlib's own font lacks."""
+    """Give each text that needs it installed fonts for what Matplotlib's own font lacks."""
     needing = {text: missing for text in texts if (missing := _missing(text.get_text()))}
     if not needing:
         return
-    family = _family_for(set().union(*needing.values()))
+    families, _ = _families_for(set().union(*needing.values()))
     for text in needing:
-        text.set_fontfamily([_OWN_FAMILY, *family])
+        text.set_fontfamily([_OWN_FAMILY, *families])
+
+
+def spell_out(figure: Figure) -> None:
+    """Write what no font has as code points, of several in a row the first one; what becomes longer
+    becomes smaller.
+    """
+    texts = figure.findobj(Text)
+    missing = _missing("".join(text.get_text() for text in texts))
+    undrawable = _families_for(missing)[1] if missing else set()
+    if not undrawable:
+        return
+    rows = re.compile(f"[{re.escape(''.join(map(chr, sorted(undrawable))))}]+")
+    for text in texts:
+        before = text.get_text()
+        if rows.search(before):
+            text.set_text(rows.sub(_code_point, before))
+            text.set_fontsize(
+                float(text.get_fontsize()) * max(_SMALLEST, _width(before) / _width(text))
+            )
+    # the ticks of an axis get their texts anew each time they are drawn
+    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        if any(map(rows.search, labels)):
+            axis.set_ticks(axis.get_ticklocs(), [rows.sub(_code_point, it) for it in labels])
 
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Ignore that no font has a character: whoever draws cannot install one."""
+    """Ignore that no font has a character: in a page the reader's fonts may have it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         yield
+
+
+def _code_point(row: re.Match[str]) -> str:
+    letters = row[0]
+    return letters[0].encode("unicode_escape").decode() + ("…" if len(letters) > 1 else "")
+
+
+def _width(text: Text | str) -> int:
+    """Return the letters of the longest line."""
+    lines = (text if isinstance(text, str) else text.get_text()).splitlines()
+    return max(map(len, lines), default=0) or 1
 
 
 def _missing(text: str) -> set[int]:
@@ -42,18 +85,33 @@ def _missing(text: str) -> set[int]:
     return {ord(letter) for letter in text if letter.isprintable()} - own
 
 
-def _family_for(missing: set[int]) -> list[str]:
-    """Return the installed family that has most of the characters; none where none has any."""
-    best, most = [], 0
-    for name, file in sorted(
-        {(font.name, font.fname) for font in font_manager.fontManager.ttflist}
-    ):
-        num_found = 0 if _NO_FONT in name else len(missing & _characters(file))
-        if num_found > most:
-            best, most = [name], num_found
-        if most == len(missing):
+def _families_for(missing: set[int]) -> tuple[list[str], set[int]]:
+    """Return the families that together have most of the characters, the one with most of them
+    first, and the characters that none has.
+    """
+    _add_packaged_font()
+    has: dict[str, set[int]] = {}
+    for font in sorted(font_manager.fontManager.ttflist, key=lambda it: (it.name, it.fname)):
+        if _NO_FONT not in font.name:
+            has.setdefault(font.name, set()).update(missing & _characters(font.fname))
+    families: list[str] = []
+    left = set(missing)
+    while left and (best := max(has, key=lambda name: len(has[name] & left), default="")):
+        if not has[best] & left:
             break
-    return best
+        families.append(best)
+        left -= has[best]
+    return families, left
+
+
+def _add_packaged_font() -> None:
+    """Tell Matplotlib of the font of the extra `fonts`, once a process, where it is installed."""
+    if find_spec(_PACKAGE) is None:
+        return
+    file = Path(str(importlib.import_module(_PACKAGE).FONT_PATH))
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    if file.is_file() and str(file) not in known:
+        font_manager.fontManager.addfont(str(file))
 
 
 def _characters(file: str) -> set[int]:

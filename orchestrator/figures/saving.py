@@ -6,16 +6,20 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from orchestrator.figures.fonts import choose_fonts, without_glyph_warnings
+from orchestrator.figures.fonts import choose_fonts, spell_out, without_glyph_warnings
 from orchestrator.whole_files import write_whole
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG (or what the suffix says), and make the folder."""
+    """Write a figure as PNG (or what the suffix says), and make the folder.
+
+    Characters that no font has are spelt out in the figure.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
+    spell_out(with_literal_texts(figure))
     with without_glyph_warnings():
-        with_literal_texts(figure).savefig(content, dpi=150, format=path.suffix[1:] or "png")
+        figure.savefig(content, dpi=150, format=path.suffix[1:] or "png")
     write_whole(path, content.getvalue())
 
 

@@ -1,10 +1,13 @@
-"""Names in other scripts: no warning, an installed font where there is one, real text in pages."""
+"""Names in other scripts: no warning, no boxes, the font of the extra, real text in pages."""
 
 from pathlib import Path
 
+import pytest
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from orchestrator.figures import fonts
 from orchestrator.figures.fonts import choose_fonts
 from orchestrator.figures.saving import save_figure
 from orchestrator.figures.svg import inline_svg
@@ -21,9 +24,31 @@ def figure_of(name: str) -> Figure:
     return figure
 
 
-def test_a_picture_of_chinese_names_is_written_without_a_warning(tmp_path: Path) -> None:
-    save_figure(figure_of(CHINESE), tmp_path / "names.png")
-    assert (tmp_path / "names.png").stat().st_size > 0
+def families_of(figure: Figure, text: str) -> list[str]:
+    [found, *_] = [it for it in figure.findobj(Text) if it.get_text() == text]
+    return list(found.get_fontfamily())
+
+
+def test_a_picture_of_chinese_names_has_the_font_of_the_extra(tmp_path: Path) -> None:
+    figure = figure_of(CHINESE)
+    save_figure(figure, tmp_path / "names.png")
+    own, noto = families_of(figure, CHINESE)
+    assert (own, noto.startswith("Noto Sans CJK")) == ("DejaVu Sans", True)
+    file = font_manager.findfont(noto, fallback_to_default=False)
+    assert {ord(letter) for letter in CHINESE} <= set(font_manager.get_font(file).get_charmap())
+
+
+def test_names_that_no_font_can_write_are_spelt_out_and_stay_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fonts, "_PACKAGE", "nonesuch")
+    only_own = [it for it in font_manager.fontManager.ttflist if it.name == "DejaVu Sans"]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", only_own)
+    figure = figure_of("猫と a")
+    save_figure(figure, tmp_path / "names.png")
+    assert figure.axes[0].get_title() == "\\u732b… a"
+    ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+    assert ticks == ["\\u732b… a", "dog"], "also after drawing, which writes them again"
 
 
 def test_a_page_has_chinese_names_as_text_for_the_fonts_of_its_reader() -> None:
