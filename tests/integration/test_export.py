@@ -26,13 +26,15 @@ from orchestrator.config import Experiment
 from orchestrator.config.roles import ROLES
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.data.scenario import Split
-from orchestrator.errors import StorageUnavailableError
+from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.export import comparison
 from orchestrator.models.network import predict
 from orchestrator.pipelines.export.export import export as export_model
 from orchestrator.pipelines.export.outcome import ExportRequest
+from orchestrator.pipelines.registration.register import register
 from orchestrator.pipelines.run.run import RunResult, run
 from orchestrator.tracking import RunStatus, names, open_run
+from orchestrator.tracking.reading import open_model_reader
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -266,6 +268,16 @@ def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(
         refused, f"run {run_id} has no student in MLflow, and its stages are no longer in the store"
     )
     assert not nowhere.parents[1].exists()
+    with pytest.raises(UserInputError, match="stages are no longer in the store"):
+        register(run_id, "late", [], recorded.uri)
+    described.write_text(
+        described.read_text(encoding="utf-8").replace("epochs: 21", "epochs: 20"), encoding="utf-8"
+    )
+    client.log_artifact(run_id, str(described))
+    registered = register(run_id, "late", [], recorded.uri).versions
+    assert [it.is_new for it in registered.values()] == [True, True]
+    found = open_model_reader(recorded.uri).registered("late-student/1")
+    assert (found.run_id, found.role) == (run_id, "student")
 
 
 def test_where_the_data_has_changed_random_images_are_compared(
