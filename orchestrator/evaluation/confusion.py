@@ -1,4 +1,4 @@
-"""The answers of both models after every task, counted by class: values, and lines of a CSV file.
+"""Count the answers of both models after every task by class: as values, and as a CSV file.
 
 Importing this module does not import torch: reports read the file.
 """
@@ -19,7 +19,7 @@ _LEAST_PAIRS = 1000  # after each task, however many tasks there are
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often images of a class got an answer: a line of `confusion.csv`.
+    """Count the images of a class that got an answer: a line of `confusion.csv`.
 
     Attributes:
         tasks_learned: So many tasks the model had learned.
@@ -45,7 +45,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class ClassAnswers:
-    """A model's answers after a task.
+    """Hold a model's answers after a task.
 
     Attributes:
         right: Of each class of which there are test images, in the order of learning.

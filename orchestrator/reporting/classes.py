@@ -1,4 +1,4 @@
-"""Single classes in a report: how well each is known, and which are taken for which."""
+"""Show single classes in a report: how well each is known, and which are taken for which."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Answers = Mapping[int, Mapping[Role, ClassAnswers]]
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A class at the end.
+    """Describe a class at the end.
 
     Attributes:
         name: Its label.
@@ -42,7 +42,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Two classes of which one is taken for the other.
+    """Name two classes of which one is taken for the other.
 
     Attributes:
         label: The class of the images.
@@ -64,7 +64,7 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class AgesRow:
-    """Old classes against those of the newest task, after a task.
+    """Compare old classes with those of the newest task, after a task.
 
     Attributes:
         learned: Tasks learned.
@@ -79,7 +79,7 @@ class AgesRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassesSection:
-    """What the report of a run says about single classes.
+    """Hold all that the report of a run says about single classes.
 
     Attributes:
         rows: Classes, the least known to the student first.
@@ -211,7 +211,7 @@ def _cell(share: float) -> Cell | None:
 
 @dataclass(frozen=True, slots=True)
 class MovedClass:
-    """A class that another run knows better, or less well, than the first."""
+    """Name a class that another run knows better, or less well, than the first."""
 
     name: str
     role: Role
@@ -226,7 +226,7 @@ class MovedClass:
 
 @dataclass(frozen=True, slots=True)
 class MovedClasses:
-    """The classes that moved from the first run to another one.
+    """List the classes that moved from the first run to another one.
 
     Attributes:
         letter: Of the other run.

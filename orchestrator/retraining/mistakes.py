@@ -1,4 +1,4 @@
-"""What a candidate's student takes for what, in words for the gate's reasons."""
+"""Put the mistakes of a candidate's student into words, for the gate's reasons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Mistake:
-    """Held-out images of a class that are taken for another one.
+    """Count held-out images of a class that are taken for another one.
 
     Attributes:
         label: The class that they show.

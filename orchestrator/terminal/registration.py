@@ -1,4 +1,4 @@
-"""What a person sees of a registration."""
+"""Tell a person what was registered."""
 
 from __future__ import annotations
 

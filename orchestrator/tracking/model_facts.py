@@ -80,7 +80,7 @@ class ModelFacts:
         }
 
     def description(self) -> str:
-        """The facts in two sentences; of many classes the first ones are named."""
+        """Return the facts in two sentences; of many classes the first ones are named."""
         named = ", ".join(name[:_MAX_NAME] for name in self.class_names[:_MOST_NAMED])
         more = len(self.class_names) - _MOST_NAMED
         return (

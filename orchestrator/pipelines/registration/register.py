@@ -27,7 +27,7 @@ _OF_RETRAINING = (CHAMPION, PREVIOUS, CHALLENGER)
 
 @dataclass(frozen=True)
 class Registration:
-    """What was registered.
+    """Name the versions that were registered.
 
     Attributes:
         run_id: Of the run.

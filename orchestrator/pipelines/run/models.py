@@ -1,4 +1,4 @@
-"""The learned models as they leave a run: packaged beside its summary, and in MLflow.
+"""Package the learned models of a run beside its summary, and log them in MLflow.
 
 Exporting a model takes seconds, so a package is kept in the stage store, and made once.
 """

@@ -1,4 +1,4 @@
-"""Registration of a run's models, when a person asks for it."""
+"""Register the models of a run when a person asks for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 @dataclass(frozen=True)
 class NewVersion:
-    """A version of a run's model.
+    """Describe a version of a run's model.
 
     Attributes:
         model: The registered model's name.
@@ -39,7 +39,7 @@ class NewVersion:
 
 
 class RunRegistrar(ModelReader):
-    """Finds runs and their models as `ModelReader` does, and registers them."""
+    """Find runs and their models as `ModelReader` does, and register them."""
 
     def send(self, run_id: str, role: Role, package: Path) -> None:
         """Log a packaged model with a run that has not logged it."""

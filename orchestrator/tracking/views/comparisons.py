@@ -182,8 +182,8 @@ def _student_view() -> View:
 
 
 def _runs_with_results() -> str:
-    """Runs that have learned a task: no trials, no runs of sweeps, which hold no results
-    themselves, and no candidates of retrainings, which releases before their tag gave a state.
+    """Return the filter of runs that have learned a task: no trials, no runs of sweeps, which hold
+    no results themselves, and no candidates; those of earlier releases are known by their state.
     """
     others = (names.PARENT_RUN_TAG, names.RETRAINING_TAG, names.STATE_TAG)
     return " AND ".join([_WITH_RESULTS, *(f"tags.`{tag}` IS NULL" for tag in others)])

@@ -79,7 +79,7 @@ def test_of_many_classes_the_worst_are_shown_and_no_matrix(new_run: NewRun) -> N
 
 
 def test_a_run_of_an_earlier_release_says_that_classes_are_not_recorded(new_run: NewRun) -> None:
-    said = "Answers by class are not recorded: an earlier release computed this run"
+    said = "Answers by class are not recorded: trials of sweeps have none"
     assert said in text_of(run_report(new_run()))
     damaged = new_run(files={output_files.CONFUSION_FILE: "tasks_learned,model\n1,teacher\n"})
     assert said in text_of(run_report(damaged))
