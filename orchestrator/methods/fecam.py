@@ -35,7 +35,13 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.methods import FeCamConfig
 from orchestrator.methods.artifacts import network_tensors, rebuilt, unprefixed
 from orchestrator.methods.features.closed_form import Extracted, FrozenFeatures
-from orchestrator.methods.method import ArtifactContext, LearningInputs, Model, NetworkModel
+from orchestrator.methods.method import (
+    ArtifactContext,
+    HeadInputs,
+    LearningInputs,
+    Model,
+    NetworkModel,
+)
 from orchestrator.models import Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup
@@ -138,6 +144,15 @@ class FeCam(FrozenFeatures):
             classifier = classifier.with_class(mean, precision_factor(rows, config))
         embedding = _NormalizedTukeyTransform(transform, found.extractor.groups)
         return NetworkModel(Network(found.extractor, embedding, classifier))
+
+    def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
+        """Return the transform of the features, and a mean and a factor for each class."""
+        extractor, num = inputs.extractor, inputs.extractor.num_features
+        transform = TukeyTransform(_config_of(inputs.experiment).tukey_exponent)
+        means = torch.zeros(inputs.num_classes, num)
+        factors = torch.zeros(inputs.num_classes, num, num)
+        embedding = _NormalizedTukeyTransform(transform, extractor.groups)
+        return embedding, MahalanobisClassifier(means, factors)
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network: it has all that is kept of the classes."""

@@ -17,9 +17,11 @@ from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
 from orchestrator.methods.features.extractor import new_extractor
+from orchestrator.methods.heads import linear_head, projection_head
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
+    HeadInputs,
     LearningInputs,
     Model,
     NetworkModel,
@@ -87,6 +89,16 @@ class TrainedNetwork:
         if inputs.views is None:
             return NetworkModel(self._train_network(inputs, context))
         return NetworkModel(self._train_classifier(inputs, inputs.views, context))
+
+    def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
+        """Return a projection and a cosine classifier, or a softmax regression."""
+        extractor, num_classes = inputs.extractor, inputs.num_classes
+        if is_pretrained(inputs.role, inputs.experiment):
+            return linear_head(extractor, num_classes)
+        dimensions = inputs.experiment.teacher.joint_embedding.dimensions_for(
+            extractor.num_features
+        )
+        return projection_head(extractor, dimensions, num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network."""

@@ -39,7 +39,8 @@ from orchestrator.methods.features.closed_form import (
     stored_moments,
 )
 from orchestrator.methods.features.moments import FeatureMoments, no_moments, ridge_classifier
-from orchestrator.methods.method import ArtifactContext, LearningInputs, Model
+from orchestrator.methods.heads import zeros_classifier
+from orchestrator.methods.method import ArtifactContext, HeadInputs, LearningInputs, Model
 from orchestrator.methods.views import ClassFeatures
 from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact
@@ -109,6 +110,14 @@ class RanPac(FrozenFeatures):
             moments = moments.with_class(projected.all_views())
         network = Network(found.extractor, projection, ridge_classifier(moments, ridge))
         return MomentsModel(network, moments, {"ridge": ridge})
+
+    def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
+        """Return a projection, and a linear classifier over the random features."""
+        config, extractor = inputs.experiment.method, inputs.extractor
+        assert isinstance(config, RanPacConfig)  # noqa: S101 - for the type checker
+        projection = torch.zeros(extractor.num_features, config.num_projections)
+        classifier = zeros_classifier(config.num_projections, inputs.num_classes)
+        return RandomProjection(projection, extractor.groups), classifier
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network, the sums, and the ridge strength."""

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Int64
-from torch import Tensor
 
 from orchestrator.config.roles import Role
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.models import AnyNetwork
 from orchestrator.models.network import predict
+from orchestrator.models.network_costs import latency_ms
 from orchestrator.retraining.statements import Flags, Share, balanced_weights
-
-_TIMED_IMAGES = 40
-_WARM_UP_IMAGES = 10
 
 Classes = Int64[np.ndarray, " _"]
 
@@ -210,19 +204,3 @@ def gather_evidence(
         student_latency_ms=latency_ms(candidate["student"], held_out.images),
         looks=looks,
     )
-
-
-def latency_ms(network: AnyNetwork, images: Tensor) -> float:
-    """Return the median milliseconds for one image on one CPU thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    seconds = []
-    try:
-        with torch.inference_mode():
-            for turn in range(_WARM_UP_IMAGES + _TIMED_IMAGES):
-                started = time.perf_counter()
-                network(images[turn % len(images)][None])
-                seconds.append(time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(threads)
-    return 1000 * statistics.median(seconds[_WARM_UP_IMAGES:])

@@ -87,6 +87,17 @@ class Work:
             raise self._is_gone(f"the evaluation of {stage.name}")
         return found
 
+    def worker_seconds_of(self, stage: Stage) -> float:
+        """Return the worker-seconds of a computed stage, whoever has computed it, without tables of
+        features that others read as well; 0 where the store does not say.
+
+        Raises:
+            StorageUnavailableError: The store cannot be read.
+        """
+        values = self.store.values_of(stage.key) or {}
+        seconds, num = values.get("seconds_without_features", 0.0), values.get("num_train_workers")
+        return float(seconds * (num or 1))
+
     def beliefs_of(self, stage: Stage) -> LabelBeliefs:
         """Return what the model of a computed stage makes of the training labels.
 

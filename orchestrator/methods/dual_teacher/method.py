@@ -33,14 +33,21 @@ from orchestrator.methods.dual_teacher.teacher.closed_form import JointSpace
 from orchestrator.methods.dual_teacher.teacher.prototypes import PrototypeMemory
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
 from orchestrator.methods.features.extractor import PRETRAINING_PATHS
+from orchestrator.methods.heads import (
+    cosine_classifier,
+    linear_head,
+    projection_head,
+    zeros_classifier,
+)
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
+    HeadInputs,
     LearningInputs,
     Model,
     is_pretrained,
 )
-from orchestrator.models import AnyNetwork, LinearClassifier, Network
+from orchestrator.models import AnyNetwork, LinearClassifier, Network, WhitenedEmbedding
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
 
@@ -159,6 +166,22 @@ class DualTeacher:
         return learn_student_task(
             previous, inputs.teacher, inputs.data, experiment.student, context, features
         )
+
+    def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
+        """Return the teacher's head, or that which the student answers with."""
+        experiment, extractor = inputs.experiment, inputs.extractor
+        joint = experiment.teacher.joint_embedding
+        dimensions = joint.dimensions_for(inputs.extractors["teacher"].num_features)
+        if inputs.role == "teacher":
+            embedding = WhitenedEmbedding(
+                extractor.num_features, dimensions, joint.adapter_width, extractor.groups
+            )
+            return embedding, cosine_classifier(dimensions, inputs.num_classes)
+        if isinstance(experiment.student.backbone, InheritedBackboneConfig):
+            return linear_head(extractor, inputs.num_classes)
+        if experiment.student.classifier == "taught":
+            return projection_head(extractor, dimensions, inputs.num_classes)
+        return nn.Identity(), zeros_classifier(extractor.num_features, inputs.num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return network, prototypes and joint space; of a student, both of its classifiers."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from torch import nn
+
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import Role
 from orchestrator.methods.artifacts import (
@@ -21,9 +23,11 @@ from orchestrator.methods.features.extractor import (
     pretrain_extractor,
 )
 from orchestrator.methods.features.moments import FeatureMoments, no_moments
+from orchestrator.methods.heads import linear_head
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
+    HeadInputs,
     LearningInputs,
     Model,
     is_pretrained,
@@ -147,6 +151,10 @@ class ClosedForm(FrozenFeatures):
         classifier = self.classifier(moments, inputs.experiment)
         normalization = PowerNormalization(found.extractor.groups)
         return MomentsModel(Network(found.extractor, normalization, classifier), moments)
+
+    def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
+        """Return a linear classifier over the features."""
+        return linear_head(inputs.extractor, inputs.num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
         """Return the network and the sums."""

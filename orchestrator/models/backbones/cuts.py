@@ -152,7 +152,7 @@ def _latency_seconds(extractor: Backbone, image: UInt8[Tensor, "1 c h w"]) -> fl
         extractor(image)
         return time.perf_counter() - started
 
-    with _one_thread():
+    with one_thread():
         one_look()  # the first one also prepares kernels
         return median(one_look() for _ in range(_NUM_TIMED))
 
@@ -168,7 +168,8 @@ def _hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one CPU thread."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

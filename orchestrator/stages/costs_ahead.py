@@ -1,0 +1,142 @@
+"""Costs of an experiment's final networks before anything is learned: each architecture is built
+once, with random weights.
+
+A latency is measured once for each architecture and machine, and kept in the stage store: trials of
+one sweep, and of later ones, compare the same number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+
+import torch
+
+from orchestrator.config.backbones import without_pretrained_weights
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.objective import COSTS
+from orchestrator.config.roles import ROLES, Role
+from orchestrator.data import Scenario
+from orchestrator.errors import ConfigError
+from orchestrator.methods.method import ForeseesNetwork, HeadInputs, method_of
+from orchestrator.models import AnyNetwork, Network, build_backbone
+from orchestrator.models.artifact import Artifact
+from orchestrator.models.backbones import Shape
+from orchestrator.models.network_costs import NetworkCosts, costs_of, latency_ms, machine_name
+from orchestrator.stages.backbones import of_role
+from orchestrator.stages.preparation import Preparation
+from orchestrator.stages.store import StageStore
+
+_LATENCY = "latency_ms"
+_NUM_IMAGES = 8
+
+
+class CostsAhead:
+    """Compute costs of networks that have not learned yet.
+
+    Args:
+        preparation: Knows the images: their shape, and how many classes there will be.
+    """
+
+    def __init__(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._costs: dict[str, NetworkCosts] = {}
+        self._latencies: dict[str, float] = {}
+
+    def of(self, experiment: Experiment, names: Collection[str]) -> dict[str, float]:
+        """Return some costs by name, such as `student/num_parameters`, after the last task.
+
+        Raises:
+            UserInputError: Data or backbones cannot be used, or the method does not foresee its
+                networks.
+            StorageUnavailableError: The data cache, or the store that keeps latencies, cannot be
+                reached.
+        """
+        wanted = [name for name in COSTS if name in names]
+        if not wanted:
+            return {}
+        scenario = self._preparation.scenario_of(experiment)
+        return {name: self._cost(name, experiment, scenario) for name in wanted}
+
+    def _cost(self, name: str, experiment: Experiment, scenario: Scenario) -> float:
+        role = next(role for role in ROLES if name.startswith(f"{role}/"))
+        cost = name.rpartition("/")[2]
+        form = _form_read(role, experiment, scenario)
+        known = self._latencies if cost == _LATENCY else self._costs
+        if form not in known:
+            network = untrained_network(role, experiment, scenario)
+            if cost == _LATENCY:
+                store = StageStore(experiment.store.uri)
+                self._latencies[form] = _latency(network, store, scenario.shape)
+            else:
+                image = torch.zeros(1, *scenario.shape, dtype=torch.uint8)
+                self._costs[form] = costs_of(network, image)
+        return self._latencies[form] if cost == _LATENCY else getattr(self._costs[form], cost)
+
+
+def untrained_network(role: Role, experiment: Experiment, scenario: Scenario) -> AnyNetwork:
+    """Return a role's network in the form that it has after the last task, with random weights.
+
+    Raises:
+        ConfigError: The method does not foresee its networks, or a backbone cannot be built.
+    """
+    method = method_of(experiment)
+    if not isinstance(method, ForeseesNetwork):
+        raise ConfigError(
+            f"the method {experiment.method.kind!r} does not say how large its networks will be",
+            "method.kind",
+            f"remove {', '.join(dict.fromkeys(name.partition('/')[2] for name in COSTS))} from"
+            " metrics and bounds, or update the package that offers the method",
+        )
+    extractors = {}
+    with torch.random.fork_rng(devices=()):
+        for each in ROLES:
+            config = without_pretrained_weights(experiment.backbone_of(each))
+            with of_role(each):
+                extractors[each] = build_backbone(config, scenario.shape)
+        inputs = HeadInputs(role, experiment, extractors, _num_classes(scenario))
+        network: AnyNetwork = Network(extractors[role], *method.untrained_head(inputs))
+    return network.eval()
+
+
+def _latency(network: AnyNetwork, store: StageStore, shape: Shape) -> float:
+    """Return the stored latency of an architecture on this machine, or measure and store it."""
+    machine = machine_name()
+    key = hashlib.sha256(json.dumps([_LATENCY, _architecture(network), shape, machine]).encode())
+    known = store.values_of(key.hexdigest()) or {}
+    if isinstance(known.get(_LATENCY), float):
+        store.note_use([key.hexdigest()])
+        return float(known[_LATENCY])
+    drawn = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (_NUM_IMAGES, *shape), dtype=torch.uint8, generator=drawn)
+    measured = latency_ms(network, images)
+    store.save(key.hexdigest(), Artifact({}, {_LATENCY: measured, "machine": machine}))
+    return measured
+
+
+def _architecture(network: AnyNetwork) -> list[object]:
+    """Return all that the time of a network depends on, besides machine and images."""
+    extractor = network.extractor
+    sizes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+    settings = [str(extractor.precision), extractor.mirrored, extractor.input_size]
+    return [str(network), sizes, settings]
+
+
+def _form_read(role: Role, experiment: Experiment, scenario: Scenario) -> str:
+    """Return, as JSON, the part of the configuration that the form of a network depends on."""
+    teacher, student = experiment.teacher, experiment.student
+    parts = {
+        "role": role,
+        "method": experiment.method.model_dump(mode="json"),
+        "backbones": [part.backbone.model_dump(mode="json") for part in (teacher, student)],
+        "extractor": teacher.extractor.model_dump(mode="json"),
+        "embedding": teacher.joint_embedding.model_dump(include={"dimensions", "adapter_width"}),
+        "classifier": student.classifier,
+        "images": [scenario.shape, _num_classes(scenario)],
+    }
+    return json.dumps(parts, sort_keys=True)
+
+
+def _num_classes(scenario: Scenario) -> int:
+    return scenario.tasks[-1].num_seen_classes
