@@ -28,6 +28,9 @@ SEARCH_SPACE_FILE = "search_space.yaml"
 LEDGER_FILE = "ledger.jsonl"
 LEADERBOARD_FILE = "leaderboard.csv"
 BEST_FILE = "best.yaml"
+FRONT_FILE = "front.csv"
+FRONT_FOLDER = "front"
+PARETO_FRONT_FILE = "pareto_front.png"
 PARALLEL_COORDINATES_FILE = "parallel_coordinates.png"
 PARAMETER_IMPORTANCE_FILE = "parameter_importance.png"
 BEST_CURVES_FILE = "best_accuracy_curves.png"
@@ -43,6 +46,11 @@ def accuracy_matrix_file(role: Role) -> str:
 def seed_summary_file(seed: int) -> str:
     """Return the file name of a trial's summary for one of its seeds: `summary-seed-7.json`."""
     return f"summary-seed-{seed}.json"
+
+
+def front_file(trial: int) -> str:
+    """Return the file name of a trial in `FRONT_FOLDER`: `trial-0007.yaml`."""
+    return f"trial-{trial:04}.yaml"
 
 
 def is_seed_summary_file(name: str) -> bool:

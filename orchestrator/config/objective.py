@@ -1,20 +1,51 @@
-"""The objective of a sweep: a metric or a weighted sum of metrics, and which value is best."""
+"""The objectives of a sweep: metrics, weighted sums of metrics, costs, and which value is best."""
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import product
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import AfterValidator, PlainSerializer, PlainValidator
 
 from orchestrator.config.bounds import MOST_WEIGHT
 from orchestrator.config.roles import ROLES
 
 MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
-METRICS = tuple(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES))
+LATENCY = "latency_ms"
+COST_NAMES = ("num_parameters", "multiply_adds", LATENCY, "bytes")
+WORKER_SECONDS = "worker_seconds"
+# of a network after the last task; they need no learning
+COSTS = tuple(f"{role}/{cost}" for role, cost in product(ROLES, COST_NAMES))
+METRICS = (
+    *(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES)),
+    *COSTS,
+    WORKER_SECONDS,
+)
+BEST = "best"
+
+Mode = Literal["max", "min"]
+Unit = Literal["fraction", "count", "ms", "bytes", "seconds", "mixed"]
+
+_UNITS: dict[str, Unit] = {
+    "num_parameters": "count",
+    "multiply_adds": "count",
+    LATENCY: "ms",
+    "bytes": "bytes",
+    WORKER_SECONDS: "seconds",
+}
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_BOUND = re.compile(r"\s*(<=|>=|<|>)\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 
 
 def _known_metric(value: object) -> str | dict[str, float]:
@@ -23,13 +54,7 @@ def _known_metric(value: object) -> str | dict[str, float]:
         msg = f"{value!r} is neither the name of a metric nor a mapping of names to weights"
         raise ValueError(msg)
     for name, weight in weights.items():
-        if name not in METRICS:
-            nearest = difflib.get_close_matches(str(name), METRICS, n=1)
-            advice = (
-                f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(METRICS)}"
-            )
-            msg = f"{name!r} is not a metric that trials report; {advice}"
-            raise ValueError(msg)
+        _metric_name(name)
         if (
             isinstance(weight, bool)
             or not isinstance(weight, int | float)
@@ -48,6 +73,55 @@ def _known_metric(value: object) -> str | dict[str, float]:
     )
 
 
+def _metric_name(name: object) -> str:
+    if name in METRICS:
+        return str(name)
+    nearest = difflib.get_close_matches(str(name), METRICS, n=1)
+    advice = f"did you mean {nearest[0]}?" if nearest else f"choose from {', '.join(METRICS)}"
+    msg = f"{name!r} is not a metric that trials report; {advice}"
+    raise ValueError(msg)
+
+
+def _cost_name(name: str) -> str:
+    if name in COSTS:
+        return name
+    msg = f"{name!r} is not known before a trial learns; choose from {', '.join(COSTS)}"
+    raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A comparison with a number, such as `<= 100000`."""
+
+    comparison: str
+    number: float
+
+    def holds(self, value: float) -> bool:
+        """Whether it does for a value."""
+        return _COMPARISONS[self.comparison](value, self.number)
+
+
+def parse_bound(text: str) -> Bound:
+    """Reads `<=|>=|<|> number`.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    match = _BOUND.fullmatch(text)
+    if match is None:
+        msg = f"{text!r} is not of the form <=|>=|<|> number; for example '<= 100000'"
+        raise ValueError(msg)
+    return Bound(match[1], float(match[2]))
+
+
+def _bound_text(text: str) -> str:
+    parse_bound(text)
+    return text
+
+
+MetricName = Annotated[str, PlainValidator(_metric_name)]
+CostName = Annotated[str, AfterValidator(_cost_name)]
+BoundText = Annotated[str, AfterValidator(_bound_text)]
 Metric = Annotated[
     str | dict[str, float],
     PlainValidator(_known_metric),
@@ -63,6 +137,25 @@ def metric_text(metric: str | Mapping[str, float]) -> str:
         f"{'+' if weight > 0 else '-'} {abs(weight):g} * {name}" for name, weight in metric.items()
     ]
     return " ".join(terms).removeprefix("+ ")
+
+
+def unit_of(metric: str) -> Unit:
+    """Return the unit of a metric, or of a weighted sum as `metric_text` writes it."""
+    names = re.findall(r"[a-z]+/[a-z_]+|worker_seconds", metric)
+    units = {_UNITS.get(name.rpartition("/")[2], "fraction") for name in names} or {"fraction"}
+    is_weighted = " * " in metric
+    unit: Unit = units.pop() if len(units) == 1 else "mixed"
+    return "mixed" if is_weighted and unit != "fraction" else unit
+
+
+def scale_of(metric: str) -> tuple[str, float]:
+    """Return how an axis of a metric is labelled, and by what its values are multiplied."""
+    name = "objective" if "*" in metric else metric
+    labels: dict[Unit, tuple[str, float]] = {
+        "fraction": (f"{name} in %", 100.0),
+        "bytes": (f"{name} in kB", 0.001),
+    }
+    return labels.get(unit_of(metric), (name, 1.0))
 
 
 def rank_key(value: float, number: int, mode: str) -> tuple[float, int]:

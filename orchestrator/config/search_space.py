@@ -15,7 +15,6 @@ from orchestrator.config.addresses import absolute_path
 from orchestrator.config.base import Config
 from orchestrator.config.bounds import (
     MOST_CHARACTERS,
-    MOST_CHOICES,
     MOST_PARAMETERS_SWEPT,
     MOST_SECONDS,
     MOST_SEEDS,
@@ -23,15 +22,19 @@ from orchestrator.config.bounds import (
     MOST_WORKERS,
 )
 from orchestrator.config.constraints import parse_constraint
-from orchestrator.config.distributions import (
-    ENUMERABLE,
-    ChoiceConfig,
-    DistributionConfig,
-    IntUniformConfig,
-    QuantizedUniformConfig,
-)
+from orchestrator.config.distributions import ChoiceConfig, DistributionConfig
 from orchestrator.config.experiment import Experiment
-from orchestrator.config.objective import Metric
+from orchestrator.config.grids import check_grid
+from orchestrator.config.objective import (
+    METRICS,
+    BoundText,
+    CostName,
+    Metric,
+    MetricName,
+    Mode,
+    metric_text,
+)
+from orchestrator.config.objectives import check_choice, check_one_number, with_first_metric
 from orchestrator.config.schema import problem_with_path
 from orchestrator.config.searchers import GridSearchConfig, OptunaSearchConfig, SearcherConfig
 from orchestrator.config.trial_schedulers import NoTrialSchedulerConfig, TrialSchedulerConfig
@@ -78,6 +81,30 @@ class SearchSpace(Config):
     )
     mode: Literal["max", "min"] = Field(
         default="max", description="Whether large or small is good."
+    )
+    metrics: dict[MetricName, Mode] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=len(METRICS),
+        description=(
+            "Several objectives, each max or min, instead of metric and mode: the result is a"
+            " Pareto front. Where one number is shown, it is the first."
+        ),
+    )
+    choose: dict[str, str] | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "The trial of the front that best.yaml is made of: bounds on metrics, and under best"
+            " the metric that decides; null chooses none."
+        ),
+    )
+    bounds: dict[CostName, BoundText] = Field(
+        default_factory=dict,
+        description=(
+            "Costs that a configuration must meet before it learns:"
+            " student/num_parameters: '<= 100000'."
+        ),
     )
     split: Literal["validation", "test"] = Field(
         default="validation", description="Images on which the metric is measured."
@@ -139,6 +166,29 @@ class SearchSpace(Config):
             for value in distribution.values
         ]
 
+    @property
+    def objectives(self) -> dict[str, Mode]:
+        """What is made best, by name; the first one is `metric`."""
+        return self.metrics or {metric_text(self.metric): self.mode}
+
+    @property
+    def metrics_read(self) -> set[str]:
+        """Every metric that is read of a trial."""
+        return set(self.metrics or self.weights)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_of_several(cls, values: object) -> object:
+        return with_first_metric(values)
+
+    @model_validator(mode="after")
+    def _several_can_be_compared(self) -> SearchSpace:
+        if self.metrics is not None:
+            check_one_number(self.trial_scheduler.kind, self.metrics)
+        if self.choose is not None:
+            check_choice(self.choose, self.metrics)
+        return self
+
     @field_validator("searcher", "trial_scheduler", mode="before")
     @classmethod
     def _by_its_kind_alone(cls, value: object) -> object:
@@ -194,28 +244,8 @@ class SearchSpace(Config):
 
     @model_validator(mode="after")
     def _a_grid_can_be_listed(self) -> SearchSpace:
-        endless = {
-            path: at for path, at in self.parameters.items() if not isinstance(at, ENUMERABLE)
-        }
-        if isinstance(self.searcher, GridSearchConfig) and endless:
-            msg = "\n".join(
-                f"parameters.{path}: a grid cannot list the values of {distribution.kind}; "
-                "use choice, int_uniform or quantized_uniform, or another searcher"
-                for path, distribution in endless.items()
-            )
-            raise ValueError(msg)
         if isinstance(self.searcher, GridSearchConfig):
-            for path, distribution in self.parameters.items():
-                if (
-                    isinstance(distribution, IntUniformConfig | QuantizedUniformConfig)
-                    and distribution.num_values > MOST_CHOICES
-                ):
-                    msg = (
-                        f"parameters.{path}: a grid of {distribution.num_values:,} values is never"
-                        f" gone through, the most are {MOST_CHOICES:,}; raise step, or use another"
-                        " searcher"
-                    )
-                    raise ValueError(msg)
+            check_grid(self.parameters)
         return self
 
 

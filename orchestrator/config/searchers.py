@@ -26,9 +26,16 @@ class GridSearchConfig(Config):
 
 
 class OptunaSearchConfig(Config):
-    """Tree-structured Parzen estimator: new configurations where the good ones have been so far."""
+    """A sampler of Optuna: new configurations where the good ones have been so far."""
 
     kind: Literal["optuna"] = "optuna"
+    sampler: Literal["tpe", "nsga2", "gp"] = Field(
+        default="tpe",
+        description=(
+            "tpe: tree-structured Parzen estimator; nsga2: genetic, for many trials; gp: Gaussian"
+            " process, for few and costly ones. Each for one or several metrics."
+        ),
+    )
     seed: int = Field(
         default=0,
         ge=0,
@@ -39,7 +46,9 @@ class OptunaSearchConfig(Config):
         default=10,
         ge=1,
         le=MOST_TRIALS,
-        description="Trials drawn at random before the estimator takes over.",
+        description=(
+            "Trials drawn at random before the sampler takes over; with nsga2 also the population."
+        ),
     )
 
 

@@ -4,6 +4,7 @@
 run                   accuracy matrices, and a whole run in one picture
 parallel_coordinates  every trial of a sweep         (parallel_axes: the values of its axes)
 importances           what the objective of a sweep depends on
+pareto_front          the front of a sweep with several objectives
 best_curves           accuracy after each task of the best trials
 sample_sheet          some images of every class
 suspicious_labels     training images whose labels teacher and student doubt

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
+from orchestrator.config.objective import scale_of
 from orchestrator.figures.layout import empty_figure, message_figure
 from orchestrator.figures.palette import INK, MUTED
 from orchestrator.figures.parallel_axes import ParallelAxis, parameter_axes, value_axis
-from orchestrator.figures.texts import shortened, wrapped
+from orchestrator.figures.texts import rounded, shortened, wrapped
 from orchestrator.figures.trials import TrialRow, best_first, count_text, unfinished
 
 # Viridis from light (worst) to dark (best), without its yellow end, which is lost on white.
@@ -52,10 +53,9 @@ def parallel_coordinates_figure(
         return message_figure(count_text(trials))
     ranked = best_first(trials, mode)
     ordered = [*ranked, *unfinished(trials)]
-    name = "objective" if "*" in metric else metric.rsplit("/", 1)[-1]
-    # as people read accuracies: in percent
-    values = {place: 100 * (trial.value or 0.0) for place, trial in enumerate(ranked)}
-    objective = value_axis(f"{name} in %", values)
+    label, factor = scale_of(metric)
+    values = {place: factor * (trial.value or 0.0) for place, trial in enumerate(ranked)}
+    objective = value_axis(label.rsplit("/", 1)[-1], values)
     columns = [*parameter_axes([trial.parameters for trial in ordered]), objective]
     figure = empty_figure(min(max_width_inches, max(8.5, 1.1 * len(columns) + 2.0)), 6.4)
     _draw(figure, columns, len(trials), mode)
@@ -100,7 +100,8 @@ def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode
         )
         best = shortened(column.values[0]) if 0 in column.values else "–"
         if x == len(columns) - 1 and objectives:
-            best = f"{objectives[0]:.1f}"
+            is_share = column.name.endswith("%")
+            best = f"{objectives[0]:.1f}" if is_share else rounded(objectives[0], 4)
         _draw_axis(axes, x, column, unset, best if objectives else "")
     name_size = 10 if len(columns) <= 10 else 9
     axes.set_xticks(

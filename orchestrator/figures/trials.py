@@ -28,6 +28,8 @@ class TrialRow:
         curve: Objective after each task.
         teacher_curve: Test accuracy (fraction) after each task.
         student_curve: Test accuracy (fraction) after each task.
+        values: Each of several objectives, by metric; empty for one.
+        in_front: Whether no other trial is as good in all of several objectives and better in one.
     """
 
     trial: int
@@ -37,6 +39,8 @@ class TrialRow:
     curve: list[float] = field(default_factory=list)
     teacher_curve: list[float] = field(default_factory=list)
     student_curve: list[float] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
+    in_front: bool = False
 
 
 def best_first(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:

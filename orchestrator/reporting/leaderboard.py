@@ -1,4 +1,4 @@
-"""Write the trials of a sweep as a table, the best first."""
+"""Write the trials of a sweep as a table, the best first; of several objectives the front first."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,26 @@ from orchestrator.figures.trials import TrialRow, best_first, unfinished
 def leaderboard_csv(trials: Sequence[TrialRow], mode: str) -> str:
     """Return all trials as CSV (RFC 4180), the best first, with one column per parameter.
 
-    The unfinished ones follow without a rank.
+    The unfinished ones follow without a rank. Of several objectives, each has a column, and the
+    trials of the front come first.
 
     Args:
         trials: In any order.
         mode: "max" or "min": which objective is better.
     """
     paths = list(dict.fromkeys(path for trial in trials for path in trial.parameters))
-    rows: list[Sequence[object]] = [["rank", "trial", "value", "status", *paths]]
+    names = list(dict.fromkeys(name for trial in trials for name in trial.values))
+    columns = ["front", *names] if names else ["value"]
+    rows: list[Sequence[object]] = [["rank", "trial", *columns, "status", *paths]]
+    ordered = sorted(best_first(trials, mode), key=lambda trial: not trial.in_front)
     for rank, trial in [
-        *enumerate(best_first(trials, mode), 1),
+        *enumerate(ordered, 1),
         *(("", trial) for trial in unfinished(trials)),
     ]:
         cells = [
             as_text(trial.parameters[path]) if path in trial.parameters else "" for path in paths
         ]
-        rows.append([rank, trial.trial, trial.value, trial.status, *cells])
+        of_front = "yes" if trial.in_front else ""
+        values = [of_front, *map(trial.values.get, names)] if names else [trial.value]
+        rows.append([rank, trial.trial, *values, trial.status, *cells])
     return csv_text(rows, line_end="\r\n")

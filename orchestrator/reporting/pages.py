@@ -63,6 +63,7 @@ def _environment() -> Environment:
     )
     filters = (
         quantities.percent,
+        quantities.objective_text,
         quantities.percent_number,
         quantities.signed_points,
         quantities.duration,

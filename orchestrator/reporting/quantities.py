@@ -10,6 +10,8 @@ from statistics import fmean, stdev
 
 from markupsafe import Markup, escape
 
+from orchestrator.config.objective import unit_of
+
 NOTHING = "–"
 _MINUS = "−"
 _LONG_FRACTION = re.compile(r"\d+\.\d{5,}(?:e-?\d+)?")
@@ -53,6 +55,27 @@ def percent(fraction: float | None) -> str:
     """`95.2 %`; a dash for what is missing."""
     number = percent_number(fraction)
     return number if number == NOTHING else f"{number} %"
+
+
+def objective_text(value: float | None, metric: str) -> str:
+    """`95.2 %`, `431,904`, `1.24 ms`, `20.0 kB`, `12.3 s`: an objective in the unit of its metric;
+    a dash for what is missing.
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    match unit_of(metric):
+        case "fraction":
+            return percent(value)
+        case "count":
+            return count(round(value))
+        case "bytes":
+            return size(round(value))
+        case "ms":
+            return f"{value:.3g} ms"
+        case "seconds":
+            return f"{value:.3g} s" if value < 100 else duration(value)
+        case "mixed":
+            return _with_minus(f"{value:.4g}")
 
 
 def signed_points(difference: float) -> str:

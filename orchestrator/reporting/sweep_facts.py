@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.config.objective import metric_text, rank_key
+from orchestrator.config.objectives import are_in_front
 from orchestrator.config.places import is_place
 from orchestrator.figures.trials import TrialRow
 from orchestrator.reporting.configuration import differences
@@ -42,14 +43,21 @@ class SweepFacts:
 
 
 def best_trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The trials that have a value, the best first; of equal ones the earlier."""
+    """The trials that have a value, the best first; of equal ones the earlier. Of several
+    objectives, the front comes first, each part ordered by the first objective.
+    """
     finished = [
         trial
         for trial in summary["trials"]
         if trial["status"] == "finished" and trial["value"] is not None
     ]
+    front = set(summary.get("front", ()))
     return sorted(
-        finished, key=lambda trial: rank_key(trial["value"], trial["trial"], summary["mode"])
+        finished,
+        key=lambda trial: (
+            bool(front) and trial["trial"] not in front,
+            rank_key(trial["value"], trial["trial"], summary["mode"]),
+        ),
     )
 
 
@@ -81,9 +89,26 @@ def summary_of_trials(
             trial.metrics.get(names.FINAL_WORKER_SECONDS, 0.0) for trial in trials
         ),
     }
+    if metrics := search_space.get("metrics"):
+        summary |= {"metrics": metrics, "choose": search_space.get("choose"), "best": None}
+        for row, trial in zip(summary["trials"], trials, strict=True):
+            values = {name: trial.metrics.get(names.trial_value(name)) for name in metrics}
+            row["values"] = (
+                values if row["value"] is not None and None not in values.values() else {}
+            )
+        summary["front"] = _front(summary)
+        return summary
     best = next(iter(best_trials(summary)), None)
     summary["best"] = best and {key: best[key] for key in ("trial", "value", "parameters")}
     return summary
+
+
+def _front(summary: Mapping[str, Any]) -> list[int]:
+    compared = [trial for trial in best_trials(summary) if trial["values"]]
+    in_front = are_in_front([trial["values"] for trial in compared], summary["metrics"])
+    return [
+        trial["trial"] for trial, is_member in zip(compared, in_front, strict=True) if is_member
+    ]
 
 
 def _row_of(trial: TrackedRun, paths: Sequence[str]) -> dict[str, Any]:

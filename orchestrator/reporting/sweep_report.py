@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.config.objective import BEST
 from orchestrator.figures.best_curves import best_curves_figure
 from orchestrator.figures.charts import Chart
 from orchestrator.figures.importances import importance_figure
 from orchestrator.figures.parallel_coordinates import parallel_coordinates_figure
+from orchestrator.figures.pareto_front import pareto_front_figure
 from orchestrator.figures.svg import inline_svg
 from orchestrator.figures.texts import is_number, rounded, short_names
 from orchestrator.reporting.pages import render
@@ -21,6 +23,10 @@ from orchestrator.reporting.quantities import NOTHING
 from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts, best_trials
 
 _MOST_ROWS = 20
+_RULES = (
+    *("searcher", "trial_scheduler", "num_trials", "seeds", "budget"),
+    *("constraints", "bounds", "choose"),
+)
 _MOST_INCHES = 26.0  # a page scrolls, where a picture would be crowded
 
 
@@ -59,6 +65,9 @@ def sweep_report(facts: SweepFacts) -> str:
         paths=short_names(varied),
         leaders=[(trial, _shown(trial["parameters"], varied)) for trial in ranked],
         num_shown=_MOST_ROWS,
+        objectives=summary.get("metrics", {}),
+        front=summary.get("front", []),
+        choice=_choice_text(summary.get("choose")),
         best=_best(summary),
         others=[trial for trial in trials if trial["status"] != "finished"],
         charts=_charts(facts),
@@ -95,11 +104,22 @@ def _best(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
 
 
+def _choice_text(choose: Mapping[str, str] | None) -> str:
+    """Return the rule that chooses a trial of the front as words; empty without one."""
+    if not choose:
+        return ""
+    bounds = [f"{name} {text}" for name, text in choose.items() if name != BEST]
+    return " with ".join([f"best {choose[BEST]}", *([", ".join(bounds)] if bounds else [])])
+
+
 def _charts(facts: SweepFacts) -> list[Chart]:
     metric, mode = facts.summary["metric"], facts.summary["mode"]
     figures = {}
     if facts.rows:
         figures["All trials"] = parallel_coordinates_figure(facts.rows, metric, mode, _MOST_INCHES)
+    if "metrics" in facts.summary and facts.rows:
+        chosen = facts.summary["best"] and facts.summary["best"]["trial"]
+        figures["The front"] = pareto_front_figure(facts.rows, facts.summary["metrics"], chosen)
     if facts.importances:
         figures["Importance of the parameters"] = importance_figure(facts.importances)
     if any(row.student_curve for row in facts.rows):
@@ -152,11 +172,7 @@ def _condition(when: Mapping[str, Any]) -> str:
 
 def _rules(search_space: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How it was searched, and within what."""
-    told = {
-        key: search_space[key]
-        for key in ("searcher", "trial_scheduler", "num_trials", "seeds", "budget", "constraints")
-        if search_space.get(key)
-    }
+    told = {key: search_space[key] for key in _RULES if search_space.get(key)}
     return [(key, _rule_text(value)) for key, value in told.items() if _rule_text(value)]
 
 

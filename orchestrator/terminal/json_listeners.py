@@ -15,9 +15,10 @@ from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Scenario
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.pipelines.run.record import RunRecord, StageResult
-from orchestrator.reporting.quantities import percent
+from orchestrator.reporting.quantities import objective_text, percent
 from orchestrator.stages import Stage
 from orchestrator.terminal.console import new_console
+from orchestrator.terminal.front import value_text
 from orchestrator.terminal.image_progress import ImageProgress
 from orchestrator.terminal.lines import JsonLines
 from orchestrator.terminal.pages import page_lines
@@ -158,6 +159,7 @@ class JsonSweepListener:
         sweep_id: str,
     ) -> None:
         """Says what is swept."""
+        self._search_space = search_space
         self._statuses = {trial.number: trial.status.value for trial in known}
         number = "all combinations" if num_trials is None else f"{num_trials} trials"
         self._lines.write(
@@ -174,7 +176,11 @@ class JsonSweepListener:
         """Says how it stands, when that is new."""
         if self._statuses.get(trial.number) != trial.status.value:
             self._statuses[trial.number] = trial.status.value
-            value = f", objective {percent(trial.value)}" if trial.value is not None else ""
+            value = (
+                f", objective {value_text(trial, self._search_space)}"
+                if trial.value is not None
+                else ""
+            )
             reason = f": {trial.reason}" if trial.reason else ""
             self._lines.write(
                 f"trial {trial.number} {trial.status.value}{value}{reason}",
@@ -190,10 +196,13 @@ class JsonSweepListener:
         best, run = summary["best"], summary["sweep_id"]
         if best is not None:
             self._lines.write(
-                f"best trial {best['trial']}: {percent(best['value'])} with {best['parameters']}",
+                f"best trial {best['trial']}:"
+                f" {objective_text(best['value'], summary['metric'])} with {best['parameters']}",
                 "info",
                 run,
             )
+        if front := summary.get("front"):
+            self._lines.write(f"front: trials {', '.join(map(str, front))}", "info", run)
         self._lines.write(f"{output_files.BEST_FILE} and all figures are in MLflow", "info", run)
         for line in page_lines(self._tracking_uri, view_url):
             self._lines.write(line, "info", run)

@@ -16,9 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator import output_files
+from orchestrator.config.objective import metric_text
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.reporting.quantities import duration, percent
+from orchestrator.reporting.quantities import duration, objective_text
+from orchestrator.terminal.front import front_table, no_choice_text, value_text
 from orchestrator.terminal.pages import page_lines
+from orchestrator.terminal.parameters import parameters_text
 from orchestrator.terminal.printable import printable
 from orchestrator.terminal.starting import ray_line, run_line
 from orchestrator.tuning.ledger import LedgerTrial
@@ -62,8 +65,8 @@ class TerminalSweepListener:
         earlier = f", {over} of them done before" if over else ""
         self._print(
             f"{search_space.name}: {number}{earlier}, {search_space.searcher.kind} search, trial"
-            f" scheduler {search_space.trial_scheduler.kind}, {search_space.mode}"
-            f" {', '.join(search_space.weights)} on {search_space.split} data"
+            f" scheduler {search_space.trial_scheduler.kind}, {_aims(search_space)} on"
+            f" {search_space.split} data"
         )
         self._print(run_line(self._tracking_uri, sweep_id))
         if self._console.is_terminal:
@@ -94,7 +97,10 @@ class TerminalSweepListener:
     def sweep_finished(self, summary: dict[str, Any], output_dir: Path, view_url: str) -> None:
         """The best trials, and where to look further."""
         self.close()
-        if summary["best"] is not None:
+        front = summary.get("front")
+        if front:
+            self._console.print(front_table([self._trials[number] for number in front], summary))
+        elif summary["best"] is not None:
             self._console.print(
                 _best_table(ranked(self._trials.values(), summary["mode"]), summary)
             )
@@ -111,8 +117,12 @@ class TerminalSweepListener:
             f"time     {duration(summary['wall_seconds'])}; {duration(summary['worker_seconds'])}"
             " of workers"
         )
+        if front:
+            self._print(f"front    {output_dir / output_files.FRONT_FILE}")
         if summary["best"] is not None:
             self._print(f"best     {output_dir / output_files.BEST_FILE}")
+        elif front:
+            self._print(f"best     none: {no_choice_text(summary)}")
         self._print(f"summary  {output_dir / output_files.SUMMARY_FILE}")
         self._print(f"report   {output_dir / output_files.REPORT_FILE}")
         self._print(run_line(self._tracking_uri, summary["sweep_id"]))
@@ -143,7 +153,9 @@ class TerminalSweepListener:
 
     def _line(self, trial: LedgerTrial) -> str:
         value = (
-            percent(trial.value) if trial.value is not None else f"after task {len(trial.curve)}"
+            f"after task {len(trial.curve)}"
+            if trial.value is None
+            else value_text(trial, self._search_space)
         )
         shared = (
             f"{trial.stages_cached} of {trial.stages_cached + trial.stages_computed} stages shared"
@@ -179,7 +191,8 @@ class TerminalSweepListener:
             if is_running
             else trial.seconds
         )
-        objective = percent(trial.curve[-1]) if trial.curve else ""
+        metric = metric_text(self._search_space.metric)
+        objective = objective_text(trial.curve[-1], metric) if trial.curve else ""
         shared = f"{trial.stages_cached}/{trial.stages_cached + trial.stages_computed}"
         task = f"{len(trial.curve)}/{self._num_tasks}"
         return str(trial.number), task, objective, shared, f"{seconds:.0f} s", self._text(trial)
@@ -212,6 +225,13 @@ class TerminalSweepListener:
         return " · ".join(parts)
 
 
+def _aims(search_space: SearchSpace) -> str:
+    """`max student/last_accuracy, min student/num_parameters`."""
+    if search_space.metrics is None:
+        return f"{search_space.mode} {', '.join(search_space.weights)}"
+    return ", ".join(f"{mode} {name}" for name, mode in search_space.metrics.items())
+
+
 def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Table:
     """The best trials: objective, and the parameters that differ."""
     table = Table(
@@ -222,29 +242,7 @@ def _best_table(trials: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Ta
     all_parameters = [trial.configuration.parameters for trial in trials]
     for rank, trial in enumerate(trials[:_BEST_AT_THE_END], start=1):
         parameters = parameters_text(trial.configuration.parameters, all_parameters)
-        table.add_row(str(rank), str(trial.number), percent(trial.value), parameters)
+        table.add_row(
+            str(rank), str(trial.number), objective_text(trial.value, summary["metric"]), parameters
+        )
     return table
-
-
-def parameters_text(
-    parameters: Mapping[str, Any], all_parameters: Sequence[Mapping[str, Any]]
-) -> str:
-    """`learning_rate=0.012 radius=1.3`: the parameters that are not the same everywhere, without
-    the paths that lead there.
-    """
-    differ = [
-        path
-        for path in parameters
-        if any(other.get(path) != parameters[path] for other in all_parameters)
-    ]
-    return " ".join(
-        f"{path.rpartition('.')[2]}={_short(parameters[path])}" for path in differ or parameters
-    )
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list):
-        return f"[{', '.join(_short(item) for item in value)}]"
-    return str(value)

@@ -123,6 +123,11 @@ def final_metric(role: Role, measure: FinalMeasure) -> str:
     return f"final/{role}_{measure}"
 
 
+def trial_value(metric: str) -> str:
+    """Return the name of one of several objectives of a trial: `trial/student/num_parameters`."""
+    return f"trial/{metric}"
+
+
 def all_metrics(num_tasks: int) -> tuple[str, ...]:
     """Every metric name of a run over `num_tasks` tasks.
 

@@ -35,7 +35,7 @@ class LedgerTrial:
         configuration: The point of the space.
         run_id: Of its run in MLflow.
         status: Running also in the ledger of a sweep that was killed.
-        value: The objective after all tasks; None unless it is finished.
+        value: The objective after all tasks; None unless it is finished. Of several, the first.
         curve: The objective after each task learned.
         reason: Why it was stopped, or what failed.
         stages_computed: By this trial itself.
@@ -45,6 +45,9 @@ class LedgerTrial:
         is_retryable: Whether it failed for a reason that a retry can mend.
         variation_of: The better trial of which population-based training has made it; None for one
             that was drawn.
+        values: Each of several objectives after all tasks, by metric; empty for one objective, and
+            unless it is finished.
+        measured_on: The machine on which its latency was measured; empty where none was.
     """
 
     number: int
@@ -60,6 +63,8 @@ class LedgerTrial:
     worker_seconds: float = 0.0
     is_retryable: bool = False
     variation_of: int | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    measured_on: str = ""
 
     @property
     def parameters(self) -> dict[str, Any]:

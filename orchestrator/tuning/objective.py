@@ -1,12 +1,13 @@
-"""The objective of a sweep: metrics of both accuracy matrices, weighted, on validation data unless
-the search space says test data.
+"""The objectives of a sweep: metrics of both accuracy matrices, weighted, on validation data unless
+the search space says test data; and what a trial and its networks cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from orchestrator.config.objective import WORKER_SECONDS
 from orchestrator.config.roles import Role
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.data import Split
@@ -28,30 +29,65 @@ MEASURE_FUNCTIONS: dict[str, Callable[[AccuracyMatrix], float]] = {
 
 @dataclass(frozen=True)
 class Objective:
-    """One number for how good a configuration is.
+    """One number, or several, for how good a configuration is.
 
     Attributes:
-        weights: By metric, such as `student/average_incremental_accuracy`.
+        weights: By metric, such as `student/average_incremental_accuracy`; of several objectives,
+            the first at weight 1.
         split: Whose accuracies count.
+        names: Metrics of several objectives; empty for one.
+        known: What is known of a configuration before it learns: costs of its networks, by metric.
     """
 
     weights: Mapping[str, float]
     split: Split
+    names: tuple[str, ...] = ()
+    known: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, search_space: SearchSpace) -> Objective:
         """Return the objective of a search space."""
-        return cls(search_space.weights, Split(search_space.split))
+        names = tuple(search_space.metrics or ())
+        return cls(search_space.weights, Split(search_space.split), names)
 
-    def value(self, matrices: Mapping[Role, AccuracyMatrix]) -> float:
-        """Return the weighted sum.
+    def knowing(self, known: Mapping[str, float]) -> Objective:
+        """Return the objective of one configuration."""
+        return replace(self, known=known)
+
+    @property
+    def reads_worker_seconds(self) -> bool:
+        """Whether a trial's own seconds count."""
+        return WORKER_SECONDS in (*self.weights, *self.names)
+
+    def value(self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0) -> float:
+        """Return the weighted sum; of several objectives, the first.
 
         Args:
             matrices: By role, of the tasks learned so far; row i has i + 1 entries.
+            worker_seconds: Of all stages learned so far.
         """
-        return sum(weight * _measure(name, matrices) for name, weight in self.weights.items())
+        return sum(
+            weight * self._measure(name, matrices, worker_seconds)
+            for name, weight in self.weights.items()
+        )
 
+    def values(
+        self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0
+    ) -> dict[str, float]:
+        """Return each of several objectives by metric; nothing for one.
 
-def _measure(name: str, matrices: Mapping[Role, AccuracyMatrix]) -> float:
-    role, _, measure = name.partition("/")
-    return MEASURE_FUNCTIONS[measure](matrices["teacher" if role == "teacher" else "student"])
+        Args:
+            matrices: As of `value`.
+            worker_seconds: As of `value`.
+        """
+        return {name: self._measure(name, matrices, worker_seconds) for name in self.names}
+
+    def _measure(
+        self, name: str, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float
+    ) -> float:
+        if name == WORKER_SECONDS:
+            return worker_seconds
+        if name in self.known:
+            return self.known[name]
+        role, _, measure = name.partition("/")
+        return MEASURE_FUNCTIONS[measure](matrices["teacher" if role == "teacher" else "student"])

@@ -1,5 +1,5 @@
-"""Choose the next configuration, at random, by Optuna's estimator, or from a grid; and weigh how
-much each parameter matters.
+"""Choose the next configuration, at random, by one of Optuna's samplers, or from a grid; and weigh
+how much each parameter matters.
 
 All of it uses one Optuna study in memory. After a crash the study is rebuilt from the sweep's own
 ledger, so that nothing is read that another version, or another search space, has written.
@@ -15,21 +15,21 @@ import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, TypeAlias
 
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from orchestrator.config.searchers import (
-    GridSearchConfig,
-    OptunaSearchConfig,
-    RandomSearchConfig,
-    SearcherConfig,
-)
+from orchestrator.config.searchers import GridSearchConfig, RandomSearchConfig
 from orchestrator.config.trial_schedulers import PbtConfig
 from orchestrator.tuning.dimensions import Dimension, Draws, drawn_at_random, lies_in, varied
+from orchestrator.tuning.optuna_samplers import (
+    GENERATION,
+    build_sampler,
+    directions_of,
+    first_to_minimize,
+)
 from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
 
 # So often a configuration that is known already is drawn again; a space of few points has no other
@@ -39,20 +39,20 @@ MAX_REPEATS = 100
 MAX_PROPOSALS = 50
 MIN_TRIALS_FOR_IMPORTANCES = 4
 
+Value: TypeAlias = float | Sequence[float] | None
+"""An objective, or several in the order of the search space; None where a trial failed."""
+
 
 class Sampler:
     """Propose configurations, and learn from their objectives.
 
     Args:
         space: What there is to try.
-        history: Earlier trials and their values, of this sweep or another; None where a trial
-            failed. Those that are no longer in the space, or mean something else there, are
-            skipped.
+        history: Earlier trials and their values, of this sweep or another. Those that are no longer
+            in the space, or mean something else there, are skipped.
     """
 
-    def __init__(
-        self, space: Space, history: Sequence[tuple[Configuration, float | None]] = ()
-    ) -> None:
+    def __init__(self, space: Space, history: Sequence[tuple[Configuration, Value]] = ()) -> None:
         self._space = space
         self._known = {_key(configuration) for configuration, _ in history}
         self._running: defaultdict[str, list[optuna.Trial]] = defaultdict(list)
@@ -64,9 +64,11 @@ class Sampler:
         self._is_random = isinstance(searcher, RandomSearchConfig)
         self._num_drawn = len(history)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._directions = directions_of(space.search_space)
+        self._population = max(2, getattr(searcher, "num_startup_trials", 2))
+        self._num_recorded = 0
         self._study = optuna.create_study(
-            sampler=_build_sampler(searcher, seed),
-            direction="maximize" if space.search_space.mode == "max" else "minimize",
+            sampler=build_sampler(searcher, seed), directions=self._directions
         )
         for configuration, value in history:
             self._record(configuration, value)
@@ -114,12 +116,12 @@ class Sampler:
             )
         return self._asked(*repeated.pop(), repeated)
 
-    def tell(self, configuration: Configuration, value: float | None) -> None:
+    def tell(self, configuration: Configuration, value: Value) -> None:
         """Take in the objective of a configuration, proposed here or not.
 
         Args:
             configuration: Which.
-            value: The objective; None (or no finite number) where the trial failed.
+            value: The objective or objectives; None (or no finite number) where the trial failed.
         """
         key = _key(configuration)
         self._known.add(key)
@@ -163,7 +165,7 @@ class Sampler:
 
     def importances(self) -> dict[str, float]:
         """Return how much each parameter matters for being among the best, by path, most important
-        first; together 1. Empty after fewer than four trials.
+        first; together 1. Empty after fewer than four trials. Of several objectives, for the first.
 
         By Optuna's PED-ANOVA; a conditional parameter counts by the trials that have it.
         """
@@ -174,7 +176,9 @@ class Sampler:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there are few trials
-            found = optuna.importance.get_param_importances(self._study)
+            found = optuna.importance.get_param_importances(
+                self._study, target=first_to_minimize(self._directions)
+            )
         by_path: defaultdict[str, float] = defaultdict(float)
         for name, importance in sorted(found.items()):
             by_path[name.partition("/")[0]] += float(importance)
@@ -200,46 +204,33 @@ class Sampler:
             self._running[_key(configuration)].append(trial)
         return configuration
 
-    def _record(self, configuration: Configuration, value: float | None) -> None:
-        if value is None or not math.isfinite(value) or not self._is_the_same_here(configuration):
+    def _record(self, configuration: Configuration, value: Value) -> None:
+        values = [value] if isinstance(value, int | float) else [*(value or ())]
+        if len(values) != len(self._directions) or not all(map(math.isfinite, values)):
+            return
+        if not self._is_the_same_here(configuration):
             return
         self._study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE,
-                value=value,
+                values=values,
                 params=configuration.draws,
                 distributions=dict(self._space.dimensions(configuration.draws)),
+                # generations follow from the order in which trials end: a resumed sweep has them
+                system_attrs={GENERATION: self._num_recorded // self._population},
             )
         )
+        self._num_recorded += 1
 
     def _is_the_same_here(self, configuration: Configuration) -> bool:
         if not self._space.contains(configuration.draws):
             return False
-        here = self._space.configuration_of(configuration.draws)
+        here = self._space.configuration_of(configuration.draws, is_bounded=False)
         return here is not None and _key(here) == _key(configuration)
 
 
 def _key(configuration: Configuration) -> str:
     return json.dumps(configuration.parameters, sort_keys=True)
-
-
-def _build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
-    match searcher:
-        case RandomSearchConfig() | GridSearchConfig():
-            return RandomSampler(seed=seed)
-        case OptunaSearchConfig():
-            with warnings.catch_warnings():
-                # `group` is new: it keeps parameters together that are there together, although
-                # others are not always there
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return TPESampler(
-                    n_startup_trials=searcher.num_startup_trials,
-                    multivariate=True,
-                    group=True,
-                    seed=seed,
-                )
-        case _:
-            assert_never(searcher)
 
 
 def _seed(seed: int, num_earlier: int) -> int:

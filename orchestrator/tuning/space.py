@@ -4,7 +4,7 @@ rejected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.config.constraints import Constraint, parse_constraint
 from orchestrator.config.distributions import AscendingConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.objective import COSTS, parse_bound
 from orchestrator.config.overrides import with_values
 from orchestrator.config.search_space import SearchSpace, order_of_draws
 from orchestrator.errors import ConfigError
@@ -30,6 +31,8 @@ from orchestrator.tuning.space_checks import check_space, place_of
 MAX_REFUSALS = 1000
 
 Draw = Callable[[str, Dimension], Any]
+CostsOf = Callable[[Experiment, Collection[str]], Mapping[str, float]]
+"""Costs of an experiment's networks before they learn, of those that are named."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,16 @@ class Space:
     Args:
         search_space: What varies.
         experiment: What stays as it is.
+        costs_of: Gives the costs that bounds and objectives name; None for costs of its own.
 
     Raises:
         ConfigError: The experiment has not what is varied, no validation images to measure on, or
             no number to compare.
     """
 
-    def __init__(self, search_space: SearchSpace, experiment: Experiment) -> None:
+    def __init__(
+        self, search_space: SearchSpace, experiment: Experiment, costs_of: CostsOf | None = None
+    ) -> None:
         self.search_space = search_space
         self.experiment = experiment
         self._where = place_of(search_space)
@@ -66,6 +72,9 @@ class Space:
         self._order = order_of_draws(search_space.parameters)
         self._constraints = [(text, parse_constraint(text)) for text in search_space.constraints]
         self._tree = experiment.model_dump(mode="json")
+        self._costs_of = costs_of
+        self._bounds = {name: parse_bound(text) for name, text in search_space.bounds.items()}
+        self._costs_read = search_space.metrics_read.intersection(COSTS) | self._bounds.keys()
         check_space(search_space, experiment)
         for _, constraint in self._constraints:
             self._numbers(constraint, self._tree)
@@ -103,12 +112,19 @@ class Space:
         except KeyError:
             return False
 
-    def configuration_of(self, draws: Mapping[str, Any]) -> Configuration | None:
-        """Return the point with its meaning; None where it is rejected: by a constraint, or because
-        the experiment would be invalid.
+    def configuration_of(
+        self, draws: Mapping[str, Any], *, is_bounded: bool = True
+    ) -> Configuration | None:
+        """Return the point with its meaning; None where it is rejected: by a constraint or a bound,
+        or because the experiment would be invalid.
+
+        Args:
+            draws: Of the point.
+            is_bounded: Whether bounds count; not for what has been learned already.
         """
         point = self._point(lambda name, _: draws[name])
-        return None if self._refusal(point) else point
+        is_refused = self._refusal(point) or (is_bounded and self._excess(point))
+        return None if is_refused else point
 
     def experiment_of(self, parameters: Mapping[str, Any], seed: int | None = None) -> Experiment:
         """Return the complete experiment of a configuration.
@@ -133,6 +149,17 @@ class Space:
         seeds: tuple[int | None, ...] = self.search_space.seeds or (None,)
         return [self.experiment_of(parameters, seed) for seed in seeds]
 
+    def known_of(self, parameters: Mapping[str, Any]) -> dict[str, float]:
+        """Return the objectives of a configuration that are known before it learns, by name.
+
+        Raises:
+            UserInputError: Backbones or data cannot be used, or the method does not foresee its
+                networks.
+            StorageUnavailableError: The data cache or the store cannot be reached.
+        """
+        names = self.search_space.metrics_read.intersection(COSTS)
+        return dict(self._costs(self.experiment_of(parameters), names)) if names else {}
+
     def grid(self) -> Iterator[Configuration]:
         """Yield every configuration that is not rejected, the last parameter fastest.
 
@@ -155,7 +182,8 @@ class Space:
             draws: The last one.
             which: How many or which were rejected.
         """
-        reason = self._refusal(self._point(lambda name, _: draws[name]))
+        point = self._point(lambda name, _: draws[name])
+        reason = self._refusal(point) or self._excess(point)
         return ConfigError(
             f"{which} was refused, the last because: {reason}",
             self._where,
@@ -229,6 +257,29 @@ class Space:
                     f" {', '.join(f'{path} = {number:g}' for path, number in numbers.items())}"
                 )
         return ""
+
+    def _excess(self, point: Configuration) -> str:
+        """Return which bound the costs of a point break, or why they cannot be known; empty when
+        they keep all bounds.
+        """
+        names = self._costs_read
+        try:
+            costs = self._costs(self.experiment_of(point.parameters), names) if names else {}
+        except ConfigError as error:
+            return str(error)
+        for name, bound in self._bounds.items():
+            if not bound.holds(costs[name]):
+                text = f"{bound.comparison} {bound.number:,.10g}"
+                return f"bounds: {name} {text} does not hold, it would be {costs[name]:,.10g}"
+        return ""
+
+    def _costs(self, experiment: Experiment, names: Collection[str]) -> Mapping[str, float]:
+        if self._costs_of is None:
+            from orchestrator.stages import Preparation  # noqa: PLC0415 - loads torch, and most spaces bound nothing
+            from orchestrator.stages.costs_ahead import CostsAhead  # noqa: PLC0415 - as above
+
+            self._costs_of = CostsAhead(Preparation()).of
+        return self._costs_of(experiment, names)
 
     def _numbers(self, constraint: Constraint, tree: object) -> dict[str, float]:
         """Return what a constraint compares, without paths that the chosen variants lack."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any, Protocol
 
@@ -35,12 +35,13 @@ class TaskReport:
     Attributes:
         tasks_learned: How many tasks are learned, from 1.
         num_tasks: Of the whole sequence.
-        objective: Mean over the seeds, of the tasks learned so far.
+        objective: Mean over the seeds, of the tasks learned so far; of several, the first.
         events: Of the tasks learned since the last report: (number of the seed, event as JSON).
         stages_computed: Stages that this trial has computed since the last report.
         stages_cached: Stages that were cache hits, or computed by another trial, since then.
         worker_seconds: Spent in the computed ones.
         seconds: Wall-clock time since the last report.
+        values: Several objectives by metric, as `objective`; empty for one.
     """
 
     tasks_learned: int
@@ -51,6 +52,7 @@ class TaskReport:
     stages_cached: int
     worker_seconds: float
     seconds: float
+    values: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_last(self) -> bool:
@@ -213,6 +215,7 @@ class _TrialProgress:
         self._rows: list[dict[Role, list[list[float]]]] = [
             {role: [] for role in ROLES} for _ in works
         ]
+        self._worker_seconds = [0.0 for _ in works]
         self._task_of = {stage.name: stage.task.index for stage in works[0].stages}
         self._arrived: deque[tuple[int, StageEvent]] = deque()  # lanes send from another thread
         self._ahead: list[tuple[int, StageEvent]] = []
@@ -224,7 +227,7 @@ class _TrialProgress:
 
     def report(self) -> TaskReport:
         """Report that one more task is learned, and what happened until then."""
-        objective = self._objective_after(self.tasks_learned)
+        objective, values = self._objectives_after(self.tasks_learned)
         self.tasks_learned += 1
         arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
         finished = [event for _, event in arrived if isinstance(event, StageFinished)]
@@ -240,15 +243,23 @@ class _TrialProgress:
             stages_cached=len(finished) - len(computed),
             worker_seconds=sum(event.seconds * event.num_train_workers for event in computed),
             seconds=now - since,
+            values=values,
         )
 
-    def _objective_after(self, task: int) -> float:
-        values = []
-        for work, rows in zip(self.works, self._rows, strict=True):
+    def _objectives_after(self, task: int) -> tuple[float, dict[str, float]]:
+        """Return the objective, and each of several; means over the seeds."""
+        objective = self._objective
+        of_seeds = []
+        for number, (work, rows) in enumerate(zip(self.works, self._rows, strict=True)):
             for stage in _stages_of(work, task):
-                rows[stage.role].append(work.evaluation_of(stage).rows[self._objective.split])
-            values.append(self._objective.value(rows))
-        return fmean(values)
+                rows[stage.role].append(work.evaluation_of(stage).rows[objective.split])
+                if objective.reads_worker_seconds:
+                    self._worker_seconds[number] += work.worker_seconds_of(stage)
+            spent = self._worker_seconds[number]
+            of_seeds.append((objective.value(rows, spent), objective.values(rows, spent)))
+        return fmean(value for value, _ in of_seeds), {
+            name: fmean(values[name] for _, values in of_seeds) for name in objective.names
+        }
 
     def _learned_of(
         self, arrived: Sequence[tuple[int, StageEvent]]

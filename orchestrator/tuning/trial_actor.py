@@ -100,17 +100,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         from orchestrator.distributed.claims import ClusterClaims  # noqa: PLC0415 - loads torch
         from orchestrator.tuning.trial import TrialInLanes, TrialInProcess  # noqa: PLC0415
 
+        objective = self._objective.knowing(self._plan.known)
         if self._share.in_lanes:
             return TrialInLanes(
                 self._plan.experiments,
-                self._objective,
+                objective,
                 self._cluster,
                 self._claims,
                 self._preparation,
             )
         return TrialInProcess(
             self._plan.experiments,
-            self._objective,
+            objective,
             self._share,
             ClusterClaims(self._claims),
             self._preparation,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.config.experiment import Experiment
@@ -26,10 +26,12 @@ class TrialPlan:
     Attributes:
         number: From 0, in the order of their beginning.
         experiments: The configuration with each of its seeds.
+        known: Objectives that are known before it learns, such as the size of its student.
     """
 
     number: int
     experiments: list[Experiment]
+    known: Mapping[str, float] = field(default_factory=dict)
 
     def as_tune_config(self) -> dict[str, Any]:
         """Return it as Tune passes it on: one string, in which Tune does not look for parameters of
@@ -40,6 +42,7 @@ class TrialPlan:
             "experiments": [
                 shown_values(experiment.model_dump(mode="json")) for experiment in self.experiments
             ],
+            "known": dict(self.known),
         }
         return {"trial": json.dumps(values)}
 
@@ -60,6 +63,7 @@ class TrialPlan:
                 Experiment.model_validate(with_secrets(experiment, secrets or {}))
                 for experiment in values["experiments"]
             ],
+            values["known"],
         )
 
 

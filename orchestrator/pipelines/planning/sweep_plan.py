@@ -37,6 +37,7 @@ from orchestrator.pipelines.planning.sweep_cost import (
 )
 from orchestrator.pipelines.sweep.setting import sampler_of
 from orchestrator.stages import Preparation, check_backbones
+from orchestrator.stages.costs_ahead import CostsAhead
 from orchestrator.stages.retention import newest_keys
 from orchestrator.tuning.share import TrialRoom, TrialShare
 from orchestrator.tuning.space import Configuration, Space
@@ -91,7 +92,7 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
     preparation = Preparation()
     work = preparation.work_of(experiment)
     check_backbones(experiment, work.scenario)
-    space = Space(search_space, experiment)
+    space = Space(search_space, experiment, CostsAhead(preparation).of)
     configurations, has_more = _configurations(space)
     is_grid = isinstance(search_space.searcher, GridSearchConfig)
     num_trials = len(configurations) if is_grid else search_space.num_trials or 0

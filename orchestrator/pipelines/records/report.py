@@ -132,7 +132,10 @@ def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
     curves = {
         trial.run_id: _accuracy_curves(reader, trial) for trial in trials if trial.run_id in best
     }
-    rows = [_trial_row(trial, curves.get(trial["run_id"], {})) for trial in summary["trials"]]
+    front = summary.get("front", [])
+    rows = [
+        _trial_row(trial, curves.get(trial["run_id"], {}), front) for trial in summary["trials"]
+    ]
     return SweepFacts(
         sweep,
         summary,
@@ -152,7 +155,9 @@ def _accuracy_curves(reader: MlflowReader, trial: TrackedRun) -> dict[str, list[
     }
 
 
-def _trial_row(trial: dict[str, Any], curves: dict[str, list[float]]) -> TrialRow:
+def _trial_row(
+    trial: dict[str, Any], curves: dict[str, list[float]], front: Sequence[int]
+) -> TrialRow:
     from orchestrator.figures.trials import TrialRow  # noqa: PLC0415 - see above
 
     return TrialRow(
@@ -162,6 +167,8 @@ def _trial_row(trial: dict[str, Any], curves: dict[str, list[float]]) -> TrialRo
         trial["parameters"],
         trial["curve"],
         **curves,
+        values=trial.get("values", {}),
+        in_front=trial["trial"] in front,
     )
 
 

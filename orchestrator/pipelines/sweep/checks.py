@@ -14,7 +14,7 @@ from orchestrator.tuning.ledger import Ledger, ledger_of
 from orchestrator.tuning.trial_status import TrialStatus
 
 # What decides on the objective's value.
-_MUST_AGREE = ("metric", "split", "seeds")
+_MUST_AGREE = ("metric", "metrics", "split", "seeds")
 
 
 def check_ledger(

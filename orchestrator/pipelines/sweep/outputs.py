@@ -21,8 +21,13 @@ from orchestrator.data import Split
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.evaluation import accuracy_after
 from orchestrator.pipelines.run.outputs import write_json
+from orchestrator.pipelines.sweep.front_files import (
+    front_figures,
+    front_paths,
+    values_text,
+    write_front,
+)
 from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
-from orchestrator.reporting.quantities import percent
 from orchestrator.stages import Work
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.tracked_run import TrackedRun
@@ -66,10 +71,9 @@ def write_sweep_outputs(
             next_step="free some space; --resume writes them again",
         ) from None
     for path in files:
-        tracker.log_file(
-            path,
-            output_files.FIGURES_FOLDER if path.parent.name == output_files.FIGURES_FOLDER else "",
-        )
+        parent = path.parent.name
+        is_in_folder = parent in (output_files.FIGURES_FOLDER, output_files.FRONT_FOLDER)
+        tracker.log_file(path, parent if is_in_folder else "")
 
 
 def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> list[Path]:
@@ -88,7 +92,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     folder, rows = setting.output_dir, _rows(setting, summary, ledger)
     metric, mode = summary["metric"], summary["mode"]
     importances = sampler_of(setting.space, ledger.trials.values()).importances()
-    figures = {
+    figures = front_figures(rows, summary) | {
         output_files.PARALLEL_COORDINATES_FILE: parallel_coordinates_figure(rows, metric, mode),
         output_files.PARAMETER_IMPORTANCE_FILE: importance_figure(importances),
         output_files.BEST_CURVES_FILE: best_curves_figure(rows, mode, NUM_BEST),
@@ -104,7 +108,10 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
         output_files.REPORT_FILE,
     ]
     best_text = ""
-    if summary["best"] is not None:
+    write_front(setting, summary, ledger)
+    if summary["best"] is None:  # what an earlier start has written would pass for this one's
+        (folder / output_files.BEST_FILE).unlink(missing_ok=True)
+    else:
         best = ledger.trials[summary["best"]["trial"]]
         best_text = _best_text(summary, setting.space.experiments_of(best.parameters))
         write_whole(folder / output_files.BEST_FILE, best_text)
@@ -116,6 +123,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     )
     return [
         *(folder / name for name in files),
+        *front_paths(folder, summary),
         *(folder / output_files.FIGURES_FOLDER / name for name in figures),
     ]
 
@@ -166,6 +174,8 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
                 row["curve"],
                 teacher_curve=curves["teacher"],
                 student_curve=curves["student"],
+                values=row.get("values", {}),
+                in_front=trial.number in summary.get("front", ()),
             )
         )
     return rows
@@ -208,7 +218,7 @@ def _best_text(summary: dict[str, Any], experiments: Sequence[Experiment]) -> st
     best, seeds = summary["best"], ", ".join(str(experiment.seed) for experiment in experiments)
     comment = (
         f"# Trial {best['trial']} of the sweep {summary['name']} (run {summary['sweep_id']}):"
-        f" {summary['metric']} = {percent(best['value'])}\n# on {summary['split']} data, the mean"
+        f" {values_text(summary, best)}\n# on {summary['split']} data, the mean"
         f" over {'these seeds' if len(experiments) > 1 else 'the seed'}: {seeds}.\n"
     )
     return comment + dump_experiment(experiments[0])

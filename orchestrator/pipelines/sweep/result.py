@@ -11,8 +11,8 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.objective import metric_text
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.pipelines.sweep.setting import SweepSetting
+from orchestrator.tuning.front import chosen, front_of
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
-from orchestrator.tuning.ranking import ranked
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,10 @@ class SweepResult:
         summary: The content of summary.json.
         output_dir: Folder of summary.json, best.yaml, the ledger and the figures.
         trials: All trials, those of earlier starts too, by number.
-        best: The finished trial with the best objective; None where none has finished.
+        best: The finished trial with the best objective; of several objectives the one that
+            `choose` selects. None where there is none.
+        front: The finished trials that no other one dominates, the best by the first objective
+            first; of one objective the best one.
         best_experiment: The complete experiment of `best`, with its first seed.
     """
 
@@ -31,6 +34,7 @@ class SweepResult:
     output_dir: Path
     trials: Sequence[LedgerTrial]
     best: LedgerTrial | None
+    front: Sequence[LedgerTrial]
     best_experiment: Experiment | None
 
 
@@ -48,13 +52,16 @@ def result_of(setting: SweepSetting, ledger: Ledger, summary: dict[str, Any]) ->
         setting.output_dir,
         _by_number(ledger),
         best,
+        front_of(ledger.trials.values(), setting.search_space),
         None if best is None else setting.space.experiments_of(best.parameters)[0],
     )
 
 
 def best_of(search_space: SearchSpace, ledger: Ledger) -> LedgerTrial | None:
-    """Return the finished trial with the best objective; None where none has finished."""
-    return next(iter(ranked(ledger.trials.values(), search_space.mode)), None)
+    """Return the finished trial with the best objective, or that which `choose` selects of a front;
+    None where there is none.
+    """
+    return chosen(front_of(ledger.trials.values(), search_space), search_space)
 
 
 def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict[str, Any]:
@@ -66,6 +73,7 @@ def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict
         sweep_id: Of the sweep's run in MLflow.
     """
     trials, best = _by_number(ledger), best_of(search_space, ledger)
+    is_several = search_space.metrics is not None
     return {
         "sweep_id": sweep_id,
         "name": search_space.name,
@@ -79,11 +87,25 @@ def summary_of(search_space: SearchSpace, ledger: Ledger, sweep_id: str) -> dict
                 "trial": best.number,
                 "value": best.value,
                 "parameters": best.parameters,
+                **({"values": best.values} if is_several else {}),
             }
         ),
+        **_several(search_space, ledger),
         "trials": [_row(trial) for trial in trials],
         "wall_seconds": round(ledger.wall_seconds, 3),
         "worker_seconds": round(sum(trial.worker_seconds for trial in trials), 3),
+    }
+
+
+def _several(search_space: SearchSpace, ledger: Ledger) -> dict[str, Any]:
+    """Return what the summary of several objectives has besides: nothing for one."""
+    if search_space.metrics is None:
+        return {}
+    front = front_of(ledger.trials.values(), search_space)
+    return {
+        "metrics": search_space.metrics,
+        "choose": search_space.choose,
+        "front": [trial.number for trial in front],
     }
 
 
@@ -100,6 +122,8 @@ def _row(trial: LedgerTrial) -> dict[str, Any]:
         "worker_seconds": trial.worker_seconds,
         "curve": trial.curve,
         "reason": trial.reason,
+        **({"values": trial.values} if trial.values else {}),
+        **({"measured_on": trial.measured_on} if trial.measured_on else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.stages import Preparation, Work
 from orchestrator.tuning.ledger import LedgerTrial, ledger_of
-from orchestrator.tuning.sampler import Sampler
+from orchestrator.tuning.sampler import Sampler, Value
 from orchestrator.tuning.space import Space
 
 
@@ -62,4 +63,14 @@ def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
         if folder is None
         else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
     )
-    return Sampler(space, [(trial.configuration, trial.value) for trial in [*earlier, *trials]])
+    return Sampler(
+        space, [(trial.configuration, told_value(space, trial)) for trial in [*earlier, *trials]]
+    )
+
+
+def told_value(space: Space, trial: LedgerTrial) -> Value:
+    """Return a trial's objective, or several, as the sampler learns from them."""
+    metrics = space.search_space.metrics
+    if metrics is None or trial.value is None:
+        return trial.value
+    return [trial.values.get(name, math.nan) for name in metrics]

@@ -27,6 +27,7 @@ from orchestrator.pipelines.sweep.result import SweepResult, result_of, summary_
 from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.pipelines.sweep.trials import SweepTrials
 from orchestrator.stages import Preparation, Work, check_backbones
+from orchestrator.stages.costs_ahead import CostsAhead
 from orchestrator.tracking import Tracker, names, open_run
 from orchestrator.tracking.views.comparisons import sweep_view, trial_views
 from orchestrator.tuning.ledger import Ledger, SweepHeader
@@ -73,7 +74,7 @@ def sweep(
     work = preparation.work_of(experiment)
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
-    space = Space(search_space, experiment)
+    space = Space(search_space, experiment, CostsAhead(preparation).of)
     output_dir = Path(output) if output is not None else Path("out") / "sweeps" / search_space.name
     setting = SweepSetting(search_space, experiment, space, output_dir, preparation)
     with _naming_resume(resume), held_folder(output_dir, "a sweep"):

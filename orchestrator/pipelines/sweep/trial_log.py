@@ -71,8 +71,9 @@ class TrialLog:
             if result is not None:
                 new[seed] += points_of(result)
         self._send_means(new)
+        several = {names.trial_value(name): value for name, value in report.values.items()}
         self._tracker.log_metrics(
-            {names.TRIAL_OBJECTIVE: report.objective}, step=report.tasks_learned
+            {names.TRIAL_OBJECTIVE: report.objective, **several}, step=report.tasks_learned
         )
 
     def finish(self) -> list[dict[str, Any]]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
+from orchestrator.config.objective import LATENCY
 from orchestrator.errors import OrchestratorError, StorageUnavailableError, UserInputError
+from orchestrator.models.network_costs import machine_name
 from orchestrator.output_files import seed_summary_file
 from orchestrator.pipelines.run.closing import close_after_failure, closed_truthfully
 from orchestrator.pipelines.run.outputs import write_json
 from orchestrator.pipelines.sweep.listener import SweepListener
-from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
+from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of, told_value
 from orchestrator.pipelines.sweep.trial_log import TrialLog
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
@@ -37,6 +39,7 @@ class _Open:
     tracker: Tracker
     log: TrialLog | None
     num_stages_reported: int = 0
+    values: dict[str, float] = field(default_factory=dict)
 
 
 class SweepTrials:
@@ -146,6 +149,8 @@ class SweepTrials:
         trial = known or LedgerTrial(
             number, configuration, tracker.run_id, variation_of=self._parents.get(number)
         )
+        costs_read = (*self._search_space.metrics_read, *self._search_space.bounds)
+        is_timed = any(name.endswith(LATENCY) for name in costs_read)
         # noted before anything else, or a kill would leave a run that no resumed sweep continues;
         # events come again from the start: stages that are stored cost nothing
         self._note(
@@ -156,6 +161,7 @@ class SweepTrials:
                 is_retryable=False,
                 curve=[],
                 stages_cached=0,
+                measured_on=machine_name() if is_timed else "",
             )
         )
         self._open[number] = _Open(tracker, self._log_of(trial, tracker, known is not None))
@@ -165,6 +171,7 @@ class SweepTrials:
         opened, trial = self._open[number], self._ledger.trials[number]
         if opened.log is not None:
             opened.log.report(report)
+        opened.values = report.values
         opened.num_stages_reported += report.stages_computed + report.stages_cached
         stages_computed = trial.stages_computed + report.stages_computed
         self._note(
@@ -186,17 +193,16 @@ class SweepTrials:
         opened, trial = self._open.pop(number), self._ledger.trials[number]
         if error is not None:
             self.errors.append(error)
-        value = trial.curve[-1] if status is TrialStatus.FINISHED else None
+        if status is TrialStatus.FINISHED:
+            trial = replace(trial, value=trial.curve[-1], values=opened.values)
         if status is TrialStatus.FINISHED:
             self._finish(opened, trial)
         else:
             close_after_failure(opened.tracker, _RUN_STATUS[status], reason)
         if status is not TrialStatus.INTERRUPTED:
-            self._sampler.tell(trial.configuration, value)
+            self._sampler.tell(trial.configuration, told_value(self._setting.space, trial))
         is_retryable = error is not None and error.is_retryable
-        self._note(
-            replace(trial, status=status, value=value, reason=reason, is_retryable=is_retryable)
-        )
+        self._note(replace(trial, status=status, reason=reason, is_retryable=is_retryable))
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -242,7 +248,8 @@ class SweepTrials:
 
     def _plan(self, number: int, configuration: Configuration) -> TrialPlan:
         self._configurations[number] = configuration
-        return TrialPlan(number, self._setting.space.experiments_of(configuration.parameters))
+        space, parameters = self._setting.space, configuration.parameters
+        return TrialPlan(number, space.experiments_of(parameters), space.known_of(parameters))
 
     def _next_number(self) -> int:
         """Return the lowest free number: a start that was killed may have begun a trial before the

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.config.objective import METRICS, metric_text
+from orchestrator.config.objective import METRICS, metric_text, parse_bound, unit_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,33 @@ def test_what_is_made_best_is_told_as_a_sum(metric: str | dict[str, float], text
 
 def test_metrics_are_these() -> None:
     measures = ("last_accuracy", "average_incremental_accuracy", "forgetting", "backward_transfer")
-    assert set(METRICS) == {
-        f"{role}/{measure}" for role in ("teacher", "student") for measure in measures
-    }
+    costs = ("num_parameters", "multiply_adds", "latency_ms", "bytes")
+    of_roles = {f"{role}/{name}" for role in ("teacher", "student") for name in (*measures, *costs)}
+    assert set(METRICS) == of_roles | {"worker_seconds"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit"),
+    [
+        ("student/forgetting", "fraction"),
+        ("0.5 * student/last_accuracy - 1 * student/forgetting", "fraction"),
+        ("student/num_parameters", "count"),
+        ("teacher/multiply_adds", "count"),
+        ("student/latency_ms", "ms"),
+        ("student/bytes", "bytes"),
+        ("worker_seconds", "seconds"),
+        ("1 * student/last_accuracy - 1e-07 * student/num_parameters", "mixed"),
+        ("- 2 * worker_seconds", "mixed"),
+        ("objective", "fraction"),
+    ],
+)
+def test_a_metric_has_the_unit_of_what_it_counts(metric: str, unit: str) -> None:
+    assert unit_of(metric) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "holds"),
+    [("<= 100_000", 1e5, True), ("<1e5", 1e5, False), (" > -.5 ", 0, True), (">= 2", 1.9, False)],
+)
+def test_a_bound_compares_with_a_number(text: str, value: float, holds: bool) -> None:
+    assert parse_bound(text).holds(value) is holds

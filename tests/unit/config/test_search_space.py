@@ -99,6 +99,20 @@ def test_a_kind_alone_stands_for_a_mapping_with_that_kind(tmp_path: Path) -> Non
     assert short == load_search_space(file)
 
 
+SEVERAL = {"student/last_accuracy": "max", "worker_seconds": "min"}
+
+
+def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: Path) -> None:
+    space = load(
+        file, metrics=SEVERAL, choose={"worker_seconds": "<= 1e3", "best": "student/last_accuracy"}
+    )
+    assert (space.metric, space.mode) == ("student/last_accuracy", "max")
+    assert list(space.objectives.items()) == list(SEVERAL.items())
+    assert (
+        SearchSpace.model_validate(json.loads(json.dumps(space.model_dump(mode="json")))) == space
+    )
+
+
 # --- wrong files ----------------------------------------------------------------------------------
 
 
@@ -106,6 +120,54 @@ def test_a_kind_alone_stands_for_a_mapping_with_that_kind(tmp_path: Path) -> Non
     ("changes", "said"),
     [
         ({"parameters": {}}, "parameters = {}: its length should be at least 1, not 0"),
+        (
+            {"metrics": {"student/last_accuracy": "max"}},
+            "metrics = {'student/last_accuracy': 'max'}: its length should be at least 2, not 1",
+        ),
+        (
+            {"metrics": {"student/last_accuracy": "max", "student/num_parameter": "min"}},
+            "'student/num_parameter' is not a metric that trials report; did you mean",
+        ),
+        (
+            {"metrics": SEVERAL, "trial_scheduler": "asha"},
+            "trial_scheduler.kind = asha compares trials by one number, and metrics names 2",
+        ),
+        (
+            {"metrics": SEVERAL, "trial_scheduler": "median"},
+            "trial_scheduler.kind = median compares trials by one number",
+        ),
+        (
+            {"metrics": SEVERAL, "trial_scheduler": "pbt"},
+            "use trial_scheduler: none, or one metric",
+        ),
+        (
+            {"metrics": SEVERAL, "metric": "student/forgetting"},
+            "both metrics and metric say what is made best; remove one of them",
+        ),
+        (
+            {"choose": {"best": "student/last_accuracy"}},
+            "choose selects a trial of a front, and there is one metric",
+        ),
+        (
+            {"metrics": SEVERAL, "choose": {"worker_seconds": "<= 9"}},
+            "choose: best is missing: name the metric that decides",
+        ),
+        (
+            {"metrics": SEVERAL, "choose": {"best": "student/forgetting"}},
+            "choose: 'student/forgetting' is none of the metrics",
+        ),
+        (
+            {
+                "metrics": SEVERAL,
+                "choose": {"best": "student/last_accuracy", "worker_seconds": "9"},
+            },
+            "choose: worker_seconds: '9' is not of the form <=|>=|<|> number",
+        ),
+        (
+            {"bounds": {"worker_seconds": "<= 9"}},
+            "'worker_seconds' is not known before a trial learns; choose from",
+        ),
+        ({"bounds": {"student/bytes": "small"}}, "'small' is not of the form <=|>=|<|> number"),
         (
             {"parameters": {"student.transfer.ratos": UNIFORM}},
             "parameters: student.transfer.ratos is not a known key; did you mean",

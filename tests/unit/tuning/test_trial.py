@@ -15,6 +15,7 @@ from orchestrator.data import Split
 from orchestrator.errors import ConfigError
 from orchestrator.stages import Preparation, StageRunner, Work, prepare_work
 from orchestrator.stages.claims import NO_CLAIMS
+from orchestrator.stages.costs_ahead import CostsAhead
 from orchestrator.stages.events import EpochFinished, StageFinished, StageListener, event_from_json
 from orchestrator.tuning.objective import Objective
 from orchestrator.tuning.share import TrialShare
@@ -53,6 +54,16 @@ def test_it_reports_after_every_task_and_says_which_is_the_last(reports: list[Ta
         (2, 3, False),
         (3, 3, True),
     ]
+
+
+def test_the_last_students_size_was_known_before(
+    reports: list[TaskReport], seeds: list[Experiment]
+) -> None:
+    preparation, work = Preparation(), prepare_work(seeds[0])
+    assert reports
+    for role in ROLES:
+        [foreseen] = CostsAhead(preparation).of(seeds[0], [f"{role}/num_parameters"]).values()
+        assert work.evaluation_of(work.final_stages[role]).num_parameters == foreseen
 
 
 def test_the_objective_is_the_mean_over_the_seeds_of_what_is_stored(

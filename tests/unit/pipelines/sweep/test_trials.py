@@ -2,6 +2,7 @@
 earlier start was killed.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.errors import ConfigError, LaneLostError, StorageUnavailableError, UserInputError
+from orchestrator.models.network_costs import machine_name
 from orchestrator.pipelines.sweep.listener import SilentSweepListener
 from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.pipelines.sweep.trials import SweepTrials
@@ -68,7 +70,7 @@ class Sweep:
         objective = Objective.of(SearchSpace.model_validate(header.search_space))
         trial = TrialInProcess(
             plan.experiments,
-            objective,
+            objective.knowing(plan.known),
             TrialShare.of(self.experiment.execution),
             NO_CLAIMS,
             Preparation(),
@@ -217,6 +219,37 @@ def test_a_finished_trial_has_the_last_objective_a_summary_file_and_a_finished_r
     ]
     assert child.history("trial/stages_computed") == [(0, trial.stages_computed)]
     assert trial.stages_computed + trial.stages_cached == 6
+
+
+def test_a_trial_with_several_objectives_has_each_in_ledger_and_run(sweep: Sweep) -> None:
+    metrics = {"student/last_accuracy": "max", "student/num_parameters": "min"}
+    metrics |= {"student/latency_ms": "min", "worker_seconds": "min"}
+    source = sweep.start([4, 8], metrics=metrics)
+    plan = next_of(source)
+    assert plan.known.keys() == {"student/num_parameters", "student/latency_ms"}
+    assert TrialPlan.from_tune_config(plan.as_tune_config()) == plan
+    source.trial_started(plan.number)
+    sweep.learn(source, plan)
+    source.trial_ended(plan.number, TrialStatus.FINISHED, "")
+    trial, [child] = sweep.ledger.trials[0], sweep.tracker.children
+    summary = json.loads((sweep.folder / "trials" / "0000" / "summary-seed-0.json").read_text())
+    assert list(trial.values) == list(metrics)
+    assert trial.value == trial.values["student/last_accuracy"]
+    assert trial.values["student/num_parameters"] == summary["student"]["num_parameters"]
+    assert trial.values["student/latency_ms"] == plan.known["student/latency_ms"] > 0
+    assert trial.values["worker_seconds"] > 0
+    assert trial.measured_on == machine_name()
+    assert child.history("trial/student/num_parameters") == [
+        (step, summary["student"]["num_parameters"]) for step in (1, 2, 3)
+    ]
+    # whoever computes a stage, it costs the same: the second trial shares the teacher's
+    plan = next_of(source)
+    source.trial_started(plan.number)
+    sweep.learn(source, plan)
+    source.trial_ended(plan.number, TrialStatus.FINISHED, "")
+    second = sweep.ledger.trials[1]
+    assert second.values["worker_seconds"] > second.worker_seconds
+    assert not sweep.start([4, 8], metrics=metrics).has_work()
 
 
 @pytest.mark.parametrize(

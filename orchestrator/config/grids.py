@@ -1,0 +1,40 @@
+"""Reject parameters whose values a grid cannot list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.config.bounds import MOST_CHOICES
+from orchestrator.config.distributions import (
+    ENUMERABLE,
+    DistributionConfig,
+    IntUniformConfig,
+    QuantizedUniformConfig,
+)
+
+
+def check_grid(parameters: Mapping[str, DistributionConfig]) -> None:
+    """Reject parameters without a last value, or with too many.
+
+    Raises:
+        ValueError: There are such.
+    """
+    endless = {path: at for path, at in parameters.items() if not isinstance(at, ENUMERABLE)}
+    if endless:
+        msg = "\n".join(
+            f"parameters.{path}: a grid cannot list the values of {distribution.kind}; "
+            "use choice, int_uniform or quantized_uniform, or another searcher"
+            for path, distribution in endless.items()
+        )
+        raise ValueError(msg)
+    for path, distribution in parameters.items():
+        if (
+            isinstance(distribution, IntUniformConfig | QuantizedUniformConfig)
+            and distribution.num_values > MOST_CHOICES
+        ):
+            msg = (
+                f"parameters.{path}: a grid of {distribution.num_values:,} values is never"
+                f" gone through, the most are {MOST_CHOICES:,}; raise step, or use another"
+                " searcher"
+            )
+            raise ValueError(msg)

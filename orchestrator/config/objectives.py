@@ -1,0 +1,93 @@
+"""Several objectives of a sweep: their front, and the rule that chooses one trial of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.config.objective import BEST, parse_bound
+
+
+def with_first_metric(values: object) -> object:
+    """Return a search space's values with its first objective as `metric` and `mode`: what shows
+    one number shows that one.
+
+    Raises:
+        ValueError: `metric` or `mode` says something else.
+    """
+    metrics = values.get("metrics") if isinstance(values, Mapping) else None
+    if not isinstance(values, Mapping) or not isinstance(metrics, Mapping) or not metrics:
+        return values
+    name, mode = next(iter(metrics.items()))
+    first = {"metric": name, "mode": mode}
+    doubled = [key for key, value in first.items() if values.get(key, value) != value]
+    if doubled:
+        msg = f"both metrics and {' and '.join(doubled)} say what is made best; remove one of them"
+        raise ValueError(msg)
+    return {**values, **first}
+
+
+def check_one_number(trial_scheduler: str, metrics: Mapping[str, str]) -> None:
+    """Reject a trial scheduler that compares unfinished trials by one number.
+
+    Raises:
+        ValueError: It does.
+    """
+    if trial_scheduler != "none":
+        msg = (
+            f"trial_scheduler.kind = {trial_scheduler} compares trials by one number, and metrics"
+            f" names {len(metrics)}; use trial_scheduler: none, or one metric"
+        )
+        raise ValueError(msg)
+
+
+def check_choice(choose: Mapping[str, str], metrics: Mapping[str, str] | None) -> None:
+    """Reject a rule that cannot choose a trial of the front.
+
+    Raises:
+        ValueError: There is no front, the rule names another metric, or none decides.
+    """
+    if metrics is None:
+        msg = "choose selects a trial of a front, and there is one metric; give several as metrics"
+        raise ValueError(msg)
+    if BEST not in choose:
+        msg = f"choose: {BEST} is missing: name the metric that decides, one of {_list(metrics)}"
+        raise ValueError(msg)
+    unknown = [name for name in (choose[BEST], *choose) if name not in (*metrics, BEST)]
+    if unknown:
+        msg = f"choose: {unknown[0]!r} is none of the metrics; choose from {_list(metrics)}"
+        raise ValueError(msg)
+    for name, text in choose.items():
+        if name != BEST:
+            try:
+                parse_bound(text)
+            except ValueError as error:
+                msg = f"choose: {name}: {error}"
+                raise ValueError(msg) from None
+
+
+def _list(metrics: Mapping[str, str]) -> str:
+    return ", ".join(metrics)
+
+
+def are_in_front(
+    values: Sequence[Mapping[str, float]], objectives: Mapping[str, str]
+) -> list[bool]:
+    """Return of each of some values whether none of the others dominates it: is as good in every
+    objective, and better in one.
+
+    Args:
+        values: By objective.
+        objectives: "max" or "min", by objective.
+    """
+    signs = {name: 1.0 if mode == "max" else -1.0 for name, mode in objectives.items()}
+    points = [tuple(sign * of[name] for name, sign in signs.items()) for of in values]
+    front: list[tuple[float, ...]] = []
+    for point in sorted(set(points), reverse=True):  # whatever dominates a point comes before it
+        if not any(_dominates(other, point) for other in front):
+            front.append(point)
+    members = set(front)
+    return [point in members for point in points]
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one != other and all(mine >= theirs for mine, theirs in zip(one, other, strict=True))

@@ -1,0 +1,30 @@
+"""Parameters of trials as one short line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def parameters_text(
+    parameters: Mapping[str, Any], all_parameters: Sequence[Mapping[str, Any]]
+) -> str:
+    """`learning_rate=0.012 radius=1.3`: the parameters that are not the same everywhere, without
+    the paths that lead there.
+    """
+    differ = [
+        path
+        for path in parameters
+        if any(other.get(path) != parameters[path] for other in all_parameters)
+    ]
+    return " ".join(
+        f"{path.rpartition('.')[2]}={_short(parameters[path])}" for path in differ or parameters
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list):
+        return f"[{', '.join(_short(item) for item in value)}]"
+    return str(value)

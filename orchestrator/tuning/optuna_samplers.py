@@ -1,0 +1,70 @@
+"""Build Optuna's samplers, and describe objectives to Optuna."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+import optuna
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.config.searchers import (
+    GridSearchConfig,
+    OptunaSearchConfig,
+    RandomSearchConfig,
+    SearcherConfig,
+)
+
+GENERATION = "NSGAIISampler:generation"
+"""System attribute under which NSGA-II keeps a trial's generation, and reads that of others."""
+
+
+def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
+    """Return Optuna's sampler for a configuration; random and grid draw at random."""
+    match searcher:
+        case RandomSearchConfig() | GridSearchConfig():
+            return RandomSampler(seed=seed)
+        case OptunaSearchConfig(sampler="nsga2"):
+            population = max(2, searcher.num_startup_trials)
+            return NSGAIISampler(population_size=population, seed=seed)
+        case OptunaSearchConfig(sampler="gp"):
+            return GPSampler(
+                n_startup_trials=searcher.num_startup_trials,
+                seed=seed,
+                warn_independent_sampling=False,  # conditional parameters are drawn at random
+            )
+        case OptunaSearchConfig():
+            with warnings.catch_warnings():
+                # `group` is new: it keeps parameters together that are there together, although
+                # others are not always there
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return TPESampler(
+                    n_startup_trials=searcher.num_startup_trials,
+                    multivariate=True,
+                    group=True,
+                    seed=seed,
+                )
+        case _:
+            assert_never(searcher)
+
+
+def directions_of(search_space: SearchSpace) -> list[StudyDirection]:
+    """Return the direction of each objective, in their order."""
+    return [
+        StudyDirection.MAXIMIZE if mode == "max" else StudyDirection.MINIMIZE
+        for mode in search_space.objectives.values()
+    ]
+
+
+def first_to_minimize(
+    directions: Sequence[StudyDirection],
+) -> Callable[[FrozenTrial], float] | None:
+    """Return the first of several objectives as importances take it; None for one objective."""
+    if len(directions) == 1:
+        return None
+    sign = -1.0 if directions[0] is StudyDirection.MAXIMIZE else 1.0
+    return lambda trial: sign * trial.values[0]
