@@ -6,6 +6,8 @@ from pathlib import Path
 
 from orchestrator.address import Address
 
+STORAGE_VARIABLE = "ORCHESTRATOR_STORAGE"
+_STORAGES = ("sqlite", "postgresql", "mysql", "mariadb")
 _SQLITE_PREFIX = "sqlite:///"
 
 
@@ -58,6 +60,29 @@ def absolute_tracking_uri(uri: str, base: Path) -> str:
         return Address(uri).without_placeholders()
     _, separator, query = uri.partition("?")
     return f"{_SQLITE_PREFIX}{absolute_path(path, base)}{separator}{query}"
+
+
+def absolute_storage(uri: str) -> str:
+    """Return the address of an Optuna storage as `absolute_tracking_uri` returns it.
+
+    Raises:
+        ValueError: It is no database that Optuna can use, or its place is hidden.
+    """
+    if Address(uri).scheme.partition("+")[0] not in _STORAGES:
+        msg = (
+            f"{Address(uri)} is no storage of Optuna; give sqlite:///FILE or"
+            " postgresql://HOST/DATABASE"
+        )
+        raise ValueError(msg)
+    return absolute_tracking_uri(uri, Path.cwd())
+
+
+def storage_beside(store: str) -> str:
+    """Return the address of the Optuna storage beside a stage store: a file in the same folder, or
+    in this one's `.orchestrator` where the store is no folder of this machine.
+    """
+    folder = absolute_path(".orchestrator") if "://" in store else absolute_path(store).parent
+    return f"{_SQLITE_PREFIX}{folder / 'studies.db'}"
 
 
 def nameable(place: str) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from orchestrator.config.addresses import absolute_path, absolute_place, absolute_tracking_uri
+from orchestrator.config.addresses import (
+    STORAGE_VARIABLE,
+    absolute_path,
+    absolute_place,
+    absolute_storage,
+    absolute_tracking_uri,
+    storage_beside,
+)
 from orchestrator.config.backbones import (
     BuildableBackboneConfig,
     InheritedBackboneConfig,
@@ -49,6 +57,15 @@ class TrackingConfig(Config):
     experiment: str | None = Field(
         default=None, description="MLflow experiment; null means the experiment's name."
     )
+    storage: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "Optuna storage of every sweep's study: sqlite:///FILE, or a database such as"
+            " postgresql://HOST/NAME; null means ORCHESTRATOR_STORAGE, else studies.db beside the"
+            " store."
+        ),
+    )
     required: bool = Field(
         default=True,
         description=(
@@ -80,6 +97,11 @@ class TrackingConfig(Config):
     @classmethod
     def _absolute(cls, uri: str) -> str:
         return absolute_tracking_uri(uri, Path.cwd())
+
+    @field_validator("storage")
+    @classmethod
+    def _absolute_storage(cls, storage: str | None) -> str | None:
+        return None if storage is None else absolute_storage(storage)
 
     @field_validator("spool")
     @classmethod
@@ -120,6 +142,12 @@ class Experiment(Config):
     tracking: TrackingConfig = Field(
         default_factory=TrackingConfig, description="Where MLflow keeps the run."
     )
+
+    @property
+    def study_storage(self) -> str:
+        """Address of the Optuna storage that sweeps of this experiment write their studies to."""
+        given = self.tracking.storage or os.environ.get(STORAGE_VARIABLE)
+        return absolute_storage(given) if given else storage_beside(self.store.uri)
 
     def backbone_of(self, role: Role) -> BuildableBackboneConfig:
         """Return what a role's backbone is built from; an inherited one includes the teacher's."""

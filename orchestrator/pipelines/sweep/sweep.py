@@ -25,6 +25,7 @@ from orchestrator.pipelines.sweep.listener import SilentSweepListener, SweepList
 from orchestrator.pipelines.sweep.outputs import log_search_space, sweep_name, write_sweep_outputs
 from orchestrator.pipelines.sweep.result import SweepResult, result_of, summary_of
 from orchestrator.pipelines.sweep.setting import SweepSetting
+from orchestrator.pipelines.sweep.studies import study_of
 from orchestrator.pipelines.sweep.trials import SweepTrials
 from orchestrator.stages import Preparation, Work, check_backbones
 from orchestrator.stages.costs_ahead import CostsAhead
@@ -33,6 +34,7 @@ from orchestrator.tracking.views.comparisons import sweep_view, trial_views
 from orchestrator.tuning.ledger import Ledger, SweepHeader
 from orchestrator.tuning.share import TrialRoom, TrialShare, find_room, trial_cluster
 from orchestrator.tuning.space import Space
+from orchestrator.tuning.study_writer import written_study
 
 
 def sweep(
@@ -108,14 +110,15 @@ def _computed(
     with closed_truthfully(tracker), machine_watched(tracker, setting.experiment.tracking):
         log_search_space(setting, tracker)
         tracker.save_views([*trial_views(num_tasks), view])
-        trials = SweepTrials(setting, ledger, tracker, listener)
-        known = list(ledger.trials.values())
-        listener.sweep_started(
-            search_space, search_space.num_trials, num_tasks, known, tracker.run_id
-        )
-        if trials.has_work():
-            with ledger.timing():
-                _compute_trials(setting, work, room, trials, listener)
+        with written_study(study_of(setting, tracker.run_id)) as study:
+            trials = SweepTrials(setting, ledger, tracker, listener, study)
+            known = list(ledger.trials.values())
+            listener.sweep_started(
+                search_space, search_space.num_trials, num_tasks, known, tracker.run_id
+            )
+            if trials.has_work():
+                with ledger.timing():
+                    _compute_trials(setting, work, room, trials, listener)
         check_not_all_failed(ledger, trials.errors)
         summary = summary_of(search_space, ledger, tracker.run_id)
         write_sweep_outputs(setting, summary, ledger, tracker)

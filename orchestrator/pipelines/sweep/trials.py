@@ -20,6 +20,7 @@ from orchestrator.pipelines.sweep.trial_log import TrialLog
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
 from orchestrator.tuning.space import Configuration
+from orchestrator.tuning.study_writer import NoStudy, StudyNotes
 from orchestrator.tuning.trial import TaskReport
 from orchestrator.tuning.trial_source import TrialPlan
 from orchestrator.tuning.trial_status import TrialStatus
@@ -50,7 +51,12 @@ class SweepTrials:
     """
 
     def __init__(
-        self, setting: SweepSetting, ledger: Ledger, tracker: Tracker, listener: SweepListener
+        self,
+        setting: SweepSetting,
+        ledger: Ledger,
+        tracker: Tracker,
+        listener: SweepListener,
+        study: StudyNotes | None = None,
     ) -> None:
         """Draw nothing yet.
 
@@ -59,6 +65,7 @@ class SweepTrials:
             ledger: With the trials of earlier starts, open for writing.
             tracker: The sweep's run.
             listener: Receives the events of the sweep.
+            study: Receives every state of a trial, those of earlier starts too; None for nobody.
         """
         self._setting = setting
         self._search_space = search_space = setting.search_space
@@ -73,6 +80,9 @@ class SweepTrials:
                 ledger.write(
                     replace(trial, status=TrialStatus.INTERRUPTED, reason="its process was killed")
                 )
+        self._study = study or NoStudy()
+        for trial in ledger.trials.values():
+            self._study.note(trial)
         self._next: TrialPlan | None = None
         self._configurations: dict[int, Configuration] = {}
         self._parents: dict[int, int] = {}
@@ -244,6 +254,7 @@ class SweepTrials:
 
     def _note(self, trial: LedgerTrial) -> None:
         self._ledger.write(trial)
+        self._study.note(trial)
         self._listener.trial_changed(trial)
 
     def _plan(self, number: int, configuration: Configuration) -> TrialPlan:

@@ -1,5 +1,6 @@
 """The front of several objectives: what nothing dominates, and the trial that a rule chooses."""
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -27,7 +28,7 @@ def space_of(**fields: object) -> SearchSpace:
     return SearchSpace.model_validate(values)
 
 
-def trials_of(points: list[tuple[float, float]]) -> list[LedgerTrial]:
+def trials_of(points: Sequence[tuple[float, float]]) -> list[LedgerTrial]:
     return [
         LedgerTrial(
             number,

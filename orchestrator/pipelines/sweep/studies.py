@@ -1,0 +1,72 @@
+"""The Optuna study of a sweep: of one that runs, and of an earlier one from its ledger."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from orchestrator.config.addresses import absolute_storage
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.search_space import SearchSpace
+from orchestrator.errors import ConfigError, StorageUnavailableError
+from orchestrator.masking import hide, shown
+from orchestrator.output_files import LEDGER_FILE
+from orchestrator.pipelines.sweep.setting import SweepSetting
+from orchestrator.tracking.uris import run_page
+from orchestrator.tuning.ledger import Ledger
+from orchestrator.tuning.space import Space
+from orchestrator.tuning.studies import StudyIdentity
+from orchestrator.tuning.study_writer import write_study
+
+
+def study_of(setting: SweepSetting, sweep_id: str) -> StudyIdentity:
+    """Return which study a sweep is written to.
+
+    Args:
+        setting: What is asked of the sweep.
+        sweep_id: Of its run in MLflow.
+    """
+    experiment = setting.experiment
+    page_of = partial(run_page, shown(experiment.tracking.uri))
+    return StudyIdentity(experiment.study_storage, sweep_id, setting.space, page_of)
+
+
+def import_sweep(folder: Path, storage: str | None = None) -> StudyIdentity:
+    """Write a sweep's study from its ledger, or bring it up to date: of a sweep from before there
+    were studies, or one whose storage was away.
+
+    Args:
+        folder: The sweep's output folder.
+        storage: Address of the Optuna storage; None means that of the sweep's experiment.
+
+    Returns:
+        Which study of which storage it is.
+
+    Raises:
+        ConfigError: There is no sweep in the folder, one that this version cannot read, or the
+            address is no storage.
+        StorageUnavailableError: Ledger or storage cannot be used.
+    """
+    ledger = Ledger(folder / LEDGER_FILE)
+    if ledger.header is None:
+        advice = "name the output folder of a sweep, such as out/sweeps/NAME"
+        raise ConfigError("there is no sweep", where=str(folder), next_step=advice)
+    try:
+        experiment = Experiment.model_validate(ledger.header.experiment)
+        search_space = SearchSpace.model_validate(ledger.header.search_space)
+        address = absolute_storage(storage) if storage else experiment.study_storage
+    except (ValidationError, ValueError) as error:
+        what = f"the sweep cannot be imported ({error})"
+        raise ConfigError(what, where=str(folder)) from None
+    page_of = partial(run_page, shown(experiment.tracking.uri))
+    space = Space(search_space, experiment)
+    identity = StudyIdentity(address, ledger.header.sweep_id, space, page_of)
+    try:
+        write_study(ledger.trials.values(), identity)
+    except Exception as error:
+        what = f"the study cannot be written ({hide(error, address)})"
+        advice = "check tracking.storage or --storage, and that its database answers"
+        raise StorageUnavailableError(what, where=shown(address), next_step=advice) from error
+    return identity

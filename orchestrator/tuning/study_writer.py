@@ -1,0 +1,154 @@
+"""Keep the study of a running sweep up to date, without ever holding the sweep up.
+
+A thread of its own writes what has changed. While the storage cannot be used it tries again, and
+whatever it could not write by the end is in the ledger: the next start, or `orchestrator reconcile
+--sweep`, writes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from orchestrator.masking import hide, shown
+from orchestrator.tuning.ledger import LedgerTrial
+from orchestrator.tuning.studies import StoredStudy, StudyIdentity, open_storage
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
+LAST_SECONDS = 10.0
+
+
+class StudyNotes(Protocol):
+    """Receive each new state of a trial."""
+
+    def note(self, trial: LedgerTrial) -> None:
+        """Receive it; returns at once."""
+        ...
+
+
+class NoStudy:
+    """Ignore all trials."""
+
+    def note(self, trial: LedgerTrial) -> None:
+        """Ignore it."""
+
+
+class StudyWriter:
+    """Write trials to a study in a thread of its own."""
+
+    def __init__(self, identity: StudyIdentity) -> None:
+        """Write nothing yet; the storage is opened by the thread.
+
+        Args:
+            identity: Which study of which storage.
+        """
+        self._identity = identity
+        self._pending: dict[int, LedgerTrial] = {}
+        self._changed = threading.Condition()
+        self._is_ending = self._is_given_up = False
+        self._study: StoredStudy | None = None
+        self._num_failures = 0
+        self._thread = threading.Thread(target=self._work, name="study", daemon=True)
+        self._thread.start()
+
+    def note(self, trial: LedgerTrial) -> None:
+        """Have the newest state of a trial written."""
+        with self._changed:
+            self._pending[trial.number] = trial
+            self._changed.notify()
+
+    def close(self, seconds: float = LAST_SECONDS) -> None:
+        """Wait for what is left to be written, but not long: the ledger has it.
+
+        Args:
+            seconds: How long at most.
+        """
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify()
+        self._thread.join(seconds)
+        with self._changed:
+            self._is_given_up = True
+            self._changed.notify()
+            if self._pending:
+                logger.warning(
+                    "the study of this sweep in %s is not up to date: %d trials could not be"
+                    " written; once it can be reached, orchestrator reconcile --sweep DIR writes"
+                    " them",
+                    shown(self._identity.storage),
+                    len(self._pending),
+                )
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._is_ending)
+                if self._is_given_up or not self._pending:
+                    return
+                number, trial = next(iter(self._pending.items()))
+            try:
+                self._put(trial)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the sweep goes on
+                self._note_failure(error)
+            else:
+                self._note_success(number, trial)
+
+    def _put(self, trial: LedgerTrial) -> None:
+        if self._study is None:
+            self._study = StoredStudy(open_storage(self._identity.storage), self._identity)
+        self._study.put(trial)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._study = None
+        self._num_failures += 1
+        storage = self._identity.storage
+        if self._num_failures == 2:  # once may be another sweep that creates the tables
+            said = str(hide(error, storage)).strip().splitlines() or [type(error).__name__]
+            logger.warning(
+                "the study cannot be written to %s (%s); the sweep goes on, its ledger has all",
+                shown(storage),
+                said[0],
+            )
+        doubled = FIRST_PAUSE_SECONDS * 2.0 ** min(self._num_failures - 1, 10)
+        with self._changed:
+            was_ending = self._is_ending
+            pause = FIRST_PAUSE_SECONDS if was_ending else min(LONGEST_PAUSE_SECONDS, doubled)
+            self._changed.wait_for(
+                lambda: self._is_given_up or self._is_ending is not was_ending, timeout=pause
+            )
+
+    def _note_success(self, number: int, trial: LedgerTrial) -> None:
+        if self._num_failures > 1:
+            logger.warning("the study is written again to %s", shown(self._identity.storage))
+        self._num_failures = 0
+        with self._changed:
+            if self._pending.get(number) is trial:
+                del self._pending[number]
+
+
+@contextmanager
+def written_study(
+    identity: StudyIdentity, make: Callable[[StudyIdentity], StudyWriter] = StudyWriter
+) -> Iterator[StudyWriter]:
+    """Keep a study up to date for as long as its sweep runs, also where it ends with an error."""
+    writer = make(identity)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def write_study(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> None:
+    """Write all trials of a ledger now.
+
+    Raises:
+        Exception: Of Optuna or of the database's library: the storage cannot be reached or used.
+    """
+    study = StoredStudy(open_storage(identity.storage), identity)
+    for trial in trials:
+        study.put(trial)
