@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,12 +20,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from orchestrator.config.addresses import sqlite_path
 from orchestrator.config.search_space import SearchSpace
-from orchestrator.masking import shown_values
+from orchestrator.masking import hide, shown_values
 from orchestrator.tuning.dimensions import Dimension
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.optuna_samplers import directions_of
 from orchestrator.tuning.space import Space
 from orchestrator.tuning.trial_status import TrialStatus
+
+logger = logging.getLogger(__name__)
 
 TRIAL_ATTRIBUTE = "trial"
 _IDENTITY = "orchestrator:search_space"
@@ -192,6 +195,26 @@ def study_from(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> optuna
     for trial in trials:
         study.put(trial)
     return optuna.load_study(study_name=identity.name, storage=storage)
+
+
+def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optuna.Study:
+    """Return a sweep's study from its storage, or one in memory where that cannot be reached or is
+    not up to date.
+
+    Args:
+        identity: Which study of which storage.
+        trials: Of the sweep's ledger.
+    """
+    try:
+        storage = open_storage(identity.storage)
+        study = optuna.load_study(study_name=identity.name, storage=storage)
+        states = {it.user_attrs.get(TRIAL_ATTRIBUTE): it.state for it in study.trials}
+    except Exception as error:  # noqa: BLE001 - the database's library has errors of its own
+        logger.debug("the study is made from the ledger: %s", hide(error, identity.storage))
+        states = {}
+    if trials and states == {trial.number: _state_of(trial) for trial in trials}:
+        return study
+    return study_from(trials, identity)
 
 
 def _state_of(trial: LedgerTrial) -> TrialState:

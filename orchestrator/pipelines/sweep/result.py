@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.objective import metric_text
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.pipelines.sweep.setting import SweepSetting
+from orchestrator.pipelines.sweep.studies import study_of
 from orchestrator.tuning.front import chosen, front_of
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
+from orchestrator.tuning.studies import StudyIdentity, loaded_study
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -22,20 +28,40 @@ class SweepResult:
     Attributes:
         summary: The content of summary.json.
         output_dir: Folder of summary.json, best.yaml, the ledger and the figures.
-        trials: All trials, those of earlier starts too, by number.
+        ledger_trials: All trials, those of earlier starts too, by number.
         best: The finished trial with the best objective; of several objectives the one that
             `choose` selects. None where there is none.
         front: The finished trials that no other one dominates, the best by the first objective
             first; of one objective the best one.
         best_experiment: The complete experiment of `best`, with its first seed.
+        identity: Which study of which Optuna storage the sweep is.
     """
 
     summary: dict[str, Any]
     output_dir: Path
-    trials: Sequence[LedgerTrial]
+    ledger_trials: Sequence[LedgerTrial]
     best: LedgerTrial | None
     front: Sequence[LedgerTrial]
     best_experiment: Experiment | None
+    identity: StudyIdentity
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """All trials, those of earlier starts too, as a table: one row a trial, by number; a column
+        for each objective, each parameter (by its path), and each cost.
+        """
+        import pandas as pd  # noqa: PLC0415 - slow to import, and only this needs it
+
+        objectives = self.identity.space.search_space.objectives
+        rows = [_table_row(trial, list(objectives)) for trial in self.ledger_trials]
+        return pd.DataFrame(rows, columns=None if rows else ["trial", "status", *objectives])
+
+    @property
+    def study(self) -> optuna.Study:
+        """The sweep as a study: that of its storage, or one in memory where the storage cannot be
+        reached or lacks trials.
+        """
+        return loaded_study(self.identity, self.ledger_trials)
 
 
 def result_of(setting: SweepSetting, ledger: Ledger, summary: dict[str, Any]) -> SweepResult:
@@ -54,6 +80,7 @@ def result_of(setting: SweepSetting, ledger: Ledger, summary: dict[str, Any]) ->
         best,
         front_of(ledger.trials.values(), setting.search_space),
         None if best is None else setting.space.experiments_of(best.parameters)[0],
+        study_of(setting, summary["sweep_id"]),
     )
 
 
@@ -106,6 +133,22 @@ def _several(search_space: SearchSpace, ledger: Ledger) -> dict[str, Any]:
         "metrics": search_space.metrics,
         "choose": search_space.choose,
         "front": [trial.number for trial in front],
+    }
+
+
+def _table_row(trial: LedgerTrial, objectives: Sequence[str]) -> dict[str, Any]:
+    values = trial.values or dict.fromkeys(objectives, trial.value)
+    return {
+        "trial": trial.number,
+        "status": trial.status.value,
+        **values,
+        **trial.parameters,
+        "seconds": trial.seconds,
+        "worker_seconds_spent": trial.worker_seconds,
+        "stages_computed": trial.stages_computed,
+        "stages_cached": trial.stages_cached,
+        "run_id": trial.run_id,
+        "reason": trial.reason,
     }
 
 

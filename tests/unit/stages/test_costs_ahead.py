@@ -1,5 +1,6 @@
 """What networks will cost is known before they learn, and agrees with those that have learned."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from orchestrator.config.roles import ROLES
 from orchestrator.data import Split
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.errors import ConfigError
-from orchestrator.methods.method import HeadInputs, method_of
+from orchestrator.methods.method import ForeseesNetwork, HeadInputs, method_of
 from orchestrator.models import Network, build_backbone
 from orchestrator.models.network_costs import costs_of, machine_name
 from orchestrator.stages import Preparation, StageStore, costs_ahead
@@ -58,9 +59,9 @@ def test_a_network_that_has_learned_is_as_large_as_was_foreseen(method: Config) 
     extractors = {
         role: build_backbone(experiment.backbone_of(role), (1, 8, 8)).eval() for role in ROLES
     }
-    head = method_of(experiment).untrained_head(
-        HeadInputs("teacher", experiment, extractors, CLASSES)
-    )
+    chosen = method_of(experiment)
+    assert isinstance(chosen, ForeseesNetwork)
+    head = chosen.untrained_head(HeadInputs("teacher", experiment, extractors, CLASSES))
     foreseen = Network(extractors["teacher"], *head)
     assert foreseen.num_parameters() == learned.num_parameters()
     image = images.images[:1]
@@ -90,10 +91,8 @@ def test_a_latency_is_measured_once_for_each_architecture_and_kept_in_the_store(
     tiny_experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = with_values(tiny_experiment, {"store.uri": str(tmp_path)})
-    measured = []
-    monkeypatch.setattr(
-        costs_ahead, "latency_ms", lambda *_: measured.append(1) or float(len(measured))
-    )
+    measured = itertools.count(1)
+    monkeypatch.setattr(costs_ahead, "latency_ms", lambda *_: float(next(measured)))
     names = ["student/latency_ms"]
     slower = with_values(experiment, {"teacher.training.learning_rate": 0.5})
     deeper = with_values(experiment, {"student.backbone.kind": "resnet20"})

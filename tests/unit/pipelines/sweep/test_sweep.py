@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config import Experiment, SearchSpace
+from orchestrator.config import Experiment, SearchSpace, load_experiment
 from orchestrator.config.execution import RayConfig
 from orchestrator.config.overrides import with_values
 from orchestrator.distributed.resources import available_resources
@@ -40,7 +40,7 @@ def compute_here(
         source.trial_started(plan.number)
         trial = TrialInProcess(
             plan.experiments,
-            Objective.of(search_space),
+            Objective.of(search_space).knowing(plan.known),
             room.share,
             NO_CLAIMS,
             Preparation(),
@@ -128,12 +128,17 @@ def test_its_result_has_the_trials_and_the_best_one_as_a_complete_experiment(
 ) -> None:
     experiment = experiment_with(PASSWORD)
     result = sweep(SearchSpace.model_validate(SPACE), experiment, tmp_path / "out")
-    assert [trial.parameters for trial in result.trials] == [
-        {"student.temperature": 1},
-        {"student.temperature": 8},
-    ]
+    table = result.trials
+    assert list(table["student.temperature"]) == [1, 8]
     assert result.best is not None
-    assert result.best.value == max(trial.value or 0.0 for trial in result.trials)
+    assert result.best.value == table["student/average_incremental_accuracy"].max()
+    assert result.front == [result.best]
+    # each state of a trial was written while it was computed, elsewhere it is in memory
+    assert result.study.user_attrs["sweep_id"] == result.summary["sweep_id"]
+    assert result.study.best_value == result.best.value
+    assert [it.user_attrs["trial"] for it in result.study.trials] == list(table["trial"])
+    (tmp_path / "studies.db").unlink()
+    assert result.study.best_value == result.best.value
     assert result.summary["best"] == {
         "trial": result.best.number,
         "value": result.best.value,
@@ -148,7 +153,56 @@ def test_its_result_has_no_best_trial_where_none_has_finished(
 ) -> None:
     space = SearchSpace.model_validate({**SPACE, "budget": {"wall_seconds": 1e-9}})
     result = sweep(space, experiment_with(PASSWORD), tmp_path / "out")
-    assert (result.trials, result.best, result.best_experiment) == ([], None, None)
+    assert (result.best, result.front, result.best_experiment) == (None, [], None)
+    assert list(result.trials.columns)[:2] == ["trial", "status"]
+    assert len(result.trials) == len(result.study.trials) == 0
+
+
+def test_several_objectives_leave_a_front_of_experiments_and_the_one_that_the_rule_chooses(
+    experiment_with: Callable[[str], Experiment], tmp_path: Path
+) -> None:
+    backbones = ["small_cnn_tiny", "small_cnn", "resnet20"]
+    values = {
+        "name": "front",
+        "searcher": "grid",
+        "parameters": {"student.backbone.kind": {"kind": "choice", "values": backbones}},
+        # of both allowed sizes the smaller one keeps the rule, however they learn
+        "metrics": {"student/num_parameters": "min", "student/multiply_adds": "max"},
+        "bounds": {"student/num_parameters": "<= 200_000"},
+        "choose": {"student/multiply_adds": "<= 1e6", "best": "student/num_parameters"},
+    }
+    experiment, output = experiment_with(PASSWORD), tmp_path / "out"
+    result = sweep(SearchSpace.model_validate(values), experiment, output)
+    assert list(result.trials["student.backbone.kind"]) == backbones[:2]
+    assert [trial.number for trial in result.front] == result.summary["front"] == [0, 1]
+    assert result.best is not None
+    assert result.summary["best"]["trial"] == result.best.number == 0
+    assert result.summary["best"]["values"] == result.best.values
+    for trial in result.front:
+        one_of_front = load_experiment(output / "front" / f"trial-{trial.number:04}.yaml")
+        assert one_of_front.student.backbone.kind == backbones[trial.number]
+    assert result.best_experiment is not None
+    assert load_experiment(output / "best.yaml").student == result.best_experiment.student
+    front, leaders = (
+        [line.split(",")[:3] for line in (output / name).read_text().splitlines()]
+        for name in ("front.csv", "leaderboard.csv")
+    )
+    assert front[0] == ["trial", "run_id", "student/num_parameters"]
+    assert [line[0] for line in front[1:]] == ["0", "1"]
+    assert leaders[0] == ["rank", "trial", "front"]
+    assert (output / "figures" / "pareto_front.png").stat().st_size > 10_000
+    page = (output / "report.html").read_text()
+    assert "The <b>front</b> has 2 trials" in page
+    assert "best student/num_parameters with student/multiply_adds &lt;= 1e6" in page
+    assert [it.values for it in result.study.best_trials] == [
+        list(trial.values.values()) for trial in result.front
+    ]
+    # a stricter rule that nothing keeps, on the same trials
+    values["choose"] = {"student/multiply_adds": "<= 1", "best": "student/num_parameters"}
+    again = sweep(SearchSpace.model_validate(values), experiment, output, resume=True)
+    assert again.best is None
+    assert again.summary["front"] == [0, 1]
+    assert not (output / "best.yaml").exists()
 
 
 @pytest.mark.parametrize(
