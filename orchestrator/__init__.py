@@ -10,7 +10,8 @@ print(result.summary["student"]["last_accuracy"])
 
 `run`, `sweep` and `retrain` do what the commands of these names do; each returns a value with the
 content of its summary.json. `load_experiment`, `load_search_space` and `load_retraining` read what
-they take. A `Tracker` receives the numbers of a run, a `RunListener` or `SweepListener` its events.
+they take. A `Tracker` receives the numbers of a run, a `RunListener` or `SweepListener` its events;
+`sweep_listener` gives one that shows the progress of a sweep, in a terminal or a notebook.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "retrain",
     "run",
     "sweep",
+    "sweep_listener",
 ]
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.sweep.listener import SweepListener
     from orchestrator.pipelines.sweep.result import SweepResult
     from orchestrator.pipelines.sweep.sweep import sweep
+    from orchestrator.terminal.listeners import sweep_listener
     from orchestrator.tracking import Tracker
 else:
     # Not for type checkers: to them, any name would exist.
@@ -64,6 +67,7 @@ else:
         "retrain": "orchestrator.pipelines.retraining.retrain",
         "run": "orchestrator.pipelines.run.run",
         "sweep": "orchestrator.pipelines.sweep.sweep",
+        "sweep_listener": "orchestrator.terminal.listeners",
     }
 
     def __getattr__(name: str) -> object:

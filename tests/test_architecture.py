@@ -468,6 +468,7 @@ def test_public_names_are_these() -> None:
         "retrain",
         "run",
         "sweep",
+        "sweep_listener",
     }
     for name in orchestrator.__all__:
         assert getattr(orchestrator, name).__name__ == name

@@ -110,6 +110,7 @@ def test_every_retraining_is_valid_and_says_what_it_is(file: Path) -> None:
 
 def test_search_spaces_are_these() -> None:
     names = [
+        "accuracy_and_size",
         "augmentation_learning_rate",
         "baselines",
         "everything",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from orchestrator.config.objective import scale_of
 from orchestrator.figures.layout import empty_figure, finish_axes, message_figure
@@ -71,6 +72,9 @@ def _draw(
             str(trial.trial), (x, y), (5, 5), textcoords="offset points", fontsize=9, color=INK
         )
     axes.grid(color=GRID)
+    axes.set_axisbelow(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     axes.tick_params(length=0, colors=INK)
     axes.spines[:].set_visible(False)
     axes.margins(0.08)
