@@ -376,7 +376,7 @@ def test_commands_and_flags_are_these() -> None:
         "gc": {"files", "--store", "--unused-days", "--dry-run"},
         "report": {"what", "--set", "--output", "--tracking-uri"},
         "compare": {"run_ids", "--output", "--tracking-uri"},
-        "reconcile": {"--tracking-uri", "--spool"},
+        "reconcile": {"--tracking-uri", "--spool", "--sweep", "--storage"},
         "plugins": {"--json"},
         "init": {"folder"},
         "list": {

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from orchestrator.address import is_same_place
 from orchestrator.config.addresses import (
     STORAGE_VARIABLE,
     absolute_path,
@@ -29,6 +30,7 @@ from orchestrator.config.roles import Role
 from orchestrator.config.scenario import ScenarioConfig
 from orchestrator.config.student import StudentConfig
 from orchestrator.config.teacher import TeacherConfig
+from orchestrator.masking import shown
 
 
 class StoreConfig(Config):
@@ -102,6 +104,17 @@ class TrackingConfig(Config):
     @classmethod
     def _absolute_storage(cls, storage: str | None) -> str | None:
         return None if storage is None else absolute_storage(storage)
+
+    @model_validator(mode="after")
+    def _storage_is_not_mlflows(self) -> TrackingConfig:
+        if self.storage is not None and is_same_place(self.storage, self.uri):
+            msg = (
+                f"storage = {shown(self.storage)} is MLflow's own database, and both keep their"
+                " version in a table of one name; give a database of its own, such as"
+                " sqlite:///studies.db"
+            )
+            raise ValueError(msg)
+        return self
 
     @field_validator("spool")
     @classmethod

@@ -35,9 +35,9 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.methods import FeCamConfig
 from orchestrator.methods.artifacts import network_tensors, rebuilt, unprefixed
 from orchestrator.methods.features.closed_form import Extracted, FrozenFeatures
+from orchestrator.methods.heads import HeadInputs
 from orchestrator.methods.method import (
     ArtifactContext,
-    HeadInputs,
     LearningInputs,
     Model,
     NetworkModel,

@@ -1,10 +1,18 @@
-"""Heads of untrained networks, in the sizes that they have once all classes are learned."""
+"""Heads of untrained networks, in the sizes that they have once all classes are learned; and the
+part of the protocol by which a method tells them.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
+from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import Role
 from orchestrator.models import (
     Backbone,
     CosineClassifier,
@@ -14,6 +22,42 @@ from orchestrator.models import (
 )
 
 Head = tuple[nn.Module, nn.Module]
+
+
+@dataclass(frozen=True)
+class HeadInputs:
+    """All that the form of a network behind its extractor depends on.
+
+    Attributes:
+        role: Whose network.
+        experiment: The configuration; of it, only `method`, both backbones, `teacher.extractor`,
+            sizes of `teacher.joint_embedding` and `student.classifier` may be read.
+        extractors: Of both roles, with whatever weights.
+        num_classes: That it tells apart.
+    """
+
+    role: Role
+    experiment: Experiment
+    extractors: Mapping[Role, Backbone]
+    num_classes: int
+
+    @property
+    def extractor(self) -> Backbone:
+        """The role's own."""
+        return self.extractors[self.role]
+
+
+@runtime_checkable
+class ForeseesNetwork(Protocol):
+    """Extend `methods.method.Method` for one whose networks have a known form before they learn: a
+    sweep may then weigh or bound what they cost.
+    """
+
+    def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
+        """Return an embedding module and a classifier of the sizes that they have once all classes
+        are learned; their values do not matter.
+        """
+        ...
 
 
 def zeros_classifier(num_features: int, num_classes: int) -> LinearClassifier:

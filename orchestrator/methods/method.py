@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
 from orchestrator.config.backbones import InheritedBackboneConfig
 from orchestrator.config.experiment import Experiment
@@ -25,7 +24,7 @@ from orchestrator.data.scenario import Task
 from orchestrator.data.unlabeled import UnlabeledImages
 from orchestrator.errors import ConfigError
 from orchestrator.methods.views import Views
-from orchestrator.models import AnyNetwork, Backbone
+from orchestrator.models import AnyNetwork
 from orchestrator.models.artifact import Artifact
 from orchestrator.training.context import LearningContext
 
@@ -166,42 +165,6 @@ class LearnsFromUnlabeled(Protocol):
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
         """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these
         images in their key.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class HeadInputs:
-    """All that the form of a network behind its extractor depends on.
-
-    Attributes:
-        role: Whose network.
-        experiment: The configuration; of it, only `method`, both backbones, `teacher.extractor`,
-            sizes of `teacher.joint_embedding` and `student.classifier` may be read.
-        extractors: Of both roles, with whatever weights.
-        num_classes: That it tells apart.
-    """
-
-    role: Role
-    experiment: Experiment
-    extractors: Mapping[Role, Backbone]
-    num_classes: int
-
-    @property
-    def extractor(self) -> Backbone:
-        """The role's own."""
-        return self.extractors[self.role]
-
-
-@runtime_checkable
-class ForeseesNetwork(Protocol):
-    """Extend `Method` for one whose networks have a known form before they learn: a sweep may then
-    weigh or bound what they cost.
-    """
-
-    def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return an embedding module and a classifier of the sizes that they have once all classes
-        are learned; their values do not matter.
         """
         ...
 

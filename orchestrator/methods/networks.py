@@ -17,11 +17,10 @@ from orchestrator.data.batches import BalancedBatches
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.methods.artifacts import network_tensors, rebuilt_network
 from orchestrator.methods.features.extractor import new_extractor
-from orchestrator.methods.heads import linear_head, projection_head
+from orchestrator.methods.heads import HeadInputs, linear_head, projection_head
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
-    HeadInputs,
     LearningInputs,
     Model,
     NetworkModel,

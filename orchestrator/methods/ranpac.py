@@ -39,8 +39,8 @@ from orchestrator.methods.features.closed_form import (
     stored_moments,
 )
 from orchestrator.methods.features.moments import FeatureMoments, no_moments, ridge_classifier
-from orchestrator.methods.heads import zeros_classifier
-from orchestrator.methods.method import ArtifactContext, HeadInputs, LearningInputs, Model
+from orchestrator.methods.heads import HeadInputs, zeros_classifier
+from orchestrator.methods.method import ArtifactContext, LearningInputs, Model
 from orchestrator.methods.views import ClassFeatures
 from orchestrator.models import Backbone, LinearClassifier, Network, PowerNormalization
 from orchestrator.models.artifact import Artifact

@@ -19,7 +19,8 @@ from orchestrator.config.objective import COSTS
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError
-from orchestrator.methods.method import ForeseesNetwork, HeadInputs, method_of
+from orchestrator.methods.heads import ForeseesNetwork, HeadInputs
+from orchestrator.methods.method import method_of
 from orchestrator.models import AnyNetwork, Network, build_backbone
 from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import Shape

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import optuna
 import pytest
 import yaml
 
@@ -399,7 +400,8 @@ def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_s
     new_place: Callable[..., Place],
 ) -> None:
     place = new_place()
-    settings: dict[str, Any] = {"seeds": [0, 1], "max_concurrent_trials": 1}
+    metrics = {"student/average_incremental_accuracy": "max", "student/num_parameters": "min"}
+    settings: dict[str, Any] = {"seeds": [0, 1], "max_concurrent_trials": 1, "metrics": metrics}
     first = place.sweep(
         place.space({"student.temperature": [1, 4]}, budget={"worker_seconds": 0.01}, **settings)
     )
@@ -431,6 +433,20 @@ def test_a_spent_budget_interrupts_and_a_larger_one_goes_on_with_the_mean_over_s
         history = place.client().get_metric_history(trial["run_id"], "student/accuracy")
         assert sorted({point.step for point in history}) == [1, 2, 3]
         assert place.runs()[trial["run_id"]].data.tags["orchestrator.seed"] == "0, 1"
+    # two objectives: equally large students, of which the better one is the front
+    sizes = {trial["values"]["student/num_parameters"] for trial in second["trials"]}
+    assert len(sizes) == 1
+    best = max(trial["value"] for trial in second["trials"])
+    front = [trial["trial"] for trial in second["trials"] if trial["value"] == best]
+    assert second["front"] == front
+    # both starts are one study, in which the interrupted trial has finished
+    storage = f"sqlite:///{place.folder / 'studies.db'}"
+    [name] = optuna.get_all_study_names(storage)
+    assert name == f"test {second['sweep_id']}"
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    assert [trial.values for trial in trials] == [
+        list(trial["values"].values()) for trial in second["trials"]
+    ]
 
 
 # --- trial schedulers, and trials that fail -------------------------------------------------------

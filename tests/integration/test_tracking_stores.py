@@ -4,20 +4,26 @@ it.
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import optuna
+import psycopg
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from orchestrator.config.experiment import TrackingConfig
+from orchestrator.config import SearchSpace
+from orchestrator.config.experiment import Experiment, TrackingConfig
 from orchestrator.pipelines.run.run import run
 from orchestrator.tracking import RunStatus, names, open_run
+from orchestrator.tuning.ledger import LedgerTrial
+from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.studies import StudyIdentity
+from orchestrator.tuning.study_writer import write_study
+from orchestrator.tuning.trial_status import TrialStatus
 from tests.integration.servers import MlflowServer, mlflow_server, postgres, postgres_programs
-
-if TYPE_CHECKING:
-    from orchestrator.config import Experiment
 
 pytestmark = pytest.mark.skipif(
     postgres_programs() is None, reason="PostgreSQL is not installed (apt-get install postgresql)"
@@ -71,18 +77,20 @@ class Tracked(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    folder = tmp_path_factory.mktemp("server")
-    with (
-        postgres(tmp_path_factory.mktemp("postgres")) as backend,
-        mlflow_server(backend, folder) as running,
-    ):
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres(tmp_path_factory.mktemp("postgres")) as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    with mlflow_server(database, tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def runs(
-    server: MlflowServer, tiny_experiment: "Experiment", tmp_path_factory: pytest.TempPathFactory
+    server: MlflowServer, tiny_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Tracked]:
     """The same experiment, tracked by both; the second one takes its stages from the store."""
     folder, found = tmp_path_factory.mktemp("runs"), {}
@@ -156,6 +164,27 @@ def test_trials_that_log_at_once_lose_nothing(server: MlflowServer, tmp_path: Pa
             (step, number + step / 1000) for step in range(1, NUM_STEPS + 1)
         ]
         assert client.get_run(trial.run_id).info.status == "FINISHED"
+
+
+def test_a_sweep_is_a_study_of_a_database_server(database: str) -> None:
+    place, _, _ = database.rpartition("/")
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE studies")
+    values = {
+        "name": "test",
+        "parameters": {"student.temperature": {"kind": "uniform", "low": 1, "high": 8}},
+        "num_trials": 1,
+    }
+    space = Space(SearchSpace.model_validate(values), Experiment())
+    identity = StudyIdentity(f"{place}/studies", "sweep", space, lambda run: run)
+    point = {"student.temperature": 4.0}
+    trial = LedgerTrial(0, Configuration(point, point), "run", curve=[0.5])
+    write_study([trial], identity)
+    ended = replace(trial, status=TrialStatus.FINISHED, value=0.9, curve=[0.5, 0.9])
+    write_study([ended], identity)
+    [stored] = optuna.load_study(study_name="test sweep", storage=identity.storage).trials
+    assert (stored.value, stored.params) == (0.9, point)
+    assert stored.intermediate_values == {1: 0.5, 2: 0.9}
 
 
 @pytest.mark.parametrize("password", ["wrong"])

@@ -34,6 +34,7 @@ from orchestrator.methods.dual_teacher.teacher.prototypes import PrototypeMemory
 from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
 from orchestrator.methods.features.extractor import PRETRAINING_PATHS
 from orchestrator.methods.heads import (
+    HeadInputs,
     cosine_classifier,
     linear_head,
     projection_head,
@@ -42,7 +43,6 @@ from orchestrator.methods.heads import (
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
-    HeadInputs,
     LearningInputs,
     Model,
     is_pretrained,

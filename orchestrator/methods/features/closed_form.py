@@ -23,11 +23,10 @@ from orchestrator.methods.features.extractor import (
     pretrain_extractor,
 )
 from orchestrator.methods.features.moments import FeatureMoments, no_moments
-from orchestrator.methods.heads import linear_head
+from orchestrator.methods.heads import HeadInputs, linear_head
 from orchestrator.methods.method import (
     STAGE_FORMATS,
     ArtifactContext,
-    HeadInputs,
     LearningInputs,
     Model,
     is_pretrained,

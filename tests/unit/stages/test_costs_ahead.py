@@ -24,7 +24,8 @@ from orchestrator.config.roles import ROLES
 from orchestrator.data import Split
 from orchestrator.data.labeled_images import LabeledImages
 from orchestrator.errors import ConfigError
-from orchestrator.methods.method import ForeseesNetwork, HeadInputs, method_of
+from orchestrator.methods.heads import ForeseesNetwork, HeadInputs
+from orchestrator.methods.method import method_of
 from orchestrator.models import Network, build_backbone
 from orchestrator.models.network_costs import costs_of, machine_name
 from orchestrator.stages import Preparation, StageStore, costs_ahead

@@ -1,0 +1,52 @@
+"""Where the studies of sweeps are: beside the store, unless said otherwise."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.config import Experiment
+
+
+def experiment_with(store: str, **tracking: Any) -> Experiment:  # noqa: ANN401 - plain values of YAML
+    return Experiment.model_validate({"store": {"uri": store}, "tracking": tracking})
+
+
+@pytest.fixture(autouse=True)
+def no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORCHESTRATOR_STORAGE", raising=False)
+
+
+def test_studies_are_beside_a_store_of_this_machine_and_else_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    beside = experiment_with("/data/store").study_storage
+    elsewhere = experiment_with("s3://bucket/store").study_storage
+    assert beside == "sqlite:////data/studies.db"
+    assert Experiment().study_storage == elsewhere
+    assert elsewhere == f"sqlite:///{tmp_path}/.orchestrator/studies.db"
+
+
+def test_the_file_comes_before_the_variable_and_that_before_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCHESTRATOR_STORAGE", "postgresql://host/studies")
+    assert Experiment().study_storage == "postgresql://host/studies"
+    named = experiment_with("/data/store", storage="sqlite:///mine.db")
+    assert named.study_storage == f"sqlite:///{tmp_path}/mine.db"
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("redis://me:hunter2@host", r"redis://\*\*\*@host is no storage of Optuna"),
+        ("studies.db", "studies.db is no storage of Optuna"),
+        ("postgresql://me:hunter2@host/mlflow", "is MLflow's own database"),
+    ],
+)
+def test_what_cannot_hold_studies_is_refused_without_a_password(storage: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as raised:
+        experiment_with("/data/store", uri="postgresql://other@host/mlflow", storage=storage)
+    assert "hunter2" not in str(raised.value).partition("[type=")[0]
