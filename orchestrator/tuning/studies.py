@@ -68,7 +68,7 @@ def study_name(search_space: SearchSpace, sweep_id: str) -> str:
     return f"{search_space.name} {sweep_id}"
 
 
-def open_storage(address: str) -> BaseStorage:
+def open_storage(address: str) -> RDBStorage:
     """Open an Optuna storage, and create its tables where there are none.
 
     Raises:
@@ -81,6 +81,12 @@ def open_storage(address: str) -> BaseStorage:
     is_sqlite = address.startswith("sqlite")
     seconds = {"timeout" if is_sqlite else "connect_timeout": _TIMEOUT_SECONDS}
     return RDBStorage(address, engine_kwargs={"connect_args": seconds})
+
+
+def close_storage(storage: RDBStorage) -> None:
+    """Close the connections of a storage."""
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 class StoredStudy:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
+
+from optuna.storages import RDBStorage
 
 from orchestrator.masking import hide, shown
 from orchestrator.tuning.ledger import LedgerTrial
-from orchestrator.tuning.studies import StoredStudy, StudyIdentity, open_storage
+from orchestrator.tuning.studies import StoredStudy, StudyIdentity, close_storage, open_storage
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class StudyWriter:
         self._changed = threading.Condition()
         self._is_ending = self._is_given_up = False
         self._study: StoredStudy | None = None
+        self._storage: RDBStorage | None = None
         self._num_failures = 0
         self._thread = threading.Thread(target=self._work, name="study", daemon=True)
         self._thread.start()
@@ -85,6 +88,19 @@ class StudyWriter:
                 )
 
     def _work(self) -> None:
+        try:
+            self._write_all()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the storage; the next trial opens it again."""
+        storage, self._storage, self._study = self._storage, None, None
+        if storage is not None:
+            with suppress(Exception):  # whatever a database that is away has to say
+                close_storage(storage)
+
+    def _write_all(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending or self._is_ending)
@@ -100,11 +116,12 @@ class StudyWriter:
 
     def _put(self, trial: LedgerTrial) -> None:
         if self._study is None:
-            self._study = StoredStudy(open_storage(self._identity.storage), self._identity)
+            self._storage = open_storage(self._identity.storage)
+            self._study = StoredStudy(self._storage, self._identity)
         self._study.put(trial)
 
     def _note_failure(self, error: Exception) -> None:
-        self._study = None
+        self._let_go()
         self._num_failures += 1
         storage = self._identity.storage
         if self._num_failures == 2:  # once may be another sweep that creates the tables
@@ -149,6 +166,10 @@ def write_study(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> None:
     Raises:
         Exception: Of Optuna or of the database's library: the storage cannot be reached or used.
     """
-    study = StoredStudy(open_storage(identity.storage), identity)
-    for trial in trials:
-        study.put(trial)
+    storage = open_storage(identity.storage)
+    try:
+        study = StoredStudy(storage, identity)
+        for trial in trials:
+            study.put(trial)
+    finally:
+        close_storage(storage)

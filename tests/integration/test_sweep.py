@@ -307,6 +307,10 @@ def test_the_files_on_disk_are_whole(swept: Swept) -> None:
         if path.endswith(".png")
     )
     rows = list(csv.DictReader((output / "leaderboard.csv").read_text().splitlines()))
+    [study] = optuna.get_all_study_summaries(f"sqlite:///{swept.place.folder / 'studies.db'}")
+    assert (study.study_name, study.n_trials) == (f"test {summary['sweep_id']}", 3)
+    assert study.best_trial is not None
+    assert study.best_trial.value == summary["best"]["value"]
     ranked = sorted(summary["trials"], key=lambda trial: -trial["value"])
     assert [int(row["trial"]) for row in rows] == [trial["trial"] for trial in ranked]
     assert (

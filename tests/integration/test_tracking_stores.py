@@ -20,7 +20,7 @@ from orchestrator.pipelines.run.run import run
 from orchestrator.tracking import RunStatus, names, open_run
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.space import Configuration, Space
-from orchestrator.tuning.studies import StudyIdentity
+from orchestrator.tuning.studies import StudyIdentity, close_storage, open_storage
 from orchestrator.tuning.study_writer import write_study
 from orchestrator.tuning.trial_status import TrialStatus
 from tests.integration.servers import MlflowServer, mlflow_server, postgres, postgres_programs
@@ -182,7 +182,9 @@ def test_a_sweep_is_a_study_of_a_database_server(database: str) -> None:
     write_study([trial], identity)
     ended = replace(trial, status=TrialStatus.FINISHED, value=0.9, curve=[0.5, 0.9])
     write_study([ended], identity)
-    [stored] = optuna.load_study(study_name="test sweep", storage=identity.storage).trials
+    storage = open_storage(identity.storage)
+    [stored] = optuna.load_study(study_name="test sweep", storage=storage).trials
+    close_storage(storage)
     assert (stored.value, stored.params) == (0.9, point)
     assert stored.intermediate_values == {1: 0.5, 2: 0.9}
 
