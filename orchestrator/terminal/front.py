@@ -25,7 +25,7 @@ def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Tab
     """
     left_out = f"; the first {_MOST_ROWS}" if len(front) > _MOST_ROWS else ""
     table = Table(
-        title=f"Front: {len(front)} trials on {summary['split']} data{left_out}",
+        title=f"Front: {len(front)} trial{'s' * (len(front) != 1)} on {summary['split']} data{left_out}",
         title_justify="left",
     )
     for name in ("trial", *summary["metrics"], "parameters"):

@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,35 @@ def test_the_trials_runs_tell_what_the_summary_would_have(
     }
     assert summary["worker_seconds"] == 60.0
     assert summary["metric"] == "1 * student/last_accuracy - 0.5 * student/forgetting"
+
+
+def test_a_front_is_told_by_the_trials_runs_also_while_the_sweep_goes_on(
+    sweep: TrackedRun, trials: list[TrackedRun]
+) -> None:
+    metrics = {"student/last_accuracy": "max", "student/num_parameters": "min"}
+    values = {0: (0.5, 100), 1: (0.75, 200)}
+    several = [
+        replace(
+            trial,
+            metrics={
+                **trial.metrics,
+                **dict(zip(map(names.trial_value, metrics), of, strict=True)),
+            },
+        )
+        for number, trial in enumerate(trials)
+        for of in [values.get(number, (0.1, 900))]
+    ]
+    space = {**SPACE, "metric": "student/last_accuracy", "metrics": metrics}
+    summary = summary_of_trials(sweep, several, space)
+    assert (summary["front"], summary["best"]) == ([1, 0], None)
+    text = text_of(sweep_report(facts(sweep, summary, space)))
+    assert "The front has 2 trials" in text
+    assert "No rule chooses one of them" in text
+    assert "75.0 %" in text
+    # one that was begun by a version that logged one number
+    earlier = summary_of_trials(sweep, trials, space)
+    assert earlier["front"] == []
+    assert "The front has 0 trials" in text_of(sweep_report(facts(sweep, earlier, space)))
 
 
 def test_without_a_search_space_the_parameters_are_what_differs(

@@ -1,6 +1,7 @@
 """What people read of accuracies is in percent, with one decimal."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,31 @@ def test_a_sweep_shows_its_objective_in_percent(
         assert said.count("88.0 %") == 2, said
         assert "0.88" not in said
         caplog.clear()
+
+
+def test_several_objectives_are_shown_in_their_units_with_the_front_and_the_choice(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    metrics = {"student/last_accuracy": "max", "student/num_parameters": "min"}
+    space = SearchSpace.model_validate(
+        {**SPACE.model_dump(exclude={"metric", "mode"}), "metrics": metrics}
+    )
+    values = {"student/last_accuracy": 0.87993, "student/num_parameters": 15418.0}
+    trial = replace(TRIAL, values=values)
+    several = {"metrics": metrics, "choose": None, "front": [3], "best": None}
+    uri = "http://mlflow.example"
+    for listener in (TerminalSweepListener(new_console(), uri), JsonSweepListener(uri)):
+        listener.sweep_started(space, 2, 3, [], "sweep")
+        listener.trial_changed(trial)
+        listener.sweep_finished({**SUMMARY, **several}, Path("out"), "")
+    said, logged = capsys.readouterr().out, caplog.text
+    assert "max student/last_accuracy, min student/num_parameters on validation" in said
+    assert "88.0 %, 15,418" in said
+    assert "Front: 1 trial on validation data" in said
+    assert "best     none: the search space has no `choose`" in said
+    assert "objective 88.0 %, 15,418" in logged
+    assert "front: trials 3" in logged
 
 
 def test_a_run_in_a_pod_ends_with_percent(caplog: pytest.LogCaptureFixture) -> None:
