@@ -24,8 +24,9 @@ def front_table(front: Sequence[LedgerTrial], summary: Mapping[str, Any]) -> Tab
         summary: The content of summary.json.
     """
     left_out = f"; the first {_MOST_ROWS}" if len(front) > _MOST_ROWS else ""
+    number = "1 trial" if len(front) == 1 else f"{len(front)} trials"
     table = Table(
-        title=f"Front: {len(front)} trial{'s' * (len(front) != 1)} on {summary['split']} data{left_out}",
+        title=f"Front: {number} on {summary['split']} data{left_out}",
         title_justify="left",
     )
     for name in ("trial", *summary["metrics"], "parameters"):

@@ -187,7 +187,7 @@ class Space:
         return ConfigError(
             f"{which} was refused, the last because: {reason}",
             self._where,
-            "change the ranges or the constraints",
+            "change the ranges, the constraints or the bounds",
         )
 
     def _point(self, draw: Draw) -> Configuration:
