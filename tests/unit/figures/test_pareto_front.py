@@ -1,5 +1,7 @@
 """The chart of a front: its trials numbered, the chosen one a star, the others grey."""
 
+import numpy as np
+
 from orchestrator.figures.pareto_front import pareto_front_figure
 from orchestrator.figures.trials import TrialRow
 
@@ -24,7 +26,7 @@ def rows(*names: str) -> list[TrialRow]:
 def test_trials_of_the_front_are_numbered_and_the_chosen_one_is_a_star() -> None:
     figure = pareto_front_figure(rows(ACCURACY, SIZE), {ACCURACY: "max", SIZE: "min"}, 1)
     [axes] = figure.axes
-    others, front, chosen = (each.get_offsets().tolist() for each in axes.collections)
+    others, front, chosen = (np.asarray(each.get_offsets()).tolist() for each in axes.collections)
     assert front == [[100.0, 80.0], [300.0, 90.0]]
     assert chosen == [[100.0, 80.0]]
     assert others == [[200.0, 70.0], [400.0, 60.0]]
