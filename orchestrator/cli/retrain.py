@@ -162,7 +162,9 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
 def _tick(loaded: Retraining, output: Path | None, dry_run: bool, due: datetime | None) -> None:
     from orchestrator.pipelines.retraining.retrain import retrain as run_tick
     from orchestrator.terminal.listeners import show, tick_listener
+    from orchestrator.training.compiler import leave_triton_out
 
+    leave_triton_out()
     listener = tick_listener()
     try:
         outcome = run_tick(loaded, output, dry_run=dry_run, scheduled_at=due, listener=listener)
