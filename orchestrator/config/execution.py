@@ -27,7 +27,11 @@ class InProcessConfig(Config):
         default=None,
         ge=1,
         le=MOST_THREADS,
-        description="CPU threads of torch; null means all that this process may use.",
+        description=(
+            "CPU threads of torch, at most as many as there are CPUs; null means as many as are"
+            " idle when a stage begins, for threads that must share a CPU are slower than one."
+            " Another number may change the last digits of results."
+        ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="auto takes a GPU when there is one."

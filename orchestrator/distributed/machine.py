@@ -1,10 +1,62 @@
-"""What this machine has. Imports no ray."""
+"""Tell what this machine has, and what of it is free. Imports no ray."""
 
 from __future__ import annotations
 
+import os
+import re
+import time
+from collections.abc import Set
+from pathlib import Path
+
 import joblib
+
+_CPU_TIMES = Path("/proc/stat")
+_OF_A_CPU = re.compile(r"^cpu(\d+) (.*)$", re.MULTILINE)
+_IDLE, _WAITING_FOR_DISKS = 3, 4
+_LOOK_SECONDS = 0.25
 
 
 def cpus_of_this_machine() -> int:
     """Return the CPUs that this process may use: its affinity and its container's quota count."""
     return int(joblib.cpu_count())
+
+
+def free_cpus() -> int:
+    """Return how many of the CPUs that this process may use are idle now, at least 1.
+
+    It takes a quarter of a second. Where the system does not say how busy its CPUs are, all count
+    as idle.
+    """
+    granted = cpus_of_this_machine()
+    if granted == 1 or not _CPU_TIMES.exists():
+        return granted
+    allowed = os.sched_getaffinity(0)
+    before, own, began = _idle_seconds(allowed), time.process_time(), time.monotonic()
+    time.sleep(_LOOK_SECONDS)
+    idle, own = _idle_seconds(allowed) - before, time.process_time() - own
+    # what this process computes meanwhile, it will not compute beside itself
+    return _whole_cpus((idle + own) / (time.monotonic() - began), granted)
+
+
+def _whole_cpus(idle: float, granted: int) -> int:
+    return max(1, min(round(idle), granted))
+
+
+def _idle_seconds(cpus: Set[int]) -> float:
+    """Return how long CPUs have been idle since the start of the system, added up."""
+    return idle_ticks(_CPU_TIMES.read_text(encoding="ascii"), cpus) / os.sysconf("SC_CLK_TCK")
+
+
+def idle_ticks(times: str, cpus: Set[int]) -> int:
+    """Return the ticks for which some CPUs had nothing to do.
+
+    Args:
+        times: Text of /proc/stat.
+        cpus: Their numbers.
+    """
+    counted = {int(number): text.split() for number, text in _OF_A_CPU.findall(times)}
+    return sum(
+        int(counted[cpu][_IDLE]) + int(counted[cpu][_WAITING_FOR_DISKS])
+        for cpu in cpus
+        if cpu in counted
+    )

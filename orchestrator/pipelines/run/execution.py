@@ -4,6 +4,7 @@ Ray. And whether they can be.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from orchestrator.config.experiment import Experiment
 from orchestrator.config.extensions import extensions_in, extensions_named
 from orchestrator.distributed.environment import set_environment
 from orchestrator.distributed.extensions import check_extensions
+from orchestrator.distributed.machine import cpus_of_this_machine, free_cpus
 from orchestrator.distributed.resources import check_room
 from orchestrator.errors import ConfigError
 from orchestrator.stages import StageRunner, Work
@@ -86,8 +88,8 @@ def compute(
         return
     match execution:
         case InProcessConfig():
-            with _threads(execution):
-                _compute_here(work, _device_of(execution), listener, stored)
+            with _own_threads() as choose_threads:
+                _compute_here(work, _device_of(execution), listener, stored, choose_threads)
         case RayConfig():
             ray_starts(execution.address)
             set_environment(execution)
@@ -110,23 +112,46 @@ def _stored_values(work: Work) -> dict[str, dict[str, Any]]:
 
 
 def _compute_here(
-    work: Work, device: torch.device, listener: StageListener, stored: Mapping[str, dict[str, Any]]
+    work: Work,
+    device: torch.device,
+    listener: StageListener,
+    stored: Mapping[str, dict[str, Any]],
+    choose_threads: Callable[[ExecutionConfig], None] | None = None,
 ) -> None:
     runner = StageRunner(work, device, listener)
     for stage in work.stages:
-        runner.obtain(stage, stored.get(stage.key))
+        values = stored.get(stage.key)
+        if values is None and choose_threads is not None:  # whoever was busy may have ended
+            choose_threads(work.experiment.execution)
+        runner.obtain(stage, values)
 
 
 @contextmanager
-def _threads(execution: InProcessConfig) -> Iterator[None]:
-    """The configured number of CPU threads, for as long as the run lasts."""
+def _own_threads() -> Iterator[Callable[[ExecutionConfig], None]]:
+    """Give what sets torch's threads; they are as before when the run has ended."""
     before = torch.get_num_threads()
-    if execution.num_threads:
-        torch.set_num_threads(execution.num_threads)
     try:
-        yield
+        yield lambda execution: torch.set_num_threads(num_threads(execution, before))
     finally:
         torch.set_num_threads(before)
+
+
+def num_threads(execution: ExecutionConfig, most: int) -> int:
+    """Return how many CPU threads compute in this process.
+
+    Threads that share a CPU with another process wait for each other at every step: two of them
+    then take several times as long as one.
+
+    Args:
+        execution: May name the number.
+        most: As many as torch would take, if it is left open.
+    """
+    wanted = execution.num_threads if isinstance(execution, InProcessConfig) else None
+    if wanted is None and "OMP_NUM_THREADS" in os.environ:
+        wanted = most
+    if wanted is not None:
+        return min(wanted, cpus_of_this_machine())
+    return min(most, free_cpus())
 
 
 def _device_of(execution: InProcessConfig) -> torch.device:
