@@ -9,11 +9,14 @@ from contextlib import contextmanager
 
 import torch
 
+from orchestrator.config.backbones import without_pretrained_weights
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.data import Scenario
 from orchestrator.errors import ConfigError
+from orchestrator.methods.method import inherits, is_pretrained
 from orchestrator.models.backbones import Backbone, Shape, build_backbone
+from orchestrator.models.backbones.cuts import multiply_adds
 from orchestrator.training.random_streams import seeded_initialisation
 
 _NUM_IMAGES = 2  # batch normalisation cannot learn from one
@@ -36,6 +39,23 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, in
         _try(extractor, scenario.shape, f"{role}.backbone")
         num_features[role] = extractor.num_features
     return num_features
+
+
+def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | None:
+    """Return the multiply-adds of a role's extractor for one image, as a measure of what its stages
+    cost; None where stages read tables of features instead, or nothing of it can be counted.
+
+    Args:
+        experiment: Which extractors.
+        role: Whose.
+        shape: Of the images.
+    """
+    if is_pretrained(role, experiment) or (role == "student" and inherits(experiment)):
+        return None
+    with torch.no_grad(), torch.random.fork_rng(devices=()):
+        config = without_pretrained_weights(experiment.backbone_of(role))
+        image = torch.zeros(1, *shape, dtype=torch.uint8)
+        return multiply_adds(build_backbone(config, shape).eval(), image) or None
 
 
 @contextmanager

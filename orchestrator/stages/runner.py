@@ -18,6 +18,7 @@ from orchestrator.errors import StorageUnavailableError
 from orchestrator.methods.method import Model, inherits, is_pretrained, method_of
 from orchestrator.methods.views import Views
 from orchestrator.stages.artifacts import to_artifact
+from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.checkpoints import StoreCheckpoints
 from orchestrator.stages.claims import NO_CLAIMS, Claims, holding
 from orchestrator.stages.computation import (
@@ -175,6 +176,7 @@ class StageRunner:
                 "seconds_without_features": seconds - seconds_of_features,
                 "num_train_workers": self._ranks.size,
                 "num_images": num_training_images(stage, experiment, scenario),
+                "multiply_adds": work_of_an_image(experiment, stage.role, scenario.shape),
                 "epochs": epochs,
                 SHARED: self._shared.take_used(),
             }

@@ -19,6 +19,8 @@ from orchestrator.reporting.quantities import count, duration, size
 from orchestrator.terminal.cuts import cut_line, cuts_table
 from orchestrator.terminal.unlabeled import unlabeled_lines
 
+_CERTAIN = 1.05
+
 
 def show_plan(plan: Plan, console: Console) -> None:
     """Says what a run would compute, roughly how long that takes, and whether there is room for
@@ -84,6 +86,12 @@ def plan_lines(plan: Plan) -> list[str]:
             f"cost       roughly {duration(plan.worker_seconds)} of workers,"
             f" {duration(plan.wall_seconds)} of wall time: {how}"
         )
+        if plan.cost_factor > _CERTAIN and plan.wall_seconds > 0:
+            low, high = plan.wall_seconds / plan.cost_factor, plan.wall_seconds * plan.cost_factor
+            lines.append(
+                f"cost       {duration(low)} to {duration(high)} of wall time: what the store has"
+                " measured varies, or is of other networks or sizes of images"
+            )
     lines += _lines_without_estimate(plan.kinds_without_estimate)
     lines.append(f"resources  {_resources(plan)}")
     if plan.shortage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,11 +32,26 @@ class Measurement:
         kind: Whose stage, or that it is a table.
         num_image_passes: Epochs times training images; of a table, images.
         worker_seconds: Wall-clock seconds times workers.
+        multiply_adds: Of the extractor, for one image; None where not recorded.
     """
 
     kind: Kind
     num_image_passes: int
     worker_seconds: float
+    multiply_adds: int | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What an image pass costs.
+
+    Attributes:
+        worker_seconds: Estimated.
+        factor: By so much the estimate may be wrong, either way; at least 1.
+    """
+
+    worker_seconds: float
+    factor: float = 1.0
 
 
 def num_image_passes(num_epochs: int, num_images: int) -> int:
@@ -43,25 +59,49 @@ def num_image_passes(num_epochs: int, num_images: int) -> int:
     return max(1, num_epochs) * num_images
 
 
-def seconds_per_image_pass(measured: Sequence[Measurement]) -> dict[Kind, float]:
-    """Worker-seconds that one image costs in one epoch, by role, or in a table: the median over all
-    image passes that were measured.
+def rates(
+    measured: Sequence[Measurement], wanted: Mapping[Kind, int | None] | None = None
+) -> dict[Kind, Rate]:
+    """Return what one image costs in one epoch, by role, or in a table: the median over all image
+    passes that were measured, and how far the middle half of them lies from it.
 
     Over the passes and not the stages: one of ten images mostly takes what is not done image by
-    image.
+    image. What was measured with other networks, or images of another size, counts in proportion
+    to its multiply-adds, and only where nothing nearer was measured. Small networks do not spend
+    their time on arithmetic alone: an estimate from one of a hundredth of the work may be wrong by
+    a factor of ten.
+
+    Args:
+        measured: Of whatever experiments.
+        wanted: Multiply-adds of one image, by role; None where they do not tell the cost.
     """
     return {
-        kind: _median_rate([each for each in measured if each.kind == kind])
+        kind: _rate([each for each in measured if each.kind == kind], (wanted or {}).get(kind))
         for kind in {each.kind for each in measured}
     }
 
 
-def _median_rate(measured: Sequence[Measurement]) -> float:
+def _rate(measured: Sequence[Measurement], wanted: int | None) -> Rate:
+    sizes = {each.multiply_adds for each in measured if each.multiply_adds}
+    if wanted is None or not sizes:
+        return _median_rate(measured)
+    nearest = min(sizes, key=lambda size: abs(math.log(wanted / size)))
+    ratio = wanted / nearest
+    found = _median_rate([each for each in measured if each.multiply_adds == nearest])
+    extrapolated = math.sqrt(max(ratio, 1 / ratio))
+    return Rate(found.worker_seconds * ratio, found.factor * extrapolated)
+
+
+def _median_rate(measured: Sequence[Measurement]) -> Rate:
     ordered = sorted(
         (each.worker_seconds / each.num_image_passes, each.num_image_passes) for each in measured
     )
     ends = [*accumulate(passes for _, passes in ordered)]
-    return ordered[bisect_left(ends, ends[-1] / 2)][0]
+    lower, median, upper = (
+        ordered[bisect_left(ends, ends[-1] * share)][0] for share in (0.25, 0.5, 0.75)
+    )
+    factor = max(upper / median, median / lower) if lower > 0 else 1.0
+    return Rate(median, factor)
 
 
 def sum_if_known(values: Sequence[float | None]) -> float | None:
@@ -99,7 +139,13 @@ def _measurement(values: Mapping[str, object], backbone: object) -> Measurement 
         }:
             roles = [role for role in ROLES if name.startswith(f"{role}[")]
             passes = num_image_passes(len(epochs), num_images)
-            return Measurement(roles[0], passes, seconds * workers) if roles and passes else None
+            size = values.get("multiply_adds")
+            known = size if isinstance(size, int) and size > 0 else None
+            return (
+                Measurement(roles[0], passes, seconds * workers, known)
+                if roles and passes
+                else None
+            )
         case {
             "features_of": str(),
             "num_images": int(num_images),

@@ -1,11 +1,12 @@
 """A plan: what a run would compute, what it would find in the stage store, and roughly what it
 would cost. It starts nothing.
 
-A stage's cost is taken to be proportional to its *image passes*: its epochs times the training
-images of its task. That is rough. It leaves out that students also see exemplars of old classes,
-what is not done in epochs, evaluation, and the start of Ray; and workers are taken to share the
-work without loss. What a pre-trained extractor has to look at first counts image by image, with the
-stage that needs it first. Use it to tell minutes from days.
+A stage's cost is taken to be proportional to its *image passes*, its epochs times the training
+images of its task, and to the multiply-adds of its extractor for one image. That is rough. It
+leaves out that students also see exemplars of old classes, what is not done in epochs, evaluation,
+and the start of Ray; and workers are taken to share the work without loss. What a pre-trained
+extractor has to look at first counts image by image, with the stage that needs it first. Use it to
+tell minutes from days.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from orchestrator.pipelines.planning.cost import (
     KINDS,
     Kind,
     measurements,
-    seconds_per_image_pass,
+    rates,
     sum_if_known,
 )
 from orchestrator.pipelines.planning.planned_stages import (
@@ -38,7 +39,7 @@ from orchestrator.pipelines.planning.planned_stages import (
 )
 from orchestrator.pipelines.run.execution import check_execution
 from orchestrator.stages import Stage, StageStore, Work, check_backbones, prepare_work
-from orchestrator.stages.backbones import of_role
+from orchestrator.stages.backbones import of_role, work_of_an_image
 
 _BYTES_OF_FEATURE = 2
 """Tables of features are half precision."""
@@ -55,6 +56,7 @@ class Plan:
             would compute.
         shortage: Why the run would not start here; empty when nothing is known against it.
         num_features: Of the teacher's extractor.
+        cost_factor: By so much the cost may be wrong, either way; at least 1.
         cuts: Of the teacher's backbone: all of them where they were asked for, else the student's;
             None where they were not and the student inherits nothing.
     """
@@ -65,6 +67,7 @@ class Plan:
     shortage: str
     num_features: int
     cuts: Cuts | None = None
+    cost_factor: float = 1.0
 
     @property
     def worker_seconds(self) -> float | None:
@@ -136,7 +139,10 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
     """
     work = prepare_work(experiment)
     num_features = check_backbones(experiment, work.scenario)["teacher"]
-    costs = seconds_per_image_pass(measurements(work.store, experiment.teacher.backbone))
+    costs = rates(
+        measurements(work.store, experiment.teacher.backbone),
+        {role: work_of_an_image(experiment, role, work.scenario.shape) for role in ROLES},
+    )
     available, shortage = _room(experiment.execution)
     stages: list[PlannedStage] = []
     made: set[str] = set()
@@ -149,7 +155,10 @@ def plan(experiment: Experiment, *, with_cuts: bool = False) -> Plan:
         stages.append(left.without_tables(made))
         made |= {table.key for table in left.tables}
     cuts = _cuts(work, with_cuts)
-    return Plan(work, stages, available, shortage, num_features, cuts)
+    used: set[Kind] = {it.stage.role for it in stages if it.own_worker_seconds}
+    used |= {"features"} if any(it.tables for it in stages) else set()
+    factor = max([costs[kind].factor for kind in used if kind in costs], default=1.0)
+    return Plan(work, stages, available, shortage, num_features, cuts, factor)
 
 
 def critical_path_seconds(stages: Sequence[PlannedStage]) -> float | None:

@@ -14,6 +14,7 @@ from orchestrator.distributed.resources import lanes_of
 from orchestrator.methods.method import method_of
 from orchestrator.pipelines.planning.cost import (
     Kind,
+    Rate,
     num_image_passes,
     sum_if_known,
 )
@@ -101,7 +102,7 @@ class PlannedStage:
 
 
 def planned_stage(
-    stage: Stage, work: Work, costs: Mapping[Kind, float], state: StageState, tables: FeatureTables
+    stage: Stage, work: Work, costs: Mapping[Kind, Rate], state: StageState, tables: FeatureTables
 ) -> PlannedStage:
     """A stage with its size and cost, and all tables that it and its evaluation read, unless these
     are stored.
@@ -127,7 +128,8 @@ def planned_stage(
         )
         read = [] if is_judged else read
     else:
-        cost = num_image_passes(epochs, images) * costs[stage.role] if stage.role in costs else None
+        rate = costs.get(stage.role)
+        cost = num_image_passes(epochs, images) * rate.worker_seconds if rate else None
         read = [*tables_learned_from(stage, experiment, work.scenario), *read]
     return PlannedStage(
         stage,
@@ -151,11 +153,12 @@ def tables_of(work: Work) -> FeatureTables:
 
 
 def _planned_tables(
-    read: Sequence[ImagesOfClass], tables: FeatureTables, cost: float | None
+    read: Sequence[ImagesOfClass], tables: FeatureTables, rate: Rate | None
 ) -> list[PlannedTable]:
     sizes = {tables.key_of(*images): tables.num_images_of(*images) for images in read}
     return [
-        PlannedTable(key, num, None if cost is None else num * cost) for key, num in sizes.items()
+        PlannedTable(key, num, None if rate is None else num * rate.worker_seconds)
+        for key, num in sizes.items()
     ]
 
 

@@ -18,11 +18,12 @@ import torch
 
 from orchestrator.config.execution import ExecutionConfig, RayConfig
 from orchestrator.config.experiment import Experiment
+from orchestrator.config.roles import ROLES
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.searchers import GridSearchConfig
 from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ConfigError
-from orchestrator.pipelines.planning.cost import Kind, measurements, seconds_per_image_pass
+from orchestrator.pipelines.planning.cost import Kind, Rate, measurements, rates
 from orchestrator.pipelines.planning.planned_stages import (
     PlannedStage,
     StageState,
@@ -37,6 +38,7 @@ from orchestrator.pipelines.planning.sweep_cost import (
 )
 from orchestrator.pipelines.sweep.setting import sampler_of
 from orchestrator.stages import Preparation, check_backbones
+from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.costs_ahead import CostsAhead
 from orchestrator.stages.retention import newest_keys
 from orchestrator.tuning.share import TrialRoom, TrialShare
@@ -101,7 +103,10 @@ def plan_sweep(search_space: SearchSpace, experiment: Experiment) -> SweepPlan:
         if len(configurations) <= MAX_TRIALS
         else random.Random(0).sample(configurations, MAX_TRIALS)  # noqa: S311 - no secrets
     )
-    costs = seconds_per_image_pass(measurements(work.store, experiment.teacher.backbone))
+    costs = rates(
+        measurements(work.store, experiment.teacher.backbone),
+        {role: work_of_an_image(experiment, role, work.scenario.shape) for role in ROLES},
+    )
     trials = _trials(space, chosen, preparation, costs)
     stored = frozenset(newest_keys(work.store, sys.maxsize))
     room = _room(experiment.execution, search_space.max_concurrent_trials)
@@ -144,7 +149,7 @@ def _trials(
     space: Space,
     configurations: Sequence[Configuration],
     preparation: Preparation,
-    costs: Mapping[Kind, float],
+    costs: Mapping[Kind, Rate],
 ) -> list[TrialStages]:
     def stages_of(experiment: Experiment) -> list[PlannedStage]:
         work = preparation.work_of(experiment)

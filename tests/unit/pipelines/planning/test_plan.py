@@ -24,12 +24,16 @@ from orchestrator.data.scenario import Split, Task
 from orchestrator.methods.method import method_of
 from orchestrator.methods.views import Views, extract_views
 from orchestrator.models.artifact import Artifact
+from orchestrator.models.backbones import build_backbone
+from orchestrator.models.backbones.cuts import multiply_adds
 from orchestrator.pipelines.planning.cost import (
     MAX_MANIFESTS,
+    Kind,
     Measurement,
+    Rate,
     measurements,
     num_image_passes,
-    seconds_per_image_pass,
+    rates,
 )
 from orchestrator.pipelines.planning.plan import Plan, critical_path_seconds, plan
 from orchestrator.pipelines.planning.planned_stages import PlannedStage, StageState
@@ -122,17 +126,32 @@ def test_one_stage_without_an_estimate_leaves_the_whole_without() -> None:
 
 def test_the_cost_of_a_role_is_the_median_over_its_measured_image_passes() -> None:
     tiny = [Measurement("teacher", 2, 4.0)] * 4  # as a run of one image a class leaves them
-    assert seconds_per_image_pass([Measurement("teacher", 1000, 20.0), *tiny]) == {"teacher": 0.02}
+    assert rates([Measurement("teacher", 1000, 20.0), *tiny]) == {"teacher": Rate(0.02)}
     measured = [
         Measurement("teacher", 10, 20.0),
         Measurement("teacher", 10, 30.0),
         Measurement("teacher", 1, 500.0),
     ]
-    assert seconds_per_image_pass([*measured, Measurement("student", 4, 1.0)]) == {
-        "teacher": 3.0,
-        "student": 0.25,
+    assert rates([*measured, Measurement("student", 4, 1.0)]) == {
+        "teacher": Rate(3.0, 1.5),
+        "student": Rate(0.25),
     }
-    assert seconds_per_image_pass([]) == {}
+    assert rates([]) == {}
+
+
+def test_a_rate_of_another_network_is_scaled_by_its_multiply_adds_and_said_to_be_unsure() -> None:
+    digits = Measurement("teacher", 100, 1.0, multiply_adds=1000)
+    photographs: dict[Kind, int | None] = {"teacher": 100_000}
+    assert rates([digits], photographs) == {"teacher": Rate(1.0, 10.0)}
+    near = Measurement("teacher", 10, 5.0, multiply_adds=50_000)
+    found = rates([digits, near], photographs)["teacher"]
+    assert found.worker_seconds == 1.0
+    assert found.factor == pytest.approx(math.sqrt(2))
+    same = Measurement("teacher", 10, 4.0, multiply_adds=100_000)
+    assert rates([digits, near, same], photographs) == {"teacher": Rate(0.4)}
+    earlier = Measurement("teacher", 10, 4.0)
+    assert rates([earlier], photographs) == {"teacher": Rate(0.4)}, "as before, unscaled"
+    assert rates([digits, earlier], {"teacher": None})["teacher"].worker_seconds == 0.01
 
 
 def test_a_stage_without_epochs_passes_once_over_its_images() -> None:
@@ -398,6 +417,9 @@ def test_what_a_real_stage_stores_is_what_a_plan_reads(
     manifest = json.loads(Path(store.path(work.stages[0].key, "manifest.json")).read_text())
     [measured] = measurements(store, experiment.teacher.backbone)
     assert measured.kind == "teacher"
+    extractor = build_backbone(experiment.teacher.backbone, work.scenario.shape).eval()
+    image = torch.zeros(1, *work.scenario.shape, dtype=torch.uint8)
+    assert measured.multiply_adds == multiply_adds(extractor, image) > 1000
     assert math.isclose(measured.worker_seconds, manifest["values"]["seconds_without_features"])
     assert measured.num_image_passes == 2 * num_training_images(
         work.stages[0], experiment, work.scenario
@@ -451,12 +473,12 @@ def test_what_is_left_to_look_at_is_estimated_from_what_has_been_looked_at(
     for stage in work.stages[:2]:  # the first task
         runner.obtain(stage)
     made = plan(pretrained_experiment)
-    rate = seconds_per_image_pass(measurements(work.store, pretrained_experiment.teacher.backbone))[
-        "features"
-    ]
+    rate = rates(measurements(work.store, pretrained_experiment.teacher.backbone))["features"]
     own = [planned.own_worker_seconds or 0.0 for planned in made.stages]
     assert made.num_unseen_images > 0
-    assert made.worker_seconds == pytest.approx(sum(own) + made.num_unseen_images * rate)
+    assert made.worker_seconds == pytest.approx(
+        sum(own) + made.num_unseen_images * rate.worker_seconds
+    )
 
 
 def test_a_stored_stage_whose_evaluation_is_missing_has_to_look_at_what_it_is_judged_by(
