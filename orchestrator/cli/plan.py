@@ -37,7 +37,8 @@ def plan(
     costs. Starts nothing.
 
     Estimates come from the measured times of stages in the same store: seconds per epoch and
-    training image. They are rough. With `--cuts`, a table follows: the size and the cost of a
+    training image, scaled by the multiply-adds where network or image size differ. They are rough,
+    and a range says how rough. With `--cuts`, a table follows: the size and the cost of a
     student with `student.backbone: {kind: inherited, until: STAGE}`, for each stage of the
     teacher's backbone. Multiply-adds are those of one image; latency is measured on this machine,
     with one thread.
