@@ -23,6 +23,7 @@ _LEGEND_POINTS, _LEGEND_LINE_POINTS, _SAMPLE_POINTS, _LETTER_POINTS = 315.0, 15.
 _MARKERS = "osD^vPX*"
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _MOST_MARKERS = 25
+_WHOLE_PERCENT = 0.05  # a scale of this height has five whole percents or more
 _COLOURS = [colour.light for colour in SERIES.values()]
 
 
@@ -125,13 +126,14 @@ def finished_chart(
 
 def _scale_shares(axes: Axes) -> None:
     """Show percent, and end the scale at 100 % and at 0 % where no value is beyond."""
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
     bottom, top = axes.get_ylim()
     values = axes.dataLim
-    axes.set_ylim(
-        max(bottom, 0.0) if values.ymin >= 0 else bottom,
-        min(top, 1.0) if values.ymax <= 1 else top,
-    )
+    bottom = max(bottom, 0.0) if values.ymin >= 0 else bottom
+    top = min(top, 1.0) if values.ymax <= 1 else top
+    axes.set_ylim(bottom, top)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # one of them ends at 100 %
+    decimals = 0 if top - bottom >= _WHOLE_PERCENT else None
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=decimals, symbol=" %"))
     for line in axes.lines:
         line.set_clip_on(False)  # markers on the border stay whole
 
