@@ -1,37 +1,52 @@
-"""Draw how much each parameter of a sweep matters."""
+"""Draw how much each parameter of a sweep matters, and how sure that is."""
 
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
 from orchestrator.figures.layout import empty_figure, finish_axes, message_figure
-from orchestrator.figures.palette import INK, SERIES
+from orchestrator.figures.palette import INK, MUTED, SERIES
 from orchestrator.figures.texts import short_names
+from orchestrator.figures.trials import Importance
 
 _COLOUR = SERIES["series-1"].light
 
 
-def importance_figure(importances: Mapping[str, float]) -> Figure:
-    """Draw a bar for each parameter, the one that matters most on top.
+def importance_figure(importances: Mapping[str, Importance], caveat: str = "") -> Figure:
+    """Draw a bar for each parameter, the one that matters most on top, with its 90 % interval.
 
     Args:
-        importances: Dotted path → share of the objective's variation (fraction).
+        importances: By dotted path.
+        caveat: Why not to rely on them; empty for none.
     """
     if not importances:
         return message_figure("No importances: they need finished trials that differ")
     # Bars are counted from below.
-    ordered = sorted(importances.items(), key=lambda item: item[1])
+    ordered = sorted(importances.items(), key=lambda item: item[1].share)
     names = short_names(list(importances))
-    figure = empty_figure(8.5, 1.1 + 0.38 * len(ordered))
+    found = [importance for _, importance in ordered]
+    figure = empty_figure(8.5, 1.1 + 0.38 * len(ordered) + (0.25 if caveat else 0.0))
     axes = figure.subplots()
-    bars = axes.barh(
+    axes.barh(
         [names[path] for path, _ in ordered],
-        [share for _, share in ordered],
+        [one.share for one in found],
         0.7,
         color=_COLOUR,
+        xerr=([one.share - one.low for one in found], [one.high - one.share for one in found]),
+        error_kw={"ecolor": MUTED, "elinewidth": 1.2, "capsize": 3},
     )
-    axes.bar_label(bars, [f"{100 * share:.1f} %" for _, share in ordered], padding=4, color=INK)
-    finish_axes(axes, "What the objective depends on: share of each parameter")
+    for place, one in enumerate(found):
+        axes.annotate(
+            f"{100 * one.share:.0f} %",
+            (one.high, place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK,
+        )
+    finish_axes(axes, "What the objective depends on: share of each parameter, 90 % interval")
+    if caveat:
+        axes.set_xlabel(caveat, color=MUTED, fontsize=9, loc="left")
     axes.set_xticks([])
     axes.margins(x=0.1, y=0.02)
     return figure

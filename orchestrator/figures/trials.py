@@ -14,6 +14,8 @@ from typing import Any
 from orchestrator.config.objective import rank_key
 from orchestrator.figures.texts import is_number
 
+TRIALS_PER_PARAMETER = 20
+
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
@@ -43,6 +45,21 @@ class TrialRow:
     in_front: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """Hold how much a parameter matters.
+
+    Attributes:
+        share: Of the objective's variation (fraction).
+        low: Lower end of the 90 % interval of the share.
+        high: Upper end.
+    """
+
+    share: float
+    low: float
+    high: float
+
+
 def best_first(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
     """Return the finished trials, the best first; of equal ones the earlier.
 
@@ -67,6 +84,27 @@ def unfinished(trials: Sequence[TrialRow]) -> list[TrialRow]:
 def is_finished(trial: TrialRow) -> bool:
     """Return whether a trial has an objective that compares."""
     return trial.status == "finished" and is_number(trial.value)
+
+
+def num_finished(trials: Sequence[TrialRow]) -> int:
+    """Return how many trials have an objective that compares."""
+    return sum(map(is_finished, trials))
+
+
+def importance_caveat(num_trials: int, num_parameters: int) -> str:
+    """Return a warning where there are fewer than 20 trials for each parameter, else nothing.
+
+    Args:
+        num_trials: The finished ones.
+        num_parameters: That varied.
+    """
+    if num_trials >= TRIALS_PER_PARAMETER * num_parameters:
+        return ""
+    parameters = f"{num_parameters} parameter{'s' * (num_parameters > 1)}"
+    return (
+        f"{num_trials} finished trials for {parameters}: with fewer than"
+        f" {TRIALS_PER_PARAMETER} per parameter the shares are rough"
+    )
 
 
 def count_text(trials: Sequence[TrialRow]) -> str:

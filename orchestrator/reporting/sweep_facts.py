@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.config.objective import metric_text, rank_key
 from orchestrator.config.objectives import are_in_front
 from orchestrator.config.places import is_place
-from orchestrator.figures.trials import TrialRow
+from orchestrator.figures.trials import Importance, TrialRow
 from orchestrator.reporting.configuration import differences
 from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun
@@ -30,7 +30,7 @@ class SweepFacts:
         summary: The content of its summary.json, or `summary_of_trials`.
         search_space: The content of search_space.yaml; empty where it is not known.
         rows: Its trials; the best ones with their accuracy curves.
-        importances: Dotted path → share of the objective's variation; empty where it is not known.
+        importances: By dotted path, the most important first; empty where it is not known.
         best_yaml: The best trial as an experiment file; empty where there is none yet.
     """
 
@@ -38,7 +38,7 @@ class SweepFacts:
     summary: Mapping[str, Any]
     search_space: Mapping[str, Any]
     rows: Sequence[TrialRow]
-    importances: Mapping[str, float] = field(default_factory=dict)
+    importances: Mapping[str, Importance] = field(default_factory=dict)
     best_yaml: str = ""
 
 

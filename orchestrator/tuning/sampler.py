@@ -23,13 +23,10 @@ from optuna.trial import TrialState, create_trial
 
 from orchestrator.config.searchers import GridSearchConfig, RandomSearchConfig
 from orchestrator.config.trial_schedulers import PbtConfig
+from orchestrator.figures.trials import Importance
 from orchestrator.tuning.dimensions import Dimension, Draws, drawn_at_random, lies_in, varied
-from orchestrator.tuning.optuna_samplers import (
-    GENERATION,
-    build_sampler,
-    directions_of,
-    first_to_minimize,
-)
+from orchestrator.tuning.importances import importances_of
+from orchestrator.tuning.optuna_samplers import GENERATION, build_sampler, directions_of
 from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
 
 # So often a configuration that is known already is drawn again; a space of few points has no other
@@ -37,7 +34,6 @@ from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
 MAX_REPEATS = 100
 # So many of the draws for one configuration are the estimator's.
 MAX_PROPOSALS = 50
-MIN_TRIALS_FOR_IMPORTANCES = 4
 
 Value: TypeAlias = float | Sequence[float] | None
 """An objective, or several in the order of the search space; None where a trial failed."""
@@ -163,26 +159,12 @@ class Sampler:
                 break
         return configuration
 
-    def importances(self) -> dict[str, float]:
+    def importances(self) -> dict[str, Importance]:
         """Return how much each parameter matters for being among the best, by path, most important
-        first; together 1. Empty after fewer than four trials. Of several objectives, for the first.
-
-        By Optuna's PED-ANOVA; a conditional parameter counts by the trials that have it.
+        first; see `importances_of`.
         """
-        if (
-            len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-            < MIN_TRIALS_FOR_IMPORTANCES
-        ):
-            return {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there are few trials
-            found = optuna.importance.get_param_importances(
-                self._study, target=first_to_minimize(self._directions)
-            )
-        by_path: defaultdict[str, float] = defaultdict(float)
-        for name, importance in sorted(found.items()):
-            by_path[name.partition("/")[0]] += float(importance)
-        return dict(sorted(by_path.items(), key=lambda item: -item[1]))
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return importances_of(complete, self._study.directions)
 
     def _drawn(self, trial: optuna.Trial | None, name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
         return (

@@ -20,7 +20,7 @@ from orchestrator.tracking.reading import open_reader
 from orchestrator.tracking.tracked_run import TrackedRun
 
 if TYPE_CHECKING:
-    from orchestrator.figures.trials import TrialRow
+    from orchestrator.figures.trials import Importance, TrialRow
     from orchestrator.reporting.sweep_facts import SweepFacts
     from orchestrator.tracking.mlflow.reader import MlflowReader
     from orchestrator.tuning.ledger import Ledger
@@ -172,7 +172,7 @@ def _trial_row(
     )
 
 
-def _importances(sweep: TrackedRun) -> dict[str, float]:
+def _importances(sweep: TrackedRun) -> dict[str, Importance]:
     """By the ledger; nothing where there is none (yet), or where another version of this program
     has written it.
     """
@@ -187,7 +187,7 @@ def _importances(sweep: TrackedRun) -> dict[str, float]:
             update={"warm_start": None}
         )
         space = Space(search_space, Experiment.model_validate(ledger.header.experiment))
-        return dict(sampler_of(space, ledger.trials.values()).importances())
+        return sampler_of(space, ledger.trials.values()).importances()
     except (ConfigError, ValidationError):
         return {}
 

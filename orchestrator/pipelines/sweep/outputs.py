@@ -84,6 +84,7 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
         parallel_coordinates_figure,
     )
     from orchestrator.figures.saving import save_figure  # noqa: PLC0415
+    from orchestrator.figures.trials import importance_caveat, num_finished  # noqa: PLC0415
     from orchestrator.reporting.leaderboard import leaderboard_csv  # noqa: PLC0415
     from orchestrator.reporting.pages import write_page  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts  # noqa: PLC0415
@@ -94,7 +95,9 @@ def _write_files(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger)
     importances = sampler_of(setting.space, ledger.trials.values()).importances()
     figures = front_figures(rows, summary) | {
         output_files.PARALLEL_COORDINATES_FILE: parallel_coordinates_figure(rows, metric, mode),
-        output_files.PARAMETER_IMPORTANCE_FILE: importance_figure(importances),
+        output_files.PARAMETER_IMPORTANCE_FILE: importance_figure(
+            importances, importance_caveat(num_finished(rows), len(importances))
+        ),
         output_files.BEST_CURVES_FILE: best_curves_figure(rows, mode, NUM_BEST),
     }
     for name, figure in figures.items():

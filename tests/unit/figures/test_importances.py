@@ -1,16 +1,33 @@
 from orchestrator.figures.importances import importance_figure
+from orchestrator.figures.trials import Importance, importance_caveat
 from tests.unit.figures.sweeps import KIND, RATE, texts
 
+IMPORTANCES = {
+    RATE: Importance(0.25, 0.1, 0.4),
+    KIND: Importance(0.6, 0.5, 0.9),
+    "student.temperature": Importance(0.15, 0.0, 0.15),
+}
 
-def test_the_most_important_parameter_is_on_top_with_its_share() -> None:
-    axes = importance_figure({RATE: 0.25, KIND: 0.6, "student.temperature": 0.15}).axes[0]
+
+def test_the_most_important_parameter_is_on_top_with_its_share_and_interval() -> None:
+    axes = importance_figure(IMPORTANCES).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         "temperature",
         "learning_rate",
         "transfer.kind",
     ]
-    assert [bar.get_width() for bar in axes.containers[0]] == [0.15, 0.25, 0.6]
-    assert [text.get_text() for text in axes.texts] == ["15.0 %", "25.0 %", "60.0 %"]
+    assert [bar.get_width() for bar in axes.patches] == [0.15, 0.25, 0.6]
+    assert [text.get_text() for text in axes.texts] == ["15 %", "25 %", "60 %"]
+    [intervals] = axes.collections
+    ends = [tuple(segment[:, 0]) for segment in intervals.get_segments()]
+    assert ends == [(0.0, 0.15), (0.1, 0.4), (0.5, 0.9)]
+
+
+def test_few_trials_for_each_parameter_are_said_to_be_few() -> None:
+    assert importance_caveat(40, 2) == ""
+    caveat = importance_caveat(39, 2)
+    assert caveat.startswith("39 finished trials for 2 parameters: with fewer than 20 per")
+    assert caveat in [text.get_text() for text in texts(importance_figure(IMPORTANCES, caveat))]
 
 
 def test_without_importances_the_picture_says_why() -> None:
