@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from sklearn.isotonic import isotonic_regression
 
-from orchestrator.figures.layout import empty_figure, finish_axes, message_figure
+from orchestrator.figures.layout import empty_figure, finish_axes, message_figure, share_formatter
 from orchestrator.figures.palette import GRID, MUTED
 from orchestrator.figures.trials import TrialRow, best_first, count_text
 
@@ -61,7 +61,7 @@ def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5)
     which = "the best trial" if len(best) == 1 else f"the {len(best)} best trials"
     finish_axes(axes, f"Accuracy after each task, {which}: teacher dashed, student solid")
     axes.set_xlabel("tasks learned", color=MUTED)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
+    axes.yaxis.set_major_formatter(share_formatter())
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GRID)
     _label_ends(axes, curves)

@@ -13,8 +13,9 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
+from orchestrator.figures.layout import share_formatter
 from orchestrator.figures.palette import GRID, INK, MUTED, SERIES
 from orchestrator.figures.svg import inline_svg
 
@@ -23,7 +24,6 @@ _LEGEND_POINTS, _LEGEND_LINE_POINTS, _SAMPLE_POINTS, _LETTER_POINTS = 315.0, 15.
 _MARKERS = "osD^vPX*"
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _MOST_MARKERS = 25
-_WHOLE_PERCENT = 0.05  # a scale of this height has five whole percents or more
 _COLOURS = [colour.light for colour in SERIES.values()]
 
 
@@ -132,8 +132,7 @@ def _scale_shares(axes: Axes) -> None:
     top = min(top, 1.0) if values.ymax <= 1 else top
     axes.set_ylim(bottom, top)
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # one of them ends at 100 %
-    decimals = 0 if top - bottom >= _WHOLE_PERCENT else None
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=decimals, symbol=" %"))
+    axes.yaxis.set_major_formatter(share_formatter())
     for line in axes.lines:
         line.set_clip_on(False)  # markers on the border stay whole
 

@@ -3,6 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import Formatter, FuncFormatter
 
 from orchestrator.figures.palette import INK, MUTED
 
@@ -11,6 +12,11 @@ def empty_figure(width_inches: float, height_inches: float) -> Figure:
     """Return a figure that makes room for all its texts when it is drawn."""
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
     return Figure(figsize=(width_inches, height_inches), layout=layout, facecolor="white")
+
+
+def share_formatter() -> Formatter:
+    """Return a formatter that writes fractions in percent with no more decimals than needed."""
+    return FuncFormatter(lambda share, _: f"{100 * share:.6g} %".replace("-", "−"))
 
 
 def message_figure(text: str) -> Figure:

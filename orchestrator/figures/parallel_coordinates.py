@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
@@ -19,11 +19,20 @@ from orchestrator.figures.layout import empty_figure, message_figure
 from orchestrator.figures.palette import INK, MUTED
 from orchestrator.figures.parallel_axes import ParallelAxis, parameter_axes, value_axis
 from orchestrator.figures.texts import rounded, shortened, wrapped
-from orchestrator.figures.trials import TrialRow, best_first, count_text, unfinished
+from orchestrator.figures.trials import (
+    TrialRow,
+    best_first,
+    count_text,
+    is_finished,
+    unfinished,
+)
 
 # Viridis from light (worst) to dark (best), without its yellow end, which is lost on white.
 _COLOURS = LinearSegmentedColormap.from_list(
     "objective", mpl.colormaps["viridis"](np.linspace(0.88, 0.0, 256))
+)
+_ON_DARK = LinearSegmentedColormap.from_list(
+    "objective on dark", mpl.colormaps["viridis"](np.linspace(0.22, 1.0, 256))
 )
 _UNFINISHED = "#bcc3cb"
 _SAME = 1e-12  # objectives closer than this are equal
@@ -51,16 +60,49 @@ def parallel_coordinates_figure(
     """
     if not trials:
         return message_figure(count_text(trials))
-    ranked = best_first(trials, mode)
-    ordered = [*ranked, *unfinished(trials)]
-    label, factor = scale_of(metric)
-    values = {place: factor * (trial.value or 0.0) for place, trial in enumerate(ranked)}
-    objective = value_axis(label.rsplit("/", 1)[-1], values)
-    columns = [*parameter_axes([trial.parameters for trial in ordered]), objective]
+    ordered = [*best_first(trials, mode), *unfinished(trials)]
+    columns = sweep_axes(ordered, [metric])
     figure = empty_figure(min(max_width_inches, max(8.5, 1.1 * len(columns) + 2.0)), 6.4)
     _draw(figure, columns, len(trials), mode)
     figure.suptitle(_headline(trials, metric, mode), x=0.01, ha="left", fontsize=11, color=INK)
     return figure
+
+
+def sweep_axes(ordered: Sequence[TrialRow], metrics: Sequence[str]) -> list[ParallelAxis]:
+    """Return the axes of a sweep: one per parameter that varies, one per objective at the end.
+
+    Args:
+        ordered: The trials, of which the finished ones come first.
+        metrics: The objectives.
+    """
+    finished = list(filter(is_finished, ordered))
+    objectives = []
+    for metric in metrics:
+        label, factor = scale_of(metric)
+        values = {
+            place: factor * trial.values.get(metric, trial.value or 0.0)
+            for place, trial in enumerate(finished)
+        }
+        objectives.append(value_axis(label.rsplit("/", 1)[-1], values))
+    return [*parameter_axes([trial.parameters for trial in ordered]), *objectives]
+
+
+def objective_colours(
+    objectives: Sequence[float], mode: str, *, on_dark: bool = False
+) -> list[str]:
+    """Return the colour of each trial as #rrggbb, in contrast to the page for the best ones.
+
+    Args:
+        objectives: Of the finished trials.
+        mode: "max" or "min": which objective is better.
+        on_dark: Whether the page is dark.
+    """
+    if not objectives:
+        return []
+    scale = colour_scale(sorted(objectives, reverse=mode == "max"), mode)
+    if on_dark:
+        scale.set_cmap(_ON_DARK if mode == "max" else _ON_DARK.reversed())
+    return [to_hex(colour) for colour in scale.to_rgba(np.array(objectives))]
 
 
 def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode: str) -> None:

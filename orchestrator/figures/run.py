@@ -12,11 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from orchestrator.evaluation import forgetting_of_task
 from orchestrator.figures.heat_map import draw_matrix, draw_scale, name_tasks
+from orchestrator.figures.layout import share_formatter
 from orchestrator.figures.palette import GRID, INK, MUTED, SERIES
 
 Matrix: TypeAlias = Sequence[Sequence[float | None]]
@@ -162,7 +163,7 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
         )
         axes.set(xticks=[], yticks=[])
         return
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=" %"))
+    axes.yaxis.set_major_formatter(share_formatter())
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GRID)

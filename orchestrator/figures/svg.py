@@ -20,6 +20,9 @@ _NOT_FOR_A_PAGE = re.compile(
     re.DOTALL,
 )
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
+_PATH = re.compile(r"(?<= d=\")[^\"]*")
+_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # of points: a tenth of one is not seen
+_SPACE = re.compile(r"\s*\n\s*")
 _LEAST_SCALE = 0.67
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
 
@@ -44,9 +47,14 @@ def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Mark
     drawing = text.getvalue()
     drawing = _NOT_FOR_A_PAGE.sub("", drawing[drawing.index("<svg") :])
     drawing = _FONT.sub("system-ui, sans-serif", drawing)
+    drawing = _PATH.sub(lambda found: _shortened(found[0]), drawing)
     attributes = f'role="img" aria-label="{escape(title)}"'
     if is_finished:
         attributes += f' style="min-width:{_LEAST_SCALE * 72 * figure.get_figwidth():.0f}pt"'
     else:
         drawing = _HEX.sub(lambda found: VARIABLES.get(found[0], found[0]), drawing)
     return Markup(drawing.replace("<svg ", f"<svg {attributes} ", 1))  # noqa: S704 - Matplotlib escapes its texts
+
+
+def _shortened(path: str) -> str:
+    return _SPACE.sub("", _LONG_FRACTION.sub(r"\1", path))

@@ -81,6 +81,18 @@ def unfinished(trials: Sequence[TrialRow]) -> list[TrialRow]:
     )
 
 
+def in_order(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
+    """Return all trials: the finished ones, the best first, then the others. Of several objectives,
+    the front comes first.
+
+    Args:
+        trials: In any order.
+        mode: "max" or "min": which objective is better.
+    """
+    ranked = sorted(best_first(trials, mode), key=lambda trial: not trial.in_front)
+    return [*ranked, *unfinished(trials)]
+
+
 def is_finished(trial: TrialRow) -> bool:
     """Return whether a trial has an objective that compares."""
     return trial.status == "finished" and is_number(trial.value)

@@ -11,17 +11,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.figures import palette
 from orchestrator.reporting import quantities
+from orchestrator.reporting.scripts import NO_SCRIPTS, PageScripts
 from orchestrator.whole_files import write_whole
 
 
-def render(template: str, **values: object) -> str:
-    """A whole page as HTML; everything that users have named is escaped.
+def render(template: str, scripts: PageScripts = NO_SCRIPTS, **values: object) -> str:
+    """Return a whole page as HTML; everything that users have named is escaped.
 
     Args:
         template: A file in `templates/`.
+        scripts: Those of the page; no other one runs in it.
         **values: What it shows.
     """
-    return _environment().get_template(template).render(values, now=datetime.now(UTC))
+    page = _environment().get_template(template)
+    return page.render(values, scripts=scripts, now=datetime.now(UTC))
 
 
 def write_page(path: Path, html: str) -> None:
@@ -75,6 +78,7 @@ def _environment() -> Environment:
         quantities.short_numbers,
     )
     environment.filters |= {function.__name__: function for function in filters}
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.globals |= {
         "colours": palette.COLOURS,
         "version": metadata.version("continual-orchestrator"),

@@ -18,6 +18,7 @@ from orchestrator.tracking import names
 from orchestrator.tracking.tracked_run import TrackedRun
 
 NUM_BEST = 5
+NUM_CURVES = 50  # accuracy curves of more trials cost a report seconds
 _STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
 
 
@@ -29,7 +30,7 @@ class SweepFacts:
         run: The sweep's own run.
         summary: The content of its summary.json, or `summary_of_trials`.
         search_space: The content of search_space.yaml; empty where it is not known.
-        rows: Its trials; the best ones with their accuracy curves.
+        rows: Its trials; the best `NUM_CURVES` with their accuracy curves.
         importances: By dotted path, the most important first; empty where it is not known.
         best_yaml: The best trial as an experiment file; empty where there is none yet.
     """

@@ -7,27 +7,27 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.config.objective import BEST
-from orchestrator.figures.best_curves import best_curves_figure
-from orchestrator.figures.charts import Chart
-from orchestrator.figures.importances import importance_figure
-from orchestrator.figures.parallel_coordinates import parallel_coordinates_figure
-from orchestrator.figures.pareto_front import pareto_front_figure
-from orchestrator.figures.svg import inline_svg
 from orchestrator.figures.texts import is_number, rounded, short_names
+from orchestrator.figures.trials import in_order
 from orchestrator.reporting.pages import render
 from orchestrator.reporting.quantities import NOTHING
-from orchestrator.reporting.sweep_facts import NUM_BEST, SweepFacts, best_trials
+from orchestrator.reporting.scripts import chart_scripts
+from orchestrator.reporting.sweep_charts import sweep_charts
+from orchestrator.reporting.sweep_data import sweep_data
+from orchestrator.reporting.sweep_facts import SweepFacts, best_trials
 
 _MOST_ROWS = 20
 _RULES = (
     *("searcher", "trial_scheduler", "num_trials", "seeds", "budget"),
     *("constraints", "bounds", "choose"),
 )
-_MOST_INCHES = 26.0  # a page scrolls, where a picture would be crowded
+# A page has at most 1.5 MB.
+_MOST_TRIALS, _MOST_CELLS, _MOST_UNFINISHED = 1000, 9000, 200
+_SCRIPTS = ("page", "selection", "parallel", "curves", "importances", "leaderboard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +47,50 @@ class Sharing:
 
 
 def sweep_report(facts: SweepFacts) -> str:
-    """The report as one HTML page; of a sweep that goes on, or has failed, whatever there is."""
+    """Return the report as one HTML page; of a running or failed sweep, whatever there is."""
     summary, trials = facts.summary, facts.summary["trials"]
+    varied = _varied(trials)
+    num_listed = min(_MOST_TRIALS, _MOST_CELLS // (3 + len(varied)))
     ranked = best_trials(summary)
-    paths = list(dict.fromkeys(path for trial in trials for path in trial["parameters"]))
-    varied = [
-        path
-        for path in paths
-        if len({json.dumps(trial["parameters"].get(path)) for trial in trials}) > 1
-    ] or paths
+    others = [trial for trial in trials if trial["status"] != "finished"]
     return render(
         "sweep.html.j2",
+        chart_scripts(*_SCRIPTS),
+        data=sweep_data(_cut(facts, num_listed), varied),
         title=facts.run.name,
         run=facts.run,
         summary=summary,
         counts=Counter(trial["status"] for trial in trials).most_common(),
         paths=short_names(varied),
-        leaders=[(trial, _shown(trial["parameters"], varied)) for trial in ranked],
+        leaders=[(trial, _shown(trial["parameters"], varied)) for trial in ranked[:num_listed]],
+        num_unlisted=max(0, len(ranked) - num_listed),
         num_shown=_MOST_ROWS,
         objectives=summary.get("metrics", {}),
         front=summary.get("front", []),
         choice=_choice_text(summary.get("choose")),
         best=_best(summary),
-        others=[trial for trial in trials if trial["status"] != "finished"],
-        charts=_charts(facts),
+        others=others[:_MOST_UNFINISHED],
+        num_others_unlisted=max(0, len(others) - _MOST_UNFINISHED),
+        charts=sweep_charts(facts),
         sharing=_sharing(trials),
         space=_space_rows(facts.search_space),
         rules=_rules(facts.search_space),
         best_yaml=facts.best_yaml,
     )
+
+
+def _varied(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the paths of the parameters that vary; of all where none does."""
+    paths = list(dict.fromkeys(path for trial in trials for path in trial["parameters"]))
+    return [
+        path
+        for path in paths
+        if len({json.dumps(trial["parameters"].get(path)) for trial in trials}) > 1
+    ] or paths
+
+
+def _cut(facts: SweepFacts, num_trials: int) -> SweepFacts:
+    return replace(facts, rows=in_order(facts.rows, facts.summary["mode"])[:num_trials])
 
 
 def value_text(value: Any) -> str:  # noqa: ANN401 - whatever a parameter may be
@@ -110,26 +125,6 @@ def _choice_text(choose: Mapping[str, str] | None) -> str:
         return ""
     bounds = [f"{name} {text}" for name, text in choose.items() if name != BEST]
     return " with ".join([f"best {choose[BEST]}", *([", ".join(bounds)] if bounds else [])])
-
-
-def _charts(facts: SweepFacts) -> list[Chart]:
-    metric, mode = facts.summary["metric"], facts.summary["mode"]
-    figures = {}
-    if facts.rows:
-        figures["All trials"] = parallel_coordinates_figure(facts.rows, metric, mode, _MOST_INCHES)
-    if "metrics" in facts.summary and facts.rows:
-        chosen = facts.summary["best"] and facts.summary["best"]["trial"]
-        figures["The front"] = pareto_front_figure(facts.rows, facts.summary["metrics"], chosen)
-    if facts.importances:
-        figures["Importance of the parameters"] = importance_figure(facts.importances)
-    if any(row.student_curve for row in facts.rows):
-        figures["The best trials from task to task"] = best_curves_figure(
-            facts.rows, mode, NUM_BEST
-        )
-    return [
-        Chart(title, inline_svg(figure, title, is_finished=True))
-        for title, figure in figures.items()
-    ]
 
 
 def _sharing(trials: Sequence[Mapping[str, Any]]) -> Sharing:

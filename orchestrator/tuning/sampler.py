@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import random
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial

@@ -115,7 +115,7 @@ def _sweep_html(reader: MlflowReader, sweep: TrackedRun) -> str:
 
 def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415
-        NUM_BEST,
+        NUM_CURVES,
         SweepFacts,
         best_trials,
         summary_of_trials,
@@ -128,7 +128,7 @@ def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
     except YamlError as error:
         raise ConfigError(f"the sweep's search space is damaged ({error})", sweep.run_id) from None
     summary = sweep.summary or summary_of_trials(sweep, trials, search_space)
-    best = {trial["run_id"] for trial in best_trials(summary)[:NUM_BEST]}
+    best = {trial["run_id"] for trial in best_trials(summary)[:NUM_CURVES]}
     curves = {
         trial.run_id: _accuracy_curves(reader, trial) for trial in trials if trial.run_id in best
     }

@@ -156,10 +156,10 @@ def _rows(setting: SweepSetting, summary: dict[str, Any], ledger: Ledger) -> lis
     """Return the trials as the figures take them; the best ones with their test accuracies."""
     from orchestrator.figures.trials import TrialRow  # noqa: PLC0415
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415 - matplotlib is slow to import
-        NUM_BEST,
+        NUM_CURVES,
     )
 
-    best = {trial.number for trial in ranked(ledger.trials.values(), summary["mode"])[:NUM_BEST]}
+    best = {trial.number for trial in ranked(ledger.trials.values(), summary["mode"])[:NUM_CURVES]}
     rows = []
     for row in summary["trials"]:
         trial = ledger.trials[row["trial"]]

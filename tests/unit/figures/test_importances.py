@@ -1,3 +1,6 @@
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
+
 from orchestrator.figures.importances import importance_figure
 from orchestrator.figures.trials import Importance, importance_caveat
 from tests.unit.figures.sweeps import KIND, RATE, texts
@@ -16,9 +19,11 @@ def test_the_most_important_parameter_is_on_top_with_its_share_and_interval() ->
         "learning_rate",
         "transfer.kind",
     ]
-    assert [bar.get_width() for bar in axes.patches] == [0.15, 0.25, 0.6]
+    bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert [bar.get_width() for bar in bars] == [0.15, 0.25, 0.6]
     assert [text.get_text() for text in axes.texts] == ["15 %", "25 %", "60 %"]
     [intervals] = axes.collections
+    assert isinstance(intervals, LineCollection)
     ends = [tuple(segment[:, 0]) for segment in intervals.get_segments()]
     assert ends == [(0.0, 0.15), (0.1, 0.4), (0.5, 0.9)]
 

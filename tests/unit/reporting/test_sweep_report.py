@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.figures.trials import TrialRow
+from orchestrator.figures.trials import Importance, TrialRow
 from orchestrator.reporting.sweep_facts import SweepFacts, best_trials, summary_of_trials
 from orchestrator.reporting.sweep_report import sweep_report
 from orchestrator.tracking import names
@@ -13,6 +13,7 @@ from orchestrator.tracking.tracked_run import TrackedRun
 
 NewRun = Callable[..., TrackedRun]
 RATE, KIND = "student.training.learning_rate", "student.transfer.kind"
+IMPORTANCES = {RATE: Importance(0.8, 0.6, 1.0), KIND: Importance(0.2, 0.0, 0.4)}
 SPACE = {
     "name": "rates",
     "metric": {"student/last_accuracy": 1.0, "student/forgetting": -0.5},
@@ -84,9 +85,7 @@ def facts(sweep: TrackedRun, summary: dict[str, Any], space: dict[str, Any]) -> 
         TrialRow(row["trial"], row["status"], row["value"], row["parameters"])
         for row in summary["trials"]
     ]
-    return SweepFacts(
-        sweep, summary, space, rows, {RATE: 0.8, KIND: 0.2} if space else {}, "name: best\n"
-    )
+    return SweepFacts(sweep, summary, space, rows, IMPORTANCES if space else {}, "name: best\n")
 
 
 def text_of(html: str) -> str:

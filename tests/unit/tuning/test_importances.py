@@ -1,4 +1,5 @@
 import random
+from typing import Any
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -20,9 +21,11 @@ DISTRIBUTIONS = {
 
 def finished(number_of_trials: int) -> list[FrozenTrial]:
     """Return trials of which one parameter decides, and one is there every fifth time."""
-    chance, trials = random.Random(1), []
+    chance, trials = random.Random(1), []  # noqa: S311 - draws, no secrets
     for number in range(number_of_trials):
-        params = {name: chance.random() for name in ("decides", "does.nothing", "table/0")}
+        params: dict[str, Any] = {
+            name: chance.random() for name in ("decides", "does.nothing", "table/0")
+        }
         params |= {"stayed": "a", "table/1": 0.5} | ({} if number % 5 else {"sometimes": 0.1})
         if not number:
             params["sometimes"] = 0.9

@@ -1,0 +1,92 @@
+"""Draw the static charts of a sweep's page; its scripts draw interactive ones in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from orchestrator.figures.best_curves import best_curves_figure
+from orchestrator.figures.importances import importance_figure
+from orchestrator.figures.parallel_coordinates import parallel_coordinates_figure
+from orchestrator.figures.pareto_front import pareto_front_figure
+from orchestrator.figures.svg import inline_svg
+from orchestrator.figures.trials import importance_caveat, in_order, num_finished
+from orchestrator.reporting.sweep_facts import NUM_BEST, NUM_CURVES, SweepFacts
+
+_MOST_LINES = 300
+_MOST_INCHES = 26.0  # a page scrolls, where a picture would be crowded
+
+
+@dataclass(frozen=True, slots=True)
+class SweepChart:
+    """Hold one chart of the page.
+
+    Attributes:
+        name: By which the scripts know it.
+        title: Above it.
+        drawing: The static picture.
+        hint: How to use the interactive one.
+        note: A warning that holds for both; empty for none.
+        part: What of the data the static picture shows; empty for all.
+    """
+
+    name: str
+    title: str
+    drawing: Markup
+    hint: str
+    note: str = ""
+    part: str = ""
+
+
+def sweep_charts(facts: SweepFacts) -> list[SweepChart]:
+    """Return the charts for which there is data."""
+    charts = []
+    if facts.rows:
+        charts.append(_parallel(facts))
+    if "metrics" in facts.summary and facts.rows:
+        charts.append(_front(facts))
+    if any(row.student_curve for row in facts.rows):
+        charts.append(_curves(facts))
+    if facts.importances:
+        charts.append(_importances(facts))
+    return charts
+
+
+def _parallel(facts: SweepFacts) -> SweepChart:
+    title, metric, mode = "All trials", facts.summary["metric"], facts.summary["mode"]
+    rows = in_order(facts.rows, mode)[:_MOST_LINES]
+    figure = parallel_coordinates_figure(rows, metric, mode, _MOST_INCHES)
+    part = f"{len(rows)} of {len(facts.rows)} trials" if len(rows) < len(facts.rows) else ""
+    hint = (
+        "Drag along an axis to keep the trials that pass there; click the axis to clear it."
+        " Click a line to see its curves. Thick lines are the trials of the curves below."
+    )
+    drawing = inline_svg(figure, title, is_finished=True)
+    return SweepChart("parallel", title, drawing, hint, part=part)
+
+
+def _front(facts: SweepFacts) -> SweepChart:
+    title, best = "The front", facts.summary["best"]
+    figure = pareto_front_figure(facts.rows, facts.summary["metrics"], best and best["trial"])
+    return SweepChart("front", title, inline_svg(figure, title, is_finished=True), "")
+
+
+def _curves(facts: SweepFacts) -> SweepChart:
+    title = "Accuracy from task to task"
+    figure = best_curves_figure(facts.rows, facts.summary["mode"], NUM_BEST)
+    hint = (
+        "Student solid, teacher dashed, on test data. Choose trials by their lines above or their"
+        f" numbers in the leaderboard. Beyond the {NUM_CURVES} best trials the dotted line is the"
+        " objective after each task."
+    )
+    return SweepChart("curves", title, inline_svg(figure, title, is_finished=True), hint)
+
+
+def _importances(facts: SweepFacts) -> SweepChart:
+    title = "Importance of the parameters"
+    figure = importance_figure(facts.importances)
+    hint = "Share of each parameter; the line is the 90 % interval over resampled trials."
+    caveat = importance_caveat(num_finished(facts.rows), len(facts.importances))
+    drawing = inline_svg(figure, title, is_finished=True)
+    return SweepChart("importances", title, drawing, hint, caveat)
