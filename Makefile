@@ -74,7 +74,7 @@ lock: ## Compiles the lock files: development, and under k8s/ those of the image
 	    "$$uv" pip compile --universal --python-version 3.11 --generate-hashes --no-header -q "$$@" "$$source" -o "$$lock.new" && \
 	    { echo "# Made by \`make lock\` from $$source: every platform, every dependency by hash. Not for editing by hand."; \
 	      grep -v '^# Made by' "$$lock.new"; } > "$$lock"; \
-	} && compile requirements.lock pyproject.toml --extra dev --extra export --extra fonts --extra pretrained --extra timm \
+	} && compile requirements.lock pyproject.toml --extra dev --extra dashboard --extra export --extra fonts --extra pretrained --extra timm \
 	  && compile k8s/requirements.lock pyproject.toml --extra cluster --extra export --extra fonts --extra pretrained --extra timm --constraints requirements.lock \
 	  && compile k8s/image/build.lock k8s/image/build.in \
 	  && compile k8s/image/mlflow.lock k8s/image/mlflow.in --constraints k8s/requirements.lock
@@ -89,7 +89,7 @@ images: setup ## Builds both images, pushes them to REGISTRY, and writes their d
 	done
 	@$(BIN)/python k8s/write_images.py k8s/overlays/$(OVERLAY) out/images/orchestrator.json out/images/mlflow.json
 
-ui: setup ## Shows the runs in MLflow, on http://127.0.0.1:5000 (PORT=5001 for another port); Ctrl-C ends it
+ui: setup ## Shows the runs in MLflow and the sweeps, on http://127.0.0.1:5000 (PORT=5001 for another port); Ctrl-C ends it
 	@$(BIN)/orchestrator ui --port $(PORT)
 
 clean: ## Removes caches and builds; keeps .venv and results (out/, mlflow.db, .orchestrator/)

@@ -388,7 +388,7 @@ def test_commands_and_flags_are_these() -> None:
             "--json",
             "--tracking-uri",
         },
-        "ui": {"--tracking-uri", "--port"},
+        "ui": {"--tracking-uri", "--port", "--sweep", "--storage", "--dashboard-port"},
         "approve": {"retraining", "version", "--set", "--reason"},
         "reject": {"retraining", "version", "--set", "--reason"},
         "retrain": {

@@ -44,6 +44,7 @@ TrackingUri = Annotated[
     ),
 ]
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+DEFAULT_STORAGE = "sqlite:///.orchestrator/studies.db"
 
 # of the commands on data sets
 Root = Annotated[

@@ -1,4 +1,4 @@
-"""`orchestrator ui`: show the runs in MLflow."""
+"""`orchestrator ui`: show runs in MLflow and sweeps in Optuna's dashboard."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
+from orchestrator.cli.options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, TrackingUri
 
 
 def ui(
@@ -17,18 +17,41 @@ def ui(
             min=0, max=65535, metavar="N", help="Where to listen on 127.0.0.1; 0 takes a free port."
         ),
     ] = 5000,
+    sweep: Annotated[
+        str,
+        typer.Option(
+            metavar="ID", help="Print the dashboard's page of this sweep; first letters are enough."
+        ),
+    ] = "",
+    storage: Annotated[
+        str,
+        typer.Option(
+            envvar="ORCHESTRATOR_STORAGE", metavar="URI", help="Optuna storage with the sweeps."
+        ),
+    ] = DEFAULT_STORAGE,
+    dashboard_port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="N", help="Where the dashboard listens; 0 takes a free port."
+        ),
+    ] = 8080,
 ) -> None:
-    """Show the runs in MLflow: start its server on this machine, print the links to the runs and to
-    the saved views.
+    """Show the runs in MLflow and the sweeps in Optuna's dashboard: start both servers on this
+    machine, print the links to the runs, to the saved views and to the sweeps.
 
-    Ctrl-C ends it. Where the store is an MLflow server, nothing is started: the address of its
-    pages is printed.
+    The dashboard shows a sweep while it runs. It is an optional extra:
+    `pip install 'continual-orchestrator[dashboard]'`.
+
+    Ctrl-C ends both. Where the store is an MLflow server, the address of its pages is printed
+    instead.
 
     Examples:
     `orchestrator ui`
 
+    `orchestrator ui --sweep 3f2a9c1e`
+
     `orchestrator ui --tracking-uri sqlite:////data/mlflow.db --port 5001`
     """
-    from orchestrator.terminal.ui import show_ui
+    from orchestrator.terminal.ui import Sweeps, show_ui
 
-    show_ui(tracking_uri, port)
+    show_ui(tracking_uri, port, Sweeps(storage, sweep, dashboard_port))

@@ -59,8 +59,8 @@ def _parallel(facts: SweepFacts) -> SweepChart:
     figure = parallel_coordinates_figure(rows, metric, mode, _MOST_INCHES)
     part = f"{len(rows)} of {len(facts.rows)} trials" if len(rows) < len(facts.rows) else ""
     hint = (
-        "Drag along an axis to keep the trials that pass there; click the axis to clear it."
-        " Click a line to see its curves. Thick lines are the trials of the curves below."
+        "Drag along an axis to keep the trials that pass there; click elsewhere on the axis to"
+        " clear it. Click a line to see its curves. Thick lines are the trials of the curves below."
     )
     drawing = inline_svg(figure, title, is_finished=True)
     return SweepChart("parallel", title, drawing, hint, part=part)

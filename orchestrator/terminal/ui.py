@@ -1,10 +1,11 @@
-"""`orchestrator ui` as a person sees it: where to look, while the server runs."""
+"""`orchestrator ui` as a person sees it: where to look, while the servers run."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +13,117 @@ from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
 from orchestrator.terminal.printable import say
-from orchestrator.tracking.mlflow.ui_server import free_port, ui_server
+from orchestrator.tracking.local_server import LocalServer, free_port, local_server, wait_for_ever
 from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.uris import SERVER_SCHEMES, experiment_url, require_supported, uri_scheme
+from orchestrator.tuning.dashboard import (
+    INSTALL,
+    dashboard_server,
+    has_studies,
+    is_installed,
+    require_installed,
+    studies_of,
+    study_path,
+)
 
 _MOST_EXPERIMENTS = 10
 
 
-def show_ui(tracking_uri: str, port: int) -> None:
-    """Serves the pages of a store until it is interrupted; for an MLflow server, says where its
-    pages are.
+@dataclass(frozen=True)
+class Sweeps:
+    """Say which sweeps the dashboard shows.
+
+    Attributes:
+        storage: The Optuna storage of their studies.
+        sweep_id: The one whose page is wanted; empty for none.
+        port: Where the dashboard listens; 0 takes a free one.
+    """
+
+    storage: str
+    sweep_id: str = ""
+    port: int = 8080
+
+
+def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
+    """Serve the pages of a store and of its sweeps until it is interrupted; for an MLflow server,
+    say where its pages are.
 
     Args:
         tracking_uri: As `tracking.uri` in an experiment.
-        port: On which to serve; 0 takes a free one.
+        port: On which to serve MLflow; 0 takes a free one.
+        sweeps: What the dashboard shows.
 
     Raises:
-        UserInputError: The URI cannot hold runs, nothing was tracked there yet, or the port is in
-            use.
-        TrackingUnavailableError: The store or the server does not answer.
+        UserInputError: The URI cannot hold runs, nothing was tracked there yet, a port is in use,
+            or the wanted sweep cannot be shown.
+        TrackingUnavailableError: A store or a server does not answer.
     """
     require_supported(tracking_uri)
-    uri = absolute_tracking_uri(tracking_uri, Path.cwd())
+    uri, storage = (
+        absolute_tracking_uri(each, Path.cwd()) for each in (tracking_uri, sweeps.storage)
+    )
     _require_something(uri)
+    reason = _no_dashboard(storage, is_wanted=bool(sweeps.sweep_id))
     check_reachable(uri)
-    if uri_scheme(uri) in SERVER_SCHEMES:
-        say(f"an MLflow server shows its own pages: {experiment_url(uri)}")
-        return
     _end_with_the_terminal()
-    with suppress(KeyboardInterrupt):
-        _serve(uri, free_port(port))
+    # both are tried before anything starts
+    dashboard_port = 0 if reason else free_port(sweeps.port, "--dashboard-port")
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        servers = []
+        if uri_scheme(uri) in SERVER_SCHEMES:
+            say(f"an MLflow server shows its own pages: {experiment_url(uri)}")
+        else:
+            servers.append(_start_mlflow(stack, uri, free_port(port)))
+        if reason:
+            say(reason)
+        else:
+            servers.append(_start_dashboard(stack, storage, sweeps.sweep_id, dashboard_port))
+        if servers:
+            say("Ctrl-C ends it.")
+            wait_for_ever(servers)
 
 
-def _serve(uri: str, port: int) -> None:
+def _no_dashboard(storage: str, *, is_wanted: bool) -> str:
+    """Return why the dashboard is not started; empty where it is.
+
+    Raises:
+        UserInputError: A sweep's page is wanted.
+    """
+    if is_wanted:
+        require_installed()
+    elif not is_installed():
+        return f"sweeps   not shown live; to install the dashboard: {INSTALL}"
+    if has_studies(storage):
+        return ""
+    if is_wanted:
+        advice = "run a sweep first, or name another storage with --storage"
+        raise UserInputError("no sweep was stored here yet", shown(storage), advice)
+    return f"sweeps   none in {shown(storage)} yet"
+
+
+def _start_mlflow(stack: ExitStack, uri: str, port: int) -> LocalServer:
     from orchestrator.tracking.mlflow.database import (  # noqa: PLC0415 - MLflow is slow to import
         database_ready,
+    )
+    from orchestrator.tracking.mlflow.ui_server import (  # noqa: PLC0415
+        experiments_of,
+        mlflow_program,
     )
 
     say(f"starting MLflow for {shown(uri)} (some seconds)")
     with database_ready(uri):
         pass  # a schema that the server would refuse is brought up to date, or explained
-    with ui_server(uri, port) as server:
-        say("\n".join(link_lines(server.url, server.experiments())))
-        server.wait()
+    server = stack.enter_context(local_server(mlflow_program(uri, port), port))
+    say("\n".join(link_lines(server.url, experiments_of(server))))
+    return server
+
+
+def _start_dashboard(stack: ExitStack, storage: str, sweep_id: str, port: int) -> LocalServer:
+    say(f"starting Optuna's dashboard for {shown(storage)}")
+    server = stack.enter_context(dashboard_server(storage, port))
+    path = study_path(studies_of(server), sweep_id) if sweep_id else "/dashboard"
+    say(f"sweeps   {server.url}{path}")
+    return server
 
 
 def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
@@ -82,7 +151,7 @@ def link_lines(url: str, experiments: Sequence[dict[str, Any]]) -> list[str]:
         ]
     if len(experiments) > _MOST_EXPERIMENTS:
         lines.append(f"and {len(experiments) - _MOST_EXPERIMENTS} more experiments")
-    return [*lines, "Ctrl-C ends it."]
+    return lines
 
 
 def _require_something(uri: str) -> None:

@@ -11,6 +11,7 @@ in_memory_tracker, null_tracker, earlier_log       trackers without a store; res
 tracked_run, datasets, provenance, run_process     what is known of a run, as values
 listed_version      what is known of a version of the registry
 preflight           whether a store answers, before MLflow is loaded
+local_server        a web server on this machine, on loopback
        |
     tracker         the protocol by which a run reports its numbers
        |

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import optuna
 import pytest
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
@@ -139,14 +140,25 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     swept = sweep_view(sweep_id, load_search_space(ROOT / "search_spaces" / "smoke.yaml"))
     save_views(client, runs, run_views(NUM_TASKS))
     save_views(client, sweeps, [*trial_views(NUM_TASKS), swept])
-    return {"uri": uri, "runs": runs, "sweeps": sweeps, "sweep_view": swept.id}
+    storage = uri.replace("mlflow.db", "studies.db")
+    study = optuna.create_study(study_name=sweep_id, storage=storage, direction="maximize")
+    for number in range(NUM_TRIALS):
+        finish_trial(study, 0.5 + number / 100)
+    ids = {"runs": runs, "sweeps": sweeps, "sweep": sweep_id, "sweep_view": swept.id}
+    return {"uri": uri, "storage": storage, **ids}
 
 
-def start_ui(uri: str, folder: Path, port: int = 0) -> "subprocess.Popen[str]":
+def finish_trial(study: optuna.Study, value: float) -> None:
+    trial = study.ask()
+    trial.suggest_float("student.temperature", 1, 8)
+    study.tell(trial, value)
+
+
+def start_ui(uri: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
     return start_orchestrator(
-        *("ui", "--tracking-uri", uri, "--port", str(port)),
+        *("ui", "--tracking-uri", uri, "--port", "0", "--dashboard-port", "0", *options),
         folder=folder,
-        settings={"orchestrator.tracking.mlflow.ui_server.START_SECONDS": PATIENCE_SECONDS},
+        settings={"orchestrator.tracking.local_server.START_SECONDS": PATIENCE_SECONDS},
     )
 
 
@@ -170,29 +182,35 @@ def group_members(group: int) -> list[str]:
     return [args for pgid, stat, args in fields if int(pgid) == group and not stat.startswith("Z")]
 
 
-def child_of(process: "subprocess.Popen[str]") -> int:
-    return int(
-        subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(process.pid)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-    )
+def children_of(process: "subprocess.Popen[str]") -> list[int]:
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [int(pid) for pid in found.split()]
 
 
 @pytest.fixture(scope="module")
-def url(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address that `orchestrator ui` prints; Ctrl-C ends it in the end."""
-    process = start_ui(store["uri"], tmp_path_factory.mktemp("ui"))
+def links(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The links that `orchestrator ui` prints, the sweep's last; Ctrl-C ends both servers."""
+    options = ("--storage", store["storage"], "--sweep", store["sweep"][:6])
+    process = start_ui(store["uri"], tmp_path_factory.mktemp("ui"), *options)
     try:
-        printed = "".join(lines_until(process, "Ctrl-C"))
-        yield str(re.findall(r"http://127\.0\.0\.1:\d+", printed)[0])
+        yield re.findall(r"http://127\.0\.0\.1:\S+", "".join(lines_until(process, "Ctrl-C")))
     finally:
-        server = child_of(process)
+        servers = children_of(process)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_SECONDS)
-    assert (process.returncode, group_members(server)) == (0, [])
+    assert len(servers) == 2
+    assert (process.returncode, [group_members(server) for server in servers]) == (0, [[], []])
+
+
+@pytest.fixture(scope="module")
+def url(links: list[str]) -> str:
+    """The address of MLflow's server."""
+    return links[0].partition("/#")[0]
 
 
 @pytest.fixture
@@ -290,6 +308,18 @@ def test_trials_are_compared_like_runs(opened: Callable[[str, str], "Page"]) -> 
     assert plots[0]["points"] == NUM_TRIALS * NUM_TASKS
 
 
+def test_the_dashboard_shows_a_sweep_while_it_runs(
+    page: "Page", links: list[str], store: dict[str, str]
+) -> None:
+    page.goto(links[-1])
+    page.get_by_text(store["sweep"]).first.wait_for()
+    page.get_by_text(f"Best Trial (number={NUM_TRIALS - 1})").wait_for()
+    finish_trial(optuna.load_study(study_name=store["sweep"], storage=store["storage"]), 0.875)
+    page.get_by_text(f"Best Trial (number={NUM_TRIALS})").wait_for()
+    look(page, "dashboard")
+    assert page.get_by_text("0.875").first.is_visible()
+
+
 @pytest.mark.reliability
 def test_the_charts_of_200_runs_are_drawn_and_show_ten(
     opened: Callable[[str, str], "Page"], store: dict[str, str]
@@ -330,7 +360,7 @@ def test_ui_prints_the_views_of_a_single_experiment_and_ends_with_its_terminal(
         r" +http://\S+viewStateShareKey=orchestrator-student-against-teacher",
         printed,
     )
-    server = child_of(process)
+    [server] = children_of(process)
     assert group_members(server)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=PATIENCE_SECONDS)
@@ -342,7 +372,8 @@ def test_ui_says_so_when_the_server_dies(tmp_path: Path) -> None:
     MlflowClient(uri).create_experiment("digits")
     process = start_ui(uri, tmp_path)
     lines_until(process, "Ctrl-C")
-    os.killpg(child_of(process), signal.SIGKILL)
+    [server] = children_of(process)
+    os.killpg(server, signal.SIGKILL)
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == TrackingUnavailableError.exit_code
     assert said.startswith("error: the MLflow server does not answer: ")
@@ -352,10 +383,12 @@ def test_ui_of_a_server_is_the_server(
     url: str, orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
     answer = orchestrator_command("ui", "--tracking-uri", url)
-    assert (answer.returncode, answer.stdout) == (
+    shown, sweeps = answer.stdout.splitlines()
+    assert (answer.returncode, shown) == (
         0,
-        f"an MLflow server shows its own pages: {url}/#/experiments\n",
+        f"an MLflow server shows its own pages: {url}/#/experiments",
     )
+    assert re.fullmatch(r"sweeps   none in sqlite:///\S+/studies.db yet", sweeps)
 
 
 def test_a_port_in_use_is_said_before_anything_starts(
@@ -370,6 +403,15 @@ def test_a_port_in_use_is_said_before_anything_starts(
         f"error: port {port} cannot be used (Address already in use); end what listens there, or"
         " choose"
     )
+
+
+def test_a_sweep_that_is_not_stored_is_said(
+    url: str, orchestrator_command: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    given = ("--storage", "sqlite:///none.db", "--sweep", "fedc")
+    answer = orchestrator_command("ui", "--tracking-uri", url, *given)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "none.db: no sweep was stored here yet; run a sweep first" in answer.stderr
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])

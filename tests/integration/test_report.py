@@ -464,7 +464,7 @@ def test_the_report_of_a_sweep_can_be_worked_with(
         page.mouse.move(x, top, steps=4)
         page.mouse.up()
         assert re.match(r"1[123] of 25 finished trials", note.inner_text())
-        page.mouse.click(x, top + height / 8)
+        page.mouse.click(x, top + 3 * height / 4)
         assert note.inner_text() == "25 of 25 finished trials"
 
         # hovered: halfway from the lower of two kinds (height 1/4) to the best objective (1)

@@ -3,14 +3,17 @@
 const brushes = new Map(); // place of an axis → intervals of heights
 const UNSET_HEIGHT = -0.08;
 const BAND_PIXELS = 62;
+const BRUSH_PIXELS = 22;
+const MARGINS = {
+  narrow: {left: 32, right: 26, top: 30, bottom: 34},
+  wide: {left: 50, right: 70, top: 66, bottom: 16},
+};
 
 const parallelChart = chartIn(
   "parallel",
   (isNarrow) => ({
     tooltip: tooltip(({data: line}) => trialLines(line.place)),
-    parallel: isNarrow
-      ? {layout: "vertical", left: 32, right: 26, top: 30, bottom: 34}
-      : {left: 50, right: 70, top: 66, bottom: 16},
+    parallel: isNarrow ? {layout: "vertical", ...MARGINS.narrow} : MARGINS.wide,
     parallelAxis: data.axes.map((axis, place) => axisSettings(axis, place, isNarrow)),
     series: [{
       type: "parallel",
@@ -56,12 +59,23 @@ function axisSettings(axis, place, isNarrow) {
       formatter: (height) => texts.get(height.toFixed(4)) ?? "",
     },
     areaSelectStyle: {
-      width: 22,
+      width: BRUSH_PIXELS,
       color: themed("series-1"),
       borderColor: themed("series-1"),
       opacity: 0.25,
     },
   };
+}
+
+/** Return whether a click is meant for an axis, whose brush it clears, and not for a line. */
+function isOnAxis({offsetX, offsetY}, place) {
+  const isNarrow = place.clientWidth < NARROW_PIXELS;
+  const {left, right, top, bottom} = isNarrow ? MARGINS.narrow : MARGINS.wide;
+  const step = isNarrow
+    ? (place.clientHeight - top - bottom) / (data.axes.length - 1)
+    : (place.clientWidth - left - right) / (data.axes.length - 1);
+  const along = isNarrow ? offsetY - top : offsetX - left;
+  return Math.abs(along - step * Math.round(along / step)) <= BRUSH_PIXELS / 2;
 }
 
 /** Return the style of a text that lines run behind. */
@@ -118,7 +132,10 @@ function brush(axis, intervals) {
 
 if (parallelChart) {
   const {chart, draw, section} = parallelChart;
-  chart.on("click", ({data: line}) => line && selection.toggle(line.place));
+  const place = section.querySelector(".drawn");
+  chart.on("click", ({data: line, event}) => {
+    if (line && !isOnAxis(event, place)) selection.toggle(line.place);
+  });
   chart.on("axisareaselected", ({parallelAxisId, intervals}) => {
     const axis = Number(parallelAxisId.replace("axis-", ""));
     if (intervals.length) brushes.set(axis, intervals);

@@ -44,8 +44,14 @@ def facts(new_run: Callable[..., TrackedRun]) -> Callable[[list[TrialRow]], Swee
             for row in rows
         ]
         best = {"trial": 0, "value": 0.9, "parameters": {KIND: EVIL}}
-        summary = {"metric": "student/last_accuracy", "mode": "max", "split": "validation"}
-        summary |= {"best": best, "trials": trials, "wall_seconds": 9.0, "worker_seconds": 9.0}
+        summary: dict[str, Any] = {"metric": "student/last_accuracy", "mode": "max"}
+        summary |= {
+            "split": "validation",
+            "best": best,
+            "trials": trials,
+            "wall_seconds": 9.0,
+            "worker_seconds": 9.0,
+        }
         run = new_run("a", name="sweep", summary=summary, tags={names.SWEEP_TAG: "a" * 32})
         return SweepFacts(run, summary, {}, rows)
 

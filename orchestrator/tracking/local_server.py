@@ -1,0 +1,184 @@
+"""Run a web server on this machine, on loopback, for as long as the command that needs it."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from orchestrator.errors import TrackingUnavailableError, UserInputError
+from orchestrator.masking import hide
+
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 120.0  # usually about 10
+_END_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Program:
+    """Describe a server to run.
+
+    Attributes:
+        name: For messages.
+        command: Its program and arguments, which every user of the machine can see.
+        environment: Its variables.
+        health: The path that it answers when it is up.
+        uri: The database that it shows; a password in it is kept out of messages.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(repr=False)
+    health: str
+    uri: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LocalServer:
+    """Hold a server that answers.
+
+    Attributes:
+        program: What runs.
+        port: On which it listens.
+        process: Leads a process group of its own.
+        log: What the server prints.
+    """
+
+    program: Program
+    port: int
+    process: "subprocess.Popen[bytes]"
+    log: IO[bytes]
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - plain JSON values
+        """Return the JSON that the server answers."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
+        with contextlib.closing(connection):
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": "application/json"})
+            return json.load(connection.getresponse())
+
+    def check(self) -> None:
+        """Return while the server runs.
+
+        Raises:
+            TrackingUnavailableError: The server has ended.
+        """
+        if self.process.poll() is not None:
+            raise self.ended()
+
+    def ended(self) -> TrackingUnavailableError:
+        """Return the error that says how it ended."""
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        reason = hide(lines[-1], self.program.uri) if lines else "it said nothing"
+        return TrackingUnavailableError(f"{self.program.name} does not answer: {reason}")
+
+
+def wait_for_ever(servers: Sequence[LocalServer]) -> None:
+    """Return never: servers serve until this process is interrupted.
+
+    Raises:
+        TrackingUnavailableError: One of them has ended.
+    """
+    while True:
+        for server in servers:
+            server.check()
+        time.sleep(_POLL_SECONDS)
+
+
+def free_port(port: int, option: str = "--port") -> int:
+    """Return the port, on which nothing listens; for 0 one that the system chooses.
+
+    Args:
+        port: The wanted one.
+        option: By which a person chooses another.
+
+    Raises:
+        UserInputError: It is in use, or not allowed to this user.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as the server: a port whose last user has just left is free
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            advice = (
+                f"end what listens there, or choose another port with {option} (0 takes a free one)"
+            )
+            raise UserInputError(
+                f"port {port} cannot be used ({error.strerror})", next_step=advice
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def local_server(program: Program, port: int) -> Iterator[LocalServer]:
+    """Start the server, wait until it answers, and end it with all its processes.
+
+    Args:
+        program: What to run.
+        port: Where it listens, as from `free_port`.
+
+    Raises:
+        TrackingUnavailableError: The server ends at once, or does not answer within two minutes.
+    """
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - commands of this package
+            program.command,
+            env=program.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            server = LocalServer(program, port, process, log)
+            _wait_for_answer(server)
+            yield server
+        finally:
+            _end(process)
+
+
+def _wait_for_answer(server: LocalServer) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while not _answers(server):
+        if server.process.poll() is not None or time.monotonic() > give_up:
+            raise server.ended()
+        time.sleep(_POLL_SECONDS)
+
+
+def _answers(server: LocalServer) -> bool:
+    # Not with urllib: a proxy that is set for the web is no way to this machine.
+    connection = http.client.HTTPConnection(LOOPBACK, server.port, timeout=5)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", server.program.health)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    return False
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        # Also on a second Ctrl-C, and for workers that outlive their leader.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
