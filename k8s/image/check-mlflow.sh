@@ -7,8 +7,9 @@ test "$(id -u)" = 1000
 if touch /opt/written; then exit 1; fi
 if command -v gcc cc c++ ld make pip pip3 uv; then exit 1; fi
 
-: The drivers of PostgreSQL and S3 are there.
+: The drivers of PostgreSQL and S3 are there, and the dashboard of sweeps.
 python -c 'import boto3, psycopg'
+optuna-dashboard --version
 
 : A server with user administration comes up, and lets nobody in without a password.
 printf '[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:////tmp/users.db\n' >/tmp/auth.ini

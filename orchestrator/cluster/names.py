@@ -22,6 +22,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 RAY_CRON_JOB_LABEL = "ray.io/cronjob-name"
 # The network policies of k8s/base go by these.
 USES_OBJECT_STORAGE_LABEL = "orchestrator/uses-object-storage"
+USES_STUDIES_LABEL = "orchestrator/uses-studies"
 USES_KUBERNETES_LABEL = "orchestrator/uses-kubernetes"
 
 FILES_FOLDER = "/etc/orchestrator"

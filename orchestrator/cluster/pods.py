@@ -14,6 +14,7 @@ from orchestrator.cluster.names import (
     SCRATCH_FOLDER,
     USES_KUBERNETES_LABEL,
     USES_OBJECT_STORAGE_LABEL,
+    USES_STUDIES_LABEL,
     Manifest,
 )
 from orchestrator.config.cluster import ClusterConfig
@@ -131,6 +132,7 @@ def pod(
         or cluster.secrets.webhook
     )
     uses_storage = {USES_OBJECT_STORAGE_LABEL: "true"} if goes_out else {}
+    uses_storage |= {USES_STUDIES_LABEL: "true"} if cluster.secrets.studies else {}
     selector = {key: value for rule in nodes for key, value in rule.node_selector.items()}
     tolerations = [
         toleration.model_dump(exclude_none=True)

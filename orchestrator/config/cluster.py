@@ -37,12 +37,16 @@ class SecretsConfig(Config):
         description="With ORCHESTRATOR_WEBHOOK_URL, who is told of retrainings; null means none.",
     )
 
+    studies: Name | None = Field(
+        default=None,
+        description="With ORCHESTRATOR_STORAGE, where sweeps write their studies; null means none.",
+    )
+
     @property
     def names(self) -> list[str]:
         """Those that there are."""
-        return [
-            name for name in (self.tracking, self.object_storage, self.webhook) if name is not None
-        ]
+        secrets = (self.tracking, self.object_storage, self.webhook, self.studies)
+        return [name for name in secrets if name is not None]
 
 
 class ClusterTrackingConfig(Config):

@@ -480,7 +480,7 @@ def test_the_report_of_a_sweep_can_be_worked_with(
         page.locator("[data-chart=curves] svg:visible").hover()
         tip = page.locator("[data-chart=curves] .tip")
         # by hand: 0.5 + 0.4 · 7 / 25 after task 1, then 0.1 less after each task
-        assert "51.2 %  trial 7, student, test" in tip.inner_text()
+        assert "51.2 % trial 7, student, test" in tip.inner_text()
         assert page.evaluate("window.broken") is None, "a name became an element"
         assert problems == []
     finally:

@@ -15,6 +15,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_for_server
 
 PASSWORDS = {
     ("mlflow-database", "password"): "not used, as this server trusts",
+    ("studies", "PGPASSWORD"): "studies-for-tests",
     ("mlflow-server", "flask-secret-key"): "for tests",
     ("mlflow-server", "admin-username"): "admin",
     ("mlflow-server", "admin-password"): "admin-for-tests",
@@ -24,7 +25,7 @@ SCRIPTS = K8S / "base" / "scripts"
 
 def environment_of(kind: str, name: str) -> dict[str, str]:
     """The variables of a workload's container, with Secrets as here."""
-    objects = render("local")
+    objects = render("local", "dashboard")
     container = container_of(kind, name)
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
@@ -41,7 +42,7 @@ def environment_of(kind: str, name: str) -> dict[str, str]:
 
 def container_of(kind: str, name: str) -> Object:
     """A workload's container."""
-    template = pod_template(named(render("local"), kind, name))
+    template = pod_template(named(render("local", "dashboard"), kind, name))
     assert template is not None
     container: Object = template["spec"]["containers"][0]
     return container

@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.cluster.names import USES_KUBERNETES_LABEL, USES_OBJECT_STORAGE_LABEL
+from orchestrator.cluster.names import (
+    USES_KUBERNETES_LABEL,
+    USES_OBJECT_STORAGE_LABEL,
+    USES_STUDIES_LABEL,
+)
 from tests.k8s.rendering import Object, of_kind, pod_template, selects
 from tests.kubernetes_objects import pod_specs
 
@@ -39,7 +43,11 @@ _KINDS_OF_VOLUMES = {
 _FROM_ELSEWHERE = (
     {"ray.io/is-ray-node": "yes", "ray.io/node-type": "head"},
     {"ray.io/originated-from-crd": "RayJob"},
-    {USES_KUBERNETES_LABEL: "true", USES_OBJECT_STORAGE_LABEL: "true"},
+    {
+        USES_KUBERNETES_LABEL: "true",
+        USES_OBJECT_STORAGE_LABEL: "true",
+        USES_STUDIES_LABEL: "true",
+    },
 )
 
 

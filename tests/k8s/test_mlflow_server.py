@@ -8,6 +8,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tests.k8s.installation import (
     wait_for_mlflow,
 )
 from tests.k8s.rendering import K8S, named, render
+from tests.waiting import wait_for_server
 
 pytestmark = [
     pytest.mark.slow,
@@ -224,3 +227,51 @@ def test_an_upgrade_of_what_is_new_already_changes_nothing(installation: Install
     )
     assert done.returncode == 0, done.stderr
     assert _tables(installation) == before
+
+
+def test_studies_have_a_database_of_their_own_which_the_dashboard_shows(
+    installation: Installation,
+) -> None:
+    making = ("CronJob", "studies-database")
+    script = ("bash", str(K8S / "components" / "dashboard" / "make_studies.sh"))
+    for _ in range(2):  # repeating it harms nothing
+        made = installation.run(making, *script, STUDIES_PASSWORD='it\'s a "secret"')
+        assert (made.returncode, made.stdout) == (0, "the database studies is there\n"), made.stderr
+    own = {"PGUSER": "studies", "PGDATABASE": "studies"}
+    tables = container_of(*making)["command"]
+    done = installation.run(
+        making, str(installation.programs / "bin" / tables[0]), *tables[1:], **own
+    )
+    assert done.returncode == 0, done.stderr
+    elsewhere = installation.run(
+        making, "psql", "--command", "SELECT 1", **own | {"PGDATABASE": "mlflow"}
+    )
+    assert "permission denied for database" in elsewhere.stderr
+
+    container, port = container_of("Deployment", "dashboard"), free_port()
+    [program, *rest] = [*container["command"], *container["args"]]
+    words = [
+        str(port) if word == str(container["ports"][0]["containerPort"]) else word for word in rest
+    ]
+    environment = installation.environment("Deployment", "dashboard") | own
+    log = installation.folder / "dashboard log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [str(installation.programs / "bin" / program), *words],
+            env=environment, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    shown = replace(installation, port=port)
+    try:
+        probe = container["startupProbe"]["httpGet"]["path"]
+        wait_for_server(process, partial(_answers, shown, probe), log)
+        assert shown.status("/api/studies") == 200
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _answers(server: Installation, path: str) -> bool:
+    try:
+        return server.status(path) == 200
+    except OSError:
+        return False

@@ -121,6 +121,29 @@ def test_the_database_takes_mlflow_and_what_tends_it_only(overlay: str) -> None:
     assert not any(lets_through(objects, peer, database, 5432) for peer in others)
 
 
+def test_studies_are_reached_by_the_dashboard_and_by_jobs_that_name_their_secret(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "studies.yaml"
+    config.write_text("secrets: {studies: studies}")
+    jobs = [worker(str(config)), head(str(config))]
+    objects = render("local", "dashboard")
+    database, dashboard = (
+        own(objects, "StatefulSet", "postgres"),
+        own(objects, "Deployment", "dashboard"),
+    )
+    tending = own(objects, "CronJob", "studies-database")
+    for peer in (*jobs, dashboard, tending):
+        assert lets_through(objects, peer, database, 5432)
+        assert lets_through(render("production", "dashboard"), peer, DATABASE_SERVER, 5432)
+        assert not lets_through(objects, peer, INTERNET, 443)
+    assert not any(lets_through(render("local"), peer, database, 5432) for peer in jobs)
+    assert not lets_through(objects, worker("local"), database, 5432)
+    # the dashboard knows no passwords: only `kubectl port-forward` reaches it
+    for peer in (STRANGER, *jobs, own(objects, "CronJob", "shell")):
+        assert not lets_through(objects, peer, dashboard, 8080)
+
+
 @pytest.mark.parametrize("overlay", ["local", "gpu"])
 def test_without_a_bucket_nothing_reaches_the_internet(overlay: str) -> None:
     objects = render(overlay)

@@ -38,7 +38,7 @@ INSTALLATIONS = [
 
 def test_overlays_and_components_are_these() -> None:
     assert OVERLAYS == ["gpu", "local", "production"]
-    assert COMPONENTS == ["kueue", "object-storage", "raycronjob", "spot"]
+    assert COMPONENTS == ["dashboard", "kueue", "object-storage", "raycronjob", "spot"]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_every_experiment_is_valid(block: str) -> None:
 )
 def test_every_object_of_a_command_is_installed(kind: str, name: str) -> None:
     kinds = {"cronjob": "CronJob", "deployment": "Deployment", "service": "Service"}
-    named(render("local"), kinds[kind], name)
+    named(render("local", "dashboard"), kinds[kind], name)
 
 
 def test_every_policy_is_explained_and_no_other() -> None:
