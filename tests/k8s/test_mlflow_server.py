@@ -234,8 +234,9 @@ def test_studies_have_a_database_of_their_own_which_the_dashboard_shows(
 ) -> None:
     making = ("CronJob", "studies-database")
     script = ("bash", str(K8S / "components" / "dashboard" / "make_studies.sh"))
+    password = {"STUDIES_PASSWORD": 'it\'s a "secret"'}
     for _ in range(2):  # repeating it harms nothing
-        made = installation.run(making, *script, STUDIES_PASSWORD='it\'s a "secret"')
+        made = installation.run(making, *script, **password)
         assert (made.returncode, made.stdout) == (0, "the database studies is there\n"), made.stderr
     own = {"PGUSER": "studies", "PGDATABASE": "studies"}
     tables = container_of(*making)["command"]
