@@ -250,7 +250,8 @@ def test_studies_have_a_database_of_their_own_which_the_dashboard_shows(
     assert "permission denied for database" in elsewhere.stderr
 
     container, port = container_of("Deployment", "dashboard"), free_port()
-    [program, *rest] = [*container["command"], *container["args"]]
+    command: list[str] = [*container["command"], *container["args"]]
+    program, rest = command[0], command[1:]
     words = [
         str(port) if word == str(container["ports"][0]["containerPort"]) else word for word in rest
     ]
