@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.options import DEFAULT_STORAGE, DEFAULT_TRACKING_URI, TrackingUri
+from orchestrator.config.addresses import STORAGE_VARIABLE
 
 
 def ui(
@@ -26,7 +27,7 @@ def ui(
     storage: Annotated[
         str,
         typer.Option(
-            envvar="ORCHESTRATOR_STORAGE", metavar="URI", help="Optuna storage with the sweeps."
+            envvar=STORAGE_VARIABLE, metavar="URI", help="Optuna storage with the sweeps."
         ),
     ] = DEFAULT_STORAGE,
     dashboard_port: Annotated[

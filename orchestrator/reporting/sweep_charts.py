@@ -69,7 +69,11 @@ def _parallel(facts: SweepFacts) -> SweepChart:
 def _front(facts: SweepFacts) -> SweepChart:
     title, best = "The front", facts.summary["best"]
     figure = pareto_front_figure(facts.rows, facts.summary["metrics"], best and best["trial"])
-    return SweepChart("front", title, inline_svg(figure, title, is_finished=True), "")
+    hint = (
+        "Blue is the front, orange the trial that the rule chooses. Hover over a point to see the"
+        " trial, click it to see its curves."
+    )
+    return SweepChart("front", title, inline_svg(figure, title, is_finished=True), hint)
 
 
 def _curves(facts: SweepFacts) -> SweepChart:

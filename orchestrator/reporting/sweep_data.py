@@ -34,6 +34,7 @@ def sweep_data(facts: SweepFacts, varied: Sequence[str]) -> dict[str, Any]:
     data = {
         "numBest": NUM_BEST,
         "numFinished": len(finished),
+        "best": summary["best"] and summary["best"]["trial"],
         "objectives": [_objective(metric, ordered, len(metrics) > 1) for metric in metrics],
         "trials": _trials(ordered, costs),
         "parameters": [
@@ -58,12 +59,14 @@ def sweep_data(facts: SweepFacts, varied: Sequence[str]) -> dict[str, Any]:
 
 
 def _objective(metric: str, ordered: Sequence[TrialRow], is_one_of_several: bool) -> dict[str, Any]:
+    label, factor = scale_of(metric)
     values = [
         trial.values.get(metric, trial.value) if is_finished(trial) else None for trial in ordered
     ]
     return {
         "name": metric if is_one_of_several else "objective",
-        "factor": scale_of(metric)[1],
+        "factor": factor,
+        "unit": label.partition(" in ")[2],
         "values": values,
         "texts": [objective_text(value, metric) for value in values],
     }
@@ -75,6 +78,7 @@ def _trials(ordered: Sequence[TrialRow], costs: Mapping[int, Any]) -> dict[str, 
     return {
         "number": [trial.trial for trial in ordered],
         "status": [trial.status for trial in ordered],
+        "front": [trial.in_front for trial in ordered],
         "seconds": [round(one.get("seconds", 0.0), 1) for one in cost],
         "computed": [one.get("stages_computed", 0) for one in cost],
         "reused": [one.get("stages_cached", 0) for one in cost],

@@ -27,7 +27,7 @@ _RULES = (
 )
 # A page has at most 1.5 MB.
 _MOST_TRIALS, _MOST_CELLS, _MOST_UNFINISHED = 1000, 9000, 200
-_SCRIPTS = ("page", "selection", "parallel", "curves", "importances", "leaderboard")
+_SCRIPTS = ("page", "selection", "parallel", "curves", "front", "importances", "leaderboard")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
+from orchestrator.config.addresses import absolute_storage, absolute_tracking_uri, sqlite_path
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
 from orchestrator.terminal.printable import say
@@ -59,9 +59,7 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
         TrackingUnavailableError: A store or a server does not answer.
     """
     require_supported(tracking_uri)
-    uri, storage = (
-        absolute_tracking_uri(each, Path.cwd()) for each in (tracking_uri, sweeps.storage)
-    )
+    uri, storage = absolute_tracking_uri(tracking_uri, Path.cwd()), _storage(sweeps.storage)
     _require_something(uri)
     reason = _no_dashboard(storage, is_wanted=bool(sweeps.sweep_id))
     check_reachable(uri)
@@ -81,6 +79,13 @@ def show_ui(tracking_uri: str, port: int, sweeps: Sweeps) -> None:
         if servers:
             say("Ctrl-C ends it.")
             wait_for_ever(servers)
+
+
+def _storage(storage: str) -> str:
+    try:
+        return absolute_storage(storage)
+    except ValueError as error:
+        raise UserInputError(str(error)) from None
 
 
 def _no_dashboard(storage: str, *, is_wanted: bool) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
 
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.config.searchers import (
@@ -58,13 +56,3 @@ def directions_of(search_space: SearchSpace) -> list[StudyDirection]:
         StudyDirection.MAXIMIZE if mode == "max" else StudyDirection.MINIMIZE
         for mode in search_space.objectives.values()
     ]
-
-
-def first_to_minimize(
-    directions: Sequence[StudyDirection],
-) -> Callable[[FrozenTrial], float] | None:
-    """Return the first of several objectives as importances take it; None for one objective."""
-    if len(directions) == 1:
-        return None
-    sign = -1.0 if directions[0] is StudyDirection.MAXIMIZE else 1.0
-    return lambda trial: sign * trial.values[0]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,47 @@ def test_the_data_are_plain_json_with_the_best_trial_first(
     assert data["trials"]["number"] == [1, 3, 0, 2]
     assert data["numFinished"] == 3
     assert data["objectives"][0]["values"] == [0.9, 0.7, 0.5, None]
-    assert data["objectives"][0]["texts"] == ["90.0 %", "70.0 %", "50.0 %"]
+    assert data["objectives"][0]["texts"] == ["90.0 %", "70.0 %", "50.0 %", "–"]
     # neither a missing value nor infinity is a number of JSON
     assert data["parameters"][1]["values"] == [0.25, None, 0.1, None]
     assert data["trials"]["curve"][0] == [0.5, None]
     assert [axis["unset"] for axis in data["axes"]][-1] == "unfinished"
+
+
+def test_of_several_objectives_the_front_comes_first_each_in_its_unit(
+    facts: Callable[[list[TrialRow]], SweepFacts],
+) -> None:
+    metrics = {"student/last_accuracy": "max", "student/bytes": "min"}
+    values = [(0.9, 9000.0), (0.8, 20000.0), (0.7, 1000.0)]
+    rows = [
+        replace(
+            row(number, value[0]),
+            values=dict(zip(metrics, value, strict=True)),
+            in_front=number != 1,
+        )
+        for number, value in enumerate(values)
+    ]
+    made = facts(rows)
+    summary = {**made.summary, "metrics": metrics, "front": [0, 2], "best": None}
+    trials = [
+        {**trial, "values": each.values}
+        for trial, each in zip(summary["trials"], rows, strict=True)
+    ]
+    html = sweep_report(replace(made, summary=summary | {"trials": trials}))
+    data = data_of(html)
+    assert data["trials"]["number"] == [0, 2, 1]
+    assert re.findall(r'<tr data-trial="(\d)"', html) == ["0", "2", "1"]
+    assert data["trials"]["front"] == [True, True, False]
+    accuracy, size = data["objectives"]
+    assert (accuracy["name"], accuracy["unit"]) == ("student/last_accuracy", "%")
+    assert (size["unit"], size["factor"], size["values"]) == (
+        "kB",
+        0.001,
+        [9000.0, 1000.0, 20000.0],
+    )
+    assert size["texts"] == ["9.0 kB", "1.0 kB", "20.0 kB"]
+    assert [axis["name"] for axis in data["axes"]][-2:] == ["last_accuracy in %", "bytes in kB"]
+    assert 'data-chart="front"' in html
 
 
 def test_a_page_runs_only_its_own_scripts_and_loads_nothing(
