@@ -40,8 +40,8 @@ def ui(
     """Show the runs in MLflow and the sweeps in Optuna's dashboard: start both servers on this
     machine, print the links to the runs, to the saved views and to the sweeps.
 
-    The dashboard shows a sweep while it runs. It is an optional extra:
-    `pip install 'continual-orchestrator[dashboard]'`.
+    The dashboard shows a sweep while it runs. It is an optional extra; in a checkout:
+    `pip install '.[dashboard]'`.
 
     Ctrl-C ends both. Where the store is an MLflow server, the address of its pages is printed
     instead.

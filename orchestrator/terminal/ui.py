@@ -97,7 +97,7 @@ def _no_dashboard(storage: str, *, is_wanted: bool) -> str:
     if is_wanted:
         require_installed()
     elif not is_installed():
-        return f"sweeps   not shown live; to install the dashboard: {INSTALL}"
+        return f"sweeps   not shown live; to install the dashboard, {INSTALL}"
     if has_studies(storage):
         return ""
     if is_wanted:

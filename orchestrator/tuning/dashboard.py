@@ -15,7 +15,7 @@ from orchestrator.config.addresses import sqlite_path
 from orchestrator.errors import UserInputError
 from orchestrator.tracking.local_server import LOOPBACK, LocalServer, Program, local_server
 
-INSTALL = "pip install 'continual-orchestrator[dashboard]'"
+INSTALL = "in a checkout: pip install '.[dashboard]'"
 _LEAST_ID_LETTERS = 4
 # Optuna's own command by its entry point: it may not be on the path.
 _START = (

@@ -19,7 +19,9 @@ def test_without_the_extra_one_line_says_how_to_install_it(
     )
     (tmp_path / "mlflow.db").write_bytes(b"SQLite")
     uri, storage = (f"sqlite:///{tmp_path}/{name}.db" for name in ("mlflow", "studies"))
-    with pytest.raises(UserInputError, match=r"not installed; pip install '\S+\[dashboard\]'"):
+    with pytest.raises(
+        UserInputError, match=r"not installed; in a checkout: pip install '.\[dashboard\]'"
+    ):
         show_ui(uri, 0, Sweeps(storage, "0123"))
     assert capsys.readouterr().out == ""
 
