@@ -11,7 +11,8 @@ from orchestrator.errors import UserInputError
 from orchestrator.retraining.state import ModelPair, Note
 from orchestrator.retraining.version_events import VersionEvent, with_event
 from orchestrator.retraining.version_states import CHAMPION, Alias
-from orchestrator.tracking.mlflow.registry import (
+from orchestrator.tracking.names import STATE_TAG
+from orchestrator.tracking.registry import (
     DECIDED_BY_TAG,
     EVENTS_TAG,
     PREDECESSOR_TAG,
@@ -20,7 +21,6 @@ from orchestrator.tracking.mlflow.registry import (
     ModelRegistry,
     VersionFacts,
 )
-from orchestrator.tracking.names import STATE_TAG
 
 
 class ModelPairs:

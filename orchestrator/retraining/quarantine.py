@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestrator.retraining.lineage import Lineage, QuarantinedFile
 from orchestrator.retraining.registration import load_lineage
 from orchestrator.retraining.state import PutAside, State, file_id
-from orchestrator.tracking.mlflow.registry import REASON_TAG, ModelRegistry
+from orchestrator.tracking.registry import REASON_TAG, ModelRegistry
 
 
 def quarantined_files(

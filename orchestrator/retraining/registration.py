@@ -31,7 +31,7 @@ from orchestrator.retraining.state import ModelPair
 from orchestrator.stages import StageStore
 from orchestrator.stages.artifacts import from_artifact
 from orchestrator.stages.graph import weights_of
-from orchestrator.tracking.mlflow.registry import ModelRegistry
+from orchestrator.tracking.registry import ModelRegistry
 
 STATE_FOLDER = "continual"
 _LINEAGE, _EXPERIMENT, _STAGES = "lineage.json", "experiment.yaml", "stages"

@@ -4,8 +4,11 @@
 opening, reading    open a run, or a reader of runs; load MLflow only when they are called
        |
     mlflow/         all that imports MLflow: delivery, runs, models, registry, saved views, UI
+    sql/            answers from an MLflow database without importing MLflow
        |
     outbox/         what is logged: on disk at once, sent by a thread in order; knows no MLflow
+       |
+registry            the model registry as retrainings see it: implemented by mlflow/ and sql/
        |
 in_memory_tracker, null_tracker, earlier_log       trackers without a store; resumed runs
 tracked_run, datasets, provenance, run_process     what is known of a run, as values

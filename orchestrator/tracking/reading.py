@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.tracking.mlflow.listing import RecordLister
     from orchestrator.tracking.mlflow.model_reader import ModelReader
     from orchestrator.tracking.mlflow.reader import MlflowReader
-    from orchestrator.tracking.mlflow.registry import ModelRegistry
     from orchestrator.tracking.mlflow.run_registration import RunRegistrar
+    from orchestrator.tracking.registry import ModelRegistry
 
 _NAME_STORE = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
 
@@ -78,9 +78,7 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
     uri = absolute_tracking_uri(uri, Path.cwd())
     check_reachable(uri)
     prepare_mlflow()
-    from orchestrator.tracking.mlflow.registry import ModelRegistry  # noqa: PLC0415
-
-    return ModelRegistry(uri, name)
+    return _registry(uri, name)
 
 
 def open_existing_registry(uri: str, name: str) -> ModelRegistry:
@@ -91,9 +89,23 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
         TrackingUnavailableError: The store does not answer within seconds.
     """
     uri = _existing(uri, "check experiment.tracking.uri; the first `orchestrator retrain` makes it")
-    from orchestrator.tracking.mlflow.registry import ModelRegistry  # noqa: PLC0415
+    return _registry(uri, name)
 
-    return ModelRegistry(uri, name)
+
+def _registry(uri: str, name: str) -> ModelRegistry:
+    from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
+
+    def mlflow_registry() -> ModelRegistry:
+        from orchestrator.tracking.mlflow.registry import MlflowRegistry  # noqa: PLC0415
+
+        return MlflowRegistry(uri, name)
+
+    database = open_database(uri)
+    if database is None:
+        return mlflow_registry()
+    from orchestrator.tracking.sql.registry import DatabaseRegistry  # noqa: PLC0415
+
+    return DatabaseRegistry(database, name, mlflow_registry)
 
 
 def existing_store(uri: str, advice: str = _NAME_STORE) -> str:

@@ -17,8 +17,8 @@ from orchestrator.config.experiment import TrackingConfig
 from orchestrator.pipelines.records.listing import RUN_STATES, VERSION_STATES
 from orchestrator.retraining.version_states import CHAMPION, VersionState
 from orchestrator.tracking import RunStatus, names, open_run
-from orchestrator.tracking.mlflow.registry import REASON_TAG, TEACHER_TAG
 from orchestrator.tracking.names import STATE_TAG
+from orchestrator.tracking.registry import REASON_TAG, TEACHER_TAG
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 LAST = names.final_metric("student", "last_accuracy")

@@ -18,9 +18,9 @@ from orchestrator.retraining.model_pairs import ModelPairs
 from orchestrator.retraining.settling import Registry
 from orchestrator.retraining.state import ModelPair
 from orchestrator.retraining.webhook import post_to_webhook
-from orchestrator.tracking.mlflow.registry import DECIDED_BY_TAG, REASON_TAG
 from orchestrator.tracking.names import STATE_TAG
 from orchestrator.tracking.reading import open_registry
+from orchestrator.tracking.registry import DECIDED_BY_TAG, REASON_TAG
 
 Decision: TypeAlias = Literal["approve", "reject"]
 _Decide: TypeAlias = Callable[[Lease, Registry, ModelPair | None, str, str], ModelPair]

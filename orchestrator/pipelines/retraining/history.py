@@ -25,7 +25,8 @@ from orchestrator.retraining.state import ModelPair
 from orchestrator.retraining.tick_record import read_tick_record
 from orchestrator.retraining.version_events import read_events
 from orchestrator.retraining.version_states import CHAMPION, VersionState
-from orchestrator.tracking.mlflow.registry import (
+from orchestrator.tracking.names import STATE_TAG
+from orchestrator.tracking.registry import (
     DECIDED_BY_TAG,
     EVENTS_TAG,
     GATE_CONDITIONS_TAG,
@@ -37,7 +38,6 @@ from orchestrator.tracking.mlflow.registry import (
     ModelRegistry,
     VersionFacts,
 )
-from orchestrator.tracking.names import STATE_TAG
 from orchestrator.tracking.uris import run_url, version_url
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from orchestrator.retraining.scan import Scan, scan
 from orchestrator.retraining.state import ModelPair, State, file_id
 from orchestrator.retraining.suspects import SetAside, begin_reading
 from orchestrator.stages import StageStore
-from orchestrator.tracking.mlflow.registry import ModelRegistry
+from orchestrator.tracking.registry import ModelRegistry
 
 
 @dataclass(frozen=True)

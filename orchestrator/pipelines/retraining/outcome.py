@@ -14,7 +14,7 @@ from orchestrator.retraining.evidence import Move
 from orchestrator.retraining.gate import PromotionDecision, Verdict
 from orchestrator.retraining.scan import Scan
 from orchestrator.retraining.state import Held, ModelPair
-from orchestrator.tracking.mlflow.registry import GATE_TAG_PREFIX
+from orchestrator.tracking.registry import GATE_TAG_PREFIX
 
 Outcome = Literal["nothing_to_do", "promoted", "rejected", "held", "asked", "locked"]
 OUTCOMES: dict[Verdict, Outcome] = {

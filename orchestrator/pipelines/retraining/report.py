@@ -14,8 +14,8 @@ from orchestrator.config.retraining import Retraining
 from orchestrator.errors import OrchestratorError, TransientError, UserInputError
 from orchestrator.pipelines.retraining.outcome import RetrainingOutcome
 from orchestrator.retraining.tick_record import TickRecord
-from orchestrator.tracking.mlflow.registry import TICK_TAG, ModelRegistry
 from orchestrator.tracking.reading import open_existing_registry
+from orchestrator.tracking.registry import TICK_TAG, ModelRegistry
 
 if TYPE_CHECKING:
     from orchestrator.reporting.history.charts import ChartGroup

@@ -38,7 +38,7 @@ from orchestrator.retraining.state import GATE, Note, State, Tried
 from orchestrator.retraining.version_states import VersionState
 from orchestrator.stages import StageStore
 from orchestrator.tracking import NullTracker
-from orchestrator.tracking.mlflow.registry import ModelRegistry
+from orchestrator.tracking.registry import ModelRegistry
 
 logger = logging.getLogger(__name__)
 

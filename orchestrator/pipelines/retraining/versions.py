@@ -16,14 +16,14 @@ from orchestrator.retraining.gate import PromotionDecision
 from orchestrator.retraining.lineage import Lineage
 from orchestrator.retraining.registration import STATE_FOLDER, Registered, stage_keys, write_state
 from orchestrator.retraining.state import GATE, ModelPair
-from orchestrator.tracking.mlflow.registry import (
+from orchestrator.tracking.names import STATE_TAG
+from orchestrator.tracking.registry import (
     DECIDED_BY_TAG,
     PREDECESSOR_TAG,
     REASON_TAG,
     TEACHER_TAG,
     ModelRegistry,
 )
-from orchestrator.tracking.names import STATE_TAG
 
 
 def register(

@@ -13,12 +13,12 @@ from orchestrator.tracking import names
 from orchestrator.tracking.listed_version import ListedVersion
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.reader import MlflowReader
-from orchestrator.tracking.mlflow.registry import (
+from orchestrator.tracking.names import STATE_TAG
+from orchestrator.tracking.registry import (
     DECIDED_BY_TAG,
     REASON_TAG,
     TEACHER_TAG,
 )
-from orchestrator.tracking.names import STATE_TAG
 from orchestrator.tracking.tracked_run import TrackedRun
 
 _PER_PAGE = 200

@@ -13,9 +13,9 @@ from orchestrator.config.roles import Role
 from orchestrator.tracking.mlflow.calls import mlflow_calls
 from orchestrator.tracking.mlflow.model_delivery import deliver_model, register_logged_model
 from orchestrator.tracking.mlflow.model_reader import ModelReader
-from orchestrator.tracking.mlflow.registry import TEACHER_TAG
 from orchestrator.tracking.model_facts import ModelFacts
 from orchestrator.tracking.outbox import entries
+from orchestrator.tracking.registry import TEACHER_TAG
 from orchestrator.tracking.uris import version_url
 
 _MISSING = "RESOURCE_DOES_NOT_EXIST"

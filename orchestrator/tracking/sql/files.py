@@ -1,0 +1,33 @@
+"""Artifacts that lie in a folder of this machine; all others are left to MLflow."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+
+def local_folder(location: str) -> Path | None:
+    """Return the folder of an artifact location; None where it is not on this machine.
+
+    Args:
+        location: A path, or an address such as `file:///folder` or `s3://bucket/folder`.
+    """
+    parts = urlsplit(location)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    path = Path(location)
+    return path if not parts.scheme and path.is_absolute() else None
+
+
+def copy_into(source: Path, folder: Path) -> Path:
+    """Copy a file or folder into a folder, and return the copy.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+    """
+    copy = folder / source.name
+    if source.is_dir():
+        return Path(shutil.copytree(source, copy, dirs_exist_ok=True))
+    return Path(shutil.copyfile(source, copy))
