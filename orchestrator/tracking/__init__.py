@@ -8,7 +8,7 @@ opening, reading    open a run, or a reader of runs; load MLflow only when they 
        |
     outbox/         what is logged: on disk at once, sent by a thread in order; knows no MLflow
        |
-registry            the model registry as retrainings see it: implemented by mlflow/ and sql/
+run_reader, record_lister, run_query, registry     what is asked of a store; mlflow/ and sql/ answer
        |
 in_memory_tracker, null_tracker, earlier_log       trackers without a store; resumed runs
 tracked_run, datasets, provenance, run_process     what is known of a run, as values

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 from orchestrator.config.addresses import absolute_tracking_uri, sqlite_path
 from orchestrator.errors import UserInputError
 from orchestrator.tracking.preflight import check_reachable, prepare_mlflow
+from orchestrator.tracking.record_lister import RecordLister
+from orchestrator.tracking.run_reader import RunReader
 from orchestrator.tracking.uris import require_supported
 
 if TYPE_CHECKING:
-    from orchestrator.tracking.mlflow.listing import RecordLister
     from orchestrator.tracking.mlflow.model_reader import ModelReader
-    from orchestrator.tracking.mlflow.reader import MlflowReader
     from orchestrator.tracking.mlflow.run_registration import RunRegistrar
     from orchestrator.tracking.registry import ModelRegistry
+    from orchestrator.tracking.run_query import Records
 
 _NAME_STORE = "name the store of the runs: --tracking-uri, or the variable MLFLOW_TRACKING_URI"
 
 
-def open_reader(uri: str) -> MlflowReader:
+def open_reader(uri: str) -> RunReader:
     """Return a reader that finds runs in a tracking store; it writes nothing there.
 
     Args:
@@ -31,11 +32,7 @@ def open_reader(uri: str) -> MlflowReader:
             the installed MLflow.
         TrackingUnavailableError: The store does not answer within seconds.
     """
-    uri = _existing(uri)
-    # MLflow takes some seconds to import.
-    from orchestrator.tracking.mlflow.reader import MlflowReader  # noqa: PLC0415
-
-    return MlflowReader(uri)
+    return RunReader(_records(_existing(uri)))
 
 
 def open_model_reader(uri: str) -> ModelReader:
@@ -56,10 +53,7 @@ def open_registrar(uri: str) -> RunRegistrar:
 
 def open_lister(uri: str) -> RecordLister:
     """Return a lister of runs, sweeps and versions; see `open_reader`."""
-    uri = _existing(uri)
-    from orchestrator.tracking.mlflow.listing import RecordLister  # noqa: PLC0415
-
-    return RecordLister(uri)
+    return RecordLister(_records(_existing(uri)))
 
 
 def open_registry(uri: str, name: str) -> ModelRegistry:
@@ -92,22 +86,6 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
     return _registry(uri, name)
 
 
-def _registry(uri: str, name: str) -> ModelRegistry:
-    from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
-
-    def mlflow_registry() -> ModelRegistry:
-        from orchestrator.tracking.mlflow.registry import MlflowRegistry  # noqa: PLC0415
-
-        return MlflowRegistry(uri, name)
-
-    database = open_database(uri)
-    if database is None:
-        return mlflow_registry()
-    from orchestrator.tracking.sql.registry import DatabaseRegistry  # noqa: PLC0415
-
-    return DatabaseRegistry(database, name, mlflow_registry)
-
-
 def existing_store(uri: str, advice: str = _NAME_STORE) -> str:
     """Return the absolute address of a store; a database file exists, a server may be away.
 
@@ -132,3 +110,37 @@ def _existing(uri: str, advice: str = _NAME_STORE) -> str:
     check_reachable(uri)
     prepare_mlflow()
     return uri
+
+
+def _records(uri: str) -> Records:
+    """Ask a database in SQL where its schema is known, and MLflow otherwise."""
+    from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
+
+    def mlflow_records() -> Records:
+        from orchestrator.tracking.mlflow.records import MlflowRecords  # noqa: PLC0415 - takes seconds
+
+        return MlflowRecords(uri)
+
+    database = open_database(uri)
+    if database is None:
+        return mlflow_records()
+    from orchestrator.tracking.sql.records import DatabaseRecords  # noqa: PLC0415 - as above
+
+    return DatabaseRecords(database, mlflow_records)
+
+
+def _registry(uri: str, name: str) -> ModelRegistry:
+    """As `_records`."""
+    from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415
+
+    def mlflow_registry() -> ModelRegistry:
+        from orchestrator.tracking.mlflow.registry import MlflowRegistry  # noqa: PLC0415
+
+        return MlflowRegistry(uri, name)
+
+    database = open_database(uri)
+    if database is None:
+        return mlflow_registry()
+    from orchestrator.tracking.sql.registry import DatabaseRegistry  # noqa: PLC0415
+
+    return DatabaseRegistry(database, name, mlflow_registry)

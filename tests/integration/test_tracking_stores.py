@@ -18,12 +18,24 @@ from orchestrator.config import SearchSpace
 from orchestrator.config.experiment import Experiment, TrackingConfig
 from orchestrator.pipelines.run.run import run
 from orchestrator.tracking import RunStatus, names, open_run
+from orchestrator.tracking.mlflow.records import MlflowRecords
+from orchestrator.tracking.mlflow.registry import MlflowRegistry
+from orchestrator.tracking.reading import open_registry
+from orchestrator.tracking.sql.database import open_database
+from orchestrator.tracking.sql.records import DatabaseRecords
+from orchestrator.tracking.sql.registry import DatabaseRegistry
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.space import Configuration, Space
 from orchestrator.tuning.studies import StudyIdentity, close_storage, open_storage
 from orchestrator.tuning.study_writer import write_study
 from orchestrator.tuning.trial_status import TrialStatus
 from tests.integration.servers import MlflowServer, mlflow_server, postgres, postgres_programs
+from tests.recorded_store import (
+    assert_same_runs,
+    assert_same_versions,
+    record_runs,
+    register_versions,
+)
 
 pytestmark = pytest.mark.skipif(
     postgres_programs() is None, reason="PostgreSQL is not installed (apt-get install postgresql)"
@@ -201,3 +213,18 @@ def test_a_database_server_that_refuses_the_user_is_said_at_once(
     assert password not in str(refused.value)
     assert "nobody" not in str(refused.value)
     assert refused.value.exit_code in (2, 3)
+
+
+def test_what_is_asked_of_postgresql_in_sql_is_what_mlflow_answers(
+    server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = server.backend_uri
+    register_versions(uri, tmp_path / "models")
+    record_runs(uri, tmp_path)
+    database = open_database(uri)
+    assert database is not None
+    assert_same_runs(DatabaseRecords(database, lambda: MlflowRecords(uri)), MlflowRecords(uri))
+    registries = (open_registry(uri, "pets"), MlflowRegistry(uri, "pets"))
+    assert isinstance(registries[0], DatabaseRegistry)
+    assert_same_versions(*registries, tmp_path / "copies")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown, shown_values
@@ -14,10 +14,8 @@ from orchestrator.retraining.version_states import CHAMPION, VersionState
 from orchestrator.tracking import RunStatus, names
 from orchestrator.tracking.listed_version import ListedVersion
 from orchestrator.tracking.reading import open_lister
+from orchestrator.tracking.record_lister import RecordLister, RunFilter
 from orchestrator.tracking.tracked_run import TrackedRun
-
-if TYPE_CHECKING:
-    from orchestrator.tracking.mlflow.listing import RecordLister
 
 Kind: TypeAlias = Literal["runs", "sweeps", "champions", "retrainings"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -123,7 +121,9 @@ def list_records(filters: Filters, uri: str) -> Listing:
     if filters.experiment is not None:
         lister.require_experiment(filters.experiment)
     limit = filters.limit
-    runs, sweeps = _runs_and_sweeps(lister, filters, tags)
+    wanted = RunFilter(filters.experiment, (filters.state or "").upper(), tags)
+    runs = list(islice(lister.runs(wanted), limit + 1)) if filters.wants("runs") else []
+    sweeps = list(islice(lister.sweeps(wanted), limit + 1)) if filters.wants("sweeps") else []
     champions = _champions(lister, filters, tags)
     retrainings = list(islice(_retrainings(lister, filters, tags), limit + 1))
     found: dict[Kind, int] = {
@@ -157,26 +157,6 @@ def final_accuracy(run: TrackedRun, measure: names.FinalMeasure) -> float | None
 
 
 # --- inside ---------------------------------------------------------------------------------------
-
-
-def _runs_and_sweeps(
-    lister: RecordLister, filters: Filters, tags: Mapping[str, str]
-) -> tuple[list[TrackedRun], list[TrackedRun]]:
-    """Return one more of each kind than the limit, if there are as many."""
-    runs: list[TrackedRun] = []
-    sweeps: list[TrackedRun] = []
-    open_lists = [runs] if filters.wants("runs") else []
-    open_lists += [sweeps] if filters.wants("sweeps") else []
-    if not open_lists:
-        return runs, sweeps
-    status = filters.state.upper() if filters.state else None
-    for run in lister.runs(filters.experiment, status, tags):
-        kept = sweeps if run.is_sweep else runs
-        if any(kept is found for found in open_lists) and len(kept) <= filters.limit:
-            kept.append(run)
-        if all(len(found) > filters.limit for found in open_lists):
-            break
-    return runs, sweeps
 
 
 def _champions(

@@ -22,7 +22,7 @@ from orchestrator.tracking.tracked_run import TrackedRun
 if TYPE_CHECKING:
     from orchestrator.figures.trials import Importance, TrialRow
     from orchestrator.reporting.sweep_facts import SweepFacts
-    from orchestrator.tracking.mlflow.reader import MlflowReader
+    from orchestrator.tracking.run_reader import RunReader
     from orchestrator.tuning.ledger import Ledger
 
 REPORTS_FOLDER = Path("out") / "reports"
@@ -96,7 +96,7 @@ def _check_comparable(runs: Sequence[TrackedRun]) -> None:
         )
 
 
-def _run_html(reader: MlflowReader, run: TrackedRun) -> str:
+def _run_html(reader: RunReader, run: TrackedRun) -> str:
     from orchestrator.reporting.run_report import needed_histories, run_report  # noqa: PLC0415 - see above
 
     run = reader.with_files(run)
@@ -107,13 +107,13 @@ def _run_html(reader: MlflowReader, run: TrackedRun) -> str:
     )
 
 
-def _sweep_html(reader: MlflowReader, sweep: TrackedRun) -> str:
+def _sweep_html(reader: RunReader, sweep: TrackedRun) -> str:
     from orchestrator.reporting.sweep_report import sweep_report  # noqa: PLC0415 - see above
 
     return sweep_report(_sweep_facts(reader, reader.with_files(sweep)))
 
 
-def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
+def _sweep_facts(reader: RunReader, sweep: TrackedRun) -> SweepFacts:
     from orchestrator.reporting.sweep_facts import (  # noqa: PLC0415
         NUM_CURVES,
         SweepFacts,
@@ -146,7 +146,7 @@ def _sweep_facts(reader: MlflowReader, sweep: TrackedRun) -> SweepFacts:
     )
 
 
-def _accuracy_curves(reader: MlflowReader, trial: TrackedRun) -> dict[str, list[float]]:
+def _accuracy_curves(reader: RunReader, trial: TrackedRun) -> dict[str, list[float]]:
     metrics = {f"{role}_curve": names.summary_metric(role, "accuracy") for role in ROLES}
     histories = reader.with_histories(trial, metrics.values()).histories
     return {

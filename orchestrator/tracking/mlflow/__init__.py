@@ -9,7 +9,7 @@ monitoring_run the run that has a retraining's monitoring
 datasets, saved_views, system_metrics          what a run logs besides numbers
 packaging, model_delivery, model_reader        models: as folders, into MLflow, and back
 registry       versions of models, and their aliases     (run_registration: of runs, on request)
-reader         runs as values, for reports     (listing: all runs and versions of a store)
+records        runs and versions as values, for reports and lists
 ui_server      MLflow's own pages on this machine
 ```
 """

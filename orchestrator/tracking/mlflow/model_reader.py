@@ -17,7 +17,8 @@ from orchestrator.config.roles import ROLES, Role
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
 from orchestrator.tracking.mlflow.calls import mlflow_calls
-from orchestrator.tracking.mlflow.reader import MlflowReader
+from orchestrator.tracking.mlflow.records import MlflowRecords
+from orchestrator.tracking.run_reader import RunReader
 
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _REFERENCE = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:@(?P<alias>[^/@:]+)|/(?P<version>\d+))")
@@ -38,8 +39,18 @@ class RegisteredModel:
     location: str
 
 
-class ModelReader(MlflowReader):
-    """Finds runs as `MlflowReader` does, and their models."""
+class ModelReader(RunReader):
+    """Finds runs as `RunReader` does, and their models."""
+
+    def __init__(self, uri: str) -> None:
+        """Connects.
+
+        Args:
+            uri: Supported, absolute and reachable.
+        """
+        records = MlflowRecords(uri)
+        super().__init__(records)
+        self._client = records.client
 
     def locations_of(self, run_id: str) -> dict[Role, str]:
         """Where the packages of a run's models are; empty where it has logged none."""

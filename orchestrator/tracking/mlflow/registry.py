@@ -66,7 +66,7 @@ class MlflowRegistry(ModelRegistry):
     def version(self, role: Role, version: str) -> VersionFacts:
         """Ask for the version."""
         with mlflow_calls(self.uri):
-            return _facts(self._client.get_model_version(self.model_name(role), version))
+            return version_facts(self._client.get_model_version(self.model_name(role), version))
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
         """Search, page by page."""
@@ -82,7 +82,7 @@ class MlflowRegistry(ModelRegistry):
                 token = page.token
                 if not token:
                     break
-        return sorted(map(_facts, found), key=lambda facts: int(facts.version))
+        return sorted(map(version_facts, found), key=lambda facts: int(facts.version))
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
         """Set one after the other."""
@@ -166,14 +166,15 @@ class MlflowRegistry(ModelRegistry):
     def _if_there(self, ask: Callable[[], ModelVersion]) -> VersionFacts | None:
         with mlflow_calls(self.uri):
             try:
-                return _facts(ask())
+                return version_facts(ask())
             except MlflowException as error:
                 if error.error_code in _MISSING:
                     return None
                 raise
 
 
-def _facts(version: ModelVersion) -> VersionFacts:
+def version_facts(version: ModelVersion) -> VersionFacts:
+    """Return a version as a value."""
     return VersionFacts(
         str(version.version),
         version.run_id or "",

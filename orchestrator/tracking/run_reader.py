@@ -1,0 +1,168 @@
+"""Runs of a store as values: found by their ids, with their numbers and files; searched, not asked
+for one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+
+from orchestrator import output_files
+from orchestrator.errors import UserInputError
+from orchestrator.masking import shown
+from orchestrator.tracking import names
+from orchestrator.tracking.run_query import Records, RunQuery
+from orchestrator.tracking.tracked_run import TrackedRun
+
+_RUN_ID_LETTERS = 32
+_LEAST_PREFIX = 4
+_TEXT_FILES = (
+    output_files.EXPERIMENT_FILE,
+    output_files.SEARCH_SPACE_FILE,
+    output_files.LEDGER_FILE,
+    output_files.BEST_FILE,
+    output_files.SUSPICIOUS_LABELS_FILE,
+    output_files.CONFUSION_FILE,
+)
+
+
+class RunReader:
+    """Reads from one store; every method raises `TrackingUnavailableError` where it does not
+    answer.
+    """
+
+    def __init__(self, records: Records) -> None:
+        """Asks nothing yet.
+
+        Args:
+            records: Of the store.
+        """
+        self._records = records
+        self._uri = records.uri
+
+    def find(self, run_id: str) -> TrackedRun:
+        """Return a run without histories and files.
+
+        Args:
+            run_id: As MLflow shows it, or its first letters (at least 4) where no other run begins
+                with them.
+
+        Raises:
+            UserInputError: There is no such run, there are several, or it is deleted.
+        """
+        given = run_id.strip().lower()
+        if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_PREFIX},{_RUN_ID_LETTERS}}}", given):
+            advice = (
+                f"give the run id that MLflow shows, or its first {_LEAST_PREFIX} letters or more"
+            )
+            raise UserInputError(f"{run_id!r} is no run id", next_step=advice)
+        return self._run_called(given)
+
+    def with_histories(self, run: TrackedRun, metric_names: Iterable[str]) -> TrackedRun:
+        """Return the run with the histories of those metrics that it has."""
+        wanted = [name for name in metric_names if name in run.metrics]
+        histories = self._records.histories(run.run_id, wanted)
+        return replace(run, histories={**run.histories, **histories})
+
+    def with_files(self, run: TrackedRun) -> TrackedRun:
+        """Return the run with its summary, environment and other text files, where it has them."""
+        listed = self._records.list_files(run.run_id)
+        seeds = [path for path in listed if output_files.is_seed_summary_file(path)]
+        # A trial of one seed has the same summary as a run; of several seeds there are only the
+        # means, as metrics.
+        summary = (
+            output_files.SUMMARY_FILE
+            if output_files.SUMMARY_FILE in listed
+            else seeds[0]
+            if len(seeds) == 1
+            else None
+        )
+        wanted = listed & {summary, output_files.ENVIRONMENT_FILE, *_TEXT_FILES}
+        texts = {
+            path: content.decode("utf-8")
+            for path, content in self._records.read_files(run.run_id, wanted).items()
+        }
+        environment = json.loads(texts.pop(output_files.ENVIRONMENT_FILE, "{}"))
+        return replace(
+            run,
+            summary=json.loads(texts.pop(summary)) if summary else None,
+            environment=environment,
+            files=texts,
+        )
+
+    def with_picture(self, run: TrackedRun, name: str) -> TrackedRun:
+        """Return the run with one of its figures, where it has it.
+
+        Args:
+            run: Which.
+            name: Of the file in the folder of figures.
+        """
+        path = f"{output_files.FIGURES_FOLDER}/{name}"
+        if path not in self._records.list_files(run.run_id, output_files.FIGURES_FOLDER):
+            return run
+        content = self._records.read_files(run.run_id, [path])[path]
+        return replace(run, pictures={**run.pictures, name: content})
+
+    def trials_of(self, sweep: TrackedRun) -> list[TrackedRun]:
+        """Return the children of a sweep, by their numbers, without histories and files: one
+        search.
+        """
+        query = RunQuery([sweep.experiment_id], tags={names.PARENT_RUN_TAG: sweep.run_id})
+        trials = self._records.runs(query)
+        return sorted(trials, key=lambda trial: int(trial.tags.get(names.TRIAL_TAG, "0")))
+
+    def finished_on_same_data(self, run: TrackedRun) -> list[TrackedRun]:
+        """Return finished runs of the same experiment on the same data set, this one among them,
+        trials of sweeps not: one search.
+        """
+        if not re.fullmatch(r"[0-9a-f]+", run.fingerprint):
+            return []
+        query = RunQuery(
+            [run.experiment_id],
+            status="FINISHED",
+            tags={names.DATASET_FINGERPRINT_TAG: run.fingerprint},
+            lacks_tags=[names.PARENT_RUN_TAG],
+        )
+        return [found for found in self._records.runs(query) if not found.is_sweep]
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _experiment_ids(self) -> list[str]:
+        return list(self._records.experiments())
+
+    def _run_called(self, run_id: str) -> TrackedRun:
+        for query in self._queries_for(run_id):
+            found = list(islice(self._records.runs(query), 2))
+            if len(found) > 1:
+                what = (
+                    f"more than one run begins with {run_id}: {found[0].run_id}, {found[1].run_id}"
+                )
+                raise UserInputError(what, shown(self._uri), "give more letters of the id")
+            if found:
+                return found[0]
+        advice = (
+            "check the id, or name the store of the run: --tracking-uri, or the variable"
+            " MLFLOW_TRACKING_URI"
+        )
+        raise UserInputError(
+            f"there is no run {run_id}, or it is deleted", shown(self._uri), advice
+        )
+
+    def _queries_for(self, run_id: str) -> list[RunQuery]:
+        # A run that was opened while the store was away may still be called by the id that it had
+        # then.
+        ids, tag = self._experiment_ids, names.SPOOL_ID_TAG
+        if len(run_id) == _RUN_ID_LETTERS:
+            return [
+                RunQuery(ids, run_id=run_id, per_page=2),
+                RunQuery(ids, tags={tag: run_id}, per_page=2),
+            ]
+        return [
+            RunQuery(ids, run_id_prefix=run_id, per_page=2),
+            RunQuery(ids, tag_prefixes={tag: run_id}, per_page=2),
+        ]

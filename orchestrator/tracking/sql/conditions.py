@@ -1,0 +1,58 @@
+"""The conditions of a query for runs, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from orchestrator.tracking.run_query import RunQuery
+
+_AFTER_HEXADECIMAL = "g"
+_TAGGED = "r.run_uuid IN (SELECT run_uuid FROM tags WHERE key = :key{number} AND value"
+_HAS = "EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key = :key{number})"
+
+
+class Conditions(NamedTuple):
+    """Hold conditions on the table `r` of runs.
+
+    Attributes:
+        text: In SQL.
+        values: By their names in the text.
+    """
+
+    text: str
+    values: dict[str, Any]
+
+
+def run_conditions(query: RunQuery) -> Conditions:
+    """Return the conditions of a query; runs that are deleted never fit."""
+    parts = ["r.lifecycle_stage = 'active'", "r.experiment_id IN :experiments"]
+    values: dict[str, Any] = {"experiments": [int(number) for number in query.experiment_ids]}
+    if query.run_id:
+        parts.append("r.run_uuid = :run_id")
+        values["run_id"] = query.run_id
+    if query.run_id_prefix:  # a range finds them by the index; LIKE reads all
+        parts.append("r.run_uuid >= :first AND r.run_uuid < :after")
+        values |= {
+            "first": query.run_id_prefix,
+            "after": query.run_id_prefix + _AFTER_HEXADECIMAL,
+        }
+    if query.status:
+        parts.append("r.status = :status")
+        values["status"] = query.status
+    for number, (test, key, value) in enumerate(_tag_tests(query)):
+        parts.append(test.format(number=number))
+        values |= {f"key{number}": key} | ({} if value is None else {f"value{number}": value})
+    return Conditions(" AND ".join(parts), values)
+
+
+def _tag_tests(query: RunQuery) -> Iterator[tuple[str, str, str | None]]:
+    """Yield a condition with a place for its number, the key of a tag, and the value if any."""
+    for key, value in query.tags.items():
+        yield f"{_TAGGED} = :value{{number}})", key, value
+    for key, value in query.tag_prefixes.items():
+        yield f"{_TAGGED} LIKE :value{{number}})", key, f"{value}%"
+    for key in query.has_tags:
+        yield _HAS, key, None
+    for key in query.lacks_tags:
+        yield f"NOT {_HAS}", key, None
