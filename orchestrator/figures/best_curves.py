@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from sklearn.isotonic import isotonic_regression
+from scipy.optimize import isotonic_regression
 
 from orchestrator.figures.layout import empty_figure, finish_axes, message_figure, share_formatter
 from orchestrator.figures.palette import GRID, MUTED
@@ -122,7 +122,7 @@ def _spread(heights: Sequence[float], limits: tuple[float, float], gap: float) -
     offsets = [i * gap for i in range(len(heights))]
     moved = isotonic_regression(
         [height - offset for height, offset in zip(heights, offsets, strict=True)]
-    )
+    ).x
     lowest, highest = limits[0], limits[1] - offsets[-1]
     return [
         min(max(float(place), lowest), highest) + offset

@@ -36,7 +36,7 @@ from orchestrator.pipelines.planning.sweep_cost import (
     _extrapolated,
     _kinds_without_estimate,
 )
-from orchestrator.pipelines.sweep.setting import sampler_of
+from orchestrator.pipelines.sweep.sampling import sampler_of
 from orchestrator.stages import Preparation, check_backbones
 from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.costs_ahead import CostsAhead

@@ -176,7 +176,7 @@ def _importances(sweep: TrackedRun) -> dict[str, Importance]:
     """By the ledger; nothing where there is none (yet), or where another version of this program
     has written it.
     """
-    from orchestrator.pipelines.sweep.setting import sampler_of  # noqa: PLC0415 - optuna is slow to import
+    from orchestrator.pipelines.sweep.sampling import sampler_of  # noqa: PLC0415 - optuna is slow to import
     from orchestrator.tuning.space import Space  # noqa: PLC0415
 
     try:

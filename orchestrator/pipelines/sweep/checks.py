@@ -9,7 +9,8 @@ from orchestrator.config import flatten, flatten_tree
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.places import is_place
 from orchestrator.errors import ConfigError, OrchestratorError, UserInputError
-from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
+from orchestrator.pipelines.sweep.sampling import sampler_of
+from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.tuning.ledger import Ledger, ledger_of
 from orchestrator.tuning.trial_status import TrialStatus
 

@@ -27,7 +27,8 @@ from orchestrator.pipelines.sweep.front_files import (
     values_text,
     write_front,
 )
-from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of
+from orchestrator.pipelines.sweep.sampling import sampler_of
+from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.stages import Work
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tracking.tracked_run import TrackedRun

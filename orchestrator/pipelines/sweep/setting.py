@@ -1,9 +1,8 @@
-"""What is asked of a sweep, and the sampler that draws its trials."""
+"""What is asked of a sweep."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from typing import Any
 from orchestrator.config.experiment import Experiment
 from orchestrator.config.search_space import SearchSpace
 from orchestrator.stages import Preparation, Work
-from orchestrator.tuning.ledger import LedgerTrial, ledger_of
-from orchestrator.tuning.sampler import Sampler, Value
 from orchestrator.tuning.space import Space
 
 
@@ -48,29 +45,3 @@ class SweepSetting:
             self.preparation.work_of(experiment)
             for experiment in self.space.experiments_of(parameters)
         ]
-
-
-def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
-    """Return a sampler that knows the finished trials of a warm start, and all trials of a ledger:
-    an open one is resumed, not drawn again.
-
-    Raises:
-        ConfigError: There is no sweep in the folder of the warm start.
-    """
-    folder = space.search_space.warm_start
-    earlier = (
-        []
-        if folder is None
-        else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
-    )
-    return Sampler(
-        space, [(trial.configuration, told_value(space, trial)) for trial in [*earlier, *trials]]
-    )
-
-
-def told_value(space: Space, trial: LedgerTrial) -> Value:
-    """Return a trial's objective, or several, as the sampler learns from them."""
-    metrics = space.search_space.metrics
-    if metrics is None or trial.value is None:
-        return trial.value
-    return [trial.values.get(name, math.nan) for name in metrics]

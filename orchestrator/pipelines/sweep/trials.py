@@ -15,7 +15,8 @@ from orchestrator.output_files import seed_summary_file
 from orchestrator.pipelines.run.closing import close_after_failure, closed_truthfully
 from orchestrator.pipelines.run.outputs import write_json
 from orchestrator.pipelines.sweep.listener import SweepListener
-from orchestrator.pipelines.sweep.setting import SweepSetting, sampler_of, told_value
+from orchestrator.pipelines.sweep.sampling import sampler_of, told_value
+from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.pipelines.sweep.trial_log import TrialLog
 from orchestrator.tracking import RunStatus, Tracker, names
 from orchestrator.tuning.ledger import Ledger, LedgerTrial

@@ -1,0 +1,36 @@
+"""Make the sampler that draws a sweep's trials: loads no torch, for reports need it too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from orchestrator.tuning.ledger import LedgerTrial, ledger_of
+from orchestrator.tuning.sampler import Sampler, Value
+from orchestrator.tuning.space import Space
+
+
+def sampler_of(space: Space, trials: Iterable[LedgerTrial] = ()) -> Sampler:
+    """Return a sampler that knows the finished trials of a warm start, and all trials of a ledger:
+    an open one is resumed, not drawn again.
+
+    Raises:
+        ConfigError: There is no sweep in the folder of the warm start.
+    """
+    folder = space.search_space.warm_start
+    earlier = (
+        []
+        if folder is None
+        else [trial for trial in ledger_of(folder).trials.values() if not trial.is_open]
+    )
+    return Sampler(
+        space, [(trial.configuration, told_value(space, trial)) for trial in [*earlier, *trials]]
+    )
+
+
+def told_value(space: Space, trial: LedgerTrial) -> Value:
+    """Return a trial's objective, or several, as the sampler learns from them."""
+    metrics = space.search_space.metrics
+    if metrics is None or trial.value is None:
+        return trial.value
+    return [trial.values.get(name, math.nan) for name in metrics]
