@@ -74,16 +74,18 @@ def sweep(  # noqa: PLR0913, PLR0917 - the command's options
         load_experiment(experiment, overrides or []),
     )
 
+    from orchestrator.pipelines.sweep.beginning import output_folder, read_ledger
     from orchestrator.tuning.share import find_room
 
-    room = find_room(loaded.execution)  # before anything heavy is imported
+    how = None if resume_if_begun else resume
+    read_ledger(output_folder(loaded_space, output), how)  # before anything heavy is imported
+    room = find_room(loaded.execution)
 
     from orchestrator.pipelines.sweep.sweep import sweep as run_sweep
     from orchestrator.terminal.listeners import sweep_listener
 
     listener = sweep_listener(loaded.tracking.uri)
     try:
-        how = None if resume_if_begun else resume
         run_sweep(loaded_space, loaded, output, resume=how, listener=listener, room=room)
     finally:
         listener.close()

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from orchestrator.errors import ConfigError, LockedError, StorageUnavailableError
 from orchestrator.output_files import LEDGER_FILE
-from orchestrator.tuning.space import Configuration
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
 
 _FORMAT = 1

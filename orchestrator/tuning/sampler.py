@@ -23,10 +23,11 @@ from optuna.trial import TrialState, create_trial
 from orchestrator.config.searchers import GridSearchConfig, RandomSearchConfig
 from orchestrator.config.trial_schedulers import PbtConfig
 from orchestrator.figures.trials import Importance
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.dimensions import Dimension, Draws, drawn_at_random, lies_in, varied
 from orchestrator.tuning.importances import importances_of
 from orchestrator.tuning.optuna_samplers import GENERATION, build_sampler, directions_of
-from orchestrator.tuning.space import MAX_REFUSALS, Configuration, Space
+from orchestrator.tuning.space import MAX_REFUSALS, Space
 
 # So often a configuration that is known already is drawn again; a space of few points has no other
 # in the end.

@@ -5,7 +5,6 @@ rejected.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +15,7 @@ from orchestrator.config.objective import COSTS, parse_bound
 from orchestrator.config.overrides import with_values
 from orchestrator.config.search_space import SearchSpace, order_of_draws
 from orchestrator.errors import ConfigError
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.dimensions import (
     Dimension,
     Draws,
@@ -33,20 +33,6 @@ MAX_REFUSALS = 1000
 Draw = Callable[[str, Dimension], Any]
 CostsOf = Callable[[Experiment, Collection[str]], Mapping[str, float]]
 """Costs of an experiment's networks before they learn, of those that are named."""
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One point of a search space.
-
-    Attributes:
-        draws: What was drawn, by name of the primitive dimension: plain JSON values.
-        parameters: What it means, by path in the experiment: plain JSON values. Only the parameters
-            that are active.
-    """
-
-    draws: dict[str, Any]
-    parameters: dict[str, Any]
 
 
 class Space:

@@ -20,8 +20,8 @@ from orchestrator.pipelines.records.report import compare, report
 from orchestrator.pipelines.run.run import run
 from orchestrator.reporting.history.page import history_page
 from orchestrator.tracking import RunStatus, names, open_run
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
-from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
 from tests.made_up_history import NOW, made_up_history
 from tests.waiting import PATIENCE_SECONDS

@@ -24,8 +24,9 @@ from orchestrator.tracking.reading import open_registry
 from orchestrator.tracking.sql.database import open_database
 from orchestrator.tracking.sql.records import DatabaseRecords
 from orchestrator.tracking.sql.registry import DatabaseRegistry
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import LedgerTrial
-from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.space import Space
 from orchestrator.tuning.studies import StudyIdentity, close_storage, open_storage
 from orchestrator.tuning.study_writer import write_study
 from orchestrator.tuning.trial_status import TrialStatus

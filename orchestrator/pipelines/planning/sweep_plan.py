@@ -41,8 +41,9 @@ from orchestrator.stages import Preparation, check_backbones
 from orchestrator.stages.backbones import work_of_an_image
 from orchestrator.stages.costs_ahead import CostsAhead
 from orchestrator.stages.retention import newest_keys
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.share import TrialRoom, TrialShare
-from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.space import Space
 
 # Of larger sweeps so many trials are looked at; the rest is extrapolated.
 MAX_TRIALS = 200

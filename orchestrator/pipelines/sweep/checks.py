@@ -18,31 +18,19 @@ from orchestrator.tuning.trial_status import TrialStatus
 _MUST_AGREE = ("metric", "metrics", "split", "seeds")
 
 
-def check_ledger(
-    ledger: Ledger, experiment: Experiment, output_dir: Path, resume: bool | None
-) -> None:
-    """Reject an output folder that holds another sweep, or none to resume.
+def check_ledger(ledger: Ledger, experiment: Experiment, output_dir: Path) -> None:
+    """Reject an output folder that holds a sweep of another experiment.
 
     Args:
         ledger: Of that folder.
         experiment: What is the same for all trials.
         output_dir: The folder.
-        resume: Whether to resume a sweep; None resumes one if it exists.
 
     Raises:
         ConfigError: It is rejected.
     """
     if ledger.header is None:
-        if resume:
-            raise ConfigError(
-                "there is no sweep to go on with",
-                where=str(output_dir),
-                next_step="leave --resume out, or check --output",
-            )
         return
-    if resume is False:
-        advice = "add --resume to go on with it, or choose another --output"
-        raise ConfigError("there is a sweep already", where=str(output_dir), next_step=advice)
     before, now = flatten_tree(ledger.header.experiment), flatten(experiment)
     differ = [
         name

@@ -20,6 +20,7 @@ from orchestrator.pipelines.run.closing import closed_truthfully, machine_watche
 from orchestrator.pipelines.run.execution import check_extensions_everywhere
 from orchestrator.pipelines.run.output_folder import held_folder
 from orchestrator.pipelines.run.outputs import remove_earlier_summary
+from orchestrator.pipelines.sweep.beginning import output_folder, read_ledger
 from orchestrator.pipelines.sweep.checks import check_ledger, check_not_all_failed, check_search
 from orchestrator.pipelines.sweep.listener import SilentSweepListener, SweepListener
 from orchestrator.pipelines.sweep.outputs import log_search_space, sweep_name, write_sweep_outputs
@@ -77,11 +78,11 @@ def sweep(
     work.store.check_writable()
     check_backbones(experiment, work.scenario)
     space = Space(search_space, experiment, CostsAhead(preparation).of)
-    output_dir = Path(output) if output is not None else Path("out") / "sweeps" / search_space.name
+    output_dir = output_folder(search_space, output)
     setting = SweepSetting(search_space, experiment, space, output_dir, preparation)
     with _naming_resume(resume), held_folder(output_dir, "a sweep"):
-        ledger = Ledger(output_dir / output_files.LEDGER_FILE)
-        check_ledger(ledger, experiment, output_dir, resume)
+        ledger = read_ledger(output_dir, resume)
+        check_ledger(ledger, experiment, output_dir)
         check_search(setting, ledger)
         with ledger.writing():
             remove_earlier_summary(output_dir)

@@ -19,8 +19,8 @@ from orchestrator.pipelines.sweep.sampling import sampler_of, told_value
 from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.pipelines.sweep.trial_log import TrialLog
 from orchestrator.tracking import RunStatus, Tracker, names
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import Ledger, LedgerTrial
-from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.study_writer import NoStudy, StudyNotes
 from orchestrator.tuning.trial import TaskReport
 from orchestrator.tuning.trial_source import TrialPlan

@@ -10,8 +10,8 @@ from orchestrator.config import Experiment, SearchSpace
 from orchestrator.terminal.console import new_console
 from orchestrator.terminal.json_listeners import JsonRunListener, JsonSweepListener
 from orchestrator.terminal.sweep import TerminalSweepListener
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import LedgerTrial
-from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
 
 PATH = "student.temperature"

@@ -8,9 +8,9 @@ import pytest
 
 from orchestrator.config import SearchSpace
 from orchestrator.config.objectives import are_in_front
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.front import chosen, front_of
 from orchestrator.tuning.ledger import LedgerTrial
-from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
 
 ACCURACY, SIZE = "student/last_accuracy", "student/num_parameters"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigError, LockedError, StorageUnavailableError
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
-from orchestrator.tuning.space import Configuration
 from orchestrator.tuning.trial_status import TrialStatus
 
 HEADER = SweepHeader("sweep", {"name": "tiny"}, {"name": "space", "metric": "student/forgetting"})

@@ -2,9 +2,9 @@
 
 import pytest
 
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import LedgerTrial
 from orchestrator.tuning.ranking import ranked
-from orchestrator.tuning.space import Configuration
 
 
 def trial(number: int, value: float | None) -> LedgerTrial:

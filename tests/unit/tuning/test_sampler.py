@@ -15,8 +15,9 @@ import pytest
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.errors import ConfigError
 from orchestrator.figures.trials import Importance
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.sampler import Sampler
-from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.space import Space
 
 TEMPERATURE = {"student.temperature": {"kind": "log_uniform", "low": 1, "high": 8}}
 CONDITIONAL: dict[str, Any] = {

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from orchestrator.config import Experiment, SearchSpace
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.optuna_samplers import GENERATION
 from orchestrator.tuning.sampler import Sampler
-from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.space import Space
 
 ACCURACY, SECONDS = "student/last_accuracy", "worker_seconds"
 METRICS = {ACCURACY: "max", SECONDS: "min"}

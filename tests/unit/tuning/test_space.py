@@ -16,8 +16,9 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from orchestrator.config import Experiment, SearchSpace
 from orchestrator.errors import ConfigError
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.dimensions import Dimension, drawn_at_random, lies_in, varied
-from orchestrator.tuning.space import Configuration, Draw, Space
+from orchestrator.tuning.space import Draw, Space
 
 UNIFORM = {"kind": "uniform", "low": 0, "high": 1}
 KIND = {"kind": "choice", "values": ["threshold", "fixed", "linear"]}

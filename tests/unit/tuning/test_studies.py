@@ -16,8 +16,9 @@ from orchestrator.errors import ConfigError, StorageUnavailableError
 from orchestrator.output_files import LEDGER_FILE
 from orchestrator.pipelines.sweep.studies import import_sweep
 from orchestrator.tuning import study_writer
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
-from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.space import Space
 from orchestrator.tuning.studies import StudyIdentity, study_from
 from orchestrator.tuning.study_writer import StudyWriter, write_study
 from orchestrator.tuning.trial_status import TrialStatus

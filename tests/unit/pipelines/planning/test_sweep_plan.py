@@ -30,9 +30,10 @@ from orchestrator.pipelines.sweep.setting import SweepSetting
 from orchestrator.pipelines.sweep.trials import SweepTrials
 from orchestrator.stages import Stage, StageStore, preparation, prepare_work
 from orchestrator.tracking import InMemoryTracker
+from orchestrator.tuning.configuration import Configuration
 from orchestrator.tuning.ledger import Ledger, LedgerTrial, SweepHeader
 from orchestrator.tuning.share import TrialRoom, TrialShare
-from orchestrator.tuning.space import Configuration, Space
+from orchestrator.tuning.space import Space
 from orchestrator.tuning.trial_status import TrialStatus
 
 TEMPERATURE = {"student.temperature": {"kind": "log_uniform", "low": 1, "high": 8}}
