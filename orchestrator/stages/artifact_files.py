@@ -19,13 +19,13 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import safetensors.torch
 from pyarrow import fs
 from safetensors import SafetensorError
 
-from orchestrator.models.artifact import Artifact
+if TYPE_CHECKING:
+    from orchestrator.models.artifact import Artifact
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ class ArtifactFiles:
 
     def put(self, folder: str, artifact: Artifact) -> set[str]:
         """Write an artifact into a folder, its manifest last; return the names of its files."""
-        content = safetensors.torch.save(
+        from safetensors.torch import save  # noqa: PLC0415 - torch, as in `_open`
+
+        content = save(
             {
                 name: tensor.detach().cpu().clone().contiguous()
                 for name, tensor in artifact.tensors.items()
@@ -157,14 +159,22 @@ class ArtifactFiles:
         content = self.read(f"{folder}/{digest}.safetensors")
         if hashlib.sha256(content).hexdigest() != digest:
             raise ValueError(_TORN)
-        return Artifact(safetensors.torch.load(content), manifest.values)
+        from safetensors.torch import load  # noqa: PLC0415 - whoever looks into a store loads no torch
+
+        from orchestrator.models.artifact import Artifact  # noqa: PLC0415
+
+        return Artifact(load(content), manifest.values)
 
     def _open_mapped(self, folder: str, manifest: Manifest) -> Artifact:
         path = f"{folder}/{manifest.sha256}.safetensors"
         with Path(path).open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() != manifest.sha256:
                 raise ValueError(_TORN)
-        return Artifact(safetensors.torch.load_file(path), manifest.values)
+        from safetensors.torch import load_file  # noqa: PLC0415 - as in `_open`
+
+        from orchestrator.models.artifact import Artifact  # noqa: PLC0415
+
+        return Artifact(load_file(path), manifest.values)
 
     def sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
         """Remove files of interrupted writers, or of older content, from a folder whose manifest

@@ -19,15 +19,17 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyarrow import fs
 
 from orchestrator.data.filesystems import connect, keys_advice
 from orchestrator.errors import StorageUnavailableError
 from orchestrator.masking import hide, shown
-from orchestrator.models.artifact import Artifact
 from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, ArtifactFiles, read_manifest
+
+if TYPE_CHECKING:
+    from orchestrator.models.artifact import Artifact
 
 PROGRESS = "progress"
 _USE_NOTED_AFTER_SECONDS = 30 * 60

@@ -9,13 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.config.experiment import Experiment
-from orchestrator.pipelines.planning.planned_stages import tables_of
-from orchestrator.stages import StageStore, prepare_work
-from orchestrator.stages.feature_tables import tables_read_for
-from orchestrator.stages.graph import evaluation_key
-from orchestrator.stages.label_beliefs import beliefs_key
+from orchestrator.stages import StageStore
 from orchestrator.stages.retention import Kind, RetentionRule, StorePart, clean_up, exists
-from orchestrator.stages.shared_artifacts import shared_artifacts_of
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ def collect_garbage(
             removed.
         StorageUnavailableError: A store cannot be reached, or something in it cannot be removed.
     """
-    needed = frozenset(key for experiment in experiments for key in keys_needed_by(experiment))
+    needed = _keys_of(experiments)
     now, unused = datetime.now(UTC), timedelta(days=unused_days)
     stores = [
         StageStore(uri)
@@ -83,33 +78,26 @@ def collect_garbage(
         if not exists(store):
             reports.append(GarbageReport(store.uri, None))
             continue
-        rule = RetentionRule(now, unused, needed | shared_artifacts_of(store, needed))
+        rule = RetentionRule(now, unused, _with_shared(store, needed))
         reports.append(GarbageReport(store.uri, clean_up(store, rule, dry_run)))
     return reports
 
 
-def keys_needed_by(experiment: Experiment) -> list[str]:
-    """Keys of all stages of an experiment, of what is found out with their models, and of the
-    tables of features from which all of it is computed.
+def _keys_of(experiments: Sequence[Experiment]) -> frozenset[str]:
+    if not experiments:
+        return frozenset()
+    from orchestrator.pipelines.store.needed_keys import keys_needed_by  # noqa: PLC0415 - torch takes seconds
 
-    Raises:
-        UserInputError: Its data cannot be used.
-        StorageUnavailableError: The data cache cannot be reached.
-    """
-    work = prepare_work(experiment)
-    tables = tables_of(work)
-    computed = [
-        key
-        for stage in (*work.learned, *work.stages)
-        for key in (stage.key, evaluation_key(stage, work.scenario))
-    ]
-    read = dict.fromkeys(
-        images
-        for stage in work.stages
-        for images in tables_read_for(stage, experiment, work.scenario)
-    )
-    believed = [beliefs_key(stage, work.scenario) for stage in work.final_stages.values()]
-    return [*computed, *believed, *(tables.key_of(*images) for images in read)]
+    return frozenset(key for experiment in experiments for key in keys_needed_by(experiment))
+
+
+def _with_shared(store: StageStore, needed: frozenset[str]) -> frozenset[str]:
+    """Return the keys, and those of the shared artifacts of a store from which they come."""
+    if not needed:
+        return needed
+    from orchestrator.stages.shared_artifacts import shared_artifacts_of  # noqa: PLC0415 - as above
+
+    return needed | shared_artifacts_of(store, needed)
 
 
 def _amount(parts: Iterable[StorePart]) -> Amount:

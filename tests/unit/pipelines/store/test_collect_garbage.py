@@ -12,7 +12,8 @@ import torch
 from orchestrator.config import Experiment, with_values
 from orchestrator.errors import StorageUnavailableError, UserInputError
 from orchestrator.models.artifact import Artifact
-from orchestrator.pipelines.store.collect_garbage import Amount, collect_garbage, keys_needed_by
+from orchestrator.pipelines.store.collect_garbage import Amount, collect_garbage
+from orchestrator.pipelines.store.needed_keys import keys_needed_by
 from orchestrator.stages import StageRunner, StageStore, prepare_work
 from orchestrator.stages.graph import evaluation_key
 from orchestrator.stages.label_beliefs import beliefs_key

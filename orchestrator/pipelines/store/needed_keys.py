@@ -1,0 +1,34 @@
+"""The keys in a stage store that an experiment needs."""
+
+from __future__ import annotations
+
+from orchestrator.config.experiment import Experiment
+from orchestrator.pipelines.planning.planned_stages import tables_of
+from orchestrator.stages import prepare_work
+from orchestrator.stages.feature_tables import tables_read_for
+from orchestrator.stages.graph import evaluation_key
+from orchestrator.stages.label_beliefs import beliefs_key
+
+
+def keys_needed_by(experiment: Experiment) -> list[str]:
+    """Keys of all stages of an experiment, of what is found out with their models, and of the
+    tables of features from which all of it is computed.
+
+    Raises:
+        UserInputError: Its data cannot be used.
+        StorageUnavailableError: The data cache cannot be reached.
+    """
+    work = prepare_work(experiment)
+    tables = tables_of(work)
+    computed = [
+        key
+        for stage in (*work.learned, *work.stages)
+        for key in (stage.key, evaluation_key(stage, work.scenario))
+    ]
+    read = dict.fromkeys(
+        images
+        for stage in work.stages
+        for images in tables_read_for(stage, experiment, work.scenario)
+    )
+    believed = [beliefs_key(stage, work.scenario) for stage in work.final_stages.values()]
+    return [*computed, *believed, *(tables.key_of(*images) for images in read)]
