@@ -5,6 +5,7 @@ Chromium.
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -264,6 +265,65 @@ def test_compared_runs_show_settings_numbers_and_differences(
         for value in others
     ]
     assert f"Student {100 * first:.1f} {' '.join(shown)}" in text
+
+
+LOADED = """
+import json, sys
+from orchestrator.cli import main
+heavy = {"matplotlib", "mlflow", "optuna", "pandas", "pyarrow", "ray", "scipy", "sklearn"}
+heavy |= {"sqlalchemy", "torch", "torchvision"}
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["orchestrator", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        print("ENDED", end.code or 0, *sorted(heavy & {*sys.modules}))
+"""
+
+
+def test_each_command_loads_no_more_than_it_needs(recorded: Recorded, tmp_path: Path) -> None:
+    (tmp_path / "arrivals").mkdir()
+    retraining = {
+        "experiment": {
+            "name": "nobody",
+            "execution": {"kind": "in_process"},
+            "tracking": {"uri": recorded.uri},
+        },
+        "source": {"path": "arrivals", "image_size": 8, "num_channels": 1},
+    }
+    (tmp_path / "retraining.yaml").write_text(yaml.safe_dump(retraining))
+    root = Path(__file__).parents[2]
+    search = [str(root / "search_spaces/smoke.yaml"), "--experiment"]
+    search += [str(root / "experiments/digits.yaml"), "--output"]
+    store, read = ["--tracking-uri", recorded.uri], "sqlalchemy"
+    # in one process: what a command loads stays, so the lightest comes first
+    cases: list[tuple[list[str], int, set[str]]] = [
+        (["sweep", *search, str(recorded.folder / recorded.sweep)], 2, set()),
+        (["report", "0" * 32, *store], 2, {read}),
+        (["compare", recorded.runs[0], *store], 2, {read}),
+        (["list", *store], 0, {read}),
+        (["gc", "--dry-run", "--store", str(tmp_path)], 0, {read, "pyarrow"}),
+        (["report", recorded.runs[0], *store], 0, {read, "pyarrow", "matplotlib"}),
+        (["compare", *recorded.runs[:2], *store], 0, {read, "pyarrow", "matplotlib"}),
+    ]
+    tick = {read, "pyarrow", "matplotlib", "torch"}
+    importances = {"optuna", "pandas", "scipy", "sklearn"}
+    cases += [
+        (["retrain", "retraining.yaml"], 0, tick),
+        (["report", recorded.sweep, *store], 0, tick | importances),
+    ]
+    arguments = json.dumps([case[0] for case in cases])
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    ended = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("ENDED")]
+    expected = [[str(code), *sorted(modules)] for _, code, modules in cases]
+    assert ended == expected, done.stdout + done.stderr
+    assert "\nnothing_to_do: " in done.stdout
 
 
 def test_without_an_output_the_file_has_a_name_of_its_own(

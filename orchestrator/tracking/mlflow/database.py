@@ -25,6 +25,7 @@ from orchestrator.errors import UserInputError
 from orchestrator.masking import hide, shown
 from orchestrator.private_folder import private_folder
 from orchestrator.tracking.preflight import unavailable
+from orchestrator.tracking.schemas import newest_schema
 from orchestrator.tracking.uris import SERVER_SCHEMES, uri_scheme
 
 logger = logging.getLogger(__name__)
@@ -83,9 +84,12 @@ def _locked(uri: str) -> Iterator[None]:
 
 
 def _check_schema(uri: str) -> None:
-    current, scripts = _schema_revision(uri), _migrations()
-    if current is None or current in scripts.get_heads():
+    current = _schema_revision(uri)
+    if current is None or current == newest_schema(mlflow.__version__):
         return  # empty (MLflow creates the tables when it opens it), or up to date
+    scripts = _migrations()
+    if current in scripts.get_heads():
+        return
     where = shown(uri)
     try:
         scripts.get_revision(current)

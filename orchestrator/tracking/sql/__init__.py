@@ -7,5 +7,5 @@ records        runs, their numbers and files
 ```
 What changes a store goes through MLflow, but for one tag that every tick of a retraining writes.
 Tests compare every answer with that of the installed MLflow; a new MLflow with another schema is
-asked itself until its revision is added to `database.KNOWN_SCHEMAS`.
+asked itself until its revision is added to `tracking.schemas`.
 """

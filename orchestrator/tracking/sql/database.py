@@ -11,10 +11,9 @@ import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.tracking.preflight import LOCK_SECONDS, unavailable
+from orchestrator.tracking.schemas import NEWEST_SCHEMAS
 from orchestrator.tracking.uris import uri_scheme
 
-# Revisions of MLflow's migrations whose tables the statements of this package fit.
-KNOWN_SCHEMAS = frozenset({"dc11669786a5"})  # MLflow 3.17
 WORKSPACE = "default"
 _DIALECTS = ("sqlite", "postgresql")
 _WORKSPACE_SETTINGS = ("MLFLOW_ENABLE_WORKSPACES", "MLFLOW_WORKSPACE")
@@ -99,7 +98,7 @@ def open_database(uri: str) -> Database | None:
     except (ImportError, SQLAlchemyError):
         return None  # MLflow's room says which driver is missing
     database = Database(uri, engine)
-    return database if database.revisions() & KNOWN_SCHEMAS else None
+    return database if database.revisions() & {*NEWEST_SCHEMAS.values()} else None
 
 
 def chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -1,0 +1,169 @@
+"""How long commands take that compute nothing: seconds of CPU, beside importing MLflow alone.
+
+    .venv/bin/python benchmarks/answers.py            about 8 minutes on 2 cores
+    .venv/bin/python benchmarks/answers.py --quick    about 4 minutes
+
+First two short runs, a sweep and a retraining with a champion are made, on digits, in process. Then
+every command answers some times in a process of its own; the fewest seconds of CPU count (user and
+system, of the process and what it starts), for a busy machine takes longer by the clock and hardly
+by CPU. Beside each stands how often that is `python -c "import mlflow"`, measured the same way: a
+number that carries over to other machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from measuring import EXPERIMENT, ROOT, SEARCH_SPACES, print_figures
+
+BRIEFLY = {
+    "teacher.training.epochs": 2,
+    "teacher.refinement.epochs": 1,
+    "teacher.num_views": 1,
+    "student.training.epochs": 2,
+    "execution.kind": "in_process",
+}
+OVERRIDES = [part for key, value in BRIEFLY.items() for part in ("--set", f"{key}={value}")]
+ANYTHING = {"min_new_accuracy": 0, "old_accuracy_tolerance": 1, "max_forgetting": 1}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A command, and what it may take.
+
+    Attributes:
+        name: For people.
+        arguments: Of `orchestrator`.
+        most_seconds: Of CPU, on a quiet machine.
+        exit_code: With which it ends.
+    """
+
+    name: str
+    arguments: list[str]
+    most_seconds: float
+    exit_code: int = 0
+
+
+def main() -> None:
+    """Make a store, ask, and print the seconds."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="ask once instead of three times")
+    num_times = 1 if parser.parse_args().quick else 3
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        questions = prepare(folder)
+        bare = min(cpu_seconds([sys.executable, "-c", "import mlflow"], folder, 0) for _ in "123")
+        print(f"{'import mlflow, nothing else':34} {bare:5.2f} s of CPU", flush=True)
+        seconds = {}
+        for question in questions:
+            command = [*orchestrator(), *question.arguments]
+            seconds[question.name] = min(
+                cpu_seconds(command, folder, question.exit_code) for _ in range(num_times)
+            )
+            print(
+                f"{question.name:34} {seconds[question.name]:5.2f} s of CPU,"
+                f" {seconds[question.name] / bare:4.2f} × import mlflow"
+                f" (at most {question.most_seconds:g} s)",
+                flush=True,
+            )
+    late = [it.name for it in questions if seconds[it.name] > it.most_seconds]
+    print(f"longer than asked for: {', '.join(late) or 'none'}")
+    print_figures(
+        "answers",
+        import_mlflow_seconds=bare,
+        seconds={name: round(value, 2) for name, value in seconds.items()},
+        ratios={name: round(value / bare, 2) for name, value in seconds.items()},
+        late=late,
+    )
+
+
+def prepare(folder: Path) -> list[Question]:
+    """Make runs, a sweep and a retraining in a folder, and return what is asked of them."""
+    digits, space = str(EXPERIMENT), str(SEARCH_SPACES / "smoke.yaml")
+    first, second = (
+        made(folder, "run", digits, *OVERRIDES, "--set", f"seed={seed}", "--output", f"out/{seed}")
+        for seed in (0, 1)
+    )
+    sweep = made(folder, "sweep", space, "--experiment", digits, "--output", "out/sweep")
+    (folder / "retraining.yaml").write_text(yaml.safe_dump(retraining()), encoding="utf-8")
+    deliver = [sys.executable, str(ROOT / "experiments" / "deliver_digits.py"), "arrivals", "0"]
+    subprocess.run([*deliver, "1"], cwd=folder, check=True, capture_output=True)  # noqa: S603 - ours
+    promoted = ["retrain", "retraining.yaml", "--output", "out/tick"]
+    made(folder, *promoted)
+    again = ["run", digits, *OVERRIDES, "--set", "seed=0", "--output", "out/again"]
+    return [
+        Question("idle tick of a retraining", promoted, 4),
+        Question("report of a run", ["report", first], 3),
+        Question("report of a sweep", ["report", sweep], 3),
+        Question("compare two runs", ["compare", first, second], 3),
+        Question("list", ["list"], 2),
+        Question("plan", ["plan", digits], 2),
+        Question("gc --dry-run", ["gc", "--dry-run"], 2),
+        Question("reconcile", ["reconcile"], 4),
+        Question("report of an unknown run", ["report", "0" * 32], 1, 2),
+        Question("compare of one run", ["compare", first], 1, 2),
+        Question(
+            "sweep where there is one",
+            ["sweep", space, "--experiment", digits, "--output", "out/sweep"],
+            1,
+            2,
+        ),
+        Question("run, all stages stored", again, 6),
+    ]
+
+
+def retraining() -> dict[str, object]:
+    """Return a retraining whose gate lets everything pass."""
+    learning = {"training": {"epochs": 2}}
+    return {
+        "experiment": {
+            "name": "answers",
+            "teacher": {**learning, "refinement": {"epochs": 1}, "num_views": 1},
+            "student": learning,
+            "execution": {"kind": "in_process"},
+        },
+        "source": {"path": "arrivals", "settled_seconds": 0, "image_size": 8, "num_channels": 1},
+        "gate": ANYTHING,
+    }
+
+
+def made(folder: Path, *arguments: str) -> str:
+    """Run a command that computes, and return the id of its run."""
+    output = arguments[arguments.index("--output") + 1]
+    cpu_seconds([*orchestrator(), *arguments], folder, 0)
+    summary = json.loads((folder / output / "summary.json").read_text(encoding="utf-8"))
+    return str(summary.get("run_id") or summary.get("sweep_id"))
+
+
+def orchestrator() -> list[str]:
+    """Return the beginning of every command."""
+    return [sys.executable, "-m", "orchestrator"]
+
+
+def cpu_seconds(command: list[str], folder: Path, exit_code: int) -> float:
+    """Return the user and system seconds of a command and its children.
+
+    Raises:
+        RuntimeError: It ended otherwise than it should.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != exit_code:
+        msg = f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        raise RuntimeError(msg)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    main()
