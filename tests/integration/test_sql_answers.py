@@ -87,6 +87,15 @@ def test_missing_files_of_a_version_are_one_error(store: str, tmp_path: Path) ->
             registry.download("teacher", "1", "gone/x.json", tmp_path / "copy")
 
 
+def test_a_file_of_a_run_is_read_as_mlflow_reads_it(store: str, tmp_path: Path) -> None:
+    database = open_database(store)
+    assert database is not None
+    run_id = str(database.rows("SELECT run_uuid FROM runs WHERE name = 'one'")[0]["run_uuid"])
+    for registry in (open_registry(store, "pets"), MlflowRegistry(store, "pets")):
+        assert registry.run_file(run_id, "summary.json", tmp_path) == '{"name": "one"}'
+        assert not registry.run_file(run_id, "gone.json", tmp_path)
+
+
 @pytest.mark.parametrize(
     "change",
     ["UPDATE alembic_version SET version_num = 'ffffffffffff'", "DROP TABLE alembic_version"],
