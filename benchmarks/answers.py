@@ -32,7 +32,12 @@ BRIEFLY = {
     "execution.kind": "in_process",
 }
 OVERRIDES = [part for key, value in BRIEFLY.items() for part in ("--set", f"{key}={value}")]
-ANYTHING = {"min_new_accuracy": 0, "old_accuracy_tolerance": 1, "max_forgetting": 1}
+ANYTHING = {
+    "min_new_accuracy": 0,
+    "old_accuracy_tolerance": 1,
+    "max_forgetting": 1,
+    "min_agreement": 0,
+}
 
 
 @dataclass(frozen=True)
