@@ -85,8 +85,8 @@ class GateConfig(Config):
         description=(
             "What to do where nothing is violated and images are too few to be sure: promote, hold"
             " until more have arrived, or ask a person. null goes by what would be lost: a"
-            " candidate that is better over all classes, the new ones included, is promoted, any"
-            " other is held."
+            " candidate that is better over all classes, the new ones included, is promoted, unless"
+            " it seems to miss the minimum on the new classes; any other is held."
         ),
     )
     shelf_life: int = Field(
@@ -113,7 +113,10 @@ class GateConfig(Config):
             "promote": "it is promoted",
             "hold": "it is held until more images have arrived",
             "ask": "a person is asked",
-            None: "it is promoted if it is better over all classes, and else held",
+            None: (
+                "it is promoted if it is better over all classes and reaches the minimum on the new"
+                " ones as measured, and else held"
+            ),
         }[self.inconclusive]
         sentences = [
             f"with {self.confidence:.1%} confidence in each statement, for teacher and student:",

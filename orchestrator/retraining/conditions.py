@@ -58,6 +58,13 @@ class Condition:
         """Return whether nothing speaks against the candidate."""
         return self.verdict in (ConditionVerdict.MET, ConditionVerdict.REPORTED)
 
+    @property
+    def seems_violated(self) -> bool:
+        """Return whether the value as measured breaks the bound, however uncertain it is."""
+        if self.bound is None:
+            return False
+        return self.value > self.bound if self.is_upper else self.value < self.bound
+
     def shown(self, value: float) -> str:
         """Return a value of this condition for people: percent, or a count."""
         if self.is_share:

@@ -132,10 +132,15 @@ def _by_what_would_be_lost(
 ) -> tuple[Verdict, str]:
     """Return promotion where the candidate is better over all classes; the champion gets every
     image of a new class wrong.
+
+    That says nothing of wrong labels: half-right answers on new classes are a gain as well. So a
+    candidate is held that seems to miss the minimum on them.
     """
     reason = _unknown_reason(unknown, evidence)
     if not evidence.num_old:
         return Verdict.PROMOTE, f"{reason}; promoted, for without it there is no model at all"
+    if any(it.key.endswith(_NEW_ACCURACY) and it.seems_violated for it in unknown):
+        return Verdict.HOLD, f"{reason}; held, for it seems to miss the minimum on the new classes"
     gains = []
     for role in ROLES:
         own, is_old = evidence.predictions[role], evidence.is_old

@@ -213,6 +213,7 @@ def test_the_output_folder_holds_nothing_but_its_files(finished: Finished) -> No
         "report.html",
         "summary.json",
         "experiment.yaml",
+        "confusion.csv",
         "environment.json",
         "suspicious_labels.csv",
         "figures/overview.png",

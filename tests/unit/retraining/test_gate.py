@@ -138,6 +138,20 @@ def test_by_default_an_undecided_candidate_is_promoted_if_its_new_classes_outwei
     assert "over all classes it is better than the champion by 50.0 %" in decision.reason
 
 
+def test_by_default_a_candidate_that_seems_to_miss_the_minimum_on_new_classes_is_held() -> None:
+    """Half of an arrival's labels are wrong: it may agree with held-out labels, by chance, so far
+    that the minimum is not excluded.
+    """
+    gate = GateConfig(min_new_accuracy=0.6)
+    undecided = evidence(20, new_wrong=18, champion_wrong=1)
+    found = condition(undecided, "student_new_accuracy", gate)
+    assert found.verdict == ConditionVerdict.UNKNOWN
+    assert found.seems_violated
+    decision = decide(undecided, gate)
+    assert decision.verdict == Verdict.HOLD
+    assert "held, for it seems to miss the minimum on the new classes" in decision.reason
+
+
 def test_by_default_an_undecided_candidate_without_new_classes_is_held() -> None:
     whole = evidence(50, forgotten=1, champion_wrong=1)
     old = whole.is_old

@@ -98,6 +98,8 @@ def test_tag_keys_are_these() -> None:
     assert {value for key, value in vars(names).items() if key.endswith("_TAG")} == {
         "orchestrator.method",
         "orchestrator.monitoring",
+        "orchestrator.retraining",
+        "orchestrator.state",
         "orchestrator.seed",
         "orchestrator.dataset",
         "orchestrator.heartbeat",
