@@ -356,7 +356,7 @@ def _champion(
 
     version = client.get_model_version_by_alias(name, "champion")
     model = mlflow.pyfunc.load_model(version.source)
-    return model.predict, json.loads(version.tags["class_names"])
+    return model.predict, model.metadata.metadata["class_names"]
 
 
 def _accuracies(
