@@ -97,7 +97,7 @@ class Bound:
     number: float
 
     def holds(self, value: float) -> bool:
-        """Whether it does for a value."""
+        """Return whether a value does."""
         return _COMPARISONS[self.comparison](value, self.number)
 
 

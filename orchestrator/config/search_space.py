@@ -168,7 +168,7 @@ class SearchSpace(Config):
 
     @property
     def objectives(self) -> dict[str, Mode]:
-        """What is made best, by name; the first one is `metric`."""
+        """Return the objectives by name; the first one is `metric`."""
         return self.metrics or {metric_text(self.metric): self.mode}
 
     @property

@@ -1,4 +1,4 @@
-"""What a network costs whoever uses it: numbers to store, multiply-adds, time for one image."""
+"""Measure what a network costs in use: numbers to store, multiply-adds, time for one image."""
 
 from __future__ import annotations
 

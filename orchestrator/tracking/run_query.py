@@ -39,7 +39,7 @@ class RunQuery:
 
 
 class Records(Protocol):
-    """What a store holds, as values; every method raises `TrackingUnavailableError` where the store
+    """Read the records of a store as values; every method raises `TrackingUnavailableError` where the store
     does not answer.
 
     Attributes:

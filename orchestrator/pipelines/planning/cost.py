@@ -43,7 +43,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Rate:
-    """What an image pass costs.
+    """Hold the cost of an image pass.
 
     Attributes:
         worker_seconds: Estimated.

@@ -18,7 +18,7 @@ _SUFFIXES = (".yaml", ".py", ".md")
 
 @dataclass(frozen=True)
 class CopiedStarters:
-    """What has become of each file, by its path within the folder.
+    """Say what has become of each file, by its path within the folder.
 
     Attributes:
         folder: Where they are.

@@ -1,4 +1,4 @@
-"""What is asked of a sweep."""
+"""Hold the settings of a sweep."""
 
 from __future__ import annotations
 

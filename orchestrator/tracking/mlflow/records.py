@@ -1,4 +1,4 @@
-"""What a store holds, by way of MLflow's client."""
+"""Read the records of a store by way of MLflow's client."""
 
 from __future__ import annotations
 
