@@ -39,8 +39,8 @@ class RunQuery:
 
 
 class Records(Protocol):
-    """Read the records of a store as values; every method raises `TrackingUnavailableError` where the store
-    does not answer.
+    """Read the records of a store as values; every method raises `TrackingUnavailableError` where
+    the store does not answer.
 
     Attributes:
         uri: Of the store.
