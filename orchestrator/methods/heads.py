@@ -43,7 +43,7 @@ class HeadInputs:
 
     @property
     def extractor(self) -> Backbone:
-        """The role's own."""
+        """Return the role's own."""
         return self.extractors[self.role]
 
 

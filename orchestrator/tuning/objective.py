@@ -56,7 +56,7 @@ class Objective:
 
     @property
     def reads_worker_seconds(self) -> bool:
-        """Whether a trial's own seconds count."""
+        """Return whether a trial's own seconds count."""
         return WORKER_SECONDS in (*self.weights, *self.names)
 
     def value(self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0) -> float:
