@@ -206,7 +206,7 @@ def main() -> None:
             last = [round(metrics["last_accuracy"], 4) for metrics in table[name]]
             print(f"{group}: {name}: {last}, {time.perf_counter() - started:.0f} s", flush=True)
         print_table(group, table)
-        if "bytes_per_class" in table["ours"][0]:
+        if "ours" in table and "bytes_per_class" in table["ours"][0]:
             print(
                 f"\nstored of a class: {table['ours'][0]['bytes_per_class']:,.0f} bytes, beside one"
                 " covariance for all"
