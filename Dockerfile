@@ -1,6 +1,6 @@
 # Two images from one file. From the repository's folder:
-#   docker build --tag continual-orchestrator:0.1.0 .                            runs, sweeps, retrainings: Ray's head and workers
-#   docker build --tag continual-orchestrator-mlflow:0.1.0 --target mlflow .     the MLflow server
+#   docker build --tag continual-orchestrator:0.2.0 .                            runs, sweeps, retrainings: Ray's head and workers
+#   docker build --tag continual-orchestrator-mlflow:0.2.0 --target mlflow .     the MLflow server
 # Arguments: VARIANT=cpu leaves CUDA out; UV_DEFAULT_INDEX and PIP_INDEX_URL name a mirror of PyPI.
 # k8s/replay_dockerfile.py carries these instructions out without Docker.
 
@@ -58,6 +58,10 @@ RUN hatchling build --target wheel \
 
 # --- the MLflow server -----------------------------------------------------------------------------------------------
 FROM base AS mlflow
+LABEL org.opencontainers.image.title="Continual orchestrator: MLflow server" \
+    org.opencontainers.image.description="MLflow with basic-auth, PostgreSQL and S3, for the continual orchestrator" \
+    org.opencontainers.image.version="0.2.0" \
+    org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=mlflow-environment /opt/mlflow /opt/mlflow
 ENV PATH=/opt/mlflow/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MLFLOW_DISABLE_TELEMETRY=true
 WORKDIR /tmp
@@ -68,6 +72,10 @@ CMD ["mlflow", "server", "--help"]
 
 # --- runs, sweeps, retrainings: the image of `docker build .`, as it stands last ------------------------------------
 FROM base AS orchestrator
+LABEL org.opencontainers.image.title="Continual orchestrator" \
+    org.opencontainers.image.description="Runs, sweeps and retrainings of image classifiers that keep learning new classes" \
+    org.opencontainers.image.version="0.2.0" \
+    org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=orchestrator-environment /opt/orchestrator /opt/orchestrator
 COPY experiments /opt/orchestrator/experiments
 COPY search_spaces /opt/orchestrator/search_spaces

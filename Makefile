@@ -1,7 +1,7 @@
 # Everything a developer does, one word each: `make help`. Needs make, a POSIX shell and Python 3.11 or newer.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-reliability test-processors check format lock images ui clean
+.PHONY: help setup demo test test-reliability test-processors check format lock dist images ui clean
 
 BIN := .venv/bin
 LOCKS := requirements.lock k8s/requirements.lock k8s/image/build.lock k8s/image/mlflow.lock
@@ -10,7 +10,7 @@ EXPERIMENT ?= experiments/digits.yaml
 OUTPUT ?= out/demo
 PORT ?= 5000
 OVERLAY ?= production
-TAG ?= 0.1.0
+TAG ?= 0.2.0
 VARIANT ?= cuda
 
 # Instruction sets for ATen (MKL follows) and for oneDNN, and a number of threads. Convolutions are oneDNN's, products of
@@ -79,8 +79,11 @@ lock: ## Compiles the lock files: development, and under k8s/ those of the image
 	  && compile k8s/image/build.lock k8s/image/build.in \
 	  && compile k8s/image/mlflow.lock k8s/image/mlflow.in --constraints k8s/requirements.lock
 
+dist: setup ## Builds the wheel and the source distribution into dist/
+	@$(BIN)/hatchling build --target sdist --target wheel --directory dist
+
 # Only a registry gives an image the digest by which every cluster finds it: so the images are pushed.
-images: setup ## Builds both images, pushes them to REGISTRY, and writes their digests into OVERLAY (production; TAG=0.1.0, VARIANT=cpu)
+images: setup ## Builds both images, pushes them to REGISTRY, and writes their digests into OVERLAY (production; TAG=0.2.0, VARIANT=cpu)
 	@test -n "$(REGISTRY)" || { echo "REGISTRY is not set: make images REGISTRY=registry.example.org/team" >&2; exit 2; }
 	@mkdir -p out/images && for target in orchestrator mlflow; do \
 	    case $$target in orchestrator) name=continual-orchestrator ;; *) name=continual-orchestrator-mlflow ;; esac; \

@@ -67,7 +67,7 @@ class ClusterConfig(Config):
         default="orchestrator", description="Where jobs run."
     )
     image: str = Field(
-        default="continual-orchestrator:0.1.0",
+        default="continual-orchestrator:0.2.0",
         description="Of every pod, with a tag that never moves, or a digest.",
     )
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(

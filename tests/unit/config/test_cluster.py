@@ -73,7 +73,7 @@ def test_what_cannot_work_is_refused_with_the_path(text: str, said: str, tmp_pat
 @pytest.mark.parametrize(
     "image",
     [
-        "orchestrator:0.1.0",
+        "orchestrator:0.2.0",
         "ghcr.io/team/orchestrator:2026-11-22",
         "orchestrator@sha256:" + "0" * 64,
     ],

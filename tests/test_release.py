@@ -1,0 +1,116 @@
+"""Hold a release together: one version everywhere, and a wheel that needs no checkout.
+
+`tests/integration/test_cluster_jobs.py` installs the wheel with its locked dependencies into an
+empty environment; here it borrows those of this one.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VERSION = PROJECT["version"]
+
+
+def test_every_image_has_the_version_of_the_package() -> None:
+    files = [
+        ROOT / "Dockerfile",
+        ROOT / "examples" / "plugin" / "Dockerfile",
+        ROOT / "orchestrator" / "config" / "cluster.py",
+        *(ROOT / "k8s").rglob("*.yaml"),
+        *(ROOT / "k8s").rglob("*.md"),
+    ]
+    tag = re.compile(
+        r"continual-orchestrator(?:-mlflow)?:(\d[\w.]*\w)|newTag: (\S+)|image\.version=\"(\S+)\""
+    )
+    found = [
+        (file.relative_to(ROOT).as_posix(), "".join(match))
+        for file in files
+        for match in tag.findall(file.read_text())
+    ]
+    assert len(found) > 10
+    assert [place for place in found if place[1] != VERSION] == []
+    assert f"\nTAG ?= {VERSION}\n" in (ROOT / "Makefile").read_text()
+
+
+def test_the_changelog_and_the_citation_name_the_version() -> None:
+    newest = re.search(r"^## \[(\d\S*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == VERSION
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == VERSION
+    assert citation["license"] == PROJECT["license"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with what `make dist` builds."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel"]
+    subprocess.run([*build, "-d", str(folder)], cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+def test_the_source_distribution_holds_what_the_wheel_needs(built: Path) -> None:
+    [archive] = built.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "NOTICE",
+        "orchestrator/py.typed",
+        "orchestrator/cli/application.py",
+        "orchestrator/reporting/browser_scripts/echarts/echarts.min.js",
+        "experiments/digits.yaml",
+        "search_spaces/smoke.yaml",
+    } <= names
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_runs_its_starters_in_another_folder(built: Path, tmp_path: Path) -> None:
+    [wheel] = built.glob("*.whl")
+    venv.create(tmp_path / "env", with_pip=True, symlinks=True)
+    programs = tmp_path / "env" / "bin"
+    own = Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")}))
+    # a bare path: the .pth files there, such as that of the checkout, are not read
+    (own / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def call(*words: str) -> str:
+        # whatever PYTHONPATH names would come before the wheel
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        answer = subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer.stdout
+
+    pip = [str(programs / "python"), "-m", "pip", "install", "--no-index", "--no-deps"]
+    call(*pip, "--ignore-installed", str(wheel))
+    program = str(programs / "orchestrator")
+    assert call(program, "--version") == f"orchestrator {VERSION}\n"
+    call(program, "init")
+    brief = [f"--set={role}.training.epochs=1" for role in ("teacher", "student")]
+    call(
+        program,
+        "run",
+        "experiments/digits.yaml",
+        "--output=out",
+        "--set=execution.kind=in_process",
+        "--set=scenario.max_images_per_class=5",
+        *brief,
+    )
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert len(summary["student"]["accuracy_matrix"]) == 5
