@@ -1,4 +1,4 @@
-"""Hold commits to CONTRIBUTING.md: an imperative subject of at most 72 characters, the reason below.
+"""Hold commits to CONTRIBUTING.md: an imperative subject of at most 72 characters, a reason below.
 
 The pattern is that of the commit-msg hook in .pre-commit-config.yaml, which says so before a
 commit is made.
