@@ -1,4 +1,4 @@
-"""Networks and records of tensors as the tensors of an artifact, and back, bit for bit."""
+"""Convert networks and records of tensors to an artifact's tensors and back, bit for bit."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Tensors = dict[str, Tensor]
 
 
 def prefixed(prefix: str, tensors: Tensors) -> Tensors:
-    """Return the tensors with `prefix.` before their names."""
+    """Return the tensors with `prefix.` prepended to their names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def unprefixed(prefix: str, tensors: Tensors) -> Tensors:
-    """Return those whose names begin with `prefix.`, without it."""
+    """Return the tensors whose names start with `prefix.`, with the prefix removed."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): tensor
@@ -43,7 +43,7 @@ def unprefixed(prefix: str, tensors: Tensors) -> Tensors:
 
 
 def tensors_of(prefix: str, record: DataclassInstance) -> Tensors:
-    """Return the fields of a record that holds nothing but tensors."""
+    """Return the fields of a record that holds only tensors, named `prefix.field`."""
     return prefixed(prefix, {field.name: getattr(record, field.name) for field in fields(record)})
 
 
@@ -53,11 +53,11 @@ def network_tensors(network: AnyNetwork) -> Tensors:
 
 
 def rebuilt_network(tensors: Tensors, context: ArtifactContext) -> AnyNetwork:
-    """Return the network that `network_tensors` was made of, of the project's own three parts.
+    """Rebuild the network that `network_tensors` stored, from this project's own parts.
 
     Args:
-        tensors: Without the extractor's where that is pre-trained: its weights are loaded.
-        context: Whose network, and from which configuration.
+        tensors: Without the extractor's tensors if it is pre-trained: its weights are then loaded.
+        context: Role, experiment and image shape of the network.
     """
     state = unprefixed("network", tensors)
     classifier: nn.Module
@@ -75,11 +75,11 @@ def rebuilt(
     embedding: nn.Module | None,
     classifier: nn.Module,
 ) -> AnyNetwork:
-    """Return a network with parts of a method's own choice, with its stored state.
+    """Rebuild a network with the given embedding and classifier, and load its stored state.
 
     Args:
-        state: Of the whole network; without the extractor's where that is pre-trained.
-        context: Whose network, and from which configuration.
+        state: State of the whole network; without the extractor's tensors if it is pre-trained.
+        context: Role, experiment and image shape of the network.
         embedding: Its values are overwritten; None for power normalisation.
         classifier: Its values are overwritten.
     """

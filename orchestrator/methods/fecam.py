@@ -7,18 +7,19 @@ Learning").
     Σ''ᵢⱼ = Σ'ᵢⱼ / √(Σ'ᵢᵢ Σ'ⱼⱼ)                         correlation normalisation
     D = (x/‖x‖ - μ/‖μ‖)ᵀ Σ''⁻¹ (x/‖x‖ - μ/‖μ‖)       squared Mahalanobis distance
 
-V₁ is the mean of Σ's diagonal, V₂ the mean beside it. Normalised covariances have equal diagonals,
-so that distances to classes of different spread can be compared. Nothing is ever trained, and a
-class stays as it was learned: learning task by task gives what learning all classes at once gives.
+V₁ is the mean of Σ's diagonal, V₂ the mean of its other entries. Normalised covariances have equal
+diagonals, so that distances to classes of different spread are comparable. Nothing is ever trained,
+and a learned class never changes: learning task by task gives the same result as learning all
+classes at once.
 
-Two things differ. Mean and covariance are of features that have length 1 already, where the paper
-brings them to length 1 in the distance only: with λ = 1/2 these are the power-normalised features
-that every method here starts from, and on validation images both were equally good. And a feature
-that can be negative keeps its sign, where the paper's networks end in ReLU. As in the paper, images
-are taken as they are: with augmented views validation images of digits gained a quarter of a point
-for the teacher and lost half a point for the student.
+This implementation differs in two points. Mean and covariance are computed from features of
+length 1, where the paper normalises the length in the distance only: with λ = 1/2 these are the
+power-normalised features that every method here starts from, and on validation images both were
+equally good. A feature that can be negative keeps its sign, where the paper's networks end in ReLU.
+As in the paper, images are used without augmentation: with augmented views validation images of
+digits gained a quarter of a point for the teacher and lost half a point for the student.
 
-Memory: a class takes features² + features numbers (1 MB for 512 features, 6.6 MB for 1,280), in the
+Memory: a class takes features² + features numbers (1 MB for 512 features, 6.6 MB for 1,280) in the
 store, in MLflow and in exported files, however few images it has.
 """
 
@@ -47,15 +48,15 @@ from orchestrator.models.artifact import Artifact
 from orchestrator.models.backbones import FeatureGroup
 from orchestrator.training.context import LearningContext
 
-_POWER_NORMALIZATION = 0.5  # the exponent that normalised features have been raised to already
-_LEAST_VARIANCE = 1e-8  # of the features of one image alone: distances are then Euclidean
+_POWER_NORMALIZATION = 0.5  # the exponent already applied to normalised features
+_LEAST_VARIANCE = 1e-8  # with one image the features have none: distances are then Euclidean
 
 
 class TukeyTransform(nn.Module):
-    """Raise features to a power, keeping their signs, then bring them to length 1."""
+    """Raise features to a power, keeping their signs, then scale them to length 1."""
 
     def __init__(self, exponent: float) -> None:
-        """Keep the exponent.
+        """Store the exponent.
 
         Args:
             exponent: Above 0; 1 changes the length only.
@@ -69,7 +70,7 @@ class TukeyTransform(nn.Module):
 
 
 class _NormalizedTukeyTransform(nn.Module):
-    """Normalise the extractor's features as for every method, then transform them."""
+    """Normalise the extractor's features like every method here, then transform them."""
 
     def __init__(self, transform: TukeyTransform, groups: Sequence[FeatureGroup] = ()) -> None:
         super().__init__()
@@ -84,8 +85,8 @@ class _NormalizedTukeyTransform(nn.Module):
 class MahalanobisClassifier(nn.Module):
     """`logits = -‖(x - mean) factor‖²`, with a mean and a factor of each class.
 
-    A factor times its transpose is the inverse of the class's normalised covariance: so written, no
-    rounding can make a distance negative.
+    A factor times its transpose is the inverse of the class's normalised covariance: in this form
+    rounding cannot make a distance negative.
     """
 
     means: Tensor
@@ -94,7 +95,7 @@ class MahalanobisClassifier(nn.Module):
     def __init__(
         self, means: Float[Tensor, "classes d"], factors: Float[Tensor, "classes d d"]
     ) -> None:
-        """Keep the values.
+        """Store the values.
 
         Args:
             means: One row per class.
@@ -106,18 +107,18 @@ class MahalanobisClassifier(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Classes known so far."""
+        """Return the number of classes known so far."""
         return len(self.means)
 
     def forward(self, embeddings: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
-        """Give the logits of all classes."""
+        """Compute the logits of all classes."""
         deviations = embeddings - self.means[:, None]
         return -(deviations @ self.factors).square().sum(dim=2).T
 
     def with_class(
         self, mean: Float[Tensor, " d"], factor: Float[Tensor, "d d"]
     ) -> MahalanobisClassifier:
-        """Return a classifier that knows one more class; this one stays as it is."""
+        """Return a classifier that knows one more class; this one does not change."""
         return MahalanobisClassifier(
             torch.cat([self.means, mean[None]]), torch.cat([self.factors, factor[None]])
         )
@@ -155,11 +156,11 @@ class FeCam(FrozenFeatures):
         return embedding, MahalanobisClassifier(means, factors)
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network: it has all that is kept of the classes."""
+        """Return the network, which holds all data kept of the classes."""
         return Artifact(network_tensors(model.network))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Return the network."""
+        """Rebuild the network."""
         state = unprefixed("network", artifact.tensors)
         classifier = MahalanobisClassifier(state["classifier.means"], state["classifier.factors"])
         exponent = _config_of(context.experiment).tukey_exponent / _POWER_NORMALIZATION

@@ -1,4 +1,6 @@
-"""Fine-tuning, the lower bound: train on each task's new classes, do nothing against forgetting."""
+"""Fine-tuning, the lower bound: train on each task's new classes, without protection from
+forgetting.
+"""
 
 from orchestrator.methods.networks import TrainedNetwork
 

@@ -1,5 +1,5 @@
-"""Heads of untrained networks, in the sizes that they have once all classes are learned; and the
-part of the protocol by which a method tells them.
+"""Heads of untrained networks, in their final sizes once all classes are learned, and the part of
+the protocol by which a method provides them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Head = tuple[nn.Module, nn.Module]
 
 @dataclass(frozen=True)
 class HeadInputs:
-    """All that the form of a network behind its extractor depends on.
+    """All inputs that determine the form of a network behind its extractor.
 
     Attributes:
-        role: Whose network.
-        experiment: The configuration; of it, only `method`, both backbones, `teacher.extractor`,
-            sizes of `teacher.joint_embedding` and `student.classifier` may be read.
-        extractors: Of both roles, with whatever weights.
-        num_classes: That it tells apart.
+        role: Role of the network.
+        experiment: The configuration. Only `method`, both backbones, `teacher.extractor`, sizes of
+            `teacher.joint_embedding` and `student.classifier` may be read.
+        extractors: Extractors of both roles, with any weights.
+        num_classes: Number of classes that the network distinguishes.
     """
 
     role: Role
@@ -43,30 +43,30 @@ class HeadInputs:
 
     @property
     def extractor(self) -> Backbone:
-        """Return the role's own."""
+        """Return the role's own extractor."""
         return self.extractors[self.role]
 
 
 @runtime_checkable
 class ForeseesNetwork(Protocol):
-    """Extend `methods.method.Method` for one whose networks have a known form before they learn: a
-    sweep may then weigh or bound what they cost.
+    """Extension of `methods.method.Method` for methods whose networks have a known form before they
+    learn: a sweep can then weigh or limit their costs.
     """
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return an embedding module and a classifier of the sizes that they have once all classes
-        are learned; their values do not matter.
+        """Return an embedding module and a classifier in their final sizes once all classes are
+        learned; their values do not matter.
         """
         ...
 
 
 def zeros_classifier(num_features: int, num_classes: int) -> LinearClassifier:
-    """Return a linear classifier with no knowledge."""
+    """Return a linear classifier with all values zero."""
     return LinearClassifier(torch.zeros(num_features, num_classes), torch.zeros(num_classes))
 
 
 def cosine_classifier(dimensions: int, num_classes: int) -> CosineClassifier:
-    """Return a cosine classifier whose directions all are zero."""
+    """Return a cosine classifier with all directions zero."""
     classifier = CosineClassifier(dimensions)
     classifier.anchor(torch.zeros(num_classes, dimensions))
     return classifier

@@ -1,23 +1,24 @@
-"""Learning without forgetting: train on each task's new classes, and let the network of the task
-before say what the outputs for the old classes should stay (Li and Hoiem 2016).
+"""Learning without forgetting: train on each task's new classes, and keep the outputs for the old
+classes close to those of the previous task's network (Li and Hoiem 2016).
 
     L = CE(new logits, labels) + λ · CE(softmax(old logits / T), softmax(previous logits / T))
 
 over the images of the new classes; T and λ are the paper's temperature and λ_o (its equations 1 to
 3 and its figure 3).
 
-In the paper each task has an output layer of its own, and it is known which task a test image is
-from. Here that is not known. The output layers become slices of one classifier: the cross-entropy
-compares the new classes with each other only, as the paper's does, and predictions compare all
-classes. A cross-entropy over all classes pushes the old ones away, which have no images: on
-validation images it forgot them whatever the weight of the distillation. It is used only where a
-task has one new class, since that cannot be compared with itself.
+In the paper each task has an output layer of its own, and the task of a test image is known. Here
+it is unknown. The output layers become slices of one classifier: the cross-entropy compares the new
+classes with each other only, as in the paper, and predictions compare all classes. A cross-entropy
+over all classes would push away the old ones, which have no images: on validation images it forgot
+them for every weight of the distillation. It is used only where a task has one new class, since
+a single class cannot be compared with itself.
 
-Where the teacher's extractor is pre-trained only the classifier learns. Its columns of old classes
-then stay as they are, and distillation has nothing to do.
+Where the teacher's extractor is pre-trained, only the classifier learns. Its columns of old classes
+then do not change, and distillation has no effect.
 
-The paper trains the new output layer alone before it trains all layers. This is left out: new
-classes start as random directions of a cosine classifier, whose logits are bounded, or at zero.
+The paper trains the new output layer alone before it trains all layers. This implementation skips
+that step: new classes start as random directions of a cosine classifier, whose logits are bounded,
+or at zero.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from orchestrator.methods.networks import LogitsLoss, TrainedNetwork
 
 
 class LearningWithoutForgetting(TrainedNetwork):
-    """Distil the previous network's outputs on the new images."""
+    """Distil the previous network's outputs for the new images."""
 
     def loss(self, experiment: Experiment, before: Callable[[Tensor], Tensor] | None) -> LogitsLoss:
-        """Return plain cross-entropy in the first task, distillation beside it in later ones."""
+        """Return plain cross-entropy in the first task, plus distillation in later ones."""
         if before is None:
             return super().loss(experiment, before)
         config = experiment.method

@@ -1,4 +1,4 @@
-"""The protocol behind which a method keeps what it knows: all that the rest of the code asks it.
+"""The protocol of a method, and functions that answer questions about an experiment's method.
 
 Nothing outside `methods` and `config` names a method. Stages, planning, retraining and evaluation
 hold a configuration and ask `method_of` for the method behind it.
@@ -35,22 +35,22 @@ class Model(Protocol):
 
     @property
     def network(self) -> AnyNetwork:
-        """Extractor, embedding module and classifier: what predicts."""
+        """Return extractor, embedding module and classifier, the parts that predict."""
         ...
 
     @property
     def details(self) -> Mapping[str, float]:
-        """Further figures about how it was learned, for the summary; mostly none."""
+        """Return further figures about the learning, for the summary; mostly none."""
         ...
 
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """A model that is nothing but its network.
+    """A model that consists only of its network.
 
     Attributes:
         network: Extractor, embedding module, classifier.
-        details: Further figures about how it was learned.
+        details: Further figures about the learning.
     """
 
     network: AnyNetwork
@@ -59,21 +59,21 @@ class NetworkModel:
 
 @dataclass(frozen=True)
 class LearningInputs:
-    """All that a method learns one task from, besides the seed in its context.
+    """All inputs from which a method learns one task, except the seed in its context.
 
     Attributes:
-        role: Whose model is learned.
+        role: Role of the model to learn.
         data: The training images of the classes that `Method.classes_learned` names.
         experiment: The configuration; only what `Method.configuration_paths` names may be read.
-        previous: The same role's model of the task before; None in the first task, and for a
+        previous: The same role's model of the previous task; None in the first task, and for a
             method that starts every task from scratch.
-        teacher: For a student that builds on it, the teacher of the same task.
-        views: What the pre-trained teacher's extractor makes of each class's images; None where
-            there is none. A method that gets views must learn from them.
-        unlabeled: Images without labels, of whatever classes, the same in every task; None where
-            there are none, and for a method that does not learn from them.
-        unlabeled_views: What the pre-trained teacher's extractor makes of these, part by part in
-            their order; without varied copies. None as `views` and `unlabeled`.
+        teacher: The teacher of the same task, for a student that builds on it.
+        views: Features of each class's images from the pre-trained teacher's extractor; None
+            without such an extractor. A method that gets views must learn from them.
+        unlabeled: Images without labels, of any classes, the same in every task; None if the
+            experiment has none, and for a method that does not learn from them.
+        unlabeled_views: Features of these images from the pre-trained teacher's extractor, part by
+            part in their order, without augmented copies. None as `views` and `unlabeled`.
     """
 
     role: Role
@@ -88,13 +88,13 @@ class LearningInputs:
 
 @dataclass(frozen=True)
 class ArtifactContext:
-    """What a model is rebuilt with, besides its artifact.
+    """The context in which a model is rebuilt from its artifact.
 
     Attributes:
-        role: Whose model it is.
-        experiment: The configuration that its stage's key stands for.
+        role: Role of the model.
+        experiment: The configuration that the stage's key identifies.
         shape: (channels, height, width) of the images.
-        device: Where the network goes.
+        device: Device of the network.
     """
 
     role: Role
@@ -108,15 +108,15 @@ class Method(Protocol):
     """A way to learn classes task by task, for both roles.
 
     Every method runs twice: on the teacher's backbone, reported as the teacher, and on the
-    student's, reported as the student. One that distils lets the student build on the teacher.
+    student's, reported as the student. A method that distils builds its student on the teacher.
     """
 
     formats: ClassVar[Mapping[Role, int]]
-    """Format number of each role's stages: part of their keys. Raise it when the code changes what
-    it computes or stores, so that stages of before are computed again."""
+    """Format number of each role's stages, part of their keys. Raise it when the code changes what
+    it computes or stores, so that existing stages are recomputed."""
 
     student_builds_on_teacher: ClassVar[bool]
-    """Whether the student of a task waits for, and reads, the teacher of that task."""
+    """Whether the student of a task waits for the teacher of that task and reads it."""
 
     learns_from_all_images: ClassVar[bool]
     """Whether every task starts from scratch on the images of all seen classes."""
@@ -126,13 +126,13 @@ class Method(Protocol):
     ) -> Sequence[str]:
         """Return the dotted paths that a stage reads, besides `method` and the image augmentation.
 
-        They are in the stage's key: a path that is read but not named gives stale results, one
-        that is named but not read computes the same thing twice.
+        The paths are part of the stage's key: a path that is read but not listed gives stale
+        results, one that is listed but not read causes recomputation.
         """
         ...
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of a stage over all its phases; 0 for a closed form."""
+        """Return the number of epochs of a stage over all its phases; 0 for a closed form."""
         ...
 
     def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
@@ -141,30 +141,30 @@ class Method(Protocol):
         The same inputs, seed and kind of machine must give the same model.
 
         Raises:
-            UserInputError: The learning does not work with this configuration.
+            UserInputError: Learning is impossible with this configuration.
         """
         ...
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return all that a later stage or a user needs of a model, as tensors and plain values.
+        """Return all parts of a model that a later stage or a user needs, as tensors and values.
 
-        The weights of the extractor are named `network.extractor.…`: those of a pre-trained one
-        are not stored again.
+        The weights of the extractor are named `network.extractor.…`: those of a pre-trained
+        extractor are not stored again.
         """
         ...
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Return the model that an artifact was made of, bit for bit."""
+        """Rebuild a model from its artifact, bit for bit."""
         ...
 
 
 @runtime_checkable
 class LearnsFromUnlabeled(Protocol):
-    """Extend `Method` for one that learns from images without labels."""
+    """Extension of `Method` for methods that learn from images without labels."""
 
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether a role's stages read `LearningInputs.unlabeled`: they then have these
-        images in their key.
+        """Return whether a role's stages read `LearningInputs.unlabeled`: these images are then
+        part of their key.
         """
         ...
 
@@ -175,7 +175,7 @@ def classes_learned(method: Method, task: Task) -> range:
 
 
 def learns_from_unlabeled(role: Role, experiment: Experiment) -> bool:
-    """Return whether a role's stages learn from images without labels, where there are some."""
+    """Return whether a role's stages learn from images without labels, if there are any."""
     method = method_of(experiment)
     return isinstance(method, LearnsFromUnlabeled) and method.learns_from_unlabeled_images(
         role, experiment
@@ -183,7 +183,7 @@ def learns_from_unlabeled(role: Role, experiment: Experiment) -> bool:
 
 
 def uses_unlabeled_images(experiment: Experiment) -> bool:
-    """Return whether there are images without labels, and any stage learns from them."""
+    """Return whether the experiment has images without labels, and any stage learns from them."""
     if experiment.data.unlabeled is None:
         return False
     return any(learns_from_unlabeled(role, experiment) for role in ROLES)
@@ -192,19 +192,19 @@ def uses_unlabeled_images(experiment: Experiment) -> bool:
 def is_pretrained(role: Role, experiment: Experiment) -> bool:
     """Return whether a role's features of an image are the same in every task.
 
-    They are then computed once and come as `LearningInputs.views`.
+    Such features are computed once and passed as `LearningInputs.views`.
     """
     return role == "teacher" and isinstance(experiment.teacher.extractor, PretrainedExtractorConfig)
 
 
 def is_taught(experiment: Experiment) -> bool:
-    """Return whether the inherited layers of a student learn from the teacher's embedding."""
+    """Return whether a student's inherited layers learn from the teacher's embedding."""
     student = experiment.student
     return inherits(experiment) and student.teaching is not None and student.embedding_weight > 0
 
 
 def inherits(experiment: Experiment) -> bool:
-    """Return whether the student keeps the teacher's first stages as they are after the first task:
+    """Return whether the student keeps the teacher's first stages unchanged after the first task:
     its features of an image are then the same in every task.
     """
     is_inherited = isinstance(experiment.student.backbone, InheritedBackboneConfig)
@@ -212,10 +212,10 @@ def inherits(experiment: Experiment) -> bool:
 
 
 def is_judged_by_tables(role: Role, experiment: Experiment) -> bool:
-    """Return whether the features that a role's models are judged by come from feature tables.
+    """Return whether a role's models are evaluated on features from feature tables.
 
-    Those of a student that took over the first stages of a pre-trained teacher stand at the
-    beginning of the teacher's.
+    The features of a student that inherits the first stages of a pre-trained teacher are the
+    first columns of the teacher's features.
     """
     if role == "teacher" or not method_of(experiment).student_builds_on_teacher:
         return is_pretrained(role, experiment)
@@ -239,7 +239,7 @@ _OF_EXTENSIONS = (
 def method_of(experiment: Experiment) -> Method:
     """Return the method that an experiment's configuration chooses.
 
-    A built-in one is the object METHOD of the module that is called as its kind; any other comes
+    A built-in method is the object METHOD of the module named like its kind; any other comes
     from an installed distribution (see `config.extensions`).
 
     Raises:
@@ -260,5 +260,5 @@ def method_of(experiment: Experiment) -> Method:
 
 
 STAGE_FORMATS: Mapping[Role, int] = {"teacher": 11, "student": 9}
-"""Format numbers of the built-in methods' stages. One raise makes all of them compute again: they
-share extractors, epoch loop and closed forms."""
+"""Format numbers of the built-in methods' stages. Raising one recomputes the stages of all methods,
+because they share extractors, epoch loop and closed forms."""

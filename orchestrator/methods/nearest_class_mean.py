@@ -1,4 +1,4 @@
-"""Nearest class mean: the class whose mean of the frozen features is nearest."""
+"""Nearest class mean: predict the class whose mean of the frozen features is nearest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class NearestClassMean(ClosedForm):
     """Compare features with the means of the classes."""
 
     def classifier(self, moments: FeatureMoments, experiment: Experiment) -> LinearClassifier:
-        """Return `-‖h - μ‖²`, up to what all classes share."""
+        """Return `-‖h - μ‖²` without the term that all classes share."""
         return nearest_mean_classifier(moments)
 
 

@@ -1,4 +1,4 @@
-"""Methods that train a whole network, or a softmax regression on what a pre-trained one gives."""
+"""Methods that train a whole network, or a softmax regression on a pre-trained one's features."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ LogitsLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class TrainedNetwork:
-    """Train extractor, embedding module and classifier on a task's images, from the network of the
-    task before or from scratch.
+    """Train extractor, embedding module and classifier on a task's images, starting from the
+    previous task's network or from scratch.
 
-    Subclasses say how a batch is judged (`loss`). Where the teacher's extractor is pre-trained,
+    Subclasses define the loss of a batch (`loss`). Where the teacher's extractor is pre-trained,
     only a softmax regression on its features is trained.
     """
 
@@ -62,7 +62,7 @@ class TrainedNetwork:
 
         Args:
             experiment: The configuration.
-            before: The logits that the model of the task before gives for the network's inputs;
+            before: Compute the logits of the previous task's model for the network's inputs;
                 None in the first task.
         """
         return lambda logits, _, labels: functional.cross_entropy(logits, labels)
@@ -70,7 +70,7 @@ class TrainedNetwork:
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return what training, and where there is no network yet its shape, reads."""
+        """Return the paths that training reads and, for a new network, those of its shape."""
         if is_pretrained(role, experiment):
             backbone = ("teacher.backbone", "teacher.extractor", "teacher.num_views")
             return (*backbone, "teacher.training")
@@ -80,7 +80,7 @@ class TrainedNetwork:
         return (f"{role}.training",)
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of the role's training."""
+        """Return the number of epochs of the role's training."""
         return _training_of(role, experiment).epochs
 
     def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
@@ -104,7 +104,7 @@ class TrainedNetwork:
         return Artifact(network_tensors(model.network))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Return the network."""
+        """Rebuild the network."""
         return NetworkModel(rebuilt_network(artifact.tensors, context))
 
     def _train_network(self, inputs: LearningInputs, context: LearningContext) -> AnyNetwork:
@@ -138,7 +138,7 @@ class TrainedNetwork:
     def _train_classifier(
         self, inputs: LearningInputs, views: Sequence[Views], context: LearningContext
     ) -> AnyNetwork:
-        """Train a softmax regression on power-normalised features, each brought to about 1 so that
+        """Train a softmax regression on power-normalised features, each scaled to about 1 so that
         the learning rates of networks fit.
         """
         data, training = inputs.data, _training_of(inputs.role, inputs.experiment)

@@ -4,21 +4,21 @@ Continual Learning").
 
     h = relu(f W),   G = Σ h hᵀ,   C = Σ h yᵀ,   logits = hᵀ (G + λ I)⁻¹ C
 
-`f` are an image's features, `W` is drawn once and stays, `y` are one-hot labels. G and C are sums
-over all images so far, so that learning task by task with one λ gives what learning all tasks at
-once gives. After every task λ is chosen as in the paper: G and C take in four fifths of the task's
-images, and the candidate wins whose predictions have the smallest squared error on the last fifth.
-Then G and C take in all of them.
+`f` are an image's features, `W` is drawn once and then fixed, `y` are one-hot labels. G and C are
+sums over all images so far. With a fixed λ, learning task by task therefore gives the same result
+as learning all tasks at once. After every task λ is chosen as in the paper: G and C are computed
+from four fifths of the task's images, and the candidate with the smallest squared error on the last
+fifth is used. G and C then take in all images.
 
-Three things differ. Features are power-normalised, as for every method here: on validation images
-of digits that gained a quarter to half a point over features as they come. W has a variance of
-2 / M in place of 1, so that h is about as long as f and a λ means the same whatever M is. And the
-images are held out class by class, so that a class of few images is on both sides. The paper's
-first phase, which adapts the pre-trained network to the first task, is what `teacher.extractor`
-decides for every method.
+This implementation differs in three points. Features are power-normalised, as for every method
+here: on validation images of digits this gained a quarter to half a point over raw features. The
+variance of W is 2 / M instead of 1, so that h is about as long as f and a λ means the same for
+every M. Images are held out class by class, so that a class of few images is on both sides. The
+paper's first phase, which adapts the pre-trained network to the first task, is the choice of
+`teacher.extractor` for every method here.
 
-W is stored with the model. Its seed would do as long as torch draws the same numbers in every
-version and on every machine; the matrix takes features / M of what G takes.
+W is stored with the model. Storing its seed would suffice only if torch drew the same numbers in
+every version and on every machine; the matrix needs features / M of the space that G needs.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class RandomProjection(nn.Module):
     def __init__(
         self, projection: Float[Tensor, "d m"], groups: Sequence[FeatureGroup] = ()
     ) -> None:
-        """Keep the matrix.
+        """Store the matrix.
 
         Args:
             projection: One column per random feature.
-            groups: That the extractor's features consist of; none means that all are final.
+            groups: Groups of the extractor's features; none means that all are final.
         """
         super().__init__()
         self.normalization = PowerNormalization(groups)
@@ -73,7 +73,7 @@ class RandomProjection(nn.Module):
         return self.project_normalized(self.normalization(features))
 
     def project_normalized(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
-        """Project power-normalised features."""
+        """Project features that are power-normalised already."""
         return functional.relu(normalized @ self.projection)
 
     def project_class(self, features: ClassFeatures) -> ClassFeatures:
@@ -97,7 +97,7 @@ class RanPac(FrozenFeatures):
         else:
             projection = _drawn_projection(found.extractor, config, context)
             moments = no_moments(config.num_projections, context.device)
-        # projected once more each time: memory need not hold the random features of all classes
+        # projected again in each pass: memory need not hold the random features of all classes
         ridge = context.ranks.from_first(
             lambda: choose_ridge(
                 moments,
@@ -112,7 +112,7 @@ class RanPac(FrozenFeatures):
         return MomentsModel(network, moments, {"ridge": ridge})
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return a projection, and a linear classifier over the random features."""
+        """Return a projection and a linear classifier over the random features."""
         config, extractor = inputs.experiment.method, inputs.extractor
         assert isinstance(config, RanPacConfig)  # noqa: S101 - for the type checker
         projection = torch.zeros(extractor.num_features, config.num_projections)
@@ -120,13 +120,13 @@ class RanPac(FrozenFeatures):
         return RandomProjection(projection, extractor.groups), classifier
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network, the sums, and the ridge strength."""
+        """Return the network, the sums and the ridge strength."""
         assert isinstance(model, MomentsModel)  # noqa: S101 - for the type checker
         tensors = network_tensors(model.network) | tensors_of("moments", model.moments)
         return Artifact(tensors, dict(model.details))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Return the network, the sums, and the ridge strength."""
+        """Rebuild the network, the sums and the ridge strength."""
         state = unprefixed("network", artifact.tensors)
         network = rebuilt(
             state,
@@ -147,10 +147,10 @@ def choose_ridge(
     """Return the ridge strength with the smallest squared error on held-out images of new classes.
 
     Args:
-        moments: Of the old classes.
+        moments: Sums over the old classes.
         features: Random features of each new class.
-        ridges: Candidates. The middle one is taken where no class has a second image.
-        generator: Of the choice of images.
+        ridges: Candidates. The middle one is used where no class has a second image.
+        generator: Chooses the images to hold out.
     """
     if len(ridges) == 1:
         return ridges[0]
@@ -173,7 +173,7 @@ def choose_ridge(
 
 
 def num_held_out(num_images: int) -> int:
-    """Return how many of a class's images are held out: a fifth, at least one of two or more."""
+    """Return the number of held-out images of a class: a fifth, at least one of two or more."""
     return min(num_images - 1, max(1, round(_HELD_OUT * num_images)))
 
 

@@ -1,4 +1,4 @@
-"""Features of images and of random variations of them, class by class."""
+"""Features of images and of their random augmentations, class by class."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LARGEST_HALF = 6e4
 
 @dataclass(frozen=True)
 class ClassFeatures:
-    """The power-normalised features of one class's training images.
+    """Power-normalised features of one class's training images.
 
     Attributes:
-        clean: Of the images as they are.
-        views: Of randomly augmented copies; may be none.
-        weights: How far each image's label is trusted, in [0, 1]; None trusts all.
+        clean: Features of the original images.
+        views: Features of randomly augmented copies; may be empty.
+        weights: Trust in each image's label, in [0, 1]; None trusts all.
     """
 
     clean: Float[Tensor, "n d"]
@@ -35,29 +35,29 @@ class ClassFeatures:
     weights: Float[Tensor, " n"] | None = None
 
     def all_views(self) -> Float[Tensor, "views n d"]:
-        """The images as they are, then their augmented copies."""
+        """Return the features of the original images, then those of their augmented copies."""
         return torch.cat([self.clean[None], self.views])
 
     def trust(self) -> Float[Tensor, " n"]:
-        """Return the weights; 1 for every image where all are trusted."""
+        """Return the weights; 1 for every image if `weights` is None."""
         return self.clean.new_ones(len(self.clean)) if self.weights is None else self.weights
 
     def subset(self, chosen: Tensor) -> ClassFeatures:
-        """Only some images, with their views."""
+        """Return the features of the chosen images, with their views."""
         weights = None if self.weights is None else self.weights[chosen]
         return ClassFeatures(self.clean[chosen], self.views[:, chosen], weights)
 
 
 @dataclass(frozen=True)
 class Views:
-    """What an extractor makes of images, as it comes out.
+    """Features of images as an extractor returns them, not normalised.
 
-    They may be half precision, as they are stored.
+    They may be half precision, as in the store.
 
     Attributes:
-        clean: Of the images as they are.
-        varied: Of randomly augmented copies; may be none.
-        groups: That the features consist of; none means that all are final.
+        clean: Features of the original images.
+        varied: Features of randomly augmented copies; may be empty.
+        groups: Groups of the features; none means that all are final.
     """
 
     clean: Float[Tensor, "n d"]
@@ -65,11 +65,11 @@ class Views:
     groups: tuple[FeatureGroup, ...] = ()
 
     def all_views(self) -> Float[Tensor, "views n d"]:
-        """The images as they are, then their augmented copies."""
+        """Return the features of the original images, then those of their augmented copies."""
         return torch.cat([self.clean[None], self.varied])
 
     def normalized(self) -> ClassFeatures:
-        """The same, power-normalised."""
+        """Return the power-normalised features."""
         normalization = PowerNormalization(self.groups)
         return ClassFeatures(normalization(self.clean.float()), normalization(self.varied.float()))
 
@@ -77,7 +77,7 @@ class Views:
 def normalized_features(
     extractor: Backbone, images: UInt8[Tensor, "n c h w"]
 ) -> Float[Tensor, "n d"]:
-    """Power-normalised features of images."""
+    """Return the power-normalised features of images."""
     normalized: Tensor = PowerNormalization(extractor.groups)(extract_features(extractor, images))
     return normalized
 
@@ -90,15 +90,15 @@ def extract_views(
     context: LearningContext,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Views:
-    """Features of images and of augmented copies; each rank computes its share for all.
+    """Return the features of images and of augmented copies; each rank computes its share for all.
 
     Args:
-        extractor: Used as it is, in evaluation mode.
-        images: Of whatever classes.
-        num_views: Augmented copies of every image, in addition to the image as it is.
-        generator: Of the copies.
-        context: Device, ranks, and how copies are varied.
-        progress: Receives how many more images were processed, now and again.
+        extractor: Used unchanged, in evaluation mode.
+        images: Images of any classes.
+        num_views: Augmented copies of every image, in addition to the original.
+        generator: Draws the augmentations.
+        context: Device, ranks and augmentation.
+        progress: Called from time to time with the number of images processed since the last call.
     """
     ranks, num = context.ranks, len(images)
 
@@ -121,13 +121,13 @@ def shared_features(
     identity: str,
     context: LearningContext,
 ) -> Float[Tensor, "n d"]:
-    """Return the features of images, computed once for all who have the same extractor.
+    """Return the features of images, computed once for all users of the same extractor.
 
     Args:
-        extractor: Used as it is, in evaluation mode.
-        images: Of whatever classes.
-        identity: What tells these images from others.
-        context: Ranks, and what was computed before.
+        extractor: Used unchanged, in evaluation mode.
+        images: Images of any classes.
+        identity: Identifies these images.
+        context: Ranks, and the shared results computed so far.
     """
 
     def compute() -> Artifact:
@@ -140,7 +140,7 @@ def shared_features(
 
 
 def in_half_precision(features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """Return features as they are stored: in half precision where none is too large for it."""
+    """Return features in the stored precision: half, unless a value is too large for it."""
     features = features.cpu()
     fits = bool(features.abs().max() < _LARGEST_HALF) if features.numel() else True
     return features.half() if fits else features
@@ -149,12 +149,12 @@ def in_half_precision(features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
 def _varied(
     images: UInt8[Tensor, "n c h w"], generator: torch.Generator, context: LearningContext
 ) -> Iterator[UInt8[Tensor, "part c h w"]]:
-    """Augmented copies of this rank's share, some at a time: memory need not hold a second copy of
-    all.
+    """Yield augmented copies of this rank's share in parts, so that memory need not hold a second
+    copy of all images.
     """
     share, drawn = context.ranks.span(len(images)), generator.get_state()
     for start in range(share.start, max(share.stop, share.start + 1), _VARIED_AT_ONCE):
-        generator.set_state(drawn)  # each time the draws are those of all images
+        generator.set_state(drawn)  # each part uses the draws of the whole set
         yield context.vary(
             images, generator, slice(start, min(share.stop, start + _VARIED_AT_ONCE))
         )
@@ -163,13 +163,13 @@ def _varied(
 def features_by_class(
     extractor: Backbone, data: LabeledImages, num_views: int, context: LearningContext
 ) -> list[ClassFeatures]:
-    """Power-normalised features of every class's images, in the order of the classes.
+    """Return the power-normalised features of every class's images, in class order.
 
     Args:
-        extractor: Used as it is, in evaluation mode.
+        extractor: Used unchanged, in evaluation mode.
         data: Images of one or more classes.
-        num_views: Augmented copies of every image, in addition to the image as it is.
-        context: Seed, device, ranks, and how copies are varied.
+        num_views: Augmented copies of every image, in addition to the original.
+        context: Seed, device, ranks and augmentation.
     """
     features = extract_views(
         extractor, data.images, num_views, context.stream("views"), context

@@ -1,4 +1,4 @@
-"""The project's method: a continually taught teacher and a student distilled from it."""
+"""This project's method: a continually taught teacher and a student distilled from it."""
 
 from orchestrator.methods.dual_teacher.method import DualTeacher
 

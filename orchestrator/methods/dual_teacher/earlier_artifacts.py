@@ -1,4 +1,4 @@
-"""Teachers as version 0.1 stored them: their adapter read whitened features."""
+"""Read teachers stored by version 0.1, whose adapter read whitened features."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _EMBEDDING = "network.embedding"
 
 
 def as_stored_now(tensors: Tensors) -> Tensors:
-    """Return an artifact's tensors as this version stores them.
+    """Convert an artifact's tensors to the format of this version.
 
-    An adapter that adds nothing, as of a teacher whose refinement was not kept, becomes one that
+    An adapter that adds nothing, as in a teacher whose refinement was discarded, becomes one that
     reads standardised features and adds nothing.
 
     Raises:
-        ConfigError: The adapter adds something: this version cannot say the same.
+        ConfigError: The adapter adds something, which this version cannot represent.
     """
     if f"{_EMBEDDING}.whitening" not in tensors or f"{_EMBEDDING}.centre" in tensors:
         return tensors
@@ -25,7 +25,7 @@ def as_stored_now(tensors: Tensors) -> Tensors:
         raise ConfigError(
             "the teacher was stored by version 0.1 with a refinement that this version cannot read",
             where="scenario.learned",
-            next_step="set it to null to learn from the beginning",
+            next_step="set it to null to start learning from scratch",
         )
     num_features = len(tensors[f"{_EMBEDDING}.whitening"])
     width = len(tensors[f"{_EMBEDDING}.adapter.0.weight"])

@@ -1,4 +1,4 @@
-"""The project's method as the rest of the code sees it: a teacher [patent A] and a student that
+"""The dual-teacher method behind the protocol of methods: a teacher [patent A] and a student that
 builds on it [patents A, B].
 """
 
@@ -112,7 +112,7 @@ class DualTeacher:
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return what the role's learning reads: `student.*` is in no teacher's key."""
+        """Return the paths that the role's learning reads; no teacher reads `student.*`."""
         if role == "student":
             if isinstance(experiment.student.backbone, InheritedBackboneConfig):
                 is_offered = experiment.student.teaching is not None
@@ -130,12 +130,12 @@ class DualTeacher:
         return (*head, *_LATER_TEACHER, "teacher.extractor", *training)
 
     def learns_from_unlabeled_images(self, role: Role, experiment: Experiment) -> bool:
-        """Return whether this is a student that takes the teacher's first stages."""
+        """Return whether the role is a student that inherits the teacher's first stages."""
         inherits = isinstance(experiment.student.backbone, InheritedBackboneConfig)
         return role == "student" and inherits
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of distillation, or of the extractor's training and the refinement."""
+        """Return the epochs of distillation, or of extractor training plus refinement."""
         if role == "student":
             own = experiment.student
             if not isinstance(own.backbone, InheritedBackboneConfig):
@@ -150,7 +150,7 @@ class DualTeacher:
         return teacher.refinement.epochs + (teacher.training.epochs if trains else 0)
 
     def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
-        """Teach the teacher, or distil the student, of one task."""
+        """Teach the teacher, or distil the student, for one task."""
         experiment, previous = inputs.experiment, inputs.previous
         if inputs.role == "teacher":
             assert previous is None or isinstance(previous, TeacherModel)  # noqa: S101 - types
@@ -168,7 +168,7 @@ class DualTeacher:
         )
 
     def untrained_head(self, inputs: HeadInputs) -> tuple[nn.Module, nn.Module]:
-        """Return the teacher's head, or that which the student answers with."""
+        """Return the teacher's head, or the head that the student predicts with."""
         experiment, extractor = inputs.experiment, inputs.extractor
         joint = experiment.teacher.joint_embedding
         dimensions = joint.dimensions_for(inputs.extractors["teacher"].num_features)
@@ -184,10 +184,10 @@ class DualTeacher:
         return nn.Identity(), zeros_classifier(extractor.num_features, inputs.num_classes)
 
     def to_artifact(self, model: Model) -> Artifact:
-        """Return network, prototypes and joint space; of a student, both of its classifiers."""
+        """Return network, prototypes and joint space; for a student, both of its classifiers."""
         if isinstance(model, TeacherModel):
             tensors = network_tensors(model.network)
-            del tensors[_WHITENING]  # it follows from the space
+            del tensors[_WHITENING]  # it can be computed from the space
             tensors |= {"exemplars": model.memory.exemplars, "vectors": model.vectors}
             tensors |= tensors_of("statistics", model.memory.statistics)
             tensors |= prefixed("space", model.space.tensors())
@@ -203,7 +203,7 @@ class DualTeacher:
         return Artifact(tensors | tensors_of("statistics", model.statistics))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Return the teacher or the student."""
+        """Rebuild the teacher or the student."""
         tensors = as_stored_now(artifact.tensors)
         if context.role == "teacher" and _WHITENING not in tensors:
             space = JointSpace.from_tensors(unprefixed("space", tensors))
@@ -229,8 +229,8 @@ class DualTeacher:
 
 
 def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str, ...]:
-    """Return what embedding module and classifier are computed from: without refinement, trials
-    that differ only in how they would refine share their teachers.
+    """Return the paths that determine embedding module and classifier. Without refinement its
+    settings are excluded, so that trials that differ only in them share their teachers.
     """
     if not experiment.teacher.refinement.epochs:
         return (*_CLOSED_FORM, "teacher.refinement.epochs")
@@ -238,7 +238,7 @@ def _paths_of_the_head(is_first_task: bool, experiment: Experiment) -> tuple[str
 
 
 def _answering(taught: AnyNetwork, classifier: Tensors) -> AnyNetwork:
-    """Return a student's network with the classifier that it answers with, where that is not the
+    """Return a student's network with the classifier that it predicts with, if this is not the
     taught one.
     """
     if not classifier:

@@ -1,1 +1,1 @@
-"""What methods share: extractors, their features, and closed forms on them."""
+"""Parts that methods share: extractors, their features, and closed forms on them."""

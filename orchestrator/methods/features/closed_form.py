@@ -39,12 +39,12 @@ from orchestrator.training.context import LearningContext
 
 @dataclass(frozen=True)
 class MomentsModel:
-    """A network and what is kept of the classes it has seen.
+    """A network and the sums kept of the classes it has seen.
 
     Attributes:
         network: Extractor, embedding module, classifier.
         moments: Sums over all features so far.
-        details: Further figures about how it was learned.
+        details: Further figures about the learning.
     """
 
     network: AnyNetwork
@@ -57,8 +57,8 @@ class Extracted:
     """The features of a task's images.
 
     Attributes:
-        extractor: What made them.
-        features: Power-normalised, of each new class.
+        extractor: The extractor that computed them.
+        features: Power-normalised features of each new class.
     """
 
     extractor: Backbone
@@ -66,16 +66,16 @@ class Extracted:
 
 
 class FrozenFeatures(ABC):
-    """Learn from the features of an extractor that learns in the first task only, or never.
+    """Learn from the features of an extractor that is trained in the first task only, or never.
 
-    Subclasses say what they make of a task's features, and how their model is stored.
+    Subclasses define what they compute from a task's features and how their model is stored.
     """
 
     formats = STAGE_FORMATS
     student_builds_on_teacher = False
     learns_from_all_images = False
     uses_views: ClassVar[bool] = True
-    """Whether augmented views of the images are learned from, too."""
+    """Whether to learn from augmented views of the images, too."""
 
     @abstractmethod
     def learn_features(
@@ -84,15 +84,15 @@ class FrozenFeatures(ABC):
         """Learn one task from power-normalised features of its classes.
 
         Args:
-            found: The features, and what made them.
-            inputs: The rest that it may depend on: the previous model, the configuration.
+            found: The features, and the extractor that computed them.
+            inputs: Further inputs: the previous model, the configuration.
             context: Seed, device.
         """
 
     def configuration_paths(
         self, role: Role, is_first_task: bool, experiment: Experiment
     ) -> Sequence[str]:
-        """Return what the features are made from."""
+        """Return the paths that the features depend on."""
         views = ("teacher.num_views",) if self.uses_views else ()
         if is_pretrained(role, experiment):
             return ("teacher.backbone", "teacher.extractor", *views)
@@ -101,12 +101,12 @@ class FrozenFeatures(ABC):
         return views
 
     def num_epochs(self, role: Role, is_first_task: bool, experiment: Experiment) -> int:
-        """Return the epochs of the extractor's training, in the first task."""
+        """Return the number of epochs of the extractor's training in the first task."""
         is_trained = is_first_task and not is_pretrained(role, experiment)
         return experiment.teacher.training.epochs if is_trained else 0
 
     def learn(self, inputs: LearningInputs, context: LearningContext) -> Model:
-        """Extract features of the new classes, and learn from them."""
+        """Extract features of the new classes and learn from them."""
         teacher = inputs.experiment.teacher
         if inputs.previous is not None:
             extractor: Backbone = inputs.previous.network.extractor
@@ -123,11 +123,11 @@ class FrozenFeatures(ABC):
 
     @abstractmethod
     def to_artifact(self, model: Model) -> Artifact:
-        """Return the network and what is kept of the classes."""
+        """Return the network and the sums kept of the classes."""
 
     @abstractmethod
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Return the model that an artifact was made of."""
+        """Rebuild the model from its artifact."""
 
 
 class ClosedForm(FrozenFeatures):
@@ -140,7 +140,7 @@ class ClosedForm(FrozenFeatures):
     def learn_features(
         self, found: Extracted, inputs: LearningInputs, context: LearningContext
     ) -> Model:
-        """Add the new classes to the sums, and solve for the classifier."""
+        """Add the new classes to the sums and solve for the classifier."""
         if isinstance(inputs.previous, MomentsModel):
             moments = inputs.previous.moments
         else:
@@ -161,12 +161,12 @@ class ClosedForm(FrozenFeatures):
         return Artifact(network_tensors(model.network) | tensors_of("moments", model.moments))
 
     def from_artifact(self, artifact: Artifact, context: ArtifactContext) -> Model:
-        """Return the network and the sums."""
+        """Rebuild the network and the sums."""
         network = rebuilt_network(artifact.tensors, context)
         return MomentsModel(network, stored_moments(artifact, context))
 
 
 def stored_moments(artifact: Artifact, context: ArtifactContext) -> FeatureMoments:
-    """Return the sums that an artifact was made with."""
+    """Return the sums that an artifact stores."""
     moments = unprefixed("moments", artifact.tensors)
     return FeatureMoments(**{name: tensor.to(context.device) for name, tensor in moments.items()})

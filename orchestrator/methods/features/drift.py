@@ -1,5 +1,5 @@
-"""How features move when an extractor learns on: found from images that are at hand, applied to
-what is known of classes that are not.
+"""Estimate how features move when an extractor is trained further, from images at hand, and apply
+it to the statistics of classes whose images are gone.
 """
 
 from __future__ import annotations
@@ -10,50 +10,50 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_STEADINESS = 20  # as if so many images, spread as widely in all directions, had not moved
-_EXEMPLARS_SAY = 0.1  # beside the new images: they are of the old classes, but few
+_STEADINESS = 20  # as if this many images, spread evenly in all directions, had not moved
+_EXEMPLARS_SAY = 0.1  # weight relative to the new images: exemplars are old classes, but few
 _LEAST_VARIANCE = 1e-8
 
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """An affine map from features before a change of the extractor to those after it: `h` becomes
-    `h change + shift`.
+    """An affine map from features before a change of the extractor to features after it: `h`
+    becomes `h change + shift`.
 
     Attributes:
-        change: Turns and stretches.
-        shift: Is added.
+        change: The linear part.
+        shift: The offset.
     """
 
     change: Float[Tensor, "d d"]
     shift: Float[Tensor, " d"]
 
     def of_points(self, points: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Where features, or their means, have gone."""
+        """Return the new positions of features, or of their means."""
         return points @ self.change + self.shift
 
     def of_directions(self, directions: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """What has become of differences between features."""
+        """Return the new values of differences between features."""
         return directions @ self.change
 
     def of_covariance(self, covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-        """What has become of a covariance of features."""
+        """Return the new value of a covariance of features."""
         return self.change.T @ covariance @ self.change
 
 
 def drift_between(
     before: Float[Tensor, "n d"], after: Float[Tensor, "n d"], num_exemplars: int
 ) -> FeatureDrift:
-    """The drift that images show, by ridge regression that prefers the identity.
+    """Estimate the drift of images' features, by ridge regression that prefers the identity.
 
-    Learnable drift compensation (Gomez-Villa et al. 2024) with a prior: few images tell little of
-    how many features move.
+    Learnable drift compensation (Gomez-Villa et al. 2024) with a prior: a few images say little
+    about how many features move.
 
     Args:
-        before: Features of some images before the change: first of old classes' exemplars, then of
-            new images.
-        after: Of the same images after it.
-        num_exemplars: How many are exemplars; together they count a tenth of the new images.
+        before: Features of some images before the change: first those of old classes' exemplars,
+            then those of new images.
+        after: Features of the same images after the change.
+        num_exemplars: Number of exemplars; together they weigh a tenth of the new images.
     """
     num_new = len(before) - num_exemplars
     weights = torch.ones(len(before), dtype=torch.float64)

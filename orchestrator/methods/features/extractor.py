@@ -1,5 +1,5 @@
-"""Training of the feature extractor: in the first task, and later only where the configuration asks
-for it [A §67].
+"""Train the feature extractor: in the first task, and later only where the configuration requests
+it [A §67].
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from orchestrator.training.loop import Loss, LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation
 
 PRETRAINING_PATHS = ("teacher.self_supervision", "teacher.training")
-"""What `pretrain_extractor` reads of the configuration."""
+"""Configuration paths that `pretrain_extractor` reads."""
 
 
 def new_extractor(inputs: LearningInputs, context: LearningContext) -> Backbone:
-    """Return the extractor of a role as it comes: with random or pre-trained weights."""
+    """Build the extractor of a role, with random or pre-trained weights."""
     backbone = inputs.experiment.backbone_of(inputs.role)
     with seeded_initialisation(context.seed_of("network")):
         return build_backbone(backbone, inputs.data.shape).to(context.device)
@@ -36,11 +36,10 @@ def new_extractor(inputs: LearningInputs, context: LearningContext) -> Backbone:
 def pretrain_extractor(
     extractor: Backbone, data: LabeledImages, config: TeacherConfig, context: LearningContext
 ) -> None:
-    """Trains the extractor in place to tell the classes of the first task apart.
+    """Train the extractor in place to distinguish the classes of the first task.
 
     With rotation as self-supervision every class counts four times, once per quarter turn: an
-    extractor that must also tell how an image is turned learns features that serve classes yet to
-    come.
+    extractor that must also recognise an image's rotation learns features that serve later classes.
     """
     turns = 4 if config.self_supervision == "rotation" else 1
     with seeded_initialisation(context.seed_of("extractor head")):
@@ -64,7 +63,7 @@ def pretrain_extractor(
 def fine_tune_extractor(
     extractor: Backbone, data: LabeledImages, config: TeacherConfig, context: LearningContext
 ) -> None:
-    """Trains the extractor in place on a later task's images, held back by distillation of its
+    """Train the extractor in place on a later task's images, regularised by distillation of its
     previous features.
     """
     option = config.extractor

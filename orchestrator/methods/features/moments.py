@@ -1,5 +1,5 @@
-"""Methods that compute their classifier from frozen features: nearest class mean and analytic
-learning.
+"""Sums over frozen features, and the classifiers that follow from them: nearest class mean and
+analytic learning.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from orchestrator.models import LinearClassifier
 
 @dataclass(frozen=True)
 class FeatureMoments:
-    """Sums over all features seen so far; they are updated task by task and never see an old image
+    """Sums over all features seen so far. Each task is added once; old images are never needed
     again.
 
     Attributes:
         second: Sum of `h hᵀ` over all images (features, features).
         sums: Sum of the features of each class (classes, features).
-        counts: Images of each class.
+        counts: Number of images of each class.
     """
 
     second: Float[Tensor, "d d"]
@@ -29,7 +29,7 @@ class FeatureMoments:
     counts: Float[Tensor, " classes"]
 
     def with_class(self, views: Float[Tensor, "views n d"]) -> FeatureMoments:
-        """The moments with one more class; its augmented views share the weight of their image."""
+        """Return the moments with one more class; views share the weight of their image."""
         share = 1 / len(views)
         rows = views.flatten(0, 1)
         return FeatureMoments(
@@ -40,7 +40,7 @@ class FeatureMoments:
 
 
 def no_moments(num_features: int, device: torch.device) -> FeatureMoments:
-    """Moments of no class."""
+    """Return the moments of zero classes."""
     return FeatureMoments(
         *(
             torch.zeros(size, device=device)
@@ -50,14 +50,14 @@ def no_moments(num_features: int, device: torch.device) -> FeatureMoments:
 
 
 def nearest_mean_classifier(moments: FeatureMoments) -> LinearClassifier:
-    """`-‖h - μ‖²` up to what all classes share: `2 h·μ - ‖μ‖²`."""
+    """Return `-‖h - μ‖²` without the term that all classes share: `2 h·μ - ‖μ‖²`."""
     means = moments.sums / moments.counts[:, None]
     return LinearClassifier(2 * means.T, -means.square().sum(dim=1))
 
 
 def ridge_classifier(moments: FeatureMoments, ridge: float) -> LinearClassifier:
-    """Ridge regression of one-hot labels on features: the same solution as on all data at once
-    (ACIL, Zhuang et al. 2022).
+    """Return the ridge regression of one-hot labels on features: the same solution as on all data
+    at once (ACIL, Zhuang et al. 2022).
     """
     identity = torch.eye(len(moments.second), device=moments.second.device, dtype=torch.float64)
     weights = torch.linalg.solve(

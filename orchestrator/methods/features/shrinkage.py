@@ -1,4 +1,4 @@
-"""Choose how far to shrink a covariance, from how much its estimate can be trusted."""
+"""Choose how far to shrink a covariance, from how reliable its estimate is."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ def shrinkage_for_images(
 ) -> float:
     """Return the share of a covariance to replace by its target, in (0, 1].
 
-    The odds of `enough_images` grow by `few_images` times r, the covariance's effective dimensions,
-    `tr(S)² / tr(S²)`, for each degree of freedom of its estimate. Optimal shrinkage depends on the
-    same ratio (Ledoit and Wolf 2004), but minimises the error of the covariance itself; a
-    classifier needs its inverse, where noise counts more, by a factor that only data can tell.
+    The odds of `enough_images` grow by `few_images` times r for each degree of freedom of the
+    estimate, where r are the covariance's effective dimensions, `tr(S)² / tr(S²)`. Optimal
+    shrinkage depends on the same ratio (Ledoit and Wolf 2004), but minimises the error of the
+    covariance itself. A classifier needs its inverse, where noise counts more, by a factor that
+    only data can determine.
 
     Args:
-        covariance: As estimated.
-        degrees_of_freedom: Of the estimate.
-        enough_images: The share where images are plenty, in (0, 1].
+        covariance: The estimate.
+        degrees_of_freedom: Degrees of freedom of the estimate.
+        enough_images: The share for many images, in (0, 1].
         few_images: The factor; 0 always gives `enough_images`.
     """
     if enough_images == 1:

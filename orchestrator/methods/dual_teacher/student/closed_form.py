@@ -1,11 +1,11 @@
-"""The student's classifier in closed form: from its own features' class means, which follow the
-features when training moves them.
+"""The student's classifier in closed form: from the class means of its own features, which are
+updated when training moves the features.
 
-A classifier that is trained on new images and one exemplar an old class forgets first, long before
-the features do: measured on digits, linear discriminants of a student's features with the true
-means reach 97 % where its trained classifier reaches 95 %. The true means cannot be had without the
-old images, but how the features move can: the new images, and the exemplars, show it before and
-after.
+A classifier trained on new images and one exemplar per old class forgets first, long before the
+features do: measured on digits, linear discriminants of a student's features with the true means
+reach 97 % where its trained classifier reaches 95 %. Without the old images the true means are
+unavailable, but the movement of the features can be estimated: from the new images and the
+exemplars, before and after training.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _LEAST_SHARE = 1e-10  # of the mean variance: a feature that never varies has no
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """The classes seen so far, in the features of the student's extractor.
+    """Statistics of the classes seen so far, in the features of the student's extractor.
 
     Attributes:
         means: One per class.
-        counts: Training images that each class had; with shares of images where they belong to
-            classes in shares.
+        counts: Number of training images of each class; fractional where an image belongs to
+            several classes in shares.
         covariance: Within-class covariance, the mean over classes.
     """
 
@@ -42,7 +42,7 @@ class FeatureStatistics:
     def with_classes(
         self, features: Float[Tensor, "n d"], labels: Int64[Tensor, " n"]
     ) -> FeatureStatistics:
-        """With more classes, whose labels go on from those that are known."""
+        """Return the statistics with more classes, whose labels continue after the known ones."""
         means, counts, covariance = [*self.means], [*self.counts], self.covariance
         for label in range(len(self.means), int(labels.max()) + 1):
             of_class = features[labels == label].cpu()
@@ -59,14 +59,14 @@ class FeatureStatistics:
     ) -> FeatureStatistics:
         """Return these statistics with images that belong to classes in shares.
 
-        The covariance is that of all images around the means of their classes. Images that were
-        counted before are not seen again: their spread around a mean that moves follows from how
-        far it moves (Chan, Golub and LeVeque 1979).
+        The covariance is that of all images around the means of their classes. Images counted
+        before are not needed again: their spread around a moving mean follows from the distance it
+        moves (Chan, Golub and LeVeque 1979).
 
         Args:
-            features: Of some images.
-            shares: How much of each belongs to which class, in [0, 1]; classes beyond those that
-                are known are new.
+            features: Features of some images.
+            shares: Share of each image in each class, in [0, 1]; classes beyond the known ones are
+                new.
         """
         rows, weights = features.double().cpu(), shares.double().cpu()
         num_known, num_classes = len(self.means), weights.shape[1]
@@ -90,11 +90,11 @@ class FeatureStatistics:
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Return how many independent deviations the covariance stems from; at least 1."""
+        """Return the number of independent deviations behind the covariance; at least 1."""
         return _degrees_of_freedom(self.counts)
 
     def followed(self, drift: FeatureDrift) -> FeatureStatistics:
-        """Where the classes are after the extractor has changed."""
+        """Return the statistics after a change of the extractor."""
         return FeatureStatistics(
             drift.of_points(self.means), self.counts, drift.of_covariance(self.covariance)
         )
@@ -105,7 +105,7 @@ def _degrees_of_freedom(counts: Tensor) -> float:
 
 
 def no_statistics(num_features: int) -> FeatureStatistics:
-    """Statistics of no class."""
+    """Return the statistics of zero classes."""
     return FeatureStatistics(
         torch.zeros(0, num_features),
         torch.zeros(0, dtype=torch.int64),
@@ -114,23 +114,23 @@ def no_statistics(num_features: int) -> FeatureStatistics:
 
 
 def discriminant(statistics: FeatureStatistics, shrinkage: float) -> LinearClassifier:
-    """Linear discriminant analysis, `h S⁻¹ μ - μ S⁻¹ μ / 2` of features around the mean of all
-    classes, all as probable as each other.
+    """Return linear discriminants, `h S⁻¹ μ - μ S⁻¹ μ / 2` for features around the mean of all
+    classes, with equal class probabilities.
 
-    The mean of n images is off by noise that makes `μ S⁻¹ μ` larger by `tr(S⁻¹ C) / n`, with C the
-    covariance before it was shrunk to S. That is taken away: else classes with few images would be
-    chosen too seldom.
+    The mean of n images has noise that increases `μ S⁻¹ μ` by `tr(S⁻¹ C) / n`, with C the
+    covariance before it was shrunk to S. This is subtracted: otherwise classes with few images
+    would be predicted too rarely.
 
     Args:
-        statistics: Of at least one class.
-        shrinkage: How far the covariance of features, each divided by its deviation, is shrunk
+        statistics: Statistics of at least one class.
+        shrinkage: How far to shrink the covariance of features, each divided by its deviation,
             towards the identity, in (0, 1].
     """
     covariance, centre = statistics.covariance.double(), statistics.means.double().mean(dim=0)
     level = (covariance.trace() / len(covariance)).clamp_min(_LEAST_VARIANCE)
     deviations = torch.maximum(covariance.diagonal(), _LEAST_SHARE * level).sqrt()
     covariance = covariance / deviations / deviations[:, None]
-    # what all classes share says nothing, and would only make logits large
+    # the part that all classes share carries no information, and would only make logits large
     means = (statistics.means.double() - centre) / deviations
     shrunk = (1 - shrinkage) * covariance + shrinkage * torch.eye(
         len(covariance), dtype=torch.float64

@@ -1,12 +1,11 @@
 """A student that inherits the teacher's first stages [A §53] and learns its classes in closed form.
 
-Layers that stay as they are give an image the same features in every task, so the statistics of
-old classes never go stale. What both teachers and the real answers have to say about an image is
-mixed as patent B has it, sample by sample: with shares of an image in several classes, linear
-discriminants are learned from the targets `TSSR · STK + (1 - TSSR) · EK`. The stage works through
-all images several times: its progress TSTR is the share of these rounds that is done, and every
-round's targets count equally. Of an image without label nobody knows the real answer: its TSSR is
-1.
+Frozen layers give an image the same features in every task, so the statistics of old classes never
+go stale. The knowledge of the teacher and the real answers are mixed sample by sample as in patent
+B: linear discriminants are learned from the targets `TSSR · STK + (1 - TSSR) · EK`, which give an
+image shares in several classes. The stage processes all images several times. Its progress TSTR is
+the completed share of these rounds, and every round's targets count equally. Images without labels
+have no real answer: their TSSR is 1.
 """
 
 from __future__ import annotations
@@ -47,8 +46,9 @@ class InheritedStudent:
 
     Attributes:
         network: Inherited layers, normalisation, linear discriminants.
-        statistics: The seen classes in its features, without images that have no label.
-        details: Mean KDR and TSSR of the task's images, and how many images without label counted.
+        statistics: Statistics of the seen classes in its features, without unlabelled images.
+        details: Mean KDR and TSSR of the task's images, and the number of unlabelled images that
+            counted.
     """
 
     network: AnyNetwork
@@ -57,11 +57,11 @@ class InheritedStudent:
 
 
 class _Known(NamedTuple):
-    """Images as both see them.
+    """Features of images for the student and for the teacher.
 
     Attributes:
         student: The student's features, normalised.
-        teacher: What the teacher's extractor makes of them.
+        teacher: The features of the teacher's extractor.
     """
 
     student: Float[Tensor, "n d"]
@@ -74,7 +74,7 @@ def learn_inherited_student(
     """Learn one task.
 
     Args:
-        previous: The student of the task before; None for the first task. It is left as it is.
+        previous: The student of the previous task, not modified; None for the first task.
         inputs: New images, images without labels, the teacher after this task, the configuration.
         context: Device, ranks, listener.
     """
@@ -102,8 +102,8 @@ def learn_inherited_student(
 def _extractor_of(
     previous: InheritedStudent | None, inputs: LearningInputs, context: LearningContext
 ) -> tuple[Backbone, dict[str, float]]:
-    """Return the inherited layers, those of the first task for all; and how well they were taught,
-    if they were just now.
+    """Return the inherited layers, which all tasks share; and the quality of their teaching, if it
+    happened in this task.
     """
     if previous is not None:
         extractor: Backbone = previous.network.extractor
@@ -120,7 +120,7 @@ def _extractor_of(
 
 @dataclass(frozen=True)
 class _Seeing:
-    """Extract what both see of images: from tables, or by looking at them."""
+    """Extracts the features of both from tables, or by running the extractors."""
 
     extractor: Backbone
     teacher: TeacherModel
@@ -132,7 +132,7 @@ class _Seeing:
 
         Args:
             images: uint8.
-            views: What the teacher's extractor makes of them, where that is known already.
+            views: The teacher's extractor's features of them, if already computed.
         """
         of_teacher = self.teacher.network.extractor
         if views is None:
@@ -160,7 +160,7 @@ def _targets(
     teacher: TeacherModel,
     setting: tuple[StudentConfig, LearningContext],
 ) -> tuple[Float[Tensor, "n classes"], dict[str, float]]:
-    """Return what the student learns of each image: the mean of all rounds' targets."""
+    """Return each image's target for the student: the mean of all rounds' targets."""
     config, context = setting
     num_classes, labels = teacher.network.classifier.num_classes, labels.cpu()
     answers = functional.one_hot(labels, num_classes).float()
@@ -198,8 +198,8 @@ def _posterior(
 def _unlabeled_shares(
     images: _Known, teacher: TeacherModel, config: StudentConfig
 ) -> Float[Tensor, "n classes"]:
-    """Return how much of each image without label belongs to which class: nothing of one that is
-    of no seen class.
+    """Return the share of each unlabelled image in each class; an image of an unseen class gets
+    none.
     """
     device = next(teacher.network.parameters()).device
     features = images.teacher.to(device).float()

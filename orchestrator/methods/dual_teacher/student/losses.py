@@ -1,5 +1,5 @@
-"""The two distillation losses, embedding and classes [A claim 8; §52, §71; B step 6], and the one
-of staying as one was.
+"""The two distillation losses, of embeddings and of classes [A claim 8; §52, §71; B step 6], and
+the stability loss.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from orchestrator.methods.dual_teacher.student.transfer import soften
 def embedding_loss(
     student: Float[Tensor, "n m"], teacher: Float[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
-    """Mean squared distance between the directions of both embeddings, in [0, 4] [A claim 8, first
-    half].
+    """Return the mean squared distance between the directions of both embeddings, in [0, 4] [A
+    claim 8, first half].
     """
     return (
         (functional.normalize(student, dim=1) - functional.normalize(teacher, dim=1))
@@ -29,14 +29,14 @@ def embedding_loss(
 def stability_loss(
     features: Float[Tensor, "n d"], before: Float[Tensor, "n d"]
 ) -> Float[Tensor, ""]:
-    """How far features moved since the task before: mean squared, in units of their variance
-    (less-forgetting learning, Jung et al. 2016).
+    """Return how far features moved since the previous task: the mean square, in units of their
+    variance (less-forgetting learning, Jung et al. 2016).
 
     Args:
-        features: Of a batch.
-        before: Of the same images, by the extractor as it was.
+        features: Features of a batch.
+        before: Features of the same images, from the previous task's extractor.
     """
-    # one image, the share of a worker, has no variance
+    # a worker's share may be one image, which has no variance
     variance = before.var(dim=0).sum() if len(before) > 1 else before.square().sum()
     moved: Float[Tensor, ""] = (features - before).square().sum(dim=1).mean()
     return moved / variance.clamp_min(torch.finfo(before.dtype).tiny)
@@ -49,19 +49,19 @@ def transfer_loss(
     ratio: float | Float[Tensor, " n"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Divergence of the student's distribution from the transfer target [A claim 8, second half; B
-    step 6].
+    """Return the divergence of the student's distribution from the transfer target [A claim 8,
+    second half; B step 6].
 
-    The cross-entropy from a mixed target is the mix of the cross-entropies. That lets each part
-    have its usual scale: the soft part is taken at the temperature and times temperature², the real
-    answers at temperature 1. At temperature 1 the value is the KL divergence from `transfer_target`
-    up to the teacher's entropy, which no gradient sees.
+    The cross-entropy from a mixed target is the mix of the cross-entropies. Each part can therefore
+    have its usual scale: the soft part uses the temperature and a factor temperature², the real
+    answers temperature 1. At temperature 1 the value is the KL divergence from `transfer_target`
+    up to the teacher's entropy, which has no gradient.
 
     Args:
-        student_logits: Of a batch.
-        teacher_logits: Of the same images.
+        student_logits: Logits of a batch.
+        teacher_logits: Logits of the same images.
         labels: The real answers.
-        ratio: TSSR, one for the batch or one for each sample.
+        ratio: TSSR, one value for the batch or one for each sample.
         temperature: Softens both sides of the soft part.
     """
     soft = functional.kl_div(

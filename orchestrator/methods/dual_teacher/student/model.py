@@ -23,13 +23,12 @@ class StudentModel:
     """The student after a task.
 
     Attributes:
-        network: What it answers with: the taught network's extractor and the classifier of the
-            configuration's choice.
-        taught: Extractor, and the embedding module and classifier that imitate the teachers': the
-            next task goes on from it.
-        space: The joint embedding space of that task, in which the taught network's embedding
-            lives.
-        statistics: The seen classes in the extractor's features.
+        network: The network that predicts: the taught network's extractor and the configured
+            classifier.
+        taught: Extractor, and the embedding module and classifier that imitate the teachers'; the
+            next task continues from this network.
+        space: The joint embedding space of that task, into which the taught network embeds.
+        statistics: Statistics of the seen classes in the extractor's features.
     """
 
     network: AnyNetwork
@@ -39,5 +38,5 @@ class StudentModel:
 
     @property
     def details(self) -> dict[str, float]:
-        """Nothing yet."""
+        """Return nothing; there are no figures yet."""
         return {}

@@ -35,11 +35,11 @@ from orchestrator.training.loop import LossOutput, Step
 
 
 class _Taught(NamedTuple):
-    """Hold what the teacher says of a batch's images.
+    """The teacher's answers for a batch's images.
 
     Attributes:
-        logits: What the student's distribution is drawn to.
-        compared: What KDR compares it with.
+        logits: Logits that the student is trained towards.
+        compared: Logits that KDR compares it with.
     """
 
     logits: Tensor
@@ -48,7 +48,7 @@ class _Taught(NamedTuple):
 
 @dataclass(frozen=True)
 class Distillation:
-    """One stage's loss, with all that it reads."""
+    """The loss of one stage, with all data that it reads."""
 
     network: TaughtNetwork
     teacher: TeacherModel
@@ -59,8 +59,8 @@ class Distillation:
     extractor_before: Backbone | None
 
     def loss(self, rows: Tensor, step: Step) -> LossOutput:
-        """Both teachers' losses on a batch of images, and the classification of augmented
-        prototypes.
+        """Return both teachers' losses on a batch of images, plus the classification loss of
+        augmented prototypes.
         """
         generator = self.context.stream_of_rank("student views", step.index)
         labels = self.labels[rows].to(self.context.device)
@@ -71,7 +71,7 @@ class Distillation:
             teacher_logits = self.teacher.network.classifier(embeddings)
         parts: dict[str, float | Tensor] = {}
         num = len(rows)
-        # cosines are too flat to say how far the teacher believes a label
+        # cosines are too flat to express the teacher's belief in a label
         believed = (
             self._posterior.logits(batch.features[:num])
             if self.config.transfer.similarity == "answer"
@@ -111,7 +111,9 @@ class Distillation:
         step: Step,
         parts: dict[str, float | Tensor],
     ) -> Tensor:
-        """Patent B, steps 1 to 6; without the classifier teacher only the real answers remain."""
+        """Perform patent B, steps 1 to 6; without the classifier teacher only the real answers
+        remain.
+        """
         rule, temperature = self.config.transfer, self.config.temperature
         with torch.no_grad():
             similarities = kdr(
@@ -137,15 +139,15 @@ class Distillation:
         return TeacherPosterior(self.teacher)
 
     def _mean(self, of_share: Tensor) -> float:
-        """Return the mean over the batch of what this rank has for each of its images."""
+        """Return the mean over the whole batch, from this rank's value for each of its images."""
         ranks = self.context.ranks
         return ranks.mean(
             float(of_share.mean()), len(of_share) * ranks.size / self.config.training.batch_size
         )
 
     def _prototype_loss(self, generator: torch.Generator) -> Tensor:
-        """Augmented prototypes live in the joint embedding space: old classes for the student's
-        classifier, without images.
+        """Return the student's classification loss on augmented prototypes of old classes, which
+        need no images: they live in the joint embedding space.
         """
         num_old, num_vectors, _ = self.teacher.vectors.shape
         labels = torch.arange(num_old, device=self.context.device)

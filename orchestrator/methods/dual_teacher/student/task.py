@@ -1,5 +1,5 @@
-"""The student learns one task from new images, old exemplars and two teachers [A claim 8; §52, §71;
-B].
+"""Learning of one task by the student, from new images, old exemplars and two teachers [A claim 8;
+§52, §71; B].
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ def learn_student_task(
     context: LearningContext,
     features: Float[Tensor, "n d"] | None = None,
 ) -> StudentModel:
-    """Distils one task.
+    """Distil one task.
 
     Args:
-        previous: The student of the task before; None for the first task. It is left as it is.
+        previous: The student of the previous task, not modified; None for the first task.
         teacher: The teacher after this task.
         data: The new classes' training images.
-        config: How to distil.
+        config: The student's configuration.
         context: Seed, device, image augmentation, listener.
-        features: What the teacher's extractor makes of the new images as they are, where that was
-            computed beforehand.
+        features: The teacher's extractor's features of the original new images, if already
+            computed.
     """
     network = _start(previous, teacher, data, config, context)
     num_old = int(data.labels.min())
@@ -114,7 +114,7 @@ def _taught_images(
     config: StudentConfig,
     context: LearningContext,
 ) -> TaughtImages:
-    """One exemplar of every old class, then the new images, as the student will see them."""
+    """Return one exemplar of every old class, then the new images, as the student sees them."""
     stronger = replace(
         context, image_augmentation=context.image_augmentation.scaled(config.augmentation_strength)
     )
@@ -130,7 +130,7 @@ def _taught_images(
             [extract_features(extractor, shown.images[:num_old]).to(features.device), features]
         )
     size = shown.shape[-1]
-    # a student that looks at fewer pixels is spared the others from here on
+    # a student with smaller inputs needs fewer pixels from here on
     seen = min(_own_backbone(config).input_size or size, size)
     return WithKnownFeatures(shown.resized(seen).images, features, stronger)
 
@@ -142,8 +142,8 @@ def _statistics(
     num_old: int,
     ranks: Ranks,
 ) -> FeatureStatistics:
-    """All seen classes in the features as they are now; each rank looks at its share of the
-    images.
+    """Return the statistics of all seen classes in the current features; each rank processes its
+    share of the images.
     """
 
     def features_by(looking: Backbone) -> Tensor:
@@ -164,8 +164,8 @@ def _start(
     config: StudentConfig,
     context: LearningContext,
 ) -> TaughtNetwork:
-    """The network to go on from, in the joint embedding space as the teacher has it now, with a
-    place for the new classes.
+    """Return the network to start from, in the teacher's current joint embedding space, with room
+    for the new classes.
     """
     dimensions = len(teacher.space.offset)
     if previous is None:
@@ -194,8 +194,8 @@ def _start(
 def _untaught_directions(
     network: TaughtNetwork, taught: Tensor, context: LearningContext
 ) -> Tensor:
-    """Where one of the teachers is switched off, its class directions are none of the student's
-    business: random ones serve.
+    """Return random class directions, for a student without one of the teachers: the teacher's
+    directions do not concern it.
     """
     num_known = network.classifier.num_classes
     drawn = functional.normalize(
@@ -207,13 +207,13 @@ def _untaught_directions(
 
 @torch.no_grad()
 def _consolidate(network: TaughtNetwork, before: Mapping[str, Tensor], share: float) -> None:
-    """Averages the weights from before and after a task, as fine-tuning without forgetting does
+    """Average the weights from before and after a task, as in fine-tuning without forgetting
     (WiSE-FT, Wortsman et al. 2022).
 
-    Training sees one exemplar an old class and drifts away from all that it does not show; the
-    average drifts less, and loses little of what is new because both ends lie in one basin: the
+    Training sees one exemplar per old class and drifts on all images that it does not see. The
+    average drifts less. It loses little about new classes because both ends lie in one basin: the
     start already imitates the same teacher.
     """
     for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point():  # counters of batch normalisation are not
+        if tensor.is_floating_point():  # the counters of batch normalisation are integers
             tensor.lerp_(before[name], 1 - share)

@@ -1,9 +1,9 @@
-"""The images that the student learns from, each varied afresh, with what the teacher's extractor
-makes of them.
+"""The images that the student learns from, newly varied in each batch, with the features of the
+teacher's extractor.
 
-Where the teacher's extractor runs beside the student, both see the same variation of an image.
-Where its features have been computed beforehand, they are those of the image as it is: the student
-learns to see the same in every variation.
+If the teacher's extractor runs alongside the student, both see the same variation of an image. If
+its features were computed beforehand, they are those of the original image, and the student learns
+to recognise it in every variation.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class TaughtBatch(NamedTuple):
     """One batch.
 
     Attributes:
-        images: Of the rows asked for, then mixtures of them; there may be none.
-        features: What the teacher's extractor makes of each.
+        images: Variations of the requested rows, then any mixtures of them.
+        features: Features of the teacher's extractor for each.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -34,26 +34,26 @@ class TaughtBatch(NamedTuple):
 
 @runtime_checkable  # the tests run the signatures as checks
 class TaughtImages(Protocol):
-    """Gives batches."""
+    """Source of batches."""
 
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
-        """Variations of some images.
+        """Return variations of some images.
 
         Args:
-            rows: Which images.
-            generator: Decides which variations.
+            rows: Rows of the images.
+            generator: Draws the variations.
         """
 
 
 @dataclass(frozen=True)
 class VariedAfresh:
-    """New variations in every batch; the teacher's extractor looks at each.
+    """New variations in every batch, all processed by the teacher's extractor.
 
     Attributes:
         images: uint8.
-        extractor: The teacher's.
-        context: Device, and how images are varied.
-        with_mixtures: Whether mixtures follow. The teacher's map is nearly the same function at
+        extractor: The teacher's extractor.
+        context: Device and augmentation.
+        with_mixtures: Whether to append mixtures. The teacher's map is nearly the same function in
             every task: imitating it on any image protects old classes.
     """
 
@@ -64,7 +64,7 @@ class VariedAfresh:
 
     @torch.no_grad()
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
-        """Varies and mixes, and asks the extractor."""
+        """Vary and mix the images, and extract their features."""
         raw = self.images.index_select(0, rows).to(self.context.device)
         images = self.context.vary(raw, generator)
         if self.with_mixtures:
@@ -74,12 +74,12 @@ class VariedAfresh:
 
 @dataclass(frozen=True)
 class WithKnownFeatures:
-    """New variations in every batch, of images whose features are known.
+    """New variations in every batch, for images with precomputed features.
 
     Attributes:
-        images: uint8, as the student sees them.
-        features: What the teacher's extractor makes of them as they are.
-        context: Device, and how images are varied.
+        images: uint8, at the student's input size.
+        features: Features of the teacher's extractor for the original images.
+        context: Device and augmentation.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -87,7 +87,7 @@ class WithKnownFeatures:
     context: LearningContext
 
     def batch(self, rows: Int64[Tensor, " rows"], generator: torch.Generator) -> TaughtBatch:
-        """Varies the images."""
+        """Vary the images and return them with the features of the originals."""
         of_rows = self.features.index_select(0, rows.to(self.features.device))
         return TaughtBatch(
             self.context.vary(self.images.index_select(0, rows), generator),

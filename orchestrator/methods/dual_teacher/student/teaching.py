@@ -1,14 +1,14 @@
-"""The embedding teacher of inherited layers [A claim 8, first half]: they learn to foresee the
+"""The embedding teacher of inherited layers [A claim 8, first half]: they learn to predict the
 teacher's final features.
 
-Targets have few dimensions and are not whitened: whitening would lift the noise that a small
-network then fits. Their basis is fixed with the layers, in the first task. The teacher's answers to
-*seeded views* are kept beside the seeds, and the student sees exactly these views (a good teacher
-is patient and consistent, Beyer et al. 2022; dataset reinforcement, Faghri et al. 2023). What is
-taught needs images and no labels, so that images without labels serve as well.
+Targets have few dimensions and are not whitened: whitening would amplify noise, which a small
+network would then fit. Their basis is fixed together with the layers, in the first task. The
+teacher's answers to *seeded views* are stored with the seeds, and the student sees exactly these
+views (a good teacher is patient and consistent, Beyer et al. 2022; dataset reinforcement, Faghri et
+al. 2023). Teaching needs images but no labels, so that images without labels can be used as well.
 
-Only the last stage learns. The layers are taught once and then stay as they are: statistics of old
-classes stay true. Teaching them in every task was measured to lose more to the drift of these
+Only the last stage learns. The layers are taught once and then frozen: statistics of old classes
+remain valid. Measurements showed that teaching them in every task loses more to the drift of these
 statistics than it gains.
 """
 
@@ -41,22 +41,22 @@ from orchestrator.training.loop import LossOutput, Step, train
 from orchestrator.training.random_streams import seeded_initialisation, stream
 from orchestrator.training.reports import EpochReport
 
-_RIDGE = 0.015  # per image, on standardised features: what the start of the projection is shrunk by
+_RIDGE = 0.015  # per image, on standardised features: shrinks the start of the projection
 _LEAST_DEVIATION = 1e-6
 
 
 def taught(
     extractor: Backbone, of_teacher: Backbone, inputs: LearningInputs, context: LearningContext
 ) -> tuple[Backbone, dict[str, float]]:
-    """Return the layers after teaching, and the share of the targets that they explain.
+    """Return the layers after teaching, and the share of the targets' variance they explain.
 
-    The views' targets, and the layers, are computed once for all stages that need the same.
+    The views' targets, and the layers, are computed once for all stages that need the same ones.
 
     Args:
-        extractor: The inherited layers; left as they are.
+        extractor: The inherited layers, not modified.
         of_teacher: The extractor whose final features are the targets.
-        inputs: The images of the first task, and those without labels.
-        context: Seed, device, ranks, how views are varied, what was computed before.
+        inputs: The images of the first task, and the images without labels.
+        context: Seed, device, ranks, augmentation, shared results.
     """
     config = inputs.experiment.student.teaching
     assert config is not None  # noqa: S101 - the caller has asked
@@ -92,7 +92,7 @@ def taught(
 def _chosen_images(
     inputs: LearningInputs, config: TeachingConfig, context: LearningContext
 ) -> UInt8[Tensor, "n c h w"]:
-    """Return the images to teach on: of all there are, so many drawn at random."""
+    """Return the images to teach on, drawn at random from all available ones up to the limit."""
     parts = [inputs.data.images]
     if inputs.unlabeled is not None:
         parts.append(inputs.unlabeled.images)
@@ -107,15 +107,15 @@ def _chosen_images(
 
 @dataclass(frozen=True)
 class SeededViews:
-    """Variations of images that can be drawn again, each the same as before.
+    """Variations of images that can be drawn repeatedly with the same result.
 
     Every second view is a mixture of two images.
 
     Attributes:
         images: uint8.
-        num_views: Variations of each image.
-        context: Seed, and how images are varied.
-        folder: Where there is room on disk; None keeps views in memory.
+        num_views: Number of variations of each image.
+        context: Seed and augmentation.
+        folder: Folder with free disk space; None keeps views in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -154,14 +154,14 @@ class SeededViews:
 
 
 def _unmirrored(extractor: Backbone) -> Backbone:
-    """Return the same network looking at one direction only: views are mirrored at random."""
+    """Return the same network without mirrored inputs: views are mirrored at random already."""
     looking = copy.copy(extractor)
     looking.mirrored = False
     return looking.eval()
 
 
 class _Foresight(nn.Module):
-    """The last of the inherited layers, and the projection to what is foreseen."""
+    """The last stage of the inherited layers, and the projection to the predicted features."""
 
     def __init__(self, learning: Sequence[nn.Module], projection: nn.Linear) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ def _ridge(
 
 
 def _last_stage(extractor: Backbone) -> list[nn.Module]:
-    """Return the layers of the last stage; all others learn nothing from here on."""
+    """Return the layers of the last stage, and freeze all others."""
     assert isinstance(extractor.body, StageFeatures)  # noqa: S101 - inherited layers report stages
     last = extractor.body.stages.last()
     extractor.requires_grad_(False)

@@ -1,9 +1,9 @@
 """Patent B on tensors: softened distributions, their similarity KDR, the transfer ratio TSSR and
 the target that it mixes [steps 1 to 6].
 
-Every step works sample by sample; what a batch has of each is the mean. The rules that select TSSR
-are in `config.transfer`. `transfer_targets` does all steps at once, for learning in closed form,
-where all images are one batch.
+Every step works sample by sample; a batch's value is the mean. The rules that select TSSR are in
+`config.transfer`. `transfer_targets` performs all steps at once, for learning in closed form, where
+all images are one batch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PerSample = Float[Tensor, " n"]
 
 
 class TransferTargets(NamedTuple):
-    """Hold what a student learns from each sample, and how it was chosen.
+    """Targets of the samples, and the values they were computed from.
 
     Attributes:
         targets: `TSSR · STK + (1 - TSSR) · EK`; each row adds up to 1.
@@ -38,8 +38,8 @@ class TransferTargets(NamedTuple):
 
 
 def soften(logits: Distribution, temperature: float) -> Distribution:
-    """`softmax(logits / temperature)`: STK of the teacher's logits, P of the student's [B steps 1,
-    2].
+    """Return `softmax(logits / temperature)`: STK of the teacher's logits, P of the student's [B
+    steps 1, 2].
     """
     return functional.softmax(logits / temperature, dim=1)
 
@@ -54,9 +54,9 @@ def kdr(
         teacher: STK, likewise.
         labels: The given labels.
         similarity: `jensen_shannon` is 1 - JS divergence / ln 2, `cosine` the cosine of the angle
-            between the rows. `answer` compares the teacher with the real answer, to which the
-            student's distribution is drawn: what both have in common, 1 - their total variation,
-            is the teacher's probability of the label.
+            between the rows. `answer` compares the teacher with the real answer, towards which the
+            student is trained: their overlap, 1 - total variation, is the teacher's probability of
+            the label.
     """
     match similarity:
         case "jensen_shannon":
@@ -71,25 +71,25 @@ def kdr(
             similarities = teacher.gather(1, labels[:, None])[:, 0]
         case _:
             assert_never(similarity)
-    # a diverged student resembles nothing; the epoch loop reports the divergence
+    # a diverged student has similarity 0; the epoch loop reports the divergence
     return similarities.nan_to_num(0.0).clamp(0, 1)
 
 
 def _relative_entropy(p: Distribution, q: Distribution) -> PerSample:
-    """KL divergence of each row of p from q, in nats; 0 log 0 counts as 0."""
+    """Return the KL divergence of each row of p from q, in nats; 0 log 0 counts as 0."""
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(dim=1)
 
 
 def transfer_ratios(similarities: PerSample, rule: TransferRule, tstr: float) -> PerSample:
-    """Return TSSR of each sample; a rule for batches gives all samples the same [B step 5].
+    """Return TSSR of each sample; a rule for batches gives all samples the same value [B step 5].
 
     Args:
-        similarities: KDR of each sample of at least one.
+        similarities: KDR of each of one or more samples.
         rule: Selects TSSR.
         tstr: Training progress, in [0, 1].
 
     Raises:
-        ConfigError: A rule from outside returned no number in [0, 1].
+        ConfigError: An extension's rule returned no number in [0, 1].
     """
     if rule.is_per_sample:
         return similarities.new_tensor(rule.tssr_of_samples(similarities.tolist(), tstr))
@@ -104,7 +104,7 @@ def transfer_target(
     Args:
         teacher: STK, each row adds up to 1.
         labels: The given labels.
-        ratio: TSSR, one for all samples or one for each.
+        ratio: TSSR, one value for all samples or one for each.
     """
     answers = functional.one_hot(labels, teacher.shape[1]).to(teacher.dtype)
     shares = ratio[:, None] if isinstance(ratio, Tensor) else ratio
@@ -114,7 +114,7 @@ def transfer_target(
 def transfer_targets(
     student: Distribution, teacher: Distribution, labels: Labels, rule: TransferRule, tstr: float
 ) -> TransferTargets:
-    """Return the target of each sample, with the KDR and the TSSR that led to it [B steps 3 to 6].
+    """Return the target of each sample, with its KDR and TSSR [B steps 3 to 6].
 
     Args:
         student: P, each row adds up to 1. `similarity: answer` does not read it.
@@ -124,7 +124,7 @@ def transfer_targets(
         tstr: Training progress, in [0, 1].
 
     Raises:
-        ConfigError: A rule from outside returned no number in [0, 1].
+        ConfigError: An extension's rule returned no number in [0, 1].
     """
     similarities = kdr(student, teacher, labels, rule.similarity)
     ratios = transfer_ratios(similarities, rule, tstr)

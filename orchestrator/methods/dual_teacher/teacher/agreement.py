@@ -1,14 +1,14 @@
-"""Weights of images from how far their features agree with their labels, in closed form.
+"""Weights of images from the agreement of their features with their labels, in closed form.
 
-A few wrong labels hardly move a class's mean, but they put the differences between classes into the
-covariance within classes, and whitening then shrinks just what tells classes apart. So each image
-of a class counts as much as it is likely to be of that class, and not of another one that is known,
-or of one that nobody has seen: such images lie around the mean of all classes. The likelihoods are
-those of linear discriminants, and the share of wrong labels is estimated with the weights
-(expectation maximisation, Dempster et al. 1977).
+A few wrong labels hardly move a class's mean. But they put the differences between classes into the
+covariance within classes, and whitening then shrinks the very directions that separate classes.
+Each image of a class is therefore weighted by the probability that it is of that class, and not of
+another known class, or of an unknown one: images of unknown classes lie around the mean of all
+classes. The likelihoods are those of linear discriminants, and the share of wrong labels is
+estimated together with the weights (expectation maximisation, Dempster et al. 1977).
 
-Discriminants agree with the labels that they were estimated from, right or wrong, where features
-are many. So each half of the images is judged by discriminants of the other half.
+With many features, discriminants agree with the labels that they were estimated from, right or
+wrong. Each half of the images is therefore judged by discriminants of the other half.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _MEDIAN_DEVIATION = 0.6745  # of a normal distribution, in standard deviations
 
 @dataclass(frozen=True)
 class Agreement:
-    """Judges the labels of a task's images.
+    """Weights the images of a task by the agreement of features and labels.
 
     Attributes:
-        config: In how many rounds, and how class statistics are estimated.
-        groups: That the features consist of.
+        config: Number of rounds, and how class statistics are estimated.
+        groups: Groups of the features.
     """
 
     config: TeacherConfig
@@ -68,13 +68,13 @@ class Agreement:
     ) -> list[ClassFeatures]:
         """Return the features with a weight in [0, 1] for every image.
 
-        Images keep weight 1 where they are too few to judge by, or of the only class there is, or
-        where hardly any label is doubted.
+        All images keep weight 1 if they are too few to judge, if there is only one class, or if
+        hardly any label is doubted.
 
         Args:
-            known: The classes before.
-            features: Of each new class's images.
-            generator: Of the halves.
+            known: Statistics of the old classes.
+            features: Features of each new class's images.
+            generator: Splits the images into halves.
         """
         if not self.config.agreement_rounds:
             return list(features)
@@ -119,8 +119,8 @@ class Agreement:
     def _discriminants(
         self, statistics: ClassStatistics
     ) -> tuple[Float[Tensor, "d classes"], Float[Tensor, " classes"]]:
-        """Return linear functions: how much more likely the classes are than one at the mean of all
-        classes, as logarithms.
+        """Return linear functions that give the log-likelihood ratio of each class to a class at
+        the mean of all classes.
         """
         joint = self.config.joint_embedding
         basis = principal_basis(statistics.covariance, len(statistics.covariance), self.groups)
@@ -142,9 +142,9 @@ def posterior_weights(
     """Return the probability of every image that its label is right.
 
     Args:
-        scores: Of each new class's images, log-likelihoods of all classes, relative to that of a
+        scores: For each new class's images, log-likelihoods of all classes, relative to that of a
             class at the mean of all.
-        num_old: Of classes that come before the new ones.
+        num_old: Number of classes before the new ones.
     """
     weights: list[Tensor] = [torch.empty(0)] * len(scores)
     share = _FIRST_SHARE
@@ -160,23 +160,23 @@ def posterior_weights(
 
 
 def _posterior(scores: Float[Tensor, "n classes"], own: int, wrong: float) -> Float[Tensor, " n"]:
-    """Return how likely an image of class `own` is of this class, where the share `wrong` is
-    equally likely of each other one, and of one that nobody has seen.
+    """Return the probability that an image labelled `own` is of this class, if a share `wrong` of
+    the labels is wrong and every other class, an unknown one included, is equally likely then.
     """
     unseen = scores.new_zeros(len(scores), 1)
     others = torch.cat([scores[:, :own], scores[:, own + 1 :], unseen], dim=1)
     mean_other = others.logsumexp(dim=1) - math.log(others.shape[1])
     odds = scores[:, own] - mean_other + math.log((1 - wrong) / wrong)
-    return odds.sigmoid().clamp_min(_LEAST_TRUST)  # else a class could be left without an image
+    return odds.sigmoid().clamp_min(_LEAST_TRUST)  # else a class could lose all its images
 
 
 def _temperature(
     scores: Sequence[Float[Tensor, "_ classes"]], weights: Sequence[Float[Tensor, " _"]]
 ) -> float:
-    """Return by how much scores are too large, as those of many features and few images are.
+    """Return the factor by which scores are too large; many features and few images inflate them.
 
     The difference of two classes' log-likelihoods has a variance within classes as large as the
-    difference of its means between them. Of a class that is alone in its task, the mean of its
+    difference of its means between them. For a class that is alone in its task, the mean of its
     difference to an old class is half of that.
     """
     num_new = len(scores)
@@ -195,8 +195,8 @@ def _temperature(
 
 
 def _moments(values: Float[Tensor, " n"], weights: Float[Tensor, " m"]) -> tuple[float, float]:
-    """Return weighted mean and variance; without weights, by medians, which wrong labels hardly
-    move.
+    """Return weighted mean and variance; without weights estimate them by medians, which are robust
+    to wrong labels.
     """
     if not len(weights):
         middle = values.median()

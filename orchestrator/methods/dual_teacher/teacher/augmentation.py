@@ -2,9 +2,9 @@
 §38, §39, §57, §74].
 
 Each old class gets K vectors of direction and magnitude; `prototype + vector` is an augmented
-prototype. They start as draws from what is kept of the class's spread, or as deviations of the new
-task's images from their means, and are optimised through the old task's classifier, which stays as
-it is.
+prototype. The vectors start as draws from the class's stored spread, or as deviations of the new
+task's images from their means. They are then optimised through the old task's classifier, which
+does not change.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FLAT_SHARE = 1e-3  # of the mean variance: beyond the rounding of a covariance 
 
 @dataclass(frozen=True)
 class OldClasses:
-    """The classes learned before, as the new task finds them in the joint embedding space.
+    """The classes learned before, in the joint embedding space at the start of the new task.
 
     Attributes:
         prototypes: Their embedded representations.
@@ -55,7 +55,7 @@ def augmentation_vectors(
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
 ) -> Float[Tensor, "old kept m"]:
-    """The vectors that the configuration asks for.
+    """Return the vectors that the configuration requests.
 
     Args:
         config: adaptive, random or none.
@@ -64,8 +64,7 @@ def augmentation_vectors(
         new_embeddings: The new task's images in the joint embedding space.
 
     Returns:
-        Vectors to be added to the prototypes; a single zero vector per class where there is no
-        augmentation.
+        Vectors to be added to the prototypes; a single zero vector per class without augmentation.
     """
     if isinstance(config, NoAugmentationConfig):
         return torch.zeros_like(drawn[:, :1])
@@ -77,10 +76,10 @@ def augmentation_vectors(
 
 
 def observed_deviations(features: Sequence[ClassFeatures]) -> Float[Tensor, "n d"]:
-    """Return the deviations of images from the mean of their class, as far as they lie from its
-    true mean: that of n images has moved towards each of them.
+    """Return the deviations of images from the mean of their class, corrected for the estimated
+    mean, which lies closer to the images than the true one.
 
-    A class of a single image says nothing; a row of zeros says that no class does.
+    A class of a single image contributes nothing; if no class contributes, return a row of zeros.
     """
     parts = [
         (of_class.clean - of_class.clean.mean(dim=0)) * (num / (num - 1)) ** 0.5
@@ -97,14 +96,14 @@ def draw_features(
     num_draws: int,
     generator: torch.Generator,
 ) -> Float[Tensor, "classes draws d"]:
-    """Return random members of each class in power-normalised features.
+    """Return random members of each class as power-normalised features.
 
     Args:
-        spread: Where their deviations from the class mean come from.
-        statistics: Of the classes.
+        spread: Source of their deviations from the class mean.
+        statistics: Statistics of the classes.
         observed: Deviations of the new task's images from their class means.
-        num_draws: Members of each class.
-        generator: Of the draws.
+        num_draws: Number of members of each class.
+        generator: Draws the deviations.
     """
     num_old, num_features = statistics.means.shape
     match spread:
@@ -133,8 +132,8 @@ def draw_features(
 def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     """Return a matrix R with `R Rᵀ` = the covariance, to a thousandth of its mean variance.
 
-    Where fewer images than features leave directions without spread, they get so much: their
-    eigenvectors would take far longer than all other work of a task.
+    With fewer images than features some directions have no spread; they get this much. Computing
+    their eigenvectors would take far longer than all other work of a task.
     """
     root, flat = torch.linalg.cholesky_ex(covariance.double())
     if flat:
@@ -150,13 +149,13 @@ def _root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 
 
 def spread_radii(drawn: Vectors) -> Float[Tensor, "old 1 1"]:
-    """Each class's spread: the root mean square length of its draws."""
+    """Return each class's spread: the root mean square length of its draws."""
     radii: Tensor = drawn.square().sum(dim=2, keepdim=True).mean(dim=1, keepdim=True).sqrt()
     return radii
 
 
 def within_range(vectors: Vectors, limits: Float[Tensor, "old 1 1"]) -> Vectors:
-    """Vectors longer than their class's limit, shortened to it [A claim 4]."""
+    """Return the vectors, shortened to their class's limit where they are longer [A claim 4]."""
     lengths = vectors.norm(dim=2, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
     shortened: Tensor = vectors * (limits / lengths).clamp(max=1)
     return shortened
@@ -169,9 +168,9 @@ def optimize_vectors(
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
 ) -> Vectors:
-    """Optimises the vectors, with their own learning rate, through the old classifier.
+    """Optimise the vectors through the old classifier, with a learning rate of their own.
 
-    After every step each vector is brought back within range. The range, like the margin, bounds
+    After every step each vector is brought back within range. The range and the margin both limit
     the search: "as confident as possible" would collapse all vectors into the safe middle of the
     class.
     """
@@ -192,8 +191,8 @@ def augmentation_loss(
     old: OldClasses,
     new_embeddings: Float[Tensor, "n m"],
 ) -> Float[Tensor, ""]:
-    """What makes good vectors: the old classifier keeps its margin, new classes stay away, a
-    class's vectors stay apart.
+    """Return the loss of augmentation vectors: the old classifier must keep its margin, new classes
+    must stay away, and a class's vectors must differ from each other.
     """
     points = (old.prototypes[:, None] + vectors).flatten(0, 1)
     labels = torch.arange(len(vectors), device=vectors.device).repeat_interleave(vectors.shape[1])
@@ -215,8 +214,8 @@ def augmentation_loss(
 def _margin_loss(
     cosines: Float[Tensor, "n classes"], labels: Tensor, margin: float
 ) -> Float[Tensor, ""]:
-    """By how much the own class's cosine fails to lead the best other class by the margin; 0 when
-    there is only one class.
+    """Return how far the own class's cosine falls short of the best other class plus the margin; 0
+    if there is only one class.
     """
     if cosines.shape[1] == 1:
         return cosines.new_zeros(())

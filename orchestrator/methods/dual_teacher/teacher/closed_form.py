@@ -1,8 +1,8 @@
 """The closed-form joint embedding space and classifier that training starts from [METHOD §2 (c),
 (d)].
 
-Whitening by the within-class covariance is pull and push in closed form; cosine to the whitened
-class means is then the best classifier that means and one shared covariance can give.
+Whitening by the within-class covariance is pull and push in closed form. Cosine to the whitened
+class means is then the best classifier that class means and one shared covariance can give.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ def principal_basis(
     covariance: Float[Tensor, "d d"], dimensions: int, groups: Sequence[FeatureGroup] = ()
 ) -> Float[Tensor, "d m"]:
     """Return the axes of the joint embedding space, chosen once, in the first task: all features
-    when there is room, else the widest directions.
+    if they fit, otherwise the widest directions.
 
-    Groups of features are brought to one spread first. Whitening shrinks the covariance towards an
-    isotropic one, and the few wide features of early stages would otherwise set its level for all.
+    Groups of features are scaled to the same spread first. Whitening shrinks the covariance towards
+    an isotropic one, and the few wide features of early stages would otherwise set its level for
+    all.
 
     Args:
-        covariance: Within classes, of the first task.
-        dimensions: Of the space.
-        groups: That the features consist of; one group, or none, keeps its spread.
+        covariance: Within-class covariance of the first task.
+        dimensions: Dimensions of the space.
+        groups: Groups of the features; one group, or none, keeps its spread.
     """
     num_features = len(covariance)
     scales = _scales(covariance.diagonal(), groups)[:, None]
@@ -57,7 +58,7 @@ def _scales(variances: Float[Tensor, " d"], groups: Sequence[FeatureGroup]) -> F
         return torch.ones_like(variances)
     level = variances.mean().clamp_min(_LEAST_VARIANCE)
     parts = variances.split([group.size for group in groups])
-    # a group without spread would be stretched without end
+    # a group without spread would be stretched infinitely
     return torch.cat(
         [
             torch.full_like(part, float((level / part.mean().clamp_min(_LEAST_VARIANCE)).sqrt()))
@@ -80,7 +81,7 @@ def diagonal_of(basis: Float[Tensor, "d m"]) -> Float[Tensor, " d"] | None:
 def covariance_inside(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"]
 ) -> Float[Tensor, "k k"]:
-    """Return the covariance along the axes of a basis, without room that no feature fills."""
+    """Return the covariance along the axes of a basis, without dimensions that no feature fills."""
     factors = diagonal_of(basis)
     if factors is None:
         turned: Tensor = basis.T @ covariance @ basis
@@ -92,12 +93,12 @@ def covariance_inside(
 def whitening(
     covariance: Float[Tensor, "d d"], basis: Float[Tensor, "d m"], shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    """Return the map after which the within-class covariance, shrunk towards an isotropic one, is
-    the identity.
+    """Return the map that makes the within-class covariance, shrunk towards an isotropic one, the
+    identity.
 
-    All such maps give the same cosines. Of few features it is the symmetric one, which turns the
-    axes least, so that the space stays comparable from task to task. Of many it is triangular
-    (Cholesky), which also changes no more than the covariance does, and takes a tenth of the time.
+    All such maps give the same cosines. For few features this is the symmetric one, which rotates
+    the axes least, so that the space stays comparable between tasks. For many it is triangular
+    (Cholesky): it, too, changes no more than the covariance does, and takes a tenth of the time.
     """
     return _whitening_inside(covariance_inside(covariance, basis), basis.shape[1], shrinkage)
 
@@ -105,7 +106,7 @@ def whitening(
 def _whitening_inside(
     inside: Float[Tensor, "k k"], dimensions: int, shrinkage: float
 ) -> Float[Tensor, "m m"]:
-    # room that no feature fills has the variance of the isotropic part
+    # dimensions that no feature fills have the variance of the isotropic part
     whitening: Tensor = torch.eye(dimensions) / (shrinkage * _level(inside)) ** 0.5
     precise = shrunk(inside.to(precision_for(len(inside))), shrinkage)
     root = _triangular_root if len(inside) > _LARGE else _symmetric_root
@@ -114,8 +115,8 @@ def _whitening_inside(
 
 
 def precision_for(num_features: int) -> torch.dtype:
-    """Return the precision in which to factorise a shrunk covariance: single where features are so
-    many that double takes long. Shrinkage keeps it well conditioned.
+    """Return the precision in which to factorise a shrunk covariance: single for so many features
+    that double would take long. Shrinkage keeps it well conditioned.
     """
     return torch.float32 if num_features > _LARGE else torch.float64
 
@@ -141,24 +142,24 @@ def shrunk(covariance: Float[Tensor, "k k"], shrinkage: float) -> Float[Tensor, 
 
 
 def _level(covariance: Float[Tensor, "k k"]) -> float:
-    # images that are all alike have no spread, and no direction may then be stretched without end
+    # identical images have no spread, and no direction may then be stretched infinitely
     return max(float(covariance.diagonal().double().mean()), _LEAST_VARIANCE)
 
 
 @dataclass(frozen=True)
 class JointSpace:
-    """Where the joint embedding space lies: `w = (h basis) whitening - offset`, for
+    """Position of the joint embedding space: `w = (h basis) whitening - offset`, for
     power-normalised features `h`.
 
-    It moves when a task brings new classes. Points in it follow exactly; the small corrections that
-    were learned on top, the adapter and the classifier's residuals, are kept as they are.
+    It changes when a task brings new classes. Points in it are transformed exactly; the small
+    corrections learned on top, the adapter and the classifier's residuals, are kept unchanged.
 
     Attributes:
         basis: Its axes among the features, the same for all tasks.
         whitening: Makes the within-class covariance the identity.
-        offset: Most of the mean of all classes. Without it all directions are nearly the same and
-            cosines say little; a tenth is left as the coordinate in which a cosine can prefer one
-            class to another.
+        offset: Nine tenths of the mean of all classes. Without it all directions are nearly the
+            same and cosines say little; the remaining tenth is the coordinate in which a cosine can
+            prefer one class to another.
     """
 
     basis: Float[Tensor, "d m"]
@@ -166,21 +167,21 @@ class JointSpace:
     offset: Float[Tensor, " m"]
 
     def change_from(self, before: JointSpace) -> tuple[Float[Tensor, "m m"], Float[Tensor, " m"]]:
-        """The affine map from another space over the same basis: `w_here = w_before @ change +
-        shift`.
+        """Return the affine map from another space over the same basis: `w_here = w_before @ change
+        + shift`.
         """
         change = torch.linalg.solve(before.whitening.double(), self.whitening.double()).float()
         return change, before.offset @ change - self.offset
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all of it, to be stored: of a basis that keeps every feature, the factors only."""
+        """Return the tensors to store: for a basis that keeps every feature, only the factors."""
         factors = diagonal_of(self.basis)
         basis = self.basis if factors is None else factors.clone()
         return {"basis": basis, "whitening": self.whitening, "offset": self.offset}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> JointSpace:
-        """Return the space that `tensors` came from."""
+        """Rebuild the space from its `tensors`."""
         basis, whitening = tensors["basis"], tensors["whitening"]
         if basis.dim() == 1:
             basis = basis[:, None] * torch.eye(len(basis), len(whitening))
@@ -195,7 +196,7 @@ class JointSpace:
 
     @torch.no_grad()
     def install(self, embedding: WhitenedEmbedding) -> None:
-        """Make an embedding module map into this space; its adapter stays as it is."""
+        """Make an embedding module map into this space; its adapter does not change."""
         embedding.whitening.copy_(self.map_of_features())
         embedding.offset.copy_(self.offset)
 
@@ -212,13 +213,12 @@ def joint_space(
 def shrinkage_for(
     inside: Float[Tensor, "k k"], statistics: ClassStatistics, config: JointEmbeddingConfig
 ) -> float:
-    """Return how far the covariance is shrunk, in (0, 1]: the further, the fewer images it was
-    estimated from.
+    """Return how far to shrink the covariance, in (0, 1]: fewer images shrink it further.
 
     Args:
         inside: The covariance along the axes of the space.
-        statistics: Whose covariance it is.
-        config: How far, with many images and with few.
+        statistics: Statistics that the covariance belongs to.
+        config: Shrinkage for many images and for few.
     """
     return shrinkage_for_images(
         inside, statistics.degrees_of_freedom, config.shrinkage, config.few_images_shrinkage
@@ -228,15 +228,15 @@ def shrinkage_for(
 def class_directions(
     embedding: WhitenedEmbedding, statistics: ClassStatistics
 ) -> Float[Tensor, "classes m"]:
-    """Where the classes lie, as the classifier should see them: directions, longer where a class
-    has few images.
+    """Return the positions of the classes for the classifier: directions, longer where a class has
+    few images.
     """
     means = embedding.embed_normalized(statistics.means.to(embedding.whitening.device))
     return directions_of(means, statistics.counts, spread_within(embedding, statistics))
 
 
 def spread_within(embedding: WhitenedEmbedding, statistics: ClassStatistics) -> Float[Tensor, ""]:
-    """Mean square distance of an image's embedding to its class's mean."""
+    """Return the mean square distance of an image's embedding to its class's mean."""
     whitening = embedding.whitening
     return (whitening * (statistics.covariance.to(whitening.device) @ whitening)).sum()
 
@@ -244,16 +244,16 @@ def spread_within(embedding: WhitenedEmbedding, statistics: ClassStatistics) -> 
 def directions_of(
     means: Float[Tensor, "classes m"], counts: Int64[Tensor, " classes"], spread: Float[Tensor, ""]
 ) -> Float[Tensor, "classes m"]:
-    """The same, of class means that have been embedded.
+    """Return the directions of embedded class means, longer where a class has few images.
 
-    The mean of n images is off by about `spread / n`, in directions that have nothing to do with
-    its class: that makes it longer, and so every cosine to it smaller. A class with few images
-    would lose to those with many by the length of its error. Each direction is as much longer than
-    1 as that error made its mean longer.
+    The mean of n images has an error of about `spread / n`, in directions unrelated to its class.
+    The error makes the mean longer, and so every cosine to it smaller. A class with few images
+    would lose to classes with many by the length of its error. Each direction's length therefore
+    exceeds 1 by as much as the error lengthened its mean.
 
     Args:
-        means: Embedded.
-        counts: Images of each class.
+        means: Embedded means.
+        counts: Number of images of each class.
         spread: Mean square distance of an image's embedding to its class's mean.
     """
     squared = means.square().sum(dim=1, keepdim=True)

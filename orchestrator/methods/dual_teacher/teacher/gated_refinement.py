@@ -1,4 +1,4 @@
-"""Refinement of the closed form, kept as far as held-out images say it helps [METHOD §2 (d)]."""
+"""Refine the closed form, and keep as much as held-out images justify [METHOD §2 (d)]."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _HELD_OUT_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class LearnedHead:
-    """Embedding module and classifier after a task, with what belongs to their space.
+    """Embedding module and classifier after a task, with the values that belong to their space.
 
     Attributes:
-        head: Refined, or the closed form.
-        statistics: Of all seen classes.
+        head: The refined head, or the closed form.
+        statistics: Statistics of all seen classes.
         space: The joint embedding space.
         vectors: Augmentation of the old classes, in this space.
-        strength: How much of the refinement was kept, in [0, 1].
+        strength: Kept share of the refinement, in [0, 1].
     """
 
     head: Head
@@ -68,7 +68,7 @@ class LearnedHead:
 
 @dataclass(frozen=True)
 class Augmented:
-    """Members of the old classes, and the vectors that they became."""
+    """Members of the old classes, and the augmentation vectors made from them."""
 
     members: Float[Tensor, "old vectors d"]
     vectors: Float[Tensor, "old vectors m"]
@@ -83,7 +83,8 @@ def learn_head(
 ) -> LearnedHead:
     """Return the head after steps 2 to 5. Without refinement this is the closed form of all images.
 
-    With it, the head learns from all but the held-out images, then enters the space of all images.
+    With refinement, the head learns from all but the held-out images and is then moved into the
+    space of all images.
     """
     config, context = setting
     refines = config.refinement.epochs > 0
@@ -114,14 +115,14 @@ def _refined(
     features: tuple[Sequence[ClassFeatures], Sequence[Tensor]],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> tuple[Head, float]:
-    """Return the refined head as far as held-out images say that it helps, and how far that is."""
+    """Return the refined head, kept as far as held-out images justify, and its strength."""
     learning, judging = features
     labels = range(statistics.num_classes - len(learning), statistics.num_classes)
     head = copy.deepcopy(start)
     strength = 0.0
     if all(
         len(of_class) for of_class in judging
-    ):  # else there are too few images to tell whether training helps
+    ):  # else there are too few images to measure whether training helps
         data = RefinementData(
             *_features_and_labels(learning, labels),
             statistics,
@@ -145,7 +146,7 @@ def _features_and_labels(
 def with_classes(
     known: ClassStatistics, features: Sequence[ClassFeatures], config: TeacherConfig
 ) -> ClassStatistics:
-    """What is known, with the new classes added."""
+    """Return the known statistics with the new classes added."""
     for of_class in features:
         known = with_class(known, of_class, config.view_weight)
     return known
@@ -154,7 +155,7 @@ def with_classes(
 def enter_space(
     embedding: WhitenedEmbedding, statistics: ClassStatistics, basis: Tensor, config: TeacherConfig
 ) -> JointSpace:
-    """Moves the embedding module into the space for these classes."""
+    """Move the embedding module into the space for these classes."""
     space = joint_space(statistics, basis, config.joint_embedding)
     space.install(embedding)
     return space
@@ -167,7 +168,7 @@ def _augmented(
     new: Sequence[ClassFeatures],
     setting: tuple[TeacherConfig, LearningContext],
 ) -> Augmented:
-    """Step 2: the augmentation of the old prototypes, judged by the old task's classifier."""
+    """Perform step 2: augment the old prototypes, judged by the old task's classifier."""
     config, context = setting
     means = statistics.means[:num_old].to(context.device)
     if num_old == 0:
@@ -195,7 +196,7 @@ def _augmented(
 def _split(
     features: Sequence[ClassFeatures], context: LearningContext
 ) -> tuple[list[ClassFeatures], list[Tensor]]:
-    """Features to learn from, and clean features to judge by; the latter may be empty."""
+    """Return features to learn from, and clean features to judge by; the latter may be empty."""
     rows = hold_out(features, _HELD_OUT_FRACTION, context.stream("hold out"))
     learning = [
         of_class.subset(chosen) for of_class, (chosen, _) in zip(features, rows, strict=True)
@@ -211,12 +212,12 @@ def _strength(
     judging: Sequence[Tensor],
     labels: Sequence[int],
 ) -> float:
-    """How far to follow a refinement, judged by held-out new images and by what stands for images
-    of the old classes.
+    """Return how far to follow a refinement, judged by held-out new images and by substitutes for
+    images of the old classes.
 
-    That is the old means with the deviations of those new images from theirs. Draws from the spread
-    that the augmented prototypes come from would all praise what was trained on them: real images
-    lie further out, and not as a normal distribution has it.
+    The substitutes are the old means plus the deviations of those new images from their own means.
+    Draws from the spread of the augmented prototypes would all favour the refinement that was
+    trained on them: real images lie further out, and are not normally distributed.
     """
     means = statistics.means.to(judging[0].device)
     deviations = torch.cat(

@@ -13,7 +13,7 @@ from orchestrator.config.teacher import JointEmbeddingConfig
 def distances_to(
     embeddings: Float[Tensor, "n m"], centres: Float[Tensor, "classes m"]
 ) -> Float[Tensor, "n classes"]:
-    """Distances between directions, in [0, 2]."""
+    """Return the distances between directions, in [0, 2]."""
     squared = (
         2 - 2 * functional.normalize(embeddings, dim=1) @ functional.normalize(centres, dim=1).T
     )
@@ -24,15 +24,15 @@ def distances_to(
 def pull_loss(
     distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
 ) -> Float[Tensor, ""]:
-    """Mean squared excess of each sample's distance to its class centre over the margin."""
+    """Return the mean squared excess over the margin of each sample's distance to its own centre."""
     return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
 
 
 def push_loss(
     distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
 ) -> Float[Tensor, ""]:
-    """Mean squared lack of distance, below the margin, to the centres of all other classes; 0 when
-    there is only one class.
+    """Return the mean squared shortfall of the distances to all other classes' centres, below the
+    margin; 0 if there is only one class.
     """
     num_classes = distances.shape[1]
     if num_classes == 1:
@@ -45,7 +45,7 @@ def push_loss(
 def keep_loss(
     embeddings: Float[Tensor, "n m"], previous: Float[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
-    """Mean of 1 - cosine between what the embedding module gives now and what it gave before."""
+    """Return the mean of 1 - cosine between current and previous embeddings."""
     return (1 - functional.cosine_similarity(embeddings, previous, dim=1)).mean()
 
 
@@ -55,7 +55,7 @@ def push_pull(
     centres: Float[Tensor, "classes m"],
     config: JointEmbeddingConfig,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Push and pull with the configured margins."""
+    """Return push and pull losses with the configured margins."""
     distances = distances_to(embeddings, centres)
     return push_loss(distances, labels, config.push_margin), pull_loss(
         distances, labels, config.pull_margin

@@ -26,12 +26,12 @@ class TeacherModel:
     Attributes:
         network: Extractor, embedding module, classifier.
         memory: Prototypes of all seen classes.
-        space: Where the joint embedding space lies after this task.
+        space: The joint embedding space after this task.
         vectors: Augmentation of the old classes' prototypes in this task (old classes, vectors,
             dimensions).
-        refinement_strength: How much of what this task's refinement learned was kept, in [0, 1].
-        doubted_labels: Share of this task's labels that features contradict, every doubt by its
-            size.
+        refinement_strength: Kept share of this task's refinement, in [0, 1].
+        doubted_labels: Share of this task's labels that features contradict; each doubt counts by
+            its size.
     """
 
     network: TeacherNetwork
@@ -43,7 +43,7 @@ class TeacherModel:
 
     @property
     def details(self) -> dict[str, float]:
-        """Return how much of the refinement was kept, and how many labels were doubted."""
+        """Return the kept share of the refinement, and the share of doubted labels."""
         return {
             "refinement_strength": self.refinement_strength,
             "doubted_labels": self.doubted_labels,

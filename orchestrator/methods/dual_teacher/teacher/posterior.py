@@ -1,4 +1,4 @@
-"""Compute the teacher's probabilities of classes; its classifier gives cosines."""
+"""Compute the teacher's class probabilities; its classifier gives only cosines."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from orchestrator.methods.dual_teacher.teacher.model import TeacherModel
 class TeacherPosterior:
     """Log-probabilities of classes under the normal distributions of the joint embedding space.
 
-    There the within-class covariance is the identity, so that `z·m - m²/2` is, up to what all
-    classes share, the log-probability of the class with mean `m`. The classifier's directions
-    stand for those of the means: they have what refinement has learned. An anchor is as much longer
-    than 1 as few images made its mean too long (`closed_form.directions_of`); that error is taken
-    off `m²`.
+    In this space the within-class covariance is the identity. So `z·m - m²/2` is the
+    log-probability of the class with mean `m`, except for a term that all classes share. The
+    classifier's directions replace those of the means: they include the result of refinement. An
+    anchor's length exceeds 1 by the error that few images add to the length of a mean
+    (`closed_form.directions_of`); that error is subtracted from `m²`.
     """
 
     def __init__(self, teacher: TeacherModel) -> None:
-        """Read the classes of a teacher.
+        """Read the classes from a teacher.
 
         Args:
             teacher: After any task.
@@ -42,7 +42,7 @@ class TeacherPosterior:
         """Return unnormalised log-probabilities of the seen classes.
 
         Args:
-            features: As the extractor gives them.
+            features: The extractor's raw features.
         """
         return self._logits(self._embedding(features))
 
@@ -50,14 +50,14 @@ class TeacherPosterior:
     def shares(
         self, features: Float[Tensor, "n d"], temperature: float
     ) -> Float[Tensor, "n classes"]:
-        """Return how probably each image is of each seen class; a row adds up to the probability
-        that the image is of a seen class at all.
+        """Return each image's probabilities of the seen classes; a row sums to the probability that
+        the image is of any seen class.
 
-        Images of classes that are yet to come lie nearer the mean of all images than that of any
-        seen class: their difference to that class is the longer way.
+        Images of unseen classes lie nearer to the mean of all images than to the mean of any seen
+        class.
 
         Args:
-            features: Of many images of all kinds, as the extractor gives them.
+            features: The extractor's raw features of many images of all kinds.
             temperature: Softens the probabilities among the seen classes.
         """
         embedded = self._embedding(features)

@@ -1,5 +1,5 @@
-"""What remains of a class when its images are gone: one prototype and one representation [A claims
-1, 3; §12, §34].
+"""The memory of a class without its images: one prototype and one representation [A claims 1, 3;
+§12, §34].
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestrator.methods.dual_teacher.teacher.statistics import ClassStatistics
 
 @dataclass(frozen=True)
 class PrototypeMemory:
-    """Everything that is kept of the classes seen so far.
+    """All data kept of the classes seen so far.
 
     Attributes:
         exemplars: One image per class: the old prototype.
@@ -27,7 +27,7 @@ class PrototypeMemory:
 
     @property
     def num_bytes_per_class(self) -> int:
-        """What is stored of each class: its exemplar, mean, spread and count; not the one
+        """Return the stored bytes per class, for its exemplar, mean, spread and count; without the
         covariance that all classes share.
         """
         own = (
@@ -47,9 +47,9 @@ def select_prototype(
     3].
 
     Args:
-        embeddings: Of the class's images.
-        trust: In their labels. Images with less than half of the greatest trust do not stand for
-            the class; None trusts all.
+        embeddings: Embeddings of the class's images.
+        trust: Trust in their labels. Images with less than half of the greatest trust cannot
+            become the prototype; None trusts all.
     """
     if trust is None:
         trust = embeddings.new_ones(len(embeddings))

@@ -1,8 +1,8 @@
 """Training of embedding module and classifier on new data and augmented prototypes [A §58, §69;
 claim 7].
 
-Both start from the closed-form solution and learn what is added to it. What was learned is kept
-only as far as it helps on new images that were held out and on old classes drawn afresh from their
+Both start from the closed-form solution and learn corrections to it. The corrections are kept only
+as far as they help on held-out new images and on members of old classes newly drawn from their
 spread [METHOD §2 (d)].
 """
 
@@ -44,22 +44,22 @@ class Head:
     classifier: CosineClassifier
 
     def anchored(self, statistics: ClassStatistics) -> Head:
-        """The same head with the classifier anchored at these classes."""
+        """Anchor the classifier at these classes, and return the head."""
         with torch.no_grad():
             self.classifier.anchor(class_directions(self.embedding, statistics))
         return self
 
     def learned(self) -> list[nn.Parameter]:
-        """What training changes: the adapter and the classifier's residuals."""
+        """Return the trained parameters: those of the adapter and the classifier's residuals."""
         return [*self.embedding.adapter.parameters(), self.classifier.residuals]
 
 
 @dataclass(frozen=True)
 class FixedPart:
-    """The part of embeddings that training does not change: computed once.
+    """The part of embeddings that training does not change, computed once.
 
     Attributes:
-        whitened: Their closed-form part.
+        whitened: The closed-form part of the embeddings.
         normalized: The power-normalised features that the adapter reads.
     """
 
@@ -68,29 +68,29 @@ class FixedPart:
 
     @classmethod
     def of(cls, embedding: WhitenedEmbedding, normalized: Float[Tensor, "*n d"]) -> FixedPart:
-        """Return the part of these features' embeddings."""
+        """Return the fixed part of these features' embeddings."""
         return cls(embedding.whiten(normalized), normalized)
 
     def __getitem__(self, chosen: Tensor | tuple[Tensor, ...]) -> FixedPart:
-        """Return the part of some of them."""
+        """Return the fixed part of some of the embeddings."""
         return FixedPart(self.whitened[chosen], self.normalized[chosen])
 
     def embedded_by(self, embedding: WhitenedEmbedding) -> Float[Tensor, "*n m"]:
-        """Return the embeddings, with what the adapter has learned so far."""
+        """Return the embeddings, with the adapter's current corrections."""
         return embedding.adapt(self.whitened, embedding.standardize(self.normalized))
 
 
 @dataclass(frozen=True)
 class RefinementData:
-    """What one task's refinement learns from.
+    """The data that one task's refinement learns from.
 
     Attributes:
-        new: Power-normalised features of the new classes' images: as they are, then as randomly
-            augmented.
-        new_labels: Their classes.
-        statistics: Of all seen classes.
-        members: Power-normalised features that the vectors started from.
-        vectors: Augmentation of the old classes; the first ones of the statistics.
+        new: Power-normalised features of the new classes' images: the originals, then randomly
+            augmented copies.
+        new_labels: Classes of the new images.
+        statistics: Statistics of all seen classes.
+        members: Power-normalised features that the vectors were made from.
+        vectors: Augmentation of the old classes, which are the first ones of the statistics.
     """
 
     new: Float[Tensor, "views n d"]
@@ -103,11 +103,11 @@ class RefinementData:
 def refine(
     head: Head, data: RefinementData, config: TeacherConfig, context: LearningContext
 ) -> None:
-    """Trains the head in place.
+    """Train the head in place.
 
     The loss of a class-balanced batch of new features and augmented prototypes is cross-entropy
-    over all seen classes, plus push and pull, plus what keeps the embedding close to the previous
-    one on prototypes and new data.
+    over all seen classes, plus push and pull, plus a term that keeps the embedding of prototypes
+    and new data close to the previous one.
     """
     num_old, num_vectors, _ = data.vectors.shape
     old_labels = torch.arange(num_old).repeat_interleave(num_vectors)
@@ -167,8 +167,8 @@ def refine(
 
 @torch.no_grad()
 def scaled(head: Head, start: Head, strength: float) -> Head:
-    """A copy of the head that has gone only part of the way from `start`: 0 is the start, 1 all of
-    it.
+    """Return a copy of the head, moved a share of the way from `start`: 0 is the start, 1 the whole
+    way.
     """
     result = copy.deepcopy(head)
     for parameter, before in zip(result.learned(), start.learned(), strict=True):
@@ -185,23 +185,23 @@ def best_strength(
     labels: Int64[Tensor, " n"],
     num_images: int,
 ) -> float:
-    """How far to follow what was learned: as far as it helps most on held-out features, and only if
-    it helps beyond chance.
+    """Return the strength of refinement that helps most on held-out features; 0 unless it helps
+    beyond chance.
 
     The gain in class-balanced accuracy over the start must exceed twice the standard error of the
     paired difference: on a few dozen held-out images one more hit means nothing.
 
     Args:
-        head: Refined.
-        start: Before.
-        statistics: Of all seen classes.
+        head: The refined head.
+        start: The head before refinement.
+        statistics: Statistics of all seen classes.
         held_out: Features to judge by.
-        labels: Their classes.
-        num_images: Of how many images they are: first of these as they are, then block by block of
-            the same ones, moved to other classes. They stand or fall together, and are no more
-            evidence than so many images.
+        labels: Classes of the features.
+        num_images: Number of distinct images among them. The first block has the features of the
+            images, each further block the same features moved to another class. An image and its
+            moved copies are right or wrong together, and count as one piece of evidence.
     """
-    # the strength changes nothing about the whitening, by far the most of the work
+    # the strength does not affect the whitening, which is by far the most work
     means = FixedPart.of(start.embedding, statistics.means.to(held_out.device))
     judged, spread = (
         FixedPart.of(start.embedding, held_out),
@@ -228,8 +228,8 @@ def best_strength(
 def hold_out(
     features: Sequence[ClassFeatures], fraction: float, generator: torch.Generator
 ) -> list[tuple[Tensor, Tensor]]:
-    """Per class, rows to learn from and rows to judge by; a class of fewer than five images has
-    none to spare.
+    """Return rows to learn from and rows to judge by, per class; a class of fewer than five images
+    holds out none.
     """
     parts = []
     for of_class in features:
@@ -246,7 +246,7 @@ _FEWEST_TO_SPLIT = 5
 def _balanced_gain(
     differences: Float[Tensor, " n"], labels: Int64[Tensor, " n"], num_images: int
 ) -> tuple[float, float]:
-    """The mean over classes of their mean difference, and its standard error."""
+    """Return the mean over classes of their mean difference, and its standard error."""
     classes, of_point, counts = labels.unique(return_inverse=True, return_counts=True)
     shares = differences / (counts[of_point] * len(classes))
     of_image = shares.view(-1, num_images).sum(dim=0)

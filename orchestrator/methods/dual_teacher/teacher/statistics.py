@@ -1,8 +1,8 @@
 """One representation per class: its mean, and a compact description of its spread [A §12; METHOD
 §2, step 6].
 
-All of it is in power-normalised features. With a frozen extractor it therefore never goes stale:
-embeddings are computed afresh from it whenever the embedding module has changed.
+All values are in power-normalised features. With a frozen extractor they therefore never go stale:
+embeddings are recomputed from them whenever the embedding module has changed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from orchestrator.methods.features.drift import FeatureDrift
 from orchestrator.methods.views import ClassFeatures
 
 _VIEW_SCATTER_SHARE = (
-    0.5  # an image's own variations count half beside the variation between images
+    0.5  # an image's own variations weigh half as much as the variation between images
 )
 
 _STEADY_IMAGES = 20
-"""Images with which a class's covariance weighs half as much as with very many. Measured on
+"""Number of images at which a class's covariance weighs half as much as with very many. Measured on
 CIFAR-10: two classes of 1,000 images and eight of 5, final features, last accuracy 56.0 % against
 55.2 % with equal weights; with 30 images each 69.6 % against 69.3 %."""
 
@@ -32,8 +32,8 @@ class ClassStatistics:
 
     Attributes:
         means: One per class.
-        counts: Training images that each class had; of images whose labels are doubted, as many as
-            would tell as much.
+        counts: Number of training images of each class; for images with doubted labels, the
+            number of undoubted images that would be as informative.
         radii: Root mean square distance of each class's features to their mean.
         factors: Main directions of each class's own spread, scaled by their standard deviation.
         covariance: Within-class covariance, a weighted mean over classes: n images weigh
@@ -49,18 +49,20 @@ class ClassStatistics:
 
     @property
     def num_classes(self) -> int:
-        """Classes seen."""
+        """Return the number of classes seen."""
         return len(self.means)
 
     @property
     def degrees_of_freedom(self) -> float:
-        """Return those of the covariance: of a weighted mean of estimates with n - 1 each."""
+        """Return the covariance's degrees of freedom, as a weighted mean of estimates with n - 1
+        each.
+        """
         weights = covariance_weights(self.counts)
         own = (self.counts - 1).clamp_min(1).double()
         return float(weights.sum().square() / (weights.square() / own).sum())
 
     def first(self, num_classes: int) -> ClassStatistics:
-        """Only the oldest classes (the shared covariance stays that of all)."""
+        """Return only the oldest classes; the shared covariance remains that of all classes."""
         return ClassStatistics(
             self.means[:num_classes],
             self.counts[:num_classes],
@@ -71,12 +73,12 @@ class ClassStatistics:
 
 
 def covariance_weights(counts: Int64[Tensor, " classes"]) -> Float64[Tensor, " classes"]:
-    """Return how much each class's covariance weighs in the shared one."""
+    """Return the weight of each class's covariance in the shared one."""
     return counts.double() / (counts + _STEADY_IMAGES)
 
 
 def no_classes(num_features: int, rank: int) -> ClassStatistics:
-    """Statistics of no class."""
+    """Return the statistics of zero classes."""
     return ClassStatistics(
         means=torch.zeros(0, num_features),
         counts=torch.zeros(0, dtype=torch.int64),
@@ -89,15 +91,15 @@ def no_classes(num_features: int, rank: int) -> ClassStatistics:
 def with_class(
     statistics: ClassStatistics, features: ClassFeatures, view_weight: float
 ) -> ClassStatistics:
-    """The statistics with one more class.
+    """Return the statistics with one more class.
 
     Args:
-        statistics: Of the classes before.
-        features: Of the new class's images.
-        view_weight: Images' worth of trust in the views' mean.
+        statistics: Statistics of the previous classes.
+        features: Features of the new class's images.
+        view_weight: Weight of the views' mean, as a number of images.
     """
     covariance, deviations = _spread(features)
-    covariance = (covariance + covariance.T) / 2  # exactly symmetric, so that half of it is kept
+    covariance = (covariance + covariance.T) / 2  # exactly symmetric, so that half can be stored
     counts = torch.cat([statistics.counts, torch.tensor([_effective_count(features.trust())])])
     weights = covariance_weights(counts)
     share = float(weights[-1] / weights.sum())
@@ -112,8 +114,8 @@ def with_class(
 
 
 def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
-    """The statistics after the extractor itself has changed: means and spread move as the features
-    did.
+    """Return the statistics after a change of the extractor: means and spread move with the
+    features.
     """
     covariance = drift.of_covariance(statistics.covariance)
     growth = (
@@ -131,11 +133,11 @@ def carry(statistics: ClassStatistics, drift: FeatureDrift) -> ClassStatistics:
 
 
 def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
-    """Return the class's mean; that of few images leans on their variations, which say where the
-    class reaches.
+    """Return the class's mean; with few images their variations weigh more, because they show the
+    extent of the class.
 
-    Doubts count by the square root of trust. Wrong labels spoil a mean less than a covariance,
-    whereas doubts about right labels push it away from the other classes.
+    Doubted images count by the square root of trust. Wrong labels harm a mean less than a
+    covariance, whereas doubts about right labels push the mean away from the other classes.
     """
     shares = features.trust().sqrt()
     shares = shares / shares.sum()
@@ -147,12 +149,12 @@ def _mean(features: ClassFeatures, view_weight: float) -> Float[Tensor, " d"]:
 
 
 def _effective_count(weights: Float[Tensor, " n"]) -> int:
-    """Return how many images of weight 1 have a mean as exact as that of these images."""
+    """Return the number of images of weight 1 whose mean would be as exact as that of these."""
     return max(1, round(float(weights.sum().square() / weights.square().sum())))
 
 
 def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor, "rows d"]]:
-    """The class's covariance, and deviations whose second-moment matrix it is."""
+    """Return the class's covariance, and deviations whose second-moment matrix it is."""
     weights = features.trust() / features.trust().sum()
     num, roots = _effective_count(features.trust()), weights.sqrt()[:, None]
     parts = [roots * (features.clean - weights @ features.clean) * (num / max(1, num - 1)) ** 0.5]
@@ -165,7 +167,7 @@ def _spread(features: ClassFeatures) -> tuple[Float[Tensor, "d d"], Float[Tensor
 
 def _main_directions(deviations: Float[Tensor, "rows d"], rank: int) -> Float[Tensor, "rank d"]:
     factors = deviations.new_zeros(rank, deviations.shape[1])
-    if not rank:  # the dearest step of a class with many features, and few spreads ask for it
+    if not rank:  # the most expensive step for many features, and few spreads need it
         return factors
     _, singular, directions = torch.linalg.svd(deviations, full_matrices=False)
     kept = min(rank, len(singular))

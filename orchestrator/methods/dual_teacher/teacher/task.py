@@ -1,9 +1,9 @@
-"""The teacher learns one task: METHOD §2, steps 1 to 6, in the order of the patent [A claims 1 to
-7].
+"""Learning of one task by the teacher: METHOD §2, steps 1 to 6, in the order of the patent [A
+claims 1 to 7].
 
-Old classes come as prototypes from the memory (1) and are augmented by vectors that the old
-classifier judges (2); new images are embedded (3), pushed and pulled (4) while embedding module and
-classifier train (5), and are reduced to prototypes (6).
+Old classes are prototypes from the memory (1), augmented by vectors that the old classifier judges
+(2). New images are embedded (3), pushed and pulled (4) while embedding module and classifier train
+(5), and reduced to prototypes (6).
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ def learn_teacher_task(
     context: LearningContext,
     views: Sequence[Views] | None = None,
 ) -> TeacherModel:
-    """Teaches the classes of one task.
+    """Teach the classes of one task.
 
     Args:
-        previous: The teacher of the task before; None for the first task. It is left as it is.
+        previous: The teacher of the previous task, not modified; None for the first task.
         data: The new classes' training images.
-        config: How to learn.
+        config: The teacher's configuration.
         context: Seed, device, image augmentation, listener.
-        views: What the extractor makes of each new class's images, where that is known already;
-            None computes it.
+        views: The extractor's features of each new class's images, if already computed; None
+            computes them.
     """
     network, known = _start(previous, data, config, context)
     known = _train_extractor(network.extractor, known, previous, data, config, context)
@@ -106,7 +106,7 @@ def _start(
     config: TeacherConfig,
     context: LearningContext,
 ) -> tuple[TeacherNetwork, ClassStatistics]:
-    """The network to go on from, and what is known of the classes so far."""
+    """Return the network to start from, and the statistics of the classes so far."""
     if previous is not None:
         return copy.deepcopy(previous.network).to(context.device), previous.memory.statistics
     with seeded_initialisation(context.seed_of("network")):
@@ -146,7 +146,7 @@ def _train_extractor(
 
 
 def _doubted_share(features: Sequence[ClassFeatures]) -> float:
-    """Return the share of the images' labels that is doubted, every doubt by its size."""
+    """Return the share of the images' labels that is doubted; each doubt counts by its size."""
     return 1 - float(torch.cat([of_class.trust() for of_class in features]).mean())
 
 
@@ -166,7 +166,7 @@ def _update_memory(
     features: Sequence[ClassFeatures],
     statistics: ClassStatistics,
 ) -> PrototypeMemory:
-    """Step 6, with step 1 for the classes that are new now and old in the next task."""
+    """Perform step 6, and step 1 for the classes that are new now and old in the next task."""
     exemplars = [previous.memory.exemplars] if previous else []
     for label, of_class in zip(_labels(data), features, strict=True):
         with torch.no_grad():
