@@ -1,4 +1,4 @@
-"""Networks: feature extractor → embedding module → classifier that grows."""
+"""Networks: feature extractor → embedding module → growing classifier."""
 
 from orchestrator.models.backbones import Backbone, build_backbone
 from orchestrator.models.classifiers import CosineClassifier, LinearClassifier

@@ -1,4 +1,4 @@
-"""A learned model as tensors and plain values, ready to be stored."""
+"""A learned model as tensors and plain values, ready to store."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Artifact:
-    """Hold what a stage leaves behind.
+    """The stored result of a stage.
 
     Attributes:
-        tensors: By name.
-        values: Whatever JSON can hold.
+        tensors: Tensors by name.
+        values: Values that JSON can represent.
     """
 
     tensors: dict[str, Tensor]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 COSINE_SCALE = (
-    16.0  # logits of a cosine lie within ± this: sharp enough to be sure, flat enough to learn
+    16.0  # cosine logits lie within ± this: sharp enough for certainty, flat enough to learn
 )
 
 
@@ -16,18 +16,18 @@ class CosineClassifier(nn.Module):
     """`logits = 16 · length · cos(z, anchor / length + residual)`: each class is a direction of the
     joint embedding space.
 
-    The anchors come from a closed-form solution, the residuals are learned on top and start at zero
-    [METHOD §2 (d)]. An anchor of length 1 makes the logit a cosine; the longer it is, the more
-    readily its class is chosen.
+    The anchors come from a closed-form solution; the residuals are learned on top and start at zero
+    [METHOD §2 (d)]. With an anchor of length 1 the logit is a scaled cosine; a longer anchor makes
+    its class more likely.
     """
 
     anchors: Tensor
 
     def __init__(self, dimensions: int) -> None:
-        """Starts without classes.
+        """Create a classifier without classes.
 
         Args:
-            dimensions: Of the joint embedding space.
+            dimensions: Dimensions of the joint embedding space.
         """
         super().__init__()
         self.register_buffer("anchors", torch.zeros(0, dimensions))
@@ -35,11 +35,11 @@ class CosineClassifier(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Classes known so far."""
+        """Return the number of classes known so far."""
         return len(self.anchors)
 
     def anchor(self, directions: Float[Tensor, "classes m"]) -> None:
-        """Sets the anchors of all classes; classes that are new get a residual of zero."""
+        """Set the anchors of all classes; new classes get a residual of zero."""
         num_new = len(directions) - len(self.residuals)
         grown = torch.cat(
             [self.residuals.detach(), directions.new_zeros(max(0, num_new), directions.shape[1])]
@@ -48,11 +48,11 @@ class CosineClassifier(nn.Module):
         self.residuals = nn.Parameter(grown)
 
     def rebase(self, change: Float[Tensor, "m m"]) -> None:
-        """Follows the joint embedding space when its axes change, `z` becomes `z change`: anchors
-        take up what the residuals had learned.
+        """Adapt to a change of the space's axes, where `z` becomes `z change`: the anchors absorb
+        the learned residuals.
 
-        Which class is chosen stays the same. Anchors that come from the new space's own closed form
-        need none of this.
+        Predictions do not change. Anchors that come from the new space's own closed form need no
+        rebasing.
         """
         directions = self.directions().detach()
         moved = torch.linalg.solve(change.double(), directions.double().T).T.to(directions.dtype)
@@ -60,7 +60,7 @@ class CosineClassifier(nn.Module):
         self.anchors = moved
 
     def restricted_to(self, num_classes: int) -> CosineClassifier:
-        """A frozen copy that knows only the oldest classes: the classifier of an earlier task."""
+        """Return a frozen copy with only the oldest classes: the classifier of an earlier task."""
         old = CosineClassifier(self.anchors.shape[1])
         old.anchors = self.anchors[:num_classes].clone()
         old.residuals = nn.Parameter(
@@ -69,18 +69,18 @@ class CosineClassifier(nn.Module):
         return old
 
     def directions(self) -> Float[Tensor, "classes m"]:
-        """Each class's direction, as long as its anchor."""
+        """Return each class's direction, with the length of its anchor."""
         return self._directions(self.anchors)
 
     def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
-        """Gives the logits of all classes."""
+        """Compute the logits of all classes."""
         return self.logits(embeddings, self.anchors)
 
     def logits(
         self, embeddings: Float[Tensor, "n m"], anchors: Float[Tensor, "classes m"]
     ) -> Float[Tensor, "n classes"]:
-        """Gives the logits for other anchors than its own: anchors that follow an embedding in
-        training.
+        """Compute the logits for other anchors than the classifier's own: anchors that follow an
+        embedding during training.
         """
         return COSINE_SCALE * functional.normalize(embeddings, dim=1) @ self._directions(anchors).T
 
@@ -102,7 +102,7 @@ class LinearClassifier(nn.Module):
     def __init__(
         self, weights: Float[Tensor, "m classes"], biases: Float[Tensor, " classes"]
     ) -> None:
-        """Takes the values.
+        """Store the values.
 
         Args:
             weights: One column per class.
@@ -114,9 +114,9 @@ class LinearClassifier(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Classes known so far."""
+        """Return the number of classes known so far."""
         return len(self.biases)
 
     def forward(self, embeddings: Float[Tensor, "n m"]) -> Float[Tensor, "n classes"]:
-        """Gives the logits of all classes."""
+        """Compute the logits of all classes."""
         return embeddings @ self.weights + self.biases

@@ -13,27 +13,26 @@ from orchestrator.models.backbones.stages import FINAL, FeatureGroup
 
 
 class PowerNormalization(nn.Module):
-    """Signed square root, then length 1: tames the few large features that would rule every
+    """Signed square root, then length 1: dampens the few large features that would dominate every
     distance.
 
-    Statistics of stages keep their values, and each group of them has length 1: their roots were
-    measured to tell less (CIFAR-10, first four stages of EfficientNet-Lite0, linear discriminant:
-    75.7 % against 73.7 %).
+    Statistics of stages keep their values, and each group of them has length 1: measurements showed
+    that their roots separate classes less (CIFAR-10, first four stages of EfficientNet-Lite0,
+    linear discriminant: 75.7 % against 73.7 %).
     """
 
     def __init__(self, groups: Sequence[FeatureGroup] = ()) -> None:
-        """Fix which features belong together.
+        """Store the groups of features.
 
         Args:
-            groups: That the features consist of, the final ones last; none means that all are
-                final.
+            groups: Groups of the features, the final ones last; none means that all are final.
         """
         super().__init__()
         self.statistics = tuple(group.size for group in groups if group.name != FINAL)
         self.has_final = not groups or groups[-1].name == FINAL
 
     def forward(self, features: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Give features whose groups have length 1 each."""
+        """Return the features, with each group at length 1."""
         num_final = features.shape[-1] - sum(self.statistics)
         *statistics, final = features.split([*self.statistics, num_final], dim=-1)
         parts = [functional.normalize(group, dim=-1) for group in statistics]
@@ -47,15 +46,15 @@ _LEAST_VARIANCE = 1e-8
 
 
 class WhitenedEmbedding(nn.Module):
-    """The teacher's: `z = w + adapter(s)` with `w = h W - o` and `s = (h - c) / d`, where `h` are
-    the power-normalised features.
+    """The teacher's embedding: `z = w + adapter(s)` with `w = h W - o` and `s = (h - c) / d`, where
+    `h` are the power-normalised features.
 
-    `W` whitens the within-class covariance, which *is* pull and push in closed form: directions in
-    which classes vary inside shrink, those in which they differ stretch. `o` takes away most of
-    what all classes have in common. The adapter is learned on top; its last layer starts at zero,
-    so that training starts from the closed-form map and moves little. It reads features that are
-    standardised one by one, not whitened ones: whitening lifts the noise of narrow directions,
-    which an adapter then fits (a joint network: 82.3 % against 77.4 %; METHOD §5).
+    `W` whitens the within-class covariance, which *is* pull and push in closed form: it shrinks
+    directions in which images of one class differ and stretches those in which classes differ. `o`
+    removes most of what all classes have in common. The adapter is learned on top; its last layer
+    starts at zero, so that training starts from the closed-form map and moves little. It reads
+    features that are standardised one by one, not whitened: whitening amplifies the noise of narrow
+    directions, to which an adapter then fits (a joint network: 82.3 % against 77.4 %; METHOD §5).
     """
 
     whitening: Tensor
@@ -70,13 +69,13 @@ class WhitenedEmbedding(nn.Module):
         adapter_width: int,
         groups: Sequence[FeatureGroup] = (),
     ) -> None:
-        """Starts with a whitening that has yet to be set.
+        """Create an embedding whose whitening is still to be set.
 
         Args:
-            num_features: Of the extractor.
-            dimensions: Of the joint embedding space.
+            num_features: Number of the extractor's features.
+            dimensions: Dimensions of the joint embedding space.
             adapter_width: Hidden units of the adapter.
-            groups: That the extractor's features consist of; none means that all are final.
+            groups: Groups of the extractor's features; none means that all are final.
         """
         super().__init__()
         self.normalization = PowerNormalization(groups)
@@ -93,31 +92,31 @@ class WhitenedEmbedding(nn.Module):
         nn.init.zeros_(last.bias)
 
     def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
-        """Embeds the extractor's features."""
+        """Embed the extractor's features."""
         return self.embed_normalized(self.normalization(features))
 
     def embed_normalized(self, normalized: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
-        """Embeds power-normalised features, such as stored class means."""
+        """Embed power-normalised features, such as stored class means."""
         return self.adapt(self.whiten(normalized), self.standardize(normalized))
 
     def whiten(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n m"]:
-        """The closed-form part of the map; training does not change it."""
+        """Return the closed-form part of the map; training does not change it."""
         return normalized @ self.whitening - self.offset
 
     def standardize(self, normalized: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Return what the adapter reads; training does not change it."""
+        """Return the inputs of the adapter; training does not change this map."""
         return (normalized - self.centre) * self.scale
 
     @torch.no_grad()
     def set_standardization(
         self, centre: Float[Tensor, " d"], variances: Float[Tensor, " d"]
     ) -> None:
-        """Fix how features are standardised; once, or the adapter unlearns what it learned.
+        """Set the standardisation of features; only once, or the adapter's weights become invalid.
 
         Args:
             centre: Mean of the features.
-            variances: Of each feature within classes. Those far below their mean are raised: a
-                feature that hardly varies must not be stretched without end.
+            variances: Variance of each feature within classes. Values far below their mean are
+                raised: a feature that hardly varies must not be stretched infinitely.
         """
         self.centre.copy_(centre)
         least = (_LEAST_VARIANCE_SHARE * variances.mean()).clamp_min(_LEAST_VARIANCE)
@@ -126,20 +125,18 @@ class WhitenedEmbedding(nn.Module):
     def adapt(
         self, whitened: Float[Tensor, "*n m"], standardized: Float[Tensor, "*n d"]
     ) -> Float[Tensor, "*n m"]:
-        """Return the whole map, given its closed-form part and what the adapter reads."""
+        """Return the whole map, from its closed-form part and the adapter's inputs."""
         residual: Tensor = self.adapter(standardized)
         return whitened + residual
 
 
 class ProjectionEmbedding(nn.Linear):
-    """The student's, and that of methods without a closed form: one linear layer into the joint
-    embedding space.
+    """The embedding of students, and of methods without a closed form: one linear layer into the
+    joint embedding space.
     """
 
     @torch.no_grad()
     def rebase(self, change: Float[Tensor, "m m"], shift: Float[Tensor, " m"]) -> None:
-        """Follows the joint embedding space when its axes change: `z` becomes `z change + shift`,
-        exactly.
-        """
+        """Adapt to a change of the space's axes: `z` becomes `z change + shift`, exactly."""
         self.weight.copy_(change.T @ self.weight)
         self.bias.copy_(self.bias @ change + shift)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from orchestrator.models.backbones import Backbone
 
 _EVALUATION_BATCH = 1024
-# of a batch, as the network sees it: what its layers make of them should fit into a processor's
+# pixels of a batch at the network's input size: the layers' outputs should fit into a processor's
 # caches
 _EVALUATION_PIXELS = 400_000
 
@@ -21,7 +21,7 @@ Classifier = TypeVar("Classifier", bound=nn.Module)
 
 
 class NetworkOutput(NamedTuple):
-    """What each part of a network gives.
+    """Outputs of the parts of a network.
 
     Attributes:
         features: `h = f(x)`.
@@ -42,7 +42,7 @@ class Network(nn.Module, Generic[Embedding, Classifier]):
     classifier: Classifier
 
     def __init__(self, extractor: Backbone, embedding: Embedding, classifier: Classifier) -> None:
-        """Joins three parts.
+        """Join the three parts.
 
         Args:
             extractor: uint8 images → features.
@@ -55,14 +55,14 @@ class Network(nn.Module, Generic[Embedding, Classifier]):
         self.classifier = classifier
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> NetworkOutput:
-        """Runs uint8 images through all three parts."""
+        """Apply all three parts to uint8 images."""
         features = self.extractor(images)
         embeddings = self.embedding(features)
         return NetworkOutput(features, embeddings, self.classifier(embeddings))
 
     def num_parameters(self) -> int:
-        """Numbers that were learned from data: parameters, and buffers such as a whitening or class
-        means.
+        """Return the number of values learned from data: parameters, and buffers such as a
+        whitening or class means.
         """
         return sum(tensor.numel() for tensor in self.state_dict().values())
 
@@ -72,7 +72,7 @@ AnyNetwork = Network[Any, Any]
 
 @torch.no_grad()
 def predict(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
-    """Logits of many images, batch by batch in evaluation mode, on the CPU."""
+    """Return the logits of many images, batch by batch in evaluation mode, on the CPU."""
     device = next(network.extractor.parameters()).device
     network.eval()
     return torch.cat(
@@ -82,7 +82,7 @@ def predict(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> Float[Tens
 
 @torch.no_grad()
 def extract_features(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """Features of many images, batch by batch in evaluation mode."""
+    """Return the features of many images, batch by batch in evaluation mode."""
     device = next(extractor.parameters()).device
     extractor.eval()
     return torch.cat([extractor(batch.to(device)) for batch in _batches(extractor, images)])
@@ -100,11 +100,11 @@ def _batches(extractor: Backbone, images: UInt8[Tensor, "n c h w"]) -> tuple[Ten
 def predict_from_features(
     network: AnyNetwork, features: Float[Tensor, "n d"]
 ) -> Float[Tensor, "n classes"]:
-    """Logits of what the network's own extractor has made of many images, on the CPU.
+    """Return the logits, on the CPU, for features from the network's own extractor.
 
     Args:
-        network: The extractor may be the first stages of the one that made the features.
-        features: Those of its own extractor come first.
+        network: Its extractor may be the first stages of the extractor that computed the features.
+        features: Features that start with those of the network's own extractor.
     """
     num_own = network.extractor.num_features
     device = next(network.extractor.parameters()).device

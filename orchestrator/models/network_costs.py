@@ -1,4 +1,4 @@
-"""Measure what a network costs in use: numbers to store, multiply-adds, time for one image."""
+"""Measure the costs of using a network: stored values, multiply-adds, time for one image."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ class NetworkCosts:
     """The costs of a network that follow from its form.
 
     Attributes:
-        num_parameters: As `Network.num_parameters` counts them.
-        multiply_adds: Of convolutions, linear layers and products of matrices, for one image.
-        bytes: Of all its numbers, as they are stored.
+        num_parameters: As counted by `Network.num_parameters`.
+        multiply_adds: Multiply-adds of convolutions, linear layers and matrix products, for one
+            image.
+        bytes: Size of all values in their stored precision.
     """
 
     num_parameters: int
@@ -40,7 +41,7 @@ class NetworkCosts:
 
 @torch.no_grad()
 def costs_of(network: AnyNetwork, image: UInt8[Tensor, "1 c h w"]) -> NetworkCosts:
-    """Return what a network costs; it is run once."""
+    """Return the costs of a network, which is run once."""
     network.eval()
     extractor_multiply_adds = multiply_adds(network.extractor, image)
     features = network.extractor(image)
@@ -56,8 +57,8 @@ def latency_ms(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> float:
     """Return the median milliseconds for one image on one CPU thread.
 
     Args:
-        network: In evaluation mode.
-        images: They are taken in turn.
+        network: The network in evaluation mode.
+        images: Images to use in turn.
     """
     seconds = []
     with one_thread(), torch.inference_mode():
@@ -69,7 +70,7 @@ def latency_ms(network: AnyNetwork, images: UInt8[Tensor, "n c h w"]) -> float:
 
 
 def machine_name() -> str:
-    """Return the processor of this machine and torch's version: what a latency depends on."""
+    """Return the processor of this machine and torch's version, which determine latency."""
     processor = platform.processor() or platform.machine()
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -79,8 +80,8 @@ def machine_name() -> str:
 
 
 class _Products(TorchDispatchMode):
-    """Count the multiply-adds of products of matrices. `torch.utils.flop_counter` gives the same
-    numbers, and takes seconds to import.
+    """Count the multiply-adds of matrix products. `torch.utils.flop_counter` gives the same
+    numbers, but takes seconds to import.
     """
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class _Products(TorchDispatchMode):
         types: Sequence[type],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - whatever the operator gives
+    ) -> Any:  # noqa: ANN401 - any operator's result
         output = func(*args, **(kwargs or {}))
         if func in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
             self.multiply_adds += output.numel() * args[0].shape[-1]

@@ -1,1 +1,1 @@
-"""The one epoch loop, the random streams, and what a learner is handed."""
+"""The shared epoch loop, the random streams, and the context of a learner."""

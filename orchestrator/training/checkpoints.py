@@ -1,4 +1,4 @@
-"""Epoch checkpoints: what an interrupted training needs to end as if nothing had happened."""
+"""Epoch checkpoints, from which an interrupted training resumes with an identical result."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class EpochCheckpoint:
-    """One training after some of its epochs. Random streams are not part of it: they derive from
-    the step.
+    """The state of a training after some of its epochs. It needs no random streams, which are
+    derived from the step.
 
     Attributes:
-        reports: Of the epochs that are done.
-        modules: State of all that is trained.
+        reports: Reports of the completed epochs.
+        modules: State of all trained modules.
         optimizer: State of the optimiser.
         lr_scheduler: State of the learning-rate schedule.
     """
@@ -31,23 +31,23 @@ class EpochCheckpoint:
 
 @runtime_checkable
 class EpochCheckpoints(Protocol):
-    """Where one stage's epoch checkpoints are kept. A stage may train in several phases, one after
-    the other.
+    """Storage of one stage's epoch checkpoints. A stage may train in several phases, one after the
+    other.
     """
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
-        """The newest checkpoint of a phase; None when there is none."""
+        """Return the newest checkpoint of a phase; None if there is none."""
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
-        """Keeps a checkpoint in place of the one before."""
+        """Store a checkpoint, replacing the previous one."""
 
 
 class NoCheckpoints:
-    """Keeps nothing: for trainings that nobody goes on with."""
+    """Storage that keeps no checkpoints: for trainings that are never resumed."""
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
-        """Finds nothing."""
+        """Return None."""
         return None
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
-        """Forgets it."""
+        """Discard the checkpoint."""

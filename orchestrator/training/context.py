@@ -1,5 +1,5 @@
-"""The surroundings of a learner besides data and configuration: random streams, the device, and
-the listener of its epochs.
+"""The context of a learner besides data and configuration: random streams, the device, and the
+listener of its epochs.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from orchestrator.training.shared import NotShared, Shared
 
 @dataclass(frozen=True)
 class LearningContext:
-    """The surroundings of one stage.
+    """The context of one stage.
 
     Attributes:
-        seed: The experiment's.
-        stage: Name of the stage, such as `teacher[0]`: part of every random stream.
-        device: Where tensors live.
-        image_augmentation: How training images are varied; the same for every method.
+        seed: Seed of the experiment.
+        stage: Name of the stage, such as `teacher[0]`, part of every random stream.
+        device: Device of the tensors.
+        image_augmentation: Augmentation of training images, the same for every method.
         listener: Receives the report of every epoch, on the first rank.
-        checkpoints: Where epoch checkpoints are kept.
+        checkpoints: Storage of epoch checkpoints.
         ranks: This worker among those that learn the stage together.
-        shared: What other stages, trials and runs have computed in the same way.
+        shared: Results shared with other stages, trials and runs.
     """
 
     seed: int
@@ -44,12 +44,12 @@ class LearningContext:
     shared: Shared = field(default_factory=NotShared)
 
     def stream(self, *purpose: str | int) -> torch.Generator:
-        """A CPU generator for one purpose within this stage, the same on every rank."""
+        """Return a CPU generator for one purpose within this stage, the same on every rank."""
         return stream(self.seed, self.stage, *purpose)
 
     def stream_of_rank(self, *purpose: str | int) -> torch.Generator:
-        """A CPU generator for what each rank draws for its own share of a batch; the first rank's
-        is that of `stream`.
+        """Return a CPU generator for draws of each rank for its own share of a batch; on the first
+        rank it equals that of `stream`.
         """
         return (
             self.stream(*purpose)
@@ -58,7 +58,7 @@ class LearningContext:
         )
 
     def seed_of(self, *purpose: str | int) -> int:
-        """A seed for one purpose within this stage."""
+        """Return a seed for one purpose within this stage."""
         return derive_seed(self.seed, self.stage, *purpose)
 
     def vary(
@@ -67,7 +67,7 @@ class LearningContext:
         generator: torch.Generator,
         part: slice = slice(None),
     ) -> UInt8[Tensor, "part c h w"]:
-        """Randomly changed copies of some of the images, on this stage's device; the draws are
-        those of all.
+        """Return randomly augmented copies of a part of the images, on this stage's device; the
+        draws are the same as for all images.
         """
         return augment(images, self.image_augmentation, generator, part, self.device)

@@ -1,5 +1,5 @@
-"""The one epoch loop. What is learned comes in as a loss; where the batches come from, as a
-function of the epoch.
+"""The epoch loop that all methods share. It takes the loss, and the batches as a function of the
+epoch.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from orchestrator.training.reports import EpochReport
 
 @dataclass(frozen=True)
 class LossOutput:
-    """A loss and what it is made of.
+    """A loss and its parts.
 
     Attributes:
-        total: The scalar that is minimised.
-        parts: Values to report, by name. Those that are tensors are read at the end of the epoch,
-            so that nobody waits for a GPU.
+        total: The scalar to minimise.
+        parts: Values to report, by name. Tensors are read at the end of the epoch, to avoid waiting
+            for a GPU.
     """
 
     total: Float[Tensor, ""]
@@ -39,12 +39,12 @@ class LossOutput:
 
 @dataclass(frozen=True)
 class Step:
-    """Where a training stands.
+    """The position of a step in its training.
 
     Attributes:
-        index: Steps done, over all epochs of this training.
-        num_steps: Steps in all.
-        epoch: Counted from 0.
+        index: Completed steps over all epochs of this training.
+        num_steps: Total number of steps.
+        epoch: Epoch, counted from 0.
     """
 
     index: int
@@ -53,7 +53,7 @@ class Step:
 
     @property
     def progress(self) -> float:
-        """Share of the training that is done, in [0, 1)."""
+        """Return the completed share of the training, in [0, 1)."""
         return self.index / self.num_steps
 
 
@@ -61,8 +61,8 @@ Loss = Callable[[Tensor, Step], LossOutput]
 
 
 class _Objective(nn.Module):
-    """A loss as a module, so that gradients can be averaged over ranks whatever the loss does with
-    what is trained.
+    """A loss as a module, so that gradients can be averaged over ranks however the loss uses the
+    trained modules.
     """
 
     def __init__(self, trained: nn.ModuleList, loss: Loss) -> None:
@@ -83,18 +83,18 @@ def train(
     config: TrainingConfig,
     context: LearningContext,
 ) -> None:
-    """Minimises a loss with AdamW under a one-cycle learning rate, reporting the means of every
+    """Minimise a loss with AdamW under a one-cycle learning rate, and report the means of every
     epoch.
 
-    With several ranks each sees its share of every batch and gradients are averaged: the batch
-    stays the same whatever their number. After every epoch a checkpoint is kept; training goes on
-    from the newest one there is.
+    With several ranks each processes its share of every batch, and gradients are averaged: the
+    batch is the same for any number of ranks. After every epoch a checkpoint is stored; training
+    resumes from the newest existing one.
 
     Args:
-        phase: What is being trained, for people; unique within the stage.
-        modules: What may change.
+        phase: Name of this training for people; unique within the stage.
+        modules: The modules to train.
         batches: Row numbers, epoch by epoch.
-        loss: Of one batch, given how far the training is.
+        loss: Loss of one batch, given the position in the training.
         config: Epochs and learning rate.
         context: The listener, the checkpoints and the ranks.
 
@@ -166,7 +166,7 @@ class _EpochMeans:
         on_device = [value for value in values if isinstance(value, Tensor)]
         numbers = (
             torch.stack(on_device).tolist() if on_device else values
-        )  # one wait for the device instead of one a step
+        )  # one wait for the device instead of one per step
         return float(sum(value * weight for value, weight in zip(numbers, weights, strict=True)))
 
 
@@ -186,8 +186,8 @@ def _go_on(
     lr_scheduler: OneCycleLR,
     context: LearningContext,
 ) -> list[EpochReport]:
-    """Resume from the newest checkpoint, if any; return the reports of its epochs after sending
-    them to the listener again.
+    """Resume from the newest checkpoint, if any; resend the reports of its epochs to the listener
+    and return them.
     """
     checkpoint = context.ranks.from_first(lambda: context.checkpoints.restore(phase))
     if checkpoint is None or not _fits(checkpoint, trained, optimizer):
@@ -204,7 +204,7 @@ def _go_on(
 def _fits(
     checkpoint: EpochCheckpoint, trained: nn.Module, optimizer: torch.optim.Optimizer
 ) -> bool:
-    """Return whether a checkpoint has the shapes of what is trained; another one is not used."""
+    """Return whether a checkpoint has the shapes of the trained modules; others are ignored."""
     shapes = [it.shape for group in optimizer.param_groups for it in group["params"]]
     states: Mapping[int, Mapping[str, Tensor]] = checkpoint.optimizer["state"]
     return {name: it.shape for name, it in checkpoint.modules.items()} == {

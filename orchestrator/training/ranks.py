@@ -1,10 +1,9 @@
-"""Learning on several workers at once: who has which share of a batch, and how their results come
-together.
+"""Learning on several workers at once: split batches into shares, and combine the workers' results.
 
-Every rank runs the same learning code on the same configuration. What is cheap is computed by all
-of them alike; what is expensive, features and gradients, is computed by each on its share of the
-rows and then put together, so that one worker and many agree. Alone, every operation is the
-identity and nothing is set up.
+Every rank runs the same learning code with the same configuration. All ranks perform the cheap
+computations. Of the expensive ones, features and gradients, each rank computes its share of the
+rows; the shares are then combined, so that one worker and many agree. With a single rank every
+operation is the identity and nothing is set up.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ class Ranks:
     """This worker among all workers of its lane.
 
     Attributes:
-        index: From 0.
-        size: How many there are; above 1, torch's default process group must exist.
+        index: Index of the worker, from 0.
+        size: Number of workers; above 1, torch's default process group must exist.
     """
 
     index: int = 0
@@ -35,17 +34,15 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that speaks and writes for all."""
+        """Return whether this rank reports and writes for all."""
         return self.index == 0
 
     def share(self, rows: Tensor) -> Tensor:
-        """This rank's part of rows that all ranks have."""
+        """Return this rank's share of rows that all ranks have."""
         return rows[self.span(len(rows))]
 
     def span(self, num_rows: int) -> slice:
-        """Which of so many rows are this rank's; the ranks' parts differ in length by one at
-        most.
-        """
+        """Return this rank's span of the rows; the ranks' spans differ in length by at most one."""
         return self._spans(num_rows)[self.index]
 
     def _spans(self, num_rows: int) -> list[slice]:
@@ -53,11 +50,11 @@ class Ranks:
         return [slice(start, end) for start, end in pairwise(ends)]
 
     def gather(self, part: Tensor, num_rows: int) -> Tensor:
-        """All rows again, in their order, from what each rank made of its share.
+        """Return the results for all rows, in their order, from each rank's results for its share.
 
         Args:
-            part: What this rank made of its share, row by row.
-            num_rows: Of all shares together.
+            part: This rank's results, row by row.
+            num_rows: Total number of rows of all shares.
         """
         if self.size == 1:
             return part
@@ -69,8 +66,8 @@ class Ranks:
         return torch.cat([rows[:length] for rows, length in zip(received, lengths, strict=True)])
 
     def mean(self, value: float, weight: float = 1.0) -> float:
-        """The mean of a number over all ranks; each rank's weight is its part of the whole, and the
-        weights' mean is 1.
+        """Return the mean of a number over all ranks; each rank's weight is its part of the whole,
+        and the weights' mean is 1.
         """
         if self.size == 1:
             return value
@@ -79,8 +76,8 @@ class Ranks:
         return float(summed) / self.size
 
     def from_first(self, value: Callable[[], Value]) -> Value:
-        """What the first rank finds, on every rank: two that look for themselves could find
-        different things.
+        """Return the first rank's result on every rank: two ranks that each looked for themselves
+        could get different results.
         """
         if self.size == 1:
             return value()
@@ -89,7 +86,7 @@ class Ranks:
         return cast("Value", box[0])
 
     def values_of_all(self, value: Value) -> list[Value]:
-        """Every rank's value, on every rank."""
+        """Return every rank's value, on every rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -97,11 +94,11 @@ class Ranks:
         return values
 
     def parallel(self, module: nn.Module) -> nn.Module:
-        """The module with its gradients averaged over all ranks."""
+        """Return the module with its gradients averaged over all ranks."""
         return module if self.size == 1 else DistributedDataParallel(module)
 
     def align(self, module: nn.Module) -> None:
-        """Gives every rank the first one's state: running statistics are not averaged like
+        """Copy the first rank's state to every rank: running statistics are not averaged like
         gradients.
         """
         if self.size > 1:

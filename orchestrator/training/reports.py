@@ -1,4 +1,4 @@
-"""The report of one training epoch, and who receives it."""
+"""The report of one training epoch, and the type of its receiver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class EpochReport:
     """One finished epoch.
 
     Attributes:
-        phase: What is being trained, for people: "extractor", "embedding", "student".
+        phase: Name of the training, for people: "extractor", "embedding", "student".
         epoch: Counted from 1 within the phase.
         num_epochs: Epochs of the phase.
         metrics: Means over the epoch's batches: `loss` and its parts.
@@ -24,7 +24,7 @@ class EpochReport:
     metrics: Mapping[str, float]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for an artifact."""
+        """Return plain values, for an artifact."""
         return {
             "phase": self.phase,
             "epoch": self.epoch,

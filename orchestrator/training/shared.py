@@ -1,4 +1,4 @@
-"""Share what several stages, trials and runs would compute in the same way."""
+"""Share results that several stages, trials and runs would compute identically."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from orchestrator.models.artifact import Artifact
 
 @runtime_checkable
 class Shared(Protocol):
-    """Finds what was computed before."""
+    """Store of shared results."""
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
-        """Return an artifact: one that was kept, or else the one that is computed now.
+        """Return an artifact: the stored one, otherwise compute it.
 
         Args:
-            content: All that the artifact depends on, as JSON values.
-            compute: Gives it; all ranks compute together.
+            content: Everything that determines the artifact, as JSON values.
+            compute: Computes the artifact, on all ranks together.
         """
 
 
 class NotShared:
-    """Keeps nothing: for notebooks and tests."""
+    """Store that keeps nothing: for notebooks and tests."""
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
         """Compute the artifact."""

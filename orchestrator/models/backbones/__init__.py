@@ -1,8 +1,8 @@
-"""Feature extractors, one file a kind: uint8 images → features.
+"""Feature extractors, one file per kind: uint8 images → features.
 
-A built-in kind is the module that is called as its `kind`; any other comes from an installed
-distribution (see `config.extensions`). A new kind is one file here and its configuration in
-`config.backbones`. `kinds.BackboneKind` says what the file defines.
+A built-in kind is the module named like its `kind`; any other comes from an installed distribution
+(see `config.extensions`). A new kind needs one file here and its configuration in
+`config.backbones`. `kinds.BackboneKind` describes the contents of the file.
 """
 
 from orchestrator.models.backbones.backbone import Backbone, build_backbone

@@ -25,21 +25,21 @@ from orchestrator.models.backbones.stages import (
 
 
 class Backbone(nn.Module):
-    """A body of layers behind the conversion of pixels, with the number of features it gives."""
+    """Layers behind the conversion of pixels, with their number of features."""
 
     pixel_mean: Tensor
     pixel_deviation: Tensor
 
     def __init__(self, body: Body, config: BuildableBackboneConfig) -> None:
-        """Wraps a body.
+        """Wrap a body.
 
         Args:
-            body: Layers, and what they expect and give.
-            config: Size where it names one, precision (weights and features are float32 all the
-                same), whether images are mirrored, and which features are reported.
+            body: Layers, with their expected inputs and number of features.
+            config: Input size (if set), precision (weights and features are always float32),
+                mirroring, and the features to report.
 
         Raises:
-            ConfigError: Features of stages are wanted of a network that has none.
+            ConfigError: Features of stages are requested from a network without stages.
         """
         super().__init__()
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
@@ -64,27 +64,27 @@ class Backbone(nn.Module):
 
     @property
     def groups(self) -> tuple[FeatureGroup, ...]:
-        """The groups that the features consist of, in their order."""
+        """Return the groups of the features, in their order."""
         if isinstance(self.body, StageFeatures):
             return self.body.groups
         return (FeatureGroup(FINAL, self._num_final),)
 
     @property
     def num_features(self) -> int:
-        """Return how many features an image has."""
+        """Return the number of features of an image."""
         return sum(group.size for group in self.groups)
 
     def stages(self) -> Stages:
         """Return the network's stages; they share its layers.
 
         Raises:
-            ConfigError: The network has none, such as a vision transformer.
+            ConfigError: The network has none, as with a vision transformer.
         """
         if isinstance(self.body, StageFeatures):
             return self.body.stages
         if self._stages_of is None:
             raise ConfigError(
-                "this network has no stages that features could be taken from",
+                "this network has no stages to take features from",
                 where="backbone",
                 next_step="choose a convolutional network, or features: {kind: final}",
             )
@@ -114,7 +114,7 @@ class Backbone(nn.Module):
         return cut
 
     def digest(self) -> str:
-        """Return a SHA-256 over all that an image's features depend on."""
+        """Return a SHA-256 over everything that determines an image's features."""
         settings = (self.mirrored, str(self.precision), self.input_size, self.groups)
         hashed = hashlib.sha256(repr(settings).encode())
         for name, tensor in self.state_dict().items():
@@ -122,10 +122,10 @@ class Backbone(nn.Module):
         return hashed.hexdigest()
 
     def forward(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
-        """Gives each image's features."""
-        # In this order convolutions are faster on a CPU: depthwise ones 1.7 times, a training step
-        # of resnet20 1.2 times. Weights stay as they are: they are stored, exported and gone on
-        # with in the usual order.
+        """Compute each image's features."""
+        # In this memory format convolutions are faster on a CPU: depthwise ones 1.7 times, a
+        # training step of resnet20 1.2 times. Weights are not converted: they are stored, exported
+        # and trained in the usual format.
         pixels = images.contiguous(memory_format=torch.channels_last).float() / 255
         if self.input_size is not None and images.shape[-2:] != (self.input_size, self.input_size):
             shrinks = (
@@ -152,8 +152,8 @@ def build_backbone(config: BuildableBackboneConfig, shape: Shape) -> Backbone:
     pre-trained ones.
 
     Raises:
-        ConfigError: There is no such network or stage, its weights cannot be loaded, or what an
-            extension builds is no body.
+        ConfigError: The network or stage does not exist, its weights cannot be loaded, or an
+            extension returns no body.
     """
     if isinstance(config, InheritedLayersConfig):
         return build_backbone(config.base, shape).until(config.until)

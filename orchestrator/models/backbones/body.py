@@ -1,4 +1,4 @@
-"""The layers of a network, with all that the rest of the code needs to know about them."""
+"""The layers of a network, and their properties that other code needs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class Body:
-    """Layers that give features, and what they expect.
+    """Layers that compute features, and the inputs they expect.
 
     Attributes:
         layers: Standardised floating-point images → features.
-        num_features: What they give.
-        num_channels: Channels that they expect; grey images are repeated.
+        num_features: Number of features.
+        num_channels: Expected number of channels; grey images are repeated.
         pixel_mean: By channel, subtracted from pixels in [0, 1].
-        pixel_deviation: By channel, by which pixels are then divided.
-        input_size: Side in pixels to which images are resized where the configuration names none;
-            None takes them as they come.
-        stages: Gives the stages of `layers`, which may share its modules; None where the network
-            has none.
+        pixel_deviation: By channel, divisor of the pixels after that.
+        input_size: Side in pixels to which images are resized if the configuration names none;
+            None keeps their size.
+        stages: Returns the stages of `layers`, which may share its modules; None for a network
+            without stages.
     """
 
     layers: nn.Module

@@ -2,8 +2,8 @@
 latency.
 
 Convolutions and linear layers are counted by hooks. `torch.utils.flop_counter` gives the same
-numbers (a test compares them), but its first use imports TorchDynamo, which takes seconds that
-`orchestrator plan` has not.
+numbers (a test compares them), but its first use imports TorchDynamo, which takes seconds:
+too long for `orchestrator plan`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Cost:
     """The cost of an extractor, without any classifier.
 
     Attributes:
-        num_parameters: Parameters and buffers, as `Network.num_parameters` counts them.
-        num_multiply_adds: Of convolutions and linear layers, for one image; a mirrored backbone
-            looks at it twice.
-        latency_seconds: For one image, on one thread of this machine; None where not measured.
+        num_parameters: Parameters and buffers, as counted by `Network.num_parameters`.
+        num_multiply_adds: Multiply-adds of convolutions and linear layers, for one image; a
+            mirrored backbone processes it twice.
+        latency_seconds: Time for one image, on one thread of this machine; None if not measured.
     """
 
     num_parameters: int
@@ -50,10 +50,10 @@ class Cut:
 
     Attributes:
         stage: Name of its last stage.
-        num_channels: Of that stage's map.
+        num_channels: Channels of that stage's map.
         map_size: Height and width of that map, in cells.
-        num_features: That it reports of an image.
-        cost: Of all its layers.
+        num_features: Number of features per image.
+        cost: Cost of all its layers.
     """
 
     stage: str
@@ -69,8 +69,8 @@ class Cuts:
 
     Attributes:
         whole: Cost of the teacher's extractor.
-        mirrored: Whether all look at an image twice: as it is, and mirrored.
-        cuts: The smallest first.
+        mirrored: Whether all process an image twice, original and mirrored.
+        cuts: The cuts, smallest first.
     """
 
     whole: Cost
@@ -86,9 +86,9 @@ def cuts_of(
 
     Args:
         config: The teacher's backbone.
-        shape: Of the images.
-        only: Name of the one stage to look at; None means all.
-        is_timed: Whether latency is measured.
+        shape: Shape of the images.
+        only: Name of a single stage to measure; None means all.
+        is_timed: Whether to measure latency.
 
     Raises:
         ConfigError: The backbone cannot be built, or has no stages.
@@ -125,12 +125,12 @@ def _cost(extractor: Backbone, image: UInt8[Tensor, "1 c h w"], is_timed: bool) 
 
 
 def multiply_adds(network: nn.Module, inputs: Tensor) -> int:
-    """Return the multiply-adds of all convolutions and linear layers that inputs pass; what else a
-    network does is not counted.
+    """Return the multiply-adds of all convolutions and linear layers; other operations are not
+    counted.
 
     Args:
-        network: It is run once.
-        inputs: A whole batch counts.
+        network: The network, run once.
+        inputs: The inputs; a whole batch counts.
     """
     total = 0
 

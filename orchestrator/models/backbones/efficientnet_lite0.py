@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, whose ImageNet weights come as a package."""
+"""EfficientNet-Lite0, whose ImageNet weights are an installable package."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _weights_file(config: EfficientNetLite0Config) -> Path:
 
 
 def _stages(features: nn.Module) -> Stages:
-    """Return the blocks with equally many channels as a stage each."""
+    """Return the stages: consecutive blocks of equally many channels form one."""
     model: Any = features.model
     stem = nn.Sequential(model._conv_stem, model._bn0, model._swish)  # noqa: SLF001 - the package has no other names
     parts: list[nn.Sequential] = []

@@ -1,4 +1,4 @@
-"""The kinds of backbones: how one is found, and what identifies the network that it builds."""
+"""The kinds of backbones: find a kind, and identify the network that it builds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from orchestrator.models.backbones.body import Body, Shape
 
 @runtime_checkable
 class BackboneKind(Protocol):
-    """What the module of a built-in kind, or the object of an extension, defines.
+    """Interface of a built-in kind's module, or of an extension's object.
 
-    One with pre-trained weights also defines `weights_identity(config) -> str`, which returns
-    what tells these weights from others, such as the SHA-256 of their file, and is empty where the
-    configuration asks for random weights.
+    A kind with pre-trained weights also defines `weights_identity(config) -> str`. It returns an
+    identity of the weights, such as the SHA-256 of their file, and an empty string if the
+    configuration requests random weights.
     """
 
     def build(self, config: Any, shape: Shape) -> Body:  # noqa: ANN401 - the kind's own configuration
@@ -29,10 +29,10 @@ class BackboneKind(Protocol):
 
         Args:
             config: An instance of the kind's configuration.
-            shape: (channels, height, width) of the images, resized if the configuration says so.
+            shape: (channels, height, width) of the images, after any configured resizing.
 
         Raises:
-            ConfigError: There is no such network, or its weights cannot be loaded.
+            ConfigError: The network does not exist, or its weights cannot be loaded.
         """
         ...
 
@@ -57,10 +57,10 @@ def kind_of(config: BackboneConfig) -> BackboneKind:
 
 
 def weights_identity(config: BuildableBackboneConfig) -> str:
-    """Return what tells a backbone's pre-trained weights from others; empty for random ones.
+    """Return the identity of a backbone's pre-trained weights; empty for random ones.
 
     Raises:
-        ConfigError: There is no such network, or its weights cannot be read.
+        ConfigError: The network does not exist, or its weights cannot be read.
     """
     if isinstance(config, InheritedLayersConfig):
         return weights_identity(config.base)
@@ -69,11 +69,11 @@ def weights_identity(config: BuildableBackboneConfig) -> str:
 
 
 def backbone_identity(config: BuildableBackboneConfig) -> dict[str, Any]:
-    """Return what tells a backbone from others: its configuration, with what its weights are in
-    place of where they lie, and the version of an extension.
+    """Return the identity of a backbone: its configuration, with the identity of its weights in
+    place of their location, and the version of an extension.
 
     Raises:
-        ConfigError: There is no such network, or its weights cannot be read.
+        ConfigError: The network does not exist, or its weights cannot be read.
     """
     if isinstance(config, InheritedLayersConfig):
         of_base = backbone_identity(config.base)

@@ -1,4 +1,4 @@
-"""ResNet-20 for small images (He et al. 2016, §4.2), with group in place of batch normalisation."""
+"""ResNet-20 for small images (He et al. 2016, §4.2), with group instead of batch normalisation."""
 
 from __future__ import annotations
 
@@ -34,23 +34,22 @@ def _stages(resnet: nn.Module) -> Stages:
 
 
 class ResNet20(nn.Module):
-    """Three stages of three blocks, each stage with half the pixels a side and twice the channels
-    of the one before.
+    """Three stages of three blocks; each stage halves the side in pixels and doubles the channels.
 
-    Features are those of the last stages, each pooled to cells of its own number, and joined. For a
-    network that meets classes one task after the other the early stages count as much as the last:
-    what they see is of use for any class and moves little when training goes on, where the last
-    stage knows most of the classes that were learned. And where in the image something is may tell
-    later classes apart that the first ones did not need to be.
+    Features are those of the last stages, each pooled to a number of cells of its own, and
+    concatenated. For a network that learns classes one task after the other, early stages matter as
+    much as the last one: their features serve any class and move little in further training, while
+    the last stage is specialised in the learned classes. Positions in the image may distinguish
+    later classes, even if the first ones did not need them.
     """
 
     def __init__(self, num_channels: int, pooled_sizes: Sequence[int]) -> None:
-        """Random weights from torch's global generator.
+        """Create the network with random weights from torch's global generator.
 
         Args:
-            num_channels: Of the images.
-            pooled_sizes: Cells a side to which the last stages are pooled, in the order of the
-                stages: one number for each.
+            num_channels: Channels of the images.
+            pooled_sizes: Cells per side to which the last stages are pooled, one number per stage,
+                in the order of the stages.
         """
         super().__init__()
         self.stem = nn.Sequential(*_convolution(num_channels, _WIDTHS[0]), nn.ReLU(inplace=True))
@@ -64,7 +63,7 @@ class ResNet20(nn.Module):
         )
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n features"]:
-        """Gives the features of the earliest pooled stage first."""
+        """Return the features, those of the earliest pooled stage first."""
         maps = [self.stem(images)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
@@ -83,7 +82,7 @@ def _stage(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class _Block(nn.Module):
-    """Two convolutions whose result is added to what comes in."""
+    """Two convolutions with a residual connection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -107,7 +106,7 @@ class _Block(nn.Module):
 def _convolution(
     inputs: int, outputs: int, stride: int = 1, size: int = 3
 ) -> tuple[nn.Module, nn.Module]:
-    """Group instead of batch normalisation, for the reason that `small_cnn` has."""
+    """Return a convolution and its group normalisation (see `small_cnn` for the reason)."""
     return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False), nn.GroupNorm(
         8, outputs
     )

@@ -11,11 +11,11 @@ from orchestrator.models.backbones.body import Body, Shape
 from orchestrator.models.backbones.stages import Stages
 
 _LAYERS_PER_STAGE = 3
-_MIN_GRID = 4  # convolutions work on at least this many pixels a side
+_MIN_GRID = 4  # convolutions work on at least this many pixels per side
 
 
 def build(_config: SmallCnnConfig, shape: Shape) -> Body:
-    """Build the teacher's size."""
+    """Build the network in the teacher's size."""
     return small_cnn((32, 64, 128), shape)
 
 
@@ -23,8 +23,8 @@ def small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
     """Build blocks of convolution, group normalisation and ReLU, halving the image until it is 4x4,
     then pooled to 2x2.
 
-    Group instead of batch normalisation: it neither depends on who else is in the batch nor on how
-    many workers share it.
+    Group instead of batch normalisation, because it depends neither on the other images in the
+    batch nor on the number of workers that share it.
     """
     channels, height, width = shape
     num_halvings = max(1, math.ceil(math.log2(min(height, width) / _MIN_GRID)))
@@ -48,7 +48,7 @@ def small_cnn(widths: tuple[int, int, int], shape: Shape) -> Body:
 
 
 def _stages(layers: nn.Module) -> Stages:
-    """Return every convolution, with what follows it, as a stage."""
+    """Return the stages: each convolution with the layers up to the next one."""
     assert isinstance(layers, nn.Sequential)  # noqa: S101 - for the type checker
     *convolutions, pooling = layers
     parts = [

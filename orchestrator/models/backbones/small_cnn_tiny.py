@@ -1,4 +1,4 @@
-"""`small_cnn` with fewer channels: the student's size."""
+"""`small_cnn` with fewer channels, in the student's size."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from orchestrator.models.backbones.small_cnn import small_cnn
 
 
 def build(_config: SmallCnnTinyConfig, shape: Shape) -> Body:
-    """Build the student's size."""
+    """Build the network in the student's size."""
     return small_cnn((16, 32, 32), shape)

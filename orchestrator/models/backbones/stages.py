@@ -1,4 +1,4 @@
-"""The stages of a network: where its layers can be cut, and what they report of an image there."""
+"""The stages of a network: the points where its layers can be cut, and the features there."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _LEAST_VARIANCE = 1e-12  # the slope of a square root is infinite at 0
 FINAL = "final"
-"""Name of the group of features that come out of the last layer."""
+"""Name of the group of features from the last layer."""
 
 
 class FeatureGroup(NamedTuple):
-    """Neighbouring features of one origin.
+    """Adjacent features of one origin.
 
     Attributes:
         name: `final`, or stage and statistic, such as `stage2.mean`.
-        size: How many.
+        size: Number of features.
     """
 
     name: str
@@ -30,9 +30,9 @@ class FeatureGroup(NamedTuple):
 
 
 class Stages(nn.Module):
-    """A chain of stages with the layers behind the last one.
+    """A chain of stages, and the layers behind the last one.
 
-    A stage ends where the network goes on with fewer pixels or more channels.
+    A stage ends where the next layer has fewer pixels or more channels.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Stages(nn.Module):
 
         Args:
             parts: Images → first map, first map → second map, and so on.
-            channels: Of each map.
-            head: Last map → final features; None where the network has been cut.
-            num_final: Final features that the head gives, where the network as a whole gives
-                another number.
+            channels: Channels of each map.
+            head: Last map → final features; None for a cut network.
+            num_final: Number of final features from the head, where it differs from that of the
+                whole network.
         """
         super().__init__()
         self.parts = nn.ModuleList(parts)
@@ -57,7 +57,7 @@ class Stages(nn.Module):
         self.head, self.num_final = head, num_final
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> tuple[list[Tensor], Tensor | None]:
-        """Return the map of every stage, and the final features."""
+        """Return the maps of all stages, and the final features."""
         maps, found = [], images
         for part in self.parts:
             found = part(found)
@@ -65,16 +65,16 @@ class Stages(nn.Module):
         return maps, None if self.head is None else self.head(found).flatten(1)
 
     def last(self) -> list[nn.Module]:
-        """Return the layers of the last stage, where they can be told from those before; else all
-        layers.
+        """Return the layers of the last stage, if they can be separated from the previous ones;
+        otherwise all layers.
         """
         return [self.parts[-1]] if len(self.parts) else [self]
 
     def until(self, num: int) -> Stages:
-        """Return a copy of the first stages, without what follows them.
+        """Return a copy of the first stages, without the layers behind them.
 
-        Batch normalisation is folded into the convolutions before it: it gives the same with fewer
-        numbers, and stays as it is when the layers learn on.
+        Batch normalisation is folded into the preceding convolutions: the results are the same with
+        fewer parameters, and do not change when the layers are trained further.
         """
         parts = copy.deepcopy(self.parts[:num])
         _fold_batch_normalization(parts)
@@ -85,12 +85,12 @@ class StageFeatures(nn.Module):
     """Named groups of features: statistics of every stage, and the final ones."""
 
     def __init__(self, stages: Stages, num_final: int, pooled: Collection[int]) -> None:
-        """Report on stages.
+        """Define the groups of features.
 
         Args:
-            stages: Whole or cut.
-            num_final: Final features of whole ones, where they do not say it themselves.
-            pooled: Numbers of the stages whose cells are reported, counted from 1.
+            stages: Stages of the whole or the cut network.
+            num_final: Number of final features of a whole network, if its stages do not state it.
+            pooled: Numbers of the stages that report cells, counted from 1.
         """
         super().__init__()
         self.stages = stages
@@ -98,7 +98,7 @@ class StageFeatures(nn.Module):
         self.groups = (*self._groups_of_stages(), *self._final_group(stages.num_final or num_final))
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
-        """Return all groups, one behind the other."""
+        """Return the features of all groups, concatenated."""
         maps, final = self.stages(images)
         found = []
         for number, values in enumerate((each.float() for each in maps), 1):
@@ -124,7 +124,7 @@ class StageFeatures(nn.Module):
 
 
 def _fold_batch_normalization(module: nn.Module) -> None:
-    """Fold in place; a convolution and the normalisation of its output are registered in a row."""
+    """Fold in place; a convolution and its normalisation are registered one after the other."""
     children = list(module.named_children())
     for (name, child), (after, follower) in pairwise(children):
         if isinstance(child, nn.Conv2d) and isinstance(follower, nn.BatchNorm2d):
@@ -135,7 +135,7 @@ def _fold_batch_normalization(module: nn.Module) -> None:
 
 
 def stage_name(number: int) -> str:
-    """Return what experiment files call the stage with this number, counted from 1."""
+    """Return the name in experiment files of the stage with this number, counted from 1."""
     return f"stage{number}"
 
 

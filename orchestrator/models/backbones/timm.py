@@ -1,8 +1,8 @@
 """The networks of timm without their classifier: convolutional ones and vision transformers.
 
-timm knows for each of them which size and which statistics of images it was trained with. Weights
-from a file pass through timm's own adaptation: it converts the formats of the original
-publications, and resamples the positions of a transformer that works at another size.
+timm knows for each network the image size and the pixel statistics of its training. Weights from a
+file pass through timm's own adaptation: it converts the formats of the original publications, and
+resamples the positions of a transformer used at another size.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
     """Build a network, with the weights of a file or of timm's hub, or random ones.
 
     Raises:
-        ConfigError: The extra `timm` is not installed, timm has no such network, it cannot work at
-            this size, or its weights cannot be loaded.
+        ConfigError: The extra `timm` is not installed, timm has no such network, the network does
+            not support this size, or its weights cannot be loaded.
     """
     published = _published(config)
     data = _timm().data.resolve_data_config(pretrained_cfg=published.to_dict())
     num_channels, own_size, _ = data["input_size"]
     size = config.input_size or own_size
-    # a network of any size takes none; a transformer has as many positions as patches
+    # networks of variable size take no size; a transformer has one position per patch
     sized = {"img_size": size} if published.fixed_input_size else {}
     model: Any = _network(config, published, sized)
     if not hasattr(model, "reset_classifier"):
@@ -58,7 +58,7 @@ def weights_identity(config: TimmConfig) -> str:
     """Return the SHA-256 of the weights' file, or their full name in timm.
 
     Raises:
-        ConfigError: There is no such network, it has no such weights, or the file cannot be read.
+        ConfigError: The network or its weights do not exist, or the file cannot be read.
     """
     if config.weights is None:
         return ""
@@ -88,7 +88,7 @@ def _architecture(name: str) -> str:
 
 
 def _published(config: TimmConfig) -> Any:  # noqa: ANN401 - timm is not always installed
-    """Return what timm knows of a network and of the weights that its tag names."""
+    """Return timm's configuration of a network and of the weights that its tag names."""
     timm, architecture = _timm(), _architecture(config.name)
     known = timm.list_models()
     if architecture not in known:
@@ -121,7 +121,7 @@ def _network(config: TimmConfig, published: Any, sized: dict[str, int]) -> nn.Mo
         with explained(config.name, weights_identity(config)):
             return _created(config.name, num_classes=0, pretrained=True, **sized)
     except ConfigError:
-        _random(config.name, sized)  # raises where the size is to blame, and not the weights
+        _random(config.name, sized)  # raises if the size is the cause, and not the weights
         raise
 
 
@@ -139,13 +139,13 @@ def _random(name: str, sized: dict[str, int]) -> nn.Module:
 
 
 def _from_file(name: str, file: Path, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - as above
-    """Load a file into the network with a classifier of the file's size, then remove that.
+    """Load a file into the network with a classifier of the file's size, then remove the latter.
 
-    timm checks that all weights are there, and no others, only for the number of classes that the
-    weights were published with.
+    timm requires exactly the network's weights only for the number of classes that the weights were
+    published with.
     """
     with explained(name, str(file)):
-        file.stat()  # timm does not say that a file is missing
+        file.stat()  # timm does not report a missing file
         state = _timm().models.load_state_dict(str(file))
         names = published.classifier or ""
         classifier = names if isinstance(names, str) else names[0]
@@ -169,10 +169,10 @@ def _created(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401 - timm's
 
 
 def _require_whole_patches(model: nn.Module, config: TimmConfig, size: int) -> None:
-    """Reject a size at which a transformer would not see the last pixels of a row.
+    """Reject a size at which a transformer would ignore the last pixels of a row.
 
     Raises:
-        ConfigError: The size is no multiple of the patches'.
+        ConfigError: The size is no multiple of the patch size.
     """
     from timm.layers.patch_embed import PatchEmbed  # noqa: PLC0415 - an optional extra
 

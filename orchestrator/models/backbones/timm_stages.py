@@ -1,4 +1,4 @@
-"""The stages of timm's networks, as timm itself names them: also those of transformers."""
+"""The stages of timm's networks, transformers included, as timm itself names them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from orchestrator.models.backbones.stages import Stages
 
 
 class TimmStages(Stages):
-    """Stages of a network that gives its intermediate maps.
+    """Stages of a network that returns its intermediate maps.
 
-    timm's `features_only` does the same, but leaves out the final features.
+    timm's `features_only` does the same, but omits the final features.
     """
 
     def __init__(self, network: nn.Module, channels: tuple[int, ...], is_whole: bool) -> None:
-        """Take over a network.
+        """Wrap a network.
 
         Args:
             network: A network of timm; its modules are shared.
-            channels: Of the first stages: so many are reported.
-            is_whole: Whether the final features are wanted, too.
+            channels: Channels of the stages to report, from the first one on.
+            is_whole: Whether to return the final features, too.
         """
         super().__init__([], channels, nn.Identity() if is_whole else None)
         self.network: Any = network
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the map of every stage, and the final features."""
+        """Return the maps of all stages, and the final features."""
         wanted = list(range(len(self.channels)))
         if self.head is None:
             maps = self.network.forward_intermediates(
@@ -40,7 +40,7 @@ class TimmStages(Stages):
         return maps, self.network.forward_head(last).flatten(1)
 
     def until(self, num: int) -> Stages:
-        """Return a copy of the first stages, without what follows them."""
+        """Return a copy of the first stages, without the layers behind them."""
         network = copy.deepcopy(self.network)
         network.prune_intermediate_layers(list(range(num)), prune_norm=True, prune_head=True)
         return TimmStages(network, self.channels[:num], is_whole=False)
@@ -50,12 +50,12 @@ def stages_of(network: nn.Module) -> Stages:
     """Return the stages of a network without its classifier.
 
     Raises:
-        ConfigError: timm cannot take intermediate maps from it.
+        ConfigError: timm cannot extract intermediate maps from it.
     """
     known: Any = getattr(network, "feature_info", None)
     if not (known and hasattr(network, "forward_intermediates")):
         raise ConfigError(
-            f"timm takes no features of stages from {type(network).__name__}",
+            f"timm cannot extract features of stages from {type(network).__name__}",
             where="backbone.name",
             next_step="choose another network, or features: {kind: final}",
         )

@@ -1,4 +1,4 @@
-"""The classification models of torchvision, without their last layer."""
+"""torchvision's classification models, without their last layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def build(config: TorchvisionConfig, _shape: Shape) -> Body:
     """Build a model, with the weights of a file or of torchvision, or random ones.
 
     Raises:
-        ConfigError: There is no such model, or its weights cannot be loaded.
+        ConfigError: The model does not exist, or its weights cannot be loaded.
     """
     _check_is_known(config.name)
     file = _weights_file(config)
@@ -48,7 +48,7 @@ def weights_identity(config: TorchvisionConfig) -> str:
     """Return the SHA-256 of the weights' file, or their full name in torchvision.
 
     Raises:
-        ConfigError: There is no such model, or its weights cannot be read.
+        ConfigError: The model does not exist, or its weights cannot be read.
     """
     if config.weights is None:
         return ""

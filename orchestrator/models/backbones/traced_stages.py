@@ -1,4 +1,4 @@
-"""The stages of a network that torch.fx can trace, through torchvision's own feature extraction."""
+"""The stages of a network that torch.fx can trace, by torchvision's feature extraction."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ class TracedStages(Stages):
         Args:
             network: Images → final features; its modules are shared.
             ends: Names of the modules whose outputs are the stages' maps.
-            channels: Of each map.
-            is_whole: Whether the final features are wanted, too.
+            channels: Channels of each map.
+            is_whole: Whether to return the final features, too.
         """
         super().__init__([], channels, None)
         self.ends = tuple(ends)
-        self._source = (network,)  # in a tuple: it is no module of this one
+        self._source = (network,)  # in a tuple, so that it is not registered as a module
         nodes = {name: name for name in ends}
         if is_whole:
-            self.head = nn.Identity()  # says that there are final features
+            self.head = nn.Identity()  # marks that there are final features
             nodes[_last_node(network)] = "final"
         self.network = create_feature_extractor(
             network, train_return_nodes=nodes, eval_return_nodes=nodes
         )
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """Return the map of every stage, and the final features."""
+        """Return the maps of all stages, and the final features."""
         found = self.network(images)
         final = found.get("final")
         return [found[name] for name in self.ends], None if final is None else final.flatten(1)
 
     def until(self, num: int) -> Stages:
-        """Return a copy of the first stages, without what follows them."""
+        """Return a copy of the first stages, without the layers behind them."""
         (network,) = copy.deepcopy(self._source)
         return TracedStages(network, self.ends[:num], self.channels[:num], is_whole=False)
 
 
 class _Probed(NamedTuple):
-    """A module and the map that it gave."""
+    """A module and its output map."""
 
     name: str
     is_pooling: bool
@@ -65,16 +65,16 @@ class _Probed(NamedTuple):
 
 
 def stages_of(network: nn.Module) -> Stages:
-    """Return the stages of a network: blocks with equally many channels and pixels are one.
+    """Return the stages of a network: blocks of equal channels and pixels form one stage.
 
     Raises:
-        ConfigError: It cannot be traced, or none of its blocks gives maps.
+        ConfigError: The network cannot be traced, or none of its blocks returns maps.
     """
     probed = _probed(network)
     ends = [one for one, after in zip_longest(probed, probed[1:]) if _ends_stage(one, after)]
     if not ends:
         raise ConfigError(
-            "this network has no stages that features could be taken from",
+            "this network has no stages to take features from",
             where="backbone",
             next_step="choose a convolutional network, or features: {kind: final}",
         )
@@ -90,7 +90,7 @@ def _ends_stage(one: _Probed, after: _Probed | None) -> bool:
 
 @torch.no_grad()
 def _probed(network: nn.Module) -> list[_Probed]:
-    """Return the maps of the outermost blocks, in the order in which they are computed."""
+    """Return the maps of the outermost blocks, in the order of computation."""
     inner = getattr(network, "features", None)
     prefix, blocks = ("features.", inner) if isinstance(inner, nn.Sequential) else ("", network)
     found: list[_Probed] = []

@@ -1,4 +1,4 @@
-"""Pre-trained weights from files, and clear errors where they cannot be loaded."""
+"""Load pre-trained weights from files, with clear errors if that fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import nn
 from orchestrator.config.backbones import is_weight_file
 from orchestrator.errors import ConfigError
 
-# what torch and safetensors raise for files that are no weights, and for those of other networks
+# raised by torch and safetensors for invalid files and for weights of other networks
 _ERRORS = (
     OSError,
     EOFError,
@@ -37,10 +37,10 @@ def load_weights(model: nn.Module, file: Path, name: str) -> None:
     Args:
         model: The network.
         file: `.safetensors`, or a state dict of torch.
-        name: The network's, for messages.
+        name: Name of the network, for messages.
 
     Raises:
-        ConfigError: The file cannot be read, or does not fit.
+        ConfigError: The file cannot be read, or does not fit the network.
     """
     with explained(name, str(file)):
         state: dict[str, Any] = (
@@ -56,10 +56,10 @@ def digest(file: Path, name: str) -> str:
 
     Args:
         file: The file.
-        name: The network's, for messages.
+        name: Name of the network, for messages.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: The file cannot be read.
     """
     try:
         with file.open("rb") as stream:
@@ -70,14 +70,14 @@ def digest(file: Path, name: str) -> str:
 
 @contextmanager
 def explained(name: str, weights: str) -> Iterator[None]:
-    """Turn what loading raises into the error that names the weights.
+    """Convert errors of loading into an error that names the weights.
 
     Args:
-        name: The network's.
-        weights: The file of the weights, or their name.
+        name: Name of the network.
+        weights: File or name of the weights.
 
     Raises:
-        ConfigError: They cannot be loaded.
+        ConfigError: The weights cannot be loaded.
     """
     try:
         yield
@@ -89,9 +89,9 @@ def cannot_load(name: str, weights: str, error: Exception) -> ConfigError:
     """Return the error about weights that cannot be loaded.
 
     Args:
-        name: The network's.
-        weights: Their file, or their name.
-        error: Why.
+        name: Name of the network.
+        weights: File or name of the weights.
+        error: The reason.
     """
     reason = str(error).strip().splitlines() or [type(error).__name__]
     is_download = isinstance(error, OSError) and not is_weight_file(weights)
@@ -108,7 +108,7 @@ def cannot_load(name: str, weights: str, error: Exception) -> ConfigError:
 
 
 def extra_is_missing(kind: str, extra: str) -> ConfigError:
-    """Return the error about a kind of backbone whose optional packages are not installed."""
+    """Return the error about a backbone kind whose optional packages are not installed."""
     return ConfigError(
         f"{kind} needs the extra `{extra}`, which is not installed",
         where="backbone.kind",
