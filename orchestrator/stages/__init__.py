@@ -1,4 +1,4 @@
-"""What is computed once: the graph of stages, their keys, and the computation of each."""
+"""Stages, each computed once: their graph, their keys, and their computation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for: looking into a store needs no torch, which takes seconds."""
+    """Import a name on first access: reading a store needs no torch, which loads slowly."""
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

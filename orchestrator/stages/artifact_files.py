@@ -1,12 +1,12 @@
-"""Artifacts as files: one artifact in one folder, on any filesystem that pyarrow knows.
+"""Artifacts as files: one artifact per folder, on any filesystem that pyarrow supports.
 
 ```
 <folder>/<sha256>.safetensors                    the tensors
 <folder>/manifest.json                           written last: checksum, and plain values
 ```
 
-Files appear in one piece, under a name made of their content. No pickle: reading an artifact runs
-no code.
+Files appear atomically, under a name made of their content. There is no pickle: reading an artifact
+runs no code.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
 _ATTEMPTS = 3
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_TORN = "its checksum does not fit"
+_TORN = "its checksum does not match"
 
 
 class Manifest(NamedTuple):
-    """What a manifest says.
+    """The content of a manifest.
 
     Attributes:
-        sha256: Of the tensors: the name of their file.
-        values: Plain ones.
+        sha256: Checksum of the tensors, and name of their file.
+        values: Plain values.
     """
 
     sha256: str
@@ -49,10 +49,10 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(text: bytes) -> Manifest:
-    """Return what a manifest says.
+    """Return the content of a manifest.
 
     Raises:
-        ValueError: It is none: what it names might lie outside of the store.
+        ValueError: The manifest is invalid: its names might point outside of the store.
     """
     try:
         content = json.loads(text)
@@ -74,8 +74,8 @@ class ArtifactFiles:
     """Read and write artifacts on one filesystem; its errors pass through unchanged.
 
     Attributes:
-        filesystem: Where the folders lie.
-        uri: The address of the store that they belong to, for warnings.
+        filesystem: Filesystem of the folders.
+        uri: The address of their store, for warnings.
     """
 
     def __init__(self, filesystem: fs.FileSystem, uri: str) -> None:
@@ -103,12 +103,12 @@ class ArtifactFiles:
         return {tensors, MANIFEST}
 
     def get(self, folder: str, name: str, mapped: bool = False) -> Artifact | None:
-        """Read the artifact of a folder; None when there is none. A torn or corrupt one is moved
+        """Read the artifact of a folder; None if there is none. A torn or corrupt one is moved
         aside with a warning.
 
         Args:
-            folder: Where it lies.
-            name: What to call it in the warning.
+            folder: Folder of the artifact.
+            name: Name of the artifact in the warning.
             mapped: Memory-map the tensors instead of reading them; on a local disk only.
         """
         text = self.manifest(folder)
@@ -117,22 +117,22 @@ class ArtifactFiles:
                 return (self._open_mapped if mapped else self._open)(folder, read_manifest(text))
             except (ValueError, FileNotFoundError, SafetensorError) as error:
                 newer = self.manifest(folder)
-                if newer == text:  # else someone has just written it anew
+                if newer == text:  # otherwise another writer has just replaced it
                     self.move_aside(folder, name, error)
                     return None
                 text = newer
         return None
 
     def move_aside(self, folder: str, name: str, problem: object) -> None:
-        """Take the manifest from an artifact that is damaged: it is there for no reader any more.
+        """Rename the manifest of a corrupt artifact, so that readers no longer find it.
 
         Args:
-            folder: Where it lies.
-            name: What to call it in the warning.
-            problem: What is wrong with it.
+            folder: Folder of the artifact.
+            name: Name of the artifact in the warning.
+            problem: The defect.
         """
         logger.warning(
-            "%s in %s is damaged (%s); it is moved aside and computed again",
+            "%s in %s is corrupt (%s); moving it aside to recompute it",
             name,
             self.uri,
             problem,
@@ -143,7 +143,7 @@ class ArtifactFiles:
             )
 
     def manifest(self, folder: str) -> bytes | None:
-        """Read the manifest of a folder; None when there is none."""
+        """Read the manifest of a folder; None if there is none."""
         path = f"{folder}/{MANIFEST}"
         try:
             return (
@@ -159,7 +159,7 @@ class ArtifactFiles:
         content = self.read(f"{folder}/{digest}.safetensors")
         if hashlib.sha256(content).hexdigest() != digest:
             raise ValueError(_TORN)
-        from safetensors.torch import load  # noqa: PLC0415 - whoever looks into a store loads no torch
+        from safetensors.torch import load  # noqa: PLC0415 - reading only values loads no torch
 
         from orchestrator.models.artifact import Artifact  # noqa: PLC0415
 
@@ -177,8 +177,8 @@ class ArtifactFiles:
         return Artifact(load_file(path), manifest.values)
 
     def sweep(self, folder: str, is_refuse: Callable[[str], bool]) -> None:
-        """Remove files of interrupted writers, or of older content, from a folder whose manifest
-        is new.
+        """Remove files of interrupted writers, or of older content, from a folder with a new
+        manifest.
         """
         for info in self.filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
             if is_refuse(info.base_name):
@@ -193,13 +193,13 @@ class ArtifactFiles:
         return content
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file in place: readers may meet half of it."""
+        """Write a file in place: readers may see a part of it."""
         with self.filesystem.open_output_stream(path) as stream:
             stream.write(content)
 
     def replace(self, path: str, content: bytes) -> None:
-        """Write a file in one piece: object storage shows a file only when it is complete; a
-        local file gets a temporary name first.
+        """Write a file atomically: object storage shows only complete files; a local file gets a
+        temporary name first.
         """
         if not isinstance(self.filesystem, fs.LocalFileSystem):
             self.write(path, content)
@@ -211,21 +211,21 @@ class ArtifactFiles:
                 self.write(temporary, content)
                 self.filesystem.move(temporary, path)
                 return
-            except FileNotFoundError:  # another writer of this key has swept the folder in between
+            except FileNotFoundError:  # another writer of this key has removed it in between
                 if attempt == _ATTEMPTS - 1:
                     raise
                 self.filesystem.create_dir(folder, recursive=True)
             except OSError:
-                self.remove_file(temporary)  # a full disk is not helped by half a file
+                self.remove_file(temporary)  # half a file would only fill the disk further
                 raise
 
     def remove_file(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
         with suppress(FileNotFoundError):  # another writer was faster
             self.filesystem.delete_file(path)
 
     def remove_folder(self, path: str) -> None:
-        """Remove a folder, if it is there."""
+        """Remove a folder, if it exists."""
         with suppress(FileNotFoundError):
             if self.filesystem.get_file_info(path).type != fs.FileType.NotFound:
                 self.filesystem.delete_dir(path)

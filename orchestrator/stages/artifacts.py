@@ -1,4 +1,4 @@
-"""Models as the artifacts that the store keeps, and back, bit for bit."""
+"""Convert models to the artifacts that the store keeps and back, bit for bit."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from orchestrator.stages.packed_matrices import packed, unpacked
 
 _EXTRACTOR = "network.extractor."
 NOT_UNDERSTOOD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What reading an artifact raises whose tensors or values are not what they should be."""
+"""Errors from reading an artifact whose tensors or values are not as expected."""
 
 
 def to_artifact(method: Method, model: Model, with_extractor: bool = True) -> Artifact:
-    """Return all that a later stage or a user needs of a model, on the CPU, and laid out as the
-    store will give it back.
+    """Return all parts of a model that a later stage or a user needs, on the CPU and in the layout
+    in which the store returns them.
 
     Args:
-        method: Whose model it is.
-        model: After a stage.
-        with_extractor: False leaves out the extractor's weights: those of a pre-trained one are at
-            hand elsewhere.
+        method: The method of the model.
+        model: The model after a stage.
+        with_extractor: False omits the extractor's weights: those of a pre-trained extractor are
+            available elsewhere.
     """
     artifact = method.to_artifact(model)
     kept = {
@@ -32,11 +32,11 @@ def to_artifact(method: Method, model: Model, with_extractor: bool = True) -> Ar
 
 
 def from_artifact(artifact: Artifact, context: ArtifactContext) -> Model:
-    """Return the model that an artifact was made of.
+    """Rebuild a model from its artifact.
 
     Args:
-        artifact: As from `to_artifact`.
-        context: Whose model it is, under which configuration, and where it goes.
+        artifact: An artifact from `to_artifact`.
+        context: Role, configuration and device of the model.
     """
     whole = Artifact(unpacked(artifact.tensors), artifact.values)
     return method_of(context.experiment).from_artifact(whole, context)

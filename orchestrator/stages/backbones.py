@@ -1,4 +1,4 @@
-"""Check that both extractors work on the images, before anything is trained: by a run, and by each
+"""Check that both extractors support the images before training starts: in a run, and in each
 trial that varies them.
 """
 
@@ -23,14 +23,14 @@ _NUM_IMAGES = 2  # batch normalisation cannot learn from one
 
 
 def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, int]:
-    """Build both extractors and try them: an unknown model or weights that cannot be had are found
-    before anything is trained.
+    """Build both extractors and try them, to find an unknown model or unavailable weights before
+    training starts.
 
     Returns:
-        How many features each gives.
+        The number of features of each extractor.
 
     Raises:
-        ConfigError: A backbone cannot be built, or not work on such images.
+        ConfigError: A backbone cannot be built, or does not support such images.
     """
     num_features: dict[Role, int] = {}
     for role in ROLES:
@@ -42,13 +42,13 @@ def check_backbones(experiment: Experiment, scenario: Scenario) -> dict[Role, in
 
 
 def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | None:
-    """Return the multiply-adds of a role's extractor for one image, as a measure of what its stages
-    cost; None where stages read tables of features instead, or nothing of it can be counted.
+    """Return the multiply-adds of a role's extractor for one image, as a measure of its stages'
+    cost; None if stages read feature tables instead, or none of its operations can be counted.
 
     Args:
-        experiment: Which extractors.
-        role: Whose.
-        shape: Of the images.
+        experiment: Configuration of the extractors.
+        role: Role of the extractor.
+        shape: Shape of the images.
     """
     if is_pretrained(role, experiment) or (role == "student" and inherits(experiment)):
         return None
@@ -60,10 +60,10 @@ def work_of_an_image(experiment: Experiment, role: Role, shape: Shape) -> int | 
 
 @contextmanager
 def of_role(role: str) -> Iterator[None]:
-    """Say whose backbone an error is about: what builds one does not know for whom.
+    """Add the role to errors about a backbone: its builder does not know the role.
 
     Raises:
-        ConfigError: With the role before its place in the configuration.
+        ConfigError: With the role prepended to its place in the configuration.
     """
     try:
         yield
@@ -84,7 +84,7 @@ def _try(extractor: Backbone, shape: Shape, where: str) -> None:
             f"the backbone cannot work on images of {size}: {reason}",
             where=where,
             next_step="choose another backbone or another "
-            + ("data.image_size" if extractor.input_size is None else "input_size of it"),
+            + ("data.image_size" if extractor.input_size is None else "input_size"),
         ) from None
     if features.shape != (_NUM_IMAGES, extractor.num_features):
         raise ConfigError(

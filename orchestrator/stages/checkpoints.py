@@ -1,5 +1,5 @@
-"""Epoch checkpoints of a stage in the stage store: found by whoever computes the stage next, in
-whatever process or cluster.
+"""Epoch checkpoints of a stage in the stage store: any later process or cluster that computes the
+stage finds them.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ class StoreCheckpoints:
     """One stage's checkpoints, the newest of each phase."""
 
     def __init__(self, store: StageStore, key: str) -> None:
-        """Touches nothing yet.
+        """Access nothing yet.
 
         Args:
-            store: Where they are kept.
-            key: The stage's.
+            store: Store of the checkpoints.
+            key: Key of the stage.
         """
         self._store = store
         self._key = key
 
     def restore(self, phase: str) -> EpochCheckpoint | None:
-        """The newest checkpoint of a phase; None when there is none that is whole."""
+        """Return the newest checkpoint of a phase; None if there is no intact one."""
         artifact = self._store.load_progress(self._key, phase)
         if artifact is None:
             return None
         try:
             return _from_artifact(artifact)
         except NOT_UNDERSTOOD as error:
-            logger.warning("the epoch checkpoint of %s is not used: %s", phase, error)
+            logger.warning("ignoring the epoch checkpoint of %s: %s", phase, error)
             return None
 
     def save(self, phase: str, checkpoint: EpochCheckpoint) -> None:
-        """Keeps a checkpoint. A store that cannot take it costs the chance to resume, not the
-        training.
+        """Store a checkpoint. A failure of the store makes resuming impossible, but does not stop
+        the training.
         """
         try:
             self._store.save_progress(self._key, phase, _to_artifact(checkpoint))

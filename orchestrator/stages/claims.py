@@ -1,9 +1,9 @@
-"""Single flight: of all who want the same stage at once, one computes it, and the others wait and
-find it in the store.
+"""Single flight: of all processes that need the same stage at once, one computes it; the others
+wait and find it in the store.
 
-A claim saves work, it does not protect anything: two who compute the same stage store the same
-content. Whoever cannot know whether a holder lives therefore lets the next one go on rather than
-wait for ever.
+A claim saves work; it is not a lock for safety: two processes that compute the same stage store the
+same content. If the state of a holder is unknown, the next process therefore proceeds instead of
+waiting forever.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ ROUND_SECONDS = 10.0
 
 
 class Claims(Protocol):
-    """Knows who holds what."""
+    """Claims on keys, each with at most one holder."""
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Whether a claim is held now, after waiting some seconds for others to leave it.
+        """Return whether the claim is held now, after waiting at most some seconds for others.
 
         Args:
-            key: What is claimed.
-            token: Stands for this one claim, and never for another. Asked again with the same
-                token, a claim that is held is held.
-            patience_seconds: How long to wait at most.
+            key: Key to claim.
+            token: Identifies this claim, and no other. Repeating the call with the token of a held
+                claim returns True.
+            patience_seconds: Longest time to wait.
         """
 
     def release(self, key: str, token: str) -> None:
-        """Ends a claim. One that was not held (any more) is not granted later, and nobody else's is
-        touched.
+        """Release a claim. A claim that is not (or no longer) held will not be granted later;
+        claims of others are not affected.
         """
 
 
 class NoClaims:
-    """For a run alone: whatever is claimed is held at once."""
+    """Claims of a single run: every claim is granted at once."""
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def release(self, key: str, token: str) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 NO_CLAIMS = NoClaims()
@@ -53,17 +53,17 @@ NO_CLAIMS = NoClaims()
 
 @contextmanager
 def holding(claims: Claims, key: str, ranks: Ranks = ALONE) -> Iterator[None]:
-    """Enters when nobody else holds the key, and leaves it at the end, whatever happens. It is
-    re-entrant for nobody.
+    """Wait until no one else holds the key, hold it inside, and release it at the end in any case.
+    Not re-entrant.
 
     Args:
-        claims: Who knows; only the first rank asks.
-        key: What is claimed.
+        claims: The claims; only the first rank uses them.
+        key: Key to claim.
         ranks: This worker among those that claim together.
     """
     token = uuid.uuid4().hex
     try:
-        # in rounds: a collective that waits for hours would be taken for a lost connection
+        # in rounds: a collective that waited for hours would look like a lost connection
         while not ranks.from_first(lambda: claims.try_hold(key, token, ROUND_SECONDS)):
             pass
         yield

@@ -1,4 +1,4 @@
-"""A stage as a pure function: its inputs in, its learned model out."""
+"""A stage as a pure function from its inputs to its learned model."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from orchestrator.training.context import LearningContext
 
 @dataclass(frozen=True)
 class Upstream:
-    """What a stage builds on.
+    """The models that a stage builds on.
 
     Attributes:
-        previous: The same role's model of the task before; None in the first task.
+        previous: The same role's model of the previous task; None in the first task.
         teacher: For a student's stage, the teacher of the same task.
     """
 
@@ -34,17 +34,17 @@ class Upstream:
 
 @dataclass(frozen=True)
 class StageInputs:
-    """All that a stage's result depends on.
+    """All inputs that determine a stage's result.
 
     Attributes:
-        stage: Which role and task.
+        stage: Role and task.
         experiment: The configuration.
         scenario: The data.
-        upstream: The models it builds on.
-        views: What a pre-trained teacher's extractor makes of each class's training images; None
-            where none is.
-        unlabeled_views: What it makes of the images without labels; None likewise, and where the
-            stage does not learn from them.
+        upstream: The models that the stage builds on.
+        views: Features of each class's training images from a pre-trained teacher's extractor; None
+            without such an extractor.
+        unlabeled_views: Its features of the images without labels; None without such an extractor,
+            and if the stage does not learn from these images.
     """
 
     stage: Stage
@@ -56,17 +56,16 @@ class StageInputs:
 
 
 def num_training_images(stage: Stage, experiment: Experiment, scenario: Scenario) -> int:
-    """Return how many training images a stage reads."""
+    """Return the number of training images that a stage reads."""
     classes = classes_learned(method_of(experiment), stage.task)
     return sum(len(scenario.indices[Split.TRAIN][c]) for c in classes)
 
 
 def compute_stage(inputs: StageInputs, context: LearningContext) -> Model:
-    """Learn one task. The same inputs give the same model, wherever it is computed on the same kind
-    of machine.
+    """Learn one task. The same inputs give the same model on every machine of the same kind.
 
     Args:
-        inputs: What the result depends on.
+        inputs: The inputs that determine the result.
         context: Seed, device, image augmentation, listener.
     """
     method, role, scenario = method_of(inputs.experiment), inputs.stage.role, inputs.scenario

@@ -1,8 +1,8 @@
-"""Which part of the configuration each stage reads: that part, and nothing else, is in its key.
+"""The part of the configuration that each stage reads: exactly this part is in its key.
 
-A test runs every kind of stage, notes each field that is read on the way, and compares: a field
-that is read but not listed here would give stale results, one that is listed but not read would
-compute the same thing twice.
+A test runs every kind of stage, records each field that is read, and compares: a field that is read
+but not listed here would give stale results, one that is listed but not read would cause
+recomputation.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def configuration_read(role: Role, is_first_task: bool, experiment: Experiment) 
     """Return the part of the configuration that a stage reads, by dotted path.
 
     Args:
-        role: Whose stage.
-        is_first_task: Whether it starts from nothing.
+        role: Role of the stage.
+        is_first_task: Whether the stage has no previous model.
         experiment: The whole configuration.
     """
     tree = experiment.model_dump(mode="json")
@@ -33,12 +33,13 @@ def configuration_read(role: Role, is_first_task: bool, experiment: Experiment) 
 
 
 def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str, Any]:
-    """Return the identities of the extensions among what a stage reads, by dotted path.
+    """Return the identities of the extensions that a stage reads, by dotted path.
 
-    A backbone's is part of `backbone_identity`, an image source's of the images themselves.
+    The identity of a backbone is part of `backbone_identity`, that of an image source part of the
+    images themselves.
 
     Args:
-        paths: What it reads, by dotted path.
+        paths: Dotted paths that the stage reads.
         experiment: The whole configuration.
 
     Raises:
@@ -49,12 +50,12 @@ def extensions_read(paths: Collection[str], experiment: Experiment) -> dict[str,
     return {path: identity for path, identity in found.items() if identity}
 
 
-def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - whatever stands in the configuration
+def _value(tree: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - any value of the configuration
     node: Any = tree
     for name in path.split("."):
         if not isinstance(node, dict) or name not in node:
             raise ConfigError(
-                f"the method's configuration_paths names {path!r}, which is no path",
+                f"the method's configuration_paths names {path!r}, which does not exist",
                 "method.kind",
                 "update or uninstall the package that offers it",
             )

@@ -1,8 +1,8 @@
-"""Costs of an experiment's final networks before anything is learned: each architecture is built
-once, with random weights.
+"""Costs of an experiment's final networks before any learning: each architecture is built once,
+with random weights.
 
-A latency is measured once for each architecture and machine, and kept in the stage store: trials of
-one sweep, and of later ones, compare the same number.
+A latency is measured once per architecture and machine, and kept in the stage store: trials of one
+sweep, and of later ones, compare the same number.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CostsAhead:
     """Compute costs of networks that have not learned yet.
 
     Args:
-        preparation: Knows the images: their shape, and how many classes there will be.
+        preparation: Provides the images' shape and the final number of classes.
     """
 
     def __init__(self, preparation: Preparation) -> None:
@@ -49,9 +49,9 @@ class CostsAhead:
         """Return some costs by name, such as `student/num_parameters`, after the last task.
 
         Raises:
-            UserInputError: Data or backbones cannot be used, or the method does not foresee its
-                networks.
-            StorageUnavailableError: The data cache, or the store that keeps latencies, cannot be
+            UserInputError: Data or backbones cannot be used, or the method does not provide its
+                networks in advance.
+            StorageUnavailableError: The data cache, or the store with the latencies, cannot be
                 reached.
         """
         wanted = [name for name in COSTS if name in names]
@@ -77,10 +77,11 @@ class CostsAhead:
 
 
 def untrained_network(role: Role, experiment: Experiment, scenario: Scenario) -> AnyNetwork:
-    """Return a role's network in the form that it has after the last task, with random weights.
+    """Return a role's network in its form after the last task, with random weights.
 
     Raises:
-        ConfigError: The method does not foresee its networks, or a backbone cannot be built.
+        ConfigError: The method does not provide its networks in advance, or a backbone cannot be
+            built.
     """
     method = method_of(experiment)
     if not isinstance(method, ForeseesNetwork):
@@ -117,7 +118,7 @@ def _latency(network: AnyNetwork, store: StageStore, shape: Shape) -> float:
 
 
 def _architecture(network: AnyNetwork) -> list[object]:
-    """Return all that the time of a network depends on, besides machine and images."""
+    """Return everything that determines the time of a network, besides machine and images."""
     extractor = network.extractor
     sizes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     settings = [str(extractor.precision), extractor.mirrored, extractor.input_size]
@@ -125,7 +126,7 @@ def _architecture(network: AnyNetwork) -> list[object]:
 
 
 def _form_read(role: Role, experiment: Experiment, scenario: Scenario) -> str:
-    """Return, as JSON, the part of the configuration that the form of a network depends on."""
+    """Return, as JSON, the part of the configuration that determines the form of a network."""
     teacher, student = experiment.teacher, experiment.student
     parts = {
         "role": role,

@@ -1,4 +1,4 @@
-"""How good a stage's model is: one row of the accuracy matrices. It is computed once, like the
+"""Evaluation of a stage's model: one row of the accuracy matrices. It is computed once, like the
 stage itself, and kept in the store.
 """
 
@@ -30,16 +30,16 @@ FeaturesOf = Callable[[Split | Literal["unlabeled"], Sequence[int]], Tensor]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model after a task.
+    """The evaluation of a model after a task.
 
     Attributes:
         rows: Accuracy on every seen task, by split; no row for a split without images.
         sample_accuracy: Accuracy over all seen test samples.
         predictions: Predicted class of every seen test sample.
-        num_parameters: Of the network.
-        details: Further figures that the method gives about how the model was learned.
-        certainty: How many images without labels the model assigns to each class; None where that
-            is not asked.
+        num_parameters: Number of parameters of the network.
+        details: Further figures of the method about the learning.
+        certainty: Number of unlabelled images that the model assigns to each class; None if not
+            requested.
     """
 
     rows: Rows
@@ -50,7 +50,7 @@ class Evaluation:
     certainty: Certainty | None = None
 
     def as_artifact(self) -> Artifact:
-        """For the stage store."""
+        """Return the evaluation as an artifact, for the stage store."""
         values: dict[str, Any] = {
             "rows": {split.value: row for split, row in self.rows.items()},
             "sample_accuracy": self.sample_accuracy,
@@ -64,14 +64,14 @@ class Evaluation:
 
     @classmethod
     def from_artifact(cls, artifact: Artifact) -> Evaluation:
-        """What `as_artifact` was made of."""
+        """Rebuild an evaluation from the artifact that `as_artifact` returned."""
         values = {name: value for name, value in artifact.values.items() if name != SHARED}
         rows = {Split(split): row for split, row in values.pop("rows").items()}
         known = {name: values.pop(name) for name in ("sample_accuracy", "num_parameters")}
         tensors = dict(artifact.tensors)
         predictions = tensors.pop("predictions")
         certainty = Certainty(**tensors) if tensors else None
-        # version 0.1 stored None for figures that the method does not give
+        # version 0.1 stored None for figures that the method does not provide
         details = {name: value for name, value in values.items() if value is not None}
         return cls(
             rows=rows, predictions=predictions, details=details, certainty=certainty, **known
@@ -85,15 +85,15 @@ def evaluate(
     ranks: Ranks = ALONE,
     features_of: FeaturesOf | None = None,
 ) -> Evaluation:
-    """Tests a model on all tasks so far; each rank predicts its share of the images.
+    """Test a model on all tasks so far; each rank predicts its share of the images.
 
     Args:
-        model: After the stage.
-        stage: Of which task.
+        model: The model after the stage.
+        stage: The stage.
         scenario: The images.
         ranks: This worker among those that evaluate together.
-        features_of: What the model's extractor makes of the images of a split and some classes, or
-            of some parts of those without labels, where that is known already.
+        features_of: Returns the extractor's features of the images of a split and some classes, or
+            of some parts of the unlabelled images, if already computed.
     """
     seen = [task.new_classes for task in scenario.tasks[: stage.task.index + 1]]
     classes, looking = range(stage.task.num_seen_classes), _Looking(model, ranks, features_of)
@@ -124,7 +124,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Looking:
-    """A model that looks at images, each rank at its share, or at what is known of them."""
+    """A model that predicts from images, each rank its share, or from known features."""
 
     model: Model
     ranks: Ranks
@@ -137,13 +137,13 @@ class _Looking:
         num: int,
         images: Callable[[], Tensor],
     ) -> Tensor:
-        """Return the logits of so many images, on every rank.
+        """Return the logits of some images, on every rank.
 
         Args:
-            split: Which.
-            classes: Of the split, or parts of images without labels.
-            num: How many they are.
-            images: Reads them, where nothing is known.
+            split: Split of the images.
+            classes: Classes of the split, or parts of the unlabelled images.
+            num: Number of the images.
+            images: Reads the images, if their features are unknown.
         """
         network, ranks = self.model.network, self.ranks
         if self.features_of is None:
@@ -153,12 +153,12 @@ class _Looking:
         return ranks.gather(logits, num)
 
     def certainty(self, pool: UnlabeledPool, factor: float) -> Certainty:
-        """Return what the model makes of images without labels, looking at one part after the
-        other.
+        """Return how many unlabelled images the model assigns to each class, processing one part at
+        a time.
 
         Args:
             pool: The images.
-            factor: By which logits become those of probabilities (`calibration`).
+            factor: Factor that calibrates logits to probabilities (`calibration`).
         """
         return reduce(
             add,

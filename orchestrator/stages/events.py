@@ -1,6 +1,6 @@
-"""Events of stages while they are computed, in this process or in a worker, and their JSON form.
+"""Events of stages during their computation, in this process or in a worker, and their JSON form.
 
-An event is a value that says what happened; a listener receives events.
+An event is a value that describes what happened; a listener receives events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class StageStarted:
     """A worker has started a stage.
 
     Attributes:
-        stage: Its name, such as `teacher[0]`.
+        stage: Name of the stage, such as `teacher[0]`.
     """
 
     stage: str
@@ -28,9 +28,9 @@ class FeaturesComputed:
     """A pre-trained extractor has processed more of the images that a stage needs.
 
     Attributes:
-        stage: Its name.
-        num_done: Images processed so far; each view counts.
-        num_images: Images in all.
+        stage: Name of the stage.
+        num_done: Number of images processed so far; each view counts.
+        num_images: Total number of images.
     """
 
     stage: str
@@ -43,7 +43,7 @@ class EpochFinished:
     """One epoch of a stage has finished.
 
     Attributes:
-        stage: Its name.
+        stage: Name of the stage.
         report: Phase, number and metrics of the epoch.
     """
 
@@ -56,10 +56,10 @@ class StageFinished:
     """A stage and its evaluation are in the store.
 
     Attributes:
-        stage: Its name.
+        stage: Name of the stage.
         seconds: Wall-clock time that its workers spent on it.
         num_train_workers: Number of these workers.
-        cached: Whether the store had it before.
+        cached: Whether it was in the store before.
     """
 
     stage: str
@@ -82,7 +82,7 @@ def event_as_json(event: StageEvent) -> dict[str, Any]:
 
 
 def event_from_json(values: dict[str, Any]) -> StageEvent:
-    """Return the event that `event_as_json` was given."""
+    """Rebuild the event that `event_as_json` returned."""
     fields = {name: value for name, value in values.items() if name != "event"}
     if "report" in fields:
         fields["report"] = EpochReport(**fields["report"])

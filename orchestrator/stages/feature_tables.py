@@ -1,10 +1,10 @@
-"""What a pre-trained extractor makes of the images: computed once for each class and split, and
-read memory-mapped by all who need it.
+"""Features of the images from a pre-trained extractor: computed once per class and split, then read
+memory-mapped by all users.
 
-An extractor that never learns gives the same features in every task, trial and run; computing them
-again would take most of such a teacher's time. A table lies in the stage store, under a key of its
-own: the extractor with its weights, the images, and how views of training images are made. Class
-order, tasks and all other settings of an experiment are not part of it.
+A frozen extractor gives the same features in every task, trial and run; recomputing them would take
+most of such a teacher's time. A table is stored in the stage store under a key of its own: the
+extractor with its weights, the images, and how views of training images are made. Class order,
+tasks and all other settings of an experiment are not part of the key.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ FEATURE_FORMAT = 4
 Progress = Callable[[int, int], None]
 ImagesOfClass = tuple[Split | Literal["unlabeled"], int]
 """The images of one table: a split, and a class as its position in the class order; or UNLABELED,
-and a part of the images without labels.
+and a part of the unlabelled images.
 """
 
 
 def tables_learned_from(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """The tables that a stage learns from, those of images without labels last; none where the
-    extractor is not pre-trained.
+    """Return the tables that a stage learns from, those of unlabelled images last; none without a
+    pre-trained extractor.
     """
     method = method_of(experiment)
     learned_by: Role = "teacher" if method.student_builds_on_teacher else stage.role
@@ -67,7 +67,7 @@ def tables_learned_from(
 def tables_judged_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """The tables that a stage's evaluation reads; none where the extractor is not pre-trained."""
+    """Return the tables that a stage's evaluation reads; none without a pre-trained extractor."""
     if not is_judged_by_tables(stage.role, experiment):
         return []
     classes = range(stage.task.num_seen_classes)
@@ -78,7 +78,7 @@ def tables_judged_by(
 def tables_believed_by(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """The tables that a last model's judgement of the labels reads; none where its features are
+    """Return the tables that a last model's judgement of the labels reads; none if its features are
     not in tables.
     """
     is_known = is_judged_by_tables(stage.role, experiment)
@@ -88,7 +88,7 @@ def tables_believed_by(
 def tables_read_for(
     stage: Stage, experiment: Experiment, scenario: Scenario
 ) -> list[ImagesOfClass]:
-    """All tables of which a stage and its evaluation are computed."""
+    """Return all tables that a stage and its evaluation read."""
     judging = tables_judged_by(stage, experiment, scenario)
     return [*tables_learned_from(stage, experiment, scenario), *judging]
 
@@ -109,14 +109,14 @@ class FeatureTables:
         context: LearningContext,
         claims: Claims = NO_CLAIMS,
     ) -> None:
-        """Computes and reads nothing yet.
+        """Compute and read nothing yet.
 
         Args:
-            experiment: Its teacher's extractor is pre-trained.
+            experiment: The experiment, whose teacher has a pre-trained extractor.
             scenario: The images.
-            store: Where tables are kept.
-            context: Device, ranks, and how views are made.
-            claims: Of all who may want the same tables at the same time.
+            store: Store of the tables.
+            context: Device, ranks and augmentation.
+            claims: Claims shared with all processes that may need the same tables.
         """
         self._experiment = experiment
         self._scenario = scenario
@@ -128,11 +128,11 @@ class FeatureTables:
         self._extractor: Backbone | None = None
 
     def obtain(self, tables: Sequence[ImagesOfClass], progress: Progress) -> None:
-        """Sees to it that some tables are in the store.
+        """Load tables from the store, or compute and store them.
 
         Args:
-            tables: Which.
-            progress: Receives how many images are done, and how many there are.
+            tables: The tables.
+            progress: Receives the number of processed images and the total.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -153,19 +153,17 @@ class FeatureTables:
                     self._compute(images, advance)
 
     def note_use(self, tables: Sequence[ImagesOfClass]) -> None:
-        """Keeps tables from growing old in the store although whoever needs them had no need to
-        read them.
-        """
+        """Mark tables in the store as used, although their users did not have to read them."""
         keys = {images: self.key_of(*images) for images in tables if images not in self._noted}
         self._store.note_use(list(keys.values()))
         self._noted |= keys.keys()
 
     def views(self, classes: Sequence[int]) -> list[Views]:
-        """Features of the training images of some classes, which have been obtained."""
+        """Return features of the training images of some classes, after `obtain`."""
         return [self._views_of(Split.TRAIN, c) for c in classes]
 
     def unlabeled_views(self) -> list[Views]:
-        """Features of all images without labels, part by part, which have been obtained."""
+        """Return features of all unlabelled images, part by part, after `obtain`."""
         return [self._views_of(UNLABELED, part) for part in range(len(self._pool.parts))]
 
     def _views_of(self, split: Split | Literal["unlabeled"], c: int) -> Views:
@@ -177,20 +175,20 @@ class FeatureTables:
         )
 
     def judged(self, split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
-        """Features (n, d) of the images of some classes, or parts, which have been obtained, in the
+        """Return features (n, d) of the images of some classes, or parts, after `obtain`, in the
         order of `Scenario.images_of` or of `UnlabeledPool.rows`.
         """
         return torch.cat([self._features(split, c, "clean") for c in classes])
 
     def _features(self, split: Split | Literal["unlabeled"], c: int, name: str) -> Tensor:
-        """Return what a table holds under a name, without the images that are left out."""
+        """Return the features that a table has under a name, without those of excluded images."""
         features = self._tables[split, c].tensors[name]
         if split != UNLABELED or len(self._pool.parts[c].kept) == features.shape[-2]:
             return features
         return features[..., torch.from_numpy(self._pool.parts[c].kept), :]
 
     def key_of(self, split: Split | Literal["unlabeled"], c: int) -> str:
-        """What a table depends on, as a SHA-256."""
+        """Return the key of a table: a SHA-256 of everything that determines it."""
         experiment, num_views = self._experiment, self._num_views(split)
         varied: dict[str, Any] = {
             "augmentation": experiment.data.augmentation.model_dump(mode="json"),
@@ -209,7 +207,7 @@ class FeatureTables:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def num_images_of(self, split: Split | Literal["unlabeled"], c: int) -> int:
-        """How many images the extractor looks at for a table, varied copies among them."""
+        """Return the number of images that a table processes, augmented copies included."""
         if split == UNLABELED:
             return len(self._pool.parts[c].rows)
         return len(self._scenario.indices[split][c]) * (1 + self._num_views(split))
@@ -262,7 +260,7 @@ class FeatureTables:
         tensors = {
             "clean": in_half_precision(views.clean),
             "varied": in_half_precision(views.varied),
-        }  # a GPU is done only now
+        }  # only now has a GPU finished
         values = {
             "features_of": what,
             "backbone": self._experiment.teacher.backbone.model_dump(mode="json"),
@@ -286,5 +284,5 @@ class FeatureTables:
 
 
 def views_generator(seed: int, class_name: str) -> torch.Generator:
-    """Draws the views of a class's training images: the same in whatever task it comes."""
+    """Return a generator for the views of a class's training images, the same in every task."""
     return stream(seed, "features", class_name)

@@ -1,4 +1,4 @@
-"""Features by an extractor that stays as it is: computed once for each class and split."""
+"""Features from a frozen extractor: computed once per class and split."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from orchestrator.training.context import LearningContext
 
 
 def features_by(extractor: Backbone, scenario: Scenario, context: LearningContext) -> FeaturesOf:
-    """Return a function that gives the features of the images of a split and some classes.
+    """Return a function that returns the features of the images of a split and some classes.
 
     Args:
-        extractor: Stays as it is.
+        extractor: The extractor, which must not change.
         scenario: The images.
-        context: Ranks, and what was computed before.
+        context: Ranks, and shared results.
     """
 
     def features_of(split: Split | Literal["unlabeled"], classes: Sequence[int]) -> Tensor:
@@ -30,7 +30,7 @@ def features_by(extractor: Backbone, scenario: Scenario, context: LearningContex
 
     def _features(split: Split | Literal["unlabeled"], c: int) -> Tensor:
         if split == UNLABELED:
-            assert scenario.unlabeled is not None  # noqa: S101 - else nobody asks
+            assert scenario.unlabeled is not None  # noqa: S101 - never called otherwise
             part = scenario.unlabeled.parts[c]
             images = scenario.unlabeled.copy_of(part.rows)
             found = shared_features(extractor, images, part.fingerprint, context)

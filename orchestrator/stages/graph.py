@@ -1,9 +1,9 @@
 """The stage graph: teacher[0] → teacher[1] → …, and student[t] after teacher[t] and student[t-1].
 
-A stage's key is a SHA-256 over all that determines its result, and nothing else: the part of the
-configuration it reads, the data it reads, the seed, the keys of the stages before it, and a format
-number that is raised by hand when the code changes what it computes. `student.*` is not part of a
-teacher's key.
+A stage's key is a SHA-256 over everything that determines its result, and nothing else: the part of
+the configuration it reads, the data it reads, the seed, the keys of the stages before it, and a
+format number that is raised by hand when the code changes what it computes. `student.*` is not part
+of a teacher's key.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Stage:
     """The teacher's or the student's learning of one task.
 
     Attributes:
-        role: Whose.
-        task: Which.
-        key: Content key: equal keys, equal results.
-        upstream: Keys of the stages whose models it builds on: the same role's before it, and for a
-            distilled student the teacher's of the same task.
+        role: Role of the model.
+        task: The task.
+        key: Content key: equal keys mean equal results.
+        upstream: Keys of the stages whose models it builds on: the same role's previous one, and
+            for a distilled student the teacher's of the same task.
     """
 
     role: Role
@@ -43,13 +43,13 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """`teacher[0]`: as in logs and summaries."""
+        """Return the name in logs and summaries, such as `teacher[0]`."""
         return f"{self.role}[{self.task.index}]"
 
 
 def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """The last stages of the tasks that have been learned earlier; none where all are to be
-    learned.
+    """Return the last stages of the tasks that were learned earlier; none if the experiment learns
+    all tasks.
 
     Raises:
         ConfigError: The method learns every task from all images.
@@ -59,7 +59,7 @@ def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
         return []
     if method_of(experiment).learns_from_all_images:
         raise ConfigError(
-            f"method {experiment.method.kind} learns every task from all images, and cannot go on"
+            f"method {experiment.method.kind} learns every task from all images, and cannot start"
             " from learned ones",
             "scenario.learned",
             "set it to null",
@@ -72,11 +72,10 @@ def learned_stages(experiment: Experiment, scenario: Scenario) -> list[Stage]:
 
 
 def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
-    """All stages that are to be computed, in an order in which they can be: each task's teacher,
-    then its student.
+    """Return all stages to compute, in a possible order: each task's teacher, then its student.
 
     Raises:
-        ConfigError: As `learned_stages`; or pre-trained weights cannot be read.
+        ConfigError: As in `learned_stages`; or pre-trained weights cannot be read.
     """
     method = method_of(experiment)
     learns_from_scratch = method.learns_from_all_images
@@ -115,7 +114,7 @@ def stage_graph(experiment: Experiment, scenario: Scenario) -> list[Stage]:
 
 
 def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
-    """Return what tells each role's backbone from others, by dotted path."""
+    """Return the identity of each role's backbone, by dotted path."""
     found = {}
     for role in ROLES:
         with of_role(role):
@@ -124,31 +123,32 @@ def _backbone_identities(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 
 def _format_of(method: Method, role: Role, experiment: Experiment) -> int:
-    """Return a built-in method's format of the role's stages; an extension's is its identity's."""
+    """Return a built-in method's format of the role's stages; 0 for an extension, whose identity is
+    in the key instead.
+    """
     return 0 if isinstance(experiment.method, Extension) else method.formats[role]
 
 
 def weights_of(experiment: Experiment) -> dict[Role, str]:
-    """What tells the pre-trained weights that both backbones begin with from others; empty where
-    they are random.
+    """Return the identity of each backbone's pre-trained weights; empty for random weights.
 
     Raises:
-        ConfigError: They cannot be read.
+        ConfigError: The weights cannot be read.
     """
     return {role: weights_identity(experiment.backbone_of(role)) for role in ROLES}
 
 
 def tells_certainty(stage: Stage, scenario: Scenario) -> bool:
-    """Return whether a stage's evaluation counts the images without labels of which its model is
-    sure: the last teacher's does.
+    """Return whether a stage's evaluation counts the unlabelled images of which its model is
+    certain: only the last teacher's does.
     """
     is_last = stage.role == "teacher" and stage.task == scenario.tasks[-1]
     return is_last and scenario.unlabeled is not None
 
 
 def evaluation_key(stage: Stage, scenario: Scenario) -> str:
-    """Key of a stage's row of the accuracy matrices: its model, and the images of all seen classes
-    that it is judged by; and images without labels, where it says of which it is sure.
+    """Return the key of a stage's row of the accuracy matrices: its model, the images of all seen
+    classes to test it on, and the unlabelled images if it counts those of which it is certain.
     """
     content = [EVALUATION_FORMAT, stage.key, scenario.fingerprint_of_judging(stage.task)]
     if scenario.unlabeled is not None and tells_certainty(stage, scenario):

@@ -1,8 +1,8 @@
-"""Keep what a role's last model makes of the labels of the training images.
+"""Judge the labels of the training images by a role's last model, and keep the result.
 
-It is computed once, like the evaluation of a stage, by the worker that has the model: one look at
-the images that the run has learned from, or none where the model's features are in tables. Images
-of tasks that were learned earlier may be gone, and are not judged.
+This happens once, like the evaluation of a stage, in the worker that has the model: it predicts the
+images that the run has learned from, or reads features if they are in tables. Images of tasks
+learned earlier may be gone, and are not judged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FeaturesOfClass = Callable[[int], Tensor]
 
 
 def classes_believed(scenario: Scenario) -> range:
-    """Return the classes whose labels are judged: all that are not learned yet at the start."""
+    """Return the classes whose labels are judged: all that were not learned before the start."""
     start = scenario.tasks[scenario.num_learned_tasks].new_classes.start
     return range(start, scenario.tasks[-1].num_seen_classes)
 
@@ -47,16 +47,16 @@ def judge_labels(
     ranks: Ranks = ALONE,
     features_of: FeaturesOfClass | None = None,
 ) -> LabelBeliefs:
-    """Return what a model makes of the training images, class by class in their order.
+    """Judge the training images' labels by a model, class by class in their order.
 
-    Only one class's images are in memory at a time; each rank looks at its share.
+    Only one class's images are in memory at a time; each rank predicts its share.
 
     Args:
-        model: Of the last task.
+        model: The model of the last task.
         scenario: The images.
         ranks: This worker among those that judge together.
-        features_of: What the model's extractor makes of the training images of a class, where that
-            is known already.
+        features_of: Returns the extractor's features of the training images of a class, if already
+            computed.
     """
     likelihoods, answers = [], []
     for c in classes_believed(scenario):
@@ -75,10 +75,10 @@ def judge_labels(
 
 
 def beliefs_as_artifact(beliefs: LabelBeliefs) -> Artifact:
-    """Return beliefs as the store keeps them."""
+    """Return beliefs as an artifact, for the store."""
     return Artifact({"believed": beliefs.believed, "answers": beliefs.answers.int()})
 
 
 def beliefs_from(artifact: Artifact) -> LabelBeliefs:
-    """Return what `beliefs_as_artifact` was made of."""
+    """Rebuild beliefs from the artifact that `beliefs_as_artifact` returned."""
     return LabelBeliefs(artifact.tensors["believed"], artifact.tensors["answers"].long())

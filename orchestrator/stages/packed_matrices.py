@@ -1,7 +1,7 @@
-"""Square matrices of which half is redundant, as artifacts keep them: their upper triangle.
+"""Pack square matrices whose lower half is redundant: artifacts keep only their upper triangle.
 
 A teacher on features of all stages has a covariance and a whitening of 3,424 features each: 94 MB
-as matrices, 47 MB as triangles. Every entry comes back bit for bit.
+as matrices, 47 MB as triangles. Every entry is restored bit for bit.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_FEWEST_ROWS = 256  # smaller ones are not worth the names
+_FEWEST_ROWS = 256  # packing smaller ones is not worthwhile
 _SYMMETRIC, _TRIANGULAR = "@symmetric", "@triangular"
 
 
 def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with the upper triangles of large matrices that are symmetric, or zero
-    below their diagonal; their names say which.
+    """Return the tensors, with only the upper triangles of large matrices that are symmetric, or
+    zero below their diagonal; the names state the kind.
     """
     kept = {}
     for name, tensor in tensors.items():
@@ -25,10 +25,10 @@ def packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors that `packed` was given.
+    """Restore the tensors that `packed` was given.
 
     Raises:
-        ValueError: A triangle has no square's number of entries.
+        ValueError: A triangle does not have the number of entries of a square matrix.
     """
     return dict(_unpacked(name, tensor) for name, tensor in tensors.items())
 
@@ -39,7 +39,7 @@ def _unpacked(name: str, tensor: Tensor) -> tuple[str, Tensor]:
         return name, tensor
     num_rows = round((2 * tensor.numel() + 0.25) ** 0.5 - 0.5)
     if tensor.dim() != 1 or num_rows * (num_rows + 1) // 2 != tensor.numel():
-        msg = f"{name}: {tuple(tensor.shape)} is no triangle"
+        msg = f"{name}: {tuple(tensor.shape)} is not a triangle"
         raise ValueError(msg)
     matrix = tensor.new_zeros(num_rows, num_rows)
     upper = _upper(num_rows)

@@ -1,4 +1,4 @@
-"""Prepare the work of experiments: load images, cut them into tasks, and these into stages."""
+"""Prepare the work of experiments: load images, split them into tasks, and tasks into stages."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from orchestrator.stages.graph import learned_stages, stage_graph
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work
 
-# More than a sweep has seeds, times the variations of its data: used in turn, fewer would never be
-# found again. A scenario takes 8 bytes an image.
+# More than the seeds of a sweep times the variations of its data: with fewer, values used in turn
+# would always have been dropped. A scenario takes 8 bytes an image.
 MAX_SCENARIOS = 64
 
 _NOT_READ_BY_LOADING = {
@@ -43,7 +43,7 @@ def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -
 
     Args:
         experiment: The configuration.
-        progress: Receives how far decoding is, where the images have not been decoded before.
+        progress: Receives the progress of decoding, if the images have not been decoded before.
 
     Raises:
         UserInputError: Data or store address cannot be used.
@@ -53,10 +53,10 @@ def prepare_work(experiment: Experiment, progress: Progress = ignore_progress) -
 
 
 class Preparation:
-    """Prepare the works of many experiments, and prepare once what they have in common.
+    """Prepare the works of many experiments, and prepare shared parts once.
 
-    Trials of a sweep mostly differ in what does not concern their data. They share the image table,
-    and the scenario with its fingerprints. Images that change on disk meanwhile are not noticed.
+    Trials of a sweep mostly differ in settings unrelated to their data. They share the image table,
+    and the scenario with its fingerprints. Changes of the images on disk are not noticed.
 
     Not thread-safe.
     """
@@ -65,7 +65,7 @@ class Preparation:
         """Prepare nothing yet.
 
         Args:
-            max_scenarios: How many scenarios to keep; the least recently used one is dropped.
+            max_scenarios: Number of scenarios to keep; the least recently used one is dropped.
         """
         self._tables: _Cache[ImageTable] = _Cache(max_scenarios)
         self._scenarios: _Cache[Scenario] = _Cache(max_scenarios)
@@ -76,7 +76,7 @@ class Preparation:
 
         Args:
             experiment: The configuration.
-            progress: As of `prepare_work`.
+            progress: As in `prepare_work`.
 
         Raises:
             UserInputError: Data or store address cannot be used.
@@ -91,7 +91,7 @@ class Preparation:
 
         Args:
             experiment: The configuration.
-            progress: As of `prepare_work`.
+            progress: As in `prepare_work`.
 
         Raises:
             UserInputError: The data cannot be used.
@@ -125,10 +125,10 @@ class Preparation:
             raise
 
     def check_backbones(self, work: Work) -> None:
-        """Check that both backbones work on the images, once for all works with equal ones.
+        """Check that both backbones support the images, once for all works with equal ones.
 
         Raises:
-            ConfigError: As `backbones.check_backbones`.
+            ConfigError: As in `backbones.check_backbones`.
         """
         experiment, shape = work.experiment, work.scenario.shape
         backbones = [experiment.backbone_of(role) for role in ROLES]
@@ -142,7 +142,7 @@ def loading_reads(data: DataConfig) -> str:
 
 
 def scenario_reads(experiment: Experiment) -> str:
-    """Return, as JSON, the part of the configuration that a scenario is made of."""
+    """Return, as JSON, the part of the configuration that determines a scenario."""
     tree = {
         "data": experiment.data.model_dump(mode="json", exclude={"augmentation"}),
         "scenario": experiment.scenario.model_dump(mode="json"),
@@ -153,14 +153,14 @@ def scenario_reads(experiment: Experiment) -> str:
 
 
 class _Cache(Generic[Value]):
-    """Values by key; beyond a number of them, the least recently used one is dropped."""
+    """Values by key; above a maximum number, the least recently used one is dropped."""
 
     def __init__(self, max_values: int) -> None:
         self._max_values = max_values
         self._values: OrderedDict[str, Value] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], Value]) -> Value:
-        """Return the value of a key, made when it is not there."""
+        """Return the value of a key, and make it if it is missing."""
         if key not in self._values:
             self._values[key] = make()
         self._values.move_to_end(key)

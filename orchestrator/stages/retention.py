@@ -1,8 +1,8 @@
-"""Retention: which parts of a stage store nobody has used for long, and their removal.
+"""Retention: find the parts of a stage store that have long been unused, and remove them.
 
-A stage, an evaluation or a table of features is as old as its manifest: whoever loads it, or a
-stage that was computed from it, makes the manifest new again. What a writer may be at right now is
-never touched, and neither is anything that does not carry one of this store's own names.
+The age of a stage, an evaluation or a feature table is that of its manifest: loading it, or a stage
+computed from it, renews the manifest. Files that a writer may be using now are never removed, nor
+are files without one of this store's own names.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pyarrow import fs
 from orchestrator.stages.artifact_files import MANIFEST, TEMPORARY, read_manifest
 from orchestrator.stages.store import PROGRESS, StageStore
 
-# under it, a writer may be at it: nothing that is younger is ever removed, whatever a rule says
+# a writer may still be using anything younger: it is never removed, whatever a rule says
 WRITER_PERIOD = timedelta(hours=1)
 RAY_PERIOD = timedelta(days=7)
 RAY_FOLDER = "ray"
 JOBS_FOLDER = (
-    "jobs"  # where `orchestrator submit` has jobs write, when the store's volume is all they have
+    "jobs"  # where jobs of `orchestrator submit` write, if the store's volume is their only one
 )
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -33,7 +33,7 @@ _DAMAGED = re.compile(r"damaged-.*\.json")
 
 
 class Kind(StrEnum):
-    """What a part of a store is, in the words of the report."""
+    """Kind of a part of a store, in the words of the report."""
 
     STAGES = "stages, evaluations, feature tables, models"
     CHECKPOINTS = "epoch checkpoints"
@@ -44,13 +44,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class RetentionRule:
-    """What may stay.
+    """The rule that decides what stays.
 
     Attributes:
-        now: The moment of judgement, with its time zone.
-        unused: How long a stage, or the checkpoints of an unfinished one, may lie unused; less than
+        now: The time of the decision, with its time zone.
+        unused: How long a stage, or the checkpoints of an unfinished one, may be unused; less than
             an hour means an hour.
-        needed: Keys that stay whatever their age.
+        needed: Keys that stay at any age.
     """
 
     now: datetime
@@ -58,24 +58,24 @@ class RetentionRule:
     needed: frozenset[str] = frozenset()
 
     def is_unused(self, key: str, newest: datetime | None) -> bool:
-        """Whether a stage, last used at `newest`, goes. What has no known age stays."""
+        """Return whether to remove a stage last used at `newest`. Parts of unknown age stay."""
         return key not in self.needed and self.is_older(newest, max(self.unused, WRITER_PERIOD))
 
     def is_older(self, newest: datetime | None, period: timedelta) -> bool:
-        """Whether something has not changed for longer than a period. What has no known age counts
-        as new.
+        """Return whether the last change was longer than a period ago. An unknown age counts as
+        new.
         """
         return newest is not None and self.now - newest > period
 
 
 @dataclass(frozen=True)
 class StorePart:
-    """One thing in a store, judged.
+    """One part of a store, with the decision.
 
     Attributes:
-        kind: What it is.
-        path: As its filesystem has it.
-        num_bytes: Of all its files.
+        kind: Kind of the part.
+        path: Path in the store's filesystem.
+        num_bytes: Size of all its files.
         goes: Whether the rule removes it.
     """
 
@@ -86,11 +86,11 @@ class StorePart:
 
 
 def newest_keys(store: StageStore, limit: int) -> list[str]:
-    """Keys of the stages and evaluations that were stored or used last, the newest first.
+    """Return keys of the stages and evaluations stored or used last, newest first.
 
     Args:
-        store: Where to look.
-        limit: How many at most.
+        store: The store.
+        limit: Largest number of keys.
 
     Raises:
         StorageUnavailableError: The store cannot be read.
@@ -107,7 +107,7 @@ def newest_keys(store: StageStore, limit: int) -> list[str]:
 
 
 def exists(store: StageStore) -> bool:
-    """Whether there is a store at this address at all.
+    """Return whether a store exists at this address.
 
     Raises:
         StorageUnavailableError: The address cannot be read.
@@ -117,19 +117,19 @@ def exists(store: StageStore) -> bool:
 
 
 def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> list[StorePart]:
-    """Removes what a rule removes, each part as soon as it is judged: what is used in the meantime
-    stays.
+    """Remove everything that the rule removes, each part right after its decision: parts used in
+    the meantime stay.
 
     Args:
-        store: Where.
-        rule: What may stay.
-        dry_run: Only judge.
+        store: The store.
+        rule: Decides what stays.
+        dry_run: Decide, but remove nothing.
 
     Returns:
-        Every part of the store that is its own, with the judgement.
+        Every part of the store, with the decision.
 
     Raises:
-        StorageUnavailableError: The store cannot be read, or something cannot be removed.
+        StorageUnavailableError: The store cannot be read, or a part cannot be removed.
     """
     parts = []
     with _reaching(store):
@@ -144,7 +144,7 @@ def clean_up(store: StageStore, rule: RetentionRule, dry_run: bool = False) -> l
 
 
 def _judged(store: StageStore, rule: RetentionRule) -> Iterator[StorePart]:
-    """Checkpoints come before stages: whether theirs is stored is asked while it is."""
+    """Yield all parts; checkpoints come first, as the decision needs their stages' manifests."""
     for info in _children(store, store.path(PROGRESS)):
         if _is_key_folder(info):
             yield from _judged_checkpoints(store, info, rule)
@@ -211,8 +211,8 @@ def _judged_leftovers(files: Sequence[fs.FileInfo], rule: RetentionRule) -> Iter
 
 
 def _leftovers(store: StageStore, files: Sequence[fs.FileInfo]) -> list[fs.FileInfo]:
-    """Files of one artifact's folder that no reader looks at: temporary ones, damaged manifests,
-    tensors that none names.
+    """Return files of one artifact's folder that no reader uses: temporary ones, corrupt manifests,
+    tensors that no manifest names.
     """
     names = {info.base_name for info in files}
     named = (
@@ -242,10 +242,10 @@ def _tensors_named_in(store: StageStore, files: Sequence[fs.FileInfo]) -> str | 
 
 
 def _remove(store: StageStore, part: StorePart) -> None:
-    """Removes a part. Without its manifest a stage is gone for every reader: none meets one whose
-    tensors are missing.
+    """Remove a part, for stages the manifest first: no reader then finds a stage whose tensors are
+    missing.
     """
-    with suppress(FileNotFoundError):  # someone else was faster
+    with suppress(FileNotFoundError):  # removed by another process
         if part.kind is Kind.STAGES:
             store.filesystem.delete_file(f"{part.path}/{MANIFEST}")
         if store.filesystem.get_file_info(part.path).type == fs.FileType.Directory:
@@ -265,8 +265,8 @@ def _children(store: StageStore, folder: str, recursive: bool = False) -> list[f
 
 
 def _content(store: StageStore, info: fs.FileInfo) -> tuple[list[fs.FileInfo], datetime | None]:
-    """All files in a folder, or the one file, and when the newest was written; of a folder without
-    files, when that changed.
+    """Return all files in a folder, or the one file, and the time of the newest; for a folder
+    without files, the time of its last change.
     """
     inside = (
         _children(store, info.path, recursive=True) if info.type == fs.FileType.Directory else []
@@ -291,4 +291,4 @@ def _reaching(store: StageStore) -> Iterator[None]:
         yield
     except OSError as error:
         advice = "check the address and its permissions"
-        raise store.unavailable("looked through or cleaned up", error, advice) from None
+        raise store.unavailable("searched or cleaned up", error, advice) from None

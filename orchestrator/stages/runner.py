@@ -1,5 +1,5 @@
-"""One way through the code for any stage: found in the store, or else learned, evaluated and
-stored, by one at a time.
+"""The single path for every stage: load it from the store, or learn, evaluate and store it, in one
+process at a time.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ logger = logging.getLogger(__name__)
 
 
 class StageRunner:
-    """Computes stages one after another and remembers the newest model of each role for the stages
-    that build on it.
+    """Compute stages one after another, and keep the newest model of each role for the stages that
+    build on it.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class StageRunner:
         ranks: Ranks = ALONE,
         claims: Claims = NO_CLAIMS,
     ) -> None:
-        """Computes nothing yet.
+        """Compute nothing yet.
 
         Args:
-            work: What the stages depend on.
-            device: Where tensors live.
+            work: Inputs of the stages.
+            device: Device of the tensors.
             listener: Receives every event, on the first rank only.
             ranks: This worker among those that compute the stages together.
-            claims: Of all who may want the same stages at the same time.
+            claims: Claims shared with all processes that may need the same stages.
         """
         self._work = work
         self._device = device
@@ -98,16 +98,16 @@ class StageRunner:
         )
 
     def obtain(self, stage: Stage, found: dict[str, Any] | None = None) -> None:
-        """Sees to it that a stage and its evaluation are in the store.
+        """Ensure that a stage and its evaluation are in the store.
 
         Args:
-            stage: Of the work; what it builds on is in the store.
-            found: Its plain values where both are known to be there (`Work.stored_values`); None to
-                look.
+            stage: A stage of the work; the stages it builds on must be in the store.
+            found: Its plain values if both are known to be in the store (`Work.stored_values`);
+                None to check.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
-            UserInputError: The learning does not work with this configuration.
+            UserInputError: Learning is impossible with this configuration.
         """
         started = time.perf_counter()
         self._listener(StageStarted(stage.name))
@@ -116,10 +116,10 @@ class StageRunner:
         if found is None:
             asked = time.perf_counter()
             with holding(self._claims, stage.key, self._ranks):
-                started += time.perf_counter() - asked  # waiting for another one is no work
+                started += time.perf_counter() - asked  # waiting for another process is no work
                 found = self._ranks.from_first(
                     lambda: self._work.store.values_of(stage.key)
-                )  # who may have just stored it
+                )  # another process may have just stored it
                 if found is None:
                     self._learn(stage, started)
                 self._evaluate(stage)
@@ -181,8 +181,8 @@ class StageRunner:
                 SHARED: self._shared.take_used(),
             }
             store.save(stage.key, replace(learned, values={**learned.values, **values}))
-        # not the model as it was learned: all ranks, and who finds it in the store, go on from the
-        # same numbers in the same layout
+        # not the model as it was learned: all ranks, and processes that load it from the store,
+        # must continue from the same numbers in the same layout
         self._models[stage.role] = (stage.key, self._work.model_from(learned, stage, self._device))
 
     def _evaluate(self, stage: Stage) -> None:
@@ -219,8 +219,8 @@ class StageRunner:
         return features_by(model.network.extractor, self._work.scenario, self._surroundings)
 
     def _views(self, stage: Stage) -> tuple[list[Views] | None, list[Views] | None]:
-        """What a pre-trained extractor makes of the training images, and of those without labels;
-        the student imitates the teacher on the same views.
+        """Return the features of the training images from a pre-trained extractor, and of the
+        unlabelled ones; the student imitates the teacher on the same views.
         """
         tables = tables_learned_from(stage, self._work.experiment, self._work.scenario)
         self._obtain_features(stage, tables)
@@ -246,8 +246,8 @@ class StageRunner:
                 self._work.store.clear_progress(stage.key)
             except (
                 StorageUnavailableError
-            ) as error:  # another run may be writing there; the stage itself is stored
-                logger.warning("epoch checkpoints of %s are left behind: %s", stage.name, error)
+            ) as error:  # another run may be writing to it; the stage itself is stored
+                logger.warning("cannot remove the epoch checkpoints of %s: %s", stage.name, error)
 
     def _upstream(self, stage: Stage) -> Upstream:
         models = {

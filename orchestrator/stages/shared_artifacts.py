@@ -1,4 +1,4 @@
-"""Artifacts that several stages share, in the stage store beside the stages."""
+"""Artifacts that several stages share, in the stage store alongside the stages."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from orchestrator.stages.store import StageStore
 from orchestrator.training.ranks import ALONE, Ranks
 
 SHARED_FORMAT = 1
-SHARED = "shared"  # under this name a stage says which shared artifacts it has used
+SHARED = "shared"  # name under which a stage lists the shared artifacts it has used
 
 
 class SharedInStore:
-    """Keeps artifacts under a hash of all that they depend on."""
+    """Artifacts stored under a hash of everything that determines them."""
 
     def __init__(self, store: StageStore, ranks: Ranks = ALONE, claims: Claims = NO_CLAIMS) -> None:
         """Read nothing yet.
 
         Args:
-            store: Where they are kept.
+            store: Store of the artifacts.
             ranks: This worker among those that compute together.
-            claims: Of all who may want the same artifact at the same time.
+            claims: Claims shared with all processes that may need the same artifacts.
         """
         self._store = store
         self._ranks = ranks
@@ -33,12 +33,12 @@ class SharedInStore:
         self._used: dict[str, None] = {}
 
     def take_used(self) -> list[str]:
-        """Return the keys of what was obtained since the last call."""
+        """Return the keys of the artifacts obtained since the last call."""
         used, self._used = list(self._used), {}
         return used
 
     def obtain(self, content: Mapping[str, Any], compute: Callable[[], Artifact]) -> Artifact:
-        """Return a kept artifact, or compute and keep it.
+        """Return the stored artifact, or compute and store it.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -70,8 +70,8 @@ def shared_artifacts_of(store: StageStore, keys: Iterable[str]) -> frozenset[str
     """Return the keys of the shared artifacts from which stages and evaluations were computed.
 
     Args:
-        store: Where they are, or some of them.
-        keys: Of stages and evaluations.
+        store: A store with all or some of them.
+        keys: Keys of stages and evaluations.
 
     Raises:
         StorageUnavailableError: The store cannot be read.

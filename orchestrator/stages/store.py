@@ -1,4 +1,4 @@
-"""The stage store: what was computed once, by content key, on any filesystem that pyarrow knows.
+"""The stage store: computed results by content key, on any filesystem that pyarrow supports.
 
 ```
 <root>/<key>/<sha256>.safetensors                the tensors
@@ -6,9 +6,9 @@
 <root>/progress/<key>/<phase>/…                  the newest epoch checkpoint of a stage
 ```
 
-A reader trusts nothing without a manifest whose checksum fits. Two writers of one key cannot hurt
-each other: files appear in one piece, under a name made of their content, and equal keys mean equal
-content. No pickle: reading an artifact runs no code.
+A reader trusts only files with a manifest whose checksum matches. Two writers of one key cannot
+corrupt each other's files: files appear atomically, under a name made of their content, and equal
+keys mean equal content. There is no pickle: reading an artifact runs no code.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class StageStore:
     """Artifacts by key.
 
     Attributes:
-        uri: Its address as it is shown, without secrets.
-        filesystem: Where it lies.
-        root: The path within.
+        uri: Its address for display, without secrets.
+        filesystem: Its filesystem.
+        root: Its path in the filesystem.
     """
 
     def __init__(self, uri: str) -> None:
-        """Connects to a store; nothing is written yet.
+        """Connect to a store; nothing is written yet.
 
         Args:
             uri: An absolute local path, or an address such as `s3://bucket/folder`.
 
         Raises:
-            UserInputError: No filesystem has this kind of address.
+            UserInputError: No filesystem supports this kind of address.
             StorageUnavailableError: The address does not answer.
         """
         self.uri, self._address = shown(uri), uri
@@ -59,7 +59,7 @@ class StageStore:
         self._files = ArtifactFiles(self.filesystem, self.uri)
 
     def check_writable(self) -> None:
-        """Writes and removes a file: what cannot be stored should not be computed.
+        """Write and remove a file, to fail before computing results that could not be stored.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -73,7 +73,7 @@ class StageStore:
                 self._files.remove_file(probe)
 
     def save(self, key: str, artifact: Artifact) -> None:
-        """Writes an artifact; an existing one of the same key is replaced by the same content.
+        """Write an artifact; an existing one of the same key is replaced by the same content.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -81,11 +81,11 @@ class StageStore:
         with self._writing():
             folder = self._folder(key)
             self._files.put(folder, artifact)
-            # tensors of another manifest may be what another writer is about to name
+            # other tensors may belong to a manifest that another writer is about to write
             self._files.sweep(folder, lambda name: name.startswith(TEMPORARY))
 
     def load(self, key: str) -> Artifact | None:
-        """Reads an artifact; None when there is none. A torn or corrupt one is moved aside with a
+        """Read an artifact; None if there is none. A torn or corrupt one is moved aside with a
         warning.
 
         Raises:
@@ -98,8 +98,8 @@ class StageStore:
         return artifact
 
     def load_mapped(self, key: str) -> Artifact | None:
-        """Like `load`; of a store on a local disk the tensors are memory-mapped: pages that nobody
-        reads are never in memory.
+        """Read an artifact like `load`; on a local disk its tensors are memory-mapped: only pages
+        that are read take memory.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -115,8 +115,8 @@ class StageStore:
         return artifact
 
     def values_of(self, key: str) -> dict[str, Any] | None:
-        """Only the plain values of an artifact, without reading or checking its tensors; None when
-        there is none.
+        """Return only the plain values of an artifact, without reading or checking its tensors;
+        None if there is none.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -129,12 +129,12 @@ class StageStore:
             return None
 
     def move_aside(self, key: str, name: str, problem: object) -> None:
-        """Take an artifact for damaged that is whole, and yet not what it should be.
+        """Mark an artifact as corrupt that is intact as a file, but has unexpected content.
 
         Args:
-            key: Its key.
-            name: What to call it in the warning.
-            problem: What is wrong with it.
+            key: Key of the artifact.
+            name: Name of the artifact in the warning.
+            problem: The defect.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -143,10 +143,10 @@ class StageStore:
             self._files.move_aside(self._folder(key), name, problem)
 
     def note_use(self, keys: Sequence[str]) -> None:
-        """Makes artifacts' old manifests new, where there are any: what is removed as unused goes
-        by their age.
+        """Renew old manifests of artifacts, if there are any: the age of the manifest decides what
+        is removed as unused.
 
-        A store that can only be read is left as it is.
+        A read-only store does not change.
         """
         with suppress(OSError):
             for info in self.filesystem.get_file_info([self.path(key, MANIFEST) for key in keys]):
@@ -157,7 +157,7 @@ class StageStore:
                     self._files.replace(info.path, self._files.read(info.path))
 
     def save_progress(self, key: str, phase: str, artifact: Artifact) -> None:
-        """Keeps the newest epoch checkpoint of an unfinished stage, in place of the one before.
+        """Store the newest epoch checkpoint of an unfinished stage, replacing the previous one.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -168,8 +168,8 @@ class StageStore:
             self._files.sweep(folder, lambda name: name not in written)
 
     def load_progress(self, key: str, phase: str) -> Artifact | None:
-        """The newest epoch checkpoint of an unfinished stage; None when there is none that is
-        whole.
+        """Return the newest epoch checkpoint of an unfinished stage; None if there is no intact
+        one.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -180,7 +180,7 @@ class StageStore:
             )
 
     def has_progress(self, key: str) -> bool:
-        """Whether a stage has been begun and not finished.
+        """Return whether a stage was started and not finished.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -191,7 +191,7 @@ class StageStore:
             )
 
     def clear_progress(self, key: str) -> None:
-        """Forgets the epoch checkpoints of a stage that is finished.
+        """Remove the epoch checkpoints of a finished stage.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -199,14 +199,14 @@ class StageStore:
         self.remove_folder(PROGRESS, key)
 
     def path(self, *parts: str) -> str:
-        """A path within the store, as its filesystem has it."""
+        """Return a path in the store's filesystem."""
         return "/".join([self.root, *parts])
 
     def _folder(self, *parts: str) -> str:
         """Return the path of an artifact's folder.
 
         Raises:
-            OSError: It is a link on a local disk: it may lead anywhere.
+            OSError: The folder is a link on a local disk, which may point anywhere.
         """
         if isinstance(self.filesystem, fs.LocalFileSystem):
             for number in range(len(parts)):
@@ -216,7 +216,7 @@ class StageStore:
         return self.path(*parts)
 
     def remove_folder(self, *parts: str) -> None:
-        """Removes a folder within the store, if it is there.
+        """Remove a folder in the store, if it exists.
 
         Raises:
             StorageUnavailableError: The store cannot be written.
@@ -225,7 +225,7 @@ class StageStore:
             self._files.remove_folder(self.path(*parts))
 
     def unavailable(self, done: str, error: OSError, advice: str) -> StorageUnavailableError:
-        """Return the error of a store that cannot be written, read, or whatever was to be done."""
+        """Return the error of a store that cannot be written, read, or otherwise used."""
         what = f"the stage store cannot be {done} ({hide(error, self._address)})"
         next_step = f"{advice}{keys_advice(self._address)}"
         return StorageUnavailableError(what, where=self.uri, next_step=next_step)

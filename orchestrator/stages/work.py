@@ -1,4 +1,4 @@
-"""A run's work: what is to be computed, and all that its results depend on."""
+"""A run's work: the stages to compute, and all inputs of their results."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Work:
     Attributes:
         experiment: The configuration.
         scenario: The data.
-        stages: In an order in which they can be computed.
-        store: Where they are kept.
-        learned: Stages that were computed earlier and are only built on.
-        judges_labels: Whether the last model of each role says what it makes of the labels of the
-            training images.
+        stages: The stages in a possible order of computation.
+        store: Store of the results.
+        learned: Stages computed earlier, only to be built on.
+        judges_labels: Whether the last model of each role judges the labels of the training
+            images.
     """
 
     experiment: Experiment
@@ -47,7 +47,7 @@ class Work:
 
     @property
     def final_stages(self) -> dict[Role, Stage]:
-        """The last task's stages."""
+        """Return the last task's stages."""
         return {stage.role: stage for stage in self.stages}
 
     def judges_labels_by(self, stage: Stage) -> bool:
@@ -55,10 +55,10 @@ class Work:
         return self.judges_labels and self.final_stages[stage.role].key == stage.key
 
     def artifact_of(self, stage: Stage) -> Artifact:
-        """What is stored of a stage that has been computed.
+        """Return the stored artifact of a computed stage.
 
         Raises:
-            StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
+            StorageUnavailableError: It is not (or no longer) stored, or the store cannot be read.
         """
         artifact = self.store.load(stage.key)
         if artifact is None:
@@ -66,10 +66,10 @@ class Work:
         return artifact
 
     def model_from(self, artifact: Artifact, stage: Stage, device: torch.device) -> Model:
-        """The model that a stage's artifact was made of.
+        """Rebuild the model of a stage from its artifact.
 
         Raises:
-            StorageUnavailableError: The artifact is no such model's: it is moved aside.
+            StorageUnavailableError: The artifact does not contain such a model: it is moved aside.
         """
         context = ArtifactContext(stage.role, self.experiment, self.scenario.shape, device)
         with self._understood(stage.key, stage.name):
@@ -77,10 +77,10 @@ class Work:
         raise self._is_gone(stage.name)
 
     def evaluation_of(self, stage: Stage) -> Evaluation:
-        """The stored evaluation of a stage that has been computed.
+        """Return the stored evaluation of a computed stage.
 
         Raises:
-            StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
+            StorageUnavailableError: It is not (or no longer) stored, or the store cannot be read.
         """
         found = self._evaluation(stage)
         if found is None:
@@ -88,8 +88,8 @@ class Work:
         return found
 
     def worker_seconds_of(self, stage: Stage) -> float:
-        """Return the worker-seconds of a computed stage, whoever has computed it, without tables of
-        features that others read as well; 0 where the store does not say.
+        """Return the worker-seconds of a computed stage, no matter which run computed it, without
+        feature tables that others read as well; 0 if the store has no record.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -99,19 +99,20 @@ class Work:
         return float(seconds * (num or 1))
 
     def beliefs_of(self, stage: Stage) -> LabelBeliefs:
-        """Return what the model of a computed stage makes of the training labels.
+        """Return the beliefs of a computed stage's model about the training labels.
 
         Raises:
-            StorageUnavailableError: It is not in the store (any more), or the store cannot be read.
+            StorageUnavailableError: They are not (or no longer) stored, or the store cannot be
+                read.
         """
         found = self._beliefs(stage)
         if found is None:
-            raise self._is_gone(f"what {stage.name} makes of the labels")
+            raise self._is_gone(f"the verdict of {stage.name} on the labels")
         return found
 
     def stored_values(self, stage: Stage) -> dict[str, Any] | None:
-        """A stage's plain values, if it and all that is found out with its model are in the store,
-        whole; what is damaged is moved aside.
+        """Return a stage's plain values, if it and all results of its model are in the store,
+        intact; corrupt ones are moved aside.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -123,7 +124,7 @@ class Work:
         return artifact.values if judged and self._evaluation(stage) is not None else None
 
     def is_stored(self, stage: Stage) -> bool:
-        """Whether a stage and all that is found out with its model are in the store, whole.
+        """Return whether a stage and all results of its model are in the store, intact.
 
         Raises:
             StorageUnavailableError: The store cannot be read.
@@ -142,7 +143,7 @@ class Work:
         key = beliefs_key(stage, self.scenario)
         artifact = self.store.load(key)
         if artifact is not None:
-            with self._understood(key, f"what {stage.name} makes of the labels"):
+            with self._understood(key, f"the verdict of {stage.name} on the labels"):
                 return beliefs_from(artifact)
         return None
 
@@ -154,8 +155,8 @@ class Work:
 
     @contextmanager
     def _understood(self, key: str, name: str) -> Iterator[None]:
-        """Move an artifact aside that is whole, and from which nothing can be made: whoever has
-        written it has computed a checksum as well.
+        """Move an artifact aside if its file is intact but its content unusable: whoever wrote it
+        computed a matching checksum as well.
         """
         try:
             yield
@@ -166,7 +167,7 @@ class Work:
 
     def _is_gone(self, what: str) -> StorageUnavailableError:
         return StorageUnavailableError(
-            f"{what} has been stored and is gone or damaged",
+            f"{what} is missing or corrupt in the stage store",
             where=self.store.uri,
-            next_step="run the same command again: what is missing is computed anew",
+            next_step="rerun the same command to recompute it",
         )

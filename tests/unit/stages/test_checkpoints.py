@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_is_not_used_and_the_next_one_takes_its_place(
         (folder / "manifest.json").write_text("{")
     with caplog.at_level(logging.WARNING):
         assert checkpoints.restore("student") is None
-    assert "damaged" in caplog.text
+    assert "corrupt" in caplog.text
     checkpoints.save("student", Halfway(num_steps=2).checkpoint())
     assert len(restored(checkpoints).reports) == 2
     assert len(list(folder.iterdir())) == 2

@@ -97,7 +97,7 @@ def test_an_entry_of_other_content_is_computed_again(
     for stage in (teacher, student):
         runner.obtain(stage)
     assert {stage.key: work.evaluation_of(stage).rows for stage in (teacher, student)} == before
-    assert "is damaged" in caplog.text
+    assert "is corrupt" in caplog.text
 
 
 def test_a_model_that_cannot_be_built_is_for_the_next_run(tiny_experiment: Experiment) -> None:
@@ -110,7 +110,7 @@ def test_a_model_that_cannot_be_built_is_for_the_next_run(tiny_experiment: Exper
     }
     for tensors in ({}, halves):
         work.store.save(teacher.key, Artifact(tensors, artifact.values))
-        with pytest.raises(StorageUnavailableError, match="run the same command again"):
+        with pytest.raises(StorageUnavailableError, match="rerun the same command"):
             work.model_from(work.artifact_of(teacher), teacher, CPU)
         assert work.store.load(teacher.key) is None
 

@@ -209,7 +209,7 @@ def test_a_damaged_table_is_computed_again(
         [(split, c) for c in (0, 1) for split in Split], lambda num_done, _: done.append(num_done)
     )
     assert done, "it was taken as it is"
-    assert "damaged" in caplog.text
+    assert "corrupt" in caplog.text
     assert tables.views([0])[0].clean.isfinite().all()
 
 

@@ -78,7 +78,7 @@ def test_nobody_judges_where_it_is_not_asked_for(copied: Work) -> None:
         shutil.rmtree(quiet.store.path(beliefs_key(stage, quiet.scenario)))
         StageRunner(quiet, CPU, lambda _: None).obtain(stage)
         assert quiet.is_stored(stage)
-        with pytest.raises(StorageUnavailableError, match=r"makes of the labels"):
+        with pytest.raises(StorageUnavailableError, match=r"on the labels"):
             quiet.beliefs_of(stage)
 
 

@@ -285,9 +285,7 @@ def test_an_empty_store_and_none_at_all_have_no_parts(store: StageStore, root: P
 
 def test_a_store_that_cannot_be_read_is_a_retryable_error(store: StageStore, root: Path) -> None:
     root.touch()
-    with pytest.raises(
-        StorageUnavailableError, match="cannot be looked through or cleaned up"
-    ) as raised:
+    with pytest.raises(StorageUnavailableError, match="cannot be searched or cleaned up") as raised:
         clean_up(store, RULE)
     assert raised.value.exit_code == 3
     assert raised.value.where == str(root)

@@ -222,7 +222,7 @@ def test_a_stage_whose_upstream_is_gone_says_what_to_do(copied: Work) -> None:
     shutil.rmtree(copied.store.path(copied.stages[TEACHER].key))
     with pytest.raises(
         StorageUnavailableError,
-        match=r"teacher\[0\] has been stored and is gone or damaged.*run the same command again",
+        match=r"teacher\[0\] is missing or corrupt.*rerun the same command",
     ):
         obtain(copied, NEXT_TEACHER)
 

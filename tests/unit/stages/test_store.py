@@ -75,7 +75,7 @@ def test_a_damaged_artifact_is_moved_aside_with_a_warning(
             (folder / "manifest.json").write_text('{"attempt": ')
     with caplog.at_level(logging.WARNING):
         assert store.load(KEY) is None
-    assert "damaged" in caplog.text
+    assert "corrupt" in caplog.text
     assert list(folder.glob("damaged-*.json"))
     store.save(KEY, _artifact())
     assert store.load(KEY) is not None
