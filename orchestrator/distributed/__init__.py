@@ -1,3 +1,1 @@
-"""Ray Train: the teacher lane and the student lane, each one worker group that lives for all
-tasks.
-"""
+"""Ray Train: the teacher lane and the student lane, each a worker group that runs for all tasks."""

@@ -1,13 +1,13 @@
-"""The claims of many Ray workers on stages: a small named actor that knows who holds what, and
-notices when a holder dies.
+"""The claims of many Ray workers on stages: a small named actor that records the holders, and
+notices when one dies.
 
-It leaves a call with each holder's actor. A holder that is at work answers when it has time for
-that, be it in hours, which says nothing; but when its process dies, Ray ends the call with an error
-at once, and the claims are free. So there is no lease that a holder would have to renew while torch
-keeps its threads waiting.
+The actor leaves a pending call with each holder's actor. A busy holder may answer hours later,
+which means nothing; but when its process dies, Ray ends the call with an error at once, and its
+claims are free. This needs no lease, which a holder would have to renew while torch blocks its
+threads.
 
-Like the event channel it forgets everything when it dies itself: at worst a stage is computed twice
-then, with the same result.
+Like the event channel the actor loses its state when it dies itself: at worst a stage is then
+computed twice, with the same result.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _HOPE_SECONDS = 60.0
 
 
 class _Holders:
-    """The actor: for each key the token of its claim, and the actor that holds it."""
+    """The actor: for each key the token and the holding actor of its claim."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[str, ActorHandle[Any]]] = {}
-        # messages may overtake each other: what was released before it was granted must not be
+        # messages may overtake each other: a claim released before it was granted must not be
         # granted afterwards
         self._released: set[str] = set()
         self._watched: dict[ActorHandle[Any], asyncio.Task[None]] = {}
@@ -45,7 +45,7 @@ class _Holders:
     async def take(
         self, key: str, token: str, holder: ActorHandle[Any], patience_seconds: float
     ) -> bool:
-        """Whether the key is held under this token, now or within some seconds."""
+        """Return whether the key is held under this token, after waiting some seconds at most."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._until_free(key, token), patience_seconds)
         if token in self._released or self._token_of(key) not in {None, token}:
@@ -56,7 +56,7 @@ class _Holders:
         return True
 
     async def release(self, key: str, token: str) -> None:
-        """Ends a claim, held or not."""
+        """Release a claim, held or not."""
         self._released.add(token)
         self._free([key] if self._token_of(key) == token else [])
 
@@ -93,24 +93,24 @@ class _Holders:
 class ClusterClaims:
     """One process's access to the claims.
 
-    They end with the process that has opened them first, or when it lets go of this object: the
-    driver opens them before any holder does, and keeps them open. Should they end all the same, the
-    next one that asks opens them anew.
+    The claims exist until the process that opened them first ends or drops this object: the driver
+    opens them before any holder, and keeps them open. If they end nevertheless, the next user opens
+    new ones.
     """
 
     def __init__(self, name: str) -> None:
-        """Finds the claims of this name, or opens them.
+        """Find the claims of this name, or open them.
 
         Args:
-            name: Of all runs that share them, and of nobody else in the cluster.
+            name: Name shared by all runs that use these claims, and by no others in the cluster.
         """
         self._name = name
         self._actor = _actor(name)
         self._silent_since: float | None = None
 
     def try_hold(self, key: str, token: str, patience_seconds: float) -> bool:
-        """Whether a claim is held now; only an actor can hold one. After a minute without an answer
-        it goes on without.
+        """Return whether a claim is held now; only an actor can hold one. After a minute without an
+        answer, proceed without the claim.
         """
         this_actor = ray.get_runtime_context().current_actor
         question = self._actor.take.remote(key, token, this_actor, patience_seconds)
@@ -122,7 +122,7 @@ class ClusterClaims:
         return is_held
 
     def release(self, key: str, token: str) -> None:
-        """Ends a claim, and does not wait."""
+        """Release a claim without waiting."""
         self._actor.release.remote(key, token)
 
     def _goes_without(self, error: RayError) -> bool:
@@ -140,5 +140,5 @@ class ClusterClaims:
 
 
 def _actor(name: str) -> ActorHandle[Any]:
-    # every call may be repeated, and a lost release would leave a claim behind
+    # every call may be repeated, and a lost release would leave a claim held
     return named_actor(_Holders, name, max_task_retries=-1)

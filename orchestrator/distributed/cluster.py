@@ -1,6 +1,4 @@
-"""The Ray cluster of a run: one of its own on this machine, or one that is there already; its log
-in a file.
-"""
+"""The Ray cluster of a run, started on this machine or already running, with its log in a file."""
 
 from __future__ import annotations
 
@@ -26,8 +24,8 @@ from orchestrator.config.execution import RayConfig
 from orchestrator.distributed.machine import cpus_of_this_machine
 from orchestrator.errors import ClusterUnavailableError, ConfigError, OrchestratorError
 
-# What Ray says every second or so without meaning anything by it: no dashboard is wanted, and
-# nothing is scaled.
+# Messages that Ray repeats every second or so without significance: there is no dashboard, and
+# nothing scales.
 _NOISE = ("State API may be temporarily unavailable",)
 _SPEAKERS_OF_NOISE = ("autoscaler",)
 _REACHABLE_SECONDS = 5.0
@@ -36,16 +34,16 @@ _NOT_ANSWERING = (OSError, RayError, RuntimeError, ValueError)
 
 @contextmanager
 def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
-    """Joins or starts a cluster, and leaves or ends it. What Ray and the workers say goes into the
-    file, not into the terminal.
+    """Connect to a cluster or start one, and disconnect from it or end it afterwards. Output of Ray
+    and the workers goes to the file, not to the terminal.
 
     Args:
-        execution: Which cluster.
-        log_file: Grows by what is said.
+        execution: The cluster's configuration.
+        log_file: File to which the output is appended.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
-        ConfigError: It refuses the token, or this process uses Ray already.
+        ConfigError: The cluster refuses the token, or this process uses Ray already.
     """
     if ray.is_initialized():
         raise ConfigError(
@@ -58,7 +56,7 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
             _connect(execution)
             logging.getLogger("ray").handlers = [
                 handler
-            ]  # Ray takes all handlers away when it is told to leave logging alone
+            ]  # Ray removes all handlers when configured to leave logging alone
             yield
         finally:
             ray.shutdown()
@@ -66,7 +64,7 @@ def cluster(execution: RayConfig, log_file: Path) -> Iterator[None]:
 
 @contextmanager
 def naming_log(log_file: Path) -> Iterator[None]:
-    """Every failure says where Ray's own words are."""
+    """Add the location of Ray's log to every failure."""
     log = f"Ray's log is {log_file}"
     try:
         yield
@@ -79,11 +77,11 @@ def naming_log(log_file: Path) -> Iterator[None]:
 
 
 def resources_of_cluster(execution: RayConfig) -> dict[str, float]:
-    """What a running cluster has, in Ray's names. Joins it and leaves it again.
+    """Return the resources of a running cluster, in Ray's names, from a short connection to it.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
-        ConfigError: It refuses the token, or this process uses Ray already.
+        ConfigError: The cluster refuses the token, or this process uses Ray already.
     """
     with cluster(execution, Path(os.devnull)):
         return dict(ray.cluster_resources())
@@ -99,7 +97,7 @@ def _connect(execution: RayConfig) -> None:
         with _own_signal_handlers():
             ray.init(address=execution.address or "local", **options)
         if execution.address is None:
-            # every lane asks it first: it starts while the first lane's controller does
+            # every lane needs it first: it starts while the first lane's controller does
             get_or_create_autoscaling_coordinator()
     except AuthenticationError as error:
         what = f"the Ray cluster refuses the token ({str(error).splitlines()[0]})"
@@ -109,7 +107,7 @@ def _connect(execution: RayConfig) -> None:
             next_step="set RAY_AUTH_TOKEN to the cluster's",
         ) from None
     except Exception as error:
-        # where a node starts too slowly, Ray raises the base of all exceptions, and no class below
+        # if a node starts too slowly, Ray raises the base class Exception itself
         if type(error) is not Exception and not isinstance(error, _NOT_ANSWERING):
             raise
         what = (
@@ -117,7 +115,7 @@ def _connect(execution: RayConfig) -> None:
             f" ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         )
         advice = (
-            "check execution.address and RAY_AUTH_TOKEN, or leave the address out to start Ray on"
+            "check execution.address and RAY_AUTH_TOKEN, or remove the address to start Ray on"
             " this machine"
         )
         raise ClusterUnavailableError(
@@ -126,8 +124,8 @@ def _connect(execution: RayConfig) -> None:
 
 
 def _read_authentication_anew() -> None:
-    """Ray remembers mode and token of the first cluster of this process; the processes of the next
-    one read the environment.
+    """Reset Ray's authentication: it caches mode and token of this process's first cluster, while
+    the processes of the next one read the environment.
     """
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
@@ -135,8 +133,8 @@ def _read_authentication_anew() -> None:
 
 @contextmanager
 def _own_signal_handlers() -> Iterator[None]:
-    """Ray ends the process on SIGTERM by itself: a pod that is told to end would not close its run
-    as KILLED.
+    """Restore the handler of SIGTERM after Ray replaces it. Ray's handler ends the process at once:
+    a terminating pod could not close its run as KILLED.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -149,7 +147,7 @@ def _own_signal_handlers() -> Iterator[None]:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Raises OSError where nobody listens: Ray itself would go on asking for minutes."""
+    """Raise OSError if no one listens: Ray itself would keep trying for minutes."""
     if address is not None and address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), timeout=_REACHABLE_SECONDS).close()
@@ -157,8 +155,8 @@ def _check_reachable(address: str | None) -> None:
 
 @contextmanager
 def _words_into(file: TextIO) -> Iterator[logging.Handler]:
-    """Sends to a file what Ray logs in this process, and what it would print for its workers and
-    nodes.
+    """Write to a file the log of Ray in this process, and the output that it would print for its
+    workers and nodes.
 
     Ray has no public way to redirect the latter; a test would notice if this one stopped working.
     """

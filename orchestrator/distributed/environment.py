@@ -1,5 +1,6 @@
-"""Settings that Ray reads from the environment, some of them only when it is first imported. This
-module imports no ray.
+"""Settings that Ray reads from the environment, some of them only when it is first imported.
+
+This module does not import ray.
 """
 
 from __future__ import annotations
@@ -10,33 +11,33 @@ from pathlib import Path
 
 from orchestrator.config.execution import RayConfig
 
-# How long the controller sleeps between two looks at its workers. Ray's 2 s make starting and
-# ending a lane slower; with a quarter of a second the controllers take 3 % of a CPU each from the
+# How long the controller sleeps between two checks of its workers. Ray's 2 s make starting and
+# ending a lane slower; with a quarter of a second each controller takes 3 % of a CPU from the
 # learning.
 _POLL_SECONDS = "0.75"
 
 
-# Names of the settings that are ours and not the user's: the next run of this process may set them
-# anew.
+# Names of the settings made here and not by the user: the next run of this process may change
+# them.
 _OURS = "ORCHESTRATOR_RAY_SETTINGS"
 
 
 def set_environment(execution: RayConfig) -> None:
-    """Sets what the user has not set. To be called before Ray is imported."""
+    """Set variables that the user has not set. Call it before Ray is imported."""
     is_local = execution.address is None
     for name in os.environ.pop(_OURS, "").split(","):
         os.environ.pop(name, None)
     settings = {
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": _POLL_SECONDS,
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(execution.start_timeout_seconds),
-        # on this machine nobody takes nodes away, and one process less starts sooner
+        # this machine is never preempted, and one process less starts sooner
         "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0" if is_local else "1",
         "RAY_TRAIN_METRICS_ENABLED": "0" if is_local else "1",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
-        # SIGTERM is ours; Ray would print where in its C++ code it came
+        # we handle SIGTERM; Ray would print the position in its C++ code
         "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
-        # a thread of a lane that is ending must not start a cluster of its own
+        # a thread of an ending lane must not start a cluster of its own
         "RAY_ENABLE_AUTO_CONNECT": "0",
     }
     if "RAY_AUTH_MODE" not in os.environ:
@@ -53,7 +54,7 @@ def _authentication(is_local: bool) -> dict[str, str]:
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }  # only this run's own processes know it
+    }  # known only to this run's own processes
 
 
 def _has_token() -> bool:

@@ -1,5 +1,6 @@
-"""The actor behind an event channel. This module imports no torch: the actor starts at the same
-time as the first lane, on the same CPUs.
+"""The actor behind an event channel.
+
+This module imports no torch: the actor starts at the same time as the first lane, on the same CPUs.
 """
 
 from __future__ import annotations

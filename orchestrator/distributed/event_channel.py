@@ -2,7 +2,8 @@
 small named actor.
 
 Events may be lost, and nothing depends on them: a stage is in the stage store before its end is
-sent. Ray restarts an actor that dies, empty; whoever waits for a stage then finds it in the store.
+sent. Ray restarts an actor that dies, without its events; a lane that waits for a stage then finds
+it in the store.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _ANSWER_SECONDS = 30.0
 
 
 class EventChannel:
-    """Give one process access to the channel."""
+    """One process's access to the channel."""
 
     def __init__(self, name: str) -> None:
         """Find the channel of this name, or open it.
@@ -48,7 +49,7 @@ class EventChannel:
     def send(self, event: StageEvent) -> None:
         """Send an event without waiting for its arrival.
 
-        The events of short epochs are sent together: each message costs the learning some CPU.
+        The events of short epochs are sent together: each message takes CPU time from the learning.
         """
         self._unsent.append(event_as_json(event))
         if (
@@ -60,8 +61,8 @@ class EventChannel:
         self._unsent, self._sent_at = [], time.monotonic()
 
     def receive(self, timeout_seconds: float) -> list[StageEvent]:
-        """Return the events since the last call; none after the timeout, or while the channel does
-        not answer.
+        """Return the events since the last call; none after the timeout, or if the channel does not
+        answer.
         """
         question = self._actor.since.remote(self._incarnation, self._num_received, timeout_seconds)
         try:
@@ -77,7 +78,7 @@ class EventChannel:
     def is_stored(self, stage: Stage, store: StageStore) -> bool:
         """Return whether a stage is in the store, after waiting some seconds for its end.
 
-        An event answers sooner than the store; if it is lost, the store decides.
+        An event arrives sooner than the store shows the stage; if it is lost, the store decides.
         """
         question = self._actor.has_finished.remote(stage.name, _LOOK_AT_STORE_SECONDS)
         try:

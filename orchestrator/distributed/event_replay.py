@@ -1,5 +1,5 @@
-"""The listener between an event channel and a run: it passes each event on once, in the order of
-the tasks, and replays lost ones from the stage store.
+"""The listener between an event channel and a run: it passes each event on once, in task order, and
+replays lost ones from the stage store.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class EventReplay:
     """Pass on complete events without repetition; a `StageListener`.
 
     A restarted worker sends the events of its finished epochs again; a channel whose actor has died
-    has lost events. A lane starts a stage only when all earlier ones are stored, so the store can
-    replay whatever is missing of these.
+    has lost events. A lane starts a stage only when all earlier ones are stored, so missing events
+    of these can be replayed from the store.
     """
 
     def __init__(self, work: Work, listener: StageListener) -> None:
-        """Note which stages are stored already.
+        """Record which stages are stored already.
 
         Args:
-            work: What is computed.
+            work: The work to compute.
             listener: Receives the complete events.
         """
         self._work = work
@@ -45,11 +45,11 @@ class EventReplay:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no event has been passed on yet."""
+        """Return whether no event has been passed on yet."""
         return not self._passed_on
 
     def __call__(self, event: StageEvent) -> None:
-        """Pass on an event, after what should have come before it."""
+        """Pass on an event, after any missing events before it."""
         stage = self._stages[event.stage]
         for earlier in self._work.stages:
             if earlier.role == stage.role and earlier.task.index < stage.task.index:
@@ -63,7 +63,7 @@ class EventReplay:
         self._pass_on_once(event)
 
     def finish(self) -> None:
-        """Replay whatever is missing when both lanes have ended."""
+        """Replay missing events after both lanes have ended."""
         for stage in self._work.stages:
             self._replay(stage)
 

@@ -1,5 +1,5 @@
-"""Whether every node of a Ray cluster has the extensions that an experiment uses, in the driver's
-version: found out before anything starts.
+"""Check before a start that every node of a Ray cluster has the experiment's extensions, in the
+driver's version.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError
 _PATIENCE_SECONDS = 120.0
 
 Versions = Mapping[str, Mapping[str, str]]
-"""By group, of each kind: `distribution version`."""
+"""By group, for each kind: `distribution version`."""
 
 
 def check_extensions(used: Collection[Installed], execution: RayConfig) -> None:
-    """Compare what every living node of the cluster has with what the driver has.
+    """Compare the extensions of every living node of the cluster with the driver's.
 
-    A cluster that is started on this machine has what the driver has: nothing is asked then.
+    A cluster started on this machine shares the driver's environment, and is not checked.
 
     Args:
         used: The extensions that the experiment, or a trial of it, uses.
-        execution: Which cluster.
+        execution: The cluster.
 
     Raises:
         ConfigError: A node lacks an extension, or has another version of it.
@@ -51,7 +51,7 @@ def version_of(offered: Installed) -> str:
 
 
 def installed_versions() -> Versions:
-    """Return what this process's environment offers."""
+    """Return the extensions of this process's environment."""
     return {
         group: {kind: version_of(offered) for kind, offered in installed(group).items()}
         for group in GROUPS
@@ -59,7 +59,7 @@ def installed_versions() -> Versions:
 
 
 def _versions_of_nodes(execution: RayConfig) -> dict[str, Versions]:
-    import ray  # noqa: PLC0415 - slow to import, and only a cluster is asked
+    import ray  # noqa: PLC0415 - slow to import, and only needed for a cluster
     from ray.exceptions import RayError  # noqa: PLC0415 - likewise
     from ray.util.scheduling_strategies import (  # noqa: PLC0415 - likewise
         NodeAffinitySchedulingStrategy,
@@ -82,8 +82,8 @@ def _versions_of_nodes(execution: RayConfig) -> dict[str, Versions]:
             found = ray.get(list(tasks.values()), timeout=_PATIENCE_SECONDS)
         except RayError as error:
             raise ClusterUnavailableError(
-                f"its nodes do not say what is installed ({str(error).splitlines()[0]})",
+                f"its nodes do not report their packages ({str(error).splitlines()[0]})",
                 where=execution.address or "this machine",
-                next_step="try again, or look at the nodes' logs",
+                next_step="try again, or read the nodes' logs",
             ) from error
     return dict(zip(tasks, found, strict=True))

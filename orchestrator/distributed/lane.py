@@ -1,5 +1,5 @@
-"""What every worker of a lane runs: all stages of one role, one after the other, in one worker
-group.
+"""The function that every worker of a lane runs: all stages of one role, one after the other, in
+one worker group.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from orchestrator.training.ranks import Ranks
 
 @dataclass(frozen=True)
 class LaneTask:
-    """What a lane is to do; as JSON it goes to every worker.
+    """The task of a lane, sent as JSON to every worker.
 
     Attributes:
-        role: Whose stages.
+        role: Role of the stages.
         experiment: The configuration, as plain values.
-        keys: Of the stages to learn, in their order, as the driver sees them.
+        keys: Keys of the stages to learn, in their order, as computed by the driver.
         channel: Name of the event channel.
         num_threads: CPU threads of each worker.
         use_gpu: Whether each worker has a GPU.
-        claims: Name of the claims that this run shares with others; None for a run alone.
-        judges_labels: As of the driver's work.
+        claims: Name of the claims that this run shares with others; None for a single run.
+        judges_labels: As in the driver's work.
     """
 
     role: Role
@@ -47,25 +47,25 @@ class LaneTask:
     judges_labels: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 
 def run_lane(
     values: dict[str, Any], secrets: Mapping[str, str] | None = None
 ) -> dict[str, str] | None:
-    """Learns the stages of one role, each as soon as what it builds on is in the store.
+    """Learn the stages of one role, each as soon as its upstream stages are in the store.
 
-    Ray starts this function again after every failure it may survive; what was stored, and the
-    epochs that have a checkpoint, are not computed again.
+    Ray restarts this function after every tolerated failure; stored stages, and epochs with a
+    checkpoint, are not recomputed.
 
     Args:
         values: A `LaneTask` as JSON, without the secrets of addresses.
-        secrets: Those, by path.
+        secrets: The secrets, by path.
 
     Returns:
-        The user's mistake that trying again cannot mend, as the arguments of a `UserInputError`;
-        else None.
+        The user's mistake, which no retry can mend, as the arguments of a `UserInputError`; None
+        if there is none.
 
     Raises:
         TransientError: The store cannot be reached.
@@ -77,7 +77,7 @@ def run_lane(
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
     work, mistake = _prepare(task)
     mistakes = [found for found in ranks.values_of_all(mistake) if found is not None]
-    if mistakes or work is None:  # all of them stop: who goes on alone would wait for the others
+    if mistakes or work is None:  # all of them stop: one that continued would wait for the others
         return mistakes[0]
     try:
         _learn_stages(task, work, ranks)
@@ -94,7 +94,7 @@ def _learn_stages(task: LaneTask, work: Work, ranks: Ranks) -> None:
     for key in task.keys:
         for upstream in stages[key].upstream:
             if upstream in stages and stages[upstream].role != task.role:
-                # in rounds: a collective that waits for hours would be taken for a lost connection
+                # in rounds: a collective that waited for hours would look like a lost connection
                 while not ranks.from_first(lambda: channel.is_stored(stages[upstream], work.store)):  # noqa: B023 - called at once
                     pass
         runner.obtain(stages[key])
@@ -111,7 +111,7 @@ def _device(task: LaneTask) -> torch.device:
 
 
 def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
-    """The work as this node sees it, or what is wrong with it; it must be what the driver sees."""
+    """Return the work as computed on this node, or its mistake; it must equal the driver's work."""
     try:
         prepared = prepare_work(Experiment.model_validate(task.experiment))
         work = replace(prepared, judges_labels=task.judges_labels)
@@ -122,8 +122,7 @@ def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
             "a worker sees other data than the process that started the run",
             where=work.scenario.table.name,
             next_step=(
-                "give paths that lead to the same files on every node, and do not change them"
-                " during a run"
+                "give paths to the same files on every node, and do not change them during a run"
             ),
         )
         return None, _as_values(different)

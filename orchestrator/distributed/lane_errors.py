@@ -1,4 +1,4 @@
-"""The errors of a lane: what Ray Train raises, translated into this program's errors."""
+"""The errors of a lane: translate errors of Ray Train into this program's errors."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _NO_ROOM = (
     WorkerGroupStartupFailedError,
     WorkerGroupStartupTimeoutError,
 )
-RESUME = "the same command goes on where it was"
+RESUME = "rerun the same command to resume"
 
 
 def as_own_error(error: BaseException, lane: str, config: LaneConfig) -> OrchestratorError:
-    """Return this program's error for what has ended a lane.
+    """Return this program's error for the error that ended a lane.
 
     Args:
-        error: Raised by Ray Train.
+        error: The error that Ray Train raised.
         lane: Name of the lane, for the message.
-        config: What the lane asks for.
+        config: The lane's configuration.
     """
     if isinstance(error, PreemptionError):
         return LaneLostError(
-            "its nodes were taken away more often than execution.max_preemptions allows",
+            "it lost nodes to preemption more often than execution.max_preemptions allows",
             lane,
             RESUME,
         )
@@ -48,9 +48,9 @@ def as_own_error(error: BaseException, lane: str, config: LaneConfig) -> Orchest
         asked = ", ".join(
             f"{amount:g} {name}" for name, amount in config.resources_per_worker.items()
         )
-        what = f"the cluster did not give it its {config.min_train_workers} x ({asked}) in time"
+        what = f"the cluster did not provide its {config.min_train_workers} x ({asked}) in time"
         return ClusterUnavailableError(
-            what, lane, "wait until the cluster has room, or ask for less"
+            what, lane, "wait until the cluster has room, or request less"
         )
     if isinstance(error, WorkerGroupError):
         return _error_of_workers([*error.worker_failures.values()], lane)
@@ -61,7 +61,7 @@ def as_own_error(error: BaseException, lane: str, config: LaneConfig) -> Orchest
 
 
 def _error_of_workers(causes: Sequence[BaseException], lane: str) -> OrchestratorError:
-    """Return the error that says most: when one worker fails, the others of its lane complain of a
+    """Return the most informative error: when one worker fails, the others of its lane report a
     lost connection.
     """
     for cause in causes:

@@ -1,4 +1,4 @@
-"""One lane seen from the driver: a Ray Train run in a thread of this process."""
+"""One lane in the driver: a Ray Train run in a thread of this process."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from orchestrator.errors import UserInputError
 
 
 class LaneRun:
-    """Run the workers of a lane, and keep how they have ended."""
+    """Run the workers of a lane, and keep their result."""
 
     def __init__(self, role: Role, trainer: DataParallelTrainer, config: LaneConfig) -> None:
         """Start nothing yet.
 
         Args:
-            role: Whose stages.
+            role: Role of the stages.
             trainer: Starts and watches the workers.
-            config: What the lane asks for, for the message of an error.
+            config: The lane's configuration, for error messages.
         """
         self.role = role
         self._trainer = trainer
         self._config = config
         self._error: BaseException | None = None
         self._return_value: Any = None
-        # a daemon: an interrupted driver does not wait for it
+        # a daemon, so that an interrupted driver does not wait for it
         self._thread = threading.Thread(target=self._fit, name=f"{role} lane", daemon=True)
 
     @property
     def has_begun(self) -> bool:
-        """Whether the lane was started."""
+        """Return whether the lane was started."""
         return self._thread.ident is not None
 
     @property
     def has_ended(self) -> bool:
-        """Whether the lane was started and has ended, in whatever way."""
+        """Return whether the lane was started and has ended, successfully or not."""
         return self.has_begun and not self._thread.is_alive()
 
     def start(self) -> None:
@@ -47,7 +47,7 @@ class LaneRun:
         self._thread.start()
 
     def raise_error(self) -> None:
-        """Raise the error that has ended the lane, if any.
+        """Raise the error that ended the lane, if any.
 
         Raises:
             OrchestratorError: The lane failed.

@@ -1,6 +1,4 @@
-"""The Ray Train trainer of a lane: its workers, their process group, and how often Ray restarts
-them.
-"""
+"""The Ray Train trainer of a lane: its workers, their process group, and its restarts."""
 
 from __future__ import annotations
 
@@ -26,14 +24,14 @@ from orchestrator.stages.retention import RAY_FOLDER
 def build_trainer(
     task: LaneTask, name: str, work: Work, execution: RayConfig, scratch: str
 ) -> DataParallelTrainer:
-    """Return the trainer of a lane; it starts nothing before `fit`.
+    """Return the trainer of a lane; nothing starts before `fit`.
 
     Args:
-        task: What the workers do.
+        task: The workers' task.
         name: Unique to the lane in its cluster and its store.
-        work: Has the store.
-        execution: The cluster, and what each lane asks for.
-        scratch: A folder of this machine, for Ray's own files.
+        work: Work with the store.
+        execution: The cluster and the lanes' configurations.
+        scratch: A folder on this machine, for Ray's own files.
     """
     lane = lanes_of(execution)[task.role]
     scaling = ScalingConfig(
@@ -52,7 +50,7 @@ def build_trainer(
     values = task.as_json()
     return trainer(
         partial(run_lane, secrets=secrets_in(values)),
-        train_loop_config=shown_values(values),  # which Ray shows on its pages
+        train_loop_config=shown_values(values),  # Ray shows them on its pages
         backend_config=_process_group(lane),
         scaling_config=scaling,
         run_config=RunConfig(
@@ -62,11 +60,11 @@ def build_trainer(
 
 
 class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's own types are not those that run
-    """Leave out two callbacks that a cluster of this run alone does not need.
+    """Omit two callbacks that a cluster of this run alone does not need.
 
     One removes placement groups of controllers that have died: here the whole cluster ends with the
-    run. Without a dashboard it also fails, once a second, for 5 % of a CPU. The other one waits for
-    data sets of Ray Data: there are none.
+    run. Without a dashboard it also fails once a second, which takes 5 % of a CPU. The other one
+    waits for data sets of Ray Data, which are not used.
     """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
@@ -79,7 +77,7 @@ class _TrainerOnOwnCluster(DataParallelTrainer):  # type: ignore[misc] # Ray's o
 
 
 def _process_group(lane: LaneConfig) -> BackendConfig | None:
-    """Return how the workers of a lane reach each other.
+    """Return how the workers of a lane communicate.
 
     A single worker needs no process group, and Ray's controller then starts without loading torch.
     """
@@ -91,8 +89,8 @@ def _process_group(lane: LaneConfig) -> BackendConfig | None:
 
 
 def _ray_storage(work: Work, execution: RayConfig, scratch: str) -> dict[str, Any]:
-    """Return a folder that all nodes see: Ray Train wants one, although results and checkpoints are
-    in the stage store.
+    """Return a folder that all nodes see: Ray Train requires one, although results and checkpoints
+    are in the stage store.
     """
     if execution.address is None:
         return {"storage_path": scratch}

@@ -1,5 +1,5 @@
-"""Both lanes at once, seen from the process that started the run: it starts them, receives their
-events, and ends them whatever happens.
+"""Both lanes at once, in the process that started the run: it starts them, receives their events,
+and ends them in any case.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _RECEIVE_SECONDS = 1.0
 def compute_on_ray(
     work: Work, execution: RayConfig, listener: StageListener, log_file: Path
 ) -> None:
-    """Compute all stages in two Ray Train runs at the same time: the teacher lane, and one behind
-    it the student lane.
+    """Compute all stages in two concurrent Ray Train runs: the teacher lane, and the student lane
+    behind it.
 
     Args:
-        work: What to compute.
-        execution: The cluster, and what each lane asks for.
+        work: The work to compute.
+        execution: The cluster and the lanes' configurations.
         listener: Receives every event, in this process.
-        log_file: Where Ray's own log goes.
+        log_file: File for Ray's own log.
 
     Raises:
         ConfigError: The lanes do not fit into the cluster.
-        UserInputError: The learning does not work with this configuration.
+        UserInputError: Learning is impossible with this configuration.
         TransientError: Cluster or store cannot be reached, or a lane lost its workers too often.
-        LaneFailedError: A worker met an unknown error.
+        LaneFailedError: A worker failed with an unknown error.
     """
     with naming_log(log_file), cluster(execution, log_file):
         if execution.address is not None and not execution.autoscaling:
@@ -57,19 +57,19 @@ def compute_on_ray(
 def compute_in_lanes(
     work: Work, execution: RayConfig, listener: StageListener, claims: str | None = None
 ) -> None:
-    """Compute all stages in a cluster to which this process is connected already.
+    """Compute all stages in a cluster to which this process is already connected.
 
     Args:
-        work: What to compute.
-        execution: What each lane asks for.
+        work: The work to compute.
+        execution: The lanes' configurations.
         listener: Receives every event, in this process.
-        claims: Name of the claims to stages that others of this cluster may be computing; None when
-            there are no others.
+        claims: Name of the claims shared with others in this cluster that may compute the same
+            stages; None if there are no others.
 
     Raises:
-        UserInputError: The learning does not work with this configuration.
+        UserInputError: Learning is impossible with this configuration.
         TransientError: Cluster or store cannot be reached, or a lane lost its workers too often.
-        LaneFailedError: A worker met an unknown error.
+        LaneFailedError: A worker failed with an unknown error.
     """
     token = secrets.token_hex(6)
     channel = f"orchestrator-events-{token}"
@@ -95,7 +95,7 @@ def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room:
     lanes[0].start()
     channel = EventChannel(channel_name)
     while not all(lane.has_ended for lane in lanes):
-        # one after the other: lanes that start at once take each other's CPU, and the student has
+        # one after the other: lanes starting at once compete for the CPU, and the student has
         # nothing to do yet
         waiting = [lane for lane in lanes if not lane.has_begun]
         if waiting and (
@@ -113,13 +113,13 @@ def _run(lanes: Sequence[LaneRun], replay: EventReplay, channel_name: str, room:
 
 
 def _check(lanes: Sequence[LaneRun], room: RoomWatch) -> None:
-    """Raise the error of a lane that has failed, or of a cluster that has lost its room."""
+    """Raise the error of a failed lane, or of a cluster that has lost too many resources."""
     open_roles = [lane.role for lane in lanes if not lane.has_ended]
     for lane in lanes:
         try:
             lane.raise_error()
         except ClusterUnavailableError:
-            # where nodes are gone, the arithmetic says more than that they did not come
+            # after a loss of nodes, the arithmetic is more informative than their absence
             if shortage := room.shortage([*open_roles, lane.role]):
                 raise shortage from None
             raise

@@ -1,4 +1,4 @@
-"""Tell what this machine has, and what of it is free. Imports no ray."""
+"""Report the CPUs of this machine, and how many are free. Does not import ray."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LOOK_SECONDS = 0.25
 
 
 def cpus_of_this_machine() -> int:
-    """Return the CPUs that this process may use: its affinity and its container's quota count."""
+    """Return the CPUs that this process may use, by its affinity and its container's quota."""
     return int(joblib.cpu_count())
 
 
 def free_cpus() -> int:
     """Return how many of the CPUs that this process may use are idle now, at least 1.
 
-    It takes a quarter of a second. Where the system does not say how busy its CPUs are, all count
+    This takes a quarter of a second. If the system does not report how busy its CPUs are, all count
     as idle.
     """
     granted = cpus_of_this_machine()
@@ -34,7 +34,7 @@ def free_cpus() -> int:
     before, own, began = _idle_seconds(allowed), time.process_time(), time.monotonic()
     time.sleep(_LOOK_SECONDS)
     idle, own = _idle_seconds(allowed) - before, time.process_time() - own
-    # what this process computes meanwhile, it will not compute beside itself
+    # CPU time used by this process now will be free for its later work
     return _whole_cpus((idle + own) / (time.monotonic() - began), granted)
 
 
@@ -43,16 +43,16 @@ def _whole_cpus(idle: float, granted: int) -> int:
 
 
 def _idle_seconds(cpus: Set[int]) -> float:
-    """Return how long CPUs have been idle since the start of the system, added up."""
+    """Return how long CPUs have been idle since the start of the system, in total."""
     return idle_ticks(_CPU_TIMES.read_text(encoding="ascii"), cpus) / os.sysconf("SC_CLK_TCK")
 
 
 def idle_ticks(times: str, cpus: Set[int]) -> int:
-    """Return the ticks for which some CPUs had nothing to do.
+    """Return the ticks for which some CPUs were idle.
 
     Args:
         times: Text of /proc/stat.
-        cpus: Their numbers.
+        cpus: Numbers of the CPUs.
     """
     counted = {int(number): text.split() for number, text in _OF_A_CPU.findall(times)}
     return sum(

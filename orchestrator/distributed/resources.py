@@ -1,4 +1,5 @@
-"""Whether there is room for the lanes, found out before anything starts, with the arithmetic.
+"""Check before a start that the lanes fit, and report the arithmetic.
+
 Imports ray only for a cluster.
 """
 
@@ -13,16 +14,15 @@ from orchestrator.errors import ConfigError
 
 
 def lanes_of(execution: RayConfig) -> dict[str, LaneConfig]:
-    """Both lanes by name."""
+    """Return both lanes by name."""
     return {"teacher": execution.teacher, "student": execution.student}
 
 
 def check_room(execution: RayConfig) -> None:
-    """Checks the lanes against the cluster that runs, or against the one that would be started on
-    this machine.
+    """Check that the lanes fit into the running cluster, or into one started on this machine.
 
     Raises:
-        ConfigError: They ask for more than there is; the message has the arithmetic.
+        ConfigError: The lanes request more than is available; the message has the arithmetic.
         ClusterUnavailableError: The cluster does not answer.
     """
     if execution.address is None:
@@ -33,7 +33,7 @@ def check_room(execution: RayConfig) -> None:
 
 
 def available_resources(execution: RayConfig) -> tuple[dict[str, float], str]:
-    """What there is for the lanes, in Ray's names, and how to call who has it.
+    """Return the resources for the lanes, in Ray's names, and the name of their place.
 
     Raises:
         ClusterUnavailableError: The cluster does not answer.
@@ -47,7 +47,7 @@ def available_resources(execution: RayConfig) -> tuple[dict[str, float], str]:
         return resources_of_cluster(execution), f"the cluster {execution.address}"
     available: dict[str, float] = {"CPU": cpus_of_this_machine()}
     if any(lane.num_gpus_per_worker for lane in lanes_of(execution).values()):
-        import torch  # noqa: PLC0415 - slow to import, and only wanted here for GPUs
+        import torch  # noqa: PLC0415 - slow to import, and only needed here for GPUs
 
         available["GPU"] = torch.cuda.device_count()
     return available, "this machine"
@@ -59,11 +59,11 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
             raise ConfigError(
                 f"{lane.node_labels!r}: a cluster on this machine has no node labels",
                 where=f"execution.{name}.node_labels",
-                next_step="give execution.address of a cluster that has them, or leave them out",
+                next_step="give execution.address of a cluster that has them, or remove them",
             )
         if lane.placement == "STRICT_SPREAD" and lane.min_train_workers > 1:
             raise ConfigError(
-                f"STRICT_SPREAD wants {lane.min_train_workers} workers on as many nodes, and this"
+                f"STRICT_SPREAD needs {lane.min_train_workers} workers on as many nodes, but this"
                 " machine is one",
                 where=f"execution.{name}.placement",
                 next_step="use SPREAD, or give execution.address of a cluster",
@@ -73,11 +73,11 @@ def _check_possible_on_one_machine(execution: RayConfig) -> None:
 def num_workers_within(
     role: str, execution: RayConfig, available: Mapping[str, float]
 ) -> int | tuple[int, int]:
-    """How many workers a lane may take: an elastic one leaves the other lane what that needs,
-    whichever starts first.
+    """Return the number of workers for a lane: an elastic lane leaves the other lane the resources
+    that it needs, whichever starts first.
 
     Args:
-        role: The lane's name.
+        role: Role of the lane.
         execution: The lanes.
         available: Resources of the whole cluster, in Ray's names.
     """
@@ -101,16 +101,16 @@ def check_fits(
     place: str,
     roles: Collection[str] = ("teacher", "student"),
 ) -> None:
-    """Checks that the lanes, with the fewest workers they accept, find room at the same time.
+    """Check that the lanes fit at the same time, with their smallest number of workers.
 
     Args:
         execution: The lanes.
         available: Resources in Ray's names.
-        place: What has them, for the message.
-        roles: Lanes that count; one that has ended needs nothing any more.
+        place: Name of the resources' place, for the message.
+        roles: Lanes to count; a lane that has ended needs nothing.
 
     Raises:
-        ConfigError: They ask for more than there is; the message has the arithmetic.
+        ConfigError: The lanes request more than is available; the message has the arithmetic.
     """
     lanes = {role: lane for role, lane in lanes_of(execution).items() if role in roles}
     names = sorted({name for lane in lanes.values() for name in lane.resources_per_worker})

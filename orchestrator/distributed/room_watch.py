@@ -1,4 +1,4 @@
-"""The watch over the room that a cluster has for running lanes."""
+"""Watch whether a cluster still has the resources for running lanes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from orchestrator.errors import ClusterUnavailableError, ConfigError
 
 
 class RoomWatch:
-    """End an elastic lane that waits for nodes which are gone for good: Ray waits for ever."""
+    """End an elastic lane that waits for nodes that are gone for good: Ray would wait forever."""
 
     def __init__(self, execution: RayConfig) -> None:
-        """Look at nothing yet.
+        """Check nothing yet.
 
         Args:
-            execution: What each lane asks for, and how long it may take to start.
+            execution: The lanes' configurations, with the time they may take to start.
         """
         self._execution = execution
         self._is_needed = not execution.autoscaling and any(
@@ -31,14 +31,14 @@ class RoomWatch:
         self._too_small_since: float | None = None
 
     def check(self, roles: Collection[Role]) -> None:
-        """Look at what is left of the cluster.
+        """Check the remaining cluster.
 
         Args:
-            roles: Of the lanes that have not ended.
+            roles: Roles of the lanes that have not ended.
 
         Raises:
-            ClusterUnavailableError: For longer than lanes may take to start it had no room for
-                their fewest workers.
+            ClusterUnavailableError: The cluster has lacked resources for the lanes' smallest number
+                of workers for longer than lanes may take to start.
         """
         if not self._is_needed:
             return
@@ -51,8 +51,8 @@ class RoomWatch:
             raise shortage
 
     def shortage(self, roles: Collection[Role]) -> ClusterUnavailableError | None:
-        """Return the error of a cluster that has no room for these lanes' fewest workers and cannot
-        grow; None when it has room.
+        """Return the error of a cluster that lacks resources for these lanes' smallest number of
+        workers and cannot grow; None if they fit.
         """
         if self._execution.autoscaling:
             return None
