@@ -1,1 +1,1 @@
-"""Sweeps: the points of a search space, which to try next, and learning them side by side."""
+"""Sweeps: the points of a search space, the choice of the next ones, and their learning."""

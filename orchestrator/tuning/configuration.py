@@ -11,9 +11,9 @@ class Configuration:
     """One point of a search space.
 
     Attributes:
-        draws: What was drawn, by name of the primitive dimension: plain JSON values.
-        parameters: What it means, by path in the experiment: plain JSON values. Only the parameters
-            that are active.
+        draws: Drawn values, by name of the primitive dimension: plain JSON values.
+        parameters: Their meaning, by path in the experiment: plain JSON values. Only the active
+            parameters.
     """
 
     draws: dict[str, Any]

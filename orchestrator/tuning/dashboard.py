@@ -17,7 +17,7 @@ from orchestrator.tracking.local_server import LOOPBACK, LocalServer, Program, l
 
 INSTALL = "in a checkout: pip install '.[dashboard]'"
 _LEAST_ID_LETTERS = 4
-# Optuna's own command by its entry point: it may not be on the path.
+# Optuna's own command by its entry point, because it may not be on the path.
 _START = (
     "from importlib.metadata import entry_points;"
     "[it] = entry_points(group='console_scripts', name='optuna-dashboard');"
@@ -26,39 +26,39 @@ _START = (
 
 
 def is_installed() -> bool:
-    """Return whether the optional extra `dashboard` is there."""
+    """Return whether the optional extra `dashboard` is installed."""
     return importlib.util.find_spec("optuna_dashboard") is not None
 
 
 def require_installed() -> None:
-    """Return where the dashboard is installed.
+    """Check that the dashboard is installed.
 
     Raises:
-        UserInputError: It is not.
+        UserInputError: The dashboard is not installed.
     """
     if not is_installed():
         raise UserInputError("the dashboard of sweeps is not installed", next_step=INSTALL)
 
 
 def has_studies(storage: str) -> bool:
-    """Return whether there may be studies: not in a SQLite file that does not exist."""
+    """Return whether there may be studies: False for a SQLite file that does not exist."""
     path = sqlite_path(storage)
     return path is None or (path.is_file() and path.stat().st_size > 0)
 
 
 @contextlib.contextmanager
 def dashboard_server(storage: str, port: int) -> Iterator[LocalServer]:
-    """Start the dashboard, wait until it answers, and end it.
+    """Start the dashboard, wait until it answers, and end it afterwards.
 
     Args:
         storage: An Optuna storage, with an absolute path if it is a file.
-        port: Where to listen.
+        port: Port to listen on.
 
     Raises:
-        TrackingUnavailableError: The dashboard does not answer: the storage may be away.
+        TrackingUnavailableError: The dashboard does not answer: the storage may be unavailable.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # In a file that only this user reads, as the address may hold a password.
+        # In a file that only this user can read, as the address may contain a password.
         settings = {"storage": storage, "host": LOOPBACK, "port": port, "server": "wsgiref"}
         path = Path(folder) / "dashboard.toml"
         lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
@@ -79,8 +79,8 @@ def study_path(studies: Sequence[Mapping[str, Any]], sweep_id: str) -> str:
     """Return the path of a sweep's page.
 
     Args:
-        studies: As `studies_of` returns them.
-        sweep_id: Of the sweep, or its first letters, at least four.
+        studies: Studies from `studies_of`.
+        sweep_id: Id of the sweep, or its first letters, at least four.
 
     Raises:
         UserInputError: There is no such study, or there are several.

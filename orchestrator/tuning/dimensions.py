@@ -1,8 +1,8 @@
-"""The primitive dimensions of each distribution, and the value of a parameter that draws make.
+"""The primitive dimensions of each distribution, and the parameter values that draws represent.
 
-A dimension is drawn in the parameter's own units wherever that is possible, so that a draw from a
-space still lies in a wider one. The exception is a normal distribution: its quantile is drawn
-evenly, which makes the values normal.
+A dimension is drawn in the parameter's own units if possible, so that a draw from a space also lies
+in a wider one. The exception is a normal distribution: its quantile is drawn uniformly, which makes
+the values normal.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def dimensions_of(path: str, distribution: DistributionConfig) -> dict[str, Dime
 
 
 def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return the parameter's value that its draws make."""
+    """Return the parameter's value that its draws represent."""
     match distribution:
         case UniformConfig() | LogUniformConfig() | IntUniformConfig():
             return draws[path]
@@ -106,16 +106,14 @@ def value_of(path: str, distribution: DistributionConfig, draws: Mapping[str, An
 
 
 def in_order(path: str, distribution: DistributionConfig, draws: Draws) -> Draws:
-    """Return the canonical one of several draws with the same value: ascending numbers in their
-    order.
-    """
+    """Return the canonical one of several draws with equal values: ascending numbers are sorted."""
     if not isinstance(distribution, AscendingConfig):
         return draws
     return dict(zip(draws, value_of(path, distribution, draws), strict=True))
 
 
 def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
-    """Return every draw of a distribution that a grid can list."""
+    """Return all draws of a distribution that a grid can list."""
     match distribution:
         case ChoiceConfig():
             return [{path: _category(value)} for value in distribution.values]
@@ -132,7 +130,7 @@ def grid_of(path: str, distribution: DistributionConfig) -> list[Draws]:
 
 
 def lies_in(dimension: Dimension, drawn: object) -> bool:
-    """Return whether a dimension has this value."""
+    """Return whether a value lies in a dimension."""
     if isinstance(dimension, CategoricalDistribution):
         return any(drawn == choice and type(drawn) is type(choice) for choice in dimension.choices)
     if isinstance(drawn, bool) or not isinstance(
@@ -155,7 +153,7 @@ def drawn_at_random(dimension: Dimension, chance: random.Random) -> Any:  # noqa
 
 
 def varied(dimension: Dimension, drawn: Any, chance: random.Random) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return a draw near another: a fifth more or less, at least by a step, or the next choice."""
+    """Return a draw near another: a fifth more or less, at least a step, or the next choice."""
     direction = chance.randrange(2)
     if isinstance(dimension, CategoricalDistribution):
         index = dimension.choices.index(drawn) + (-1, 1)[direction]
@@ -188,7 +186,7 @@ def _bell_value(distribution: NormalConfig | QuantizedNormalConfig, quantile: fl
 
 
 def _category(value: object) -> Any:  # noqa: ANN401 - any plain JSON value
-    """Return a choice as Optuna can hold it: lists and mappings as text."""
+    """Return a choice in a form that Optuna can store: lists and mappings as text."""
     return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
 
 

@@ -13,12 +13,12 @@ from orchestrator.tuning.ranking import ranked
 
 
 def front_of(trials: Iterable[LedgerTrial], search_space: SearchSpace) -> list[LedgerTrial]:
-    """Return the finished trials that no other one dominates, the best by the first objective
-    first; for one objective the best trial alone.
+    """Return the finished trials that no other one dominates, ordered by the first objective, best
+    first; for one objective only the best trial.
 
     Args:
-        trials: In any order.
-        search_space: What is made best.
+        trials: Trials in any order.
+        search_space: Search space with the objectives.
     """
     if search_space.metrics is None:
         return ranked(trials, search_space.mode)[:1]
@@ -29,12 +29,12 @@ def front_of(trials: Iterable[LedgerTrial], search_space: SearchSpace) -> list[L
 
 
 def chosen(front: Sequence[LedgerTrial], search_space: SearchSpace) -> LedgerTrial | None:
-    """Return the trial of a front that `choose` selects; None without such a rule, and where no
-    trial keeps its bounds. For one objective the best trial.
+    """Return the trial of a front that `choose` selects; None without such a rule, or if no trial
+    is within its bounds. For one objective the best trial.
 
     Args:
-        front: As of `front_of`.
-        search_space: What is made best, and the rule.
+        front: Front from `front_of`.
+        search_space: Search space with the objectives and the rule.
     """
     if search_space.metrics is None:
         return next(iter(front), None)

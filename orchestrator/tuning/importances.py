@@ -1,7 +1,7 @@
-"""Weigh how much each parameter matters for being among the best trials, and how sure that is.
+"""Measure how much each parameter matters for being among the best trials, with an interval.
 
-Shares are Optuna's conditional PED-ANOVA (Watanabe et al., arXiv:2304.10255). Their intervals are
-those of a bootstrap over the trials.
+Shares are Optuna's conditional PED-ANOVA (Watanabe et al., arXiv:2304.10255). Their intervals come
+from a bootstrap over the trials.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.figures.trials import Importance
 
 MIN_TRIALS = 4
 _NUM_RESAMPLES = 40
-# Larger samples cost seconds; their intervals come from smaller resamples, narrowed by the root of
+# Larger samples take seconds; their intervals come from smaller resamples, narrowed by the root of
 # the ratio of sizes.
 _MOST_RESAMPLED = 200
 _QUANTILES = (0.05, 0.95)
@@ -32,12 +32,13 @@ def importances_of(
 ) -> dict[str, Importance]:
     """Return the importance of each parameter by path, most important first; shares sum to 1.
 
-    A parameter that has one value in all trials is not listed. A conditional parameter counts by
-    the trials that have it. Empty for fewer than four trials.
+    Parameters with a single value in all trials are not listed. A conditional parameter is assessed
+    on the trials that have it. Empty for fewer than four trials.
 
     Args:
-        trials: The complete ones.
-        directions: Of the objectives; with several ones the best trials are the Pareto front.
+        trials: The complete trials.
+        directions: Directions of the objectives; with several ones the best trials are the Pareto
+            front.
     """
     varied = _varied(trials)
     if len(trials) < MIN_TRIALS or not varied:
@@ -58,7 +59,7 @@ def importances_of(
 
 
 def _varied(trials: Sequence[FrozenTrial]) -> set[str]:
-    """Return the paths that have more than one value; a list has a parameter for each place."""
+    """Return the paths that have more than one value; a list has a parameter for each position."""
     values: defaultdict[str, set[object]] = defaultdict(set)
     for trial in trials:
         for name, value in trial.params.items():
@@ -72,7 +73,7 @@ def _shares(
     study = optuna.create_study(directions=directions)
     study.add_trials(trials)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there are few trials
+        warnings.simplefilter("ignore")  # about too few trials
         found = optuna.importance.get_param_importances(study)
     by_path: defaultdict[str, float] = defaultdict(float)
     for name, importance in sorted(found.items()):

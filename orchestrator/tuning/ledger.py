@@ -1,8 +1,7 @@
-"""A sweep's ledger: the state of each trial, one JSON line after another, from which a sweep is
-resumed.
+"""A sweep's ledger: the state of each trial, in JSON lines, from which a sweep is resumed.
 
-The first line says which sweep it is. Each line is on the disk before anything else happens, so a
-killed sweep loses no more than the line it was writing: a last line without an end is skipped.
+The first line identifies the sweep. Each line is on the disk before anything else happens, so a
+killed sweep loses only the line it was writing: an incomplete last line is skipped.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ class LedgerTrial:
     """The state of one trial.
 
     Attributes:
-        number: From 0, in the order of their beginning.
+        number: Number of the trial, from 0, in the order of their starts.
         configuration: The point of the space.
-        run_id: Of its run in MLflow.
-        status: Running also in the ledger of a sweep that was killed.
-        value: The objective after all tasks; None unless it is finished. Of several, the first.
+        run_id: Id of its run in MLflow.
+        status: Status; a trial is running also in the ledger of a killed sweep.
+        value: The objective after all tasks, the first of several; None unless it is finished.
         curve: The objective after each task learned.
-        reason: Why it was stopped, or what failed.
-        stages_computed: By this trial itself.
-        stages_cached: Cache hits, or computed by another trial.
+        reason: Why it was stopped, or why it failed.
+        stages_computed: Stages computed by this trial itself.
+        stages_cached: Stages that were cache hits, or computed by another trial.
         seconds: Wall-clock time.
-        worker_seconds: Spent in the stages it has computed.
+        worker_seconds: Time spent in the stages it has computed.
         is_retryable: Whether it failed for a reason that a retry can mend.
-        variation_of: The better trial of which population-based training has made it; None for one
-            that was drawn.
+        variation_of: The better trial from which population-based training derived it; None for a
+            drawn trial.
         values: Each of several objectives after all tasks, by metric; empty for one objective, and
             unless it is finished.
-        measured_on: The machine on which its latency was measured; empty where none was.
+        measured_on: The machine on which its latency was measured; empty if it was not.
     """
 
     number: int
@@ -68,12 +67,12 @@ class LedgerTrial:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The values of its configuration, by path."""
+        """Return the values of its configuration, by path."""
         return self.configuration.parameters
 
     @property
     def is_open(self) -> bool:
-        """Whether a resumed sweep continues it."""
+        """Return whether a resumed sweep continues it."""
         return self.is_retryable or self.status in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
 
@@ -82,9 +81,10 @@ class SweepHeader:
     """The identity of a sweep.
 
     Attributes:
-        sweep_id: Of its run in MLflow.
+        sweep_id: Id of its run in MLflow.
         experiment: The base experiment, as plain values.
-        search_space: As plain values; the newest one when a sweep was resumed with another.
+        search_space: The search space, as plain values; the newest one if a sweep was resumed with
+            another.
     """
 
     sweep_id: str
@@ -96,14 +96,14 @@ class Ledger:
     """Read and extend one ledger file; one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Read what is there.
+        """Read the existing lines.
 
         Args:
-            path: The file; it may be missing.
+            path: The file, which may be missing.
 
         Raises:
-            ConfigError: It is not a ledger of this program.
-            StorageUnavailableError: It cannot be read.
+            ConfigError: The file is not a ledger of this program.
+            StorageUnavailableError: The file cannot be read.
         """
         self._path = path
         self.header: SweepHeader | None = None
@@ -122,18 +122,18 @@ class Ledger:
             except (ValueError, KeyError, TypeError) as error:
                 advice = "choose another --output, or remove that line"
                 raise ConfigError(
-                    f"line {number} is not a ledger's ({error!r})",
+                    f"line {number} is not a ledger entry ({error!r})",
                     where=str(path),
                     next_step=advice,
                 ) from None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Lock the ledger against other processes, and cut off a line that a killed one has not
-        finished.
+        """Lock the ledger against other processes, and remove an incomplete last line of a killed
+        process.
 
         Raises:
-            LockedError: Another process writes it, or did until now.
+            LockedError: Another process is writing it, or has just written it.
             StorageUnavailableError: It cannot be written.
         """
         lock = FileLock(f"{self._path}.lock")
@@ -159,7 +159,7 @@ class Ledger:
         try:
             whole, end, _ = self._path.read_text(encoding="utf-8").rpartition("\n")
             if whole != self._whole:
-                advice = "the same command once more goes by what it has written"
+                advice = "rerun the same command to continue from there"
                 raise LockedError(
                     "another sweep has just written here",
                     where=str(self._path.parent),
@@ -171,7 +171,7 @@ class Ledger:
             raise self._cannot_be_written(error) from None
 
     def begin(self, header: SweepHeader) -> None:
-        """Write which sweep it is; once more when a resumed one has another space."""
+        """Write the sweep's identity; again if a resumed one has another space."""
         self.header = header
         self._append({"format": _FORMAT, "sweep": asdict(header)})
 
@@ -179,18 +179,17 @@ class Ledger:
         """Write the state of a trial; the newest line of a trial counts.
 
         Raises:
-            StorageUnavailableError: The disk is full, or gone.
+            StorageUnavailableError: The disk is full or unavailable.
         """
         self.trials[trial.number] = trial
         self._append({"trial": asdict(trial)})
 
     @contextmanager
     def timing(self) -> Iterator[None]:
-        """Add the time that passes meanwhile to that of earlier starts, also where it ends with an
-        error.
+        """Add the time spent inside to that of earlier starts, also after an error.
 
         Raises:
-            StorageUnavailableError: The disk is full, or gone.
+            StorageUnavailableError: The disk is full or unavailable.
         """
         started = time.perf_counter()
         try:
@@ -225,7 +224,7 @@ class Ledger:
         self.trials[trial.number] = trial
 
     def _cannot_be_written(self, error: OSError) -> StorageUnavailableError:
-        advice = "free some space or repair the folder; the same command with --resume goes on"
+        advice = "free some space or repair the folder, then rerun the same command with --resume"
         return StorageUnavailableError(
             f"the sweep's ledger cannot be written ({error})",
             where=str(self._path),

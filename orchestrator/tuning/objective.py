@@ -1,5 +1,5 @@
-"""The objectives of a sweep: metrics of both accuracy matrices, weighted, on validation data unless
-the search space says test data; and what a trial and its networks cost.
+"""The objectives of a sweep: weighted metrics of both accuracy matrices, on validation data unless
+the search space requests test data; and the costs of a trial and its networks.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ MEASURE_FUNCTIONS: dict[str, Callable[[AccuracyMatrix], float]] = {
 
 @dataclass(frozen=True)
 class Objective:
-    """One number, or several, for how good a configuration is.
+    """One number, or several, that measure how good a configuration is.
 
     Attributes:
-        weights: By metric, such as `student/average_incremental_accuracy`; of several objectives,
-            the first at weight 1.
-        split: Whose accuracies count.
+        weights: Weights by metric, such as `student/average_incremental_accuracy`; of several
+            objectives, the first at weight 1.
+        split: Split of the accuracies.
         names: Metrics of several objectives; empty for one.
-        known: What is known of a configuration before it learns: costs of its networks, by metric.
+        known: Values known before a configuration learns: costs of its networks, by metric.
     """
 
     weights: Mapping[str, float]
@@ -56,15 +56,15 @@ class Objective:
 
     @property
     def reads_worker_seconds(self) -> bool:
-        """Return whether a trial's own seconds count."""
+        """Return whether a trial's own seconds are part of the objective."""
         return WORKER_SECONDS in (*self.weights, *self.names)
 
     def value(self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0) -> float:
         """Return the weighted sum; of several objectives, the first.
 
         Args:
-            matrices: By role, of the tasks learned so far; row i has i + 1 entries.
-            worker_seconds: Of all stages learned so far.
+            matrices: Matrices by role, of the tasks learned so far; row i has i + 1 entries.
+            worker_seconds: Time of all stages learned so far.
         """
         return sum(
             weight * self._measure(name, matrices, worker_seconds)
@@ -74,11 +74,11 @@ class Objective:
     def values(
         self, matrices: Mapping[Role, AccuracyMatrix], worker_seconds: float = 0.0
     ) -> dict[str, float]:
-        """Return each of several objectives by metric; nothing for one.
+        """Return each of several objectives by metric; an empty mapping for one.
 
         Args:
-            matrices: As of `value`.
-            worker_seconds: As of `value`.
+            matrices: As in `value`.
+            worker_seconds: As in `value`.
         """
         return {name: self._measure(name, matrices, worker_seconds) for name in self.names}
 

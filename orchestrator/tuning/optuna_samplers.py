@@ -18,7 +18,7 @@ from orchestrator.config.searchers import (
 )
 
 GENERATION = "NSGAIISampler:generation"
-"""System attribute under which NSGA-II keeps a trial's generation, and reads that of others."""
+"""System attribute in which NSGA-II stores a trial's generation, and reads that of others."""
 
 
 def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
@@ -37,8 +37,8 @@ def build_sampler(searcher: SearcherConfig, seed: int) -> BaseSampler:
             )
         case OptunaSearchConfig():
             with warnings.catch_warnings():
-                # `group` is new: it keeps parameters together that are there together, although
-                # others are not always there
+                # `group` is experimental: it groups parameters that occur together, although
+                # others do not always occur
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 return TPESampler(
                     n_startup_trials=searcher.num_startup_trials,

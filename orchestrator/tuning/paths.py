@@ -8,7 +8,7 @@ ABSENT = object()
 
 
 def value_at(tree: object, keys: Sequence[str]) -> object:
-    """Return the value below some keys, `ABSENT` where a key is missing.
+    """Return the value below some keys, `ABSENT` if a key is missing.
 
     Args:
         tree: Plain JSON values.
@@ -22,5 +22,5 @@ def value_at(tree: object, keys: Sequence[str]) -> object:
 
 
 def meets(value: object, wanted: object) -> bool:
-    """Return whether a value meets a condition: equal to it, or one of the values that it lists."""
+    """Return whether a value meets a condition: equal to it, or to a value in its list."""
     return value == wanted or (isinstance(wanted, list) and value in wanted)

@@ -10,11 +10,11 @@ from orchestrator.tuning.ledger import LedgerTrial
 
 
 def ranked(trials: Iterable[LedgerTrial], mode: str) -> list[LedgerTrial]:
-    """Return the trials that have finished, the best first; of equal ones the one that began first.
+    """Return the finished trials, best first; equal trials in the order of their starts.
 
     Args:
-        trials: In any order.
-        mode: "max" or "min": which objective is best.
+        trials: Trials in any order.
+        mode: "max" or "min".
     """
     places = [
         (rank_key(trial.value, trial.number, mode), trial)

@@ -1,7 +1,7 @@
 """Compute all trials of a sweep on a Ray cluster with Ray Tune: one reused actor computes one trial
 after another.
 
-Tune keeps nothing that a resumed sweep needs: its folder is discarded, and a resumed sweep reads
+Tune stores nothing that a resumed sweep needs: its folder is discarded, and a resumed sweep reads
 its own ledger and the stage store.
 """
 
@@ -48,10 +48,11 @@ def compute_trials(
     """Compute trials until there are no more or the budget is spent.
 
     Args:
-        search_space: Trial scheduler, objective and the most trials at once.
-        work: The experiment from which all trials vary: the cluster, the store, the tasks.
-        room: What a trial takes, and how many of them fit into the cluster.
-        source: Gives trials and receives their events.
+        search_space: Search space with trial scheduler, objective and the largest number of trials
+            at once.
+        work: The base experiment's work: the cluster, the store, the tasks.
+        room: Resources of a trial, and how many trials fit into the cluster.
+        source: Provides trials and receives their events.
         log_file: Receives Ray's own output.
 
     Raises:
@@ -88,7 +89,7 @@ def compute_trials(
             raise LaneLostError(
                 f"the Ray cluster has ended ({error})",
                 "sweep",
-                "the same command with --resume goes on",
+                "rerun the same command with --resume",
             ) from error
         finally:
             del keep
@@ -112,7 +113,7 @@ def _set_environment() -> None:
 
 def _trainable(settings: dict[str, Any]) -> type:
     share: TrialShare = settings["share"]
-    # lanes ask for themselves; Tune takes no trial that asks for nothing, and every node has a byte
+    # lanes request their own resources; Tune rejects trials without any, and every node has a byte
     bundle = {"memory": 1.0} if share.in_lanes else dict(share.resources)
     trainable: type = tune.with_resources(
         tune.with_parameters(TrialActor, settings=settings), PlacementGroupFactory([bundle])
@@ -152,7 +153,7 @@ def _run_config(listener: TuneListener, folder: dict[str, Any]) -> tune.RunConfi
 
 @contextmanager
 def _folder_of_tune(work: Work, config: RayConfig, name: str) -> Iterator[dict[str, Any]]:
-    """Give Tune a folder that all nodes see, for as long as the sweep runs; on this machine, a
+    """Provide Tune with a folder that all nodes see, while the sweep runs; on this machine, a
     temporary one.
     """
     if config.address is None:

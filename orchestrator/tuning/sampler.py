@@ -1,8 +1,8 @@
-"""Choose the next configuration, at random, by one of Optuna's samplers, or from a grid; and weigh
-how much each parameter matters.
+"""Choose the next configuration, at random, by one of Optuna's samplers, or from a grid; and
+measure how much each parameter matters.
 
-All of it uses one Optuna study in memory. After a crash the study is rebuilt from the sweep's own
-ledger, so that nothing is read that another version, or another search space, has written.
+All of this uses one Optuna study in memory. After a crash the study is rebuilt from the sweep's own
+ledger, so that it never reads data that another version, or another search space, has written.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from orchestrator.tuning.importances import importances_of
 from orchestrator.tuning.optuna_samplers import GENERATION, build_sampler, directions_of
 from orchestrator.tuning.space import MAX_REFUSALS, Space
 
-# So often a configuration that is known already is drawn again; a space of few points has no other
-# in the end.
+# How often a known configuration may be drawn again; a space of few points finally has no other
+# ones.
 MAX_REPEATS = 100
-# So many of the draws for one configuration are the estimator's.
+# How many of the draws for one configuration come from the estimator.
 MAX_PROPOSALS = 50
 
 Value: TypeAlias = float | Sequence[float] | None
-"""An objective, or several in the order of the search space; None where a trial failed."""
+"""An objective, or several in the order of the search space; None for a failed trial."""
 
 
 class Sampler:
     """Propose configurations, and learn from their objectives.
 
     Args:
-        space: What there is to try.
-        history: Earlier trials and their values, of this sweep or another. Those that are no longer
-            in the space, or mean something else there, are skipped.
+        space: The space to sample.
+        history: Earlier trials and their values, of this sweep or another. Trials that are no
+            longer in the space, or have another meaning there, are skipped.
     """
 
     def __init__(self, space: Space, history: Sequence[tuple[Configuration, Value]] = ()) -> None:
@@ -70,14 +70,14 @@ class Sampler:
             self._record(configuration, value)
 
     def ask(self, number: int | None = None) -> Configuration | None:
-        """Return the next configuration to try; None when a grid has no more.
+        """Return the next configuration to try; None if a grid has no more.
 
-        A configuration that was tried or asked for already is proposed only when there seems to be
-        no other.
+        A configuration that was already tried or returned is proposed again only if there seems to
+        be no other.
 
         Args:
-            number: Of the trial: a random search draws by it, so that a resumed one draws what an
-                uninterrupted one would. None means the one after all that are known.
+            number: Number of the trial: a random search draws by it, so that a resumed one draws
+                like an uninterrupted one. None means the next number.
 
         Raises:
             ConfigError: Only rejected configurations were found; the message has the last reason.
@@ -94,12 +94,12 @@ class Sampler:
         draws: Draws = {}
         repeated: list[tuple[Configuration, optuna.Trial | None]] = []
         for attempt in range(MAX_REFUSALS):
-            # the estimator may keep proposing what is rejected; chance does not
+            # the estimator may keep proposing rejected points; random draws do not
             trial = self._study.ask() if attempt < MAX_PROPOSALS and not self._is_random else None
             draws = self._space.draw(partial(self._drawn, trial))
             configuration = self._space.configuration_of(draws)
             if configuration is None:
-                # its trial stays open: the estimator keeps away from open trials
+                # its trial stays open: the estimator avoids open trials
                 continue
             if _key(configuration) not in self._known:
                 return self._asked(configuration, trial, repeated)
@@ -113,29 +113,29 @@ class Sampler:
         return self._asked(*repeated.pop(), repeated)
 
     def tell(self, configuration: Configuration, value: Value) -> None:
-        """Take in the objective of a configuration, proposed here or not.
+        """Record the objective of a configuration, proposed here or not.
 
         Args:
-            configuration: Which.
-            value: The objective or objectives; None (or no finite number) where the trial failed.
+            configuration: The configuration.
+            value: The objective or objectives; None (or no finite number) for a failed trial.
         """
         key = _key(configuration)
         self._known.add(key)
         if self._running[key]:
-            # the finished trial has its draws in order, this one had them as they came
+            # the finished trial has sorted draws, this one had them as drawn
             self._study.tell(self._running[key].pop(), state=TrialState.FAIL)
         self._record(configuration, value)
 
     def perturbed(self, configuration: Configuration, chance: random.Random) -> Configuration:
-        """Return a valid configuration near another, for population-based training; the same one
-        where there is no other.
+        """Return a valid configuration near another, for population-based training; the same one if
+        there is no other.
 
-        Numbers become a fifth larger or smaller, choices change to their neighbours; some values
-        are drawn at random.
+        Numbers become a fifth larger or smaller, choices change to adjacent ones; some values are
+        drawn at random.
 
         Args:
-            configuration: From which to go.
-            chance: What decides.
+            configuration: The configuration to vary.
+            chance: Source of randomness.
         """
         scheduler = self._space.search_space.trial_scheduler
         settings = scheduler if isinstance(scheduler, PbtConfig) else PbtConfig()
@@ -198,7 +198,7 @@ class Sampler:
                 values=values,
                 params=configuration.draws,
                 distributions=dict(self._space.dimensions(configuration.draws)),
-                # generations follow from the order in which trials end: a resumed sweep has them
+                # generations follow from the order of the trials' ends, also in a resumed sweep
                 system_attrs={GENERATION: self._num_recorded // self._population},
             )
         )
@@ -216,7 +216,7 @@ def _key(configuration: Configuration) -> str:
 
 
 def _seed(seed: int, num_earlier: int) -> int:
-    """Return another seed after each resume: an equal one would draw equal configurations."""
+    """Return another seed after each resume: the same one would draw the same configurations."""
     digest = hashlib.sha256(f"{seed}:{num_earlier}".encode()).digest()
     return int.from_bytes(digest[:4], "big") if num_earlier else seed
 

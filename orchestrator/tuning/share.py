@@ -1,4 +1,4 @@
-"""What a trial takes of the cluster, and how many trials fit beside each other.
+"""The resources that a trial takes, and how many trials fit at the same time.
 
 Imports ray only to ask a running cluster.
 """
@@ -18,10 +18,10 @@ from orchestrator.errors import ConfigError
 
 @dataclass(frozen=True)
 class TrialShare:
-    """What one trial takes.
+    """The resources that one trial takes.
 
     Attributes:
-        resources: In Ray's names, all its workers together.
+        resources: In Ray's names, for all its workers together.
         threads: CPU threads by role.
         in_lanes: Whether its stages are learned by lanes of several workers, or in the trial's own
             process.
@@ -35,8 +35,8 @@ class TrialShare:
 
     @classmethod
     def of(cls, execution: ExecutionConfig) -> TrialShare:
-        """Return what a trial of an experiment takes: lanes only when one of them has more than one
-        worker, or wants nodes by their labels.
+        """Return the resources of a trial of an experiment: lanes only if one of them has more than
+        one worker, or selects nodes by labels.
 
         Otherwise both roles share one process and learn in turn: a sweep has other trials to keep
         the cluster busy.
@@ -56,14 +56,14 @@ class TrialShare:
         return cls(resources, threads, in_lanes, uses_gpu=resources.get("GPU", 0) > 0)
 
     def num_that_fit(self, available: Mapping[str, float], place: str) -> int:
-        """Return how many trials fit beside each other.
+        """Return how many trials fit at the same time.
 
         Args:
             available: Resources in Ray's names.
-            place: What has them, for the message.
+            place: Name of the resources' place, for the message.
 
         Raises:
-            ConfigError: Not a single one; the message has the arithmetic.
+            ConfigError: No trial fits; the message has the arithmetic.
         """
         for name, amount in self.resources.items():
             if available.get(name, 0) < amount:
@@ -82,14 +82,14 @@ class TrialShare:
 
 @dataclass(frozen=True)
 class TrialRoom:
-    """What a trial takes, and what there is.
+    """The resources that a trial takes, and the available ones.
 
     Attributes:
-        share: What one trial takes.
-        available: Resources in Ray's names; empty where a cluster was not asked.
-        num_at_once: How many trials fit beside each other; None when that is not known: the cluster
-            grows on demand, or was not asked. 0 when none fits.
-        shortage: Why none fits; empty when nothing is known against it.
+        share: Resources of one trial.
+        available: Resources in Ray's names; empty if the cluster was not asked.
+        num_at_once: How many trials fit at the same time; None if unknown: the cluster grows on
+            demand, or was not asked. 0 if none fits.
+        shortage: Why none fits; empty if no obstacle is known.
     """
 
     share: TrialShare
@@ -99,11 +99,11 @@ class TrialRoom:
 
 
 def find_room(execution: ExecutionConfig) -> TrialRoom:
-    """Find out how many trials fit into the cluster, or on this machine: once for a whole sweep,
+    """Determine how many trials fit into the cluster, or on this machine: once for a whole sweep,
     before anything starts.
 
     Raises:
-        ConfigError: Not a single one; the message has the arithmetic.
+        ConfigError: No trial fits; the message has the arithmetic.
         ClusterUnavailableError: The cluster does not answer.
     """
     config, share = trial_cluster(execution), TrialShare.of(execution)
@@ -113,9 +113,9 @@ def find_room(execution: ExecutionConfig) -> TrialRoom:
 
 
 def max_trials_at_once(search_space: SearchSpace, room: TrialRoom) -> int | None:
-    """Return the most trials that a sweep may compute at the same time; None for no bound.
+    """Return the largest number of trials that a sweep may compute at once; None for no limit.
 
-    The trials of a population take turns, so that all of it may be larger than the cluster.
+    The trials of a population take turns, so that a population may be larger than the cluster.
     """
     takes_turns = isinstance(search_space.trial_scheduler, PbtConfig)
     bounds = (search_space.max_concurrent_trials, None if takes_turns else room.num_at_once)
@@ -123,11 +123,11 @@ def max_trials_at_once(search_space: SearchSpace, room: TrialRoom) -> int | None
 
 
 def trial_cluster(execution: ExecutionConfig) -> RayConfig:
-    """Return the cluster on which trials of an experiment run: its own, or one on this machine for
-    an experiment that computes in process.
+    """Return the cluster for trials of an experiment: its own, or one on this machine for an
+    experiment that computes in process.
 
-    There a trial takes as many CPUs as it has threads, one when their number is left open, and a
-    GPU only where `cuda` is asked for.
+    There a trial takes as many CPUs as it has threads, one if their number is not set, and a GPU
+    only if `cuda` is requested.
     """
     if isinstance(execution, RayConfig):
         return execution

@@ -1,4 +1,4 @@
-"""The points of a search space on one experiment: which exist, what each means, and which are
+"""The points of a search space on one experiment: which exist, their meaning, and which are
 rejected.
 """
 
@@ -32,20 +32,20 @@ MAX_REFUSALS = 1000
 
 Draw = Callable[[str, Dimension], Any]
 CostsOf = Callable[[Experiment, Collection[str]], Mapping[str, float]]
-"""Costs of an experiment's networks before they learn, of those that are named."""
+"""Compute the named costs of an experiment's networks before they learn."""
 
 
 class Space:
     """A search space on an experiment.
 
     Args:
-        search_space: What varies.
-        experiment: What stays as it is.
-        costs_of: Gives the costs that bounds and objectives name; None for costs of its own.
+        search_space: The parameters to vary.
+        experiment: The base experiment.
+        costs_of: Computes the costs that bounds and objectives name; None for its own computation.
 
     Raises:
-        ConfigError: The experiment has not what is varied, no validation images to measure on, or
-            no number to compare.
+        ConfigError: The experiment lacks a varied parameter, validation images to measure on, or a
+            number to compare.
     """
 
     def __init__(
@@ -66,11 +66,10 @@ class Space:
             self._numbers(constraint, self._tree)
 
     def draw(self, draw: Draw) -> Draws:
-        """Draw a point, dimension after dimension, without the parameters whose conditions do not
-        hold.
+        """Draw a point, dimension after dimension, without parameters whose conditions do not hold.
 
         Args:
-            draw: Gives the value of a dimension, by its name.
+            draw: Returns the value of a dimension, given its name.
         """
         return self._point(draw).draws
 
@@ -86,7 +85,7 @@ class Space:
         return found
 
     def contains(self, draws: Mapping[str, Any]) -> bool:
-        """Return whether a point, perhaps drawn from an earlier space, is one of this space."""
+        """Return whether a point, possibly drawn from an earlier space, lies in this space."""
 
         def drawn(name: str, dimension: Dimension) -> Any:  # noqa: ANN401 - any plain JSON value
             if not lies_in(dimension, draws.get(name)):
@@ -101,12 +100,12 @@ class Space:
     def configuration_of(
         self, draws: Mapping[str, Any], *, is_bounded: bool = True
     ) -> Configuration | None:
-        """Return the point with its meaning; None where it is rejected: by a constraint or a bound,
+        """Return the configuration of a point; None if it is rejected: by a constraint or a bound,
         or because the experiment would be invalid.
 
         Args:
-            draws: Of the point.
-            is_bounded: Whether bounds count; not for what has been learned already.
+            draws: Draws of the point.
+            is_bounded: Whether to check bounds; False for points that have already been learned.
         """
         point = self._point(lambda name, _: draws[name])
         is_refused = self._refusal(point) or (is_bounded and self._excess(point))
@@ -116,8 +115,8 @@ class Space:
         """Return the complete experiment of a configuration.
 
         Args:
-            parameters: By path.
-            seed: Instead of the experiment's own; None leaves it.
+            parameters: Values by path.
+            seed: Replaces the experiment's own seed; None keeps it.
 
         Raises:
             ConfigError: The experiment is invalid with these values.
@@ -139,8 +138,8 @@ class Space:
         """Return the objectives of a configuration that are known before it learns, by name.
 
         Raises:
-            UserInputError: Backbones or data cannot be used, or the method does not foresee its
-                networks.
+            UserInputError: Backbones or data cannot be used, or the method does not provide its
+                networks in advance.
             StorageUnavailableError: The data cache or the store cannot be reached.
         """
         names = self.search_space.metrics_read.intersection(COSTS)
@@ -162,16 +161,16 @@ class Space:
             raise self.no_configuration(draws, "every combination")
 
     def no_configuration(self, draws: Mapping[str, Any], which: str) -> ConfigError:
-        """Return the error that only rejected points were found.
+        """Return the error for a search that found only rejected points.
 
         Args:
-            draws: The last one.
-            which: How many or which were rejected.
+            draws: The last point.
+            which: Description of the rejected points.
         """
         point = self._point(lambda name, _: draws[name])
         reason = self._refusal(point) or self._excess(point)
         return ConfigError(
-            f"{which} was refused, the last because: {reason}",
+            f"{which} was rejected, the last because: {reason}",
             self._where,
             "change the ranges, the constraints or the bounds",
         )
@@ -200,8 +199,8 @@ class Space:
         )
 
     def _value_at(self, path: str, values: Mapping[str, Any]) -> object:
-        """Return the value at a path: as drawn, where it or something around it varies, otherwise
-        as in the experiment.
+        """Return the value at a path: the drawn one if the path or a parent varies, otherwise the
+        experiment's.
         """
         keys = path.split(".")
         for depth in range(len(keys), 0, -1):
@@ -225,7 +224,7 @@ class Space:
             yield from self._combinations(index + 1, draws | drawn)
 
     def _refusal(self, point: Configuration) -> str:
-        """Return why a point is rejected; empty when it is not."""
+        """Return why a point is rejected; empty if it is not."""
         for path, values in point.parameters.items():
             if isinstance(self._parameters[path], AscendingConfig) and any(
                 lower == upper for lower, upper in pairwise(values)
@@ -245,8 +244,8 @@ class Space:
         return ""
 
     def _excess(self, point: Configuration) -> str:
-        """Return which bound the costs of a point break, or why they cannot be known; empty when
-        they keep all bounds.
+        """Return which bound the costs of a point violate, or why they cannot be computed; empty if
+        they are within all bounds.
         """
         names = self._costs_read
         try:
@@ -261,14 +260,14 @@ class Space:
 
     def _costs(self, experiment: Experiment, names: Collection[str]) -> Mapping[str, float]:
         if self._costs_of is None:
-            from orchestrator.stages import Preparation  # noqa: PLC0415 - loads torch, and most spaces bound nothing
+            from orchestrator.stages import Preparation  # noqa: PLC0415 - loads torch, and most spaces have no bounds
             from orchestrator.stages.costs_ahead import CostsAhead  # noqa: PLC0415 - as above
 
             self._costs_of = CostsAhead(Preparation()).of
         return self._costs_of(experiment, names)
 
     def _numbers(self, constraint: Constraint, tree: object) -> dict[str, float]:
-        """Return what a constraint compares, without paths that the chosen variants lack."""
+        """Return the numbers that a constraint compares, except paths that chosen variants lack."""
         numbers = {}
         for path in constraint.paths:
             value = value_at(tree, path.split("."))
@@ -276,7 +275,7 @@ class Space:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ConfigError(
-                    f"a constraint compares {path} = {value!r}, which is no number",
+                    f"a constraint compares {path} = {value!r}, which is not a number",
                     self._where,
                     "name another path",
                 )

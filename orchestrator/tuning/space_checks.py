@@ -1,4 +1,4 @@
-"""Reject a search space that does not go with its experiment, before anything is drawn."""
+"""Reject a search space that does not fit its experiment, before anything is drawn."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from orchestrator.tuning.paths import ABSENT, meets, value_at
 
 
 def check_space(search_space: SearchSpace, experiment: Experiment) -> None:
-    """Reject a search space that the experiment has no variants or no validation images for.
+    """Reject a search space for which the experiment lacks variants or validation images.
 
     Args:
-        search_space: What varies.
-        experiment: What stays as it is.
+        search_space: The parameters to vary.
+        experiment: The base experiment.
 
     Raises:
-        ConfigError: A parameter that some selectable variants lack, or nothing to measure on.
+        ConfigError: Some selectable variants lack a parameter, or there is no data to measure on.
     """
     _check_validation_data(search_space, experiment)
     variants = _Variants(search_space, experiment)
@@ -29,7 +29,7 @@ def check_space(search_space: SearchSpace, experiment: Experiment) -> None:
 
 
 def place_of(search_space: SearchSpace) -> str:
-    """Return how an error names the search space."""
+    """Return the name of the search space in errors."""
     return f"search space {search_space.name}"
 
 
@@ -41,7 +41,7 @@ def _check_validation_data(search_space: SearchSpace, experiment: Experiment) ->
         and not varies
     ):
         raise ConfigError(
-            "the metric is measured on validation images, and data.validation_fraction = 0 sets"
+            "the metric is measured on validation images, but data.validation_fraction = 0 sets"
             " none aside",
             place_of(search_space),
             "raise it in the experiment, or measure with `split: test`",
@@ -57,8 +57,8 @@ class _Variants:
         self._tree = experiment.model_dump(mode="json")
 
     def check(self, path: str) -> None:
-        """Reject a parameter that some selectable variants lack: its draws would decide nothing, or
-        the variant.
+        """Reject a parameter that some selectable variants lack: its draws would have no effect, or
+        would select the variant.
         """
         for kind_path, having in variants_with(Experiment, path).items():
             others = sorted(set(map(str, self._possible(kind_path, path))) - having)
@@ -71,14 +71,14 @@ class _Variants:
                     else "change it in the experiment, or let it vary too"
                 )
                 raise ConfigError(
-                    f"parameters.{path} is there with {kind_path} = {wanted} only, and it"
+                    f"parameters.{path} exists only with {kind_path} = {wanted}, but it"
                     f" {'can be' if is_swept else 'is'} {others[0]}",
                     self._where,
                     advice,
                 )
 
     def _possible(self, kind_path: str, path: str) -> Sequence[object]:
-        """Return the values of `kind_path` that go with a parameter that is active."""
+        """Return the values of `kind_path` for which a parameter is active."""
         union = kind_path.removesuffix(".kind")
         if any(swept == union or union.startswith(f"{swept}.") for swept in self._parameters):
             return []

@@ -1,7 +1,7 @@
 """Write a sweep as a study of an Optuna storage, from the trials of its ledger.
 
-The ledger stays the truth: a study is only ever brought up to date from it, and is written anew
-when the search space has changed in a way that Optuna's storages do not allow.
+The ledger is the source of truth: a study is only ever updated from it, and is rewritten if the
+search space has changed in a way that Optuna's storages do not allow.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _STATES = {
 
 @dataclass(frozen=True)
 class StudyIdentity:
-    """Say which study of which storage a sweep is.
+    """The study of a sweep, and its storage.
 
     Attributes:
         storage: Address of the storage, with its secrets.
-        sweep_id: Of the sweep's run in MLflow.
-        space: What varies; its search space names the objectives.
-        page_of: Gives the address of a run's page in MLflow.
+        sweep_id: Id of the sweep's run in MLflow.
+        space: The space; its search space names the objectives.
+        page_of: Returns the address of a run's page in MLflow.
     """
 
     storage: str
@@ -59,7 +59,7 @@ class StudyIdentity:
 
     @property
     def name(self) -> str:
-        """The study's name: that of the search space, and the sweep's id."""
+        """Return the study's name: that of the search space, and the sweep's id."""
         return study_name(self.space.search_space, self.sweep_id)
 
 
@@ -69,10 +69,10 @@ def study_name(search_space: SearchSpace, sweep_id: str) -> str:
 
 
 def open_storage(address: str) -> RDBStorage:
-    """Open an Optuna storage, and create its tables where there are none.
+    """Open an Optuna storage, and create its tables if they are missing.
 
     Raises:
-        Exception: Of Optuna or of the database's library: it cannot be reached or used.
+        Exception: From Optuna or the database's library: the storage cannot be reached or used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = sqlite_path(address)
@@ -96,8 +96,8 @@ class StoredStudy:
         """Find the study, or create it.
 
         Args:
-            storage: Where it is.
-            identity: Which study.
+            storage: Storage of the study.
+            identity: Identity of the study.
         """
         self._storage = storage
         self._space = identity.space
@@ -111,7 +111,7 @@ class StoredStudy:
         }
 
     def put(self, trial: LedgerTrial) -> None:
-        """Bring one trial up to date; what is finished there stays as it is."""
+        """Update one trial; a trial that is finished in the study does not change."""
         known = self._known.get(trial.number)
         if known is None:
             template = self._frozen(trial)
@@ -120,7 +120,7 @@ class StoredStudy:
             return
         if known.state.is_finished():
             return
-        wanted, identifier = self._frozen(trial), known._trial_id  # noqa: SLF001 - what storages take
+        wanted, identifier = self._frozen(trial), known._trial_id  # noqa: SLF001 - storages require it
         for step, value in wanted.intermediate_values.items():
             if known.intermediate_values.get(step) != value:
                 self._storage.set_trial_intermediate_value(identifier, step, value)
@@ -132,7 +132,7 @@ class StoredStudy:
         self._known[trial.number] = self._storage.get_trial(identifier)
 
     def _opened(self, identity: StudyIdentity) -> int:
-        """Return the study's id; one of another search space is replaced."""
+        """Return the study's id; a study of another search space is replaced."""
         search_space = identity.space.search_space
         digest = _digest(search_space)
         for study in self._storage.get_all_studies():
@@ -155,7 +155,7 @@ class StoredStudy:
         return created
 
     def _frozen(self, trial: LedgerTrial) -> FrozenTrial:
-        """Return a trial of the ledger as Optuna has it."""
+        """Return a trial of the ledger as an Optuna trial."""
         state = _state_of(trial)
         values = list(trial.values.values())
         if not values and trial.value is not None:
@@ -167,7 +167,7 @@ class StoredStudy:
             params={name: trial.configuration.draws[name] for name in dimensions},
             distributions=dict(dimensions),
             user_attrs=self._attributes(trial),
-            # Optuna has them for one objective only
+            # Optuna supports them for one objective only
             intermediate_values=dict(enumerate(trial.curve, 1)) if self._is_single else {},
         )
         if state is not TrialState.WAITING:
@@ -175,7 +175,7 @@ class StoredStudy:
         return frozen
 
     def _dimensions(self, trial: LedgerTrial) -> dict[str, Dimension]:
-        """Return the dimensions of a trial's draws; none where they are of an earlier space."""
+        """Return the dimensions of a trial's draws; none if they belong to an earlier space."""
         draws = trial.configuration.draws
         return self._space.dimensions(draws) if self._space.contains(draws) else {}
 
@@ -204,19 +204,19 @@ def study_from(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> optuna
 
 
 def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optuna.Study:
-    """Return a sweep's study from its storage, or one in memory where that cannot be reached or is
-    not up to date.
+    """Return a sweep's study from its storage, or one in memory if the storage cannot be reached or
+    is not up to date.
 
     Args:
-        identity: Which study of which storage.
-        trials: Of the sweep's ledger.
+        identity: Identity of study and storage.
+        trials: Trials of the sweep's ledger.
     """
     try:
         storage = open_storage(identity.storage)
         study = optuna.load_study(study_name=identity.name, storage=storage)
         states = {it.user_attrs.get(TRIAL_ATTRIBUTE): it.state for it in study.trials}
     except Exception as error:  # noqa: BLE001 - the database's library has errors of its own
-        logger.debug("the study is made from the ledger: %s", hide(error, identity.storage))
+        logger.debug("making the study from the ledger: %s", hide(error, identity.storage))
         states = {}
     if trials and states == {trial.number: _state_of(trial) for trial in trials}:
         return study
@@ -224,14 +224,14 @@ def loaded_study(identity: StudyIdentity, trials: Sequence[LedgerTrial]) -> optu
 
 
 def _state_of(trial: LedgerTrial) -> TrialState:
-    # one that a resumed sweep continues waits: Optuna never opens a finished trial again
+    # a trial that a resumed sweep continues is waiting: Optuna never reopens a finished trial
     if trial.is_open and trial.status is not TrialStatus.RUNNING:
         return TrialState.WAITING
     return _STATES[trial.status]
 
 
 def _digest(search_space: SearchSpace) -> str:
-    """Return what must be the same for all trials of a study: parameters and objectives."""
+    """Return a digest of the parts that all trials of a study share: parameters and objectives."""
     values = search_space.model_dump(mode="json")
     told = [values["parameters"], list(search_space.objectives.items())]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

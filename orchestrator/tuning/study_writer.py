@@ -1,8 +1,8 @@
-"""Keep the study of a running sweep up to date, without ever holding the sweep up.
+"""Keep the study of a running sweep up to date, without ever delaying the sweep.
 
-A thread of its own writes what has changed. While the storage cannot be used it tries again, and
-whatever it could not write by the end is in the ledger: the next start, or `orchestrator reconcile
---sweep`, writes it.
+A separate thread writes the changes. If the storage cannot be used, it retries. Changes that it
+could not write by the end are in the ledger: the next start, or `orchestrator reconcile --sweep`,
+writes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StudyNotes(Protocol):
     """Receive each new state of a trial."""
 
     def note(self, trial: LedgerTrial) -> None:
-        """Receive it; returns at once."""
+        """Receive the trial; return at once."""
         ...
 
 
@@ -37,17 +37,17 @@ class NoStudy:
     """Ignore all trials."""
 
     def note(self, trial: LedgerTrial) -> None:
-        """Ignore it."""
+        """Ignore the trial."""
 
 
 class StudyWriter:
-    """Write trials to a study in a thread of its own."""
+    """Write trials to a study in a separate thread."""
 
     def __init__(self, identity: StudyIdentity) -> None:
-        """Write nothing yet; the storage is opened by the thread.
+        """Write nothing yet; the thread opens the storage.
 
         Args:
-            identity: Which study of which storage.
+            identity: Identity of study and storage.
         """
         self._identity = identity
         self._pending: dict[int, LedgerTrial] = {}
@@ -60,16 +60,16 @@ class StudyWriter:
         self._thread.start()
 
     def note(self, trial: LedgerTrial) -> None:
-        """Have the newest state of a trial written."""
+        """Schedule the newest state of a trial for writing."""
         with self._changed:
             self._pending[trial.number] = trial
             self._changed.notify()
 
     def close(self, seconds: float = LAST_SECONDS) -> None:
-        """Wait for what is left to be written, but not long: the ledger has it.
+        """Wait until all changes are written, but not long: the ledger has them.
 
         Args:
-            seconds: How long at most.
+            seconds: Longest time to wait.
         """
         with self._changed:
             self._is_ending = True
@@ -97,7 +97,7 @@ class StudyWriter:
         """Close the storage; the next trial opens it again."""
         storage, self._storage, self._study = self._storage, None, None
         if storage is not None:
-            with suppress(Exception):  # whatever a database that is away has to say
+            with suppress(Exception):  # any error of an unavailable database
                 close_storage(storage)
 
     def _write_all(self) -> None:
@@ -109,7 +109,7 @@ class StudyWriter:
                 number, trial = next(iter(self._pending.items()))
             try:
                 self._put(trial)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the sweep goes on
+            except Exception as error:  # noqa: BLE001 - after any error the sweep continues
                 self._note_failure(error)
             else:
                 self._note_success(number, trial)
@@ -124,10 +124,10 @@ class StudyWriter:
         self._let_go()
         self._num_failures += 1
         storage = self._identity.storage
-        if self._num_failures == 2:  # once may be another sweep that creates the tables
+        if self._num_failures == 2:  # a single failure may be another sweep creating the tables
             said = str(hide(error, storage)).strip().splitlines() or [type(error).__name__]
             logger.warning(
-                "the study cannot be written to %s (%s); the sweep goes on, its ledger has all",
+                "the study cannot be written to %s (%s); the sweep continues with its ledger alone",
                 shown(storage),
                 said[0],
             )
@@ -152,7 +152,7 @@ class StudyWriter:
 def written_study(
     identity: StudyIdentity, make: Callable[[StudyIdentity], StudyWriter] = StudyWriter
 ) -> Iterator[StudyWriter]:
-    """Keep a study up to date for as long as its sweep runs, also where it ends with an error."""
+    """Keep a study up to date while its sweep runs, also if it ends with an error."""
     writer = make(identity)
     try:
         yield writer
@@ -164,7 +164,7 @@ def write_study(trials: Iterable[LedgerTrial], identity: StudyIdentity) -> None:
     """Write all trials of a ledger now.
 
     Raises:
-        Exception: Of Optuna or of the database's library: the storage cannot be reached or used.
+        Exception: From Optuna or the database's library: the storage cannot be reached or used.
     """
     storage = open_storage(identity.storage)
     try:

@@ -1,4 +1,4 @@
-"""One trial: a configuration, learned task by task, with every seed. It does not need Ray Tune."""
+"""One trial: a configuration, learned task by task, with every seed. It works without Ray Tune."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ from orchestrator.tuning.share import TrialShare
 
 @dataclass(frozen=True)
 class TaskReport:
-    """What happened in a trial until all its seeds had learned one more task.
+    """The events and results of a trial until all its seeds had learned one more task.
 
     Attributes:
-        tasks_learned: How many tasks are learned, from 1.
-        num_tasks: Of the whole sequence.
-        objective: Mean over the seeds, of the tasks learned so far; of several, the first.
-        events: Of the tasks learned since the last report: (number of the seed, event as JSON).
+        tasks_learned: Number of learned tasks, from 1.
+        num_tasks: Number of tasks of the whole sequence.
+        objective: Mean over the seeds, for the tasks learned so far; of several, the first.
+        events: Events of the tasks learned since the last report: (number of the seed, event as
+            JSON).
         stages_computed: Stages that this trial has computed since the last report.
         stages_cached: Stages that were cache hits, or computed by another trial, since then.
-        worker_seconds: Spent in the computed ones.
+        worker_seconds: Time spent in the computed ones.
         seconds: Wall-clock time since the last report.
-        values: Several objectives by metric, as `objective`; empty for one.
+        values: Several objectives by metric, like `objective`; empty for one.
     """
 
     tasks_learned: int
@@ -56,7 +57,7 @@ class TaskReport:
 
     @property
     def is_last(self) -> bool:
-        """Whether there is nothing left to learn."""
+        """Return whether all tasks are learned."""
         return self.tasks_learned == self.num_tasks
 
     def as_json(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class TaskReport:
         return asdict(self)
 
     def followed_by(self, later: Sequence[TaskReport]) -> TaskReport:
-        """Return this report and those that came after it as one."""
+        """Return this report and the later ones, merged into one."""
         reports = [self, *later]
         return replace(
             reports[-1],
@@ -99,10 +100,10 @@ class TrialInProcess:
 
         Args:
             experiments: The same configuration with each of its seeds.
-            objective: What to report.
-            share: What of the machine is the trial's.
-            claims: To stages that other trials may be computing.
-            preparation: Of this process, shared by its trials.
+            objective: The objective to report.
+            share: The trial's share of the machine.
+            claims: Claims on stages that other trials may be computing.
+            preparation: Shared by all trials of this process.
 
         Raises:
             UserInputError: The configuration cannot be used, with these images or at all.
@@ -120,7 +121,7 @@ class TrialInProcess:
         """Learn one more task with every seed.
 
         Raises:
-            UserInputError: The learning does not work with this configuration.
+            UserInputError: Learning is impossible with this configuration.
             StorageUnavailableError: The store cannot be read or written.
         """
         for work, runner in zip(self._progress.works, self._runners, strict=True):
@@ -146,14 +147,14 @@ class TrialInLanes:
         claims: str,
         preparation: Preparation,
     ) -> None:
-        """Start to learn.
+        """Start learning.
 
         Args:
             experiments: The same configuration with each of its seeds.
-            objective: What to report.
-            execution: What each lane asks for.
-            claims: Name of the claims to stages that other trials may be computing.
-            preparation: Of this process, shared by its trials.
+            objective: The objective to report.
+            execution: The lanes' configurations.
+            claims: Name of the claims on stages that other trials may be computing.
+            preparation: Shared by all trials of this process.
 
         Raises:
             UserInputError: The configuration cannot be used, with these images or at all.
@@ -169,7 +170,7 @@ class TrialInLanes:
         """Wait until one more task is learned with every seed.
 
         Raises:
-            OrchestratorError: Whatever has ended a lane.
+            OrchestratorError: The error that ended a lane.
         """
         error = self._learned.get()
         if error is not None:
@@ -185,7 +186,7 @@ class TrialInLanes:
                 listener = self._progress.listener_of(seed)
                 compute_in_lanes(work, self._execution, listener, self._claims)
             compute_in_lanes(last[1], self._execution, self._listener_of_last(*last), self._claims)
-        except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it again
             self._learned.put(error)
 
     def _listener_of_last(self, seed: int, work: Work) -> StageListener:
@@ -206,7 +207,7 @@ class TrialInLanes:
 
 
 class _TrialProgress:
-    """What all seeds of a trial have learned, and what happened since its last report."""
+    """The progress of all seeds of a trial, and the events since its last report."""
 
     def __init__(self, works: Sequence[Work], objective: Objective) -> None:
         self.works = works
@@ -226,7 +227,7 @@ class _TrialProgress:
         return lambda event: self._arrived.append((seed, event))
 
     def report(self) -> TaskReport:
-        """Report that one more task is learned, and what happened until then."""
+        """Report that one more task is learned, with the events until then."""
         objective, values = self._objectives_after(self.tasks_learned)
         self.tasks_learned += 1
         arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
@@ -265,7 +266,7 @@ class _TrialProgress:
         self, arrived: Sequence[tuple[int, StageEvent]]
     ) -> list[tuple[int, StageEvent]]:
         """Return the events of learned tasks, and keep those of lanes that are ahead for a later
-        report: a report that is sent again after a restart then has the same events.
+        report: a report sent again after a restart then has the same events.
         """
         events = [*self._ahead, *arrived]
         self._ahead = [

@@ -1,7 +1,7 @@
-"""The process that computes trials, as Ray Tune sees it.
+"""The process that computes trials, in the form that Ray Tune requires.
 
-Every process with a handle of this actor imports this module, the actor of the claims among them:
-torch is loaded only where trials compute.
+Every process with a handle of this actor imports this module, the actor of the claims among them.
+Therefore torch is loaded only where trials compute.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
 
         Args:
             config: The first trial.
-            settings: What is the same for all trials.
+            settings: Settings shared by all trials.
         """
         from orchestrator.stages import Preparation  # noqa: PLC0415 - loads torch
         from orchestrator.tuning.objective import Objective  # noqa: PLC0415 - as above
@@ -45,7 +45,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin another trial."""
+        """Start another trial."""
         self._trial: Trial | None = None
         self._plan = TrialPlan.from_tune_config(new_config, self._secrets)
         self._tasks_reported = 0
@@ -53,8 +53,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         return True
 
     def step(self) -> dict[str, Any]:
-        """Learn the next task; a trial that continues another one first learns what that one had
-        learned.
+        """Learn the next task; a trial that continues another one first learns the tasks that the
+        other had learned.
 
         Raises:
             TransientError: Tune restarts the trial, a few times.
@@ -66,7 +66,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
                 reports.append(self._trial.learn_next_task())
         except TransientError:
             raise
-        except Exception as error:  # noqa: BLE001 - learning the same once more would fail the same way
+        except Exception as error:  # noqa: BLE001 - a retry would fail the same way
             return {
                 "failure": _as_own_error(error, self._plan.number),
                 OBJECTIVE: float("nan"),
@@ -85,12 +85,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc] # Ray is not typed here
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, int]:
-        """Return how far the trial is; its stages are in the store."""
+        """Return the trial's progress; its stages are in the store."""
         return {TASKS_LEARNED: self._tasks_reported, "number": self._plan.number}
 
     def load_checkpoint(self, checkpoint: dict[str, int] | None) -> None:
-        """Continue from there: after a pause, or from where the better trial was of which this one
-        is a variation.
+        """Continue from a checkpoint: after a pause, or from the progress of the better trial of
+        which this one is a variation.
         """
         checkpoint = checkpoint or {}
         self._tasks_reported = checkpoint.get(TASKS_LEARNED, 0)

@@ -1,5 +1,5 @@
-"""Decide which trials continue: all of them, only the better ones after each rung, or worse ones
-as variations of better ones.
+"""Decide which trials continue: all of them, only the better ones after each rung, or variations of
+better ones instead of worse ones.
 
 A rung is a task: Tune's training iteration counts the tasks that a trial has learned.
 """
@@ -41,9 +41,9 @@ def build_trial_scheduler(
     """Return Ray Tune's scheduler for a configuration.
 
     Args:
-        config: Which, and its settings, in tasks.
+        config: The scheduler and its settings, in tasks.
         mode: `max` or `min`.
-        num_tasks: Of the whole sequence.
+        num_tasks: Number of tasks of the whole sequence.
         vary: Makes a trial's Tune configuration from a better trial's, for population-based
             training.
     """
@@ -75,8 +75,8 @@ def build_trial_scheduler(
                 perturbation_interval=config.perturbation_tasks,
                 quantile_fraction=config.quantile_fraction,
                 custom_explore_fn=vary,
-                # with few tasks, a trial is over before one that began later can be compared with
-                # it
+                # with few tasks, a trial would be over before it could be compared with one that
+                # started later
                 synch=True,
                 log_config=False,
             )
@@ -85,7 +85,7 @@ def build_trial_scheduler(
 
 
 class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray is not typed here
-    """Tune's, without failed trials: they have no objective to compare."""
+    """Tune's scheduler, without failed trials: they have no objective to compare."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ANN401 - Tune's
         """Compare the finished trial, or drop a failed one."""
@@ -96,8 +96,8 @@ class _SuccessiveHalving(AsyncHyperBandScheduler):  # type: ignore[misc] # Ray i
 
 
 class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] # Ray is not typed here
-    """Tune's, which rejects searchers because they do not know of variations; ours makes each of
-    them.
+    """Tune's scheduler, which rejects searchers because they do not know of variations; ours
+    creates each of them.
     """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ANN401 - Tune's
@@ -105,8 +105,8 @@ class _PopulationBasedTraining(PopulationBasedTraining):  # type: ignore[misc] #
         super().on_trial_add(SimpleNamespace(search_alg=None), trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:  # noqa: ANN401 - Tune's
-        """Return the next one. When the last that all others wait for has failed, they continue
-        without having been compared.
+        """Return the next trial. If the last trial that all others wait for has failed, they
+        continue without a comparison.
         """
         chosen = super().choose_trial_to_run(tune_controller)
         live = tune_controller.get_live_trials()

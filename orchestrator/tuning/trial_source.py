@@ -1,4 +1,4 @@
-"""The interface between both sides of a sweep: one gives trials, the other computes them.
+"""The interface between the two sides of a sweep: one provides trials, the other computes them.
 
 It imports no ray.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """One trial, ready to be computed.
+    """One trial, ready for computation.
 
     Attributes:
-        number: From 0, in the order of their beginning.
+        number: Number of the trial, from 0, in the order of their starts.
         experiments: The configuration with each of its seeds.
-        known: Objectives that are known before it learns, such as the size of its student.
+        known: Objectives known before it learns, such as the size of its student.
     """
 
     number: int
@@ -34,8 +34,8 @@ class TrialPlan:
     known: Mapping[str, float] = field(default_factory=dict)
 
     def as_tune_config(self) -> dict[str, Any]:
-        """Return it as Tune passes it on: one string, in which Tune does not look for parameters of
-        its own. Tune writes it to files, so it has no secrets of addresses.
+        """Return the trial as one string, in which Tune does not look for parameters of its own.
+        Tune writes it to files, so it has no secrets of addresses.
         """
         values = {
             "number": self.number,
@@ -50,11 +50,11 @@ class TrialPlan:
     def from_tune_config(
         cls, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None
     ) -> TrialPlan:
-        """Return the trial of which `as_tune_config` made this.
+        """Rebuild the trial that `as_tune_config` returned.
 
         Args:
-            config: What it made.
-            secrets: Those of the experiment from which all trials vary, by path.
+            config: The configuration from `as_tune_config`.
+            secrets: Secrets of the base experiment, by path.
         """
         values = json.loads(config["trial"])
         return cls(
@@ -73,34 +73,34 @@ def number_in(tune_config: Mapping[str, Any]) -> int:
 
 
 class TrialSource(Protocol):
-    """Give trials and receive their events; all in the process that started the sweep."""
+    """Provide trials and receive their events, in the process that started the sweep."""
 
     def next_trial(self) -> TrialPlan | None:
-        """Return the next trial to compute; None when there are no more."""
+        """Return the next trial to compute; None if there are no more."""
         ...
 
     def vary(self, number: int) -> TrialPlan:
-        """Return a new trial, a variation of one that did well; a worse one switches to it."""
+        """Return a new trial, a variation of a good one; a worse one switches to it."""
         ...
 
     def trial_started(self, number: int) -> None:
-        """Receive that a worker has begun a trial."""
+        """Note that a worker has started a trial."""
         ...
 
     def trial_reported(self, number: int, report: TaskReport) -> None:
-        """Receive that a trial has learned one more task."""
+        """Note that a trial has learned one more task."""
         ...
 
     def trial_ended(
         self, number: int, status: TrialStatus, reason: str, error: OrchestratorError | None = None
     ) -> None:
-        """Receive that a trial has ended, for now or for good."""
+        """Note that a trial has ended, for now or for good."""
         ...
 
     def is_budget_spent(self) -> bool:
-        """Return whether to stop, with trials half-finished."""
+        """Return whether to stop, even with unfinished trials."""
         ...
 
     def tick(self) -> None:
-        """Receive that about a second has passed."""
+        """Note that about a second has passed."""
         ...

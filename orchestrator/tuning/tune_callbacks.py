@@ -1,5 +1,5 @@
-"""What Ray Tune calls during a sweep: it asks for trials, asks whether to stop, and reports events
-of trials.
+"""Callbacks of Ray Tune during a sweep: it asks for trials, asks whether to stop, and reports
+events of trials.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MAX_RESTARTS = 2
 
 
 class _OfThisProcess:
-    """Pickle as nothing: Tune pickles everything it is given into its folder, which nobody reads,
-    and these objects hold what cannot be pickled.
+    """Base of objects that pickle without state: Tune pickles them into its folder, which is never
+    read, and their state cannot be pickled.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -33,13 +33,13 @@ class _OfThisProcess:
 
 
 class Suggestions(_OfThisProcess, Searcher):  # type: ignore[misc] # Ray is not typed here
-    """Hand Tune one trial after another."""
+    """Give Tune one trial after another."""
 
     def __init__(self, source: TrialSource) -> None:
         super().__init__(metric=OBJECTIVE, mode="max")
         self._source = source
 
-    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's: a configuration, or that there are no more
+    def suggest(self, trial_id: str) -> Any:  # noqa: ANN401 - Tune's: a configuration, or none left
         """Return the next trial."""
         planned = None if self._source.is_budget_spent() else self._source.next_trial()
         return planned.as_tune_config() if planned else Searcher.FINISHED
@@ -50,10 +50,10 @@ class Suggestions(_OfThisProcess, Searcher):  # type: ignore[misc] # Ray is not 
         """Do nothing: `TuneListener` reports it to the source."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Do nothing: the ledger has it."""
+        """Do nothing: the ledger records it."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Do nothing: the ledger has it."""
+        """Do nothing: the ledger records it."""
 
 
 class BudgetStopper(_OfThisProcess, tune.Stopper):  # type: ignore[misc] # Ray is not typed here
@@ -67,7 +67,7 @@ class BudgetStopper(_OfThisProcess, tune.Stopper):  # type: ignore[misc] # Ray i
         return False
 
     def stop_all(self) -> bool:
-        """Return whether the budget is spent; called after every result and once in a while."""
+        """Return whether the budget is spent; called after every result and from time to time."""
         return self._source.is_budget_spent()
 
 
@@ -75,7 +75,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
     """Translate Tune's events into those of a `TrialSource`.
 
     Attributes:
-        source: Receives them.
+        source: Receives the events.
     """
 
     def __init__(self, source: TrialSource) -> None:
@@ -97,7 +97,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """Report that an actor has begun the trial; also after a restart, or when it has switched
+        """Report that an actor has started the trial; also after a restart, or when it has switched
         to another configuration.
         """
         number = number_in(trial.config)
@@ -106,7 +106,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
             self._end(
                 trial,
                 TrialStatus.STOPPED,
-                f"gone over to trial {number}, a variation of a better one",
+                f"switched to trial {number}, a variation of a better one",
             )
         if before != number:
             self.source.trial_started(number)
@@ -121,7 +121,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
         **info: object,
     ) -> None:
         """Report that the trial has learned a task."""
-        # its configuration may already be the one that it switches to now
+        # its configuration may already be the one it is switching to
         number = self._running[trial.trial_id]
         if "report" in result and result[TASKS_LEARNED] > self._tasks_learned.get(number, 0):
             self._tasks_learned[number] = result[TASKS_LEARNED]
@@ -149,7 +149,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
     ) -> None:
-        """Report that the trial's process died, or could not reach something, too often."""
+        """Report that the trial failed too often: its process died, or a service is down."""
         # it may have died at every start: too little memory even to load the modules
         if trial.trial_id not in self._running:
             self.on_trial_start(iteration, trials, trial)
@@ -184,7 +184,7 @@ class TuneListener(_OfThisProcess, tune.Callback):  # type: ignore[misc] # Ray i
 
 
 def _cause_of(error: BaseException | None) -> BaseException | None:
-    """Return what was raised in the trial, without what Ray has wrapped around it."""
+    """Return the error raised in the trial, without Ray's wrapper."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, BaseException) else error
 

@@ -356,7 +356,7 @@ def test_a_sweeps_plan_names_a_cluster_elsewhere_and_says_what_does_not_fit_here
             [],
             "did you mean student.temperature?",
         ),
-        ({"constraints": ["student.training.epochs > 9"]}, [], "every combination was refused"),
+        ({"constraints": ["student.training.epochs > 9"]}, [], "every combination was rejected"),
         (
             {},
             ["--set", "data.validation_fraction=0"],

@@ -523,7 +523,7 @@ def test_in_population_based_training_every_variation_is_a_trial_of_its_own(
     assert set(statuses(summary)) == {"finished", "stopped", "failed"}
     left = [trial for trial in trials if trial["status"] == "stopped"]
     assert all(
-        re.fullmatch(r"gone over to trial \d+, a variation of a better one", trial["reason"])
+        re.fullmatch(r"switched to trial \d+, a variation of a better one", trial["reason"])
         for trial in left
     )
     runs = place.runs()
@@ -617,7 +617,7 @@ def test_too_few_cpus_for_a_trial_are_said_at_once_with_the_arithmetic(
             "did you mean student/average_incremental_accuracy",
         ),
         ({"constraints": ["student.temperature >> 1"]}, "is not of the form"),
-        ({"constraints": ["student.temperature > 100"]}, "every combination was refused"),
+        ({"constraints": ["student.temperature > 100"]}, "every combination was rejected"),
         ({"warm_start": "/nowhere/at/all"}, "/nowhere/at/all"),
     ],
     ids=["path", "range", "condition", "metric", "constraint", "impossible", "warm start"],

@@ -128,7 +128,7 @@ def test_a_file_that_is_no_ledger_is_refused_with_the_line(path: Path, line: str
     written(path, trial_of(0))
     with path.open("a") as file:
         file.write(f"{line}\n")
-    with pytest.raises(ConfigError, match=r"ledger\.jsonl: line 3 is not a ledger's"):
+    with pytest.raises(ConfigError, match=r"ledger\.jsonl: line 3 is not a ledger entry"):
         Ledger(path)
 
 

@@ -228,7 +228,7 @@ def test_a_space_in_which_nothing_is_valid_is_an_error_with_the_last_reason(sear
     )
     with pytest.raises(
         ConfigError,
-        match=r"each of 1000 drawn configurations was refused, the last because: .*push_margin",
+        match=r"each of 1000 drawn configurations was rejected, the last because: .*push_margin",
     ):
         sampler.ask()
 

@@ -441,7 +441,8 @@ def test_a_grid_leaves_out_what_is_refused_and_says_when_that_is_all() -> None:
     with pytest.raises(
         ConfigError,
         match=(
-            r"every combination was refused, the last because: .*push_margin > 9 does not hold with"
+            r"every combination was rejected, the last because:"
+            r" .*push_margin > 9 does not hold with"
         ),
     ):
         grid(margins, constraints=[f"{PUSH} > 9"])
@@ -467,8 +468,8 @@ def test_a_parameter_of_another_variant_than_the_experiments_is_refused_with_bot
     with pytest.raises(ConfigError) as error:
         space_of({"student.transfer.ratio": UNIFORM})
     assert (
-        str(error.value) == "search space test: parameters.student.transfer.ratio is there with"
-        " student.transfer.kind = fixed only, and it is threshold; change it in the experiment,"
+        str(error.value) == "search space test: parameters.student.transfer.ratio exists only with"
+        " student.transfer.kind = fixed, but it is threshold; change it in the experiment,"
         " or let it vary too"
     )
 
@@ -508,7 +509,10 @@ def test_a_condition_of_a_condition_counts_too() -> None:
 def test_a_constraint_compares_numbers() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"a constraint compares teacher\.self_supervision = 'rotation', which is no number",
+        match=(
+            r"a constraint compares teacher\.self_supervision = 'rotation',"
+            r" which is not a number"
+        ),
     ):
         space_of(
             {"student.temperature": EVERYTHING["student.temperature"]},

@@ -437,6 +437,6 @@ def test_a_space_that_does_not_fit_the_experiment_is_an_error(experiment: Experi
 
 def test_a_space_in_which_everything_is_refused_is_an_error(experiment: Experiment) -> None:
     with pytest.raises(
-        ConfigError, match=r"was refused, the last because: student\.temperature > 9 does not hold"
+        ConfigError, match=r"was rejected, the last because: student\.temperature > 9 does not hold"
     ):
         plan_sweep(_space(TEMPERATURE, constraints=["student.temperature > 9"]), experiment)
