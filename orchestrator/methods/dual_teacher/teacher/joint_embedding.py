@@ -24,7 +24,7 @@ def distances_to(
 def pull_loss(
     distances: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"], margin: float
 ) -> Float[Tensor, ""]:
-    """Return the mean squared excess over the margin of each sample's distance to its own centre."""
+    """Return the mean squared excess of each sample's distance to its centre over the margin."""
     return functional.relu(distances.gather(1, labels[:, None]) - margin).square().mean()
 
 
