@@ -59,7 +59,7 @@ class EventReplay:
             and self._is_passed_on(event)
             and not self._has_finished(stage)
         ):
-            logger.warning("%s: its workers were started again", event.stage)
+            logger.warning("%s: its workers were restarted", event.stage)
         self._pass_on_once(event)
 
     def finish(self) -> None:

@@ -39,7 +39,7 @@ def check_extensions(used: Collection[Installed], execution: RayConfig) -> None:
             if has != version_of(wanted):
                 raise ConfigError(
                     f"node {node} of the cluster has {has or 'nothing that offers it'},"
-                    f" and the driver {version_of(wanted)}",
+                    f" but the driver has {version_of(wanted)}",
                     where=f"{GROUPS[wanted.group]} {wanted.kind}",
                     next_step="install the same version in the image of every node",
                 )

@@ -119,7 +119,7 @@ def _prepare(task: LaneTask) -> tuple[Work | None, dict[str, str] | None]:
         return None, _as_values(error)
     if not set(task.keys) <= {stage.key for stage in work.stages}:
         different = UserInputError(
-            "a worker sees other data than the process that started the run",
+            "a worker reads different data than the process that started the run",
             where=work.scenario.table.name,
             next_step=(
                 "give paths to the same files on every node, and do not change them during a run"

@@ -83,7 +83,7 @@ def rebuilt(
         embedding: Its values are overwritten; None for power normalisation.
         classifier: Its values are overwritten.
     """
-    with seeded_initialisation(0, "overwritten by what is stored"):  # the caller's stays as it was
+    with seeded_initialisation(0, "overwritten by what is stored"):  # restores the caller's state
         has_extractor = any(name.startswith("extractor.") for name in state)
         extractor = build_backbone(_backbone(context, has_extractor), context.shape)
         parts = (embedding or PowerNormalization(extractor.groups), classifier)

@@ -48,6 +48,6 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from importlib import import_module  # noqa: PLC0415 - with the names above, it would be one
+    from importlib import import_module  # noqa: PLC0415 - at the top it would be an exported name
 
     return getattr(import_module(_HOMES[name]), name)

@@ -88,7 +88,7 @@ def _try(extractor: Backbone, shape: Shape, where: str) -> None:
         ) from None
     if features.shape != (_NUM_IMAGES, extractor.num_features):
         raise ConfigError(
-            f"the backbone gives {features.shape[1]} features an image where it declares"
+            f"the backbone returns {features.shape[1]} features per image, but it declares"
             f" {extractor.num_features}",
             where=where,
             next_step="choose another backbone",

@@ -23,8 +23,8 @@ from orchestrator.stages.graph import learned_stages, stage_graph
 from orchestrator.stages.store import StageStore
 from orchestrator.stages.work import Work
 
-# More than the seeds of a sweep times the variations of its data: with fewer, values used in turn
-# would always have been dropped. A scenario takes 8 bytes an image.
+# More than the seeds of a sweep times the variations of its data: a smaller cache, used in turn,
+# would never have a hit. A scenario takes 8 bytes per image.
 MAX_SCENARIOS = 64
 
 _NOT_READ_BY_LOADING = {

@@ -116,7 +116,7 @@ class StageRunner:
         if found is None:
             asked = time.perf_counter()
             with holding(self._claims, stage.key, self._ranks):
-                started += time.perf_counter() - asked  # waiting for another process is no work
+                started += time.perf_counter() - asked  # waiting for another process does not count
                 found = self._ranks.from_first(
                     lambda: self._work.store.values_of(stage.key)
                 )  # another process may have just stored it

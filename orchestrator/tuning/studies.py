@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 TRIAL_ATTRIBUTE = "trial"
 _IDENTITY = "orchestrator:search_space"
-_METRIC_NAMES = "study:metric_names"  # what `Study.set_metric_names`, which is experimental, sets
+_METRIC_NAMES = "study:metric_names"  # set by the experimental `Study.set_metric_names`
 _TIMEOUT_SECONDS = 10
 _STATES = {
     TrialStatus.RUNNING: TrialState.RUNNING,

@@ -305,7 +305,7 @@ def test_a_killed_worker_is_started_again_and_the_result_is_the_same(
     kill_in_the_middle_of(driver, process, "teacher", 0)
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
-    assert "teacher[0]: its workers were started again" in said
+    assert "teacher[0]: its workers were restarted" in said
     assert driver.result() == new_driver().run_here(*LONG_TEACHER).result()
     assert driver.unfinished_files() == []
 

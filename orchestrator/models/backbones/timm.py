@@ -43,7 +43,7 @@ def build(config: TimmConfig, _shape: Shape) -> Body:
     model: Any = _network(config, published, sized)
     if not hasattr(model, "reset_classifier"):
         raise ConfigError(
-            f"timm's {config.name} gives no features of a whole image",
+            f"timm's {config.name} returns no features of a whole image",
             where="backbone.name",
             next_step="choose a classification network",
         )

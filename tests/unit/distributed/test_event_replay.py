@@ -69,7 +69,7 @@ def test_what_a_restarted_worker_sends_again_is_passed_on_once(
     )
     with caplog.at_level(logging.WARNING):
         assert passed_on(work, [*events[:middle], *events]) == events
-    assert caplog.messages == [f"{events[0].stage}: its workers were started again"]
+    assert caplog.messages == [f"{events[0].stage}: its workers were restarted"]
 
 
 def test_a_stage_that_is_finished_and_found_again_is_no_restart(

@@ -141,7 +141,7 @@ def test_a_backbone_that_declares_other_features_than_it_gives_is_refused(
     with pytest.raises(
         ConfigError,
         match=(
-            r"student\.backbone: the backbone gives 6 features an image where it declares 7;"
+            r"student\.backbone: the backbone returns 6 features per image, but it declares 7;"
             r" choose another backbone"
         ),
     ):

@@ -65,7 +65,7 @@ def test_a_missing_extra_is_said_with_how_to_install_it(monkeypatch: pytest.Monk
         ),
         (
             {"name": "gemma4_vit_167m_enc"},
-            r"backbone\.name: timm's gemma4_vit_167m_enc gives no features of a whole image",
+            r"backbone\.name: timm's gemma4_vit_167m_enc returns no features of a whole image",
         ),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else None,
