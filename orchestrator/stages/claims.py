@@ -53,8 +53,8 @@ NO_CLAIMS = NoClaims()
 
 @contextmanager
 def holding(claims: Claims, key: str, ranks: Ranks = ALONE) -> Iterator[None]:
-    """Wait until no one else holds the key, hold it inside, and release it at the end in any case.
-    Not re-entrant.
+    """Hold a key inside a block: wait until no one else holds it, and release it afterwards in any
+    case. Not re-entrant.
 
     Args:
         claims: The claims; only the first rank uses them.

@@ -47,7 +47,7 @@ def judge_labels(
     ranks: Ranks = ALONE,
     features_of: FeaturesOfClass | None = None,
 ) -> LabelBeliefs:
-    """Judge the training images' labels by a model, class by class in their order.
+    """Judge the training images' labels with a model, class by class in their order.
 
     Only one class's images are in memory at a time; each rank predicts its share.
 

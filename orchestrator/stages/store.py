@@ -129,7 +129,7 @@ class StageStore:
             return None
 
     def move_aside(self, key: str, name: str, problem: object) -> None:
-        """Mark an artifact as corrupt that is intact as a file, but has unexpected content.
+        """Mark an artifact as corrupt whose file is intact but whose content is unexpected.
 
         Args:
             key: Key of the artifact.

@@ -47,7 +47,7 @@ def drift_between(
     """Estimate the drift of images' features, by ridge regression that prefers the identity.
 
     Learnable drift compensation (Gomez-Villa et al. 2024) with a prior: a few images say little
-    about how many features move.
+    about the movement of many features.
 
     Args:
         before: Features of some images before the change: first those of old classes' exemplars,

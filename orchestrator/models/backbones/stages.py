@@ -74,7 +74,7 @@ class Stages(nn.Module):
         """Return a copy of the first stages, without the layers behind them.
 
         Batch normalisation is folded into the preceding convolutions: the results are the same with
-        fewer parameters, and do not change when the layers are trained further.
+        fewer parameters, and its statistics stay fixed when the layers are trained further.
         """
         parts = copy.deepcopy(self.parts[:num])
         _fold_batch_normalization(parts)

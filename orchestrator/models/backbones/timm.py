@@ -141,8 +141,8 @@ def _random(name: str, sized: dict[str, int]) -> nn.Module:
 def _from_file(name: str, file: Path, published: Any, sized: dict[str, int]) -> nn.Module:  # noqa: ANN401 - as above
     """Load a file into the network with a classifier of the file's size, then remove the latter.
 
-    timm requires exactly the network's weights only for the number of classes that the weights were
-    published with.
+    timm checks for missing and extra weights only with the number of classes that the weights were
+    published for.
     """
     with explained(name, str(file)):
         file.stat()  # timm does not report a missing file
@@ -172,7 +172,7 @@ def _require_whole_patches(model: nn.Module, config: TimmConfig, size: int) -> N
     """Reject a size at which a transformer would ignore the last pixels of a row.
 
     Raises:
-        ConfigError: The size is no multiple of the patch size.
+        ConfigError: The size is not a multiple of the patch size.
     """
     from timm.layers.patch_embed import PatchEmbed  # noqa: PLC0415 - an optional extra
 

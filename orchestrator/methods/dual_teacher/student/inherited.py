@@ -120,7 +120,7 @@ def _extractor_of(
 
 @dataclass(frozen=True)
 class _Seeing:
-    """Extracts the features of both from tables, or by running the extractors."""
+    """Extract the features for both, from tables or by running the extractors."""
 
     extractor: Backbone
     teacher: TeacherModel
@@ -132,7 +132,7 @@ class _Seeing:
 
         Args:
             images: uint8.
-            views: The teacher's extractor's features of them, if already computed.
+            views: Features of them from the teacher's extractor, if already computed.
         """
         of_teacher = self.teacher.network.extractor
         if views is None:

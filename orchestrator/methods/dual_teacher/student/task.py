@@ -62,7 +62,7 @@ def learn_student_task(
         data: The new classes' training images.
         config: The student's configuration.
         context: Seed, device, image augmentation, listener.
-        features: The teacher's extractor's features of the original new images, if already
+        features: Features of the original new images from the teacher's extractor, if already
             computed.
     """
     network = _start(previous, teacher, data, config, context)
@@ -194,8 +194,8 @@ def _start(
 def _untaught_directions(
     network: TaughtNetwork, taught: Tensor, context: LearningContext
 ) -> Tensor:
-    """Return random class directions, for a student without one of the teachers: the teacher's
-    directions do not concern it.
+    """Return random class directions: a student with only one of the two teachers does not use the
+    teacher's.
     """
     num_known = network.classifier.num_classes
     drawn = functional.normalize(

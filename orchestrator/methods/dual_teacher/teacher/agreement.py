@@ -50,7 +50,7 @@ _MEDIAN_DEVIATION = 0.6745  # of a normal distribution, in standard deviations
 
 @dataclass(frozen=True)
 class Agreement:
-    """Weights the images of a task by the agreement of features and labels.
+    """Weight the images of a task by the agreement of features and labels.
 
     Attributes:
         config: Number of rounds, and how class statistics are estimated.

@@ -24,7 +24,7 @@ class TeacherPosterior:
         """Read the classes from a teacher.
 
         Args:
-            teacher: After any task.
+            teacher: A teacher after any task.
         """
         self._embedding = teacher.network.embedding
         directions = teacher.network.classifier.directions().detach()
