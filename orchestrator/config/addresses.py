@@ -12,14 +12,14 @@ _SQLITE_PREFIX = "sqlite:///"
 
 
 def absolute_path(path: str | Path, base: Path | None = None) -> Path:
-    """The path from the root of the file system; `~` is the home directory.
+    """Return the absolute form of a path; `~` means the home directory.
 
     Args:
-        path: As somebody wrote it.
-        base: The folder from which it was written; None means the working directory.
+        path: The path as the user wrote it.
+        base: The folder that a relative path starts from; None means the working directory.
 
     Raises:
-        ValueError: It begins with the home directory of somebody who is not known here.
+        ValueError: It begins with the home directory of a user who is unknown on this machine.
     """
     try:
         return ((base or Path()) / Path(path).expanduser()).absolute()
@@ -29,19 +29,19 @@ def absolute_path(path: str | Path, base: Path | None = None) -> Path:
 
 
 def absolute_place(place: str) -> str:
-    """Return the same of what may be an address, such as `s3://bucket/folder`.
+    """Return the absolute form of a path or address such as `s3://bucket/folder`.
 
-    An address stays as it is, without the `***` that stand where it had a secret when it was
-    written down: the secret is then taken from the environment.
+    An address is returned unchanged, except that the `***` placeholders of masked secrets are
+    removed: the secret is then read from the environment.
 
     Raises:
-        ValueError: As `absolute_path`, or the place is hidden as well.
+        ValueError: As `absolute_path` raises it, or the placeholder masks the place itself.
     """
     return Address(place).without_placeholders() if "://" in place else str(absolute_path(place))
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The database file of a SQLite URI; None for anything else, also for a database in memory."""
+    """Return the database file of a SQLite URI; None for an in-memory database or another URI."""
     name = uri.removeprefix(_SQLITE_PREFIX).partition("?")[0]
     return None if not uri.startswith(_SQLITE_PREFIX) or name in ("", ":memory:") else Path(name)
 
@@ -50,10 +50,11 @@ def absolute_tracking_uri(uri: str, base: Path) -> str:
     """Return the URI with a relative SQLite path resolved against `base`; every other URI as
     `absolute_place` returns it.
 
-    Ray changes the working directory of its workers: a relative path would mean another file there.
+    Ray changes the working directory of its workers: a relative path would name a different file
+    there.
 
     Raises:
-        ValueError: The place is hidden, as `absolute_place`.
+        ValueError: A placeholder masks the place.
     """
     path = sqlite_path(uri)
     if path is None:
@@ -63,14 +64,15 @@ def absolute_tracking_uri(uri: str, base: Path) -> str:
 
 
 def absolute_storage(uri: str) -> str:
-    """Return the address of an Optuna storage as `absolute_tracking_uri` returns it.
+    """Return the address of an Optuna storage, resolved like a tracking URI.
 
     Raises:
-        ValueError: It is no database that Optuna can use, or its place is hidden.
+        ValueError: The address is not a database that Optuna supports, or a placeholder masks its
+            place.
     """
     if Address(uri).scheme.partition("+")[0] not in _STORAGES:
         msg = (
-            f"{Address(uri)} is no storage of Optuna; give sqlite:///FILE or"
+            f"{Address(uri)} is not an Optuna storage; give sqlite:///FILE or"
             " postgresql://HOST/DATABASE"
         )
         raise ValueError(msg)
@@ -78,20 +80,20 @@ def absolute_storage(uri: str) -> str:
 
 
 def storage_beside(store: str) -> str:
-    """Return the address of the Optuna storage beside a stage store: a file in the same folder, or
-    in this one's `.orchestrator` where the store is no folder of this machine.
+    """Return the default address of the Optuna storage: a file next to the stage store, or in
+    `.orchestrator` of the working directory if the store is not a local folder.
     """
     folder = absolute_path(".orchestrator") if "://" in store else absolute_path(store).parent
     return f"{_SQLITE_PREFIX}{folder / 'studies.db'}"
 
 
 def nameable(place: str) -> str:
-    """Return what a part of which may become a name: a place without user information."""
+    """Return a place without user information, so that parts of it can be used in names."""
     address = Address(place)
     return address.shown.rpartition("@")[2] if address.has_secret else place
 
 
 def below(uri: str, *names: str) -> str:
-    """An address within a folder or bucket; what stands after a `?` stays at the end."""
+    """Return an address below a folder or bucket; a query after `?` stays at the end."""
     place, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
     return "/".join([place.rstrip("/"), *names]) + mark + query

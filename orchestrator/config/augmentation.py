@@ -1,4 +1,4 @@
-"""How training images are varied."""
+"""Configure the augmentation of training images."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from orchestrator.config.base import Config
 
 
 class ImageAugmentationConfig(Config):
-    """Random geometric and photometric changes of training images, applied to whole uint8
+    """Random geometric and photometric changes to training images, applied to whole uint8
     batches.
     """
 
     rotation_degrees: float = Field(
-        default=7.5, ge=0, le=180, description="Largest rotation either way, in degrees."
+        default=7.5, ge=0, le=180, description="Largest rotation in either direction, in degrees."
     )
     scale_fraction: float = Field(
         default=0.075,
         ge=0,
         lt=1,
-        description="Largest relative change of size; 0.1 means 0.9 to 1.1.",
+        description="Largest relative change of size; 0.1 means a factor from 0.9 to 1.1.",
     )
     shift_fraction: float = Field(
         default=0.0625, ge=0, lt=1, description="Largest shift, as a fraction of the image's side."
     )
     horizontal_flip: bool = Field(
         default=False,
-        description="Mirror every second image; wrong for digits, right for photographs.",
+        description="Mirror each image with probability 1/2; suits photographs, not digits.",
     )
     noise: float = Field(
         default=0.015,
@@ -39,14 +39,14 @@ class ImageAugmentationConfig(Config):
     border: Literal["black", "reflected"] = Field(
         default="black",
         description=(
-            "What comes in where an image is shifted, turned or shrunk: black, or the image"
+            "Fill for the area uncovered by a shift, rotation or reduction: black, or the image"
             " mirrored at its edge."
         ),
     )
 
     def scaled(self, strength: float) -> ImageAugmentationConfig:
-        """The same changes, going `strength` times as far (as far as is possible); mirroring stays
-        as it is.
+        """Return the configuration with every change `strength` times as large, up to its limit;
+        mirroring is unchanged.
         """
         return ImageAugmentationConfig(
             rotation_degrees=min(180.0, strength * self.rotation_degrees),

@@ -1,4 +1,4 @@
-"""The choice of backbones: which network extracts features."""
+"""Configure the backbone, the network that extracts features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 
 
 def is_weight_file(weights: str) -> bool:
-    """Return whether this is the path of a file of weights, and not the name of weights."""
+    """Return whether the text is the path of a weight file rather than the name of weights."""
     return Path(weights).suffix in WEIGHT_FILES
 
 
@@ -34,34 +34,34 @@ class _BackboneConfig(Config):
         ge=8,
         le=1024,
         description=(
-            "Side in pixels to which the network resizes its images; null takes them as they come."
+            "Side in pixels to which the network resizes its images; null keeps their size."
         ),
     )
     mirrored: bool = Field(
         default=False,
         description=(
-            "Whether features are the mean of those of an image and its mirror image: right for"
-            " photographs, wrong for digits; twice the work."
+            "Average the features of an image and its mirror image: suits photographs, not"
+            " digits; doubles the work."
         ),
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
         description=(
-            "Of the layers' arithmetic: bfloat16 is faster where the processor has instructions"
-            " for it."
+            "Number format of the layers' arithmetic; bfloat16 is faster on processors that"
+            " support it."
         ),
     )
     features: FeaturesConfig = Field(
         default_factory=FinalFeaturesConfig,
         description=(
-            "final: what comes out of the last layer; stages: statistics of every stage of the"
-            " network, too."
+            "final: the output of the last layer; stages: also statistics of every stage of the"
+            " network."
         ),
     )
 
 
 class SmallCnnConfig(_BackboneConfig):
-    """A small convolutional extractor for 8x8 to 32x32 images (about 93,000 parameters at 8x8, 512
+    """Small convolutional extractor for 8x8 to 32x32 images (about 93,000 parameters at 8x8, 512
     features).
     """
 
@@ -69,14 +69,14 @@ class SmallCnnConfig(_BackboneConfig):
 
 
 class SmallCnnTinyConfig(_BackboneConfig):
-    """The student's size: about a seventh of `small_cnn` (128 features)."""
+    """Student-sized variant of `small_cnn`, about a seventh of its size (128 features)."""
 
     kind: Literal["small_cnn_tiny"] = "small_cnn_tiny"
 
 
 class ResNet20Config(_BackboneConfig):
-    """The residual network for photographs of about 32x32 (about 272,000 parameters; its stages
-    have 16, 32 and 64 channels).
+    """Residual network for photographs of about 32x32 (about 272,000 parameters; its stages have
+    16, 32 and 64 channels).
     """
 
     kind: Literal["resnet20"] = "resnet20"
@@ -85,9 +85,9 @@ class ResNet20Config(_BackboneConfig):
         min_length=1,
         max_length=3,
         description=(
-            "Cells a side to which the features of the last stages are pooled, in the stages'"
-            " order: (4, 2, 1) joins those of all three, as early ones serve classes that are yet"
-            " to come; (1,) is the smallest student."
+            "Cells per side to which each of the last stages is pooled, in the order of the"
+            " stages: (4, 2, 1) uses all three, because early stages help with classes that"
+            " arrive later; (1,) gives the smallest student."
         ),
     )
 
@@ -96,12 +96,12 @@ class TorchvisionConfig(_BackboneConfig):
     """Any classification model of torchvision, without its last layer."""
 
     kind: Literal["torchvision"] = "torchvision"
-    name: str = Field(description="Name in torchvision.models, for example resnet18.")
+    name: str = Field(description="Name in torchvision.models, such as resnet18.")
     weights: FileOrName | None = Field(
         default=None,
         description=(
             "Pre-trained weights: a name such as DEFAULT (downloaded once), or a file"
-            " (.safetensors, or a state dict of torch); null means random."
+            " (.safetensors, or a torch state dict); null means random."
         ),
     )
 
@@ -113,7 +113,7 @@ class EfficientNetLite0Config(_BackboneConfig):
 
     kind: Literal["efficientnet_lite0"] = "efficientnet_lite0"
     weights: Literal["imagenet"] | None = Field(
-        default="imagenet", description="imagenet, or null for random ones."
+        default="imagenet", description="Pre-trained weights: imagenet, or null for random weights."
     )
     input_size: int = Field(
         default=112,
@@ -124,23 +124,23 @@ class EfficientNetLite0Config(_BackboneConfig):
 
 
 class TimmConfig(_BackboneConfig):
-    """Any network of timm without its classifier, vision transformers included; needs the extra
+    """Any timm network without its classifier, vision transformers included; requires the extra
     `timm`.
     """
 
     kind: Literal["timm"] = "timm"
     name: str = Field(
         description=(
-            "Name in timm, for example convnext_atto, or with the tag of its weights"
+            "Name in timm, such as convnext_atto; it may include the tag of the weights:"
             " vit_small_patch14_dinov2.lvd142m."
         )
     )
     weights: FileOrName | Literal[True] | None = Field(
         default=None,
         description=(
-            "Pre-trained weights: true for those of the name's tag (without one, timm's first"
-            " choice), downloaded once; a tag, which is then added to the name; a file"
-            " (.safetensors, or a state dict of torch); null means random."
+            "Pre-trained weights: true downloads the weights of the name's tag once (timm's"
+            " default if the name has no tag); text is a tag to add to the name, or a file"
+            " (.safetensors, or a torch state dict); null means random."
         ),
     )
     input_size: int | None = Field(
@@ -148,16 +148,16 @@ class TimmConfig(_BackboneConfig):
         ge=8,
         le=1024,
         description=(
-            "Side in pixels to which the network resizes its images; null means the size that timm"
-            " names for it."
+            "Side in pixels to which the network resizes its images; null means the size that"
+            " timm gives for the network."
         ),
     )
 
     @model_validator(mode="before")
     @classmethod
     def _add_tag_to_name(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the YAML file holds
-        """Keep the tag in the name: it also decides about the size and statistics of the images,
-        which stay when the learned weights have replaced the pre-trained ones.
+        """Move the tag of the weights into the name: the tag also determines the image size and
+        statistics, which are still needed once learned weights have replaced the pre-trained ones.
         """
         if not isinstance(values, dict):
             return values
@@ -166,18 +166,18 @@ class TimmConfig(_BackboneConfig):
             return values
         architecture, _, named = name.partition(".")
         if named not in ("", tag):
-            msg = f"weights = {tag}, but name = {name} names others; give weights: true"
+            msg = f"weights = {tag}, but name = {name} names other weights; give weights: true"
             raise ValueError(msg)
         return {**values, "name": f"{architecture}.{tag}", "weights": True}
 
 
 class BackboneExtension(_BackboneConfig, Extension):
-    """Base of the configuration of a backbone (`orchestrator.backbones`).
+    """Base class for the configuration of a backbone extension (`orchestrator.backbones`).
 
-    Its entry point offers `build(config, shape) -> Body` (see `orchestrator.models.backbones`). One
-    that comes with pre-trained weights also offers `weights_identity(config) -> str`, and has a
-    field `weights` here, which must allow None for random ones: a network that is rebuilt with the
-    weights it has learned is built with None.
+    The entry point's object provides `build(config, shape) -> Body` (see
+    `orchestrator.models.backbones`). A backbone with pre-trained weights also provides
+    `weights_identity(config) -> str` and has a field `weights` here. That field must accept None
+    for random weights: a network that is rebuilt from its learned weights is built with None.
     """
 
     group: ClassVar[str] = "orchestrator.backbones"
@@ -198,39 +198,39 @@ BackboneConfig = Annotated[
 
 
 class InheritedBackboneConfig(Config):
-    """The first stages of the teacher's backbone, with its weights: fewer layers [A §53]."""
+    """First stages of the teacher's backbone, with the teacher's weights [A §53]."""
 
     kind: Literal["inherited"] = "inherited"
     until: str = Field(
         pattern=r"^stage[1-9][0-9]*$",
         description=(
-            "Last stage that the student takes, such as stage4; `orchestrator plan --cuts` lists"
-            " the stages with their cost."
+            "Last stage that the student inherits, such as stage4; `orchestrator plan --cuts`"
+            " lists the stages and their costs."
         ),
     )
 
 
 class InheritedLayersConfig(InheritedBackboneConfig):
-    """An inherited backbone together with the one that it is cut from: what can be built.
+    """Inherited backbone together with the backbone that it is cut from, ready to be built.
 
-    No experiment file holds one: `Experiment.backbone_of` makes it.
+    It never stands in an experiment file; `Experiment.backbone_of` creates it.
     """
 
     base: BackboneConfig = Field(description="The teacher's backbone.")
 
     @property
     def input_size(self) -> int | None:
-        """The teacher's."""
+        """Return the input size of the teacher's backbone."""
         return self.base.input_size
 
     @property
     def mirrored(self) -> bool:
-        """The teacher's."""
+        """Return the mirroring of the teacher's backbone."""
         return self.base.mirrored
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """The teacher's."""
+        """Return the precision of the teacher's backbone."""
         return self.base.precision
 
 
@@ -252,7 +252,7 @@ BuildableBackboneConfig = BackboneConfig | InheritedLayersConfig
 
 
 def has_pretrained_weights(config: BuildableBackboneConfig) -> bool:
-    """Return whether a backbone starts from pre-trained weights, a built-in one or an extension."""
+    """Return whether a built-in or extension backbone starts from pre-trained weights."""
     if isinstance(config, InheritedLayersConfig):
         return has_pretrained_weights(config.base)
     return getattr(config, "weights", None) is not None

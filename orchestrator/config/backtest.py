@@ -1,4 +1,4 @@
-"""Configure a backtest: which past arrivals `orchestrator retrain --backtest` replays, and how."""
+"""Configure a backtest: the past arrivals that `orchestrator retrain --backtest` replays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GroupBy = Literal["day", "hour", "week", "file", "folder"]
 
 
 class BacktestConfig(Config):
-    """Configure what is replayed."""
+    """Past arrivals to replay, and how to group, shuffle and corrupt them."""
 
     folder: str = Field(
         min_length=1,
@@ -26,19 +26,22 @@ class BacktestConfig(Config):
     group_by: GroupBy = Field(
         default="day",
         description=(
-            "Files that one tick finds together: written in the same day, hour or ISO week (UTC),"
-            " each file alone, or each folder directly below, by name."
+            "How files are grouped into arrivals, one per tick: by the day, hour or ISO week"
+            " (UTC) in which they were written, each file on its own, or by direct subfolder in"
+            " the order of names."
         ),
     )
     num_orders: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="Shuffled orders of the arrivals that are replayed; null means by date.",
+        description=(
+            "Number of shuffled orders of the arrivals to replay; null replays them once, by date."
+        ),
     )
     wrong_labels: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         default=(),
-        description="Shares of wrong labels to inject into one arrival, each in a further replay.",
+        description="Shares of wrong labels to inject into one arrival; each share adds a replay.",
     )
 
     @field_validator("folder")
@@ -63,7 +66,8 @@ def alternatives(what_if: Sequence[str]) -> list[str]:
     """Return one override for each value of `a.b=VALUE,VALUE,…`.
 
     Raises:
-        ConfigError: One is not of that form, or a setting of neither gate nor reactions.
+        ConfigError: A text is not of that form, or does not name a setting of the gate or of the
+            reactions.
     """
     found = []
     for text in what_if:
@@ -77,7 +81,7 @@ def alternatives(what_if: Sequence[str]) -> list[str]:
             )
         if not path.strip().startswith(_VARIED):
             raise ConfigError(
-                "is no setting of the gate or of the reactions",
+                "is not a setting of the gate or of the reactions",
                 where=f"--what-if {text}",
                 next_step="set others for all replays with --set",
             )

@@ -1,5 +1,5 @@
-"""The base of every configuration model: immutable, no unknown keys, finite numbers, no `yes` for a
-number, default variants filled in.
+"""Base of every configuration model: immutable, no unknown keys, finite numbers, no booleans in
+place of numbers, default variants filled in.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from orchestrator.masking import shown
 
 
 class Config(BaseModel):
-    """A frozen value read from YAML.
+    """Frozen configuration value read from YAML.
 
-    Where a field is a choice between variants told apart by `kind`, a mapping without `kind` means
-    the default variant.
+    If a field is a union of variants distinguished by `kind`, a mapping without `kind` selects the
+    default variant.
     """
 
     model_config = ConfigDict(
@@ -29,7 +29,7 @@ class Config(BaseModel):
     )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Yield what is printed of a configuration: addresses without their secrets."""
+        """Yield the fields to print, with secrets in addresses masked."""
         for name, value in super().__repr_args__():
             yield name, shown(value) if isinstance(value, str) else value
 
@@ -49,8 +49,8 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_meant(cls, values: Any) -> Any:  # noqa: ANN401 - as above
-        """Refuses what pydantic would take for something else: a truth value for 0 or 1, an empty
-        path for the working directory.
+        """Reject values that pydantic would misread: a boolean as 0 or 1, an empty path as the
+        working directory.
         """
         if not isinstance(values, dict):
             return values
@@ -67,7 +67,7 @@ class Config(BaseModel):
 
 
 def _types_in(annotation: object) -> set[object]:
-    """The types that an annotation mentions; those of its literals too."""
+    """Return the types that an annotation mentions, including the types of its literals."""
     arguments = get_args(annotation)
     if not arguments:
         return {

@@ -1,85 +1,88 @@
 """Upper bounds of the numbers in a configuration, each with its reason.
 
-A number without a bound ends a process somewhere else: in a library that allocates, a timer that
-overflows, a loop that does not end. Each of these is far above what anybody has used.
+An unbounded number makes a process fail elsewhere: in a library that allocates memory, in a timer
+that overflows, in a loop that never ends. Every bound is far above any value used in practice.
 """
 
 from __future__ import annotations
 
 MOST_SECONDS = 10 * 365 * 24 * 3600
-"""Ten years: nothing here lasts longer, and dates and timers overflow far above."""
+"""Ten years: longer than any duration here, and far below the overflow of dates and timers."""
 
 MOST_CLASSES = 1_000_000
-"""A classifier of a million classes has as many rows as memory holds."""
+"""A classifier has one row per class; a million rows fill the memory of most machines."""
 
 MOST_TASKS = 1_000_000
-"""As many as classes: every task has one at least."""
+"""At most one task per class, because every task has at least one class."""
 
 MOST_IMAGES = 10**10
-"""More than any collection; their numbers still fit into 64 bits a thousand times over."""
+"""More than any collection, and small enough for 64-bit index arithmetic."""
 
 MOST_EPOCHS = 100_000
-"""An epoch of the smallest data takes a hundredth of a second."""
+"""An epoch on the smallest data set takes a hundredth of a second."""
 
 MOST_BATCH = 2**20
-"""A million images are a batch that no graphics processor holds."""
+"""A batch of a million images exceeds the memory of any GPU."""
 
 MOST_VIEWS = 1024
-"""Each view of an image costs a pass through the network."""
+"""Each view of an image costs a forward pass."""
 
 MOST_STEPS = 100_000
-"""Each is computed for every class and task."""
+"""Each step is computed for every class and task."""
 
 MOST_DIMENSIONS = 65_536
-"""Matrices are square: of 65,536 columns, one takes 16 GiB."""
+"""Matrices are square: with 65,536 columns, one takes 16 GiB."""
 
 MOST_WEIGHT = 1e9
-"""In 32 bits, a part of a sum that counts a billion times as much drowns the others."""
+"""In 32-bit arithmetic, a term a billion times larger than the others swamps them."""
 
 MOST_RATE = 1e12
-"""Learning diverges from one on, and says so; from here on one step of it overflows 32 bits."""
+"""Training diverges, and reports it, at rates of 1 and more; above this bound a single step
+overflows 32 bits.
+"""
 
 MOST_WORKERS = 10_000
-"""Ray's largest known clusters have as many nodes."""
+"""The node count of the largest known Ray clusters."""
 
 MOST_THREADS = 1024
-"""The processors of the largest machines; OpenMP ends the process where it cannot start so many."""
+"""The CPU count of the largest machines; OpenMP aborts the process if it cannot start the threads.
+"""
 
 MOST_GPUS = 1024
-"""More than any machine holds."""
+"""More than any machine has."""
 
 MOST_RESOURCES = 1e6
-"""Of a kind, on one node: what no node has is waited for, and named, by Ray."""
+"""Amount of one resource on one node; Ray waits for what no node has, and names it."""
 
 MOST_GIB = 1e6
-"""A petabyte: 64 bits still count its bytes."""
+"""A petabyte: its byte count still fits into 64 bits."""
 
 MOST_PARAMETERS = 10**13
-"""Ten times the largest networks."""
+"""Ten times the size of the largest networks."""
 
 MOST_RETRIES = 10_000
-"""Each takes seconds at least; Kubernetes counts with 32 bits."""
+"""Each retry takes at least seconds; Kubernetes counts retries in 32 bits."""
 
 MOST_TRIALS = 100_000
-"""A sweep's leaderboard, charts and search read all of its trials."""
+"""The leaderboard, the charts and the search of a sweep read all of its trials."""
 
 MOST_SEEDS = 1000
-"""With each of them, each configuration learns once."""
+"""Each configuration is trained once per seed."""
 
 MOST_PARAMETERS_SWEPT = 256
-"""All that an experiment has, and some more; searches fail far below."""
+"""More than an experiment has; searches become useless far below."""
 
 MOST_CHOICES = 10_000
-"""Of one parameter: a grid goes through all of them."""
+"""Values of one parameter; a grid tries all of them."""
 
 LARGEST_NUMBER = 1e100
-"""Of a range: its square, and the distance of two of them, are still numbers."""
+"""Bound of a range: its square, and the distance between two of them, are still finite."""
 
 LARGEST_INTEGER = 2**53
-"""Of a range: above, a floating-point number skips integers, and searches draw with those."""
+"""Bound of an integer range: searches draw floating-point numbers, which skip integers above it."""
 
 MOST_STEPS_OF_A_RANGE = 10**9
-"""Values of a range with a step: more than 12 digits tell apart."""
+"""Values of a range with a step; more could not be told apart in 12 digits."""
 
 MOST_CHARACTERS = 1000
-"""Of a constraint, or of another text that is taken apart."""
+"""Length of a constraint or another text that is parsed."""

@@ -1,5 +1,5 @@
-"""A Kubernetes cluster with KubeRay: where and how `orchestrator submit` runs jobs. The defaults
-fit what k8s/base installs.
+"""Configure a Kubernetes cluster with KubeRay, on which `orchestrator submit` runs jobs. The
+defaults match what k8s/base installs.
 """
 
 from __future__ import annotations
@@ -21,106 +21,119 @@ _TAG = re.compile(r":(?P<tag>[\w][\w.-]{0,127})$")
 
 
 class SecretsConfig(Config):
-    """Secrets of the namespace. Their keys become environment variables of the job; no value ever
-    stands in a manifest.
+    """Secrets of the namespace. Their keys become environment variables of the job; a manifest
+    never contains a value.
     """
 
     tracking: Name | None = Field(
         default="mlflow-credentials",
-        description="With MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; null means none.",
+        description=(
+            "Secret with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; null means none."
+        ),
     )
     object_storage: Name | None = Field(
-        default=None, description="With AWS_ACCESS_KEY_ID and the like; null means none."
+        default=None, description="Secret with AWS_ACCESS_KEY_ID and the like; null means none."
     )
     webhook: Name | None = Field(
         default=None,
-        description="With ORCHESTRATOR_WEBHOOK_URL, who is told of retrainings; null means none.",
+        description=(
+            "Secret with ORCHESTRATOR_WEBHOOK_URL, which receives the outcomes of retrainings;"
+            " null means none."
+        ),
     )
 
     studies: Name | None = Field(
         default=None,
-        description="With ORCHESTRATOR_STORAGE, where sweeps write their studies; null means none.",
+        description=(
+            "Secret with ORCHESTRATOR_STORAGE, where sweeps write their studies; null means none."
+        ),
     )
 
     @property
     def names(self) -> list[str]:
-        """Those that there are."""
+        """Return the names of the Secrets that are set."""
         secrets = (self.tracking, self.object_storage, self.webhook, self.studies)
         return [name for name in secrets if name is not None]
 
 
 class ClusterTrackingConfig(Config):
-    """MLflow as pods reach it, and as people do."""
+    """Addresses of MLflow, for pods and for people."""
 
     uri: Uri = Field(
-        default="http://mlflow:5000", description="The server, or a database, as seen from pods."
+        default="http://mlflow:5000", description="MLflow server or database, as seen from pods."
     )
     ui_url: Uri | None = Field(
-        default=None, description="Where people open it in a browser; null means at `uri`."
+        default=None,
+        description="Address at which people open MLflow in a browser; null means `uri`.",
     )
 
 
 class ClusterConfig(Config):
-    """One cluster, as `orchestrator submit --cluster-config FILE` reads it."""
+    """One cluster, read by `orchestrator submit --cluster-config FILE`."""
 
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = Field(
-        default="orchestrator", description="Where jobs run."
+        default="orchestrator", description="Namespace in which jobs run."
     )
     image: str = Field(
         default="continual-orchestrator:0.2.0",
-        description="Of every pod, with a tag that never moves, or a digest.",
+        description="Image of every pod, with a tag that never moves, or a digest.",
     )
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
-        default="IfNotPresent", description="When nodes ask for it again."
+        default="IfNotPresent", description="When nodes pull the image again."
     )
     image_pull_secret: Name | None = Field(
-        default=None, description="Secret with which nodes may fetch the image; null means none."
+        default=None, description="Secret that nodes use to pull the image; null means none."
     )
     ray_version: str = Field(
         default="2.60.0",
         pattern=r"^\d{1,6}\.\d{1,6}\.\d{1,6}$",
-        description="Of the Ray in the image.",
+        description="Version of Ray in the image.",
     )
     service_account: Name = Field(
-        default="orchestrator-job", description="Of Ray's pods; it needs no rights."
+        default="orchestrator-job",
+        description="Service account of the Ray pods; it needs no permissions.",
     )
     scheduler_account: Name = Field(
         default="orchestrator-scheduler",
-        description="Of the small pods of a schedule; it may submit jobs.",
+        description=(
+            "Service account of the small pods of a schedule; it is allowed to submit jobs."
+        ),
     )
     secrets: SecretsConfig = Field(
-        default_factory=SecretsConfig, description="What pods are given as environment variables."
+        default_factory=SecretsConfig,
+        description="Secrets that pods receive as environment variables.",
     )
     environment: dict[VariableName, str] = Field(
         default_factory=dict,
         description=(
-            "Further environment variables that are no secrets, such as AWS_ENDPOINT_URL; none by"
-            " which a value becomes code, such as LD_PRELOAD."
+            "Further environment variables that are not secret, such as AWS_ENDPOINT_URL;"
+            " variables that turn a value into code, such as LD_PRELOAD, are rejected."
         ),
     )
     storage: StorageConfig = Field(
-        default_factory=VolumeStorageConfig, description="Where the stage store is."
+        default_factory=VolumeStorageConfig, description="Location of the stage store."
     )
     tracking: ClusterTrackingConfig = Field(
-        default_factory=ClusterTrackingConfig, description="Where MLflow is."
+        default_factory=ClusterTrackingConfig, description="Addresses of MLflow."
     )
     head: HeadConfig = Field(default_factory=HeadConfig, description="Ray's head.")
     workers: WorkersConfig = Field(default_factory=WorkersConfig, description="Ray's workers.")
     gpu: GpuConfig = Field(default_factory=GpuConfig, description="Workers with GPUs.")
     scratch: Quantity = Field(
         default="20Gi",
-        description="Most that a pod may write to its own disk: decoded images, logs, outputs.",
+        description="Disk space that a pod may use for decoded images, logs and outputs.",
     )
     shared_memory: Quantity = Field(
-        default="1Gi", description="Ray's object store in each pod; counts as its memory."
+        default="1Gi",
+        description="Size of Ray's object store in each pod; it counts towards the pod's memory.",
     )
     sweeps: SweepScaleConfig = Field(
-        default_factory=SweepScaleConfig, description="Range of a sweep's workers."
+        default_factory=SweepScaleConfig, description="Range of the number of workers of a sweep."
     )
     limits: LimitsConfig = Field(default_factory=LimitsConfig, description="Deadlines and retries.")
     queue: Annotated[Name, Field(max_length=63)] | None = Field(
         default=None,
-        description="Kueue's LocalQueue in which jobs wait for their turn; null means none.",
+        description="LocalQueue of Kueue in which jobs wait for their turn; null means none.",
     )
     schedule: ScheduleConfig = Field(
         default_factory=ScheduleConfig, description="How retrainings are scheduled."
@@ -132,8 +145,8 @@ class ClusterConfig(Config):
         tag = _TAG.search(image)
         if "@sha256:" not in image and (tag is None or tag["tag"] == "latest"):
             msg = (
-                f"{image!r} may be another image tomorrow; give a version as its tag, or a digest"
-                " (@sha256:…)"
+                f"{image!r} may be a different image tomorrow; give a version as its tag, or a"
+                " digest (@sha256:…)"
             )
             raise ValueError(msg)
         return image
@@ -152,7 +165,7 @@ class ClusterConfig(Config):
         if self.queue is not None and self.schedule.kind == "ray_cron_job":
             msg = (
                 f"queue = {self.queue!r} does not reach the jobs of schedule.kind = ray_cron_job;"
-                " use cron_job, or leave the queue out"
+                " use cron_job, or remove the queue"
             )
             raise ValueError(msg)
         return self

@@ -1,4 +1,4 @@
-"""Jobs of a cluster: how many workers they grow to, when they end, and when they start."""
+"""Configure the jobs of a cluster: their number of workers, time limits, retries and schedule."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from orchestrator.config.kubernetes_values import Quantity
 
 
 class SweepScaleConfig(Config):
-    """How far a sweep's workers grow with the trials that wait, and shrink when none do."""
+    """Range in which the workers of a sweep scale with the number of waiting trials."""
 
     min_trials: int = Field(
         default=1,
         ge=1,
         le=MOST_WORKERS,
-        description="Trials at once for which there are always workers.",
+        description="Concurrent trials for which workers are always kept.",
     )
-    max_trials: int = Field(default=8, ge=1, le=MOST_WORKERS, description="Most trials at once.")
+    max_trials: int = Field(
+        default=8, ge=1, le=MOST_WORKERS, description="Largest number of concurrent trials."
+    )
     idle_seconds: int = Field(
         default=60,
         ge=0,
         le=MOST_SECONDS,
-        description="A worker that has nothing to do for so long is given back.",
+        description="Seconds after which an idle worker is removed.",
     )
 
     @model_validator(mode="after")
@@ -40,39 +42,41 @@ class SweepScaleConfig(Config):
 
 
 class LimitsConfig(Config):
-    """When a job is given up, tried again, and cleared away."""
+    """Time limits, retries and clean-up of a job."""
 
     running_seconds: int = Field(
         default=86400,
         ge=1,
         le=MOST_SECONDS,
-        description="How long one attempt may take, from its start.",
+        description="Seconds that one attempt may take, from its start.",
     )
     starting_seconds: int = Field(
         default=1800,
         ge=1,
         le=MOST_SECONDS,
-        description="How long an attempt may wait for its pods, images included.",
+        description="Seconds that an attempt may wait for its pods, image pulls included.",
     )
     max_retries: int = Field(
         default=2,
         ge=0,
         le=MOST_RETRIES,
         description=(
-            "Attempts after the first, each on a new Ray cluster; what is in the stage store is not"
-            " repeated."
+            "Attempts after the first, each on a new Ray cluster; stages in the stage store are"
+            " reused."
         ),
     )
     ttl_seconds: int = Field(
         default=60,
         ge=0,
         le=MOST_SECONDS,
-        description="How long the Ray cluster stays up after the end; it is paid for meanwhile.",
+        description=(
+            "Seconds that the Ray cluster stays up after the job ends; it costs money meanwhile."
+        ),
     )
 
 
 class ScheduleConfig(Config):
-    """How `submit retrain --schedule` has its ticks started."""
+    """How the ticks of `submit retrain --schedule` are started."""
 
     kind: Literal["cron_job", "ray_cron_job"] = Field(
         default="cron_job",
@@ -82,25 +86,32 @@ class ScheduleConfig(Config):
         ),
     )
     time_zone: str = Field(
-        default="Etc/UTC", description="In which the schedule is meant, such as Europe/Berlin."
+        default="Etc/UTC", description="Time zone of the schedule, such as Europe/Berlin."
     )
     starting_deadline_seconds: int = Field(
         default=600,
         ge=10,
         le=MOST_SECONDS,
-        description="A tick that could not start for so long is left out.",
+        description="A tick that could not start within this many seconds is skipped.",
     )
     keep_finished: int = Field(
-        default=3, ge=0, le=MOST_RETRIES, description="Finished ticks that stay, with their logs."
+        default=3,
+        ge=0,
+        le=MOST_RETRIES,
+        description="Number of finished ticks to keep, with their logs.",
     )
     keep_finished_seconds: int = Field(
         default=86400,
         ge=0,
         le=MOST_SECONDS,
-        description="The same with ray_cron_job, which counts time and not ticks.",
+        description=(
+            "Seconds for which ray_cron_job keeps a finished tick; it replaces keep_finished there."
+        ),
     )
-    cpu: Quantity = Field(default="500m", description="CPUs of the small pod.")
-    memory: Quantity = Field(default="512Mi", description="Its memory.")
+    cpu: Quantity = Field(default="500m", description="CPUs of the pod that submits a tick's job.")
+    memory: Quantity = Field(
+        default="512Mi", description="Memory of the pod that submits a tick's job."
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -108,6 +119,6 @@ class ScheduleConfig(Config):
         try:
             ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            msg = f"{time_zone!r} is no time zone; write it as in Europe/Berlin or Etc/UTC"
+            msg = f"{time_zone!r} is not a time zone; write it as in Europe/Berlin or Etc/UTC"
             raise ValueError(msg) from None
         return time_zone

@@ -1,4 +1,4 @@
-"""Pods of a cluster: on which nodes they may run, and what each needs."""
+"""Configure the pods of a cluster: the nodes on which they may run, and their resources."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from orchestrator.config.kubernetes_values import LabelKey, LabelValue, Quantity
 
 
 class TolerationConfig(Config):
-    """A taint of nodes that pods put up with."""
+    """Node taint that pods tolerate."""
 
     key: LabelKey | None = Field(
-        default=None, description="The taint's key; null, with operator Exists, means every taint."
+        default=None,
+        description="Key of the taint; null with operator Exists tolerates every taint.",
     )
     operator: Literal["Equal", "Exists"] = Field(
-        default="Equal", description="Whether the value counts, or only the key."
+        default="Equal", description="Equal compares key and value, Exists only the key."
     )
     value: LabelValue | None = Field(
-        default=None, description="The taint's value; null with Exists."
+        default=None, description="Value of the taint; null with Exists."
     )
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="Of the taint; null means every effect."
+        default=None, description="Effect of the taint; null means every effect."
     )
 
     @model_validator(mode="after")
@@ -31,49 +32,48 @@ class TolerationConfig(Config):
         if (self.operator == "Exists") == (self.value is not None) or (
             self.key is None and self.operator == "Equal"
         ):
-            msg = "operator Equal needs key and value, Exists has no value"
+            msg = "operator Equal needs key and value, Exists takes no value"
             raise ValueError(msg)
         return self
 
 
 class NodesConfig(Config):
-    """On which nodes pods may run."""
+    """Nodes on which pods may run."""
 
     node_selector: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Labels that a node must have."
     )
     tolerations: tuple[TolerationConfig, ...] = Field(
-        default=(), description="Taints that pods put up with, such as those of spot nodes."
+        default=(), description="Taints that pods tolerate, such as those of spot nodes."
     )
 
 
 class HeadConfig(NodesConfig):
-    """The pod with Ray's head and the job's own process; lanes and trials run on the workers
-    only.
-    """
+    """Pod with Ray's head and the job's own process; lanes and trials run on the workers only."""
 
-    cpu: Quantity = Field(default="2", description="CPUs, as Kubernetes writes them: 2, or 500m.")
+    cpu: Quantity = Field(
+        default="2", description="CPUs in Kubernetes notation, such as 2 or 500m."
+    )
     memory: Quantity = Field(
         default="6Gi",
-        description="Memory; Ray's head takes about 2Gi, and the decoded images come on top.",
+        description="Memory; Ray's head takes about 2Gi, plus the decoded images.",
     )
 
 
 class WorkersConfig(NodesConfig):
-    """Pods of one worker each. Their CPUs and GPUs are what `execution` of the experiment asks
-    for.
-    """
+    """Pods of one worker each. `execution` of the experiment determines their CPUs and GPUs."""
 
     memory: Quantity = Field(default="4Gi", description="Memory of a worker.")
 
 
 class GpuConfig(NodesConfig):
-    """What pods with GPUs need beyond other workers."""
+    """Additional settings of pods with GPUs."""
 
     resource: LabelKey = Field(
-        default="nvidia.com/gpu", description="What the cluster's device plug-in calls a GPU."
+        default="nvidia.com/gpu",
+        description="Resource name that the device plug-in of the cluster gives to GPUs.",
     )
     tolerations: tuple[TolerationConfig, ...] = Field(
         default=(TolerationConfig(key="nvidia.com/gpu", operator="Exists", effect="NoSchedule"),),
-        description="Taints that pods with GPUs put up with.",
+        description="Taints that pods with GPUs tolerate.",
     )

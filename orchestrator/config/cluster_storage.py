@@ -1,4 +1,4 @@
-"""The stage store of a cluster: on a volume, or in a bucket."""
+"""Configure the stage store of a cluster: on a volume or in a bucket."""
 
 from __future__ import annotations
 
@@ -11,51 +11,53 @@ from orchestrator.config.kubernetes_values import MountPath, Name, Uri
 
 
 class VolumeStorageConfig(Config):
-    """The stage store on a volume that all nodes reach."""
+    """Stage store on a volume that all nodes can mount."""
 
     kind: Literal["volume"] = "volume"
     claim: Name = Field(
         default="orchestrator-store",
-        description="The PersistentVolumeClaim; ReadWriteMany unless there is one node.",
+        description=(
+            "PersistentVolumeClaim of the volume; ReadWriteMany unless there is only one node."
+        ),
     )
     mount_path: MountPath = Field(
         default="/var/lib/orchestrator/store",
-        description="Where pods see it: the stage store's folder.",
+        description="Path at which pods mount the volume: the folder of the stage store.",
     )
 
     @property
     def uri(self) -> str:
-        """The stage store's address."""
+        """Return the address of the stage store."""
         return self.mount_path
 
     @property
     def state_folder(self) -> str:
-        """Where a head keeps what must outlive its pod."""
+        """Return the folder for state that must outlive the head's pod."""
         return self.mount_path
 
 
 class ObjectStorageConfig(Config):
-    """The stage store in a bucket."""
+    """Stage store in a bucket."""
 
     kind: Literal["object_storage"] = "object_storage"
     uri: Annotated[Uri, Field(pattern=r"^(s3|gs)://")] = Field(
-        description="s3:// or gs:// address of the stage store."
+        description="Address of the stage store, s3:// or gs://."
     )
     claim: Name | None = Field(
         default=None,
         description=(
-            "A PersistentVolumeClaim for what no bucket can hold: numbers that MLflow does not have"
-            " yet, ledgers of sweeps, what jobs write; null leaves that in the head's pod, with"
-            " which it goes."
+            "PersistentVolumeClaim for state that a bucket cannot hold: numbers not yet sent to"
+            " MLflow, ledgers of sweeps, files that jobs write; null keeps that state in the"
+            " head's pod, and it is lost with the pod."
         ),
     )
     mount_path: MountPath = Field(
-        default="/var/lib/orchestrator/state", description="Where heads see that volume."
+        default="/var/lib/orchestrator/state", description="Path at which heads mount that volume."
     )
 
     @property
     def state_folder(self) -> str | None:
-        """Where a head keeps what must outlive its pod; None where there is no such place."""
+        """Return the folder for state that must outlive the head's pod; None if there is none."""
         return self.mount_path if self.claim else None
 
 

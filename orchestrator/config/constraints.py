@@ -1,4 +1,4 @@
-"""Constraints of a search space: comparisons that a configuration must meet."""
+"""Parse the constraints of a search space: comparisons that a configuration must satisfy."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Constraint:
 
     @property
     def paths(self) -> list[str]:
-        """The paths that it compares."""
+        """Return the paths that the constraint compares."""
         return [side for side in (self.left, self.right) if isinstance(side, str)]
 
     def holds(self, value_of: Mapping[str, float]) -> bool:
-        """Whether it does with these values, by path."""
+        """Return whether the constraint holds for these values, given by path."""
         left, right = (
             value_of[side] if isinstance(side, str) else side for side in (self.left, self.right)
         )
@@ -49,10 +49,10 @@ class Constraint:
 
 
 def parse_constraint(text: str) -> Constraint:
-    """Reads `PATH|number OPERATOR PATH|number [+|- number]`.
+    """Parse `PATH|number OPERATOR PATH|number [+|- number]`.
 
     Raises:
-        ValueError: It is not of that form, or names a path that no experiment has.
+        ValueError: The text is not of that form, or names a path that no experiment has.
     """
     match = _CONSTRAINT.fullmatch(text)
     if match is None:

@@ -1,4 +1,4 @@
-"""Where the images come from."""
+"""Source of the images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOT_READ_WITHOUT_LABELS = {
 
 
 class DigitsConfig(ImageSourceConfig):
-    """scikit-learn's bundled 8x8 handwritten digits: 1,797 images of 10 classes, no network
+    """Handwritten 8x8 digits bundled with scikit-learn: 1,797 images of 10 classes, no network
     needed.
     """
 
@@ -52,11 +52,11 @@ class DigitsConfig(ImageSourceConfig):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (channels, height, width): the digits' own."""
+        """Return (channels, height, width) of the digits."""
         return (1, 8, 8)
 
     def origin(self, half: Half) -> FunctionOrigin:
-        """Name scikit-learn's function."""
+        """Return the function of scikit-learn that provides the digits."""
         return FunctionOrigin("scikit-learn", "sklearn.datasets.load_digits")
 
 
@@ -72,14 +72,16 @@ class ParquetConfig(ResizedSourceConfig):
     train: str = Field(
         min_length=1,
         description=(
-            "Training images: a Parquet file, a folder of them, or a pattern such as"
+            "Training images: a Parquet file, a folder of Parquet files, or a pattern such as"
             " `data/train-*.parquet`; a local path, or an s3:// or gs:// address."
         ),
     )
     test: str | None = Field(
         default=None,
         min_length=1,
-        description="Test images, likewise; null takes `test_fraction` of the others.",
+        description=(
+            "Test images, likewise; null sets `test_fraction` of the training images aside."
+        ),
     )
 
     @field_validator("train", "test")
@@ -89,23 +91,26 @@ class ParquetConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return each half's place; without test images of its own, it is part of the others."""
+        """Return the place of each half; without test images, the training images' place for
+        both.
+        """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
 
 class ImageFolderConfig(ResizedSourceConfig):
-    """Folders with one sub-folder a class; images may lie deeper within it. Hidden files and what
-    is no image are left out.
+    """Folder with one subfolder per class; images may lie deeper within it. Hidden files and files
+    that are not images are skipped.
     """
 
     kind: Literal["image_folder"] = "image_folder"
     train: Path = Field(
-        description="Folder of the training images: the names of its sub-folders are the labels."
+        description="Folder of the training images; the names of its subfolders are the labels."
     )
     test: Path | None = Field(
         default=None,
         description=(
-            "Folder of the test images, likewise; null takes `test_fraction` of the others."
+            "Folder of the test images, likewise; null sets `test_fraction` of the training"
+            " images aside."
         ),
     )
 
@@ -116,35 +121,34 @@ class ImageFolderConfig(ResizedSourceConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return each half's place; without test images of its own, it is part of the others."""
+        """Return the place of each half; without test images, the training images' place for
+        both.
+        """
         return {"train": str(self.train), "test": str(self.test or self.train)}
 
     @property
     def reserved_folder(self) -> Path:
-        """Return the folder of both halves if they lie beside each other, else of the training
-        images.
+        """Return the parent folder of both halves if they share one, otherwise the training
+        folder.
         """
         beside = self.test is not None and self.test.parent == self.train.parent
         return self.train.parent if beside else self.train
 
 
 class TorchvisionDataConfig(ResizedSourceConfig):
-    """A data set of `torchvision.datasets`. Labels are its class names, or integers where it has
-    none.
+    """Data set of `torchvision.datasets`. Labels are its class names, or integers if it names none.
 
-    `test_fraction` is for data sets that torchvision does not split.
+    `test_fraction` applies to data sets that torchvision does not split.
     """
 
     kind: Literal["torchvision"] = "torchvision"
-    name: str = Field(
-        min_length=1, description="Its class in torchvision.datasets, such as `CIFAR10`."
-    )
-    root: Path = Field(description="Folder with its files, as torchvision lays them out.")
-    download: bool = Field(default=False, description="Download what is missing; needs a network.")
+    name: str = Field(min_length=1, description="Class in torchvision.datasets, such as `CIFAR10`.")
+    root: Path = Field(description="Folder of the data set's files, in torchvision's layout.")
+    download: bool = Field(default=False, description="Download missing files; needs a network.")
     options: dict[str, bool | int | str] = Field(
         default={},
         description=(
-            "Further arguments of the data set's class, such as `{split: letters}` for EMNIST."
+            "Further arguments for the data set's class, such as `{split: letters}` for EMNIST."
         ),
     )
 
@@ -154,61 +158,61 @@ class TorchvisionDataConfig(ResizedSourceConfig):
         return absolute_path(path)
 
     def origin(self, half: Half) -> FunctionOrigin:
-        """Name torchvision's class."""
+        """Return the torchvision class that provides the data set."""
         return FunctionOrigin("torchvision", f"torchvision.datasets.{self.name}")
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the folder of its files."""
+        """Return the folder of the data set's files."""
         return {"root": str(self.root)}
 
 
 class ArrivedFile(Config):
-    """A Parquet file as a retraining took it in."""
+    """Parquet file that a retraining has recorded."""
 
     name: PathWithin = Field(description="Path within the folder.")
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
-        description="Of its content: a file that has changed since is not read.",
+        description="SHA-256 of the content; a file that has changed since is rejected.",
     )
     delivery: int = Field(
-        ge=1, le=MOST_IMAGES, description="With which delivery it came; 1 is the first."
+        ge=1,
+        le=MOST_IMAGES,
+        description="Number of the delivery in which the file arrived; 1 is the first.",
     )
 
 
 class ArrivalsConfig(ImageSourceConfig):
-    """A folder of Parquet files that grows, as far as a retraining has taken it in. Written by
-    `orchestrator retrain`, not by hand.
+    """Growing folder of Parquet files, limited to the files that a retraining has recorded. Written
+    by `orchestrator retrain`, not by hand.
 
-    Files have the columns of `ParquetConfig`. Which images are held out, as test data, depends on
-    their content alone: an image that comes twice, or again later, is never on both sides.
+    Files have the columns of `ParquetConfig`. An image is held out as test data depending on its
+    content alone, so duplicates and later copies always fall into the same half.
     """
 
     kind: Literal["arrivals"] = "arrivals"
     path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address.")
-    files: tuple[ArrivedFile, ...] = Field(min_length=1, description="What is read of it.")
+    files: tuple[ArrivedFile, ...] = Field(min_length=1, description="Files of the folder to read.")
     deliveries: tuple[tuple[str, Annotated[int, Field(ge=1, le=MOST_IMAGES)]], ...] = Field(
         min_length=1,
         description=(
-            "Each class with the last delivery of which its images are taken; classes not named are"
-            " left out."
+            "Each class with the last delivery from which its images are read; other classes are"
+            " skipped."
         ),
     )
     held_out_only: tuple[str, ...] = Field(
         default=(),
-        description=(
-            "Classes that have been learned earlier: of them only held-out images are read."
-        ),
+        description="Classes that were learned earlier; only their held-out images are read.",
     )
     held_out_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of the images that is never learned from."
+        default=0.2, gt=0, lt=1, description="Share of the images that is never used for training."
     )
     validation_fraction: float = Field(
         default=0.0,
         ge=0,
         lt=1,
         description=(
-            "Share of each class's training images that is set aside for validation; 0 means none."
+            "Share of each class's training images set aside for validation; 0 means none."
         ),
     )
     image_size: int = Field(
@@ -218,7 +222,7 @@ class ArrivalsConfig(ImageSourceConfig):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (channels, height, width): images are square."""
+        """Return (channels, height, width); images are square."""
         return (self.num_channels, self.image_size, self.image_size)
 
     def origin(self, half: Half) -> str:
@@ -238,17 +242,20 @@ BuiltInDataConfig = Annotated[
 
 
 def _with_labeled_source(config: ImageSourceConfig) -> ImageSourceConfig:
-    """Return the configuration, its unlabeled images' source validated.
+    """Return the configuration with the validated source of its unlabelled images.
 
     Raises:
-        ValueError: The settings of that source are none; one line for each problem.
+        ValueError: The settings of that source are invalid; one line per problem.
     """
     unlabeled = config.unlabeled
     if not isinstance(unlabeled, UnlabeledOfLabeledConfig):
         return config
     found = labeled_source(unlabeled)
     if found.unlabeled is not None:
-        msg = "unlabeled.source.unlabeled: these images have none of their own; leave it out"
+        msg = (
+            "unlabeled.source.unlabeled: a source of unlabelled images cannot have unlabelled"
+            " images itself; remove it"
+        )
         raise ValueError(msg)
     settings = found.model_dump(mode="json", exclude=_NOT_READ_WITHOUT_LABELS)
     found = found.model_copy(
@@ -265,14 +272,14 @@ DataConfig = Annotated[
 
 
 class _Source(Config):
-    source: DataConfig = Field(description="Where the images come from.")
+    source: DataConfig = Field(description="Source of the images.")
 
 
 def labeled_source(unlabeled: UnlabeledOfLabeledConfig) -> DataConfig:
-    """Return the configuration of the source that gives images without their labels.
+    """Return the configuration of the labelled source whose images are used without labels.
 
     Raises:
-        ValueError: The settings are none; one line for each problem.
+        ValueError: The settings are invalid; one line per problem.
     """
     try:
         return validated(_Source, {"source": unlabeled.source}).source

@@ -1,4 +1,4 @@
-"""How one parameter of a search space may vary: the distributions, as values."""
+"""Configure the distribution of a search space's parameter."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from orchestrator.config.bounds import (
 from orchestrator.config.plain_values import hashable_of, require_plain
 from orchestrator.masking import secrets_in, shown_values
 
-# A normal distribution ends so many standard deviations from its mean: beyond, it would have 1 draw
-# in 5,000.
+# Normal distributions are cut this many standard deviations from the mean; 1 draw in 5,000 would
+# lie beyond.
 NORMAL_REACH = 3.7
 
 
@@ -29,8 +29,8 @@ class _DistributionConfig(Config):
     when: dict[str, Any] = Field(
         default_factory=dict,
         description=(
-            "Paths with the value, or the list of values, that each must have; otherwise the"
-            " parameter is left alone."
+            "Conditions, by path: the value, or a list of values, that the path must have. Unless"
+            " all hold, the parameter keeps the experiment's value."
         ),
     )
 
@@ -51,7 +51,7 @@ class _RangeConfig(_DistributionConfig):
             advice = (
                 "swap them"
                 if self.low > self.high
-                else "a parameter with one value is a choice: {kind: choice, values: [VALUE]}"
+                else "write a parameter with one value as a choice: {kind: choice, values: [VALUE]}"
             )
             msg = f"low = {self.low:g} is not below high = {self.high:g}; {advice}"
             raise ValueError(msg)
@@ -63,13 +63,13 @@ class _LogRangeConfig(_RangeConfig):
 
 
 class UniformConfig(_RangeConfig):
-    """Every number of a range equally often."""
+    """Numbers of a range, all equally likely."""
 
     kind: Literal["uniform"] = "uniform"
 
 
 class LogUniformConfig(_LogRangeConfig):
-    """Every order of magnitude of a range equally often."""
+    """Numbers of a range, every order of magnitude equally likely."""
 
     kind: Literal["log_uniform"] = "log_uniform"
 
@@ -88,20 +88,20 @@ class IntUniformConfig(_RangeConfig):
     )
     log: bool = Field(
         default=False,
-        description="Every order of magnitude equally often, instead of every integer.",
+        description="Draw every order of magnitude, instead of every integer, equally often.",
     )
 
     @property
     def num_values(self) -> int:
-        """Return how many integers there are."""
+        """Return the number of integers in the range."""
         return (self.high - self.low) // self.step + 1
 
     @model_validator(mode="after")
     def _orders_of_magnitude_need_a_plain_range(self) -> IntUniformConfig:
         if self.log and (self.low < 1 or self.step != 1):
             msg = (
-                f"log goes with low >= 1 and step = 1, not with low = {self.low} and step ="
-                f" {self.step}; leave it out"
+                f"log requires low >= 1 and step = 1, got low = {self.low} and step = {self.step};"
+                " remove log"
             )
             raise ValueError(msg)
         return self
@@ -109,7 +109,7 @@ class IntUniformConfig(_RangeConfig):
 
 def _check_steps(length: float, step: float) -> None:
     if length > MOST_STEPS_OF_A_RANGE * step:
-        msg = f"step = {step:g} makes more than {MOST_STEPS_OF_A_RANGE:,} values; raise it"
+        msg = f"step = {step:g} gives more than {MOST_STEPS_OF_A_RANGE:,} values; raise it"
         raise ValueError(msg)
 
 
@@ -122,7 +122,7 @@ class _SteppedRangeConfig(_RangeConfig):
     def _has_more_than_one_step(self) -> _SteppedRangeConfig:
         if self.step > self.high - self.low:
             msg = (
-                f"step = {self.step:g} leaves nothing between low = {self.low:g} and high ="
+                f"step = {self.step:g} leaves no value between low = {self.low:g} and high ="
                 f" {self.high:g}; lower it"
             )
             raise ValueError(msg)
@@ -131,43 +131,43 @@ class _SteppedRangeConfig(_RangeConfig):
 
 
 class QuantizedUniformConfig(_SteppedRangeConfig):
-    """Numbers `low, low + step, …` equally often."""
+    """Numbers `low, low + step, …`, all equally likely."""
 
     kind: Literal["quantized_uniform"] = "quantized_uniform"
 
     @property
     def num_values(self) -> int:
-        """Return how many numbers there are."""
+        """Return the number of values in the range."""
         return int((self.high - self.low) / self.step) + 1
 
 
 class QuantizedLogUniformConfig(_LogRangeConfig, _SteppedRangeConfig):
-    """Numbers `low, low + step, …`, every order of magnitude equally often."""
+    """Numbers `low, low + step, …`, every order of magnitude equally likely."""
 
     kind: Literal["quantized_log_uniform"] = "quantized_log_uniform"
 
 
 class _BellConfig(_DistributionConfig):
-    mean: Number = Field(description="Middle of the bell.")
+    mean: Number = Field(description="Mean of the distribution.")
     sd: float = Field(gt=0, le=LARGEST_NUMBER, description="Standard deviation.")
-    low: Number | None = Field(default=None, description="Smallest value; null cuts nothing.")
-    high: Number | None = Field(default=None, description="Largest value; null cuts nothing.")
+    low: Number | None = Field(default=None, description="Smallest value; null means no bound.")
+    high: Number | None = Field(default=None, description="Largest value; null means no bound.")
 
     @model_validator(mode="after")
     def _something_is_left(self) -> _BellConfig:
         low, high = self.bounds
         if low >= high:
             msg = (
-                f"low = {self.low} and high = {self.high} leave nothing of mean = {self.mean:g} ±"
-                f" {NORMAL_REACH} sd = {NORMAL_REACH * self.sd:g}; swap them, or move them to the"
-                " mean"
+                f"low = {self.low} and high = {self.high} leave no value within mean ="
+                f" {self.mean:g} ± {NORMAL_REACH} sd = {NORMAL_REACH * self.sd:g}; swap them, or"
+                " move them towards the mean"
             )
             raise ValueError(msg)
         return self
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Between what values it is drawn."""
+        """Return the smallest and the largest value that can be drawn."""
         low, high = self.mean - NORMAL_REACH * self.sd, self.mean + NORMAL_REACH * self.sd
         return (
             low if self.low is None else max(low, self.low),
@@ -176,13 +176,13 @@ class _BellConfig(_DistributionConfig):
 
 
 class NormalConfig(_BellConfig):
-    """A bell around a mean; nothing is drawn more than 3.7 standard deviations away."""
+    """Normal distribution, cut at 3.7 standard deviations from the mean."""
 
     kind: Literal["normal"] = "normal"
 
 
 class QuantizedNormalConfig(_BellConfig):
-    """A bell around a mean, in multiples of a step."""
+    """Normal distribution, rounded to multiples of a step."""
 
     kind: Literal["quantized_normal"] = "quantized_normal"
     step: float = Field(
@@ -206,7 +206,7 @@ class ChoiceConfig(_DistributionConfig):
     values: tuple[Any, ...] = Field(
         min_length=1,
         max_length=MOST_CHOICES,
-        description="The values, in an order in which neighbours are alike, if there is one.",
+        description="The values; if they have a natural order, list them in it.",
     )
 
     @field_validator("values")
@@ -217,31 +217,34 @@ class ChoiceConfig(_DistributionConfig):
             require_plain(value)
             if secrets_in(value):
                 msg = (
-                    f"{shown_values(value)!r} holds a secret, and a trial's parameters are shown"
-                    " everywhere; give the address without it, and the secret in the environment"
+                    f"{shown_values(value)!r} contains a secret, but parameters of trials are"
+                    " shown everywhere; give the address without it, and the secret in the"
+                    " environment"
                 )
                 raise ValueError(msg)
             hashable = hashable_of(value)
             if hashable in seen:
-                msg = f"{value!r} stands there more than once; name each value once"
+                msg = f"{value!r} is listed more than once; list each value once"
                 raise ValueError(msg)
             seen.add(hashable)
         return values
 
 
 class AscendingConfig(_RangeConfig):
-    """A list of strictly ascending numbers, such as thresholds: drawn one by one, then sorted."""
+    """List of strictly ascending numbers, such as thresholds; the numbers are drawn independently,
+    then sorted.
+    """
 
     kind: Literal["ascending"] = "ascending"
     num_values: int = Field(ge=1, le=64, description="Numbers in the list.")
 
 
 class FallingTableConfig(_RangeConfig):
-    """A table that grows neither along its rows nor along its columns.
+    """Table whose values never increase along a row or a column.
 
-    Its first cell is drawn, then by how much each next row and each next column is lower, wherever
-    it is crossed: num_rows + num_columns - 1 numbers instead of num_rows x num_columns. What would
-    fall below `low` is `low`.
+    The first cell is drawn, then the drop to each next row and each next column, which applies to
+    the whole row or column: num_rows + num_columns - 1 numbers instead of num_rows x num_columns.
+    Values below `low` are raised to `low`.
     """
 
     kind: Literal["falling_table"] = "falling_table"
@@ -252,14 +255,14 @@ class FallingTableConfig(_RangeConfig):
         gt=0,
         le=LARGEST_NUMBER,
         description=(
-            "Largest fall from a row or column to the next; null spreads the range over all of"
-            " them."
+            "Largest drop from one row or column to the next; null spreads the range evenly over"
+            " all of them."
         ),
     )
 
     @property
     def largest_drop(self) -> float:
-        """From one row or column to the next."""
+        """Return the largest drop from one row or column to the next."""
         return self.max_drop or (self.high - self.low) / max(
             1, self.num_rows + self.num_columns - 2
         )
@@ -279,5 +282,5 @@ DistributionConfig = Annotated[
     Field(discriminator="kind"),
 ]
 
-# Those of which a grid can list every value.
+# The distributions whose values a grid can list.
 ENUMERABLE = (ChoiceConfig, IntUniformConfig, QuantizedUniformConfig)

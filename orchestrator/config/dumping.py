@@ -1,4 +1,4 @@
-"""Experiments written out: as JSON values, as YAML text, and as flat MLflow parameters."""
+"""Serialise experiments: as JSON values, as YAML text and as flat MLflow parameters."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _OTHER_LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 
 
 def values_to_keep(experiment: Experiment) -> dict[str, Any]:
-    """Return the experiment as JSON values, with every default, `***` for each secret: more
-    people read what is kept than ran it.
+    """Return the experiment as JSON values, defaults included, with each secret masked as `***`,
+    because stored values have more readers than the person who ran it.
     """
     tree: dict[str, Any] = shown_values(experiment.model_dump(mode="json"))
     return tree
 
 
 def dump_experiment(experiment: Experiment) -> str:
-    """Return the experiment as YAML text; reading it back gives an equal experiment if no address
-    has a secret, and one that takes its secrets from the environment if one has.
+    """Return the experiment as YAML text. Reading it back gives an equal experiment; secrets in
+    addresses are masked, and are then read from the environment.
     """
     tree = values_to_keep(experiment)
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read them as blanks
+    if not _OTHER_LINE_ENDS.isdisjoint(text):  # YAML would read them as spaces
         text = yaml.safe_dump(tree, sort_keys=False)
     return text
 
@@ -38,7 +38,7 @@ def flatten(experiment: Experiment) -> dict[str, str]:
 
 
 def flatten_tree(tree: Mapping[str, Any]) -> dict[str, str]:
-    """Return an experiment that was written as JSON as MLflow parameters."""
+    """Flatten the JSON values of an experiment into MLflow parameters."""
     flat: dict[str, str] = {}
 
     def walk(prefix: str, node: object) -> None:

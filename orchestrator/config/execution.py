@@ -1,4 +1,6 @@
-"""Where stages are computed: in the calling process, or by Ray on one machine or many."""
+"""Configure where stages are computed: in the calling process, or by Ray on one or more
+machines.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ NumWorkers = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
 
 
 class InProcessConfig(Config):
-    """Every stage in the calling process: notebooks, tests, one small machine."""
+    """Run every stage in the calling process, for notebooks, tests and a small machine."""
 
     kind: Literal["in_process"] = "in_process"
     num_threads: int | None = Field(
@@ -28,18 +30,18 @@ class InProcessConfig(Config):
         ge=1,
         le=MOST_THREADS,
         description=(
-            "CPU threads of torch, at most as many as there are CPUs; null means as many as are"
-            " idle when a stage begins, for threads that must share a CPU are slower than one."
-            " Another number may change the last digits of results."
+            "CPU threads of torch, at most the number of CPUs; null uses the CPUs that are idle"
+            " when a stage begins, because threads that share a CPU are slower than one thread. A"
+            " different number may change the last digits of results."
         ),
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="auto takes a GPU when there is one."
+        default="auto", description="auto uses a GPU if there is one."
     )
 
 
 class LaneConfig(Config):
-    """One lane's workers under Ray, and what each of them asks for."""
+    """Workers of one lane under Ray, and the resources of each."""
 
     num_train_workers: NumWorkers | tuple[NumWorkers, NumWorkers] = Field(
         default=1,
@@ -52,27 +54,28 @@ class LaneConfig(Config):
         default=1.0,
         gt=0,
         le=MOST_RESOURCES,
-        description="CPUs of a worker; it computes with as many threads, rounded down.",
+        description="CPUs per worker; it computes with this many threads, rounded down.",
     )
     num_gpus_per_worker: float = Field(
-        default=0.0, ge=0, le=MOST_GPUS, description="GPUs of a worker; 0 computes on the CPU."
+        default=0.0, ge=0, le=MOST_GPUS, description="GPUs per worker; 0 computes on the CPU."
     )
     custom_resources_per_worker: dict[str, Annotated[float, Field(gt=0, le=MOST_RESOURCES)]] = (
         Field(
             default_factory=dict,
             description=(
-                "Other resources of a worker, by the names that the cluster's nodes give them."
+                "Custom Ray resources per worker, by the names that the nodes of the cluster use."
             ),
         )
     )
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = Field(
         default="PACK",
         description=(
-            "Workers together on few nodes or apart on many; STRICT_ waits until that is possible."
+            "PACK places workers on few nodes, SPREAD on many; STRICT_ waits until that is"
+            " possible."
         ),
     )
     node_labels: dict[str, str] = Field(
-        default_factory=dict, description="Labels that a node must have to be given a worker."
+        default_factory=dict, description="Labels that a node must have to run a worker."
     )
 
     @field_validator("custom_resources_per_worker")
@@ -96,7 +99,7 @@ class LaneConfig(Config):
 
     @property
     def min_train_workers(self) -> int:
-        """Fewest workers that the lane runs with."""
+        """Return the smallest number of workers that the lane runs with."""
         return (
             self.num_train_workers
             if isinstance(self.num_train_workers, int)
@@ -105,7 +108,7 @@ class LaneConfig(Config):
 
     @property
     def max_train_workers(self) -> int:
-        """Most workers that the lane runs with."""
+        """Return the largest number of workers that the lane runs with."""
         return (
             self.num_train_workers
             if isinstance(self.num_train_workers, int)
@@ -114,18 +117,18 @@ class LaneConfig(Config):
 
     @property
     def num_threads(self) -> int:
-        """CPU threads of each worker."""
+        """Return the number of CPU threads of each worker."""
         return max(1, int(self.num_cpus_per_worker))
 
     @property
     def resources_per_worker(self) -> dict[str, float]:
-        """What one worker asks for, in Ray's names."""
+        """Return the resources that one worker requests, by Ray's names."""
         gpus = {"GPU": self.num_gpus_per_worker} if self.num_gpus_per_worker else {}
         return {"CPU": self.num_cpus_per_worker, **gpus, **self.custom_resources_per_worker}
 
 
 class RayConfig(Config):
-    """The teacher lane and the student lane as two Ray Train runs at once."""
+    """Run the teacher lane and the student lane as two concurrent Ray Train runs."""
 
     kind: Literal["ray"] = "ray"
     address: str | None = Field(
@@ -139,8 +142,8 @@ class RayConfig(Config):
     autoscaling: bool = Field(
         default=False,
         description=(
-            "Whether the cluster adds nodes on demand: lanes for which there is no room yet are"
-            " then waited for."
+            "Whether the cluster adds nodes on demand; if so, lanes wait until there is room for"
+            " them."
         ),
     )
     teacher: LaneConfig = Field(default_factory=LaneConfig, description="The teacher lane.")
@@ -149,25 +152,25 @@ class RayConfig(Config):
         default=3,
         ge=0,
         le=MOST_RETRIES,
-        description="How often in a run a lane may lose workers and start them again.",
+        description="How often per run a lane may lose workers and restart them.",
     )
     max_preemptions: int = Field(
         default=20,
         ge=0,
         le=MOST_RETRIES,
-        description="How often a lane may lose a node that was taken away with notice.",
+        description="How often a lane may lose a node to an announced preemption.",
     )
     start_timeout_seconds: float = Field(
         default=60.0,
         gt=0,
         le=MOST_SECONDS,
-        description="How long to wait for a lane's workers before asking once more.",
+        description="Seconds to wait for the workers of a lane before requesting them again.",
     )
     max_start_attempts: int = Field(
         default=2,
         ge=1,
         le=MOST_RETRIES,
-        description="How often in a run to ask for a lane's workers before giving up.",
+        description="How often per run to request the workers of a lane before giving up.",
     )
 
 

@@ -1,4 +1,4 @@
-"""A whole experiment: what `orchestrator run` reads."""
+"""Configure an experiment, as read by `orchestrator run`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from orchestrator.masking import shown
 
 
 class StoreConfig(Config):
-    """Where computed stages are kept."""
+    """Location of the stage store, which keeps computed stages."""
 
     uri: str = Field(
         default=".orchestrator/store",
         min_length=1,
-        description="Local folder, s3:// or gs:// address.",
+        description="Local folder, or s3:// or gs:// address.",
     )
 
     @field_validator("uri")
@@ -49,50 +49,49 @@ class StoreConfig(Config):
 
 
 class TrackingConfig(Config):
-    """Where MLflow keeps the run, and what of it."""
+    """Location of MLflow, and what is logged to it."""
 
     uri: str = Field(
         default="sqlite:///mlflow.db",
         min_length=1,
-        description="sqlite:///FILE, a server's http(s):// address, or a database.",
+        description="sqlite:///FILE, the http(s):// address of a server, or a database.",
     )
     experiment: str | None = Field(
-        default=None, description="MLflow experiment; null means the experiment's name."
+        default=None,
+        description="Name of the MLflow experiment; null uses `name` of this experiment.",
     )
     storage: str | None = Field(
         default=None,
         min_length=1,
         description=(
-            "Optuna storage of every sweep's study: sqlite:///FILE, or a database such as"
-            " postgresql://HOST/NAME; null means ORCHESTRATOR_STORAGE, else studies.db beside the"
-            " store."
+            "Optuna storage for the studies of sweeps: sqlite:///FILE, or a database such as"
+            " postgresql://HOST/NAME; null uses the environment variable ORCHESTRATOR_STORAGE,"
+            " otherwise studies.db next to the stage store."
         ),
     )
     required: bool = Field(
         default=True,
         description=(
-            "Whether the store must answer at the start; if not, the run keeps its numbers until it"
-            " does."
+            "Whether MLflow must be reachable at the start; if false, the run keeps its numbers"
+            " until MLflow is reachable."
         ),
     )
     spool: Path = Field(
         default=Path(".orchestrator/spool"),
-        description=(
-            "Folder where numbers wait until the store has them; on a disk of this machine."
-        ),
+        description="Folder, on a local disk, where numbers wait until MLflow has received them.",
     )
     models: Literal["log", "candidate", "register", "none"] = Field(
         default="log",
         description=(
-            "log: both final models are logged, and `orchestrator register` may register them;"
-            " candidate: each is also a new version of NAME-teacher-candidate or"
-            " NAME-student-candidate; register: of NAME-teacher or NAME-student, where its newest"
-            " version may be what is served; none: neither."
+            "log: log both final models, so that `orchestrator register` can register them;"
+            " candidate: also make each a new version of NAME-teacher-candidate or"
+            " NAME-student-candidate; register: also make each a new version of NAME-teacher or"
+            " NAME-student, whose newest version may be in service; none: log no model."
         ),
     )
     system_metrics: bool = Field(
         default=False,
-        description="Whether CPU, memory, disk, network and GPU of this machine are logged.",
+        description="Whether to log the use of CPU, memory, disk, network and GPU on this machine.",
     )
 
     @field_validator("uri")
@@ -109,9 +108,9 @@ class TrackingConfig(Config):
     def _storage_is_not_mlflows(self) -> TrackingConfig:
         if self.storage is not None and is_same_place(self.storage, self.uri):
             msg = (
-                f"storage = {shown(self.storage)} is MLflow's own database, and both keep their"
-                " version in a table of one name; give a database of its own, such as"
-                " sqlite:///studies.db"
+                f"storage = {shown(self.storage)} is MLflow's own database, but MLflow and Optuna"
+                " both keep their schema version in a table of the same name; give a separate"
+                " database, such as sqlite:///studies.db"
             )
             raise ValueError(msg)
         return self
@@ -123,47 +122,49 @@ class TrackingConfig(Config):
 
 
 class Experiment(Config):
-    """One run, completely described: together with the data it determines every number."""
+    """Complete description of one run: together with the data it determines every number."""
 
     name: str = Field(
         default="digits",
         pattern=r"^[\w][\w.\- ]*$",
         max_length=200,
-        description="Shown in MLflow and in every report.",
+        description="Name shown in MLflow and in every report.",
     )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Reaches every random generator.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random generator.")
     data: DataConfig = Field(
         default_factory=DigitsConfig, description="Where the images come from."
     )
     scenario: ScenarioConfig = Field(
-        default_factory=ScenarioConfig, description="How classes arrive."
+        default_factory=ScenarioConfig, description="Order and grouping in which classes arrive."
     )
     method: MethodConfig = Field(
         default_factory=DualTeacherConfig,
-        description="This project's method, or one to compare it with.",
+        description="Learning method: this project's, or one to compare it with.",
     )
     teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="The first model.")
     student: StudentConfig = Field(
         default_factory=StudentConfig, description="The second, smaller model."
     )
     execution: ExecutionConfig = Field(
-        default_factory=RayConfig, description="Where stages are computed."
+        default_factory=RayConfig,
+        description="Where stages are computed: by Ray or in the calling process.",
     )
     store: StoreConfig = Field(
-        default_factory=StoreConfig, description="Where computed stages are kept."
+        default_factory=StoreConfig,
+        description="Location of the stage store, which keeps computed stages.",
     )
     tracking: TrackingConfig = Field(
-        default_factory=TrackingConfig, description="Where MLflow keeps the run."
+        default_factory=TrackingConfig, description="Location of MLflow, and what is logged to it."
     )
 
     @property
     def study_storage(self) -> str:
-        """Address of the Optuna storage that sweeps of this experiment write their studies to."""
+        """Return the address of the Optuna storage for the studies of this experiment's sweeps."""
         given = self.tracking.storage or os.environ.get(STORAGE_VARIABLE)
         return absolute_storage(given) if given else storage_beside(self.store.uri)
 
     def backbone_of(self, role: Role) -> BuildableBackboneConfig:
-        """Return what a role's backbone is built from; an inherited one includes the teacher's."""
+        """Return the backbone configuration of a role; an inherited one includes the teacher's."""
         own = self.teacher.backbone if role == "teacher" else self.student.backbone
         if isinstance(own, InheritedBackboneConfig):
             return InheritedLayersConfig(until=own.until, base=self.teacher.backbone)
@@ -185,8 +186,8 @@ class Experiment(Config):
                 for path, training in trainings.items():
                     if training.batch_size < num:
                         msg = (
-                            f"{path}.batch_size = {training.batch_size} is not enough for the {num}"
-                            f" workers of execution.{role}: they share each batch; raise it or"
+                            f"{path}.batch_size = {training.batch_size} is too small for the {num}"
+                            f" workers of execution.{role}, which share each batch; raise it or"
                             " lower num_train_workers"
                         )
                         raise ValueError(msg)

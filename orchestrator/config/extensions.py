@@ -1,21 +1,22 @@
-"""Methods, backbones, image sources and transfer rules from outside the package.
+"""Find and load extensions: methods, backbones, image sources and transfer rules from other
+packages.
 
-A distribution offers them by entry points in one of four groups. In an experiment file the name of
-an entry point is a `kind` like the built-in ones:
+A distribution provides extensions as entry points in one of four groups. In an experiment file, the
+name of an entry point is a `kind` like the built-in ones:
 
 ```toml
 [project.entry-points."orchestrator.methods"]
 my_method = "my_package.method:MY_METHOD"
 ```
 
-Each group has a base class here or beside the built-in configurations (`MethodExtension`,
+Each group has a base class, here or next to the built-in configurations (`MethodExtension`,
 `BackboneExtension`, `ImageSourceExtension`, `TransferRuleExtension`). An entry point names an
-object (module, class or instance) with two attributes beside those of its group:
+object (module, class or instance) with two attributes in addition to those of its group:
 
-- `config`: a subclass of that base class: the fields that a user may set;
-- `format`: an integer that is raised when the extension computes something else.
+- `config`: a subclass of that base class, with the fields that a user may set;
+- `format`: an integer, raised whenever the extension computes something different.
 
-Nothing is loaded before a configuration asks for it by name.
+An extension is loaded only when a configuration names it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ GROUPS = {
     "orchestrator.image_sources": "image source",
     "orchestrator.transfer_rules": "transfer rule",
 }
-"""Entry-point groups, and what one offers in words."""
+"""Entry-point groups, each with the noun that messages use for its extensions."""
 
 _BASES = {
     "orchestrator.methods": "MethodExtension (orchestrator.config.extensions)",
@@ -49,7 +50,7 @@ _BASES = {
 
 
 class Extension(Config):
-    """Mark a configuration that comes from outside the package; see the bases of each group."""
+    """Configuration that comes from another package; each group has its own base class."""
 
     group: ClassVar[str]
 
@@ -57,10 +58,10 @@ class Extension(Config):
 
 
 class MethodExtension(Extension):
-    """Base of the configuration of a method (`orchestrator.methods`).
+    """Base class for the configuration of a method extension (`orchestrator.methods`).
 
-    Its entry point offers what `orchestrator.methods.method.Method` names, without `formats`:
-    `format` stands for both roles.
+    The entry point's object provides the members of `orchestrator.methods.method.Method`, except
+    `formats`: `format` applies to both roles.
     """
 
     group: ClassVar[str] = "orchestrator.methods"
@@ -68,14 +69,14 @@ class MethodExtension(Extension):
 
 @dataclass(frozen=True)
 class Installed:
-    """An entry point of an installed distribution.
+    """Entry point of an installed distribution.
 
     Attributes:
-        group: Its entry-point group.
-        kind: Its name: what `kind` says in an experiment file.
-        distribution: Name of the distribution that brings it.
-        version: Of that distribution.
-        target: Where the object is: `package.module:NAME`.
+        group: Entry-point group.
+        kind: Name of the entry point, which an experiment file gives as `kind`.
+        distribution: Name of the distribution that provides it.
+        version: Version of that distribution.
+        target: Location of the object: `package.module:NAME`.
     """
 
     group: str
@@ -88,18 +89,18 @@ class Installed:
         """Import and return the object.
 
         Raises:
-            ConfigError: It cannot be imported, or is no extension.
+            ConfigError: It cannot be imported, or is not an extension.
         """
         return _load(self)
 
     @property
     def words(self) -> str:
-        """`method my_method of my-package 1.0`: for messages."""
+        """Return a description for messages, such as `method my_method of my-package 1.0`."""
         return f"{GROUPS[self.group]} {self.kind} of {self.distribution} {self.version}"
 
 
 def offers(group: str) -> list[Installed]:
-    """Return all that installed distributions offer in a group, without importing it."""
+    """Return all entry points of a group in installed distributions, without importing them."""
     found = []
     for point in metadata.entry_points(group=group):
         name, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
@@ -113,7 +114,7 @@ def installed(group: str) -> dict[str, Installed]:
     """Return the extensions of a group by kind, without importing them.
 
     Raises:
-        ConfigError: Two distributions offer the same kind.
+        ConfigError: Two distributions provide the same kind.
     """
     found: dict[str, Installed] = {}
     for offered in offers(group):
@@ -128,19 +129,19 @@ def installed(group: str) -> dict[str, Installed]:
 
 
 def load_extension(config: Extension) -> Any:  # noqa: ANN401 - what its entry point names
-    """Return the object whose configuration this is.
+    """Return the object that this configuration belongs to.
 
     Raises:
-        ConfigError: It is not installed (any more), or cannot be loaded.
+        ConfigError: The extension is not installed, or cannot be loaded.
     """
     return installed_for(config).load()
 
 
 def extensions_in(config: Config) -> list[Installed]:
-    """Return the installed extensions that a configuration uses, wherever in it they stand.
+    """Return the installed extensions that a configuration uses at any depth.
 
     Raises:
-        ConfigError: One is not installed (any more).
+        ConfigError: An extension is not installed.
     """
     found = [installed_for(config)] if isinstance(config, Extension) else []
     for name in type(config).model_fields:
@@ -151,7 +152,9 @@ def extensions_in(config: Config) -> list[Installed]:
 
 
 def extensions_named(values: Iterable[object]) -> list[Installed]:
-    """Return the installed extensions that swept values name: as a text, or as a mapping's kind."""
+    """Return the installed extensions that swept values name, as a text or as the kind of a
+    mapping.
+    """
     kinds = {it.get("kind") if isinstance(it, dict) else it for it in values if _is_name(it)}
     return [
         offered for group in GROUPS for kind, offered in installed(group).items() if kind in kinds
@@ -163,7 +166,7 @@ def _is_name(value: object) -> bool:
 
 
 def extension_identity(config: object) -> dict[str, Any]:
-    """Return what the stage key holds of an extension: distribution, version and format number.
+    """Return the parts of an extension that enter the stage key: distribution, version and format.
 
     Empty for a built-in configuration.
 
@@ -181,17 +184,17 @@ def extension_identity(config: object) -> dict[str, Any]:
 
 
 def installed_for(config: Extension) -> Installed:
-    """Return the entry point whose configuration this is, without importing it.
+    """Return the entry point that this configuration belongs to, without importing it.
 
     Raises:
-        ConfigError: It is not installed (any more).
+        ConfigError: The extension is not installed.
     """
     offered = installed(config.group).get(config.kind)
     if offered is None:
         raise ConfigError(
             f"the {GROUPS[config.group]} {config.kind!r} is not installed",
             where=f"entry points of {config.group}",
-            next_step="install the package that offers it on every machine that computes",
+            next_step="install the package that provides it on every machine that computes",
         )
     return offered
 
@@ -229,10 +232,10 @@ def _load(offered: Installed) -> Any:  # noqa: ANN401 - what the entry point nam
 
 @dataclass(frozen=True)
 class OpenUnion:
-    """Let a choice between built-in configurations also take those of installed extensions.
+    """Extend a union of built-in configurations by those of installed extensions.
 
     Attributes:
-        base: The group's base class.
+        base: Base class of the group.
         built_in: The closed union, with its discriminator.
     """
 
@@ -241,14 +244,14 @@ class OpenUnion:
 
     @property
     def built_in_kinds(self) -> set[str]:
-        """The kinds that no extension can take."""
+        """Return the built-in kinds, which an extension cannot use."""
         models = get_args(get_args(self.built_in)[0])
         return {get_args(model.model_fields["kind"].annotation)[0] for model in models}
 
     def __get_pydantic_core_schema__(
         self, _source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Validate by the extension where `kind` names one, else by the closed union."""
+        """Validate with the extension that `kind` names, otherwise with the closed union."""
 
         def validate(value: object, closed: core_schema.ValidatorFunctionWrapHandler) -> object:
             if isinstance(value, self.base):
@@ -268,7 +271,7 @@ class OpenUnion:
 
 
 def _dump(config: Config, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    """Serialize by the value's own class: the annotation does not know an extension's fields."""
+    """Serialise with the value's own class, because the annotation lacks an extension's fields."""
     return config.model_dump(
         mode=info.mode,
         include=info.include,  # type: ignore[arg-type] # pydantic has two names for one type

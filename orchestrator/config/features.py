@@ -1,4 +1,4 @@
-"""The choice of features: what a backbone reports of an image."""
+"""Configure the features that a backbone returns for an image."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from pydantic import Field
 
 from orchestrator.config.base import Config
 
-# networks have four to seven
+# networks have four to seven stages
 StageNumber = Annotated[int, Field(ge=1, le=64)]
 
 
 class FinalFeaturesConfig(Config):
-    """The features behind the last layer, and no others."""
+    """Features after the last layer only."""
 
     kind: Literal["final"] = "final"
 
 
 class StageFeaturesConfig(Config):
-    """Named groups of features: mean and deviation of every channel of every stage, cells of some
-    stages, and the final features (Head2Toe, Evci et al. 2022; LayUP, Ahrens et al. 2023).
+    """Named groups of features: mean and standard deviation of every channel of every stage, pooled
+    cells of some stages, and the final features (Head2Toe, Evci et al. 2022; LayUP, Ahrens et al.
+    2023).
     """
 
     kind: Literal["stages"] = "stages"
     pooled: tuple[StageNumber, ...] = Field(
         default=(2, 3, 4),
         description=(
-            "Numbers of the stages, counted from 1, whose channels are also pooled to 2x2 cells;"
+            "Numbers, counted from 1, of the stages whose channels are also pooled to 2x2 cells;"
             " numbers beyond the last stage are ignored."
         ),
     )

@@ -1,4 +1,4 @@
-"""Configure the gate: what a candidate must show to become the champion."""
+"""Configure the gate: the conditions under which a candidate becomes the champion."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _OLD_NAME = "old_accuracy_tolerance"
 
 
 class GateConfig(Config):
-    """Configure what a candidate must show on held-out images to become the champion.
+    """Conditions that a candidate must meet on held-out images to become the champion.
 
-    Every bound on an accuracy is a statement that must hold with `confidence`: it is *met* where
-    chance alone cannot explain that the images agree with it, *violated* where chance cannot
-    explain that they do not, and otherwise there are *not enough images*. Bounds hold for teacher
-    and student unless said otherwise.
+    Every bound on an accuracy is a statement that must hold with `confidence`. It is *met* if
+    chance alone cannot explain that the images agree with it, *violated* if chance cannot explain
+    that they contradict it, and undecided for lack of images (*not enough images*) otherwise.
+    Bounds apply to teacher and student unless stated otherwise.
     """
 
     confidence: float = Field(
@@ -26,8 +26,8 @@ class GateConfig(Config):
         ge=0.5,
         lt=1,
         description=(
-            "Confidence of each statement; the more verdicts the same held-out images have given,"
-            " the stricter it becomes."
+            "Confidence of each statement; it tightens with every verdict based on the same"
+            " held-out images."
         ),
     )
     margin: float = Field(
@@ -35,8 +35,8 @@ class GateConfig(Config):
         ge=0,
         le=1,
         description=(
-            "What may be forgotten: choosing among the champion's classes, the accuracy may be"
-            " lower than the champion's by this much. Called old_accuracy_tolerance before."
+            "Allowed loss: largest drop below the champion's accuracy when choosing among the"
+            " champion's classes only. Formerly old_accuracy_tolerance."
         ),
     )
     max_taken: float = Field(
@@ -44,8 +44,8 @@ class GateConfig(Config):
         ge=0,
         le=1,
         description=(
-            "What the new classes may take: share of the images of the champion's classes that are"
-            " right among those, and go to a new class among all."
+            "Largest share of the images of the champion's classes that are classified correctly"
+            " among those classes, but assigned to a new class among all classes."
         ),
     )
     max_class_drop: float | None = Field(
@@ -53,47 +53,57 @@ class GateConfig(Config):
         ge=0,
         le=1,
         description=(
-            "No single class of the champion may lose more accuracy than this; null only reports"
-            " the largest loss."
+            "Largest accuracy drop of any single class of the champion; null only reports the"
+            " largest drop."
         ),
     )
     min_new_accuracy: float = Field(
-        default=0.5, ge=0, le=1, description="Accuracy on the new classes, among all classes."
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Smallest accuracy on the new classes when choosing among all classes.",
     )
     max_forgetting: float = Field(
-        default=0.2, ge=-1, le=1, description="Forgetting over all tasks."
+        default=0.2, ge=-1, le=1, description="Largest forgetting over all tasks."
     )
     min_agreement: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Share of the held-out images on which student and teacher agree.",
+        description="Smallest share of the held-out images on which student and teacher agree.",
     )
     max_student_parameters: int | None = Field(
-        default=None, ge=1, le=MOST_PARAMETERS, description="Size of the student; null means any."
+        default=None,
+        ge=1,
+        le=MOST_PARAMETERS,
+        description="Largest number of parameters of the student; null means no bound.",
     )
     max_student_latency_ms: float | None = Field(
         default=None,
         gt=0,
         le=1000 * MOST_SECONDS,
         description=(
-            "Median time of the student for one image on one CPU thread; null only reports it."
+            "Largest median time, in milliseconds, that the student takes for one image on one"
+            " CPU thread; null only reports it."
         ),
     )
     inconclusive: Literal["promote", "hold", "ask"] | None = Field(
         default=None,
         description=(
-            "What to do where nothing is violated and images are too few to be sure: promote, hold"
-            " until more have arrived, or ask a person. null goes by what would be lost: a"
-            " candidate that is better over all classes, the new ones included, is promoted, unless"
-            " it seems to miss the minimum on the new classes; any other is held."
+            "Decision if nothing is violated but there are too few images to be sure: promote,"
+            " hold until more have arrived, or ask a person. null decides by measured accuracy:"
+            " promote a candidate that is better over all classes, new ones included, unless it"
+            " appears to miss the minimum on the new classes; hold any other."
         ),
     )
     shelf_life: int = Field(
         default=20,
         ge=1,
         le=10_000,
-        description="Verdicts from the same held-out images after which new ones are asked for.",
+        description=(
+            "Number of verdicts based on the same held-out images after which new ones are"
+            " requested."
+        ),
     )
 
     @model_validator(mode="before")
@@ -102,13 +112,15 @@ class GateConfig(Config):
         if not isinstance(given, dict) or _OLD_NAME not in given:
             return given
         if "margin" in given:
-            msg = f"margin and {_OLD_NAME} are the same; leave {_OLD_NAME} out"
+            msg = (
+                f"margin and {_OLD_NAME} are the same setting; remove {_OLD_NAME}, its former name"
+            )
             raise ValueError(msg)
         rest = {name: it for name, it in given.items() if name != _OLD_NAME}
         return {**_bounds_of_former_name(given[_OLD_NAME]), "margin": given[_OLD_NAME], **rest}
 
     def meaning(self) -> list[str]:
-        """Return what the gate demands, a sentence a statement."""
+        """Return the demands of the gate in words, one sentence per statement."""
         undecided = {
             "promote": "it is promoted",
             "hold": "it is held until more images have arrived",
@@ -134,8 +146,8 @@ class GateConfig(Config):
 
 
 def _bounds_of_former_name(tolerance: object) -> dict[str, float]:
-    """Return bounds at least as wide: the former one held for everything that could be lost."""
-    if not isinstance(tolerance, int | float):  # the field itself says what is wrong
+    """Return bounds at least as wide as the former one, which applied to every kind of loss."""
+    if not isinstance(tolerance, int | float):  # validation of the field reports it
         return {}
     return {
         name: max(tolerance, GateConfig.model_fields[name].default)

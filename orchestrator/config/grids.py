@@ -14,10 +14,10 @@ from orchestrator.config.distributions import (
 
 
 def check_grid(parameters: Mapping[str, DistributionConfig]) -> None:
-    """Reject parameters without a last value, or with too many.
+    """Reject parameters with infinitely or too many values.
 
     Raises:
-        ValueError: There are such.
+        ValueError: A parameter cannot be listed.
     """
     endless = {path: at for path, at in parameters.items() if not isinstance(at, ENUMERABLE)}
     if endless:
@@ -33,8 +33,7 @@ def check_grid(parameters: Mapping[str, DistributionConfig]) -> None:
             and distribution.num_values > MOST_CHOICES
         ):
             msg = (
-                f"parameters.{path}: a grid of {distribution.num_values:,} values is never"
-                f" gone through, the most are {MOST_CHOICES:,}; raise step, or use another"
-                " searcher"
+                f"parameters.{path}: a grid of {distribution.num_values:,} values is too large,"
+                f" the limit is {MOST_CHOICES:,}; raise step, or use another searcher"
             )
             raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""The settings that every source of images has, and the base of those from outside the package."""
+"""Define the settings of every image source, and the base class of extensions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from orchestrator.config.unlabeled import UnlabeledConfig
 Half: TypeAlias = Literal["train", "test"]
 
 DEFAULT_MAX_IMAGE_PIXELS = 2**25
-"""Pixels of the largest photographs of most cameras and telephones, and 400 MB to decode."""
+"""The largest photographs of most cameras and phones; decoding one takes 400 MB."""
 MOST_IMAGE_PIXELS = 89_478_485
-"""From here on Pillow itself warns of images that are made to fill memory."""
+"""Above it, Pillow itself warns of decompression bombs."""
 
 
 class ImageSourceConfig(Config):
-    """Base of every source's configuration.
+    """Base class for the configuration of an image source.
 
-    What a source knows of itself before it is opened are properties here: nothing outside `config`
-    and `data.sources` asks which source it is.
+    Properties describe what is known before a source is opened, so that no code outside `config`
+    and `data.sources` needs to distinguish sources.
     """
 
     validation_fraction: float = Field(
@@ -37,16 +37,18 @@ class ImageSourceConfig(Config):
         ge=0,
         lt=1,
         description=(
-            "Share of each class's training images that is set aside for validation; 0 means none."
+            "Share of each class's training images set aside for validation; 0 means none."
         ),
     )
     augmentation: ImageAugmentationConfig = Field(
         default=ImageAugmentationConfig(),
-        description="How training images are varied; every method gets the same.",
+        description="Augmentation of training images, the same for every method.",
     )
     cache_dir: Path = Field(
         default=Path(".orchestrator/data"),
-        description="Folder for decoded images, memory-mapped by every process of this machine.",
+        description=(
+            "Folder for decoded images, which every process on this machine maps into memory."
+        ),
     )
 
     max_memory_gib: float | None = Field(
@@ -54,8 +56,9 @@ class ImageSourceConfig(Config):
         gt=0,
         le=MOST_GIB,
         description=(
-            "Most memory for the images that a stage works on, in GiB; more of them stay on disk,"
-            " in `cache_dir`, and are read batch by batch. null means no bound. Changes no result."
+            "Memory limit in GiB for the images of a stage; images beyond it stay on disk, in"
+            " `cache_dir`, and are read batch by batch. null means no limit. Does not change"
+            " results."
         ),
     )
     max_image_pixels: int = Field(
@@ -63,16 +66,17 @@ class ImageSourceConfig(Config):
         ge=1024,
         le=MOST_IMAGE_PIXELS,
         description=(
-            "Most pixels (width x height) of one image before resizing; larger ones are refused"
-            " before they are decoded, which takes 12 bytes a pixel. Changes no result."
+            "Largest number of pixels (width x height) of an image before resizing; larger images"
+            " are rejected before decoding, which takes 12 bytes per pixel. Does not change"
+            " results."
         ),
     )
     unlabeled: UnlabeledConfig | None = Field(
         default=None,
         description=(
-            "Further images, without labels, that a method may learn from in every task; null means"
-            " none. They judge nothing, and those with the pixels of a test, validation or training"
-            " image are left out."
+            "Additional images without labels that a method may learn from in every task; null"
+            " means none. They are never used for evaluation, and images identical to a test,"
+            " validation or training image are skipped."
         ),
     )
 
@@ -88,8 +92,8 @@ class ImageSourceConfig(Config):
 
     @property
     def of_any_source(self) -> dict[str, Any]:
-        """Return the settings that hold wherever images come from, by name: for the same
-        experiment on another source.
+        """Return the settings that do not depend on the source, by name, to apply them to another
+        source.
         """
         return {name: getattr(self, name) for name in ImageSourceConfig.model_fields}
 
@@ -100,31 +104,30 @@ class ImageSourceConfig(Config):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses that every machine that computes must reach, by field."""
+        """Return the paths and addresses that every computing machine must reach, by field."""
         return {}
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return where tracking says that a half comes from: the place called as the half, unless a
-        source says otherwise.
+        """Return the origin of a half as tracking records it: the place named like the half, unless
+        a source overrides this.
         """
         return self.places[half]
 
     @property
     def reserved_folder(self) -> Path | None:
-        """Return the folder in which a new file would be taken for data; None if there is none."""
+        """Return the folder in which any new file would be read as data; None if there is none."""
         return None
 
 
 class ResizedSourceConfig(ImageSourceConfig):
-    """Base for images of any size, mode and depth, all converted to one."""
+    """Base class for sources with images of any size, mode and depth, all converted to one."""
 
     test_fraction: float = Field(
         default=0.2,
         gt=0,
         lt=1,
         description=(
-            "Share of each class's images used as test data where there are no test images of their"
-            " own."
+            "Share of each class's images used as test data if the source has no test images."
         ),
     )
     image_size: int = Field(
@@ -134,24 +137,25 @@ class ResizedSourceConfig(ImageSourceConfig):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (channels, height, width): images are square."""
+        """Return (channels, height, width); images are square."""
         return (self.num_channels, self.image_size, self.image_size)
 
 
 class ImageSourceExtension(ResizedSourceConfig, Extension):
-    """Base of the configuration of an image source (`orchestrator.image_sources`).
+    """Base class for the configuration of an image source extension (`orchestrator.image_sources`).
 
-    Its entry point offers `open(config)`, which returns a `data.samples.ImageSource`. That source's
-    stamp must depend on every field that says which images there are. Decoding, the cache, and a
-    test half where the source has none follow from the fields that are inherited here.
+    The entry point's object provides `open(config)`, which returns a `data.samples.ImageSource`.
+    The stamp of that source must depend on every field that determines which images there are.
+    Decoding, the cache, and a test half where the source has none follow from the inherited fields.
 
-    A source of files overrides `places`; with `train` and `test` there, `origin` follows.
+    A source of files overrides `places`; if it has the keys `train` and `test`, `origin` follows
+    from them.
     """
 
     group: ClassVar[str] = "orchestrator.image_sources"
 
     def origin(self, half: Half) -> str | FunctionOrigin:
-        """Return the place called as the half, or else the extension itself."""
+        """Return the place named like the half, otherwise the extension itself."""
         if half in self.places:
             return self.places[half]
         offered = installed_for(self)

@@ -1,4 +1,4 @@
-"""The built-in kinds of each entry-point group."""
+"""List the built-in kinds of each entry-point group."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ _UNIONS: dict[str, Any] = {
 
 
 def built_in_kinds(group: str) -> set[str]:
-    """Return the kinds that no extension of a group can take."""
+    """Return the built-in kinds of a group, which an extension cannot use."""
     return set(variant_kinds(get_args(_UNIONS[group])[0]))

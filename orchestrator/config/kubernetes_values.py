@@ -1,4 +1,4 @@
-"""Values as Kubernetes writes them: names, quantities, labels, paths and addresses."""
+"""Define the types of Kubernetes values: names, quantities, labels, paths and addresses."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Quantity = Annotated[str, Field(pattern=r"^\d{1,15}(\.\d{1,9})?(m|k|Ki|M|Mi|G|Gi
 def _without_inline_secret(uri: str) -> str:
     if shown(uri) != uri:
         msg = (
-            "holds a secret; put it into a Secret that `secrets` names, as environment variables:"
-            f" {secrets_advice(uri)}"
+            "contains a secret; put it into a Secret that `secrets` names, as environment"
+            f" variables: {secrets_advice(uri)}"
         )
         raise ValueError(msg)
     return uri
 
 
-# By these a value becomes code that runs before the program or instead of it, or undoes what was
-# rendered: the scratch space as home, Ray's token, the way to the Kubernetes API.
+# These variables make a value run as code before or instead of the program, or override what was
+# rendered: the scratch space as home, Ray's token, the address of the Kubernetes API.
 _STARTS_CODE = re.compile(
     r"^(LD_\w*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|BASH_\w*|BASHOPTS|SHELLOPTS|ENV|IFS|PS4|PATH"
     r"|PYTHON(PATH|HOME|STARTUP|USERBASE|EXECUTABLE|PLATLIBDIR|BREAKPOINT|WARNINGS|INSPECT"
@@ -35,8 +35,8 @@ _STARTS_CODE = re.compile(
 def _starts_no_code(name: str) -> str:
     if _STARTS_CODE.match(name):
         msg = (
-            f"{name} decides which code a pod runs, or how it is rendered; build it into the image"
-            " instead"
+            f"{name} determines which code a pod runs, or overrides what is rendered; build it"
+            " into the image instead"
         )
         raise ValueError(msg)
     return name

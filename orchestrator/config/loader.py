@@ -14,7 +14,7 @@ from orchestrator.config.validation import validated
 from orchestrator.config.yaml_files import BY_HAND, Largest, Tree, read_yaml, shortened
 from orchestrator.errors import ConfigError
 
-# What each kind of file is called, and the command that takes it.
+# The name of each kind of file, and the command that reads it.
 _KINDS = {
     Experiment: ("experiment", "orchestrator run {path}"),
     SearchSpace: ("search space", "orchestrator sweep {path} --experiment EXPERIMENT.yaml"),
@@ -25,17 +25,17 @@ _KINDS = {
 def load_experiment(
     path: str | Path, overrides: Sequence[str] = (), largest: Largest = BY_HAND
 ) -> Experiment:
-    """Reads an experiment file and applies overrides.
+    """Load an experiment file and apply overrides.
 
     Args:
         path: The YAML file.
-        overrides: `a.b=value` each; the value is read as YAML. Choosing another `kind` drops what
-            the file says about the old kind's own keys.
-        largest: How large the file may be.
+        overrides: `a.b=value` each; the value is parsed as YAML. Choosing another `kind` drops the
+            file's keys that only the old kind has.
+        largest: Size limit of the file.
 
     Raises:
-        ConfigError: The file is missing or no YAML, a key is unknown, or a value is of the wrong
-            type or out of range.
+        ConfigError: The file is missing or not valid YAML, a key is unknown, or a value has the
+            wrong type or is out of range.
     """
     tree = read_yaml(Path(path), largest)
     _require_kind(Experiment, tree, path)
@@ -45,15 +45,15 @@ def load_experiment(
 
 
 def load_search_space(path: str | Path, num_trials: int | None = None) -> SearchSpace:
-    """Reads a search space file.
+    """Load a search space file.
 
     Args:
         path: The YAML file.
-        num_trials: Instead of the file's; None leaves that.
+        num_trials: Replaces the file's number; None keeps it.
 
     Raises:
-        ConfigError: As for an experiment; also a path that no experiment has, an empty range,
-            conditions in a circle.
+        ConfigError: As for an experiment; also for a path that no experiment has, an empty range,
+            or circular conditions.
     """
     tree = {"name": Path(path).stem, **read_yaml(Path(path))}
     _require_kind(SearchSpace, tree, path)
@@ -63,11 +63,11 @@ def load_search_space(path: str | Path, num_trials: int | None = None) -> Search
 
 
 def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraining:
-    """Reads a retraining file and applies overrides.
+    """Load a retraining file and apply overrides.
 
     Args:
-        path: The YAML file. Its `experiment` is a mapping, or the path of an experiment file, from
-            this file's folder.
+        path: The YAML file. Its `experiment` is a mapping, or the path of an experiment file
+            relative to this file's folder.
         overrides: As for an experiment: `source.path=/data`, `experiment.seed=1`.
 
     Raises:
@@ -85,11 +85,11 @@ def load_retraining(path: str | Path, overrides: Sequence[str] = ()) -> Retraini
 
 
 def load_cluster(path: str | Path | None, namespace: str | None = None) -> ClusterConfig:
-    """Reads the configuration of a Kubernetes cluster.
+    """Load the configuration of a Kubernetes cluster.
 
     Args:
         path: The YAML file; None means the defaults.
-        namespace: Instead of the file's; None leaves that.
+        namespace: Replaces the file's namespace; None keeps it.
 
     Raises:
         ConfigError: As for an experiment.
@@ -103,11 +103,11 @@ def load_cluster(path: str | Path | None, namespace: str | None = None) -> Clust
 
 
 def load_any(path: str | Path) -> Experiment | SearchSpace | Retraining:
-    """Reads an experiment file, a search space file (it has the key `parameters`) or a retraining
-    file (it has the key `source`).
+    """Load an experiment file, a search space file (recognised by the key `parameters`) or a
+    retraining file (recognised by the key `source`).
 
     Raises:
-        ConfigError: As for the one or the other; also an empty file, of which no kind is known.
+        ConfigError: As for the respective loader; also for an empty file, whose kind is unknown.
     """
     tree = read_yaml(Path(path))
     if not tree:
@@ -127,8 +127,8 @@ def _kind_of(tree: Tree) -> type[Experiment | SearchSpace | Retraining]:
 def _require_kind(
     wanted: type[Experiment | SearchSpace | Retraining], tree: Tree, path: str | Path
 ) -> None:
-    """Reject a file that is certainly of another kind; one without the key that tells is left to
-    validation, which names what is missing.
+    """Reject a file that is certainly of another kind; a file without an identifying key is left to
+    validation, which names the missing key.
 
     Raises:
         ConfigError: It is another kind of file.
@@ -145,7 +145,7 @@ def _require_kind(
 
 
 def _source(path: str | Path, overrides: Sequence[str]) -> str:
-    """Return what to begin each line of an error with."""
+    """Return the prefix of each line of an error: the file and its overrides."""
     return " ".join(
         [
             shortened(str(path), 1000),

@@ -1,4 +1,4 @@
-"""The choice of the method."""
+"""Configure the learning method."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from orchestrator.config.extensions import MethodExtension, OpenUnion
 
 
 class DualTeacherConfig(Config):
-    """This project's method: the continually taught teacher and the student distilled from its two
-    halves.
+    """This project's method: a continually taught teacher, and a student distilled from the
+    teacher's two halves.
     """
 
     kind: Literal["dual_teacher"] = "dual_teacher"
 
 
 class FinetuningConfig(Config):
-    """Lower bound: train on each task's new classes and do nothing against forgetting."""
+    """Lower bound: training on each task's new classes, with nothing against forgetting."""
 
     kind: Literal["finetuning"] = "finetuning"
 
 
 class NearestClassMeanConfig(Config):
-    """Class means of the frozen features; the nearest one wins."""
+    """Classification by the nearest class mean of the frozen features."""
 
     kind: Literal["nearest_class_mean"] = "nearest_class_mean"
 
@@ -41,7 +41,7 @@ class AnalyticConfig(Config):
         default=0.003,
         gt=0,
         le=MOST_WEIGHT,
-        description="Ridge strength, added to the features' second-moment matrix.",
+        description="Ridge strength, added to the diagonal of the features' second-moment matrix.",
     )
 
 
@@ -56,43 +56,45 @@ class RanPacConfig(Config):
         ge=1,
         le=MOST_DIMENSIONS,
         description=(
-            "Random features; time grows with their third power, memory with their second. The"
-            " paper has 10,000."
+            "Number of random features; time grows with its cube, memory with its square. The"
+            " paper uses 10,000."
         ),
     )
     ridges: tuple[Annotated[float, Field(gt=0, le=MOST_WEIGHT)], ...] = Field(
         default=(0.001, 0.01, 0.1, 1.0, 10.0),
         min_length=1,
         description=(
-            "Ridge strengths; after every task the one with the smallest error on held-out images"
-            " of the task is chosen. One alone is used as it is."
+            "Ridge strengths to choose from; after every task, the strength with the smallest"
+            " error on held-out images of the task is chosen. A single strength is always used."
         ),
     )
 
 
 class FeCamConfig(Config):
-    """Mahalanobis distances with a covariance of each class (FeCAM, Goswami et al. 2023)."""
+    """Mahalanobis distances with one covariance per class (FeCAM, Goswami et al. 2023)."""
 
     kind: Literal["fecam"] = "fecam"
     tukey_exponent: float = Field(
         default=0.5,
         gt=0,
         le=1,
-        description="Exponent of Tukey's transform of the features; 1 leaves them as they are.",
+        description="Exponent of Tukey's transform of the features; 1 leaves them unchanged.",
     )
     variance_shrinkage: float = Field(
         default=1.0,
         gt=0,
         le=MOST_WEIGHT,
-        description="Mean variances added to the diagonal of every covariance (gamma 1).",
+        description=(
+            "Multiple of the mean variance added to the diagonal of every covariance (gamma 1)."
+        ),
     )
     covariance_shrinkage: float = Field(
         default=1.0,
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Mean covariances added off the diagonal (gamma 2); at most variance_shrinkage, else"
-            " distances could be negative."
+            "Multiple of the mean covariance added off the diagonal (gamma 2); at most"
+            " variance_shrinkage, otherwise distances could be negative."
         ),
     )
 
@@ -109,8 +111,8 @@ class FeCamConfig(Config):
 
 
 class LwfConfig(Config):
-    """Training on each task's new classes, held back by distillation of the previous network's
-    outputs (learning without forgetting, Li and Hoiem 2016).
+    """Training on each task's new classes, regularised by distilling the outputs of the previous
+    network (learning without forgetting, Li and Hoiem 2016).
     """
 
     kind: Literal["lwf"] = "lwf"
@@ -118,18 +120,18 @@ class LwfConfig(Config):
         default=1.0,
         ge=0,
         le=MOST_WEIGHT,
-        description="Weight of the distillation beside the cross-entropy.",
+        description="Weight of the distillation loss relative to the cross-entropy.",
     )
     temperature: float = Field(
         default=2.0,
         gt=0,
         le=MOST_WEIGHT,
-        description="Divisor of the logits before they are compared.",
+        description="Temperature by which logits are divided before they are compared.",
     )
 
 
 class JointConfig(Config):
-    """Upper bound: at every task, train from scratch on all data so far."""
+    """Upper bound: training from scratch on all data so far, in every task."""
 
     kind: Literal["joint"] = "joint"
 

@@ -1,4 +1,4 @@
-"""Local paths of an experiment's data at which there is nothing."""
+"""Find local paths of an experiment's data that do not exist."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestrator.config.experiment import Experiment
 
 
 def missing_data(experiment: Experiment) -> list[str]:
-    """Return `data.train = PATH: …` for each local path of the data at which there is no file;
-    addresses of buckets are not asked.
+    """Return `data.train = PATH: …` for each local path of the data that does not exist; addresses
+    of buckets are not checked.
     """
     data, unlabeled = experiment.data, experiment.data.unlabeled
     downloads = isinstance(data, TorchvisionDataConfig) and data.download
@@ -21,7 +21,7 @@ def missing_data(experiment: Experiment) -> list[str]:
 
 
 def _missing(section: str, places: Mapping[str, str]) -> Iterator[str]:
-    named: set[str] = set()  # a half without a place of its own has that of the other
+    named: set[str] = set()  # a half without a place of its own uses that of the other half
     for field, place in places.items():
         if place not in named and "://" not in place and not _is_there(place):
             yield f"{section}.{field} = {place!r}: no such file on this machine"
@@ -29,5 +29,5 @@ def _missing(section: str, places: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_there(place: str) -> bool:
-    # a path that looks like a pattern may be a file's name
+    # a path that looks like a pattern may be the name of a file
     return Path(place).exists() or bool(glob.glob(place))  # noqa: PTH207 - the pattern may be absolute

@@ -1,4 +1,4 @@
-"""Configure the monitoring of a retraining between arrivals of labelled images."""
+"""Configure the monitoring of a retraining between deliveries of labelled images."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from orchestrator.config.bounds import MOST_BATCH, MOST_SECONDS, MOST_WEIGHT
 
 
 class MonitoringConfig(Config):
-    """Watch images that arrive without labels, and folders in which nothing arrives, on every tick,
-    also on one that learns nothing.
+    """Monitoring, on every tick, of unlabelled images that arrive and of folders in which nothing
+    arrives.
 
-    The champion's answers for new images without labels (`source.unlabeled`) are compared with its
-    answers for held-out ones. A finding needs both: a bound is crossed, and chance does not explain
-    it. It warns; it never stops a tick.
+    Monitoring also runs on ticks that learn nothing. The champion's answers for new unlabelled
+    images (`source.unlabeled`) are compared with its answers for held-out images. A finding is
+    reported if a bound is exceeded and chance does not explain it. Findings are warnings; they
+    never stop a tick.
     """
 
-    looks_at_images: bool = Field(
-        default=True, description="Whether images without labels are looked at."
-    )
+    looks_at_images: bool = Field(default=True, description="Whether to examine unlabelled images.")
     max_images: int = Field(
         default=500,
         ge=20,
         le=MOST_BATCH,
         description=(
-            "At most so many images without labels a tick, and held-out ones a champion, are looked"
-            " at, chosen at random."
+            "Largest number of unlabelled images per tick, and of held-out images per champion,"
+            " to examine; they are drawn at random."
         ),
     )
     min_images: int = Field(
@@ -34,22 +33,23 @@ class MonitoringConfig(Config):
         ge=20,
         le=MOST_BATCH,
         description=(
-            "Fewer new images without labels wait for more; as many held-out ones are needed."
+            "Smallest number of new unlabelled images to examine; fewer wait for more. As many"
+            " held-out images are needed."
         ),
     )
     p_value: float = Field(
         default=0.001,
         gt=0,
         lt=1,
-        description="A difference counts below this p-value (of the three tests together).",
+        description="p-value below which a difference counts, over the three tests together.",
     )
     max_agreement_drop: float | None = Field(
         default=0.1,
         ge=0,
         le=1,
         description=(
-            "Student and teacher may agree on a share of new images that is lower by this much than"
-            " on held-out ones; null only records it."
+            "Largest drop of the share on which student and teacher agree, from held-out to new"
+            " images; null only records it."
         ),
     )
     far_quantile: float = Field(
@@ -57,8 +57,8 @@ class MonitoringConfig(Config):
         gt=0,
         lt=0.5,
         description=(
-            "An image is far from every class if the teacher's highest logit, less their mean, is"
-            " lower than for all but this share of the held-out images."
+            'Quantile of the held-out images that defines "far from every class": an image is'
+            " far if the teacher's highest logit minus its mean logit is below this quantile."
         ),
     )
     max_far_share: float | None = Field(
@@ -66,7 +66,8 @@ class MonitoringConfig(Config):
         ge=0,
         le=1,
         description=(
-            "Largest share of new images that may be far from every class; null only records it."
+            "Largest allowed share of new images that are far from every class; null only records"
+            " it."
         ),
     )
     max_class_distance: float | None = Field(
@@ -74,8 +75,8 @@ class MonitoringConfig(Config):
         ge=0,
         le=1,
         description=(
-            "Largest share of new images that the student may assign to other classes than it would"
-            " if they came as the held-out ones (total variation distance); null only records it."
+            "Largest allowed total variation distance between the classes that the student"
+            " assigns to new and to held-out images; null only records it."
         ),
     )
     silence_factor: float | None = Field(
@@ -83,8 +84,8 @@ class MonitoringConfig(Config):
         gt=1,
         le=MOST_WEIGHT,
         description=(
-            "A folder is reported in which nothing has arrived for so many times the usual gap"
-            " between arrivals, from five arrivals on; null reports none."
+            "A folder is reported if nothing has arrived for this many times the usual gap"
+            " between deliveries, given at least five; null reports none."
         ),
     )
     min_silence_seconds: float = Field(
@@ -92,7 +93,7 @@ class MonitoringConfig(Config):
         ge=0,
         le=MOST_SECONDS,
         description=(
-            "Files closer to each other are one arrival; a shorter silence is never reported."
+            "Files less than this apart count as one delivery; a shorter silence is never reported."
         ),
     )
 
@@ -101,7 +102,7 @@ class MonitoringConfig(Config):
         if self.max_images < self.min_images:
             msg = (
                 f"max_images = {self.max_images} is less than min_images = {self.min_images}: no"
-                " image would ever be looked at; raise it"
+                " image would ever be examined; raise it"
             )
             raise ValueError(msg)
         return self

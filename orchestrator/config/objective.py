@@ -1,4 +1,4 @@
-"""The objectives of a sweep: metrics, weighted sums of metrics, costs, and which value is best."""
+"""Define the objectives of a sweep: metrics, weighted sums of metrics, and costs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEASURE_NAMES = ("last_accuracy", "average_incremental_accuracy", "forgetting", 
 LATENCY = "latency_ms"
 COST_NAMES = ("num_parameters", "multiply_adds", LATENCY, "bytes")
 WORKER_SECONDS = "worker_seconds"
-# of a network after the last task; they need no learning
+# of a network after the last task; known without training
 COSTS = tuple(f"{role}/{cost}" for role, cost in product(ROLES, COST_NAMES))
 METRICS = (
     *(f"{role}/{measure}" for role, measure in product(ROLES, MEASURE_NAMES)),
@@ -51,7 +51,7 @@ _BOUND = re.compile(r"\s*(<=|>=|<|>)\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]
 def _known_metric(value: object) -> str | dict[str, float]:
     weights = {value: 1.0} if isinstance(value, str) else value
     if not isinstance(weights, dict) or not weights:
-        msg = f"{value!r} is neither the name of a metric nor a mapping of names to weights"
+        msg = f"{value!r} is neither a metric name nor a mapping from metric names to weights"
         raise ValueError(msg)
     for name, weight in weights.items():
         _metric_name(name)
@@ -85,27 +85,27 @@ def _metric_name(name: object) -> str:
 def _cost_name(name: str) -> str:
     if name in COSTS:
         return name
-    msg = f"{name!r} is not known before a trial learns; choose from {', '.join(COSTS)}"
+    msg = f"{name!r} is not known before a trial is trained; choose from {', '.join(COSTS)}"
     raise ValueError(msg)
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A comparison with a number, such as `<= 100000`."""
+    """Comparison with a number, such as `<= 100000`."""
 
     comparison: str
     number: float
 
     def holds(self, value: float) -> bool:
-        """Return whether a value does."""
+        """Return whether a value satisfies the comparison."""
         return _COMPARISONS[self.comparison](value, self.number)
 
 
 def parse_bound(text: str) -> Bound:
-    """Reads `<=|>=|<|> number`.
+    """Parse `<=|>=|<|> number`.
 
     Raises:
-        ValueError: It is not of that form.
+        ValueError: The text is not of that form.
     """
     match = _BOUND.fullmatch(text)
     if match is None:
@@ -130,7 +130,7 @@ Metric = Annotated[
 
 
 def metric_text(metric: str | Mapping[str, float]) -> str:
-    """`student/forgetting`, or `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
+    """Return a metric as text, such as `0.5 * student/last_accuracy - 0.2 * student/forgetting`."""
     if isinstance(metric, str):
         return metric
     terms = [
@@ -149,7 +149,7 @@ def unit_of(metric: str) -> Unit:
 
 
 def scale_of(metric: str) -> tuple[str, float]:
-    """Return how an axis of a metric is labelled, and by what its values are multiplied."""
+    """Return the axis label of a metric, and the factor by which its values are multiplied."""
     name = "objective" if "*" in metric else metric
     labels: dict[Unit, tuple[str, float]] = {
         "fraction": (f"{name} in %", 100.0),
@@ -159,11 +159,11 @@ def scale_of(metric: str) -> tuple[str, float]:
 
 
 def rank_key(value: float, number: int, mode: str) -> tuple[float, int]:
-    """Sorts trials: the best first, of equal ones the one that began first.
+    """Return a sort key for trials: best objective first, ties by trial number.
 
     Args:
-        value: The trial's objective.
-        number: The trial's.
-        mode: "max" or "min": which objective is best.
+        value: Objective of the trial.
+        number: Number of the trial.
+        mode: "max" or "min".
     """
     return (-value if mode == "max" else value), number

@@ -1,4 +1,6 @@
-"""Several objectives of a sweep: their front, and the rule that chooses one trial of it."""
+"""Handle several objectives of a sweep: the Pareto front, and the rule that chooses one trial of
+it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,11 @@ from orchestrator.config.objective import BEST, parse_bound
 
 
 def with_first_metric(values: object) -> object:
-    """Return a search space's values with its first objective as `metric` and `mode`: what shows
-    one number shows that one.
+    """Return the values of a search space with its first objective as `metric` and `mode`, for
+    displays that show one number.
 
     Raises:
-        ValueError: `metric` or `mode` says something else.
+        ValueError: `metric` or `mode` contradicts it.
     """
     metrics = values.get("metrics") if isinstance(values, Mapping) else None
     if not isinstance(values, Mapping) or not isinstance(metrics, Mapping) or not metrics:
@@ -21,16 +23,16 @@ def with_first_metric(values: object) -> object:
     first = {"metric": name, "mode": mode}
     doubled = [key for key, value in first.items() if values.get(key, value) != value]
     if doubled:
-        msg = f"both metrics and {' and '.join(doubled)} say what is made best; remove one of them"
+        msg = f"both metrics and {' and '.join(doubled)} define the objective; remove one of them"
         raise ValueError(msg)
     return {**values, **first}
 
 
 def check_one_number(trial_scheduler: str, metrics: Mapping[str, str]) -> None:
-    """Reject a trial scheduler that compares unfinished trials by one number.
+    """Reject a trial scheduler, because it compares unfinished trials by a single number.
 
     Raises:
-        ValueError: It does.
+        ValueError: A trial scheduler is set.
     """
     if trial_scheduler != "none":
         msg = (
@@ -44,17 +46,20 @@ def check_choice(choose: Mapping[str, str], metrics: Mapping[str, str] | None) -
     """Reject a rule that cannot choose a trial of the front.
 
     Raises:
-        ValueError: There is no front, the rule names another metric, or none decides.
+        ValueError: There is no front, the rule names an unknown metric, or no metric decides.
     """
     if metrics is None:
-        msg = "choose selects a trial of a front, and there is one metric; give several as metrics"
+        msg = (
+            "choose selects a trial of a Pareto front, but there is only one metric; give several"
+            " as metrics"
+        )
         raise ValueError(msg)
     if BEST not in choose:
         msg = f"choose: {BEST} is missing: name the metric that decides, one of {_list(metrics)}"
         raise ValueError(msg)
     unknown = [name for name in (choose[BEST], *choose) if name not in (*metrics, BEST)]
     if unknown:
-        msg = f"choose: {unknown[0]!r} is none of the metrics; choose from {_list(metrics)}"
+        msg = f"choose: {unknown[0]!r} is not one of the metrics; choose from {_list(metrics)}"
         raise ValueError(msg)
     for name, text in choose.items():
         if name != BEST:
@@ -72,17 +77,17 @@ def _list(metrics: Mapping[str, str]) -> str:
 def are_in_front(
     values: Sequence[Mapping[str, float]], objectives: Mapping[str, str]
 ) -> list[bool]:
-    """Return of each of some values whether none of the others dominates it: is as good in every
-    objective, and better in one.
+    """Return, for each point, whether it lies on the Pareto front: no other point is at least as
+    good in every objective and better in one.
 
     Args:
-        values: By objective.
+        values: One point each: its values by objective.
         objectives: "max" or "min", by objective.
     """
     signs = {name: 1.0 if mode == "max" else -1.0 for name, mode in objectives.items()}
     points = [tuple(sign * of[name] for name, sign in signs.items()) for of in values]
     front: list[tuple[float, ...]] = []
-    for point in sorted(set(points), reverse=True):  # whatever dominates a point comes before it
+    for point in sorted(set(points), reverse=True):  # dominating points come first
         if not any(_dominates(other, point) for other in front):
             front.append(point)
     members = set(front)

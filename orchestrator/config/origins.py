@@ -1,4 +1,4 @@
-"""Describe where images come from, in tracking's words."""
+"""Describe the origin of images for tracking."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FunctionOrigin:
-    """Name the code that images come from, where they lie at no address.
+    """Function or class that provides images which have no address.
 
     Attributes:
-        package: Distribution that has the code.
+        package: Distribution that contains the code.
         name: The function or class, with its module.
     """
 

@@ -1,4 +1,4 @@
-"""Values set by dotted path: `--set a.b=value`, and the parameters of a trial."""
+"""Set values by dotted path: `--set a.b=value`, and the parameters of a trial."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from orchestrator.masking import shown
 
 
 def with_values(base: Experiment | Mapping[str, Any], values: Mapping[str, Any]) -> Experiment:
-    """Return an experiment with other values at some paths.
+    """Return a copy of an experiment with the values at some paths replaced.
 
     Args:
-        base: An experiment, or what its file holds; it is left as it is.
-        values: By dotted path. A `kind` comes before what stands beside it, and drops what only the
-            old kind knows.
+        base: An experiment, or the content of its file; it is not modified.
+        values: New values by dotted path. A `kind` is set before its sibling keys, and drops the
+            keys that only the old kind has.
 
     Raises:
-        ConfigError: A path is unknown, or a value is of the wrong type or out of range.
+        ConfigError: A path is unknown, or a value has the wrong type or is out of range.
     """
     tree = (
         base.model_dump(mode="json") if isinstance(base, Experiment) else copy.deepcopy(dict(base))
@@ -41,16 +41,16 @@ def _outer_first_then_kinds(path: str) -> tuple[int, bool]:
 
 
 def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment) -> None:
-    """Set one value of a tree, as `--set` names it.
+    """Apply one `--set` override to a tree.
 
     Args:
-        tree: What a file holds; it is changed in place.
-        override: `a.b=value`; the value is read as YAML.
-        root: The model that the tree is for.
+        tree: Content of a file; modified in place.
+        override: `a.b=value`; the value is parsed as YAML.
+        root: The model that the tree describes.
 
     Raises:
-        ConfigError: The override is not of that form, its value is not YAML, or a key on the way
-            to the last one is unknown.
+        ConfigError: The override is not of that form, its value is not valid YAML, or a key before
+            the last one is unknown.
     """
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
@@ -73,7 +73,7 @@ def apply_override(tree: Tree, override: str, root: type[BaseModel] = Experiment
 
 
 def shown_override(override: str) -> str:
-    """Return an override without the secrets of its value."""
+    """Return an override with the secrets of its value masked."""
     path, equals, value = override.partition("=")
     return f"{path}{equals}{shown(value)}"
 
@@ -104,9 +104,7 @@ def _set_value(
 
 
 def _drop_keys_of_other_kinds(node: Tree, union: object, kind: object) -> None:
-    """Choosing another kind on the command line leaves behind the file's keys that only the old
-    kind knows.
-    """
+    """Delete the keys that only the old kind has, which the file may contain for the old kind."""
     known = variant_kinds(union)
     if isinstance(kind, str) and kind in known:
         for key in [key for key in node if key not in known[kind].model_fields]:

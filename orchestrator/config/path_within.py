@@ -1,4 +1,4 @@
-"""Paths within a folder, as somebody else may have written them."""
+"""Define paths that must stay within a folder, even if written by an untrusted party."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Which settings say where something is computed and kept, and not what.
+"""List the settings that determine where something is computed and kept, but not what.
 
-No number depends on them. So configurations that differ in nothing else are one to whoever compares
-them, a sweep may be gone on with in other places, and a run that is gone on with keeps what it has
-logged of its first.
+No result depends on them. Configurations that differ only in these settings count as equal in
+comparisons, a sweep may be resumed in other places, and a resumed run keeps the values that it
+logged when it started.
 """
 
 from __future__ import annotations
 
-# Beginnings of dotted paths.
+# Prefixes of dotted paths.
 _PLACES = (
     "execution.",
     "store.",
@@ -19,5 +19,5 @@ _PLACES = (
 
 
 def is_place(path: str) -> bool:
-    """Whether the setting at a dotted path is one of them."""
+    """Return whether the setting at a dotted path is one of them."""
     return path.startswith(_PLACES)

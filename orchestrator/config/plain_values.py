@@ -1,4 +1,4 @@
-"""Values that a JSON file holds."""
+"""Check and compare plain JSON values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 
 def require_plain(value: object) -> None:
-    """Refuse what would not come back from a JSON file as it was."""
+    """Reject values that would not survive being written to JSON and read back."""
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
@@ -16,12 +16,12 @@ def require_plain(value: object) -> None:
         )
         raise ValueError(msg) from None
     if json.loads(text) != value:
-        msg = f"{value!r} has keys that are no text; put them in quotes"
+        msg = f"{value!r} has keys that are not text; put them in quotes"
         raise ValueError(msg)
 
 
 def hashable_of(value: object) -> object:
-    """Return what is equal exactly where two plain values are."""
+    """Return a hashable form that is equal exactly if two plain values are equal."""
     if isinstance(value, dict):
         return "mapping", frozenset((key, hashable_of(inner)) for key, inner in value.items())
     return tuple(map(hashable_of, value)) if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""A retraining: what `orchestrator retrain` reads, on every tick of its schedule."""
+"""Configure a retraining, as read by `orchestrator retrain` on every tick of its schedule."""
 
 from __future__ import annotations
 
@@ -22,40 +22,43 @@ from orchestrator.config.retraining_source import SourceConfig
 
 
 class ShiftTestConfig(Config):
-    """A two-sample test of each known class: the champion's embeddings of its new images against
-    those of its held-out ones.
+    """Two-sample test of each known class: the champion's embeddings of its new images against
+    those of its held-out images.
     """
 
     p_value: float = Field(
         default=0.001,
         gt=0,
         lt=1,
-        description="A class counts as shifted below this p-value (of all dimensions together).",
+        description="p-value, over all dimensions together, below which a class counts as shifted.",
     )
     min_images: int = Field(
         default=15,
         ge=5,
         le=MOST_IMAGES,
-        description="Fewer new, or held-out known, images of a class are not tested.",
+        description="Smallest number of new images, and of held-out images, of a class to test.",
     )
     max_images: int = Field(
-        default=500, ge=20, le=MOST_BATCH, description="At most so many images a side are embedded."
+        default=500,
+        ge=20,
+        le=MOST_BATCH,
+        description="Largest number of images to embed on each side.",
     )
 
 
 class ReactionsConfig(Config):
-    """What to do with what a scan finds. `refuse` ends the tick as rejected, with the reason,
+    """Reactions to the findings of a scan. `refuse` ends the tick as rejected, with the reason,
     before anything is learned.
     """
 
     new_classes: Literal["learn", "warn", "refuse"] = Field(
-        default="learn", description="Classes that the champion does not know."
+        default="learn", description="Reaction to classes that the champion does not know."
     )
     more_samples: Literal["refresh", "warn", "refuse"] = Field(
         default="warn",
         description=(
-            "More images of known classes. refresh learns again from the first task that they"
-            " concern, whose images must be there."
+            "Reaction to more images of known classes. refresh learns again from the first"
+            " affected task on, whose images must still exist."
         ),
     )
     min_refresh_fraction: float = Field(
@@ -63,38 +66,43 @@ class ReactionsConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "refresh waits until a class has grown by this share of the images it was learned from."
+            "Growth of a class, as a share of the images it was learned from, that triggers"
+            " refresh."
         ),
     )
     changed_files: Literal["warn", "refuse"] = Field(
-        default="refuse", description="Files that the champion learned from and that differ now."
+        default="refuse",
+        description="Reaction to changed files among those that the champion learned from.",
     )
     vanished_files: Literal["warn", "refuse"] = Field(
-        default="warn", description="Files that the champion learned from, and that are gone."
+        default="warn",
+        description="Reaction to missing files among those that the champion learned from.",
     )
     vanished_classes: Literal["warn", "refuse"] = Field(
         default="refuse",
         description=(
-            "Known classes of which no file has an image any more: the gate cannot judge them."
+            "Reaction to known classes that no longer have an image in any file; the gate cannot"
+            " judge them."
         ),
     )
     renamed_labels: Literal["warn", "refuse"] = Field(
         default="refuse",
         description=(
-            "New labels whose images are known under another label: a renamed class, or wrong"
-            " labels."
+            "Reaction to new labels whose images are known under another label: a renamed class,"
+            " or wrong labels."
         ),
     )
     shift: Literal["warn", "refuse"] = Field(
-        default="warn", description="Known classes whose new images differ from those learned."
+        default="warn",
+        description="Reaction to known classes whose new images differ from those learned.",
     )
     rejected_files: Literal["quarantine", "retry"] = Field(
         default="quarantine",
         description=(
-            "Files with which a candidate was rejected. quarantine leaves them out until they"
-            " change where their content explains it (new classes that are not recognized), or a"
-            " person has rejected it; else they are tried again as below. retry tries all of them"
-            " again on every tick."
+            "Treatment of the files of a rejected candidate. quarantine skips them until they"
+            " change if their content explains the rejection (new classes that are not"
+            " recognised) or a person rejected the candidate; otherwise they are retried as set"
+            " below. retry uses all of them again on every tick."
         ),
     )
     retry_after_seconds: float | None = Field(
@@ -102,8 +110,8 @@ class ReactionsConfig(Config):
         ge=0,
         le=MOST_SECONDS,
         description=(
-            "A candidate that was rejected for no fault of its data is learned again with another"
-            " seed by a tick so much later; null waits for new files."
+            "Seconds after which a tick retries, with another seed, a candidate whose data did"
+            " not cause the rejection; null waits for new files."
         ),
     )
     max_retries: int = Field(
@@ -111,32 +119,35 @@ class ReactionsConfig(Config):
         ge=0,
         le=MOST_RETRIES,
         description=(
-            "At most so many other seeds while nothing new arrives; each is one more look at the"
-            " same held-out images, for which the gate allows."
+            "Largest number of retries while nothing new arrives; each evaluates the same"
+            " held-out images once more, which the gate takes into account."
         ),
     )
 
 
 class LeaseConfig(Config):
-    """How ticks keep out of each other's way: one works, the others say `locked`."""
+    """Lease that lets one tick work at a time; the others end as `locked`."""
 
     uri: str | None = Field(
         default=None,
         description=(
-            "Folder, s3:// or gs:// address of the journal; null means `retraining` in the"
-            " experiment's stage store."
+            "Folder, or s3:// or gs:// address, of the journal; null means `retraining` in the"
+            " stage store of the experiment."
         ),
     )
     heartbeat_seconds: float = Field(
-        default=10.0, gt=0, le=MOST_SECONDS, description="How often the holder shows that it lives."
+        default=10.0,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Seconds between heartbeats of the lease holder.",
     )
     expires_seconds: float = Field(
         default=60.0,
         gt=0,
         le=MOST_SECONDS,
         description=(
-            "A holder without heartbeat for so long counts as dead; on its own machine that is seen"
-            " at once."
+            "Seconds without a heartbeat after which a lease holder counts as dead; on the same"
+            " machine a dead holder is detected at once."
         ),
     )
 
@@ -145,7 +156,7 @@ class LeaseConfig(Config):
         if self.expires_seconds < 2 * self.heartbeat_seconds:
             msg = (
                 f"expires_seconds = {self.expires_seconds:g} is less than two heartbeats"
-                f" ({2 * self.heartbeat_seconds:g} s): a holder that lives would be taken for dead;"
+                f" ({2 * self.heartbeat_seconds:g} s): a live holder would be considered dead;"
                 " raise it"
             )
             raise ValueError(msg)
@@ -158,70 +169,83 @@ class LeaseConfig(Config):
 
 
 class WebhookConfig(Config):
-    """Who is told every outcome, as a POST of JSON."""
+    """Webhook that receives every outcome as a POST of JSON."""
 
     url_variable: str = Field(
         default="ORCHESTRATOR_WEBHOOK_URL",
         description=(
-            "Environment variable that holds the address: it is a secret. Not set means nobody."
+            "Environment variable that holds the address, which is a secret; if it is unset,"
+            " nothing is sent."
         ),
     )
     timeout_seconds: float = Field(
-        default=10.0, gt=0, le=MOST_SECONDS, description="How long one of three attempts may take."
+        default=10.0,
+        gt=0,
+        le=MOST_SECONDS,
+        description="Time limit in seconds for each of three attempts.",
     )
 
 
 class Retraining(Config):
-    """One retraining, completely described. Its models are NAME-teacher and NAME-student in the
-    registry, by the experiment's name.
+    """Complete description of one retraining. Its models are NAME-teacher and NAME-student in the
+    registry, where NAME is the name of the experiment.
     """
 
     experiment: Experiment = Field(
         description=(
-            "How to learn: an experiment file's path, from this file's folder, or its content. Data"
-            " and tasks come from source."
+            "How to learn: the path of an experiment file, relative to this file's folder, or its"
+            " content. Data and tasks come from source."
         )
     )
-    source: SourceConfig = Field(description="Where images arrive.")
+    source: SourceConfig = Field(description="Folder in which images arrive.")
     reactions: ReactionsConfig = Field(
-        default_factory=ReactionsConfig, description="What to do with what is found there."
+        default_factory=ReactionsConfig,
+        description="Reactions to the findings of a scan of the source.",
     )
     shift_test: ShiftTestConfig = Field(
-        default_factory=ShiftTestConfig, description="When known classes count as shifted."
+        default_factory=ShiftTestConfig,
+        description="Test of whether the images of known classes have shifted.",
     )
-    gate: GateConfig = Field(default_factory=GateConfig, description="What a candidate must show.")
+    gate: GateConfig = Field(
+        default_factory=GateConfig,
+        description="Conditions under which a candidate becomes the champion.",
+    )
     monitoring: MonitoringConfig = Field(
-        default_factory=MonitoringConfig, description="When every tick warns."
+        default_factory=MonitoringConfig,
+        description="Monitoring of unlabelled images and silent folders on every tick.",
     )
     lease: LeaseConfig = Field(
-        default_factory=LeaseConfig, description="How ticks keep out of each other's way."
+        default_factory=LeaseConfig, description="Lease that lets one tick work at a time."
     )
     max_tick_age_seconds: float | None = Field(
         default=None,
         gt=0,
         le=MOST_SECONDS,
         description=(
-            "A tick that was due longer ago is skipped, see --scheduled-at; null skips none."
+            "Age in seconds, counted from --scheduled-at, beyond which a tick is skipped; null"
+            " skips none."
         ),
     )
-    webhook: WebhookConfig = Field(default_factory=WebhookConfig, description="Who is told.")
+    webhook: WebhookConfig = Field(
+        default_factory=WebhookConfig, description="Webhook that receives every outcome."
+    )
 
     @model_validator(mode="after")
     def _one_place_of_images_without_labels(self) -> Retraining:
         if self.source.unlabeled and self.experiment.data.unlabeled:
             msg = (
-                "source.unlabeled and experiment.data.unlabeled both name images without labels;"
-                " leave one of them out"
+                "source.unlabeled and experiment.data.unlabeled both name unlabelled images;"
+                " remove one of them"
             )
             raise ValueError(msg)
         return self
 
     @property
     def name(self) -> str:
-        """What the models, the journal and the MLflow experiment are called."""
+        """Return the name of the models, the journal and the MLflow experiment."""
         return self.experiment.name
 
     @property
     def journal_uri(self) -> str:
-        """Where the journal is."""
+        """Return the address of the journal."""
         return self.lease.uri or below(self.experiment.store.uri, "retraining")

@@ -1,4 +1,4 @@
-"""Configure where the images of a retraining arrive."""
+"""Configure the folders in which the images of a retraining arrive."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from orchestrator.config.bounds import MOST_CLASSES, MOST_IMAGES, MOST_SECONDS
 
 
 class UnlabeledDeliveriesConfig(Config):
-    """A folder of Parquet files with the column `image` that grows: what cameras and users deliver
-    without labels.
+    """Growing folder of Parquet files with the column `image`: deliveries without labels, such as
+    from cameras or users.
     """
 
     path: str = Field(
         min_length=1,
         description=(
-            "Local folder, s3:// or gs:// address, not within source.path; folders within it are"
-            " read as well."
+            "Local folder, or s3:// or gs:// address, outside source.path; subfolders are read as"
+            " well."
         ),
     )
     max_images: int | None = Field(
         default=None,
         ge=1,
         le=MOST_IMAGES,
-        description="Most images that are decoded, chosen at random; null means all.",
+        description="Largest number of images to decode, drawn at random; null means all.",
     )
 
     @field_validator("path")
@@ -37,29 +37,29 @@ class UnlabeledDeliveriesConfig(Config):
 
 
 class SourceConfig(Config):
-    """A folder of Parquet files that grows: columns `image` and `label`, as in the data source
+    """Growing folder of Parquet files with the columns `image` and `label`, as in the data source
     `parquet`.
     """
 
     path: str = Field(
         min_length=1,
-        description="Local folder, s3:// or gs:// address; folders within it are read as well.",
+        description="Local folder, or s3:// or gs:// address; subfolders are read as well.",
     )
     settled_seconds: float = Field(
         default=60.0,
         ge=0,
         le=MOST_SECONDS,
         description=(
-            "A file that was written less than so long ago may still be growing, and is left for"
-            " the next tick."
+            "Seconds since the last write before a file is read; a younger file may still be"
+            " growing and is left for the next tick."
         ),
     )
     marker: str | None = Field(
         default=None,
         min_length=1,
         description=(
-            "Instead of waiting: FILE is read once FILE + marker exists beside it, e.g. `.done`;"
-            " null goes by settled_seconds."
+            "Suffix of a marker file, such as `.done`: FILE is read once FILE + marker exists"
+            " next to it; null uses settled_seconds instead."
         ),
     )
     image_size: int = Field(
@@ -70,28 +70,29 @@ class SourceConfig(Config):
         default=0.2,
         gt=0,
         lt=1,
-        description="Share of the images that no model learns from: by them the gate judges.",
+        description="Share of the images that is never used for training; the gate judges by them.",
     )
     min_images_per_class: int = Field(
         default=20,
         ge=3,
         le=MOST_IMAGES,
         description=(
-            "A new class with fewer images, held-out ones included, waits until more have arrived."
+            "Smallest number of images, held-out ones included, of a new class; a class with"
+            " fewer waits for more."
         ),
     )
     min_base_classes: int = Field(
         default=2,
         ge=2,
         le=MOST_CLASSES,
-        description="The first model waits until so many classes have arrived.",
+        description="Number of classes that must have arrived before the first model is trained.",
     )
 
     unlabeled: UnlabeledDeliveriesConfig | None = Field(
         default=None,
         description=(
-            "Where images without labels arrive: every candidate learns from all that are there,"
-            " but nothing is learned for their sake. null means nowhere."
+            "Folder in which unlabelled images arrive: every candidate learns from all of them,"
+            " but their arrival alone does not start training. null means none."
         ),
     )
 
@@ -106,7 +107,7 @@ class SourceConfig(Config):
         if self.unlabeled and f"{self.unlabeled.path}/".startswith(f"{labeled}/"):
             msg = (
                 f"unlabeled.path = {self.unlabeled.path} is within path = {labeled}, where every"
-                " file has labels; give a folder beside it"
+                " file has labels; give a folder outside it"
             )
             raise ValueError(msg)
         return self

@@ -1,5 +1,5 @@
-"""The two roles. Everything that is done for both is done in this order: the student learns from
-the teacher.
+"""Define the two roles, in processing order: the teacher first, because the student learns from
+it.
 """
 
 from typing import Literal, TypeAlias

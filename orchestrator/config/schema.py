@@ -1,5 +1,5 @@
-"""Looking into the configuration models: which keys a mapping may hold, and which variants a union
-has.
+"""Inspect the configuration models: the keys that a mapping may hold, and the variants of a
+union.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from orchestrator.errors import ConfigError
 
 
 def models_in(annotation: object) -> list[type[BaseModel]]:
-    """The configuration models that an annotation mentions, through `Annotated` and unions; not
-    those inside a mapping.
+    """Return the configuration models that an annotation mentions, through `Annotated` and unions,
+    but not inside a mapping.
     """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
@@ -29,18 +29,16 @@ def models_in(annotation: object) -> list[type[BaseModel]]:
 
 
 class Variants(Mapping[Any, type[BaseModel]]):
-    """The models of a union told apart by `kind`, by kind. An extension is imported when it is
-    asked for.
-    """
+    """Models of a union by their `kind`. An extension is imported when its kind is looked up."""
 
     def __init__(
         self, built_in: Mapping[Any, type[BaseModel]], extensions: Mapping[str, Installed]
     ) -> None:
-        """Import nothing yet.
+        """Collect the models without importing any extension.
 
         Args:
-            built_in: By kind.
-            extensions: By kind; one with a built-in kind is ignored.
+            built_in: Built-in models by kind.
+            extensions: Extensions by kind; one with a built-in kind is ignored.
         """
         self._built_in = built_in
         self._extensions = {
@@ -65,8 +63,8 @@ class Variants(Mapping[Any, type[BaseModel]]):
         return len(self._built_in) + len(self._extensions)
 
     def loadable(self) -> dict[Any, type[BaseModel]]:
-        """Return them all by kind, without the extensions that cannot be loaded: what is broken
-        elsewhere is none of the business of who chose another kind.
+        """Return all models by kind, without extensions that fail to load: a broken extension must
+        not affect users of another kind.
         """
         found = dict(self._built_in)
         for kind, offered in self._extensions.items():
@@ -76,7 +74,9 @@ class Variants(Mapping[Any, type[BaseModel]]):
 
 
 def variant_kinds(annotation: object) -> Variants:
-    """Return `{kind: model}` of a union told apart by `kind`; empty for anything else."""
+    """Return `{kind: model}` of a union whose variants differ by `kind`; empty for anything
+    else.
+    """
     built_in: dict[Any, type[BaseModel]] = {}
     extensions: dict[str, Installed] = {}
     for model in models_in(annotation):
@@ -90,16 +90,16 @@ def variant_kinds(annotation: object) -> Variants:
 
 
 def extension_group(annotation: object) -> str:
-    """Return the entry-point group whose extensions a union takes; empty for a closed one."""
+    """Return the entry-point group whose extensions a union accepts; empty for a closed union."""
     groups = [model.group for model in models_in(annotation) if issubclass(model, Extension)]
     return groups[0] if groups else ""
 
 
 def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
-    """Return `{key: annotation}` of what a mapping of this annotation may hold.
+    """Return `{key: annotation}` of the keys that a mapping of this annotation may hold.
 
-    In a union they are the keys of the variant that `node` names by `kind`; where it names no
-    known kind, the keys of all variants.
+    For a union, these are the keys of the variant that `node` names by `kind`, or the keys of all
+    variants if it names no known kind.
     """
     variants = variant_kinds(annotation)
     kind = node.get("kind") if isinstance(node, dict) else None
@@ -113,15 +113,13 @@ def fields_of(annotation: object, node: object) -> Mapping[str, Any]:
 
 
 def values_of(annotation: object) -> Any:  # noqa: ANN401 - an annotation
-    """The annotation of the values of a mapping with keys of the user's own; None for anything
-    else.
-    """
+    """Return the value annotation of a mapping with user-defined keys; None for anything else."""
     return get_args(annotation)[1] if get_origin(annotation) is dict else None
 
 
 def problem_with_path(root: object, path: str) -> str | None:
-    """What is wrong with a dotted path that no variant of the configuration has; None for one that
-    exists.
+    """Return the error message for a dotted path that no variant of the configuration has; None if
+    the path exists.
     """
     for walked, annotation, key in _steps(root, path):
         fields = fields_of(annotation, None)
@@ -131,8 +129,8 @@ def problem_with_path(root: object, path: str) -> str | None:
 
 
 def variants_with(root: object, path: str) -> dict[str, set[str]]:
-    """`{"student.transfer.kind": {"fixed"}}`: the kinds that have what a path names, where not all
-    of a union have it.
+    """Return the kinds that have a path wherever only some variants of a union do, such as
+    `{"student.transfer.kind": {"fixed"}}`.
     """
     found = {}
     for walked, annotation, key in _steps(root, path):
@@ -144,7 +142,7 @@ def variants_with(root: object, path: str) -> dict[str, set[str]]:
 
 
 def unknown_key(path: str, known: Mapping[str, Any]) -> str:
-    """The message about a key that is not known, with the nearest one that is."""
+    """Return the error message for an unknown key, with the nearest known key."""
     parent, _, key = path.rpartition(".")
     nearest = difflib.get_close_matches(key, list(known), n=1)
     advice = (
@@ -156,7 +154,9 @@ def unknown_key(path: str, known: Mapping[str, Any]) -> str:
 
 
 def _steps(root: object, path: str) -> Iterator[tuple[str, object, str]]:
-    """For each key of a path: the path before it, the annotation of what holds it, and the key."""
+    """Yield, for each key of a path, the path before it, the annotation of its parent, and the
+    key.
+    """
     annotation: Any = root
     walked = ""
     for key in path.split("."):

@@ -1,5 +1,5 @@
-"""A search space: which parameters of an experiment vary and how, what is made best, by which
-search, within which budget.
+"""Configure a search space: the parameters of an experiment that vary, the objective, the searcher
+and the budget.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from orchestrator.config.schema import problem_with_path
 from orchestrator.config.searchers import GridSearchConfig, OptunaSearchConfig, SearcherConfig
 from orchestrator.config.trial_schedulers import NoTrialSchedulerConfig, TrialSchedulerConfig
 
-# What says who a run is and where it is kept and computed is the same for all trials.
+# Settings that identify a run, or say where it is kept and computed, are the same for all trials.
 _NOT_SWEPT = {
-    "name": "it is the run's name",
+    "name": "it names the run",
     "seed": "list seeds instead",
     "execution": "all trials share one cluster",
     "store": "all trials share one store",
@@ -50,59 +50,62 @@ _NOT_SWEPT = {
 
 
 class BudgetConfig(Config):
-    """When a sweep starts no more trials, beside their number."""
+    """Limits, besides the number of trials, after which a sweep starts no more trials."""
 
     wall_seconds: float | None = Field(
         default=None,
         gt=0,
         le=MOST_SECONDS,
-        description="Seconds since the sweep began; null means no limit.",
+        description="Seconds since the start of the sweep; null means no limit.",
     )
     worker_seconds: float | None = Field(
         default=None,
         gt=0,
         le=MOST_WORKERS * MOST_SECONDS,
-        description="Seconds that all workers have learned; null means no limit.",
+        description="Training seconds, summed over all workers; null means no limit.",
     )
 
 
 class SearchSpace(Config):
-    """What `orchestrator sweep` reads, beside an experiment."""
+    """Search space that `orchestrator sweep` reads together with an experiment."""
 
     name: str = Field(
         default="sweep",
         pattern=r"^[\w][\w.\- ]*$",
         max_length=200,
-        description="Shown in MLflow; the file's own name where it has none.",
+        description="Name shown in MLflow; the default is the name of the file.",
     )
     metric: Metric = Field(
         default="student/average_incremental_accuracy",
-        description="What is made best at the end of the tasks; or metrics with weights.",
+        description=(
+            "Metric to optimise, measured after the last task; or a mapping from metrics to"
+            " weights, for a weighted sum."
+        ),
     )
     mode: Literal["max", "min"] = Field(
-        default="max", description="Whether large or small is good."
+        default="max", description="Whether to maximise or minimise the metric."
     )
     metrics: dict[MetricName, Mode] | None = Field(
         default=None,
         min_length=2,
         max_length=len(METRICS),
         description=(
-            "Several objectives, each max or min, instead of metric and mode: the result is a"
-            " Pareto front. Where one number is shown, it is the first."
+            "Several objectives, each with max or min, instead of metric and mode; the result is"
+            " a Pareto front. Displays that show one number show the first."
         ),
     )
     choose: dict[str, str] | None = Field(
         default=None,
         min_length=1,
         description=(
-            "The trial of the front that best.yaml is made of: bounds on metrics, and under best"
-            " the metric that decides; null chooses none."
+            "Rule that chooses the trial of the front for best.yaml: bounds on metrics and, under"
+            " best, the metric that decides; null chooses none."
         ),
     )
     bounds: dict[CostName, BoundText] = Field(
         default_factory=dict,
         description=(
-            "Costs that a configuration must meet before it learns:"
+            "Bounds on costs that a configuration must satisfy before it is trained, such as"
             " student/num_parameters: '<= 100000'."
         ),
     )
@@ -112,53 +115,60 @@ class SearchSpace(Config):
     parameters: dict[str, DistributionConfig] = Field(
         min_length=1,
         max_length=MOST_PARAMETERS_SWEPT,
-        description="By path in the experiment: how each varies.",
+        description="Parameters that vary: a distribution for each path in the experiment.",
     )
     constraints: tuple[Annotated[str, Field(max_length=MOST_CHARACTERS)], ...] = Field(
         default=(),
         max_length=MOST_PARAMETERS_SWEPT,
-        description="Comparisons that a configuration must meet: a.b > a.c + 0.1.",
+        description="Comparisons that a configuration must satisfy, such as a.b > a.c + 0.1.",
     )
     searcher: SearcherConfig = Field(
-        default=OptunaSearchConfig(), description="How configurations are chosen."
+        default=OptunaSearchConfig(), description="Algorithm that chooses the configurations."
     )
     trial_scheduler: TrialSchedulerConfig = Field(
-        default=NoTrialSchedulerConfig(), description="Which trials go on."
+        default=NoTrialSchedulerConfig(), description="Algorithm that stops trials early."
     )
     num_trials: int | None = Field(
         default=None,
         ge=1,
         le=MOST_TRIALS,
-        description="Configurations to try; null, with grid: all combinations.",
+        description=(
+            "Number of configurations to try; null, for a grid only, tries all combinations."
+        ),
     )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] | None = Field(
         default=None,
         min_length=1,
         max_length=MOST_SEEDS,
         description=(
-            "Seeds with which each configuration learns, their mean counts; null means the"
-            " experiment's."
+            "Seeds with which each configuration is trained; the mean over the seeds counts. null"
+            " means the seed of the experiment."
         ),
     )
-    budget: BudgetConfig = Field(default=BudgetConfig(), description="When no more trials start.")
+    budget: BudgetConfig = Field(
+        default=BudgetConfig(), description="Limits after which no more trials start."
+    )
     warm_start: Path | None = Field(
-        default=None, description="Folder of an earlier sweep whose results the search begins with."
+        default=None,
+        description=(
+            "Folder of an earlier sweep whose results initialise the search; null means none."
+        ),
     )
     max_concurrent_trials: int | None = Field(
         default=None,
         ge=1,
         le=MOST_WORKERS,
-        description="Trials at once; null means as many as fit.",
+        description="Largest number of concurrent trials; null means as many as fit.",
     )
 
     @property
     def weights(self) -> dict[str, float]:
-        """Each metric's weight in the objective."""
+        """Return the weight of each metric in the objective."""
         return {self.metric: 1.0} if isinstance(self.metric, str) else self.metric
 
     @property
     def values_named(self) -> list[object]:
-        """All values that choices name; some may name an extension's kind."""
+        """Return all values of choices; some may name the kind of an extension."""
         return [
             value
             for distribution in self.parameters.values()
@@ -168,12 +178,12 @@ class SearchSpace(Config):
 
     @property
     def objectives(self) -> dict[str, Mode]:
-        """Return the objectives by name; the first one is `metric`."""
+        """Return the mode of each objective by name; the first is `metric`."""
         return self.metrics or {metric_text(self.metric): self.mode}
 
     @property
     def metrics_read(self) -> set[str]:
-        """Every metric that is read of a trial."""
+        """Return every metric that is read from a trial."""
         return set(self.metrics or self.weights)
 
     @model_validator(mode="before")
@@ -221,9 +231,7 @@ class SearchSpace(Config):
     def _seeds_differ(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         repeated = sorted(seed for seed, num in Counter(seeds or ()).items() if num > 1)
         if repeated:
-            msg = (
-                f"{', '.join(map(str, repeated))} stands there more than once; name each seed once"
-            )
+            msg = f"{', '.join(map(str, repeated))} is listed more than once; list each seed once"
             raise ValueError(msg)
         return seeds
 
@@ -236,8 +244,8 @@ class SearchSpace(Config):
     def _ends(self) -> SearchSpace:
         if self.num_trials is None and not isinstance(self.searcher, GridSearchConfig):
             msg = (
-                "num_trials is missing: only a grid has an end of its own, searcher.kind ="
-                f" {self.searcher.kind} has none; give a number"
+                "num_trials is missing: only a grid ends by itself, searcher.kind ="
+                f" {self.searcher.kind} does not; give a number"
             )
             raise ValueError(msg)
         return self
@@ -250,11 +258,11 @@ class SearchSpace(Config):
 
 
 def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:
-    """The parameters in an order in which each comes after those on which it depends by `when`,
-    else as they stand.
+    """Return the parameters ordered so that each follows those that its `when` depends on;
+    otherwise in the given order.
 
     Raises:
-        ValueError: Some depend on each other in a circle.
+        ValueError: The dependencies are circular.
     """
     order: list[str] = []
 
@@ -262,7 +270,7 @@ def order_of_draws(parameters: Mapping[str, DistributionConfig]) -> list[str]:
         chain = [*dependents, path]
         if path in chain[:-1]:
             circle = " → ".join(chain[chain.index(path) :])
-            msg = f"the conditions go in a circle: {circle}; remove one `when`"
+            msg = f"the conditions are circular: {circle}; remove one `when`"
             raise ValueError(msg)
         if path not in order:
             for other in parameters:

@@ -20,49 +20,54 @@ from orchestrator.config.transfer import ThresholdTransferConfig, TransferConfig
 
 
 class TeachingConfig(Config):
-    """Configure how inherited layers learn to foresee the teacher's final features: once, in the
-    first task; with images without labels where there are some.
+    """Training of inherited layers to predict the teacher's final features: once, in the first
+    task, on unlabelled images too if there are any.
     """
 
     training: TrainingConfig = Field(
         default=TrainingConfig(epochs=6, learning_rate=0.0001, weight_decay=0.0001),
-        description="Training of the last inherited stage; an epoch sees every view once.",
+        description="Training of the last inherited stage; an epoch covers every view once.",
     )
     dimensions: int = Field(
         default=128,
         ge=1,
         le=MOST_DIMENSIONS,
-        description="Widest directions of the final features to foresee.",
+        description="Number of leading principal directions of the final features to predict.",
     )
     num_views: int = Field(
         default=6,
         ge=1,
         le=MOST_VIEWS,
-        description="Seeded variations of every image; every second one is a mixture of two.",
+        description=(
+            "Number of seeded augmented views of every image; every second view is a mixture of"
+            " two images."
+        ),
     )
     max_images: int = Field(
         default=4000,
         ge=2,
         le=MOST_IMAGES,
-        description="Most images to teach on; of more, so many are drawn at random.",
+        description=(
+            "Largest number of images to train on; if there are more, they are drawn at random."
+        ),
     )
 
 
 class StudentConfig(Config):
-    """The second, smaller model: distilled from the teacher's embedding and its classifier."""
+    """The second, smaller model, distilled from the teacher's embedding and classifier."""
 
     backbone: StudentBackboneConfig = Field(
         default=SmallCnnTinyConfig(), description="The feature extractor's architecture."
     )
     training: TrainingConfig = Field(
         default=TrainingConfig(epochs=40, learning_rate=0.004),
-        description="Training of every task.",
+        description="Training in every task.",
     )
     teaching: TeachingConfig | None = Field(
         default=None,
         description=(
-            "Whether inherited layers learn from the teacher's embedding [A claim 8], and how; null"
-            " leaves them as they are. For a pre-trained teacher."
+            "Training of inherited layers on the teacher's embedding [A claim 8], for a"
+            " pre-trained teacher; null leaves the layers unchanged."
         ),
     )
     embedding_weight: float = Field(
@@ -70,8 +75,8 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of imitating the teacher's embedding [A claim 8]; 0 switches it off, and with"
-            " it mixtures and anchors."
+            "Weight of imitating the teacher's embedding [A claim 8]; 0 disables it, together"
+            " with mixtures and anchors."
         ),
     )
     classifier_weight: float = Field(
@@ -79,25 +84,23 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of the classes, drawn to the teacher's through TSSR; 0 leaves the real answers"
-            " alone, at weight 1."
+            "Weight of the classification loss, whose targets TSSR mixes from the teacher's"
+            " answers and the labels; 0 uses the labels alone, with weight 1."
         ),
     )
     prototype_weight: float = Field(
         default=1.0,
         ge=0,
         le=MOST_WEIGHT,
-        description=(
-            "Weight of classifying the teacher's augmented prototypes; 0 switches them off."
-        ),
+        description="Weight of classifying the teacher's augmented prototypes; 0 disables it.",
     )
     anchor_weight: float = Field(
         default=3.0,
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of keeping the classifier near the teacher's class directions; 0 lets it go"
-            " anywhere."
+            "Weight of keeping the classifier close to the teacher's class directions; 0 disables"
+            " it."
         ),
     )
     mixture_weight: float = Field(
@@ -105,9 +108,9 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of imitating the embedding of image mixtures, beside that of the images; 0"
-            " mixes none. Without effect where the teacher's extractor is pre-trained: its features"
-            " are computed beforehand, of single images."
+            "Weight of imitating the embeddings of image mixtures, relative to those of the"
+            " images; 0 disables mixtures. No effect if the teacher's extractor is pre-trained,"
+            " because its features are precomputed for single images."
         ),
     )
     augmentation_strength: float = Field(
@@ -115,8 +118,8 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "How many times as far as data.augmentation the student varies its images: one exemplar"
-            " must go a long way."
+            "Factor by which the student strengthens data.augmentation, because it has only one"
+            " exemplar per old class."
         ),
     )
     consolidation: float = Field(
@@ -124,8 +127,8 @@ class StudentConfig(Config):
         gt=0,
         le=1,
         description=(
-            "How far to go from the weights before a task to the trained ones: old classes keep a"
-            " say below 1."
+            "Position between the weights before a task (0) and the trained weights (1) at which"
+            " the student ends; below 1, old classes are better preserved."
         ),
     )
     stability_weight: float = Field(
@@ -133,16 +136,16 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Weight of keeping the extractor's features of the batch as they were before the task,"
-            " relative to their variance; 0 lets them drift."
+            "Weight of keeping the extractor's features of the batch as they were before the"
+            " task, relative to their variance; 0 disables it."
         ),
     )
     classifier: Literal["closed_form", "taught"] = Field(
         default="closed_form",
         description=(
-            "Which classifier the student answers with: closed_form, from its own features' class"
-            " means and covariance, which follow their drift; or taught, the one that was"
-            " distilled."
+            "Classifier of the final student: closed_form computes it from the class means and"
+            " covariance of the student's own features, and follows their drift; taught uses the"
+            " distilled classifier."
         ),
     )
     classifier_shrinkage: float = Field(
@@ -150,8 +153,8 @@ class StudentConfig(Config):
         gt=0,
         le=1,
         description=(
-            "How far the closed form's covariance, of features divided by their deviations, is"
-            " shrunk towards the identity where images are plenty."
+            "Shrinkage, given plenty of images, of the closed form's correlation matrix towards"
+            " the identity."
         ),
     )
     few_images_shrinkage: float = Field(
@@ -159,9 +162,9 @@ class StudentConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "How much more an inherited student shrinks where images are few: added to the odds of"
-            " `classifier_shrinkage`, times the covariance's effective dimensions per image that it"
-            " was estimated from."
+            "Additional shrinkage of an inherited student when images are few: this value times"
+            " the covariance's effective dimensions per image is added to the odds of"
+            " `classifier_shrinkage`."
         ),
     )
     transfer_rounds: int = Field(
@@ -169,8 +172,8 @@ class StudentConfig(Config):
         ge=1,
         le=MOST_STEPS,
         description=(
-            "How often an inherited student works through all images: TSTR is the share of these"
-            " rounds that is done, and the targets of every round count equally."
+            "Number of passes of an inherited student over all images; TSTR is the share of"
+            " completed passes, and the targets of all passes count equally."
         ),
     )
     rehearsal: float = Rehearsal
@@ -178,15 +181,15 @@ class StudentConfig(Config):
         default=2.0,
         gt=0,
         le=MOST_WEIGHT,
-        description="Softening of both distributions in STK and P.",
+        description="Temperature that softens both distributions, STK and P.",
     )
     transfer: TransferConfig = Field(
-        default=ThresholdTransferConfig(), description="How the transfer ratio TSSR is selected."
+        default=ThresholdTransferConfig(), description="Rule that selects the transfer ratio TSSR."
     )
 
     @property
     def has_both_teachers(self) -> bool:
-        """Whether embedding and classes are both taught: only then are the teacher's class
-        directions the student's.
+        """Return whether both embedding and classes are distilled; only then do the teacher's class
+        directions apply to the student.
         """
         return bool(self.embedding_weight and self.classifier_weight)

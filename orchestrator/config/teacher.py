@@ -34,33 +34,33 @@ class AdaptiveAugmentationConfig(Config):
         description="Largest length of a vector, in units of the class's spread.",
     )
     learning_rate: float = Field(
-        default=0.05, ge=0, le=MOST_RATE, description="Of the vectors' own optimiser; 0 moves none."
+        default=0.05, ge=0, le=MOST_RATE, description="Learning rate of the vectors; 0 keeps them."
     )
     num_steps: int = Field(
-        default=30, ge=0, le=MOST_STEPS, description="Steps of the vectors before each task."
+        default=30, ge=0, le=MOST_STEPS, description="Optimisation steps before each task."
     )
     margin: float = Field(
         default=0.1,
         ge=0,
         le=2,
-        description="Lead in cosine that the old classifier must keep for the vector's class.",
+        description="Lead, in cosine, that the old classifier must keep for the vector's class.",
     )
     separation_weight: float = Field(
         default=1.0,
         ge=0,
         le=MOST_WEIGHT,
-        description="Weight of keeping away from the new classes' embeddings.",
+        description="Weight of keeping vectors away from the embeddings of new classes.",
     )
     diversity_weight: float = Field(
         default=1.0,
         ge=0,
         le=MOST_WEIGHT,
-        description="Weight of keeping a class's vectors apart from each other.",
+        description="Weight of keeping the vectors of a class apart from each other.",
     )
 
 
 class RandomAugmentationConfig(Config):
-    """The same vectors as drawn from the class's spread, not optimised."""
+    """Vectors drawn at random from the class's spread, without optimisation."""
 
     kind: Literal["random"] = "random"
     num_vectors: int = Field(
@@ -75,7 +75,7 @@ class RandomAugmentationConfig(Config):
 
 
 class NoAugmentationConfig(Config):
-    """Only the bare prototype stands for an old class."""
+    """No augmentation: only the prototype itself represents an old class."""
 
     kind: Literal["none"] = "none"
 
@@ -87,30 +87,33 @@ PrototypeAugmentationConfig = Annotated[
 
 
 class ObservedSpreadConfig(Config):
-    """Nothing is kept: deviations of the new task's images from their class means stand for those
-    of old classes. Needs no root of a covariance; refinement was measured to lose more by it.
+    """Deviations of the new task's images from their class means represent those of old classes, so
+    nothing is stored. Needs no root of a covariance; measurements show that refinement loses more
+    with it.
     """
 
     kind: Literal["observed"] = "observed"
 
 
 class SharedSpreadConfig(Config):
-    """One within-class covariance for all classes (features x features numbers in all)."""
+    """One within-class covariance for all classes (features x features numbers in total)."""
 
     kind: Literal["shared"] = "shared"
 
 
 class ScalarSpreadConfig(Config):
-    """One radius per class: the smallest memory."""
+    """One radius per class, which needs the least memory."""
 
     kind: Literal["scalar"] = "scalar"
 
 
 class LowRankSpreadConfig(Config):
-    """The main directions of each class's own spread (rank x features numbers a class)."""
+    """Main directions of each class's own spread (rank x features numbers per class)."""
 
     kind: Literal["low_rank"] = "low_rank"
-    rank: int = Field(default=8, ge=1, le=MOST_DIMENSIONS, description="Directions kept per class.")
+    rank: int = Field(
+        default=8, ge=1, le=MOST_DIMENSIONS, description="Directions stored per class."
+    )
 
 
 SpreadConfig = Annotated[
@@ -120,29 +123,28 @@ SpreadConfig = Annotated[
 
 
 class JointEmbeddingConfig(Config):
-    """The space in which classes are pushed apart and pulled together [A claims 1, 7]."""
+    """Space in which classes are pushed apart and pulled together [A claims 1, 7]."""
 
     dimensions: Annotated[int, Field(ge=2, le=8192)] | None = Field(
         default=512,
         description=(
-            "Dimensions of the joint embedding space; null gives it as many as the extractor has"
-            " features."
+            "Dimensions of the embedding space; null means as many as the extractor has features."
         ),
     )
     pull_margin: float = Field(
         default=0.5,
         ge=0,
         le=2,
-        description="Distance to the class centre below which nothing pulls.",
+        description="Distance to the class centre within which embeddings are not pulled.",
     )
     push_margin: float = Field(
-        default=1.2, ge=0, le=2, description="Distance between classes above which nothing pushes."
+        default=1.2, ge=0, le=2, description="Distance beyond which classes are not pushed."
     )
     weight: float = Field(
         default=0.1,
         ge=0,
         le=MOST_WEIGHT,
-        description="Weight of push and pull beside the cross-entropy; 0 switches both off.",
+        description="Weight of push and pull relative to the cross-entropy; 0 disables both.",
     )
     keep_weight: float = Field(
         default=1.0,
@@ -161,10 +163,10 @@ class JointEmbeddingConfig(Config):
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "How much more where images are few: added to the odds of `shrinkage`, times the"
-            " covariance's effective dimensions per image that it was estimated from. 0 suits"
-            " features that were learned on such images, about 8 pre-trained final features, about"
-            " 24 pre-trained features of all stages."
+            "Additional shrinkage when images are few: this value times the covariance's"
+            " effective dimensions per image is added to the odds of `shrinkage`. 0 suits"
+            " features learned on such images, about 8 pre-trained final features, about 24"
+            " pre-trained features of all stages."
         ),
     )
     adapter_width: int = Field(
@@ -172,7 +174,7 @@ class JointEmbeddingConfig(Config):
     )
 
     def dimensions_for(self, num_features: int) -> int:
-        """Return the dimensions of the space over so many features."""
+        """Return the dimensions of the space for a given number of features."""
         return num_features if self.dimensions is None else self.dimensions
 
     @model_validator(mode="after")
@@ -187,28 +189,26 @@ class JointEmbeddingConfig(Config):
 
 
 class FrozenExtractorConfig(Config):
-    """The feature extractor learns in the first task and never again [A §67]."""
+    """Feature extractor that learns in the first task only [A §67]."""
 
     kind: Literal["frozen"] = "frozen"
 
 
 class PretrainedExtractorConfig(Config):
-    """The feature extractor is used as it comes, with the pre-trained weights of its backbone, and
-    never learns.
+    """Feature extractor that keeps the pre-trained weights of its backbone and never learns.
 
-    What it makes of the images is then computed once for each data set, and shared by all runs and
-    trials.
+    Its features are computed once per data set, and shared by all runs and trials.
     """
 
     kind: Literal["pretrained"] = "pretrained"
 
 
 class FineTunedExtractorConfig(Config):
-    """The feature extractor goes on learning in every task, held back by feature distillation."""
+    """Feature extractor that learns in every task, regularised by feature distillation."""
 
     kind: Literal["fine_tuned"] = "fine_tuned"
     learning_rate_fraction: float = Field(
-        default=0.1, gt=0, le=1, description="Learning rate, as a share of the first task's."
+        default=0.1, gt=0, le=1, description="Later learning rate, as a share of the first task's."
     )
     distillation_weight: float = Field(
         default=10.0, ge=0, le=MOST_WEIGHT, description="Weight of keeping the previous features."
@@ -222,7 +222,7 @@ ExtractorConfig = Annotated[
 
 
 class TeacherConfig(Config):
-    """The first model: continually taught [A claims 1 to 7]."""
+    """The first, larger model, which learns continually [A claims 1 to 7]."""
 
     backbone: BackboneConfig = Field(
         default=SmallCnnConfig(), description="The feature extractor's architecture."
@@ -233,7 +233,8 @@ class TeacherConfig(Config):
     self_supervision: Literal["rotation", "none"] = Field(
         default="rotation",
         description=(
-            "rotation: in the first task, every class counts four times, once per quarter turn."
+            "rotation: in the first task, each quarter turn of a class is a separate class; none:"
+            " no self-supervision."
         ),
     )
     training: TrainingConfig = Field(
@@ -247,39 +248,39 @@ class TeacherConfig(Config):
     refinement_gate: bool = Field(
         default=True,
         description=(
-            "Keep of each refinement only as much as helps on held-out features; false keeps all"
-            " of it."
+            "Whether to keep only as much of each refinement as helps on held-out features; false"
+            " keeps all of it."
         ),
     )
     num_views: int = Field(
         default=8,
         ge=0,
         le=MOST_VIEWS,
-        description="Augmented views of every training image; 0 uses the images as they are.",
+        description="Number of augmented views of every training image; 0 uses the images alone.",
     )
     view_weight: float = Field(
         default=40.0,
         ge=0,
         le=MOST_WEIGHT,
         description=(
-            "Images' worth of trust in the views' mean: a class of n images weighs them by w / (w"
-            " + n)."
+            "Trust in the mean of the views, in images: in a class of n images, the views' mean"
+            " has the weight w / (w + n)."
         ),
     )
     spread: SpreadConfig = Field(
         default=SharedSpreadConfig(),
-        description="Where the deviations of augmented prototypes come from.",
+        description="Source of the deviations of augmented prototypes.",
     )
     augmentation: PrototypeAugmentationConfig = Field(
-        default=AdaptiveAugmentationConfig(), description="How old prototypes are augmented."
+        default=AdaptiveAugmentationConfig(), description="Augmentation of old prototypes."
     )
     agreement_rounds: int = Field(
         default=2,
         ge=0,
         le=MOST_STEPS,
         description=(
-            "Rounds in which images whose features contradict their labels lose weight in their"
-            " class's mean and spread; 0 trusts every label."
+            "Number of rounds in which images whose features contradict their labels lose weight"
+            " in the mean and spread of their class; 0 trusts every label."
         ),
     )
     joint_embedding: JointEmbeddingConfig = Field(

@@ -1,4 +1,4 @@
-"""Training: epochs, batches, learning rate, and how much old classes lengthen an epoch."""
+"""Configure training: epochs, batch size, learning rate, and rehearsal of old classes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from orchestrator.config.bounds import MOST_BATCH, MOST_EPOCHS, MOST_RATE
 
 
 class TrainingConfig(Config):
-    """One optimisation: AdamW with a one-cycle learning rate."""
+    """Training with AdamW and a one-cycle learning rate."""
 
     epochs: int = Field(
         default=30,
         ge=1,
         le=MOST_EPOCHS,
         description=(
-            "Epochs; in one, the largest class is seen about once and smaller ones are repeated."
+            "Number of epochs; an epoch covers the largest class about once and repeats smaller"
+            " classes."
         ),
     )
     batch_size: int = Field(
-        default=64, ge=2, le=MOST_BATCH, description="Images a step, over all workers."
+        default=64, ge=2, le=MOST_BATCH, description="Images per step, over all workers."
     )
     learning_rate: float = Field(
         default=0.002, gt=0, le=MOST_RATE, description="Peak learning rate."
@@ -38,8 +39,8 @@ class RefinementConfig(TrainingConfig):
         ge=0,
         le=MOST_EPOCHS,
         description=(
-            "Epochs in every task; 0 keeps the closed form, which refinement was measured not to"
-            " improve."
+            "Number of epochs in every task; 0 keeps the closed form, which refinement did not"
+            " improve in measurements."
         ),
     )
     learning_rate: float = Field(
@@ -55,9 +56,9 @@ Rehearsal: float = Field(
     ge=0,
     le=1,
     description=(
-        "By how much every old class makes an epoch of a later task longer, as a share of what a"
-        " new one does. At 1 each new image is seen about once an epoch, however many old classes"
-        " there are; at 0 a task costs the same early and late. Batches are balanced over all"
-        " classes either way."
+        "Length that every old class adds to an epoch of a later task, as a share of the length"
+        " that a new class adds. At 1, an epoch covers each new image about once, however many"
+        " old classes there are; at 0, early and late tasks cost the same. Batches are balanced"
+        " over all classes in either case."
     ),
 )

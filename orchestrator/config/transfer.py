@@ -1,10 +1,11 @@
-"""Rules that select the transfer ratio TSSR from KDR and TSTR [patent B step 5].
+"""Define the rules that select the transfer ratio TSSR from KDR and TSTR [patent B step 5].
 
-The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: early or
-dissimilar leans on the teacher (large TSSR), late and similar leans on the real answers.
+The abstract says only that TSSR is "selected"; the rules are ours. All are monotone: TSSR is large
+early in training or at low similarity, where the teacher dominates, and small late and at high
+similarity, where the labels dominate.
 
-The abstract's steps hold for a batch and for a single sample alike. A rule selects once for each
-batch, from the mean KDR of its samples, or once for each sample, from its own KDR.
+The abstract's steps apply to a batch or to a single sample. A rule selects TSSR once per batch,
+from the mean KDR of its samples, or once per sample, from the sample's own KDR.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ Similarity = Literal["jensen_shannon", "cosine", "answer"]
 
 
 class TransferRule(Config):
-    """Select the transfer ratio of a batch or of a sample: what every rule can do."""
+    """Base class of the rules that select the transfer ratio of a batch or of a sample."""
 
     similarity: Similarity = Field(
         default="jensen_shannon",
         description=(
-            "How KDR compares teacher and student: 1 - JS divergence / ln 2, or cosine; answer"
-            " compares the teacher with the real answer: the probability that it gives the label."
+            "Similarity that KDR measures between teacher and student: jensen_shannon (1 - JS"
+            " divergence / ln 2) or cosine; answer instead measures the probability that the"
+            " teacher gives to the label."
         ),
     )
 
@@ -54,57 +56,61 @@ class TransferRule(Config):
         )
 
     def checked_tssr(self, kdr: float, tstr: float) -> float:
-        """Return `tssr`, after checking that it is a share: a rule may come from outside.
+        """Return `tssr` after checking its range, because an extension may provide the rule.
 
         Args:
             kdr: Similarity of student and teacher, in [0, 1].
             tstr: Training progress, in [0, 1].
 
         Raises:
-            ConfigError: It is no number in [0, 1].
+            ConfigError: The ratio is not a number in [0, 1].
         """
         ratio: object = self.tssr(kdr, tstr)
         if not (isinstance(ratio, int | float) and 0 <= ratio <= 1):  # NaN compares false
             raise ConfigError(
-                f"tssr(kdr={kdr}, tstr={tstr}) = {ratio!r} is no number in [0, 1]",
+                f"tssr(kdr={kdr}, tstr={tstr}) = {ratio!r} is not a number in [0, 1]",
                 f"student.transfer.kind = {getattr(self, 'kind', '')}",
                 "update or uninstall the package that offers it",
             )
         return float(ratio)
 
     def tssr_of_samples(self, kdr: Sequence[float], tstr: float) -> list[float]:
-        """Return `checked_tssr` of each sample, whether or not `is_per_sample`.
+        """Return `checked_tssr` of each sample, regardless of `is_per_sample`.
 
         Args:
             kdr: Similarity of each sample, in [0, 1].
             tstr: Training progress, in [0, 1].
 
         Raises:
-            ConfigError: One ratio is no number in [0, 1].
+            ConfigError: A ratio is not a number in [0, 1].
         """
         return [self.checked_tssr(of_sample, tstr) for of_sample in kdr]
 
 
 class ThresholdTransferConfig(TransferRule):
-    """TSSR from a table: rows by similarity (KDR), columns by training progress (TSTR) [B step
-    5].
+    """TSSR from a table with rows by similarity (KDR) and columns by training progress (TSTR) [B
+    step 5].
     """
 
     kind: Literal["threshold"] = "threshold"
     per: Literal["batch", "sample"] = Field(
         default="batch",
-        description="Whether the table is read once a batch, by its mean KDR, or once a sample.",
+        description=(
+            "batch looks TSSR up once per batch, by its mean KDR; sample looks it up for every"
+            " sample."
+        ),
     )
     similarity_thresholds: tuple[Fraction, ...] = Field(
-        default=(0.9, 0.97), description="Ascending limits in KDR between the rows."
+        default=(0.9, 0.97), description="Ascending KDR thresholds between the rows."
     )
     progress_thresholds: tuple[Fraction, ...] = Field(
-        default=(0.3, 0.7), description="Ascending limits in TSTR between the columns."
+        default=(0.3, 0.7), description="Ascending TSTR thresholds between the columns."
     )
     ratios: tuple[tuple[Fraction, ...], ...] = Field(
         default=((1.0, 0.9, 0.7), (0.9, 0.7, 0.5), (0.7, 0.5, 0.3)),
         description=(
-            "ratios[similarity][progress]; may grow neither with similarity nor with progress."
+            "TSSR by ratios[similarity][progress]; it may increase neither with similarity nor"
+            " with progress."
         ),
     )
 
@@ -170,11 +176,11 @@ class ThresholdTransferConfig(TransferRule):
 
     @property
     def is_per_sample(self) -> bool:
-        """Return whether the table is read once a sample."""
+        """Return whether the table is looked up for every sample."""
         return self.per == "sample"
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the ratio of the cell in which both lie."""
+        """Return the ratio of the table cell for this similarity and progress."""
         row = bisect_right(self.similarity_thresholds, kdr)
         return self.ratios[row][bisect_right(self.progress_thresholds, tstr)]
 
@@ -187,18 +193,18 @@ def _grows(larger_name: str, larger: float, smaller_name: str, smaller: float, a
 
 
 class FixedTransferConfig(TransferRule):
-    """One TSSR for the whole training: plain distillation, the baseline to beat."""
+    """Constant TSSR: plain distillation, the baseline."""
 
     kind: Literal["fixed"] = "fixed"
     ratio: Fraction = Field(default=0.5, description="The TSSR.")
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the same ratio always."""
+        """Return the constant ratio."""
         return self.ratio
 
 
 class LinearTransferConfig(TransferRule):
-    """TSSR falls in a straight line with training progress, whatever the similarity."""
+    """TSSR that falls linearly with training progress, regardless of similarity."""
 
     kind: Literal["linear"] = "linear"
     start: Fraction = Field(default=1.0, description="TSSR at the first step.")
@@ -215,23 +221,24 @@ class LinearTransferConfig(TransferRule):
         return self
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the point of the line at this progress."""
+        """Return the ratio at this progress."""
         return self.start + (self.end - self.start) * tstr
 
 
 class PerSampleTransferConfig(TransferRule):
-    """TSSR of each sample falls with the sample's own similarity k: `m (1 - k) / (m (1 - k) +
-    (1 - m) k)` of the way from `lowest` to `highest`, with the midpoint m.
+    """TSSR per sample, falling with the sample's own similarity k: `m (1 - k) / (m (1 - k) + (1 -
+    m) k)` of the way from `lowest` to `highest`, where m is the midpoint.
 
-    With `similarity: answer` and the defaults TSSR is 1 - the teacher's probability of the given
-    label: a label that the teacher doubts hardly counts, and its own knowledge counts instead.
-    Built for data with wrong labels. Near 0 the midpoint lets real answers count unless the teacher
-    is sure that they are wrong, near 1 it leaves them out unless the teacher is sure.
+    With `similarity: answer` and the defaults, TSSR is 1 - the teacher's probability of the given
+    label: a label that the teacher doubts hardly counts, and the teacher's own knowledge counts
+    instead. Designed for data with wrong labels. With a midpoint near 0, labels count unless the
+    teacher is sure that they are wrong; near 1, they count only if the teacher is sure that they
+    are right.
 
-    Measured on validation images of CIFAR-10 (inherited student that is not taught, one draw), in
-    points against the best of the fixed ratios 0.1 to 0.9 at 0, 20, 40 and 60 % wrong labels: the
-    defaults -0.4, -0.5, -0.6 and -0.3; highest 0.8 with lowest 0.6 -0.2, -0.2, -0.1 and -0.2;
-    highest 0.9 with lowest 0.6 -0.4, -0.3, -0.2 and +0.1. The standard error is 0.6.
+    Measured on validation images of CIFAR-10 (inherited student without teaching, one seed), in
+    percentage points relative to the best of the fixed ratios 0.1 to 0.9 at 0, 20, 40 and 60 %
+    wrong labels: the defaults -0.4, -0.5, -0.6 and -0.3; highest 0.8 with lowest 0.6 -0.2, -0.2,
+    -0.1 and -0.2; highest 0.9 with lowest 0.6 -0.4, -0.3, -0.2 and +0.1. The standard error is 0.6.
     """
 
     kind: Literal["per_sample"] = "per_sample"
@@ -245,8 +252,7 @@ class PerSampleTransferConfig(TransferRule):
         gt=0,
         lt=1,
         description=(
-            "KDR at which TSSR lies half-way between highest and lowest; at 0.5 it falls in a"
-            " straight line."
+            "KDR at which TSSR is halfway between highest and lowest; at 0.5, TSSR falls linearly."
         ),
     )
 
@@ -264,17 +270,18 @@ class PerSampleTransferConfig(TransferRule):
         return True
 
     def tssr(self, kdr: float, tstr: float) -> float:
-        """Return the point of the curve at this similarity, whatever the progress."""
+        """Return the ratio at this similarity, regardless of progress."""
         trust = kdr * (1 - self.midpoint)
         trust /= trust + (1 - kdr) * self.midpoint
         return self.highest + (self.lowest - self.highest) * trust
 
 
 class TransferRuleExtension(Extension, TransferRule):
-    """Base of the configuration of a transfer rule (`orchestrator.transfer_rules`).
+    """Base class for the configuration of a transfer rule extension
+    (`orchestrator.transfer_rules`).
 
-    A subclass overrides `tssr`; its entry point offers nothing further. It overrides
-    `is_per_sample` to be asked for the ratio of each sample, instead of each batch.
+    A subclass overrides `tssr`; the entry point's object needs no further members. A rule that
+    selects the ratio per sample instead of per batch also overrides `is_per_sample`.
     """
 
     group: ClassVar[str] = "orchestrator.transfer_rules"

@@ -1,4 +1,4 @@
-"""Trial schedulers: which trials of a sweep continue after a task."""
+"""Configure the trial schedulers, which decide after a task whether trials of a sweep continue."""
 
 from __future__ import annotations
 
@@ -11,53 +11,71 @@ from orchestrator.config.bounds import MOST_TASKS, MOST_TRIALS
 
 
 class NoTrialSchedulerConfig(Config):
-    """Every trial learns all tasks."""
+    """No early stopping: every trial learns all tasks."""
 
     kind: Literal["none"] = "none"
 
 
 class AshaConfig(Config):
-    """Successive halving without waiting: at each rung only the best go on."""
+    """Asynchronous successive halving: only the best trials continue at each rung."""
 
     kind: Literal["asha"] = "asha"
     grace_tasks: int = Field(
-        default=2, ge=1, le=MOST_TASKS, description="Tasks that every trial learns; the first rung."
+        default=2,
+        ge=1,
+        le=MOST_TASKS,
+        description="Number of tasks that every trial learns; the first rung.",
     )
     reduction_factor: int = Field(
         default=2,
         ge=2,
         le=MOST_TRIALS,
-        description="One in so many goes on at a rung; from rung to rung the tasks multiply by it.",
+        description=(
+            "One in this many trials continues at each rung; the number of tasks grows by this"
+            " factor from rung to rung."
+        ),
     )
 
 
 class MedianConfig(Config):
-    """A trial ends when it is worse than the median of the others after as many tasks."""
+    """Median stopping: a trial ends if it is worse than the median of the others after the same
+    number of tasks.
+    """
 
     kind: Literal["median"] = "median"
     grace_tasks: int = Field(
-        default=2, ge=1, le=MOST_TASKS, description="Tasks that every trial learns."
+        default=2, ge=1, le=MOST_TASKS, description="Number of tasks that every trial learns."
     )
     min_trials: int = Field(
         default=3,
         ge=1,
         le=MOST_TRIALS,
-        description="Trials that must have come as far before one is judged.",
+        description=(
+            "Number of trials that must have learned as many tasks before a trial is judged."
+        ),
     )
 
 
 class PbtConfig(Config):
-    """Population-based training: now and then the worst go over to variations of the best."""
+    """Population-based training: the worst trials periodically continue from variations of the
+    best.
+    """
 
     kind: Literal["pbt"] = "pbt"
     perturbation_tasks: int = Field(
-        default=1, ge=1, le=MOST_TASKS, description="Tasks between two comparisons."
+        default=1, ge=1, le=MOST_TASKS, description="Number of tasks between two comparisons."
     )
     quantile_fraction: float = Field(
-        default=0.25, gt=0, le=0.5, description="Share of trials that are worst, and that are best."
+        default=0.25,
+        gt=0,
+        le=0.5,
+        description="Share of trials that counts as the worst, and as the best.",
     )
     resample_probability: float = Field(
-        default=0.25, ge=0, le=1, description="How often a variation draws a value anew."
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Probability that a variation draws a value again instead of perturbing it.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Configure where images without labels come from."""
+"""Configure the source of unlabelled images."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from orchestrator.config.path_within import PathWithin
 
 
 class UnlabeledImagesConfig(Config):
-    """Base of every source of images without labels.
+    """Base class for sources of unlabelled images.
 
-    Size, channels, `cache_dir` and `max_memory_gib` are those of the data that it stands in. Images
-    that are also test, validation or training images are left out: see `data.unlabeled`.
+    Size, channels, `cache_dir` and `max_memory_gib` are those of the enclosing data. Images that
+    are also test, validation or training images are skipped: see `data.unlabeled`.
 
     Attributes:
-        may_be_empty: Whether it is no mistake where no image is left.
+        may_be_empty: Whether a source without remaining images is valid.
     """
 
     may_be_empty: ClassVar[bool] = False
@@ -33,36 +33,36 @@ class UnlabeledImagesConfig(Config):
         ge=1,
         le=MOST_IMAGES,
         description=(
-            "Most images that are decoded, chosen at random among those of the source; what is then"
-            " left out is not replaced. null means all."
+            "Largest number of images to decode, drawn at random from the source; images skipped"
+            " afterwards are not replaced. null means all."
         ),
     )
     choice_seed: int = Field(
-        default=0, ge=0, lt=2**32, description="Seed of the choice under max_images."
+        default=0, ge=0, lt=2**32, description="Seed of the draw for max_images."
     )
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the paths and addresses that every machine that computes must reach, by field."""
+        """Return the paths and addresses that every computing machine must reach, by field."""
         return {}
 
     @property
     @abstractmethod
     def origin(self) -> str | FunctionOrigin:
-        """Return where tracking says that they come from."""
+        """Return the origin of the images as tracking records it."""
 
 
 class UnlabeledParquetConfig(UnlabeledImagesConfig):
-    """Parquet files with the column `image`, as in the data source `parquet`; others are not read,
-    `label` included.
+    """Parquet files with the column `image`, as in the data source `parquet`; other columns are
+    ignored, `label` included.
     """
 
     kind: Literal["parquet"] = "parquet"
     path: str = Field(
         min_length=1,
         description=(
-            "A Parquet file, a folder of them, or a pattern such as `camera/*.parquet`; a local"
-            " path, or an s3:// or gs:// address."
+            "A Parquet file, a folder of Parquet files, or a pattern such as `camera/*.parquet`;"
+            " a local path, or an s3:// or gs:// address."
         ),
     )
 
@@ -73,18 +73,18 @@ class UnlabeledParquetConfig(UnlabeledImagesConfig):
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return the files' place."""
+        """Return the place of the files."""
         return {"path": self.path}
 
     @property
     def origin(self) -> str:
-        """Return the files' place."""
+        """Return the place of the files."""
         return self.path
 
 
 class UnlabeledFolderConfig(UnlabeledImagesConfig):
-    """A folder with images at any depth: the names of its sub-folders mean nothing. Hidden files
-    and what is no image are left out.
+    """Folder with images at any depth; the names of subfolders have no meaning. Hidden files and
+    files that are not images are skipped.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -107,31 +107,31 @@ class UnlabeledFolderConfig(UnlabeledImagesConfig):
 
 
 class LabeledSource(Protocol):
-    """Hold what is known of a source of labeled images before it is opened."""
+    """Protocol of a source of labelled images, with what is known before it is opened."""
 
     @property
     def places(self) -> Mapping[str, str]:
-        """Return its paths and addresses, by field."""
+        """Return the paths and addresses of the source, by field."""
 
     def origin(self, half: Literal["train", "test"]) -> str | FunctionOrigin:
-        """Return where tracking says that a half comes from."""
+        """Return the origin of a half as tracking records it."""
 
 
 class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
-    """The training images of any data source, of an extension too; their labels are not used."""
+    """Training images of any data source, extensions included, used without their labels."""
 
     kind: Literal["labeled"] = "labeled"
     source: dict[str, Any] = Field(
-        description="Settings of the source, with their `kind`, as they would stand under `data`."
+        description="Settings of the source, including `kind`, as under `data`."
     )
     _config: LabeledSource | None = PrivateAttr(default=None)
 
     def of(self, source: dict[str, Any], config: LabeledSource) -> UnlabeledOfLabeledConfig:
-        """Return these settings with a source that has been validated.
+        """Return these settings with a validated source.
 
         Args:
-            source: Its settings, complete.
-            config: Its configuration.
+            source: Complete settings of the source.
+            config: Configuration of the source.
         """
         found = self.model_copy(update={"source": source})
         found._config = config  # noqa: SLF001 - of the same class
@@ -145,35 +145,37 @@ class UnlabeledOfLabeledConfig(UnlabeledImagesConfig):
 
     @property
     def origin(self) -> str | FunctionOrigin:
-        """Return where the source's training images come from."""
+        """Return the origin of the source's training images."""
         return "" if self._config is None else self._config.origin("train")
 
 
 class UnlabeledFile(Config):
-    """A Parquet file as a retraining took it in."""
+    """Parquet file that a retraining has recorded."""
 
     name: PathWithin = Field(description="Path within the folder.")
     sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
-        description="Of its content: a file that has changed since is not read.",
+        description="SHA-256 of the content; a file that has changed since is rejected.",
     )
 
 
 class UnlabeledArrivalsConfig(UnlabeledImagesConfig):
-    """A folder of Parquet files without labels that grows, as far as a retraining has taken it in.
-    Written by `orchestrator retrain`, not by hand.
+    """Growing folder of Parquet files without labels, limited to the files that a retraining has
+    recorded. Written by `orchestrator retrain`, not by hand.
 
-    Which images are held out depends on their content alone, as with labels: no model learns,
-    without its label, from an image by which it or a later one is judged.
+    As with labels, an image is held out depending on its content alone: no model learns, even
+    without its label, from an image that it or a later model is evaluated on.
     """
 
     may_be_empty: ClassVar[bool] = True
 
     kind: Literal["arrivals"] = "arrivals"
     path: str = Field(min_length=1, description="Local folder, s3:// or gs:// address.")
-    files: tuple[UnlabeledFile, ...] = Field(min_length=1, description="What is read of it.")
+    files: tuple[UnlabeledFile, ...] = Field(
+        min_length=1, description="Files of the folder to read."
+    )
     held_out_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of the images that is never learned from."
+        default=0.2, gt=0, lt=1, description="Share of the images that is never used for training."
     )
 
     @property

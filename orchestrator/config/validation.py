@@ -1,6 +1,4 @@
-"""Validation of a configuration: every error names the user's key path, the value and the next
-step.
-"""
+"""Validate a configuration; every error names the user's key path, the value and the next step."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ from orchestrator.masking import shown_values
 
 Root = TypeVar("Root", bound=BaseModel)
 
-# of a file with thousands of mistakes, whoever corrects it sees the pattern in the first
+# in a file with thousands of errors, the first ones show the pattern
 _MOST_PROBLEMS = 20
 _MOST_CHARACTERS = 2000
 _NO_INTEGER = 2**64
@@ -36,17 +34,17 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
 
     Args:
         root: The model to validate against.
-        tree: What a file holds, overrides applied.
-        source: The file and its overrides, to begin each line of the message with.
+        tree: Content of a file, with overrides applied.
+        source: The file and its overrides, which prefix each line of the message.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value is of the wrong type or out of range;
-            one line for each.
+        ConfigError: A key is unknown or missing, or a value has the wrong type or is out of range;
+            one line per problem.
     """
     _check_values(tree, source)
     try:
         return root.model_validate(tree)
-    except ConfigError as error:  # of an extension that cannot be loaded
+    except ConfigError as error:  # an extension cannot be loaded
         raise ConfigError(f"{source}: {error}" if source else str(error)) from error
     except ValidationError as error:
         where = f"{source}: " if source else ""
@@ -59,11 +57,11 @@ def validated(root: type[Root], tree: Tree, source: str = "") -> Root:
 
 
 def _check_values(tree: Tree, source: str) -> None:
-    """Refuse what no field takes, and what the libraries that are handed it would fail on.
+    """Reject values that no field accepts and that would make libraries fail.
 
     Raises:
-        ConfigError: Text with a NUL or half of a surrogate pair, an integer beyond 64 bits, or
-            nesting that is too deep.
+        ConfigError: A text has a NUL or half of a surrogate pair, an integer exceeds 64 bits, or
+            values are nested too deeply.
     """
     waiting: list[tuple[tuple[object, ...], object]] = [((), tree)]
     while waiting:
@@ -84,7 +82,7 @@ def _problem(value: object, path: Sequence[object]) -> str:
     if isinstance(value, int) and abs(value) >= _NO_INTEGER:
         return "is an integer beyond 64 bits; give a smaller one"
     if isinstance(value, str) and _NO_TEXT.search(value):
-        return "has characters that are no text (NUL, or half of a surrogate pair); remove them"
+        return "has characters that are not text (NUL, or half of a surrogate pair); remove them"
     if len(path) > MOST_LEVELS:
         return f"is nested more than {MOST_LEVELS} levels deep; give a plain value"
     return ""
@@ -116,7 +114,7 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
                 and other["loc"][: len(item["loc"])] == item["loc"]
                 for other in items
             ):
-                continue  # pydantic has not counted the entries that are wrong themselves
+                continue  # pydantic did not count the invalid entries
             context = item["ctx"]
             bound = (
                 f"at least {context['min_length']}"
@@ -138,22 +136,24 @@ def _describe(error: ValidationError, root: type[BaseModel], tree: Tree) -> list
 
 
 def _kind_advice(given: str, annotation: object) -> str:
-    """Return what to write instead of an unknown kind, or where others come from."""
-    kinds = list(variant_kinds(annotation))  # those of installed extensions, too
+    """Return the advice for an unknown kind: what to write instead, or where to find other
+    kinds.
+    """
+    kinds = list(variant_kinds(annotation))  # including those of installed extensions
     nearest = difflib.get_close_matches(given, kinds, n=1)
     if nearest:
         return f"did you mean {nearest[0]}?"
     choices = f"choose one of {', '.join(map(repr, kinds))}"
     if extension_group(annotation):
-        choices += ", or install the package that offers it (`orchestrator plugins` lists them)"
+        choices += ", or install the package that provides it (`orchestrator plugins` lists them)"
     return choices
 
 
 def _key_path(
     location: tuple[int | str, ...], root: type[BaseModel], tree: object
 ) -> tuple[str, Mapping[str, Any], object]:
-    """Pydantic's location as the user's key path (without the names of variants), the fields beside
-    its last key, its annotation.
+    """Return the user's key path for a pydantic location (without names of variants), the fields
+    next to its last key, and its annotation.
     """
     path = ""
     model: Any = root
@@ -178,5 +178,5 @@ def _key_path(
 
 
 def _shorten(value: object, length: int = 60) -> str:
-    text = repr(shown_values(value))  # first: half an address shows its secret
+    text = repr(shown_values(value))  # mask before truncating an address
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""YAML files, read strictly: every error names the file and, where YAML knows it, the line."""
+"""Read YAML files strictly; every error names the file and, if known, the line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Largest:
-    """Bound the size of a file.
+    """Size limits of a file.
 
     Attributes:
-        num_bytes: As it lies on the disk.
-        num_values: With all aliases written out; keys count.
+        num_bytes: Size on disk.
+        num_values: Number of values with all aliases expanded, keys included.
     """
 
     num_bytes: int
@@ -29,12 +29,14 @@ class Largest:
 
 
 BY_HAND = Largest(2**21, 100_000)
-"""A class order of 90,000 labels; read within a second, and with less than 200 MB."""
+"""Limit for files written by hand: a class order of 90,000 labels, read within a second and with
+less than 200 MB.
+"""
 BY_PROGRAM = Largest(2**26, 4_000_000)
-"""Bound files that this program writes: a candidate names each of the files that have arrived."""
+"""Limit for files written by this program: a candidate lists every file that has arrived."""
 MOST_LEVELS = 64
-"""Levels of a configuration: the deepest that means anything have ten."""
-# 2**64 has 20, a floating-point number 17 and an exponent
+"""Nesting limit; the deepest meaningful configuration has ten levels."""
+# 2**64 has 20 digits, a floating-point number 17 and an exponent
 _MOST_DIGITS = 64
 _LINE_ENDS = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
@@ -45,11 +47,11 @@ def read_yaml(path: Path, largest: Largest = BY_HAND) -> Tree:
 
     Args:
         path: The file.
-        largest: How large it may be.
+        largest: Size limits of the file.
 
     Raises:
-        ConfigError: The file is missing, unreadable or no YAML, a key stands twice, or it holds
-            something other than a mapping.
+        ConfigError: The file is missing, unreadable or not valid YAML, has a duplicate key, or does
+            not hold a mapping.
     """
     where = shortened(str(path).encode("utf-8", "replace").decode(), 1000)
     text = _text(path, where, largest.num_bytes)
@@ -75,10 +77,10 @@ def parse_yaml(text: str, largest: Largest = BY_HAND) -> Any:  # noqa: ANN401 - 
 
     Args:
         text: The text.
-        largest: How much it may hold.
+        largest: Size limits of the text.
 
     Raises:
-        YamlError: It is not valid, nested too deeply, or too much with its aliases written out.
+        YamlError: The text is not valid, nested too deeply, or too large with its aliases expanded.
     """
     try:
         _check_size(text, largest.num_values)
@@ -87,12 +89,12 @@ def parse_yaml(text: str, largest: Largest = BY_HAND) -> Any:  # noqa: ANN401 - 
         mark = getattr(error, "problem_mark", None)
         line = _line_of(mark, text) if mark else ""
         raise YamlError(f"{line}{getattr(error, 'problem', None) or error}") from None
-    except Exception as error:  # noqa: BLE001 - constructors raise anything: for a date that is none, …
+    except Exception as error:  # noqa: BLE001 - constructors raise anything, e.g. for a bad date
         raise YamlError(shortened(str(error) or type(error).__name__)) from None
 
 
 def _line_of(mark: yaml.Mark, text: str) -> str:
-    """Return the place of a mark; what is missing at the end is missing in the last line."""
+    """Return line and column of a mark; a mark past the end is placed on the last line."""
     lines = text.splitlines() or [""]
     if mark.line < len(lines):
         return f"line {mark.line + 1}, column {mark.column + 1}: "
@@ -100,17 +102,17 @@ def _line_of(mark: yaml.Mark, text: str) -> str:
 
 
 class YamlError(ValueError):
-    """A text that is not YAML, with the line where YAML knows it."""
+    """Invalid YAML, with the line if it is known."""
 
 
 def shortened(text: str, length: int = 200) -> str:
-    """Return a text, or its beginning with an ellipsis, in one line."""
+    """Return a text on one line, truncated with an ellipsis."""
     line = _LINE_ENDS.sub(lambda found: ascii(found.group())[1:-1], text[: length + 1])
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _text(path: Path, where: str, most_bytes: int) -> str:
-    """Return the content of a file, of which no more is read than it may hold."""
+    """Return the content of a file, reading no more than the limit."""
     try:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
@@ -118,16 +120,16 @@ def _text(path: Path, where: str, most_bytes: int) -> str:
             raise ConfigError(
                 f"has more than {most_bytes:,} bytes",
                 where=where,
-                next_step="is it a configuration? leave out what is not",
+                next_step="check that it is a configuration, and remove what is not",
             )
         return content.decode("utf-8")
     except FileNotFoundError:
-        # by stems: the ending that all share makes any two short names look alike
+        # by stems: the shared suffix makes any two short names look alike
         names = {other.stem: other for other in path.parent.glob("*.y*ml")}
         similar = difflib.get_close_matches(path.stem, list(names), n=1)
         advice = f"did you mean {names[similar[0]]}?" if similar else "check the path"
         raise ConfigError("no such file", where=where, next_step=advice) from None
-    except (OSError, ValueError) as error:  # ValueError: no text, or a path with a NUL in it
+    except (OSError, ValueError) as error:  # ValueError: not text, or a path with a NUL
         raise ConfigError(
             f"cannot be read ({getattr(error, 'strerror', None) or error})",
             where=where,
@@ -136,20 +138,20 @@ def _text(path: Path, where: str, most_bytes: int) -> str:
 
 
 def _check_size(text: str, most_values: int) -> None:
-    """Refuse nesting and aliases by which a short text becomes a large value; in one pass.
+    """Reject, in one pass, nesting and aliases that turn a short text into a large value.
 
     Raises:
-        yaml.MarkedYAMLError: The text is no YAML, or too deep or too large.
+        yaml.MarkedYAMLError: The text is not valid YAML, or nested too deeply, or too large.
     """
     counted = _Counted()
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         counted.add(event)
         if counted.num_values > most_values:
-            raise _at(event, f"holds more than {most_values:,} values, aliases written out")
+            raise _at(event, f"holds more than {most_values:,} values, aliases expanded")
 
 
 class _Counted:
-    """Count the values of a text, those behind its aliases as often as they are named."""
+    """Counter of the values of a text, which counts the values of an alias at every use."""
 
     def __init__(self) -> None:
         self.num_values = 0
@@ -179,13 +181,13 @@ class _Counted:
 
 
 def _at(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
-    mark = cast("yaml.Mark", event.start_mark)  # of libyaml: the same, by another name
+    mark = cast("yaml.Mark", event.start_mark)  # libyaml has the same class under another name
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """YAML in which a key that stands twice in one mapping is an error instead of a silent
-    overwrite, and a number is short enough to be one.
+    """YAML loader that rejects duplicate keys, instead of silently overwriting, and overlong
+    numbers.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -194,7 +196,7 @@ class _StrictLoader(yaml.CSafeLoader):
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {shortened(repr(key))} stands twice",
+                    problem=f"duplicate key {shortened(repr(key))} in a mapping",
                     problem_mark=key_node.start_mark,
                 )
             if isinstance(key, str):

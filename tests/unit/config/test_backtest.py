@@ -32,7 +32,7 @@ def test_every_value_of_what_if_is_an_override() -> None:
         ("gate.min_new_accuracy", "a.b=VALUE"),
         ("gate.min_new_accuracy=", "a.b=VALUE"),
         ("=0.5", "a.b=VALUE"),
-        ("experiment.seed=1,2", "no setting of the gate"),
+        ("experiment.seed=1,2", "not a setting of the gate"),
     ],
 )
 def test_what_if_takes_values_of_gate_and_reactions_alone(text: str, message: str) -> None:

@@ -72,6 +72,6 @@ def test_every_worker_must_get_a_share_of_each_batch(role: str, path: str) -> No
     Experiment.model_validate({**values, role: {section: {"batch_size": 3}}})
     with pytest.raises(
         ValidationError,
-        match=rf"{path}\.batch_size = 2 is not enough for the 3 workers of execution\.{role}",
+        match=rf"{path}\.batch_size = 2 is too small for the 3 workers of execution\.{role}",
     ):
         Experiment.model_validate({**values, role: {section: {"batch_size": 2}}})

@@ -171,7 +171,7 @@ def test_a_ratio_that_is_no_share_is_said_with_the_values_that_it_came_from(
     name = f"wrong_{sum(map(ord, ratio))}"
     install(site, {RULES: {"square": f"{name}:Rule"}}, {name: wrong})
     rule = load_experiment(rule_file(tmp_path)).student.transfer
-    with pytest.raises(ConfigError, match=r"tssr\(kdr=0.5, tstr=0.1\) = .* is no number in"):
+    with pytest.raises(ConfigError, match=r"tssr\(kdr=0.5, tstr=0.1\) = .* is not a number in"):
         rule.checked_tssr(0.5, 0.1)
 
 

@@ -120,7 +120,7 @@ def test_a_wrong_setting_of_a_labeled_source_is_named_by_its_key(tmp_path: Path)
 
 def test_images_without_labels_have_none_of_their_own() -> None:
     camera = {"kind": "parquet", "path": "/camera"}
-    with pytest.raises(ValidationError, match="have none of their own"):
+    with pytest.raises(ValidationError, match="cannot have unlabelled images itself"):
         unlabeled(kind="labeled", source={"kind": "digits", "unlabeled": camera})
 
 

@@ -142,11 +142,11 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
         (
             {"metrics": SEVERAL, "metric": "student/forgetting"},
-            "both metrics and metric say what is made best; remove one of them",
+            "both metrics and metric define the objective; remove one of them",
         ),
         (
             {"choose": {"best": "student/last_accuracy"}},
-            "choose selects a trial of a front, and there is one metric",
+            "choose selects a trial of a Pareto front, but there is only one metric",
         ),
         (
             {"metrics": SEVERAL, "choose": {"worker_seconds": "<= 9"}},
@@ -154,7 +154,7 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
         (
             {"metrics": SEVERAL, "choose": {"best": "student/forgetting"}},
-            "choose: 'student/forgetting' is none of the metrics",
+            "choose: 'student/forgetting' is not one of the metrics",
         ),
         (
             {
@@ -165,7 +165,7 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
         (
             {"bounds": {"worker_seconds": "<= 9"}},
-            "'worker_seconds' is not known before a trial learns; choose from",
+            "'worker_seconds' is not known before a trial is trained; choose from",
         ),
         ({"bounds": {"student/bytes": "small"}}, "'small' is not of the form <=|>=|<|> number"),
         (
@@ -222,15 +222,15 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
         (
             distribution(kind="int_uniform", low=0, high=5, log=True),
-            "parameters.student.temperature: log goes with low >= 1 and step = 1",
+            "parameters.student.temperature: log requires low >= 1 and step = 1",
         ),
         (
             distribution(kind="quantized_uniform", low=0, high=1, step=2),
-            "parameters.student.temperature: step = 2 leaves nothing between",
+            "parameters.student.temperature: step = 2 leaves no value between",
         ),
         (
             distribution(kind="normal", mean=0, sd=1, low=5),
-            "parameters.student.temperature: low = 5.0 and high = None leave nothing of",
+            "parameters.student.temperature: low = 5.0 and high = None leave no value within",
         ),
         (
             distribution(kind="normal", mean=0, sd=1, low=1, high=-1),
@@ -243,11 +243,11 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         (distribution(kind="choice", values=[]), "parameters.student.temperature.values"),
         (
             distribution(kind="choice", values=[1, 2, 1]),
-            "parameters.student.temperature.values: 1 stands there more than once",
+            "parameters.student.temperature.values: 1 is listed more than once",
         ),
         (
             distribution(kind="choice", values=[1, True]),
-            "parameters.student.temperature.values: True stands there more than once",
+            "parameters.student.temperature.values: True is listed more than once",
         ),
         (
             distribution(kind="choice", values=[float("nan")]),
@@ -255,7 +255,7 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
         ),
         (
             distribution(kind="choice", values=[{1: 2}]),
-            "parameters.student.temperature.values: {1: 2} has keys that are no text",
+            "parameters.student.temperature.values: {1: 2} has keys that are not text",
         ),
         (
             distribution(**UNIFORM, when={"student.transfr.kind": "fixed"}),
@@ -270,7 +270,7 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
             {"metric": {"student/forgetting": 0}},
             "metric: student/forgetting has the weight 0; give a finite number other than 0",
         ),
-        ({"metric": {}}, "metric: {} is neither the name of a metric nor a mapping"),
+        ({"metric": {}}, "metric: {} is neither a metric name nor a mapping"),
         ({"mode": "maximum"}, "mode = 'maximum': input should be 'max' or 'min'"),
         (
             {"constraints": ["student.temperature ~ 1"]},
@@ -281,9 +281,9 @@ def test_the_first_of_several_metrics_is_the_one_number_and_all_come_back(file: 
             "student.temprature is not a known key; did you mean student.temperature?",
         ),
         ({"constraints": ["1 < 2"]}, "constraints: '1 < 2': compares two numbers; name a path"),
-        ({"seeds": [1, 2, 1]}, "seeds: 1 stands there more than once"),
+        ({"seeds": [1, 2, 1]}, "seeds: 1 is listed more than once"),
         ({"seeds": []}, "seeds"),
-        ({"num_trials": None}, "num_trials is missing: only a grid has an end of its own"),
+        ({"num_trials": None}, "num_trials is missing: only a grid ends by itself"),
         (
             {"searcher": {"kind": "grid"}},
             "parameters.student.temperature: a grid cannot list the values of uniform; use choice",
@@ -330,7 +330,7 @@ def test_conditions_in_a_circle_are_said_with_the_circle(file: Path) -> None:
         },
     }
     assert (
-        "circle: student.temperature → student.transfer → student.temperature; remove one"
+        "circular: student.temperature → student.transfer → student.temperature; remove one"
         in message(file, parameters=circle)
     )
 

@@ -41,8 +41,8 @@ def test_the_file_comes_before_the_variable_and_that_before_the_default(
 @pytest.mark.parametrize(
     ("storage", "said"),
     [
-        ("redis://me:hunter2@host", r"redis://\*\*\*@host is no storage of Optuna"),
-        ("studies.db", "studies.db is no storage of Optuna"),
+        ("redis://me:hunter2@host", r"redis://\*\*\*@host is not an Optuna storage"),
+        ("studies.db", "studies.db is not an Optuna storage"),
         ("postgresql://me:hunter2@host/mlflow", "is MLflow's own database"),
     ],
 )

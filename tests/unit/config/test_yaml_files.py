@@ -63,7 +63,7 @@ def test_a_value_that_yaml_cannot_read_is_said(file: Path, value: str) -> None:
 
 
 def test_a_key_that_stands_twice_is_named(file: Path) -> None:
-    assert "the key 'epochs' stands twice" in message(
+    assert "duplicate key 'epochs' in a mapping" in message(
         file, "teacher: {training: {epochs: 1, epochs: 2}}"
     )
 

@@ -133,7 +133,7 @@ def test_the_tag_of_the_weights_is_kept_in_the_name() -> None:
     config = TimmConfig(name="vit_small_patch14_dinov2", weights="lvd142m")
     assert (config.name, config.weights) == ("vit_small_patch14_dinov2.lvd142m", True)
     assert TimmConfig(name=config.name, weights="lvd142m") == config
-    with pytest.raises(ValidationError, match="names others; give weights: true"):
+    with pytest.raises(ValidationError, match="names other weights; give weights: true"):
         TimmConfig(name="vit_small_patch14_dinov2.lvd142m", weights="in1k")
 
 

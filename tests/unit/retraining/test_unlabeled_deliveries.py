@@ -148,7 +148,7 @@ def test_what_is_held_out_altogether_is_no_error_of_a_candidate(tmp_path: Path) 
 
 @pytest.mark.parametrize("camera", ["/arrivals", "/arrivals/camera"])
 def test_files_without_labels_may_not_lie_among_those_with(camera: str) -> None:
-    with pytest.raises(ValidationError, match="give a folder beside it"):
+    with pytest.raises(ValidationError, match="give a folder outside it"):
         source(Path(camera))
     assert source(Path("/arrivals-camera")).unlabeled is not None
 

@@ -199,7 +199,7 @@ def test_an_import_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no sweep"):
         import_sweep(tmp_path)
     earlier_sweep(tmp_path, Experiment())
-    with pytest.raises(ConfigError, match="redis://host is no storage of Optuna"):
+    with pytest.raises(ConfigError, match="redis://host is not an Optuna storage"):
         import_sweep(tmp_path, "redis://host")
     away = "postgresql://me:hunter2@127.0.0.1:9/studies"
     with pytest.raises(StorageUnavailableError) as raised:

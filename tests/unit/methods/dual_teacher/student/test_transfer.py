@@ -292,7 +292,7 @@ def test_a_rule_of_floats_serves_each_sample() -> None:
 
 
 def test_a_ratio_of_a_sample_that_is_no_share_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"tssr\(kdr=0.25, tstr=0.0\) = 1.25 is no number"):
+    with pytest.raises(ConfigError, match=r"tssr\(kdr=0.25, tstr=0.0\) = 1.25 is not a number"):
         transfer_targets(STUDENT, TEACHER, LABELS, TooMuch(similarity="answer"), 0.0)
 
 
