@@ -1,4 +1,4 @@
-"""Images as memory-mapped Arrow tables, arriving task by task."""
+"""Provide images as memory-mapped Arrow tables, task by task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for: an import of images needs no torch, and half a gigabyte less."""
+    """Import names on first access, so that importing images needs no torch and saves half a
+    gigabyte.
+    """
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

@@ -1,8 +1,8 @@
-"""Random changes of whole uint8 batches: turned, scaled, shifted, mirrored, noisy; on whatever
-device the batch is on.
+"""Augment whole uint8 batches at random (rotation, scale, shift, mirroring, noise) on the device of
+the batch.
 
-All images of a block are changed at once and in few passes: on a CPU it is the memory that takes
-the time.
+All images of a block are changed together in few passes, because memory access dominates the time
+on a CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional
 from orchestrator.config.augmentation import ImageAugmentationConfig
 
 Images = UInt8[Tensor, "n c h w"]
-_BLOCK_VALUES_CPU = 2**18  # pixels and grid of a block stay in a core's cache
+_BLOCK_VALUES_CPU = 2**18  # pixels and grid of a block fit into a core's cache
 _BLOCK_VALUES_GPU = 2**26  # few calls, and bounded memory
 _SEQUENCE_VALUES, _SEQUENCE_IMAGES = 2**13, 4
 
@@ -29,15 +29,15 @@ def augment(
     part: slice = slice(None),
     device: torch.device | None = None,
 ) -> UInt8[Tensor, "part c h w"]:
-    """Gives randomly changed copies; each image draws its own change.
+    """Return randomly changed copies; each image draws its own change.
 
     Args:
-        images: uint8 (n, c, h, w); left as they are.
-        config: How far each change may go.
-        generator: A CPU generator: the same draws on every device.
-        part: Which of the images are wanted. The draws are made for all: a worker that computes a
-            part gets what one worker would have computed.
-        device: Where the copies are made; None means where the images are.
+        images: uint8 (n, c, h, w); not modified.
+        config: Limit of each change.
+        generator: A CPU generator, so that draws are the same on every device.
+        part: The images to compute. Draws are made for all images, so that a worker that computes a
+            part gets the same result as a single worker.
+        device: Device of the copies; None means the device of the images.
     """
     device = device or images.device
     num, channels, height, width = images.shape
@@ -63,13 +63,13 @@ def augment(
         )
         if config.noise:
             pixels += noise.index_select(0, starts[block]).view_as(pixels)
-        changed[block] = pixels.add_(0.5).clamp_(0, 255)  # what is behind the point is cut off
+        changed[block] = pixels.add_(0.5).clamp_(0, 255)  # the conversion truncates
     return changed
 
 
 def _to_device(images: Images, device: torch.device) -> Images:
-    """To a GPU they go through pinned memory: the CPU prepares the next batch while they are
-    copied.
+    """Move images to a device; to a GPU through pinned memory, so that the CPU can prepare the next
+    batch during the copy.
     """
     if device.type == "cuda" and not images.is_cuda:
         return images.pin_memory().to(device, non_blocking=True)
@@ -79,8 +79,8 @@ def _to_device(images: Images, device: torch.device) -> Images:
 def _draw_transforms(
     num: int, config: ImageAugmentationConfig, generator: torch.Generator, size: tuple[int, int]
 ) -> Float[Tensor, "num 2 3"]:
-    """Where in the image each pixel of a changed copy comes from, as a matrix over (x, y, 1); the
-    image goes from -1 to 1.
+    """Draw, for each image, the matrix over (x, y, 1) that maps a pixel of the copy to its place in
+    the image; coordinates run from -1 to 1.
     """
 
     def uniform(limit: float) -> Tensor:
@@ -92,11 +92,11 @@ def _draw_transforms(
     if config.horizontal_flip:
         mirror = torch.where(torch.rand(num, generator=generator) < 0.5, -1.0, 1.0)
     cos, sin = scale * angle.cos(), scale * angle.sin()
-    # a shift by the whole side is 2
+    # coordinates span 2, so a shift by the whole side is 2
     shift_x, shift_y = uniform(2 * config.shift_fraction), uniform(2 * config.shift_fraction)
     if (
         not config.rotation_degrees and not config.scale_fraction
-    ):  # by whole pixels: anything else would only blur the image
+    ):  # shift by whole pixels: fractions would only blur the image
         height, width = size
         shift_x, shift_y = (
             (shift_x * width / 2).round() * 2 / width,
@@ -112,7 +112,7 @@ def _draw_transforms(
 
 
 def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
-    """The transforms at the centre of every pixel; as a sum of rows and columns it costs a fifth of
+    """Return the transformed centre of every pixel; the sum of rows and columns costs a fifth of
     torch's `affine_grid`.
     """
     x, y = (
@@ -127,10 +127,10 @@ def _grid(transforms: Float[Tensor, "n 2 3"], height: int, width: int) -> Float[
 def _draw_noise(
     num: int, num_values: int, generator: torch.Generator
 ) -> tuple[Float[Tensor, " length"], Int64[Tensor, " num"]]:
-    """Normal noise as one sequence, and where in it each image's stretch starts.
+    """Draw one sequence of normal noise, and the start of each image's section in it.
 
-    Many images have stretches that overlap: a number for every pixel of each would take longer to
-    draw than all the rest.
+    Sections of many images overlap, because drawing a number for every pixel would take longer than
+    everything else.
     """
     length = max(_SEQUENCE_VALUES, _SEQUENCE_IMAGES * num_values)
     if num * num_values <= length:
@@ -143,16 +143,16 @@ def _draw_noise(
 
 
 def quarter_turns(images: Images) -> UInt8[Tensor, "4*n c h w"]:
-    """All four quarter turns of square images, (4 n, c, h, w): first all as they are, then all
+    """Return all four quarter turns of square images, (4 n, c, h, w): first all unturned, then all
     turned once, and so on.
     """
     return torch.cat([torch.rot90(images, turns, (2, 3)) for turns in range(4)])
 
 
 def mix(images: Images, generator: torch.Generator) -> Images:
-    """Mixes every image with a random other one of the batch in random proportion."""
+    """Mix every image with another random image of the batch in a random proportion."""
     partners = images[torch.randperm(len(images), generator=generator)]
     share = torch.rand(len(images), 1, 1, 1, generator=generator).to(images.device)
     return (
         partners.float().lerp_(images.float(), share).add_(0.5).to(torch.uint8)
-    )  # what is behind the point is cut off
+    )  # the conversion truncates

@@ -1,4 +1,4 @@
-"""Which images form a batch: every class gets the same share, however many images it has."""
+"""Form batches in which every class has the same share, however many images it has."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from torch import Tensor
 class BalancedBatches:
     """Batches of row numbers in which all classes take turns [METHOD §2 (a)].
 
-    In an epoch the largest class is seen about once; smaller ones are repeated, each time in a new
-    order. Without this, one exemplar an old class would drown among the new images.
+    An epoch covers the largest class about once and repeats smaller classes, each time in a new
+    order. Otherwise the single exemplar of an old class would be lost among the new images.
 
     Attributes:
-        labels: The class of every row.
-        batch_size: Rows of a batch.
-        generator_of: The random generator of an epoch.
-        num_old_classes: Classes before this one are old: a few rows stand for them.
-        rehearsal: By how much an old class makes an epoch longer, as a share of what a new one
-            does, in [0, 1].
+        labels: Class of every row.
+        batch_size: Rows per batch.
+        generator_of: Returns the random generator of an epoch.
+        num_old_classes: Number of old classes, which come first and have few rows.
+        rehearsal: Length that an old class adds to an epoch, as a share in [0, 1] of the length
+            that a new class adds.
     """
 
     labels: Int64[Tensor, " n"]
@@ -35,7 +35,7 @@ class BalancedBatches:
 
     @property
     def num_batches(self) -> int:
-        """Batches of one epoch."""
+        """Return the number of batches of one epoch."""
         counts = torch.bincount(self.labels)
         num_old, num_new = (
             int((part > 0).sum())
@@ -46,7 +46,7 @@ class BalancedBatches:
         )
 
     def epoch(self, index: int) -> list[Int64[Tensor, " batch"]]:
-        """One epoch's batches."""
+        """Return the batches of one epoch."""
         generator = self.generator_of(index)
         rows_of = [
             torch.nonzero(self.labels == label).flatten() for label in self.labels.unique().tolist()
@@ -54,7 +54,7 @@ class BalancedBatches:
         num_rows = self.num_batches * self.batch_size
         num_turns = math.ceil(num_rows / len(rows_of))
         columns = [_repeated(rows, num_turns, generator) for rows in rows_of]
-        # a random order of the classes within each turn: no class is always last and cut off
+        # a random order of the classes in each turn, so that no class is always last and cut off
         turns = torch.stack(columns, dim=1)
         order = torch.rand(turns.shape, generator=generator).argsort(dim=1)
         return list(turns.gather(1, order).flatten()[:num_rows].split(self.batch_size))
@@ -63,7 +63,7 @@ class BalancedBatches:
 def _repeated(
     rows: Int64[Tensor, " rows"], num: int, generator: torch.Generator
 ) -> Int64[Tensor, " num"]:
-    """The rows in random order, over and over, each time in a new one."""
+    """Return the rows repeated, each time in a new random order."""
     repeats = math.ceil(num / len(rows))
     return torch.cat(
         [rows[torch.randperm(len(rows), generator=generator)] for _ in range(repeats)]

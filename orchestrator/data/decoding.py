@@ -1,5 +1,5 @@
-"""Whatever a source stores as an image → uint8 pixels of one shape: all modes, depths and
-orientations, as a viewer shows them.
+"""Decode stored images of any mode, depth and orientation to uint8 pixels of one shape, as a viewer
+shows them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from orchestrator.errors import DataError
 Shape = tuple[int, int, int]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-"""List the formats that are read. Pillow knows more, and starts a program for one of them."""
+"""Supported formats. Pillow knows more, and starts a program for one of them."""
 
 _ORIENTATION = ExifTags.Base.Orientation
 _VALUES_AT_ONCE = 2**20
@@ -30,8 +30,8 @@ _SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _OTHER_FORMAT = "not an image of a known format"
 _BROKEN = (
-    f"replace the image (known formats: {', '.join(FORMATS)}) or leave it out; `orchestrator data"
-    " import` leaves such images out and lists them"
+    f"replace the image (known formats: {', '.join(FORMATS)}) or remove it; `orchestrator data"
+    " import` skips such images and lists them"
 )
 _PIXELS = (
     "give height x width, or height x width x 1 or 3, of integers in 0..255 or floating-point"
@@ -41,13 +41,13 @@ _PIXELS = (
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image as the models see it, and what it was.
+    """Decoded image, with its original size and mode.
 
     Attributes:
         pixels: uint8 (channels, height, width).
-        size: (width, height) before resizing, as a viewer shows it; pixels.
-        mode: How the source stores it, in Pillow's words: `L`, `RGB`, `RGBA`, `P`, `I;16`, …;
-            `pixels` for arrays and lists.
+        size: (width, height) in pixels before resizing, as a viewer shows it.
+        mode: Pillow's name of the stored mode: `L`, `RGB`, `RGBA`, `P`, `I;16`, …; `pixels` for
+            arrays and lists.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -58,17 +58,17 @@ class DecodedImage:
 def decode(
     content: object, shape: Shape, where: str, limits: ImageLimits | None = None
 ) -> DecodedImage:
-    """Decodes one image.
+    """Decode one image.
 
     Args:
-        content: Encoded bytes, a mapping with them under `bytes` (as Hugging Face stores them),
-            pixels as an array or nested lists, or an opened image.
-        shape: (channels, height, width) to which it is converted.
-        where: What it is called in errors.
-        limits: Shared by all that are decoded at the same time; None means the defaults.
+        content: Encoded bytes, a mapping with the bytes under `bytes` (as Hugging Face stores
+            them), pixels as an array or nested lists, or an opened image.
+        shape: (channels, height, width) of the result.
+        where: Name of the image in errors.
+        limits: Limits shared by all images decoded at the same time; None means the defaults.
 
     Raises:
-        DataError: There is nothing, nothing that can be decoded, or too large an image.
+        DataError: The image is missing, cannot be decoded, or is too large.
     """
     limits = limits or ImageLimits()
     stored = encoded_bytes(content)
@@ -80,8 +80,8 @@ def decode(
             image.mode if isinstance(stored, bytes | Image.Image) else "pixels",
             image.size,
         )
-        # large JPEGs are shrunk while they are decoded; twice the size is left for a smooth last
-        # step
+        # large JPEGs are shrunk during decoding, to twice the size, which keeps the last step
+        # smooth
         image.draft(None, (2 * shape[2], 2 * shape[1]))
         turned = image.getexif().get(_ORIENTATION, 1) in _SIDEWAYS
         with limits.room_for(width, height):
@@ -89,30 +89,31 @@ def decode(
         return DecodedImage(pixels, (height, width) if turned else (width, height), mode)
     except DataError:
         raise
-    except Exception as error:  # noqa: BLE001 - a decoder that reads broken bytes may raise anything
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on broken bytes
         raise DataError(
             f"cannot be decoded ({_said(error)})", where=where, next_step=_BROKEN
         ) from None
 
 
 def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
-    """Return an image that is not decoded yet; all images are opened here, as one of `FORMATS`.
+    """Open an image without decoding it; the only place that opens images, as one of `FORMATS`.
 
     Args:
         stored: Encoded bytes, an opened image, or pixels.
-        where: What it is called in errors.
-        limits: How large it may be.
+        where: Name of the image in errors.
+        limits: Size limits.
 
     Raises:
-        DataError: Pixels that are no image, another format, or too large an image.
-        Exception: Whatever Pillow finds in bytes.
+        DataError: The pixels are not an image, the format is not supported, or the image is too
+            large.
+        Exception: Whatever Pillow raises for the bytes.
     """
     image: Image.Image
     if isinstance(stored, bytes):
         image = Image.open(io.BytesIO(stored), formats=FORMATS)
     elif isinstance(stored, Image.Image):
         image = stored
-        if image.format not in (None, "MPO", *FORMATS):  # MPO is how Pillow calls some JPEG files
+        if image.format not in (None, "MPO", *FORMATS):  # MPO is Pillow's name for some JPEG files
             raise DataError(f"{_OTHER_FORMAT} ({image.format})", where=where, next_step=_BROKEN)
     else:
         image = _from_pixels(stored, where)
@@ -122,10 +123,10 @@ def opened(stored: object, where: str, limits: ImageLimits) -> Image.Image:
 
 @contextmanager
 def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
-    """Hold other packages that open images by themselves, as torchvision's data sets do, to these
-    limits; not for several threads at once.
+    """Apply these limits to packages that open images themselves, such as the data sets of
+    torchvision; not thread-safe.
 
-    Pillow has no setting for that. PPM is what some of torchvision's data sets consist of.
+    Pillow has no setting for this. PPM is allowed because some data sets of torchvision use it.
     """
     unbounded = Image.open
 
@@ -150,12 +151,12 @@ def opening_named_formats(limits: ImageLimits) -> Iterator[None]:
 
 
 def encoded_bytes(content: object) -> object:
-    """What a cell holds: of a mapping what stands under `bytes`, everything else as it is."""
+    """Return the content of a cell: the `bytes` of a mapping, anything else unchanged."""
     return content.get("bytes") if isinstance(content, dict) else content
 
 
 def content_digest(content: object) -> bytes:
-    """SHA-256 of an image as it is stored: equal for the same bytes, or the same pixels."""
+    """Return the SHA-256 of a stored image; it is equal for equal bytes, or equal pixels."""
     stored = encoded_bytes(content)
     if isinstance(stored, Image.Image):
         stored = np.asarray(stored)
@@ -167,15 +168,16 @@ def content_digest(content: object) -> bytes:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image as a viewer shows it, in one of the modes `L` and `RGB`.
+    """Return the image as a viewer shows it, in the mode `L` or `RGB`.
 
-    Turned as its EXIF data say, with 8 bits a channel, and on white where it is transparent.
+    The image is turned according to its EXIF data, has 8 bits per channel, and transparent parts
+    are white.
 
     Raises:
         ValueError: Its pixels have no known range, or Pillow cannot convert its mode.
     """
     image.load()
-    # each step is without a copy where it changes nothing: images may be large
+    # no step copies an image that it does not change: images may be large
     is_turned = image.getexif().get(_ORIENTATION, 1) != 1
     turned = ImageOps.exif_transpose(image) if is_turned else image
     if turned.mode in _DEEP_GREY:
@@ -188,7 +190,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
-    """The image upright, its shorter side so many pixels long."""
+    """Return the upright image, resized to a given length of its shorter side."""
 
     def size(width: int, height: int) -> tuple[int, int]:
         share = shorter_side / min(width, height)
@@ -201,8 +203,8 @@ def shrunk(image: Image.Image, shorter_side: int) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return an image with transparent parts on white; some rows at a time, as each takes four
-    times the memory meanwhile.
+    """Return an image with transparent parts on white; works on some rows at a time, because each
+    row temporarily takes four times its memory.
     """
     found = Image.new("RGB", image.size)
     num_rows = max(1, _VALUES_AT_ONCE // image.width)
@@ -221,11 +223,11 @@ def _as_mode(mode: str, image: Image.Image) -> Image.Image:
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     if pixels.min() < 0 or pixels.max() > 65535:
-        msg = f"grey values from {pixels.min()} to {pixels.max()}, and only 16 bits are known"
+        msg = f"grey values from {pixels.min()} to {pixels.max()}, but only 16 bits are supported"
         raise ValueError(msg)
     scaled = np.empty(pixels.shape, dtype=np.uint8)
     num_rows = max(1, _VALUES_AT_ONCE // image.width)
-    for row in range(0, image.height, num_rows):  # a share of 257 takes eight bytes
+    for row in range(0, image.height, num_rows):  # dividing by 257 takes eight bytes per pixel
         part = slice(row, row + num_rows)
         scaled[part] = np.rint(pixels[part].astype(np.float64) / 257)
     return Image.fromarray(scaled)
@@ -279,6 +281,6 @@ def _to_array(image: Image.Image, shape: Shape) -> npt.NDArray[np.uint8]:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):  # its text names an address in memory
+    if isinstance(error, UnidentifiedImageError):  # its text contains a memory address
         return _OTHER_FORMAT
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Open any place by its address: the local filesystem, and object storage."""
+"""Open places by their address, on the local filesystem or in object storage."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from orchestrator.masking import hide, secrets_advice, shown
 
 
 def connect(uri: str, field: str = "", what: str = "") -> tuple[fs.FileSystem, str]:
-    """Return the filesystem of an address, and the path within it; nothing is read yet.
+    """Return the filesystem of an address, and the path within it, without reading anything.
 
     Args:
         uri: A local path, or an address such as `s3://bucket/folder`.
-        field: The setting that holds it, for messages.
-        what: What is there, for messages.
+        field: The setting that holds the address, for messages.
+        what: What the address holds, for messages.
 
     Raises:
-        UserInputError: No filesystem has this kind of address.
+        UserInputError: This kind of address is not supported.
         StorageUnavailableError: The address does not answer.
     """
     if "://" not in uri:
@@ -45,14 +45,14 @@ def connect(uri: str, field: str = "", what: str = "") -> tuple[fs.FileSystem, s
 
 @contextmanager
 def reached(where: str, uri: str | None = None) -> Iterator[None]:
-    """Run what reads a filesystem.
+    """Translate errors of reading a filesystem.
 
     Args:
-        where: What is read, for messages.
-        uri: The address by which it was opened; None where that is `where`.
+        where: Name of what is read, for messages.
+        uri: The address that was opened; None means `where`.
 
     Raises:
-        StorageUnavailableError: It cannot be read.
+        StorageUnavailableError: The place cannot be read.
     """
     try:
         yield
@@ -65,5 +65,5 @@ def reached(where: str, uri: str | None = None) -> Iterator[None]:
 
 
 def keys_advice(uri: str) -> str:
-    """Return where the keys of a remote place belong, to be added to advice; empty for a path."""
+    """Return advice on where the keys of a remote place belong; empty for a path."""
     return f"; its keys belong in {secrets_advice(uri)}" if "://" in uri else ""

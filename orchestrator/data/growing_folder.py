@@ -1,8 +1,8 @@
-"""A folder of Parquet files that grows, on any filesystem that pyarrow knows.
+"""Read a growing folder of Parquet files, on any filesystem that pyarrow supports.
 
-Which images are held out depends on their content alone: an image that comes twice, or again in a
-later file, is always on the same side, so that no model is judged by an image that any earlier one
-has learned from.
+An image is held out depending on its content alone, so a duplicate, even in a later file, always
+falls on the same side. No model is therefore evaluated on an image that an earlier model has
+learned from.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from orchestrator.masking import shown
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file as it is listed, without being read.
+    """File as listed, without reading it.
 
     Attributes:
         name: Path within the folder.
-        num_bytes: Its size.
-        modified: When it was written, in seconds since 1970.
+        num_bytes: Size in bytes.
+        modified: Modification time, in seconds since 1970.
     """
 
     name: str
@@ -41,17 +41,17 @@ class SourceFile:
 
 
 class Folder:
-    """The folder."""
+    """Growing folder of Parquet files."""
 
     def __init__(self, uri: str, field: str = "source.path") -> None:
-        """Connects; nothing is read yet.
+        """Connect to the folder without reading anything.
 
         Args:
             uri: A local path, or an address such as `s3://bucket/folder`.
-            field: What to correct where there is none, for messages.
+            field: The setting to correct if there is no folder, for messages.
 
         Raises:
-            UserInputError: No filesystem has this kind of address.
+            UserInputError: This kind of address is not supported.
             StorageUnavailableError: The address does not answer.
         """
         self.uri = uri
@@ -59,11 +59,11 @@ class Folder:
         self._filesystem, self._root = connect(uri)
 
     def names(self) -> dict[str, SourceFile]:
-        """All files of whatever kind, by name; those that are hidden (`.…`, `_…`), or lie in a
-        hidden folder, are left out.
+        """Return all files of any kind, by name, except hidden ones (`.…`, `_…`) and those in
+        hidden folders.
 
         Raises:
-            DataError: There is no such folder.
+            DataError: The folder does not exist.
             StorageUnavailableError: It cannot be listed.
         """
         with reached(self.uri):
@@ -88,7 +88,7 @@ class Folder:
         return found
 
     def content(self, name: str) -> pa.Buffer:
-        """All bytes of a file.
+        """Return the content of a file.
 
         Raises:
             StorageUnavailableError: It cannot be read.
@@ -100,19 +100,19 @@ class Folder:
             return file.read_buffer()
 
     def where(self, name: str) -> str:
-        """What a file is called in messages."""
+        """Return the name of a file in messages."""
         return below(shown(self.uri), name)
 
 
 @dataclass(frozen=True)
 class ParquetContent:
-    """One file's rows, not yet decoded.
+    """Rows of one file, not yet decoded.
 
     Attributes:
-        where: What the file is called in messages.
-        sha256: Of the whole file.
-        labels: One per row; empty where they are not read.
-        digests: Of every row's image as it is stored.
+        where: Name of the file in messages.
+        sha256: SHA-256 of the whole file.
+        labels: One per row; empty if labels are not read.
+        digests: Digest of every row's stored image.
     """
 
     where: str
@@ -122,35 +122,35 @@ class ParquetContent:
     _cells: pa.ChunkedArray
 
     def cell(self, row: int) -> object:
-        """Return a row's image as it is stored."""
+        """Return the stored image of a row."""
         return cell_value(self._cells[row], f"{self.where} row {row}")
 
     def decode(
         self, rows: list[int], shape: tuple[int, int, int], max_pixels: int
     ) -> npt.NDArray[np.uint8]:
-        """Some rows' images, (rows, channels, height, width).
+        """Decode the images of some rows, (rows, channels, height, width).
 
         Args:
-            rows: Of the file.
+            rows: Row numbers in the file.
             shape: (channels, height, width) to which every image is converted.
-            max_pixels: Most pixels of one image.
+            max_pixels: Largest number of pixels of one image.
 
         Raises:
-            DataError: One cannot be decoded, or has more pixels.
+            DataError: An image cannot be decoded, or has too many pixels.
         """
         return decode_cells(self._cells, rows, shape, self.where, ImageLimits(max_pixels))
 
 
 def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetContent:
-    """Reads a file.
+    """Read the images of a file, and its labels.
 
     Args:
-        folder: Where it is.
-        name: Which.
-        has_labels: Whether its labels are read.
+        folder: The folder.
+        name: Path of the file within the folder.
+        has_labels: Whether to read labels.
 
     Raises:
-        DataError: It is no Parquet file of images and labels.
+        DataError: It is not a Parquet file of images and labels.
         StorageUnavailableError: It cannot be read.
     """
     content, where = folder.content(name), folder.where(name)
@@ -162,22 +162,22 @@ def read_content(folder: Folder, name: str, has_labels: bool = True) -> ParquetC
 
 
 def read_taken(folder: Folder, name: str, sha256: str, has_labels: bool = True) -> ParquetContent:
-    """Read a file as a retraining took it in.
+    """Read a file that a retraining has recorded, if it is unchanged.
 
     Args:
-        folder: Where it is.
-        name: Which.
-        sha256: Of its content then.
-        has_labels: Whether its labels are read.
+        folder: The folder.
+        name: Path of the file within the folder.
+        sha256: SHA-256 of the recorded content.
+        has_labels: Whether to read labels.
 
     Raises:
-        DataError: It has changed since, or is no Parquet file of images and labels.
+        DataError: It has changed since, or is not a Parquet file of images and labels.
         StorageUnavailableError: It cannot be read.
     """
     content = read_content(folder, name, has_labels)
     if content.sha256 != sha256:
         raise DataError(
-            "has changed since it was taken in",
+            "has changed since it was recorded",
             where=content.where,
             next_step="run `orchestrator retrain` again",
         )
@@ -185,5 +185,5 @@ def read_taken(folder: Folder, name: str, sha256: str, has_labels: bool = True) 
 
 
 def is_held_out(digest: bytes, fraction: float) -> bool:
-    """Whether the image of this digest is never learned from."""
+    """Return whether the image with this digest is held out, and so never learned from."""
     return int.from_bytes(digest[:8], "big") < fraction * 2**64

@@ -1,4 +1,4 @@
-"""The names of the files that hold decoded images: other images have another name."""
+"""Name the files that hold decoded images; different images have different names."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from pathlib import Path
 from orchestrator.config.data import DataConfig
 
 FORMAT = 3
-"""Part of every name. Raise it when images are decoded differently: old files are then ignored."""
+"""Part of every name. Raise it when decoding changes, so that old files are ignored."""
 
 
 def cache_file(config: DataConfig, key: str) -> Path:
     """Return the file for the images of a configuration.
 
     Args:
-        config: Where the images come from.
-        key: Differs where the decoded images do.
+        config: Source of the images.
+        key: Key that differs if the decoded images differ.
     """
     return config.cache_dir / f"{config.kind}-{key}.arrow"
 
 
 def hashed(text: str) -> str:
-    """Return a short key for a text: FORMAT and all that the images depend on."""
+    """Return a short key for a text, which contains FORMAT and everything that the images depend
+    on.
+    """
     return hashlib.sha256(text.encode()).hexdigest()[:32]

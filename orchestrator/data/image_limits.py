@@ -1,4 +1,4 @@
-"""Bound what one image, and all that are decoded at once, may take: images come from anywhere."""
+"""Limit the memory of one image, and of all images decoded at once: images may be untrusted."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from threading import Condition
 from orchestrator.config.image_source import DEFAULT_MAX_IMAGE_PIXELS
 from orchestrator.errors import DataError
 
-# measured: of most images Pillow holds 8, of one that is turned, and transparent, 12
+# measured: Pillow takes 8 for most images, 12 for a turned and transparent image
 _BYTES_PER_PIXEL = 12
 _MAX_BYTES_AT_ONCE = 400 * 2**20
 _LARGE_BYTES = 64 * 2**20
 
 
 class ImageLimits:
-    """Refuse images of too many pixels, and let those wait that memory has no room for.
+    """Limits that reject images with too many pixels, and make images wait for free memory.
 
     Shared by the threads that decode the images of one source.
     """
 
     def __init__(self, max_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> None:
-        """Hold nothing yet.
+        """Start with all memory free.
 
         Args:
-            max_pixels: Most pixels of one image, width times height.
+            max_pixels: Largest number of pixels of one image, width times height.
         """
         self._max_pixels = max_pixels
         self._free_bytes = max(_MAX_BYTES_AT_ONCE, max_pixels * _BYTES_PER_PIXEL)
         self._freed = Condition()
 
     def check(self, width: int, height: int, where: str) -> None:
-        """Refuse an image before it is decoded.
+        """Reject an image that is too large, before it is decoded.
 
         Raises:
-            DataError: It has too many pixels.
+            DataError: The image has too many pixels.
         """
         if width * height > self._max_pixels:
             raise DataError(
@@ -48,10 +48,10 @@ class ImageLimits:
 
     @contextmanager
     def room_for(self, width: int, height: int) -> Iterator[None]:
-        """Wait until the image fits into memory beside those that other threads decode.
+        """Wait until the image fits into memory together with those that other threads decode.
 
         Args:
-            width: In pixels; the image has been checked.
+            width: In pixels; `check` has accepted the image.
             height: In pixels.
         """
         num_bytes = width * height * _BYTES_PER_PIXEL
@@ -69,9 +69,9 @@ class ImageLimits:
 
 
 def _give_back_memory() -> None:
-    """Give what has been freed back to the system: each thread would keep some hundred megabytes
-    of its last large images.
+    """Return freed memory to the system; otherwise each thread would keep some hundred megabytes of
+    its last large images.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc; others give it back at once
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # in glibc; others return it at once
     if trim is not None:
         trim(0)

@@ -1,9 +1,9 @@
-"""The one internal form of a data set: a memory-mapped Arrow IPC file of equally sized uint8
+"""Store a data set in its only internal form: a memory-mapped Arrow IPC file of equally sized uint8
 images.
 
 Columns: `image` (fixed-size binary, channels x height x width bytes), `label` (text), `split`
-("train" or "test"), and where the source names its images `place` (text). Every process of a
-machine maps the same file, so that the pages are shared and nothing is decoded twice.
+("train" or "test"), and, if the source names its images, `place` (text). All processes on a machine
+map the same file, so that they share its pages and nothing is decoded twice.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _METADATA_KEY = b"continual_orchestrator"
 
 @dataclass(frozen=True)
 class ImageTable:
-    """A data set in memory-mapped form.
+    """Memory-mapped data set.
 
     Attributes:
         path: The Arrow IPC file.
-        name: What the data set is called.
+        name: Name of the data set.
         shape: (channels, height, width) of every image.
         fingerprint: SHA-256 over shape, images, labels and splits: equal exactly for equal content.
-        integer_labels: Whether the source's labels are integers; the table holds them as text all
-            the same.
+        integer_labels: Whether the labels of the source are integers; the table stores them as text
+            in any case.
     """
 
     path: Path
@@ -54,28 +54,28 @@ class ImageTable:
 
     @cached_property
     def images(self) -> npt.NDArray[np.uint8]:
-        """All images, (images, channels, height, width), read-only and without a copy."""
+        """Return all images, (images, channels, height, width), read-only and without a copy."""
         column = self._table.column("image").chunk(0)
         pixels = np.frombuffer(column.buffers()[1], dtype=np.uint8)
         return pixels.reshape(-1, *self.shape)[column.offset : column.offset + len(column)]
 
     @cached_property
     def labels(self) -> npt.NDArray[np.str_]:
-        """The label of every image, as text."""
+        """Return the label of every image, as text."""
         return np.asarray(self._table.column("label").to_pylist(), dtype=np.str_)
 
     @cached_property
     def is_test(self) -> npt.NDArray[np.bool_]:
-        """Whether an image is test data."""
+        """Return, for every image, whether it is test data."""
         return np.asarray(
             [split == "test" for split in self._table.column("split").to_pylist()], dtype=np.bool_
         )
 
     def place_of(self, row: int) -> str:
-        """Return where an image lies in the source, such as a path; empty where that is not known.
+        """Return the place of an image in the source, such as a path; empty if it is unknown.
 
         Args:
-            row: Of the table.
+            row: Row of the table.
         """
         if "place" not in self._table.column_names:
             return ""
@@ -90,15 +90,15 @@ def write_image_table(
     is_test: npt.NDArray[np.bool_],
     places: Sequence[str] = (),
 ) -> ImageTable:
-    """Writes a table atomically and opens it.
+    """Write a table atomically, and open it.
 
     Args:
-        path: Where the Arrow IPC file goes; an existing one is replaced.
-        name: What the data set is called.
+        path: The Arrow IPC file; an existing one is replaced.
+        name: Name of the data set.
         images: (images, channels, height, width).
-        labels: One per image; they count as integers only where all are.
+        labels: One per image; they count as integers only if all are integers.
         is_test: One per image.
-        places: Where each image lies in the source; empty where that is not known.
+        places: Place of each image in the source; empty if places are unknown.
 
     Raises:
         StorageUnavailableError: The folder cannot be written.
@@ -145,20 +145,19 @@ def write_image_table(
 
 
 def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Room for images that memory need not hold: an array in a file that has no name, and is gone
-    with whoever uses it.
+    """Allocate a disk-backed array in an unnamed temporary file; it is freed with its last user.
 
     Args:
-        folder: Where there is room; it is made.
-        shape: Of the array.
+        folder: Folder of the file; it is created.
+        shape: Shape of the array.
 
     Raises:
-        StorageUnavailableError: There is no room, or the folder cannot be written.
+        StorageUnavailableError: The disk is full, or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            # without room set apart, a full disk would end the process without a word
+            # without reserved space, a full disk would kill the process silently
             os.posix_fallocate(file.fileno(), 0, math.prod(shape))
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
@@ -166,7 +165,7 @@ def room_on_disk(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 
 def open_image_table(path: Path) -> ImageTable | None:
-    """Opens a table, or gives None when there is none, or when it is torn."""
+    """Open a table; return None if it is missing or truncated."""
     if not path.exists():
         return None
     try:

@@ -1,10 +1,9 @@
-"""Any source → one Parquet file a half: images as they are stored, rows in the order of their
-labels.
+"""Import any source into one Parquet file per half: images as they are stored, rows in the order of
+their labels.
 
-Samples are worked on in chunks, each a file of its own by a key of what it was made of: an
-interrupted import finds those that are done. Then the chunks are put together label by label, so
-that whoever reads some classes only reads their row groups. Neither step holds more than a chunk or
-a row group in memory.
+Samples are processed in chunks. Each chunk is a file named by a key of its input, so that a resumed
+import reuses finished chunks. The chunks are then merged label by label, so that reading some
+classes reads only their row groups. Neither step holds more than a chunk or a row group in memory.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from orchestrator.data.samples import Sample, in_batches, in_threads, natural_ke
 from orchestrator.data.survey import BadImage, Examined, ImageFacts, examine
 from orchestrator.errors import StorageUnavailableError
 
-_FORMAT = 1  # raise when images are stored differently
+_FORMAT = 1  # raise when the way of storing images changes
 _CHUNK_IMAGES = 256
 _GROUP_IMAGES = 1024
 _GROUP_BYTES = 64 * 2**20
-_PROOF_SHAPE = (3, 32, 32)  # images are decoded to see that they can be
+_PROOF_SHAPE = (3, 32, 32)  # images are decoded to verify that they can be
 _JPEG_QUALITY = 95
 
 _CHUNK_SCHEMA = pa.schema(
@@ -55,19 +54,19 @@ _CHUNK_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some of a half's images, stored: a row group a label, and one for what cannot be used.
+    """Stored part of a half: one row group per label, and one for unusable images.
 
     Attributes:
         path: The file.
-        half: Of which half.
+        half: The half that the images belong to.
     """
 
     path: Path
     half: Half
 
     def images(self) -> list[ImageFacts | BadImage]:
-        """What is known of each, in the order of the rows; read anew each time, as all chunks'
-        together may be many.
+        """Return the facts of each image, in the order of the rows; read on every call, because
+        those of all chunks may be too many for memory.
         """
         with pq.ParquetFile(self.path) as file:
             rows = file.read(
@@ -76,13 +75,13 @@ class Chunk:
         return [_facts(self.half, row) for row in rows]
 
     def labels(self) -> list[str]:
-        """Of the row groups, in their order."""
+        """Return the labels of the row groups, in their order."""
         with pq.ParquetFile(self.path) as file:
             labels = file.read(columns=["label"]).column("label").to_pylist()
         return [*dict.fromkeys(label for label in labels if label is not None)]
 
     def content(self, row_group: int) -> list[bytes]:
-        """The images of one label."""
+        """Return the images of one label."""
         with pq.ParquetFile(self.path) as file:
             images: list[bytes] = (
                 file.read_row_group(row_group, columns=["image"]).column("image").to_pylist()
@@ -91,22 +90,22 @@ class Chunk:
 
 
 def import_key(stamp: str, image_size: int | None, max_pixels: int) -> str:
-    """Of all that an import's result depends on: two with one key give the same files."""
+    """Return the key of an import; imports with equal keys give equal files."""
     return hashlib.sha256(f"{_FORMAT} {image_size} {max_pixels} {stamp}".encode()).hexdigest()
 
 
 def import_chunks(
     samples: Iterator[Sample], half: Half, image_size: int | None, max_pixels: int, folder: Path
 ) -> Iterator[tuple[Chunk, int]]:
-    """Stores a half in chunks, in the order of its samples; what is stored already stays.
+    """Store a half in chunks, in the order of its samples; existing chunks are reused.
 
     Args:
-        samples: All of the half.
-        half: Which.
+        samples: All samples of the half.
+        half: The half.
         image_size: Larger images are shrunk until their shorter side has this many pixels; None
-            leaves all as they are.
-        max_pixels: Most pixels of an image that is used.
-        folder: Where chunks are kept; it exists.
+            shrinks no image.
+        max_pixels: Largest number of pixels of a usable image.
+        folder: Existing folder for the chunks.
 
     Returns:
         Each chunk with its number of samples.
@@ -128,13 +127,13 @@ def import_chunks(
 def merge(
     chunks: Sequence[Chunk], path: Path, integer_labels: bool, metadata: Mapping[bytes, bytes]
 ) -> None:
-    """Writes a half's file, atomically: rows in the order of their labels, no row group with two
-    labels.
+    """Write the file of a half atomically, with rows in the order of their labels and one label per
+    row group.
 
     Args:
-        chunks: All of the half.
-        path: Where it goes; an existing file is replaced.
-        integer_labels: Whether labels are stored as integers; else as text.
+        chunks: All chunks of the half.
+        path: The file to write; an existing file is replaced.
+        integer_labels: Whether labels are stored as integers instead of text.
         metadata: Stored with the schema.
 
     Raises:
@@ -156,7 +155,7 @@ def merge(
 
 
 def _groups(images: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """The same images in groups of bounded size."""
+    """Yield the images in groups of bounded size."""
     group: list[bytes] = []
     num_bytes = 0
     for image in images:
@@ -202,8 +201,8 @@ def _facts(half: Half, row: Mapping[str, Any]) -> ImageFacts | BadImage:
 
 
 def _stored(found: Examined, image_size: int | None, limits: ImageLimits) -> bytes:
-    """An image's bytes: as they are where it is encoded and not too large; else as JPEG where it
-    was one, or as PNG.
+    """Return the bytes of an image: unchanged if it is encoded and not too large, otherwise encoded
+    as JPEG if it was one, or as PNG.
     """
     content = encoded_bytes(found.content)
     is_large = image_size is not None and min(found.decoded.size) > image_size
@@ -224,7 +223,7 @@ def _write_chunk(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         by_label[row.get("label")].append(row)
     labels = sorted(
         by_label, key=lambda label: (label is None, label or "")
-    )  # what cannot be used comes last
+    )  # unusable images come last
     with _written(path, _CHUNK_SCHEMA, "none") as writer:
         for label in labels:
             writer.write_table(pa.Table.from_pylist(by_label[label], schema=_CHUNK_SCHEMA))
@@ -234,7 +233,7 @@ def _write_chunk(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _written(
     path: Path, schema: pa.Schema, compression: str | Mapping[str, str]
 ) -> Iterator[pq.ParquetWriter]:
-    """A Parquet file that is there when it is whole, and not before."""
+    """Write a Parquet file that appears only when it is complete."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with pq.ParquetWriter(
@@ -249,7 +248,7 @@ def _written(
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise StorageUnavailableError(
-            what, where=str(path.parent), next_step="choose another --output, or make room"
+            what, where=str(path.parent), next_step="choose another --output, or free space"
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

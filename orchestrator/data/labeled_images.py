@@ -1,4 +1,4 @@
-"""Images with their classes, in memory or on disk."""
+"""Provide images with their classes, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ class LabeledImages:
     Attributes:
         images: uint8 (images, channels, height, width).
         labels: Positions in the class order.
-        folder: Where the images lie on disk, as they are too many for memory; None where they are
-            in memory.
+        folder: Folder of the images if they are too many for memory; None if they are in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -38,12 +37,12 @@ class LabeledImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
+        """Return (channels, height, width) of every image."""
         _, channels, height, width = self.images.shape
         return channels, height, width
 
     def preceded_by(self, exemplars: UInt8[Tensor, "old c h w"]) -> LabeledImages:
-        """Prepend one image of each of the first classes, in memory or on disk as before."""
+        """Prepend one image for each of the first classes, in memory or on disk as before."""
         if not len(exemplars):
             return self
         num_old, labels = len(exemplars), torch.cat([torch.arange(len(exemplars)), self.labels])
@@ -67,15 +66,15 @@ class LabeledImages:
 def resized_images(
     images: UInt8[Tensor, "n c h w"], size: int, folder: Path | None
 ) -> UInt8[Tensor, "n c size size"]:
-    """Resize images to so many pixels a side.
+    """Resize images to a given side length.
 
     Args:
         images: uint8.
         size: Side in pixels.
-        folder: Where the others lie on disk; None keeps them in memory.
+        folder: Folder for the resized images on disk; None keeps them in memory.
 
     Raises:
-        StorageUnavailableError: There is no room on disk.
+        StorageUnavailableError: The disk is full.
     """
     num, channels, _, _ = images.shape
     smaller = _room(folder, (num, channels, size, size))
@@ -90,18 +89,18 @@ def resized_images(
 def copied_rows(
     table: ImageTable, rows: npt.NDArray[np.int64], max_bytes: int | None
 ) -> tuple[UInt8[Tensor, "n c h w"], Path | None]:
-    """Copy images out of a memory-mapped table: into memory, or where they are too many, onto disk.
+    """Copy images out of a memory-mapped table, into memory or, if they are too many, onto disk.
 
     Args:
-        table: Has the images.
-        rows: Which.
-        max_bytes: Most bytes to copy into memory; None means no bound.
+        table: The table with the images.
+        rows: Rows of the images.
+        max_bytes: Largest number of bytes to copy into memory; None means no limit.
 
     Returns:
-        The images, and the folder where they lie on disk; None where they are in memory.
+        The images, and their folder on disk; None if they are in memory.
 
     Raises:
-        StorageUnavailableError: There is no room on disk.
+        StorageUnavailableError: The disk is full.
     """
     if max_bytes is None or len(rows) * math.prod(table.shape) <= max_bytes:
         return torch.from_numpy(table.images[rows]), None
@@ -119,5 +118,5 @@ def _room(folder: Path | None, shape: tuple[int, ...]) -> Tensor:
 
 
 def parts_of_rows(num: int) -> list[slice]:
-    """Cut so many rows into parts that take little memory."""
+    """Cut a number of rows into slices that take little memory."""
     return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num, _ROWS_AT_ONCE)]

@@ -1,4 +1,4 @@
-"""Any source of images becomes the one internal form, decoded once per machine."""
+"""Load any image source into the internal form, decoded once per machine."""
 
 from __future__ import annotations
 
@@ -40,14 +40,13 @@ def load_images(config: DataConfig, progress: Progress = ignore_progress) -> Ima
     """Return the configured data set, decoded once per machine and memory-mapped.
 
     Args:
-        config: Where the images come from, and to what they are converted.
-        progress: Told how far decoding is.
+        config: Source of the images, and the shape to which they are converted.
+        progress: Receives the progress of decoding.
 
     Raises:
-        ConfigError: The extension that the images come from cannot be loaded.
-        DataError: Images, labels or files that cannot be used, each named.
-        StorageUnavailableError: `data.cache_dir` cannot be written, or what should be downloaded
-            cannot.
+        ConfigError: The extension that provides the images cannot be loaded.
+        DataError: Images, labels or files are unusable; each is named.
+        StorageUnavailableError: `data.cache_dir` cannot be written, or a download fails.
     """
     source = open_source(config)
     if isinstance(source, TableSource):
@@ -57,7 +56,9 @@ def load_images(config: DataConfig, progress: Progress = ignore_progress) -> Ima
 
 
 def _key(source: ImageSource, config: DataConfig) -> str:
-    """Return what the decoded images depend on; of an extension, the version as well."""
+    """Return a key of everything that the decoded images depend on, including an extension's
+    version.
+    """
     identity = extension_identity(config)
     by_whom = f" {json.dumps(identity, sort_keys=True)}" if identity else ""
     return hashed(f"{FORMAT} {config.shape} {source.stamp}{by_whom}")
@@ -75,13 +76,13 @@ def _write(source: ImageSource, config: DataConfig, path: Path, progress: Progre
 def decode_all(
     samples: Iterable[Sample], num: int, config: DataConfig, progress: Progress
 ) -> tuple[npt.NDArray[np.uint8], list[Label], list[str]]:
-    """Return so many samples' images, (images, channels, height, width), their labels, and where
-    they lie.
+    """Return the images, (images, channels, height, width), the labels and the places of all
+    samples.
 
-    Memory need not hold the images: they lie in an unnamed file.
+    The images are held in an unnamed file instead of memory.
 
     Raises:
-        DataError: An image or a label that cannot be used.
+        DataError: An image or a label is unusable.
         StorageUnavailableError: `data.cache_dir` cannot be written.
     """
     labels: list[Label] = []
@@ -97,8 +98,8 @@ def decode_all(
 
 
 def _num_images(source: ImageSource, half: Half) -> int:
-    """How many images a half has, after checking that it has some, and so has every class that
-    there is a folder of.
+    """Return the number of images of a half, after checking that the half and every class folder
+    have images.
     """
     for folder in source.empty_classes(half):
         raise DataError(
@@ -115,7 +116,7 @@ def _num_images(source: ImageSource, half: Half) -> int:
 def decode_sample(
     sample: Sample, shape: Shape, limits: ImageLimits
 ) -> tuple[Label, npt.NDArray[np.uint8], str]:
-    """Return a sample's label, its image (channels, height, width), and where it lies.
+    """Return the label, the image (channels, height, width) and the place of a sample.
 
     Raises:
         DataError: It cannot be read or decoded, or is larger than the limits allow.

@@ -1,4 +1,4 @@
-"""The columns `image` and `label` of Parquet files: checked, and read as they are."""
+"""Check and read the columns `image` and `label` of Parquet files."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from orchestrator.data.decoding import Shape, decode
 from orchestrator.data.image_limits import ImageLimits
 from orchestrator.errors import DataError
 
-# of 1,182 x 1,182 pixels in colour; a value in a list takes up to forty bytes
+# a colour image of 1,182 x 1,182 pixels; a value in a list takes up to forty bytes
 _MOST_LISTED_VALUES = 2**22
 
 
 def read_cells(
     source: pa.BufferReader, where: str, has_labels: bool = True
 ) -> tuple[pa.ChunkedArray, list[int] | list[str]]:
-    """Read the columns `image`, as it is, and `label`.
+    """Read the column `image`, undecoded, and the column `label`.
 
     Args:
         source: The content of one Parquet file.
-        where: What the file is called in errors.
-        has_labels: Whether labels are read; else there are none.
+        where: Name of the file in errors.
+        has_labels: Whether to read labels; otherwise the result has none.
 
     Raises:
-        DataError: Not a Parquet file, a column missing or of a wrong type, a missing label.
+        DataError: It is not a Parquet file, a column is missing or has the wrong type, or a label
+            is missing.
     """
     with readable(where), pq.ParquetFile(source) as parquet:
         names = ["image", "label"] if has_labels else ["image"]
@@ -48,13 +49,13 @@ def decode_cells(
 
     Args:
         cells: The column.
-        rows: To be decoded.
+        rows: Rows to decode.
         shape: (channels, height, width) to which every image is converted.
-        where: What the file is called in errors.
-        limits: How large an image may be.
+        where: Name of the file in errors.
+        limits: Size limits of an image.
 
     Raises:
-        DataError: An image that cannot be decoded.
+        DataError: An image cannot be decoded.
     """
     images = np.empty((len(rows), *shape), dtype=np.uint8)
     for position, row in enumerate(rows):
@@ -65,15 +66,15 @@ def decode_cells(
 
 
 def cell_value(cell: pa.Scalar, where: str) -> object:
-    """Return what a cell of the column `image` holds.
+    """Return the content of a cell of the column `image`.
 
     Args:
         cell: The cell.
-        where: What it is called in errors.
+        where: Name of the cell in errors.
 
     Raises:
-        DataError: A list of more pixels than memory should hold as a list: few compressed bytes may
-            stand for many.
+        DataError: The cell is a list of too many pixels: few compressed bytes may expand to a huge
+            list.
     """
     num_values = _num_listed(cell)
     if num_values > _MOST_LISTED_VALUES:
@@ -87,10 +88,10 @@ def cell_value(cell: pa.Scalar, where: str) -> object:
 
 @contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Name the file in the errors of reading it.
+    """Name the file in errors while reading it.
 
     Raises:
-        DataError: Not a Parquet file, or a damaged one.
+        DataError: It is not a Parquet file, or it is corrupt.
     """
     try:
         yield
@@ -103,10 +104,10 @@ def readable(where: str) -> Iterator[None]:
 def check_columns(
     parquet: pq.ParquetFile, where: str, names: Sequence[str] = ("image", "label")
 ) -> None:
-    """Reject a file without the columns that are read.
+    """Reject a file that lacks the columns to read.
 
     Raises:
-        DataError: A column is missing, is there twice, or is of a wrong type.
+        DataError: A column is missing, occurs twice, or has the wrong type.
     """
     schema = parquet.schema_arrow
     for name in names:
@@ -119,7 +120,7 @@ def check_columns(
             )
         if schema.names.count(name) > 1:
             raise DataError(
-                f"has several columns {name!r}", where=where, next_step="leave one of them"
+                f"has several columns {name!r}", where=where, next_step="keep one of them"
             )
     if "label" not in names:
         return

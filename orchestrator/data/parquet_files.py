@@ -1,5 +1,5 @@
-"""Where Parquet files lie: one file, a folder of them, or those that a pattern names; on a local
-disk or in object storage.
+"""Find Parquet files, on a local disk or in object storage: one file, a folder, or the matches of a
+pattern.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ from orchestrator.masking import shown
 
 
 class StoredFile(Protocol):
-    """One file."""
+    """Protocol of one Parquet file."""
 
     @property
     def where(self) -> str:
-        """What it is called in messages."""
+        """Return the name of the file in messages."""
 
     @property
     def name(self) -> str:
-        """Its name, without the folder."""
+        """Return the name, without the folder."""
 
     @property
     def stamp(self) -> str:
-        """Changes when its content does."""
+        """Return a text that changes when the content does."""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
-        """Its content, for reading here and there.
+        """Open the content for random access.
 
         Raises:
-            DataError: It is not readable.
-            StorageUnavailableError: Object storage does not answer, now or while it is read.
+            DataError: The file is not readable.
+            StorageUnavailableError: Object storage does not answer, now or during reading.
         """
 
 
 def find_parquet_files(place: str, fields: str = "data.train and data.test") -> list[StoredFile]:
-    """The file itself, a folder's Parquet files, or those that a pattern such as
-    `data/train-*.parquet` names, by name.
+    """Return the file itself, the Parquet files of a folder, or those that match a pattern such as
+    `data/train-*.parquet`, sorted by name.
 
     Args:
         place: A local path, or an address such as `s3://bucket/data/train-*.parquet`.
-        fields: What to correct where there is none, for messages.
+        fields: The settings to correct if there is no file, for messages.
 
     Raises:
-        DataError: There is no such file, or a folder without Parquet files.
-        UserInputError: No storage has this kind of address.
+        DataError: No file matches, or the folder has no Parquet files.
+        UserInputError: This kind of address is not supported.
         StorageUnavailableError: The storage does not answer.
     """
     files, is_folder = _in_object_storage(place) if "://" in place else _on_disk(Path(place))
@@ -81,7 +81,7 @@ class _LocalFile:
 
     @cached_property
     def stamp(self) -> str:
-        """Of the content: a file that was only touched or copied is the same."""
+        """Return a digest of the content, so that touching or copying a file changes nothing."""
         with self.open() as stream:
             return hashlib.file_digest(cast("io.BufferedReader", stream), "sha256").hexdigest()
 
@@ -103,8 +103,7 @@ class _LocalFile:
 class _RemoteFile:
     where: str
     name: str
-    # of size and time: to read everything only to see that it is the same would cost as much as to
-    # decode it
+    # by size and time: reading everything just to compare it would cost as much as decoding it
     stamp: str
     filesystem: fs.FileSystem
     path: str
@@ -120,8 +119,8 @@ class _RemoteFile:
 
 
 class _RemoteContent(io.RawIOBase):
-    """A file in object storage whose troubles are no longer `OSError`: so Arrow calls the content
-    of a damaged file as well.
+    """Remote file whose connection errors are not `OSError`, which Arrow also raises for corrupt
+    files.
     """
 
     def __init__(self, stream: IO[bytes], where: str, address: str) -> None:
@@ -152,7 +151,9 @@ def _on_disk(path: Path) -> tuple[list[StoredFile], bool]:
 
 
 def _in_object_storage(address: str) -> tuple[list[StoredFile], bool]:
-    """As on disk; `*` stands for a part of one name, and a `?` begins the address's options."""
+    """Find files as on disk; `*` matches a part of one name, and `?` begins the options of the
+    address.
+    """
     place, mark, options = address.partition("?")
     scheme, _, path = place.partition("://")
     parts = path.rstrip("/").split("/")

@@ -1,4 +1,4 @@
-"""Read and decode a file in a process of its own, which may die of it."""
+"""Read and decode a file in a separate process, which may be killed by it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.data.decoding import Shape
 from orchestrator.data.growing_folder import Folder, read_content
 from orchestrator.errors import OrchestratorError
 
-# beside what the libraries reserve and the file itself; decoding takes a tenth of it
+# in addition to what the libraries reserve and to the file itself; decoding takes a tenth of it
 _MAX_BYTES = 4 * 2**30
 _MIN_SECONDS = 600
 _BYTES_PER_SECOND = 10**6
@@ -24,15 +24,15 @@ def survives(
 ) -> bool:
     """Return whether a process can read and decode a file without being killed.
 
-    What it refuses in an orderly way it survives.
+    A file that is rejected with an error counts as survived.
 
     Args:
         uri: The folder of the file.
         name: Path within the folder.
         num_bytes: Size of the file.
         shape: (channels, height, width) to which every image is converted.
-        max_pixels: Most pixels of one image.
-        has_labels: Whether its labels are read.
+        max_pixels: Largest number of pixels of one image.
+        has_labels: Whether to read labels.
     """
     max_bytes = 2 * num_bytes + _MAX_BYTES
     given = [max_bytes, uri, name, list(shape), max_pixels, has_labels]
@@ -55,14 +55,14 @@ def _probe(
 ) -> None:
     _die_first(max_bytes)
     channels, height, width = shape
-    with suppress(OrchestratorError):  # whoever reads it next says so
+    with suppress(OrchestratorError):  # the next reader reports it
         content = read_content(Folder(uri), name, has_labels)
         for row in range(len(content.digests)):
             content.decode([row], (channels, height, width), max_pixels)
 
 
 def _die_first(max_bytes: int) -> None:
-    """Bound the memory of this process, and let the kernel end it before any other."""
+    """Limit the memory of this process, and make it the kernel's first choice to kill."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     reserved = resource.getpagesize() * int(

@@ -1,5 +1,5 @@
-"""A source of images before they are decoded: what every kind of source gives, and how its images
-are worked on in parallel.
+"""Define image sources before decoding: the interface of every source, and parallel processing of
+its images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orchestrator.config.image_source import Half
 
 HALVES: tuple[Half, Half] = ("train", "test")
 Label: TypeAlias = int | str
-# Told how many images are done, and of how many.
+# Receives the number of finished images and the total.
 Progress: TypeAlias = Callable[[int, int], None]
 
 Item = TypeVar("Item")
@@ -25,15 +25,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Sample:
-    """An image that has not been read yet.
+    """Image that has not been read yet.
 
     Attributes:
-        where: What it is called in messages: a path, or a file and a row.
-        name: Its file name; empty where it has none.
-        stamp: Changes when the image or its label does; unique within the source.
-        load: Reads it: its label, and its content as `decoding.decode` takes it. Safe to call from
-            several threads; raises `OSError` where it cannot be read, and `DataError` where there
-            is no label.
+        where: Name in messages: a path, or a file and a row.
+        name: File name; empty if there is none.
+        stamp: Text that changes when the image or its label does; unique within the source.
+        load: Returns the label, and the content as `decoding.decode` accepts it. Thread-safe;
+            raises `OSError` if the image cannot be read, and `DataError` if it has no label.
     """
 
     where: str
@@ -43,17 +42,17 @@ class Sample:
 
 
 class ImageSource(Protocol):
-    """Images with labels in two halves, wherever they lie."""
+    """Protocol of a source of labelled images in two halves."""
 
     @property
     def name(self) -> str:
-        """Return what the data set is called."""
+        """Return the name of the data set."""
 
     @property
     def stamp(self) -> str:
-        """Return a text that changes when anything does that the source reads.
+        """Return a text that changes when anything that the source reads does.
 
-        Decoded images are cached by it: it is asked for before every run and must be cheap.
+        Decoded images are cached under it. It is requested before every run and must be cheap.
         """
 
     @property
@@ -61,10 +60,10 @@ class ImageSource(Protocol):
         """Return whether there are test images; if not, a share of each class becomes test data."""
 
     def num_images(self, half: Half) -> int:
-        """Return how many images a half has, readable or not."""
+        """Return the number of images of a half, readable or not."""
 
     def place(self, half: Half) -> str:
-        """Return where a half lies, for messages."""
+        """Return the place of a half, for messages."""
 
     def empty_classes(self, half: Half) -> Sequence[str]:
         """Return the folders of classes without images."""
@@ -74,16 +73,18 @@ class ImageSource(Protocol):
 
 
 def natural_key(label: str) -> tuple[int, int, str]:
-    """Sorts numbers by value, before text; no two labels are equal."""
+    """Return a sort key that orders numbers by value, before text, and is unique for every
+    label.
+    """
     return (0, int(label), label) if label.isdecimal() else (1, 0, label)
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """Tells nobody."""
+    """Discard progress."""
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` items; the last one may be shorter."""
+    """Yield lists of `size` items; the last list may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
@@ -92,10 +93,10 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], batch_size: int = 128
 ) -> Iterator[Result]:
-    """The results of some work, in the order of the items, by as many threads as there are CPUs.
+    """Yield the results of `work` in the order of the items, using one thread per CPU.
 
-    Pillow decodes, hashlib digests and files are read without the interpreter's lock. Only a batch
-    is in memory at a time.
+    Pillow, hashlib and file reads release the interpreter's lock. Only one batch is in memory at a
+    time.
     """
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
         for batch in in_batches(items, batch_size):

@@ -1,7 +1,7 @@
-"""The class-incremental scenario: tasks that arrive in order, each with new classes.
+"""Define the class-incremental scenario: tasks that arrive in order, each with new classes.
 
-A class is known by its position in the class order, so the classes seen after task i are always 0 …
-k-1, in that order.
+A class is identified by its position in the class order, so the classes seen after task i are
+always 0 … k-1, in that order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Indices = npt.NDArray[np.int64]
 
 
 class Split(StrEnum):
-    """What images are for: learning, choosing between configurations, or the final judgement."""
+    """Purpose of images: training, choosing between configurations, or the final evaluation."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -40,8 +40,8 @@ class Task:
 
     Attributes:
         index: 0 for the base task.
-        new_classes: Their positions in the class order.
-        num_seen_classes: Classes of this and all earlier tasks.
+        new_classes: Positions of the new classes in the class order.
+        num_seen_classes: Number of classes of this and all earlier tasks.
     """
 
     index: int
@@ -51,18 +51,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A data set cut into tasks and splits.
+    """Data set divided into tasks and splits.
 
     Attributes:
         table: The images.
-        class_names: Labels in the order in which they arrive.
-        tasks: In order.
-        indices: For every split and class, rows of the table.
-        num_learned_tasks: Tasks that have been learned earlier: their training images may be gone.
-        max_bytes: Most bytes of images that are copied into memory at once; more of them lie on
-            disk. None means no bound.
-        unlabeled: Images without labels, for the methods that learn from them; None where there are
-            none.
+        class_names: Labels in their order of arrival.
+        tasks: Tasks in order.
+        indices: Rows of the table for every split and class.
+        num_learned_tasks: Number of tasks learned earlier, whose training images may be missing.
+        max_bytes: Largest number of bytes of images to copy into memory at once; larger sets are
+            kept on disk. None means no limit.
+        unlabeled: Unlabelled images, for the methods that learn from them; None if there are none.
     """
 
     table: ImageTable
@@ -75,16 +74,16 @@ class Scenario:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
+        """Return (channels, height, width) of every image."""
         return self.table.shape
 
     def labels_of(self, task: Task) -> list[Label]:
-        """A task's new labels, as the source has them: integers or text."""
+        """Return the new labels of a task as the source has them, integers or text."""
         names = [self.class_names[c] for c in task.new_classes]
         return [int(name) for name in names] if self.table.integer_labels else [*names]
 
     def targets_of(self, split: Split, classes: Sequence[int]) -> Int64[Tensor, " n"]:
-        """The labels of `images_of`, without a copy of the images."""
+        """Return the labels of `images_of`, without copying the images."""
         return torch.from_numpy(
             np.repeat(
                 np.asarray(classes, dtype=np.int64), [len(self.indices[split][c]) for c in classes]
@@ -92,11 +91,11 @@ class Scenario:
         )
 
     def images_of(self, split: Split, classes: Sequence[int]) -> LabeledImages:
-        """The images of some classes, copied out of the memory-mapped table: into memory, or where
+        """Return the images of some classes, copied from the memory-mapped table into memory or, if
         they are too many, onto disk.
 
         Raises:
-            StorageUnavailableError: There is no room on disk.
+            StorageUnavailableError: The disk is full.
         """
         rows, labels = [self.indices[split][c] for c in classes], self.targets_of(split, classes)
         chosen = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
@@ -104,14 +103,13 @@ class Scenario:
         return LabeledImages(images, labels, folder)
 
     def unlabeled_images(self, beside: LabeledImages) -> UnlabeledImages | None:
-        """Return all images without labels, copied as by `images_of`; None where there are none.
+        """Return all unlabelled images, copied as by `images_of`; None if there are none.
 
         Args:
-            beside: The images that are worked on at the same time: together they keep to
-                `max_bytes`.
+            beside: Images in use at the same time, which count towards `max_bytes`.
 
         Raises:
-            StorageUnavailableError: There is no room on disk.
+            StorageUnavailableError: The disk is full.
         """
         if self.unlabeled is None:
             return None
@@ -121,8 +119,8 @@ class Scenario:
         )
 
     def fingerprint_of(self, task: Task) -> str:
-        """SHA-256 over what a stage of this task reads: its class names, training images and the
-        images' shape.
+        """Return the SHA-256 over what a stage of this task reads: its class names, training images
+        and the images' shape.
         """
         names = [self.class_names[c] for c in task.new_classes]
         digest = hashlib.sha256(repr((self.shape, names)).encode())
@@ -131,15 +129,15 @@ class Scenario:
         return digest.hexdigest()
 
     def fingerprint_of_judging(self, task: Task) -> str:
-        """SHA-256 over what a model is judged by after a task: validation and test images of all
-        classes seen so far.
+        """Return the SHA-256 over the images that a model is evaluated on after a task: validation
+        and test images of all classes seen so far.
         """
         return hashlib.sha256(
             repr((self.shape, self._digests_of_judging[: task.num_seen_classes])).encode()
         ).hexdigest()
 
     def fingerprint_of_images(self, split: Split, c: int) -> str:
-        """SHA-256 over the images of one class in one split, and their shape."""
+        """Return the SHA-256 over the images of one class in one split, and their shape."""
         if split == Split.TRAIN:
             digest = self._digests_of_training[c]
         else:

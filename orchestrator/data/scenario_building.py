@@ -1,4 +1,4 @@
-"""Building a scenario: a data set is cut into tasks, and its images into splits."""
+"""Build a scenario: divide a data set into tasks, and its images into splits."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ MIN_TRAINING_IMAGES = 2
 def build_scenario(
     table: ImageTable, config: ScenarioConfig, validation_fraction: float, seed: int
 ) -> Scenario:
-    """Cuts a data set into tasks and its training images into training and validation.
+    """Divide a data set into tasks, and its training images into training and validation.
 
     Args:
         table: The images.
         config: Class order and task sizes.
-        validation_fraction: Share of each class's training images that is set aside, in [0, 1).
-        seed: Decides which images are set aside, and which are kept under `max_images_per_class`
+        validation_fraction: Share of each class's training images to set aside, in [0, 1).
+        seed: Determines which images are set aside, and which are kept under `max_images_per_class`
             and `max_images_per_base_class`.
 
     Raises:
-        DataError: Unknown labels in the class order, too few classes, or a class without enough
-            images in a split.
+        DataError: The class order has unknown labels, there are too few classes, or a class has too
+            few images in a split.
     """
     if config.tasks is None:
         class_names = _class_order(table, config.class_order)
@@ -99,7 +99,7 @@ def _check_same_classes(table: ImageTable, class_names: Sequence[str], num_learn
                 raise DataError(
                     f"class {name!r} has no {split} images",
                     where=table.name,
-                    next_step=f"add {split} images or leave it out of scenario.class_order",
+                    next_step=f"add {split} images or remove it from scenario.class_order",
                 )
 
 
@@ -138,10 +138,10 @@ def _set_aside(
     if len(rows) - num_validation < MIN_TRAINING_IMAGES:
         raise DataError(
             f"class {name!r} has {len(rows)} training images, {num_validation} of them for"
-            f" validation: fewer than {MIN_TRAINING_IMAGES} are left to learn from",
+            f" validation: fewer than {MIN_TRAINING_IMAGES} remain for training",
             where="data",
             next_step=(
-                "add images, leave the class out of scenario.class_order, or lower"
+                "add images, remove the class from scenario.class_order, or lower"
                 " data.validation_fraction"
             ),
         )

@@ -1,5 +1,5 @@
-"""A source without test images of its own: a share of every class becomes test data, by what the
-images hold.
+"""Split a source without test images: a share of every class becomes test data, by the content of
+its images.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from orchestrator.errors import DataError
 
 
 class SplitByContent:
-    """Of each class, the images with the lowest digests are test data.
+    """Source whose test data are, in each class, the images with the lowest digests.
 
-    No seed is needed, the order and the names of files do not matter, and equal images of a class
-    are always on the same side.
+    This needs no seed, does not depend on the order or names of files, and keeps equal images of a
+    class in the same half.
     """
 
     has_test_half = True
 
     def __init__(self, whole: ImageSource, test_fraction: float) -> None:
-        """Reads nothing yet.
+        """Store the source without reading it.
 
         Args:
-            whole: All of its images are in the half `train`.
+            whole: Source with all images in the half `train`.
             test_fraction: Share of each class's images, in (0, 1); at least one image.
         """
         self._whole = whole
@@ -36,36 +36,36 @@ class SplitByContent:
 
     @property
     def name(self) -> str:
-        """As the whole is called."""
+        """Return the name of the whole source."""
         return self._whole.name
 
     @property
     def stamp(self) -> str:
-        """Of the whole, and of how it is split."""
+        """Return a digest of the whole source's stamp and of the split."""
         return hashlib.sha256(f"{self._whole.stamp} {self._test_fraction}".encode()).hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Counts what has been dealt."""
+        """Return the number of images in a half."""
         return sum(is_test == (half == "test") for is_test in self._is_test)
 
     def place(self, half: Half) -> str:
-        """Where the whole lies."""
+        """Return the place of the whole source."""
         return self._whole.place("train")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Those of the whole, named once."""
+        """Return the empty classes of the whole source, for the training half only."""
         return self._whole.empty_classes("train") if half == "train" else []
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """In the order of the whole."""
+        """Yield the images of a half in the order of the whole source."""
         for sample, is_test in zip(self._whole.samples("train"), self._is_test, strict=True):
             if is_test == (half == "test"):
                 yield sample
 
     @cached_property
     def _is_test(self) -> list[bool]:
-        """For every image of the whole; what cannot be read stays in training, where whoever
-        decodes it names it.
+        """Return, for every image, whether it is test data; unreadable images stay in training,
+        where decoding reports them.
         """
         keys = list(in_threads(_label_and_digest, self._whole.samples("train")))
         digests_of: dict[str, list[bytes]] = defaultdict(list)
@@ -87,5 +87,5 @@ def _label_and_digest(sample: Sample) -> tuple[str, bytes] | None:
 
 
 def _limit(digests: Sequence[bytes], fraction: float) -> bytes:
-    """The highest digest that is test data."""
+    """Return the highest digest that is test data."""
     return digests[max(1, round(fraction * len(digests))) - 1]

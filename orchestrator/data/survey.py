@@ -1,4 +1,4 @@
-"""What a data set holds, image by image: counts, sizes, modes, and all that is odd about it."""
+"""Survey a data set image by image: counts, sizes, modes, and irregularities."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _ACROSS_HALVES, _ACROSS_CLASSES = "in training and in test", "under several clas
 
 
 class ImageFacts(NamedTuple):
-    """What is known of an image that can be used.
+    """Facts about a usable image.
 
     Attributes:
-        half: Where it belongs.
-        where: What it is called in messages.
-        name: Its file name; empty where it has none.
-        label: As the source has it.
-        digest: SHA-256 of its content as it is stored.
-        mode: In Pillow's words.
+        half: The half that it belongs to.
+        where: Name in messages.
+        name: File name; empty if there is none.
+        label: Label as the source has it.
+        digest: SHA-256 of the stored content.
+        mode: Pillow's name of the mode.
         width: In pixels.
         height: In pixels.
     """
@@ -44,7 +44,7 @@ class ImageFacts(NamedTuple):
 
 
 class BadImage(NamedTuple):
-    """An image that cannot be used."""
+    """Unusable image, with the reason."""
 
     half: Half
     where: str
@@ -52,7 +52,7 @@ class BadImage(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """An image that can be used, with all that was read of it."""
+    """Usable image, with everything that was read from it."""
 
     facts: ImageFacts
     decoded: DecodedImage
@@ -62,7 +62,7 @@ class Examined(NamedTuple):
 def examine(
     sample: Sample, half: Half, shape: Shape, limits: ImageLimits | None = None
 ) -> Examined | BadImage:
-    """Reads and decodes an image; what is wrong with it is a value and no error."""
+    """Read and decode an image; return a problem as a value instead of raising it."""
     try:
         label, content = sample.load()
         decoded = decode(content, shape, sample.where, limits)
@@ -78,17 +78,17 @@ def examine(
 
 @dataclass
 class Survey:
-    """Grows by one image after the other; no image is kept.
+    """Survey that accumulates facts image by image, without keeping images.
 
     Attributes:
         empty_classes: Class folders without images.
-        stray: Images beside the class folders.
-        num_odd_sizes: Usable images that are tiny or very long.
-        odd_sizes: The first of them, with their sizes.
-        counts: Usable images, by half and class.
-        sizes: Usable images, by (width, height).
-        modes: Usable images, by mode.
-        bad: Images that cannot be used.
+        stray: Images next to the class folders.
+        num_odd_sizes: Number of usable images that are tiny or very elongated.
+        odd_sizes: First of these, with their sizes.
+        counts: Number of usable images, by half and class.
+        sizes: Number of usable images, by (width, height).
+        modes: Number of usable images, by mode.
+        bad: Unusable images.
     """
 
     empty_classes: Sequence[str] = ()
@@ -107,7 +107,7 @@ class Survey:
     )
 
     def add(self, image: ImageFacts | BadImage) -> None:
-        """Counts one more."""
+        """Add one image to the survey."""
         if isinstance(image, BadImage):
             self.bad.append(image)
             return
@@ -125,21 +125,21 @@ class Survey:
 
     @property
     def num_usable(self) -> int:
-        """Images that can be used."""
+        """Return the number of usable images."""
         return sum(counts.total() for counts in self.counts.values())
 
     @property
     def labels_are_integers(self) -> bool:
-        """Whether all are."""
+        """Return whether all labels are integers."""
         return self._labels_are_integers
 
     @property
     def classes(self) -> list[str]:
-        """All labels, numbers in their order before text in its."""
+        """Return all labels, numbers by value before text."""
         return sorted({*self.counts["train"], *self.counts["test"]}, key=natural_key)
 
     def findings(self) -> list[str]:
-        """One sentence for each thing that a person should look at, the gravest first."""
+        """Return one sentence per finding that a person should check, the most serious first."""
         return [
             *self._about_classes(),
             *self._about_bad(),
@@ -207,8 +207,8 @@ class Survey:
 
 
 def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]:
-    """Return the first two images that show a kind of repetition: of two halves, of two classes, or
-    any.
+    """Return the first two images that show a kind of duplication: across halves, across classes,
+    or any.
     """
     part = {_ACROSS_HALVES: 0, _ACROSS_CLASSES: 1}.get(kind)
     first = places[0]
@@ -217,10 +217,10 @@ def _pair(places: Sequence[tuple[Half, str, str]], kind: str) -> tuple[str, str]
 
 
 def new_survey(source: ImageSource) -> Survey:
-    """Return a survey that knows what a source has no samples of: empty classes, and images beside
-    the class folders.
+    """Return a survey with the findings that are not samples: empty classes, and images next to the
+    class folders.
     """
-    # only sources of folders have them; the protocol, which other packages implement, lacks it
+    # only folder sources have it; the protocol, which other packages implement, does not
     stray: Callable[[Half], Sequence[str]] = getattr(source, "stray_images", lambda _half: ())
     return Survey(
         [folder for half in HALVES for folder in source.empty_classes(half)],

@@ -1,5 +1,5 @@
-"""A decoded data set as a source: what comes with this program, or has been put together by a
-retraining.
+"""Present a decoded table as a source: the bundled digits, or the images that a retraining
+collected.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from orchestrator.data.samples import Label, Sample
 
 
 class TableSource:
-    """The images of a table, as pixels."""
+    """Source of the images of a table, as pixels."""
 
     has_test_half = True
 
     def __init__(self, table: ImageTable) -> None:
-        """Reads nothing yet.
+        """Store the table without reading it.
 
         Args:
             table: The images.
@@ -29,28 +29,28 @@ class TableSource:
 
     @property
     def name(self) -> str:
-        """As the table is called."""
+        """Return the name of the table."""
         return self.table.name
 
     @property
     def stamp(self) -> str:
-        """Of the content."""
+        """Return the fingerprint of the content."""
         return self.table.fingerprint
 
     def place(self, half: Half) -> str:
-        """The table's file."""
+        """Return the file of the table."""
         return str(self.table.path)
 
     def num_images(self, half: Half) -> int:
-        """Rows of the half."""
+        """Return the number of rows of the half."""
         return int((self.table.is_test == (half == "test")).sum())
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """None: a class is there by its images."""
+        """Return nothing, because a class exists only through its images."""
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """In the order of the table."""
+        """Yield the images in the order of the table."""
         for row in np.flatnonzero(self.table.is_test == (half == "test")).tolist():
             yield Sample(
                 f"{self.name} row {row}",
@@ -62,7 +62,7 @@ class TableSource:
 
 def _load(table: ImageTable, row: int) -> tuple[Label, object]:
     label = str(table.labels[row])
-    # channels last, as images are stored elsewhere; a copy, because the table is only mapped
+    # channels last, as images are stored elsewhere; copied, because the table is memory-mapped
     return int(label) if table.integer_labels else label, np.moveaxis(
         table.images[row], 0, 2
     ).copy()

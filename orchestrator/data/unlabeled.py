@@ -1,4 +1,4 @@
-"""Images without labels: those of a source that are no test, validation or training images."""
+"""Select unlabelled images: those of a source that are not test, validation or training images."""
 
 from __future__ import annotations
 
@@ -21,20 +21,19 @@ from orchestrator.data.labeled_images import copied_rows, parts_of_rows, resized
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 UNLABELED: Literal["unlabeled"] = "unlabeled"
-"""Stands for these images where others have a split."""
+"""Used in place of a split for these images."""
 
 IMAGES_PER_PART = 2048
-"""Bounds what is looked at, and stored, in one piece."""
+"""Largest number of images that are processed, and stored, as one part."""
 
 
 @dataclass(frozen=True)
 class UnlabeledImages:
-    """Images without labels, in memory or on disk.
+    """Unlabelled images, in memory or on disk.
 
     Attributes:
         images: uint8 (images, channels, height, width).
-        folder: Where they lie on disk, as they are too many for memory; None where they are in
-            memory.
+        folder: Folder of the images if they are too many for memory; None if they are in memory.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -44,7 +43,7 @@ class UnlabeledImages:
         return len(self.images)
 
     def resized(self, size: int) -> UnlabeledImages:
-        """Resize the images to so many pixels a side, in memory or on disk as before."""
+        """Resize the images to a given side length, in memory or on disk as before."""
         if self.images.shape[-1] == size:
             return self
         return UnlabeledImages(resized_images(self.images, size, self.folder), self.folder)
@@ -52,13 +51,14 @@ class UnlabeledImages:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Count the images of a source that are left out, each for the first reason that holds.
+    """Numbers of skipped images of a source, each counted for the first reason that applies.
 
     Attributes:
-        in_test: Their pixels are those of a test image.
-        in_validation: Of a validation image.
-        in_training: Of a training image: it is learned from with its label.
-        repeated: Of another image of the source, which stays.
+        in_test: Images with the same pixels as a test image.
+        in_validation: Images with the same pixels as a validation image.
+        in_training: Images with the same pixels as a training image, which is learned with its
+            label.
+        repeated: Images with the same pixels as another image of the source, which is kept.
     """
 
     in_test: int = 0
@@ -68,21 +68,21 @@ class LeftOut:
 
     @property
     def total(self) -> int:
-        """Return how many."""
+        """Return the total number of skipped images."""
         return sum(asdict(self).values())
 
 
 class PoolPart(NamedTuple):
-    """Images that lie beside each other in the table, and are looked at together.
+    """Images adjacent in the table that are processed together.
 
-    What is left out differs from seed to seed, and from one amount of labels to another. Where it
-    is the smaller half, it is looked at with the others: what was computed of the part then serves
-    all of them.
+    The skipped images differ between seeds and between amounts of labels. If they are less than
+    half of a part, they are processed with the others, so that the results for the part can be
+    reused in all cases.
 
     Attributes:
-        rows: Of the table, that are looked at.
-        kept: Which of these may be learned from, as positions in `rows`.
-        fingerprint: SHA-256 over the images that are looked at, their order and shape.
+        rows: Rows of the table to process.
+        kept: Images that may be learned from, as positions in `rows`.
+        fingerprint: SHA-256 over the processed images, their order and shape.
     """
 
     rows: Rows
@@ -92,13 +92,13 @@ class PoolPart(NamedTuple):
 
 @dataclass(frozen=True)
 class UnlabeledPool:
-    """The images of a source that every task may learn from.
+    """Images of a source that every task may learn from.
 
     Attributes:
         table: All images of the source that were decoded.
-        rows: Those that may be learned from, in the order of the table.
-        digests: Of the pixels of all images of the table.
-        left_out: How many of the others, and why.
+        rows: Rows of the images that may be learned from, in the order of the table.
+        digests: Digests of the pixels of all images of the table.
+        left_out: Numbers of the other images, by reason.
     """
 
     table: ImageTable
@@ -111,12 +111,12 @@ class UnlabeledPool:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return a SHA-256 over the images that may be learned from, their order and shape."""
+        """Return the SHA-256 over the images that may be learned from, their order and shape."""
         return self._fingerprint_of(self.rows)
 
     @cached_property
     def parts(self) -> Sequence[PoolPart]:
-        """Return the images part by part, in their order."""
+        """Return the images in parts, in their order."""
         num = len(self.digests)
         cuts = np.searchsorted(self.rows, np.arange(0, num + IMAGES_PER_PART, IMAGES_PER_PART))
         found = []
@@ -136,13 +136,13 @@ class UnlabeledPool:
         return copied_rows(self.table, rows, None)[0]
 
     def images(self, max_bytes: int | None) -> UnlabeledImages:
-        """Return all images, copied into memory, or where they are too many, onto disk.
+        """Return all images, copied into memory or, if they are too many, onto disk.
 
         Args:
-            max_bytes: Most bytes to copy into memory; None means no bound.
+            max_bytes: Largest number of bytes to copy into memory; None means no limit.
 
         Raises:
-            StorageUnavailableError: There is no room on disk.
+            StorageUnavailableError: The disk is full.
         """
         return UnlabeledImages(*copied_rows(self.table, self.rows, max_bytes))
 
@@ -159,13 +159,13 @@ def unlabeled_pool(
     in_validation: Sequence[bytes],
     in_training: Sequence[bytes],
 ) -> UnlabeledPool:
-    """Return the images of a table without those of which the content is known already.
+    """Return the images of a table without those whose content is already known.
 
     Args:
         table: All images of the source.
         in_test: Digests of the pixels of the test images.
-        in_validation: Of the validation images.
-        in_training: Of the training images, all tasks'.
+        in_validation: Digests of the pixels of the validation images.
+        in_training: Digests of the pixels of the training images of all tasks.
     """
     reasons = {
         **dict.fromkeys(in_training, "in_training"),

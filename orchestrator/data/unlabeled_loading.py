@@ -1,4 +1,4 @@
-"""Loading images without labels: decoded once per machine, as all other images are."""
+"""Load unlabelled images, decoded once per machine like all other images."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from orchestrator.errors import NoImagesError
 def load_unlabeled(
     config: DataConfig, unlabeled: UnlabeledConfig, progress: Progress = ignore_progress
 ) -> ImageTable:
-    """Return images without labels, memory-mapped; at most `max_images` of them are decoded.
+    """Return unlabelled images, memory-mapped; at most `max_images` of them are decoded.
 
     Args:
-        config: The data that they are used beside: to what they are converted, and where they are
-            kept.
-        unlabeled: Where they come from.
-        progress: Told how far decoding is.
+        config: The labelled data, which determine the shape of the images and the cache folder.
+        unlabeled: Source of the unlabelled images.
+        progress: Receives the progress of decoding.
 
     Raises:
-        DataError: Images or files that cannot be used, each named.
-        NoImagesError: There are none.
+        DataError: Images or files are unusable; each is named.
+        NoImagesError: The source has no images.
         StorageUnavailableError: `data.cache_dir` cannot be written, or object storage does not
             answer.
     """
@@ -51,16 +50,16 @@ def load_unlabeled(
 
 
 def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
-    """Return the images of a table without labels that are none of a scenario's.
+    """Return the images of a table that are not also images of a scenario.
 
-    Test images are those of all classes, also of such as the class order leaves out.
+    Test images are those of all classes, including classes that the class order omits.
 
     Args:
-        scenario: With its test, validation and training images.
+        scenario: Scenario with the test, validation and training images.
         table: All images of the source.
 
     Raises:
-        NoImagesError: None is left.
+        NoImagesError: No image remains.
     """
     known = scenario.table
 
@@ -85,7 +84,7 @@ def pool_beside(scenario: Scenario, table: ImageTable) -> UnlabeledPool:
 
 
 def _chosen(source: UnlabeledSource, num: int, seed: int) -> Iterator[Sample]:
-    """Yield so many of a source's samples, in its order."""
+    """Yield a random choice of `num` samples of a source, in its order."""
     total = source.num_images
     chosen = set(np.random.default_rng(seed).permutation(total)[:num].tolist())
     return (sample for row, sample in enumerate(source.samples()) if row in chosen)

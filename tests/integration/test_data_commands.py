@@ -306,7 +306,7 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
         (["photos/train/ant/1.jpg"], "1.jpg: is neither a folder nor a Parquet file"),
         (["photos/train/ant"], "photos/train/ant: holds no class folders"),
         (["torchvision:CIFAR10"], "torchvision:CIFAR10 needs --root"),
-        (["torchvision:CIFAR10", "--root", "none"], "CIFAR10 is not there"),
+        (["torchvision:CIFAR10", "--root", "none"], "CIFAR10 is missing"),
         (["torchvision:", "--root", "none"], "torchvision: names no data set"),
         (
             ["torchvision:VisionDataset", "--root", "none"],

@@ -1,1 +1,1 @@
-"""Sources of images: one file per kind, called as its `kind` in the configuration."""
+"""Image sources: one module per kind, named like its `kind` in the configuration."""

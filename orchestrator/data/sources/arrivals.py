@@ -1,4 +1,4 @@
-"""A folder of Parquet files that grows, as far as a retraining has taken it in."""
+"""Read a growing folder of Parquet files, limited to the files that a retraining has recorded."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _READ = {
     "image_size",
     "num_channels",
 }
-"""The fields that say which images there are, and what they are decoded to."""
+"""The fields that determine the images, and the shape to which they are decoded."""
 
 
 class ArrivalsSource:
-    """All wanted images as one table: each file is read once, to check its content and to choose
-    its rows.
+    """Source that collects all requested images in one table; each file is read once, to check its
+    content and choose its rows.
     """
 
     @staticmethod
@@ -37,7 +37,7 @@ class ArrivalsSource:
         """Read and decode the files, or map the table of an earlier call.
 
         Raises:
-            DataError: A file has changed since it was taken in, or holds what cannot be used.
+            DataError: A file has changed since it was recorded, or has unusable content.
             StorageUnavailableError: The folder cannot be read, or `cache_dir` not written.
         """
         key = hashed(f"{FORMAT} {config.model_dump_json(include=_READ)}")
@@ -54,11 +54,10 @@ def _write(config: ArrivalsConfig, path: Path) -> ImageTable:
 def _read(
     config: ArrivalsConfig,
 ) -> tuple[npt.NDArray[np.uint8], list[int | str], npt.NDArray[np.bool_], list[str]]:
-    """Return what a run needs of the files: images, their labels, which are held out, and where
-    each lies.
+    """Return the images of the files, their labels, which are held out, and their places.
 
     Raises:
-        DataError: A file has changed since it was taken in, or holds what cannot be used.
+        DataError: A file has changed since it was recorded, or has unusable content.
         StorageUnavailableError: The folder cannot be read.
     """
     folder, shape = Folder(config.path), config.shape

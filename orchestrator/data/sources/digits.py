@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn."""
+"""Provide the handwritten digits bundled with scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from orchestrator.errors import DataError
 
 
 class DigitsSource:
-    """All digits as one table: scikit-learn gives them at once, and its split mixes the halves."""
+    """Source of all digits as one table, because scikit-learn returns them at once and the split
+    mixes them.
+    """
 
     @staticmethod
     def open(config: DigitsConfig) -> TableSource:
         """Split the digits, or map the table of an earlier call.
 
         Raises:
-            DataError: A class would have no images on one side.
+            DataError: A class would have no images in one half.
             StorageUnavailableError: `cache_dir` cannot be written.
         """
         path = cache_file(config, f"{FORMAT}-{config.test_fraction}-{config.split_seed}")
@@ -29,7 +31,7 @@ class DigitsSource:
 
 
 def _write(config: DigitsConfig, path: Path) -> ImageTable:
-    # seconds of imports that a cached table does not need
+    # these imports take seconds, and a cached table does not need them
     from sklearn.datasets import load_digits  # noqa: PLC0415
     from sklearn.model_selection import train_test_split  # noqa: PLC0415
 
@@ -45,7 +47,7 @@ def _write(config: DigitsConfig, path: Path) -> ImageTable:
         )
     except ValueError as error:
         what = (
-            f"{config.test_fraction} leaves classes of the digits without images on one side"
+            f"{config.test_fraction} leaves classes of the digits without images in one half"
             f" ({error})"
         )
         raise DataError(what, where="data.test_fraction", next_step="the default is 0.3") from None

@@ -1,4 +1,4 @@
-"""A folder of images, one sub-folder a class."""
+"""Read a folder of images with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ _HIDDEN = (".", "__MACOSX")
 
 @dataclass(frozen=True)
 class _ClassFolder:
-    """A class: its name, and its images with their sizes and times."""
+    """Class folder: its name, and its images with their stamps."""
 
     name: str
     files: tuple[tuple[Path, str], ...]
 
 
 class FolderSource:
-    """Two folders of class folders, or one with all images in the half `train`.
+    """Source of two folders of class folders, or of one folder with all images in the half `train`.
 
-    Images may lie deeper within their class folder. Hidden files and what is no image by its name
-    are left out.
+    Images may lie deeper within their class folder. Hidden files and files without an image suffix
+    are skipped.
     """
 
     def __init__(self, train: Path, test: Path | None) -> None:
-        """Reads nothing yet.
+        """Store the folders without reading them.
 
         Args:
-            train: Holds a folder a class.
-            test: The same for test images; None where there is none.
+            train: Folder with one subfolder per class.
+            test: Likewise for test images; None if there is none.
         """
         self.has_test_half = test is not None
         self._folders: dict[Half, Path | None] = {"train": train, "test": test}
@@ -65,28 +65,28 @@ class FolderSource:
 
     @classmethod
     def open(cls, config: ImageFolderConfig) -> FolderSource:
-        """Read nothing yet."""
+        """Return the source of a configuration without reading it."""
         return cls(config.train, config.test)
 
     @property
     def stamp(self) -> str:
-        """Of the paths, sizes and times of all files: reading all of a large folder before each run
-        would take minutes.
+        """Return a digest of the paths, sizes and times of all files; reading a large folder before
+        each run would take minutes.
         """
         lines = [sample.stamp for half in self._folders for sample in self.samples(half)]
         empty = [self.empty_classes(half) for half in self._folders]
         return hashlib.sha256(repr((empty, lines)).encode()).hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Files that are images by their name."""
+        """Return the number of files with an image suffix."""
         return sum(len(folder.files) for folder in self._classes[half])
 
     def place(self, half: Half) -> str:
-        """The folder."""
+        """Return the folder of a half."""
         return printable(self._folders[half] or self._folders["train"] or "")
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """Class folders without a file that is an image by its name."""
+        """Return the class folders without image files."""
         return [
             f"{self.place(half)}/{folder.name}"
             for folder in self._classes[half]
@@ -94,12 +94,12 @@ class FolderSource:
         ]
 
     def stray_images(self, half: Half) -> Sequence[str]:
-        """Return the images that lie beside the class folders."""
+        """Return the images that lie next to the class folders."""
         folder = self._folders[half]
         return [] if folder is None else [printable(path) for path in _images_beside(folder)]
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """Class by class, files in the order of their names."""
+        """Yield the images class by class, sorted by file name."""
         for folder in self._classes[half]:
             for path, stamp in folder.files:
                 yield Sample(
@@ -118,7 +118,7 @@ class FolderSource:
 
 
 def has_class_folders(folder: Path) -> bool:
-    """Whether there is such a folder, and it holds folders with images, at whatever depth."""
+    """Return whether the folder exists and has subfolders with images at any depth."""
     return folder.is_dir() and any(
         next(files_below(inner), None) for inner in _visible_folders(folder)
     )
@@ -129,7 +129,7 @@ def _class_folders(root: Path) -> list[_ClassFolder]:
         raise DataError(
             "no such folder",
             where=printable(root),
-            next_step="correct the path: it holds one folder a class",
+            next_step="correct the path: it should hold one folder per class",
         )
     folders = [
         _ClassFolder(_class_name(folder), tuple(sorted(files_below(folder))))
@@ -139,7 +139,7 @@ def _class_folders(root: Path) -> list[_ClassFolder]:
         raise DataError(
             "holds no class folders",
             where=printable(root),
-            next_step="put each class's images into a folder of its name",
+            next_step="put the images of each class into a folder named like the class",
         )
     return folders
 
@@ -148,7 +148,7 @@ def _class_name(folder: Path) -> str:
     name = folder.name
     if name != printable(name):
         raise DataError(
-            "the name of a class folder is no valid text",
+            "the name of a class folder is not valid text",
             where=printable(folder),
             next_step="rename it",
         )
@@ -171,12 +171,12 @@ def _visible_folders(root: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield images with their stamps, in no order. Links are followed, each folder is entered
-    once.
+    """Yield images with their stamps, in no particular order. Links are followed; each folder is
+    entered once.
     """
     entered = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        identity = os.stat(place)  # noqa: PTH116 - of what os.walk gives
+        identity = os.stat(place)  # noqa: PTH116 - of a path from os.walk
         if (identity.st_dev, identity.st_ino) in entered:
             folders.clear()
             continue
@@ -201,26 +201,25 @@ def _images_beside(root: Path) -> list[Path]:
 def _stamp(path: Path) -> str:
     try:
         status = path.stat()
-    except OSError:  # a link to nowhere: whoever loads the image says so
+    except OSError:  # a dangling link, reported when the image is loaded
         return f"{path} missing"
-    # the time of the last change also moves where a file is replaced by an older one of the same
-    # size
+    # ctime also changes if a file is replaced by an older file of the same size
     return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def read_file(label: str, path: Path) -> tuple[str, bytes]:
-    """Return an image as a sample gives it.
+    """Return label and content of an image, as a sample's `load` does.
 
     Raises:
         OSError: It cannot be read.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+    if path.exists() and not path.is_file():  # reading a pipe would block forever
         raise OSError(errno.EINVAL, "not a file")
     return label, path.read_bytes()
 
 
 def printable(path: Path | str) -> str:
-    """Return a path as text, also where its bytes are none."""
+    """Return a path as text, even if its bytes are not valid text."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Parquet files of images and labels; every unusable row is named."""
+"""Read Parquet files of images and labels; errors name every unusable row."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _LARGEST_LABEL = 2**63 - 1
 
 
 class ParquetSource:
-    """Parquet files with the columns `image` and `label`, in two halves or in one."""
+    """Source of Parquet files with the columns `image` and `label`, in two halves or one."""
 
     def __init__(self, train: str, test: str | None) -> None:
-        """Finds the files.
+        """Find the files.
 
         Args:
             train: A file, a folder of files, or a pattern; a local path or an address.
-            test: The same for test images; None where there is none.
+            test: Likewise for test images; None if there are none.
 
         Raises:
-            DataError: There are none.
+            DataError: No file matches.
             StorageUnavailableError: Object storage does not answer.
         """
         self.name = data_set_name(train)
@@ -48,12 +48,12 @@ class ParquetSource:
 
     @classmethod
     def open(cls, config: ParquetConfig) -> ParquetSource:
-        """Find the files of a configuration; errors as above."""
+        """Find the files of a configuration; raises the same errors as `__init__`."""
         return cls(config.train, config.test)
 
     @property
     def stamp(self) -> str:
-        """Of the files."""
+        """Return a digest of the names and stamps of the files."""
         digest = hashlib.sha256()
         for half in HALVES:
             for file in self._files[half]:
@@ -61,19 +61,21 @@ class ParquetSource:
         return digest.hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """Rows of all files."""
+        """Return the number of rows of all files."""
         return num_rows(self._files[half])
 
     def place(self, half: Half) -> str:
-        """The file, folder or pattern."""
+        """Return the file, folder or pattern."""
         return shown(self._places[half] or str(self._places["train"]))
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """None: a class is there by its images."""
+        """Return nothing, because a class exists only through its images."""
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """File by file, row by row; some hundred rows are in memory at a time."""
+        """Yield the images file by file and row by row, with some hundred rows in memory at a
+        time.
+        """
         for file in self._files[half]:
             row = 0
             with opened(file) as parquet:
@@ -93,8 +95,8 @@ class ParquetSource:
 
 
 def data_set_name(train: str) -> str:
-    """Return the name of the folder, or of the one in which the file, the pattern or the folder
-    `train` lies.
+    """Return the name of the folder, or of the parent of a file, a pattern or a folder named
+    `train`.
     """
     parts = nameable(train).partition("?")[0].rstrip("/").split("/")
     is_part = parts[-1] == "train" or parts[-1].endswith(".parquet") or "*" in parts[-1]
@@ -103,23 +105,23 @@ def data_set_name(train: str) -> str:
 
 @contextmanager
 def opened(file: StoredFile) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file for reading some hundred rows at a time.
+    """Open a Parquet file to read some hundred rows at a time.
 
     Raises:
-        DataError: It is not readable.
+        DataError: The file is not readable.
         StorageUnavailableError: Object storage does not answer.
     """
-    # by default all of a row group is read at once, and a row group may be all of a file
+    # by default a whole row group is read at once, which may be the whole file
     in_parts = partial(pq.ParquetFile, pre_buffer=False, buffer_size=_READ_BYTES)
     with file.open() as stream, readable(file.where), in_parts(stream) as parquet:
         yield parquet
 
 
 def num_rows(files: Sequence[StoredFile]) -> int:
-    """Return the rows of some files, of which only the ends are read.
+    """Return the total number of rows of some files, reading only their footers.
 
     Raises:
-        DataError: One is not readable.
+        DataError: A file is not readable.
         StorageUnavailableError: Object storage does not answer.
     """
     num = 0
@@ -136,13 +138,13 @@ def _load(cell: pa.Scalar, label: Label | None, where: str) -> tuple[Label, obje
         raise DataError(
             f"the label {label} is larger than {_LARGEST_LABEL}",
             where=where,
-            next_step="use text for it",
+            next_step="store labels as text",
         )
     return label, cell_value(cell, where)
 
 
 def file_name(cell: pa.Scalar) -> str:
-    """Return the file name that Hugging Face keeps beside the bytes."""
+    """Return the file name that Hugging Face stores next to the bytes."""
     if (
         not pa.types.is_struct(cell.type)
         or "path" not in {field.name for field in cell.type}

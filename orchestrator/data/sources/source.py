@@ -1,7 +1,7 @@
-"""The protocol behind which a kind of image source keeps what it knows.
+"""Define the protocol of a kind of image source.
 
-Nothing outside `data.sources` and `config` asks which kind a source is: a configuration says what
-is known before it is opened, an `ImageSource` the rest.
+No code outside `data.sources` and `config` distinguishes kinds of sources: a configuration
+describes what is known before a source is opened, an `ImageSource` the rest.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from orchestrator.errors import ConfigError
 
 @runtime_checkable
 class SourceKind(Protocol):
-    """A kind of image source."""
+    """Protocol of a kind of image source."""
 
     def open(self, config: Any) -> ImageSource:  # noqa: ANN401 - the kind's own configuration
-        """Return the images of a configuration of this kind before they are decoded.
+        """Return the image source of a configuration of this kind.
 
         Raises:
-            DataError: There is nothing that can be read.
+            DataError: Nothing readable was found.
         """
         ...
 
 
 def source_kind_of(config: DataConfig) -> SourceKind:
-    """Return the kind of source that a configuration is for.
+    """Return the kind of source that a configuration belongs to.
 
-    A built-in one is the object SOURCE of the module that is called as its kind; any other comes
-    from an installed distribution (see `config.extensions`).
+    A built-in kind is the object SOURCE of the module named like the kind; any other comes from an
+    installed distribution (see `config.extensions`).
 
     Raises:
-        ConfigError: The extension cannot be loaded, or is no source of images.
+        ConfigError: The extension cannot be loaded, or is not an image source.
     """
     if isinstance(config, Extension):
         found: Any = load_extension(config)
@@ -50,15 +50,15 @@ def source_kind_of(config: DataConfig) -> SourceKind:
 
 
 def open_source(config: DataConfig) -> ImageSource:
-    """Return the images of a configuration before they are decoded, with a test half in any case.
+    """Return the image source of a configuration, always with a test half.
 
     Raises:
-        ConfigError: The extension cannot be loaded, or is no source of images.
-        DataError: There is nothing that can be read.
+        ConfigError: The extension cannot be loaded, or is not an image source.
+        DataError: Nothing readable was found.
     """
     source = source_kind_of(config).open(config)
     if not hasattr(source, "has_test_half"):
-        raise _unusable(config, f"returned {source!r} from `open`, which is no ImageSource")
+        raise _unusable(config, f"returned {source!r} from `open`, which is not an ImageSource")
     if source.has_test_half or not isinstance(config, ResizedSourceConfig):
         return source
     return SplitByContent(source, config.test_fraction)
@@ -68,5 +68,5 @@ def _unusable(config: DataConfig, problem: str) -> ConfigError:
     return ConfigError(
         f"the image source {config.kind!r} {problem}",
         "data.kind",
-        "update or uninstall the package that offers it",
+        "update or uninstall the package that provides it",
     )

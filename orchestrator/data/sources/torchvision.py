@@ -1,4 +1,4 @@
-"""Data sets that torchvision knows by name, from a local copy or downloaded."""
+"""Read data sets of torchvision by name, from a local copy or downloaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.data.image_limits import ImageLimits
 from orchestrator.data.samples import HALVES, Label, Sample
 from orchestrator.errors import DataError, StorageUnavailableError
 
-# What torchvision's data sets call their halves, in the order in which they are tried.
+# Names of halves in the data sets of torchvision, in the order in which they are tried.
 _SPLITS: dict[Half, tuple[str, ...]] = {
     "train": ("train", "trainval", "train-standard"),
     "test": ("test", "val", "valid"),
@@ -29,15 +29,15 @@ _SPLITS: dict[Half, tuple[str, ...]] = {
 
 
 class TorchvisionSource:
-    """One of `torchvision.datasets`; files that it only opens are handed on as they are, not
-    encoded again.
+    """Source of a `torchvision.datasets` class; image files that the class only opens are passed on
+    without encoding them again.
     """
 
     def __init__(self, config: TorchvisionDataConfig) -> None:
-        """Looks up the name; nothing is read yet.
+        """Look up the name without reading anything.
 
         Args:
-            config: Name, root, download, and further arguments of the data set's class.
+            config: Name, root, download, and further arguments for the class of the data set.
 
         Raises:
             DataError: torchvision has no data set of this name.
@@ -63,38 +63,38 @@ class TorchvisionSource:
 
     @classmethod
     def open(cls, config: TorchvisionDataConfig) -> TorchvisionSource:
-        """Look up the name; errors as above."""
+        """Look up the name of a configuration; raises the same errors as `__init__`."""
         return cls(config)
 
     @property
     def has_test_half(self) -> bool:
-        """Whether torchvision splits it."""
+        """Return whether torchvision splits the data set."""
         return bool({"train", "split"} & (self._parameters - {*self._config.options}))
 
     @property
     def stamp(self) -> str:
-        """Of the paths, sizes and times of all files below the root."""
+        """Return a digest of the paths, sizes and times of all files below the root."""
         if not self._files:
-            _ = self._sets  # downloads them, or says what is missing
+            _ = self._sets  # downloads the files, or names what is missing
         read = self._config.model_dump_json(include={"name", "options"})
         return hashlib.sha256(
             f"{torchvision.__version__} {read} {self._files}".encode(errors="surrogateescape")
         ).hexdigest()
 
     def num_images(self, half: Half) -> int:
-        """As the data set says."""
+        """Return the length of the data set."""
         return len(self._sets[half])
 
     def place(self, half: Half) -> str:
-        """The root."""
+        """Return the root folder."""
         return self._root
 
     def empty_classes(self, half: Half) -> Sequence[str]:
-        """None: some data sets name classes that they do not have."""
+        """Return nothing, because some data sets name classes that they do not have."""
         return []
 
     def samples(self, half: Half) -> Iterator[Sample]:
-        """In the order of the data set."""
+        """Yield the images in the order of the data set."""
         names = _class_names(self._sets[half])
         for index in range(self.num_images(half)):
             where = f"{self.name} {half} {index}"
@@ -111,7 +111,7 @@ class TorchvisionSource:
         try:
             number = int(target)
         except (TypeError, ValueError):
-            what = f"its target is no class but of type {type(target).__name__}"
+            what = f"its target is not a class but has type {type(target).__name__}"
             raise DataError(
                 what,
                 where=where,
@@ -134,13 +134,13 @@ class TorchvisionSource:
         return {half: self._first_split(half) for half in HALVES}
 
     def _first_split(self, half: Half) -> Sized:
-        """The first of the names that the data set takes for a half."""
+        """Open a half by the first of its names that the data set accepts."""
         for name in _SPLITS[half]:
             try:
                 return self._open({"split": name})
             except _UnknownArgumentError:
                 continue
-        advice = f"set data.options.split; it takes what torchvision.datasets.{self.name} does"
+        advice = f"set data.options.split to a value that torchvision.datasets.{self.name} accepts"
         raise DataError(
             f"has no split called {' or '.join(_SPLITS[half])}", where=self.name, next_step=advice
         )
@@ -155,21 +155,21 @@ class TorchvisionSource:
         except (RuntimeError, OSError, ImportError) as error:
             if not self._config.download or "download" not in self._parameters:
                 raise DataError(
-                    f"{self.name} is not there ({_line(error)})",
+                    f"{self.name} is missing ({_line(error)})",
                     where=self._root,
                     next_step=self._advice(),
                 ) from None
         try:
             return _called(self.name, self._kind, chosen | {"download": True})
         except (RuntimeError, OSError) as error:
-            what = f"{self.name} is not there and cannot be downloaded ({_line(error)})"
+            what = f"{self.name} is missing and cannot be downloaded ({_line(error)})"
             raise StorageUnavailableError(
                 what, where=self._root, next_step=self._advice()
             ) from None
 
     @property
     def _files(self) -> list[tuple[str, int, int]]:
-        """All files below the root with sizes and times; not our own, should they lie there."""
+        """Return all files below the root with sizes and times, except our own cache files."""
         found = []
         for place, folders, files in os.walk(self._config.root):
             folders[:] = [
@@ -189,7 +189,7 @@ class TorchvisionSource:
         return f"data.root = {self._config.root}"
 
     def _advice(self) -> str:
-        """What must lie where."""
+        """Return which files must be placed where."""
         folder, url = (getattr(self._kind, name, None) for name in ("base_folder", "url"))
         if isinstance(folder, str) and isinstance(url, str):
             content = f"{self._config.root / folder}, unpacked from {url},"
@@ -200,11 +200,11 @@ class TorchvisionSource:
             if "download" in self._parameters
             else "(torchvision cannot download it)"
         )
-        return f"put {content} there, {download} where there is a network"
+        return f"put {content} there, {download} with network access"
 
 
 class _UnknownArgumentError(Exception):
-    """The data set's class does not take a value."""
+    """Value of an argument that the class of the data set rejects."""
 
 
 def _called(name: str, kind: Callable[..., Sized], arguments: Mapping[str, object]) -> Sized:
@@ -223,8 +223,8 @@ def _called(name: str, kind: Callable[..., Sized], arguments: Mapping[str, objec
 
 
 def _parameters(kind: type) -> frozenset[str]:
-    """Names of the arguments that a class takes, those that it hands on to the class it is made of
-    included.
+    """Return the names of the arguments of a class, including those that it passes to its base
+    class.
     """
     names: set[str] = set()
     for cls in kind.__mro__[:-1]:
@@ -236,8 +236,8 @@ def _parameters(kind: type) -> frozenset[str]:
 
 
 def _class_names(dataset: Any) -> Sequence[str]:  # noqa: ANN401 - data sets share no type
-    """The names that it gives its classes; none where these are only numbered, or not told apart by
-    their names.
+    """Return the class names of a data set; empty if it only numbers its classes, or if names are
+    not unique.
     """
     names = [
         ", ".join(name) if isinstance(name, tuple) else str(name)

@@ -193,9 +193,7 @@ def test_the_push_margin_is_larger_than_the_pull_margin(pull: float, push: float
 
 @pytest.mark.parametrize("order", [[1, 2, 1], ["a", "b", "a"], [1, "1"]])
 def test_a_class_order_names_no_class_twice(order: list[int | str]) -> None:
-    assert f"{order[-1]} is listed more than once" in problem(
-        {"scenario": {"class_order": order}}
-    )
+    assert f"{order[-1]} is listed more than once" in problem({"scenario": {"class_order": order}})
 
 
 def test_a_class_order_is_not_empty() -> None:

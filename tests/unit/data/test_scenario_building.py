@@ -161,7 +161,7 @@ def test_a_class_missing_from_a_split_is_named(
     with pytest.raises(
         DataError,
         match=(
-            rf"class 'b' has no {split} images; add {split} images or leave it out of"
+            rf"class 'b' has no {split} images; add {split} images or remove it from"
             r" scenario\.class_order"
         ),
     ):

@@ -1,1 +1,1 @@
-"""Sources of images without labels, one file each."""
+"""Sources of unlabelled images, one module per kind."""

@@ -1,4 +1,6 @@
-"""A folder of Parquet files without labels that grows, as far as a retraining has taken it in."""
+"""Read a growing folder of Parquet files without labels, limited to the files that a retraining has
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,13 @@ from orchestrator.masking import shown
 
 
 class UnlabeledArrivals:
-    """The images of some files that are not held out; one file is in memory at a time."""
+    """Source of the images that are not held out; one file is in memory at a time."""
 
     def __init__(self, config: UnlabeledArrivalsConfig) -> None:
         """Connect to the folder.
 
         Args:
-            config: The folder, its files, and how many of their images are held out.
+            config: The folder, its files, and the share of images that is held out.
 
         Raises:
             StorageUnavailableError: Object storage does not answer.
@@ -32,20 +34,20 @@ class UnlabeledArrivals:
 
     @property
     def stamp(self) -> str:
-        """Return a digest of the files' content, and of how many images are held out."""
+        """Return a digest of the files' content and of the held-out share."""
         files = [file.sha256 for file in self._config.files]
         return hashlib.sha256(repr((files, self._config.held_out_fraction)).encode()).hexdigest()
 
     @property
     def num_images(self) -> int:
-        """Return how many images are not held out."""
+        """Return the number of images that are not held out."""
         return self._num_images
 
     def samples(self) -> Iterator[Sample]:
-        """Yield file by file, row by row.
+        """Yield the images file by file and row by row.
 
         Raises:
-            DataError: A file has changed since it was taken in, or cannot be read.
+            DataError: A file has changed since it was recorded, or cannot be read.
         """
         for content in self._contents():
             for row in self._rows_of(content):

@@ -1,4 +1,4 @@
-"""A folder of images without labels."""
+"""Read a folder of unlabelled images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from orchestrator.errors import DataError
 
 
 class UnlabeledFolder:
-    """All images below a folder, at whatever depth.
+    """Source of all images below a folder, at any depth.
 
-    Hidden files and what is no image by its name are left out.
+    Hidden files and files without an image suffix are skipped.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read nothing yet.
+        """Store the folder without reading it.
 
         Args:
             path: The folder.
@@ -35,7 +35,7 @@ class UnlabeledFolder:
 
     @property
     def num_images(self) -> int:
-        """Return the number of files that are images by their name."""
+        """Return the number of files with an image suffix."""
         return len(self._files)
 
     def samples(self) -> Iterator[Sample]:

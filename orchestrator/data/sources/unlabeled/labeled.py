@@ -1,4 +1,4 @@
-"""The training images of a labeled source, as if they had no labels."""
+"""Read the training images of a labelled source without their labels."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from orchestrator.data.sources.source import source_kind_of
 
 
 class UnlabeledOfLabeled:
-    """A labeled source's training images; of one without test images, all."""
+    """Training images of a labelled source; all images if it has no test images."""
 
     def __init__(self, config: DataConfig, cache_dir: Path) -> None:
         """Open the source.
 
         Args:
-            config: Of the source.
-            cache_dir: Where it may keep what it decodes.
+            config: Configuration of the source.
+            cache_dir: Folder in which the source may cache decoded images.
 
         Raises:
-            ConfigError: The extension that the images come from cannot be loaded.
-            DataError: There is nothing that can be read.
+            ConfigError: The extension that provides the images cannot be loaded.
+            DataError: Nothing readable was found.
         """
         kept_here = config.model_copy(update={"cache_dir": cache_dir})
         self._source = source_kind_of(config).open(kept_here)
 
     @property
     def name(self) -> str:
-        """Return what the source is called."""
+        """Return the name of the source."""
         return self._source.name
 
     @property
     def stamp(self) -> str:
-        """Return the source's stamp."""
+        """Return the stamp of the source."""
         return self._source.stamp
 
     @property
     def place(self) -> str:
-        """Return where the source lies."""
+        """Return the place of the source."""
         return self._source.place("train")
 
     @property
     def num_images(self) -> int:
-        """Return how many training images it has."""
+        """Return the number of training images."""
         return self._source.num_images("train")
 
     def samples(self) -> Iterator[Sample]:
-        """Yield its training images, in its order."""
+        """Yield the training images in the order of the source."""
         return self._source.samples("train")

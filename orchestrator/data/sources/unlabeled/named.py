@@ -1,4 +1,4 @@
-"""Images that a person names on the command line: files, folders, and Parquet files."""
+"""Read images named on the command line: files, folders, and Parquet files."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ _PARQUET = ".parquet"
 
 
 class NamedImages:
-    """The images of several places, in the order in which they are named."""
+    """Source of the images of several places, in the order in which they are named."""
 
     def __init__(self, places: Sequence[str]) -> None:
-        """Look whether every place is there; read no image yet.
+        """Check that every place exists, without reading images.
 
         Args:
             places: Image files, folders with images at any depth, Parquet files with the column
                 `image`, patterns of such files, or their addresses in object storage.
 
         Raises:
-            DataError: A place is not there, or is a folder without images.
+            DataError: A place is missing, or is a folder without images.
             StorageUnavailableError: Object storage does not answer.
         """
         self._sources = [_open(place) for place in places]
 
     @property
     def num_images(self) -> int:
-        """Return how many there are, readable or not."""
+        """Return the number of images, readable or not."""
         return sum(
             1 if isinstance(source, Sample) else source.num_images for source in self._sources
         )
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the images place by place; their labels mean nothing."""
+        """Yield the images place by place; their labels have no meaning."""
         for source in self._sources:
             if isinstance(source, Sample):
                 yield source

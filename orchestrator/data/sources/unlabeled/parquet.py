@@ -1,4 +1,4 @@
-"""Parquet files of images without labels; every unusable row is named."""
+"""Read Parquet files of unlabelled images; errors name every unusable row."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _COLUMNS = ("image",)
 
 
 class UnlabeledParquet:
-    """Parquet files with the column `image`; no other is read."""
+    """Source of Parquet files with the column `image`; other columns are ignored."""
 
     def __init__(self, path: str, field: str = "data.unlabeled.path") -> None:
         """Find the files.
 
         Args:
             path: A file, a folder of files, or a pattern; a local path or an address.
-            field: What to correct where there are none, for messages.
+            field: The setting to correct if there are no files, for messages.
 
         Raises:
-            DataError: There are none.
+            DataError: No file matches.
             StorageUnavailableError: Object storage does not answer.
         """
         self.name = data_set_name(path)
@@ -50,11 +50,13 @@ class UnlabeledParquet:
 
     @property
     def num_images(self) -> int:
-        """Return the rows of all files."""
+        """Return the number of rows of all files."""
         return num_rows(self._files)
 
     def samples(self) -> Iterator[Sample]:
-        """Yield file by file, row by row; some hundred rows are in memory at a time."""
+        """Yield the images file by file and row by row, with some hundred rows in memory at a
+        time.
+        """
         for file in self._files:
             row = 0
             with opened(file) as parquet:

@@ -1,4 +1,4 @@
-"""The protocol behind which a source of images without labels keeps what it knows."""
+"""Define the protocol of a source of unlabelled images."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from orchestrator.data.samples import Sample
 
 
 class UnlabeledSource(Protocol):
-    """Images without labels, wherever they lie."""
+    """Protocol of a source of unlabelled images."""
 
     @property
     def name(self) -> str:
-        """Return what they are called."""
+        """Return the name of the source."""
 
     @property
     def stamp(self) -> str:
-        """Return a text that changes when anything does that the source reads."""
+        """Return a text that changes when anything that the source reads does."""
 
     @property
     def place(self) -> str:
-        """Return where they lie, for messages."""
+        """Return the place of the images, for messages."""
 
     @property
     def num_images(self) -> int:
-        """Return how many there are, readable or not."""
+        """Return the number of images, readable or not."""
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the images, always in the same order; their labels mean nothing."""
+        """Yield the images, always in the same order; their labels have no meaning."""
 
 
 def open_unlabeled(config: UnlabeledConfig, cache_dir: Path) -> UnlabeledSource:
-    """Return the images of a configuration before they are decoded.
+    """Return the image source of a configuration.
 
     Args:
-        config: Where they come from.
-        cache_dir: Where a source of labeled images may keep what it decodes.
+        config: Configuration of the source.
+        cache_dir: Folder in which a source of labelled images may cache decoded images.
 
     Raises:
-        DataError: There is nothing that can be read.
+        DataError: Nothing readable was found.
         StorageUnavailableError: Object storage does not answer.
     """
-    # each source brings its own libraries
+    # each source imports its own libraries
     match config:
         case UnlabeledParquetConfig():
             from orchestrator.data.sources.unlabeled.parquet import (  # noqa: PLC0415

@@ -105,7 +105,7 @@ def test_a_file_that_has_changed_since_is_not_read(tmp_path: Path) -> None:
     deliver(tmp_path / "in" / "1.parquet", ["a"] * 10)
     taken_in = config(tmp_path / "in", deliveries=[["a", 1]])
     deliver(tmp_path / "in" / "1.parquet", ["a"] * 11)
-    with pytest.raises(DataError, match="has changed since it was taken in"):
+    with pytest.raises(DataError, match="has changed since it was recorded"):
         load_images(taken_in)
 
 

@@ -156,7 +156,10 @@ def test_a_class_folder_without_images_is_named(folder: Path) -> None:
         ("nothing", "no such folder"),
         ("file", "no such folder"),
         ("empty", "holds no class folders"),
-        ("flat", "holds no class folders; put each class's images into a folder of its name"),
+        (
+            "flat",
+            "holds no class folders; put the images of each class into a folder named like the class",
+        ),
     ],
 )
 def test_a_place_without_class_folders_is_named(tmp_path: Path, make: str, said: str) -> None:
@@ -174,5 +177,5 @@ def test_a_place_without_class_folders_is_named(tmp_path: Path, make: str, said:
 
 def test_a_class_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")  # noqa: PTH102 - a name of bytes
-    with pytest.raises(DataError, match="the name of a class folder is no valid text"):
+    with pytest.raises(DataError, match="the name of a class folder is not valid text"):
         list(open_source(ImageFolderConfig(train=tmp_path)).samples("train"))

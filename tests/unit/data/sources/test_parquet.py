@@ -195,7 +195,7 @@ def test_a_column_that_is_there_twice_is_named(file: Path, name: str) -> None:
     pq.write_table(
         pa.Table.from_arrays([*columns.values(), columns[name]], names=[*columns, name]), file
     )
-    with pytest.raises(DataError, match=f"has several columns '{name}'; leave one of them"):
+    with pytest.raises(DataError, match=f"has several columns '{name}'; keep one of them"):
         read_parquet_images(file, (1, 8, 8))
 
 
@@ -211,7 +211,8 @@ def test_labels_that_are_no_valid_text_are_said(file: Path) -> None:
 
 def test_a_label_that_no_table_can_hold_is_named_by_its_row(file: Path) -> None:
     with pytest.raises(
-        DataError, match=f"row 1: the label {2**63} is larger than {2**63 - 1}; use text for it"
+        DataError,
+        match=f"row 1: the label {2**63} is larger than {2**63 - 1}; store labels as text",
     ):
         read_parquet_images(
             write(file, [encoded(GREY)] * 2, pa.array([1, 2**63], pa.uint64())), (1, 8, 8)

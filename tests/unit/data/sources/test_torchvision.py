@@ -30,12 +30,12 @@ def said(
 
 def test_a_data_set_that_is_not_there_says_what_must_lie_where(tmp_path: Path) -> None:
     message = said(tmp_path / "x", "CIFAR10")
-    assert message.startswith(f"data.root = {tmp_path}/x: CIFAR10 is not there (Dataset not found")
+    assert message.startswith(f"data.root = {tmp_path}/x: CIFAR10 is missing (Dataset not found")
     assert (
         f"put {tmp_path}/x/cifar-10-batches-py, unpacked from https://www.cs.toronto.edu/"
         in message
     )
-    assert "or set data.download=true where there is a network" in message
+    assert "or set data.download=true with network access" in message
 
 
 def test_one_that_torchvision_cannot_download_says_so(tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_a_download_without_a_network_can_be_tried_again(
         "torchvision.datasets.CIFAR10.url", "http://127.0.0.1:9/cifar-10-python.tar.gz"
     )
     message = said(tmp_path, "CIFAR10", StorageUnavailableError, download=True)
-    assert "CIFAR10 is not there and cannot be downloaded" in message
-    assert "where there is a network" in message
+    assert "CIFAR10 is missing and cannot be downloaded" in message
+    assert "with network access" in message
 
 
 def test_an_unknown_name_lists_those_there_are(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:
     Image.new("L", (9, 9)).save(folder / "annotations" / "trimaps" / "Pug_1.png")
     for name in ("trainval", "test"):
         (folder / "annotations" / f"{name}.txt").write_text("Pug_1 1 1 1\n")
-    assert "its target is no class" in said(
+    assert "its target is not a class" in said(
         tmp_path, "OxfordIIITPet", options={"target_types": "segmentation"}
     )
     gc.collect()

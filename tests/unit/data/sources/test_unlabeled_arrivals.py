@@ -49,7 +49,7 @@ def test_a_file_that_has_changed_since_is_not_read(tmp_path: Path) -> None:
     file = write_unlabeled(tmp_path / "camera" / "1.parquet", noise(4))
     settings = config(tmp_path / "camera", "1.parquet")
     write_unlabeled(file, noise(5))
-    with pytest.raises(DataError, match=r"1\.parquet: has changed since it was taken in"):
+    with pytest.raises(DataError, match=r"1\.parquet: has changed since it was recorded"):
         loaded(settings, tmp_path / "cache")
 
 
