@@ -1,7 +1,7 @@
-"""The accuracy matrix and every metric derived from it, each with one definition; `classification`
-counts what is right.
+"""Compute the accuracy matrix and every metric derived from it; `classification` computes
+accuracies from predictions.
 
-Importing this package does not import torch (some seconds): reports need the metrics only.
+Importing this package does not import torch (some seconds), because reports need only the metrics.
 """
 
 from orchestrator.evaluation.accuracy_matrix import (

@@ -1,4 +1,4 @@
-"""Metrics of continual learning, each with one definition [METHOD §4]. All are fractions.
+"""Define the metrics of continual learning [METHOD §4]. All are fractions.
 
 `R[i][j]` is the accuracy on the test data of task j after learning task i; row i has i + 1 entries.
 N is the number of rows.
@@ -13,32 +13,33 @@ AccuracyMatrix = Sequence[Sequence[float]]
 
 
 def accuracy_after(matrix: AccuracyMatrix, task: int) -> float:
-    """`A_i = mean_{j <= i} R[i][j]`: tasks weigh equally, whatever their size. In [0, 1]."""
+    """Return `A_i = mean_{j <= i} R[i][j]`, in [0, 1]; tasks weigh equally, whatever their size."""
     return fmean(matrix[task])
 
 
 def last_accuracy(matrix: AccuracyMatrix) -> float:
-    """`A_{N-1}`, in [0, 1]."""
+    """Return `A_{N-1}`, in [0, 1]."""
     return accuracy_after(matrix, len(matrix) - 1)
 
 
 def average_incremental_accuracy(matrix: AccuracyMatrix) -> float:
-    """`mean_i A_i`, in [0, 1]."""
+    """Return `mean_i A_i`, in [0, 1]."""
     return fmean(accuracy_after(matrix, task) for task in range(len(matrix)))
 
 
 def forgetting_of_task(matrix: AccuracyMatrix, learned: int, task: int) -> float:
-    """`max_{j <= l < i} R[l][j] - R[i][j]` of task j after task i > j (Chaudhry et al. 2018).
+    """Return `max_{j <= l < i} R[l][j] - R[i][j]` of task j after task i > j (Chaudhry et al.
+    2018).
 
-    The maximum is over *earlier* rows, so the value is negative where a task has become better. In
-    [-1, 1].
+    The maximum is over *earlier* rows, so the value is negative if the task has improved. In [-1,
+    1].
     """
     return max(matrix[row][task] for row in range(task, learned)) - matrix[learned][task]
 
 
 def forgetting_after(matrix: AccuracyMatrix, learned: int) -> float:
-    """`F_i`: the mean forgetting of all tasks before i; 0 after the first task, which has nothing
-    to forget. In [-1, 1].
+    """Return `F_i`, the mean forgetting of all tasks before i, in [-1, 1]; 0 after the first
+    task.
     """
     return (
         fmean(forgetting_of_task(matrix, learned, task) for task in range(learned))
@@ -48,18 +49,20 @@ def forgetting_after(matrix: AccuracyMatrix, learned: int) -> float:
 
 
 def forgetting(matrix: AccuracyMatrix) -> float:
-    """`F_{N-1}`, in [-1, 1]."""
+    """Return `F_{N-1}`, in [-1, 1]."""
     return forgetting_after(matrix, len(matrix) - 1)
 
 
 def backward_transfer(matrix: AccuracyMatrix) -> float:
-    """`mean_{j < N-1} (R[N-1][j] - R[j][j])`: how much later tasks changed earlier ones; 0 for a
-    single task. In [-1, 1].
+    """Return `mean_{j < N-1} (R[N-1][j] - R[j][j])`, the effect of later tasks on earlier ones, in
+    [-1, 1]; 0 for a single task.
     """
     last = len(matrix) - 1
     return fmean(matrix[last][task] - matrix[task][task] for task in range(last)) if last else 0.0
 
 
 def plasticity(matrix: AccuracyMatrix) -> float:
-    """`mean_j R[j][j]`: accuracy on each task right after it was learned. In [0, 1]."""
+    """Return `mean_j R[j][j]`, the mean accuracy on each task right after learning it, in [0,
+    1].
+    """
     return fmean(matrix[task][task] for task in range(len(matrix)))

@@ -1,13 +1,12 @@
-"""Probabilities that can be believed, from logits of any scale (temperature scaling, Guo et al.
-2017).
+"""Calibrate probabilities from logits of any scale (temperature scaling, Guo et al. 2017).
 
 Logits of cosines are too flat, those of discriminants in many dimensions too steep: the softmax of
-either says little about how often a class is right. One factor mends that, the one under which the
-given labels are most probable. Where some labels are wrong it allows for that: no image is then
-certain beyond the share of labels that are right.
+either hardly reflects how often a class is right. One factor corrects this: the factor under which
+the given labels are most probable. If some labels are wrong, the factor accounts for them: no image
+then gets a certainty above the share of correct labels.
 
-The factor is chosen among 17, from 1/8 to 32 in steps of √2: finer ones change no ranking, and one
-look at the images serves all of them.
+The factor is chosen from 17, from 1/8 to 32 in steps of √2: finer steps change no ranking, and one
+pass over the images serves all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def log_likelihoods(
     """Return the logarithm of the probability of each label, under every factor.
 
     Args:
-        logits: Of all classes.
+        logits: Logits of all classes.
         labels: The given labels.
     """
     given = labels[:, None]
@@ -37,10 +36,10 @@ def log_likelihoods(
 
 
 def likeliest_factor(likelihoods: Float[Tensor, "n factors"]) -> tuple[int, float]:
-    """Return the factor under which the labels are most probable: its column, and its value.
+    """Return column and value of the factor under which the labels are most probable.
 
     Args:
-        likelihoods: As `log_likelihoods` returns them; of several parts, one below the other.
+        likelihoods: Result of `log_likelihoods`; results for several parts are concatenated.
     """
     column = int(likelihoods.double().mean(dim=0).argmax())
     return column, _FACTORS[column]

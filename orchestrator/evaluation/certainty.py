@@ -1,4 +1,4 @@
-"""Of how many images without labels a model is sure, class by class."""
+"""Count the unlabelled images that a model is sure of, class by class."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 SURE = 0.9
-"""Least probability of the most probable class of an image of which a model is sure."""
+"""Smallest probability of the most probable class for which a model counts as sure."""
 
 
 @dataclass(frozen=True)
 class Certainty:
-    """Hold what a model makes of images without labels.
+    """Counts of a model's answers for unlabelled images.
 
     Attributes:
-        assigned: How many of them it assigns to each class.
-        sure: How many of these with a probability of at least SURE.
+        assigned: Number of images assigned to each class.
+        sure: Number of these with a probability of at least SURE.
     """
 
     assigned: Int64[Tensor, " classes"]
@@ -28,10 +28,10 @@ class Certainty:
 
 
 def certainty_of(logits: Float[Tensor, "n classes"]) -> Certainty:
-    """Count what a model assigns to each class.
+    """Count the images that a model assigns to each class, and those that it is sure of.
 
     Args:
-        logits: Of every image, on the scale on which their softmax are probabilities
+        logits: Logits of every image, scaled so that their softmax gives calibrated probabilities
             (`calibration`).
     """
     num_classes = logits.shape[1]

@@ -1,4 +1,4 @@
-"""Accuracy of predictions, per task and over all samples."""
+"""Compute the accuracy of predictions, per task and over all samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Labels = Int64[Tensor, " n"]
 
 
 class Accuracies(NamedTuple):
-    """One row of the accuracy matrix.
+    """Row of the accuracy matrix.
 
     Attributes:
-        by_task: Accuracy on each seen task's samples.
-        over_samples: Accuracy over all seen samples; differs from the tasks' mean where tasks
+        by_task: Accuracy on the samples of each seen task.
+        over_samples: Accuracy over all seen samples; it differs from the mean over tasks if tasks
             differ in size.
     """
 
@@ -26,12 +26,12 @@ class Accuracies(NamedTuple):
 
 
 def accuracies(predictions: Labels, labels: Labels, tasks: Sequence[range]) -> Accuracies:
-    """Accuracies of predicted classes.
+    """Return the accuracies of predicted classes.
 
     Args:
         predictions: Predicted class of every sample.
         labels: Real class of every sample.
-        tasks: Each seen task's classes; every task must have samples.
+        tasks: Classes of each seen task; every task must have samples.
     """
     correct = (predictions == labels).double()
     by_task = [
@@ -41,5 +41,5 @@ def accuracies(predictions: Labels, labels: Labels, tasks: Sequence[range]) -> A
 
 
 def agreement(predictions: Labels, others: Labels) -> float:
-    """Share of samples on which two models predict the same class, in [0, 1]."""
+    """Return the share of samples, in [0, 1], for which two models predict the same class."""
     return (predictions == others).double().mean().item()

@@ -1,6 +1,6 @@
-"""Count the answers of both models after every task by class: as values, and as a CSV file.
+"""Count the answers of both models after every task by class, as values and as a CSV file.
 
-Importing this module does not import torch: reports read the file.
+Importing this module does not import torch, because reports only read the file.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import cast
 from orchestrator.config.roles import ROLES, Role
 from orchestrator.csv_text import csv_rows, csv_text
 
-_MOST_LINES = 100_000  # of confused pairs, over all tasks and both models
-_LEAST_PAIRS = 1000  # after each task, however many tasks there are
+_MOST_LINES = 100_000  # limit of confused pairs, over all tasks and both models
+_LEAST_PAIRS = 1000  # kept after each task, however many tasks there are
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Count the images of a class that got an answer: a line of `confusion.csv`.
+    """Number of images of a class that got a certain answer: a line of `confusion.csv`.
 
     Attributes:
-        tasks_learned: So many tasks the model had learned.
+        tasks_learned: Number of tasks that the model had learned.
         model: `teacher` or `student`.
         label: Class of the images.
-        predicted: The answer; where it equals the label it is right.
-        num_images: Test images of the class with that answer.
-        num_of_class: All test images of the class.
+        predicted: The answer; correct if it equals the label.
+        num_images: Number of test images of the class with that answer.
+        num_of_class: Number of all test images of the class.
     """
 
     tasks_learned: int
@@ -39,18 +39,18 @@ class Confusion:
 
     @property
     def share(self) -> float:
-        """Return the share of the class's images with that answer, in [0, 1]."""
+        """Return the share, in [0, 1], of the class's images with that answer."""
         return self.num_images / self.num_of_class
 
 
 @dataclass(frozen=True)
 class ClassAnswers:
-    """Hold a model's answers after a task.
+    """Answers of a model after a task.
 
     Attributes:
-        right: Of each class of which there are test images, in the order of learning.
-        wrong: Each class confused with another one, the largest share of its class first.
-        is_complete: Whether no confused pair was left out for want of room.
+        right: Correct answers of each class with test images, in the order of learning.
+        wrong: Confused pairs of classes, the largest share of its class first.
+        is_complete: Whether all confused pairs were kept, rather than cut off at the limit.
     """
 
     right: Mapping[str, Confusion]
@@ -58,7 +58,7 @@ class ClassAnswers:
     is_complete: bool
 
     def accuracy(self, label: str) -> float | None:
-        """Return the accuracy on a class, in [0, 1]; None where it has no test images."""
+        """Return the accuracy on a class, in [0, 1]; None if it has no test images."""
         found = self.right.get(label)
         return found.share if found else None
 
@@ -67,7 +67,7 @@ _COLUMNS = [field.name for field in fields(Confusion)]
 
 
 def most_pairs(num_tasks: int) -> int:
-    """Return how many confused pairs are kept after each task and for each model."""
+    """Return the number of confused pairs to keep after each task and for each model."""
     return max(_LEAST_PAIRS, _MOST_LINES // (len(ROLES) * num_tasks))
 
 
@@ -78,14 +78,14 @@ def count_confusions(
     class_names: Sequence[str],
     most: int,
 ) -> list[Confusion]:
-    """Return the right answers of each class, then the most frequent confused pairs.
+    """Return the correct answers of each class, then the most frequent confused pairs.
 
     Args:
-        after: Tasks learned, and whose answers.
-        labels: Class of every test image, as a place in the order of learning.
+        after: Number of tasks learned, and role of the model.
+        labels: Class of every test image, as a position in the order of learning.
         predictions: The answers, in the same order.
-        class_names: In the order of learning.
-        most: Confused pairs to keep.
+        class_names: Names in the order of learning.
+        most: Largest number of confused pairs to keep.
     """
     of_class = Counter(labels)
     cells = Counter(zip(labels, predictions, strict=True))
@@ -106,15 +106,15 @@ def count_confusions(
 
 
 def as_csv(confusions: Iterable[Confusion]) -> str:
-    """Return the file's text: a line of column names, then a line for each class and pair."""
+    """Return the text of the file: a line of column names, then a line for each class and pair."""
     return csv_text([_COLUMNS, *map(astuple, confusions)])
 
 
 def from_csv(text: str) -> dict[int, dict[Role, ClassAnswers]]:
-    """Return the answers of a file's text, by the number of tasks learned and by model.
+    """Parse the text of a file into answers, by the number of tasks learned and by model.
 
     Raises:
-        ValueError: The text is no such file.
+        ValueError: The text is not such a file.
     """
     grouped: dict[int, dict[Role, list[Confusion]]] = {}
     for line in csv_rows(text):

@@ -1,17 +1,18 @@
 """Measure how much teacher and student doubt the labels of training images.
 
-The doubt of a label is `1 - (p + q) / 2`, with p and q the probabilities that teacher and student
-give it, calibrated (`calibration`). Measured on 10,000 images of CIFAR-10, with discriminants on
-all stages as the teacher and on the first four as the student, two draws of wrong labels:
+The doubt of a label is `1 - (p + q) / 2`, where p and q are the calibrated probabilities
+(`calibration`) that teacher and student give it. Measured on 10,000 images of CIFAR-10, with
+discriminants on all stages as the teacher and on the first four stages as the student, two draws of
+wrong labels:
 
 | wrong labels | wrong among the 5 % most doubted | teacher alone | student alone | uncalibrated |
 |---|---|---|---|---|
 | 20 % | 99.8 % | 99.6 % | 98.4 % | 99.7 % |
 | 5 % | 79.7 % | 80.0 % | 67.9 % | 76.4 % |
 
-The models of the last task judge, because they know all classes. A label of an early task can
-belong to a class that came later, and the models of its own task cannot say so: they find 98.5 %
-and 60 % (uncalibrated, three draws).
+The models of the last task are used, because they know all classes. An early image may belong to a
+class that arrives later, which the models of its own task cannot recognise: they find 98.5 % and 60
+% (uncalibrated, three draws).
 """
 
 from __future__ import annotations
@@ -25,14 +26,13 @@ from torch import Tensor
 from orchestrator.evaluation.calibration import likeliest_factor
 
 LISTED_SHARE = 0.05
-"""Share of all labels that a list of doubted ones has at most, where that is more than
-`LEAST_LISTED`."""
+"""Largest share of all labels in a list of doubted labels, if that is more than `LEAST_LISTED`."""
 LEAST_LISTED = 100
 
 
 @dataclass(frozen=True)
 class LabelBeliefs:
-    """Hold what a model makes of images whose labels are given.
+    """Beliefs of a model about images with given labels.
 
     Attributes:
         believed: Probability of the given label, in [0, 1].
@@ -45,14 +45,14 @@ class LabelBeliefs:
 
 @dataclass(frozen=True)
 class DoubtedLabels:
-    """The labels that are doubted most.
+    """The most doubted labels.
 
     Attributes:
-        positions: Of the images among those that were judged, the most doubted one first.
-        doubts: Their doubts, in [0, 1], falling.
-        num_judged: Images that were judged.
-        num_contradicted: Labels of images to which teacher or student gives another class.
-        num_contradicted_by_both: Labels of images to which both give another class.
+        positions: Positions of their images among the judged ones, the most doubted first.
+        doubts: Their doubts, in [0, 1], in descending order.
+        num_judged: Number of judged images.
+        num_contradicted: Number of labels that teacher or student contradicts.
+        num_contradicted_by_both: Number of labels that both contradict.
     """
 
     positions: Int64[Tensor, " k"]
@@ -65,10 +65,10 @@ class DoubtedLabels:
 def beliefs_of(
     likelihoods: Float[Tensor, "n factors"], answers: Int64[Tensor, " n"]
 ) -> LabelBeliefs:
-    """Return what a model makes of labels, in probabilities that fit these labels best.
+    """Return the beliefs of a model about labels, with probabilities calibrated to these labels.
 
     Args:
-        likelihoods: Of the labels, as `calibration.log_likelihoods` returns them.
+        likelihoods: Result of `calibration.log_likelihoods` for the labels.
         answers: The most probable class of each image.
     """
     column, _ = likeliest_factor(likelihoods)
@@ -83,14 +83,15 @@ def doubts_of(teacher: LabelBeliefs, student: LabelBeliefs) -> Float[Tensor, " n
 def most_doubted(
     teacher: LabelBeliefs, student: LabelBeliefs, labels: Int64[Tensor, " n"]
 ) -> DoubtedLabels:
-    """Return the contradicted labels that are doubted most: up to 5 % of all, or up to 100.
+    """Return the most doubted of the contradicted labels: at most 5 % of all labels, or 100 if that
+    is more.
 
-    A label that is the most probable class of teacher and student is not listed, however small its
+    A label that is the most probable class of both models is not listed, however small its
     probability.
 
     Args:
-        teacher: What the teacher makes of the images.
-        student: What the student makes of the same images.
+        teacher: Beliefs of the teacher about the images.
+        student: Beliefs of the student about the same images.
         labels: The given labels.
     """
     by_teacher, by_student = teacher.answers != labels, student.answers != labels

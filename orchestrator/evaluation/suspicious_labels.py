@@ -1,6 +1,6 @@
-"""Training labels that teacher and student doubt, as values and as lines of a CSV file.
+"""Represent training labels that teacher and student doubt, as values and as lines of a CSV file.
 
-Importing this module does not import torch: reports and the terminal read the file.
+Importing this module does not import torch, because reports and the terminal only read the file.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from orchestrator.csv_text import csv_rows, csv_text
 
 @dataclass(frozen=True)
 class SuspiciousLabel:
-    """One doubted label: a line of `suspicious_labels.csv`.
+    """Doubted label: a line of `suspicious_labels.csv`.
 
     Attributes:
-        row: Of the image in the decoded table, from 0; training images come first, in the order of
-            their source.
-        image: Where the image lies in the source, such as a path; empty where that is not known.
-        label: As given.
+        row: Row of the image in the decoded table, from 0; training images come first, in the order
+            of their source.
+        image: Place of the image in the source, such as a path; empty if it is unknown.
+        label: The given label.
         doubt: `1 - (teacher_believes + student_believes) / 2`, in [0, 1].
         teacher_says: The label that the teacher gives.
         teacher_believes: The teacher's probability of the given label, in [0, 1].
@@ -41,7 +41,7 @@ _COLUMNS = [field.name for field in fields(SuspiciousLabel)]
 
 
 def as_csv(labels: Iterable[SuspiciousLabel]) -> str:
-    """Return the file's text: a line of column names, then a line for each label."""
+    """Return the text of the file: a line of column names, then a line for each label."""
     return csv_text(
         [
             _COLUMNS,
@@ -54,7 +54,7 @@ def as_csv(labels: Iterable[SuspiciousLabel]) -> str:
 
 
 def from_csv(text: str) -> list[SuspiciousLabel]:
-    """Return the labels of a file's text; columns that a later version added are left out."""
+    """Parse the labels from the text of a file; columns added by a later version are ignored."""
     return [
         SuspiciousLabel(
             int(line["row"]),

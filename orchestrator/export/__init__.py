@@ -1,5 +1,6 @@
-"""A learned network as one file for a phone, a server or a browser: written, compared with the
-original, made small.
+"""Export a trained network as one file for a phone, a server or a browser: write it, compare it
+with the original, and quantise it.
 
-Nothing is imported here: the command line asks for the optional packages before it loads torch.
+Nothing is imported here, because the command line checks for the optional packages before it loads
+torch.
 """

@@ -1,4 +1,4 @@
-"""What goes in and out of an exported file."""
+"""Define the types of the inputs and outputs of an exported file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exported file beside the original: whether it gives the same, and how long an image takes."""
+"""Compare an exported file with the original: equality of the outputs, and time per image."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from jaxtyping import Int64
 from orchestrator.errors import DifferentOutputsError
 from orchestrator.export.arrays import Images, Predictor
 
-# Sums of float32 in another order: a millionth of the largest logit is usual, a hundred times that
-# is another model.
+# Reordering float32 sums usually changes logits by a millionth of the largest; a hundred times that
+# means a different model.
 TOLERANCE = 1e-4
 _BATCH = 256
 _WARM_UPS = 10
@@ -24,13 +24,13 @@ _MOST_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """A file's outputs beside the original's, on the same images.
+    """Outputs of a file compared with those of the original, on the same images.
 
     Attributes:
-        largest_difference: Of two logits.
-        largest_logit: Of the original, as an absolute value.
-        predictions: The file's class of each image.
-        original_predictions: The original's.
+        largest_difference: Largest difference of two logits.
+        largest_logit: Largest absolute logit of the original.
+        predictions: Class that the file predicts for each image.
+        original_predictions: Class that the original predicts for each image.
     """
 
     largest_difference: float
@@ -40,21 +40,21 @@ class Comparison:
 
     @property
     def equal_predictions(self) -> float:
-        """Share of the images whose class is the same, in [0, 1]."""
+        """Return the share of images, in [0, 1], with equal predictions."""
         return float((self.predictions == self.original_predictions).mean())
 
     @property
     def allowed_difference(self) -> float:
-        """Up to which logits are taken as equal."""
+        """Return the difference up to which logits count as equal."""
         return TOLERANCE * max(1.0, self.largest_logit)
 
     def require_equal(self) -> None:
-        """Sees that the file is the original.
+        """Verify that the file computes the same as the original.
 
         Raises:
-            DifferentOutputsError: Logits differ by more than rounding, or are no numbers.
+            DifferentOutputsError: Logits differ by more than rounding, or are NaN.
         """
-        if not self.largest_difference <= self.allowed_difference:  # also where it is NaN
+        if not self.largest_difference <= self.allowed_difference:  # negated to catch NaN
             raise DifferentOutputsError(
                 "the exported file's logits differ from the original's by up to"
                 f" {self.largest_difference:.3g} (allowed: {self.allowed_difference:.1g});"
@@ -69,13 +69,13 @@ class Comparison:
 def compare(
     file: Predictor, original: Predictor, images: Images, progress: Callable[[int, int], None]
 ) -> Comparison:
-    """Runs file and original over images.
+    """Run file and original on images, and compare their outputs.
 
     Args:
-        file: The exported one.
-        original: What it was made of.
-        images: At least one.
-        progress: Receives the number of images that are done, and of all.
+        file: The exported file.
+        original: The model that it was made from.
+        images: At least one image.
+        progress: Receives the number of finished images and the total.
     """
     differences, logits, ours, theirs = [], [], [], []
     for rows in _batches(len(images)):
@@ -85,7 +85,7 @@ def compare(
         ours.append(given.argmax(axis=1))
         theirs.append(expected.argmax(axis=1))
         progress(rows.stop, len(images))
-    # numpy's maximum hands NaN on; Python's may not
+    # numpy's maximum propagates NaN; Python's may not
     return Comparison(
         float(np.max(differences)),
         float(np.max(logits)),
@@ -95,10 +95,10 @@ def compare(
 
 
 def median_seconds(predict: Predictor, image: Images) -> float:
-    """Median time of one call, after some to warm up.
+    """Measure the median time of one call, after some warm-up calls.
 
     Args:
-        predict: With one thread, for numbers that other machines can be compared by.
+        predict: Predictor; use one thread for numbers that are comparable between machines.
         image: A batch of one.
     """
     for _ in range(_WARM_UPS):
@@ -112,9 +112,7 @@ def median_seconds(predict: Predictor, image: Images) -> float:
 
 
 def _batches(num: int) -> Iterator[slice]:
-    """One image alone, then large batches: a file that knows only one size of batch does not
-    pass.
-    """
+    """Yield one image alone, then large batches, so that a file with a fixed batch size fails."""
     yield slice(0, 1)
     for start in range(1, num, _BATCH):
         yield slice(start, min(start + _BATCH, num))

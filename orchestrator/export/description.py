@@ -1,4 +1,4 @@
-"""What an exported file says of itself, the same in every format."""
+"""Describe an exported file in its metadata, the same in every format."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Description:
-    """What whoever holds only the file needs to know.
+    """Everything that a user of the file alone needs to know.
 
     Attributes:
-        class_names: What each logit stands for, in their order.
+        class_names: Class of each logit, in order.
         shape: (channels, height, width) of the images.
         role: `teacher` or `student`.
-        run_id: MLflow's id of the run that learned it.
+        run_id: MLflow id of the run that trained the model.
         experiment: The MLflow experiment of that run.
         dataset: Name of the data set.
     """
@@ -30,7 +30,7 @@ class Description:
     dataset: str
 
     def texts(self) -> dict[str, str]:
-        """By name, as the file keeps them; lists are JSON."""
+        """Return the metadata of the file by name; lists are JSON."""
         return {
             "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
             "input_shape": json.dumps(list(self.shape)),
@@ -43,7 +43,7 @@ class Description:
 
     @property
     def preprocessing(self) -> str:
-        """What is left to whoever feeds images in, and what is not."""
+        """Return the preprocessing that the caller must do, and what the model does itself."""
         channels, height, width = self.shape
         colours = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
         return (

@@ -1,4 +1,4 @@
-"""The optional packages of this part: asked for before anything is fetched or converted."""
+"""Check for the optional packages of export before anything is fetched or converted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ INSTALL = "pip install '.[export]' in the checkout, or the wheel as 'FILE.whl[ex
 def require_onnx(
     where: str = "--format onnx", advice: str = "choose --format pt2, which needs torch alone"
 ) -> None:
-    """Sees that ONNX files can be written and run here.
+    """Reject ONNX if its packages are not installed.
 
     Args:
-        where: What needs it, for messages.
-        advice: What to do instead of installing it.
+        where: The option that needs ONNX, for messages.
+        advice: The alternative to installing it.
 
     Raises:
         UserInputError: A package is missing.

@@ -1,4 +1,4 @@
-"""The formats, by name."""
+"""Write, open and read exported files by the name of their format."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RUNTIMES: dict[Format, str] = {"onnx": "ONNX Runtime", "pt2": "PyTorch"}
 def write_file(
     program: ExportedProgram, kind: Format, texts: Mapping[str, str], path: Path
 ) -> None:
-    """Writes a graph in a format, with metadata.
+    """Write a graph in a format, with metadata.
 
     Raises:
-        NotConvertibleError: The format cannot hold it.
+        NotConvertibleError: The format cannot represent the graph.
     """
     match kind:
         case "onnx":
@@ -28,7 +28,7 @@ def write_file(
 
             write_onnx(program, texts, path)
         case "pt2":
-            from orchestrator.export.pt2_file import write_pt2  # noqa: PLC0415 - only what is asked for
+            from orchestrator.export.pt2_file import write_pt2  # noqa: PLC0415 - only what is needed
 
             write_pt2(program, texts, path)
         case _:
@@ -36,12 +36,12 @@ def write_file(
 
 
 def open_file(path: Path, kind: Format, num_threads: int = 0) -> Predictor:
-    """A written file, ready to predict on the CPU.
+    """Open a written file as a predictor on the CPU.
 
     Args:
         path: The file.
         kind: Its format.
-        num_threads: That compute; 0 leaves it to the runtime.
+        num_threads: Threads to compute with; 0 leaves it to the runtime.
     """
     match kind:
         case "onnx":
@@ -49,7 +49,7 @@ def open_file(path: Path, kind: Format, num_threads: int = 0) -> Predictor:
 
             return open_onnx(path, num_threads)
         case "pt2":
-            from orchestrator.export.pt2_file import open_pt2  # noqa: PLC0415 - only what is asked for
+            from orchestrator.export.pt2_file import open_pt2  # noqa: PLC0415 - only what is needed
 
             return open_pt2(path, num_threads)
         case _:
@@ -69,7 +69,7 @@ def read_texts(path: Path, kind: Format) -> dict[str, str]:
 
             return read_onnx_texts(path)
         case "pt2":
-            from orchestrator.export.pt2_file import read_pt2_texts  # noqa: PLC0415 - only what is asked for
+            from orchestrator.export.pt2_file import read_pt2_texts  # noqa: PLC0415 - only what is needed
 
             return read_pt2_texts(path)
         case _:

@@ -1,4 +1,4 @@
-"""ONNX: written by torch, run by ONNX Runtime."""
+"""Write ONNX files with torch, and run them with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from orchestrator.export.arrays import Images, Logits, Predictor
 from orchestrator.export.program import not_convertible
 
 INPUT, OUTPUT = "images", "logits"
-_ERRORS_ONLY = 3  # of the levels of ONNX Runtime
+_ERRORS_ONLY = 3  # severity level of ONNX Runtime
 
 
 def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -> None:
-    """Writes a graph with its weights as one ONNX file.
+    """Write a graph with its weights as one ONNX file.
 
     Args:
         program: The graph.
-        texts: Kept as the model's metadata.
+        texts: Metadata of the model, by name.
         path: The file; its folder exists.
 
     Raises:
-        NotConvertibleError: ONNX has no such operation, or torch does not know it.
+        NotConvertibleError: ONNX lacks an operation, or torch cannot convert it.
     """
     try:
         with quiet():
-            # the shapes are the graph's own already; here they give the axis a name
+            # the graph already has these shapes; this names the axis
             converted = torch.onnx.export(
                 program,
                 input_names=[INPUT],
@@ -46,8 +46,8 @@ def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -
     except Exception as error:  # the exporter raises many kinds
         raise not_convertible("an ONNX file", error) from error
     if converted is None:
-        raise not_convertible("an ONNX file", RuntimeError("torch gave none"))
-    # The exporter notes where on this machine each operation was written: nobody's business, and
+        raise not_convertible("an ONNX file", RuntimeError("torch returned none"))
+    # The exporter records the local source location of each operation, which is private and takes
     # half of a small file.
     ClearMetadataAndDocStringPass()(converted.model)
     converted.save(path, external_data=False)
@@ -55,7 +55,7 @@ def write_onnx(program: ExportedProgram, texts: Mapping[str, str], path: Path) -
 
 
 def describe(path: Path, texts: Mapping[str, str]) -> None:
-    """Puts metadata into an ONNX file, in place of what it has."""
+    """Replace the metadata of an ONNX file."""
     model = onnx.load(path)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, dict(texts))
@@ -68,11 +68,11 @@ def read_onnx_texts(path: Path) -> dict[str, str]:
 
 
 def open_onnx(path: Path, num_threads: int) -> Predictor:
-    """An ONNX file, ready to predict.
+    """Open an ONNX file as a predictor.
 
     Args:
         path: The file.
-        num_threads: That compute; 0 for all of the machine.
+        num_threads: Threads to compute with; 0 means all of the machine.
 
     Raises:
         NotConvertibleError: ONNX Runtime has no implementation of one of its operations.
@@ -94,7 +94,7 @@ def open_onnx(path: Path, num_threads: int) -> Predictor:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what converters say of themselves off the terminal; errors are raised all the same."""
+    """Suppress log messages and warnings of converters; errors are still raised."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

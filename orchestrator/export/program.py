@@ -1,4 +1,4 @@
-"""A classifier as a graph, whatever format it is then written in."""
+"""Convert a classifier to a graph, independent of the file format."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch.export import Dim, ExportedProgram
 from orchestrator.errors import NotConvertibleError
 from orchestrator.export.description import Shape
 
-_NUM_EXAMPLES = 2  # of one image, torch.export concludes that there is always one
+_NUM_EXAMPLES = 2  # from a single image, torch.export infers a fixed batch size of 1
 
 
 def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:
-    """The graph of a classifier, for any number of images.
+    """Return the graph of a classifier, for any number of images.
 
     Args:
         classifier: uint8 images → logits, on the CPU, in evaluation mode.
         shape: (channels, height, width) of the images.
 
     Raises:
-        NotConvertibleError: torch cannot make a graph of it.
+        NotConvertibleError: torch cannot convert it to a graph.
     """
     examples = torch.zeros(_NUM_EXAMPLES, *shape, dtype=torch.uint8)
     try:
@@ -30,9 +30,9 @@ def trace(classifier: nn.Module, shape: Shape) -> ExportedProgram:
 
 
 def not_convertible(what: str, error: Exception) -> NotConvertibleError:
-    """The error that says what the model could not be made, and the first line of why."""
+    """Return the error for a failed conversion, with the first line of the reason."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return NotConvertibleError(
-        f"the model cannot be made {what} ({reason})",
+        f"the model cannot be converted to {what} ({reason})",
         next_step="another backbone may be convertible",
     )

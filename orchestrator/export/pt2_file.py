@@ -1,4 +1,4 @@
-"""pt2: torch's own format for graphs. It is loaded by torch alone."""
+"""Write and open pt2 files, torch's own format for graphs, which only torch can load."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _EXTRA_FOLDER = "/extra/"
 
 
 def write_pt2(program: ExportedProgram, texts: Mapping[str, str], path: Path) -> None:
-    """Writes a graph with its weights as one pt2 file.
+    """Write a graph with its weights as one pt2 file.
 
     Args:
         program: The graph.
-        texts: Kept as the file's extra files, by name.
+        texts: Metadata, stored as extra files, by name.
         path: The file; its folder exists.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
-    content = io.BytesIO()  # torch's own writer ends the whole process where the disk is full
+    content = io.BytesIO()  # torch's own writer aborts the process if the disk is full
     torch.export.save(program, content, extra_files=dict(texts))
     path.write_bytes(content.getbuffer())
 
 
 def open_pt2(path: Path, num_threads: int) -> Predictor:
-    """A pt2 file, ready to predict; as `as_predictor`."""
+    """Open a pt2 file as a predictor, like `as_predictor`."""
     return as_predictor(torch.export.load(path).module(), num_threads)
 
 
 def read_pt2_texts(path: Path) -> dict[str, str]:
-    """Return the metadata of a pt2 file: read from the archive, for loading the graph takes
+    """Return the metadata of a pt2 file, read from the archive because loading the graph takes
     seconds.
 
     Raises:
-        BadZipFile: It is no pt2 file.
+        BadZipFile: It is not a pt2 file.
     """
     with ZipFile(path) as archive:
         return {
@@ -53,11 +53,11 @@ def read_pt2_texts(path: Path) -> dict[str, str]:
 
 
 def as_predictor(classifier: nn.Module, num_threads: int = 0) -> Predictor:
-    """A torch module as a function of arrays.
+    """Wrap a torch module as a function of arrays.
 
     Args:
         classifier: uint8 images → logits, on the CPU.
-        num_threads: That compute; 0 for as many as torch uses already.
+        num_threads: Threads to compute with; 0 keeps torch's number.
     """
 
     @torch.no_grad()

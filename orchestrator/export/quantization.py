@@ -1,10 +1,10 @@
-"""int8 instead of float32: a quarter of the size; the ranges of the activations come from training
+"""Quantise float32 to int8: a quarter of the size, with activation ranges taken from training
 images.
 
-Static quantisation [Jacob et al. 2018] where training images are at hand: weights by channel,
-activations by tensor, both rounded before each convolution and matrix product. Without images only
-the weights are rounded beforehand, the activations as they come (dynamic). The rest of the graph,
-normalisation of pixels and of embeddings among it, stays in float32.
+Static quantisation [Jacob et al. 2018] if training images are available: weights by channel,
+activations by tensor, both rounded before each convolution and matrix product. Without images, only
+the weights are rounded beforehand, and activations at run time (dynamic). The rest of the graph,
+including normalisation of pixels and embeddings, stays in float32.
 """
 
 from __future__ import annotations
@@ -34,17 +34,16 @@ _CALIBRATION_BATCH = 32
 def quantize(
     source: Path, target: Path, calibration: Images | None, texts: Mapping[str, str]
 ) -> str:
-    """Writes an int8 ONNX file, and returns how it was made.
+    """Write an int8 ONNX file, and return a description of how it was quantised.
 
     Args:
         source: The float32 file.
         target: The int8 file.
-        calibration: Training images, never those by which accuracy is judged; None where there are
-            none.
-        texts: Kept as the model's metadata.
+        calibration: Training images, never images used for evaluation; None if there are none.
+        texts: Metadata of the model, by name.
 
     Raises:
-        NotConvertibleError: ONNX Runtime cannot quantise it.
+        NotConvertibleError: ONNX Runtime cannot quantise the model.
     """
     with tempfile.TemporaryDirectory(dir=target.parent) as folder, quiet():
         prepared = Path(folder) / "prepared.onnx"
@@ -72,7 +71,7 @@ def _write(prepared: Path, target: Path, calibration: Images | None) -> str:
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=_OPERATIONS,
         per_channel=True,
-        reduce_range=True,  # 7 bits of the weights: without VNNI, products of 8 bits overflow
+        reduce_range=True,  # 7-bit weights: without VNNI, products of 8 bits overflow
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
@@ -80,7 +79,7 @@ def _write(prepared: Path, target: Path, calibration: Images | None) -> str:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is not typed
-    """Images, batch by batch."""
+    """Reader of calibration images, batch by batch."""
 
     def __init__(self, images: Images) -> None:
         self._batches: Iterator[Images] = iter(
@@ -88,6 +87,6 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime i
         )
 
     def get_next(self) -> dict[str, Images] | None:
-        """The next batch; None after the last."""
+        """Return the next batch; None after the last."""
         batch = next(self._batches, None)
         return None if batch is None else {INPUT: batch}

@@ -158,7 +158,7 @@ def test_a_class_folder_without_images_is_named(folder: Path) -> None:
         ("empty", "holds no class folders"),
         (
             "flat",
-            "holds no class folders; put the images of each class into a folder named like the class",
+            "holds no class folders; put the images of each class into a folder",
         ),
     ],
 )
