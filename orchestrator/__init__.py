@@ -1,4 +1,4 @@
-"""Continual learning of image classifiers: a continually taught teacher, its distilled student,
+"""Continual learning of image classifiers: a continually taught teacher and its distilled student,
 tracked in MLflow.
 
 ```python
@@ -8,10 +8,11 @@ result = run(load_experiment("experiments/digits.yaml", ["seed=1"]))
 print(result.summary["student"]["last_accuracy"])
 ```
 
-`run`, `sweep` and `retrain` do what the commands of these names do; each returns a value with the
-content of its summary.json. `load_experiment`, `load_search_space` and `load_retraining` read what
-they take. A `Tracker` receives the numbers of a run, a `RunListener` or `SweepListener` its events;
-`sweep_listener` gives one that shows the progress of a sweep, in a terminal or a notebook.
+`run`, `sweep` and `retrain` do the same as the commands of these names; each returns a value with
+the content of its summary.json. `load_experiment`, `load_search_space` and `load_retraining` load
+their inputs. A `Tracker` receives the numbers of a run, a `RunListener` or `SweepListener` its
+events; `sweep_listener` returns a listener that shows the progress of a sweep in a terminal or a
+notebook.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from orchestrator.terminal.listeners import sweep_listener
     from orchestrator.tracking import Tracker
 else:
-    # Not for type checkers: to them, any name would exist.
+    # Hidden from type checkers, for which any name would exist.
     _MODULES = {
         "Experiment": "orchestrator.config",
         "RetrainingOutcome": "orchestrator.pipelines.retraining.outcome",
@@ -71,7 +72,7 @@ else:
     }
 
     def __getattr__(name: str) -> object:
-        # imported when first used: `orchestrator --help` needs no torch
+        # imported on first use, because `orchestrator --help` needs no torch
         if name not in _MODULES:
             msg = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(msg)

@@ -1,9 +1,9 @@
-"""An address, parsed once, that is never shown with its secret.
+"""Parse addresses, and show them without their secrets.
 
-A secret is all user information (`user:password@`, `TOKEN@`), every part of the query whose key is
-not on a list of harmless ones (`password=`, `X-Amz-Signature=`), and a fragment that is no page.
-What is shown has `***` in its place. An address that may be read in two ways (`http://me:a@b/c@d`)
-shows its scheme alone.
+Secrets are all user information (`user:password@`, `TOKEN@`), every query item whose key is not on
+a list of harmless keys (such as `password=`, `X-Amz-Signature=`), and a fragment that is not a
+page. They are masked as `***`. Of an ambiguous address (`http://me:a@b/c@d`), only the scheme is
+shown.
 
 ```
 s3://KEY:SECRET@bucket/folder?region=eu&token=T    as it was written
@@ -42,23 +42,23 @@ _HARMLESS_KEYS = frozenset(
 )
 _HARMLESS_VALUE = re.compile(r"[\w.:/,=+\- \[\]()]*")
 _PLAIN_KEY = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-# What follows a port in a text, such as `"`, is no address any more.
+# Text after a port, such as `"`, no longer belongs to the address.
 _PORT = re.compile(r"\d{0,5}([^\w@:/?#%+~.\-].*)?", re.DOTALL)
 
 
 class Address:
-    """Hold a path, or an address such as `s3://bucket/folder`; its text is what is shown.
+    """Path, or address such as `s3://bucket/folder`; its `str` is masked.
 
     Args:
-        text: As it was written.
+        text: The address as written.
 
     Attributes:
         scheme: In lower case; empty for a path.
-        user_info: What stands before the `@`, percent-encoded; empty where nothing does.
-        place: What follows it: host and path, or bucket and folder.
-        query: What follows the `?`, percent-encoded.
-        is_unclear: Whether user information may end elsewhere: a raw `/`, `?`, `#` or `@` in a
-            password ends it for some readers and not for others.
+        user_info: Part before the `@`, percent-encoded; empty if there is none.
+        place: Part after it: host and path, or bucket and folder.
+        query: Part after the `?`, percent-encoded.
+        is_unclear: Whether the end of the user information is ambiguous: parsers disagree about a
+            raw `/`, `?`, `#` or `@` in a password.
     """
 
     def __init__(self, text: str) -> None:
@@ -79,12 +79,12 @@ class Address:
         return f"Address({self.shown!r})"
 
     def reveal(self) -> str:
-        """Return the address as it was written, for whoever opens it."""
+        """Return the address as written, secrets included, to open it."""
         return self._text
 
     @cached_property
     def shown(self) -> str:
-        """Return the address with `***` for each secret; the same text where it has none."""
+        """Return the address with each secret masked as `***`, or unchanged if it has none."""
         if not self.scheme:
             return self._text
         if self.is_unclear:
@@ -98,49 +98,50 @@ class Address:
 
     @property
     def has_secret(self) -> bool:
-        """Return whether something of it is not shown."""
+        """Return whether a part of the address is masked."""
         return self.shown != self._text
 
     @cached_property
     def identity(self) -> str:
-        """Return the address without its secrets: two of one place are equal under every password.
+        """Return the address without its secrets, which is equal for the same place under any
+        password.
 
-        Not for showing: where the address is unclear, it may hold a part of the secret.
+        Do not display it: for an ambiguous address, it may contain a part of the secret.
         """
         return self._without(lambda part, shown_part: part != shown_part or _is_hidden(part))
 
     def without_placeholders(self) -> str:
-        """Return the address without the `***` that stand where it had a secret when it was shown:
-        the secret is then taken from the environment.
+        """Return the address without `***` placeholders, so that the secret is read from the
+        environment.
 
         Raises:
-            ValueError: The place is hidden as well.
+            ValueError: A placeholder masks the place itself.
         """
         if self.scheme and HIDDEN in re.split(r"[/?#]", self.place, maxsplit=1)[0]:
             msg = (
-                f"{self} was written down without its secret, and its place is hidden with it; give"
-                " the address again, with its secret in the environment"
+                f"{self} was stored with its secret masked, which also masks its place; give the"
+                " address again, with its secret in the environment"
             )
             raise ValueError(msg)
         return self._without(lambda part, _: _is_hidden(part))
 
     @property
     def user(self) -> str:
-        """Return the name before the password, decoded; empty where there is none."""
+        """Return the user name, decoded; empty if there is none."""
         return unquote(self.user_info.partition(":")[0])
 
     @property
     def password(self) -> str:
-        """Return the password, decoded; empty where there is none."""
+        """Return the password, decoded; empty if there is none."""
         return unquote(self.user_info.partition(":")[2])
 
     @property
     def options(self) -> dict[str, str]:
-        """Return the query, decoded; of a key that stands twice, the last."""
+        """Return the decoded query items; the last one wins for a repeated key."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     def secrets(self) -> list[str]:
-        """Return what is hidden, as it was written."""
+        """Return the masked parts, as written."""
         if self.is_unclear:
             return [self._rest]
         user = (
@@ -154,7 +155,9 @@ class Address:
         return [text for text in (*user, *values, *fragment) if text]
 
     def _without(self, leaves_out: Callable[[str, str], bool]) -> str:
-        """Return the address without some parts; of each, the test gets it and how it is shown."""
+        """Return the address without the parts for which `leaves_out(part, masked part)` is
+        true.
+        """
         if not self.scheme:
             return self._text
         user_shown = HIDDEN if _is_secret_user(self.user_info) else self.user_info
@@ -176,16 +179,14 @@ def is_same_place(one: str, other: str) -> bool:
 
 
 def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
-    """Return what stands before the `@`, the `@`, what follows it, and whether that may be read
-    otherwise.
-    """
+    """Return the user information, the `@`, the rest, and whether this split is ambiguous."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")
     tail = rest[len(authority) :]
     if at:
         return user, at, rest[len(user) + 1 :], "@" in tail
     if scheme.partition("+")[0] in _DATABASE_SCHEMES and ":" in authority and rest.count("@") == 1:
-        user, at, place = rest.partition("@")  # as SQLAlchemy: up to the `@`, whatever is before
+        user, at, place = rest.partition("@")  # like SQLAlchemy: everything up to the `@`
         return user, at, place, False
     _, colon, port = re.sub(r"^\[[^\]]*\]", "", authority).partition(":")
     if not colon:
@@ -196,22 +197,22 @@ def _user_info(scheme: str, rest: str) -> tuple[str, str, str, bool]:
 
 
 def _is_secret_user(user: str) -> bool:
-    # Google's public buckets are read by a user named anonymous.
+    # Public Google buckets are read as a user named anonymous.
     return user not in ("", "anonymous", HIDDEN)
 
 
 def _is_secret_fragment(fragment: str) -> bool:
-    """Return whether a fragment is something else than a page, such as `#/experiments/1`."""
+    """Return whether a fragment is not a page such as `#/experiments/1`."""
     return fragment not in ("", HIDDEN) and not fragment.startswith("/")
 
 
 def _is_hidden(part: str) -> bool:
-    # an earlier version left the user's name: me:***
+    # an earlier version kept the user name: me:***
     return part == HIDDEN or part.endswith((f"={HIDDEN}", f":{HIDDEN}"))
 
 
 def _items(query: str) -> list[str]:
-    """Return the items of a query, with the separators between them."""
+    """Split a query into its items and the separators between them."""
     return re.split("([&;])", query)
 
 
@@ -225,6 +226,6 @@ def _shown_item(item: str) -> str:
 
 
 def _is_harmless(value: str) -> bool:
-    """Return whether a harmless key has a value of its kind, which may be an address itself."""
+    """Return whether the value of a harmless key is harmless; it may be an address itself."""
     address = Address(value if "://" in value else f"x://{value}")
     return _HARMLESS_VALUE.fullmatch(value) is not None and not address.has_secret

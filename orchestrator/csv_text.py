@@ -1,4 +1,4 @@
-"""Tables as CSV text that is safe to open in a spreadsheet, and back."""
+"""Convert tables to CSV text that is safe to open in a spreadsheet, and back."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-# what spreadsheets take for the beginning of a formula; apostrophes before it are ours, or look so
+# the start of a formula for spreadsheets; apostrophes before it are ours, or look like ours
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _BOTH = "\r\n"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def csv_text(rows: Iterable[Sequence[object]], line_end: str = "\n") -> str:
-    """Return rows as CSV; a text that a spreadsheet would compute begins with an apostrophe.
+    """Return rows as CSV; a text that a spreadsheet would evaluate gets a leading apostrophe.
 
     Args:
-        rows: Of cells: texts, numbers, None for an empty one.
-        line_end: After each row.
+        rows: Rows of cells: texts, numbers, or None for an empty cell.
+        line_end: Text after each row.
     """
     return "".join(_line(row) + line_end for row in rows)
 
 
 def csv_rows(text: str) -> list[dict[str, str]]:
-    """Return the rows of what `csv_text` has written, by the names in its first row."""
+    """Parse the text of `csv_text` into rows, by the names in its first row."""
     return [
         {name: _as_it_was(cell or "") for name, cell in row.items() if name is not None}
         for row in csv.DictReader(io.StringIO(text, newline=""))
@@ -32,7 +32,7 @@ def csv_rows(text: str) -> list[dict[str, str]]:
 
 
 def _line(row: Sequence[object]) -> str:
-    """Return a row without its end; carriage returns are quoted only where they are part of it."""
+    """Return a row without its line end; only carriage returns within the row are quoted."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=_BOTH).writerow([_harmless(cell) for cell in row])
     return text.getvalue().removesuffix(_BOTH)

@@ -1,5 +1,5 @@
-"""Every error a user can meet, as one tree; each class knows its exit code and whether trying again
-can help.
+"""Define every error that a user can encounter; each class has its exit code, and says whether a
+retry can help.
 
 ```
 OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
@@ -35,12 +35,12 @@ from orchestrator.masking import masked
 
 
 class OrchestratorError(Exception):
-    """An error with one message for people; addresses in it are shown without their secrets.
+    """Error with one message for people; secrets of addresses in it are masked.
 
     Args:
-        what: What is wrong, with the value.
-        where: The file, key path, row or address it is about; empty when `what` already says so.
-        next_step: What the reader can do about it; empty when there is nothing to add.
+        what: The problem, with the value.
+        where: The file, key path, row or address; empty if `what` already names it.
+        next_step: What the reader can do; empty if there is nothing to add.
     """
 
     exit_code: ClassVar[int] = 1
@@ -60,58 +60,60 @@ class OrchestratorError(Exception):
 
 
 class LaneFailedError(OrchestratorError):
-    """A worker of a lane met an error that this program does not know: a bug."""
+    """A worker of a lane raised an unexpected error: a bug."""
 
 
 class DifferentOutputsError(OrchestratorError):
-    """An exported file does not compute what the original computes: a bug, here or in what has
-    converted it.
+    """An exported file computes different outputs from the original: a bug, here or in the
+    converter.
     """
 
 
 class UserInputError(OrchestratorError):
-    """The user's input is wrong: trying again without changing it cannot help."""
+    """The user's input is wrong; a retry without a change cannot help."""
 
     exit_code = 2
 
 
 class ConfigError(UserInputError):
-    """A configuration file or an override cannot be used."""
+    """A configuration file or an override is invalid."""
 
 
 class DataError(UserInputError):
-    """Images, labels or splits cannot be used."""
+    """Images, labels or splits are unusable."""
 
 
 class NoImagesError(DataError):
-    """A source of images without labels has none, or none that may be learned from."""
+    """A source of unlabelled images has no image that may be learned from."""
 
 
 class LoginRequiredError(UserInputError):
-    """The Kubernetes API does not accept the user's credentials, or does so no more."""
+    """The Kubernetes API rejects the user's credentials, or they have expired."""
 
 
 class RightMissingError(UserInputError):
-    """No role gives the user the right to what was asked of the Kubernetes API."""
+    """The user lacks the permission for a request to the Kubernetes API."""
 
 
 class NotConvertibleError(UserInputError):
-    """A model that cannot be brought into the format asked for: another backbone may be."""
+    """The model cannot be converted to the requested format; another backbone may be
+    convertible.
+    """
 
 
 class ModelNotExportableError(UserInputError):
-    """A model that torch cannot export as a graph: another backbone may be."""
+    """torch cannot export the model as a graph; another backbone may be exportable."""
 
 
 class TransientError(OrchestratorError):
-    """Something outside this program is unreachable: the same command may work later."""
+    """Something outside this program is unreachable; the same command may succeed later."""
 
     exit_code = 3
     is_retryable = True
 
 
 class StorageUnavailableError(TransientError):
-    """A file, folder or bucket that should be readable or writable is not."""
+    """A file, folder or bucket is not readable or writable."""
 
 
 class TrackingUnavailableError(TransientError):
@@ -119,24 +121,24 @@ class TrackingUnavailableError(TransientError):
 
 
 class ClusterUnavailableError(TransientError):
-    """The Ray cluster cannot be reached, or does not give a lane its workers."""
+    """The Ray cluster cannot be reached, or does not provide the workers of a lane."""
 
 
 class LaneLostError(TransientError):
-    """A lane lost its workers more often than it may: they died, or their node did."""
+    """A lane lost its workers, or their node, more often than allowed."""
 
 
 class LockedError(TransientError):
-    """Another process works on the same thing right now: waiting helps."""
+    """Another process holds the lock; a later retry can succeed."""
 
 
 class LeaseLostError(TransientError):
-    """Another retraining has taken over from this one, which was taken for dead: it may not change
-    anything any more.
+    """Another retraining took over from this one, which was considered dead; this one must not
+    change anything any more.
     """
 
 
 class InterruptedRunError(OrchestratorError):
-    """The run was ended from outside, by Ctrl-C or a termination signal."""
+    """The run was interrupted by Ctrl-C or a termination signal."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""Hide the secrets of addresses in what is shown, logged, raised and written."""
+"""Mask the secrets of addresses in everything that is shown, logged, raised or written."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from orchestrator.address import HIDDEN, SCHEME, Address
 
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://\S+")
 _AFTER_AN_ADDRESS = "'\"`)]}>,.;:!…"
-_MIN_CHARACTERS = 4  # a shorter secret is hidden only where it is a word
+_MIN_CHARACTERS = 4  # a shorter secret is masked only as a whole word
 
 
 def masked(text: str) -> str:
-    """Return a text with the secrets of every address in it hidden; an address ends at a blank."""
+    """Return a text with the secrets of all addresses in it masked; an address ends at
+    whitespace.
+    """
     return _IN_TEXT.sub(_shown_match, text) if "://" in text else text
 
 
 def shown(value: str) -> str:
-    """Return an address, or a text in which some may stand, without secrets."""
+    """Return an address, or a text that may contain addresses, with secrets masked."""
     return Address(value).shown if SCHEME.fullmatch(value) else masked(value)
 
 
 def shown_values(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return a JSON value with every text in it as it is shown."""
+    """Return a JSON value with the secrets in all of its texts masked."""
     match value:
         case str():
             return shown(value)
@@ -40,9 +42,9 @@ def shown_values(value: Any) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def hide(text: object, *addresses: str) -> str:
-    """Return a text, such as a library's error about some addresses, without their secrets.
+    """Return a text, such as a library's error about some addresses, with their secrets masked.
 
-    Libraries quote and decode addresses and cut them to pieces: every piece of a secret is hidden.
+    Libraries quote, decode and split addresses, so every piece of a secret is masked.
     """
     said = str(text)
     for address in map(Address, addresses):
@@ -55,7 +57,7 @@ def hide(text: object, *addresses: str) -> str:
 
 
 def secrets_in(tree: object, path: str = "") -> dict[str, str]:
-    """Return every text of a JSON value that has a secret, by its dotted path."""
+    """Return every text with a secret in a JSON value, by dotted path."""
     match tree:
         case str():
             return {path: tree} if shown(tree) != tree else {}
@@ -69,13 +71,13 @@ def secrets_in(tree: object, path: str = "") -> dict[str, str]:
 
 
 def with_secrets(tree: Any, secrets: Mapping[str, str], path: str = "") -> Any:  # noqa: ANN401 - any JSON value
-    """Return a JSON value that `shown_values` gave with its secrets again; what has changed since
-    stays as it is.
+    """Restore the secrets in a JSON value from `shown_values`; texts that have changed since are
+    kept.
 
     Args:
         tree: The value.
-        secrets: What `secrets_in` found.
-        path: Of the value.
+        secrets: Result of `secrets_in` for the original value.
+        path: Path of the value.
     """
     match tree:
         case str():
@@ -96,7 +98,7 @@ def with_secrets(tree: Any, secrets: Mapping[str, str], path: str = "") -> Any: 
 
 
 def secrets_advice(address: str) -> str:
-    """Return where the secret of an address belongs, by its scheme."""
+    """Return advice on where the secret of an address belongs, by its scheme."""
     match Address(address).scheme.partition("+")[0]:
         case "s3":
             return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials"
@@ -116,7 +118,7 @@ def _shown_match(found: re.Match[str]) -> str:
 
 
 def _pieces(address: Address) -> set[str]:
-    """Return every secret of an address, whole and in pieces, as written and decoded."""
+    """Return all secrets of an address, whole and in pieces, as written and decoded."""
     whole = {form for secret in address.secrets() for form in _forms(secret)}
     pieces = {
         piece
@@ -128,7 +130,7 @@ def _pieces(address: Address) -> set[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield a text in the forms in which libraries repeat it."""
+    """Yield a text in the forms in which libraries may repeat it."""
     for form in dict.fromkeys((text, unquote(text), unquote_plus(text))):
         yield from (form, repr(form)[1:-1], json.dumps(form)[1:-1], html.escape(form))
         yield from (quote(form), quote(form, safe=""))

@@ -1,8 +1,8 @@
-"""Name every file that a run or a sweep leaves, in its output folder and among its artifacts.
+"""Name every file that a run or a sweep writes to its output folder and artifacts.
 
-Whoever writes or reads such a file takes its name from here: pipelines, reports, the terminal, the
-ledger of a sweep, and the reader of tracked runs. So the names lie below all of these, and not in
-`config`, for nobody configures them.
+Pipelines, reports, the terminal, the ledger of a sweep and the reader of tracked runs all take the
+names from here. So this module lies below them, and outside `config`, because the names are not
+configurable.
 """
 
 import re
@@ -54,5 +54,5 @@ def front_file(trial: int) -> str:
 
 
 def is_seed_summary_file(name: str) -> bool:
-    """Return whether `seed_summary_file` gives such a name."""
+    """Return whether `seed_summary_file` returns such a name."""
     return _SEED_SUMMARY.fullmatch(name) is not None

@@ -1,4 +1,4 @@
-"""Folders for files of this user alone, in the temporary folder that all users share."""
+"""Provide folders private to this user within the shared temporary folder."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _MAKING_SECONDS = 60
 
 
 def private_folder() -> Path:
-    """Return the folder, made with rights for its owner only.
+    """Return the user's private folder; create it with permissions for its owner only.
 
     Raises:
-        StorageUnavailableError: It cannot be made, or what has its name is a link or another
-            user's.
+        StorageUnavailableError: It cannot be created, or its name belongs to a link or to another
+            user.
     """
     folder = Path(tempfile.gettempdir()) / f"orchestrator-{os.getuid()}"
     try:
@@ -34,7 +34,7 @@ def private_folder() -> Path:
         found = folder.lstat()
     except OSError as error:
         raise StorageUnavailableError(
-            f"the temporary folder cannot be made ({error.strerror or error})",
+            f"the temporary folder cannot be created ({error.strerror or error})",
             where=str(folder),
             next_step="set TMPDIR to a writable folder",
         ) from None
@@ -51,13 +51,14 @@ def private_folder() -> Path:
 
 @contextmanager
 def scratch_folder(purpose: str) -> Iterator[Path]:
-    """Make a folder that is gone when the `with` ends, or, after a kill, when the next one is made.
+    """Create a folder that is removed at the end of the `with`, or, after a kill, when the next one
+    is created.
 
     Args:
-        purpose: Begins its name.
+        purpose: Prefix of the name.
 
     Raises:
-        StorageUnavailableError: It cannot be made.
+        StorageUnavailableError: The folder cannot be created.
     """
     root = private_folder()
     _clear_dead(root)
@@ -71,9 +72,9 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
             _remove(folder, owner)
     except _MakingError as error:
         raise StorageUnavailableError(
-            f"a temporary folder cannot be made ({error})",
+            f"a temporary folder cannot be created ({error})",
             where=str(root),
-            next_step="make room, or set TMPDIR to a writable folder",
+            next_step="free space, or set TMPDIR to a writable folder",
         ) from None
 
 
@@ -82,17 +83,17 @@ class _MakingError(Exception):
 
 
 def _claimed(lock: Path) -> int:
-    """Return a file descriptor that is locked for as long as this process lives."""
+    """Return a file descriptor that stays locked as long as this process lives."""
     try:
         owner = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # taken in between means that somebody is clearing it
+    except OSError as error:  # taken meanwhile: another process is removing it
         raise _MakingError(error.strerror or error) from None
     return owner
 
 
 def _clear_dead(root: Path) -> None:
-    """Remove the folders of processes that are gone: the kernel has released their locks."""
+    """Remove the folders of dead processes, whose locks the kernel has released."""
     for lock in root.glob(f"*{_LOCK}"):
         folder = lock.with_suffix("")
         if not _SCRATCH.fullmatch(folder.name):
@@ -102,10 +103,10 @@ def _clear_dead(root: Path) -> None:
             try:
                 is_new = time.time() - os.fstat(owner).st_mtime < _MAKING_SECONDS
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # its process lives
+            except OSError:  # its process is alive
                 os.close(owner)
                 continue
-            if is_new and not folder.exists():  # its process is between making and locking it
+            if is_new and not folder.exists():  # its process has not yet locked it
                 os.close(owner)
                 continue
             _remove(folder, owner)

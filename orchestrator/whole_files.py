@@ -1,4 +1,4 @@
-"""Write files in one piece: a reader sees all of a file or nothing, and no link is followed."""
+"""Write files atomically: a reader sees the whole file or nothing, and no link is followed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _STALE_SECONDS = 3600
 
 
 def write_whole(path: Path, content: str | bytes, mode: int = 0o666) -> None:
-    """Write a file, or replace it; where a link has its name, the link is replaced.
+    """Write or replace a file atomically; a link of its name is replaced, not followed.
 
-    The content gets a temporary name that nobody can foresee: a link that waits there would lead
-    to another file.
+    The content is first written under an unpredictable temporary name, because a link planted there
+    would redirect it.
 
     Args:
-        path: In a folder that exists.
-        content: All of it; text becomes UTF-8.
-        mode: Rights of the file, less what the process's mask takes.
+        path: The file, in an existing folder.
+        content: The whole content; text is encoded as UTF-8.
+        mode: Permissions of the file, reduced by the umask.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -39,7 +39,7 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o666) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote this file."""
+    """Remove leftovers of processes that were killed while writing this file."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.{16 * '[0-9a-f]'}.tmp"):
         with suppress(OSError):
             if time.time() - stale.lstat().st_mtime > _STALE_SECONDS:

@@ -13,6 +13,6 @@ saving, svg           a figure as a file, or as part of a page
 fonts, heat_map, matrix_colours, palette, layout, texts, trials        what they are made of
 ```
 
-Figures are made without pyplot: no global state, so any thread may draw, and nothing waits for a
-display. Matplotlib is slow to import: callers import these modules when they draw.
+Figures are made without pyplot: there is no global state, so any thread may draw, and no display is
+needed. Matplotlib is slow to import, so callers import these modules only to draw.
 """

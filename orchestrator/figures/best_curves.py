@@ -12,10 +12,9 @@ from orchestrator.figures.layout import empty_figure, finish_axes, message_figur
 from orchestrator.figures.palette import GRID, MUTED
 from orchestrator.figures.trials import TrialRow, best_first, count_text
 
-# After Okabe and Ito, darkened where a text in that colour would be too pale; the best trial comes
-# first.
+# After Okabe and Ito, darkened if text in the colour would be too pale; the best trial comes first.
 _RANK_COLOURS = ("#0072B2", "#C24E00", "#00805E", "#AD4F84", "#8A5F00", "#5A5FC0", "#000000")
-# Height of the curves' plot and of one line of its labels.
+# Height of the plot and of one line of its labels.
 _PLOT_POINTS, _LABEL_POINTS = 350.0, 13.0
 
 
@@ -30,12 +29,12 @@ class _Curve:
 def best_curves_figure(trials: Sequence[TrialRow], mode: str, num_best: int = 5) -> Figure:
     """Draw the accuracy after each task of the best trials: teacher dashed, student solid.
 
-    A curve that trials share is drawn once.
+    A curve shared by several trials is drawn once.
 
     Args:
-        trials: In any order.
+        trials: Trials in any order.
         mode: "max" or "min": which objective is better.
-        num_best: How many trials to show.
+        num_best: Number of trials to show.
     """
     best = best_first(trials, mode)[:num_best]
     teachers = _curves(

@@ -1,6 +1,6 @@
-"""Draw line charts of a page: lines differ by colour, marker and dashes.
+"""Draw line charts for a page; lines differ in colour, marker and dashes.
 
-Their size is that of a phone, which shows them unscaled.
+Charts have the width of a phone, which shows them unscaled.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _COLOURS = [colour.light for colour in SERIES.values()]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Hold one line of a chart.
+    """Line of a chart.
 
     Attributes:
-        label: In the legend.
-        points: (step, value) pairs; what is not finite leaves a gap.
+        label: Name in the legend.
+        points: (step, value) pairs; non-finite values leave gaps.
     """
 
     label: str
@@ -42,11 +42,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Hold a drawn chart.
+    """Drawn chart.
 
     Attributes:
-        title: Above it.
-        drawing: The picture.
+        title: Title above the chart.
+        drawing: The SVG picture.
     """
 
     title: str
@@ -56,13 +56,14 @@ class Chart:
 def line_chart(
     title: str, lines: Sequence[Line], x_label: str, is_share: bool = True
 ) -> Chart | None:
-    """Draw lines over whole numbers; None where none of them has a point.
+    """Draw lines over whole numbers; return None if no line has a point.
 
     Args:
-        title: What it shows; on one page every chart has another.
-        lines: Their place decides on colour, marker and dashes; one without points keeps its place.
-        x_label: What the steps count.
-        is_share: Whether the values are fractions, to be shown in percent.
+        title: Title of the chart, unique on its page.
+        lines: Lines, whose position determines colour, marker and dashes; a line without points
+            keeps its position.
+        x_label: Unit of the steps.
+        is_share: Whether the values are fractions, shown in percent.
     """
     if not any(line.points for line in lines):
         return None
@@ -82,14 +83,14 @@ def line_chart(
 
 
 def empty_chart() -> tuple[Figure, Axes]:
-    """Return a figure of the size of a chart, and its plot."""
+    """Return an empty figure of chart size, and its plot."""
     figure = Figure(figsize=(_WIDTH_POINTS / 72, _HEIGHT_POINTS / 72), dpi=72)
     return figure, figure.subplots()
 
 
 def line_style(place: int, *, has_markers: bool = True) -> dict[str, Any]:
-    """Return colour, marker and dashes of a chart's line, by its place among the lines."""
-    # When the colours begin again, markers and dashes do not.
+    """Return colour, marker and dashes of a line, by its position among the lines."""
+    # Markers and dashes have other periods than colours, so combinations do not repeat early.
     shifted = place + place // len(_COLOURS)
     return {
         "color": _COLOURS[place % len(_COLOURS)],
@@ -103,13 +104,13 @@ def line_style(place: int, *, has_markers: bool = True) -> dict[str, Any]:
 def finished_chart(
     title: str, figure: Figure, labels: Sequence[str], *, is_share: bool, is_whole: bool = False
 ) -> Chart:
-    """Return what was drawn as a chart, with its scale, grid and legend.
+    """Turn a drawn figure into a chart, adding scale, grid and legend.
 
     Args:
-        title: What it shows; on one page every chart has another.
-        figure: Of `empty_chart`.
-        labels: Of the legend; none for a chart without one.
-        is_share: Whether the values are fractions, to be shown in percent.
+        title: Title of the chart, unique on its page.
+        figure: Figure from `empty_chart`.
+        labels: Labels of the legend; empty for no legend.
+        is_share: Whether the values are fractions, shown in percent.
         is_whole: Whether the values are counts.
     """
     axes = figure.axes[0]
@@ -125,7 +126,7 @@ def finished_chart(
 
 
 def _scale_shares(axes: Axes) -> None:
-    """Show percent, and end the scale at 100 % and at 0 % where no value is beyond."""
+    """Show percent, and end the scale at 0 % and 100 % unless a value lies beyond."""
     bottom, top = axes.get_ylim()
     values = axes.dataLim
     bottom = max(bottom, 0.0) if values.ymin >= 0 else bottom
@@ -134,7 +135,7 @@ def _scale_shares(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # one of them ends at 100 %
     axes.yaxis.set_major_formatter(share_formatter())
     for line in axes.lines:
-        line.set_clip_on(False)  # markers on the border stay whole
+        line.set_clip_on(False)  # do not cut markers on the border
 
 
 def _add_legend(figure: Figure, labels: Sequence[str]) -> None:

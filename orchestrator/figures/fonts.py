@@ -1,8 +1,9 @@
-r"""Choose fonts for names that Matplotlib's own font cannot write, such as Chinese class names.
+r"""Choose fonts for names that Matplotlib's default font cannot render, such as Chinese class
+names.
 
-In pages the reader's fonts serve (`svg`); pictures take the font of the extra `fonts`, or one that
-is installed where they are drawn. A character that no font has is written as its code point
-(`\u732b`): names stay apart, which boxes do not.
+Pages use the fonts of the reader (`svg`); pictures use the font of the extra `fonts`, or a font
+installed on the drawing machine. A character that no font has is written as its code point
+(`\u732b`), so that names remain distinct, unlike boxes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from matplotlib.text import Text
 
 _OWN_FAMILY = "DejaVu Sans"
 _NO_FONT = "Last Resort"  # draws a box with the name of the script
-_SMALLEST = 0.5  # of the size of a text that becomes longer
+_SMALLEST = 0.5  # smallest factor by which a lengthened text shrinks
 _PACKAGE = "noto_cjk_sans_jp_regular"  # of the extra `fonts`
 
 
 def choose_fonts(texts: Iterable[Text]) -> None:
-    """Give each text that needs it installed fonts for what Matplotlib's own font lacks."""
+    """Set fallback fonts for each text with characters that Matplotlib's default font lacks."""
     needing = {text: missing for text in texts if (missing := _missing(text.get_text()))}
     if not needing:
         return
@@ -36,8 +37,8 @@ def choose_fonts(texts: Iterable[Text]) -> None:
 
 
 def spell_out(figure: Figure) -> None:
-    """Write what no font has as code points, of several in a row the first one; what becomes longer
-    becomes smaller.
+    """Replace characters that no font has by code points (only the first of several in a row), and
+    shrink texts that become longer.
     """
     texts = figure.findobj(Text)
     missing = _missing("".join(text.get_text() for text in texts))
@@ -52,7 +53,7 @@ def spell_out(figure: Figure) -> None:
             text.set_fontsize(
                 float(text.get_fontsize()) * max(_SMALLEST, _width(before) / _width(text))
             )
-    # the ticks of an axis get their texts anew each time they are drawn
+    # tick labels are regenerated on every draw
     for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
         labels = [label.get_text() for label in axis.get_ticklabels()]
         if any(map(rows.search, labels)):
@@ -61,7 +62,9 @@ def spell_out(figure: Figure) -> None:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Ignore that no font has a character: in a page the reader's fonts may have it."""
+    """Ignore warnings about missing characters, because the fonts of a page's reader may have
+    them.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         yield
@@ -73,7 +76,7 @@ def _code_point(row: re.Match[str]) -> str:
 
 
 def _width(text: Text | str) -> int:
-    """Return the letters of the longest line."""
+    """Return the number of letters in the longest line."""
     lines = (text if isinstance(text, str) else text.get_text()).splitlines()
     return max(map(len, lines), default=0) or 1
 
@@ -86,8 +89,8 @@ def _missing(text: str) -> set[int]:
 
 
 def _families_for(missing: set[int]) -> tuple[list[str], set[int]]:
-    """Return the families that together have most of the characters, the one with most of them
-    first, and the characters that none has.
+    """Return the font families that together cover most of the characters, in descending order of
+    coverage, and the characters that no family has.
     """
     _add_packaged_font()
     has: dict[str, set[int]] = {}
@@ -105,7 +108,9 @@ def _families_for(missing: set[int]) -> tuple[list[str], set[int]]:
 
 
 def _add_packaged_font() -> None:
-    """Tell Matplotlib of the font of the extra `fonts`, once a process, where it is installed."""
+    """Register the font of the extra `fonts` with Matplotlib once per process, if it is
+    installed.
+    """
     if find_spec(_PACKAGE) is None:
         return
     file = Path(str(importlib.import_module(_PACKAGE).FONT_PATH))
@@ -117,5 +122,5 @@ def _add_packaged_font() -> None:
 def _characters(file: str) -> set[int]:
     try:
         return set(font_manager.get_font(file).get_charmap())
-    except (OSError, RuntimeError):  # a damaged or foreign font file of this machine
+    except (OSError, RuntimeError):  # a corrupt or unsupported font file on this machine
         return set()

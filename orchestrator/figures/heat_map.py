@@ -1,4 +1,4 @@
-"""Draw an accuracy matrix as a heat map: its cells, its axes, its scale."""
+"""Draw an accuracy matrix as a heat map: cells, axes and colour scale."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches
         axes: An empty plot.
         values: `values[i, j]` = accuracy (a fraction) on task j after learning task i; NaN leaves a
             cell empty.
-        title: Above the cells.
-        side_inches: About how large the square becomes: the text in the cells is sized by it.
+        title: Title above the cells.
+        side_inches: Approximate side of the square, which determines the size of the text in the
+            cells.
     """
     num_tasks = len(values)
     axes.imshow(np.ma.masked_invalid(values), cmap=ACCURACY_COLOURS, norm=ACCURACY_SCALE)
@@ -45,7 +46,7 @@ def draw_matrix(axes: Axes, values: NDArray[np.float64], title: str, side_inches
 
 
 def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> None:
-    """Write each task's classes under its number."""
+    """Write the classes of each task under its number."""
     labels = [
         f"task {task + 1}\n{_listed(class_names)}"
         for task, class_names in enumerate(class_names_per_task)
@@ -55,7 +56,7 @@ def name_tasks(axes: Axes, class_names_per_task: Sequence[Sequence[str]]) -> Non
 
 
 def draw_scale(figure: Figure, axes: Axes) -> None:
-    """Fill an empty plot with the colour bar."""
+    """Draw the colour bar into an empty plot."""
     bar = figure.colorbar(ScalarMappable(ACCURACY_SCALE, ACCURACY_COLOURS), cax=axes)
     bar.set_ticks(_SCALE_TICKS, labels=[f"{100 * tick:.0f} %" for tick in _SCALE_TICKS])
     bar.ax.tick_params(length=0, labelsize=9, colors=MUTED)
@@ -63,8 +64,8 @@ def draw_scale(figure: Figure, axes: Axes) -> None:
 
 
 def _listed(class_names: Sequence[str]) -> str:
-    # Beside each other where they are short, else one below the other, and never so many that they
-    # push the cells away.
+    # Short names share a line, others get one line each, and their number is limited so that they
+    # do not push the cells away.
     if len(", ".join(class_names)) <= 8:
         return ", ".join(class_names)
     shown = (
@@ -76,7 +77,7 @@ def _listed(class_names: Sequence[str]) -> str:
 
 
 def _draw_seams(axes: Axes, num_tasks: int) -> None:
-    # White lines between the cells, by a grid on the minor ticks.
+    # White lines between the cells, drawn as a grid on the minor ticks.
     edges = np.arange(num_tasks + 1) - 0.5
     axes.set_xticks(edges, minor=True)
     axes.set_yticks(edges, minor=True)

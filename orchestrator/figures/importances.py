@@ -1,4 +1,4 @@
-"""Draw how much each parameter of a sweep matters, and how sure that is."""
+"""Draw the importance of each parameter of a sweep, with its uncertainty."""
 
 from collections.abc import Mapping
 
@@ -13,15 +13,15 @@ _COLOUR = SERIES["series-1"].light
 
 
 def importance_figure(importances: Mapping[str, Importance], caveat: str = "") -> Figure:
-    """Draw a bar for each parameter, the one that matters most on top, with its 90 % interval.
+    """Draw a bar for each parameter, the most important on top, with its 90 % interval.
 
     Args:
-        importances: By dotted path.
-        caveat: Why not to rely on them; empty for none.
+        importances: Importances by dotted path.
+        caveat: Reason not to rely on the importances; empty for none.
     """
     if not importances:
         return message_figure("No importances: they need finished trials that differ")
-    # Bars are counted from below.
+    # Bars are numbered from the bottom.
     ordered = sorted(importances.items(), key=lambda item: item[1].share)
     names = short_names(list(importances))
     found = [importance for _, importance in ordered]

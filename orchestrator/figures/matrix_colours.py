@@ -1,6 +1,6 @@
-"""The colours of an accuracy matrix: its scale, its cells, and text that is readable on them.
+"""Define the colours of an accuracy matrix: scale, cells, and readable text on them.
 
-The pictures and the tables of pages share them.
+Pictures and the tables of pages share them.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_hex
 Rgb: TypeAlias = tuple[float, float, float]
 
 # One hue from light to dark: the order survives colour blindness and a black-and-white printer.
-# White is not part of it: it means a task not yet learned.
+# White is not part of the scale: it means a task not yet learned.
 ACCURACY_COLOURS = LinearSegmentedColormap.from_list(
     "accuracy", ["#e1eaf3", "#b0cde5", "#4f94c4", "#0f5c95", "#06304f"]
 )
-# The same scale on every picture, so that runs compare; the power spreads 80-100 %, where good runs
-# differ.
+# Every picture has the same scale, so that runs are comparable; the power spreads 80-100 %, where
+# good runs differ.
 ACCURACY_SCALE = PowerNorm(gamma=3.0, vmin=0.0, vmax=1.0)
-# Worse, equal, better: told apart with every kind of colour blindness, and by the sign that stands
-# in each cell.
+# Worse, equal, better: distinguishable with every kind of colour blindness, and by the sign in each
+# cell.
 _DIFFERENCE_COLOURS = LinearSegmentedColormap.from_list(
     "difference", ["#7a2f00", "#d9853b", "#f2f2f0", "#4f94c4", "#06304f"]
 )
 _FULL_DIFFERENCE = 0.3
-_SPREAD = 0.6  # small differences are what one looks for
+_SPREAD = 0.6  # spreads small differences, which matter most
 # Black and white text are equally readable on this luminance (WCAG 2).
 _EQUAL_CONTRAST_LUMINANCE = math.sqrt(1.05 * 0.05) - 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class CellColours:
-    """Hold a cell's colour and that of its text, as #rrggbb."""
+    """Colours of a cell and of its text, as #rrggbb."""
 
     background: str
     text: str
 
 
 def accuracy_colours(accuracy: float) -> CellColours:
-    """Return the colours of a table's cell with an accuracy (a fraction)."""
+    """Return the colours of a table cell with an accuracy (a fraction)."""
     return _colours(cell_colour(accuracy))
 
 
 def difference_colours(difference: float) -> CellColours:
-    """Return the colours of a table's cell with the difference of two accuracies (fractions)."""
+    """Return the colours of a table cell with the difference of two accuracies (fractions)."""
     strength = min(1.0, abs(difference) / _FULL_DIFFERENCE) ** _SPREAD
     red, green, blue, _ = _DIFFERENCE_COLOURS(0.5 + math.copysign(strength / 2, difference))
     return _colours((red, green, blue))
@@ -60,12 +60,12 @@ def cell_colour(accuracy: float) -> Rgb:
 
 
 def text_colour(accuracy: float) -> str:
-    """Return black or white, whichever stands out more on the cell of an accuracy."""
+    """Return black or white, whichever has more contrast on the cell of an accuracy."""
     return readable_on(cell_colour(accuracy))
 
 
 def readable_on(background: Rgb) -> str:
-    """Return black or white, whichever stands out more.
+    """Return black or white, whichever has more contrast.
 
     The contrast is at least 4.5 (WCAG AA) on every colour.
     """

@@ -1,6 +1,6 @@
-"""The colours of figures and pages, each for light and for dark.
+"""Define the colours of figures and pages, each in a light and a dark version.
 
-Figures are drawn in the light ones; a page replaces them with its own.
+Figures are drawn with the light colours; a page replaces them with its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Colour(NamedTuple):
-    """One colour by its purpose, as #rrggbb."""
+    """Colour for one purpose, as #rrggbb."""
 
     light: str
     dark: str
@@ -24,8 +24,8 @@ PAGE = {
     "good": Colour("#00724f", "#3ecf9e"),
     "bad": Colour("#b34700", "#ff9a57"),
 }
-# After Okabe and Ito: told apart with every kind of colour blindness; darkened on white, lightened
-# on black.
+# After Okabe and Ito: distinguishable with every kind of colour blindness; darkened on white,
+# lightened on black.
 SERIES = {
     "series-1": Colour("#0072b2", "#5cb8f0"),
     "series-2": Colour("#d55e00", "#ff9147"),

@@ -1,5 +1,5 @@
-"""Compute the axes of a sweep's parallel coordinates: which parameters get one, its name, its
-scale, and where each trial stands on it.
+"""Compute the axes of a sweep's parallel coordinates: their parameters, names and scales, and the
+position of each trial.
 
 `parallel_coordinates` draws them.
 """
@@ -16,18 +16,19 @@ from matplotlib.ticker import MaxNLocator
 from orchestrator.figures.texts import as_text, is_number, rounded, short_names, shortened
 
 _LOG_SPAN = 10**1.5
-_LEAST_LOG = 1e-300  # the decade below a smaller number rounds to 0, which has no logarithm
+_LEAST_LOG = 1e-300  # below it, the next smaller decade rounds to 0, which has no logarithm
 _MAX_AXES, _MAX_TICKS, _MAX_VALUE_TICKS = 12, 9, 6
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelAxis:
-    """One vertical axis.
+    """Vertical axis.
 
     Attributes:
-        name: What stands above it.
-        values: Place of a trial in the sweep → its value; a trial without one is missing.
-        heights: Place of a trial → where it stands on the axis, from 0 to 1.
+        name: Name above the axis.
+        values: Value of each trial by its position in the sweep; trials without a value are
+            missing.
+        heights: Height of each trial on the axis, from 0 to 1, by its position.
         ticks: Height and text of each tick.
     """
 
@@ -38,10 +39,10 @@ class ParallelAxis:
 
 
 def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[ParallelAxis]:
-    """Return one axis per parameter that varies; where none does, one per parameter.
+    """Return one axis per parameter that varies, or per parameter if none does.
 
-    A list of up to three numbers has an axis per place while there is room (12 axes), a longer one
-    and a table their mean.
+    A list of up to three numbers gets an axis per element while there is room (12 axes); longer
+    lists and tables are shown by their mean.
 
     Args:
         parameters_per_trial: Dotted path → JSON value of each trial.
@@ -54,12 +55,12 @@ def parameter_axes(parameters_per_trial: Sequence[Mapping[str, Any]]) -> list[Pa
 
 
 def value_axis(name: str, values: Mapping[int, Any]) -> ParallelAxis:
-    """Return an axis: logarithmic where numbers span more than 1.5 decades, with one tick per
-    category where they are not numbers.
+    """Return an axis: logarithmic if numbers span more than 1.5 decades, with one tick per category
+    if values are not numbers.
 
     Args:
-        name: What stands above it.
-        values: Place of a trial → its value; None is no value.
+        name: Name above the axis.
+        values: Value of each trial by its position; None means no value.
     """
     given = {place: value for place, value in values.items() if value is not None}
     if given and all(map(is_number, given.values())):
@@ -129,7 +130,7 @@ def _on_numbers(values: Mapping[int, float]) -> tuple[dict[int, float], list[tup
         )
 
     marked = sorted(set(values.values()))
-    # A few values chosen by hand are their own ticks, unless they would be written over each other.
+    # A few hand-picked values are their own ticks, unless their labels would overlap.
     if len(marked) > _MAX_VALUE_TICKS or np.diff([height(value) for value in marked]).min() < 0.06:
         candidates = _decades(low, high) if logarithmic else _round_steps(values.values())
         marked = [tick for tick in candidates if -1e-9 <= height(tick) <= 1 + 1e-9]
@@ -156,7 +157,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _tick_texts(ticks: Sequence[float]) -> list[tuple[float, str]]:
-    # As few digits as tell the ticks apart and do not move them visibly.
+    # As few digits as distinguish the ticks without moving them visibly.
     tolerance = 0.005 * min(np.diff(ticks), default=math.inf)
     digits = next(
         (

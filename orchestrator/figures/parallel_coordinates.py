@@ -27,7 +27,7 @@ from orchestrator.figures.trials import (
     unfinished,
 )
 
-# Viridis from light (worst) to dark (best), without its yellow end, which is lost on white.
+# Viridis from light (worst) to dark (best), without its yellow end, which is invisible on white.
 _COLOURS = LinearSegmentedColormap.from_list(
     "objective", mpl.colormaps["viridis"](np.linspace(0.88, 0.0, 256))
 )
@@ -35,10 +35,10 @@ _ON_DARK = LinearSegmentedColormap.from_list(
     "objective on dark", mpl.colormaps["viridis"](np.linspace(0.22, 1.0, 256))
 )
 _UNFINISHED = "#bcc3cb"
-_SAME = 1e-12  # objectives closer than this are equal
+_SAME = 1e-12  # objectives closer than this count as equal
 _HALO = [Stroke(linewidth=4.5, foreground="white"), Normal()]
-# Below the axes, which reach from 0 to 1: where lines without a value pass, and where the best
-# trial's values stand.
+# Heights below the axes, which span 0 to 1: of lines without a value, and of the best trial's
+# values.
 _UNSET_HEIGHT, _BEST_HEIGHT = -0.08, -0.17
 
 
@@ -47,16 +47,16 @@ def parallel_coordinates_figure(
 ) -> Figure:
     """Draw every trial as a line over its parameters to its objective.
 
-    The best trial is on top, the unfinished ones are grey.
+    The best trial is on top, unfinished ones are grey.
 
-    A parameter with one value in all trials is left out. A line passes below the axis of a
+    A parameter with the same value in all trials is omitted. A line passes below the axis of a
     parameter that its trial lacks.
 
     Args:
-        trials: In any order.
+        trials: Trials in any order.
         metric: Name of the objective.
         mode: "max" or "min": which objective is better.
-        max_width_inches: Many axes stand close together in it.
+        max_width_inches: Largest width; many axes are drawn closer together.
     """
     if not trials:
         return message_figure(count_text(trials))
@@ -72,7 +72,7 @@ def sweep_axes(ordered: Sequence[TrialRow], metrics: Sequence[str]) -> list[Para
     """Return the axes of a sweep: one per parameter that varies, one per objective at the end.
 
     Args:
-        ordered: The trials, of which the finished ones come first.
+        ordered: Trials, the finished ones first.
         metrics: The objectives.
     """
     finished = list(filter(is_finished, ordered))
@@ -90,10 +90,11 @@ def sweep_axes(ordered: Sequence[TrialRow], metrics: Sequence[str]) -> list[Para
 def objective_colours(
     objectives: Sequence[float], mode: str, *, on_dark: bool = False
 ) -> list[str]:
-    """Return the colour of each trial as #rrggbb, in contrast to the page for the best ones.
+    """Return the colour of each trial as #rrggbb, with the best trials contrasting most with the
+    page.
 
     Args:
-        objectives: Of the finished trials.
+        objectives: Objectives of the finished trials.
         mode: "max" or "min": which objective is better.
         on_dark: Whether the page is dark.
     """
@@ -106,15 +107,15 @@ def objective_colours(
 
 
 def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode: str) -> None:
-    """Fill a figure with one line per trial.
+    """Draw one line per trial into a figure.
 
-    The unfinished ones are thin and grey, the best one is thick and on top.
+    Lines of unfinished trials are thin and grey; the best trial's line is thick and on top.
 
     Args:
         figure: An empty figure.
-        columns: From left to right; the last is the objective. Trial 0 is the best, and those with
-            an objective come first.
-        num_trials: How many trials there are.
+        columns: Axes from left to right; the last is the objective. Trial 0 is the best, and trials
+            with an objective come first.
+        num_trials: Number of trials.
         mode: "max" or "min": which objective is better.
     """
     axes = figure.subplots()
@@ -164,15 +165,15 @@ def _draw(figure: Figure, columns: Sequence[ParallelAxis], num_trials: int, mode
 def colour_scale(objectives: Sequence[float], mode: str) -> ScalarMappable:
     """Return a scale that is dark for the best objective and light for the worst.
 
-    Trials far below the rest share the lightest colour.
+    Trials far worse than the rest share the lightest colour.
 
     Args:
-        objectives: Of the finished trials, the best first.
+        objectives: Objectives of the finished trials, the best first.
         mode: "max" or "min": which objective is better.
     """
     best, worst, median = objectives[0], objectives[-1], statistics.median(objectives)
-    # One bad trial must not make all others look alike: the scale ends four times as far from the
-    # best as the median.
+    # One bad trial must not make all others look alike, so the scale ends four times as far from
+    # the best as the median.
     spans = [span for span in (4.0 * abs(median - best), abs(worst - best)) if span > _SAME]
     span = min(spans, default=1.0)
     if mode == "max":
@@ -194,7 +195,7 @@ def _draw_finished(
     axes: Axes, lines: Sequence[Sequence[tuple[float, float]]], colours: NDArray[np.float64]
 ) -> None:
     opacity = min(0.9, max(0.4, 40 / len(lines)))
-    # Within a collection the later lines lie on top: the better ones.
+    # Later lines of a collection are drawn on top, so the better ones come last.
     axes.add_collection(
         LineCollection(
             lines[:0:-1],
@@ -219,7 +220,7 @@ def _draw_finished(
 
 def _draw_scale(figure: Figure, axes: Axes, scale: ScalarMappable, worst: float) -> None:
     low, high = np.array(scale.get_clim(), dtype=np.float64)
-    # An arrow at the end where trials lie beyond the scale.
+    # An arrow marks the end beyond which trials lie.
     extend: Literal["min", "max", "neither"] = (
         "min" if worst < low else "max" if worst > high else "neither"
     )

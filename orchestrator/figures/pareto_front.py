@@ -19,15 +19,15 @@ _MOST_LABELS = 15
 def pareto_front_figure(
     trials: Sequence[TrialRow], objectives: Mapping[str, str], chosen: int | None = None
 ) -> Figure:
-    """Draw the first objective of every finished trial over each of the others, three at most.
+    """Plot the first objective of every finished trial against up to three of the others.
 
-    Trials of the front are coloured and numbered; that which the rule has chosen stands out. With
-    two objectives a line joins the front.
+    Trials of the front are coloured and numbered; the trial that the rule chose is highlighted.
+    With two objectives, a line joins the front.
 
     Args:
-        trials: In any order.
+        trials: Trials in any order.
         objectives: "max" or "min", by metric.
-        chosen: Number of the trial that the rule has chosen; None for none.
+        chosen: Number of the trial that the rule chose; None for none.
     """
     finished = [trial for trial in filter(is_finished, trials) if trial.values]
     if not finished:

@@ -1,7 +1,7 @@
-"""Draw a run: one accuracy matrix, or both matrices with their curves in one overview.
+"""Draw a run: one accuracy matrix, or both matrices and their curves in one overview.
 
-Everything has its place in inches: a layout engine would draw twice, and drawing is what
-takes longest of all that a run writes.
+Everything is placed in inches, because a layout engine would draw twice, and drawing is the slowest
+part of a run's output.
 """
 
 import math
@@ -28,10 +28,10 @@ ROLE_STYLES = {
 }
 _CELL_INCHES = 0.62
 _OVERVIEW_SIDE_INCHES = 4.1
-# Inches around a matrix: its title above, what its axes say on the left and below, a scale on the
-# right.
+# Inches around a matrix: for the title above, the axis labels on the left and below, and the scale
+# on the right.
 _TOP, _LEFT, _RIGHT, _BOTTOM, _BOTTOM_WITH_NAMES = 0.5, 0.78, 1.0, 0.7, 1.35
-_GAP = 1.1  # between what is left and right in the overview
+_GAP = 1.1  # between the left and right halves of the overview
 _BAR_WIDTH = 0.36
 
 
@@ -42,9 +42,9 @@ def accuracy_matrix_figure(
 
     Args:
         matrix: Row i = accuracies (fractions) on tasks 0 … i after learning task i; either
-            lower-triangular rows or full ones with None or NaN above the diagonal.
-        title: What the matrix belongs to.
-        class_names_per_task: Written under each task's number; empty to leave them out.
+            lower-triangular rows, or full rows with None or NaN above the diagonal.
+        title: Title of the figure.
+        class_names_per_task: Class names to write under each task's number; empty for none.
     """
     values = _square(matrix)
     side = max(2.6, _CELL_INCHES * len(values))
@@ -59,12 +59,12 @@ def accuracy_matrix_figure(
 
 
 def run_overview_figure(teacher_matrix: Matrix, student_matrix: Matrix, title: str) -> Figure:
-    """Draw a whole run: both heat maps, accuracy after each task, forgetting of each task.
+    """Draw an overview of a run: both heat maps, accuracy after each task, forgetting of each task.
 
     Args:
         teacher_matrix: As in `accuracy_matrix_figure`.
         student_matrix: As in `accuracy_matrix_figure`.
-        title: Which run it is.
+        title: Title, which identifies the run.
     """
     matrices = {"Teacher": _square(teacher_matrix), "Student": _square(student_matrix)}
     size, curve_height, between = _OVERVIEW_SIDE_INCHES, 2.4, 1.05
@@ -92,7 +92,7 @@ def _new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def _placed(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Add an empty plot; its place is in inches."""
+    """Add an empty plot at a position in inches."""
     figure_width, figure_height = figure.get_size_inches()
     return figure.add_axes(
         (left / figure_width, bottom / figure_height, width / figure_width, height / figure_height)
@@ -122,8 +122,8 @@ def _draw_curve(axes: Axes, role: str, values: NDArray[np.float64], side: float)
     colour, marker = ROLE_STYLES[role]
     steps = np.arange(1, len(values) + 1)
     axes.plot(steps, values, color=colour, marker=marker, markersize=6, linewidth=2, label=role)
-    # The teacher's last value stands a little above its point, the student's below: they may be
-    # close together.
+    # The teacher's last value is written above its point, the student's below, because they may be
+    # close.
     place, offset = (steps[-1], values[-1]), (9, -14 * side)
     axes.annotate(
         f"{100 * values[-1]:.1f} %",
@@ -169,6 +169,5 @@ def _finish(axes: Axes, title: str, x_label: str) -> None:
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     axes.margins(x=0.12, y=0.2)
-    # in the margin above: the best place would be searched for, which takes seconds on a busy
-    # machine
+    # in the margin above, because searching for the best place takes seconds on a busy machine
     axes.legend(loc="upper right", ncols=2, frameon=False, labelcolor=INK)

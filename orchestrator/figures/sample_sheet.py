@@ -24,29 +24,29 @@ SheetRows: TypeAlias = dict[str, list[npt.NDArray[np.uint8]]]
 
 
 def check_sheet(path: Path) -> None:
-    """Reject the name of a sheet before any image is read.
+    """Reject an invalid file name of a sheet before any image is read.
 
     Raises:
-        UserInputError: Its suffix tells no kind of picture.
+        UserInputError: The suffix is not a picture format.
     """
     kinds = Figure().canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in kinds:
         raise UserInputError(
-            f"no such kind of picture (one of: {', '.join(sorted(kinds))})",
+            f"unknown picture format (choose one of: {', '.join(sorted(kinds))})",
             where=str(path),
-            next_step="call it FILE.png",
+            next_step="name it FILE.png",
         )
 
 
 def write_sample_sheet(
     rows: Mapping[str, list[npt.NDArray[np.uint8]]], title: str, path: Path
 ) -> None:
-    """Draw one row per class, its name on the left; of more than 40 classes a regular selection.
+    """Draw one row per class, with its name on the left; more than 40 classes are sampled evenly.
 
     Args:
         rows: Images (channels, height, width) by class.
-        title: Above all.
-        path: Where the picture goes; its suffix, which `check_sheet` accepts, chooses the format.
+        title: Title of the sheet.
+        path: The picture file; its suffix, which `check_sheet` accepts, determines the format.
 
     Raises:
         DataError: There are no images.
@@ -54,7 +54,7 @@ def write_sample_sheet(
     """
     if not rows:
         raise DataError(
-            "has no image that can be used", where=title, next_step="a sample sheet needs some"
+            "has no usable image", where=title, next_step="a sample sheet needs at least one"
         )
     figure = _sheet(rows, title)
     try:

@@ -11,9 +11,9 @@ from orchestrator.whole_files import write_whole
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG (or what the suffix says), and make the folder.
+    """Write a figure as PNG, or as the suffix says, and create the folder.
 
-    Characters that no font has are spelt out in the figure.
+    Characters that no font has are written as code points.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
@@ -24,10 +24,10 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def with_literal_texts(figure: Figure) -> Figure:
-    """Return the same figure with its texts as they are: no `$` begins a formula, and every
-    character has a font if one is installed.
+    """Return the same figure with literal texts: `$` starts no formula, and characters get a font
+    if one is installed.
 
-    Users choose the names of classes, runs and parameters.
+    Users choose the names of classes, runs and parameters, so the names may hold anything.
     """
     texts = figure.findobj(Text)
     for text in texts:

@@ -23,14 +23,14 @@ _MAX_NAME = 18
 
 @dataclass(frozen=True)
 class ShownLabel:
-    """An image with its label and what the models say instead.
+    """Image with its label and the answers of the models.
 
     Attributes:
         image: uint8 (channels, height, width).
-        label: As given.
+        label: The given label.
         teacher_says: The label that the teacher gives.
         student_says: The label that the student gives.
-        doubt: In [0, 1].
+        doubt: Doubt of the label, in [0, 1].
     """
 
     image: npt.NDArray[np.uint8]
@@ -41,11 +41,11 @@ class ShownLabel:
 
 
 def suspicious_labels_figure(labels: Sequence[ShownLabel], num_listed: int) -> Figure:
-    """Draw at most 40 images in rows of eight, each above its label and what the models say.
+    """Draw at most 40 images in rows of eight, each above its label and the models' answers.
 
     Args:
-        labels: At least one, the most doubted one first.
-        num_listed: How many labels are listed altogether.
+        labels: At least one label, the most doubted first.
+        num_listed: Total number of listed labels.
     """
     shown = labels[:MOST_SHOWN]
     columns = min(_COLUMNS, len(shown))
@@ -72,7 +72,7 @@ def suspicious_labels_figure(labels: Sequence[ShownLabel], num_listed: int) -> F
 
 
 def _draw(figure: Figure, label: ShownLabel, left: float, top: float) -> None:
-    """Draw one image with its texts; `left` and `top` in inches from the lower left corner."""
+    """Draw one image with its texts; `left` and `top` are in inches from the lower left corner."""
     width, height = figure.get_size_inches()
     margin = (_WIDTH_INCHES - _SIDE_INCHES) / 2
     axes = figure.add_axes(

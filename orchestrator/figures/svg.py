@@ -1,4 +1,6 @@
-"""Turn a figure into part of a page: vector graphics with real text, in the page's colours."""
+"""Convert a figure to a part of a page: vector graphics with real text, in the colours of the
+page.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +15,32 @@ from orchestrator.figures.fonts import without_glyph_warnings
 from orchestrator.figures.palette import VARIABLES
 from orchestrator.figures.saving import with_literal_texts
 
-# What Matplotlib says of itself, a style that would hold for the whole page, names of groups that
-# other figures have as well.
+# Matplotlib's own metadata, a style that would apply to the whole page, and group names that clash
+# with other figures.
 _NOT_FOR_A_PAGE = re.compile(
     r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"",
     re.DOTALL,
 )
 _FONT = re.compile(r"'DejaVu Sans'[^;\"]*")
 _PATH = re.compile(r"(?<= d=\")[^\"]*")
-_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # of points: a tenth of one is not seen
+_LONG_FRACTION = re.compile(r"(\.\d)\d+")  # of points; less than a tenth of a point is invisible
 _SPACE = re.compile(r"\s*\n\s*")
 _LEAST_SCALE = 0.67
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
 
 
 def inline_svg(figure: Figure, title: str, *, is_finished: bool = False) -> Markup:
-    """Return the figure as SVG to put into a page.
+    """Return the figure as SVG for embedding in a page.
 
     Args:
-        figure: Drawn with the light colours of `palette`, which become those of the page; other
-            colours stay.
-        title: What it shows, for those who do not see it; on one page every figure has another.
-        is_finished: Whether it keeps its colours (the page turns it as a whole, see `.turned`), and
-            its size but for a third.
+        figure: Drawn with the light colours of `palette`, which the page replaces with its own;
+            other colours are kept.
+        title: Text alternative of the figure, unique on its page.
+        is_finished: Whether the figure keeps its colours (the page inverts it as a whole, see
+            `.turned`) and shrinks by at most a third.
     """
     text = io.StringIO()
-    # The salt keeps names of clip paths and markers apart from those of the page's other figures.
+    # The salt makes names of clip paths and markers differ from those of other figures on the page.
     with (
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}),
         without_glyph_warnings(),

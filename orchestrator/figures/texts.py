@@ -1,4 +1,4 @@
-"""Write names and values of parameters as short texts."""
+"""Shorten names and values of parameters."""
 
 import json
 import math
@@ -9,12 +9,12 @@ _LINE_LETTERS, _TEXT_LETTERS = 13, 26
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Return for each path as few of its last parts as tell it from the other paths."""
+    """Return, for each path, the fewest trailing parts that distinguish it from the other paths."""
     return {path: _short_name(path, paths) for path in paths}
 
 
 def wrapped(text: str) -> str:
-    """Return the text in lines of about 13 letters, broken after the signs that part words."""
+    """Return the text in lines of about 13 letters, broken after word separators."""
     lines = [""]
     for word in re.findall(r"[^._/ ]*[._/ ]|[^._/ ]+", text):
         if lines[-1] and len(lines[-1]) + len(word) > _LINE_LETTERS:
@@ -24,17 +24,17 @@ def wrapped(text: str) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Return whether it is a finite number; true and false are none."""
+    """Return whether a value is a finite number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def as_text(value: object) -> str:
-    """Return a string as it is, anything else as JSON."""
+    """Return a string unchanged, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def shortened(value: object) -> str:
-    """Return a value in the room of a tick: three digits, or three short lines."""
+    """Return a value that fits a tick label: three digits, or three short lines."""
     text = as_text(value)
     return (
         rounded(float(text), 3)
@@ -44,7 +44,9 @@ def shortened(value: object) -> str:
 
 
 def rounded(value: float, digits: int) -> str:
-    """Return a number with so many digits, and without an exponent where that reads better."""
+    """Return a number with the given number of digits, without an exponent if that is more
+    readable.
+    """
     return f"{float(f'{value:.{digits}g}'):.12g}".replace("e-0", "e-")
 
 
@@ -52,7 +54,7 @@ def _short_name(path: str, paths: Sequence[str]) -> str:
     parts = path.split(".")
     for length in range(1, len(parts)):
         alike = sum(other.split(".")[-length:] == parts[-length:] for other in paths)
-        # "kind", or a place in a list, says nothing without the part before it.
+        # "kind", or an index of a list, is meaningless without the part before it.
         if alike == 1 and parts[-length] != "kind" and not parts[-length].isdigit():
             return ".".join(parts[-length:])
     return path

@@ -1,4 +1,4 @@
-"""Draw charts over dates: how values changed from moment to moment, and how much came when."""
+"""Draw charts over dates: values over time, and amounts per date."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _MOST_BARS = 24
 
 @dataclass(frozen=True, slots=True)
 class DatedLine:
-    """Hold one line of a timeline.
+    """Line of a timeline.
 
     Attributes:
-        label: In the legend.
-        points: (moment, value) pairs, the earliest first.
-        is_step: Whether each value holds until the next; otherwise the points stand alone.
+        label: Name in the legend.
+        points: (moment, value) pairs in chronological order.
+        is_step: Whether each value lasts until the next; otherwise points are drawn alone.
     """
 
     label: str
@@ -39,14 +39,13 @@ class DatedLine:
 def timeline(
     title: str, lines: Sequence[DatedLine], until: datetime, is_share: bool = True
 ) -> Chart | None:
-    """Draw values over dates; None where no line has a point.
+    """Draw values over dates; return None if no line has a point.
 
     Args:
-        title: What it shows; on one page every chart has another.
-        lines: Their place decides on colour and marker; lines without points are left out.
-        until: The last value of a step line holds until then.
-        is_share: Whether the values are fractions, to be shown in percent; otherwise they are
-            counts.
+        title: Title of the chart, unique on its page.
+        lines: Lines, whose position determines colour and marker; lines without points are omitted.
+        until: Moment until which the last value of a step line lasts.
+        is_share: Whether the values are fractions, shown in percent; otherwise they are counts.
     """
     shown = [(place, line) for place, line in enumerate(lines) if line.points]
     if not shown:
@@ -55,7 +54,7 @@ def timeline(
     for place, line in shown:
         points = [*line.points, (until, line.points[-1][1])] if line.is_step else line.points
         style = line_style(place) | ({} if line.is_step else {"linestyle": "", "markersize": 7})
-        marked = range(len(line.points))  # the present is no event
+        marked = range(len(line.points))  # the present is not an event
         axes.plot(
             [moment.timestamp() for moment, _ in points],
             [value for _, value in points],
@@ -70,12 +69,12 @@ def timeline(
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Chart | None:
-    """Draw one bar for each of the last 24 values; None without a value.
+    """Draw one bar for each of the last 24 values; return None if there is no value.
 
     Args:
-        title: What it shows; on one page every chart has another.
-        bars: (name, count) pairs, in their order.
-        x_label: What the names are.
+        title: Title of the chart, unique on its page.
+        bars: (name, count) pairs in order.
+        x_label: Meaning of the names.
     """
     shown = bars[-_MOST_BARS:]
     if not shown:
@@ -95,7 +94,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float]], x_label: str) -> Ch
 
 
 def _scale_dates(axes: Axes, begin: datetime, end: datetime) -> None:
-    """Scale and name the axis, of which the numbers are seconds since 1970."""
+    """Scale and label the axis, whose values are seconds since 1970."""
     end = max(end, begin + _LEAST_SPAN)
     span = (end - begin).total_seconds()
     axes.set_xlim(begin.timestamp() - 0.03 * span, end.timestamp() + 0.06 * span)
@@ -106,7 +105,7 @@ def _scale_dates(axes: Axes, begin: datetime, end: datetime) -> None:
 
 
 def date_ticks(begin: datetime, end: datetime) -> list[tuple[datetime, str]]:
-    """Return at most seven round moments (UTC) between two others, each with its name."""
+    """Return at most seven round moments (UTC) between two moments, each with its label."""
     step = next((it for it in _STEPS if (end - begin) / it <= _MOST_TICKS), _STEPS[-1])
     seconds = step.total_seconds()
     first = -(-begin.timestamp() // seconds) * seconds

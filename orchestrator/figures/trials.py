@@ -1,7 +1,6 @@
-"""The trials of a sweep as figures and tables show them, and their order.
+"""Represent and order the trials of a sweep for figures and tables.
 
-Only a finished trial has an objective that compares: what a trial reported before it was stopped
-belongs to fewer tasks.
+Only finished trials have comparable objectives: the reports of a stopped trial cover fewer tasks.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ TRIALS_PER_PARAMETER = 20
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """Hold one trial as it is shown.
+    """Displayed trial.
 
     Attributes:
-        trial: Its number.
+        trial: Number of the trial.
         status: "finished", "stopped" or "failed".
-        value: The objective; None where there is none.
-        parameters: Dotted path → JSON value; a conditional parameter is missing where it does not
+        value: The objective; None if there is none.
+        parameters: Dotted path → JSON value; a conditional parameter is missing if it does not
             apply.
         curve: Objective after each task.
         teacher_curve: Test accuracy (fraction) after each task.
         student_curve: Test accuracy (fraction) after each task.
-        values: Each of several objectives, by metric; empty for one.
-        in_front: Whether no other trial is as good in all of several objectives and better in one.
+        values: Values of several objectives, by metric; empty for a single objective.
+        in_front: Whether the trial lies on the Pareto front of several objectives.
     """
 
     trial: int
@@ -47,12 +46,12 @@ class TrialRow:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Hold how much a parameter matters.
+    """Importance of a parameter.
 
     Attributes:
-        share: Of the objective's variation (fraction).
+        share: Share of the objective's variation, as a fraction.
         low: Lower end of the 90 % interval of the share.
-        high: Upper end.
+        high: Upper end of the interval.
     """
 
     share: float
@@ -61,10 +60,10 @@ class Importance:
 
 
 def best_first(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
-    """Return the finished trials, the best first; of equal ones the earlier.
+    """Return the finished trials, the best first and ties in order of number.
 
     Args:
-        trials: In any order.
+        trials: Trials in any order.
         mode: "max" or "min": which objective is better.
     """
     return sorted(
@@ -74,7 +73,7 @@ def best_first(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
 
 
 def unfinished(trials: Sequence[TrialRow]) -> list[TrialRow]:
-    """Return the other trials: first the stopped ones, then the failed ones."""
+    """Return the unfinished trials: first the stopped ones, then the failed ones."""
     return sorted(
         (trial for trial in trials if not is_finished(trial)),
         key=lambda trial: (trial.status == "failed", trial.trial),
@@ -82,11 +81,11 @@ def unfinished(trials: Sequence[TrialRow]) -> list[TrialRow]:
 
 
 def in_order(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
-    """Return all trials: the finished ones, the best first, then the others. Of several objectives,
-    the front comes first.
+    """Return all trials: the finished ones, the best first, then the others. With several
+    objectives, the Pareto front comes first.
 
     Args:
-        trials: In any order.
+        trials: Trials in any order.
         mode: "max" or "min": which objective is better.
     """
     ranked = sorted(best_first(trials, mode), key=lambda trial: not trial.in_front)
@@ -94,21 +93,21 @@ def in_order(trials: Sequence[TrialRow], mode: str) -> list[TrialRow]:
 
 
 def is_finished(trial: TrialRow) -> bool:
-    """Return whether a trial has an objective that compares."""
+    """Return whether a trial has a comparable objective."""
     return trial.status == "finished" and is_number(trial.value)
 
 
 def num_finished(trials: Sequence[TrialRow]) -> int:
-    """Return how many trials have an objective that compares."""
+    """Return the number of trials with a comparable objective."""
     return sum(map(is_finished, trials))
 
 
 def importance_caveat(num_trials: int, num_parameters: int) -> str:
-    """Return a warning where there are fewer than 20 trials for each parameter, else nothing.
+    """Return a warning if there are fewer than 20 trials per parameter, otherwise an empty text.
 
     Args:
-        num_trials: The finished ones.
-        num_parameters: That varied.
+        num_trials: Number of finished trials.
+        num_parameters: Number of varied parameters.
     """
     if num_trials >= TRIALS_PER_PARAMETER * num_parameters:
         return ""
@@ -120,7 +119,7 @@ def importance_caveat(num_trials: int, num_parameters: int) -> str:
 
 
 def count_text(trials: Sequence[TrialRow]) -> str:
-    """Return how many trials there are of each status, in words."""
+    """Return the number of trials of each status, in words."""
     counts = Counter(
         trial.status if trial.status != "finished" or is_finished(trial) else "without a value"
         for trial in trials

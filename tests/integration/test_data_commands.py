@@ -370,7 +370,7 @@ def test_a_sheet_that_is_no_picture_is_refused_before_images_are_looked_at(
 ) -> None:
     answer = orchestrator_command("data", "describe", str(photos), "--sheet", name)
     assert answer.returncode == 2
-    assert f"{name}: no such kind of picture" in answer.stderr
+    assert f"{name}: unknown picture format" in answer.stderr
     assert "reading" not in answer.stderr
 
 

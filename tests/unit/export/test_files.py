@@ -157,7 +157,7 @@ def test_a_module_without_a_graph_is_refused_with_the_reason() -> None:
             )
 
     with pytest.raises(
-        NotConvertibleError, match=r"the model cannot be converted to a graph \(.+\)"
+        NotConvertibleError, match=r"cannot be converted to a graph \(.+\)"
     ):
         trace(Branching(), SHAPE)
 
@@ -169,7 +169,7 @@ def test_an_operation_that_onnx_does_not_have_is_refused_with_the_reason(tmp_pat
             return logits
 
     with pytest.raises(
-        NotConvertibleError, match=r"the model cannot be converted to an ONNX file \(.+\)"
+        NotConvertibleError, match=r"cannot be converted to an ONNX file \(.+\)"
     ):
         write_file(trace(Unknown(), SHAPE), "onnx", {}, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())

@@ -203,7 +203,7 @@ def test_a_sheet_shows_a_row_for_each_predicted_class(
         (["{folder}/tables"], [], "name its Parquet files: {folder}/tables/*.parquet"),
         (["{folder}"], ["--output", "{folder}"], "is a folder; name a file with --output"),
         (["{folder}"], ["--output", "found.txt"], "is neither a .csv nor a .json file"),
-        (["{folder}"], ["--sheet", "sheet.txt"], "no such kind of picture"),
+        (["{folder}"], ["--sheet", "sheet.txt"], "unknown picture format"),
     ],
 )
 def test_a_wrong_place_is_one_error_before_the_model_is_opened(
