@@ -3,24 +3,24 @@ retry can help.
 
 ```
 OrchestratorError                 exit code 1   a bug unless a subclass says otherwise
-├── LaneFailedError               exit code 1   a worker met an unknown error
-├── DifferentOutputsError         exit code 1   an exported file computes something else
+├── LaneFailedError               exit code 1   a worker raised an unexpected error
+├── DifferentOutputsError         exit code 1   an exported file computes other outputs
 ├── UserInputError                exit code 2   the user's input is wrong: says what to change
 │   ├── ConfigError               a configuration file or an override
 │   ├── DataError                 images, labels or splits
-│   │   └── NoImagesError         a source of images without labels has none to learn from
-│   ├── LoginRequiredError        a cluster does not know the user, or does so no more
-│   ├── RightMissingError         a cluster knows the user, who may not do this
-│   ├── NotConvertibleError       a model that cannot be brought into an export's format
-│   └── ModelNotExportableError   a model that torch cannot export as a graph
+│   │   └── NoImagesError         a source of unlabelled images has none to learn from
+│   ├── LoginRequiredError        a cluster rejects the user's credentials
+│   ├── RightMissingError         the user lacks a permission in a cluster
+│   ├── NotConvertibleError       a model cannot be converted to the export format
+│   └── ModelNotExportableError   torch cannot export a model as a graph
 ├── TransientError                exit code 3   storage, tracking or cluster unreachable
 │   ├── StorageUnavailableError   store or data cache cannot be written or read
 │   ├── TrackingUnavailableError  the MLflow store cannot be reached
-│   ├── ClusterUnavailableError   Ray is unreachable or gives no workers
-│   ├── LaneLostError             a lane lost its workers more often than it may
-│   ├── LockedError               another process works there right now: waiting helps
-│   └── LeaseLostError            another retraining has taken over
-└── InterruptedRunError           exit code 130 Ctrl-C, or the process was told to end
+│   ├── ClusterUnavailableError   Ray is unreachable or provides no workers
+│   ├── LaneLostError             a lane lost its workers more often than allowed
+│   ├── LockedError               another process holds the lock
+│   └── LeaseLostError            another retraining took over
+└── InterruptedRunError           exit code 130 Ctrl-C or a termination signal
 ```
 
 An error that crosses a process border must pickle: attributes go through `super().__init__`, the

@@ -24,7 +24,7 @@ def absolute_path(path: str | Path, base: Path | None = None) -> Path:
     try:
         return ((base or Path()) / Path(path).expanduser()).absolute()
     except RuntimeError:
-        msg = f"{path}: there is no such home directory; write the whole path"
+        msg = f"{path}: no such home directory; give an absolute path"
         raise ValueError(msg) from None
 
 

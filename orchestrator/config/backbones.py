@@ -213,7 +213,7 @@ class InheritedBackboneConfig(Config):
 class InheritedLayersConfig(InheritedBackboneConfig):
     """Inherited backbone together with the backbone that it is cut from, ready to be built.
 
-    It never stands in an experiment file; `Experiment.backbone_of` creates it.
+    Experiment files never contain it; `Experiment.backbone_of` creates it.
     """
 
     base: BackboneConfig = Field(description="The teacher's backbone.")

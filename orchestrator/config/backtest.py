@@ -26,9 +26,9 @@ class BacktestConfig(Config):
     group_by: GroupBy = Field(
         default="day",
         description=(
-            "How files are grouped into arrivals, one per tick: by the day, hour or ISO week"
-            " (UTC) in which they were written, each file on its own, or by direct subfolder in"
-            " the order of names."
+            "Grouping of files into arrivals, one per tick: by the day, hour or ISO week (UTC) in"
+            " which they were written, each file on its own, or by direct subfolder in the order"
+            " of names."
         ),
     )
     num_orders: int | None = Field(

@@ -136,7 +136,7 @@ class ClusterConfig(Config):
         description="LocalQueue of Kueue in which jobs wait for their turn; null means none.",
     )
     schedule: ScheduleConfig = Field(
-        default_factory=ScheduleConfig, description="How retrainings are scheduled."
+        default_factory=ScheduleConfig, description="Settings of scheduled retrainings."
     )
 
     @field_validator("image")

@@ -76,7 +76,7 @@ class LimitsConfig(Config):
 
 
 class ScheduleConfig(Config):
-    """How the ticks of `submit retrain --schedule` are started."""
+    """Start and clean-up of the ticks of `submit retrain --schedule`."""
 
     kind: Literal["cron_job", "ray_cron_job"] = Field(
         default="cron_job",

@@ -152,13 +152,13 @@ class RayConfig(Config):
         default=3,
         ge=0,
         le=MOST_RETRIES,
-        description="How often per run a lane may lose workers and restart them.",
+        description="Number of times per run that a lane may lose workers and restart them.",
     )
     max_preemptions: int = Field(
         default=20,
         ge=0,
         le=MOST_RETRIES,
-        description="How often a lane may lose a node to an announced preemption.",
+        description="Number of times that a lane may lose a node to an announced preemption.",
     )
     start_timeout_seconds: float = Field(
         default=60.0,
@@ -170,7 +170,7 @@ class RayConfig(Config):
         default=2,
         ge=1,
         le=MOST_RETRIES,
-        description="How often per run to request the workers of a lane before giving up.",
+        description="Number of times per run to request the workers of a lane before giving up.",
     )
 
 

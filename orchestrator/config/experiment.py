@@ -131,9 +131,7 @@ class Experiment(Config):
         description="Name shown in MLflow and in every report.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random generator.")
-    data: DataConfig = Field(
-        default_factory=DigitsConfig, description="Where the images come from."
-    )
+    data: DataConfig = Field(default_factory=DigitsConfig, description="Source of the images.")
     scenario: ScenarioConfig = Field(
         default_factory=ScenarioConfig, description="Order and grouping in which classes arrive."
     )

@@ -193,8 +193,8 @@ class Retraining(Config):
 
     experiment: Experiment = Field(
         description=(
-            "How to learn: the path of an experiment file, relative to this file's folder, or its"
-            " content. Data and tasks come from source."
+            "Experiment to train: the path of an experiment file, relative to this file's folder,"
+            " or its content. Data and tasks come from source."
         )
     )
     source: SourceConfig = Field(description="Folder in which images arrive.")

@@ -51,7 +51,7 @@ class LearnedTasksConfig(Config):
     `orchestrator retrain`.
     """
 
-    num_tasks: int = Field(ge=1, le=MOST_TASKS, description="How many.")
+    num_tasks: int = Field(ge=1, le=MOST_TASKS, description="Number of learned tasks.")
     teacher: StageKey = Field(description="Key of the teacher stage of the last learned task.")
     student: StageKey = Field(description="Key of the student stage of the last learned task.")
     teacher_accuracies: tuple[tuple[Accuracy, ...], ...] = Field(

@@ -228,7 +228,7 @@ class TeacherConfig(Config):
         default=SmallCnnConfig(), description="The feature extractor's architecture."
     )
     extractor: ExtractorConfig = Field(
-        default=FrozenExtractorConfig(), description="Whether and when the extractor learns."
+        default=FrozenExtractorConfig(), description="Schedule by which the extractor learns."
     )
     self_supervision: Literal["rotation", "none"] = Field(
         default="rotation",

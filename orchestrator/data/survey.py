@@ -192,7 +192,7 @@ class Survey:
     def _about_sizes(self) -> Iterator[str]:
         if self.num_odd_sizes:
             yield (
-                f"{_counted(self.num_odd_sizes, 'image')} of an odd size (a side under"
+                f"{_counted(self.num_odd_sizes, 'image')} of an unusual size (a side under"
                 f" {_LEAST_SIDE} pixels, or {_MOST_STRETCHED} times as long as the other):"
                 f" {'; '.join(self.odd_sizes)}{_more(self.num_odd_sizes)}"
             )
@@ -201,7 +201,7 @@ class Survey:
         if self.stray:
             examples = "; ".join(self.stray[:_NUM_EXAMPLES])
             yield (
-                f"{_counted(len(self.stray), 'image')} beside the class folders, in no class:"
+                f"{_counted(len(self.stray), 'image')} next to the class folders, in no class:"
                 f" {examples}{_more(len(self.stray))}"
             )
 

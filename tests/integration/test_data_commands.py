@@ -313,7 +313,7 @@ def test_two_imports_at_once_do_not_get_in_each_others_way(photos: Path) -> None
             "torchvision has no data set 'VisionDataset'; names are CIFAR10",
         ),
         ([""], "the source is empty"),
-        (["~nobody-of-this-name/x"], "~nobody-of-this-name/x: there is no such home directory"),
+        (["~nobody-of-this-name/x"], "~nobody-of-this-name/x: no such home directory"),
         (["x" * 300], "the name is too long for a file"),
         (["digits", "--root", "."], "digits: --root and --download are for torchvision:NAME"),
         (["photos", "--output", "photos/out"], "photos/out: lies in the folder of the images"),

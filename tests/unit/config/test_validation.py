@@ -131,11 +131,11 @@ def test_a_wrong_class_order_is_one_error_without_names_of_types(file: Path, val
         ("data: {kind: image_folder, train: ''}", "data: train is an empty path; give one"),
         (
             "store: {uri: ~no-such-user/x}",
-            "store.uri: ~no-such-user/x: there is no such home directory; write the whole path",
+            "store.uri: ~no-such-user/x: no such home directory; give an absolute path",
         ),
         (
             "data: {kind: image_folder, train: ~no-such-user/x}",
-            "data.train: ~no-such-user/x: there is no such home directory",
+            "data.train: ~no-such-user/x: no such home directory",
         ),
     ],
 )

@@ -144,7 +144,7 @@ def test_images_of_an_odd_size_are_named(folder: Path) -> None:
     save(folder / "train" / "dog" / "wide.png", 62, (80, 4))
     assert survey(folder).findings() == [
         (
-            "2 images of an odd size (a side under 4 pixels, or 20 times as long as the other):"
+            "2 images of an unusual size (a side under 4 pixels, or 20 times as long as the other):"
             f" {dot} (1x1); {line} (2000x3)"
         )
     ]
@@ -153,7 +153,7 @@ def test_images_of_an_odd_size_are_named(folder: Path) -> None:
 def test_images_beside_the_class_folders_are_named(folder: Path) -> None:
     stray = save(folder / "train" / "stray.png", 60)
     (folder / "train" / "notes.txt").touch()
-    assert survey(folder).findings() == [f"1 image beside the class folders, in no class: {stray}"]
+    assert survey(folder).findings() == [f"1 image next to the class folders, in no class: {stray}"]
 
 
 def test_numbers_come_in_their_order_and_before_text() -> None:

@@ -156,9 +156,7 @@ def test_a_module_without_a_graph_is_refused_with_the_reason() -> None:
                 else images.float().mean((1, 2, 3))[:, None]
             )
 
-    with pytest.raises(
-        NotConvertibleError, match=r"cannot be converted to a graph \(.+\)"
-    ):
+    with pytest.raises(NotConvertibleError, match=r"cannot be converted to a graph \(.+\)"):
         trace(Branching(), SHAPE)
 
 
@@ -168,9 +166,7 @@ def test_an_operation_that_onnx_does_not_have_is_refused_with_the_reason(tmp_pat
             logits: Tensor = torch.special.bessel_j0(images.float().mean((2, 3)))
             return logits
 
-    with pytest.raises(
-        NotConvertibleError, match=r"cannot be converted to an ONNX file \(.+\)"
-    ):
+    with pytest.raises(NotConvertibleError, match=r"cannot be converted to an ONNX file \(.+\)"):
         write_file(trace(Unknown(), SHAPE), "onnx", {}, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
