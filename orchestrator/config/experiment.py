@@ -139,7 +139,9 @@ class Experiment(Config):
         default_factory=DualTeacherConfig,
         description="Learning method: this project's, or one to compare it with.",
     )
-    teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="The first model.")
+    teacher: TeacherConfig = Field(
+        default_factory=TeacherConfig, description="The first, larger model."
+    )
     student: StudentConfig = Field(
         default_factory=StudentConfig, description="The second, smaller model."
     )

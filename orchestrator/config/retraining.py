@@ -101,8 +101,8 @@ class ReactionsConfig(Config):
         description=(
             "Treatment of the files of a rejected candidate. quarantine skips them until they"
             " change if their content explains the rejection (new classes that are not"
-            " recognised) or a person rejected the candidate; otherwise they are retried as set"
-            " below. retry uses all of them again on every tick."
+            " recognised) or a person rejected the candidate; otherwise retry_after_seconds and"
+            " max_retries apply. retry uses all of them again on every tick."
         ),
     )
     retry_after_seconds: float | None = Field(

@@ -34,7 +34,7 @@ class AdaptiveAugmentationConfig(Config):
         description="Largest length of a vector, in units of the class's spread.",
     )
     learning_rate: float = Field(
-        default=0.05, ge=0, le=MOST_RATE, description="Learning rate of the vectors; 0 keeps them."
+        default=0.05, ge=0, le=MOST_RATE, description="Learning rate of the vectors; 0 fixes them."
     )
     num_steps: int = Field(
         default=30, ge=0, le=MOST_STEPS, description="Optimisation steps before each task."
@@ -138,7 +138,7 @@ class JointEmbeddingConfig(Config):
         description="Distance to the class centre within which embeddings are not pulled.",
     )
     push_margin: float = Field(
-        default=1.2, ge=0, le=2, description="Distance beyond which classes are not pushed."
+        default=1.2, ge=0, le=2, description="Distance beyond which classes are not pushed apart."
     )
     weight: float = Field(
         default=0.1,
