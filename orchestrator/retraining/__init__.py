@@ -1,3 +1,3 @@
-"""Scheduled retraining: what has arrived, what to do about it, which model is the champion, and who
-may say so.
+"""Scheduled retraining: detect arrivals, decide what to learn from them, and keep track of the
+champion and of the process that may change it.
 """

@@ -1,6 +1,4 @@
-"""A candidate before it has learned: the lineage it will have, and the experiment that teaches
-it.
-"""
+"""A candidate before it has learned: its future lineage, and the experiment that trains it."""
 
 from __future__ import annotations
 
@@ -33,14 +31,14 @@ def draft_lineage(
     plan: ChangePlan,
     unlabeled: Sequence[UnlabeledTakenFile] = (),
 ) -> Lineage:
-    """What the candidate will have learned: all that the champion has, and what the plan says.
+    """Return the lineage that the candidate will have: the champion's plus what the plan adds.
 
     Args:
-        experiment: How to learn.
-        champion: What the champion has learned, or the held candidate, which is learned on.
-        found: In the source.
-        plan: What is to be learned.
-        unlabeled: Files without labels that are there.
+        experiment: The experiment that trains it.
+        champion: Lineage of the champion, or of the held candidate if learning continues from it.
+        found: Scan of the source.
+        plan: What to learn.
+        unlabeled: Files without labels that are present.
 
     Raises:
         ConfigError: Pre-trained weights cannot be read.
@@ -71,12 +69,12 @@ def draft_lineage(
 def candidate_experiment(
     retraining: Retraining, champion: Registered | None, draft: Lineage, plan: ChangePlan
 ) -> Experiment:
-    """The experiment that teaches a candidate: complete, so that `orchestrator run` repeats it.
+    """Return the complete experiment that trains a candidate; `orchestrator run` can repeat it.
 
-    It goes on from the champion's last stages, and reads of old classes only what the gate judges
-    by. It starts from the first task where known classes are refreshed, where the method learns
-    from all images, and where the configuration now builds other networks than the champion's;
-    stages that have not changed are in the store.
+    It continues from the champion's last stages, and reads only the held-out images of old classes,
+    by which the gate judges. It starts from the first task if known classes are refreshed, if the
+    method learns from all images, or if the configuration now builds different networks than the
+    champion's; unchanged stages are then cache hits in the store.
     """
     experiment, source = retraining.experiment, retraining.source
     goes_on = (
@@ -89,7 +87,7 @@ def candidate_experiment(
         if goes_on and champion and can_go_on(retraining, champion, draft)
         else None
     )
-    # what is held out is what the gate judges by: of the rest nothing is set aside for validation
+    # the gate judges by the held-out images; none of the others are set aside for validation
     same = {
         name: value
         for name, value in experiment.data.of_any_source.items()
@@ -122,7 +120,7 @@ def candidate_experiment(
 def _unlabeled(
     source: SourceConfig, deliveries: UnlabeledDeliveriesConfig, draft: Lineage
 ) -> UnlabeledArrivalsConfig | None:
-    """Return what has arrived without labels; None while there is nothing."""
+    """Return the files that have arrived without labels; None if there are none."""
     files = tuple(UnlabeledFile(name=it.name, sha256=it.sha256) for it in draft.unlabeled)
     if not files:
         return None
@@ -135,10 +133,11 @@ def _unlabeled(
 
 
 def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> bool:
-    """Whether the configured networks are the champion's, so that its stages can be learned on.
+    """Return whether the configured networks match the champion's, so that learning can continue
+    from its stages.
 
-    An extractor that has learned goes on as frozen or fine-tuned, whichever it was; one that is
-    used as it comes gives other features.
+    An extractor that has learned can continue as frozen or as fine-tuned, whichever it was before;
+    a pre-trained extractor that is used unchanged gives different features.
     """
     configured, of_champion = retraining.experiment, champion.experiment
     known_weights = champion.lineage.weights
@@ -165,13 +164,13 @@ def can_go_on(retraining: Retraining, champion: Registered, draft: Lineage) -> b
 
 
 def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> ArrivalsConfig:
-    """Return the configuration of all held-out images of a held candidate's classes that are there
-    now, also in files that have arrived since it learned.
+    """Return the configuration of all present held-out images of a held candidate's classes,
+    including those in files that arrived after it learned.
 
     Args:
-        retraining: Where images arrive.
-        held: What the candidate has learned.
-        found: In the source, compared with what it has learned.
+        retraining: The source of the images.
+        held: Lineage of the held candidate.
+        found: Scan of the source, compared with that lineage.
     """
     source, arrived = retraining.source, held.last_delivery + 1
     files = (*found.kept, *(file.taken(arrived) for file in found.new))
@@ -191,17 +190,17 @@ def held_out_images(retraining: Retraining, held: Lineage, found: Scan) -> Arriv
 
 
 def looks_at(table: ImageTable, rows: Iterable[int], data: DataConfig) -> Classes:
-    """Return how many verdicts each image gives, the coming one included.
+    """Return the number of verdicts in which each image is used, including the coming one.
 
-    Every champion has its delivery, and was judged by the held-out images of all deliveries so far:
-    the images of the first one give a verdict for each delivery.
+    Each champion has one delivery, and was judged by the held-out images of all deliveries up to
+    its own: images of the first delivery are used in one verdict per delivery.
 
     Args:
         table: The images with their places.
-        rows: Of the table.
-        data: The configuration, with files and deliveries, of which it was made.
+        rows: Rows of the table.
+        data: The configuration, with files and deliveries, from which the table was built.
     """
-    assert isinstance(data, ArrivalsConfig)  # noqa: S101 - a candidate learns from nothing else
+    assert isinstance(data, ArrivalsConfig)  # noqa: S101 - candidates learn only from arrivals
     folder = Folder(data.path)
     last = max(file.delivery for file in data.files)
     of_file = {folder.where(file.name): last - file.delivery + 1 for file in data.files}
@@ -212,10 +211,10 @@ def looks_at(table: ImageTable, rows: Iterable[int], data: DataConfig) -> Classe
 def learned_lineage(
     draft: Lineage, stages: Mapping[Role, str], matrices: Mapping[Role, Sequence[Sequence[float]]]
 ) -> Lineage:
-    """The lineage of a candidate that has learned.
+    """Return the lineage of a candidate that has learned.
 
     Args:
-        draft: As before.
+        draft: Its lineage before learning.
         stages: Key of the last stage, by role.
         matrices: Accuracy matrix, by role.
     """

@@ -1,6 +1,6 @@
-"""From what has arrived to what is done: every finding with its numbers, and a plan.
+"""Turn a scan into findings, with their numbers, and a plan.
 
-A plan learns, or does nothing, or refuses; it changes nothing itself.
+A plan says to learn, to do nothing, or to refuse; it changes nothing itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST_NAMES = 5
 
 
 class FindingKind(StrEnum):
-    """What a scan can find."""
+    """Kinds of findings of a scan."""
 
     NEW_CLASSES = "new_classes"
     FEW_HELD_OUT = "few_held_out"
@@ -47,13 +47,13 @@ Reaction = Literal["learn", "refresh", "wait", "warn", "refuse"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something found, and what is done about it.
+    """Something found, and the reaction to it.
 
     Attributes:
-        kind: What.
-        reaction: As configured.
-        message: With the numbers, for people.
-        classes: That it is about.
+        kind: Kind of finding.
+        reaction: The configured reaction.
+        message: Explanation with numbers, for people.
+        classes: Classes that the finding is about.
     """
 
     kind: FindingKind
@@ -64,12 +64,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class ChangePlan:
-    """What a tick does.
+    """Plan of a tick.
 
     Attributes:
-        findings: All that was found.
-        new_classes: To be learned, as one task; their labels as the source has them.
-        refreshed: Known classes to be learned again, with more images.
+        findings: All findings.
+        new_classes: Classes to learn as one task; their labels as in the source.
+        refreshed: Known classes to learn again, with more images.
     """
 
     findings: Sequence[Finding]
@@ -78,12 +78,12 @@ class ChangePlan:
 
     @property
     def refusals(self) -> list[Finding]:
-        """Findings for which nothing may be learned."""
+        """Return the findings that forbid learning."""
         return [finding for finding in self.findings if finding.reaction == "refuse"]
 
     @property
     def learns(self) -> bool:
-        """Whether there is anything to learn, and nothing against it."""
+        """Return whether there is anything to learn and no finding prevents it."""
         waits = any(finding.kind == FindingKind.REWRITTEN_FILES for finding in self.findings)
         return not self.refusals and not waits and bool(self.new_classes or self.refreshed)
 
@@ -91,12 +91,12 @@ class ChangePlan:
 def plan_changes(
     found: Scan, lineage: Lineage, retraining: Retraining, shifts: Sequence[Finding] = ()
 ) -> ChangePlan:
-    """Decides.
+    """Decide what a tick does.
 
     Args:
-        found: In the source.
-        lineage: What the champion has learned; empty where there is none.
-        retraining: The configured reactions.
+        found: Scan of the source.
+        lineage: Lineage of the champion; empty if there is none.
+        retraining: Has the configured reactions.
         shifts: Findings of the shift test.
     """
     new, waiting = _new_classes(found, lineage, retraining)
@@ -135,8 +135,8 @@ def plan_changes(
 def _new_classes(
     found: Scan, lineage: Lineage, retraining: Retraining
 ) -> tuple[tuple[Label, ...], dict[str, int]]:
-    """Classes with images enough, in their natural order; and those that wait, with their
-    numbers.
+    """Return unknown classes with enough images, in natural order, and those that wait for more
+    images, with their counts.
     """
     counts = {
         label: _num_images(label, found) for label in _labels(found) if label not in lineage.classes
@@ -165,8 +165,8 @@ def _new_classes(
 def _waiting_finding(waiting: dict[str, int], retraining: Retraining) -> Finding:
     counts = ", ".join(f"{label} ({num})" for label, num in waiting.items())
     what = (
-        f"classes with fewer than {retraining.source.min_images_per_class} images, or none held"
-        f" out, wait for more: {counts}"
+        f"classes with fewer than {retraining.source.min_images_per_class} images, or without"
+        f" held-out images, wait for more: {counts}"
     )
     return Finding(FindingKind.WAITING_CLASSES, "wait", what, tuple(waiting))
 
@@ -176,8 +176,8 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
     findings = []
     if found.rewritten:
         what = (
-            f"{_files([file.name for file in found.rewritten])}, known so far, are being written:"
-            " nothing is learned before that is over"
+            f"{_files([file.name for file in found.rewritten])}, learned from earlier, are being"
+            " written: nothing is learned until they are complete"
         )
         findings.append(Finding(FindingKind.REWRITTEN_FILES, "wait", what))
     if found.unsettled:
@@ -186,7 +186,7 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
     if found.quarantined:
         reasons = {file.reason for file in found.quarantined}
         what = (
-            f"{_files([file.name for file in found.quarantined])} left out until changed:"
+            f"{_files([file.name for file in found.quarantined])} skipped until changed:"
             f" {'; '.join(sorted(reasons))}"
         )
         findings.append(Finding(FindingKind.QUARANTINED_FILES, "warn", what))
@@ -198,7 +198,7 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
         findings.append(Finding(FindingKind.CHANGED_FILES, reactions.changed_files, what))
     if found.vanished:
         lost = sum(sum(file.num_images.values()) for file in found.vanished)
-        what = f"{_files([file.name for file in found.vanished])} with {lost} images are gone"
+        what = f"{_files([file.name for file in found.vanished])} with {lost} images are missing"
         findings.append(Finding(FindingKind.VANISHED_FILES, reactions.vanished_files, what))
     there = {
         label
@@ -208,7 +208,7 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
     }
     gone = tuple(label for label in lineage.classes if label not in there)
     if gone:
-        what = f"no image is left of {len(gone)} known classes: {_some(gone)}"
+        what = f"all images of {len(gone)} known classes are missing: {_some(gone)}"
         findings.append(
             Finding(FindingKind.VANISHED_CLASSES, reactions.vanished_classes, what, gone)
         )
@@ -216,7 +216,7 @@ def _about_files(found: Scan, lineage: Lineage, retraining: Retraining) -> list[
 
 
 def _renamed(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Finding]:
-    """New labels whose images have been learned under another one."""
+    """Return findings about new labels whose images were learned under another label."""
     findings = []
     for label in sorted(set(found.new_images()) - set(lineage.classes)):
         own = sketch(digest for file in found.new for digest in file.digests.get(label, ()))
@@ -224,7 +224,7 @@ def _renamed(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Find
             share = overlap(own, of_known)
             if share >= _RENAMED_FROM:
                 what = (
-                    f"{share:.0%} of the images labelled {label!r} are known as {known!r}: a"
+                    f"{share:.0%} of the images labelled {label!r} were learned as {known!r}: a"
                     " renamed class, or wrong labels"
                 )
                 findings.append(
@@ -241,7 +241,7 @@ def _renamed(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Find
 def _more_samples(
     found: Scan, lineage: Lineage, retraining: Retraining
 ) -> tuple[tuple[str, ...], list[Finding]]:
-    """Known classes to be learned again, and what was found of all that have grown."""
+    """Return the known classes to learn again, and findings about all classes that have grown."""
     reactions = retraining.reactions
     growth = {
         label: _num_images(label, found) - lineage.num_learned_from(label)
@@ -257,7 +257,7 @@ def _more_samples(
     if reactions.more_samples != "refresh":
         return (), [Finding(FindingKind.MORE_SAMPLES, reactions.more_samples, what, tuple(grown))]
     if found.vanished or found.changed:
-        what += "; not refreshed, for files of what was learned are gone or changed"
+        what += "; not refreshed, because files of the champion are missing or changed"
         return (), [Finding(FindingKind.MORE_SAMPLES, "warn", what, tuple(grown))]
     enough = tuple(
         label
@@ -265,13 +265,13 @@ def _more_samples(
         if num >= reactions.min_refresh_fraction * lineage.num_learned_from(label)
     )
     if not enough:
-        what += f"; refreshed from +{reactions.min_refresh_fraction:.0%} on"
+        what += f"; refreshed at +{reactions.min_refresh_fraction:.0%} or more"
         return (), [Finding(FindingKind.MORE_SAMPLES, "wait", what, tuple(grown))]
     return enough, [Finding(FindingKind.MORE_SAMPLES, "refresh", what, enough)]
 
 
 def _labels(found: Scan) -> list[str]:
-    """All labels of the files that are there; each once."""
+    """Return the distinct labels of all present files."""
     return list(
         dict.fromkeys(
             [*(label for file in found.kept for label in file.num_images), *found.new_images()]
@@ -280,7 +280,7 @@ def _labels(found: Scan) -> list[str]:
 
 
 def _num_images(label: str, found: Scan) -> int:
-    """Images of a class in all files that are there, known or new."""
+    """Count a class's images in all present files, known or new."""
     return sum(file.num_images.get(label, 0) for file in found.kept) + found.new_images().get(
         label, 0
     )

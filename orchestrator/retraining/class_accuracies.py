@@ -1,7 +1,7 @@
 """Accuracies by class of a candidate, on the held-out images by which the gate judges it.
 
-They lie as a file beside the lineage, in the teacher's version: a tag of the registry cannot hold
-a thousand classes.
+They are stored as a file next to the lineage, in the teacher's version: a tag of the registry
+cannot hold a thousand classes.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ CLASS_ACCURACIES_FILE = "class_accuracies.json"
 
 @dataclass(frozen=True)
 class ClassAccuracies:
-    """Held-out images by class, and how many of them each role predicts right.
+    """Number of held-out images by class, and number of correct predictions by role.
 
     Attributes:
-        num_images: Of each class, in the order of learning.
-        num_correct: By role, of each class, in the same order.
+        num_images: Number of images of each class, in the order of learning.
+        num_correct: By role, number of correct predictions of each class, in the same order.
     """
 
     num_images: Sequence[int] = ()
     num_correct: Mapping[Role, Sequence[int]] = field(default_factory=dict)
 
     def accuracy(self, role: Role, label: int) -> float | None:
-        """Return a class's accuracy in [0, 1]; None without a held-out image of it.
+        """Return a class's accuracy in [0, 1]; None if it has no held-out image.
 
         Args:
-            role: Whose.
-            label: Place of the class in the order of learning.
+            role: Role whose accuracy to return.
+            label: Position of the class in the order of learning.
         """
         num_images = self.num_images[label]
         return self.num_correct[role][label] / num_images if num_images else None
@@ -44,11 +44,11 @@ class ClassAccuracies:
 def class_accuracies(
     labels: Sequence[int], predictions: Mapping[Role, Sequence[int]]
 ) -> ClassAccuracies:
-    """Count the images of each class, and those that are predicted right.
+    """Count each class's images and correct predictions.
 
     Args:
-        labels: Of each image, as places in the order of learning.
-        predictions: By role, of the same images.
+        labels: Class of each image, as its position in the order of learning.
+        predictions: By role, predicted class of each image.
     """
     num_classes = max(labels, default=-1) + 1
     images = Counter(labels)
@@ -75,7 +75,7 @@ def write_class_accuracies(folder: Path, accuracies: ClassAccuracies) -> None:
 
 
 def read_class_accuracies(path: Path) -> ClassAccuracies | None:
-    """Return what `write_class_accuracies` wrote; None where the file is damaged."""
+    """Read the file that `write_class_accuracies` wrote; None if it is corrupt."""
     try:
         values = json.loads(path.read_bytes())
         num_images = [int(number) for number in values["num_images"]]

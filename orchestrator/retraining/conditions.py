@@ -1,4 +1,4 @@
-"""The conditions of the gate: statements about a candidate, each with its verdict."""
+"""Conditions of the gate: statements about a candidate, each with its verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRECISION = 1.02
 
 
 class ConditionVerdict(StrEnum):
-    """Name the outcomes of holding a statement against images."""
+    """Outcomes of testing a statement on images."""
 
     MET = "met"
     VIOLATED = "violated"
@@ -27,18 +27,18 @@ class Condition:
     """One condition of the gate.
 
     Attributes:
-        name: What is measured, in words.
-        key: The same, for tags.
-        value: Measured.
-        bound: What it is held against; None where it is only reported.
-        verdict: Whether it holds.
-        is_upper: Whether the bound is the most, instead of the least, that is allowed.
+        name: The measured quantity, in words.
+        key: The same quantity, for tags.
+        value: The measured value.
+        bound: The bound it is compared with; None if the value is only reported.
+        verdict: Whether the condition holds.
+        is_upper: Whether the bound is a maximum instead of a minimum.
         is_share: Whether the value is a fraction, shown in percent.
-        lower: Confidence bound of the value; None where it is known exactly.
-        upper: Likewise.
-        num_images: By so many images; None where none are needed.
-        more_images: About so many more would decide, if they look like those at hand; None where
-            it is decided, or hardly ever will be.
+        lower: Lower confidence bound of the value; None if the value is exact.
+        upper: Upper confidence bound; None if the value is exact.
+        num_images: Number of images measured; None if none are needed.
+        more_images: Estimated number of further images that would decide, if they resemble the
+            present ones; None if the condition is decided, or is unlikely ever to be.
     """
 
     name: str
@@ -55,32 +55,32 @@ class Condition:
 
     @property
     def is_met(self) -> bool:
-        """Return whether nothing speaks against the candidate."""
+        """Return whether the condition does not speak against the candidate."""
         return self.verdict in (ConditionVerdict.MET, ConditionVerdict.REPORTED)
 
     @property
     def seems_violated(self) -> bool:
-        """Return whether the value as measured breaks the bound, however uncertain it is."""
+        """Return whether the measured value breaks the bound, however uncertain it is."""
         if self.bound is None:
             return False
         return self.value > self.bound if self.is_upper else self.value < self.bound
 
     def shown(self, value: float) -> str:
-        """Return a value of this condition for people: percent, or a count."""
+        """Format a value of this condition for people: percent, or a count."""
         if self.is_share:
             return percent(value)
         return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
     @property
     def measured(self) -> str:
-        """Return the value with its bounds for people."""
+        """Return the value with its confidence bounds as text for people."""
         if self.lower is None or self.upper is None:
             return self.shown(self.value)
         return f"{self.shown(self.value)} ({self.shown(self.lower)} to {self.shown(self.upper)})"
 
     @property
     def demanded(self) -> str:
-        """Return the bound for people; empty where there is none."""
+        """Return the bound as text for people; empty if there is none."""
         if self.bound is None:
             return ""
         return f"{'at most' if self.is_upper else 'at least'} {self.shown(self.bound)}"
@@ -116,7 +116,7 @@ def percent(value: float) -> str:
 def exact(
     name: str, key: str, value: float, bound: float | None, *, is_upper: bool = False
 ) -> Condition:
-    """Return a condition on a number that is known exactly and is no share."""
+    """Return a condition on an exactly known number that is not a share."""
     verdict = ConditionVerdict.REPORTED
     if bound is not None:
         holds = value <= bound if is_upper else value >= bound
@@ -126,10 +126,10 @@ def exact(
 
 @dataclass(frozen=True)
 class Judge:
-    """Holds statements against bounds.
+    """Tests statements against bounds.
 
     Attributes:
-        risk: Probability of an error that each statement may have.
+        risk: Error probability allowed for each statement.
     """
 
     risk: float
@@ -137,13 +137,13 @@ class Judge:
     def at_least(
         self, name: str, key: str, statement: Statement, bound: float, num_images: int
     ) -> Condition:
-        """Return the condition that a value is a bound or more."""
+        """Return the condition that a value is at least a bound."""
         return self._held_against(name, key, statement, bound, num_images, is_upper=False)
 
     def at_most(
         self, name: str, key: str, statement: Statement, bound: float, num_images: int
     ) -> Condition:
-        """Return the condition that a value is a bound or less."""
+        """Return the condition that a value is at most a bound."""
         return self._held_against(name, key, statement, bound, num_images, is_upper=True)
 
     def _held_against(
@@ -189,8 +189,8 @@ def _verdict(found: Bounds, bound: float, is_upper: bool) -> ConditionVerdict:
 def _deciding_factor(
     statement: Statement, bound: float, risk: float, is_upper: bool
 ) -> float | None:
-    """Return how many times as many images would decide, with the same result; None where a
-    thousand times as many would not.
+    """Return the factor by which the number of images must grow to decide, with the same result;
+    None if a factor of a thousand is not enough.
     """
 
     def decides(factor: float) -> bool:

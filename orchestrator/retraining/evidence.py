@@ -1,4 +1,4 @@
-"""Gather what the gate goes by: candidate and champion on the same held-out images."""
+"""Gather the gate's evidence: candidate and champion on the same held-out images."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Classes = Int64[np.ndarray, " _"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The answers of a candidate's network, and of the champion's one of the same role.
+    """Predictions of a candidate's network, and of the champion's network of the same role.
 
     Attributes:
-        among_all: (images,), the candidate's classes.
-        among_old: (old images,), its choice among the champion's classes.
-        champion: (old images,), the champion's classes; None without a champion.
+        among_all: (images,), candidate's predictions among all its classes.
+        among_old: (old images,), candidate's predictions among the champion's classes.
+        champion: (old images,), champion's predictions; None without a champion.
     """
 
     among_all: Classes
@@ -36,11 +36,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class KnownTasks:
-    """Describe what a candidate has learned.
+    """Tasks that a candidate has learned.
 
     Attributes:
         class_names: In the order of learning.
-        tasks: The classes of every task.
+        tasks: The classes of each task.
         forgetting: Over all tasks, by role, on the images of the evidence.
     """
 
@@ -51,17 +51,17 @@ class KnownTasks:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the gate looks at.
+    """Everything that the gate considers.
 
     Attributes:
         labels: (images,), positions in the order of learning; the champion's classes come first.
-        num_old: Classes that the champion knows; 0 without one.
-        known: What the candidate has learned.
+        num_old: Number of classes that the champion knows; 0 without a champion.
+        known: Tasks that the candidate has learned.
         predictions: By role.
-        student_parameters: Numbers in the candidate's student.
-        student_latency_ms: Median time of its student for one image on one CPU thread.
-        looks: (images,), how many verdicts each held-out image gives, this one included; None
-            where all are new.
+        student_parameters: Number of parameters of the candidate's student.
+        student_latency_ms: Its student's median time for one image on one CPU thread.
+        looks: (images,), number of verdicts in which each image is used, including this one; None
+            if all images are new.
     """
 
     labels: Classes
@@ -74,13 +74,13 @@ class Evidence:
 
     @property
     def uses(self) -> float:
-        """Return how many verdicts an image gives on average, classes weighing the same."""
+        """Return the average number of verdicts per image, all classes weighing the same."""
         if self.looks is None:
             return 1.0
         return round(float(balanced_weights(self.labels) @ self.looks), 6)
 
     def only_new(self) -> Evidence:
-        """Return the part from images that have not been looked at before; the forgetting, too."""
+        """Return the evidence, including forgetting, from images not used in earlier verdicts."""
         if self.looks is None:
             return self
         chosen = self.looks == 1
@@ -109,7 +109,7 @@ class Evidence:
         return share.rate if share else 0.0
 
     def kept_of_earlier(self, role: Role) -> Share | None:
-        """Return the share of the images of earlier tasks that are right; None without one."""
+        """Return the share of correct predictions on earlier tasks; None without such images."""
         earlier = self.is_earlier
         if not earlier.any():
             return None
@@ -118,30 +118,30 @@ class Evidence:
 
     @property
     def is_earlier(self) -> Flags:
-        """Return which images show classes of earlier tasks than the last one."""
+        """Return a flag for each image of a task earlier than the last."""
         return self.task_of < len(self.known.tasks) - 1
 
     @property
     def is_old(self) -> Flags:
-        """Return which images show classes of the champion."""
+        """Return a flag for each image of a class that the champion knows."""
         return self.labels < self.num_old
 
     @property
     def task_of(self) -> Classes:
-        """Return the task of every image."""
+        """Return the task of each image."""
         task_of_class = {c: index for index, task in enumerate(self.known.tasks) for c in task}
         return np.asarray([task_of_class[int(label)] for label in self.labels], dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Move:
-    """Images of a class of the champion that now go to a new class.
+    """Images of one of the champion's classes that are now predicted as a new class.
 
     Attributes:
-        old: The class that they show.
-        new: The class that they are taken for.
-        num_images: So many; among the champion's classes they are right.
-        num_held_out: Of so many held-out images of the class.
+        old: Their true class.
+        new: The predicted class.
+        num_images: Number of such images; they are correct among the champion's classes.
+        num_held_out: Number of held-out images of the true class.
     """
 
     old: str
@@ -151,7 +151,7 @@ class Move:
 
 
 def find_moves(evidence: Evidence, role: Role) -> list[Move]:
-    """Return which images the new classes take from the champion's, the most frequent first."""
+    """Return the moves from the champion's classes to new classes, the most frequent first."""
     is_old, own = evidence.is_old, evidence.predictions[role]
     old_labels, chosen = evidence.labels[is_old], own.among_all[is_old]
     taken = (own.among_old == old_labels) & (chosen >= evidence.num_old)
@@ -176,11 +176,11 @@ def gather_evidence(
 
     Args:
         candidate: Its networks, on the CPU.
-        champion: Its networks; empty without one.
-        held_out: Images of all classes, in the order of learning.
-        num_old: Classes that the champion knows; 0 without one.
-        known: What the candidate has learned.
-        looks: (images,), how many verdicts each image gives, this one included.
+        champion: Its networks; empty without a champion.
+        held_out: Images of all classes; labels are positions in the order of learning.
+        num_old: Number of classes that the champion knows; 0 without a champion.
+        known: Tasks that the candidate has learned.
+        looks: (images,), number of verdicts in which each image is used, including this one.
     """
     labels = held_out.labels.numpy()
     old = held_out.labels < num_old

@@ -1,10 +1,10 @@
-"""The gate: whether a candidate becomes the champion, judged on images that no model has learned
+"""The gate: decide whether a candidate becomes the champion, by images that no model has learned
 from.
 
-Every bound is a statement with a confidence (conditions with error tolerance and reliability:
-ease.ml/ci, Renggli et al., SysML 2019). The candidate classifies the images of the champion's
-classes twice: among these classes only, which shows what was forgotten, and among all, which shows
-what the new classes take.
+Each bound is tested with a confidence (conditions with error tolerance and reliability: ease.ml/ci,
+Renggli et al., SysML 2019). The candidate classifies the images of the champion's classes twice:
+among these classes only, which shows what was forgotten, and among all classes, which shows how
+many images the new classes take.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NEW_ACCURACY = "new_accuracy"
 
 
 class Verdict(StrEnum):
-    """Name what becomes of a candidate.
+    """Verdicts on a candidate.
 
     PROMOTE makes it the champion, REJECT keeps the champion for good, HOLD keeps the candidate
     until more held-out images have arrived, ASK leaves the decision to a person.
@@ -52,13 +52,13 @@ class PromotionDecision:
     """A verdict with its reasons.
 
     Attributes:
-        verdict: What becomes of the candidate.
-        reason: In a sentence.
-        conditions: All that were looked at.
-        blames_data: Whether what was learned explains the rejection: the new classes themselves
-            are not recognised, as with wrong labels.
-        moves: Images of the student that the new classes take from the champion's.
-        advice: For a person; empty for none.
+        verdict: The verdict.
+        reason: The reason, as one sentence.
+        conditions: All tested conditions.
+        blames_data: Whether the data explains the rejection: the new classes themselves are not
+            recognised, as happens with wrong labels.
+        moves: Images of the champion's classes that the student assigns to new classes.
+        advice: Advice for a person; empty for none.
         class_accuracies: Of the candidate, among all classes.
     """
 
@@ -77,13 +77,13 @@ class PromotionDecision:
 
 
 def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> PromotionDecision:
-    """Hold a candidate against the conditions of the gate.
+    """Test a candidate against the conditions of the gate.
 
     Args:
         evidence: Candidate and champion on the same held-out images.
         gate: The bounds.
-        attempts: Candidates that have been learned from the same files, this one included: each
-            is another chance to pass by luck.
+        attempts: Number of candidates learned from the same files, including this one: each is
+            another chance to pass by luck.
     """
     by_class = class_accuracies(
         evidence.labels.tolist(),
@@ -96,8 +96,9 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
     advice = ""
     if evidence.uses > gate.shelf_life:
         advice = (
-            f"the held-out images have given {evidence.uses:.0f} verdicts; collect new ones of the"
-            f" known classes: after {gate.shelf_life} they say little about images to come"
+            f"the held-out images were used in {evidence.uses:.0f} verdicts; after"
+            f" {gate.shelf_life} they say little about future images: collect new ones of the"
+            " known classes"
         )
 
     def decided(verdict: Verdict, reason: str, *, blames_data: bool = False) -> PromotionDecision:
@@ -118,8 +119,9 @@ def decide(evidence: Evidence, gate: GateConfig, attempts: int = 1) -> Promotion
 
 
 def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
-    """Return the images that no verdict has used, where they are likely to be enough; how many
-    are needed does not depend on what they show.
+    """Return the part of the evidence from unused images if it is likely to suffice, otherwise all.
+
+    The required number does not depend on what the images show.
     """
     new = evidence.only_new()
     complete = np.array_equal(np.unique(new.labels), np.unique(evidence.labels))
@@ -130,17 +132,17 @@ def _least_used(evidence: Evidence, gate: GateConfig) -> Evidence:
 def _by_what_would_be_lost(
     evidence: Evidence, judge: Judge, unknown: Sequence[Condition]
 ) -> tuple[Verdict, str]:
-    """Return promotion where the candidate is better over all classes; the champion gets every
-    image of a new class wrong.
+    """Return promotion if the candidate is better over all classes, otherwise holding.
 
-    That says nothing of wrong labels: half-right answers on new classes are a gain as well. So a
-    candidate is held that seems to miss the minimum on them.
+    The champion gets every image of a new class wrong. Being better does not exclude wrong labels:
+    answers that are half right on new classes are an improvement as well. So a candidate that
+    appears to miss the minimum on new classes is held.
     """
     reason = _unknown_reason(unknown, evidence)
     if not evidence.num_old:
-        return Verdict.PROMOTE, f"{reason}; promoted, for without it there is no model at all"
+        return Verdict.PROMOTE, f"{reason}; promoted, because there is no other model yet"
     if any(it.key.endswith(_NEW_ACCURACY) and it.seems_violated for it in unknown):
-        return Verdict.HOLD, f"{reason}; held, for it seems to miss the minimum on the new classes"
+        return Verdict.HOLD, f"{reason}; held: it seems to miss the minimum on the new classes"
     gains = []
     for role in ROLES:
         own, is_old = evidence.predictions[role], evidence.is_old
@@ -151,7 +153,7 @@ def _by_what_would_be_lost(
     if all(gain.lower > 0 for gain in gains):
         least = min(gain.lower for gain in gains)
         what = (
-            f"{reason}; promoted, for over all classes it is better than the champion by"
+            f"{reason}; promoted, because over all classes it is better than the champion by"
             f" {percent(gains[-1].value)} (at least {percent(least)})"
         )
         return Verdict.PROMOTE, what
@@ -161,7 +163,7 @@ def _by_what_would_be_lost(
 def _unknown_reason(unknown: Sequence[Condition], evidence: Evidence) -> str:
     more = [condition.more_images for condition in unknown]
     wanted = (
-        "how many more would decide cannot be said"
+        "the number of further images that would decide is unknown"
         if None in more
         else f"about {max(it for it in more if it is not None):,} more would decide"
     )
@@ -234,7 +236,7 @@ def _about_old_classes(
 def _about_single_classes(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> Condition:
-    """Return the condition on the class that loses most; the risk is shared by all classes."""
+    """Return the condition on the class that loses most; all classes share the risk."""
     own, labels = evidence.predictions[role], evidence.labels[evidence.is_old]
     champion, among_all = own.champion == labels, own.among_all[evidence.is_old] == labels
     classes = np.unique(labels)
@@ -251,7 +253,7 @@ def _about_single_classes(
         verdict = ConditionVerdict.REPORTED
     elif proven:
         verdict = ConditionVerdict.VIOLATED
-    else:  # of few images a class, hardly any drop could be excluded: it must at least be seen
+    else:  # few images per class can hardly exclude any drop: only an observed one counts
         verdict = ConditionVerdict.MET if found.value <= bound else ConditionVerdict.UNKNOWN
     return Condition(
         f"{role}: largest loss of a class ({evidence.known.class_names[worst]})",
@@ -281,7 +283,7 @@ def _about_new_classes(
 def _about_forgetting(
     evidence: Evidence, role: Role, gate: GateConfig, judge: Judge
 ) -> list[Condition]:
-    """Return the condition on forgetting; the accuracies of earlier tasks count as known."""
+    """Return the condition on forgetting; accuracies of earlier tasks count as exact."""
     name, key = f"{role}: forgetting", f"{role}_forgetting"
     left = evidence.kept_of_earlier(role)
     if left is None:

@@ -1,4 +1,4 @@
-"""Compute how many held-out images a gate needs, before anything is learned."""
+"""Estimate how many held-out images a gate needs, before anything is learned."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MOST_IMAGES = 1_000_000
 def images_to_decide(gate: GateConfig, uses: float = 1.0) -> int:
     """Return how many held-out images of the champion's classes let an equally good candidate pass.
 
-    Equally good models are assumed to disagree on two images of a hundred, one in favour of each,
-    as neighbouring versions of one model were seen to.
+    Equally good models are assumed to disagree on two images out of a hundred, one in favour of
+    each, as measured for neighbouring versions of one model.
 
     Args:
-        gate: Margin and confidence; a margin of 0 needs more images than anybody has.
-        uses: Verdicts that the images have given, the coming one included.
+        gate: Has margin and confidence; no realistic number of images suffices for a margin of 0.
+        uses: Number of verdicts in which the images are used, including the coming one.
     """
     risk = (1 - gate.confidence) / max(1.0, uses)
     enough = 1
@@ -40,11 +40,11 @@ def images_to_decide(gate: GateConfig, uses: float = 1.0) -> int:
 
 
 def find_few_images(found: Scan, lineage: Lineage, retraining: Retraining) -> list[Finding]:
-    """Return whether the held-out images are too few to be sure of an equally good candidate.
+    """Return a finding if there are too few held-out images to pass an equally good candidate.
 
     Args:
-        found: In the source.
-        lineage: What the champion has learned.
+        found: Scan of the source.
+        lineage: Lineage of the champion.
         retraining: Has the gate, and the share of images that is held out.
     """
     new = found.new_images()
@@ -58,8 +58,8 @@ def find_few_images(found: Scan, lineage: Lineage, retraining: Retraining) -> li
         return []
     what = (
         f"the gate will judge by about {num_held_out} held-out images of the champion's classes;"
-        f" with a margin of {retraining.gate.margin:.1%} an equally good candidate needs about"
-        f" {enough:,} to be sure"
+        f" with a margin of {retraining.gate.margin:.1%} it needs about {enough:,} to pass an"
+        " equally good candidate"
     )
     return [Finding(FindingKind.FEW_HELD_OUT, "warn", what)]
 

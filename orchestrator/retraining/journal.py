@@ -1,19 +1,18 @@
-"""The journal: who works, and which model is the champion, as numbered entries of which each can be
-written only once.
+"""The journal: numbered entries that record which process holds the lease and which model is the
+champion. Each entry can be written only once.
 
 ```
-journal/000000000041.json      acquired   by a tick: it works while its heartbeat beats
-journal/000000000042.json      promoted   the champion is now another one; also held, rejected, …
-journal/000000000043.json      settled    the registry says so, too
+journal/000000000041.json      acquired   by a tick: it holds the lease while its heartbeat beats
+journal/000000000042.json      promoted   the champion has changed; also held, rejected, …
+journal/000000000043.json      settled    the registry agrees with the journal
 journal/000000000044.json      released
-heartbeats/000000000041        written again and again by the holder of 41
+heartbeats/000000000041        written again and again by the holder of entry 41
 ```
 
-Entry n + 1 is written by whoever knows entry n to be the last. So two ticks cannot both write it,
-and a holder that slept while another took over cannot write anything any more: its next number is
-taken. That number is the fence. Everything that must never be done by a stale holder is an entry
-first, and told to the registry after; what the registry was not told because its teller died is
-told by the next holder.
+A process writes entry n + 1 only if entry n is the last one it knows. So two ticks cannot both
+write it, and a holder that slept while another took over can no longer write: its next number is
+taken. That number is the fence. Everything that a stale holder must never do is first written as an
+entry and then applied to the registry; if the writer dies in between, the next holder applies it.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _NAME = re.compile(r"journal/[0-9]{12}\.json")
 
 
 class EntryKind(StrEnum):
-    """What an entry says."""
+    """Kinds of entries."""
 
     ACQUIRED = "acquired"
     PROMOTED = "promoted"
@@ -53,15 +52,15 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry.
+    """One entry of the journal.
 
     Attributes:
         index: Its number, from 1.
-        kind: What it says.
-        token: The number of its holder's `acquired` entry.
+        kind: Its kind.
+        token: Index of its holder's `acquired` entry.
         holder: The process that wrote it, as tags (see `run_process`).
-        state: Who holds which alias from here on.
-        nonce: Tells this entry apart from what another process writes.
+        state: The state from this entry on.
+        nonce: Distinguishes this entry from one written by another process.
     """
 
     index: int
@@ -73,24 +72,24 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """Return the name of its file."""
         return entry_name(self.index)
 
     @property
     def heartbeat(self) -> str:
-        """The file by which its holder shows that it lives."""
+        """Return the name of the file by which its holder shows that it is alive."""
         return f"heartbeats/{self.token:012d}"
 
     def as_bytes(self) -> bytes:
-        """As it is stored."""
+        """Return the content of its file."""
         return json.dumps(asdict(self), indent=1).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Entry:
-        """Return the entry that `as_bytes` was made of.
+        """Return the entry that `as_bytes` serialised.
 
         Raises:
-            ValueError: It was made of something else.
+            ValueError: The content is not an entry.
         """
         try:
             values: dict[str, Any] = json.loads(content)
@@ -100,13 +99,13 @@ class Entry:
             msg = "nested too deeply"
             raise ValueError(msg) from None
         except ValidationError as error:
-            msg = f"its state is none: {error.errors()[0]['msg']}"
+            msg = f"its state is invalid: {error.errors()[0]['msg']}"
             raise ValueError(msg) from None
         except (AttributeError, LookupError, TypeError) as error:
             msg = f"{type(error).__name__}: {error}"
             raise ValueError(msg) from None
         if not (_is_number(entry.index) and _is_number(entry.token) and _is_holder(entry.holder)):
-            msg = "index, token or holder is none"
+            msg = "index, token or holder is invalid"
             raise ValueError(msg)
         return entry
 
@@ -120,33 +119,33 @@ def _is_holder(value: object) -> bool:
 
 
 def entry_name(index: int) -> str:
-    """The file of an entry."""
+    """Return the file name of an entry."""
     return f"journal/{index:012d}.json"
 
 
 class Journal:
-    """Reads the last entry, and writes the next."""
+    """Reads the last entry and writes the next one."""
 
     def __init__(self, storage: Storage) -> None:
-        """Reads nothing yet."""
+        """Prepare access; nothing is read yet."""
         self.storage = storage
 
     def last(self) -> Entry | None:
-        """The last entry; None before the first.
+        """Return the last entry; None if the journal is empty.
 
         Raises:
-            StorageUnavailableError: The storage does not answer, or what is there is no entry.
+            StorageUnavailableError: The storage does not answer, or the last file is not an entry.
         """
         names = self._names()
         if not names:
             return None
         content = self.storage.read(names[-1])
-        if content is None:  # only old ones are ever removed: someone has been faster by hundreds
+        if content is None:  # pruned meanwhile: other processes have written hundreds of entries
             return self.last()
         try:
             return Entry.from_bytes(content)
         except ValueError as error:
-            advice = "restore it from a backup, or remove it to go on from the one before"
+            advice = "restore it from a backup, or remove it to continue from the entry before it"
             raise StorageUnavailableError(
                 f"is no entry of a journal ({error})", names[-1], advice
             ) from None
@@ -159,31 +158,32 @@ class Journal:
         state: State,
         token: int | None = None,
     ) -> Entry:
-        """Writes the entry that follows.
+        """Write the entry that follows another.
 
         Args:
             before: The last entry, as far as the caller knows.
-            kind: What the new one says.
+            kind: Kind of the new entry.
             holder: The caller.
-            state: From here on.
-            token: Of the caller; None for the entry by which it gets one.
+            state: State from the new entry on.
+            token: Token of the caller; None for the `acquired` entry, whose index becomes the
+                token.
 
         Raises:
-            LeaseLostError: It was not the last one.
+            LeaseLostError: `before` is not the last entry.
             StorageUnavailableError: The storage does not answer; the entry may have been written
-                all the same.
+                nevertheless.
         """
         index = before.index + 1 if before else 1
         entry = Entry(index, kind, token or index, holder, state, uuid.uuid4().hex)
         if not self.storage.create(entry.name, entry.as_bytes()):
             raise self._lost(index)
-        # Old entries are removed: a place that is free again must not be taken for the next one.
+        # Old entries are pruned: a number that is free again must not pass for the next one.
         if self._names()[-1] > entry.name:
             raise self._lost(index)
         return entry
 
     def prune(self, last: Entry) -> None:
-        """Removes entries, and heartbeats, that nobody needs any more."""
+        """Remove entries and heartbeats that are no longer needed."""
         for folder in ("journal", "heartbeats"):
             for name in self.storage.names(folder):
                 number = name.rpartition("/")[2].partition(".")[0]
@@ -191,18 +191,18 @@ class Journal:
                     self.storage.remove(name)
 
     def remove(self) -> None:
-        """Remove the whole journal, the last entry last: until then it is no empty one."""
+        """Remove the whole journal, the last entry last: until then it is not an empty journal."""
         for folder in ("set_aside", "monitoring", "heartbeats", "journal"):
             for name in self.storage.names(folder):
                 self.storage.remove(name)
 
     def _names(self) -> list[str]:
-        """Return the files of the entries; whatever else lies there is none."""
+        """Return the names of the entries' files, ignoring all other files."""
         return [name for name in self.storage.names("journal") if _NAME.fullmatch(name)]
 
     @staticmethod
     def _lost(index: int) -> LeaseLostError:
         return LeaseLostError(
-            f"another process has taken over (entry {index} of the journal is taken)",
-            next_step="what it has done counts; run it again",
+            f"another process has taken over the lease (entry {index} of the journal exists)",
+            next_step="its decisions count; run the command again",
         )

@@ -1,5 +1,5 @@
-"""The lease: one retraining works at a time. Its holder shows that it lives; who does not is
-replaced, and can do no harm any more.
+"""The lease: only one retraining works at a time. Its holder sends heartbeats; a holder without
+them is replaced, and can then no longer change anything.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from orchestrator.tracking.run_process import recorded_process, this_process
 logger = logging.getLogger(__name__)
 
 READING_NOTE = "reading.json"
-"""The file where the holder notes what it reads; see `suspects`."""
+"""The file in which the holder notes which files it reads; see `suspects`."""
 
 
 def this_holder() -> dict[str, str]:
-    """This process, as others can tell later whether it is gone."""
+    """Return this process as tags, by which others can later tell whether it is gone."""
     process = this_process()
     return (
         process.tags()
@@ -36,12 +36,10 @@ def this_holder() -> dict[str, str]:
 
 
 class Lease:
-    """Held from `acquire` to `release`. Whatever is written with it is written only while it is
-    held.
-    """
+    """A lease from `acquire` to `release`. Entries are written only while it is held."""
 
     def __init__(self, journal: Journal, acquired: Entry) -> None:
-        """See `acquire`."""
+        """Keep an acquired lease; see `acquire`."""
         self._journal = journal
         self._last = acquired
         self._writing = threading.Lock()
@@ -54,53 +52,53 @@ class Lease:
         holder: dict[str, str],
         first: State | None = None,
     ) -> Lease:
-        """Take the lease.
+        """Acquire the lease.
 
         Args:
-            journal: Whose lease.
-            config: When a holder counts as dead.
+            journal: Journal of the retraining.
+            config: Settings by which a holder counts as dead.
             holder: This process.
-            first: Who holds which alias, where the journal is empty; None for nobody.
+            first: State to start from if the journal is empty; None means an empty state.
 
         Raises:
-            LockedError: Somebody else holds it, and lives.
+            LockedError: Another holder is alive.
             StorageUnavailableError: The storage does not answer.
         """
         before = journal.last()
         if before is not None and before.kind != EntryKind.RELEASED:
             age = _refuse_if_alive(journal, before, config, holder)
             logger.warning(
-                "the retraining of %s has died (%s): this one takes over", _who(before), age
+                "the retraining of %s has died (%s): taking over its lease", _who(before), age
             )
         state = before.state if before else first or State()
         try:
             acquired = journal.write_after(before, EntryKind.ACQUIRED, holder, state)
         except LeaseLostError:
-            raise LockedError("another retraining was faster by a moment") from None
+            raise LockedError("another retraining acquired the lease a moment earlier") from None
         lease = cls(journal, acquired)
         lease.beat()
         return lease
 
     @property
     def state(self) -> State:
-        """Who holds which alias, as this holder has left it."""
+        """Return the state as of this holder's last entry."""
         return self._last.state
 
     @property
     def token(self) -> int:
-        """Grows with every holder."""
+        """Return the token, which grows with each holder."""
         return self._last.token
 
     @property
     def storage(self) -> Storage:
-        """The journal's files: of the holder, where it notes what it is about to do."""
+        """Return the journal's storage, in which the holder notes what it is about to do."""
         return self._journal.storage
 
     def write(self, kind: EntryKind, state: State) -> None:
-        """Writes an entry, as the holder.
+        """Write an entry as the holder.
 
         Raises:
-            LeaseLostError: It is not the holder any more; nothing is changed.
+            LeaseLostError: This process no longer holds the lease; nothing is changed.
             StorageUnavailableError: The storage does not answer.
         """
         with self._writing:
@@ -109,24 +107,25 @@ class Lease:
             )
 
     def check(self) -> None:
-        """Makes sure that it is still the holder, before something long or costly.
+        """Check that this process still holds the lease, before something long or costly.
 
         Raises:
-            LeaseLostError: It is not.
+            LeaseLostError: It does not.
             StorageUnavailableError: The storage does not answer.
         """
         last = self._journal.last()
         if last is None or last.nonce != self._last.nonce:
             raise LeaseLostError(
-                "another process has taken over", next_step="what it has done counts; run it again"
+                "another process has taken over the lease",
+                next_step="its decisions count; run the command again",
             )
 
     def beat(self) -> None:
-        """Shows that the holder lives."""
+        """Write a heartbeat."""
         self._journal.storage.write(self._last.heartbeat, b"")
 
     def release(self) -> None:
-        """Lets the next one in; what was taken over already is left alone."""
+        """Release the lease; a lease that another process took over is left alone."""
         with suppress(LeaseLostError):
             self.check()
             self.storage.remove(READING_NOTE)
@@ -135,12 +134,12 @@ class Lease:
 
 
 class Heartbeat:
-    """Beats in the background for as long as the `with` lasts; a process that hangs or dies stops
-    beating.
+    """Sends heartbeats in the background while the `with` block runs; a process that hangs or dies
+    stops sending them.
     """
 
     def __init__(self, lease: Lease, every_seconds: float) -> None:
-        """Beats nothing yet."""
+        """Prepare the heartbeat; the `with` block starts it."""
         self._lease = lease
         self._every_seconds = every_seconds
         self._ended = threading.Event()
@@ -171,19 +170,19 @@ class Heartbeat:
 def _refuse_if_alive(
     journal: Journal, last: Entry, config: LeaseConfig, here: dict[str, str]
 ) -> str:
-    """Why the holder counts as dead.
+    """Return why the holder counts as dead.
 
     Raises:
-        LockedError: It lives, as far as can be told.
+        LockedError: It is alive, as far as can be told.
     """
     process, this = recorded_process(last.holder), recorded_process(here)
     if process is not None and this is not None and process.is_gone(this):
         return "its process is gone"
     age = journal.storage.age_seconds(last.heartbeat)
-    if age is None:  # it died, or is, between its entry and its first heartbeat
+    if age is None:  # the holder died, or still is, between its entry and its first heartbeat
         age = journal.storage.age_seconds(last.name) or 0.0
     if age < -config.expires_seconds:
-        # its clock, or whoever has written it, is wrong: it would seem to live for as long
+        # a clock is wrong, the holder's or the storage's: the holder would seem alive for as long
         return f"its last heartbeat is {-age:.0f} s ahead of the storage's clock"
     if age <= config.expires_seconds:
         raise LockedError(

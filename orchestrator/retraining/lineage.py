@@ -1,5 +1,5 @@
-"""What a model has learned, from which files: travels with it through the registry, and is all that
-the next tick goes by.
+"""A model's lineage: what it has learned, from which files. It travels with the model through the
+registry, and is all that the next tick starts from.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ class _Record(BaseModel):
 
 
 class TakenFile(_Record):
-    """A file of the source as it was when it was read.
+    """A labelled file of the source as it was when it was read.
 
     Attributes:
         name: Path within the source.
-        sha256: Of its content.
+        sha256: Digest of its content.
         num_bytes: Its size.
-        modified: When it was written, in seconds since 1970.
-        delivery: With which delivery it came; 1 is the first.
-        num_images: By class.
-        num_held_out: Of these, by class; None in lineages that were written without.
+        modified: Time at which it was written, in seconds since 1970.
+        delivery: Delivery in which it arrived; the first is 1.
+        num_images: Number of images by class.
+        num_held_out: Number of held-out images by class; None in lineages written before this
+            field existed.
     """
 
     name: PathWithin
@@ -46,9 +47,9 @@ class UnlabeledTakenFile(_Record):
 
     Attributes:
         name: Path within the folder of images without labels.
-        sha256: Of its content.
+        sha256: Digest of its content.
         num_bytes: Its size.
-        modified: When it was written, in seconds since 1970.
+        modified: Time at which it was written, in seconds since 1970.
     """
 
     name: PathWithin
@@ -58,11 +59,11 @@ class UnlabeledTakenFile(_Record):
 
 
 class QuarantinedFile(_Record):
-    """A file that is left out for as long as it stays as it is.
+    """A file that is skipped until its content changes.
 
     Attributes:
         name: Path within the source.
-        sha256: Of its content.
+        sha256: Digest of its content.
         reason: Why the candidate that learned from it was rejected.
     """
 
@@ -72,18 +73,18 @@ class QuarantinedFile(_Record):
 
 
 class Lineage(_Record):
-    """All that a champion, or a candidate, has learned so far.
+    """Everything that a champion or a candidate has learned so far.
 
     Attributes:
-        files: Of all deliveries, in their order.
-        tasks: The labels of every task, in the order of learning.
-        deliveries: For each known class, the last delivery of which it was learned.
-        sketches: For each known class, the smallest digests of its images: enough to know it again
+        files: Files of all deliveries, in order.
+        tasks: Labels of each task, in the order of learning.
+        deliveries: For each known class, the last delivery from which it was learned.
+        sketches: For each known class, the smallest digests of its images: enough to recognise it
             under another name.
-        quarantined: Files left out when this was learned.
-        weights: What tells the pre-trained weights that its backbones began with from others, by
-            role; empty where nobody noted it.
-        unlabeled: Files without labels that it learned from, the longest known first.
+        quarantined: Files skipped when this was learned.
+        weights: Identity of the pre-trained weights of each backbone, by role; empty if it was not
+            recorded.
+        unlabeled: Files without labels that it learned from, those known longest first.
         learned: The last stages, and both accuracy matrices; None in a draft.
     """
 
@@ -98,16 +99,16 @@ class Lineage(_Record):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """All known classes, in the order of learning."""
+        """Return all known classes, in the order of learning."""
         return tuple(str(label) for task in self.tasks for label in task)
 
     @property
     def last_delivery(self) -> int:
-        """Number of the newest delivery; 0 before the first."""
+        """Return the number of the newest delivery; 0 before the first."""
         return max((file.delivery for file in self.files), default=0)
 
     def num_learned_from(self, label: str) -> int:
-        """Images of a class in the deliveries of which it was learned, held-out ones among them."""
+        """Count a class's images, held-out ones included, in the deliveries it was learned from."""
         return sum(
             file.num_images.get(label, 0)
             for file in self.files
@@ -116,16 +117,16 @@ class Lineage(_Record):
 
 
 def sketch(digests: Iterable[bytes]) -> tuple[str, ...]:
-    """The smallest digests of some images (a bottom-k sketch, Cohen & Kaplan 2007): equal images,
-    equal sketches.
+    """Return the smallest digests of some images (a bottom-k sketch, Cohen & Kaplan 2007); equal
+    images give equal sketches.
     """
     return tuple(digest[:8].hex() for digest in sorted(set(digests))[:_SKETCH_SIZE])
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> float:
-    """Estimated share of the smaller set's images that the other set has as well, in [0, 1].
+    """Estimate the share of the smaller set's images that the other set contains, in [0, 1].
 
-    Digests below both sketches' largest ones are known completely in either.
+    Both sketches are complete for digests below the smaller of their largest digests.
     """
     if not one or not other:
         return 0.0

@@ -1,4 +1,4 @@
-"""Put the mistakes of a candidate's student into words, for the gate's reasons."""
+"""Describe the mistakes of a candidate's student in words, for the gate's reasons."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Mistake:
-    """Count held-out images of a class that are taken for another one.
+    """A class that is mistaken for another one, with the number of held-out images.
 
     Attributes:
-        label: The class that they show.
-        predicted: The class that they are taken for.
-        num_images: So many by the candidate.
-        num_held_out: Of so many held-out images of the class.
-        num_before: So many by the champion; None where it does not know both classes.
+        label: The true class.
+        predicted: The predicted class.
+        num_images: Number of such mistakes of the candidate.
+        num_held_out: Number of held-out images of the true class.
+        num_before: Number of such mistakes of the champion; None if it lacks one of the classes.
     """
 
     label: str
@@ -35,7 +35,7 @@ class Mistake:
 
 
 def find_mistakes(evidence: Evidence) -> list[Mistake]:
-    """Return what the candidate's student takes for what, the largest share of a class first."""
+    """Return the mistakes of the candidate's student, the largest share of a class first."""
     own, labels = evidence.predictions["student"], evidence.labels
     held_out = Counter(labels.tolist())
     cells = Counter(zip(labels.tolist(), own.among_all.tolist(), strict=True))
@@ -60,6 +60,6 @@ def find_mistakes(evidence: Evidence) -> list[Mistake]:
 
 
 def mistakes_in_words(evidence: Evidence) -> str:
-    """Return the worst mistakes as the end of a sentence; empty where there are none."""
+    """Return the worst mistakes as the end of a sentence; empty if there are none."""
     worst = find_mistakes(evidence)[:_MOST_NAMED]
     return f"; the student takes {', '.join(map(str, worst))}" if worst else ""

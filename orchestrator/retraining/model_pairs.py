@@ -1,5 +1,5 @@
 """Pairs of a teacher and its student in MLflow's registry, as promotions see them. The student's
-aliases decide; the teacher's follow.
+aliases are authoritative; the teacher's follow.
 """
 
 from __future__ import annotations
@@ -24,34 +24,36 @@ from orchestrator.tracking.registry import (
 
 
 class ModelPairs:
-    """See `settling.Registry`."""
+    """Implements `settling.Registry` on MLflow's registry."""
 
     def __init__(self, registry: ModelRegistry) -> None:
-        """Asks nothing yet."""
+        """Keep the registry; nothing is requested yet."""
         self._registry = registry
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Who has an alias; None for nobody.
+        """Return the pair that has an alias; None if no version has it.
 
         Raises:
-            UserInputError: The champion is a version that no retraining has made, so there is
-                nothing to learn on from.
+            UserInputError: The champion is a version that was not made by a retraining, so learning
+                cannot continue from it.
         """
         student = self._registry.with_alias("student", alias)
         pair = None if student is None else self._pair(student)
         if pair is None and student is not None and alias == CHAMPION:
             where = f"{self._registry.model_name('student')} version {student.version}"
             advice = (
-                "give the alias to a version that has one, or begin under another name"
+                "give the alias to a version that has a teacher, or start under another name"
                 " (experiment.name)"
             )
             raise UserInputError(
-                f"has the alias {alias!r}, and no teacher: no retraining has made it", where, advice
+                f"has the alias {alias!r} but no teacher: it was not made by a retraining",
+                where,
+                advice,
             )
         return pair
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
-        """Gives an alias to a pair, from whoever has it; None takes it away."""
+        """Move an alias to a pair; None removes it."""
         versions: dict[Role, str | None] = (
             {"teacher": None, "student": None} if pair is None else {**_versions(pair)}
         )
@@ -59,8 +61,8 @@ class ModelPairs:
             self._registry.set_alias(role, alias, versions[role])
 
     def note(self, note: Note) -> None:
-        """Write a pair's state beside it: why it has it, and who has decided that; the student
-        keeps all its states as events.
+        """Write a pair's state, its reason and who decided it as tags; the student's tags also keep
+        all earlier states as events.
         """
         decided = {DECIDED_BY_TAG: note.by} if note.by else {}
         tags = {STATE_TAG: note.state.value, REASON_TAG: note.reason, **decided}
@@ -73,7 +75,7 @@ class ModelPairs:
             self._registry.set_tags("student", note.pair.student, {EVENTS_TAG: events})
 
     def state_of(self, pair: ModelPair) -> str:
-        """Return the state that was noted last beside a pair; empty where none was."""
+        """Return the state last noted for a pair; empty if there is none."""
         student = self._registry.find("student", pair.student)
         return student.tags.get(STATE_TAG, "") if student else ""
 
@@ -81,12 +83,12 @@ class ModelPairs:
         """Return the pair of a student's version.
 
         Raises:
-            UserInputError: There is no such version, or no retraining has made it.
+            UserInputError: The version does not exist, or was not made by a retraining.
         """
         student = self._registry.find("student", version)
         pair = self._pair(student) if student else None
         if pair is None:
-            what = "no retraining has made it" if student else "no such version"
+            what = "it was not made by a retraining" if student else "no such version"
             raise UserInputError(
                 f"{self._registry.model_name('student')} version {version}: {what}",
                 next_step="see the versions in MLflow's model registry",
@@ -94,14 +96,14 @@ class ModelPairs:
         return pair
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """The champion from which a pair has learned on; None for a first one."""
+        """Return the champion from which a pair continued learning; None for a first pair."""
         student = self._registry.find("student", pair.student)
         version = student.tags.get(PREDECESSOR_TAG, "") if student else ""
         predecessor = self._registry.find("student", version) if version else None
         return self._pair(predecessor) if predecessor else None
 
     def has(self, pair: ModelPair) -> bool:
-        """Whether both versions are still there."""
+        """Return whether both versions still exist."""
         return all(
             self._registry.find(role, version) is not None
             for role, version in _versions(pair).items()

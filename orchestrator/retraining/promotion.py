@@ -1,8 +1,8 @@
-"""Move champion and held candidate: in the journal first, then in the registry. What was
-interrupted in between is finished by the next holder.
+"""Move champion and held candidate: in the journal first, then in the registry. If a move is
+interrupted in between, the next holder of the lease finishes it.
 
-A held candidate has always learned on from the present champion. So what moves the champion ends
-the candidate's time: its files count as new again, and nothing is lost.
+A held candidate has always continued learning from the present champion. So a new champion ends the
+candidate's time: its files count as new again, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from orchestrator.retraining.version_states import VersionState
 def promote(
     lease: Lease, registry: Registry, candidate: ModelPair, reason: str, by: str = GATE
 ) -> None:
-    """Make a candidate the champion; a held one that is another is superseded.
+    """Make a candidate the champion; a different held candidate is superseded.
 
     Args:
         lease: Held by this process.
-        registry: Is told.
-        candidate: Has learned on from the champion.
-        reason: Why.
-        by: Who has decided: the gate, or a person.
+        registry: Registry to update.
+        candidate: Pair that continued learning from the champion.
+        reason: Reason for the promotion.
+        by: Who decided: the gate, or a person.
 
     Raises:
         LeaseLostError: Another process has taken over; nothing is changed.
-        TransientError: Journal or registry does not answer; the next tick finishes it.
+        TransientError: Journal or registry does not answer; the next tick finishes the promotion.
     """
     before = lease.state
     of_held = before.held.pair if before.held else None
@@ -71,14 +71,14 @@ def promote(
 
 
 def hold(lease: Lease, registry: Registry, held: Held) -> None:
-    """Keep the champion, and a candidate about which the gate could not decide.
+    """Keep the champion, and hold a candidate about which the gate could not decide.
 
-    The candidate becomes the challenger; one that was held before it, from which it has learned on,
-    is superseded.
+    The candidate becomes the challenger; an earlier held candidate, from which it continued
+    learning, is superseded.
 
     Raises:
         LeaseLostError: Another process has taken over; nothing is changed.
-        TransientError: Journal or registry does not answer; the next tick finishes it.
+        TransientError: Journal or registry does not answer; the next tick finishes the change.
     """
     before = lease.state
     state = VersionState.ASKED if held.is_asked else VersionState.HELD
@@ -101,17 +101,17 @@ def hold(lease: Lease, registry: Registry, held: Held) -> None:
 
 
 def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutAside) -> None:
-    """Keep the champion. The rejected candidate becomes the challenger, unless another one is held.
+    """Keep the champion. The rejected candidate becomes the challenger unless another one is held.
 
     Args:
         lease: Held by this process.
-        registry: Is told.
-        rejected: The candidate, why, and who has decided.
-        files: What becomes of its files: they are tried again, or put aside.
+        registry: Registry to update.
+        rejected: The candidate, the reason, and who decided.
+        files: Treatment of its files: they are tried again, or put aside.
 
     Raises:
         LeaseLostError: Another process has taken over; nothing is changed.
-        TransientError: Journal or registry does not answer; the next tick finishes it.
+        TransientError: Journal or registry does not answer; the next tick finishes the rejection.
     """
     before, pair = lease.state, rejected.pair
     held = None if before.held and before.held.pair == pair else before.held
@@ -135,22 +135,22 @@ def reject(lease: Lease, registry: Registry, rejected: Note, files: Tried | PutA
 def approve(
     lease: Lease, registry: Registry, candidate: ModelPair | None, reason: str, by: str
 ) -> ModelPair:
-    """Make a candidate the champion because a person says so.
+    """Make a candidate the champion by a person's decision.
 
     Args:
         lease: Held by this process.
-        registry: Is told.
+        registry: Registry to update.
         candidate: Held, rejected or rolled back; None means the held one.
-        reason: Why, in the person's words.
+        reason: The person's reason.
         by: The person.
 
     Returns:
-        The champion from here on.
+        The new champion.
 
     Raises:
         UserInputError: None is held, or the candidate does not follow the present champion.
         LeaseLostError: Another process has taken over; nothing is changed.
-        TransientError: Journal or registry does not answer; the next tick finishes it.
+        TransientError: Journal or registry does not answer; the next tick finishes the approval.
     """
     chosen = _follower(lease.state, registry, candidate)
     promote(lease, registry, chosen, reason, by)
@@ -160,13 +160,13 @@ def approve(
 def dismiss(
     lease: Lease, registry: Registry, candidate: ModelPair | None, reason: str, by: str
 ) -> ModelPair:
-    """Reject a candidate because a person says so; its files are put aside until they change.
+    """Reject a candidate by a person's decision; its files are put aside until they change.
 
     Args:
         lease: Held by this process.
-        registry: Is told.
+        registry: Registry to update.
         candidate: Held, or rejected by the gate; None means the held one.
-        reason: Why, in the person's words.
+        reason: The person's reason.
         by: The person.
 
     Returns:
@@ -175,7 +175,7 @@ def dismiss(
     Raises:
         UserInputError: None is held, or the candidate does not follow the present champion.
         LeaseLostError: Another process has taken over; nothing is changed.
-        TransientError: Journal or registry does not answer; the next tick finishes it.
+        TransientError: Journal or registry does not answer; the next tick finishes the rejection.
     """
     chosen = _follower(lease.state, registry, candidate)
     reject(lease, registry, Note(chosen, VersionState.REJECTED, reason, by), PutAside(chosen))
@@ -185,26 +185,26 @@ def dismiss(
 def roll_back(
     lease: Lease, registry: Registry, reason: str, by: str = ""
 ) -> tuple[ModelPair, ModelPair]:
-    """Make the previous champion the champion again; a second time, the one before it.
+    """Make the previous champion the champion again; a second rollback returns to the one before.
 
-    The one that is rolled back becomes the challenger: what it had learned from is left out of the
-    next ticks, as after a rejection for bad data. A held candidate, which has learned on from it,
-    is superseded.
+    The champion that is rolled back becomes the challenger: later ticks skip the files that it
+    learned from, as after a rejection for bad data. A held candidate, which continued learning from
+    it, is superseded.
 
     Returns:
-        The champion from here on, and the one that was.
+        The new champion, and the one rolled back.
 
     Raises:
-        UserInputError: There is no previous one.
+        UserInputError: There is no previous champion.
         LeaseLostError: Another process has taken over; nothing is changed.
-        TransientError: Journal or registry does not answer; the next tick finishes it.
+        TransientError: Journal or registry does not answer; the next tick finishes the rollback.
     """
     before = lease.state
     if before.champion is None or before.previous is None:
         what = (
             "there is no champion yet"
             if before.champion is None
-            else f"there is none before the champion ({before.champion})"
+            else f"the champion ({before.champion}) has no predecessor"
         )
         raise UserInputError(
             f"nothing to roll back to: {what}",
@@ -231,16 +231,16 @@ def roll_back(
 
 
 def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> ModelPair:
-    """Return the candidate that a person decides about: one that knows all that the champion knows.
+    """Return the candidate to decide about: one that continued learning from the present champion.
 
     Raises:
-        UserInputError: There is none, or it is none.
+        UserInputError: No candidate is held, or the named one is or does not follow the champion.
     """
     if candidate is None:
         if state.held is None:
             raise UserInputError(
                 "no candidate is held",
-                next_step="name the version of the student that you mean (MLflow's model registry)",
+                next_step="name a version of the student (see MLflow's model registry)",
             )
         return state.held.pair
     if candidate == state.champion:
@@ -253,8 +253,8 @@ def _follower(state: State, registry: Registry, candidate: ModelPair | None) -> 
         learned_from = f"version {predecessor.student}" if predecessor else "no champion"
         now = f"version {state.champion.student}" if state.champion else "none"
         raise UserInputError(
-            f"version {candidate.student} of the student has learned on from {learned_from}, but"
-            f" the champion is {now}: what that has learned would be lost",
+            f"version {candidate.student} of the student has continued from {learned_from}, but"
+            f" the champion is {now}, and what it has learned would be lost",
             next_step="`orchestrator rollback` returns to earlier champions",
         )
     return candidate

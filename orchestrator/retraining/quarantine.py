@@ -1,4 +1,4 @@
-"""Files that are left out for as long as they stay as they are."""
+"""Collect the files that ticks skip until their content changes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from orchestrator.tracking.registry import REASON_TAG, ModelRegistry
 def quarantined_files(
     state: State, known: tuple[Lineage, ...], registry: ModelRegistry, folder: Path
 ) -> list[QuarantinedFile]:
-    """Return the files of what was rejected for its data, or rolled back, since the champion.
+    """Return the files of candidates newer than the champion that were rejected for their data, or
+    rolled back.
 
     Args:
-        state: Who was put aside.
-        known: Lineages of the champion and of the held candidate: their files are not left out.
-        registry: Has the lineages of those that were put aside.
-        folder: For the files of these.
+        state: Has the candidates that were put aside.
+        known: Lineages of the champion and of the held candidate; their files are not skipped.
+        registry: Has the lineages of the candidates that were put aside.
+        folder: Folder for downloaded lineages.
 
     Raises:
-        UserInputError: A lineage is missing or damaged.
+        UserInputError: A lineage is missing or corrupt.
         TrackingUnavailableError: The registry does not answer.
     """
     learned = {file.sha256 for lineage in known for file in lineage.files}

@@ -1,12 +1,12 @@
-"""A candidate's state in the registry, beside its package: all that the next tick needs to learn
-on, and nothing that must be served.
+"""A candidate's state in the registry, next to its package: all that the next tick needs to
+continue learning, and nothing that is needed for serving.
 
 ```
 continual/lineage.json        what it has learned, from which files
-continual/experiment.yaml     how
+continual/experiment.yaml     the experiment that trained it
 continual/stages/<key>/…      both roles' last stages: tensors and checksums
 ```
-It lies with the teacher: the student's package holds only what is served.
+It belongs to the teacher's version: the student's package has only what is needed for serving.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _LINEAGE, _EXPERIMENT, _STAGES = "lineage.json", "experiment.yaml", "stages"
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered pair, with its state.
+    """A registered pair with its state.
 
     Attributes:
         pair: Its versions.
         lineage: What it has learned.
-        experiment: How.
-        stages: Its last stages.
+        experiment: The experiment that trained it.
+        stages: Its last stages, by role.
     """
 
     pair: ModelPair
@@ -55,12 +55,12 @@ class Registered:
 
     @property
     def keys(self) -> dict[Role, str]:
-        """Of its last stages."""
+        """Return the keys of its last stages, by role."""
         return stage_keys(self.lineage)
 
     def restore(self, store: StageStore) -> None:
-        """Puts its stages into a stage store that does not have them (any more): another cluster's,
-        or a cleaned one.
+        """Put its stages into a stage store that lacks them: another cluster's, or one that was
+        cleaned up.
 
         Raises:
             StorageUnavailableError: The store cannot be read or written.
@@ -70,11 +70,11 @@ class Registered:
                 store.save(key, self.stages[role])
 
     def networks(self) -> dict[Role, AnyNetwork]:
-        """Both networks, on the CPU.
+        """Return both networks, on the CPU.
 
         Raises:
-            UserInputError: The file of a pre-trained extractor's weights has become another one:
-                they are not part of a stage.
+            UserInputError: The file of a pre-trained extractor's weights has changed; these weights
+                are not part of a stage.
         """
         now = weights_of(self.experiment)
         for role in ROLES:
@@ -83,9 +83,9 @@ class Registered:
                 and self.lineage.weights.get(role, now[role]) != now[role]
             ):
                 raise UserInputError(
-                    "these are not the pre-trained weights that the champion was learned with",
+                    "the pre-trained weights have changed since the champion learned with them",
                     where=f"{role}.backbone.weights",
-                    next_step="put them back, and give new ones a file of their own",
+                    next_step="restore the file, and store new weights in another file",
                 )
         shape, cpu = self.experiment.data.shape, torch.device("cpu")
         return {
@@ -97,16 +97,16 @@ class Registered:
 
 
 def stage_keys(lineage: Lineage) -> dict[Role, str]:
-    """Keys of the last stages of a lineage that has been learned."""
-    assert lineage.learned is not None  # noqa: S101 - only drafts have not
+    """Return the keys of a learned lineage's last stages, by role."""
+    assert lineage.learned is not None  # noqa: S101 - only drafts have None here
     return {"teacher": lineage.learned.teacher, "student": lineage.learned.student}
 
 
 def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: StageStore) -> None:
-    """Puts a candidate's state into its teacher's package.
+    """Write a candidate's state into its teacher's package.
 
     Raises:
-        StorageUnavailableError: The stages are not in the store any more.
+        OrchestratorError: A stage is no longer in the store.
     """
     state = folder / STATE_FOLDER
     state.mkdir(parents=True, exist_ok=True)
@@ -117,18 +117,18 @@ def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: S
         artifact = store.load(key)
         if artifact is None:
             what, advice = (
-                f"stage {key[:12]} has just been learned and is gone",
-                "run the same command again",
+                f"stage {key[:12]} was learned a moment ago but is missing in the stage store",
+                "run the command again to recompute it",
             )
             raise OrchestratorError(what, store.uri, advice)
         own.save(key, artifact)
 
 
 def load_lineage(registry: ModelRegistry, pair: ModelPair, folder: Path) -> Lineage:
-    """What a registered pair has learned.
+    """Return the lineage of a registered pair.
 
     Raises:
-        UserInputError: Its files are missing or damaged.
+        UserInputError: Its files are missing or corrupt.
         TrackingUnavailableError: The registry does not answer.
     """
     try:
@@ -141,17 +141,17 @@ def load_lineage(registry: ModelRegistry, pair: ModelPair, folder: Path) -> Line
 def load_registered(
     registry: ModelRegistry, pair: ModelPair, folder: Path, store: StageStore
 ) -> Registered:
-    """A registered pair with its stages; those that are damaged are taken from the stage store, if
-    they are there.
+    """Return a registered pair with its stages; corrupt ones are taken from the stage store if
+    possible.
 
     Args:
-        registry: Where it is.
-        pair: Which.
-        folder: An empty one, for its files.
+        registry: Registry of the pair.
+        pair: Its versions.
+        folder: An empty folder for its files.
         store: The stage store.
 
     Raises:
-        UserInputError: Its files are missing or damaged.
+        UserInputError: Its files are missing or corrupt.
         TransientError: Registry or store does not answer.
     """
     try:
@@ -166,7 +166,7 @@ def load_registered(
         artifact = own.load(key) or store.load(key)
         if artifact is None:
             raise _as_user_error(
-                f"the {role}'s stage {key[:12]} is damaged or missing", registry, pair
+                f"the {role}'s stage {key[:12]} is corrupt or missing", registry, pair
             )
         stages[role] = artifact
     return Registered(pair, lineage, experiment, stages)
@@ -177,7 +177,7 @@ def _as_user_error(problem: object, registry: ModelRegistry, pair: ModelPair) ->
         return problem
     where = f"{registry.model_name('teacher')} version {pair.teacher}"
     advice = (
-        "restore its files in MLflow's artifact store, or return to the champion before:"
+        "restore its files in MLflow's artifact store, or return to the champion before it:"
         " `orchestrator rollback`"
     )
     return UserInputError(

@@ -1,9 +1,9 @@
-"""When the files of a rejected candidate are tried again, and with which seed.
+"""Decide when to try the files of a rejected candidate again, and with which seed.
 
-A candidate that was rejected for no fault of its data may have been unlucky: with its seed, or with
-the images it was judged by. Its files count as new. As soon as others have arrived, or the
-experiment or the gate is configured differently, a candidate learns from all of them; before that,
-only after some time, with another seed, and only a few times.
+A candidate that was rejected for no fault of its data may have been unlucky with its seed, or with
+the images by which it was judged. Its files count as new. As soon as other files have arrived, or
+the experiment or the gate is configured differently, a candidate learns from all of them. Until
+then, the same files are tried again only after some time, with another seed, and only a few times.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _NOT_LEARNED_BY = {"name", "scenario", "execution", "store", "tracking"}
 
 @dataclass(frozen=True)
 class Attempt:
-    """Describe a candidate before it is learned.
+    """A candidate before it is learned.
 
     Attributes:
         files: New files that it would learn from (see `file_id`).
-        num_retries: How many other seeds have been tried, this one included.
+        num_retries: Number of other seeds tried, including this one.
         settings: Identity of the experiment and the gate.
-        waits: Why it is not learned now; empty where it is.
+        waits: Reason to wait instead of learning now; empty if it is learned now.
     """
 
     files: tuple[str, ...]
@@ -40,8 +40,8 @@ class Attempt:
     waits: str = ""
 
     def repeats(self, tried: Tried | None) -> bool:
-        """Return whether the same candidate was judged by the same images before: another verdict
-        is no other chance to pass.
+        """Return whether the same candidate was judged by the same images before, so that this
+        verdict is not another chance to pass.
         """
         return tried is not None and (self.files, self.num_retries, self.settings) == (
             tried.files,
@@ -58,13 +58,13 @@ class Attempt:
 def next_attempt(
     state: State, found: Scan, plan: ChangePlan, retraining: Retraining, now: float
 ) -> Attempt:
-    """Return whether a candidate is learned now, and with which seed.
+    """Return the next attempt: whether a candidate is learned now, and with which seed.
 
     Args:
-        state: What was tried last.
-        found: In the source.
-        plan: Learns something.
-        retraining: How often, and how long after, the same files are tried again.
+        state: Has the last rejected attempt.
+        found: Scan of the source.
+        plan: Plan that learns something.
+        retraining: Has the number of retries and the time between them.
         now: Seconds since 1970.
     """
     reactions, tried = retraining.reactions, state.tried
@@ -87,7 +87,7 @@ def next_attempt(
     if now < due:
         when = datetime.fromtimestamp(due, UTC).isoformat(timespec="seconds")
         waits = (
-            f"{again} when more files have arrived, or from {when} on with another seed"
+            f"{again} when more files have arrived, or after {when} with another seed"
             f" ({num_retries} of {reactions.max_retries})"
         )
         return Attempt(files, num_retries, attempt.settings, waits)
@@ -95,12 +95,12 @@ def next_attempt(
 
 
 def tried_with(attempt: Attempt, rejected: ModelPair, now: float) -> Tried:
-    """Return what the state keeps of an attempt whose candidate is rejected."""
+    """Return the state's record of an attempt whose candidate is rejected."""
     return Tried(rejected, now, attempt.files, attempt.num_retries, attempt.settings)
 
 
 def settings_of(retraining: Retraining) -> str:
-    """Return the identity of what a candidate is learned and judged by."""
+    """Return the identity of the settings by which a candidate is learned and judged."""
     tree = {
         "experiment": retraining.experiment.model_dump(mode="json", exclude=_NOT_LEARNED_BY),
         "gate": retraining.gate.model_dump(mode="json"),

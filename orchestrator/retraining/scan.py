@@ -1,5 +1,5 @@
-"""What has arrived in the source since the champion learned: new, changed, vanished files, read as
-far as they are new.
+"""Scan the source for new, changed and missing files since the champion learned. Only new files are
+read.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ class NewFile:
 
     Attributes:
         name: Path within the source.
-        sha256: Of its content.
+        sha256: Digest of its content.
         num_bytes: Its size.
-        modified: When it was written.
-        digests: Of its images, by class.
+        modified: Time at which it was written.
+        digests: Digests of its images, by class.
         integer_labels: Whether its labels are integers.
-        num_held_out: Different images that no model learns from, by class; None where not counted.
+        num_held_out: Number of distinct images that no model learns from, by class; None if not
+            counted.
     """
 
     name: str
@@ -46,7 +47,7 @@ class NewFile:
     num_held_out: Mapping[str, int] | None = None
 
     def taken(self, delivery: int) -> TakenFile:
-        """Return the file as the next lineage names it."""
+        """Return the file as an entry of the next lineage."""
         num_images = {label: len(digests) for label, digests in self.digests.items()}
         return TakenFile(
             name=self.name,
@@ -61,18 +62,17 @@ class NewFile:
 
 @dataclass(frozen=True)
 class Scan:
-    """The source beside a lineage.
+    """Comparison of the source with a lineage.
 
     Attributes:
-        kept: Files of the lineage that are there as they were (or under another name, as they are
-            now called).
-        new: Files that are not of the lineage, and settled.
-        changed: Files of the lineage whose content differs now.
-        vanished: Files of the lineage that are gone.
+        kept: Files of the lineage that are present and unchanged, under their current names.
+        new: Settled files that are not in the lineage.
+        changed: Files of the lineage whose content has changed.
+        vanished: Files of the lineage that are missing.
         unsettled: Names of new files that may still be growing.
-        rewritten: Files of the lineage that somebody is writing anew.
-        quarantined: Files left out.
-        modified: When each Parquet file that is there was written, in seconds since 1970.
+        rewritten: Files of the lineage that are being rewritten.
+        quarantined: Skipped files.
+        modified: When each present Parquet file was written, in seconds since 1970.
     """
 
     kept: Sequence[TakenFile] = ()
@@ -86,18 +86,18 @@ class Scan:
 
     @property
     def num_files(self) -> int:
-        """Files that are there and settled."""
+        """Count the files that are present and settled."""
         return len(self.kept) + len(self.new) + len(self.changed) + len(self.quarantined)
 
     def new_images(self) -> dict[str, int]:
-        """Images in new files, by class."""
+        """Count the images in new files, by class."""
         counts: Counter[str] = Counter()
         for file in self.new:
             counts.update({label: len(digests) for label, digests in file.digests.items()})
         return dict(counts)
 
     def num_held_out(self, fraction: float) -> dict[str, int]:
-        """Return how many images are held out, or would be, by class, as far as that is known."""
+        """Count the images that are or would be held out, by class, as far as that is known."""
         counts: Counter[str] = Counter()
         for file in self.kept:
             counts.update(file.num_held_out or {})
@@ -113,19 +113,19 @@ def scan(
     now: float | None = None,
     set_aside: Sequence[QuarantinedFile] = (),
 ) -> Scan:
-    """Lists the source, and reads what is new.
+    """List the source, and read its new files.
 
-    A file of the same name, size and time is taken to be the same and not read again.
+    A file with the same name, size and time is considered unchanged and is not read again.
 
     Args:
-        source: Where.
-        lineage: What is known.
-        quarantined: What to leave out.
+        source: The source.
+        lineage: Lineage to compare with.
+        quarantined: Files to skip, recognised by their content.
         now: Seconds since 1970; None means now.
-        set_aside: What not even to read.
+        set_aside: Files that are not even read.
 
     Raises:
-        DataError: No such folder, or a new file that is not what it should be.
+        DataError: The folder does not exist, or a new file is invalid.
         StorageUnavailableError: The source does not answer.
     """
     folder, now = Folder(source.path), time.time() if now is None else now
@@ -177,12 +177,12 @@ def list_new(source: SourceConfig, lineage: Lineage, now: float | None = None) -
     """List the settled files that a scan reads, by name.
 
     Args:
-        source: Where.
-        lineage: What is known.
+        source: The source.
+        lineage: Lineage to compare with.
         now: Seconds since 1970; None means now.
 
     Raises:
-        DataError: No such folder.
+        DataError: The folder does not exist.
         StorageUnavailableError: The source does not answer.
     """
     listed, now = Folder(source.path).names(), time.time() if now is None else now
@@ -197,14 +197,14 @@ def list_new(source: SourceConfig, lineage: Lineage, now: float | None = None) -
 
 
 def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[SourceFile]:
-    """List the settled Parquet files without labels, by name; none where none are expected.
+    """List the settled Parquet files without labels, by name; empty if none are configured.
 
     Args:
-        source: Where.
+        source: The source.
         now: Seconds since 1970; None means now.
 
     Raises:
-        DataError: No such folder.
+        DataError: The folder does not exist.
         StorageUnavailableError: It does not answer.
     """
     if source.unlabeled is None:
@@ -221,17 +221,17 @@ def list_unlabeled(source: SourceConfig, now: float | None = None) -> list[Sourc
 def take_unlabeled(
     source: SourceConfig, files: Sequence[SourceFile], known: Sequence[UnlabeledTakenFile]
 ) -> list[UnlabeledTakenFile]:
-    """Return files without labels as they are now: those that are known first, in their order, so
-    that what was computed of their images is found again.
+    """Return the present files without labels, known ones first and in their order, so that results
+    computed from their images are found again.
 
     Args:
-        source: Where.
-        files: As listed.
-        known: With which the champion learned. One of the same name, size and time is taken to be
-            the same and not read again.
+        source: The source.
+        files: Files as listed.
+        known: Files with which the champion learned. One with the same name, size and time is
+            considered unchanged and is not read again.
 
     Raises:
-        StorageUnavailableError: One cannot be read.
+        StorageUnavailableError: A file cannot be read.
     """
     if source.unlabeled is None:
         return []
@@ -260,15 +260,15 @@ def _is_settled(
 
 
 def looks_the_same(file: SourceFile, known: TakenFile | UnlabeledTakenFile) -> bool:
-    """Return whether a listed file counts as the known one, without being read."""
+    """Return whether a listed file counts as the known one, without reading it."""
     return file.num_bytes == known.num_bytes and file.modified == known.modified
 
 
 def held_out_of(digests: Mapping[str, Sequence[bytes]], fraction: float) -> dict[str, int]:
-    """Return how many different images are never learned from, by class.
+    """Count the distinct images that are never learned from, by class.
 
     Args:
-        digests: Of the images, by class.
+        digests: Digests of the images, by class.
         fraction: Share of all images that is held out.
     """
     return {

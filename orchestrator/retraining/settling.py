@@ -1,4 +1,4 @@
-"""Make journal and registry agree: finish what was interrupted, follow what a person has moved."""
+"""Reconcile journal and registry: finish interrupted moves, and follow moves made by hand."""
 
 from __future__ import annotations
 
@@ -24,58 +24,58 @@ logger = logging.getLogger(__name__)
 
 
 class Registry(Protocol):
-    """Where models are kept, and who of them has which alias."""
+    """Registry of models and their aliases."""
 
     def holder_of(self, alias: Alias) -> ModelPair | None:
-        """Who has an alias; None for nobody."""
+        """Return the pair that has an alias; None if no version has it."""
         ...
 
     def give(self, alias: Alias, pair: ModelPair | None) -> None:
-        """Gives an alias to a pair, from whoever has it; None takes it away."""
+        """Move an alias to a pair; None removes it."""
         ...
 
     def note(self, note: Note) -> None:
-        """Write a pair's state beside it: why it has it, and who has decided that."""
+        """Write a pair's state, its reason and who decided it."""
         ...
 
     def state_of(self, pair: ModelPair) -> str:
-        """Return the state that was noted last beside a pair; empty where none was."""
+        """Return the state last noted for a pair; empty if there is none."""
         ...
 
     def predecessor_of(self, pair: ModelPair) -> ModelPair | None:
-        """The champion from which a pair has learned on; None for a first one."""
+        """Return the champion from which a pair continued learning; None for a first pair."""
         ...
 
     def has(self, pair: ModelPair) -> bool:
-        """Whether both versions are still there: people delete old ones."""
+        """Return whether both versions still exist: people delete old ones."""
         ...
 
 
 def settle(lease: Lease, registry: Registry) -> None:
-    """Make journal and registry agree: finish what was interrupted, and follow a person who has
-    moved the alias by hand.
+    """Make journal and registry agree: finish interrupted moves, and follow a person who has moved
+    the champion's alias by hand.
 
-    A holder that sleeps while it tells the registry, is taken for dead, and wakes, tells the rest
-    of it: an alias, or a state of the champion, that only such a late teller can have written is
-    taken back, here, at the begin and the end of every tick. Versions that somebody has deleted are
-    forgotten, but for the champion's: see `check_champion`.
+    A holder may sleep while it updates the registry, count as dead, wake up and write the rest. An
+    alias, or a state of the champion, that only such a late writer can have set is reverted here,
+    at the beginning and the end of each tick. Deleted versions are forgotten, except for the
+    champion: see `check_champion`.
 
     Raises:
-        UserInputError: The alias has been given to a version that no retraining has made.
+        UserInputError: The alias was given to a version that was not made by a retraining.
         LeaseLostError: Another process has taken over.
         TransientError: Journal or registry does not answer.
     """
     state = without_deleted(lease.state, registry)
     if state != lease.state:
         logger.warning(
-            "versions with the alias %r or %r were deleted: they are forgotten",
+            "versions with the alias %r or %r were deleted: the journal drops them",
             PREVIOUS,
             CHALLENGER,
         )
         lease.write(EntryKind.ADOPTED, state)
     if not state.is_settled:
         logger.warning(
-            "a decision was interrupted; it is finished: the champion is %s",
+            "a decision was interrupted and is now applied: the champion is %s",
             state.champion,
         )
         late = (*state.late_tellers, state.champion) if state.champion else state.late_tellers
@@ -89,10 +89,10 @@ def settle(lease: Lease, registry: Registry) -> None:
         ):
             tell(lease, registry, state)
     elif moved is None:
-        return  # taken away is not moved: nothing says who should be champion now
+        return  # a removed alias is not a move: it does not say which version should be champion
     elif moved in state.late_tellers:
         logger.warning(
-            "%s was made champion by a process that had been taken for dead; it is %s again",
+            "%s was made champion by a process that had counted as dead; it is %s again",
             moved,
             state.champion,
         )
@@ -100,7 +100,7 @@ def settle(lease: Lease, registry: Registry) -> None:
     else:
         if state.champion is not None:
             logger.warning(
-                "the alias %r was moved by hand, from %s to %s: that is followed",
+                "the alias %r was moved by hand, from %s to %s: adopting the new champion",
                 CHAMPION,
                 state.champion,
                 moved,
@@ -109,8 +109,8 @@ def settle(lease: Lease, registry: Registry) -> None:
 
 
 def _adopt(lease: Lease, registry: Registry, before: State, moved: ModelPair) -> None:
-    """Follow a person. Back to an older version is a rollback: else the next tick would learn, and
-    promote, the same once more. A held candidate has not learned on from the new champion.
+    """Follow a person's move. A move to an older version is a rollback: otherwise the next tick
+    would learn and promote the same again. A held candidate does not follow the new champion.
     """
     challenger = registry.holder_of(CHALLENGER)
     if before.held is not None and challenger == before.held.pair:
@@ -155,26 +155,26 @@ def _moved_back(registry: Registry, champion: ModelPair, after: State) -> State:
 
 
 def check_champion(state: State, registry: Registry) -> None:
-    """Passes when the champion has its alias, or there has never been one.
+    """Check that the champion has its alias, or that there has never been a champion.
 
     Raises:
-        UserInputError: Somebody has deleted the champion, or taken its alias away. To learn a first
-            one again would lose every class whose images are gone.
+        UserInputError: The champion was deleted, or its alias removed. Learning a first champion
+            again would lose every class whose images are gone.
         TransientError: The registry does not answer.
     """
     if state.champion is None or registry.holder_of(CHAMPION) is not None:
         return
     what = "has lost its alias" if registry.has(state.champion) else "was deleted"
     advice = (
-        f"give the alias {CHAMPION!r} to a version of the student in MLflow, or `orchestrator"
-        " rollback`; to begin anew, remove the journal: lease.uri, by default `retraining` in the"
-        " stage store"
+        f"give the alias {CHAMPION!r} to a version of the student in MLflow, or run"
+        " `orchestrator rollback`; to start over, remove the journal: lease.uri, by default"
+        " `retraining` in the stage store"
     )
     raise UserInputError(f"the champion ({state.champion}) {what}", next_step=advice)
 
 
 def tell(lease: Lease, registry: Registry, state: State) -> None:
-    """Tell the registry, and write in the journal that it was told."""
+    """Apply a state to the registry, then record in the journal that this is done."""
     lease.check()
     for note in state.notes:
         logger.info("%s: %s (%s)", note.pair, note.state.value, note.reason)
@@ -184,21 +184,21 @@ def tell(lease: Lease, registry: Registry, state: State) -> None:
     registry.give(PREVIOUS, state.previous)
     if (
         state.champion is not None
-    ):  # where there is none yet, a late teller must not take the alias from a first one
-        registry.give(CHAMPION, state.champion)  # last: all else then is as it should be beside it
+    ):  # without a champion, a late writer must not take the alias from a first one
+        registry.give(CHAMPION, state.champion)  # last: everything else is then consistent with it
     standing = {state.champion, state.held.pair if state.held else None}
     notes = tuple(note for note in state.notes if note.pair in standing)
     lease.write(EntryKind.SETTLED, replace(state, is_settled=True, notes=notes))
 
 
 def with_notes(before: State, *notes: Note) -> tuple[Note, ...]:
-    """Return new notes, after those that still stand about other versions."""
+    """Return new notes, after the notes about other versions that still apply."""
     noted = {note.pair for note in notes}
     return (*(note for note in before.notes if note.pair not in noted), *notes)
 
 
 def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
-    """Return what to note about a held candidate whose place another version takes."""
+    """Return the note about a held candidate that another version supersedes."""
     held = before.held
     if held is None or held.pair == follower:
         return ()
@@ -206,14 +206,14 @@ def of_superseded(before: State, follower: ModelPair) -> tuple[Note, ...]:
 
 
 def newer(found: Iterable[PutAside], champion: ModelPair) -> tuple[PutAside, ...]:
-    """Return those that were registered after a champion; of those before it, the champion's
-    lineage has the files.
+    """Return the candidates registered after a champion; the files of earlier ones are in the
+    champion's lineage.
     """
     return tuple(it for it in found if int(it.pair.student) > int(champion.student))
 
 
 def without_deleted(state: State, registry: Registry) -> State:
-    """Forget deleted versions, but for the champion."""
+    """Return the state without deleted versions, except for the champion."""
 
     def there(pair: ModelPair | None) -> ModelPair | None:
         return pair if pair is None or registry.has(pair) else None

@@ -1,9 +1,9 @@
-"""Whether known classes look different now: a two-sample test on embeddings.
+"""Test whether known classes look different now: a two-sample test on embeddings.
 
-Each dimension of the embeddings is put to a Kolmogorov-Smirnov test, and the smallest p-value,
-times the number of dimensions (Bonferroni), decides: among the tests that Rabanser et al. ("Failing
-Loudly", NeurIPS 2019) compare, the one that needs least of a sample. No test can tell good news
-from bad; it says that somebody should look.
+Each dimension of the embeddings is put to a Kolmogorov-Smirnov test, and the smallest p-value
+times the number of dimensions (Bonferroni) decides. Among the tests that Rabanser et al. ("Failing
+Loudly", NeurIPS 2019) compare, this one needs the fewest samples. The test cannot tell whether a
+change is good or bad, only that a person should look.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Embeddings = npt.NDArray[np.floating]
 
 
 def shift_p_value(known: Embeddings, new: Embeddings) -> float:
-    """How likely embeddings so different are if nothing has changed.
+    """Return the probability of embeddings this different if nothing has changed.
 
     Args:
-        known: Of the images that were learned, (images, dimensions).
-        new: Of the images that have arrived, (images, dimensions).
+        known: Embeddings of learned images, (images, dimensions).
+        new: Embeddings of images that have arrived, (images, dimensions).
 
     Returns:
-        In [0, 1]; small means shifted.
+        A p-value in [0, 1]; small means shifted.
     """
     from scipy.stats import (  # noqa: PLC0415
         ks_2samp,
@@ -45,7 +45,7 @@ def shift_p_value(known: Embeddings, new: Embeddings) -> float:
 
 
 def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> list[Finding]:
-    """Puts every known class of which enough new images have arrived to the test.
+    """Test every known class with enough new images for a shift.
 
     Raises:
         DataError: An image cannot be decoded.
@@ -63,7 +63,7 @@ def find_shifts(found: Scan, champion: Registered, retraining: Retraining) -> li
         held_out_only=False,
     )
     deliveries = {file.name: file.delivery for file in found.kept}
-    # held-out ones: images from which a network has learned look different to it
+    # held-out ones: to a network, the images that it has learned from look different
     known = _images(
         retraining,
         deliveries,
@@ -93,13 +93,13 @@ def _images(
     last_delivery: Mapping[str, int],
     held_out_only: bool,
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Images of some classes, at most as many of each as are tested.
+    """Return images of some classes, for each at most as many as the test uses.
 
     Args:
-        retraining: Where from.
-        deliveries: Of every file.
-        last_delivery: For every class, the last that counts.
-        held_out_only: Whether only such images count from which nothing was learned.
+        retraining: Has the source.
+        deliveries: Delivery of each file.
+        last_delivery: For each class, the last delivery to use.
+        held_out_only: Whether to use only images from which nothing was learned.
     """
     source, limit = retraining.source, retraining.shift_test.max_images
     shape, max_pixels = source.shape, retraining.experiment.data.max_image_pixels

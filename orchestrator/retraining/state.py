@@ -1,5 +1,5 @@
-"""The state of a retraining, as every entry of its journal has it: who holds which alias, what is
-held, and what is tried again.
+"""The state of a retraining, as each entry of its journal stores it: the holders of the aliases,
+the held candidate, and the rejected candidate whose files are tried again.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class ModelPair:
 
 @dataclass(frozen=True)
 class Note:
-    """A version's new state, which the registry is told after the journal.
+    """A version's new state, to be written to the registry after the journal.
 
     Attributes:
         pair: The versions.
-        state: Their state from here on.
-        reason: Why.
-        by: Who has decided: `gate`, or a person as user@host; empty for what only follows from a
-            decision about another version.
+        state: Their new state.
+        reason: Reason for the state.
+        by: Who decided: `gate`, or a person as user@host; empty if it only follows from a decision
+            about another version.
     """
 
     pair: ModelPair
@@ -55,11 +55,11 @@ class Held:
     """The candidate about which the gate could not decide.
 
     Attributes:
-        pair: Its versions; it has learned on from the champion.
-        is_asked: Whether a person decides; otherwise more held-out images may.
-        reason: What is not known, or to be decided.
-        judged_files: Of the files that have arrived since it learned, those by whose held-out
-            images it was judged already (see `file_id`).
+        pair: Its versions; it continued learning from the champion.
+        is_asked: Whether a person decides; otherwise further held-out images may.
+        reason: What is unknown, or left to decide.
+        judged_files: Of the files that have arrived since it learned, those whose held-out images
+            were already used to judge it (see `file_id`).
     """
 
     pair: ModelPair
@@ -70,14 +70,14 @@ class Held:
 
 @dataclass(frozen=True)
 class Tried:
-    """The last candidate that was rejected for no fault of its data: its files count as new.
+    """The last candidate that was rejected for no fault of its data; its files count as new.
 
     Attributes:
         pair: Its versions.
-        at: When it was rejected, in seconds since 1970.
-        files: It learned from these new files (see `file_id`).
-        num_retries: How often the same files were tried again, each time with another seed.
-        settings: Identity of the experiment and the gate that it was learned and judged by.
+        at: Time of the rejection, in seconds since 1970.
+        files: New files that it learned from (see `file_id`).
+        num_retries: Number of retries with the same files, each with another seed.
+        settings: Identity of the experiment and the gate by which it was learned and judged.
     """
 
     pair: ModelPair
@@ -89,12 +89,12 @@ class Tried:
 
 @dataclass(frozen=True)
 class PutAside:
-    """A candidate that was rejected for its data, or rolled back: its files are left out.
+    """A candidate that was rejected for its data, or rolled back; its files are skipped.
 
     Attributes:
         pair: Its versions.
-        files: Those that are left out (see `file_id`); empty means all from which the champion has
-            not learned.
+        files: Files to skip (see `file_id`); empty means all from which the champion has not
+            learned.
     """
 
     pair: ModelPair
@@ -103,23 +103,23 @@ class PutAside:
 
 @dataclass(frozen=True)
 class State:
-    """Who holds which alias, and what is not decided yet.
+    """Holders of the aliases, and what is not decided yet.
 
-    Journals written before candidates could be held have none of the fields after `late_tellers`.
+    Journals written before candidates could be held lack the fields after `late_tellers`.
 
     Attributes:
-        champion: The models in use; None before the first.
+        champion: The models in use; None before the first champion.
         previous: The champion before it.
-        challenger: The held candidate; without one, what was rejected, or rolled back, last.
-        is_settled: Whether the registry has been told.
-        late_tellers: Champions that a holder, taken for dead while it told the registry, may still
-            make champion there when it wakes.
-        held: The candidate about which the gate could not decide; None where there is none.
-        put_aside: Whose files are left out; all came after the champion.
-        tried: The last candidate whose files are tried again; None where there is none.
-        num_verdicts: How often the gate has judged what is not decided yet.
-        notes: What the registry has to say about champion and held candidate, and, until it was
-            told, about others.
+        challenger: The held candidate; without one, the last rejected or rolled-back pair.
+        is_settled: Whether the registry agrees with this state.
+        late_tellers: Champions that a holder, counted as dead while it updated the registry, may
+            still make champion there when it wakes.
+        held: The candidate about which the gate could not decide; None if there is none.
+        put_aside: Candidates whose files are skipped; all are newer than the champion.
+        tried: The last candidate whose files are tried again; None if there is none.
+        num_verdicts: Number of verdicts of the gate on what is not decided yet.
+        notes: Notes for the registry about champion and held candidate and, until they are written
+            there, about other versions.
     """
 
     champion: ModelPair | None = None
@@ -135,13 +135,13 @@ class State:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> State:
-        """Return the state of an entry, as JSON has it."""
+        """Return the state from its JSON values."""
         pairs = {
             name: _pair(values[name]) if values[name] else None
             for name in ("champion", "previous", "challenger")
         }
         challenger = pairs["challenger"]
-        # earlier journals: the files of whatever was rejected, or rolled back, last are left out
+        # earlier journals: skip the files of the pair that was rejected or rolled back last
         put_aside = (
             tuple(PutAside(**_record(found)) for found in values["put_aside"])
             if "put_aside" in values
@@ -163,21 +163,21 @@ class State:
 
 
 def file_id(sha256: str) -> str:
-    """Return what names a file in a state: the begin of its digest, as every entry has them all."""
+    """Return a file's short name in a state: the beginning of its digest, to keep entries small."""
     return sha256[:_ID_LENGTH]
 
 
 def _pair(values: Mapping[str, Any]) -> ModelPair:
-    """Return the pair; its versions become parts of paths and addresses."""
+    """Return the pair, with its versions checked: they become parts of paths and addresses."""
     for version in values.values():
         if not isinstance(version, str) or not _VERSION.fullmatch(version):
-            msg = f"{version!r:.40} is no version of a model"
+            msg = f"{version!r:.40} is not a version of a model"
             raise ValueError(msg)
     return ModelPair(**values)
 
 
 def _record(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record with a pair; JSON has lists where it has tuples."""
+    """Return the fields of a record with a pair; JSON stores its tuples as lists."""
     plain = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
     }

@@ -1,10 +1,10 @@
-"""Statistical statements about accuracies: how sure can one be, with so many images?
+"""Statistical statements about accuracies: how certain they are for a number of images.
 
 Bounds are Clopper and Pearson's exact ones for a binomial share (Biometrika 1934, through SciPy's
-beta distribution). The difference between two models on the same images is the share that is
-gained minus the share that is lost; its bounds join theirs by the method of variance estimates
-recovery (Zou & Donner, Statistics in Medicine 2008). Classes weigh the same, so that the size of a
-sample is Kish's effective one. `benchmarks/gate.py` measures how often the statements are wrong.
+beta distribution). The difference between two models on the same images is the gained share minus
+the lost share; its bounds combine theirs by the method of variance estimates recovery (Zou &
+Donner, Statistics in Medicine 2008). All classes weigh the same, so the sample size is Kish's
+effective sample size. `benchmarks/gate.py` measures how often the statements are wrong.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Bounds:
     """A measured value with its confidence bounds.
 
     Attributes:
-        value: Measured.
+        value: The measured value.
         lower: The true value is below with a probability of at most the risk.
         upper: The true value is above with a probability of at most the risk.
     """
@@ -36,14 +36,14 @@ class Bounds:
 
 
 class Statement(Protocol):
-    """Something measured on a sample of images."""
+    """A quantity measured on a sample of images."""
 
     def bounds(self, risk: float, factor: float = 1.0) -> Bounds:
         """Return the value with its bounds.
 
         Args:
             risk: Probability of a true value beyond a bound, in (0, 0.5].
-            factor: How many times as many images there were, with the same result.
+            factor: Bounds for this many times as many images, with the same result.
         """
         ...
 
@@ -66,7 +66,7 @@ class Share:
 
         Args:
             flags: (images,), at least one.
-            strata: (images,), a class or task of each.
+            strata: (images,), the class or task of each image.
         """
         weights = balanced_weights(strata)
         return cls(float(weights @ flags), float(1 / np.square(weights).sum()))
@@ -85,11 +85,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Difference:
-    """The accuracy of one model minus that of another one, on the same images.
+    """The accuracy of one model minus that of another, on the same images.
 
     Attributes:
-        gained: Share of images that only the first one gets right.
-        lost: Share of images that only the second one gets right.
+        gained: Share of images that only the first model classifies correctly.
+        lost: Share of images that only the second model classifies correctly.
     """
 
     gained: Share
@@ -97,12 +97,12 @@ class Difference:
 
     @classmethod
     def of(cls, first: Flags, second: Flags, strata: Strata) -> Difference:
-        """Return how two models differ.
+        """Return the difference between two models.
 
         Args:
-            first: (images,), whether one model is right.
-            second: (images,), whether the other one is.
-            strata: (images,), a class of each.
+            first: (images,), whether the first model is right.
+            second: (images,), whether the second model is right.
+            strata: (images,), the class of each image.
         """
         return cls(Share.of(first & ~second, strata), Share.of(second & ~first, strata))
 
@@ -119,11 +119,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """How far a share is below a number that counts as known, such as earlier accuracies.
+    """The amount by which a share is below a known number, such as earlier accuracies.
 
     Attributes:
         known: In [0, 1].
-        share: What is left.
+        share: The measured share.
     """
 
     known: float
@@ -136,6 +136,6 @@ class Shortfall:
 
 
 def balanced_weights(strata: Strata) -> Float64[np.ndarray, " images"]:
-    """Return a weight for each image, such that strata weigh the same and all weights sum to 1."""
+    """Return a weight for each image; all strata weigh the same, and the weights sum to 1."""
     _, inverse, counts = np.unique(strata, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(counts) * counts[inverse]))

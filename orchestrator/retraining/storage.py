@@ -1,5 +1,5 @@
-"""Small files that several processes agree by: the one thing that they need is a file that only one
-of them can create.
+"""Small files by which several processes coordinate: all they need is a file that only one of them
+can create.
 
 Object stores and local disks offer that through `obstore`; pyarrow's filesystems, which the stage
 store uses, do not.
@@ -27,49 +27,49 @@ from orchestrator.masking import hide, shown
 
 
 class Storage(Protocol):
-    """Files by name, in one folder. Every method raises `StorageUnavailableError` where the storage
+    """Files by name, in one folder. Each method raises `StorageUnavailableError` if the storage
     does not answer.
     """
 
     def create(self, name: str, content: bytes) -> bool:
-        """Writes a file that does not exist yet; False, and nothing is written, where it does."""
+        """Write a new file; return False, and write nothing, if it exists."""
         ...
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes a file, in one piece, in place of what was there."""
+        """Write a file atomically, replacing an existing one."""
         ...
 
     def read(self, name: str) -> bytes | None:
-        """All of a file; None where there is none."""
+        """Return a file's whole content; None if it does not exist."""
         ...
 
     def names(self, prefix: str) -> list[str]:
-        """The files in one folder below, sorted."""
+        """Return the names of the files in one subfolder, sorted."""
         ...
 
     def age_seconds(self, name: str) -> float | None:
-        """How long ago a file was written, by the storage's own clock; None where there is none."""
+        """Return the age of a file by the storage's own clock; None if it does not exist."""
         ...
 
     def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
+        """Remove a file if it exists."""
         ...
 
 
 class ObjectStorage:
-    """On a local disk, or in S3, GCS or Azure."""
+    """Storage on a local disk, or in S3, GCS or Azure."""
 
     def __init__(self, uri: str) -> None:
-        """Connects.
+        """Open the storage.
 
         Args:
-            uri: An absolute local path, made when it is missing, or an address as the stage store
-                has it: of its query, `endpoint_override`, `region` and `scheme` are understood, and
-                the keys before its `@`.
+            uri: An absolute local path, created if missing, or an address as for the stage store:
+                of its query, `endpoint_override`, `region` and `scheme` are used, and the keys
+                before its `@`.
 
         Raises:
-            UserInputError: No storage has this kind of address.
-            StorageUnavailableError: The folder cannot be made.
+            UserInputError: This kind of address is not supported.
+            StorageUnavailableError: The folder cannot be created.
         """
         self.uri = uri
         try:
@@ -85,35 +85,35 @@ class ObjectStorage:
             ) from None
 
     def create(self, name: str, content: bytes) -> bool:
-        """See `Storage`."""
+        """Implement `Storage.create`."""
         with self._reached():
             try:
                 obstore.put(self._store, name, content, mode="create")
             except AlreadyExistsError:
-                # A request that was repeated after its answer got lost finds what it has itself
-                # created.
+                # A request that was repeated because its answer got lost finds the file that it
+                # created itself.
                 return self._read(name) == content
         return True
 
     def write(self, name: str, content: bytes) -> None:
-        """See `Storage`."""
+        """Implement `Storage.write`."""
         with self._reached():
             obstore.put(self._store, name, content)
 
     def read(self, name: str) -> bytes | None:
-        """See `Storage`."""
+        """Implement `Storage.read`."""
         with self._reached():
             return self._read(name)
 
     def names(self, prefix: str) -> list[str]:
-        """See `Storage`."""
+        """Implement `Storage.names`."""
         with self._reached():
             return sorted(
                 found["path"] for batch in obstore.list(self._store, prefix) for found in batch
             )
 
     def age_seconds(self, name: str) -> float | None:
-        """See `Storage`."""
+        """Implement `Storage.age_seconds`."""
         probe = f"clock/{uuid.uuid4().hex}"
         with self._reached():
             written = self._written(name)
@@ -126,7 +126,7 @@ class ObjectStorage:
                 obstore.delete(self._store, probe)
 
     def remove(self, name: str) -> None:
-        """See `Storage`."""
+        """Implement `Storage.remove`."""
         with self._reached(), suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
@@ -158,7 +158,7 @@ class ObjectStorage:
 
 def _remote(address: Address) -> ObjectStore:
     options = address.options
-    config: dict[str, Any] = {}  # of S3; other stores take nothing from the address
+    config: dict[str, Any] = {}  # for S3; other stores take no options from the address
     scheme = options.get("scheme", "https")
     if "endpoint_override" in options:
         endpoint = options["endpoint_override"]
@@ -173,8 +173,8 @@ def _remote(address: Address) -> ObjectStore:
 
 
 def _s3_keys(address: Address) -> dict[str, str]:
-    """Return the keys that pyarrow would use for the stage store, where obstore does not find them
-    itself: those of the address, or of a profile in the files of AWS.
+    """Return the keys that pyarrow would use for the stage store but obstore does not find itself:
+    those in the address, or of a profile in the AWS files.
     """
     if address.user_info:
         return {"access_key_id": address.user, "secret_access_key": address.password}

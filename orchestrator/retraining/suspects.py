@@ -1,9 +1,9 @@
-"""Set aside the file that killed a tick.
+"""Set aside a file that killed a tick.
 
-The holder of the lease notes which new files it is about to read, and forgets the note when it ends
-in order. So whoever finds a note knows that its writer was killed. It cannot know by what: it reads
-each file of the note in a process of its own, and sets aside those of which that process dies. They
-are left out, and named, for as long as they stay as they are.
+The holder of the lease notes which new files it is about to read, and removes the note when it ends
+normally. So a tick that finds a note knows that its writer was killed, but not by which file. It
+reads each file of the note in a separate process, and sets aside those that kill that process. They
+are skipped and reported until they change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REASON = "reading it killed a tick"
 
 @dataclass(frozen=True)
 class SetAside:
-    """What is left out of a source.
+    """Files of a source that are skipped.
 
     Attributes:
         labeled: Files of `source.path`.
@@ -48,7 +48,7 @@ class _NewFile:
 
     Attributes:
         uri: Its folder.
-        file: As listed.
+        file: The file as listed.
         has_labels: Whether it has labels.
     """
 
@@ -58,7 +58,7 @@ class _NewFile:
 
     @property
     def identity(self) -> str:
-        """Return what differs where the file has changed; without the address."""
+        """Return an identifier that changes with the file; it does not contain the address."""
         file = self.file
         values = [self.has_labels, file.name, file.num_bytes, file.modified]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
@@ -67,16 +67,16 @@ class _NewFile:
 def begin_reading(
     storage: Storage, token: int, retraining: Retraining, lineage: Lineage
 ) -> SetAside:
-    """Note what a tick is about to read, and return what it must not read.
+    """Note which files a tick is about to read, and return those that it must not read.
 
     Args:
-        storage: Of the journal; this process holds the lease.
-        token: Of the lease: a note with another one is of a tick that was killed.
-        retraining: With the source.
-        lineage: Of the champion: its files are not read again.
+        storage: Storage of the journal; this process holds the lease.
+        token: Token of the lease: a note with another token is from a killed tick.
+        retraining: Has the source.
+        lineage: Lineage of the champion, whose files are not read again.
 
     Raises:
-        DataError: No such source.
+        DataError: The source does not exist.
         StorageUnavailableError: Source or journal does not answer.
     """
     new = _new_files(retraining, lineage)
@@ -88,7 +88,7 @@ def begin_reading(
             if it.identity not in noted or _survives(it, retraining):
                 continue
             storage.write(name, json.dumps({"name": it.file.name, "reason": _REASON}).encode())
-        logger.warning("%s is left out: %s", Folder(it.uri).where(it.file.name), _REASON)
+        logger.warning("%s is skipped: %s", Folder(it.uri).where(it.file.name), _REASON)
         left_out.append(it)
     note = {"token": token, "files": [it.identity for it in new if it not in left_out]}
     storage.write(READING_NOTE, json.dumps(note).encode())
@@ -119,7 +119,7 @@ def _unknown(files: Iterable[SourceFile], known: dict[str, UnlabeledTakenFile]) 
 
 
 def _noted(storage: Storage, token: int) -> frozenset[str]:
-    """Return the files that a killed tick was about to read; none where the note is damaged."""
+    """Return the files that a killed tick was about to read; empty if the note is corrupt."""
     try:
         note: Any = json.loads(storage.read(READING_NOTE) or b"null")
     except (ValueError, RecursionError):
@@ -135,14 +135,14 @@ def _noted(storage: Storage, token: int) -> frozenset[str]:
 
 
 def _survives(it: _NewFile, retraining: Retraining) -> bool:
-    logger.warning("%s is read once more: a tick died", Folder(it.uri).where(it.file.name))
+    logger.warning("checking %s: a tick died", Folder(it.uri).where(it.file.name))
     max_pixels = retraining.experiment.data.max_image_pixels
     file, shape = it.file, retraining.source.shape
     return survives(it.uri, file.name, file.num_bytes, shape, max_pixels, it.has_labels)
 
 
 def _quarantined(it: _NewFile) -> QuarantinedFile:
-    """Return the file as a scan names it; its content is only digested."""
+    """Return the file as a scan lists it; its content is hashed but not parsed."""
     content = Folder(it.uri).content(it.file.name)
     return QuarantinedFile(
         name=it.file.name, sha256=hashlib.sha256(content).hexdigest(), reason=_REASON

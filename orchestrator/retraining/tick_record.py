@@ -1,5 +1,5 @@
-"""A tick in short, as a tag of the registry: what the history page knows of ticks that learned
-nothing, and of the findings with which a version was learned.
+"""Short record of a tick, stored as a tag in the registry. The history page uses it for ticks that
+learned nothing, and for the findings with which a version was learned.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class FindingRecord:
 
     Attributes:
         kind: See `FindingKind`.
-        reaction: As configured.
-        message: For people.
+        reaction: The configured reaction.
+        message: Text for people.
     """
 
     kind: str
@@ -33,16 +33,16 @@ class FindingRecord:
 
 @dataclass(frozen=True)
 class TickRecord:
-    """How a tick ended.
+    """Result of a tick.
 
     Attributes:
-        at: When.
-        outcome: In a word.
-        reason: In a sentence.
-        findings: In the source.
-        num_omitted: Further findings for which a tag had no room.
-        moves: Which classes lose held-out images to which new ones, in sentences.
-        advice: For a person; empty for none.
+        at: Time at which it ended.
+        outcome: The outcome, as one word.
+        reason: The reason, as one sentence.
+        findings: Findings in the source.
+        num_omitted: Number of further findings that did not fit into a tag.
+        moves: Sentences that say which classes lose held-out images to which new ones.
+        advice: Advice for a person; empty for none.
     """
 
     at: datetime
@@ -58,7 +58,8 @@ class TickRecord:
         """Return the record of a tick.
 
         Args:
-            summary: The content of its summary.json.
+            summary: Content of its summary.json.
+            at: Time at which it ended.
             at: When it ended.
         """
         findings = [
@@ -79,8 +80,8 @@ class TickRecord:
         )
 
     def as_text(self) -> str:
-        """Return it as the text of a tag; long messages are clipped, and findings that a tag
-        cannot hold are counted.
+        """Return the record as a tag's text; long messages are truncated, and findings that do not
+        fit are counted.
         """
         short = replace(
             self,
@@ -95,7 +96,7 @@ class TickRecord:
 
 
 def read_tick_record(text: str) -> TickRecord | None:
-    """Return the record in a tag's text; None where it is empty or damaged."""
+    """Return the record in a tag's text; None if it is empty or corrupt."""
     try:
         values = json.loads(text)
         findings = [

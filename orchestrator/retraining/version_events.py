@@ -1,5 +1,5 @@
-"""The events in the life of a version: one tag of the registry holds them all, for the tags with
-its state and reason only have the last one.
+"""Events in the life of a version. One tag of the registry holds them all, because the tags for
+state and reason hold only the latest.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _MAX_REASON = 400
 
 @dataclass(frozen=True)
 class VersionEvent:
-    """A version's state from some moment on.
+    """A version's state from some time on.
 
     Attributes:
-        at: The moment.
-        state: In a word.
-        reason: Why, in a sentence.
-        decided_by: Who decided it; empty where that is not recorded, or follows from another.
+        at: Start of the state.
+        state: The state, as one word.
+        reason: The reason, as one sentence.
+        decided_by: Who decided; empty if not recorded, or if it follows from another decision.
     """
 
     at: datetime
@@ -31,10 +31,10 @@ class VersionEvent:
 
 
 def with_event(text: str, event: VersionEvent) -> str:
-    """Return the events in a tag's text with one more, as text.
+    """Append an event to those in a tag's text, and return the new text.
 
-    An event that repeats the last one is left out. Where they are too long for a tag, the second
-    and following ones are dropped: the first and the last ones say most.
+    An event that repeats the last one is skipped. If the text gets too long for a tag, events after
+    the first are dropped, the oldest first: the first and the latest ones say most.
     """
     event = replace(event, reason=_clipped(event.reason))
     events = read_events(text)
@@ -47,7 +47,7 @@ def with_event(text: str, event: VersionEvent) -> str:
 
 
 def read_events(text: str) -> list[VersionEvent]:
-    """Return the events in a tag's text, the oldest first; none where it is empty or damaged."""
+    """Return the events in a tag's text, the oldest first; empty if it is missing or corrupt."""
     try:
         return [
             VersionEvent(

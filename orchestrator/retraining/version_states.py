@@ -1,4 +1,4 @@
-"""The life of a model version, and the aliases by which others find the versions that matter."""
+"""States of a model version, and the aliases by which important versions are found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHALLENGER: Alias = "challenger"
 
 
 class VersionState(StrEnum):
-    """Life of a model version.
+    """States of a model version.
 
     ```
                 gate: promote                   another passes                another passes
@@ -31,9 +31,9 @@ class VersionState(StrEnum):
     REJECTED ◀────────────┘ gate: reject (held only), or a person rejects
     ```
 
-    A person may approve a REJECTED or ROLLED_BACK version as well, as long as it has learned on
-    from the present champion. Aliases: a champion has `champion`, the one before it `previous`; the
-    held candidate has `challenger`, and while there is none, what was rejected or rolled back last.
+    A person may also approve a REJECTED or ROLLED_BACK version as long as it continued learning
+    from the present champion. Aliases: the champion has `champion`, the one before it `previous`.
+    The held candidate has `challenger`; without one, the last rejected or rolled-back version.
     """
 
     CANDIDATE = "candidate"

@@ -1,4 +1,4 @@
-"""Post the outcome of a tick to a webhook; a failure there changes nothing about the tick."""
+"""Post the outcome of a tick to a webhook; a failure does not change the tick."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ logger = logging.getLogger(__name__)
 
 
 def post_to_webhook(webhook: WebhookConfig, content: Mapping[str, object]) -> None:
-    """Post an outcome as JSON, without secrets of addresses in it, if there is an address; a
-    failure is a warning that does not show the address, which is a secret.
+    """Post an outcome as JSON, with secrets in addresses masked, if a webhook is configured.
+
+    A failure is logged as a warning without the webhook's address, which is a secret.
     """
     address = os.environ.get(
         webhook.url_variable, ""
-    ).strip()  # a Secret made of a file ends in a line end
+    ).strip()  # a Secret created from a file ends with a newline
     if not address:
         return
     if not address.startswith(("http://", "https://")):
         logger.warning(
-            "the webhook in %s is no http(s) address; nobody is told", webhook.url_variable
+            "the webhook in %s is not an http(s) address; nothing was posted", webhook.url_variable
         )
         return
     body = json.dumps(shown_values(content)).encode()
@@ -45,5 +46,8 @@ def post_to_webhook(webhook: WebhookConfig, content: Mapping[str, object]) -> No
         except (OSError, ValueError, HTTPException) as error:
             problem = type(error).__name__ + (f" {error.code}" if hasattr(error, "code") else "")
     logger.warning(
-        "the webhook in %s was not told (%s, %d attempts)", webhook.url_variable, problem, _ATTEMPTS
+        "posting to the webhook in %s failed (%s, %d attempts)",
+        webhook.url_variable,
+        problem,
+        _ATTEMPTS,
     )

@@ -331,7 +331,7 @@ def test_a_candidate_rejected_for_its_data_is_the_challenger_and_its_files_wait_
     assert founded.aliases() == {"champion": "1", "challenger": "2"}
     again = founded.tick()
     assert again.outcome == "nothing_to_do"
-    assert "left out until changed" in again.reason
+    assert "skipped until changed" in again.reason
     founded.deliver("third", 4)
     assert list(founded.tick().new_classes) == [4]  # without 2 and 3
     founded.deliver("second", 2, 3, part=slice(1, 31))
@@ -515,7 +515,7 @@ def test_old_versions_may_be_deleted(founded: House) -> None:
     outcome = founded.tick(reactions={"new_classes": "warn"})
     assert (outcome.outcome, outcome.reason) == ("nothing_to_do", "new classes: 4 (30 images)")
     assert founded.aliases() == {"champion": "2"}
-    with pytest.raises(UserInputError, match="there is none before the champion"):
+    with pytest.raises(UserInputError, match="has no predecessor"):
         rollback(founded.retraining(), "")
 
 
@@ -770,7 +770,7 @@ def test_an_answer_that_is_no_http_changes_nothing(
         thread.start()
         assert house.tick().outcome == "nothing_to_do"
         thread.join(PATIENCE_SECONDS)
-    assert "was not told (BadStatusLine, 3 attempts)" in caplog.text
+    assert "failed (BadStatusLine, 3 attempts)" in caplog.text
 
 
 # --- the command, and a real server ---------------------------------------------------------------

@@ -149,7 +149,7 @@ def test_while_a_person_is_asked_nothing_is_promoted_and_the_answer_is_kept(
     assert f"promoted by {this_person()}." in champion_sentences(history)[0]
     assert not [said for said in needs(history) if "your decision" in said]
     assert list(house.tick().new_classes) == [4]
-    with pytest.raises(UserInputError, match="has learned on from version 1"):
+    with pytest.raises(UserInputError, match="has continued from version 1"):
         decide(retraining, "reject", "2", "too late")
 
 

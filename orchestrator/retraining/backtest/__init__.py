@@ -1,1 +1,1 @@
-"""A backtest of a retraining: past arrivals, wrong labels in one of them, and the gate's errors."""
+"""Backtests of a retraining: past arrivals, injected wrong labels, and the gate's error rates."""

@@ -1,4 +1,4 @@
-"""Group the files of the past into arrivals, and bring arrivals into an order."""
+"""Group past files into arrivals, and put the arrivals in order."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from orchestrator.data.growing_folder import Folder, SourceFile
 from orchestrator.errors import UserInputError
 from orchestrator.masking import shown
 
-_TOP = "."  # the name of the arrival of files that lie in no folder
+_TOP = "."  # the arrival of files that lie directly in the source, in no subfolder
 _FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d %H:00", "week": "%G-W%V"}
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """Hold files that one tick finds together.
+    """Files that one tick finds together.
 
     Attributes:
         name: The day, hour, week, file or folder.
-        files: By name.
+        files: Sorted by name.
     """
 
     name: str
@@ -32,15 +32,16 @@ class Arrival:
 
     @property
     def date(self) -> datetime:
-        """When the last of its files was written."""
+        """Return when the newest of its files was written."""
         return datetime.fromtimestamp(max(file.modified for file in self.files), UTC)
 
 
 def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
-    """List the Parquet files of a folder as arrivals, in their order.
+    """List the Parquet files of a folder as arrivals, in order.
 
     Raises:
-        UserInputError: No such folder, no Parquet file, or fewer than two arrivals.
+        UserInputError: The folder or its Parquet files are missing, or there are fewer than two
+            arrivals.
         StorageUnavailableError: The folder does not answer.
     """
     listed = Folder(uri, "--backtest").names()
@@ -64,8 +65,9 @@ def find_arrivals(uri: str, group_by: GroupBy) -> list[Arrival]:
 
 
 def group_files(files: Sequence[SourceFile], group_by: GroupBy) -> list[Arrival]:
-    """Return arrivals in the order of the modification times of their files; folders, which are
-    usually called by a date, in the order of their names.
+    """Group files into arrivals, ordered by the modification times of their files.
+
+    Folders, which are usually named after a date, are ordered by name.
     """
     groups: dict[str, list[SourceFile]] = {}
     for file in sorted(files, key=lambda file: (file.modified, file.name)):
@@ -77,13 +79,13 @@ def group_files(files: Sequence[SourceFile], group_by: GroupBy) -> list[Arrival]
 
 
 def orders_of(num_arrivals: int, num_orders: int | None, seed: int) -> list[tuple[int, ...]]:
-    """Return the orders in which arrivals are replayed, as positions in their order by date.
+    """Return the orders in which to replay arrivals, as positions in the order by date.
 
     Args:
-        num_arrivals: How many there are.
-        num_orders: How many different shuffled orders; all there are, where these are fewer. None
-            means the one by date.
-        seed: Of the shuffling.
+        num_arrivals: Number of arrivals.
+        num_orders: Number of different shuffled orders, capped at the number that exist. None
+            means only the order by date.
+        seed: Seed of the shuffling.
     """
     by_date = tuple(range(num_arrivals))
     if num_orders is None:

@@ -1,4 +1,4 @@
-"""Deliver past arrivals into the source folder of a replay, one of them with wrong labels."""
+"""Deliver past arrivals to the source folder of a replay, one of them with wrong labels."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from orchestrator.retraining.backtest.wrong_labels import (
 
 
 class Deliveries:
-    """Hold the past arrivals with their labels. Local files are linked, never written; files of a
-    bucket are downloaded once.
+    """The past arrivals with their labels.
+
+    Local files are linked and never written; files in a bucket are downloaded once.
     """
 
     def __init__(self, uri: str, arrivals: Sequence[Arrival], downloads: Path) -> None:
         """Read the labels of every file.
 
         Args:
-            uri: The folder of the arrivals.
-            arrivals: By date.
-            downloads: Folder for copies of the files of a bucket.
+            uri: Folder of the arrivals.
+            arrivals: Ordered by date.
+            downloads: Folder for copies of files from a bucket.
 
         Raises:
-            DataError: A file is no Parquet file of images and labels.
+            DataError: A file is not a Parquet file of images and labels.
             StorageUnavailableError: A file cannot be read.
         """
         self.arrivals = arrivals
@@ -45,12 +46,12 @@ class Deliveries:
         }
 
     def num_images(self, arrival: Arrival) -> dict[str, int]:
-        """Return the images of an arrival by class; numbers come first, in their order."""
+        """Count an arrival's images by class; numeric labels come first, in numeric order."""
         counts = Counter(label for file in arrival.files for label in self._labels[file.name])
         return {label: counts[label] for label in sorted(counts, key=_natural)}
 
     def deliver(self, arrival: Arrival, into: Path) -> None:
-        """Put an arrival into a folder.
+        """Place an arrival in a folder.
 
         Raises:
             StorageUnavailableError: The folder cannot be written.
@@ -61,18 +62,17 @@ class Deliveries:
     def deliver_with_wrong_labels(
         self, arrival: Arrival, new: set[str], share: float, seed: str, into: Path
     ) -> tuple[int, frozenset[str]]:
-        """Put an arrival into a folder after giving a share of the images of its new classes wrong
-        labels.
+        """Place an arrival in a folder, with wrong labels for a share of its new classes' images.
 
         Args:
-            arrival: Which.
-            new: Its new classes: two or more.
-            share: Of wrong labels among their images.
-            seed: Of the choice.
-            into: The folder.
+            arrival: Arrival to place.
+            new: Its new classes; at least two.
+            share: Share of these classes' images that get wrong labels.
+            seed: Seed of the choice.
+            into: Target folder.
 
         Returns:
-            How many labels are wrong, and the SHA-256 of each file that holds some.
+            The number of wrong labels, and the SHA-256 of each file that contains any.
 
         Raises:
             StorageUnavailableError: The folder cannot be written.
@@ -93,7 +93,7 @@ class Deliveries:
         return len(wrong), frozenset(digests)
 
     def _place(self, file: SourceFile, into: Path, labels: Mapping[int, str]) -> Path | None:
-        """Link a file, or write it with other labels and return where."""
+        """Link a file, or write a relabelled copy and return its path."""
         target = into / file.name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ class Deliveries:
         return None
 
     def _local(self, file: SourceFile) -> Path:
-        """Return a file on this machine."""
+        """Return the path of a file on this machine, downloading it if necessary."""
         if self._downloads is None:
             return Path(self._folder.uri) / file.name
         path = self._downloads / file.name
@@ -126,7 +126,7 @@ class Deliveries:
 
 def _is_same(path: Path, file: SourceFile) -> bool:
     found = path.stat()
-    # a file system may keep times less exactly than a bucket does
+    # a file system may store times less precisely than a bucket does
     return found.st_size == file.num_bytes and abs(found.st_mtime - file.modified) < 0.01
 
 

@@ -1,4 +1,4 @@
-"""Count how often the gate was wrong in replays: false alarms and misses."""
+"""Count the gate's errors in replays: false alarms and misses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Rate:
-    """Hold how many of how many.
+    """A count out of a total.
 
     Attributes:
-        count: That had it.
-        total: That could have had it.
+        count: Cases in which it happened.
+        total: Cases in which it could have happened.
     """
 
     count: int
@@ -26,13 +26,13 @@ class Rate:
 
     @property
     def share(self) -> float | None:
-        """The fraction in [0, 1]; None of nothing."""
+        """Return the fraction in [0, 1]; None if the total is 0."""
         return self.count / self.total if self.total else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The exact binomial interval (Clopper and Pearson 1934) at `CONFIDENCE`, as if all cases
-        were independent; None of nothing.
+        """Return the exact binomial interval (Clopper and Pearson 1934) at `CONFIDENCE`, as if all
+        cases were independent; None if the total is 0.
         """
         if not self.total:
             return None
@@ -55,16 +55,17 @@ class Rate:
 
 @dataclass(frozen=True)
 class Tally:
-    """Hold what replays with one share of wrong labels and one gate add up to.
+    """Totals over the replays with one gate setting and one share of wrong labels.
 
     Attributes:
-        setting: The override that makes the gate; empty for the file as it is.
-        wrong_labels: Their share; 0 means none were injected.
-        num_replays: How many.
-        outcomes: Of all ticks without wrong labels; else of the ticks that found them first.
-        false_alarms: Ticks of replays without wrong labels that judged what had arrived and did not
+        setting: The override that makes the gate; empty means the file's own setting.
+        wrong_labels: Share of wrong labels; 0 means none were injected.
+        num_replays: Number of replays.
+        outcomes: Counts by outcome: of all ticks if no labels are wrong, otherwise of the ticks
+            that first found the wrong labels.
+        false_alarms: Ticks of replays without wrong labels that judged an arrival and did not
             promote it; None with wrong labels.
-        misses: Replays in which a champion has learned from wrong labels; None without.
+        misses: Replays in which a champion learned from wrong labels; None without wrong labels.
     """
 
     setting: str
@@ -75,7 +76,7 @@ class Tally:
     misses: Rate | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as backtest.json has it."""
+        """Return the tally in the format of backtest.json."""
         return {
             "setting": self.setting,
             "wrong_labels": self.wrong_labels,
@@ -87,7 +88,7 @@ class Tally:
 
 
 def tally(replays: Sequence[Replay]) -> list[Tally]:
-    """Return one tally for every setting and share, in the order in which they come."""
+    """Return one tally for each setting and share, in order of first appearance."""
     groups: dict[tuple[str, float], list[Replay]] = {}
     for replay in replays:
         groups.setdefault((replay.planned.setting, replay.planned.share), []).append(replay)

@@ -1,4 +1,4 @@
-"""A replay: the ticks of past arrivals in one order, as values that are kept as JSON."""
+"""Replays: the ticks over past arrivals in one order, as values that are stored as JSON."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 NOT_JUDGED = ("nothing_to_do", "locked")
-"""Outcomes of ticks in which neither the gate nor a reaction has judged what arrived."""
+"""Outcomes of ticks in which neither the gate nor a reaction judged the arrivals."""
 
 
 @dataclass(frozen=True)
 class ReplayedTick:
-    """Hold what one tick did.
+    """Result of one tick.
 
     Attributes:
-        arrival: Name of the arrival that it found first.
-        date: When that arrival was written, in ISO format.
-        classes: Of that arrival.
-        num_images: Of that arrival.
-        num_wrong: Wrong labels that were injected into it.
-        outcome: In the word of `RetrainingOutcome`.
-        reason: In a sentence.
+        arrival: Name of the arrival that this tick was the first to find.
+        date: Time at which that arrival was written, in ISO format.
+        classes: Classes of that arrival.
+        num_images: Number of its images.
+        num_wrong: Number of wrong labels injected into it.
+        outcome: A value of `RetrainingOutcome`.
+        reason: The reason, as one sentence.
         findings: As in summary.json.
-        gate: The conditions, as in summary.json.
-        learned_wrong: Whether the champion after this tick, and not the one before, has learned
+        gate: Conditions of the gate, as in summary.json.
+        learned_wrong: Whether the champion after this tick, but not the one before it, has learned
             from the file with wrong labels.
-        seconds: How long the tick took, stages from the store included.
+        seconds: Duration of the tick, including stages loaded from the store.
     """
 
     arrival: str
@@ -44,13 +44,13 @@ class ReplayedTick:
 
 @dataclass(frozen=True)
 class PlannedReplay:
-    """Say what to replay.
+    """Plan of one replay.
 
     Attributes:
-        setting: The override that makes this replay's gate; empty for the file as it is.
+        setting: The override that makes this replay's gate; empty means the file's own setting.
         order: Positions of the arrivals, in the order of the ticks.
-        share: Of wrong labels; 0 means none.
-        target: Position in `order` of the arrival that gets wrong labels; None for none.
+        share: Share of wrong labels; 0 means none.
+        target: Position in `order` of the arrival that gets wrong labels; None means no arrival.
     """
 
     setting: str
@@ -61,27 +61,27 @@ class PlannedReplay:
 
 @dataclass(frozen=True)
 class Replay:
-    """Hold what the ticks of a planned replay did.
+    """Result of a planned replay.
 
     Attributes:
-        planned: What was replayed.
-        ticks: In their order.
+        planned: The plan.
+        ticks: The ticks, in order.
     """
 
     planned: PlannedReplay
     ticks: tuple[ReplayedTick, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return a value that `from_json` reads."""
+        """Return a JSON value that `from_json` can read."""
         return {**asdict(self.planned), "ticks": [asdict(tick) for tick in self.ticks]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Replay:
-        """Return what `as_json` was made of.
+        """Return the replay that `as_json` serialised.
 
         Raises:
             KeyError: A value is missing.
-            TypeError: A value of another version of this program.
+            TypeError: A value was written by another version of this program.
         """
         plan = {name: value for name, value in values.items() if name != "ticks"}
         planned = PlannedReplay(**{**plan, "order": tuple(plan["order"])})

@@ -1,9 +1,9 @@
-"""Inject wrong labels into an arrival, and choose the arrival.
+"""Inject wrong labels into an arrival, and choose that arrival.
 
 A wrong label is another new class of the same arrival, drawn at random. At most 1 - 1/k of the
-labels of k classes become wrong: then a label says nothing about its image. With more wrong labels
-the classes would be told apart again under exchanged names (two classes, all labels wrong), and
-held-out images, whose labels are wrong alike, could not reveal that.
+labels of k classes become wrong: at that share a label says nothing about its image. Beyond it the
+classes become separable again under swapped names (two classes, all labels wrong), and the
+held-out images, whose labels are wrong in the same way, could not reveal it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ def read_labels(path: Path, where: str) -> list[str]:
 
     Args:
         path: The file on this machine.
-        where: What it is called in errors.
+        where: Name of the file in errors.
 
     Raises:
-        DataError: Not a Parquet file, a column missing or of a wrong type, a missing label.
+        DataError: It is not a Parquet file, a column is missing or has the wrong type, or a label
+            is missing.
     """
     with readable(where), pq.ParquetFile(path) as parquet:
         check_columns(parquet, where)
@@ -41,15 +42,16 @@ def read_labels(path: Path, where: str) -> list[str]:
 
 
 def choose_arrival(classes: Sequence[Set[str]], where: str) -> int:
-    """Return the position of the last arrival, after the first, with two new classes or more: all
-    ticks before it are those of the replay without wrong labels.
+    """Return the position of the last arrival, after the first, with at least two new classes.
+
+    All ticks before it then equal those of the replay without wrong labels.
 
     Args:
-        classes: Of every arrival, in the order of the replay.
+        classes: Classes of each arrival, in the order of the replay.
         where: The folder, for messages.
 
     Raises:
-        UserInputError: There is none.
+        UserInputError: No arrival qualifies.
     """
     new = new_classes(classes)
     for position in range(len(classes) - 1, 0, -1):
@@ -59,12 +61,12 @@ def choose_arrival(classes: Sequence[Set[str]], where: str) -> int:
         "--wrong-labels exchanges the labels of new classes, and no arrival after the first brings"
         " two of them",
         where=where,
-        next_step="form larger arrivals, e.g. --group-by week, or leave --wrong-labels out",
+        next_step="form larger arrivals, e.g. --group-by week, or omit --wrong-labels",
     )
 
 
 def new_classes(classes: Sequence[Set[str]]) -> list[set[str]]:
-    """Return for each arrival the classes that no earlier one has."""
+    """Return, for each arrival, the classes that no earlier arrival has."""
     known: set[str] = set()
     found = []
     for of_arrival in classes:
@@ -74,12 +76,13 @@ def new_classes(classes: Sequence[Set[str]]) -> list[set[str]]:
 
 
 def draw_wrong_labels(labels: Sequence[str], share: float, seed: str) -> dict[int, str]:
-    """Return the wrong labels of some positions.
+    """Return wrong labels for randomly chosen positions.
 
     Args:
-        labels: The right ones; two classes or more.
-        share: How many become wrong, in (0, 1]; at least one, and at most 1 - 1/k for k classes.
-        seed: Of the choice of positions and labels.
+        labels: The correct labels; at least two classes.
+        share: Share of wrong labels, in (0, 1]; at least one label, and at most 1 - 1/k of the
+            labels of k classes.
+        seed: Seed of the choice of positions and labels.
     """
     classes = sorted(set(labels))
     most = 1 - 1 / len(classes)
@@ -92,11 +95,11 @@ def draw_wrong_labels(labels: Sequence[str], share: float, seed: str) -> dict[in
 
 
 def write_relabelled(source: Path, target: Path, labels: Mapping[int, str]) -> None:
-    """Write a copy of a Parquet file with other labels in some rows; it keeps its modification
+    """Write a copy of a Parquet file with different labels in some rows, keeping its modification
     time.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The copy cannot be written.
     """
     with pq.ParquetFile(source) as parquet:
         table = parquet.read()

@@ -1,3 +1,3 @@
-"""Watch images without labels, and folders in which nothing arrives, between a retraining's
-candidates.
+"""Monitor images without labels, and folders in which nothing arrives, between the candidates of a
+retraining.
 """

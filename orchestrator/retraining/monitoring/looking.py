@@ -1,6 +1,6 @@
-"""Look at images without labels that have arrived since the last look, as the champion sees them.
+"""Compare new images without labels with held-out ones, as the champion sees them.
 
-Nothing is read where no file has arrived; networks are built only for enough new images.
+Nothing is read unless a file has arrived; networks are built only for enough new images.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _MOST_NAMES = 3
 
 
 class Watch:
-    """Look at what is new, once."""
+    """Looks at new images once."""
 
     def __init__(self, retraining: Retraining, champion: Registered, found: Scan) -> None:
-        """Look at nothing yet.
+        """Keep the arguments; nothing is read yet.
 
         Args:
-            retraining: What, from where, and the bounds.
-            champion: Whose answers count.
-            found: In the source of images with labels: the held-out ones are there.
+            retraining: Has the folders and the bounds.
+            champion: The model whose answers are compared.
+            found: Scan of the labelled source, which has the held-out images.
         """
         self._retraining = retraining
         self._champion = champion
@@ -61,15 +61,15 @@ class Watch:
     def look(
         self, record: MonitoringRecord, files: Sequence[SourceFile], now: float | None = None
     ) -> MonitoringRecord:
-        """Return what is to be remembered after a look; an equal record where nothing is new.
+        """Return the record after a look; an equal record if nothing is new.
 
         Args:
-            record: What is remembered of earlier looks.
-            files: Settled files without labels that are there.
+            record: The record of earlier looks.
+            files: Settled files without labels that are present.
             now: Seconds since 1970; None means now.
 
         Raises:
-            UserInputError: The champion's networks cannot be built, or its files not read.
+            UserInputError: The champion's networks cannot be built, or its files cannot be read.
             StorageUnavailableError: A folder does not answer.
         """
         config = self._retraining.monitoring
@@ -98,8 +98,8 @@ class Watch:
         )
 
     def _is_due(self, record: MonitoringRecord, stamps: Sequence[str]) -> bool:
-        """Return whether a file was never read, or another champion may have held-out images
-        enough for those that wait.
+        """Return whether a file was never read, or a new champion may have enough held-out images
+        to judge the waiting files.
         """
         seen_by = record.held_out.student if record.held_out else self._champion.pair.student
         enough = sum(record.waiting.values()) >= self._retraining.monitoring.min_images
@@ -108,10 +108,10 @@ class Watch:
     def _read(
         self, record: MonitoringRecord, files: Mapping[str, SourceFile], sample: Sample
     ) -> MonitoringRecord:
-        """Offer the files' images to a sample, and return how many wait.
+        """Offer the files' images to a sample, and return the record with the files as waiting.
 
-        Stamps are in no order that means anything, so that the files that are read are a random
-        choice where they are too many; those that are not read count as looked at.
+        Stamps are ordered arbitrarily, so if there are too many files, those read are a random
+        choice; the others count as looked at.
         """
         limit, num_images = self._retraining.monitoring.max_images, 0
         waiting, damaged = dict.fromkeys(files, 0), dict(record.damaged)
@@ -131,9 +131,9 @@ class Watch:
         return record.model_copy(update={"waiting": waiting, "damaged": damaged})
 
     def _offer(self, file: SourceFile, sample: Sample) -> int:
-        """Offer a file's images to a sample, and return how many.
+        """Offer a file's images to a sample, and return their number.
 
-        Of a file that the champion learned from, only what was held out counts: on the others
+        Of a file that the champion learned from, only the held-out images count: on the others
         student and teacher agree more than elsewhere.
         """
         source = self._retraining.source
@@ -146,7 +146,7 @@ class Watch:
         return len(rows)
 
     def _held_out(self, record: MonitoringRecord) -> HeldOut:
-        """Return the champion's answers for held-out images: its own, once for each champion."""
+        """Return the champion's answers for held-out images, computed once for each champion."""
         config, known = self._retraining.monitoring, record.held_out
         student, fraction = self._champion.pair.student, self._retraining.source.held_out_fraction
         if known is not None and known.serves(student, config.max_images, fraction):
@@ -191,9 +191,9 @@ def answers_of(
     """Return a champion's answers for some images.
 
     Args:
-        networks: Both.
+        networks: Networks of both roles.
         images: uint8 (images, channels, height, width).
-        classes: Their labels, in the order of the logits.
+        classes: Labels in the order of the logits.
     """
     logits = {
         role: predict(network, torch.from_numpy(images)) for role, network in networks.items()
@@ -209,20 +209,21 @@ def answers_of(
 
 
 def closeness(logits: Float[Tensor, "n classes"]) -> Float[Tensor, " n"]:
-    """Return how much nearer each image lies to a class than to the average one: the highest logit
-    less the mean, as most methods give logits up to a value that all classes share.
+    """Return how much closer each image is to its nearest class than to the average class: the
+    highest logit minus the mean. Most methods give logits only up to a constant that all classes
+    share.
     """
     return logits.max(dim=1).values - logits.mean(dim=1)
 
 
 def standing_findings(record: MonitoringRecord, student: str, min_images: int) -> list[Finding]:
-    """Return what is to be said until something else is known: the findings of the last look, if it
-    was this champion's, and files that cannot be looked at.
+    """Return the findings that stand until the next look: those of the last look, if this champion
+    made it, and files that cannot be looked at.
 
     Args:
-        record: After this tick's look.
+        record: The record after this tick's look.
         student: Version of the champion's student.
-        min_images: How many images a comparison takes.
+        min_images: Number of images that a comparison needs.
     """
     found = []
     if record.looks and record.looks[-1].student == student:
@@ -242,8 +243,9 @@ def standing_findings(record: MonitoringRecord, student: str, min_images: int) -
     held_out = record.held_out
     if held_out is not None and held_out.student == student and held_out.answers is None:
         what = (
-            f"images without labels are not judged: of the champion's classes {held_out.num_images}"
-            f" held-out images are there, {min_images} are needed (monitoring.min_images)"
+            "images without labels are not judged: the champion's classes have"
+            f" {held_out.num_images} held-out images, {min_images} are needed"
+            " (monitoring.min_images)"
         )
         found.append(Finding(FindingKind.NOT_MONITORED, "warn", what))
     return found

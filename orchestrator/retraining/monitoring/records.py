@@ -1,4 +1,4 @@
-"""Hold what monitoring remembers from tick to tick: one small object beside the journal."""
+"""The record that monitoring keeps from tick to tick: one small object next to the journal."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class _Record(BaseModel):
 
 
 class Answers(_Record):
-    """Sum up a champion's answers for some images.
+    """Summary of a champion's answers for some images.
 
     Attributes:
-        num_images: How many images.
-        num_agreeing: On how many of them student and teacher predict the same class.
-        closeness: Of each image the teacher's highest logit less the mean of its logits, ascending.
-        classes: How many images the student assigns to each class.
+        num_images: Number of images.
+        num_agreeing: Number of images for which student and teacher predict the same class.
+        closeness: The teacher's highest logit minus the mean of its logits, by image, ascending.
+        classes: Number of images that the student assigns to each class.
     """
 
     num_images: int
@@ -41,14 +41,14 @@ class Answers(_Record):
 
 
 class HeldOut(_Record):
-    """Hold a champion's answers for held-out images: those for new images are compared with them.
+    """A champion's answers for held-out images, with which those for new images are compared.
 
     Attributes:
         student: Version of the champion's student.
-        max_images: At most so many were to be taken.
-        held_out_fraction: As the source had it.
-        num_images: How many there were.
-        answers: None where they were too few.
+        max_images: Maximum number of images to take.
+        held_out_fraction: As configured for the source.
+        num_images: Number of images found.
+        answers: None if there were too few images.
     """
 
     student: str
@@ -58,36 +58,36 @@ class HeldOut(_Record):
     answers: Answers | None = None
 
     def serves(self, student: str, max_images: int, held_out_fraction: float) -> bool:
-        """Return whether new images of this champion can be compared with it."""
+        """Return whether new images of this champion can be compared with these answers."""
         own = (self.student, self.max_images, self.held_out_fraction)
         return self.answers is not None and own == (student, max_images, held_out_fraction)
 
 
 class Noted(_Record):
-    """Hold a finding of a look, as it is stored."""
+    """A finding of a look, as it is stored."""
 
     kind: FindingKind
     message: str
     classes: tuple[str, ...] = ()
 
     def as_finding(self) -> Finding:
-        """Return the finding; what is watched only warns."""
+        """Return the finding; monitoring only warns."""
         return Finding(self.kind, "warn", self.message, self.classes)
 
 
 class Look(_Record):
-    """Describe new images without labels as the champion of the time saw them.
+    """New images without labels as the champion of the time saw them.
 
     Attributes:
-        number: 1 for the first.
+        number: The first look is 1.
         time: Seconds since 1970.
         student: Version of the champion's student.
-        num_images: How many new images were looked at.
-        num_held_out: With how many held-out ones they were compared.
+        num_images: Number of new images.
+        num_held_out: Number of held-out images that they were compared with.
         agreement: Share of the new images on which student and teacher agree.
-        held_out_agreement: The same of the held-out images.
+        held_out_agreement: Share of the held-out images on which they agree.
         far_share: Share of the new images that are far from every class.
-        expected_far_share: The same where new images are like held-out ones.
+        expected_far_share: Expected share if new images are like held-out ones.
         class_distance: Total variation distance of the predicted classes from those of the held-out
             images, in [0, 1].
         findings: The bounds that were crossed.
@@ -107,15 +107,15 @@ class Look(_Record):
 
 
 class MonitoringRecord(_Record):
-    """Hold all that is remembered. Files are known by their stamps.
+    """All that monitoring remembers. Files are identified by their stamps.
 
     Attributes:
-        looked_at: Files whose images were looked at, or had no turn as there were too many.
-        waiting: Files that wait for more, with the number of their images.
-        damaged: Files that cannot be read, or images in them, with the reason.
-        held_out: Of the champion that looked last.
-        looks: The newest, in their order.
-        num_sent: Number of the last look that is in MLflow.
+        looked_at: Files whose images were looked at, or skipped because there were too many.
+        waiting: Files that wait for more images, with the number of their images.
+        damaged: Files that cannot be read completely, with the reason.
+        held_out: Of the champion of the last look.
+        looks: The latest looks, in order.
+        num_sent: Number of the last look that was sent to MLflow.
     """
 
     looked_at: frozenset[str] = frozenset()
@@ -127,7 +127,7 @@ class MonitoringRecord(_Record):
 
     @classmethod
     def from_bytes(cls, content: bytes | None) -> MonitoringRecord | None:
-        """Return what `as_bytes` was made of; an empty record for None, None for anything else."""
+        """Return the record that `as_bytes` serialised; an empty one for None, None if invalid."""
         if content is None:
             return cls()
         try:
@@ -136,11 +136,11 @@ class MonitoringRecord(_Record):
             return None
 
     def as_bytes(self) -> bytes:
-        """Return it as it is stored."""
+        """Return the record as it is stored."""
         return self.model_dump_json(indent=1).encode()
 
     def of_files(self, stamps: Iterable[str]) -> MonitoringRecord:
-        """Return it without files that are no longer there."""
+        """Return the record without files that are no longer present."""
         there = set(stamps)
         return self.model_copy(
             update={
@@ -151,12 +151,12 @@ class MonitoringRecord(_Record):
         )
 
     def unknown(self, stamps: Sequence[str]) -> list[str]:
-        """Return the files that were never read."""
+        """Return the stamps of files that were never read."""
         known = self.looked_at | self.waiting.keys() | self.damaged.keys()
         return [stamp for stamp in stamps if stamp not in known]
 
 
 def stamp_of(file: SourceFile) -> str:
-    """Return a short text that another file, or the same one written again, does not have."""
+    """Return a short identifier that changes when the file is rewritten."""
     identity = f"{file.name} {file.num_bytes} {file.modified}"
     return hashlib.sha256(identity.encode()).hexdigest()[:_DIGITS_OF_STAMP]

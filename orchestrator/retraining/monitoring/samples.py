@@ -1,7 +1,7 @@
 """Choose images at random in one pass over files, by their content: the smallest digests.
 
-The order of the files does not matter, an image that comes twice counts once, and few images are
-decoded that are not chosen.
+The order of the files does not matter, duplicates count once, and few images are decoded that are
+not chosen in the end.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Sample:
-    """Keep at most so many images of all that are offered.
+    """A bounded random sample of the offered images.
 
     Attributes:
-        damaged: Why images could not be decoded, one text each.
+        damaged: Reasons why images could not be decoded, one text for each.
     """
 
     def __init__(self, max_images: int, shape: tuple[int, int, int], max_pixels: int) -> None:
-        """Hold nothing yet.
+        """Create an empty sample.
 
         Args:
-            max_images: The most that are kept.
+            max_images: Maximum number of images to keep.
             shape: (channels, height, width) to which every image is converted.
-            max_pixels: Most pixels of one image; larger ones are damaged.
+            max_pixels: Maximum pixels of an image; larger images count as damaged.
         """
         self._max_pixels = max_pixels
         self._max_images = max_images
@@ -45,11 +45,11 @@ class Sample:
         self.damaged: list[str] = []
 
     def offer(self, content: ParquetContent, rows: Iterable[int]) -> None:
-        """Take images of a file in, as far as they belong to the sample.
+        """Add a file's images, as far as they belong to the sample.
 
         Args:
             content: The file.
-            rows: Which of its images.
+            rows: Rows of the images to offer.
         """
         for row in rows:
             digest = content.digests[row]
@@ -87,9 +87,9 @@ def held_out_images(
     """Return held-out images of the champion's classes, at most `monitoring.max_images`.
 
     Args:
-        retraining: Where from.
-        champion: Whose classes and shape of images count.
-        kept: Its files that are there.
+        retraining: Has the source and the maximum number.
+        champion: The model whose classes and image shape are used.
+        kept: Its files that are still present.
 
     Raises:
         DataError: A file cannot be read.
@@ -116,6 +116,6 @@ def held_out_rows(content: ParquetContent, fraction: float) -> list[int]:
 
     Args:
         content: The file.
-        fraction: As the source has it.
+        fraction: Held-out fraction of the source.
     """
     return [row for row, digest in enumerate(content.digests) if is_held_out(digest, fraction)]

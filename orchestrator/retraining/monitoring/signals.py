@@ -6,9 +6,9 @@
   k-th smallest of the m held-out images. If new images are like held-out ones, the number of such
   images among n has the beta-binomial distribution BB(n, k, m + 1 - k), however the logits are
   distributed: any method's logits serve, and small samples do.
-- Predicted classes: a G-test, in which classes too rare for it are one, and Fisher's exact test of
-  each class. Each p-value is multiplied by the number of its tests, and the smaller one counts
-  twice (Bonferroni).
+- Predicted classes: a G-test, in which classes that are too rare for it are merged into one, and
+  Fisher's exact test of each class. Each p-value is multiplied by the number of its tests, and the
+  smaller one is doubled (Bonferroni).
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Signals:
-    """Hold the result of a comparison. P-values are in [0, 1]; small means that chance does not
+    """Result of a comparison. P-values are in [0, 1]; a small one means that chance does not
     explain the difference.
 
     Attributes:
-        agreement_p_value: Of student and teacher agreeing less on the new images.
+        agreement_p_value: P-value of student and teacher agreeing less on the new images.
         far_share: Share of the new images that are far from every class.
-        expected_far_share: The same where new images are like held-out ones.
-        far_p_value: Of the far images.
+        expected_far_share: Expected share if new images are like held-out ones.
+        far_p_value: P-value of the number of far images.
         class_distance: Total variation distance of the predicted classes, in [0, 1].
-        class_p_value: Of the predicted classes.
-        moved: Classes whose share has changed beyond chance, the greatest change first.
+        class_p_value: P-value of the predicted classes.
+        moved: Classes whose share has changed beyond chance, the largest change first.
     """
 
     agreement_p_value: float
@@ -58,9 +58,9 @@ def compare(new: Answers, held_out: Answers, config: MonitoringConfig) -> Signal
     """Return the three signals.
 
     Args:
-        new: Of the new images.
-        held_out: Of the held-out ones.
-        config: What counts as far, and as beyond chance.
+        new: Answers for the new images.
+        held_out: Answers for the held-out images.
+        config: Has the thresholds for far images and for chance.
     """
     from scipy.stats import betabinom, fisher_exact  # noqa: PLC0415 - slow to import
 
@@ -86,10 +86,10 @@ def compare(new: Answers, held_out: Answers, config: MonitoringConfig) -> Signal
 
 
 def mixture_p_value(counts: Counts) -> float:
-    """Return how likely so different counts of classes are in samples of one mixture.
+    """Return the p-value of two samples' class counts, if both are drawn from one distribution.
 
     Args:
-        counts: (2, classes): of either sample.
+        counts: (2, classes): counts of each sample.
     """
     from scipy.stats import chi2_contingency  # noqa: PLC0415 - as above
 
@@ -103,10 +103,10 @@ def mixture_p_value(counts: Counts) -> float:
 
 
 def class_p_values(counts: Counts) -> npt.NDArray[np.float64]:
-    """Return the same for each class alone, times the number of classes.
+    """Return the p-value of each class alone, multiplied by the number of classes.
 
     Args:
-        counts: (2, classes): of either sample.
+        counts: (2, classes): counts of each sample.
     """
     from scipy.stats import fisher_exact  # noqa: PLC0415 - as above
 
@@ -118,13 +118,13 @@ def class_p_values(counts: Counts) -> npt.NDArray[np.float64]:
 def crossed_bounds(
     signals: Signals, new: Answers, held_out: Answers, config: MonitoringConfig
 ) -> list[Noted]:
-    """Return a finding for each bound that is crossed, beyond chance.
+    """Return a finding for each bound that is crossed beyond chance.
 
     Args:
-        signals: As `compare` gives them.
-        new: Of the new images.
-        held_out: Of the held-out ones.
-        config: The bounds.
+        signals: The result of `compare`.
+        new: Answers for the new images.
+        held_out: Answers for the held-out images.
+        config: Has the bounds.
     """
     found = []
     drop, bound = held_out.agreement - new.agreement, config.max_agreement_drop

@@ -1,4 +1,4 @@
-"""Say that nothing has arrived in a folder for longer than usual."""
+"""Detect folders in which nothing has arrived for longer than usual."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))
 
 
 class Rhythm(NamedTuple):
-    """Describe how often something arrives.
+    """Frequency of arrivals.
 
     Attributes:
-        usual_seconds: Three quarters of the time so far lay in gaps no longer than this.
-        num_arrivals: Files that came together count once.
+        usual_seconds: Three quarters of the past time lay in gaps no longer than this.
+        num_arrivals: Number of arrivals; files written close together count once.
     """
 
     usual_seconds: float
@@ -33,14 +33,14 @@ class Rhythm(NamedTuple):
 
 
 def rhythm_of(times: Sequence[float], min_gap_seconds: float) -> Rhythm:
-    """Return how often something has arrived.
+    """Return how often files have arrived.
 
-    A gap weighs as much as it lasts: a folder that is fed three times on each workday has its
-    weekends as usual gaps.
+    A gap is weighted by its length: for a folder fed three times on each workday, weekends are
+    usual gaps.
 
     Args:
         times: When each file was written, in any order, in seconds.
-        min_gap_seconds: Files closer to each other are one arrival.
+        min_gap_seconds: Files closer together than this are one arrival.
     """
     gaps = np.sort(np.diff(np.unique(np.asarray(times, dtype=np.float64))))
     gaps = gaps[gaps >= min_gap_seconds]
@@ -54,12 +54,12 @@ def rhythm_of(times: Sequence[float], min_gap_seconds: float) -> Rhythm:
 def silence_of(
     times: Sequence[float], folder: str, config: MonitoringConfig, now: float
 ) -> Finding | None:
-    """Return a finding where a folder has been silent for longer than usual.
+    """Return a finding if a folder has been silent for longer than usual, else None.
 
     Args:
-        times: When each file was written that is, or was, there; seconds since 1970.
-        folder: What the folder is called in the configuration.
-        config: How long is long.
+        times: When each present or former file was written; seconds since 1970.
+        folder: Configuration key of the folder.
+        config: Has the thresholds.
         now: Seconds since 1970.
     """
     rhythm = rhythm_of(times, config.min_silence_seconds)
@@ -69,8 +69,8 @@ def silence_of(
     if silent <= max(config.silence_factor * rhythm.usual_seconds, config.min_silence_seconds):
         return None
     what = (
-        f"nothing has arrived in {folder} for {_span(silent)}, so far something came within"
-        f" {_span(rhythm.usual_seconds)}: check what delivers there, or set"
+        f"nothing has arrived in {folder} for {_span(silent)}; usual gaps last up to"
+        f" {_span(rhythm.usual_seconds)}: check the process that delivers there, or set"
         " monitoring.silence_factor"
     )
     return Finding(FindingKind.SILENT_FOLDER, "warn", what)
@@ -86,9 +86,9 @@ def silent_folders(
     """Return a finding for each folder of a retraining that is silent for longer than usual.
 
     Args:
-        retraining: Its folders.
-        found: In the folder with labels.
-        lineage: Of the champion: when files came that are gone.
+        retraining: Has the folders.
+        found: Scan of the labelled folder.
+        lineage: Lineage of the champion, which knows when missing files arrived.
         unlabeled: Files in the folder without labels.
         now: Seconds since 1970; None means now.
     """

@@ -153,7 +153,7 @@ def test_a_champion_is_not_rebuilt_with_weights_that_it_was_not_learned_with(
     with pytest.raises(
         UserInputError,
         match=(
-            r"teacher\.backbone\.weights: these are not the pre-trained weights that the champion"
+            r"teacher\.backbone\.weights: the pre-trained weights have changed since the champion"
         ),
     ):
         champion.networks()

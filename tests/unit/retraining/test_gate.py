@@ -149,7 +149,7 @@ def test_by_default_a_candidate_that_seems_to_miss_the_minimum_on_new_classes_is
     assert found.seems_violated
     decision = decide(undecided, gate)
     assert decision.verdict == Verdict.HOLD
-    assert "held, for it seems to miss the minimum on the new classes" in decision.reason
+    assert "held: it seems to miss the minimum on the new classes" in decision.reason
 
 
 def test_by_default_an_undecided_candidate_without_new_classes_is_held() -> None:

@@ -212,7 +212,7 @@ def test_without_held_out_images_enough_nothing_is_judged_and_that_is_said_until
     camera.found = Scan()
     assert camera.look() is None
     [finding] = camera.findings()
-    assert "0 held-out images are there, 50 are needed" in finding.message
+    assert "have 0 held-out images, 50 are needed" in finding.message
     camera.found = known.found
     assert camera.look() is None, "for this champion nothing has changed"
     camera.champion = replace(known.champion, pair=ModelPair("2", "2"))

@@ -55,7 +55,7 @@ def test_the_same_files_are_tried_with_the_next_seed_when_the_time_has_come(
 ) -> None:
     waits = attempt_after(num_rejections, arrived(("a", "2")), 99.0).waits
     assert "version 2" in waits
-    assert f"from 1970-01-01T00:01:40+00:00 on with another seed ({num_rejections} of 2)" in waits
+    assert f"after 1970-01-01T00:01:40+00:00 with another seed ({num_rejections} of 2)" in waits
     attempt = attempt_after(num_rejections, arrived(("a", "2")), 100.0)
     assert not attempt.waits
     assert attempt.seeded(retraining().experiment).seed == 7 + num_rejections

@@ -28,7 +28,7 @@ def test_a_daily_folder_is_silent_after_three_days() -> None:
     assert found is not None
     assert (found.kind, found.reaction) == (FindingKind.SILENT_FOLDER, "warn")
     assert "nothing has arrived in source.path for 3.5 days" in found.message
-    assert "came within 1.0 days" in found.message
+    assert "usual gaps last up to 1.0 days" in found.message
 
 
 def test_fewer_than_five_arrivals_tell_nothing() -> None:

@@ -71,7 +71,7 @@ def test_a_file_that_kills_is_set_aside_the_second_time_and_named(
     assert [(file.name, file.reason) for file in aside.labeled] == [
         ("bomb.parquet", "reading it killed a tick")
     ]
-    assert f"{arrivals}/bomb.parquet is left out: reading it killed a tick" in caplog.text
+    assert f"{arrivals}/bomb.parquet is skipped: reading it killed a tick" in caplog.text
     found = scan(retraining.source, Lineage(), [], set_aside=aside.labeled)
     assert [file.name for file in found.new] == ["good.parquet"]
     assert found.quarantined == list(aside.labeled)
