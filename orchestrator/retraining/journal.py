@@ -147,7 +147,7 @@ class Journal:
         except ValueError as error:
             advice = "restore it from a backup, or remove it to continue from the entry before it"
             raise StorageUnavailableError(
-                f"is no entry of a journal ({error})", names[-1], advice
+                f"is not a journal entry ({error})", names[-1], advice
             ) from None
 
     def write_after(

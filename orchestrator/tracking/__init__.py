@@ -3,17 +3,17 @@
 ```
 opening, reading    open a run, or a reader of runs; load MLflow only when they are called
        |
-    mlflow/         all that imports MLflow: delivery, runs, models, registry, saved views, UI
-    sql/            answers from an MLflow database without importing MLflow
+    mlflow/         everything that imports MLflow: delivery, runs, models, registry, views, UI
+    sql/            queries of an MLflow database without importing MLflow
        |
-    outbox/         what is logged: on disk at once, sent by a thread in order; knows no MLflow
+    outbox/         write log entries to disk at once, send them from a thread; knows no MLflow
        |
-run_reader, record_lister, run_query, registry     what is asked of a store; mlflow/ and sql/ answer
+run_reader, record_lister, run_query, registry     queries of a store; mlflow/ and sql/ answer them
        |
 in_memory_tracker, null_tracker, earlier_log       trackers without a store; resumed runs
-tracked_run, datasets, provenance, run_process     what is known of a run, as values
-listed_version      what is known of a version of the registry
-preflight           whether a store answers, before MLflow is loaded
+tracked_run, datasets, provenance, run_process     facts about a run, as values
+listed_version      a registered version, as a value
+preflight           check that a store answers, before MLflow is loaded
 local_server        a web server on this machine, on loopback
        |
     tracker         the protocol by which a run reports its numbers

@@ -1,8 +1,8 @@
-"""Describe the data that a run learns from and is tested on, in MLflow's words.
+"""Describe the data that a run learns from and is tested on, in MLflow's terms.
 
-MLflow keeps a data set once in an experiment, by name and digest. So all that is said here belongs
-to the data set, and nothing to the run that happens to be the first to name it: how many images a
-run leaves out stands in its parameters.
+MLflow keeps a data set once per experiment, by name and digest. So everything recorded here belongs
+to the data set, and nothing to the run that happens to name it first: the number of images that a
+run leaves out is one of its parameters.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _CONTEXTS: dict[Half, str] = {"train": "training", "test": "testing"}
 def dataset_uses(
     config: DataConfig, table: ImageTable, unlabeled: UnlabeledPool | None = None
 ) -> list[DatasetUse]:
-    """Describe the training and the test data of a run, and what it has without labels.
+    """Describe a run's training data, its test data, and its data without labels.
 
     Args:
-        config: Where they come from.
-        table: What came from there.
-        unlabeled: Images without labels that the run learns from; None where there are none.
+        config: Configuration of the data.
+        table: Images loaded by this configuration.
+        unlabeled: Images without labels that the run learns from; None if there are none.
     """
     return [
         _use(config, table, "train", table.labels[~table.is_test]),
@@ -48,7 +48,7 @@ def _use(
 ) -> DatasetUse:
     source_type, source = _source(config.origin(half))
     return DatasetUse(
-        # MLflow takes data sets of one name and digest for one.
+        # MLflow treats data sets with the same name and digest as one.
         name=f"{table.name}-{half}",
         digest=table.fingerprint[:MAX_DIGEST_CHARACTERS],
         source_type=source_type,
@@ -76,7 +76,7 @@ def _unlabeled_use(config: DataConfig, pool: UnlabeledPool) -> DatasetUse:
 
 
 def _source(origin: str | FunctionOrigin) -> tuple[str, dict[str, Any]]:
-    """Return kind and place, as `mlflow.data.get_source` reads them."""
+    """Return the kind and the place of a source, as `mlflow.data.get_source` reads them."""
     if isinstance(origin, FunctionOrigin):
         return "code", {"tags": {"package": origin.package, "function": origin.name}}
     return _place(origin)

@@ -1,21 +1,21 @@
-"""Resume a run without logging twice, or contradicting, what it already holds."""
+"""Resume a run without logging its values twice or contradicting them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.errors import UserInputError
 from orchestrator.tracking.tracker import MetricPoint
 
-NEW_RUN_ADVICE = "leave out the run id to start a new run"
+NEW_RUN_ADVICE = "omit the run id to start a new run"
 _SHOWN_CHARACTERS = 200
 
 
 class EarlierLog:
-    """Remember what a run held when it was resumed, and has been given since.
+    """The values that a run had when it was resumed, and those logged since.
 
     Args:
-        run_id: Named in errors.
-        parameters: By their keys.
-        points: Name and step of every metric point.
+        run_id: The run, named in errors.
+        parameters: Parameters by key.
+        points: Name and step of each metric point.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class EarlierLog:
         self._points = set(points)
 
     def require_same(self, parameters: Mapping[str, str]) -> None:
-        """Raise `UserInputError` where a parameter has another value than at the beginning."""
+        """Raise `UserInputError` if a parameter differs from the value at the beginning."""
         for key, value in parameters.items():
             before = self._parameters.get(key, value)
             if value != before:
@@ -35,27 +35,27 @@ class EarlierLog:
                     f" {before[:_SHOWN_CHARACTERS]!r} when run {self._run_id} began"
                 )
                 raise UserInputError(
-                    what, next_step=f"go on with the value of the beginning, or {NEW_RUN_ADVICE}"
+                    what, next_step=f"resume with the original value, or {NEW_RUN_ADVICE}"
                 )
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Return the points whose metric has none at that step yet; of several the first."""
+        """Return the points whose metric has no value at that step yet; of repeats the first."""
         first = {(point.name, point.step): point for point in reversed(points)}
         return [point for key, point in reversed(first.items()) if key not in self._points]
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
-        """Remember points that were logged."""
+        """Remember logged points."""
         self._points.update((point.name, point.step) for point in points)
 
 
 class NoEarlierLog(EarlierLog):
-    """Hold nothing: a new run may log any point, also twice."""
+    """An empty log: a new run may log any point, even twice."""
 
     def __init__(self) -> None:
         super().__init__("", {}, ())
 
     def without_repeats(self, points: Sequence[MetricPoint]) -> list[MetricPoint]:
-        """Return all of them."""
+        """Return all points."""
         return list(points)
 
     def remember(self, points: Sequence[MetricPoint]) -> None:
@@ -63,7 +63,7 @@ class NoEarlierLog(EarlierLog):
 
 
 def not_a_child(run_id: str, parent_run_id: str) -> UserInputError:
-    """Return the error for resuming a run that is no child of that parent."""
+    """Return the error for resuming a run that is not a child of that parent."""
     return UserInputError(
-        f"run {run_id} is no child of run {parent_run_id}", next_step=NEW_RUN_ADVICE
+        f"run {run_id} is not a child of run {parent_run_id}", next_step=NEW_RUN_ADVICE
     )

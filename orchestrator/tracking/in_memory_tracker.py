@@ -10,24 +10,24 @@ from orchestrator.tracking.views.view import View
 
 
 class InMemoryTracker:
-    """Keep everything in public attributes: for tests and notebooks.
+    """Keeps everything in public attributes, for tests and notebooks.
 
     Args:
-        run_name: What the run is called.
-        parent_run_id: The run above this one; empty when there is none.
+        run_name: Name of the run.
+        parent_run_id: The parent run; empty if there is none.
 
     Attributes:
         run_name: As given, or by `open_child` when the run was resumed.
         parameters: As logged.
-        metrics: Every point, in the order of logging.
-        tags: The latest value of each.
+        metrics: All points, in the order of logging.
+        tags: The latest value of each tag.
         files: Content by artifact path ("figures/overview.png").
-        models: Registered name ("" for none) by the name that the run calls a model.
+        models: Registered name ("" for none) by the run's own name of the model.
         datasets: As logged.
         views: By id.
         status: None while the run is open.
-        reason: Why it ended, as told to `close`.
-        children: As opened by `open_child`, in that order.
+        reason: Reason passed to `close`.
+        children: Runs opened by `open_child`, in order.
     """
 
     def __init__(self, run_name: str = "", parent_run_id: str = "") -> None:
@@ -46,16 +46,16 @@ class InMemoryTracker:
 
     @property
     def run_id(self) -> str:
-        """A fresh identifier."""
+        """Return the run's random identifier."""
         return self._lifetime.run_id
 
     @property
     def status(self) -> RunStatus | None:
-        """How the run ended; None while it is open."""
+        """Return the final status; None while the run is open."""
         return self._lifetime.status
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Keep settings, whole: a reader in the same process has room for them."""
+        """Keep settings without truncating them."""
         self._lifetime.require_open()
         self._earlier.require_same(parameters)
         self.parameters.update(parameters)
@@ -65,7 +65,7 @@ class InMemoryTracker:
         self.log_points([MetricPoint(name, value, step) for name, value in metrics.items()])
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Append them."""
+        """Append points."""
         self._lifetime.require_open()
         news = self._earlier.without_repeats(points)
         self.metrics += news
@@ -82,22 +82,22 @@ class InMemoryTracker:
         self.files[str(PurePosixPath(artifact_folder, path.name))] = path.read_bytes()
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Take note of the model."""
+        """Record the model's name."""
         self._lifetime.require_open()
         self.models[name] = registered_name
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Append them."""
+        """Append data sets."""
         self._lifetime.require_open()
         self.datasets += uses
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Keep them."""
+        """Keep views."""
         self._lifetime.require_open()
         self.views.update({view.id: view for view in views})
 
     def view_url(self, view: View) -> str:
-        """Return nothing: there is no page."""
+        """Return an empty text: there is no page."""
         return ""
 
     def open_child(
@@ -115,7 +115,7 @@ class InMemoryTracker:
         return child
 
     def resume(self, run_name: str) -> None:
-        """Open the run again, as if it had never been closed."""
+        """Reopen the run as if it had never been closed."""
         self._lifetime = Lifetime(self.run_id, self._lifetime.parent_run_id)
         self._earlier = EarlierLog(
             self.run_id, self.parameters, ((point.name, point.step) for point in self.metrics)
@@ -129,7 +129,7 @@ class InMemoryTracker:
             self.reason = reason
 
     def history(self, name: str) -> list[tuple[int, float]]:
-        """The (step, value) pairs of one metric, in the order of logging."""
+        """Return the (step, value) pairs of one metric, in the order of logging."""
         return [(point.step, point.value) for point in self.metrics if point.name == name]
 
     def _child(self, run_id: str) -> "InMemoryTracker":

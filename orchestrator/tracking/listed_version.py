@@ -1,4 +1,4 @@
-"""A version of the model registry as a list shows it: values only."""
+"""A version of the model registry, as lists show it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class ListedVersion:
 
     Attributes:
         model: The registered model's name.
-        version: Its number.
-        aliases: Of the version.
-        state: As its tag has it; empty where no retraining has registered it.
-        reason: Why it has that state; empty where nobody said.
-        decided_by: Who decided it; empty where that is not recorded.
-        run_id: The run that has learned it; empty where it is not known.
-        experiment: The MLflow experiment of that run; empty where the run is deleted.
-        created: When it was registered.
+        version: Version number.
+        aliases: Aliases of the version.
+        state: State from its tag; empty if no retraining registered it.
+        reason: Reason for that state; empty if not recorded.
+        decided_by: Who decided it; empty if not recorded.
+        run_id: The run that trained it; empty if unknown.
+        experiment: The MLflow experiment of that run; empty if the run is deleted.
+        created: Time of registration.
         tags: All its tags.
     """
 
@@ -37,13 +37,13 @@ class ListedVersion:
 
     @property
     def num_classes(self) -> int | None:
-        """Return how many classes it knows; None where its tags do not say."""
+        """Return the number of classes it knows; None if its tags do not say."""
         text = self.tags.get("num_classes", "")
         return int(text) if text.isdecimal() else None
 
     @property
     def last_accuracy(self) -> float | None:
-        """Return its last accuracy, in [0, 1]; None where its tags do not say."""
+        """Return its last accuracy, in [0, 1]; None if its tags do not say."""
         try:
             return float(self.tags.get("last_accuracy", ""))
         except ValueError:

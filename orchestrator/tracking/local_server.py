@@ -25,14 +25,14 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Program:
-    """Describe a server to run.
+    """A server to run.
 
     Attributes:
-        name: For messages.
-        command: Its program and arguments, which every user of the machine can see.
-        environment: Its variables.
-        health: The path that it answers when it is up.
-        uri: The database that it shows; a password in it is kept out of messages.
+        name: Name for messages.
+        command: Program and arguments; every user of the machine can see them.
+        environment: Environment variables.
+        health: Path that answers once the server is up.
+        uri: Database that it shows; a password in it is masked in messages.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Program:
 
 @dataclass(frozen=True)
 class LocalServer:
-    """Hold a server that answers.
+    """A running server.
 
     Attributes:
-        program: What runs.
-        port: On which it listens.
-        process: Leads a process group of its own.
-        log: What the server prints.
+        program: The program.
+        port: Port on which it listens.
+        process: Leader of its own process group.
+        log: Output of the server.
     """
 
     program: Program
@@ -60,11 +60,11 @@ class LocalServer:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Return the server's address."""
         return f"http://{LOOPBACK}:{self.port}"
 
     def ask(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - plain JSON values
-        """Return the JSON that the server answers."""
+        """Return the server's JSON answer to a request."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)
         with contextlib.closing(connection):
             text = None if body is None else json.dumps(body)
@@ -72,7 +72,7 @@ class LocalServer:
             return json.load(connection.getresponse())
 
     def check(self) -> None:
-        """Return while the server runs.
+        """Check that the server is running.
 
         Raises:
             TrackingUnavailableError: The server has ended.
@@ -81,18 +81,18 @@ class LocalServer:
             raise self.ended()
 
     def ended(self) -> TrackingUnavailableError:
-        """Return the error that says how it ended."""
+        """Return the error for a server that has ended, with its last line of output."""
         self.log.seek(0)
         lines = self.log.read().decode(errors="replace").strip().splitlines()
-        reason = hide(lines[-1], self.program.uri) if lines else "it said nothing"
+        reason = hide(lines[-1], self.program.uri) if lines else "it printed nothing"
         return TrackingUnavailableError(f"{self.program.name} does not answer: {reason}")
 
 
 def wait_for_ever(servers: Sequence[LocalServer]) -> None:
-    """Return never: servers serve until this process is interrupted.
+    """Wait until this process is interrupted, while servers run.
 
     Raises:
-        TrackingUnavailableError: One of them has ended.
+        TrackingUnavailableError: A server has ended.
     """
     while True:
         for server in servers:
@@ -101,24 +101,24 @@ def wait_for_ever(servers: Sequence[LocalServer]) -> None:
 
 
 def free_port(port: int, option: str = "--port") -> int:
-    """Return the port, on which nothing listens; for 0 one that the system chooses.
+    """Return the port if nothing listens on it; for 0, one that the system chooses.
 
     Args:
-        port: The wanted one.
-        option: By which a person chooses another.
+        port: The requested port.
+        option: Command-line option that chooses the port, for messages.
 
     Raises:
-        UserInputError: It is in use, or not allowed to this user.
+        UserInputError: The port is in use, or not allowed for this user.
     """
     with socket.socket() as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the server: a port whose last user has just left is free
+        )  # like the server: a port that was released a moment ago is free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             advice = (
-                f"end what listens there, or choose another port with {option} (0 takes a free one)"
+                f"end the program that uses it, or choose another port with {option} (0: any free)"
             )
             raise UserInputError(
                 f"port {port} cannot be used ({error.strerror})", next_step=advice
@@ -128,11 +128,11 @@ def free_port(port: int, option: str = "--port") -> int:
 
 @contextmanager
 def local_server(program: Program, port: int) -> Iterator[LocalServer]:
-    """Start the server, wait until it answers, and end it with all its processes.
+    """Start the server, wait until it answers, and finally end it with all its processes.
 
     Args:
-        program: What to run.
-        port: Where it listens, as from `free_port`.
+        program: The server to run.
+        port: Port to listen on, as from `free_port`.
 
     Raises:
         TrackingUnavailableError: The server ends at once, or does not answer within two minutes.
@@ -162,7 +162,7 @@ def _wait_for_answer(server: LocalServer) -> None:
 
 
 def _answers(server: LocalServer) -> bool:
-    # Not with urllib: a proxy that is set for the web is no way to this machine.
+    # Not with urllib: a configured web proxy does not lead to this machine.
     connection = http.client.HTTPConnection(LOOPBACK, server.port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("GET", server.program.health)
@@ -178,7 +178,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        # Also on a second Ctrl-C, and for workers that outlive their leader.
+        # Also on a second Ctrl-C, and for workers that outlive the leader.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,4 +1,4 @@
-"""What is said of a model wherever it goes: in its package, on its page, in the registry."""
+"""Facts of a model, as stored in its package, on its page and in the registry."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from orchestrator.config.roles import Role
 
-# The narrowest column that keeps a tag: TEXT of MySQL.
+# The narrowest column that stores a tag: TEXT of MySQL.
 MAX_TAG_BYTES = 65_535
 _MOST_NAMED, _MAX_NAME = 20, 60  # a description has at most 5,000 characters
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model's facts, as plain values.
+    """Facts of a model, as plain values.
 
     Attributes:
         role: `teacher` or `student`.
-        method: The kind of method that learned it.
+        method: Kind of method that trained it.
         dataset: Name of the data set.
         dataset_fingerprint: SHA-256 of the data set's content.
-        class_names: What each logit stands for, in their order.
-        num_parameters: Numbers that were learned.
+        class_names: Class of each logit, in order.
+        num_parameters: Number of learned parameters.
         last_accuracy: On all classes, after the last task; in [0, 1].
         average_incremental_accuracy: Mean over all tasks; in [0, 1].
         forgetting: After the last task; in [-1, 1].
@@ -42,11 +42,11 @@ class ModelFacts:
 
     @classmethod
     def of(cls, summary: Mapping[str, Any], role: Role) -> ModelFacts:
-        """The facts of a finished run's model.
+        """Return the facts of a finished run's model.
 
         Args:
-            summary: The content of summary.json.
-            role: Which of its two models.
+            summary: Content of summary.json.
+            role: One of its two models.
         """
         measures = ("num_parameters", "last_accuracy", "average_incremental_accuracy", "forgetting")
         return cls(
@@ -59,19 +59,19 @@ class ModelFacts:
         )
 
     def values(self) -> dict[str, Any]:
-        """The facts for JSON or YAML; `ModelFacts(**values)` has them again."""
+        """Return the facts for JSON or YAML; `ModelFacts(**values)` restores them."""
         return asdict(self)
 
     def version_tags(self) -> dict[str, str]:
-        """Return the few facts that the tags of a version in the registry hold: those that people
-        compare, and lists show. All others are in the package, and tags of the logged model.
+        """Return the few facts that become tags of a version in the registry: those that people
+        compare and lists show. All facts are in the package and in the tags of the logged model.
         """
         shown = ("role", "dataset", "num_classes", "last_accuracy")
         return {name: text for name, text in self.tags().items() if name in shown}
 
     def tags(self) -> dict[str, str]:
-        """The facts as tags: text and numbers as they are, class names as a JSON list, cut where a
-        tag cannot hold them all.
+        """Return the facts as tags: texts and numbers unchanged, class names as a JSON list that is
+        truncated to the size of a tag.
         """
         plain = {name: str(value) for name, value in self.values().items() if name != "class_names"}
         return plain | {
@@ -80,7 +80,7 @@ class ModelFacts:
         }
 
     def description(self) -> str:
-        """Return the facts in two sentences; of many classes the first ones are named."""
+        """Return the facts in two sentences, with at most the first 20 class names."""
         named = ", ".join(name[:_MAX_NAME] for name in self.class_names[:_MOST_NAMED])
         more = len(self.class_names) - _MOST_NAMED
         return (
@@ -92,14 +92,14 @@ class ModelFacts:
 
 
 def fitting_json(texts: Sequence[str], max_bytes: int = MAX_TAG_BYTES) -> str:
-    """A JSON list of texts; of too many as many as fit, then an ellipsis."""
+    """Return a JSON list of texts; if it is too long, as many as fit and an ellipsis."""
     whole = _json(texts)
     if len(whole.encode()) <= max_bytes:
         return whole
     room = max_bytes - len(_json(["…"]).encode())
     kept: list[str] = []
     for text in texts:
-        room -= len(_json([text]).encode())  # the brackets stand for comma and space
+        room -= len(_json([text]).encode())  # the brackets account for comma and space
         if room < 0:
             break
         kept.append(text)

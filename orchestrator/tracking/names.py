@@ -1,10 +1,10 @@
-"""Name every metric and every tag of a run, in one place: a rename is a visible change.
+"""Define the name of each metric and each tag of a run in one place, so that a rename is visible.
 
 Steps: `<role>/…`, `<role>_accuracy/…` and `<role>_forgetting/…` are logged at the number of tasks
 learned (1 … N, because MLflow draws a line only from step 1 on), `<role>_training/…` at the epoch
 counted over the lane, `final/…` once, at `FINAL_STEP`. A trial of a sweep adds `trial/objective`,
 at the number of tasks learned, and the other `trial/…` at `FINAL_STEP`. MLflow opens one section
-for everything before the last `/`: a prefix is a question, not a task.
+for everything before the last `/`, so a prefix stands for a question instead of a task.
 """
 
 from typing import Literal, TypeAlias
@@ -40,8 +40,8 @@ FINAL_UNLABELED_IMAGES = "final/unlabeled_images"
 FINAL_UNLABELED_LEFT_OUT = "final/unlabeled_left_out"
 FINAL_UNLABELED_SURE = "final/unlabeled_sure"
 UNLABELED_METRICS = (FINAL_UNLABELED_IMAGES, FINAL_UNLABELED_LEFT_OUT, FINAL_UNLABELED_SURE)
-"""Of runs that learn from images without labels: how many there are, how many more were left out,
-and of how many the last teacher is sure."""
+"""Metrics of runs that learn from images without labels: the number of such images, the number left
+out, and the number for which the last teacher is sure."""
 MONITORING_IMAGES = "monitoring/images"
 MONITORING_AGREEMENT = "monitoring/agreement"
 MONITORING_HELD_OUT_AGREEMENT = "monitoring/held_out_agreement"
@@ -58,7 +58,7 @@ MONITORING_METRICS = (
     MONITORING_CLASS_DISTANCE,
     MONITORING_FINDINGS,
 )
-"""Of the one run that has a retraining's monitoring: a step is a look at images without labels."""
+"""Metrics of the run with a retraining's monitoring: one step is one look at unlabelled images."""
 PRIMARY_METRIC = "final/student_average_incremental_accuracy"
 
 TRIAL_OBJECTIVE = "trial/objective"
@@ -75,15 +75,13 @@ STATUS_REASON_TAG = "orchestrator.status_reason"
 HOST_TAG = "orchestrator.host"
 PROCESS_TAG = "orchestrator.process"
 PROCESS_STARTED_TAG = "orchestrator.process_started"
-# the run id of the sweep, on every child: a search for runs loses sight of their parent
+# run id of the sweep, on each child: run searches of MLflow's page do not show a run's parent
 SWEEP_TAG = "orchestrator.sweep"
-HEARTBEAT_TAG = "orchestrator.heartbeat"  # when the run's process was last known to live, in UTC
-SPOOL_ID_TAG = (
-    "orchestrator.spool_id"  # by which a run is called that was opened while the store was away
-)
+HEARTBEAT_TAG = "orchestrator.heartbeat"  # last time, in UTC, at which the run's process was alive
+SPOOL_ID_TAG = "orchestrator.spool_id"  # id of a run that was opened while the store was down
 TRIAL_TAG = "orchestrator.trial"
-RETRAINING_TAG = "orchestrator.retraining"  # its name, on every run that learns a candidate
-STATE_TAG = "orchestrator.state"  # of a candidate's version; on its run: the gate's verdict
+RETRAINING_TAG = "orchestrator.retraining"  # its name, on each run that trains a candidate
+STATE_TAG = "orchestrator.state"  # state of a candidate's version; on its run: the gate's verdict
 MONITORING_TAG = "orchestrator.monitoring"  # a digest of the retraining's name
 PARENT_RUN_TAG = "mlflow.parentRunId"
 RUN_NAME_TAG = "mlflow.runName"
@@ -91,7 +89,7 @@ USER_TAG = "mlflow.user"
 GIT_COMMIT_TAG = "mlflow.source.git.commit"
 GIT_DIRTY_TAG = "mlflow.source.git.dirty"
 EXPERIMENT_TAGS = {
-    # Without the kind the UI guesses between a GenAI and a training experiment.
+    # Without the kind, the UI guesses between a GenAI and a training experiment.
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.experiment.primaryMetric.name": PRIMARY_METRIC,
     "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
@@ -99,27 +97,27 @@ EXPERIMENT_TAGS = {
 
 
 def summary_metric(role: Role, measure: SummaryMeasure) -> str:
-    """Name of a measure over all tasks seen so far: `teacher/forgetting`."""
+    """Return the name of a measure over all tasks seen so far: `teacher/forgetting`."""
     return f"{role}/{measure}"
 
 
 def task_accuracy(role: Role, task_index: int) -> str:
-    """Name of the accuracy on one task's test data: `teacher_accuracy/task_00`."""
+    """Return the name of the accuracy on one task's test data: `teacher_accuracy/task_00`."""
     return f"{role}_accuracy/task_{task_index:02d}"
 
 
 def task_forgetting(role: Role, task_index: int) -> str:
-    """Name of what was forgotten of one task: `student_forgetting/task_00`."""
+    """Return the name of the forgetting of one task: `student_forgetting/task_00`."""
     return f"{role}_forgetting/task_{task_index:02d}"
 
 
 def training_metric(role: Role, part: str) -> str:
-    """Name of a loss or a ratio within training: `student_training/kdr`."""
+    """Return the name of a loss or a ratio within training: `student_training/kdr`."""
     return f"{role}_training/{part}"
 
 
 def final_metric(role: Role, measure: FinalMeasure) -> str:
-    """Name of a scalar that sums up the run: `final/student_last_accuracy`."""
+    """Return the name of a scalar that sums up the run: `final/student_last_accuracy`."""
     return f"final/{role}_{measure}"
 
 
@@ -129,10 +127,10 @@ def trial_value(metric: str) -> str:
 
 
 def all_metrics(num_tasks: int) -> tuple[str, ...]:
-    """Every metric name of a run over `num_tasks` tasks.
+    """Return all metric names of a run over `num_tasks` tasks.
 
-    A comparison method has no `kdr` to log, and a closed-form one no epochs; every run logs all the
-    others, because the parallel-coordinates chart drops a run that lacks a chosen one.
+    A comparison method does not log `kdr`, and a closed-form method has no epochs. Every run logs
+    all other metrics, because the parallel-coordinates chart drops a run that lacks a chosen one.
     """
     names: list[str] = []
     for role in ROLES:

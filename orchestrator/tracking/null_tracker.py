@@ -1,4 +1,4 @@
-"""A tracker that keeps nothing."""
+"""A tracker that discards everything."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from orchestrator.tracking.views.view import View
 
 
 class NullTracker:
-    """Drop everything: for runs that nobody wants tracked.
+    """Discards everything, for runs without tracking.
 
     Args:
-        run_id: Of a run to resume; None for a new one.
-        parent_run_id: The run above this one; empty when there is none.
+        run_id: The run to resume; None for a new one.
+        parent_run_id: The parent run; empty if there is none.
     """
 
     def __init__(self, run_id: str | None = None, parent_run_id: str = "") -> None:
@@ -23,49 +23,49 @@ class NullTracker:
 
     @property
     def run_id(self) -> str:
-        """The identifier that was given, or a fresh one."""
+        """Return the given identifier, or a random one."""
         return self._lifetime.run_id
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Drop the settings."""
+        """Discard the settings."""
         self._lifetime.require_open()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Drop the values."""
+        """Discard the values."""
         self._lifetime.require_open()
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Drop the values."""
+        """Discard the values."""
         self._lifetime.require_open()
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Drop the tags."""
+        """Discard the tags."""
         self._lifetime.require_open()
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Leave the file where it is."""
+        """Ignore the file."""
         self._lifetime.require_open()
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Leave the model where it is."""
+        """Ignore the model."""
         self._lifetime.require_open()
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Drop them."""
+        """Discard the data sets."""
         self._lifetime.require_open()
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Drop them."""
+        """Discard the views."""
         self._lifetime.require_open()
 
     def view_url(self, view: View) -> str:
-        """Return nothing: there is no page."""
+        """Return an empty text: there is no page."""
         return ""
 
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> NullTracker:
-        """Return a child that keeps nothing; its run id is believed."""
+        """Return a child that discards everything; its run id is not checked."""
         self._lifetime.child_tags(run_name, tags)
         return NullTracker(run_id, self.run_id)
 

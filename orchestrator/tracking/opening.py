@@ -1,6 +1,6 @@
-"""Open a run in MLflow: whatever is wrong with the store is an error here, before any training.
+"""Open a run in MLflow; any problem with the store is an error here, before training starts.
 
-MLflow is loaded when a run is opened, not when this module is.
+MLflow is imported when a run is opened, not when this module is.
 """
 
 import logging
@@ -31,26 +31,26 @@ def open_run(
 ) -> "MlflowTracker":
     """Start or resume a run, and return the tracker that writes to it.
 
-    Create what is missing: the database, its schema, the experiment. Before that, put in order what
-    earlier processes of this machine left: what waits in the spool is sent, and the experiment's
-    runs whose process is gone are closed as FAILED, so that none stays RUNNING for ever; where that
-    fails, the log has a warning.
+    The database, its schema and the experiment are created if missing. Before that, the remains of
+    earlier processes of this machine are cleared up: entries that wait in the spool are sent, and
+    runs of the experiment whose process is gone are closed as FAILED, so that none stays RUNNING
+    for ever. A failure of this is logged as a warning.
 
-    A resumed run is RUNNING again, as a run of this process. What it holds stays, and is not logged
-    twice (see `Tracker`).
+    A resumed run is RUNNING again, as a run of this process. It keeps its values, and none is
+    logged twice (see `Tracker`).
 
     Args:
-        tracking: The store: `sqlite:///FILE`, the http(s) address of an MLflow server, or a
-            database server; and the spool.
-        experiment: The experiment's name; created when there is none.
-        run_name: What the run is called in the UI.
+        tracking: The store (`sqlite:///FILE`, the http(s) address of an MLflow server, or a
+            database server) and the spool.
+        experiment: The experiment's name; created if missing.
+        run_name: Name of the run in the UI.
         tags: Further tags of the run; see `names` for keys.
         run_id: The run to resume; None for a new one.
 
     Raises:
-        UserInputError: The URI, the experiment's name or the credentials cannot work, the
-            database's schema is newer than the installed MLflow, or `run_id` names a run that does
-            not exist, is deleted, or lies in another experiment.
+        UserInputError: The URI, the experiment's name or the credentials are invalid, the
+            database's schema is newer than the installed MLflow, or the run of `run_id` does not
+            exist, is deleted, or belongs to another experiment.
         TrackingUnavailableError: The store does not answer (within seconds) or cannot be written,
             and it is required.
         StorageUnavailableError: The spool cannot be written.
@@ -61,7 +61,7 @@ def open_run(
     try:
         check_reachable(destination.uri)
         prepare_mlflow()
-        # MLflow takes some seconds to import, so it is loaded for those who track.
+        # MLflow takes seconds to import, so it is imported only for runs that are tracked.
         from orchestrator.tracking.mlflow.starting import start_run  # noqa: PLC0415
 
         return start_run(destination, tracking.spool, all_tags, run_id)

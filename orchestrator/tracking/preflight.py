@@ -1,7 +1,7 @@
 """Prepare for MLflow before it is imported: check the store in seconds, and set its environment.
 
-Left to itself MLflow imports for some seconds, then tries for minutes (a server: 7 times; a
-database: 10 times).
+MLflow itself imports for some seconds, then retries for minutes (a server 7 times, a database 10
+times).
 """
 
 import http.client
@@ -23,24 +23,24 @@ from orchestrator.masking import hide, secrets_advice, shown
 from orchestrator.tracking.uris import SQLITE_ADVICE, uri_scheme
 
 ANSWER_SECONDS = 5.0
-LOCK_SECONDS = 20.0  # as long as MLflow itself waits for another writer
+LOCK_SECONDS = 20.0  # MLflow itself waits as long for another writer
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REFUSED = re.compile(r"password|authentication|access denied|\brole\b", re.IGNORECASE)
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # It would print two lines of its own when a run on a server ends.
+    # Without this, MLflow prints two lines of its own when a run on a server ends.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A bar for each small file that is read back.
+    # A progress bar for each small file that is read back.
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # One try: MLflow's own default, 7 retries of up to 120 s, is minutes. The outbox tries again,
-    # and keeps what waits.
+    # One attempt: MLflow's default, 7 retries of up to 120 s, takes minutes. The outbox retries,
+    # and keeps the waiting entries.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 
 
 def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
-    """Return the error for a store that does not work now, with the cause in one line."""
+    """Return the error for a store that cannot be used now, with the cause in one line."""
     first_line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     step = "start it or correct tracking.uri"
     if uri_scheme(uri) in DEFAULT_PORTS and _REFUSED.search(first_line):
@@ -53,7 +53,7 @@ def unavailable(uri: str, cause: object) -> TrackingUnavailableError:
 
 
 def check_reachable(uri: str) -> None:
-    """Find out whether the store answers, without MLflow.
+    """Check that the store answers, without MLflow.
 
     Args:
         uri: Supported and absolute.
@@ -72,7 +72,7 @@ def check_reachable(uri: str) -> None:
 
 
 def prepare_mlflow() -> None:
-    """Set what MLflow reads when it is imported; the user's own choice wins."""
+    """Set the environment that MLflow reads on import; existing variables take precedence."""
     for name, value in _MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -81,7 +81,7 @@ def _check_sqlite_file(uri: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as connection:
-            # Reads the header and takes the write lock: both what MLflow will need.
+            # Reads the header and takes the write lock; MLflow will need both.
             connection.execute("BEGIN IMMEDIATE")
             connection.rollback()
     except (sqlite3.OperationalError, OSError) as error:
@@ -104,8 +104,7 @@ def _check_port(uri: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    # urllib honours the proxy settings that MLflow's client honours; credentials are MLflow's
-    # business.
+    # urllib uses the same proxy settings as MLflow's client; credentials are left to MLflow.
     address = urllib.parse.urlsplit(uri)
     bare = address._replace(
         netloc=address.netloc.rpartition("@")[2], path=f"{address.path.rstrip('/')}/health"
@@ -113,7 +112,7 @@ def _check_server(uri: str) -> None:
     try:
         urllib.request.urlopen(bare.geturl(), timeout=ANSWER_SECONDS).close()  # noqa: S310 - http or https, checked
     except urllib.error.HTTPError as error:
-        error.close()  # It answers; whether it is an MLflow server shows at the first call.
+        error.close()  # It answers; the first call shows whether it is an MLflow server.
     except (OSError, http.client.HTTPException) as error:
         if not isinstance(
             getattr(error, "reason", None), ssl.SSLError

@@ -1,4 +1,4 @@
-"""Who runs which state of this project's code, as tags."""
+"""Record the user and the commit of this project's code as tags."""
 
 import getpass
 import subprocess
@@ -12,11 +12,11 @@ _DIRTY = "-dirty"
 
 
 def provenance_tags(project_root: Path = _PROJECT_ROOT) -> dict[str, str]:
-    """The user, and the git commit when `project_root` is the top of a checkout (not when installed
-    from a wheel).
+    """Return tags for the user and, if `project_root` is the top of a checkout (not installed from
+    a wheel), for the git commit.
     """
     tags: dict[str, str] = {}
-    # A container's user id need not have a name.
+    # A container's user id may have no name.
     with suppress(KeyError, OSError, ImportError):
         tags[names.USER_TAG] = getpass.getuser()
     if (project_root / ".git").exists():
@@ -31,7 +31,7 @@ def _git_tags(checkout: Path) -> dict[str, str]:
             command, cwd=checkout, capture_output=True, text=True, timeout=5, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        # No git, no commit yet, or a checkout of another user: a run is worth more than its tag.
+        # No git, no commit yet, or another user's checkout: the run matters more than its tag.
         return {}
     state = answer.stdout.strip()
     is_dirty = state.endswith(_DIRTY)

@@ -1,4 +1,4 @@
-"""Open readers of runs and models: a wrong address is an error before MLflow is loaded."""
+"""Open readers of runs and models; a wrong address is an error before MLflow is imported."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _NAME_STORE = "name the store of the runs: --tracking-uri, or the variable MLFLO
 
 
 def open_reader(uri: str) -> RunReader:
-    """Return a reader that finds runs in a tracking store; it writes nothing there.
+    """Return a read-only reader that finds runs in a tracking store.
 
     Args:
         uri: `sqlite:///FILE`, the http(s) address of an MLflow server, or a database server.
 
     Raises:
-        UserInputError: The URI cannot work, there is no such database, or its schema is not one of
-            the installed MLflow.
+        UserInputError: The URI is invalid, the database does not exist, or its schema does not
+            belong to the installed MLflow.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     return RunReader(_records(_existing(uri)))
@@ -44,7 +44,7 @@ def open_model_reader(uri: str) -> ModelReader:
 
 
 def open_registrar(uri: str) -> RunRegistrar:
-    """Return what registers the models of runs; see `open_reader`, but it writes."""
+    """Return a registrar for the models of runs; see `open_reader`, but it writes."""
     uri = _existing(uri)
     from orchestrator.tracking.mlflow.run_registration import RunRegistrar  # noqa: PLC0415
 
@@ -61,11 +61,11 @@ def open_registry(uri: str, name: str) -> ModelRegistry:
 
     Args:
         uri: As for `open_reader`.
-        name: Of the models: NAME-teacher and NAME-student.
+        name: Base name of the models: NAME-teacher and NAME-student.
 
     Raises:
-        UserInputError: The URI cannot work, or the database's schema is not one of the installed
-            MLflow.
+        UserInputError: The URI is invalid, or the database's schema does not belong to the
+            installed MLflow.
         TrackingUnavailableError: The store does not answer within seconds.
     """
     require_supported(uri)
@@ -87,14 +87,14 @@ def open_existing_registry(uri: str, name: str) -> ModelRegistry:
 
 
 def existing_store(uri: str, advice: str = _NAME_STORE) -> str:
-    """Return the absolute address of a store; a database file exists, a server may be away.
+    """Return the absolute address of a store; a database file must exist, a server may be down.
 
     Args:
         uri: As for `open_reader`.
-        advice: What to do where there is no such database.
+        advice: Next step if there is no such database.
 
     Raises:
-        UserInputError: The URI cannot work, or there is no such database.
+        UserInputError: The URI is invalid, or there is no such database.
     """
     require_supported(uri)
     uri = absolute_tracking_uri(uri, Path.cwd())
@@ -113,7 +113,7 @@ def _existing(uri: str, advice: str = _NAME_STORE) -> str:
 
 
 def _records(uri: str) -> Records:
-    """Ask a database in SQL where its schema is known, and MLflow otherwise."""
+    """Return records read in SQL from a database with a known schema, otherwise through MLflow."""
     from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
 
     def mlflow_records() -> Records:
@@ -130,7 +130,9 @@ def _records(uri: str) -> Records:
 
 
 def _registry(uri: str, name: str) -> ModelRegistry:
-    """As `_records`."""
+    """Return the registry read in SQL from a database with a known schema, otherwise through
+    MLflow.
+    """
     from orchestrator.tracking.sql.database import open_database  # noqa: PLC0415
 
     def mlflow_registry() -> ModelRegistry:

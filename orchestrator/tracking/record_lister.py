@@ -1,4 +1,4 @@
-"""Runs, sweeps and versions of a store, the newest first: read as far as somebody wants them."""
+"""List runs, sweeps and versions of a store, the newest first, reading only as far as needed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _PER_PAGE = 100
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Choose runs or sweeps.
+    """A choice of runs or sweeps.
 
     Attributes:
-        experiment: The name of the only experiment to look at; None means all.
-        status: The only status, in MLflow's words; empty means every one.
-        tags: That they must have.
+        experiment: Name of the experiment to list; None means all.
+        status: Status to list, in MLflow's terms; empty means all.
+        tags: Tags that they must have.
     """
 
     experiment: str | None = None
@@ -39,15 +39,15 @@ class RunFilter:
 
 
 class RecordLister:
-    """Lists what a store holds; every method raises `TrackingUnavailableError` where it does not
+    """Lists the content of a store; each method raises `TrackingUnavailableError` if it does not
     answer.
     """
 
     def __init__(self, records: Records) -> None:
-        """Asks nothing yet.
+        """Keep the records; nothing is requested yet.
 
         Args:
-            records: Of the store.
+            records: Records of the store.
         """
         self._records = records
 

@@ -1,7 +1,7 @@
 """The model registry as retrainings see it: pairs of a teacher and its student, and their aliases.
 
-The student's aliases decide, for it is the student that is served; the teacher's follow. Of a
-student, the tag `TEACHER_TAG` names its teacher.
+The student's aliases are authoritative, because the student is the model that is served; the
+teacher's follow. A student's tag `TEACHER_TAG` names its teacher.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from orchestrator.masking import shown
 REASON_TAG = "orchestrator.state_reason"
 DECIDED_BY_TAG = "orchestrator.decided_by"  # `gate`, or a person as user@host
 TEACHER_TAG = "orchestrator.teacher_version"
-PREDECESSOR_TAG = (  # the student version from whose champion it has learned on
+PREDECESSOR_TAG = (  # student version of the champion from which it continued learning
     "orchestrator.predecessor"
 )
 GATE_TAG_PREFIX = "orchestrator.gate."
-GATE_CONDITIONS_TAG = (  # all of them, as JSON; of earlier releases: now a file of the run
+GATE_CONDITIONS_TAG = (  # all of them, as JSON, in earlier releases; now a file of the run
     "orchestrator.gate_conditions"
 )
 EVENTS_TAG = "orchestrator.events"  # all states of a version so far (see `version_events`)
@@ -32,14 +32,14 @@ MAX_TAG = 5000
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """A version as the registry has it.
+    """A version in the registry.
 
     Attributes:
-        version: Its number.
-        run_id: The run that has learned it; empty where it is not known.
+        version: Version number.
+        run_id: The run that trained it; empty if unknown.
         tags: Its tags.
-        source: Where its files are.
-        created_ms: When it was registered, in milliseconds since 1970.
+        source: Location of its files.
+        created_ms: Time of registration, in milliseconds since 1970.
         model: The registered model's name.
     """
 
@@ -52,12 +52,12 @@ class VersionFacts:
 
 
 class ModelRegistry(ABC):
-    """The registry of one store, and in it two models; every method raises
-    `TrackingUnavailableError` where it does not answer.
+    """The registry of one store, for two models; each method raises `TrackingUnavailableError` if
+    it does not answer.
 
     Attributes:
-        uri: Of the store.
-        name: Of the models: NAME-teacher and NAME-student.
+        uri: URI of the store.
+        name: Base name of the models: NAME-teacher and NAME-student.
     """
 
     def __init__(self, uri: str, name: str) -> None:
@@ -65,20 +65,20 @@ class ModelRegistry(ABC):
         self.name = name
 
     def model_name(self, role: Role) -> str:
-        """Return what a role's model is called."""
+        """Return the name of a role's model."""
         return f"{self.name}-{role}"
 
     @abstractmethod
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Return the version that has an alias; None for nobody."""
+        """Return the version that has an alias; None if no version has it."""
 
     @abstractmethod
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Return one version; None where it is deleted."""
+        """Return one version; None if it is deleted."""
 
     @abstractmethod
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Give an alias to a version, from whoever has it; None takes it away."""
+        """Move an alias to a version; None removes it."""
 
     @abstractmethod
     def version(self, role: Role, version: str) -> VersionFacts:
@@ -94,7 +94,7 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Return the tags of a role's model as a whole; none where no version was ever made."""
+        """Return the tags of a role's model as a whole; empty if it has no version yet."""
 
     @abstractmethod
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
@@ -105,10 +105,10 @@ class ModelRegistry(ABC):
         """Register a packaged model as a version, once for each candidate, and return its number.
 
         Args:
-            role: Whose model.
-            package: Its folder (see `packaging`); what else lies in it goes along.
-            run_id: The run that has learned it.
-            candidate: Tells what was learned apart from all else.
+            role: Role of the model.
+            package: Its folder (see `packaging`); other files in it are included.
+            run_id: The run that trained it.
+            candidate: Identity of the trained candidate.
         """
 
     @abstractmethod
@@ -121,32 +121,32 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Return the text of a file among the artifacts of a run; empty where it is missing.
+        """Return the text of a file among the artifacts of a run; empty if it is missing.
 
         Args:
-            run_id: Whose.
-            name: Of the file.
-            folder: Where it may go.
+            run_id: The run.
+            name: Name of the file.
+            folder: Folder for a downloaded copy.
         """
 
     @abstractmethod
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Fetch files of a version, and return where they lie.
+        """Download files of a version, and return their path.
 
         Args:
-            role: Whose.
-            version: Which.
-            path: Within its package.
-            folder: Where they go.
+            role: Role of the model.
+            version: Its version.
+            path: Path within its package.
+            folder: Folder for the downloaded files.
 
         Raises:
-            OrchestratorError: They are not there.
+            OrchestratorError: The files are missing.
         """
 
     def missing_files(
         self, role: Role, version: str, path: str, problem: object
     ) -> OrchestratorError:
-        """Return the error for files of a version that are not there."""
+        """Return the error for missing files of a version."""
         where = f"{self.model_name(role)} version {version} in {shown(self.uri)}"
         reason = str(problem).splitlines()[0]
         return OrchestratorError(f"its files {path} are missing ({reason})", where)

@@ -1,11 +1,11 @@
-"""Which process drives a run, as tags by which another process can tell later that it is gone.
+"""The process that drives a run, as tags by which another process can later tell that it is gone.
 
-A pid alone would do for neither: pids are used again, and containers count theirs independently. So
-the tags hold the host's name, and the start in the clock ticks since boot that Linux keeps for
-every process (unlike a time of day it never shifts when the clock is set), with the ids of that
-boot and of the pid namespace within which the pid counts.
+A pid alone is not enough: pids are reused, and containers count theirs independently. So the tags
+hold the host's name, and the start time in the clock ticks since boot that Linux keeps for each
+process (unlike a time of day, it never shifts when the clock is set), with the ids of that boot and
+of the pid namespace in which the pid counts.
 
-Where Linux's /proc does not tell, there are no tags, and nothing is concluded.
+Without Linux's /proc there are no tags, and nothing is concluded.
 """
 
 import os
@@ -22,14 +22,14 @@ _MAX_PID = 2**22  # Linux's own limit
 
 @dataclass(frozen=True, slots=True)
 class RunProcess:
-    """One process, told apart from every other that has its pid.
+    """A process, distinguished from all others with its pid.
 
     Attributes:
-        host: The name of the machine, or of the container or pod.
-        pid: As the process knows itself.
+        host: Name of the machine, container or pod.
+        pid: The pid as the process itself sees it.
         boot: Id of the machine's boot.
-        pid_namespace: Id of the processes among which the pid counts: a container has its own.
-        start_ticks: When the process started, in clock ticks since boot.
+        pid_namespace: Id of the namespace in which the pid counts: a container has its own.
+        start_ticks: Start of the process, in clock ticks since boot.
     """
 
     host: str
@@ -39,7 +39,7 @@ class RunProcess:
     start_ticks: str
 
     def tags(self) -> dict[str, str]:
-        """What `recorded_process` reads again."""
+        """Return the tags that `recorded_process` reads."""
         started = f"{self.boot}:{self.pid_namespace}:{self.start_ticks}"
         return {
             names.HOST_TAG: self.host,
@@ -48,7 +48,7 @@ class RunProcess:
         }
 
     def is_gone(self, here: "RunProcess") -> bool:
-        """Whether this process has certainly ended; False also where `here` cannot see it.
+        """Return whether this process has certainly ended; False also if `here` cannot see it.
 
         Args:
             here: The process that asks.
@@ -56,8 +56,8 @@ class RunProcess:
         return self.is_seen_from(here) and (self.boot != here.boot or not self._runs())
 
     def is_seen_from(self, here: "RunProcess") -> bool:
-        """Whether `here` can tell at all whether this process has ended."""
-        # Containers on the host's network share its name: a pid of another namespace says nothing
+        """Return whether `here` can tell at all whether this process has ended."""
+        # Containers on the host's network share its name: a pid of another namespace means nothing
         # here.
         return self.host == here.host and (
             self.boot != here.boot or self.pid_namespace == here.pid_namespace
@@ -69,13 +69,13 @@ class RunProcess:
         except (FileNotFoundError, ProcessLookupError):
             return _exists(self.pid)
         except OSError:
-            return True  # another user's, and none of our business
-        # A zombie has ended; its parent has not asked yet how.
+            return True  # another user's process, which cannot be inspected
+        # A zombie has ended; its parent has not read its exit status yet.
         return state not in ("Z", "X") and start_ticks == self.start_ticks
 
 
 def this_process() -> RunProcess | None:
-    """The process that calls; None where /proc does not describe it."""
+    """Return the calling process; None if /proc does not describe it."""
     pid = os.getpid()
     try:
         if (PROC / "self").readlink() != Path(str(pid)):
@@ -89,7 +89,7 @@ def this_process() -> RunProcess | None:
 
 
 def recorded_process(tags: Mapping[str, str]) -> RunProcess | None:
-    """The process that a run's tags name; None when they name none."""
+    """Return the process named by a run's tags; None if they name none."""
     host, pid = tags.get(names.HOST_TAG, ""), tags.get(names.PROCESS_TAG, "")
     started = tags.get(names.PROCESS_STARTED_TAG, "").split(":")
     if not host or len(started) != 3 or not pid.isdecimal() or not 0 < int(pid) <= _MAX_PID:
@@ -98,14 +98,14 @@ def recorded_process(tags: Mapping[str, str]) -> RunProcess | None:
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    # The program's name stands in parentheses, and may itself hold spaces and parentheses. Counted
-    # after it (proc_pid_stat(5)): the state is field 3 of the line, the start field 22.
+    # The program's name is in parentheses, and may itself contain spaces and parentheses. Counting
+    # starts after it (proc_pid_stat(5)): the state is field 3 of the line, the start field 22.
     fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
     return fields[0], fields[19]
 
 
 def _exists(pid: int) -> bool:
-    # Mounted with hidepid, /proc leaves out the processes of other users; signal 0 asks the kernel
+    # Mounted with hidepid, /proc hides the processes of other users; signal 0 asks the kernel
     # itself, and sends nothing.
     try:
         os.kill(pid, 0)

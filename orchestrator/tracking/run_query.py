@@ -1,4 +1,4 @@
-"""Choose runs of a store: a question that MLflow and SQL are asked alike."""
+"""Describe a choice of runs, in a form that both MLflow and SQL can answer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from orchestrator.tracking.tracked_run import History, TrackedRun
 
 @dataclass(frozen=True)
 class RunQuery:
-    """Choose runs that are not deleted: all conditions hold.
+    """A choice of runs that are not deleted; all conditions must hold.
 
     Attributes:
-        experiment_ids: Where they lie.
-        run_id: Their id.
-        run_id_prefix: The first letters of their ids.
-        status: In MLflow's words.
-        tags: That they have.
-        tag_prefixes: The first letters of the values of tags, by key.
-        has_tags: Keys of tags that they have, whatever the value.
-        lacks_tags: Keys of tags that they do not have.
-        per_page: How many runs are read at once.
+        experiment_ids: Experiments to search.
+        run_id: Id of the run.
+        run_id_prefix: First characters of the id.
+        status: Status in MLflow's terms.
+        tags: Tags with their values.
+        tag_prefixes: First characters of the values of tags, by key.
+        has_tags: Keys of tags that must exist, with any value.
+        lacks_tags: Keys of tags that must not exist.
+        per_page: Number of runs read at once.
     """
 
     experiment_ids: Sequence[str]
@@ -39,11 +39,11 @@ class RunQuery:
 
 
 class Records(Protocol):
-    """Read the records of a store as values; every method raises `TrackingUnavailableError` where
-    the store does not answer.
+    """Reads the records of a store as values; each method raises `TrackingUnavailableError` if the
+    store does not answer.
 
     Attributes:
-        uri: Of the store.
+        uri: URI of the store.
     """
 
     uri: str
@@ -61,11 +61,11 @@ class Records(Protocol):
         ...
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Return (step, value) pairs by metric, by step; of several at one step the last counts."""
+        """Return (step, value) pairs by metric, in order; of several at a step the last counts."""
         ...
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """Return the paths of a run's artifacts that lie directly in a folder."""
+        """Return the paths of a run's artifacts that are directly in a folder."""
         ...
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
@@ -73,7 +73,7 @@ class Records(Protocol):
         ...
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Return the aliases of every student's model, and the versions that have them."""
+        """Return the aliases of each student's model, with the versions that have them."""
         ...
 
     def version(self, model: str, version: str) -> VersionFacts:

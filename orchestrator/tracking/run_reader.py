@@ -1,5 +1,5 @@
-"""Runs of a store as values: found by their ids, with their numbers and files; searched, not asked
-for one by one.
+"""Read runs of a store as values: find them by id, with their numbers and files, in few searches
+instead of one request per run.
 """
 
 from __future__ import annotations
@@ -31,15 +31,13 @@ _TEXT_FILES = (
 
 
 class RunReader:
-    """Reads from one store; every method raises `TrackingUnavailableError` where it does not
-    answer.
-    """
+    """Reads from one store; each method raises `TrackingUnavailableError` if it does not answer."""
 
     def __init__(self, records: Records) -> None:
-        """Asks nothing yet.
+        """Keep the records; nothing is requested yet.
 
         Args:
-            records: Of the store.
+            records: Records of the store.
         """
         self._records = records
         self._uri = records.uri
@@ -48,32 +46,31 @@ class RunReader:
         """Return a run without histories and files.
 
         Args:
-            run_id: As MLflow shows it, or its first letters (at least 4) where no other run begins
-                with them.
+            run_id: As MLflow shows it, or its first characters (at least 4) if they are unique.
 
         Raises:
-            UserInputError: There is no such run, there are several, or it is deleted.
+            UserInputError: The run does not exist or is deleted, or several runs match.
         """
         given = run_id.strip().lower()
         if not re.fullmatch(rf"[0-9a-f]{{{_LEAST_PREFIX},{_RUN_ID_LETTERS}}}", given):
             advice = (
                 f"give the run id that MLflow shows, or its first {_LEAST_PREFIX} letters or more"
             )
-            raise UserInputError(f"{run_id!r} is no run id", next_step=advice)
+            raise UserInputError(f"{run_id!r} is not a run id", next_step=advice)
         return self._run_called(given)
 
     def with_histories(self, run: TrackedRun, metric_names: Iterable[str]) -> TrackedRun:
-        """Return the run with the histories of those metrics that it has."""
+        """Return the run with the histories of the given metrics, as far as it has them."""
         wanted = [name for name in metric_names if name in run.metrics]
         histories = self._records.histories(run.run_id, wanted)
         return replace(run, histories={**run.histories, **histories})
 
     def with_files(self, run: TrackedRun) -> TrackedRun:
-        """Return the run with its summary, environment and other text files, where it has them."""
+        """Return the run with its summary, environment and other text files, if it has them."""
         listed = self._records.list_files(run.run_id)
         seeds = [path for path in listed if output_files.is_seed_summary_file(path)]
-        # A trial of one seed has the same summary as a run; of several seeds there are only the
-        # means, as metrics.
+        # A trial of one seed has the same summary as a run; for several seeds only the means exist,
+        # as metrics.
         summary = (
             output_files.SUMMARY_FILE
             if output_files.SUMMARY_FILE in listed
@@ -95,11 +92,11 @@ class RunReader:
         )
 
     def with_picture(self, run: TrackedRun, name: str) -> TrackedRun:
-        """Return the run with one of its figures, where it has it.
+        """Return the run with one of its figures, if it has it.
 
         Args:
-            run: Which.
-            name: Of the file in the folder of figures.
+            run: The run.
+            name: File name in the folder of figures.
         """
         path = f"{output_files.FIGURES_FOLDER}/{name}"
         if path not in self._records.list_files(run.run_id, output_files.FIGURES_FOLDER):
@@ -108,7 +105,7 @@ class RunReader:
         return replace(run, pictures={**run.pictures, name: content})
 
     def trials_of(self, sweep: TrackedRun) -> list[TrackedRun]:
-        """Return the children of a sweep, by their numbers, without histories and files: one
+        """Return the children of a sweep, ordered by number, without histories and files, by one
         search.
         """
         query = RunQuery([sweep.experiment_id], tags={names.PARENT_RUN_TAG: sweep.run_id})
@@ -116,8 +113,8 @@ class RunReader:
         return sorted(trials, key=lambda trial: int(trial.tags.get(names.TRIAL_TAG, "0")))
 
     def finished_on_same_data(self, run: TrackedRun) -> list[TrackedRun]:
-        """Return finished runs of the same experiment on the same data set, this one among them,
-        trials of sweeps not: one search.
+        """Return finished runs of the same experiment on the same data set, including this one but
+        no trials of sweeps, by one search.
         """
         if not re.fullmatch(r"[0-9a-f]+", run.fingerprint):
             return []
@@ -154,8 +151,8 @@ class RunReader:
         )
 
     def _queries_for(self, run_id: str) -> list[RunQuery]:
-        # A run that was opened while the store was away may still be called by the id that it had
-        # then.
+        # A run that was opened while the store was down may still be referred to by its id of that
+        # time.
         ids, tag = self._experiment_ids, names.SPOOL_ID_TAG
         if len(run_id) == _RUN_ID_LETTERS:
             return [

@@ -1,13 +1,11 @@
-"""Schemas of MLflow's databases that are known here: a test compares them with the installed
-MLflow.
-"""
+"""Known schemas of MLflow's databases; a test compares them with those of the installed MLflow."""
 
-# Of a version of MLflow: the newest revision of its migrations.
+# By version of MLflow: the newest revision of its migrations.
 NEWEST_SCHEMAS = {"3.17": "dc11669786a5"}
 
 
 def newest_schema(mlflow_version: str) -> str | None:
-    """Return the newest revision that a version of MLflow, such as 3.17.2, knows; None where only
-    its migrations say it.
+    """Return the newest revision that a version of MLflow, such as 3.17.2, knows; None if only its
+    migrations tell.
     """
     return NEWEST_SCHEMAS.get(".".join(mlflow_version.split(".")[:2]))

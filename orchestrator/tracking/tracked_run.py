@@ -1,5 +1,5 @@
-"""A run as reports see it: values only, whether read back from MLflow or still in the process that
-computes it.
+"""A run as reports see it: values only, either read from MLflow or from the process that computes
+it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,24 @@ History = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What is known of a run, finished or not.
+    """A run, finished or not.
 
     Attributes:
-        run_id: MLflow's.
-        name: What the run is called.
-        experiment: The MLflow experiment in which it lies.
-        experiment_id: MLflow's.
-        status: In MLflow's words; RUNNING while it is open.
-        started: When it began; None where the store does not say.
-        ended: When it ended; None while it is open.
+        run_id: MLflow's id of the run.
+        name: Name of the run.
+        experiment: Name of its MLflow experiment.
+        experiment_id: MLflow's id of the experiment.
+        status: In MLflow's terms; RUNNING while it is open.
+        started: Start time; None if the store does not record it.
+        ended: End time; None while it is open.
         parameters: The configuration by dotted paths; empty for a sweep.
         tags: See `names` for keys.
-        metrics: The latest value of each.
-        histories: (step, value) pairs by metric name, by step; only of those metrics that were
-            asked for.
-        summary: The content of summary.json; None where there is none (yet).
-        environment: The content of environment.json; empty where there is none.
+        metrics: The latest value of each metric.
+        histories: (step, value) pairs by metric name, ordered by step; only of requested metrics.
+        summary: Content of summary.json; None if it does not exist (yet).
+        environment: Content of environment.json; empty if it does not exist.
         files: Other text artifacts, by path.
-        pictures: Drawn artifacts, by file name; only those that were asked for.
+        pictures: Figures, by file name; only requested ones.
     """
 
     run_id: str
@@ -57,51 +56,51 @@ class TrackedRun:
 
     @property
     def reason(self) -> str:
-        """Why it ended as it did; empty where nobody said."""
+        """Return the reason for its status; empty if not recorded."""
         return self.tags.get(names.STATUS_REASON_TAG, "")
 
     @property
     def method(self) -> str:
-        """The kind of method; empty where the run has not come so far as to say."""
+        """Return the kind of method; empty if the run has not recorded it yet."""
         return self.tags.get(names.METHOD_TAG, "")
 
     @property
     def seed(self) -> str:
-        """The seed; a trial's seeds with commas."""
+        """Return the seed; for a trial, its seeds separated by commas."""
         return self.tags.get(names.SEED_TAG, "")
 
     @property
     def dataset(self) -> str:
-        """The data set's name."""
+        """Return the data set's name."""
         return self.tags.get(names.DATASET_TAG, "")
 
     @property
     def fingerprint(self) -> str:
-        """The data set's fingerprint."""
+        """Return the data set's fingerprint."""
         return self.tags.get(names.DATASET_FINGERPRINT_TAG, "")
 
     @property
     def parent_run_id(self) -> str:
-        """Of a trial: its sweep; empty for any other run."""
+        """Return the sweep of a trial; empty for any other run."""
         return self.tags.get(names.PARENT_RUN_TAG, "")
 
     @property
     def is_sweep(self) -> bool:
-        """Whether this is the run above a sweep's trials."""
+        """Return whether this is the parent run of a sweep's trials."""
         return self.tags.get(names.SWEEP_TAG) == self.run_id
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or for an open one has taken; None where the store does not say when it
-        began.
+        """Return its duration, for an open run so far; None if the store does not record its
+        start.
         """
         if self.started is None:
             return None
         return ((self.ended or datetime.now(UTC)) - self.started).total_seconds()
 
     def matrix(self, role: Role) -> list[list[float]]:
-        """The accuracy matrix: of the summary, else from the metrics as far as they have come; row
-        i has i + 1 entries.
+        """Return the accuracy matrix: from the summary, otherwise from the metrics logged so far;
+        row i has i + 1 entries.
         """
         if self.summary is not None and role in self.summary:
             return [list(row) for row in self.summary[role]["accuracy_matrix"]]
@@ -109,7 +108,7 @@ class TrackedRun:
 
 
 def matrix_metrics(metric_names: Iterable[str]) -> list[str]:
-    """Those of the names whose histories hold the accuracy matrices."""
+    """Return the names of metrics whose histories hold the accuracy matrices."""
     return [
         name
         for name in metric_names
@@ -118,9 +117,7 @@ def matrix_metrics(metric_names: Iterable[str]) -> list[str]:
 
 
 def histories_of(points: Iterable[MetricPoint]) -> dict[str, list[tuple[int, float]]]:
-    """Metric points as a process has logged them, by name and step; of several at one step the last
-    counts.
-    """
+    """Return logged metric points by name and step; of several at one step the last counts."""
     by_name: dict[str, dict[int, float]] = {}
     for point in points:
         by_name.setdefault(point.name, {})[point.step] = point.value
@@ -134,8 +131,8 @@ def _matrix_from(histories: Mapping[str, History], role: Role) -> list[list[floa
         for step, value in histories.get(names.task_accuracy(role, task), ())
     }
     rows: list[list[float]] = []
-    # A row that has not arrived as a whole, and what follows it, is not shown: its mean would be
-    # another number.
+    # An incomplete row, and the rows after it, are not shown: the mean would be a different
+    # number.
     while all((len(rows) + 1, task) in accuracies for task in range(len(rows) + 1)):
         rows.append([accuracies[len(rows) + 1, task] for task in range(len(rows) + 1)])
     return rows

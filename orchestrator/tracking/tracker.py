@@ -11,7 +11,7 @@ from orchestrator.tracking.views.view import View
 
 
 class RunStatus(StrEnum):
-    """How a run ended, in MLflow's words."""
+    """Final status of a run, in MLflow's terms."""
 
     FINISHED = "FINISHED"
     FAILED = "FAILED"
@@ -20,13 +20,13 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """Hold one value of one metric.
+    """One value of one metric.
 
     Attributes:
-        name: Of the metric.
-        value: At the step.
+        name: Name of the metric.
+        value: Value at the step.
         step: See `names` for what it counts.
-        time_ms: When it was logged, in milliseconds since 1970; 0 where nobody cares.
+        time_ms: Time of logging, in milliseconds since 1970; 0 if it does not matter.
     """
 
     name: str
@@ -37,11 +37,11 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class DatasetUse:
-    """Describe a data set and what a run does with it, in MLflow's words.
+    """A data set and its use by a run, in MLflow's terms.
 
     Attributes:
-        name: Of the data set.
-        digest: Tells its content apart from any other's; at most 36 characters.
+        name: Name of the data set.
+        digest: Digest of its content; at most 36 characters.
         source_type: Kind of place it comes from.
         source: The place, as JSON.
         schema: Shape and type of the images and labels, as JSON.
@@ -59,33 +59,33 @@ class DatasetUse:
 
 
 class Tracker(Protocol):
-    """Take the numbers of one run, in the order in which they are handed over.
+    """Takes the numbers of one run, in the order of logging.
 
-    A tracker may send them later, and keeps them until then; after `close` they have arrived, or
+    A tracker may send them later, and keeps them until then. After `close` they have arrived, or
     wait where the next command finds them.
 
     Every `log_…`, `set_tags` and `open_child` raises `RuntimeError` once the run is closed.
 
-    A run that is resumed (by its run id) never gets a point twice: metrics are skipped whose name
-    and step it already has. Its parameters may be logged again with the same values; another value
-    is a `UserInputError`.
+    A resumed run (by its run id) never gets a point twice: metrics whose name and step it already
+    has are skipped. Its parameters may be logged again with the same values; a different value is a
+    `UserInputError`.
     """
 
     @property
     def run_id(self) -> str:
-        """The run's identifier: 32 hexadecimal digits."""
+        """Return the run's identifier: 32 hexadecimal digits."""
         ...
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Keep settings of the run; a value over 6000 characters ends with an ellipsis."""
+        """Log settings of the run; a value over 6000 characters is truncated with an ellipsis."""
         ...
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Keep values that belong to one step (see `names` for what a step counts)."""
+        """Log values that belong to one step (see `names` for what a step counts)."""
         ...
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Keep values of any steps, in their order: as many `log_metrics`, at the price of one."""
+        """Log values of any steps, in order, at the price of one `log_metrics`."""
         ...
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -93,65 +93,65 @@ class Tracker(Protocol):
         ...
 
     def log_file(self, path: Path, artifact_folder: str = "") -> None:
-        """Keep a copy of a file, under its own name, in a folder of the run's artifacts ("" is the
+        """Log a copy of a file, under its own name, in a folder of the run's artifacts ("" is the
         top).
         """
         ...
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Keep a packaged model (see `mlflow.packaging`).
+        """Log a packaged model (see `mlflow.packaging`).
 
         Args:
             folder: The package.
-            name: What the run calls it, such as `student`.
-            registered_name: In the model registry; empty for a model that is not registered.
+            name: The run's name of the model, such as `student`.
+            registered_name: Name in the model registry; empty to not register the model.
         """
         ...
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Keep which data the run learns from and is tested on."""
+        """Record the data that the run learns from and is tested on."""
         ...
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Offer comparisons on the page of the run's experiment; what a person saved there stays
-        untouched.
+        """Save views on the page of the run's experiment; views saved by a person there stay
+        unchanged.
         """
         ...
 
     def view_url(self, view: View) -> str:
-        """Return the page that shows a saved view; empty where there is none (yet)."""
+        """Return the page that shows a saved view; empty if there is none (yet)."""
         ...
 
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> "Tracker":
-        """Open a run below this one, such as a trial below its sweep; each is closed by itself.
+        """Open a run below this one, such as a trial below its sweep; each is closed separately.
 
         Args:
-            run_name: What the child is called.
+            run_name: Name of the child.
             tags: Further tags of the child; see `names` for keys.
             run_id: A child of this run to resume; None for a new one.
 
         Raises:
-            RuntimeError: This run is itself a child: there are two levels. Or it is closed.
-            UserInputError: `run_id` names no child of this run (a tracker that keeps nothing
-                believes it).
+            RuntimeError: This run is closed, or is itself a child: there are only two levels.
+            UserInputError: `run_id` is not a child of this run (a tracker that discards everything
+                does not check it).
         """
         ...
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """End the run; only the first call counts, so that a `finally` may close what an `except`
-        has closed.
+        """End the run; only the first call counts, so a `finally` may close what an `except` has
+        already closed.
         """
         ...
 
 
 class Lifetime:
-    """Hold whether a run is still open, and whether it may have children.
+    """State of a run: whether it is open, and whether it may have children.
 
     Args:
-        run_id: Named in the error for a number that comes too late.
-        parent_run_id: The run above this one; empty when there is none.
+        run_id: The run, named in the error for a late number.
+        parent_run_id: The parent run; empty if there is none.
     """
 
     def __init__(self, run_id: str, parent_run_id: str = "") -> None:
@@ -160,7 +160,7 @@ class Lifetime:
         self.status: RunStatus | None = None
 
     def require_open(self) -> None:
-        """Raise `RuntimeError` when the run is closed."""
+        """Raise `RuntimeError` if the run is closed."""
         if self.status is not None:
             raise RuntimeError(
                 f"run {self.run_id} is closed ({self.status}); log before close(), or open a"
@@ -168,7 +168,7 @@ class Lifetime:
             )
 
     def child_tags(self, run_name: str, tags: Mapping[str, str]) -> dict[str, str]:
-        """Return all tags of a child; raise `RuntimeError` where this run may have none."""
+        """Return all tags of a child; raise `RuntimeError` if this run may have none."""
         self.require_open()
         if self.parent_run_id:
             # MLflow's pages show no third level.

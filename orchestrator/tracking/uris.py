@@ -1,5 +1,5 @@
-"""Tracking URIs: making them absolute, showing them, and the way from one to the MLflow UI. Does
-not import MLflow.
+"""Handle tracking URIs: make them absolute, mask them, and link them to the MLflow UI. Does not
+import MLflow.
 """
 
 import shlex
@@ -18,7 +18,7 @@ SQLITE_ADVICE = "use sqlite:///mlflow.db, or the http(s) address of an MLflow se
 
 
 def uri_scheme(uri: str) -> str:
-    """`postgresql` of `postgresql+psycopg2://…`; empty for a bare path."""
+    """Return the scheme, such as `postgresql` of `postgresql+psycopg2://…`; empty for a path."""
     scheme, separator, _ = uri.partition(":")
     return scheme.partition("+")[0].lower() if separator else ""
 
@@ -39,7 +39,7 @@ def require_supported(uri: str) -> None:
         _ = urllib.parse.urlsplit(f"//{Address(Address(uri).without_placeholders()).place}").port
     except ValueError as error:
         raise UserInputError(
-            f"{shown(uri)!r} is no address ({hide(error, uri)})", "tracking.uri", SQLITE_ADVICE
+            f"{shown(uri)!r} is not an address ({hide(error, uri)})", "tracking.uri", SQLITE_ADVICE
         ) from None
     if scheme == "sqlite" and sqlite_path(uri) is None:
         raise UserInputError(
@@ -48,9 +48,9 @@ def require_supported(uri: str) -> None:
 
 
 def artifact_root(uri: str) -> Path | None:
-    """The absolute folder for artifacts of a new experiment; None where a server decides.
+    """Return the absolute folder for artifacts of a new experiment; None if a server decides.
 
-    MLflow's own default is `mlruns` in the directory that happens to be current.
+    MLflow's own default is `mlruns` in the current directory, whatever that is.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
         return None
@@ -59,9 +59,7 @@ def artifact_root(uri: str) -> Path | None:
 
 
 def ui_command(uri: str, experiment_id: str = "") -> str:
-    """What a person types to see the runs: a shell command, or for an MLflow server the page's
-    address.
-    """
+    """Return how to see the runs: a shell command, or for an MLflow server the page's address."""
     if uri_scheme(uri) in SERVER_SCHEMES:
         return experiment_url(uri, experiment_id)
     found_unasked = sqlite_path(uri) == Path.cwd() / "mlflow.db"
@@ -75,7 +73,7 @@ def ui_command(uri: str, experiment_id: str = "") -> str:
 
 
 def experiment_url(uri: str, experiment_id: str = "") -> str:
-    """The page of an experiment (or, without id, of all): on the server, or on the one that
+    """Return the page of an experiment, or without an id of all: on the server, or on the one that
     `ui_command` starts.
     """
     server = _server(uri) or LOCAL_UI_URL
@@ -114,7 +112,7 @@ def _server(uri: str) -> str:
 
 
 def _shown(uri: str) -> str:
-    """Return a URI that has a mistake, without what may be a secret: its scheme may be missing."""
+    """Return a faulty URI without possible secrets; its scheme may be missing."""
     if "://" in uri or not {*"@?"} & {*uri}:
         return shown(uri)
     return shown(f"missing://{uri}").removeprefix("missing://")

@@ -306,7 +306,7 @@ def test_a_run_that_is_no_child_of_this_one_is_not_gone_on_with(
         of_another.open_child("trial 0", {}).run_id,
         "f" * 32,
     ):
-        with pytest.raises(UserInputError, match=f"{run_id}.*leave out the run id"):
+        with pytest.raises(UserInputError, match=f"{run_id}.*omit the run id"):
             keeper.open_child("trial 0", {}, run_id=run_id)
 
 

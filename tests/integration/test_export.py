@@ -237,7 +237,7 @@ def test_a_registered_model_is_exported_by_alias_and_version(
     assert_refused(
         export("tiny-student@champion"), "there is no model tiny-student@champion in the registry"
     )
-    assert_refused(export("a/b/c"), "'a/b/c' names no model")
+    assert_refused(export("a/b/c"), "'a/b/c' is not a model")
 
 
 def test_a_run_without_models_in_mlflow_is_exported_from_the_stage_store(
@@ -328,7 +328,7 @@ def test_what_cannot_be_exported_is_said_with_the_next_step(
     sweep.close(RunStatus.FINISHED)
     running = MlflowClient(recorded.uri).create_run("1").info.run_id
     assert_refused(export("ffffffff"), "there is no run ffffffff")
-    assert_refused(export("my-run"), "'my-run' is no run id")
+    assert_refused(export("my-run"), "'my-run' is not a run id")
     assert_refused(
         export(failed.run_id), "has no student in MLflow: it is FAILED: the disk is full"
     )
@@ -436,9 +436,9 @@ def test_what_cannot_predict_is_said_with_the_next_step(
     sweep.close(RunStatus.FINISHED)
     for model, said in (
         ("models:/tiny-student/77", "there is no model models:/tiny-student/77 in the registry"),
-        ("models:/tiny-student", "'models:/tiny-student' names no model"),
+        ("models:/tiny-student", "'models:/tiny-student' is not a model"),
         ("ffffffff", "there is no run ffffffff"),
-        ("champion", "'champion' is no run id"),
+        ("champion", "'champion' is not a run id"),
         (sweep.run_id, "is a sweep, which has no model of its own"),
     ):
         assert_refused(

@@ -400,8 +400,8 @@ def test_a_port_in_use_is_said_before_anything_starts(
     answer = orchestrator_command("ui", "--tracking-uri", store["uri"], "--port", port)
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr.startswith(
-        f"error: port {port} cannot be used (Address already in use); end what listens there, or"
-        " choose"
+        f"error: port {port} cannot be used (Address already in use); end the program that"
+        " uses it, or choose"
     )
 
 

@@ -204,7 +204,7 @@ def test_teacher_and_student_of_a_run_are_two_models_and_versions_of_a_name_coun
 
 def test_what_is_no_package_is_said_before_anything_is_sent(sqlite: Store, tmp_path: Path) -> None:
     entry = new_entry(sqlite, tmp_path)
-    with pytest.raises(Exception, match="is no packaged model"):
+    with pytest.raises(Exception, match="is not a packaged model"):
         deliver_model(sqlite.client, entry.run, entry)
     assert logged(sqlite, entry.run) == []
 

@@ -351,8 +351,8 @@ def test_without_an_output_the_file_has_a_name_of_its_own(
     ("arguments", "said"),
     [
         (["report", "0" * 32], "there is no run 00000000"),
-        (["report", "ab"], "'ab' is no run id"),
-        (["report", "x' OR 'a' = 'a"], "is no run id"),
+        (["report", "ab"], "'ab' is not a run id"),
+        (["report", "x' OR 'a' = 'a"], "is not a run id"),
         (["report", "FIRST", "--set", "gate.margin=0"], "--set changes a retraining file"),
         (["report", "nonesuch.yaml"], "nonesuch.yaml"),
         (["compare", "FIRST", "FIRST"], "that is one run"),

@@ -192,7 +192,7 @@ def test_describe_says_so_where_rows_are_those_of_other_images(
     ("arguments", "said"),
     [
         (("--run", "0123456789ab"), "there is no run 0123456789ab"),
-        (("--run", "no id"), "is no run id"),
+        (("--run", "no id"), "is not a run id"),
     ],
 )
 def test_describe_refuses_a_run_that_is_not_there(

@@ -1,12 +1,12 @@
-"""All that imports MLflow.
+"""Everything that imports MLflow.
 
 ```
 starting       start or resume a run           (session: the outbox of a run and its children)
 tracker        write to a run                  (delivery: implements the protocol of the outbox)
 abandoned_runs close runs whose process is gone
-runs           runs and experiments of a store (database: its schema; calls: around every call)
-monitoring_run the run that has a retraining's monitoring
-datasets, saved_views, system_metrics          what a run logs besides numbers
+runs           runs and experiments of a store (database: its schema; calls: error handling)
+monitoring_run the run with a retraining's monitoring
+datasets, saved_views, system_metrics          logged values besides numbers
 packaging, model_delivery, model_reader        models: as folders, into MLflow, and back
 registry       versions of models, and their aliases     (run_registration: of runs, on request)
 records        runs and versions as values, for reports and lists

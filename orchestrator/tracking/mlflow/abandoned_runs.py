@@ -1,4 +1,4 @@
-"""Close runs whose process was killed: nobody else does, and they would be RUNNING for ever."""
+"""Close runs whose process was killed; otherwise they would stay RUNNING for ever."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -26,15 +26,15 @@ def close_abandoned_runs(
 ) -> list[str]:
     """Close as FAILED the runs whose process is gone, and return their ids.
 
-    Gone is a process of this host that has ended, and one that cannot be seen from here (of another
-    host or container) and gave no sign of life for `SILENCE`. Runs of other processes, and runs
-    that name none, are left alone. Several processes may do this at once: they write the same. The
-    end time is when a run is found, for when its process died is not known.
+    A process is gone if it ran on this host and has ended, or if it cannot be seen from here
+    (another host or container) and sent no heartbeat for `SILENCE`. Other runs, and runs that name
+    no process, are left alone. Several processes may do this at once: they write the same values.
+    The end time is the time of discovery, because the time of death is unknown.
 
     Args:
         client: Bound to the store.
         uri: The store's URI, for messages.
-        experiment_ids: Where to look.
+        experiment_ids: Experiments to search.
 
     Raises:
         UserInputError: The store refuses access.
@@ -43,7 +43,7 @@ def close_abandoned_runs(
     """
     closed = []
     with mlflow_calls(uri):
-        # All are found before any is closed: a closed run no longer matches, which would move the
+        # Find all before closing any: a closed run no longer matches, which would shift the
         # pages.
         for run in list(_running(client, experiment_ids)):
             process = recorded_process(run.data.tags)
@@ -54,7 +54,7 @@ def close_abandoned_runs(
 
 
 def close_abandoned_runs_of_store(uri: str) -> list[str]:
-    """As `close_abandoned_runs`, in every experiment of a store that answers."""
+    """Close the abandoned runs in every experiment of a store; see `close_abandoned_runs`."""
     with mlflow_calls(uri):
         with database_ready(uri):
             client = connect(uri)
@@ -78,7 +78,7 @@ def _running(client: MlflowClient, experiment_ids: Sequence[str]) -> Iterator[Ru
 
 
 def _why_gone(process: RunProcess, run: Run) -> str:
-    """Empty for a process that may live."""
+    """Return why a run's process counts as gone; empty if it may be alive."""
     here = this_process()
     if here is not None and process.is_seen_from(here):
         return (
@@ -92,15 +92,15 @@ def _why_gone(process: RunProcess, run: Run) -> str:
         return ""
     silence = datetime.now(UTC) - last
     return (
-        f"no sign of life from {process.host} for {silence.total_seconds() / 60:.0f} minutes"
+        f"no heartbeat from {process.host} for {silence.total_seconds() / 60:.0f} minutes"
         if silence > SILENCE
         else ""
     )
 
 
 def _close(client: MlflowClient, run_id: str, process: RunProcess, reason: str) -> bool:
-    # Asked again: after the search the process may have closed the run itself, before it ended; or
-    # another one goes on with it.
+    # Asked again: after the search the process may have closed the run itself, or another process
+    # may have resumed it.
     run = client.get_run(run_id)
     if run.info.status != RUNNING or recorded_process(run.data.tags) != process:
         return False

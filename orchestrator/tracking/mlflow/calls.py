@@ -1,5 +1,5 @@
-"""What surrounds every call into MLflow: its log lines stay off the terminal, its errors become
-ours.
+"""Wrap calls into MLflow: keep its log lines off the terminal, and convert its errors to those of
+this project.
 """
 
 import logging
@@ -32,8 +32,8 @@ _WRONG_REQUESTS = (
 
 
 class _MuteThisThread(logging.Filter):
-    """Drops the records of noisy libraries from the thread that made it; other threads go on being
-    heard.
+    """Drops log records of noisy libraries in the thread that created the filter; other threads are
+    not affected.
     """
 
     def __init__(self) -> None:
@@ -49,8 +49,8 @@ def quiet_logs() -> Iterator[None]:
     """Keep migration lines, retry warnings and logged tracebacks of MLflow and its libraries off
     the terminal.
 
-    Filters on the handlers, not levels on the loggers: two threads may be inside at once and leave
-    in any order.
+    It sets filters on the handlers instead of levels on the loggers, because two threads may be
+    inside at once and leave in any order.
     """
     loggers = [logging.getLogger(), *map(logging.getLogger, _NOISY)]
     handlers = {handler for logger in loggers for handler in logger.handlers}
@@ -68,12 +68,12 @@ def quiet_logs() -> Iterator[None]:
 
 @contextmanager
 def mlflow_calls(uri: str) -> Iterator[None]:
-    """Run calls into MLflow quietly, and raise what goes wrong as an error of this project.
+    """Run calls into MLflow quietly, and raise failures as errors of this project.
 
     Raises:
         UserInputError: Credentials refused, or something other than an MLflow server answered.
         TrackingUnavailableError: The store cannot be reached or written.
-        OrchestratorError: MLflow refuses what was logged, or cannot send it: a bug.
+        OrchestratorError: MLflow refuses the logged values, or cannot send them: a bug.
     """
     with quiet_logs():
         try:
@@ -91,7 +91,7 @@ def mlflow_calls(uri: str) -> Iterator[None]:
 
 @contextmanager
 def environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the calls inside, then put back what was there."""
+    """Set environment variables for the calls inside, then restore the previous ones."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -112,8 +112,8 @@ def _explained(error: MlflowException, uri: str) -> OrchestratorError:
         )
     if error.error_code == "ENDPOINT_NOT_FOUND" or "not in a valid JSON format" in message:
         return UserInputError("something answers, but not an MLflow server", where, SQLITE_ADVICE)
-    # What is not in MLflow's form was not said by MLflow: a proxy answers in the place of a server
-    # that is away.
+    # An error that is not in MLflow's form is not from MLflow: a proxy answers instead of a server
+    # that is down.
     if error.error_code in _WRONG_REQUESTS and _NOT_OF_MLFLOW not in message:
         return OrchestratorError(f"MLflow refuses the request: {message}", where)
     return unavailable(uri, message)

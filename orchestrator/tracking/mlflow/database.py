@@ -1,5 +1,5 @@
-"""The schema of an MLflow database: created by one process at a time, migrated when older, refused
-when newer.
+"""The schema of an MLflow database: created by one process at a time, migrated if older, rejected
+if newer.
 """
 
 import hashlib
@@ -38,18 +38,18 @@ _MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 
 @contextmanager
 def database_ready(uri: str) -> Iterator[None]:
-    """Hold off other processes of this machine while MLflow first opens the database, with a schema
-    it accepts.
+    """Lock out other processes of this machine while MLflow first opens the database, with a schema
+    that it accepts.
 
     MLflow's own migrations fail when several processes open a new database file at once.
 
     Args:
-        uri: Supported, absolute and reachable. For an MLflow server nothing is done: the database
-            is its own.
+        uri: Supported, absolute and reachable. Nothing is done for an MLflow server, which owns its
+            database.
 
     Raises:
-        UserInputError: The schema is newer than the installed MLflow, the older schema of a
-            database server, or a missing database driver.
+        UserInputError: The schema is newer than the installed MLflow, a database server has an
+            older schema, or a database driver is missing.
         TrackingUnavailableError: The database refuses the connection, or migrating it failed.
     """
     if uri_scheme(uri) in SERVER_SCHEMES:
@@ -74,7 +74,7 @@ def _locked(uri: str) -> Iterator[None]:
         except Timeout:
             raise unavailable(
                 uri,
-                f"another process has opened the database for {_PATIENCE_SECONDS} s and holds"
+                f"another process has been opening the database for {_PATIENCE_SECONDS} s and holds"
                 f" {file}: end it, or wait",
             ) from None
     try:
@@ -96,8 +96,8 @@ def _check_schema(uri: str) -> None:
     except CommandError as error:
         what = f"schema version {current} is unknown to MLflow {mlflow.__version__}"
         next_step = (
-            "a newer MLflow or another program made this database: upgrade mlflow, or name another"
-            " database"
+            "a newer MLflow or another program created this database: upgrade mlflow, or choose"
+            " another database"
         )
         raise UserInputError(what, where, next_step) from error
     path = sqlite_path(uri)
@@ -110,7 +110,7 @@ def _check_schema(uri: str) -> None:
 
 @cache
 def _migrations() -> ScriptDirectory:
-    """MLflow's migrations. Reading them all takes half a second: once is enough for a process."""
+    """Return MLflow's migrations, cached because reading them takes half a second."""
     return ScriptDirectory(str(_MIGRATIONS))
 
 
@@ -132,8 +132,8 @@ def _back_up(database: Path, backup: Path) -> None:
 
 
 def _upgrade(uri: str) -> None:
-    # The command is MLflow's public way to migrate; its functions are private. Everybody sees the
-    # arguments of a process: only the file's path is in them.
+    # The command is MLflow's public way to migrate; its functions are private. Every user sees the
+    # arguments of a process: they contain only the file's path.
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     if answer.returncode != 0:

@@ -1,4 +1,4 @@
-"""Name data sets at a run of MLflow, which keeps each once in an experiment."""
+"""Record data sets on a run of MLflow, which keeps each once per experiment."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _CONTEXT_TAG = "mlflow.data.context"
 
 
 def log_datasets(client: MlflowClient, run_id: str, uses: Sequence[DatasetUse]) -> None:
-    """Name the data sets at a run; what it names already stays as it is.
+    """Record data sets on a run; data sets that it already has stay unchanged.
 
     Args:
         client: Bound to the store.

@@ -1,4 +1,4 @@
-"""Deliver entries to MLflow: in their order, many in one request, and never twice."""
+"""Deliver entries to MLflow: in order, many in one request, and never twice."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ from orchestrator.tracking.preflight import check_reachable
 from orchestrator.tracking.run_process import recorded_process, this_process
 from orchestrator.tracking.tracker import MetricPoint
 
-# Tags that name a run, which the store may know by another id.
+# Tags that refer to a run, which the store may know by another id.
 _RUN_TAGS = (names.PARENT_RUN_TAG, names.SWEEP_TAG)
 
 logger = logging.getLogger(__name__)
 
 
 class MlflowDelivery:
-    """Send the entries of one session to MLflow (see `outbox.delivery.Delivery`).
+    """Sends the entries of one session to MLflow (see `outbox.delivery.Delivery`).
 
     Args:
         destination: The store and the experiment.
-        run_ids: The store's ids of runs that were created here, by the id given out.
-        store: The opened store; None to open it when it is first needed.
+        run_ids: The store's ids of runs created here, by the id given out.
+        store: The opened store; None opens it on first use.
 
     Attributes:
         destination: As given.
-        run_ids: As given, and of the runs that were created since.
-        open_runs: The store's ids of those that have begun and not ended.
+        run_ids: As given, plus the runs created since.
+        open_runs: The store's ids of runs that have begun and not ended.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class MlflowDelivery:
 
     @cached_property
     def store(self) -> Store:
-        """The store, opened when it is first needed.
+        """Return the store, opened on first use.
 
         Raises:
             UserInputError: The experiment is deleted, or the store refuses access.
@@ -95,15 +95,15 @@ class MlflowDelivery:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the store was ever reached."""
+        """Return whether the store was ever reached."""
         return "store" in self.__dict__
 
     def send(self, entries: Sequence[Entry]) -> list[Refused]:
-        """Send all entries, and return those that the store refuses for ever.
+        """Send all entries, and return those that the store refuses permanently.
 
         Raises:
             TrackingUnavailableError: The store does not answer, or cannot be written.
-            UserInputError: It refuses access, or something else answers in its place.
+            UserInputError: It refuses access, or something other than an MLflow server answers.
         """
         try:
             self._send(entries)
@@ -125,8 +125,8 @@ class MlflowDelivery:
         return True
 
     def beat(self) -> None:
-        """Record for every open run that its process lives; one that another process has taken for
-        dead meanwhile is RUNNING again.
+        """Record for each open run that its process is alive; set a run that another process has
+        closed as abandoned back to RUNNING.
 
         Raises:
             TrackingUnavailableError: The store does not answer.
@@ -140,11 +140,11 @@ class MlflowDelivery:
                 raise
             except (
                 OrchestratorError
-            ) as error:  # a run that somebody has deleted keeps no other from being seen
+            ) as error:  # a deleted run must not keep the heartbeats of others from being sent
                 logger.debug("no heartbeat of run %s: %s", run_id, error)
 
     def with_ids(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """Return the tags with the store's ids where they name runs."""
+        """Return the tags with the store's ids in place of the ids given out here."""
         return {
             key: self.id_of(value) if key in _RUN_TAGS else value for key, value in tags.items()
         }
@@ -201,8 +201,8 @@ class MlflowDelivery:
         news = earlier.without_repeats(batch.points)
         metrics = [Metric(point.name, point.value, point.time_ms, point.step) for point in news]
         parameters = [Param(key, value) for key, value in batch.parameters.items()]
-        # MlflowClient splits what exceeds MLflow's limits (100 parameters or tags, 1000 metrics a
-        # request).
+        # MlflowClient splits batches that exceed MLflow's limits (100 parameters or tags, 1000
+        # metrics a request).
         self.store.client.log_batch(
             self.id_of(run), metrics, parameters, run_tags(self.with_ids(batch.tags))
         )
@@ -232,7 +232,7 @@ class MlflowDelivery:
 
     def _begin(self, entry: Begin) -> None:
         tags = self.with_ids(entry.tags) | {names.SPOOL_ID_TAG: entry.run}
-        # A delivery that was killed after this request has created the run already.
+        # A delivery that was killed after this request has already created the run.
         run_id = find_run_of_tag(
             self.store.client, [self.store.experiment_id], names.SPOOL_ID_TAG, entry.run
         )
@@ -253,7 +253,7 @@ class MlflowDelivery:
         run = client.get_run(run_id)
         driver = run.data.tags.get(names.PROCESS_STARTED_TAG, "")
         if entry.process and driver and driver != entry.process:
-            # The entry waited so long that another process has resumed the run.
+            # The entry waited so long that another process has since resumed the run.
             return
         if entry.reason:
             client.set_tag(
@@ -266,7 +266,7 @@ class MlflowDelivery:
 
 @dataclass
 class _Batch:
-    """Collect what goes into one request for one run."""
+    """The content of one request for one run."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     points: list[MetricPoint] = field(default_factory=list)
@@ -274,11 +274,11 @@ class _Batch:
 
 
 def _forget_reason(client: MlflowClient, run: Run) -> None:
-    """Remove the reason that another process gave for a run that it took for dead."""
+    """Remove the reason that another process gave when it closed a run as abandoned."""
     if names.STATUS_REASON_TAG in run.data.tags:
         client.delete_tag(run.info.run_id, names.STATUS_REASON_TAG)
 
 
 def _require(path: Path) -> None:
     if not path.exists():
-        raise OrchestratorError("the copy that waited to be sent is gone", str(path))
+        raise OrchestratorError("the copy that waited to be sent is missing", str(path))

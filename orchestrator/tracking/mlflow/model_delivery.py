@@ -1,9 +1,9 @@
-"""A packaged model on its way into MLflow: a logged model of its run and, where a name is given, a
+"""Deliver a packaged model to MLflow: as a logged model of its run and, if a name is given, as a
 version in the registry.
 
-Explicit ids only, so the run may be another process's, and over for hours. Each step looks first
-for what an earlier delivery, killed at any point, has made already: so there is one logged model
-and one version, however often this is called. A logged model that is READY is whole.
+All ids are explicit, so the run may belong to another process, or have ended hours ago. Each step
+first looks for the result of an earlier delivery that was killed at any point. So there is one
+logged model and one version, however often this is called. A READY logged model is complete.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from orchestrator.tracking.outbox import entries
 
 DELIVERY_TAG = "orchestrator.delivery"
 _VERSIONS_TAG = (
-    "mlflow.modelVersions"  # by which MLflow's pages link a logged model to its versions
+    "mlflow.modelVersions"  # MLflow's pages link a logged model to its versions by this tag
 )
 _MODEL_FILE = "MLmodel"
 
 
 def deliver_model(client: MlflowClient, run_id: str, entry: entries.Model) -> str:
-    """Sends a packaged model, or the rest of it, and returns MLflow's id of the logged model.
+    """Send a packaged model, or the missing rest of it, and return MLflow's id of the logged model.
 
     Args:
         client: Bound to the store and its registry.
-        run_id: The store's id of the run that learned it.
-        entry: Where the package is, and what the model is called.
+        run_id: The store's id of the run that trained it.
+        entry: Has the package's folder and the model's names.
 
     Raises:
-        OrchestratorError: The folder holds no package; nothing is sent.
+        OrchestratorError: The folder contains no package; nothing is sent.
     """
     package = _Package.read(entry.folder)
     tags = package.facts.tags() | {DELIVERY_TAG: f"{entry.run}/{entry.name}"}
@@ -59,13 +59,13 @@ def deliver_model(client: MlflowClient, run_id: str, entry: entries.Model) -> st
 def register_logged_model(
     client: MlflowClient, model: LoggedModel, name: str, facts: ModelFacts
 ) -> ModelVersion:
-    """Make a delivered model a version in the registry, once a name, and return the version.
+    """Register a delivered model as a version, once per name, and return the version.
 
     Args:
         client: Bound to the store and its registry.
-        model: READY.
-        name: Of the registered model.
-        facts: Of the model; the version gets few of them as tags, and a description.
+        model: A logged model that is READY.
+        name: Name of the registered model.
+        facts: Facts of the model; a few become tags of the version, and its description.
     """
     version = _version(client, model, name, facts)
     _link_to_version(client, model, version)
@@ -74,12 +74,12 @@ def register_logged_model(
 
 @dataclass(frozen=True)
 class _Package:
-    """What `packaging` has written.
+    """A package written by `packaging`.
 
     Attributes:
-        folder: Where.
-        model: The content of its MLmodel file.
-        facts: Of the model.
+        folder: Its folder.
+        model: Content of its MLmodel file.
+        facts: Facts of the model.
     """
 
     folder: Path
@@ -92,12 +92,12 @@ class _Package:
             model = Model.load(str(folder))
             return cls(folder, model, ModelFacts(**(model.metadata or {})))
         except (MlflowException, OSError, TypeError) as error:
-            raise OrchestratorError(f"is no packaged model ({error})", str(folder)) from error
+            raise OrchestratorError(f"is not a packaged model ({error})", str(folder)) from error
 
 
 def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str]) -> LoggedModel:
-    """The logged model of this delivery; a new one is PENDING, and carries the delivery's tag from
-    its first moment.
+    """Return the logged model of this delivery. A new one is PENDING, and has the delivery's tag
+    from the start.
     """
     experiment_id = run.info.experiment_id
     found = client.search_logged_models(
@@ -111,8 +111,8 @@ def _logged_model(client: MlflowClient, run: Run, name: str, tags: dict[str, str
 
 
 def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Package) -> None:
-    """Sends the files, those of an earlier delivery over again; the MLmodel file, which gets the
-    ids, last.
+    """Upload the files, replacing those of an earlier delivery; the MLmodel file, which gets the
+    ids, comes last.
     """
     client.log_model_artifacts(model.model_id, str(package.folder))
     described = package.model
@@ -130,7 +130,7 @@ def _upload(client: MlflowClient, run_id: str, model: LoggedModel, package: _Pac
 def _version(
     client: MlflowClient, model: LoggedModel, name: str, facts: ModelFacts
 ) -> ModelVersion:
-    """The version of this delivery in the registry."""
+    """Return the version of this delivery in the registry, created if missing."""
     run_id = model.source_run_id
     tags = facts.version_tags() | {DELIVERY_TAG: model.tags[DELIVERY_TAG]}
     try:
@@ -141,8 +141,8 @@ def _version(
     for version in client.search_model_versions(f"run_id = '{run_id}'"):
         if version.name == name and version.tags.get(DELIVERY_TAG) == tags[DELIVERY_TAG]:
             return version
-    # The files' own address: `models:/ID` would be looked up in MLflow's global tracking store, not
-    # in this client's.
+    # The files' own address: MLflow would look up `models:/ID` in its global tracking store instead
+    # of this client's.
     source = model.artifact_location
     return client.create_model_version(
         name, source, run_id, tags, description=facts.description(), model_id=model.model_id
@@ -150,7 +150,7 @@ def _version(
 
 
 def _link_to_version(client: MlflowClient, model: LoggedModel, version: ModelVersion) -> None:
-    """Names the version on the logged model; a server has done so itself."""
+    """Record the version on the logged model; a server has already done so itself."""
     known = json.loads(client.get_logged_model(model.model_id).tags.get(_VERSIONS_TAG, "[]"))
     link = {"name": version.name, "version": str(version.version)}
     if link not in [{"name": one["name"], "version": str(one["version"])} for one in known]:

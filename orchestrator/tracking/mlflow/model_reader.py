@@ -1,5 +1,5 @@
-"""Learned models of an MLflow store: found by their run, or by name in the registry, and
-fetched.
+"""Find trained models of an MLflow store by their run or by their name in the registry, and
+download them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class RegisteredModel:
     """A version in the registry.
 
     Attributes:
-        run_id: The run that has learned it.
-        role: Whose model it is.
-        location: Where its package is.
+        run_id: The run that trained it.
+        role: Role of the model.
+        location: Address of its package.
     """
 
     run_id: str
@@ -43,7 +43,7 @@ class ModelReader(RunReader):
     """Finds runs as `RunReader` does, and their models."""
 
     def __init__(self, uri: str) -> None:
-        """Connects.
+        """Connect to the store.
 
         Args:
             uri: Supported, absolute and reachable.
@@ -53,23 +53,23 @@ class ModelReader(RunReader):
         self._client = records.client
 
     def locations_of(self, run_id: str) -> dict[Role, str]:
-        """Where the packages of a run's models are; empty where it has logged none."""
+        """Return the locations of a run's model packages; empty if it has logged none."""
         return {role: model.artifact_location for role, model in self._models_of(run_id).items()}
 
     def registered(self, reference: str) -> RegisteredModel:
-        """A version in the registry.
+        """Return a version in the registry.
 
         Args:
             reference: `NAME@ALIAS` or `NAME/VERSION`.
 
         Raises:
-            UserInputError: It is no reference, there is no such version, or no run of this program
-                has learned it.
+            UserInputError: The reference is invalid, the version does not exist, or no run of this
+                program trained it.
         """
         found = _REFERENCE.fullmatch(reference.strip())
         if found is None:
             raise UserInputError(
-                f"{reference!r} names no model",
+                f"{reference!r} is not a model",
                 next_step="write NAME@ALIAS or NAME/VERSION, or a run id",
             )
         with mlflow_calls(self._uri):
@@ -91,10 +91,10 @@ class ModelReader(RunReader):
         return RegisteredModel(version.run_id, roles[0], location)
 
     def download(self, location: str, folder: Path) -> Path:
-        """Fetches a package into a folder, and returns where it lies.
+        """Download a package into a folder, and return its path.
 
         Raises:
-            UserInputError: Its files are gone.
+            UserInputError: Its files are missing.
         """
         with mlflow_calls(self._uri):
             try:
@@ -107,7 +107,7 @@ class ModelReader(RunReader):
                 if isinstance(error, MlflowException) and error.error_code not in _MISSING:
                     raise
                 raise UserInputError(
-                    "the model's files are gone", location, "run the experiment again"
+                    "the model's files are missing", location, "run the experiment again"
                 ) from error
 
     # --- inside -----------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class ModelReader(RunReader):
         return {role: model for model in models for role in ROLES if model.name == role}
 
     def _logged_model(self, model_id: str) -> LoggedModel | None:
-        """None for one that is deleted, or was never sent whole."""
+        """Return a logged model; None if it is deleted or was never sent completely."""
         try:
             model = self._client.get_logged_model(model_id)
         except MlflowException as error:

@@ -1,7 +1,7 @@
-"""Log what is monitored between candidates to one run of each retraining.
+"""Log monitoring between candidates to one run of each retraining.
 
 A tick that learns nothing has no run, and a candidate's run has ended when the candidate is judged.
-The monitoring run is always FINISHED, so that it is never closed as abandoned.
+The monitoring run is always FINISHED, so it is never closed as abandoned.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _POINTS_PER_REQUEST = 1000
 def log_monitoring(
     uri: str, experiment: str, retraining: str, points: Sequence[MetricPoint]
 ) -> str:
-    """Log points to the monitoring run of a retraining, made when there is none; return its id.
+    """Log points to the monitoring run of a retraining, created if missing; return its id.
 
-    A point that is logged twice is there once.
+    A point that is logged twice is stored once.
 
     Args:
-        uri: Of the store; supported and absolute.
-        experiment: Of the retraining in MLflow.
+        uri: URI of the store; supported and absolute.
+        experiment: MLflow experiment of the retraining.
         retraining: Its name.
-        points: With their steps and times.
+        points: Points with their steps and times.
 
     Raises:
         UserInputError: The experiment is deleted, or the store refuses access.

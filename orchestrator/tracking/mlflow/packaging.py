@@ -1,8 +1,8 @@
-"""A learned network as a folder that MLflow loads anywhere: no code of this project in it, and no
-pickle.
+"""Package a trained network as a folder that MLflow loads anywhere, without code of this project
+and without pickle.
 
-The network is exported as a graph (`torch.export`, MLflow's `pt2` format): uint8 images of any
-batch size go in, logits in the order of the class names come out. Scaling of pixels, normalisation
+The network is exported as a graph (`torch.export`, MLflow's `pt2` format): it takes uint8 images in
+any batch size and returns logits in the order of the class names. Scaling of pixels, normalisation
 and evaluation mode are part of the graph.
 """
 
@@ -30,10 +30,10 @@ from orchestrator.tracking.model_facts import ModelFacts
 
 _MODEL_FILE = "MLmodel"
 _GRAPH_FILE = Path("data") / "model.pt2"
-# Exactly these: left to itself MLflow loads the model once more, in a process of its own, to see
+# Exactly these: by default MLflow loads the model once more, in a separate process, to find out
 # what it imports.
 _REQUIREMENTS = ("mlflow", "numpy", "torch")
-_NUM_EXAMPLES = 2  # of one image, torch.export concludes that there is always one
+_NUM_EXAMPLES = 2  # with one image, torch.export would fix the batch size to one
 
 Shape = tuple[int, int, int]
 
@@ -43,9 +43,9 @@ class PackagedModel:
     """A package that has been opened.
 
     Attributes:
-        classifier: uint8 images of any batch size → logits, on the CPU.
+        classifier: Maps uint8 images of any batch size to logits, on the CPU.
         shape: (channels, height, width) of the images.
-        facts: Of the model.
+        facts: Facts of the model.
     """
 
     classifier: nn.Module
@@ -54,7 +54,7 @@ class PackagedModel:
 
 
 class _Classifier(nn.Module):
-    """What users want of a network: images in, logits out."""
+    """A network reduced to its use: images in, logits out."""
 
     def __init__(self, network: AnyNetwork) -> None:
         super().__init__()
@@ -66,20 +66,20 @@ class _Classifier(nn.Module):
 
 
 def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: Path) -> None:
-    """Writes a network of any method as an MLflow model, whole or not at all.
+    """Write a network of any method as an MLflow model, completely or not at all.
 
     Args:
-        network: It is left as it is, on whatever device.
+        network: The network, on any device; it is not changed.
         shape: (channels, height, width) of the images.
-        facts: Kept as the model's metadata.
-        folder: Made by this call.
+        facts: Stored as the model's metadata.
+        folder: Created by this call.
 
     Raises:
         OSError: The folder cannot be written.
-        Exception: torch cannot export the network for any number of images, for one of several
-            dozen reasons.
+        Exception: torch cannot export the network for any number of images; it has several dozen
+            reasons.
     """
-    # The model is packaged for the CPU: an exported graph stays on the device on which it was made.
+    # Packaged for the CPU: an exported graph is tied to the device on which it was created.
     classifier = _Classifier(copy.deepcopy(network)).cpu().eval()
     try:
         with quiet_logs():
@@ -90,10 +90,10 @@ def package_model(network: AnyNetwork, shape: Shape, facts: ModelFacts, folder: 
 
 
 def open_package(folder: Path) -> PackagedModel:
-    """Opens what `package_model` has written, without unpickling anything.
+    """Open a package that `package_model` wrote, without unpickling anything.
 
     Raises:
-        OrchestratorError: The folder holds no such package.
+        OrchestratorError: The folder contains no such package.
     """
     try:
         with quiet_logs(), environment({"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}):
@@ -104,7 +104,7 @@ def open_package(folder: Path) -> PackagedModel:
             classifier, (channels, height, width), ModelFacts(**(described.metadata or {}))
         )
     except (MlflowException, OSError, RuntimeError, TypeError, AttributeError, ValueError) as error:
-        what = f"is no model that this program has packaged ({str(error).splitlines()[0]})"
+        what = f"is not a model packaged by this program ({str(error).splitlines()[0]})"
         raise OrchestratorError(what, str(folder)) from error
 
 
@@ -121,41 +121,43 @@ def _save(classifier: _Classifier, shape: Shape, facts: ModelFacts, folder: Path
         serialization_format="pt2",
     )
     _require_any_batch_size(folder / _GRAPH_FILE)
-    # MLflow would look for the weights on the GPU of a machine that has one.
+    # On a machine with a GPU, MLflow would look for the weights there.
     model.flavors["python_function"]["config"]["device"] = "cpu"
     model.save(str(folder / _MODEL_FILE))
 
 
 def _require_any_batch_size(file: Path) -> None:
-    """MLflow lets torch.export fix the number of images to that of the example where a network's
-    code does not leave it open.
+    """Check that the exported graph accepts any number of images.
+
+    MLflow lets torch.export fix that number to the example's if a network's code does not leave it
+    open.
 
     Raises:
-        RuntimeError: It is fixed.
+        RuntimeError: The number is fixed.
     """
-    with ZipFile(file) as archive:  # to load the graph takes seconds
+    with ZipFile(file) as archive:  # loading the graph would take seconds
         [description] = [name for name in archive.namelist() if name.endswith("models/model.json")]
         graph = json.loads(archive.read(description))["graph_module"]["graph"]
     if "as_int" in graph["tensor_values"]["images"]["sizes"][0]:
-        raise RuntimeError(f"its graph takes {_NUM_EXAMPLES} images at once and no other number")
+        raise RuntimeError(f"its graph takes exactly {_NUM_EXAMPLES} images at once")
 
 
 def example_images(shape: Shape) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Images by which the graph is traced and users see what goes in: brightness ramps, for
-    training images are nobody's business.
+    """Return images for tracing the graph and for showing users the input: brightness ramps,
+    because training images are private.
     """
     size = (_NUM_EXAMPLES, *shape)
     return (np.arange(np.prod(size)) % 256).astype(np.uint8).reshape(size)
 
 
 def _signature(shape: Shape, num_classes: int) -> ModelSignature:
-    # without names: MLflow would hand a named array to the model in a dictionary, which its PyTorch
-    # flavour refuses
+    # without names: MLflow would pass a named array to the model in a dictionary, which its PyTorch
+    # flavour rejects
     images = TensorSpec(np.dtype(np.uint8), (-1, *shape))
     logits = TensorSpec(np.dtype(np.float32), (-1, num_classes))
     return ModelSignature(inputs=Schema([images]), outputs=Schema([logits]))
 
 
 def _version(package: str) -> str:
-    """Without what is known only to one index, such as `+cpu`."""
+    """Return a package's version without a suffix such as `+cpu`, which only one index knows."""
     return metadata.version(package).partition("+")[0]

@@ -1,4 +1,4 @@
-"""Read the records of a store by way of MLflow's client."""
+"""Read the records of a store through MLflow's client."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ Found = TypeVar("Found")
 
 
 class MlflowRecords:
-    """Implements `Records`; see there.
+    """Implements `run_query.Records`.
 
     Attributes:
-        uri: Of the store.
-        client: Bound to it.
+        uri: URI of the store.
+        client: Bound to the store.
     """
 
     def __init__(self, uri: str) -> None:
-        """Connects.
+        """Connect to the store.
 
         Args:
             uri: Supported, absolute and reachable.
@@ -47,11 +47,11 @@ class MlflowRecords:
             self.client: MlflowClient = connect(uri)
 
     def experiments(self) -> Mapping[str, str]:
-        """Search for them once."""
+        """Return the experiments, searched once."""
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
-        """Search for them."""
+        """Search for the runs."""
         return map(
             self._value,
             self._pages(
@@ -77,7 +77,7 @@ class MlflowRecords:
         return {run.info.run_id: self._experiments[run.info.experiment_id] for run in runs}
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Ask for one metric after the other."""
+        """Request one metric after the other."""
         with mlflow_calls(self.uri):
             return {name: self._history(run_id, name) for name in metric_names}
 
@@ -88,7 +88,7 @@ class MlflowRecords:
             return {file.path for file in listed if not file.is_dir}
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Download them, one after the other."""
+        """Download the files, one after the other."""
         with mlflow_calls(self.uri), tempfile.TemporaryDirectory() as folder:
             return {
                 path: Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
@@ -96,7 +96,7 @@ class MlflowRecords:
             }
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Search for the models."""
+        """Search for the models and return their aliases."""
         models = self._pages(
             lambda token: self.client.search_registered_models(_STUDENTS, page_token=token)
         )
@@ -106,7 +106,7 @@ class MlflowRecords:
         }
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Ask for the version."""
+        """Request the version."""
         with mlflow_calls(self.uri):
             return version_facts(self.client.get_model_version(model, version))
 
@@ -178,7 +178,7 @@ def filter_text(query: RunQuery) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Return a value as MLflow's filters read it: they know two quotes, and no way to escape."""
+    """Quote a value for MLflow's filters: they know two quotes, and no escaping."""
     return f'"{value}"' if "'" in value else f"'{value}'"
 
 

@@ -1,6 +1,6 @@
-"""The model registry by way of MLflow's client: everything that `ModelRegistry` can do.
+"""The model registry through MLflow's client: everything that `ModelRegistry` can do.
 
-Explicit clients only: nothing here depends on MLflow's global settings.
+Clients are explicit: nothing here depends on MLflow's global settings.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from orchestrator.tracking.outbox import entries
 from orchestrator.tracking.registry import MAX_TAG, ModelRegistry, VersionFacts
 
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-_MAX_VERSION_TAG = 16_000  # letters of up to four bytes, in TEXT of MySQL
+_MAX_VERSION_TAG = 16_000  # characters of up to four bytes, in TEXT of MySQL
 
 
 class MlflowRegistry(ModelRegistry):
-    """Reads and writes through MLflow's client."""
+    """A registry that reads and writes through MLflow's client."""
 
     def __init__(self, uri: str, name: str) -> None:
-        """Connects.
+        """Connect to the store.
 
         Args:
             uri: Supported, absolute and reachable.
-            name: Of the models: NAME-teacher and NAME-student.
+            name: Base name of the models: NAME-teacher and NAME-student.
         """
         super().__init__(uri, name)
         with mlflow_calls(uri), database_ready(uri):
             self._client: MlflowClient = connect(uri)
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Ask for the alias."""
+        """Request the alias."""
         return self._if_there(
             lambda: self._client.get_model_version_by_alias(self.model_name(role), alias)
         )
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Ask for the version."""
+        """Request the version."""
         return self._if_there(
             lambda: self._client.get_model_version(self.model_name(role), version)
         )
@@ -64,12 +64,12 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Ask for the version."""
+        """Request the version."""
         with mlflow_calls(self.uri):
             return version_facts(self._client.get_model_version(self.model_name(role), version))
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Search, page by page."""
+        """Search for the versions, page by page."""
         wanted = f"name = '{self.model_name(role)}'" + (
             f" and tags.`{tag}` = '{value}'" if tag else ""
         )
@@ -85,7 +85,7 @@ class MlflowRegistry(ModelRegistry):
         return sorted(map(version_facts, found), key=lambda facts: int(facts.version))
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
-        """Set one after the other."""
+        """Set the tags, one after the other."""
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_model_version_tag(
@@ -93,7 +93,7 @@ class MlflowRegistry(ModelRegistry):
                 )
 
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Ask for the model."""
+        """Request the model's tags."""
         with mlflow_calls(self.uri):
             try:
                 return dict(self._client.get_registered_model(self.model_name(role)).tags)
@@ -103,7 +103,7 @@ class MlflowRegistry(ModelRegistry):
                 raise
 
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Set it."""
+        """Set the tag, if the model exists."""
         with mlflow_calls(self.uri):
             try:
                 self._client.set_registered_model_tag(self.model_name(role), key, value[:MAX_TAG])
@@ -112,7 +112,7 @@ class MlflowRegistry(ModelRegistry):
                     raise
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Deliver the package once."""
+        """Deliver the package, once for each candidate."""
         name, delivery = self.model_name(role), f"{candidate}/{role}"
         if not self.versions(role, DELIVERY_TAG, delivery):
             with mlflow_calls(self.uri):
@@ -124,18 +124,18 @@ class MlflowRegistry(ModelRegistry):
         return self.versions(role, DELIVERY_TAG, delivery)[0].version
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set one after the other."""
+        """Set the tags, one after the other."""
         with mlflow_calls(self.uri):
             for key, value in tags.items():
                 self._client.set_tag(run_id, key, value[:MAX_TAG])
 
     def write_run_file(self, run_id: str, name: str, text: str) -> None:
-        """Log it."""
+        """Log the text as an artifact."""
         with mlflow_calls(self.uri):
             self._client.log_text(run_id, text, name)
 
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Download it."""
+        """Download the file and return its text."""
         folder.mkdir(parents=True, exist_ok=True)
         with mlflow_calls(self.uri):
             try:
@@ -147,7 +147,7 @@ class MlflowRegistry(ModelRegistry):
         return Path(path).read_text(encoding="utf-8")
 
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Download from wherever the artifacts are."""
+        """Download the files from the artifact store."""
         folder.mkdir(parents=True, exist_ok=True)
         with mlflow_calls(self.uri):
             uri = self._client.get_model_version_download_uri(self.model_name(role), version)

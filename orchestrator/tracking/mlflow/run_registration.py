@@ -1,4 +1,4 @@
-"""Register the models of a run when a person asks for it."""
+"""Register the models of a run on request."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 @dataclass(frozen=True)
 class NewVersion:
-    """Describe a version of a run's model.
+    """A version of a run's model.
 
     Attributes:
         model: The registered model's name.
-        version: Its number.
-        is_new: Whether this call has registered it; otherwise it was there already.
-        url: Its page; empty where nobody serves one.
+        version: Version number.
+        is_new: Whether this call registered it; otherwise it existed already.
+        url: Address of its page; empty if no server shows it.
     """
 
     model: str
@@ -39,10 +39,10 @@ class NewVersion:
 
 
 class RunRegistrar(ModelReader):
-    """Find runs and their models as `ModelReader` does, and register them."""
+    """Finds runs and their models as `ModelReader` does, and registers the models."""
 
     def send(self, run_id: str, role: Role, package: Path) -> None:
-        """Log a packaged model with a run that has not logged it."""
+        """Log a packaged model to a run that has not logged it."""
         with mlflow_calls(self._uri):
             entry = entries.Model(run=run_id, folder=package, name=role, registered_name="")
             deliver_model(self._client, run_id, entry)
@@ -50,14 +50,14 @@ class RunRegistrar(ModelReader):
     def register(
         self, run_id: str, role: Role, model: str, summary: Mapping[str, Any]
     ) -> NewVersion:
-        """Register the model that a run has logged; if it is a version of that name already, return
-        that version.
+        """Register the model that a run has logged; if that name already has it as a version,
+        return that version.
 
         Args:
-            run_id: Whose model is logged.
-            role: Whose.
+            run_id: The run that logged the model.
+            role: Role of the model.
             model: The registered model's name.
-            summary: The content of the run's summary.json.
+            summary: Content of the run's summary.json.
         """
         logged = self._models_of(run_id)[role]
         with mlflow_calls(self._uri):
@@ -72,7 +72,7 @@ class RunRegistrar(ModelReader):
         return NewVersion(model, number, number not in known, url)
 
     def give_alias(self, version: NewVersion, alias: str) -> None:
-        """Give an alias to a version, from whichever version has it."""
+        """Move an alias to a version."""
         with mlflow_calls(self._uri):
             self._client.set_registered_model_alias(version.model, alias, version.version)
 

@@ -1,4 +1,4 @@
-"""Runs and experiments of an MLflow store: made when missing, found by their ids, opened again."""
+"""Runs and experiments of an MLflow store: created if missing, found by id, reopened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from orchestrator.tracking.uris import artifact_root
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
 RUNNING = "RUNNING"
-# What a run says about the process that drove it last, and of how it ended then.
+# Tags that describe the process that drove a run last, and how the run ended then.
 _TAGS_OF_ONE_PROCESS = (
     names.HOST_TAG,
     names.PROCESS_TAG,
@@ -43,16 +43,16 @@ class Store:
     experiment_id: str
 
     def find_run(self, run_id: str) -> Run:
-        """The run of an id, as `find_run`."""
+        """Return the run of an id; see the function `find_run`."""
         return find_run(self.client, self.uri, run_id)
 
 
 def open_store(uri: str, experiment: str) -> Store:
-    """Opens a store, with schema and experiment, made when missing.
+    """Open a store; create its schema and experiment if missing.
 
     Raises:
-        UserInputError: The experiment is deleted, or its name, the schema or the credentials cannot
-            work.
+        UserInputError: The experiment is deleted, or its name, the schema or the credentials are
+            invalid.
         TrackingUnavailableError: The store does not answer (within seconds) or cannot be written.
     """
     with mlflow_calls(uri), database_ready(uri):
@@ -61,18 +61,18 @@ def open_store(uri: str, experiment: str) -> Store:
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client of one store, which makes the schema of an empty database."""
+    """Return a client of one store; it creates the schema of an empty database."""
     root = artifact_root(uri)
-    # MLflow makes its "Default" experiment along with the database: its artifacts belong to the
-    # same root.
+    # MLflow creates its "Default" experiment together with the database: its artifacts belong under
+    # the same root.
     store_root = {"_MLFLOW_SERVER_ARTIFACT_ROOT": root.as_uri()} if root else {}
     with environment(store_root):
-        # The registry is named too: otherwise the client asks the global setting.
+        # The registry is named too: otherwise the client uses the global setting.
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """The id of an active experiment, made when there is none of this name.
+    """Return the id of an active experiment; create it if there is none of this name.
 
     Args:
         client: Bound to the store.
@@ -99,20 +99,20 @@ def open_experiment(client: MlflowClient, uri: str, name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)  # another process was quicker
+            found = client.get_experiment_by_name(name)  # another process was faster
     return _active(found, uri, name)
 
 
 def create_run(
     client: MlflowClient, experiment_id: str, tags: Mapping[str, str], started_ms: int | None = None
 ) -> str:
-    """Creates a RUNNING run, and returns its id; without a time it starts now."""
+    """Create a RUNNING run, and return its id; without a time it starts now."""
     kept = {key: clipped(value, MAX_TAG_CHARACTERS) for key, value in tags.items()}
     return str(client.create_run(experiment_id, started_ms, tags=kept).info.run_id)
 
 
 def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
-    """The run of an id, MLflow's or the one that this program gave out while the store was away.
+    """Return the run of an id: MLflow's, or one that this program gave out while it was down.
 
     Args:
         client: Bound to the store.
@@ -120,7 +120,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
         run_id: The id.
 
     Raises:
-        UserInputError: There is no such run, or it is deleted.
+        UserInputError: The run does not exist, or is deleted.
     """
     try:
         run = client.get_run(run_id)
@@ -131,7 +131,7 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
         found = find_run_of_tag(client, experiment_ids, names.SPOOL_ID_TAG, run_id)
         if found is None:
             raise UserInputError(
-                f"there is no run {run_id!r} to go on with", shown(uri), NEW_RUN_ADVICE
+                f"there is no run {run_id!r} to resume", shown(uri), NEW_RUN_ADVICE
             ) from error
         run = client.get_run(found)
     if run.info.lifecycle_stage != "active":
@@ -143,48 +143,48 @@ def find_run(client: MlflowClient, uri: str, run_id: str) -> Run:
 def find_run_of_tag(
     client: MlflowClient, experiment_ids: Sequence[str], tag: str, value: str
 ) -> str | None:
-    """MLflow's id of the run that has a tag; None when none has."""
+    """Return MLflow's id of the run with a tag; None if no run has it."""
     if not value.isalnum():
-        return None  # it would be no value in MLflow's search language
+        return None  # it would not be a value in MLflow's search language
     found = client.search_runs(list(experiment_ids), f"tags.`{tag}` = '{value}'", max_results=1)
     return str(found[0].info.run_id) if found else None
 
 
 def find_run_of_experiment(client: MlflowClient, uri: str, run_id: str, experiment: str) -> Run:
-    """As `find_run`; raises `UserInputError` also for a run of another experiment."""
+    """Return a run as `find_run` does; raise `UserInputError` if it is of another experiment."""
     run = find_run(client, uri, run_id)
     its_own = client.get_experiment(run.info.experiment_id).name
     if its_own != experiment:
-        what = f"run {run_id} lies in experiment {its_own!r}, not in {experiment!r}"
+        what = f"run {run_id} belongs to experiment {its_own!r}, not to {experiment!r}"
         raise UserInputError(
             what,
             shown(uri),
-            f"name its experiment as tracking.experiment, or {NEW_RUN_ADVICE}",
+            f"set tracking.experiment to its experiment, or {NEW_RUN_ADVICE}",
         )
     return run
 
 
 def reopen_run(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
-    """Makes a run RUNNING again, as a run of the process that the tags name.
+    """Set a run back to RUNNING, as a run of the process that the tags name.
 
     Args:
         client: Bound to the store.
-        run: As found just now.
-        tags: They replace the run's own, which it keeps otherwise.
+        run: The run, as just read.
+        tags: Tags to replace; the run keeps all others.
     """
     run_id = run.info.run_id
     client.log_batch(run_id, tags=run_tags(tags))
     for tag in _TAGS_OF_ONE_PROCESS:
         if tag in run.data.tags and tag not in tags:
             client.delete_tag(run_id, tag)
-    # Last: a RUNNING run that still named its earlier process would be closed by whoever looks for
-    # abandoned runs.
+    # Last: a RUNNING run that still names its earlier process could be closed as abandoned by
+    # another process.
     client.update_run(run_id, status=RUNNING)
 
 
 def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
-    """Everything that a run holds; one request for the run and one for each of its metrics (a page
-    of 25 000 points).
+    """Return everything that a run has logged, by one request for the run and one for each of its
+    metrics (a page of 25 000 points).
     """
     data = client.get_run(run_id).data
     points = (
@@ -196,12 +196,12 @@ def read_earlier_log(client: MlflowClient, run_id: str) -> EarlierLog:
 
 
 def run_tags(tags: Mapping[str, str]) -> list[RunTag]:
-    """Tags as MLflow takes them, cut to the length it keeps."""
+    """Return tags as MLflow takes them, truncated to the length that it keeps."""
     return [RunTag(key, clipped(value, MAX_TAG_CHARACTERS)) for key, value in tags.items()]
 
 
 def clipped(text: str, limit: int) -> str:
-    """The text, ending with an ellipsis where it was longer than `limit` characters."""
+    """Return the text, ending with an ellipsis if it was longer than `limit` characters."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

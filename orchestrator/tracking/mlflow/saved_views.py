@@ -1,8 +1,8 @@
-"""Saved views of MLflow's experiment page: written as experiment tags, found again by their link.
+"""Write saved views of MLflow's experiment page as experiment tags, and link to them.
 
-MLflow 3.16 began to keep what a person saves on the page ("Saved views") in tags
-`mlflow.sharedViewState.ID` of the experiment. No interface for writing them is documented, so
-nothing is written for a version whose page was not looked at.
+Since MLflow 3.16 the page keeps its "Saved views" in tags `mlflow.sharedViewState.ID` of the
+experiment. No interface for writing them is documented, so nothing is written for a version whose
+page was not checked.
 """
 
 import base64
@@ -36,15 +36,15 @@ logger = logging.getLogger(__name__)
 
 
 def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) -> None:
-    """Write the views that an experiment lacks, or has in an older form; one that a person saved
-    anew on the page is theirs.
+    """Write the views that an experiment lacks or has in an older form; views that a person has
+    saved over on the page stay.
 
-    A view is worth less than the run it belongs to: what goes wrong is a warning in the log.
+    A view is worth less than the run it belongs to, so a failure is only a warning in the log.
 
     Args:
         client: Bound to the store.
         experiment_id: An active experiment.
-        views: With different ids.
+        views: Views with different ids.
     """
     try:
         with mlflow_calls(client.tracking_uri):
@@ -63,8 +63,8 @@ def save_views(client: MlflowClient, experiment_id: str, views: Iterable[View]) 
 
 
 def view_url(uri: str, experiment_id: str, view_id: str) -> str:
-    """The page that shows a view: on the server, or on the one that `orchestrator ui` starts."""
-    # Without the workflow, a browser that is new to MLflow shows the menu for language models.
+    """Return the page that shows a view: on the server, or on the one `orchestrator ui` starts."""
+    # Without the workflow, MLflow shows a new browser the menu for language models.
     query = {
         "viewStateShareKey": view_id,
         "compareRunsMode": "CHART",
@@ -74,12 +74,12 @@ def view_url(uri: str, experiment_id: str, view_id: str) -> str:
 
 
 def tag_of(view: View) -> str:
-    """Key of the experiment's tag that holds a view."""
+    """Return the key of the experiment's tag that holds a view."""
     return f"{VIEW_TAG_PREFIX}{view.id}"
 
 
 def view_names(tags: Mapping[str, str]) -> dict[str, str]:
-    """Id and name of every saved view among an experiment's tags, whoever saved it."""
+    """Return id and name of every saved view among an experiment's tags, no matter who saved it."""
     found = {
         key.removeprefix(VIEW_TAG_PREFIX): _read(value)
         for key, value in tags.items()
@@ -89,7 +89,7 @@ def view_names(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def envelope(view: View, now_milliseconds: int) -> str:
-    """The tag's value: name, times and the compressed state."""
+    """Return the tag's value: name, times and the compressed state."""
     packed = zlib.compress(json.dumps(view.state, separators=(",", ":")).encode(), level=9)
     state = _COMPRESSED + base64.b64encode(packed).decode()
     return json.dumps(
@@ -103,7 +103,7 @@ def envelope(view: View, now_milliseconds: int) -> str:
 
 
 def state_of(value: str) -> Json:
-    """The state in a tag's value; empty where it holds none."""
+    """Return the state in a tag's value; empty if it contains none."""
     text = str(_read(value).get("state", ""))
     try:
         if text.startswith(_COMPRESSED):
@@ -120,8 +120,8 @@ def _is_wanted(view: View, saved: str | None) -> bool:
     if saved is None:
         return True
     before = _read(saved)
-    # The page sets the time of the update when a person overwrites a view; ours have both times
-    # alike.
+    # The page sets the update time when a person overwrites a view; in ours both times are
+    # equal.
     is_ours = before.get("createdAt") == before.get("updatedAt")
     return is_ours and (before.get("name") != view.name or state_of(saved) != view.state)
 
@@ -135,8 +135,8 @@ def _read(value: str) -> dict[str, Any]:
 
 
 def _page_is_known(uri: str) -> bool:
-    """Whether the page is of a checked version: the server's, or for a database that of the MLflow
-    installed here.
+    """Return whether the page's version was checked: the server's version or, for a database, that
+    of the MLflow installed here.
     """
     version = _server_version(uri) if uri_scheme(uri) in SERVER_SCHEMES else mlflow.__version__
     return ".".join(version.split(".")[:2]) in CHECKED_VERSIONS

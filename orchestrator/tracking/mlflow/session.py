@@ -16,20 +16,20 @@ from orchestrator.tracking.outbox.entries import Begin
 from orchestrator.tracking.outbox.outbox import Outbox
 from orchestrator.tracking.outbox.spool import Spool
 
-# How long opening a child may wait for what was logged before and for MLflow's id of it.
+# How long opening a child may wait for earlier entries and for MLflow's id of the child.
 OPENING_SECONDS = 5.0
 
 
 class Session:
-    """Open runs through one outbox.
+    """Opens runs through one outbox.
 
     Args:
-        spool: Keeps what the outbox has not sent.
-        delivery: Sends it.
-        opening_tags: Of every run that the session opens: who runs what.
+        spool: Keeps entries that the outbox has not sent.
+        delivery: Sends them.
+        opening_tags: Tags of every run that the session opens: user, process and code.
 
     Attributes:
-        outbox: Takes what the runs log.
+        outbox: Takes the entries of the runs.
         delivery: As given.
         opening_tags: As given.
     """
@@ -42,7 +42,7 @@ class Session:
         self.opening_tags = dict(opening_tags)
 
     def begin_later(self, tags: Mapping[str, str]) -> str:
-        """Create a run once the store answers, and return the id by which it is called until then.
+        """Create a run once the store answers, and return its id until then.
 
         The run keeps that id as its tag `names.SPOOL_ID_TAG`.
         """
@@ -51,19 +51,19 @@ class Session:
         return run_id
 
     def begin_child(self, tags: Mapping[str, str]) -> str:
-        """Create a run, and return its id: the store's, if it answers soon."""
+        """Create a run, and return its id: the store's id if the store answers soon."""
         is_failing = self.outbox.is_failing
         run_id = self.begin_later(tags)
         if not is_failing:
-            # A store that hangs does not keep the learning waiting for longer.
+            # A store that hangs must not delay training any longer.
             self.outbox.flush(OPENING_SECONDS, numbers_only=True)
         return self.delivery.id_of(run_id)
 
     def earlier_log_of_child(self, run_id: str, parent_run_id: str) -> EarlierLog:
-        """Return what a child holds, as far as the store can be asked.
+        """Return what a child has logged, as far as the store can be asked.
 
         Raises:
-            UserInputError: There is no such run, or it is no child of that parent.
+            UserInputError: The run does not exist, or is not a child of that parent.
         """
         if self.outbox.is_failing:
             return NoEarlierLog()

@@ -1,7 +1,7 @@
-"""Start or resume a run in MLflow, in a store that answers or in one that is away.
+"""Start or resume a run in MLflow, whether or not its store answers.
 
-What earlier processes of this machine left is put in order first: what waits in the spool is sent,
-runs whose process is gone are closed.
+The remains of earlier processes of this machine come first: entries that wait in the spool are
+sent, and runs whose process is gone are closed.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ logger = logging.getLogger(__name__)
 def start_run(
     destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
 ) -> MlflowTracker:
-    """Open a run, new or by its id, and before it what is missing: schema and experiment.
+    """Open a run, new or by its id; create schema and experiment if missing.
 
     Args:
         destination: Its URI is supported, absolute and reachable.
-        spool_dir: Where sessions keep what waits.
-        tags: Of the run, `names.RUN_NAME_TAG` among them; they win over what is found out here.
+        spool_dir: Folder in which sessions keep waiting entries.
+        tags: Tags of the run, including `names.RUN_NAME_TAG`; they override those determined here.
         run_id: The run to resume; None for a new one.
 
     Raises:
@@ -59,10 +59,10 @@ def start_run(
     """
     opened_by = opening_tags()
     all_tags = opened_by | dict(tags)
-    # First: the run to resume may be among those that wait.
+    # First: the run to resume may be among the waiting ones.
     _deliver_left_behind(spool_dir, destination.uri)
     with mlflow_calls(destination.uri):
-        # Looked for before the experiment is made: a wrong run id leaves no empty experiment
+        # Before the experiment is created: a wrong run id must not leave an empty experiment
         # behind.
         earlier = None if run_id is None else _existing_run(destination, run_id)
         store = open_store(destination.uri, destination.experiment)
@@ -86,7 +86,7 @@ def start_run(
 def start_run_later(
     destination: Destination, spool_dir: Path, tags: Mapping[str, str], run_id: str | None = None
 ) -> MlflowTracker:
-    """Open a run although the store does not answer: everything waits in the spool.
+    """Open a run although the store does not answer: all entries wait in the spool.
 
     Args:
         destination: As `start_run`.
@@ -108,11 +108,11 @@ def start_run_later(
 
 
 def opening_tags() -> dict[str, str]:
-    """Return who runs what: the process by which others see whether the run is still alive, the
-    user, the state of the code.
+    """Return tags for who runs which code: the process, by which others see whether the run is
+    alive, the user, and the commit.
 
-    Once for all runs of a session: they run the code that this process has loaded, whatever becomes
-    of the checkout.
+    They are determined once for all runs of a session, which run the code that this process has
+    loaded even if the checkout changes.
     """
     process = this_process()
     return {**(process.tags() if process else {}), **provenance_tags()}
@@ -122,13 +122,13 @@ def _deliver_left_behind(spool_dir: Path, uri: str) -> None:
     for left in deliver_left_behind(spool_dir, MlflowDelivery, uri):
         if left.error is not None:
             logger.warning(
-                "what an earlier run left could not be sent: %s; delete %s to give it up",
+                "entries of an earlier run could not be sent: %s; delete %s to discard them",
                 left.error,
                 left.folder,
             )
         elif left.num_refused:
             logger.warning(
-                "the store refused %d entries that an earlier run left; which and why is in %s",
+                "the store refused %d entries of an earlier run; they and the reasons are in %s",
                 left.num_refused,
                 left.folder,
             )
@@ -141,7 +141,7 @@ def _existing_run(destination: Destination, run_id: str) -> Run:
 
 
 def _close_abandoned(store: Store) -> None:
-    """Close what earlier processes left; a run is worth more than the status of those before it."""
+    """Close runs that earlier processes left; a failure must not stop the new run."""
     try:
         close_abandoned_runs(store.client, store.uri, [store.experiment_id])
     except OrchestratorError as error:

@@ -1,8 +1,9 @@
-"""What the machine does meanwhile: MLflow's own monitors of processors, memory, disk, network and
-GPUs, asked every few seconds.
+"""Sample the machine during a run: MLflow's own monitors of processors, memory, disk, network and
+GPUs, every few seconds.
 
-Keys are MLflow's, with the node in between (`system/node_0/cpu_utilization_percentage`): its pages
-draw one chart for all nodes. The numbers are those of the whole machine, also inside a container.
+Keys are MLflow's, with the node in between (`system/node_0/cpu_utilization_percentage`): MLflow's
+pages draw one chart for all nodes. The numbers are those of the whole machine, even inside a
+container.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ logger = logging.getLogger(__name__)
 def system_metrics(
     log: Log, interval_seconds: float, node: int = 0, first_step: int = 1
 ) -> Iterator[None]:
-    """Samples this machine in a thread for as long as the body runs.
+    """Sample this machine in a thread while the body runs.
 
     Args:
-        log: Called with each sample and its step. When it fails, sampling ends with a warning: a
-            run is worth more.
-        interval_seconds: Between two samples; the first comes after as long.
-        node: The machine's number among those of the run.
-        first_step: Of the first sample; a run that is gone on with has had the steps before.
+        log: Called with each sample and its step. If it fails, sampling ends with a warning: the
+            run matters more.
+        interval_seconds: Time between two samples, and before the first.
+        node: Number of the machine among those of the run.
+        first_step: Step of the first sample; a resumed run already has the steps before it.
     """
     told_to_end = threading.Event()
     sampler = threading.Thread(
@@ -58,13 +59,13 @@ def _sample(
 ) -> None:
     try:
         monitors = _monitors()
-        # counts from this thread's previous call; the first answer means nothing
+        # counts from this thread's previous call; the first result is meaningless
         psutil.cpu_percent()
         for step in count(first_step):
             if told_to_end.wait(interval_seconds):
                 return
             log({f"{prefix}/{name}": value for name, value in _measure(monitors).items()}, step)
-    except Exception as error:  # noqa: BLE001 - whatever happens here, the learning goes on
+    except Exception as error:  # noqa: BLE001 - a failure here must not stop training
         logger.warning("no more system metrics: %s: %s", type(error).__name__, error)
 
 

@@ -1,5 +1,5 @@
-"""A run in MLflow, by its explicit id: no active run, no global tracking URI, so many runs fit in
-one process.
+"""A run in MLflow, addressed by its id: there is no active run and no global tracking URI, so one
+process can have many runs.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from orchestrator.tracking.run_process import this_process
 from orchestrator.tracking.tracker import DatasetUse, Lifetime, MetricPoint, RunStatus
 from orchestrator.tracking.views.view import View
 
-# How long nothing may move at the end of a run before what waits is left to the next command.
-# Whoever interrupts a run waits less.
+# How long a run's end waits without progress before it leaves waiting entries to the next command.
+# An interrupted run waits less.
 PATIENCE_SECONDS = {RunStatus.FINISHED: 60.0, RunStatus.FAILED: 10.0, RunStatus.KILLED: 3.0}
 
 
 class MlflowTracker:
-    """Write to one run of an MLflow store, through the session that it shares with its children.
+    """Writes to one run of an MLflow store, through the session that it shares with its children.
 
     Args:
-        session: Takes what is logged.
+        session: Takes the entries.
         run_id: An open run, or one that the session will create.
-        parent_run_id: The run above this one; empty when there is none.
-        earlier: What the run held when it was resumed.
-        is_alone: Whether the session ends with this run; it does not with a child's.
+        parent_run_id: The parent run; empty if there is none.
+        earlier: Values that the run had when it was resumed.
+        is_alone: Whether the session ends with this run; false for a child.
     """
 
     def __init__(
@@ -62,41 +62,41 @@ class MlflowTracker:
 
     @property
     def run_id(self) -> str:
-        """MLflow's id of the run; for one that was opened while the store was away, the value of
+        """Return MLflow's id of the run; if it was opened while the store was down, the value of
         its tag `names.SPOOL_ID_TAG`.
         """
         return self._lifetime.run_id
 
     @property
     def client(self) -> MlflowClient:
-        """Bound to the store; raises `TrackingUnavailableError` while it was never reached."""
+        """Return the store's client; raise `TrackingUnavailableError` if it was never reached."""
         return self._session.delivery.store.client
 
     @property
     def experiment_id(self) -> str:
-        """MLflow's id of the experiment; raises `TrackingUnavailableError` while the store was
+        """Return MLflow's id of the experiment; raise `TrackingUnavailableError` if the store was
         never reached.
         """
         return self._session.delivery.store.experiment_id
 
     @property
     def uri(self) -> str:
-        """The store's URI."""
+        """Return the store's URI."""
         return self._session.delivery.destination.uri
 
     def log_parameters(self, parameters: Mapping[str, str]) -> None:
-        """Keep settings; a key may be logged again only with the same value."""
+        """Log settings; a key may be logged again only with the same value."""
         kept = {key: clipped(value, MAX_PARAMETER_CHARACTERS) for key, value in parameters.items()}
         self._lifetime.require_open()
         self._earlier.require_same(kept)
         self._put(Parameters(run=self.run_id, values=kept))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Keep values that belong to one step."""
+        """Log values that belong to one step."""
         self.log_points([MetricPoint(name, value, step) for name, value in metrics.items()])
 
     def log_points(self, points: Sequence[MetricPoint]) -> None:
-        """Keep values of any steps."""
+        """Log values of any steps."""
         values = [(point.name, float(point.value), point.step) for point in points]
         self._put(Points(run=self.run_id, time_ms=now_ms(), values=values))
 
@@ -116,7 +116,7 @@ class MlflowTracker:
         )
 
     def log_model(self, folder: Path, name: str, registered_name: str = "") -> None:
-        """Keep a packaged model, as one of MLflow's logged models."""
+        """Log a packaged model, as one of MLflow's logged models."""
         self._lifetime.require_open()
         self._put(
             Model(
@@ -128,15 +128,15 @@ class MlflowTracker:
         )
 
     def log_datasets(self, uses: Sequence[DatasetUse]) -> None:
-        """Keep which data the run learns from and is tested on."""
+        """Record the data that the run learns from and is tested on."""
         self._put(Datasets(run=self.run_id, uses=list(uses)))
 
     def save_views(self, views: Sequence[View]) -> None:
-        """Offer comparisons on the experiment's page."""
+        """Save views on the experiment's page."""
         self._put(Views(run=self.run_id, views=list(views)))
 
     def view_url(self, view: View) -> str:
-        """The page that shows a saved view; empty while the store was never reached."""
+        """Return the page that shows a saved view; empty if the store was never reached."""
         if not self._session.delivery.is_connected:
             return ""
         return view_url(self.uri, self.experiment_id, view.id)
@@ -144,7 +144,7 @@ class MlflowTracker:
     def open_child(
         self, run_name: str, tags: Mapping[str, str], run_id: str | None = None
     ) -> MlflowTracker:
-        """Open a child in the same experiment, new or one that this run has."""
+        """Open a child in the same experiment, new or an existing child of this run."""
         all_tags = self._session.opening_tags | self._lifetime.child_tags(run_name, tags)
         if run_id is None:
             return self._child(self._session.begin_child(all_tags))
@@ -153,16 +153,17 @@ class MlflowTracker:
         return self._child(run_id, earlier)
 
     def flush(self, patience_seconds: float = PATIENCE_SECONDS[RunStatus.FINISHED]) -> bool:
-        """Wait until the store has what was logged; False when it does not answer for so long."""
+        """Wait until the store has all entries; return False if it does not answer for so long."""
         return self._session.outbox.flush(patience_seconds)
 
     def close(self, status: RunStatus, reason: str = "") -> None:
-        """Give the run its final status and the reason.
+        """Set the run's final status and the reason.
 
-        A run that is no child waits until the store has everything, or does not answer.
+        A run that is not a child waits until the store has everything, or does not answer.
 
         Raises:
-            TrackingUnavailableError: Numbers are lost, as neither the store nor the disk took them.
+            TrackingUnavailableError: Numbers are lost, because neither the store nor the disk took
+                them.
         """
         ended_ms = now_ms()
         if not self._lifetime.end(status):

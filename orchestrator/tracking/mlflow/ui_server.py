@@ -1,4 +1,4 @@
-"""Describe MLflow's server for looking at runs on this machine, and read its experiments."""
+"""Define MLflow's server for viewing runs on this machine, and read its experiments."""
 
 import os
 import sys
@@ -12,8 +12,8 @@ def mlflow_program(uri: str, port: int) -> Program:
     """Return the server for a database.
 
     Args:
-        uri: A database that exists, with a schema that the installed MLflow accepts.
-        port: Where to listen.
+        uri: An existing database, with a schema that the installed MLflow accepts.
+        port: Port to listen on.
     """
     command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
@@ -21,8 +21,8 @@ def mlflow_program(uri: str, port: int) -> Program:
 
 
 def experiments_of(server: LocalServer) -> list[dict[str, Any]]:
-    """Return the active experiments as MLflow's REST interface gives them, without the empty one
-    that MLflow makes itself.
+    """Return the active experiments as MLflow's REST interface gives them, except for the empty one
+    that MLflow creates itself.
     """
     wanted = {"max_results": 1000, "filter": "name != 'Default'"}
     answer = server.ask("POST", "/api/2.0/mlflow/experiments/search", wanted)
@@ -31,7 +31,7 @@ def experiments_of(server: LocalServer) -> list[dict[str, Any]]:
 
 
 def _environment(uri: str) -> dict[str, str]:
-    # Not as arguments: every user of the machine sees those, and the URI may hold a password.
+    # Not as arguments: every user of the machine sees those, and the URI may contain a password.
     store = {
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(artifact_root(uri)),

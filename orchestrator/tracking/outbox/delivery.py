@@ -11,38 +11,38 @@ from orchestrator.tracking.outbox.entries import Entry
 
 @dataclass(frozen=True)
 class Refused:
-    """Hold an entry that the store will never take, and why."""
+    """An entry that the store refuses permanently, with the reason."""
 
     entry: Entry
     reason: str
 
 
 class Delivery(Protocol):
-    """Send the entries of one session, in the order in which they are handed over.
+    """Sends the entries of one session, in order.
 
-    Sending again what the store already has changes nothing there: a point is known by its name,
-    step and the time at which it was logged, settings and tags by their value, a run that is
-    created here by the id of its `Begin`. So after an error everything is sent again.
+    Sending an entry again does not change the store: a point is identified by name, step and time
+    of logging, settings and tags by their value, a run created here by the id of its `Begin`. So
+    after an error everything is sent again.
 
-    One thread at a time uses it.
+    Not thread-safe.
     """
 
     @property
     def run_ids(self) -> Mapping[str, str]:
-        """The store's ids of the runs that were created here, by the id of their `Begin`."""
+        """Return the store's ids of the runs created here, by the id of their `Begin`."""
         ...
 
     @property
     def is_connected(self) -> bool:
-        """Whether the store was ever reached."""
+        """Return whether the store was ever reached."""
         ...
 
     def send(self, entries: Sequence[Entry]) -> list[Refused]:
-        """Send all entries, and return those that the store refuses for ever.
+        """Send all entries, and return those that the store refuses permanently.
 
         Raises:
             TrackingUnavailableError: The store does not answer, or cannot be written.
-            UserInputError: The store refuses access, or something else answers in its place.
+            UserInputError: It refuses access, or something other than an MLflow server answers.
         """
         ...
 
@@ -51,7 +51,7 @@ class Delivery(Protocol):
         ...
 
     def beat(self) -> None:
-        """Record for every open run that its process lives.
+        """Record for each open run that its process is alive.
 
         Raises:
             TrackingUnavailableError: The store does not answer.

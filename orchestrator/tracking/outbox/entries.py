@@ -1,6 +1,6 @@
-"""What a run tells a tracking store, as values that can wait on disk.
+"""Entries that a run logs to a tracking store, as values that can wait on disk.
 
-Their JSON is frozen: a spool that an earlier version has written must still be delivered.
+Their JSON is frozen: a spool written by an earlier version must still be delivered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestrator.tracking.views.view import View
 
 
 class _Entry(BaseModel):
-    """Name the run by the id that this program gave out; the store may know it by another one."""
+    """An entry of a run, by the id that this program gave out; the store may use another one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -23,7 +23,7 @@ class _Entry(BaseModel):
 
 
 class Begin(_Entry):
-    """Create a run that was opened while the store was away."""
+    """Create a run that was opened while the store was down."""
 
     kind: Literal["begin"] = "begin"
     tags: dict[str, str]
@@ -31,7 +31,7 @@ class Begin(_Entry):
 
 
 class Resume(_Entry):
-    """Open a run of the store again; points that it already has are not sent to it."""
+    """Reopen a run of the store; points that it already has are not sent again."""
 
     kind: Literal["go_on"] = "go_on"
     tags: dict[str, str]
@@ -45,7 +45,7 @@ class Parameters(_Entry):
 
 
 class Points(_Entry):
-    """Log values of metrics; by the time of logging, sending them again adds nothing."""
+    """Log values of metrics; because of the time of logging, sending them again adds nothing."""
 
     kind: Literal["points"] = "points"
     time_ms: int
@@ -68,7 +68,9 @@ class File(_Entry):
 
 
 class Model(_Entry):
-    """Add a packaged model (see `mlflow.packaging`), and register it unless that name is empty."""
+    """Add a packaged model (see `mlflow.packaging`); register it unless `registered_name` is
+    empty.
+    """
 
     kind: Literal["model"] = "model"
     folder: Path
@@ -77,7 +79,7 @@ class Model(_Entry):
 
 
 class Datasets(_Entry):
-    """Name the data that the run learns from and is tested on."""
+    """Record the data that the run learns from and is tested on."""
 
     kind: Literal["datasets"] = "datasets"
     uses: list[DatasetUse]
@@ -91,8 +93,8 @@ class Views(_Entry):
 
 
 class End(_Entry):
-    """End the run, unless another process than this one (its `names.PROCESS_STARTED_TAG`) has
-    resumed it.
+    """End the run, unless another process has resumed it: `process` is the
+    `names.PROCESS_STARTED_TAG` of this one.
     """
 
     kind: Literal["end"] = "end"
@@ -113,6 +115,6 @@ def entry_from_json(line: bytes) -> Entry:
     """Read an entry from its line.
 
     Raises:
-        pydantic.ValidationError: The line is no entry.
+        pydantic.ValidationError: The line is not an entry.
     """
     return _ADAPTER.validate_json(line)

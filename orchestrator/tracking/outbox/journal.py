@@ -1,6 +1,6 @@
 """The file of a session's entries: one line each, in the order of logging.
 
-A line that is incomplete, because its process was killed while it wrote, was never logged.
+An incomplete line, whose process was killed while writing it, counts as never logged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from orchestrator.tracking.outbox.entries import Entry, entry_from_json
 
 
 class Journal:
-    """Append entries to a file, and read them back; the file is made for the first one.
+    """Appends entries to a file, which is created for the first one, and reads them back.
 
     Args:
         path: The file.
@@ -25,10 +25,10 @@ class Journal:
         self._descriptor: int | None = None
 
     def append(self, entry: Entry) -> int:
-        """Write an entry at the end, and return where it ends.
+        """Write an entry at the end, and return the offset of its end.
 
         Raises:
-            OSError: It cannot be written; the file is as before.
+            OSError: It cannot be written; the file is unchanged.
         """
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -44,10 +44,10 @@ class Journal:
         raise OSError(None, "the disk took only a part")
 
     def entries_after(self, offset: int) -> list[tuple[Entry, int]]:
-        """Return the entries from a byte on, each with where it ends.
+        """Return the entries after an offset, each with the offset of its end.
 
         Raises:
-            UserInputError: A line is no entry.
+            UserInputError: A line is not an entry.
             OSError: They cannot be read.
         """
         return [
@@ -55,7 +55,7 @@ class Journal:
         ]
 
     def has_entries_after(self, offset: int) -> bool:
-        """Return whether there is a complete line from a byte on.
+        """Return whether there is a complete line after an offset.
 
         Raises:
             OSError: The file cannot be read.
@@ -69,7 +69,7 @@ class Journal:
             self._descriptor = None
 
     def _lines_after(self, offset: int) -> Iterator[tuple[bytes, int]]:
-        """Yield the complete lines, each with where it ends."""
+        """Yield the complete lines, each with the offset of its end."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -85,6 +85,6 @@ class Journal:
         try:
             return entry_from_json(line)
         except ValueError:
-            what = f"the line at byte {offset} is no entry ({line[:60]!r})"
-            advice = "delete the line to send the others, or the folder to give them up"
+            what = f"the line at byte {offset} is not an entry ({line[:60]!r})"
+            advice = "delete the line to send the others, or the folder to discard them"
             raise UserInputError(what, str(self._path), advice) from None

@@ -1,4 +1,4 @@
-"""Deliver what sessions left in the spool: their process was killed, or the store stayed away."""
+"""Deliver entries that sessions left in the spool: their process was killed, or the store down."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from orchestrator.tracking.outbox.entries import Entry
 from orchestrator.tracking.outbox.outbox import WINDOW
 from orchestrator.tracking.outbox.spool import Destination, Spool
 
-# Makes the delivery of a session; the mapping is `Delivered.run_ids`.
+# Creates the delivery of a session; the mapping is `Delivered.run_ids`.
 DeliveryTo: TypeAlias = Callable[[Destination, Mapping[str, str]], Delivery]
 
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """What became of a session whose process is gone.
+    """Result of delivering the entries of a session whose process is gone.
 
     Attributes:
         folder: Its spool.
-        destination: Where its entries go.
-        num_sent: Entries that the store took.
-        num_refused: Entries that it will never take; they stay in the folder, with the reason.
-        error: Why the others wait on; None when none does.
+        destination: Destination of its entries.
+        num_sent: Number of entries that the store took.
+        num_refused: Number of entries refused permanently; they stay in the folder, with the
+            reason.
+        error: Why the others keep waiting; None if none does.
         is_store_away: Whether the store could not be opened at all.
     """
 
@@ -48,13 +49,14 @@ class LeftBehind:
 def deliver_left_behind(
     spool_dir: Path, delivery_to: DeliveryTo, uri: str | None = None, *, only_there: bool = True
 ) -> list[LeftBehind]:
-    """Send what sessions left whose process is gone.
+    """Send the entries of sessions whose process is gone.
 
     Args:
-        spool_dir: Where sessions keep what waits.
-        delivery_to: Makes the delivery of each session.
-        uri: A store, with its secrets: a spool keeps its address without them. None for none.
-        only_there: Whether sessions of other stores than that are left alone.
+        spool_dir: Folder in which sessions keep waiting entries.
+        delivery_to: Creates the delivery of each session.
+        uri: A store, with its secrets, because a spool keeps its address without them; None for
+            no store.
+        only_there: Whether to skip sessions of other stores.
     """
     found: list[LeftBehind] = []
     for spool in Spool.left_behind(spool_dir):
@@ -71,7 +73,7 @@ def deliver_left_behind(
 def _deliver(
     spool: Spool, delivery_to: DeliveryTo, before: Sequence[LeftBehind], uri: str | None
 ) -> LeftBehind:
-    """Send one, unless its store did not answer for one before: each try may take some seconds."""
+    """Send one session, unless its store failed to answer before: each try may take seconds."""
     destination, num_sent, num_refused = spool.destination, 0, 0
     try:
         address = uri or Address(destination.uri).without_placeholders()
@@ -100,7 +102,7 @@ def _deliver(
         error = StorageUnavailableError(
             f"the spool cannot be used ({reason.strerror or reason})", str(spool.folder)
         )
-    except Exception as reason:  # noqa: BLE001 - what cannot be sent keeps no run from beginning, and nothing else waiting
+    except Exception as reason:  # noqa: BLE001 - a failure must neither stop a run from starting nor block other sessions
         said = hide(f"{type(reason).__name__}: {reason}", destination.uri)
         error = OrchestratorError(said, str(spool.folder))
     is_store_away = isinstance(error, TrackingUnavailableError) and not delivery.is_connected
@@ -108,7 +110,7 @@ def _deliver(
 
 
 def _sent_windows(spool: Spool, delivery: Delivery) -> Iterator[tuple[int, int]]:
-    """Send what waits, and yield of each window the numbers of all and of refused entries."""
+    """Send waiting entries; yield the numbers of all and of refused entries for each window."""
     waiting, aside = spool.waiting(), spool.aside()
     for start in range(0, len(waiting), WINDOW):
         window = waiting[start : start + WINDOW]

@@ -1,4 +1,4 @@
-"""A spool on a disk that may be full: what cannot be written is a warning instead of an error."""
+"""A spool on a disk that may be full: a failed write is a warning instead of an error."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class LenientSpool:
-    """Write to a spool where the disk allows it, and warn once where it does not.
+    """Writes to a spool if the disk allows it, and warns once if it does not.
 
     Args:
-        spool: The session's folder.
+        spool: The session's spool.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -25,11 +25,11 @@ class LenientSpool:
 
     @property
     def folder(self) -> Path:
-        """The session's folder."""
+        """Return the session's folder."""
         return self._spool.folder
 
     def append(self, entry: Entry) -> int | None:
-        """Write an entry, and return where it ends in the journal; None where there is no room."""
+        """Write an entry, and return its end in the journal; None if the disk is full."""
         try:
             return self._spool.append(entry)
         except OSError as error:
@@ -37,7 +37,7 @@ class LenientSpool:
             return None
 
     def copied(self, path: Path) -> Path:
-        """Return a copy of a file or folder; the original where there is no room."""
+        """Return a copy of a file or folder; the original if the disk is full."""
         try:
             return self._spool.copy(path)
         except OSError as error:
@@ -50,9 +50,9 @@ class LenientSpool:
         """Record that the store has entries.
 
         Args:
-            ends: Where each ends in the journal; None for one that is not in it.
+            ends: End of each entry in the journal; None for one that is not in it.
             run_ids: As `spool.Delivered.run_ids`.
-            aside: Entries before them which the store does not have.
+            aside: Entries before them that the store does not have.
         """
         in_journal = [end for end in ends if end is not None]
         if not in_journal:
@@ -63,14 +63,14 @@ class LenientSpool:
             self._warn(error)
 
     def note_refused(self, entry: Entry, reason: str) -> None:
-        """Record that the store will never take an entry."""
+        """Record that the store refuses an entry permanently."""
         try:
             self._spool.note_refused(entry, reason)
         except OSError as error:
             self._warn(error)
 
     def close(self) -> None:
-        """Close the spool, as `Spool.close`."""
+        """Close the spool; see `Spool.close`."""
         self._spool.close()
 
     def _warn(self, error: OSError) -> None:

@@ -1,8 +1,8 @@
-"""Take what a process logs, keep it on disk at once, and send it to the store from a thread.
+"""Take the entries that a process logs, write them to disk at once, and send them from a thread.
 
-Logging costs the learning one written line. A store that does not answer is asked again with
-growing pauses, for as long as the process lives; meanwhile the entries wait in the spool. A file
-that cannot be sent, while numbers can, waits until all else is sent.
+Logging costs training one written line. A store that does not answer is retried with growing
+pauses while the process is alive; meanwhile the entries wait in the spool. A file that cannot be
+sent while numbers can waits until everything else is sent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orchestrator.tracking.outbox.waiting import (
     first_that_can_come_last,
 )
 
-# What is logged meanwhile goes into one request; a request to a SQLite file is work of this very
+# Entries logged in the meantime share one request; a request to a SQLite file is work for this very
 # process.
 GATHER_SECONDS = 5.0
 WINDOW = 500  # entries in one request
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Hold the entries of one session, and the thread that sends them.
+    """The entries of one session, and the thread that sends them.
 
     Args:
         spool: The session's folder; entries that already wait there are sent first.
@@ -58,7 +58,7 @@ class Outbox:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the store did not answer when it was last asked, or a caller has waited for it in
+        """Return whether the last request to the store failed, or a caller has waited for it in
         vain since.
         """
         return self._pace.failure is not None or self._is_stalled
@@ -79,8 +79,8 @@ class Outbox:
             self._changed.notify_all()
 
     def copied(self, path: Path) -> Path:
-        """Return a copy of a file or folder that waits with the entries; the original where the
-        disk has no room.
+        """Return a copy of a file or folder that waits with the entries; the original if the disk
+        is full.
         """
         return self._spool.copied(path)
 
@@ -88,11 +88,11 @@ class Outbox:
         """Wait until the store has everything.
 
         Args:
-            patience_seconds: How long nothing may move.
-            numbers_only: Whether files that were put aside may wait on.
+            patience_seconds: Maximum time without progress.
+            numbers_only: Whether files that were put aside may keep waiting.
 
         Returns:
-            False when the store does not answer, or nothing moves.
+            False if the store does not answer, or there is no progress.
         """
         with self._changed:
             tries_left = self._pace.num_failures + 2
@@ -117,7 +117,8 @@ class Outbox:
         """Send what can be sent, and end the thread.
 
         Args:
-            patience_seconds: How long nothing may move before the rest is left to the next command.
+            patience_seconds: Maximum time without progress before the rest is left to the next
+                command.
 
         Raises:
             TrackingUnavailableError: Entries are lost: neither the store nor the disk took them.
@@ -127,7 +128,7 @@ class Outbox:
             self._is_ending = True
             self._changed.notify_all()
             left = self._waiting.all()
-        # A request that hangs is abandoned: the thread ends with the process, and what it sends
+        # A request that hangs is abandoned: the thread ends with the process, and sending entries
         # twice does no harm.
         self._thread.join(timeout=JOIN_SECONDS)
         self._spool.close()
@@ -140,7 +141,7 @@ class Outbox:
                 f"{lost} tracked entries are lost: the store does not answer"
                 f" ({self._pace.failure}), and the disk had no room for them"
             )
-            advice = "free some space and run the same command again: what was learned is kept"
+            advice = "free some space and run the same command again: finished stages are kept"
             raise TrackingUnavailableError(what, str(self._spool.folder), advice)
         if left:
             logger.warning(
@@ -150,7 +151,7 @@ class Outbox:
             )
         if self._num_refused:
             logger.warning(
-                "the tracking store refused %d entries; which and why is in %s",
+                "the tracking store refused %d entries; they and the reasons are in %s",
                 self._num_refused,
                 self._spool.folder,
             )
@@ -162,15 +163,15 @@ class Outbox:
             try:
                 refused = self._delivery.send([waiting.entry for waiting in window])
                 self._note_sent(window, refused)
-            except Exception as error:  # noqa: BLE001 - a thread that ended would keep everything from arriving
+            except Exception as error:  # noqa: BLE001 - if the thread ended, nothing more would be sent
                 if not self._put_aside(window, error):
                     self._note_failure(error)
                     self._pause()
 
     def _next_window(self) -> list[Waiting]:
-        """Wait for entries, and return those to send next; none when the outbox ends.
+        """Wait for entries, and return those to send next; none if the outbox ends.
 
-        Meanwhile tell the store now and then that the process lives.
+        Heartbeats are sent meanwhile.
         """
         while True:
             self._beat_when_due()
@@ -192,8 +193,8 @@ class Outbox:
         return self._pace.is_hurried or self._is_ending
 
     def _put_aside(self, window: Sequence[Waiting], error: Exception) -> bool:
-        """Let the first file of a window wait until all else is sent; False where that does not
-        help.
+        """Make the first file of a window wait until everything else is sent; return False if that
+        does not help.
         """
         index = first_that_can_come_last(window)
         if index is None or not self._delivery.answers():
@@ -204,7 +205,7 @@ class Outbox:
             self._changed.notify_all()
         if not self._is_aside_said:
             logger.warning(
-                "a %s cannot be sent, and is tried again after all else: %s",
+                "a %s cannot be sent, and is retried after everything else: %s",
                 type(window[index].entry).__name__.lower(),
                 known_error(error),
             )
@@ -216,7 +217,7 @@ class Outbox:
             return
         try:
             self._delivery.beat()
-        except Exception as error:  # noqa: BLE001 - as above; the next one comes soon
+        except Exception as error:  # noqa: BLE001 - as above; the next heartbeat is due soon
             logger.debug("no heartbeat: %s", error)
 
     def _pause(self) -> None:
@@ -241,7 +242,7 @@ class Outbox:
     def _note_sent(self, window: Sequence[Waiting], refused: Sequence[Refused]) -> None:
         with self._changed:
             if self._is_ending:
-                # The spool is another process's by now, which sends it again: that does no harm.
+                # Another process owns the spool by now and sends it again, which does no harm.
                 return
             self._note_refused(refused)
             self._waiting.remove(window)
@@ -252,7 +253,7 @@ class Outbox:
             self._is_stalled = False
             self._changed.notify_all()
         if is_back:
-            logger.warning("the tracking store answers again: what waited is being sent")
+            logger.warning("the tracking store answers again: sending the waiting entries")
 
     def _note_refused(self, refused: Sequence[Refused]) -> None:
         for one in refused:

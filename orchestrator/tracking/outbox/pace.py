@@ -1,4 +1,4 @@
-"""When a store that fails is asked again, and when it hears that the process lives."""
+"""Decide when to retry a failing store, and when to send a heartbeat."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import time
 from orchestrator.errors import OrchestratorError
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 15.0
-HURRIED_PAUSE_SECONDS = 1.0  # while somebody waits
+HURRIED_PAUSE_SECONDS = 1.0  # while a caller waits
 HEARTBEAT_SECONDS = 60.0
 
 
 class Pace:
-    """Time the requests to a store: pauses grow with each failure, and are short in a hurry.
+    """Times the requests to a store: pauses grow with each failure, and are short in a hurry.
 
-    Not thread-safe: the outbox calls it with its lock held, but for the heartbeat, which is the
-    sending thread's alone.
+    Not thread-safe: the outbox calls it with its lock held, except for the heartbeat, which only
+    the sending thread uses.
 
     Attributes:
-        failure: Why the store could not be used when it was last asked; None where it could.
-        num_failures: In a row.
-        is_hurried: Whether somebody waits for the store.
-        next_try: When an entry that was put aside is tried again, on the monotonic clock.
+        failure: Why the last request to the store failed; None if it succeeded.
+        num_failures: Number of failures in a row.
+        is_hurried: Whether a caller waits for the store.
+        next_try: When to retry an entry that was put aside, on the monotonic clock.
         next_beat: When the next heartbeat is due, on the monotonic clock.
     """
 
@@ -33,7 +33,7 @@ class Pace:
         self.next_beat = time.monotonic()
 
     def note_failure(self, error: Exception) -> bool:
-        """Record that the store could not be used; return whether it could be before."""
+        """Record that the store cannot be used; return whether it could be used before."""
         is_first = self.failure is None
         self.num_failures += 1
         self.failure = known_error(error)
@@ -45,11 +45,11 @@ class Pace:
         self.next_try = time.monotonic() + self._longest_pause()
 
     def note_success(self) -> bool:
-        """Record that the store has taken entries; return whether it had failed before."""
+        """Record that the store took entries; return whether it had failed before."""
         is_back = self.failure is not None
         self.num_failures, self.failure = 0, None
         if is_back:
-            # Meanwhile another process may have taken this one for dead.
+            # Meanwhile another process may have closed this one's runs as abandoned.
             self.next_beat = time.monotonic()
         return is_back
 
@@ -60,7 +60,7 @@ class Pace:
         )
 
     def is_beat_due(self) -> bool:
-        """Return whether a heartbeat is due; if so, the next one is due after a whole interval."""
+        """Return whether a heartbeat is due; if so, schedule the next one."""
         now = time.monotonic()
         if now < self.next_beat:
             return False
@@ -72,7 +72,7 @@ class Pace:
 
 
 def known_error(error: Exception) -> OrchestratorError:
-    """Return an error as one of this project, without passwords."""
+    """Return an error as one of this project's classes."""
     return (
         error
         if isinstance(error, OrchestratorError)

@@ -1,20 +1,20 @@
-"""Keep what is logged on disk until the tracking store has it.
+"""Keep log entries on disk until the tracking store has them.
 
-Each process has one folder for each run that it opened; a sweep's children share that of the sweep:
+Each process has one folder for each run that it opened; the children of a sweep share the sweep's:
 
 ```
-SPOOL/RUN_ID-xxxxxxxx.lock        held while the process lives
+SPOOL/RUN_ID-xxxxxxxx.lock        held while the process is alive
 SPOOL/RUN_ID-xxxxxxxx/
 ├── destination.json              store and experiment
 ├── journal.jsonl                 one entry a line, in order (see `journal`)
-├── delivered.json                up to which byte the store has them, and its ids of runs
-├── refused.jsonl                 entries that the store refuses for ever, with the reason
+├── delivered.json                offset up to which the store has them, and its ids of runs
+├── refused.jsonl                 entries that the store refuses permanently, with the reason
 └── files/                        copies of logged files
 ```
 
-A killed process loses nothing that it has logged: the next command, or `orchestrator reconcile`,
-sends the rest. The format is frozen (`tests/data/spool_0_1`): a new version reads the folders that
-an earlier one has left.
+A killed process loses none of its logged entries: the next command, or `orchestrator reconcile`,
+sends the rest. The format is frozen (`tests/data/spool_0_1`): a new version can read the folders of
+an earlier one.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Destination:
-    """Name the store and the experiment of a session.
+    """The store and the experiment of a session.
 
     Attributes:
-        uri: The store's. A spool keeps it without its secrets, those of earlier versions with them.
+        uri: The store's URI. A spool keeps it without secrets; earlier versions kept them.
         experiment: The experiment's name.
     """
 
@@ -62,12 +62,12 @@ class Destination:
 
 @dataclass
 class Delivered:
-    """Record how many of a session's entries the store has.
+    """Progress of delivering a session's entries.
 
     Attributes:
-        offset: Bytes of the journal.
-        run_ids: The store's id of each run that was opened while it was away, by the id given here.
-        aside: Entries before that offset, as JSON, which the store does not have: they come last.
+        offset: Bytes of the journal that were delivered.
+        run_ids: The store's id of each run that was opened while it was down, by the id given here.
+        aside: Entries before that offset, as JSON, that the store does not have: they come last.
     """
 
     offset: int = 0
@@ -76,7 +76,7 @@ class Delivered:
 
 
 class Spool:
-    """Hold the folder of one session, locked by this process.
+    """The folder of one session, locked by this process.
 
     Args:
         folder: The folder.
@@ -92,16 +92,16 @@ class Spool:
 
     @classmethod
     def begin(cls, spool_dir: Path, run_id: str, destination: Destination) -> Spool:
-        """Make the folder of a new session.
+        """Create the folder of a new session.
 
         Raises:
-            StorageUnavailableError: It cannot be made.
+            StorageUnavailableError: It cannot be created.
         """
         folder = spool_dir / f"{run_id}-{uuid.uuid4().hex[:8]}"
         try:
             spool_dir.mkdir(parents=True, exist_ok=True)
             lock = FileLock(_lock_file(folder))
-            lock.acquire(timeout=5)  # another process may just be looking who holds it
+            lock.acquire(timeout=5)  # another process may be checking it at this moment
             folder.mkdir(mode=0o700)
             _write_json(folder / _DESTINATION, shown_values(asdict(destination)))
             return cls(folder, lock)
@@ -125,15 +125,15 @@ class Spool:
             try:
                 lock.acquire(timeout=0)
             except (Timeout, OSError):
-                continue  # its process lives, or it is another user's
+                continue  # its process is alive, or it belongs to another user
             if not (folder / _DESTINATION).exists():
-                _remove(folder, lock)  # killed while it was made, or while it was removed
+                _remove(folder, lock)  # killed while it was created or removed
                 continue
             try:
                 spool = cls(folder, lock)
             except (OSError, ValueError, TypeError) as error:
                 logger.warning(
-                    "%s cannot be read (%s), so nothing of it is sent; delete it to give it up",
+                    "%s cannot be read (%s), so no entry of it is sent; delete it to discard them",
                     folder,
                     error,
                 )
@@ -142,15 +142,15 @@ class Spool:
                 yield spool
 
     def append(self, entry: Entry) -> int:
-        """Write an entry at the journal's end, and return where it ends.
+        """Write an entry at the journal's end, and return the offset of its end.
 
         Raises:
-            OSError: It cannot be written; the journal is as before.
+            OSError: It cannot be written; the journal is unchanged.
         """
         return self._journal.append(entry)
 
     def copy(self, path: Path) -> Path:
-        """Copy a file or folder into the session's folder: the original may change meanwhile.
+        """Copy a file or folder into the session's folder, because the original may change.
 
         Raises:
             OSError: It cannot be copied.
@@ -168,10 +168,10 @@ class Spool:
         return target
 
     def waiting(self) -> list[tuple[Entry, int]]:
-        """Return the entries that the store does not have yet, each with where it ends.
+        """Return the entries that the store does not have yet, each with the offset of its end.
 
         Raises:
-            UserInputError: A line is no entry.
+            UserInputError: A line is not an entry.
             OSError: They cannot be read.
         """
         return self._journal.entries_after(self.delivered.offset)
@@ -183,15 +183,15 @@ class Spool:
     def note_delivered(
         self, offset: int, run_ids: Mapping[str, str], aside: Sequence[Entry] = ()
     ) -> None:
-        """Record up to where the store has the entries; never less than was recorded before.
+        """Record the offset up to which the store has the entries; it never decreases.
 
         Args:
-            offset: Where the last entry ends that it has.
+            offset: End of the last entry that the store has.
             run_ids: As `Delivered.run_ids`.
-            aside: Entries before that which it does not have.
+            aside: Entries before that offset that the store does not have.
 
         Raises:
-            OSError: It cannot be written; sending the same again does no harm.
+            OSError: It cannot be written; sending the same entries again does no harm.
         """
         self.delivered = Delivered(
             max(offset, self.delivered.offset),
@@ -201,7 +201,7 @@ class Spool:
         _write_json(self.folder / _DELIVERED, asdict(self.delivered))
 
     def note_refused(self, entry: Entry, reason: str) -> None:
-        """Record that the store will never take an entry.
+        """Record that the store refuses an entry permanently.
 
         Raises:
             OSError: It cannot be written.
@@ -212,7 +212,7 @@ class Spool:
             )
 
     def close(self) -> None:
-        """Remove the folder once the store has everything; what was refused stays to be read."""
+        """Remove the folder once the store has everything; refused entries stay to be read."""
         self._journal.close()
         if self.delivered.aside or self._journal.has_entries_after(self.delivered.offset):
             self._lock.release()
@@ -228,7 +228,7 @@ def _remove(folder: Path, lock: FileLock) -> None:
 
 
 def _forget(folder: Path, lock: FileLock) -> None:
-    # Removed while the lock is held: who waits for it would get a lock that nobody can find.
+    # Removed while the lock is held: a waiting process would otherwise lock a deleted file.
     _lock_file(folder).unlink(missing_ok=True)
     lock.release()
 
@@ -250,7 +250,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_delivered(folder: Path) -> Delivered:
-    """Read the record; a missing or corrupt one means none: sending again does no harm."""
+    """Read the record; a missing or corrupt one counts as empty: sending again does no harm."""
     try:
         return Delivered(**_read_json(folder / _DELIVERED))
     except (OSError, ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The entries that the store lacks: in the order of logging, and those that wait for all others."""
+"""Entries that the store lacks: those in the order of logging, and those put aside until last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice
 
 from orchestrator.tracking.outbox.entries import Datasets, Entry, File, Model, Views
 
-# Artifacts often have a store and credentials of their own; numbers need not wait for these.
+# Artifacts often have a separate store and credentials; numbers need not wait for them.
 _CAN_COME_LAST = (File, Model, Datasets, Views)
 
 
@@ -19,7 +19,7 @@ class Waiting:
 
     Attributes:
         entry: The entry.
-        end: Where it ends in the journal; None where the disk had no room for it.
+        end: Its end in the journal; None if the disk was full.
     """
 
     entry: Entry
@@ -27,12 +27,12 @@ class Waiting:
 
 
 class WaitingEntries:
-    """Keep entries in their order, and entries that were put aside after all others.
+    """Entries in the order of logging, and entries that were put aside until all others are sent.
 
     Not thread-safe: the outbox calls it with its lock held. Only one thread removes entries.
 
     Args:
-        entries: Each with where it ends in the journal.
+        entries: Each with its end in the journal.
     """
 
     def __init__(self, entries: Iterable[tuple[Entry, int]]) -> None:
@@ -41,7 +41,7 @@ class WaitingEntries:
 
     @property
     def aside(self) -> list[Entry]:
-        """The entries that were put aside."""
+        """Return the entries that were put aside."""
         return [waiting.entry for waiting in self._aside]
 
     def append(self, waiting: Waiting) -> None:
@@ -53,11 +53,11 @@ class WaitingEntries:
         return [*self._in_order, *self._aside]
 
     def count(self, *, in_order_only: bool = False) -> int:
-        """Return how many entries wait, with or without those that were put aside."""
+        """Count the waiting entries, with or without those that were put aside."""
         return len(self._in_order) + (0 if in_order_only else len(self._aside))
 
     def first_in_order(self, limit: int) -> list[Waiting]:
-        """Return the first entries, at most so many; none where only some put aside are left."""
+        """Return the first entries, up to a limit; none if only entries put aside are left."""
         return list(islice(self._in_order, limit))
 
     def first_aside(self) -> list[Waiting]:
@@ -65,7 +65,7 @@ class WaitingEntries:
         return list(islice(self._aside, 1))
 
     def put_aside(self, window: Sequence[Waiting], index: int) -> None:
-        """Let one entry of a window wait until all others are sent.
+        """Make one entry of a window wait until all others are sent.
 
         Args:
             window: As from `first_in_order` or `first_aside`.
@@ -92,7 +92,7 @@ class WaitingEntries:
 
 
 def first_that_can_come_last(window: Sequence[Waiting]) -> int | None:
-    """Return the index of the first entry that may wait for all others, if there is one."""
+    """Return the index of the first entry that may wait for all others; None if there is none."""
     return next(
         (
             index

@@ -1,4 +1,4 @@
-"""The conditions of a query for runs, in SQL."""
+"""Convert the conditions of a query for runs to SQL."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _HAS = "EXISTS (SELECT 1 FROM tags t WHERE t.run_uuid = r.run_uuid AND t.key = :
 
 
 class Conditions(NamedTuple):
-    """Hold conditions on the table `r` of runs.
+    """Conditions on the table `r` of runs.
 
     Attributes:
-        text: In SQL.
-        values: By their names in the text.
+        text: SQL text.
+        values: Values by their names in the text.
     """
 
     text: str
@@ -25,13 +25,13 @@ class Conditions(NamedTuple):
 
 
 def run_conditions(query: RunQuery) -> Conditions:
-    """Return the conditions of a query; runs that are deleted never fit."""
+    """Return the conditions of a query; deleted runs never match."""
     parts = ["r.lifecycle_stage = 'active'", "r.experiment_id IN :experiments"]
     values: dict[str, Any] = {"experiments": [int(number) for number in query.experiment_ids]}
     if query.run_id:
         parts.append("r.run_uuid = :run_id")
         values["run_id"] = query.run_id
-    if query.run_id_prefix:  # a range finds them by the index; LIKE reads all
+    if query.run_id_prefix:  # a range uses the index; LIKE would read all rows
         parts.append("r.run_uuid >= :first AND r.run_uuid < :after")
         values |= {
             "first": query.run_id_prefix,
@@ -47,7 +47,7 @@ def run_conditions(query: RunQuery) -> Conditions:
 
 
 def _tag_tests(query: RunQuery) -> Iterator[tuple[str, str, str | None]]:
-    """Yield a condition with a place for its number, the key of a tag, and the value if any."""
+    """Yield a condition with a placeholder for its number, the key of a tag, and any value."""
     for key, value in query.tags.items():
         yield f"{_TAGGED} = :value{{number}})", key, value
     for key, value in query.tag_prefixes.items():

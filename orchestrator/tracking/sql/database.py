@@ -1,4 +1,4 @@
-"""One MLflow database, asked in SQL that SQLite and PostgreSQL share."""
+"""One MLflow database, queried in SQL that SQLite and PostgreSQL share."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Row = Mapping[str, Any]
 
 
 class Database:
-    """Runs statements; what goes wrong is a `TrackingUnavailableError`.
+    """Runs statements; failures raise `TrackingUnavailableError`.
 
     Attributes:
-        uri: Of the store, for messages.
+        uri: URI of the store, for messages.
     """
 
     def __init__(self, uri: str, engine: sqlalchemy.Engine) -> None:
@@ -36,8 +36,8 @@ class Database:
         """Return the rows of a query.
 
         Args:
-            statement: With `:names` of values; a list or tuple is one for `IN`.
-            values: By name.
+            statement: SQL with `:names` of values; a list or tuple expands for `IN`.
+            values: Values by name.
         """
         text = sqlalchemy.text(statement).bindparams(
             *(
@@ -50,7 +50,7 @@ class Database:
             return [row._asdict() for row in connection.execute(text, values)]
 
     def row(self, statement: str, **values: object) -> Row | None:
-        """Return the first row of a query; None where there is none."""
+        """Return the first row of a query; None if there is none."""
         return next(iter(self.rows(statement, **values)), None)
 
     def pairs(self, statement: str, **values: object) -> dict[str, str]:
@@ -58,12 +58,12 @@ class Database:
         return {row["key"]: row["value"] for row in self.rows(statement, **values)}
 
     def execute(self, statement: str, **values: object) -> None:
-        """Execute a statement in a transaction of its own."""
+        """Execute a statement in a separate transaction."""
         with self._calls(), self._engine.begin() as connection:
             connection.execute(sqlalchemy.text(statement), values)
 
     def revisions(self) -> set[str]:
-        """Return the revisions of the schema; none where MLflow has not made the tables."""
+        """Return the revisions of the schema; empty if MLflow has not created the tables."""
         with self._calls():
             if not sqlalchemy.inspect(self._engine).has_table("alembic_version"):
                 return set()
@@ -78,10 +78,10 @@ class Database:
 
 
 def open_database(uri: str) -> Database | None:
-    """Return the database of a store; None where MLflow itself must be asked.
+    """Return the database of a store; None if MLflow itself must be used.
 
-    That is so for an MLflow server, for kinds of databases and schemas that are not known here, for
-    an empty database, and where MLflow is told to keep workspaces apart.
+    MLflow is needed for an MLflow server, for unknown kinds of databases and schemas, for an empty
+    database, and if it is configured to separate workspaces.
 
     Args:
         uri: Supported and absolute.
@@ -93,14 +93,14 @@ def open_database(uri: str) -> Database | None:
         return None
     waits = {"timeout": LOCK_SECONDS} if uri_scheme(uri) == "sqlite" else {}
     try:
-        # no pool: nothing is left open when the command ends
+        # no pool: no connection stays open when the command ends
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, connect_args=waits)
     except (ImportError, SQLAlchemyError):
-        return None  # MLflow's room says which driver is missing
+        return None  # the code in tracking/mlflow reports the missing driver
     database = Database(uri, engine)
     return database if database.revisions() & {*NEWEST_SCHEMAS.values()} else None
 
 
 def chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Yield parts of a list: databases bound how many values a statement may have."""
+    """Yield parts of a list, because databases limit the number of values in a statement."""
     return (ids[start : start + size] for start in range(0, len(ids), size))

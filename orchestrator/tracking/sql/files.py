@@ -1,4 +1,4 @@
-"""Artifacts that lie in a folder of this machine; all others are left to MLflow."""
+"""Artifacts in a folder of this machine; MLflow handles all others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 
 
 def local_folder(location: str) -> Path | None:
-    """Return the folder of an artifact location; None where it is not on this machine.
+    """Return the folder of an artifact location; None if it is not on this machine.
 
     Args:
         location: A path, or an address such as `file:///folder` or `s3://bucket/folder`.
@@ -25,7 +25,7 @@ def copy_into(source: Path, folder: Path) -> Path:
     """Copy a file or folder into a folder, and return the copy.
 
     Raises:
-        FileNotFoundError: There is no such file or folder.
+        FileNotFoundError: The file or folder does not exist.
     """
     copy = folder / source.name
     if source.is_dir():

@@ -1,4 +1,4 @@
-"""Runs, and versions of students, of a database."""
+"""Runs, and versions of students, in a database."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _VALUES_PER_QUERY = 500
 
 
 class DatabaseRecords:
-    """Implements `Records`; see there.
+    """Implements `run_query.Records`.
 
     Attributes:
-        uri: Of the store.
+        uri: URI of the store.
     """
 
     def __init__(self, database: Database, mlflow: Callable[[], Records]) -> None:
-        """Asks nothing yet.
+        """Keep the arguments; nothing is requested yet.
 
         Args:
-            database: Of the store.
-            mlflow: Opens the same store by way of MLflow, for artifacts on other machines.
+            database: Database of the store.
+            mlflow: Opens the same store through MLflow, for artifacts on other machines.
         """
         self.uri = database.uri
         self._database = database
         self._open = mlflow
 
     def experiments(self) -> Mapping[str, str]:
-        """Ask once."""
+        """Return the experiments, queried once."""
         return self._experiments
 
     def runs(self, query: RunQuery) -> Iterator[TrackedRun]:
-        """Ask for a page, and for what its runs have."""
+        """Query the runs page by page, with their values."""
         conditions = run_conditions(query)
         offset = 0
         while query.experiment_ids:
@@ -65,7 +65,7 @@ class DatabaseRecords:
             offset += len(page)
 
     def experiments_of(self, run_ids: AbstractSet[str]) -> dict[str, str]:
-        """Ask for the runs."""
+        """Query the runs."""
         return {
             row["run_uuid"]: self._experiments[str(row["experiment_id"])]
             for ids in chunks(sorted(run_ids), _VALUES_PER_QUERY)
@@ -78,7 +78,7 @@ class DatabaseRecords:
         }
 
     def histories(self, run_id: str, metric_names: Sequence[str]) -> dict[str, History]:
-        """Ask for all metrics at once."""
+        """Query all metrics at once."""
         found: dict[str, dict[int, float]] = {name: {} for name in metric_names}
         for keys in chunks(metric_names, _VALUES_PER_QUERY):
             for row in self._database.rows(
@@ -91,7 +91,7 @@ class DatabaseRecords:
         return {name: sorted(points.items()) for name, points in found.items()}
 
     def list_files(self, run_id: str, folder: str = "") -> set[str]:
-        """List a local folder; leave others to MLflow."""
+        """List a local folder; use MLflow for others."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.list_files(run_id, folder)
@@ -107,7 +107,7 @@ class DatabaseRecords:
             raise unavailable(self.uri, error) from error
 
     def read_files(self, run_id: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Read from a local folder; leave others to MLflow."""
+        """Read from a local folder; use MLflow for others."""
         place = self._artifacts(run_id)
         if place is None:
             return self._mlflow.read_files(run_id, paths)
@@ -117,7 +117,7 @@ class DatabaseRecords:
             raise unavailable(self.uri, error) from error
 
     def student_aliases(self) -> dict[str, dict[str, str]]:
-        """Ask for the models, and for their aliases."""
+        """Query the models and their aliases."""
         values = {"workspace": WORKSPACE, "names": _STUDENTS}
         models = self._database.rows(
             "SELECT name FROM registered_models"
@@ -134,7 +134,7 @@ class DatabaseRecords:
         return found
 
     def version(self, model: str, version: str) -> VersionFacts:
-        """Ask for the version."""
+        """Query the version."""
         found = read_versions(
             self._database,
             "v.name = :name AND v.version = :version",
@@ -147,7 +147,7 @@ class DatabaseRecords:
         return found[0]
 
     def students_with_tag(self, tag: str) -> Iterator[VersionFacts]:
-        """Ask for the versions."""
+        """Query the versions."""
         tagged = (
             "v.name LIKE :names AND EXISTS (SELECT 1 FROM model_version_tags g"
             " WHERE g.workspace = v.workspace AND g.key = :tag AND g.name = v.name"

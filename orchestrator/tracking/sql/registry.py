@@ -17,15 +17,15 @@ from orchestrator.tracking.sql.versions import read_versions
 
 
 class DatabaseRegistry(ModelRegistry):
-    """Asks the database; MLflow is loaded when something is to be changed."""
+    """A registry that reads from the database, and loads MLflow only for changes."""
 
     def __init__(self, database: Database, name: str, mlflow: Callable[[], ModelRegistry]) -> None:
-        """Asks nothing yet.
+        """Keep the arguments; nothing is requested yet.
 
         Args:
-            database: Of the store.
-            name: Of the models: NAME-teacher and NAME-student.
-            mlflow: Opens the same registry by way of MLflow.
+            database: Database of the store.
+            name: Base name of the models: NAME-teacher and NAME-student.
+            mlflow: Opens the same registry through MLflow.
         """
         super().__init__(database.uri, name)
         self._database = database
@@ -36,7 +36,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._open()
 
     def with_alias(self, role: Role, alias: str) -> VersionFacts | None:
-        """Ask for the alias."""
+        """Query the alias."""
         held = self._database.row(
             "SELECT version FROM registered_model_aliases"
             " WHERE workspace = :workspace AND name = :name AND alias = :alias",
@@ -47,13 +47,13 @@ class DatabaseRegistry(ModelRegistry):
         return None if held is None else self.find(role, str(held["version"]))
 
     def find(self, role: Role, version: str) -> VersionFacts | None:
-        """Ask for the version."""
+        """Query the version."""
         if not version.isdecimal():
             return None
         return next(iter(self._read(role, "v.version = :version", version=int(version))), None)
 
     def version(self, role: Role, version: str) -> VersionFacts:
-        """Ask for the version."""
+        """Query the version."""
         found = self.find(role, version)
         if found is None:
             what = f"there is no {self.model_name(role)} version {version}"
@@ -61,7 +61,7 @@ class DatabaseRegistry(ModelRegistry):
         return found
 
     def versions(self, role: Role, tag: str = "", value: str = "") -> list[VersionFacts]:
-        """Ask for all of them, or for those with the tag."""
+        """Query all versions, or those with the tag."""
         if not tag:
             return self._read(role)
         tagged = (
@@ -71,7 +71,7 @@ class DatabaseRegistry(ModelRegistry):
         return self._read(role, tagged, tag=tag, value=value)
 
     def model_tags(self, role: Role) -> dict[str, str]:
-        """Ask for the tags of the model."""
+        """Query the tags of the model."""
         return self._database.pairs(
             "SELECT key, value FROM registered_model_tags"
             " WHERE workspace = :workspace AND name = :name",
@@ -80,7 +80,7 @@ class DatabaseRegistry(ModelRegistry):
         )
 
     def set_model_tag(self, role: Role, key: str, value: str) -> None:
-        """Write the tag: every tick does, also one that has nothing to do."""
+        """Write the tag in SQL, because every tick does so, even one with nothing to do."""
         self._database.execute(
             "INSERT INTO registered_model_tags (workspace, name, key, value)"
             " SELECT workspace, name, :key, :value FROM registered_models"
@@ -93,7 +93,7 @@ class DatabaseRegistry(ModelRegistry):
         )
 
     def download(self, role: Role, version: str, path: str, folder: Path) -> Path:
-        """Copy from a local folder; ask MLflow for files that are elsewhere."""
+        """Copy from a local folder; use MLflow for files elsewhere."""
         facts = self.version(role, version)
         package = local_folder(facts.source)
         if package is None:
@@ -107,7 +107,7 @@ class DatabaseRegistry(ModelRegistry):
             raise unavailable(self.uri, error) from error
 
     def run_file(self, run_id: str, name: str, folder: Path) -> str:
-        """Read from a local folder; ask MLflow for a file that is elsewhere."""
+        """Read from a local folder; use MLflow for a file elsewhere."""
         run = self._database.row("SELECT artifact_uri FROM runs WHERE run_uuid = :run", run=run_id)
         place = local_folder(run["artifact_uri"] or "") if run else None
         if place is None:
@@ -120,23 +120,23 @@ class DatabaseRegistry(ModelRegistry):
     # --- what changes the store -------------------------------------------------------------------
 
     def set_alias(self, role: Role, alias: str, version: str | None) -> None:
-        """Leave it to MLflow."""
+        """Set the alias through MLflow."""
         self._mlflow.set_alias(role, alias, version)
 
     def set_tags(self, role: Role, version: str, tags: Mapping[str, str]) -> None:
-        """Leave it to MLflow."""
+        """Set the tags through MLflow."""
         self._mlflow.set_tags(role, version, tags)
 
     def register(self, role: Role, package: Path, run_id: str, candidate: str) -> str:
-        """Leave it to MLflow."""
+        """Register the package through MLflow."""
         return self._mlflow.register(role, package, run_id, candidate)
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Leave it to MLflow."""
+        """Set the tags through MLflow."""
         self._mlflow.tag_run(run_id, tags)
 
     def write_run_file(self, run_id: str, name: str, text: str) -> None:
-        """Leave it to MLflow."""
+        """Write the file through MLflow."""
         self._mlflow.write_run_file(run_id, name, text)
 
     # --- inside -----------------------------------------------------------------------------------

@@ -18,13 +18,13 @@ _TAGS = (
 def read_versions(
     database: Database, condition: str, order: str, **values: object
 ) -> list[VersionFacts]:
-    """Return the versions that fit a condition and were not deleted.
+    """Return the versions that match a condition and were not deleted.
 
     Args:
-        database: Has them.
-        condition: In SQL, of the table `v`; what a user gave is one of the values.
-        order: In SQL.
-        values: By their names in the condition.
+        database: Database of the registry.
+        condition: SQL on the table `v`; user input must be passed as values.
+        order: SQL of the order.
+        values: Values by their names in the condition.
     """
     bound = {"workspace": WORKSPACE, "deleted": _DELETED, **values}
     found = database.rows(

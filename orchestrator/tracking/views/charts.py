@@ -1,7 +1,7 @@
 """Charts and sections as MLflow's experiment page stores them in a saved view.
 
-The page keeps what it shows as JSON. That format is nowhere documented: the names here were read in
-MLflow's own page (see `saved_views.CHECKED_VERSIONS`) and are looked at in Chromium by the tests.
+The page keeps its state as JSON in an undocumented format: the names here were read from MLflow's
+own page (see `saved_views.CHECKED_VERSIONS`), and the tests look at the result in Chromium.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from orchestrator.tracking import names
 from orchestrator.tracking.views.view import Json
 
-# Lines of one run differ only in their dashes, and MLflow has so many; a further metric would look
-# like the first one.
+# Lines of one run differ only in their dashes, of which MLflow has this many kinds; a further
+# metric would look like the first one.
 NUM_LINE_STYLES = 6
 CARD_HEIGHT = 360  # pixels; MLflow's own
 
-# MLflow smooths a chart that does not say otherwise.
+# Without these settings, MLflow smooths a chart.
 _LINE: Json = {
     "type": "LINE",
     "lineSmoothness": 0,
@@ -28,18 +28,18 @@ _LINE: Json = {
 
 
 def line(metric: str) -> Json:
-    """A metric over its steps, one line a run, under the metric's name."""
+    """Return a chart of a metric over its steps, one line per run, titled with its name."""
     return _LINE | {"metricKey": metric, "selectedMetricKeys": [metric]}
 
 
 def lines(title: str, metrics: Sequence[str], stands_for: str) -> Json:
-    """Several metrics over their steps: the colour is the run, the dashes are the metric.
+    """Return a chart of several metrics over their steps: colour shows the run, dashes the metric.
 
     Args:
-        title: Of the chart.
-        metrics: At most `NUM_LINE_STYLES` can be told apart.
-        stands_for: The metric for which MLflow makes no chart of its own any more, since it takes
-            this one for it.
+        title: Title of the chart.
+        metrics: At most `NUM_LINE_STYLES` can be distinguished.
+        stands_for: A metric for which MLflow then makes no chart of its own, since it takes this
+            chart for it.
     """
     # MLflow would write "a/b vs a/c vs a/d" above it; it shows a title only above the charts that
     # it makes for several nodes.
@@ -51,12 +51,12 @@ def lines(title: str, metrics: Sequence[str], stands_for: str) -> Json:
 
 
 def bar(metric: str) -> Json:
-    """The last value of a metric, one bar a run, in the order of the list of runs."""
+    """Return a bar chart of a metric's last value, one bar per run, in the order of the list."""
     return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric]}
 
 
 def scatter(x_metric: str, y_metric: str) -> Json:
-    """One point a run."""
+    """Return a scatter chart with one point per run."""
     return {
         "type": "SCATTER",
         "xaxis": {"key": x_metric, "type": "METRIC"},
@@ -65,8 +65,8 @@ def scatter(x_metric: str, y_metric: str) -> Json:
 
 
 def parallel(parameters: Sequence[str], metrics: Sequence[str]) -> Json:
-    """One line a run across all axes, coloured by the last metric; a run that lacks one of them has
-    no line.
+    """Return a parallel-coordinates chart: one line per run, coloured by the last metric; a run
+    that lacks a value has no line.
     """
     return {
         "type": "PARALLEL",
@@ -78,7 +78,7 @@ def parallel(parameters: Sequence[str], metrics: Sequence[str]) -> Json:
 def section(
     name: str, charts: Iterable[Json], num_columns: int = 2, card_height: int = CARD_HEIGHT
 ) -> Json:
-    """An open section of the page, with its charts."""
+    """Return an open section of the page, with its charts."""
     return {
         "name": name,
         "display": True,
@@ -89,13 +89,13 @@ def section(
 
 
 def charts_state(sections: Sequence[Json], opened: Iterable[str] = ()) -> Json:
-    """What the page remembers of its charts.
+    """Return the page's state of its charts.
 
-    MLflow itself adds a chart for every metric that it finds, in a section by the metric's prefix.
-    Those sections come after ours, closed, so that everything else stays one click away.
+    MLflow itself adds a chart for each metric that it finds, in a section named by the metric's
+    prefix. Those sections come after ours, closed, so everything else is one click away.
 
     Args:
-        sections: Ours, in order.
+        sections: Our sections, in order.
         opened: Prefixes whose section is open nevertheless.
     """
     open_prefixes = set(opened)

@@ -1,5 +1,5 @@
-"""Which comparisons the MLflow page of an experiment offers ready-made: the questions that a team
-asks of its runs.
+"""Ready-made comparisons on the MLflow page of an experiment, for the questions that a team asks
+about its runs.
 """
 
 import math
@@ -27,35 +27,36 @@ CANDIDATES_VIEW = "orchestrator-candidates"
 TRIALS_VIEW = "orchestrator-trials-forgetting"
 SWEEP_VIEW = "orchestrator-sweep"
 
-_MAX_AXES = 6  # of parameters in one chart: beside more, MLflow cuts their names in the middle
+_MAX_AXES = 6  # parameters in one chart: with more, MLflow truncates their names in the middle
 _CONDITION_HEIGHT = 260  # pixels: few axes, few trials
-# The page shows the first 10 runs of its list unless told otherwise, and it lists 100 until a
-# person asks for more.
+# By default the page shows the first 10 runs of its list, and lists 100 until a person asks for
+# more.
 _NEWEST_TEN = "FIRST_10_RUNS"
 _ALL_LISTED = "SHOW_ALL"
 _WITH_RESULTS = f"metrics.`{names.summary_metric('teacher', 'accuracy')}` >= 0"
-# The page folds trials into the run of their sweep, where charts do not see them, when it sorts by
-# exactly `attributes.start_time`; the quotes make it another key there, and the same one for the
-# server.
+# If the page sorts by exactly `attributes.start_time`, it folds trials into the run of their sweep,
+# where charts do not see them. With the quotes the key is different for the page, and the same for
+# the server.
 _NEWEST_FIRST = "attributes.`start_time`"
 
 
 def runs_first(view_id: str) -> int:
-    """Return the place of a view in a list: of runs, of candidates, of trials, of a sweep; a view
-    that a person saved comes last.
+    """Return the position of a view in a list: runs, candidates, trials, sweeps, then views that a
+    person saved.
     """
     kinds = (FORGETTING_VIEW, STUDENT_VIEW, CANDIDATES_VIEW, TRIALS_VIEW, SWEEP_VIEW)
     return next((i for i, kind in enumerate(kinds) if view_id.startswith(kind)), len(kinds))
 
 
 def run_views(num_tasks: int) -> list[View]:
-    """The views of every experiment: what was forgotten, and how far the student is from its
-    teacher. They hold runs only: a trial's numbers may come from validation images, and a
-    retraining's candidate learns one task.
+    """Return the views of every experiment: forgetting, and the student compared with its teacher.
+
+    They show runs only: a trial's numbers may come from validation images, and a retraining's
+    candidate learns one task.
 
     Args:
-        num_tasks: Tasks of a run. An experiment may hold runs over different numbers: each number
-            has its view of forgetting.
+        num_tasks: Number of tasks of a run. An experiment may contain runs with different numbers:
+            each number has its own view of forgetting.
     """
     return [_forgetting_view(num_tasks), _student_view()]
 
@@ -85,14 +86,14 @@ def candidates_view(retraining: str) -> View:
 
 
 def sweep_view(sweep_id: str, search_space: SearchSpace) -> View:
-    """The finished trials of one sweep, the best ones first: which parameters made them good, at
-    which price.
+    """Return the view of one sweep's finished trials, the best first: the parameters that made them
+    good, and the price.
 
-    Trials that were ended early are left out: an objective after fewer tasks is another one.
+    Trials that were stopped early are left out: their objective is from fewer tasks.
 
     Args:
         sweep_id: MLflow's id of the sweep's run.
-        search_space: What varied and what was made best.
+        search_space: The varied parameters and the objective.
     """
     objective = names.TRIAL_OBJECTIVE
     finished = f"tags.`{names.SWEEP_TAG}` = '{sweep_id}' AND attributes.status = 'FINISHED'"
@@ -132,17 +133,15 @@ def _forgetting_view(num_tasks: int, *, of_trials: bool = False) -> View:
 
 
 def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
-    tasks = _spread(
-        max(1, num_tasks - 1)
-    )  # after the last task comes none for which it could be forgotten
+    tasks = _spread(max(1, num_tasks - 1))  # nothing can be forgotten of the last task
     metrics = [names.task_forgetting(role, task) for task in tasks]
     title = (
         "Forgetting of each task"
         if num_tasks - 1 <= len(tasks)
         else f"Forgetting of {len(tasks)} of the {num_tasks} tasks"
     )
-    # No task's own metric stands for this chart: MLflow makes one for each, which show them all,
-    # one by one.
+    # The chart stands for a metric that is not a task's: MLflow makes a chart for each of those,
+    # which show all tasks one by one.
     each = lines(title, metrics, stands_for=names.summary_metric(role, "backward_transfer"))
     return [
         line(names.summary_metric(role, "accuracy")),
@@ -152,8 +151,8 @@ def _forgetting_charts(role: Role, num_tasks: int) -> list[Json]:
 
 
 def _spread(num_tasks: int) -> list[int]:
-    """All tasks where their lines can be told apart, otherwise so many between the first and the
-    last.
+    """Return all tasks if their lines can be distinguished, otherwise evenly spaced ones from the
+    first to the last.
     """
     count = min(num_tasks, NUM_LINE_STYLES)
     return [round(place * (num_tasks - 1) / max(1, count - 1)) for place in range(count)]
@@ -182,8 +181,8 @@ def _student_view() -> View:
 
 
 def _runs_with_results() -> str:
-    """Return the filter of runs that have learned a task: no trials, no runs of sweeps, which hold
-    no results themselves, and no candidates; those of earlier releases are known by their state.
+    """Return the filter of runs that have learned a task. It excludes trials, sweeps (which have no
+    results themselves), and candidates (of earlier releases by their state).
     """
     others = (names.PARENT_RUN_TAG, names.RETRAINING_TAG, names.STATE_TAG)
     return " AND ".join([_WITH_RESULTS, *(f"tags.`{tag}` IS NULL" for tag in others)])
@@ -194,7 +193,7 @@ def _trials_with_results() -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as MLflow's filters read it: they know two quotes, and no way to escape."""
+    """Quote a text for MLflow's filters: they know two quotes, and no escaping."""
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
@@ -213,12 +212,12 @@ def _list_state(search_filter: str, columns: Sequence[str], visible: str = _NEWE
 
 
 def _sweep_sections(search_space: SearchSpace) -> list[Json]:
-    """Parameters that all trials have, what a good objective costs, parameters that only some
-    trials have.
+    """Return sections for parameters that all trials have, for the price of a good objective, and
+    for parameters that only some trials have.
 
-    MLflow draws no line for a trial that lacks one of a chart's parameters, so those with a
-    condition have charts of their own. On an axis of text, such as lists of thresholds, it has room
-    for 30 values and drops the trials with others.
+    MLflow draws no line for a trial that lacks a parameter of the chart, so conditional parameters
+    have separate charts. On an axis of text, such as lists of thresholds, it shows 30 values and
+    drops the trials with others.
     """
     groups: dict[str, list[str]] = {}
     for path, distribution in _varied(search_space).items():
@@ -262,7 +261,7 @@ def _varied(search_space: SearchSpace) -> dict[str, DistributionConfig]:
 
 
 def _trade_off_charts() -> list[Json]:
-    """What a trial pays in forgetting for its accuracy, and how far the best one is ahead."""
+    """Return charts of a trial's accuracy against its forgetting, and of all objectives."""
     trade_offs = [
         scatter(*(names.final_metric(role, measure) for measure in ("last_accuracy", "forgetting")))
         for role in reversed(ROLES)

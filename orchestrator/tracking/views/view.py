@@ -8,12 +8,12 @@ Json: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the experiment page shows under one name.
+    """State of the experiment page under one name.
 
     Attributes:
-        id: Stands in the tag's key and in the link; equal for equal views, so that links last.
-        name: Shown in the page's list of saved views.
-        state: Charts, filter, order and columns, as the page keeps them.
+        id: Part of the tag's key and of the link; equal for equal views, so that links last.
+        name: Name in the page's list of saved views.
+        state: Charts, filter, order and columns, as the page stores them.
     """
 
     id: str

@@ -62,7 +62,9 @@ def test_what_is_no_entry_is_said_with_its_name(content: object, tmp_path: Path)
     storage = ObjectStorage(str(tmp_path))
     text = content if isinstance(content, str) else json.dumps(content)
     storage.write("journal/000000000001.json", text.encode())
-    with pytest.raises(StorageUnavailableError, match=r"000000000001\.json: is no entry") as error:
+    with pytest.raises(
+        StorageUnavailableError, match=r"000000000001\.json: is not a journal entry"
+    ) as error:
         Journal(storage).last()
     assert len(str(error.value).splitlines()) == 1
 

@@ -211,7 +211,7 @@ def test_a_holder_whose_process_is_gone_is_replaced_at_once(journal: Journal) ->
 
 def test_what_is_no_entry_is_an_error_that_says_so(journal: Journal) -> None:
     journal.storage.write("journal/000000000001.json", b"{")
-    with pytest.raises(StorageUnavailableError, match="is no entry of a journal"):
+    with pytest.raises(StorageUnavailableError, match="is not a journal entry"):
         journal.last()
 
 

@@ -273,7 +273,7 @@ def test_a_process_that_cannot_be_seen_is_taken_for_dead_after_15_minutes_withou
         )
     assert close_abandoned_runs(mine.client, uri, [mine.experiment_id]) == [silent]
     reason = mine.client.get_run(silent).data.tags[names.STATUS_REASON_TAG]
-    assert reason == f"no sign of life from {process.host} for 16 minutes"
+    assert reason == f"no heartbeat from {process.host} for 16 minutes"
     assert [status(mine, run_id) for run_id in (lively, ahead)] == ["RUNNING"] * 2
 
 
@@ -296,7 +296,7 @@ def test_a_run_that_another_host_took_for_dead_is_running_again_and_ends_as_it_d
     delivery.send([Points(run=run_id, time_ms=1, values=[("loss", 0.5, 1)])])
     for number in range(2):
         mine.client.set_tag(
-            run_id, names.STATUS_REASON_TAG, "no sign of life from here for 16 minutes"
+            run_id, names.STATUS_REASON_TAG, "no heartbeat from here for 16 minutes"
         )
         mine.client.set_terminated(run_id, "FAILED")
         if number == 0:

@@ -68,7 +68,7 @@ def test_a_lock_that_another_process_holds_is_said_and_not_waited_for_without_en
         assert lock.stat().st_mode & 0o077 == 0
     with (
         FileLock(lock, is_singleton=False),
-        pytest.raises(TrackingUnavailableError, match=r"another process has opened .*\.lock"),
+        pytest.raises(TrackingUnavailableError, match=r"another process has been opening .*\.lock"),
         database_ready(uri),
     ):
         pass

@@ -111,7 +111,7 @@ def test_what_the_store_never_takes_is_kept_with_the_reason_and_keeps_nothing_el
     first, second = refused.read_text().splitlines()
     assert "OverflowError: int too large" in first
     assert "no name!" in second
-    assert f"refused 2 entries; which and why is in {refused.parent}" in caplog.text
+    assert f"refused 2 entries; they and the reasons are in {refused.parent}" in caplog.text
 
 
 def test_a_heartbeat_that_fails_in_whatever_way_does_not_end_the_thread(

@@ -41,8 +41,8 @@ def test_what_cannot_be_read_or_sent_keeps_no_run_from_beginning_and_is_said_wit
     with (broken / "journal.jsonl").open("ab") as journal:
         journal.write(b"gibberish\n")
     open_run(TrackingConfig(uri=uri, spool=tmp_path / "spool"), "left behind", "the next", {})
-    assert "is no entry" in caplog.text
-    assert f"delete {broken} to give it up" in caplog.text
+    assert "is not an entry" in caplog.text
+    assert f"delete {broken} to discard them" in caplog.text
     assert (broken.exists(), whole.exists()) == (True, False)
     assert [point.step for point in mine.client.get_metric_history(mine.run_id, "loss")] == [2]
 

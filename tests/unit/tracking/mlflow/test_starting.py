@@ -121,7 +121,7 @@ def test_the_history_of_a_run_is_read_once(
 def test_an_unknown_run_id_is_said_and_leaves_nothing_behind(
     uri: str, first: MlflowTracker, run_id: str
 ) -> None:
-    with pytest.raises(UserInputError, match=f"there is no run '{run_id}' to go on with"):
+    with pytest.raises(UserInputError, match=f"there is no run '{run_id}' to resume"):
         open_run(at(uri), "made for nobody", "a run", {}, run_id=run_id)
     assert first.client.get_experiment_by_name("made for nobody") is None
 
@@ -144,7 +144,7 @@ def test_a_run_of_another_experiment_is_said_with_its_experiment(
 ) -> None:
     with pytest.raises(
         UserInputError,
-        match=f"run {first.run_id} lies in experiment 'going on', not in 'elsewhere'",
+        match=f"run {first.run_id} belongs to experiment 'going on', not to 'elsewhere'",
     ):
         open_run(at(uri), "elsewhere", "a run", {}, run_id=first.run_id)
     assert first.client.get_experiment_by_name("elsewhere") is None

@@ -117,7 +117,7 @@ def test_what_the_store_never_takes_is_kept_with_the_reason(
     assert store.history(run) == values(1, 3)
     (refused,) = tmp_path.glob("*/refused.jsonl")
     assert [line.count("not found") for line in refused.read_text().splitlines()] == [1, 1]
-    assert f"refused 2 entries; which and why is in {refused.parent}" in caplog.text
+    assert f"refused 2 entries; they and the reasons are in {refused.parent}" in caplog.text
 
 
 @pytest.mark.parametrize("is_repaired", [True, False], ids=["repaired", "left to the next command"])
@@ -160,7 +160,7 @@ def test_a_file_among_what_waits_for_a_store_that_is_away_keeps_its_place(
     outbox.put(points(run, 1))
     assert not outbox.flush(0.2)
     assert "the store is away" in caplog.text
-    assert "tried again after all else" not in caplog.text
+    assert "retried after everything else" not in caplog.text
     store.is_away = False
     outbox.close(PATIENCE_SECONDS)
     assert (store.runs[run].files, store.history(run)) == (["result.txt"], values(1))

@@ -195,7 +195,8 @@ def test_a_line_that_is_no_entry_is_said_with_its_place(spool: Spool) -> None:
     with (spool.folder / "journal.jsonl").open("ab") as journal:
         journal.write(b"gibberish\n")
     with pytest.raises(
-        UserInputError, match=rf"the line at byte {end} is no entry .*gibberish.*delete the line"
+        UserInputError,
+        match=rf"the line at byte {end} is not an entry .*gibberish.*delete the line",
     ):
         spool.waiting()
 
