@@ -1,5 +1,5 @@
-"""Refusals of the Kubernetes API as errors with a next step. Imports no kubernetes: it goes by what
-the server answers.
+"""Convert refusals of the Kubernetes API to errors with a next step, from the server's answers
+alone, without importing kubernetes.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _RAY_CRON_JOB_RIGHT = (
     "add the component k8s/components/raycronjob to your overlay, whose role has this right, or"
     " write schedule.kind=cron_job"
 )
-# the answers to a field that a definition lacks: to `apply`, and to `create`
+# the answers for a field that a definition lacks: to `apply`, and to `create`
 _UNDECLARED = ("field not declared in schema", "strict decoding error: unknown field")
-# a policy's or a webhook's own words; the API server wraps them
+# the words of a policy or a webhook, which the API server wraps
 _REFUSED_BY = re.compile(
     r"(?P<who>ValidatingAdmissionPolicy '[^']*'|admission webhook \"[^\"]*\")"
     r"(?: with binding '[^']*')? denied (?:the )?request(?:: | )(?P<why>.*)",
@@ -40,12 +40,12 @@ _TRY_LATER = (408, 429, 500, 502, 503, 504)
 
 
 def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
-    """Return the error that an answer of the API server means.
+    """Return the error for an answer of the API server.
 
     Args:
-        status: Of the HTTP answer.
-        body: Of the answer: a Status object in JSON, or plain text.
-        kind: Of the object that was asked for.
+        status: HTTP status of the answer.
+        body: Body of the answer: a Status object in JSON, or plain text.
+        kind: Kind of the requested object.
         where: Namespace and name, for the message.
     """
     answer = _status(body)
@@ -56,12 +56,14 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
         return UserInputError(
             f"{found['who']} refuses it: {found['why']}",
             where,
-            "change what it names, or ask who runs the cluster about it",
+            "change the named value, or ask the administrator of the cluster",
         )
     match status:
         case 401:
             return LoginRequiredError(
-                "the cluster does not know you", where, "log in again: `kubectl get pods` must work"
+                "the cluster rejects your login",
+                where,
+                "log in again: `kubectl get pods` must work",
             )
         case 403:
             return _forbidden(message, kind, where)
@@ -73,32 +75,32 @@ def refusal(status: int, body: str, kind: str, where: str) -> OrchestratorError:
             )
         case _ if status in _TRY_LATER:
             return ClusterUnavailableError(
-                f"the Kubernetes API has trouble ({message})", where, "try again"
+                f"the Kubernetes API is in trouble ({message})", where, "try again"
             )
         case _:
             return UserInputError(
-                f"the Kubernetes API refuses it ({message})", where, "correct what it names"
+                f"the Kubernetes API refuses it ({message})", where, "correct the named value"
             )
 
 
 def _undeclared(message: str, kind: str, where: str) -> UserInputError:
-    """Return the error of a field that the cluster's definition of a kind lacks: 500 to an applied
-    object, 400 to a created one.
+    """Return the error for a field that the cluster's definition of a kind lacks. The server
+    answers 500 to an applied object, and 400 to a created one.
     """
     if not kind.startswith("Ray"):
         return UserInputError(
-            f"the Kubernetes of the cluster is too old ({message})", where, "update it to 1.31"
+            f"the cluster's Kubernetes is too old ({message})", where, "update it to 1.31"
         )
     return UserInputError(
-        f"the KubeRay of the cluster is too old ({message})",
+        f"the cluster's KubeRay is too old ({message})",
         where,
         'update it to 1.7, with its definitions (README of k8s/, "Install")',
     )
 
 
 def _forbidden(message: str, kind: str, where: str) -> OrchestratorError:
-    """Return the error of a 403, which the API server answers for several reasons: only where a
-    right is missing can a role help.
+    """Return the error for a 403, which the API server answers for several reasons; a role helps
+    only if a right is missing.
     """
     if found := _CANNOT.search(message):
         return RightMissingError(
@@ -114,19 +116,19 @@ def _forbidden(message: str, kind: str, where: str) -> OrchestratorError:
         )
     if "is being terminated" in message:
         return ClusterUnavailableError(
-            message, where, "wait until the namespace is gone and made again, or use another one"
+            message, where, "wait until the namespace is recreated, or use another one"
         )
     return UserInputError(
         f"the Kubernetes API refuses it ({message})",
         where,
-        "change what it names, or ask who runs the cluster about it",
+        "change the named value, or ask the administrator of the cluster",
     )
 
 
 def _not_found(answer: dict[str, Any], message: str, kind: str, where: str) -> UserInputError:
     if not answer:
         return UserInputError(
-            f"the cluster knows no {kind}: KubeRay is missing there",
+            f"the cluster has no kind {kind}: KubeRay is missing there",
             where,
             f"install it: {_install(kind)}",
         )
@@ -136,11 +138,11 @@ def _not_found(answer: dict[str, Any], message: str, kind: str, where: str) -> U
             where,
             "create it with `kubectl apply -k k8s/overlays/local`, or give another --namespace",
         )
-    return UserInputError(message, where, "`orchestrator status` lists what there is")
+    return UserInputError(message, where, "`orchestrator status` lists the existing jobs")
 
 
 def unreachable(error: BaseException, server: str) -> ClusterUnavailableError:
-    """Nobody answers at the API server's address."""
+    """Return the error for an API server that does not answer."""
     reason = getattr(error, "reason", None) or error
     text = re.sub(r"^\[Errno \d+\] ", "", str(reason).rpartition(": ")[2]) or type(error).__name__
     return ClusterUnavailableError(
@@ -151,7 +153,7 @@ def unreachable(error: BaseException, server: str) -> ClusterUnavailableError:
 
 
 def no_access(reason: str) -> ConfigError:
-    """There is no configuration by which to reach a cluster."""
+    """Return the error for a missing or invalid configuration of the access to a cluster."""
     return ConfigError(
         f"no access to a Kubernetes cluster: {reason}",
         next_step=(
@@ -162,8 +164,8 @@ def no_access(reason: str) -> ConfigError:
 
 
 def is_missing_kind(error: OrchestratorError) -> bool:
-    """Return whether the cluster does not know the kind at all, or keeps it from this user: then it
-    has none for him.
+    """Return whether the cluster lacks the kind, or this user may not see it: for them it then has
+    no objects of that kind.
     """
     return isinstance(error, RightMissingError) or (
         isinstance(error, UserInputError) and "KubeRay is missing" in error.what

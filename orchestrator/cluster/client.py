@@ -1,5 +1,5 @@
-"""The Kubernetes API through its official client: objects as plain values, refusals as this
-program's errors.
+"""Access the Kubernetes API through its official client: objects as plain values, refusals as
+errors of this program.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orchestrator.errors import RightMissingError
 
 _KUBECONFIG = "~/.kube/config"
 _APPLY = "application/apply-patch+yaml"
-# The answer as it comes: the client makes nothing of one to an `apply` that has made a new object.
+# The raw answer: the client cannot convert the answer to an `apply` that created an object.
 _RAW: dict[str, Any] = {
     "_preload_content": False,
     "_request_timeout": (5.0, 30.0),
@@ -39,13 +39,13 @@ _PLACES = {
 
 
 class KubernetesClient:
-    """Objects of one namespace.
+    """The objects of one namespace.
 
     Args:
-        namespace: Which.
+        namespace: Name of the namespace.
 
     Raises:
-        ConfigError: There is no configuration by which to reach a cluster.
+        ConfigError: There is no valid configuration of the access to a cluster.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -53,12 +53,12 @@ class KubernetesClient:
         self._server: str = configuration.host
         self.namespace = namespace
         connection = api.ApiClient(configuration)
-        # the same calls for every kind but those of the core API
+        # the same calls for all kinds except those of the core API
         self._objects = api.CustomObjectsApi(connection)
         self._core = api.CoreV1Api(connection)
 
     def get(self, kind: str, name: str) -> Manifest | None:
-        """An object; None where there is none of that name."""
+        """Return an object; None if there is none of that name."""
         with self._answers(kind, name):
             try:
                 if kind == "ConfigMap":
@@ -74,7 +74,7 @@ class KubernetesClient:
                 raise
 
     def find(self, kind: str, selector: str = "") -> list[Manifest]:
-        """Objects whose labels a selector picks, oldest first."""
+        """Return the objects whose labels match a selector, oldest first."""
         with self._answers(kind, ""):
             return _oldest_first(
                 self._objects.list_namespaced_custom_object(
@@ -83,8 +83,8 @@ class KubernetesClient:
             )
 
     def apply(self, manifest: Manifest) -> Manifest:
-        """Makes an object as it is described: a new one, or the one of that name changed, by the
-        server. Gives it as it is now.
+        """Create an object, or change the existing one of that name, on the server. Return its new
+        content.
         """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         options = {**_WRITE, "_content_type": _APPLY}
@@ -96,11 +96,11 @@ class KubernetesClient:
             )
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Makes a new object, which asks for fewer rights than `apply`; one that is there already
-        stays as it is.
+        """Create an object, which needs fewer rights than `apply`; an existing one stays unchanged
+        and is returned.
         """
         kind, name = manifest["kind"], manifest["metadata"]["name"]
-        body: Any = manifest  # the client's types want a model, and a mapping does
+        body: Any = manifest  # the client's types ask for a model, but a mapping works
         with self._answers(kind, name):
             try:
                 if kind == "ConfigMap":
@@ -114,11 +114,11 @@ class KubernetesClient:
                 )
             except ApiException as error:
                 if error.status == 409 and '"AlreadyExists"' in (error.body or ""):
-                    return self.get(kind, name) or self.create(manifest)  # gone meanwhile
+                    return self.get(kind, name) or self.create(manifest)  # deleted meanwhile
                 raise
 
     def delete(self, kind: str, name: str) -> None:
-        """Takes an object away, and with it what belongs to it; nothing where there is none."""
+        """Delete an object and everything that belongs to it, if it exists."""
         with self._answers(kind, name):
             try:
                 self._objects.delete_namespaced_custom_object(
@@ -129,11 +129,11 @@ class KubernetesClient:
                     raise
 
     def pods_of_job(self, name: str, since: datetime | None = None) -> list[str]:
-        """Pods of a batch Job, oldest first.
+        """Return the pods of a batch Job, oldest first.
 
         Args:
-            name: Of the Job.
-            since: Leaves out pods that were made before; None keeps all.
+            name: Name of the Job.
+            since: Exclude pods created earlier; None includes all.
         """
         selector = f"batch.kubernetes.io/job-name={name}"
         with self._answers("Pod", name):
@@ -145,8 +145,8 @@ class KubernetesClient:
         ]
 
     def check_namespace(self) -> None:
-        """Check that the namespace exists, as far as the user may know: lists of one that does not
-        exist are empty, and no error.
+        """Check that the namespace exists, if the user may see it: listing objects of a missing
+        namespace gives no error, but an empty list.
 
         Raises:
             UserInputError: It does not exist.
@@ -155,14 +155,14 @@ class KubernetesClient:
             self._core.read_namespace(self.namespace, **_RAW)
 
     def log(self, pod: str, since_seconds: int | None) -> str:
-        """What a pod has printed, each line after its time; empty while it has not started."""
+        """Return a pod's output, with a timestamp on each line; empty before the pod starts."""
         with self._answers("Pod", pod):
             try:
                 answer: Any = self._core.read_namespaced_pod_log(
                     pod, self.namespace, timestamps=True, since_seconds=since_seconds, **_RAW
                 )
             except ApiException as error:
-                if error.status in (400, 404):  # waiting to start, or gone
+                if error.status in (400, 404):  # waiting to start, or deleted
                     return ""
                 raise
             return str(answer.data.decode("utf-8", errors="replace"))
@@ -204,13 +204,13 @@ def _made(item: Manifest) -> datetime:
 def _configuration() -> api.Configuration:
     configuration = api.Configuration()
     configuration.retries = (
-        0  # who follows a job asks again anyway, and urllib3 would tell the terminal of each retry
+        0  # following a job retries anyway, and urllib3 would print each of its retries
     )
     try:
         if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         else:
-            # by its name: the client looks into the environment only once
+            # by its path: the client reads the environment variable only once
             config.load_kube_config(
                 os.environ.get("KUBECONFIG") or _KUBECONFIG, client_configuration=configuration
             )  # type: ignore[no-untyped-call] # as above
@@ -218,12 +218,12 @@ def _configuration() -> api.Configuration:
         missing = _missing_files()
         raise no_access(missing or str(error).strip().splitlines()[0]) from None
     except (yaml.YAMLError, TypeError, AttributeError, UnicodeDecodeError):
-        raise no_access("the kubeconfig file is not what kubectl writes") from None
+        raise no_access("the kubeconfig file is invalid") from None
     return configuration
 
 
 def _missing_files() -> str:
-    """Return that the kubeconfig files do not exist; empty where one does."""
+    """Return a message that the kubeconfig files do not exist; empty if one does."""
     variable = os.environ.get("KUBECONFIG")
     names = variable.split(os.pathsep) if variable else [_KUBECONFIG]
     files = [Path(name).expanduser() for name in names if name]

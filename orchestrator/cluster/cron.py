@@ -1,4 +1,4 @@
-"""Whether Kubernetes understands a schedule: five fields as cron has them, or a shorthand such as
+"""Validate a schedule as Kubernetes reads it: five fields as in cron, or a shorthand such as
 @daily.
 """
 
@@ -22,11 +22,11 @@ _PART = re.compile(r"^(?:\*|\?|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d
 
 
 def problem_with_cron(schedule: str) -> Iterator[str]:
-    """What is wrong with it, if anything."""
+    """Yield each problem of a schedule, as one sentence."""
     if "TZ" in schedule:
         yield (
-            f"the schedule {schedule!r} names a time zone; it belongs in schedule.time_zone of the"
-            " cluster configuration"
+            f"the schedule {schedule!r} names a time zone; set schedule.time_zone of the cluster"
+            " configuration instead"
         )
         return
     if schedule in _SHORTHANDS or re.match(r"^@every (\d+(\.\d+)?(ns|us|ms|s|m|h))+$", schedule):

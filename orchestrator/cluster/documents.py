@@ -1,4 +1,4 @@
-"""Manifests as YAML that people read and `kubectl apply -f -` takes."""
+"""Write manifests as YAML for people and for `kubectl apply -f -`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.cluster.names import Manifest
 
 
 def as_yaml(manifests: Iterable[Manifest]) -> str:
-    """One document each."""
+    """Return the manifests as YAML, one document each."""
     text: str = yaml.dump_all(
         manifests,
         Dumper=_Dumper,
@@ -23,9 +23,7 @@ def as_yaml(manifests: Iterable[Manifest]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a value that stands in several places out in each, and texts of several lines as they
-    are.
-    """
+    """Writes repeated values in full instead of as aliases, and multi-line texts as they are."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

@@ -1,5 +1,5 @@
-"""Following a job: its state and its output, until it is over. Asking again and again survives what
-breaks a stream.
+"""Follow a job's state and output until it is over, by polling, which survives interruptions that
+break a stream.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from orchestrator.errors import (
 )
 
 _PAUSE_SECONDS = 2.0
-# A cluster whose API is away for longer is left alone; the job does not mind.
+# If the API does not answer for longer, following stops; the job continues.
 _PATIENCE_SECONDS = 300.0
 _OVERLAP_SECONDS = 30
-# A node that is away may come back; whoever waits for the end has it already.
+# A lost node may come back, but the result is known and the caller should not wait long.
 _LAST_OUTPUT_SECONDS = 20.0
 
 
 class JobListener(Protocol):
-    """Receive the events of a job while it is followed."""
+    """Receives the events of a job while it is followed."""
 
     def state_changed(self, state: JobState) -> None:
         """Receive the new state of the job."""
@@ -41,20 +41,20 @@ class JobListener(Protocol):
         """Receive one line of its output."""
 
     def warned(self, text: str) -> None:
-        """Receive a problem in following it."""
+        """Receive a warning about following the job."""
 
 
 def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobState:
-    """Return when the job is over.
+    """Follow a job until it is over, and return its final state.
 
-    Its output is read apart from its state: a log that cannot be read delays nothing but itself.
+    Its output is read separately from its state: a log that cannot be read delays nothing else.
 
     Raises:
-        UserInputError: Somebody has cancelled it.
-        LoginRequiredError: The user's login has expired; the job goes on.
-        RightMissingError: The user may not see it any more; the job goes on.
-        TransientError: The Kubernetes API was away for minutes; the job goes on.
-        InterruptedRunError: Ctrl-C; the job goes on.
+        UserInputError: The job was cancelled.
+        LoginRequiredError: The user's login has expired; the job continues.
+        RightMissingError: The user may no longer see it; the job continues.
+        TransientError: The Kubernetes API did not answer for minutes; the job continues.
+        InterruptedRunError: Ctrl-C was pressed; the job continues.
     """
     output, last, answered = _Output(client, name, listener), None, time.monotonic()
     try:
@@ -75,44 +75,44 @@ def follow(client: KubernetesClient, name: str, listener: JobListener) -> JobSta
             time.sleep(_PAUSE_SECONDS)
     except KeyboardInterrupt:
         advice = (
-            f"the job goes on: `orchestrator status {name}` shows it, `orchestrator cancel {name}`"
-            " ends it"
+            f"the job continues: `orchestrator status {name}` shows it,"
+            f" `orchestrator cancel {name}` ends it"
         )
         raise InterruptedRunError("stopped following", name, advice) from None
 
 
 def _state(client: KubernetesClient, name: str, answered: float) -> JobState | None:
-    """Return the job's state; None where the API is in trouble, which may pass.
+    """Return the job's state; None if the API has a problem that may pass.
 
     Args:
-        client: Of its namespace.
-        name: Of the job.
-        answered: When the API answered last, of the monotonic clock.
+        client: Client of its namespace.
+        name: Name of the job.
+        answered: Time of the API's last answer, on the monotonic clock.
     """
     try:
         job = client.get("RayJob", name)
     except LoginRequiredError as error:
         advice = (
-            "the job goes on: log in again, so that `kubectl get pods` works; `orchestrator status"
-            f" {name}` shows it then, and the same `submit` follows it again"
+            "the job continues: log in again, so that `kubectl get pods` works; then `orchestrator"
+            f" status {name}` shows it, and the same `submit` follows it again"
         )
         raise LoginRequiredError(error.what, error.where, advice) from None
-    # A server that has just started knows for some seconds of nobody's rights; this user had his
+    # For some seconds after its start, a server knows no user's rights; this user had the rights
     # when the job was sent.
     except (TransientError, RightMissingError) as error:
         if time.monotonic() - answered > _PATIENCE_SECONDS:
             raise type(error)(
-                error.what, error.where, f"the job goes on: `orchestrator status {name}`"
+                error.what, error.where, f"the job continues: `orchestrator status {name}`"
             ) from None
         return None
     if job is None:
-        raise UserInputError("was cancelled", name, "submit it again to go on from what is stored")
+        raise UserInputError("was cancelled", name, "submit it again to reuse its finished stages")
     return JobState.of(job)
 
 
 class _Output:
-    """What the job's command prints: KubeRay's submitter prints it once more, as the pod of a Job
-    of the RayJob's name.
+    """The output of the job's command: KubeRay's submitter, the pod of a Job with the RayJob's
+    name, prints it again.
     """
 
     def __init__(self, client: KubernetesClient, name: str, listener: JobListener) -> None:
@@ -126,12 +126,12 @@ class _Output:
         self._since: datetime | None = None
 
     def read(self, since: datetime | None) -> None:
-        """Hand on the lines that are new. The job can be followed without: of each stretch of
-        trouble one warning tells.
+        """Pass new lines to the listener. A failure to read them only causes one warning until
+        reading works again.
 
         Args:
-            since: When the job was made. Older pods are of the job before of this name, and take
-                their time to go; None shows all.
+            since: Creation of the job. Older pods belong to the previous job of this name, and may
+                take time to disappear; None includes all.
         """
         self._since = since
         try:
@@ -145,9 +145,9 @@ class _Output:
             self._trouble, self._was_read = None, True
 
     def finish(self) -> None:
-        """Read once more what could not be read, for a moment, and say where it is otherwise.
+        """Retry output that could not be read, for a moment, and otherwise say where to find it.
 
-        Ctrl-C ends the waiting: the job is over.
+        Ctrl-C ends the retries, because the job is over.
         """
         deadline = time.monotonic() + _LAST_OUTPUT_SECONDS
         with suppress(KeyboardInterrupt):
@@ -182,8 +182,8 @@ class _Output:
 
 
 def _sortable(stamp: str) -> tuple[str, str]:
-    """A time as Kubernetes writes it, `…:09.66Z`, with all digits: as text, `.66Z` would come after
-    `.669Z`.
+    """Return a timestamp of Kubernetes, such as `…:09.66Z`, with all digits, so that texts sort by
+    time (as text, `.66Z` comes after `.669Z`).
     """
     seconds, _, fraction = stamp.removesuffix("Z").partition(".")
     return seconds, fraction.ljust(9, "0")

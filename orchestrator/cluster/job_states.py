@@ -1,4 +1,4 @@
-"""How a job stands, read from the RayJob that KubeRay keeps up to date."""
+"""Read the state of a job from its RayJob, which KubeRay updates."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class JobState:
-    """How a job stands.
+    """State of a job.
 
     Attributes:
-        name: Of the RayJob.
-        kind: run, sweep or retrain; empty where nothing says so.
-        schedule: Of which it is a tick; empty for none.
-        phase: KubeRay's word for where it is.
-        outcome: Ray's word for the command's end; empty before.
-        reason: Why it failed, as one word of KubeRay's.
-        message: The same at length.
-        num_failed: Attempts that have failed.
+        name: Name of the RayJob.
+        kind: run, sweep or retrain; empty if unknown.
+        schedule: Schedule whose tick it is; empty for none.
+        phase: KubeRay's word for its phase.
+        outcome: Ray's word for the command's result; empty before its end.
+        reason: KubeRay's word for the reason of a failure.
+        message: The reason in full.
+        num_failed: Number of failed attempts.
         ray_cluster: The Ray cluster of this attempt.
-        started: When this attempt began; None before.
-        ended: When it ended; None before.
-        created: When the RayJob was made, over all attempts; None where nothing says so.
-        folder: Where the command writes, which is not named after the RayJob: a job with other
-            limits goes on in the same folder. Empty where nothing says so.
+        started: Start of this attempt; None before.
+        ended: End of this attempt; None before.
+        created: Creation of the RayJob, before all attempts; None if unknown.
+        folder: Output folder of the command; empty if unknown. It is not named after the RayJob,
+            so that a job with other limits continues in the same folder.
     """
 
     name: str
@@ -75,7 +75,7 @@ class JobState:
 
     @classmethod
     def of(cls, job: Manifest) -> JobState:
-        """The state of a RayJob."""
+        """Return the state of a RayJob."""
         status, labels = job.get("status", {}), job["metadata"].get("labels", {})
         return cls(
             job["metadata"]["name"],
@@ -95,13 +95,13 @@ class JobState:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen: KubeRay says `Failed` only when no retry is left."""
+        """Return whether the job is over: KubeRay says `Failed` only after the last retry."""
         return self.phase in ("Complete", "Failed", "ValidationFailed")
 
     @property
     def exit_code(self) -> int:
-        """That of the job's command, or what its end means as one; 0 as long as nothing has
-        failed.
+        """Return the exit code of the job's command, or one that corresponds to the job's end; 0
+        unless it has failed.
         """
         if not self.is_over or self.outcome == "SUCCEEDED":
             return 0
@@ -116,13 +116,13 @@ class JobState:
 
     @property
     def _command_code(self) -> int:
-        """The exit code of the command itself, which a signal may have ended."""
+        """Return the exit code of the command itself, which a signal may have ended."""
         found = _EXIT_CODE.search(self.message)
         return int(found[1]) if found else OrchestratorError.exit_code
 
     @property
     def words(self) -> str:
-        """The state for people."""
+        """Return the state in words, for people."""
         attempts = (
             f" (attempt {self.num_failed + 1})" if self.num_failed and not self.is_over else ""
         )
@@ -142,14 +142,14 @@ def _moment(text: str | None) -> datetime | None:
 def _folder(entrypoint: str) -> str:
     try:
         words = shlex.split(entrypoint)
-    except ValueError:  # somebody else's, whose quotes do not match
+    except ValueError:  # a command of another program, with unmatched quotes
         return ""
     return dict(pairwise(words)).get("--output", "")
 
 
 def _explained(code: int) -> str:
-    """An exit code for people: shells report a process that a signal ended as 128 and its
-    number.
+    """Return an exit code for people: shells report a process that a signal ended as 128 plus the
+    signal's number.
     """
     try:
         return f"{code} ({signal.Signals(code - 128).name})"

@@ -1,4 +1,4 @@
-"""What objects in Kubernetes are called and labelled, and where pods find things."""
+"""Define names and labels of objects in Kubernetes, and paths inside pods."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 KIND_LABEL = "orchestrator/kind"
 SCHEDULE_LABEL = "orchestrator/schedule"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-# KubeRay gives the jobs that a RayCronJob made no labels but this one.
+# KubeRay gives jobs created by a RayCronJob only this label.
 RAY_CRON_JOB_LABEL = "ray.io/cronjob-name"
-# The network policies of k8s/base go by these.
+# The network policies of k8s/base select pods by these labels.
 USES_OBJECT_STORAGE_LABEL = "orchestrator/uses-object-storage"
 USES_STUDIES_LABEL = "orchestrator/uses-studies"
 USES_KUBERNETES_LABEL = "orchestrator/uses-kubernetes"
 
 FILES_FOLDER = "/etc/orchestrator"
-SCRATCH_FOLDER = "/tmp"  # noqa: S108 - of a pod, which nobody shares
+SCRATCH_FOLDER = "/tmp"  # noqa: S108 - in a pod, which has one user
 TICK_VARIABLE = "ORCHESTRATOR_SCHEDULED_AT"
 SCHEDULE_VARIABLE = "ORCHESTRATOR_SCHEDULE"
 
@@ -38,25 +38,25 @@ _DIGITS_OF_DIGEST = 10
 
 
 def digest_of(content: object) -> str:
-    """The same for the same content, whatever the order of its keys."""
+    """Return a digest of JSON content that does not depend on the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[
         :_DIGITS_OF_DIGEST
     ]
 
 
 def job_name(kind: JobKind, name: str, digest: str) -> str:
-    """`run-digits-0123456789`: short enough for a RayJob, and for the RayCluster that is named
-    after it.
+    """Return a name such as `run-digits-0123456789`, short enough for a RayJob and for the
+    RayCluster that is named after it.
     """
     return f"{_shortened(f'{kind}-{slug(name)}', MAX_RAY_JOB_NAME - len(digest) - 1)}-{digest}"
 
 
 def schedule_name(name: str) -> str:
-    """`retrain-digits`: the same whatever the file says, so that submitting again changes the
-    schedule that is there.
+    """Return a name such as `retrain-digits`. It does not depend on the configuration, so that
+    submitting again changes the existing schedule.
 
-    A name that does not fit as it is gets some digits: it must not change the schedule of another
-    one that is shortened to the same.
+    A name that has to be changed gets some digits, because another name may be changed to the same
+    text, and one must not change the other's schedule.
     """
     whole = f"retrain-{name}"
     if slug(name) == name and len(whole) <= MAX_RAY_CRON_JOB_NAME:
@@ -68,14 +68,14 @@ def schedule_name(name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """A user's name in the letters that Kubernetes allows: lower case, digits and single
+    """Return a user's name in the characters that Kubernetes allows: lower case, digits and single
     hyphens.
     """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
 
 
 def labels_of(kind: JobKind, **more: str) -> dict[str, str]:
-    """By which people and this program find what it has submitted."""
+    """Return the labels by which people and this program find submitted objects."""
     return {
         "app.kubernetes.io/part-of": PROGRAM,
         MANAGED_BY_LABEL: PROGRAM,

@@ -1,5 +1,5 @@
-"""Pods under the restricted Pod Security Standard: as nobody special, without privileges, writing
-only to what is theirs.
+"""Pods under the restricted Pod Security Standard: without root, without privileges, and with write
+access only to their own folders.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.config.cluster import ClusterConfig
 from orchestrator.config.cluster_nodes import NodesConfig
 from orchestrator.config.cluster_storage import VolumeStorageConfig
 
-_USER = 1000  # of the image; a volume is made writable for its group
+_USER = 1000  # user and group of the image; volumes are made writable for the group
 _MULTIPLES = {
     "m": 1e-3,
     "k": 1e3,
@@ -43,20 +43,20 @@ SCRATCH_MOUNT = {"name": "scratch", "mountPath": SCRATCH_FOLDER}
 
 
 def pod_security() -> dict[str, Any]:
-    """What holds for all containers of a pod."""
+    """Return the security context of all containers of a pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": _USER,
         "runAsGroup": _USER,
         "fsGroup": _USER,
-        # else a large volume is walked through at every start
+        # otherwise Kubernetes walks through a large volume at each start
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
 def number(quantity: str) -> float:
-    """`500m` is 0.5, `1Ki` is 1024."""
+    """Return a quantity as a number: `500m` is 0.5, `1Ki` is 1024."""
     parts = re.fullmatch(r"([\d.]+)(\w*)", quantity)
     if parts is None:
         raise ValueError(quantity)
@@ -64,8 +64,8 @@ def number(quantity: str) -> float:
 
 
 def resources(cpu: str, memory: str, more: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The same amounts as requests and as limits: Ray goes by the limits, nodes by the requests,
-    and both must mean one thing.
+    """Return the same amounts as requests and as limits: Ray uses the limits and nodes the
+    requests, and both must agree.
     """
     amounts = {"cpu": cpu, "memory": memory, **(more or {})}
     return {"requests": dict(amounts), "limits": dict(amounts)}
@@ -78,14 +78,13 @@ def container(
     mounts: list[dict[str, Any]],
     **more: object,
 ) -> dict[str, Any]:
-    """A container of the image.
+    """Return a container of the image.
 
     Args:
-        cluster: Its image and environment.
-        name: Within its pod.
+        cluster: Has the image and its environment.
+        name: Name within the pod.
         needs: See `resources`.
-        mounts: Beside the scratch folder, the only one that it may write to without being given
-            another.
+        mounts: Mounts besides the scratch folder, which is the only one writable by default.
         more: Further fields.
     """
     return {
@@ -100,7 +99,7 @@ def container(
 
 
 def environment(cluster: ClusterConfig) -> dict[str, Any]:
-    """Environment of what learns: the Secrets' keys, and what is no secret."""
+    """Return the environment of training pods: the Secrets' keys, and variables without secrets."""
     variables = {"HOME": SCRATCH_FOLDER, "PYTHONUNBUFFERED": "1", **cluster.environment}
     secrets = [{"secretRef": {"name": name}} for name in cluster.secrets.names]
     return {"env": [{"name": name, "value": value} for name, value in variables.items()]} | (
@@ -115,17 +114,17 @@ def pod(
     volumes: list[dict[str, Any]],
     *nodes: NodesConfig,
 ) -> dict[str, Any]:
-    """A pod template.
+    """Return a pod template.
 
     Args:
-        cluster: Its security, accounts and scratch space.
-        labels: Of the pod.
+        cluster: Has security, accounts and scratch space.
+        labels: Labels of the pod.
         content: Its containers, and further fields of its specification.
-        volumes: Beside the scratch space.
-        nodes: Where it may run; all of them count.
+        volumes: Volumes besides the scratch space.
+        nodes: Rules for the nodes on which it may run; all of them apply.
     """
-    # images may come from a bucket although stages lie on a volume, and a webhook is outside as
-    # well
+    # images may come from a bucket although stages are on a volume, and a webhook is outside of the
+    # cluster as well
     goes_out = (
         cluster.storage.kind == "object_storage"
         or cluster.secrets.object_storage
@@ -140,8 +139,8 @@ def pod(
     ]
     spec = {
         **content,
-        # a Service called mlflow would give the variable MLFLOW_PORT=tcp://…, which MLflow takes
-        # for a setting of its own
+        # a Service called mlflow would set the variable MLFLOW_PORT=tcp://…, which MLflow reads as
+        # its own setting
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": cluster.scratch}}, *volumes],
@@ -157,17 +156,17 @@ def pod(
 
 
 def without_kubernetes(account: str) -> dict[str, Any]:
-    """Fields of a pod that has no business with the Kubernetes API."""
+    """Return fields of a pod without access to the Kubernetes API."""
     return {"serviceAccountName": account, "automountServiceAccountToken": False}
 
 
 def with_kubernetes(labels: Mapping[str, str]) -> dict[str, str]:
-    """Labels of a pod that the network policies let reach the Kubernetes API."""
+    """Return labels of a pod that the network policies allow to reach the Kubernetes API."""
     return {**labels, USES_KUBERNETES_LABEL: "true"}
 
 
 def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The job's files as a volume and its mount."""
+    """Return the job's files as a volume and its mount."""
     volume = {"name": "files", "configMap": {"name": config_map}}
     return volume, {"name": "files", "mountPath": FILES_FOLDER, "readOnly": True}
 
@@ -175,8 +174,8 @@ def files_volume(config_map: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def ray_volumes(
     cluster: ClusterConfig, *, is_head: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volumes and mounts of what learns: Ray's object store, and a volume for the stage store, or
-    of a head's own.
+    """Return volumes and mounts of training pods: Ray's object store, and a volume for the stage
+    store or for the head alone.
     """
     volumes: list[dict[str, Any]] = [
         {
@@ -184,7 +183,7 @@ def ray_volumes(
             "emptyDir": {"medium": "Memory", "sizeLimit": cluster.shared_memory},
         }
     ]
-    mounts = [{"name": "shared-memory", "mountPath": "/dev/shm"}]  # noqa: S108 - of a pod, which nobody shares
+    mounts = [{"name": "shared-memory", "mountPath": "/dev/shm"}]  # noqa: S108 - in a pod, which has one user
     storage = cluster.storage
     if isinstance(storage, VolumeStorageConfig) or (is_head and storage.claim):
         volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": storage.claim}})
@@ -193,8 +192,8 @@ def ray_volumes(
 
 
 def object_store_bytes(cluster: ClusterConfig) -> str:
-    """How much of the shared memory Ray's object store takes; Ray would otherwise reckon with more
-    than there is.
+    """Return how many bytes of the shared memory Ray's object store takes; by default Ray would
+    assume more than there is.
     """
     return str(math.floor(0.9 * number(cluster.shared_memory)))
 
@@ -202,7 +201,7 @@ def object_store_bytes(cluster: ClusterConfig) -> str:
 def config_map(
     name: str, namespace: str, labels: Mapping[str, str], files: Mapping[str, str]
 ) -> Manifest:
-    """The files of a job. What they hold decides the name, so nothing in them ever changes."""
+    """Return the files of a job. Their content determines the name, so they never change."""
     metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
     return {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""Rules of KubeRay 1.7 for a Ray cluster, see `rules`."""
+"""Rules of KubeRay 1.7 for a Ray cluster; see `rules`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PRIORITY_SINCE = (2, 56)
 _AUTOSCALER_V2_SINCE = (2, 47)
 _V2_VARIABLE = "RAY_enable_autoscaler_v2"
 _REDIS_VARIABLE = "RAY_REDIS_ADDRESS"
-# of features that are off unless the operator is told otherwise
+# features that are off unless the operator enables them
 _BEHIND_GATES = {
     "networkPolicy": "RayClusterNetworkPolicy",
     "tlsOptions": "RayClusterMTLS",
@@ -24,12 +24,12 @@ _LABEL_PREFIX = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 
 
 def grows(spec: Manifest) -> bool:
-    """Whether the cluster grows on demand."""
+    """Return whether the cluster grows on demand."""
     return bool(spec.get("enableInTreeAutoscaling"))
 
 
 def ray_cluster_problems(spec: Manifest) -> Iterator[str]:
-    """What is wrong with the specification of a Ray cluster, one sentence each."""
+    """Yield each problem of a Ray cluster's specification, as one sentence."""
     head, groups = spec["headGroupSpec"], spec.get("workerGroupSpecs", [])
     yield from _group(head, "headGroupSpec")
     for group in groups:
@@ -38,7 +38,7 @@ def ray_cluster_problems(spec: Manifest) -> Iterator[str]:
         yield from _only_with_autoscaler_v2(group, spec)
     names = [group["groupName"] for group in groups]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"there are several worker groups {name!r}; each needs a name of its own"
+        yield f"there are several worker groups {name!r}; each needs a unique name"
     yield from _authentication(spec)
     yield from _autoscaling(spec)
     yield from _features(spec)
@@ -49,9 +49,9 @@ def _group(group: Manifest, where: str) -> Iterator[str]:
     if not group["template"]["spec"].get("containers"):
         yield f"{where} has no container"
     if group.get("resources") and any(name in parameters for name in _PARAMETERS_OF_RESOURCES):
-        yield f"{where}: resources stand in rayStartParams and beside it; KubeRay takes only one"
+        yield f"{where}: resources are set in rayStartParams and next to it; KubeRay takes only one"
     if "labels" in parameters:
-        yield f"{where}: labels do not belong in rayStartParams, but beside it"
+        yield f"{where}: labels do not belong in rayStartParams, but next to it"
     for key, value in group.get("labels", {}).items():
         prefix, slash, name = key.rpartition("/")
         if (
@@ -61,8 +61,8 @@ def _group(group: Manifest, where: str) -> Iterator[str]:
             or not _LABEL_PART.match(value)
         ):
             yield (
-                f"{where}: {key}={value} is no label of Kubernetes: letters, digits, '-', '_' and"
-                " '.', at most 63"
+                f"{where}: {key}={value} is not a label of Kubernetes: letters, digits, '-', '_'"
+                " and '.', at most 63"
             )
 
 
@@ -70,8 +70,8 @@ def _range(group: Manifest, is_elastic: bool) -> Iterator[str]:
     least, most = group.get("minReplicas"), group.get("maxReplicas")
     if not is_elastic and (least is None or most is None):
         yield (
-            f"worker group {group['groupName']} needs minReplicas and maxReplicas where nothing"
-            " scales it"
+            f"worker group {group['groupName']} needs minReplicas and maxReplicas without"
+            " autoscaling"
         )
     for name in ("replicas", "minReplicas", "maxReplicas"):
         if group.get(name, 0) < 0:
@@ -94,15 +94,15 @@ def _only_with_autoscaler_v2(group: Manifest, spec: Manifest) -> Iterator[str]:
         if not _has_v2(spec):
             yield f"{where}: priority needs autoscalerOptions.version: v2"
     if group.get("suspend") and grows(spec):
-        yield f"{where}: suspend does not go with autoscaling"
+        yield f"{where}: suspend cannot be combined with autoscaling"
 
 
 def _authentication(spec: Manifest) -> Iterator[str]:
     options = spec.get("authOptions", {})
     if options.get("mode") != "token":
         yield (
-            "authOptions.mode must be token: without it everybody who reaches the dashboard runs"
-            " what he likes"
+            "authOptions.mode must be token: without it, everybody who reaches the dashboard can"
+            " run anything"
         )
     elif _version(spec) < _TOKENS_SINCE:
         yield (
@@ -126,7 +126,7 @@ def _autoscaling(spec: Manifest) -> Iterator[str]:
     if "securityContext" not in options:
         yield (
             "autoscalerOptions.securityContext is missing: KubeRay's own container would be"
-            " refused, as it is not restricted"
+            " refused, because it is not restricted"
         )
     if "version" in options and variable is not None:
         yield f"autoscalerOptions.version and {_V2_VARIABLE} of the head exclude each other"
@@ -137,7 +137,7 @@ def _autoscaling(spec: Manifest) -> Iterator[str]:
         }
         for name, pod in pods.items():
             if pod.get("restartPolicy", "Never") != "Never":
-                yield f"{name}: restartPolicy must be Never, or left out, with the autoscaler v2"
+                yield f"{name}: restartPolicy must be Never, or omitted, with the autoscaler v2"
 
 
 def _features(spec: Manifest) -> Iterator[str]:

@@ -1,5 +1,5 @@
-"""A workload as a RayJob: a Ray cluster of its own (or one that is up), the command, deadlines and
-retries.
+"""Describe a workload as a RayJob: a Ray cluster of its own (or a running one), the command,
+deadlines and retries.
 """
 
 from __future__ import annotations
@@ -43,19 +43,18 @@ from orchestrator.cluster.workloads import Workload
 from orchestrator.config.cluster import ClusterConfig
 
 _AUTOSCALER = resources("500m", "512Mi")
-# How long a run that is cancelled has to end as KILLED in MLflow, before Ray and then its pod are
-# taken from it.
+# Time for a cancelled run to end as KILLED in MLflow, before Ray and then the pod are stopped.
 _ENDING_SECONDS = 15
 _SUBMITTER = resources("500m", "1Gi")  # it runs Ray's command line, which loads Ray
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What is sent to Kubernetes for one job, and what it is called there.
+    """The objects sent to Kubernetes for one job.
 
     Attributes:
-        name: Of the RayJob or schedule.
-        job: It.
+        name: Name of the RayJob or schedule.
+        job: The RayJob or schedule.
         files: Its ConfigMap.
     """
 
@@ -65,7 +64,7 @@ class Submission:
 
     @property
     def manifests(self) -> list[Manifest]:
-        """In the order in which `kubectl apply` should take them."""
+        """Return the objects in the order in which `kubectl apply` should create them."""
         return [self.files, self.job]
 
 
@@ -75,14 +74,14 @@ def ray_job(
     ray_cluster: str | None = None,
     tick: Tick | None = None,
 ) -> Submission:
-    """The RayJob of a workload. Its name is made of all that it holds: the same job twice is one
-    job.
+    """Return the RayJob of a workload. Its name is a digest of its content, so submitting the same
+    job twice gives one job.
 
     Args:
-        workload: What it does.
-        cluster: Where, and how it is given up, tried again and cleared away.
-        ray_cluster: A RayCluster that is up already; None starts one for the job.
-        tick: Of which schedule it is a part; None for a job that a person submits.
+        workload: The workload.
+        cluster: Has the place, the deadlines, the retries and the clean-up.
+        ray_cluster: A running RayCluster; None starts one for the job.
+        tick: Tick of a schedule; None for a job submitted by a person.
     """
     labels = labels_of(
         workload.kind, **({SCHEDULE_LABEL: tick.schedule} if tick and tick.schedule else {})
@@ -110,13 +109,13 @@ def job_spec(
     labels: Mapping[str, str],
     variables: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """A RayJob with a Ray cluster of its own, but for when it is cleared away.
+    """Return a RayJob with a Ray cluster of its own, without the rules of its clean-up.
 
     Args:
-        workload: What it does.
-        cluster: Where.
+        workload: The workload.
+        cluster: Has the place.
         files: Name of the ConfigMap with its files.
-        labels: Of its pods.
+        labels: Labels of its pods.
         variables: Further environment of the command.
     """
     return {
@@ -133,8 +132,8 @@ def _attempt(command: list[str], cluster: ClusterConfig) -> dict[str, Any]:
         "submissionMode": "K8sJobMode",
         "activeDeadlineSeconds": cluster.limits.running_seconds,
         "preRunningDeadlineSeconds": cluster.limits.starting_seconds,
-        # a submitter that tried again would follow, or repeat, a job that has failed: retries are
-        # the RayJob's
+        # a submitter that retried would follow, or repeat, a failed job: the RayJob does the
+        # retries
         "submitterConfig": {"backoffLimit": 0},
     }
 
@@ -150,8 +149,8 @@ def _job_on(
     files: str,
     labels: Mapping[str, str],
 ) -> dict[str, Any]:
-    """A job on a Ray cluster that is up. Its pods cannot be given files any more: the submitter
-    takes them along as working directory.
+    """Return a job on a running Ray cluster. Files can no longer be mounted into its pods, so the
+    submitter sends them along as working directory.
     """
     volume, mount = files_volume(files)
     return {
@@ -168,8 +167,8 @@ def _submitter(
     volumes: list[dict[str, Any]] | None = None,
     mounts: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The pod that hands the command to Ray and prints what it says. KubeRay's own would be
-    refused: it is not restricted.
+    """Return the pod that passes the command to Ray and prints its output. KubeRay's own pod would
+    be refused, because it is not restricted.
     """
     home = [{"name": "HOME", "value": SCRATCH_MOUNT["mountPath"]}]
     submitter = container(cluster, "ray-job-submitter", _SUBMITTER, mounts or [], env=home)
@@ -191,7 +190,7 @@ def _ray_cluster(
     workers = workload.workers
     return {
         "rayVersion": cluster.ray_version,
-        "authOptions": {"mode": "token"},  # without the mode KubeRay leaves authentication off
+        "authOptions": {"mode": "token"},  # without the mode KubeRay disables authentication
         **(
             {"enableInTreeAutoscaling": True, "autoscalerOptions": _autoscaler(cluster)}
             if workers.is_elastic
@@ -240,7 +239,7 @@ def _head(
             {"name": "dashboard", "containerPort": 8265},
         ],
     )
-    # the autoscaler beside the head speaks to Kubernetes: KubeRay makes an account for it, with no
+    # the autoscaler next to the head uses Kubernetes: KubeRay creates an account for it, with no
     # more rights than it needs
     account = {} if is_elastic else without_kubernetes(cluster.service_account)
     content = {
@@ -257,7 +256,7 @@ def _head(
     )
     # no CPUs: lanes and trials belong on workers
     parameters = {
-        "dashboard-host": "0.0.0.0",  # noqa: S104 - of a pod
+        "dashboard-host": "0.0.0.0",  # noqa: S104 - in a pod
         "num-cpus": "0",
         "object-store-memory": object_store_bytes(cluster),
     }

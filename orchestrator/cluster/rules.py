@@ -1,7 +1,7 @@
-"""Rules of KubeRay 1.7 and Kubernetes that no schema expresses: KubeRay would take the object, and
-then never start it.
+"""Check rules of KubeRay 1.7 and Kubernetes that no schema expresses: KubeRay would accept the
+object, and then never start it.
 
-Checked before anything is sent or printed; each violation is one sentence.
+The rules are checked before anything is sent or printed; each violation is one sentence.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _MODES = ("K8sJobMode", "HTTPMode", "SidecarMode", "InteractiveMode")
 _MAX_GROUPS_OF_KUEUE = 7
 _MAX_FILES_BYTES = 2**20
-# What goes first must not go last.
+# From the smallest deletion to the largest: in this order, ages must not decrease.
 _DELETION_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 
 
 def check(manifests: Iterable[Manifest]) -> None:
-    """Passes when Kubernetes and KubeRay would run what is described.
+    """Check that Kubernetes and KubeRay would run the described objects.
 
     Raises:
         ConfigError: They would not; one line for each reason.
@@ -48,9 +48,7 @@ def check(manifests: Iterable[Manifest]) -> None:
 
 
 def problems(manifest: Manifest) -> list[str]:
-    """What is wrong with an object, one sentence each; nothing for kinds without rules of their
-    own.
-    """
+    """Return each problem of an object, as one sentence; empty for kinds without rules here."""
     rules: dict[str, Callable[[Manifest], Iterator[str]]] = {
         "RayJob": _ray_job,
         "RayCluster": _ray_cluster,
@@ -76,12 +74,12 @@ def _ray_cluster(manifest: Manifest) -> Iterator[str]:
 def _ray_cron_job(manifest: Manifest) -> Iterator[str]:
     spec = manifest["spec"]
     yield from _name(
-        manifest, MAX_RAY_CRON_JOB_NAME, "KubeRay names a RayJob after it and its moment"
+        manifest, MAX_RAY_CRON_JOB_NAME, "KubeRay names a RayJob after it and the time"
     )
     yield from problem_with_cron(spec["schedule"])
     zone = spec.get("timeZone")
     if zone is not None and not _is_time_zone(zone):
-        yield f"timeZone {zone!r} is not known; write it as in Europe/Berlin, or leave it out"
+        yield f"timeZone {zone!r} is not known; write it as in Europe/Berlin, or omit it"
     yield from _job_spec(spec["jobTemplate"])
     if manifest["metadata"].get("labels", {}).get(QUEUE_LABEL):
         yield (
@@ -92,12 +90,12 @@ def _ray_cron_job(manifest: Manifest) -> Iterator[str]:
 
 def _cron_job(manifest: Manifest) -> Iterator[str]:
     spec = manifest["spec"]
-    yield from _name(manifest, MAX_CRON_JOB_NAME, "Kubernetes names a Job after it and its moment")
+    yield from _name(manifest, MAX_CRON_JOB_NAME, "Kubernetes names a Job after it and the time")
     yield from problem_with_cron(spec["schedule"])
     if spec.get("startingDeadlineSeconds", 10) < 10:
         yield (
             "startingDeadlineSeconds below 10 may keep a CronJob from ever starting: Kubernetes"
-            " looks every ten seconds"
+            " checks every ten seconds"
         )
 
 
@@ -105,8 +103,8 @@ def _config_map(manifest: Manifest) -> Iterator[str]:
     size = sum(len(text.encode()) for item in manifest.get("data", {}).items() for text in item)
     if size > _MAX_FILES_BYTES:
         yield (
-            f"the files have {size / 2**20:.1f} MiB and may have 1: Kubernetes keeps no more in one"
-            " object; leave defaults out"
+            f"the files have {size / 2**20:.1f} MiB; Kubernetes stores at most 1 in one object:"
+            " omit default values"
         )
 
 
@@ -114,12 +112,12 @@ def _name(manifest: Manifest, length: int, why: str) -> Iterator[str]:
     name = manifest["metadata"]["name"]
     if len(name) > length:
         yield (
-            f"the name has {len(name)} characters and may have {length}: {why}; give a shorter name"
+            f"the name has {len(name)} characters, more than {length}: {why}; choose a shorter name"
         )
     if not _LABEL.match(name):
         yield (
-            f"the name {name!r} must begin with a letter, and hold only lower-case letters, digits"
-            " and hyphens"
+            f"the name {name!r} must start with a letter, and contain only lower-case letters,"
+            " digits and hyphens"
         )
 
 
@@ -142,7 +140,7 @@ def _job_spec(spec: Manifest) -> Iterator[str]:
     if "rayClusterSpec" in spec:
         yield from ray_cluster_problems(spec["rayClusterSpec"])
         if spec["rayClusterSpec"].get("authOptions", {}).get("enableK8sTokenAuth"):
-            yield "authOptions.enableK8sTokenAuth does not work with RayJobs; leave it out"
+            yield "authOptions.enableK8sTokenAuth does not work with RayJobs; omit it"
     try:
         environment = yaml.safe_load(spec.get("runtimeEnvYAML", ""))
     except yaml.YAMLError:
@@ -166,11 +164,11 @@ def _mode(spec: Manifest) -> Iterator[str]:
     if mode not in _MODES:
         yield f"submissionMode {mode!r} is not known; one of {', '.join(_MODES)}"
     if mode == "InteractiveMode" and spec.get("backoffLimit", 0) > 0:
-        yield "backoffLimit does not go with submissionMode InteractiveMode"
+        yield "backoffLimit cannot be combined with submissionMode InteractiveMode"
     if mode == "SidecarMode":
         for name in ("submitterPodTemplate", "submitterConfig"):
             if name in spec:
-                yield f"{name} does not go with submissionMode SidecarMode"
+                yield f"{name} cannot be combined with submissionMode SidecarMode"
         head = (
             spec.get("rayClusterSpec", {})
             .get("headGroupSpec", {})
@@ -179,19 +177,19 @@ def _mode(spec: Manifest) -> Iterator[str]:
         )
         if head.get("restartPolicy", "Never") != "Never":
             yield (
-                "restartPolicy of the head must be Never, or left out, with submissionMode"
+                "restartPolicy of the head must be Never, or omitted, with submissionMode"
                 " SidecarMode"
             )
     if mode == "K8sJobMode":
         if spec.get("submitterConfig", {}).get("backoffLimit") != 0:
             yield (
-                "submitterConfig.backoffLimit must be 0: a submitter that tries again reports a"
-                " failed job as many times"
+                "submitterConfig.backoffLimit must be 0: a submitter that retries reports a failed"
+                " job several times"
             )
         if "submitterPodTemplate" not in spec:
             yield (
-                "submitterPodTemplate is missing: KubeRay's own pod would be refused, as it is not"
-                " restricted"
+                "submitterPodTemplate is missing: KubeRay's own pod would be refused, because it is"
+                " not restricted"
             )
 
 
@@ -239,8 +237,8 @@ def _deletion_strategy(spec: Manifest, rules: Sequence[Manifest]) -> Iterator[st
 def _deletion_rule(
     rule: Manifest, spec: Manifest, ages: dict[tuple[str, str], dict[str, int]]
 ) -> Iterator[str]:
-    """What is wrong with one rule; its age is noted in `ages`, by the end that it waits for and by
-    policy.
+    """Yield each problem of one rule, and record its age in `ages`, by the end that it waits for
+    and by policy.
     """
     policy, condition = rule["policy"], dict(rule["condition"])
     age = condition.pop("ttlSeconds", 0)
@@ -248,12 +246,12 @@ def _deletion_rule(
         yield "needs exactly one of jobStatus and jobDeploymentStatus"
         return
     if spec.get("clusterSelector") and policy in ("DeleteCluster", "DeleteWorkers"):
-        yield f"{policy} does not go with clusterSelector: the cluster belongs to somebody else"
+        yield f"{policy} cannot be combined with clusterSelector: the cluster is not the job's own"
     if policy == "DeleteWorkers" and grows(spec.get("rayClusterSpec", {})):
-        yield "DeleteWorkers does not go with autoscaling"
+        yield "DeleteWorkers cannot be combined with autoscaling"
     of_this_end = ages.setdefault(next(iter(condition.items())), {})
     if policy in of_this_end:
-        yield f"{policy} stands there twice for the same end"
+        yield f"{policy} is listed twice for the same end"
     of_this_end[policy] = age
 
 
@@ -262,26 +260,26 @@ def _on_a_cluster_that_is_up(spec: Manifest) -> Iterator[str]:
     if not name:
         yield "clusterSelector needs ray.io/cluster, the name of the RayCluster"
     elif not _LABEL.match(name) or len(name) > MAX_RAY_CLUSTER_NAME:
-        yield f"{name!r} is no name of a RayCluster; see `kubectl get rayclusters`"
+        yield f"{name!r} is not the name of a RayCluster; see `kubectl get rayclusters`"
     if "rayClusterSpec" in spec:
         yield "clusterSelector and rayClusterSpec exclude each other"
     if spec.get("suspend"):
-        yield "suspend does not go with clusterSelector"
+        yield "suspend cannot be combined with clusterSelector"
     if spec.get("backoffLimit", 0) > 0:
-        yield "backoffLimit does not go with clusterSelector: each retry would need a new cluster"
+        yield "backoffLimit cannot be combined with clusterSelector: a retry needs a new cluster"
     if spec.get("submissionMode") == "SidecarMode":
-        yield "submissionMode SidecarMode does not go with clusterSelector"
+        yield "submissionMode SidecarMode cannot be combined with clusterSelector"
 
 
 def _queued(spec: Manifest) -> Iterator[str]:
     if spec.get("clusterSelector"):
         yield (
-            "a job on a Ray cluster that is up cannot wait in a queue of Kueue: leave `queue` or"
-            " --cluster out"
+            "a job on a running Ray cluster cannot wait in a queue of Kueue: omit `queue` or"
+            " --cluster"
         )
         return
     if not spec.get("shutdownAfterJobFinishes"):
-        yield "Kueue needs shutdownAfterJobFinishes: true; deletionRules do not do"
+        yield "Kueue needs shutdownAfterJobFinishes: true; deletionRules are not enough"
     groups = spec.get("rayClusterSpec", {}).get("workerGroupSpecs", [])
     if len(groups) > _MAX_GROUPS_OF_KUEUE:
-        yield f"Kueue takes {_MAX_GROUPS_OF_KUEUE} worker groups at most, it has {len(groups)}"
+        yield f"Kueue takes {_MAX_GROUPS_OF_KUEUE} worker groups at most, the job has {len(groups)}"

@@ -1,5 +1,5 @@
-"""A retraining on a schedule: a CronJob whose small pod submits each tick's RayJob, or KubeRay's
-own RayCronJob.
+"""Run a retraining on a schedule: by a CronJob whose small pod submits each tick's RayJob, or by
+KubeRay's own RayCronJob.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from orchestrator.config.cluster import ClusterConfig
 
 
 def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submission:
-    """What runs a retraining whenever its time has come.
+    """Return the object that runs a retraining on a schedule.
 
     Args:
         workload: One tick.
-        cluster: Where, and by what.
-        cron: The moments, as cron writes them.
+        cluster: Has the place and the kind of schedule.
+        cron: The times, in cron's notation.
     """
     name = schedule_name(workload.name)
     labels = labels_of("retrain", **{SCHEDULE_LABEL: name})
     texts = dict(workload.files)
-    if cluster.schedule.kind == "cron_job":  # whose pod submits, and must know where
+    if cluster.schedule.kind == "cron_job":  # its pod submits jobs, and needs the configuration
         texts[CLUSTER_FILE] = yaml.safe_dump(cluster.model_dump(mode="json"), sort_keys=False)
     files = config_map(f"{name}-{digest_of(texts)}", cluster.namespace, labels, texts)
     make = _cron_job if cluster.schedule.kind == "cron_job" else _ray_cron_job
@@ -59,11 +59,11 @@ def schedule(workload: Workload, cluster: ClusterConfig, cron: str) -> Submissio
 def _cron_job(
     workload: Workload, cluster: ClusterConfig, cron: str, files: str, labels: dict[str, str]
 ) -> Manifest:
-    del workload  # the small pod reads it from the files
+    del workload  # the small pod reads it from its files
     limits = cluster.limits
     job = {
         "backoffLimit": 0,  # the next tick comes anyway
-        # it follows the RayJob, and so keeps the next tick from starting; but not for ever
+        # it follows the RayJob and so delays the next tick, but not for ever
         "activeDeadlineSeconds": (limits.running_seconds + limits.ttl_seconds)
         * (limits.max_retries + 1),
         "template": _submitting_pod(cluster, files, labels),
@@ -99,7 +99,7 @@ def _submitting_pod(cluster: ClusterConfig, files: str, labels: dict[str, str]) 
         resources(cluster.schedule.cpu, cluster.schedule.memory),
         [mount],
         command=command,
-        # which tick it is, see cluster/ticks.py
+        # identifies the tick, see cluster/ticks.py
         env=[
             {"name": "HOME", "value": SCRATCH_FOLDER},
             _from_label(TICK_VARIABLE, "batch.kubernetes.io/job-name"),
@@ -127,8 +127,8 @@ def _ray_cron_job(
 
 
 def _deletion_rules(cluster: ClusterConfig) -> list[dict[str, Any]]:
-    """A RayCronJob keeps no history of its own and clears nothing away: its jobs delete first their
-    cluster, later themselves.
+    """Return rules that clean up after a RayCronJob, which keeps no history and deletes nothing:
+    its jobs first delete their cluster, and later themselves.
     """
     ends: list[dict[str, Any]] = [
         {"jobStatus": "SUCCEEDED"},

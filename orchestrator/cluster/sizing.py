@@ -1,5 +1,5 @@
-"""Which worker pods a job needs: one worker a pod, as many and as large as the experiment's lanes
-or a sweep's trials ask for.
+"""Determine the worker pods of a job: one worker per pod, as many and as large as the experiment's
+lanes or a sweep's trials need.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config.cluster_jobs import SweepScaleConfig
 from orchestrator.config.execution import LaneConfig, RayConfig
 
-# Ray's label by which lanes with pods of different size find their own.
+# Ray's label by which lanes with pods of different sizes find their own.
 _LANE_LABEL = "lane"
 
 
 @dataclass(frozen=True)
 class WorkerGroup:
-    """Pods that are all alike.
+    """A group of identical pods.
 
     Attributes:
-        name: Of the group, within its Ray cluster.
-        min_pods: How many there are always.
-        max_pods: How many there may be; more than `min_pods` only where the cluster grows on
+        name: Name of the group within its Ray cluster.
+        min_pods: Minimum number of pods.
+        max_pods: Maximum number of pods; larger than `min_pods` only if the cluster grows on
             demand.
-        cpus: Of each.
-        gpus: Of each; a share of a GPU takes a whole one.
-        resources: Other resources of each, by Ray's names.
-        labels: Ray's labels of each.
+        cpus: CPUs of each pod.
+        gpus: GPUs of each pod; a share of a GPU is rounded up to a whole one.
+        resources: Other resources of each pod, by Ray's names.
+        labels: Ray's labels of each pod.
     """
 
     name: str
@@ -39,7 +39,7 @@ class WorkerGroup:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def is_like(self, other: WorkerGroup) -> bool:
-        """Whether a worker that fits into a pod of one fits into a pod of the other just so."""
+        """Return whether pods of both groups have the same size and labels."""
         return replace(self, name="", min_pods=0, max_pods=0) == replace(
             other, name="", min_pods=0, max_pods=0
         )
@@ -51,7 +51,7 @@ class Workers:
 
     Attributes:
         groups: By size.
-        settings: What the experiment must be told about them, as for `--set`.
+        settings: Settings of the experiment that these pods require, as for `--set`.
     """
 
     groups: tuple[WorkerGroup, ...]
@@ -59,18 +59,18 @@ class Workers:
 
     @property
     def is_elastic(self) -> bool:
-        """Whether the cluster grows on demand."""
+        """Return whether the cluster grows on demand."""
         return any(group.max_pods > group.min_pods for group in self.groups)
 
 
 def workers_of_run(execution: RayConfig) -> Workers:
-    """Pods for both lanes at the same time."""
+    """Return the pods for both lanes at the same time."""
     return _in_lanes(_group("teacher", execution.teacher), _group("student", execution.student))
 
 
 def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
-    """Pods for as many trials at once as the range allows; a trial without lanes of several workers
-    takes one pod.
+    """Return the pods for as many concurrent trials as the range allows; a trial whose lanes have
+    one worker each takes one pod.
     """
     teacher, student = _group("teacher", execution.teacher), _group("student", execution.student)
     if any(
@@ -94,10 +94,10 @@ def workers_of_sweep(execution: RayConfig, scale: SweepScaleConfig) -> Workers:
 
 
 def _in_lanes(teacher: WorkerGroup, student: WorkerGroup) -> Workers:
-    """One group where all pods are alike; otherwise two, which the lanes tell apart by a label.
+    """Return one group if all pods are alike; otherwise two, with a label for each lane.
 
-    Without the label a small worker could take a large pod, and the lane with the large ones would
-    wait for ever.
+    Without the label a small worker could take a large pod, and the lane that needs large pods
+    would wait for ever.
     """
     if teacher.is_like(student):
         return Workers(
@@ -135,7 +135,7 @@ def _for_trials(group: WorkerGroup, scale: SweepScaleConfig) -> WorkerGroup:
 
 
 def _group(role: str, lane: LaneConfig) -> WorkerGroup:
-    # STRICT_PACK wants all workers of the lane on one node, and a pod is a node to Ray
+    # STRICT_PACK needs all workers of the lane on one node, and to Ray a pod is a node
     together = lane.max_train_workers if lane.placement == "STRICT_PACK" else 1
     return WorkerGroup(
         role,

@@ -1,6 +1,4 @@
-"""Configuration files → what is sent to Kubernetes for them. Needs neither a cluster nor torch nor
-ray.
-"""
+"""Render configuration files as objects for Kubernetes, without a cluster, torch or ray."""
 
 from __future__ import annotations
 
@@ -34,17 +32,17 @@ _FILES: dict[JobKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """What a person, or a schedule, wants to have run.
+    """A request of a person or a schedule.
 
     Attributes:
         kind: The command.
-        files: Its files, in the order in which the command has them.
+        files: Its files, in the command's order.
         overrides: `a.b=value` each, for the experiment or retraining.
-        cron: When to run it again and again; None runs it once.
-        ray_cluster: A RayCluster that is up already; None starts one for the job.
-        tick: Of which schedule it is a part; None for a job that a person submits.
-        num_trials: Of a sweep, instead of the file's; None leaves that.
-        name: Of a run in MLflow; None means the default.
+        cron: Times at which to repeat it; None runs it once.
+        ray_cluster: A running RayCluster; None starts one for the job.
+        tick: Tick of a schedule; None for a job submitted by a person.
+        num_trials: Number of a sweep's trials; None means the number in its file.
+        name: Name of a run in MLflow; None means the default.
     """
 
     kind: JobKind
@@ -58,10 +56,10 @@ class Request:
 
 
 def render(request: Request, cluster: ClusterConfig) -> Submission:
-    """What is to be sent.
+    """Return the objects to send.
 
     Raises:
-        UserInputError: Files or options are wrong, or KubeRay would not run what they describe.
+        UserInputError: Files or options are invalid, or KubeRay would not run the result.
     """
     _check_options(request)
     workload = _workload(request, cluster)
@@ -78,7 +76,7 @@ def _check_options(request: Request) -> None:
     if len(request.files) != len(needed):
         advice = f"orchestrator submit {request.kind} {' '.join(needed)}"
         raise UserInputError(
-            f"{request.kind} needs {len(needed)} file{'s' if len(needed) > 1 else ''}, there are"
+            f"{request.kind} needs {len(needed)} file{'s' if len(needed) > 1 else ''}, not"
             f" {len(request.files)}",
             next_step=advice,
         )
@@ -93,7 +91,7 @@ def _check_options(request: Request) -> None:
             "--schedule is for retrainings", next_step=f"submit {request.kind} without it"
         )
     if request.cron is not None and request.ray_cluster is not None:
-        advice = "leave one of them out: each tick starts a Ray cluster of its own"
+        advice = "omit one of them: each tick starts a Ray cluster of its own"
         raise UserInputError("--schedule and --cluster exclude each other", next_step=advice)
 
 

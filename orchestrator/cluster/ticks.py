@@ -1,8 +1,8 @@
-"""When a tick of a schedule was due, by the name that Kubernetes has given its job.
+"""Determine when a tick of a schedule was due, from the name of its job in Kubernetes.
 
-Kubernetes tells a pod of a CronJob neither its moment nor the CronJob (the annotation
-`cronjob-scheduled-timestamp` stands on the Job and not on its pods). But the Job is called
-`NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods carry these names
+Kubernetes tells a pod of a CronJob neither its time nor the CronJob (the annotation
+`cronjob-scheduled-timestamp` is on the Job and not on its pods). But the Job is called
+`NAME-MINUTES`, in minutes since 1970, and so is the RayJob of a RayCronJob; pods have these names
 as labels.
 """
 
@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 
 from orchestrator.errors import UserInputError
 
-# a RayCluster is called as its RayJob, with five letters more
+# a RayCluster is named like its RayJob, with five more letters
 _JOB_OF_A_SCHEDULE = re.compile(r"^(?P<schedule>[a-z0-9-]+?)-(?P<minutes>\d{8})(-[a-z0-9]{5})?$")
 
 
 @dataclass(frozen=True)
 class Tick:
-    """One moment of a schedule.
+    """One tick of a schedule.
 
     Attributes:
-        schedule: Its name; empty where only the moment is known.
-        due: When the schedule wanted it.
+        schedule: Name of the schedule; empty if only the time is known.
+        due: Time at which it was due.
     """
 
     schedule: str
@@ -32,10 +32,10 @@ class Tick:
 
 
 def tick_of(text: str) -> Tick:
-    """The tick that a time (2026-11-22T03:00:00Z), or the name of a schedule's job, means.
+    """Return the tick for a time (2026-11-22T03:00:00Z), or for the name of a schedule's job.
 
     Raises:
-        UserInputError: It is neither.
+        UserInputError: The text is neither.
     """
     if job := _JOB_OF_A_SCHEDULE.match(text):
         return Tick(job["schedule"], datetime.fromtimestamp(60 * int(job["minutes"]), UTC))
@@ -43,7 +43,7 @@ def tick_of(text: str) -> Tick:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UserInputError(
-            f"--scheduled-at {text!r} is no time", next_step="write it as 2026-11-22T03:00:00Z"
+            f"--scheduled-at {text!r} is not a time", next_step="write it as 2026-11-22T03:00:00Z"
         ) from None
     return Tick("", moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
@@ -51,15 +51,15 @@ def tick_of(text: str) -> Tick:
 def tick_of_job(job: str, schedule: str) -> Tick:
     """Return the tick of a schedule's pod.
 
-    A job that a person makes of the schedule (`kubectl create job manual --from=cronjob/NAME`) has
-    any name, and is due now.
+    A job that a person creates from the schedule (`kubectl create job manual --from=cronjob/NAME`)
+    can have any name, and is due now.
 
     Args:
         job: The pod's job, or a time.
-        schedule: The schedule that it is a part of; empty where the pod was not told.
+        schedule: Its schedule; empty if the pod does not know it.
 
     Raises:
-        UserInputError: There is no schedule, and the job's name says no moment.
+        UserInputError: There is no schedule, and the job's name contains no time.
     """
     found = _JOB_OF_A_SCHEDULE.match(job)
     if schedule and (found is None or found["schedule"] != schedule):

@@ -1,5 +1,5 @@
-"""What a job does, as far as it does not depend on Kubernetes: its files, its command, and the
-workers that it needs.
+"""Describe a job independently of Kubernetes: its files, its command, and the workers that it
+needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEARCH_SPACE_FILE = "search_space.yaml"
 RETRAINING_FILE = "retraining.yaml"
 CLUSTER_FILE = "cluster.yaml"
 
-# What the cluster decides, whatever the user's machine has.
+# Settings that the cluster determines, instead of the user's machine.
 _OF_THE_CLUSTER: dict[str, Any] = {
     "data": {"cache_dir"},
     "execution": {"address"},
@@ -39,14 +39,13 @@ _OF_THE_CLUSTER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Workload:
-    """What a job does.
+    """A job's work.
 
     Attributes:
         kind: The command.
         name: The user's name for it.
-        files: Text by file name, for the command to read.
-        arguments: Of the command, without program and command; a file stands there by its name
-            alone.
+        files: Texts by file name, for the command to read.
+        arguments: Arguments of the command, with files by their bare names.
         workers: The pods it needs.
     """
 
@@ -57,7 +56,7 @@ class Workload:
     workers: Workers
 
     def command(self, folder: str) -> list[str]:
-        """The command line, with the files in a folder; empty means the working directory."""
+        """Return the command line, with files in a folder; empty means the working directory."""
         files = {name: f"{folder}/{name}" if folder else name for name in self.files}
         return [
             "orchestrator",
@@ -67,8 +66,8 @@ class Workload:
 
 
 def settings_for(cluster: ClusterConfig) -> list[str]:
-    """What every experiment is told, as for `--set`: join the cluster's Ray, and keep everything
-    where pods can reach it.
+    """Return the settings of every experiment, as for `--set`: join the cluster's Ray, and write to
+    places that pods can reach.
     """
     return [
         "execution.kind=ray",
@@ -83,15 +82,15 @@ def settings_for(cluster: ClusterConfig) -> list[str]:
 def run_workload(
     experiment: Experiment, cluster: ClusterConfig, name: str | None = None
 ) -> Workload:
-    """A run of an experiment.
+    """Return the workload of a run.
 
     Args:
-        experiment: As the user has written it, with `settings_for` the cluster.
-        cluster: Where it runs.
-        name: Of the run in MLflow; None means the default.
+        experiment: The user's experiment, loaded with `settings_for` the cluster.
+        cluster: The cluster.
+        name: Name of the run in MLflow; None means the default.
 
     Raises:
-        ConfigError: It needs what pods do not have.
+        ConfigError: It needs something that pods do not have.
     """
     _check_paths(experiment, cluster)
     workers = workers_of_run(_ray(experiment))
@@ -106,8 +105,8 @@ def run_workload(
 def sweep_workload(
     search_space: SearchSpace, experiment: Experiment, cluster: ClusterConfig
 ) -> Workload:
-    """A sweep; as many trials at once as the cluster may have workers for. Arguments and errors as
-    for a run.
+    """Return the workload of a sweep, with as many concurrent trials as the cluster may have
+    workers for. Arguments and errors as for a run.
     """
     _check_paths(experiment, cluster)
     if search_space.warm_start is not None:
@@ -117,7 +116,7 @@ def sweep_workload(
         SEARCH_SPACE_FILE: _text(_within(search_space, cluster.sweeps.max_trials), cluster),
         EXPERIMENT_FILE: _text(experiment, cluster, _OF_THE_CLUSTER),
     }
-    # lanes of a trial wait for nodes that are only now being added
+    # lanes of a trial wait for nodes that are still being added
     waiting = (
         ()
         if len(workers.groups) == 1 and workers.groups[0].name == "trials"
@@ -127,7 +126,7 @@ def sweep_workload(
     output = _output(
         cluster, job_name("sweep", search_space.name, digest_of([files, told, cluster.image]))
     )
-    # another attempt, or the same job submitted again, goes by the ledger of the one before
+    # another attempt, or the same job submitted again, continues from the existing ledger
     arguments = (
         SEARCH_SPACE_FILE,
         "--experiment",
@@ -140,7 +139,7 @@ def sweep_workload(
 
 
 def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workload:
-    """One tick of a retraining. Arguments and errors as for a run."""
+    """Return the workload of one tick of a retraining. Arguments and errors as for a run."""
     _check_reachable("source.path", retraining.source.path, cluster)
     if retraining.source.unlabeled is not None:
         _check_reachable("source.unlabeled.path", retraining.source.unlabeled.path, cluster)
@@ -148,7 +147,7 @@ def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workl
         _check_reachable("lease.uri", retraining.lease.uri, cluster)
     workers = workers_of_run(_ray(retraining.experiment))
     files = {RETRAINING_FILE: _text(retraining, cluster, {"experiment": _OF_THE_CLUSTER})}
-    # one folder for all ticks: only one of them works at a time
+    # one folder for all ticks, because only one of them works at a time
     arguments = (
         RETRAINING_FILE,
         *_told(cluster, workers, prefix="experiment."),
@@ -158,10 +157,10 @@ def retraining_workload(retraining: Retraining, cluster: ClusterConfig) -> Workl
 
 
 def _within(search_space: SearchSpace, most: int) -> SearchSpace:
-    """With a limit to the trials at once: a searcher that draws all of them on the first day learns
-    nothing from any.
+    """Return the search space with a limit on concurrent trials: a searcher that draws all trials
+    at the start learns from none.
     """
-    if search_space.trial_scheduler.kind == "pbt":  # a population learns in turn, all of it
+    if search_space.trial_scheduler.kind == "pbt":  # the whole population learns in turn
         return search_space
     return search_space.model_copy(
         update={"max_concurrent_trials": min(search_space.max_concurrent_trials or most, most)}
@@ -184,8 +183,8 @@ def _told(
 
 
 def _output(cluster: ClusterConfig, name: str) -> tuple[str, str]:
-    """Where a job writes: its files, Ray's log and a sweep's ledger stay readable when its pods are
-    gone, if there is a place for that.
+    """Return the option for the output folder: files, Ray's log and a sweep's ledger stay readable
+    after the pods are gone, if there is a lasting place.
     """
     return "--output", f"{_state_folder(cluster)}/jobs/{name}"
 
@@ -199,17 +198,17 @@ def _waits(cluster: ClusterConfig) -> str:
 
 
 def _text(config: BaseModel, cluster: ClusterConfig, left_out: dict[str, Any] | None = None) -> str:
-    """Return what the user has written, with `--set` worked in: neither defaults nor what only the
-    user's machine has.
+    """Return the user's configuration with `--set` applied, without defaults and without settings
+    of the user's machine.
 
     Raises:
-        ConfigError: There is a secret in it: everybody who may see the job would see it.
+        ConfigError: It holds a secret, which everybody who may see the job would see.
     """
     tree = config.model_dump(mode="json", exclude_unset=True, exclude=left_out)
     for path, address in secrets_in(tree).items():
         raise ConfigError(
-            f"{path} = {shown(address)} holds a secret, and everybody who may see the job would"
-            " see it",
+            f"{path} = {shown(address)} holds a secret, which everybody who may see the job"
+            " would see",
             next_step=_secret_advice(address, cluster),
         )
     text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
@@ -225,7 +224,7 @@ def _secret_advice(address: str, cluster: ClusterConfig) -> str:
     )
     secret = f"the Secret {name}" if name else "a Secret"
     return (
-        f"take it out, and put it into {secret} (secrets.{field} of the cluster configuration) as"
+        f"remove it, and put it into {secret} (secrets.{field} of the cluster configuration) as"
         f" {secrets_advice(address)}"
     )
 
@@ -244,7 +243,7 @@ def _check_reachable(name: str, path: str, cluster: ClusterConfig) -> None:
         return
     if not isinstance(storage, VolumeStorageConfig):
         advice = (
-            "give an s3:// or gs:// address, or storage.kind=volume in the cluster configuration"
+            "use an s3:// or gs:// address, or storage.kind=volume in the cluster configuration"
         )
         raise ConfigError(
             f"{path} is a path of this machine, and pods have no volume",

@@ -55,7 +55,7 @@ def test_a_command_is_submitted_with_its_own_arguments(
     assert "--name 'the first'" in job["spec"]["entrypoint"]
     for refused, said in (
         (("submit", "run", DIGITS, "--num-trials", "3"), "--num-trials is for sweeps"),
-        (("submit", "run", DIGITS, "--experiment", DIGITS), "run needs 1 file, there are 2"),
+        (("submit", "run", DIGITS, "--experiment", DIGITS), "run needs 1 file, not 2"),
         (("submit", "sweep", SPACE, DIGITS, "--name", "x"), "--name is for runs"),
     ):
         answer = orchestrator_command(*refused, "--dry-run")

@@ -34,8 +34,8 @@ def test_ctrl_c_stops_following_and_not_the_job(
     name = the_job(api)["metadata"]["name"]
     assert (
         answer.stderr
-        == f"error: {name}: stopped following; the job goes on: `orchestrator status {name}` shows"
-        f" it, `orchestrator cancel {name}` ends it\n"
+        == f"error: {name}: stopped following; the job continues: `orchestrator status {name}`"
+        f" shows it, `orchestrator cancel {name}` ends it\n"
     )
     assert not [asked for asked in api.asked if asked.method == "DELETE"]
 
@@ -94,7 +94,7 @@ def test_a_long_outage_leaves_the_job_alone(
     answer = orchestrator_command(*RUN)
     assert (
         answer.returncode,
-        "the job goes on: `orchestrator status run-digits-" in answer.stderr,
+        "the job continues: `orchestrator status run-digits-" in answer.stderr,
     ) == (3, True)
     assert not [asked for asked in api.asked if asked.method == "DELETE"]
 
@@ -149,7 +149,7 @@ def test_a_right_that_is_taken_away_ends_following_and_says_that_the_job_goes_on
     api.on_get = taken_away
     answer = orchestrator_command(*RUN)
     assert answer.returncode == 2
-    assert "ann may not get rayjobs; the job goes on: `orchestrator status run-" in answer.stderr
+    assert "ann may not get rayjobs; the job continues: `orchestrator status run-" in answer.stderr
 
 
 def test_a_token_that_expires_says_that_the_job_goes_on(
@@ -163,10 +163,10 @@ def test_a_token_that_expires_says_that_the_job_goes_on(
     answer = orchestrator_command(*RUN)
     name = the_job(api)["metadata"]["name"]
     assert answer.returncode == 2
-    assert "the job goes on: log in again, so that `kubectl get pods` works; `orchestrator" in (
+    assert "the job continues: log in again, so that `kubectl get pods` works; then" in (
         answer.stderr
     )
-    assert f"`orchestrator status {name}` shows it then" in answer.stderr
+    assert f"`orchestrator status {name}` shows it, and" in answer.stderr
     assert not [asked for asked in api.asked if asked.method == "DELETE"]
 
 

@@ -256,7 +256,7 @@ def test_ticks_of_a_retraining_share_a_folder(case: Case) -> None:
 
 def test_files_that_no_object_can_hold_are_refused() -> None:
     with pytest.raises(
-        UserInputError, match=r"ConfigMap big: the files have 1\.1 MiB and may have 1"
+        UserInputError, match=r"ConfigMap big: the files have 1\.1 MiB; Kubernetes stores at most 1"
     ):
         check([config_map("big", "orchestrator", {}, {"experiment.yaml": "ä" * 600_000})])
 
@@ -356,7 +356,10 @@ def test_gpus_labels_tolerations_and_environment_reach_the_pods(case: Case) -> N
     [
         (Request("sweep", [DIGITS]), "sweep needs 2 files"),
         (Request("run", [DIGITS], cron="@daily"), "--schedule is for retrainings"),
-        (Request("run", [DIGITS], ray_cluster="Team A"), "'Team A' is no name of a RayCluster"),
+        (
+            Request("run", [DIGITS], ray_cluster="Team A"),
+            "'Team A' is not the name of a RayCluster",
+        ),
         (Request("retrain", [DIGITS], cron="@daily", ray_cluster="up"), "exclude each other"),
         (
             Request(

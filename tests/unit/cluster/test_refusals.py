@@ -47,7 +47,7 @@ TERMINATING = (
             404,
             "404 page not found\n",
             (
-                "the cluster knows no RayJob: KubeRay is missing there; install it: helm install"
+                "the cluster has no kind RayJob: KubeRay is missing there; install it: helm install"
                 " kuberay-operator"
             ),
             2,
@@ -77,42 +77,47 @@ TERMINATING = (
         (
             403,
             status(403, "Forbidden", TERMINATING, kind="rayjobs"),
-            "is being terminated; wait until the namespace is gone",
+            "is being terminated; wait until the namespace is recreated",
             3,
         ),
         (
             403,
             status(403, "Forbidden", f"{FORBIDDEN}{POLICY}", kind="rayjobs"),
-            "ValidatingAdmissionPolicy 'sizes' refuses it: at most 8 GPUs; change what it names",
+            "ValidatingAdmissionPolicy 'sizes' refuses it: at most 8 GPUs; change the named value",
             2,
         ),
         (
             422,
             status(422, "Invalid", f"{FORBIDDEN}{POLICY}", kind="rayjobs"),
-            "ValidatingAdmissionPolicy 'sizes' refuses it: at most 8 GPUs; change what it names",
+            "ValidatingAdmissionPolicy 'sizes' refuses it: at most 8 GPUs; change the named value",
             2,
         ),
         (
             403,
             status(403, "Forbidden", 'admission webhook "a.b" denied the request: no team label'),
-            'admission webhook "a.b" refuses it: no team label; change what it names',
+            'admission webhook "a.b" refuses it: no team label; change the named value',
             2,
         ),
         (
             403,
             status(403, "Forbidden", f"{FORBIDDEN}something of this cluster's own"),
-            "the Kubernetes API refuses it .*of this cluster's own.*; change what it names",
+            "the Kubernetes API refuses it .*of this cluster's own.*; change the named value",
             2,
         ),
-        (401, status(401, "Unauthorized", "Unauthorized"), "does not know you; log in again", 2),
-        (429, status(429, "TooManyRequests", "too many requests"), "has trouble .*; try again", 3),
+        (401, status(401, "Unauthorized", "Unauthorized"), "rejects your login; log in again", 2),
+        (
+            429,
+            status(429, "TooManyRequests", "too many requests"),
+            "is in trouble .*; try again",
+            3,
+        ),
         (
             500,
             status(500, "InternalError", "Internal error occurred: failed calling webhook"),
-            "has trouble .*failed calling webhook",
+            "is in trouble .*failed calling webhook",
             3,
         ),
-        (503, "upstream connect error", "has trouble .*upstream connect error", 3),
+        (503, "upstream connect error", "is in trouble .*upstream connect error", 3),
     ],
     ids=lambda value: str(value)[:24] if isinstance(value, int) else "",
 )
@@ -144,7 +149,7 @@ def test_a_definition_that_lacks_a_field_is_too_old(
     created = orchestrator_command(*RETRAIN, "--cluster-config", str(BUCKET))
     for answer in (applied, created):
         assert answer.returncode == 2, answer.stderr
-        assert "the KubeRay of the cluster is too old (" in answer.stderr
+        assert "the cluster's KubeRay is too old (" in answer.stderr
         assert "spec.preRunningDeadlineSeconds" in answer.stderr
         assert "update it to 1.7" in answer.stderr
     api.undeclared = {"cronjobs": "spec.timeZone"}
@@ -152,7 +157,7 @@ def test_a_definition_that_lacks_a_field_is_too_old(
         *RETRAIN, "--schedule", "@daily", "--cluster-config", str(BUCKET)
     )
     assert schedule.returncode == 2
-    assert "the Kubernetes of the cluster is too old" in schedule.stderr
+    assert "the cluster's Kubernetes is too old" in schedule.stderr
 
 
 def test_a_ray_cron_job_without_its_component_names_the_component(

@@ -33,7 +33,7 @@ def test_a_name_or_a_time_says_when(text: str, schedule: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "retrain-digits", "run-digits-0123456789"])
 def test_anything_else_is_the_users_mistake(text: str) -> None:
-    with pytest.raises(UserInputError, match="is no time"):
+    with pytest.raises(UserInputError, match="is not a time"):
         tick_of(text)
 
 

@@ -196,7 +196,7 @@ def test_a_line_that_is_no_entry_is_said_with_its_place(spool: Spool) -> None:
         journal.write(b"gibberish\n")
     with pytest.raises(
         UserInputError,
-        match=rf"the line at byte {end} is not an entry .*gibberish.*delete the line",
+        match=rf"line at byte {end} is not an entry .*gibberish.*delete the line",
     ):
         spool.waiting()
 
