@@ -204,5 +204,5 @@ class Journal:
     def _lost(index: int) -> LeaseLostError:
         return LeaseLostError(
             f"another process has taken over the lease (entry {index} of the journal exists)",
-            next_step="its decisions count; run the command again",
+            next_step="its decisions count; rerun the command",
         )

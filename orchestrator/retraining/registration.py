@@ -118,7 +118,7 @@ def write_state(folder: Path, lineage: Lineage, experiment: Experiment, store: S
         if artifact is None:
             what, advice = (
                 f"stage {key[:12]} was learned a moment ago but is missing in the stage store",
-                "run the command again to recompute it",
+                "rerun the same command to recompute it",
             )
             raise OrchestratorError(what, store.uri, advice)
         own.save(key, artifact)
