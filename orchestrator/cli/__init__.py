@@ -1,5 +1,5 @@
-"""The command line: parses first and imports heavy modules after, so that `--help` and `validate`
-answer at once.
+"""The command line. It parses first and imports heavy modules afterwards, so that `--help` and
+`validate` answer at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> NoReturn:
     """Run the command line; turn every error into its message and exit code."""
     signal.signal(signal.SIGTERM, _terminated)
     log_without_secrets()
-    # of Pillow, of images that data.max_image_pixels refuses with a message of ours
+    # Pillow's warning; data.max_image_pixels rejects such images with a message of its own
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     if is_read_by_programs():
         log_as_json()
@@ -44,13 +44,13 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         _fail("interrupted", InterruptedRunError.exit_code)
     except BrokenPipeError:
-        # whoever read our output has left; nothing more can be said
+        # the reader of our output has closed the pipe, so nothing more can be printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in this program
         if (
             isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
-        ):  # wherever a user's name becomes one of a file
+        ):  # possible wherever a name that the user chose becomes a file name
             _fail(
                 f"{error.filename}: the name is too long for a file; choose a shorter one",
                 UserInputError.exit_code,
@@ -60,8 +60,9 @@ def main() -> NoReturn:
 
 
 def _terminated(signal_number: int, _frame: object) -> NoReturn:
-    """End the run as Ctrl-C does: closed in MLflow, exit code 130. No `except Exception` on the way
-    can swallow it.
+    """End the run as Ctrl-C does: close it in MLflow and exit with code 130.
+
+    `KeyboardInterrupt` is not an `Exception`, so no `except Exception` on the way swallows it.
     """
     raise KeyboardInterrupt(f"ended by signal {signal_number}")
 

@@ -1,5 +1,5 @@
-"""The application with all commands. A new command is a file of this folder with one function, and
-one entry in the lists below.
+"""The application with all its commands. To add a command, write a file with one function in this
+folder and add one entry to the lists below.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from orchestrator.cli.sweep import sweep
 from orchestrator.cli.ui import ui
 from orchestrator.cli.validate import validate
 
-# By purpose and name, in the order of `orchestrator --help`: what people do first comes first.
+# By purpose and name, in the order of `orchestrator --help`, which follows a newcomer's steps.
 COMMANDS_BY_PURPOSE: dict[str, dict[str, Callable[..., None]]] = {
     "Learn": {"init": init, "run": run, "validate": validate, "plan": plan, "sweep": sweep},
     "Look at results": {"list": list_records, "report": report, "compare": compare, "ui": ui},
@@ -60,7 +60,7 @@ DATA_COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def build_application() -> typer.Typer:
-    """Return the command line with every command of the lists above."""
+    """Return the command-line application with every command from the lists above."""
     application = typer.Typer(
         name="orchestrator",
         no_args_is_help=True,
@@ -69,15 +69,16 @@ def build_application() -> typer.Typer:
         rich_markup_mode="markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
         help=(
-            "Image classifiers that keep learning new classes: a continually taught teacher, and a"
-            " smaller student distilled from it.\n\nStart with `orchestrator init`, then"
-            " `orchestrator run experiments/digits.yaml`.\n\nExit codes: 0 done, 2 the input is"
-            " wrong, 3 something is unreachable (try again), 1 a bug, 130 interrupted."
+            "Image classifiers that keep learning new classes: a teacher that learns task by task,"
+            " and a smaller student distilled from it.\n\nStart with `orchestrator init`, then"
+            " `orchestrator run experiments/digits.yaml`.\n\nExit codes: 0 success, 1 a bug in this"
+            " program, 2 invalid input, 3 a temporary failure such as an unreachable server (try"
+            " again), 130 interrupted."
         ),
     )
     data = typer.Typer(
         no_args_is_help=True,
-        help="Look at data sets, and turn them into files that every run reads fast.",
+        help="Describe data sets, and convert images to Parquet files that load fast.",
     )
     for purpose, commands in COMMANDS_BY_PURPOSE.items():
         for name, command in commands.items():
@@ -96,12 +97,12 @@ def _print_version(is_wanted: bool) -> None:
 
 
 def _orchestrator(
-    version: Annotated[  # noqa: ARG001 - its callback has answered and ended the program
+    version: Annotated[  # noqa: ARG001 - its callback has printed it and ended the program
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
 ) -> None:
-    # no docstring: typer would show it in place of the application's help
+    # no docstring: typer would show it instead of the application's help
     return

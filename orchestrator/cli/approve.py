@@ -11,14 +11,14 @@ def approve(
     version: CandidateVersion = None,
     overrides: Overrides = None,
 ) -> None:
-    """Make a candidate the champion: the one about which `orchestrator retrain` asks, or that it
-    holds until more images have arrived.
+    """Make a candidate the champion.
 
-    Without VERSION it is the held candidate. A version that the gate has rejected, or that was
-    rolled back, may be approved too, as long as it has learned on from the present champion. Who
-    has approved, when and why stands in the journal and in the tags of both versions. To undo it:
-    `orchestrator rollback`. Exit code 2 where there is nothing to approve, 3 while a retraining
-    works.
+    By default this is the candidate that `orchestrator retrain` holds until more images arrive, or
+    asks you to decide about. Give VERSION to approve a version that the gate rejected or that was
+    rolled back; it must have been trained from the current champion. The journal and the tags of
+    both versions record who approved it, when and why. To undo the approval, run `orchestrator
+    rollback`. The exit code is 2 if there is nothing to approve, and 3 while a retraining is
+    running.
 
     Examples:
     `orchestrator approve experiments/retraining_digits.yaml --reason "checked 50 images by hand"`

@@ -7,8 +7,10 @@ from orchestrator.terminal.printable import say
 
 
 def cancel(name: JobName, cluster_config: ClusterFile = None, namespace: Namespace = None) -> None:
-    """End a job on Kubernetes, or remove a schedule. The stage store keeps its entries: the same
-    submission resumes from there.
+    """End a job on Kubernetes, or remove a schedule.
+
+    The stage store keeps its entries, so submitting the same command again reuses the finished
+    stages.
 
     Example:
     `orchestrator cancel run-digits-0a1b2c3d4e`

@@ -1,4 +1,4 @@
-"""`orchestrator compare`: write several runs side by side into one page."""
+"""`orchestrator compare`: write one page that compares several runs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN_ID RUN_ID...",
-            help="Two runs or more; the first is what they are compared with.",
+            help="Two or more runs, by id or its first letters. The first is the baseline.",
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Default: out/reports/compare-IDS.html."),
+        typer.Option(
+            metavar="FILE.html", help="The file to write. Default: out/reports/compare-IDS.html."
+        ),
     ] = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Write several runs side by side into one HTML file: first what was configured differently,
-    then what came of it.
+    """Write one HTML file that compares several runs: their settings first, then their results.
 
-    Final numbers with their differences to the first run, curves of all runs in one chart, accuracy
-    matrices with what each has over the first. Where runs learned other data or more tasks, the
-    page says so on top.
+    It lists the settings that differ, the final metrics with their difference from the first run,
+    the curves of all runs in one chart, and each accuracy matrix with its difference from the
+    first. If the runs learned different data or a different number of tasks, the page says so at
+    the top.
 
     Examples:
     `orchestrator compare 3f2a9c1e 77b0d4e2`

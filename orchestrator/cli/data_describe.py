@@ -17,7 +17,7 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
         str,
         typer.Argument(
             metavar="EXPERIMENT.yaml|SOURCE",
-            help="The data of an experiment, or what `import` takes.",
+            help="An experiment, to describe its data; or a SOURCE as in `data import`.",
         ),
     ],
     overrides: Overrides = None,
@@ -31,13 +31,14 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
             min=8,
             max=512,
             metavar="N",
-            help="Side to which images are resized; an experiment has its own.",
+            help="Resize images of a SOURCE to this side in pixels. An experiment sets its own.",
         ),
     ] = 32,
     sheet: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png", help="Draw some images of each class, as the models see them."
+            metavar="FILE.png",
+            help="Also draw some images of each class, as the models see them, into this file.",
         ),
     ] = None,
     run: Annotated[
@@ -45,19 +46,20 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             "--run",
             metavar="RUN_ID",
-            help="With an experiment: show the labels that this run of it doubts most.",
+            help="With an experiment: also list the labels that this run finds most suspicious.",
         ),
     ] = None,
 ) -> None:
-    """Say what a data set holds: classes with counts, sizes, modes, fingerprint, and what is odd
-    about it.
+    """Describe a data set: images per class, sizes, colour modes, fingerprint and problems.
 
-    Odd is: an image that cannot be decoded, a class folder without images, a class in test but not
-    in training, the same image in training and in test or under two classes, a file name that comes
-    twice. The fingerprint is the one that MLflow shows. Images without labels are counted as a run
-    of the experiment would use them. Nothing is changed; every image is read once. With `--run`,
-    the labels follow that the last teacher and student of a run doubt most; the run is looked up in
-    the experiment's MLflow store.
+    It reports as a problem: an image that cannot be decoded, a class folder without images, a class
+    that has test images but no training images, the same image in training and test data or in two
+    classes, and a duplicate file name. The fingerprint is the one that MLflow shows. Unlabelled
+    images are counted as a run of the experiment would use them. The command reads every image once
+    and changes nothing.
+
+    With `--run`, it also lists the labels that the run's last teacher and student find least
+    plausible. The run is looked up in the experiment's MLflow store.
 
     Examples:
     `orchestrator data describe experiments/digits.yaml --sheet digits.png`
@@ -77,14 +79,14 @@ def describe(  # noqa: PLR0913, PLR0917 - the command's options
     )
     if experiment is None and overrides:
         raise UserInputError(
-            "--set is for experiments", next_step="name an EXPERIMENT.yaml, or leave --set out"
+            "--set changes an experiment file", next_step="name an EXPERIMENT.yaml, or omit --set"
         )
     if experiment is None and run is not None:
         raise UserInputError(
-            "--run is for experiments", next_step="name the EXPERIMENT.yaml of the run"
+            "--run needs an experiment file", next_step="name the EXPERIMENT.yaml of the run"
         )
     if experiment is not None and (root is not None or download or test_fraction is not None):
-        what = "--root, --download and --test-fraction are for a SOURCE; an experiment has its own"
+        what = "--root, --download and --test-fraction do not apply to an experiment file"
         raise UserInputError(what, where=source, next_step="use --set data.root=DIR and the like")
 
     from orchestrator.pipelines.data.describe import describe_data

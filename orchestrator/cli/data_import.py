@@ -1,4 +1,4 @@
-"""`orchestrator data import`: turn a source of images into Parquet files."""
+"""`orchestrator data import`: convert a source of images to Parquet files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def import_data(  # noqa: PLR0913, PLR0917 - the command's options
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="A folder, Parquet files, torchvision:NAME, or digits."
+            metavar="SOURCE",
+            help="A folder, Parquet files, torchvision:NAME, or digits; see above.",
         ),
     ],
     output: Annotated[
@@ -35,7 +36,7 @@ def import_data(  # noqa: PLR0913, PLR0917 - the command's options
             min=8,
             max=4096,
             metavar="N",
-            help="Shrink larger images: N pixels for the shorter side.",
+            help="Shrink larger images until their shorter side has N pixels.",
         ),
     ] = None,
     max_image_pixels: Annotated[
@@ -45,36 +46,38 @@ def import_data(  # noqa: PLR0913, PLR0917 - the command's options
             min=1024,
             max=89_478_485,
             metavar="N",
-            help="Skip images of more pixels (width x height): they may be made to fill memory.",
+            help=(
+                "Skip images with more pixels (width x height); a small file can decode to an image"
+                " that fills the memory."
+            ),
         ),
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Fail if an image cannot be used, instead of skipping it."),
+        typer.Option("--strict", help="Fail on an unusable image instead of skipping it."),
     ] = False,
 ) -> None:
-    """Turn any source of images into two Parquet files, checked image by image.
+    """Convert a source of images to two Parquet files, and check every image.
 
     SOURCE is one of
 
-    - a folder with one sub-folder a class; or one with the folders `train` and `test` (or `val`) of
-      that kind;
+    - a folder with one sub-folder per class, or with such folders in `train` and `test` (or `val`);
 
-    - Parquet files with the columns `image` and `label`: a file, a pattern in quotes, or a folder
-      with `train*.parquet` and `test*.parquet`, as Hugging Face has them; on disk, or an s3:// or
-      gs:// address;
+    - Parquet files with the columns `image` and `label`: a file, a quoted pattern, or a folder with
+      `train*.parquet` and `test*.parquet` as on Hugging Face; on disk or at an s3:// or gs://
+      address;
 
-    - `torchvision:NAME`, a data set of torchvision, with `--root`;
+    - `torchvision:NAME`, a torchvision data set; `--root` names its folder;
 
-    - `digits`, which come with this program.
+    - `digits`, the small data set that comes with this program.
 
-    Where there are no test images, a share of each class becomes test data, by the content of the
-    images: equal ones stay together. Files are stored as they are, only larger ones than
-    `--image-size` are encoded anew. Rows are in the order of their labels, and each row group has
-    one label. Images that cannot be used are skipped and listed in bad_files.csv.
+    If the source has no test images, a share of each class becomes test data. The split depends on
+    the image content, so identical images end up on the same side. Image files are stored
+    unchanged; only those larger than `--image-size` are re-encoded. Rows are sorted by label, and
+    each row group holds one label. Unusable images are skipped and listed in bad_files.csv.
 
-    All CPUs work. After Ctrl-C or a crash the same command resumes; when nothing has changed, it
-    does nothing.
+    The command uses all CPUs. After Ctrl-C or a crash the same command resumes; if nothing has
+    changed since the last import, it does nothing.
 
     Examples:
     `orchestrator data import photos --output data/photos`

@@ -17,7 +17,8 @@ def export(
         typer.Argument(
             metavar="RUN_ID",
             help=(
-                "A run's id or its first letters; or a registered model: NAME@ALIAS, NAME/VERSION."
+                "A run's id or its first letters; or a registered model, as NAME@ALIAS or"
+                " NAME/VERSION."
             ),
         ),
     ],
@@ -25,31 +26,40 @@ def export(
         Literal["onnx", "pt2"],
         typer.Option(
             "--format",
-            help="onnx: runs anywhere, also on a phone; pt2: torch's own, needs no extra.",
+            help=(
+                "onnx: runs anywhere, including phones, and needs the extra `export`; pt2: the"
+                " format of PyTorch, needs no extra."
+            ),
         ),
     ] = "onnx",
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: out/exports/ROLE-RUN_ID.FORMAT.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The file to write. Default: out/exports/ROLE-RUN_ID.FORMAT."
+        ),
     ] = None,
     role: Annotated[
         Literal["student", "teacher"] | None,
-        typer.Option(help="Whose model; by default the student, or what is registered."),
+        typer.Option(
+            help="The model to export. Default: a run's student; a registered model has its role."
+        ),
     ] = None,
     quantize: Annotated[
         bool,
         typer.Option(
-            "--quantize", help="int8: a quarter of the size, calibrated on training images."
+            "--quantize",
+            help="Store int8 weights: a quarter of the size. Calibrated on training images.",
         ),
     ] = False,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Write the student of a run as one file, to be used where this program is not.
+    """Write a run's student to one file that works without this program.
 
-    Images go in as uint8 pixels, any number at once; logits come out. Scaling and normalisation are
-    inside; class names, image size, run and experiment are in the file's metadata. Before it is
-    written, its outputs are compared with the original's on the run's test images (on random ones
-    where those cannot be read), and it is refused if they differ. Shown beside the teacher:
-    parameters, size, time of one image, accuracy.
+    The exported model takes any number of images as uint8 pixels and returns logits. Scaling and
+    normalisation are part of it; the metadata of the file holds class names, image size, run and
+    experiment. The export fails if its outputs differ from the original's on the run's test images
+    (or on random images, if the test images cannot be read). The command then shows parameters,
+    size, time per image and accuracy next to the teacher's.
 
     ONNX needs `pip install '.[export]'` in the checkout.
 

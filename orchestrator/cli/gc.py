@@ -16,14 +16,14 @@ def gc(
         list[Path] | None,
         typer.Argument(
             metavar="[EXPERIMENT.yaml]...",
-            help="Experiments whose stages stay, whatever their age.",
+            help="Experiments whose stages are kept, however old they are.",
         ),
     ] = None,
     store: Annotated[
         str | None,
         typer.Option(
             metavar="URI",
-            help="The stage store. Default: that of the experiments, or else .orchestrator/store.",
+            help="The stage store. Default: the experiments' store, otherwise .orchestrator/store.",
         ),
     ] = None,
     unused_days: Annotated[
@@ -32,19 +32,19 @@ def gc(
             min=0,
             max=36500,
             metavar="N",
-            help="Remove entries unused for N days; 0 means for an hour.",
+            help="Remove entries unused for N days; 0 means unused for one hour.",
         ),
     ] = 30,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")
     ] = False,
 ) -> None:
     """Remove stage-store entries unused for N days.
 
-    Entries are stages and their evaluations, tables of a pre-trained extractor's features, epoch
-    checkpoints of runs that nobody resumed, and files of interrupted writers. A run that needs a
-    removed entry computes it again. The stages of the experiments named here stay, and
-    their tables: those of the files as they are, without `--set`.
+    Entries are stages with their evaluations, tables of features from pre-trained extractors, epoch
+    checkpoints of interrupted runs, and partial files of interrupted writers. A run that needs a
+    removed entry computes it again. Stages and feature tables of the experiments that you name are
+    kept; the files are read as they are, without `--set`.
 
     Examples:
     `orchestrator gc --dry-run`
@@ -61,7 +61,7 @@ def gc(
     if store == "":
         raise UserInputError(
             "--store is empty",
-            next_step="give a local folder, s3:// or gs:// address, or leave it out",
+            next_step="give a local folder or an s3:// or gs:// address, or omit the option",
         )
     uris = (
         []

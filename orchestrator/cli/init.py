@@ -1,4 +1,4 @@
-"""orchestrator init: copy the files to start from."""
+"""`orchestrator init`: copy the starter files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from orchestrator.terminal.printable import say
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where to; it is made if it is missing.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Folder to copy to, created if it is missing. Default: the current folder.",
+        ),
     ] = Path(),
 ) -> None:
-    """Copy experiments and search spaces to start from into a folder.
+    """Copy ready-made experiment and search-space files into a folder, to start from.
 
-    They become yours: change them, and keep them in your own repository. Files that are there
-    already stay as they are, so that a newer version's starters can be added at any time.
+    Change them as you like and keep them in your own repository. Existing files are never
+    overwritten, so you can run the command again after an upgrade to get new starter files.
 
     Examples: `orchestrator init`, `orchestrator init learning`
     """

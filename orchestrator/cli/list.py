@@ -13,10 +13,10 @@ from orchestrator.cli.options import DEFAULT_TRACKING_URI, TrackingUri
 def list_records(  # noqa: PLR0913, PLR0917 - the command's options
     kind: Annotated[
         Literal["runs", "sweeps", "champions", "retrainings"] | None,
-        typer.Argument(help="Default: all of them.", show_default=False),
+        typer.Argument(help="The kind of record to list. Default: all kinds.", show_default=False),
     ] = None,
     experiment: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of this MLflow experiment.")
+        str | None, typer.Option(metavar="NAME", help="List only this MLflow experiment.")
     ] = None,
     state: Annotated[
         Literal[
@@ -35,27 +35,35 @@ def list_records(  # noqa: PLR0913, PLR0917 - the command's options
             "superseded",
         ]
         | None,
-        typer.Option(help="The first four are of runs and sweeps, the others of versions."),
+        typer.Option(
+            help=(
+                "List only this state. The first four are states of runs and sweeps, the others of"
+                " model versions."
+            )
+        ),
     ] = None,
     tags: Annotated[
         list[str] | None,
         typer.Option(
-            "--tag", metavar="KEY=VALUE", help="Only with this tag in MLflow. May be repeated."
+            "--tag",
+            metavar="KEY=VALUE",
+            help="List only records with this tag in MLflow. May be repeated.",
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Most rows of each kind, the newest first.")
+        int, typer.Option(min=1, metavar="N", help="Maximum number of rows of each kind.")
     ] = 20,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead, for programs.")
+        bool, typer.Option("--json", help="Print one JSON document, for scripts.")
     ] = False,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """List runs, sweeps, champions and the versions of retrainings, the newest first.
+    """List runs, sweeps, champions and the model versions of retrainings, newest first.
 
-    Other commands take what stands in the first columns: `report`, `compare`, `predict` and
-    `export` a run, `report` a sweep, `predict` and `export` a model. The trials of a sweep are in
-    its report. Times are in UTC. With --json accuracies are fractions.
+    The first columns are arguments of other commands: give a run to `report`, `compare`, `predict`
+    or `export`, a sweep to `report`, and a model to `predict` or `export`. The trials of a sweep
+    are in its report. Times are in UTC. Accuracies are percentages in the tables and fractions with
+    `--json`.
 
     Examples:
     `orchestrator list`

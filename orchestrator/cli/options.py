@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ CandidateVersion = Annotated[
     ),
 ]
 Reason = Annotated[
-    str, typer.Option(metavar="TEXT", help="Kept with the versions and in the journal.")
+    str,
+    typer.Option(metavar="TEXT", help="Why, in a few words; stored in the journal and as a tag."),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -30,31 +31,35 @@ Overrides = Annotated[
         "--set",
         metavar="A.B=VALUE",
         help=(
-            "Override a value of the file, e.g. `--set teacher.training.epochs=10`. May be"
+            "Override one value of the file, e.g. `--set teacher.training.epochs=10`. May be"
             " repeated."
         ),
     ),
 ]
 
-# of the commands that read MLflow
+# for the commands that read MLflow
 TrackingUri = Annotated[
     str,
     typer.Option(
-        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", metavar="URI", help="The MLflow store."
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        metavar="URI",
+        help="The MLflow store: a database or the address of a server.",
     ),
 ]
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 DEFAULT_STORAGE = "sqlite:///.orchestrator/studies.db"
 
-# of the commands on data sets
+# for the commands on data sets
 Root = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="With torchvision:NAME: the folder with its files."),
+    typer.Option(metavar="DIR", help="With torchvision:NAME: the folder that holds its files."),
 ]
 Download = Annotated[
     bool,
     typer.Option(
-        "--download", help="With torchvision:NAME: download what is missing. Needs a network."
+        "--download",
+        help="With torchvision:NAME: download missing files. Needs a network connection.",
     ),
 ]
 TestFraction = Annotated[
@@ -65,23 +70,30 @@ TestFraction = Annotated[
         max=0.99,
         metavar="F",
         help=(
-            "Share of each class that becomes test data where there is none; 0.2, of the digits"
-            " 0.3, if not given."
+            "Fraction of each class that becomes test data if the source has none. Default: 0.2, or"
+            " 0.3 for digits."
         ),
     ),
 ]
 
-# of the commands for jobs on Kubernetes
+# for the commands on Kubernetes jobs
 ClusterFile = Annotated[
     Path | None,
     typer.Option(
         "--cluster-config",
         envvar="ORCHESTRATOR_CLUSTER_CONFIG",
         metavar="FILE",
-        help="Image, storage, sizes and deadlines. Default: what k8s/base installs.",
+        help=(
+            "YAML file with container image, storage, pod sizes and deadlines. Default: the set-up"
+            " that k8s/base installs."
+        ),
     ),
 ]
 Namespace = Annotated[
-    str | None, typer.Option(metavar="NS", help="Where jobs run, instead of the file's.")
+    str | None,
+    typer.Option(metavar="NS", help="Kubernetes namespace of the jobs, instead of the file's."),
 ]
-JobName = Annotated[str, typer.Argument(metavar="NAME", help="As `submit` and `status` show it.")]
+JobName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The job or schedule, as `submit` and `status` show it."),
+]

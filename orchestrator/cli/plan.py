@@ -19,7 +19,7 @@ def plan(
         typer.Option(
             "--search-space",
             metavar="FILE",
-            help="Plan a sweep of this search space over the experiment.",
+            help="Plan a sweep of the experiment over this search space.",
         ),
     ] = None,
     cuts: Annotated[
@@ -27,21 +27,21 @@ def plan(
         typer.Option(
             "--cuts",
             help=(
-                "List every stage until which the student could inherit the teacher's layers:"
-                " parameters, multiply-adds, latency."
+                "Also list every stage of the teacher's backbone up to which a student could"
+                " inherit layers: parameters, multiply-adds, latency."
             ),
         ),
     ] = False,
 ) -> None:
-    """Say what a run or a sweep would compute, what is stored already, what it needs and roughly
-    costs. Starts nothing.
+    """Show what a run or a sweep would compute, reuse and cost, without starting it.
 
-    Estimates come from the measured times of stages in the same store: seconds per epoch and
-    training image, scaled by the multiply-adds where network or image size differ. They are rough,
-    and a range says how rough. With `--cuts`, a table follows: the size and the cost of a
-    student with `student.backbone: {kind: inherited, until: STAGE}`, for each stage of the
-    teacher's backbone. Multiply-adds are those of one image; latency is measured on this machine,
-    with one thread.
+    The time estimates come from measured stages in the same stage store: seconds per epoch and
+    training image, scaled by the multiply-adds if network or image size differ. Each estimate is
+    rough and given as a range.
+
+    With `--cuts`, a table lists the size and cost of a student with `student.backbone: {kind:
+    inherited, until: STAGE}` for each stage of the teacher's backbone. Multiply-adds are per image;
+    latency is measured on this machine with one thread.
 
     Examples:
     `orchestrator plan experiments/digits.yaml`
@@ -55,7 +55,7 @@ def plan(
     """
     if cuts and search_space is not None:
         raise UserInputError(
-            "--cuts is for one experiment, not for a sweep", next_step="leave --search-space out"
+            "--cuts is for one experiment, not for a sweep", next_step="omit --search-space"
         )
 
     from orchestrator.config import load_experiment, load_search_space

@@ -1,4 +1,4 @@
-"""orchestrator plugins: list the installed extensions."""
+"""`orchestrator plugins`: list the installed extensions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from orchestrator.terminal.printable import say
 
 def plugins(
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON list instead, for programs.")
+        bool, typer.Option("--json", help="Print one JSON list, for scripts.")
     ] = False,
 ) -> None:
-    """List installed methods, backbones, image sources and transfer rules from other packages.
+    """List the methods, backbones, image sources and transfer rules that other packages add.
 
-    A package offers them by entry points; in an experiment file they are a `kind` like the built-in
-    ones. `examples/plugin` is a worked example with tests of its own.
+    A package registers them as entry points; experiment files select them by `kind`, like the
+    built-in ones. `examples/plugin` is a complete example with tests.
 
+    Example:
     `orchestrator plugins`
     """
     from orchestrator.pipelines.plugins.list_plugins import list_plugins

@@ -1,4 +1,4 @@
-"""`orchestrator predict`: name what is on images."""
+"""`orchestrator predict`: classify images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def predict(
         typer.Argument(
             metavar="MODEL",
             help=(
-                "A run's id or its first letters (its student); models:/NAME@ALIAS or"
-                " models:/NAME/VERSION; or an exported file, .onnx or .pt2."
+                "A run's id or its first letters, for its student; a registered model, as"
+                " models:/NAME@ALIAS or models:/NAME/VERSION; or an exported .onnx or .pt2 file."
             ),
         ),
     ],
@@ -25,24 +25,28 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGES",
-            help="Image files, folders of any depth, Parquet files with a column `image`.",
+            help="Image files, folders (read recursively), or Parquet files with a column `image`.",
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.csv|FILE.json", help="Default: CSV on the standard output."),
+        typer.Option(
+            metavar="FILE.csv|FILE.json", help="The file to write. Default: CSV on standard output."
+        ),
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw some images of every predicted class."),
+        typer.Option(
+            metavar="FILE.png", help="Also draw some images of each predicted class into this file."
+        ),
     ] = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Name what is on images: the most probable class of each and its probability.
+    """Classify images: print the most probable class of each and its probability.
 
-    Images of any size and mode are resized as in training. The probability is the softmax of the
-    logits: it ranks images, and is not calibrated. Images that cannot be decoded are named on the
-    standard error output and skipped; if none is left, the exit code is 2.
+    Images of any size and colour mode are resized as in training. The probability is the softmax of
+    the logits. It is not calibrated, so use it to rank images only. Images that cannot be decoded
+    are named on standard error and skipped; if none can be decoded, the exit code is 2.
 
     Examples:
     `orchestrator predict 3f2a9c1e photo.jpg photos/`

@@ -1,4 +1,4 @@
-"""`orchestrator reconcile`: send to MLflow what waits in the spool."""
+"""`orchestrator reconcile`: deliver spooled records to MLflow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def reconcile(
     spool: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Where numbers wait that a tracking store did not take yet."
+            metavar="DIR", help="Folder of records that a tracking store has not accepted yet."
         ),
     ] = Path(".orchestrator/spool"),
     sweeps: Annotated[
@@ -24,7 +24,7 @@ def reconcile(
         typer.Option(
             "--sweep",
             metavar="DIR",
-            help="Output folder of a sweep whose study is brought up to date; may be repeated.",
+            help="Update the Optuna study of the sweep in this output folder. May be repeated.",
         ),
     ] = None,
     storage: Annotated[
@@ -36,16 +36,17 @@ def reconcile(
         ),
     ] = None,
 ) -> None:
-    """Send to MLflow what waits on this machine, and close runs whose process is gone.
+    """Deliver spooled records to MLflow, and close runs whose process was killed.
 
-    While a tracking store does not answer, runs keep their numbers in the spool; the rest of a run
-    that ended meanwhile, or was killed, is sent by this command (and by the next `run` or `sweep`
-    with that store). Runs whose process was killed become FAILED, with the reason.
+    While a tracking store is unreachable, runs write their records to the spool on this machine. If
+    such a run ends or is killed first, this command delivers the rest, and so does the next `run`
+    or `sweep` with the same store. Runs whose process was killed become FAILED, with the reason.
 
-    With `--sweep`, only the sweep's study in its Optuna storage is brought up to date from its
-    ledger: of a sweep from before there were studies, or one whose storage was away.
+    With `--sweep`, the command only updates the sweep's study in its Optuna storage from the
+    sweep's ledger. Use it for a sweep from before studies existed, or for one whose storage was
+    unreachable.
 
-    Exit code 3 when a store still does not answer: what waits for it waits on.
+    The exit code is 3 if a store is still unreachable; its records stay in the spool.
 
     Examples:
     `orchestrator reconcile`

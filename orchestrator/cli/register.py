@@ -1,4 +1,4 @@
-"""`orchestrator register`: make a run's models versions in the registry."""
+"""`orchestrator register`: register a run's models in MLflow."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ def register(
     name: Annotated[
         str | None,
         typer.Option(
-            help="The models are NAME-teacher and NAME-student. Default: the experiment's name."
+            help="Name the models NAME-teacher and NAME-student. Default: the experiment's name."
         ),
     ] = None,
     alias: Annotated[
         list[str] | None,
-        typer.Option(help="Give this alias to both versions; may be repeated."),
+        typer.Option(help="Give this alias to both versions. May be repeated."),
     ] = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Register both models of a run in MLflow's registry, as new versions under a name that others
-    load by.
+    """Register both models of a run in MLflow's registry, as new versions of named models.
 
-    Runs log their models and register none; a retraining registers its candidates itself. A run
-    that is registered under the name already keeps its version. Refer to a version by its number or
-    by an alias, not as "latest". A retraining moves the aliases `champion`, `previous` and
-    `challenger` of its models itself.
+    Runs log their models but do not register them; only a retraining registers its own. If the run
+    is registered under this name already, its versions stay as they are. Load a version by its
+    number or by an alias, not as "latest". The aliases `champion`, `previous` and `challenger`
+    belong to retrainings, which move them automatically.
 
     Examples:
     `orchestrator register 3f2a9c1e`

@@ -11,14 +11,13 @@ def reject(
     version: CandidateVersion = None,
     overrides: Overrides = None,
 ) -> None:
-    """Reject a candidate: the one about which `orchestrator retrain` asks, or that it holds until
-    more images have arrived.
+    """Reject a candidate, so that the champion stays.
 
-    Without VERSION it is the held candidate. The champion stays; the next ticks skip the files
-    that the candidate has learned from, until those change. Who has rejected, when and why stands
-    in the journal and in the tags of both versions. The champion itself is not rejected but rolled
-    back: `orchestrator rollback`. Exit code 2 where there is nothing to reject, 3 while a
-    retraining works.
+    By default this is the candidate that `orchestrator retrain` holds until more images arrive, or
+    asks you to decide about. The next ticks skip the files that the candidate learned from, until
+    these files change. The journal and the tags of both versions record who rejected it, when and
+    why. The champion itself cannot be rejected; run `orchestrator rollback` instead. The exit code
+    is 2 if there is nothing to reject, and 3 while a retraining is running.
 
     Example:
     `orchestrator reject experiments/retraining_digits.yaml --reason "the labels of 4 are wrong"`

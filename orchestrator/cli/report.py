@@ -17,31 +17,36 @@ def report(
         str,
         typer.Argument(
             metavar="RUN_OR_SWEEP_ID|RETRAINING.yaml",
-            help="The id that MLflow shows, or its first letters; or a retraining file.",
+            help="A run's or sweep's id in MLflow, or its first letters; or a retraining file.",
         ),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.html",
-            help="Default: out/reports/NAME-ID.html; of a retraining out/reports/NAME.html.",
+            help=(
+                "The file to write. Default: out/reports/NAME-ID.html, or out/reports/NAME.html for"
+                " a retraining."
+            ),
         ),
     ] = None,
     overrides: Overrides = None,
     tracking_uri: TrackingUri = DEFAULT_TRACKING_URI,
 ) -> None:
-    """Write the report of a run, a sweep or a retraining: one HTML file with everything in it, to
-    be mailed, printed or kept.
+    """Write the report of a run, a sweep or a retraining as one HTML file, and print its path.
 
-    Of a run: the final numbers, both accuracy matrices, curves, cost, what was configured, and how
-    it stands beside other methods on the same data. Of a sweep: the leaderboard, which parameters
-    matter, cost, and what sharing saved. A run that still goes on, or has failed, gives a report of
-    what there is. The file needs no network, follows the reader's light or dark, and its path is
-    printed.
+    The file contains everything it needs, so you can mail it, print it or archive it, and it opens
+    without a network.
 
-    Of a retraining: its history. The champion, the last 30 days, what needs a person, all versions
-    with their verdicts, what arrived, and the accuracy of each class over time. The file says in
-    which MLflow store it is; `--set` overrides it as for `orchestrator retrain`.
+    The report of a run shows the final metrics, both accuracy matrices, curves, cost, the
+    configuration, and other methods on the same data for comparison. The report of a sweep shows
+    the leaderboard, the importance of each parameter, the cost, and what shared stages saved. A run
+    that is still running or has failed gets a report of the results so far.
+
+    The report of a retraining shows its history: the champion, the last 30 days, decisions that
+    wait for a person, all versions with their verdicts, the arrived files, and the accuracy of each
+    class over time. The retraining file names the MLflow store; `--set` overrides its values as in
+    `orchestrator retrain`.
 
     Examples:
     `orchestrator report 3f2a9c1e`
@@ -61,9 +66,9 @@ def report(
         return
     if overrides:
         raise UserInputError(
-            "--set changes a retraining file, and this is the id of a run",
+            "--set changes a retraining file, not a run or a sweep",
             where=what,
-            next_step="leave --set out, or name RETRAINING.yaml",
+            next_step="omit --set, or name RETRAINING.yaml",
         )
     from orchestrator.pipelines.records.report import report as write_report
 

@@ -1,4 +1,4 @@
-"""`orchestrator retrain`: run one tick of a retraining, or rehearse it on arrivals of the past."""
+"""`orchestrator retrain`: run one tick of a retraining, or replay past arrivals as a backtest."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             "--dry-run",
             help=(
-                "Decide, and change nothing: what is learned on the way only stays in the stage"
-                " store."
+                "Train and decide, but change neither registry nor journal. The trained stages stay"
+                " in the stage store."
             ),
         ),
     ] = False,
@@ -37,8 +37,8 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
             metavar="DIR",
             help=(
                 "Folder for summary.json and report.html. Default: out/retraining/NAME. With"
-                " --backtest: for backtest.json, backtest.html and finished replays. Default:"
-                " out/backtest/NAME."
+                " --backtest: folder for backtest.json, backtest.html and finished replays."
+                " Default: out/backtest/NAME."
             ),
         ),
     ] = None,
@@ -47,7 +47,10 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             metavar="TIME",
             envvar="ORCHESTRATOR_SCHEDULED_AT",
-            help="When this tick was due, as 2026-11-22T03:00:00Z; see max_tick_age_seconds.",
+            help=(
+                "Time at which this tick was due, e.g. 2026-11-22T03:00:00Z. A tick later than"
+                " max_tick_age_seconds is skipped."
+            ),
         ),
     ] = None,
     backtest: Annotated[
@@ -55,10 +58,10 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             metavar="FOLDER",
             help=(
-                "Replay the Parquet files of FOLDER (local, s3:// or gs://) as ticks, and show what"
-                " the gate would have done at each. Registry, journal, aliases and webhook are not"
-                " touched; stages are kept in the stage store. The same command resumes a killed"
-                " backtest. Images without labels are all there from the first tick."
+                "Replay the Parquet files of FOLDER (local, s3:// or gs://) as ticks, and show how"
+                " the gate would have decided at each. Registry, journal, aliases and webhook are"
+                " not touched; stages are kept in the stage store. The same command resumes a"
+                " killed backtest. All unlabelled images are available from the first tick."
             ),
             rich_help_panel=_BACKTEST,
         ),
@@ -68,9 +71,9 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             "--group-by",
             help=(
-                "Files that one tick finds together: written in the same day, hour or ISO week"
-                " (UTC); each file alone; or each folder directly below FOLDER, by name. Default:"
-                " day."
+                "How files are grouped into ticks: by the day, hour or ISO week (UTC) in which they"
+                " were written; each file alone; or each folder directly below FOLDER, in order of"
+                " name. Default: day."
             ),
             rich_help_panel=_BACKTEST,
         ),
@@ -80,7 +83,10 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
         typer.Option(
             min=1,
             metavar="N",
-            help="Replay N shuffled orders of the arrivals (by experiment.seed), not their dates.",
+            help=(
+                "Replay the arrivals in N shuffled orders (seeded by experiment.seed) instead of in"
+                " the order of their dates."
+            ),
             rich_help_panel=_BACKTEST,
         ),
     ] = None,
@@ -90,10 +96,10 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
             "--wrong-labels",
             metavar="SHARES",
             help=(
-                "Also replay with wrong labels, e.g. 0.05,0.2,1: each share, in (0, 1], of the"
-                " images of the last arrival after the first that brings two new classes or more"
-                " gets another class of this arrival. At most 1 - 1/k of k classes become wrong:"
-                " then labels are random."
+                "Also replay with wrong labels, e.g. 0.05,0.2,1. For each share in (0, 1], this"
+                " share of the images of one arrival gets another class of the same arrival: the"
+                " last arrival, other than the first, with at least two new classes. With k"
+                " classes, at most 1 - 1/k of the labels become wrong, as then all are random."
             ),
             rich_help_panel=_BACKTEST,
         ),
@@ -105,32 +111,33 @@ def retrain(  # noqa: PLR0913, PLR0917 - the command's options
             metavar="A.B=VALUES",
             help=(
                 "Also replay with each of these values, e.g."
-                " gate.margin=0.01,0.05. May be repeated; one value differs at a"
-                " time."
+                " gate.margin=0.01,0.05. Each replay changes one value only. May be"
+                " repeated."
             ),
             rich_help_panel=_BACKTEST,
         ),
     ] = None,
 ) -> None:
-    """Run one tick of a retraining: scan what has arrived, learn new classes, promote the models
-    only if they are better.
+    """Run one tick of a retraining: look for new images, learn new classes, and promote the new
+    models only if they are better.
 
-    Let a schedule run it, as often as you like: a tick with nothing to do ends in seconds, two at
-    once do not disturb each other, and the next tick resumes a killed one. The models are
-    NAME-teacher and NAME-student in MLflow's registry; those in use have the alias `champion`.
+    Run it on a schedule, as often as you like. A tick without new images ends in seconds, two ticks
+    at the same time do not disturb each other, and the next tick resumes a killed one. The models
+    are NAME-teacher and NAME-student in MLflow's registry; those in use have the alias `champion`.
 
-    Where images are too few to decide, the candidate is held, and judged again when more have
-    arrived, or you are asked: see `orchestrator approve` and `orchestrator reject`.
+    If there are too few images to decide, the candidate is held and judged again when more images
+    have arrived, or the tick asks you to decide: see `orchestrator approve` and `orchestrator
+    reject`.
 
-    The last line is the outcome: promoted, rejected, held, asked, nothing_to_do or locked, all
-    with exit code 0; exit code 2 is for what a person must mend, 3 for what a later tick may find
-    mended.
+    The last line is the outcome: promoted, rejected, held, asked, nothing_to_do or locked, each
+    with exit code 0. Exit code 2 means that a person must fix something; 3 means that a later tick
+    may succeed.
 
-    Before the schedule starts, `--backtest` rehearses it on past arrivals. It counts false alarms
-    (good arrivals that were not promoted) and misses (a champion learned from wrong labels), for
-    choosing the gate's margins. Verdicts depend on predictions only, and what was learned stays in
-    the stage store: other values of `gate` (`--set`, or several with `--what-if`) take seconds a
-    tick, as long as the same arrivals are promoted.
+    Before you start the schedule, replay past arrivals with `--backtest` to choose the gate's
+    margins. It counts false alarms (good arrivals that were not promoted) and misses (champions
+    trained on wrong labels). Trained stages stay in the stage store, and verdicts depend on
+    predictions only. So trying other values of `gate` (with `--set`, or several with `--what-if`)
+    takes seconds per tick, as long as the same arrivals are promoted.
 
     Examples:
     `orchestrator retrain experiments/retraining_digits.yaml`
@@ -189,7 +196,7 @@ def _backtest(
 def _backtest_config(
     folder: str | None, dry_run: bool, options: Mapping[str, object], what_if: list[str] | None
 ) -> BacktestConfig | None:
-    """Return what is replayed; None where a tick is to be run.
+    """Return the backtest's settings; None if the command runs a tick.
 
     Raises:
         UserInputError: Options exclude each other, or a value is out of range.
@@ -203,22 +210,22 @@ def _backtest_config(
         if given or what_if:
             raise UserInputError(
                 "--group-by, --orders, --wrong-labels and --what-if need --backtest FOLDER",
-                next_step="add it, or leave them out",
+                next_step="add --backtest, or omit these options",
             )
         return None
     if dry_run:
         raise UserInputError(
             "--dry-run and --backtest exclude each other",
-            next_step="leave --dry-run out: a backtest never changes the retraining",
+            next_step="omit --dry-run: a backtest never changes the retraining",
         )
     return validated(BacktestConfig, {"folder": folder, **given}, "retrain --backtest")
 
 
 def _alternatives(file: Path, overrides: list[str], what_if: list[str]) -> dict[str, Retraining]:
-    """Return the retraining with each value of `--what-if`, by override.
+    """Return one retraining for each value of `--what-if`, by its override.
 
     Raises:
-        ConfigError: One cannot be used.
+        ConfigError: A value is invalid.
     """
     from orchestrator.config import load_retraining
     from orchestrator.config.backtest import alternatives

@@ -1,4 +1,4 @@
-"""`orchestrator rollback`: return to the champion before."""
+"""`orchestrator rollback`: return to the previous champion."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ def rollback(
     retraining: RetrainingFile,
     overrides: Overrides = None,
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Kept beside the versions.")
+        str, typer.Option(metavar="TEXT", help="Why, in a few words; stored as a tag.")
     ] = "rolled back by a person",
 ) -> None:
-    """Return to the champion before: the alias `champion` moves back to the version that has
+    """Return to the previous champion: move the alias `champion` back to the version with the alias
     `previous`.
 
-    The next ticks skip the files that the rolled-back models had learned from, until those change.
-    A second rollback goes one champion further back. Exit code 3 while a retraining works.
+    The next ticks skip the files that the rolled-back models learned from, until these files
+    change. A second rollback goes back one more champion. The exit code is 3 while a retraining is
+    running.
 
     Example:
     `orchestrator rollback experiments/retraining_digits.yaml --reason "confuses 3 and 8 in the

@@ -16,21 +16,24 @@ def run(
     output: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder for summary.json and pictures. Default: out/NAME-RUN_ID."
+            metavar="DIR", help="Folder for summary.json and figures. Default: out/NAME-RUN_ID."
         ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Name of the run in MLflow. Default: name, method and seed."
+            metavar="NAME",
+            help="Name of the run in MLflow. Default: made from experiment name, method and seed.",
         ),
     ] = None,
 ) -> None:
-    """Run an experiment: teach the teacher task by task, distil the student, track everything in
-    MLflow.
+    """Run an experiment: train the teacher task by task, distil the student, track all in MLflow.
 
-    Shows progress while it runs; ends with both accuracy matrices, the final metrics, the path of
-    summary.json and the command that opens the run in the MLflow UI.
+    The command shows progress while it runs. At the end it prints both accuracy matrices, the final
+    metrics, the path of summary.json and the command that opens the run in the MLflow UI.
+
+    Stages that another run has already computed are reused from the stage store. After Ctrl-C or a
+    crash, run the same command again: it reuses the finished stages.
 
     Examples:
     `orchestrator run experiments/digits.yaml`

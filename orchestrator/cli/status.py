@@ -13,12 +13,12 @@ from orchestrator.terminal.printable import say
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="One job or schedule; all where it is left out."),
+        typer.Argument(metavar="[NAME]", help="One job or schedule. Default: all of them."),
     ] = None,
     cluster_config: ClusterFile = None,
     namespace: Namespace = None,
 ) -> None:
-    """Show how jobs on Kubernetes stand: all of a namespace, or one.
+    """Show the state of one job on Kubernetes, or of all jobs in a namespace.
 
     Examples:
     `orchestrator status`

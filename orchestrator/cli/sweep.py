@@ -14,26 +14,31 @@ def sweep(  # noqa: PLR0913, PLR0917 - the command's options
     search_space: Annotated[
         Path,
         typer.Argument(
-            metavar="SEARCH_SPACE.yaml", help="What varies, how, and what is made best."
+            metavar="SEARCH_SPACE.yaml",
+            help="Parameters to vary, their ranges, and the metric to optimise.",
         ),
     ],
     experiment: Annotated[
         Path,
         typer.Option(
-            "--experiment", metavar="EXPERIMENT.yaml", help="What is the same for all trials."
+            "--experiment",
+            metavar="EXPERIMENT.yaml",
+            help="The experiment file that every trial starts from.",
         ),
     ],
     overrides: Overrides = None,
     num_trials: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Configurations to try, instead of the file's."),
+        typer.Option(
+            min=1, metavar="N", help="Number of trials, instead of the search space's number."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help=(
-                "Folder for ledger, summary.json, best.yaml and pictures. Default: out/sweeps/NAME."
+                "Folder for ledger, summary.json, best.yaml and figures. Default: out/sweeps/NAME."
             ),
         ),
     ] = None,
@@ -41,7 +46,10 @@ def sweep(  # noqa: PLR0913, PLR0917 - the command's options
         bool,
         typer.Option(
             "--resume",
-            help="Resume the sweep in that folder; budget and space may have changed.",
+            help=(
+                "Resume the sweep in the output folder. You may change budget and search space"
+                " before you resume."
+            ),
         ),
     ] = False,
     resume_if_begun: Annotated[
@@ -52,14 +60,14 @@ def sweep(  # noqa: PLR0913, PLR0917 - the command's options
         ),
     ] = False,
 ) -> None:
-    """Try many configurations of an experiment side by side, and find the best.
+    """Try many configurations of an experiment in parallel, and find the best.
 
-    Stages that trials have in common are computed once. The sweep ends with best.yaml, an
-    experiment file that gives the best trial's numbers when it is run, with a leaderboard and
-    pictures; in MLflow the sweep is a run with one child a trial.
+    Stages that trials share are computed once. The sweep writes a leaderboard, figures, and
+    best.yaml, an experiment file that reproduces the best trial when you run it. In MLflow the
+    sweep is a run with one child run per trial.
 
-    After a crash, Ctrl-C or a spent budget, the same command with `--resume` resumes the sweep:
-    finished trials are not repeated.
+    After a crash, Ctrl-C or a spent budget, add `--resume` to the same command: it continues the
+    sweep without repeating finished trials.
 
     Examples:
     `orchestrator sweep search_spaces/smoke.yaml --experiment experiments/digits.yaml`

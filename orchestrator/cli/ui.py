@@ -15,36 +15,43 @@ def ui(
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=65535, metavar="N", help="Where to listen on 127.0.0.1; 0 takes a free port."
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port of the MLflow UI on 127.0.0.1; 0 chooses a free port.",
         ),
     ] = 5000,
     sweep: Annotated[
         str,
         typer.Option(
-            metavar="ID", help="Print the dashboard's page of this sweep; first letters are enough."
+            metavar="ID",
+            help="Print the link to this sweep's page in the dashboard. First letters are enough.",
         ),
     ] = "",
     storage: Annotated[
         str,
         typer.Option(
-            envvar=STORAGE_VARIABLE, metavar="URI", help="Optuna storage with the sweeps."
+            envvar=STORAGE_VARIABLE, metavar="URI", help="The Optuna storage that holds the sweeps."
         ),
     ] = DEFAULT_STORAGE,
     dashboard_port: Annotated[
         int,
         typer.Option(
-            min=0, max=65535, metavar="N", help="Where the dashboard listens; 0 takes a free port."
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port of the dashboard on 127.0.0.1; 0 chooses a free port.",
         ),
     ] = 8080,
 ) -> None:
-    """Show the runs in MLflow and the sweeps in Optuna's dashboard: start both servers on this
-    machine, print the links to the runs, to the saved views and to the sweeps.
+    """Start the MLflow UI and Optuna's dashboard on this machine, and print their links.
 
-    The dashboard shows a sweep while it runs. It is an optional extra; in a checkout:
-    `pip install '.[dashboard]'`.
+    The links lead to the runs and saved views in MLflow, and to the sweeps in the dashboard, which
+    shows a sweep while it runs. The dashboard is an optional extra: `pip install '.[dashboard]'` in
+    the checkout.
 
-    Ctrl-C ends both. Where the store is an MLflow server, the address of its pages is printed
-    instead.
+    Ctrl-C stops both. If `--tracking-uri` is an MLflow server, the command starts no MLflow UI and
+    prints the address of that server.
 
     Examples:
     `orchestrator ui`

@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 def validate(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Experiment, search space and retraining files."),
+        typer.Argument(metavar="FILE...", help="Experiment, search-space and retraining files."),
     ],
     skip_data: Annotated[
         bool,
         typer.Option(
             "--skip-data",
-            help="Check values only: the data is on another machine, or not there yet.",
+            help="Do not check that the image files exist, e.g. if they are on another machine.",
         ),
     ] = False,
 ) -> None:
-    """Check experiment, search space and retraining files and say what is wrong, without running
-    anything (and without loading torch, unless an extension does).
+    """Check experiment, search-space and retraining files, without running anything.
 
-    An experiment whose local files of images are missing is wrong, too, unless `--skip-data` is
-    given. Every file is checked; the exit code is 2 when one of them is wrong.
+    Every file is checked, and its errors are printed. An experiment whose local image files are
+    missing is invalid, unless you give `--skip-data`. The exit code is 2 if a file is invalid.
+    Nothing heavy is loaded, so the command is fast.
+
+    Example:
+    `orchestrator validate experiments/digits.yaml search_spaces/smoke.yaml`
     """
     from orchestrator.config import Experiment, Retraining, load_any
 
@@ -58,5 +61,5 @@ def _require_data(experiment: Experiment, file: Path) -> None:
         raise DataError(
             "; ".join(missing),
             where=str(file),
-            next_step="correct the path, or add --skip-data where only values are to be checked",
+            next_step="correct the path, or add --skip-data to check values only",
         )

@@ -162,7 +162,7 @@ def test_validate_refuses_local_data_that_is_not_there(case: Case) -> None:
     assert answer.stderr == (
         f"{file}: data.train = '{case.folder}/nonesuch-*.parquet': no such file on this machine;"
         f" data.unlabeled.path = '{case.folder}/none': no such file on this machine;"
-        " correct the path, or add --skip-data where only values are to be checked\n"
+        " correct the path, or add --skip-data to check values only\n"
     )
     assert case.command("validate", "--skip-data", str(file)).returncode == 0
     case.values["data"] |= {"train": f"{case.folder}/tra*.parquet", "unlabeled": None}

@@ -209,7 +209,7 @@ def test_describe_takes_a_run_with_an_experiment_only(
     folder = yaml.safe_load(doubting.file.read_text())["data"]["train"]
     answer = orchestrator_command("data", "describe", folder, "--run", "0123")
     assert answer.returncode == 2
-    assert "--run is for experiments" in answer.stderr
+    assert "--run needs an experiment file" in answer.stderr
 
 
 def test_a_run_without_contradicted_labels_leaves_an_empty_list_and_no_sheet(
